@@ -1,8 +1,10 @@
 // Chaos: runs a mesh under load, and breaks something every ten seconds, while a Canary or a MeshUpgrade is always
 // under way.
 //   npm run chaos -- --minutes N [--seed N] [--rate X] [--json]
+import { resolve } from "node:path";
 import { describeError, seededRandom, systemClock } from "../src/base/index.ts";
 import { inTime } from "./chaos/chaos.ts";
+import { keepLogs } from "./chaos/keep-logs.ts";
 import { ChaosRun, endLimitMs, stageLimitMs } from "./chaos/play.ts";
 import { summarise } from "./chaos/summary.ts";
 import { runWithLab } from "./lab/run-with-lab.ts";
@@ -20,6 +22,7 @@ const { values: flags } = scriptArguments(
       seed: "the seed of the faults' order",
       rate: "multiplies the rates of the load generators",
       json: "print one JSON object last",
+      logs: "a new folder for the logs of the lab's processes and pods",
     },
   },
   {
@@ -27,6 +30,7 @@ const { values: flags } = scriptArguments(
     seed: { type: "string", default: "1" },
     rate: { type: "string", default: "0.3" },
     json: { type: "boolean", default: false },
+    logs: { type: "string" },
   },
 );
 const streamSeconds = 20;
@@ -79,6 +83,7 @@ async function main(): Promise<number> {
   try {
     await inTime("the lab's end", deleteLimitMs, async () => {
       await run.stopLoad();
+      if (flags.logs !== undefined) keepLogs(lab.cluster.stateDirectory, resolve(flags.logs));
       await lab.delete();
     });
   } catch (error) {

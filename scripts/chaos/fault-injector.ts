@@ -18,8 +18,8 @@ export interface Fault {
    */
   readonly cuts: string | undefined;
   readonly lastsMs: number;
-  /** Chooses a target. Throws if the fault is not possible here. */
-  readonly aim: (chaos: Chaos) => AimedFault;
+  /** Chooses a target. Throws if the fault is not possible here. Its time does not count as the fault's. */
+  readonly aim: (chaos: Chaos, signal: AbortSignal) => AimedFault | Promise<AimedFault>;
 }
 
 /** A fault that was applied to the lab. */
@@ -62,8 +62,10 @@ export class FaultInjector {
     const { signal } = proof;
     let aimed: AimedFault;
     try {
-      aimed = fault.aim(this.#chaos);
+      const aim = async (ends: AbortSignal): Promise<AimedFault> => await fault.aim(this.#chaos, ends);
+      aimed = await inTime(`aiming ${name}`, this.#limits.beginMs, aim, signal);
     } catch (error) {
+      signal.throwIfAborted();
       proof.note(`fault left out: ${name}: ${messageOf(error)}`);
       return;
     }

@@ -7,8 +7,11 @@ import { validatingWebhookConfigurationKind, type WebhookConfiguration } from ".
 import type { KubeClient } from "../../src/kube/index.ts";
 import type { LabCluster } from "../../test/support/lab-cluster.ts";
 import { inNetworkOf } from "../../test/support/lab-network.ts";
+import { gatewayService } from "../proofs/upgrade-proof/objects.ts";
+import { seconds } from "../proofs/upgrade-proof/proof.ts";
 import { inTime, untilDone, type Chaos } from "./chaos.ts";
 import { steppedClock } from "./clock-step.ts";
+import { afterKill, podBefore, podOfProcess } from "./killed-pod.ts";
 import type { AimedFault, Fault } from "./fault-injector.ts";
 
 const awayMs = 5_000;
@@ -24,6 +27,8 @@ export const hangingWebhookAddress = { host: "172.18.0.1", port: 9443 } as const
 interface KilledRole {
   readonly role: string;
   readonly cuts?: string;
+  /** The beginning of the names of the processes' pods. Undefined means all processes of the role. */
+  readonly pods?: string;
 }
 
 /**
@@ -38,19 +43,23 @@ const roles: readonly KilledRole[] = [
   { role: "cni" },
   { role: "rollout" },
   { role: "ztunnel", cuts: "" },
-  // Without sidecars and waypoints, only the gateway has proxies.
-  { role: "proxy", cuts: "gateway" },
+  // The probes of a MeshUpgrade have proxies too, as sidecars. The load does not pass them.
+  { role: "proxy", cuts: "gateway", pods: gatewayService },
 ];
 
 /** The workers' links, by their names on the lab's host. */
 const workerLinks = ["node1", "node2"] as const;
 
 export const faults: readonly Fault[] = [
-  ...roles.map(({ role, cuts }) => ({
-    name: `kill -9 of a ${role}`,
-    cuts,
+  ...roles.map((killedRole) => ({
+    name: `kill -9 of a ${killedRole.role}`,
+    cuts: killedRole.cuts,
     lastsMs: 0,
-    aim: (chaos: Chaos) => killed(somePid(chaos, role)),
+    aim: (chaos: Chaos, signal: AbortSignal) => {
+      const { cuts } = killedRole;
+      const pid = somePid(chaos, killedRole);
+      return cuts === undefined ? killed(pid) : killedPod(chaos, pid, signal);
+    },
   })),
   { name: "the API server away for 5 s", cuts: undefined, lastsMs: awayMs, aim: apiServerAway },
   { name: "a node's network away for 5 s", cuts: "", lastsMs: awayMs, aim: nodeAway },
@@ -66,8 +75,10 @@ function some<One>({ random }: Chaos, all: readonly One[], noun: string): One {
   return one;
 }
 
-function somePid(chaos: Chaos, role: string): number {
-  return some(chaos, chaos.proof.lab.cluster.ofRole(role), role).pid;
+function somePid(chaos: Chaos, { role, pods }: KilledRole): number {
+  const all = chaos.proof.lab.cluster.ofRole(role);
+  const candidates = pods === undefined ? all : all.filter(({ pid }) => podOfProcess(pid)?.name.startsWith(pods));
+  return some(chaos, candidates, role).pid;
 }
 
 /** Sends a signal to a process. Returns false if the process has already ended. */
@@ -89,8 +100,32 @@ function killed(pid: number): AimedFault {
   };
 }
 
+/** Kills a process that connections of the load pass. The fault lasts until no new connection can reach it. */
+async function killedPod({ proof, clock }: Chaos, pid: number, signal: AbortSignal): Promise<AimedFault> {
+  const { client } = proof.lab.api;
+  const pod = podOfProcess(pid);
+  if (pod === undefined) throw new Error(`pid ${pid} does not name its pod`);
+  const ask = async <Value>(work: () => Promise<Value>): Promise<Value> =>
+    await inTime(`reading pod ${pod.name}`, orderLimitMs, work);
+  // The API server may still recover from the fault before.
+  const before = await untilDone(clock, signal, async () => await ask(async () => await podBefore(client, pod)));
+  let killedMs = clock.steadyMs();
+  return {
+    begin: () => {
+      killedMs = clock.steadyMs();
+      process.kill(pid, "SIGKILL");
+      return `pid ${pid} of pod ${pod.name}`;
+    },
+    end: async () => {
+      const after = await ask(async () => await afterKill(client, pod, before));
+      if (after === undefined) throw new Error(`connections may still reach the dead process of pod ${pod.name}`);
+      proof.note(`  pod ${pod.name} ${after}, ${seconds(clock.steadyMs() - killedMs)} after the kill`);
+    },
+  };
+}
+
 function apiServerAway(chaos: Chaos): AimedFault {
-  const pid = somePid(chaos, "cluster-apiserver");
+  const pid = somePid(chaos, { role: "cluster-apiserver" });
   return {
     begin: () => {
       process.kill(pid, "SIGSTOP");
@@ -141,8 +176,8 @@ async function fill(file: string, bytes: number, signal: AbortSignal): Promise<v
 }
 
 function clockStep(chaos: Chaos): AimedFault {
-  const { role } = some(chaos, roles, "role");
-  const pid = somePid(chaos, role);
+  const target = some(chaos, roles, "role");
+  const pid = somePid(chaos, target);
   const { cluster } = chaos.proof.lab;
   const evaluate = async (expression: string): Promise<void> => {
     process.kill(pid, "SIGUSR1");
@@ -151,7 +186,7 @@ function clockStep(chaos: Chaos): AimedFault {
   return {
     begin: async () => {
       await evaluate(steppedClock.back);
-      return `${role}, pid ${pid}`;
+      return `${target.role}, pid ${pid}`;
     },
     end: async () => {
       if (signalled(pid, 0)) await evaluate(steppedClock.forward);

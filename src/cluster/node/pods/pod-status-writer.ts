@@ -17,6 +17,8 @@ export class PodStatusWriter {
   readonly #clock: Clock;
   readonly #view: () => PodView;
   #written: Pod["status"];
+  /** The status in the last request, which may not have been answered yet. */
+  #sent: Pod["status"];
   #writtenInitPid: number | undefined;
   /** The pod in the answer to the last write. Its event arrives here later. */
   #answered: Pod | undefined;
@@ -38,6 +40,12 @@ export class PodStatusWriter {
   changed(): void {
     this.#dirty = true;
     this.#writing ??= this.#drain();
+  }
+
+  /** Whether the status that was sent last calls the container ready. */
+  callsReady(container: string): boolean {
+    const { containerStatuses = [], initContainerStatuses = [] } = this.#sent ?? {};
+    return [...containerStatuses, ...initContainerStatuses].some(({ name, ready }) => name === container && ready);
   }
 
   /** Resolves when the server has the latest status, or the pod no longer exists. */
@@ -85,6 +93,7 @@ export class PodStatusWriter {
       view.podIp === undefined && view.pod.status?.podIP !== undefined
         ? { ...status, podIP: null, podIPs: null }
         : status;
+    this.#sent = status;
     try {
       this.#answered = await this.#client.patchMerge(
         podKind,

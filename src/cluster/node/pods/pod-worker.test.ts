@@ -444,6 +444,8 @@ interface RunningPod {
   readonly statuses: NonNullable<Pod["status"]>[];
   readonly pod: Pod;
   readonly add: (name: string, role: ContainerRole, isRunning?: boolean) => HeldContainer;
+  /** Lets the API server answer nothing from now on. */
+  readonly silence: () => void;
 }
 
 /** A pod that has its sandbox, with containers that the test adds. */
@@ -458,6 +460,7 @@ function runningPod(t: TestContext, spec: Partial<NonNullable<Pod["spec"]>> = {}
   const clock = new HandClock();
   const journal: string[] = [];
   const statuses: NonNullable<Pod["status"]>[] = [];
+  let isSilent = false;
   const pod: Pod = {
     metadata: { name: "web", namespace: "shop", uid: "uid" },
     spec: { containers: [], hostNetwork: true, ...spec },
@@ -466,8 +469,10 @@ function runningPod(t: TestContext, spec: Partial<NonNullable<Pod["spec"]>> = {}
     clock,
     log: { debug: () => undefined, warn: (message: string) => void journal.push(message) },
     client: {
-      patchMerge: async (_kind: unknown, _name: string, _namespace: string, patch: Pod) =>
-        void statuses.push(patch.status ?? {}),
+      patchMerge: async (_kind: unknown, _name: string, _namespace: string, patch: Pod) => {
+        if (isSilent) await new Promise(() => undefined);
+        statuses.push(patch.status ?? {});
+      },
       delete: async () => void journal.push("delete"),
     },
     events: {
@@ -493,7 +498,11 @@ function runningPod(t: TestContext, spec: Partial<NonNullable<Pod["spec"]>> = {}
     worker.containers.push(container as unknown as ManagedContainer);
     return container;
   };
-  return { worker, clock, journal, statuses, pod, add };
+  return { worker, clock, journal, statuses, pod, add, silence: () => (isSilent = true) };
+}
+
+function readinessOf(status: Pod["status"]): string | undefined {
+  return status?.conditions?.find(({ type }) => type === "Ready")?.status;
 }
 
 test("containers start one after another, so that the postStart hook of a proxy can hold the application", async (t) => {
@@ -570,4 +579,60 @@ test("a pod that has run for its activeDeadlineSeconds is stopped, and then fail
   worker.kick();
   await turns();
   assert.deepEqual([journal.length, statuses.at(-1)?.phase], [8, "Failed"]);
+});
+
+test("a container that ends is reported as not ready at once, although its next run begins late", async (t) => {
+  const { worker, statuses, add } = runningPod(t);
+  const app = add("app", "main");
+  worker.kick();
+  await turns();
+  assert.equal(readinessOf(statuses.at(-1)), "True");
+  app.end();
+  worker.kick();
+  await turns();
+  // The next run's postStart hook has not ended.
+  assert.equal(readinessOf(statuses.at(-1)), "False");
+});
+
+test("a container that ends while the API server does not answer is started again at once", async (t) => {
+  const { worker, journal, add, silence } = runningPod(t);
+  const app = add("app", "main");
+  worker.kick();
+  await turns();
+  silence();
+  app.end();
+  worker.kick();
+  await turns();
+  assert.deepEqual(journal, ["app ended", "start app"]);
+});
+
+test("while the postStart hook of one container holds the others back, a container that ends is reported as not ready", async (t) => {
+  const { worker, statuses, add } = runningPod(t);
+  const [proxy, app] = [add("istio-proxy", "sidecar"), add("app", "main")];
+  worker.kick();
+  await turns();
+  app.end();
+  worker.kick();
+  await turns();
+  proxy.end();
+  worker.kick();
+  await turns();
+  assert.deepEqual(
+    statuses.at(-1)?.initContainerStatuses?.map(({ name, ready }) => [name, ready]),
+    [["istio-proxy", false]],
+  );
+});
+
+test("the status of a pod that ends for good is written once, with its end", async (t) => {
+  const { worker, statuses, add } = runningPod(t, { restartPolicy: "Never" });
+  const app = add("app", "main");
+  worker.kick();
+  await turns();
+  app.end();
+  worker.kick();
+  await turns();
+  assert.deepEqual(
+    statuses.map(({ phase }) => phase),
+    ["Running", "Succeeded"],
+  );
 });

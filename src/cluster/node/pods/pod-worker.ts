@@ -80,6 +80,7 @@ export class PodWorker {
       diskDirectory: this.#directories.disk,
       hostRoot: this.#directories.hostRoot,
       clock: services.clock,
+      onRenewal: () => this.volumesChanged(),
     });
     this.#upkeep = new PodVolumeUpkeep({
       volumes: this.volumes,
@@ -148,9 +149,20 @@ export class PodWorker {
 
   kick(): void {
     this.#dirty = true;
-    // A round that stops the containers lasts until they have ended. Meanwhile their readiness still changes.
-    if (this.#grace !== undefined && !this.#finished) this.#status.changed();
+    // A round that stops the containers lasts until they have ended, and any other one until their next runs have
+    // begun, with their postStart hooks. Meanwhile clients must not be sent to a container that is no longer ready.
+    if (!this.#finished && (this.#grace !== undefined || this.#overstates())) this.#status.changed();
     void this.#loop();
+  }
+
+  /** Whether the written status calls a container ready that is not, although it runs or will run again. */
+  #overstates(): boolean {
+    return this.containers.some(
+      (container) =>
+        this.#status.callsReady(container.spec.name) &&
+        !container.view().ready &&
+        (container.running || this.#restarts(container)),
+    );
   }
 
   async #loop(): Promise<void> {
@@ -280,7 +292,8 @@ export class PodWorker {
   }
 
   #restarts(container: ManagedContainer): boolean {
-    if (container.role === "ephemeral") return false;
+    if (container.role === "ephemeral" || container.done) return false;
+    if (container.role === "sidecar") return true;
     const policy = this.#pod.spec?.restartPolicy ?? "Always";
     return policy === "Always" || (policy === "OnFailure" && container.exitCode !== 0);
   }

@@ -14,6 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import type {
   ConfigMap,
   Container,
@@ -24,8 +25,9 @@ import type {
   Volume,
 } from "../../../api/kubernetes/index.ts";
 import { systemClock } from "../../../base/index.ts";
+import { HandClock } from "../../../base/testing/index.ts";
 import { containerEnvironment, expandVariables } from "../containers/container-environment.ts";
-import { PodVolumes, type VolumeSources } from "./pod-volumes.ts";
+import { PodVolumes, type IssuedToken, type VolumeSources } from "./pod-volumes.ts";
 
 const roots: string[] = [];
 after(() => {
@@ -109,6 +111,74 @@ test("an update of a volume removes its own old files, and nothing to which a co
   await volumes.prepare(sources);
   assert.equal(readFileSync(join(volumes.pathOf(volume), "mode"), "utf8"), "new");
   assert.ok(existsSync(join(root, "outside")));
+});
+
+interface HeldToken {
+  readonly volumes: PodVolumes;
+  readonly clock: HandClock;
+  readonly prepare: () => Promise<void>;
+  readonly written: () => string;
+  /** The requests for tokens, which the test answers. */
+  readonly requests: PromiseWithResolvers<IssuedToken>[];
+  /** One entry for each renewal that has succeeded or failed. */
+  readonly renewals: true[];
+}
+
+/** A pod with a token that is valid until 1,000 s, and due for renewal at 800 s. */
+async function withToken(): Promise<HeldToken> {
+  const serviceAccountToken = { path: "token", expirationSeconds: 1_000 };
+  const { sources, root } = setUp([{ name: "api", projected: { sources: [{ serviceAccountToken }] } }]);
+  const [clock, requests, renewals]: [HandClock, HeldToken["requests"], true[]] = [new HandClock(), [], []];
+  const volumes = new PodVolumes({
+    memoryDirectory: join(root, "memory"),
+    diskDirectory: join(root, "host/disk"),
+    hostRoot: join(root, "host"),
+    clock,
+    onRenewal: () => renewals.push(true),
+  });
+  const token = async (): Promise<IssuedToken> => {
+    const request = Promise.withResolvers<IssuedToken>();
+    requests.push(request);
+    return await request.promise;
+  };
+  const prepare = async (): Promise<void> => await volumes.prepare({ ...sources, token });
+  const first = prepare();
+  requests[0]?.resolve({ token: "first", expiresAtMs: 1_000_000 });
+  await first;
+  const written = (): string => readFileSync(join(root, "memory/api/token"), "utf8");
+  return { volumes, clock, prepare, written, requests, renewals };
+}
+
+test("a token that is still valid serves while the server does not answer the request for the next one", async () => {
+  const { volumes, clock, prepare, written, requests, renewals } = await withToken();
+  clock.pass(800_000);
+  await prepare();
+  await prepare();
+  assert.deepEqual([written(), requests.length, volumes.renewAtMs], ["first", 2, 1_000_000]);
+  requests[1]?.resolve({ token: "second", expiresAtMs: 1_800_000 });
+  await setImmediate();
+  assert.equal(renewals.length, 1);
+  await prepare();
+  assert.deepEqual([written(), requests.length, volumes.renewAtMs], ["second", 2, 1_600_000]);
+});
+
+test("a refused renewal is repeated after a moment, and an expired token is waited for", async () => {
+  const { volumes, clock, prepare, written, requests, renewals } = await withToken();
+  clock.pass(800_000);
+  await prepare();
+  requests[1]?.reject(new Error("the API server is away"));
+  await setImmediate();
+  assert.deepEqual([renewals.length, volumes.renewAtMs], [1, 800_500]);
+  clock.pass(500);
+  await prepare();
+  assert.equal(requests.length, 3);
+  clock.pass(199_500);
+  const waiting = prepare();
+  requests[3]?.resolve({ token: "fourth", expiresAtMs: 2_000_000 });
+  await waiting;
+  requests[2]?.reject(new Error("the API server was away"));
+  await setImmediate();
+  assert.deepEqual([written(), volumes.renewAtMs], ["fourth", 1_800_000]);
 });
 
 test("a token's path leads out of no volume", async () => {

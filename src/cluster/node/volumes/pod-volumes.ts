@@ -40,12 +40,16 @@ export interface PodVolumesOptions {
   /** The directory to which a `hostPath` is relative. */
   readonly hostRoot: string;
   readonly clock: Clock;
+  /** Called when the request for a new token has succeeded or failed, so that {@link PodVolumes.prepare} is due. */
+  readonly onRenewal?: () => void;
 }
 
 const defaultFileMode = 0o644;
 const defaultTokenSeconds = 3_600;
 /** The part of a token's life after which it is renewed, as in the kubelet. */
 const tokenRenewShare = 0.8;
+/** The pause after a failed renewal. */
+const renewRetryMs = 500;
 /** The kernel's trees, which all nodes of the lab share. */
 const sharedHostPaths = ["/proc", "/sys", "/dev"];
 /**
@@ -56,6 +60,7 @@ const deviceDirectory = "/dev";
 const terminalMajors = [4, 5, 136, 137, 138, 139, 140, 141, 142, 143];
 
 interface HeldToken extends IssuedToken {
+  /** When to act next. While a renewal is under way, that is the token's end. */
   readonly renewAtMs: number;
 }
 
@@ -198,10 +203,30 @@ export class PodVolumes {
     }
   }
 
+  /**
+   * The token, from the server if none is held. As in a kubelet, a held token that is still valid serves while the
+   * server is asked for the next one. The pod's containers must not wait for a server that does not answer.
+   */
   async #token(key: string, request: TokenRequest, sources: VolumeSources): Promise<IssuedToken> {
-    const nowMs = this.#options.clock.nowMs();
+    const { clock, onRenewal } = this.#options;
     const held = this.#tokens.get(key);
-    if (held !== undefined && nowMs < held.renewAtMs) return held;
+    if (held === undefined || clock.nowMs() >= held.expiresAtMs) return await this.#issue(key, request, sources);
+    if (clock.nowMs() >= held.renewAtMs) {
+      const renewing = { ...held, renewAtMs: held.expiresAtMs };
+      this.#tokens.set(key, renewing);
+      const failed = (): void => {
+        if (this.#tokens.get(key) === renewing)
+          this.#tokens.set(key, { ...held, renewAtMs: clock.nowMs() + renewRetryMs });
+      };
+      void this.#issue(key, request, sources)
+        .catch(failed)
+        .then(() => onRenewal?.());
+    }
+    return held;
+  }
+
+  async #issue(key: string, request: TokenRequest, sources: VolumeSources): Promise<IssuedToken> {
+    const nowMs = this.#options.clock.nowMs();
     const issued = await sources.token(request);
     this.#tokens.set(key, { ...issued, renewAtMs: nowMs + (issued.expiresAtMs - nowMs) * tokenRenewShare });
     return issued;
