@@ -1,5 +1,5 @@
 import { getSystemErrorName } from "node:util";
-import { SerinError, transientError, userError, type ErrorCode } from "../base/index.ts";
+import { messageOf, SerinError, transientError, userError, type ErrorCode } from "../base/index.ts";
 
 /** Error codes of faults that may pass by themselves, by the name of the errno. */
 const transientCodes: Readonly<Record<string, ErrorCode>> = {
@@ -67,18 +67,11 @@ export function networkError(operation: string, thrown: unknown): SerinError {
   if (thrown instanceof SerinError) return thrown;
   const code = codeOf(thrown);
   if (code !== undefined && /^E[A-Z0-9]+$/.test(code)) return systemError(operation, code, thrown);
-  const text = wordsOf(thrown);
+  const text = messageOf(thrown);
   if (code === "ABORT_ERR") return transientError("aborted", `${operation}: aborted`, { cause: thrown });
   if (code !== undefined)
     return transientError(codeOfNode(code), `${operation}: ${text}`, { cause: thrown, reason: code });
   return transientError("network-failure", `${operation}: ${text}`, { cause: thrown });
-}
-
-/** OpenSSL's own message also has the number of a thread, a source file and a line break. */
-function wordsOf(thrown: unknown): string {
-  if (!(thrown instanceof Error)) return String(thrown);
-  const isOfOpenSsl = "library" in thrown && "reason" in thrown && typeof thrown.reason === "string";
-  return isOfOpenSsl ? String(thrown.reason) : thrown.message;
 }
 
 function codeOf(thrown: unknown): string | undefined {
