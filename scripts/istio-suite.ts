@@ -6,7 +6,7 @@ import { loadavg } from "node:os";
 import { join } from "node:path";
 import { spawnSync } from "node:child_process";
 import { describeError } from "../src/base/index.ts";
-import { ancestorsOf, CaseRecord, patternFor } from "./istio-suite/case-record.ts";
+import { ancestorsOf, CaseRecord, choosesFunction, patternFor } from "./istio-suite/case-record.ts";
 import { attemptSuite, builds } from "./istio-suite/suite-attempt.ts";
 import { chosenSuites, excludedTests, folderOf, suites, type Suite } from "./istio-suite/suites.ts";
 import { parseMesh, resultsFolder, type MeshUnderTest } from "./istio-suite/mesh-under-test.ts";
@@ -70,11 +70,9 @@ function testsOf(suite: Suite): readonly string[] {
     .map(([, name = ""]) => name);
 }
 
-/** Whether --run chooses a test function. Only the test binary knows the subtests below it. */
+/** Whether --run chooses a test function. */
 function isChosenFunction(name: string): boolean {
-  return (
-    flags.run === undefined || flags.run.split("|").some((part) => new RegExp(part.split("/")[0] ?? "").test(name))
-  );
+  return flags.run === undefined || choosesFunction(flags.run, name);
 }
 
 async function runSuite(suite: Suite, mesh: MeshUnderTest, record: CaseRecord, until: number): Promise<void> {

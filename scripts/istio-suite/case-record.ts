@@ -112,3 +112,30 @@ export function patternFor(tests: readonly string[]): string {
     )
     .join("|");
 }
+
+/** Whether a pattern for -test.run chooses a test function. Only the test binary knows the tests below it. */
+export function choosesFunction(pattern: string, name: string): boolean {
+  return partsOf(pattern, "|").some((part) => new RegExp(partsOf(part, "/")[0] ?? "").test(name));
+}
+
+/** Splits a pattern as Go does: not inside of brackets and parentheses. */
+function partsOf(pattern: string, separator: "/" | "|"): string[] {
+  const parts: string[] = [];
+  let begin = 0;
+  let brackets = 0;
+  let parentheses = 0;
+  for (let index = 0; index < pattern.length; index += 1) {
+    const character = pattern[index];
+    if (character === "\\") index += 1;
+    else if (character === "[") brackets += 1;
+    else if (character === "]") brackets = Math.max(brackets - 1, 0);
+    else if (brackets > 0) continue;
+    else if (character === "(") parentheses += 1;
+    else if (character === ")") parentheses -= 1;
+    else if (character === separator && parentheses === 0) {
+      parts.push(pattern.slice(begin, index));
+      begin = index + 1;
+    }
+  }
+  return [...parts, pattern.slice(begin)];
+}

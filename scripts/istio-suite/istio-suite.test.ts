@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync, appendFileSync, readFileSync } from
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { CaseRecord, patternFor } from "./case-record.ts";
+import { CaseRecord, choosesFunction, patternFor } from "./case-record.ts";
 import { chosenSuites, exclusions, folderOf, suites } from "./suites.ts";
 import { parseMesh } from "./mesh-under-test.ts";
 import { comparisonTable, reasonOf, suiteTable, totalsOf } from "./suite-table.ts";
@@ -110,6 +110,15 @@ test("a record survives a restart without a truncated line, and forgets tests th
 
 test("a pattern matches only its tests", () => {
   assert.equal(patternFor(["TestA/a.b[c]/d", "TestB"]), "^TestA$/^a\\.b\\[c\\]$/^d$|^TestB$");
+});
+
+test("a pattern chooses functions as Go reads it", () => {
+  const chosen = (pattern: string): string[] =>
+    ["TestA", "TestAB", "TestC"].filter((name) => choosesFunction(pattern, name));
+  assert.deepEqual(chosen("^(TestA|TestC)$"), ["TestA", "TestC"]);
+  assert.deepEqual(chosen("^TestA$/^one|two$|TestC/(three|four)"), ["TestA", "TestC"]);
+  assert.deepEqual(chosen("Test[A|/]$|^\\(TestC"), ["TestA"]);
+  assert.deepEqual(chosen("A"), ["TestA", "TestAB"]);
 });
 
 test("suites are chosen by group or by name", () => {

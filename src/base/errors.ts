@@ -64,13 +64,18 @@ export function internalError(code: ErrorCode, message: string, options?: SerinE
  */
 export function toSerinError(value: unknown): SerinError {
   if (value instanceof SerinError) return value;
-  if (value instanceof Error) return internalError("unexpected", value.message, { cause: value });
+  if (value instanceof Error) return internalError("unexpected", messageOf(value), { cause: value });
   return internalError("unexpected", String(value));
 }
 
-/** The message of any thrown value, for log lines. */
+/**
+ * The message of any thrown value, for log lines. For an error of OpenSSL these are its words. Its own message also has
+ * the number of a thread, a source file and a line break.
+ */
 export function messageOf(value: unknown): string {
-  return value instanceof Error ? value.message : String(value);
+  if (!(value instanceof Error)) return String(value);
+  const isOfOpenSsl = "library" in value && "reason" in value && typeof value.reason === "string";
+  return isOfOpenSsl ? String(value.reason) : value.message;
 }
 
 /** The exit code of wrong use: an unknown verb or flag, or a wrong argument. istioctl uses it too, from sysexits.h. */
@@ -98,7 +103,8 @@ export function describeError(value: unknown): string {
   const error = toSerinError(value);
   const lines = [error.message];
   for (let cause = error.cause; cause instanceof Error; cause = cause.cause) {
-    if (cause.message !== lines.at(-1)) lines.push(`  caused by: ${cause.message}`);
+    const message = messageOf(cause);
+    if (message !== lines.at(-1)) lines.push(`  caused by: ${message}`);
   }
   if (error.hint !== undefined) lines.push(`  hint: ${error.hint}`);
   return lines.join("\n");

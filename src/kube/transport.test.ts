@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import type { AddressInfo } from "node:net";
+import { createServer as createPlainServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -8,7 +8,8 @@ import { test } from "node:test";
 import { createServer } from "node:tls";
 import "reflect-metadata";
 import { SubjectAlternativeNameExtension, X509CertificateGenerator } from "@peculiar/x509";
-import { dialTls, TooLong, wholeBody } from "./transport.ts";
+import { describeError } from "../base/index.ts";
+import { dialTls, TooLong, unreachable, wholeBody } from "./transport.ts";
 
 test("a body is complete even if its HTTP/2 exchange ends before anybody reads it", async () => {
   const body = new Readable({ read: () => undefined });
@@ -59,5 +60,25 @@ test("a kubeconfig without a certificate authority trusts the machine's authorit
   } finally {
     server.close();
     rmSync(directory, { recursive: true });
+  }
+});
+
+test("the error for a server without TLS names its port, and quotes OpenSSL without a source file", async () => {
+  const server = createPlainServer((socket) => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n"));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const config = { server: url, context: "test", namespace: "default" };
+  try {
+    const error: unknown = await dialTls(config, undefined, ["http/1.1"]).then(
+      () => undefined,
+      (fault: unknown) => fault,
+    );
+    assert.deepEqual(describeError(unreachable(config, error)).split("\n"), [
+      `cannot reach the API server at ${url}`,
+      "  caused by: wrong version number",
+      '  hint: the server answers without TLS: check the address and the port of the context "test" in the kubeconfig',
+    ]);
+  } finally {
+    server.close();
   }
 });

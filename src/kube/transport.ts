@@ -162,10 +162,16 @@ const trustErrors = /^(SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_|CERT_|ERR_TLS_CERT)/;
 export function unreachable(config: KubeConfig, cause: unknown): SerinError {
   if (cause instanceof SerinError) return cause;
   const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? "";
-  const hint = trustErrors.test(code)
-    ? `the server's certificate is not trusted by the kubeconfig's certificate authority (context "${config.context}")`
-    : `check that the API server of the context "${config.context}" runs`;
+  const hint = hintFor(code, `the context "${config.context}"`);
   return transientError("unreachable", `cannot reach the API server at ${config.server}`, { cause, hint });
+}
+
+function hintFor(code: string, context: string): string {
+  if (trustErrors.test(code))
+    return `the server's certificate is not trusted by the certificate authority of ${context} in the kubeconfig`;
+  return code === "ERR_SSL_WRONG_VERSION_NUMBER"
+    ? `the server answers without TLS: check the address and the port of ${context} in the kubeconfig`
+    : `check that the API server of ${context} runs`;
 }
 
 /** The error for a body that is longer than the reader accepts. */

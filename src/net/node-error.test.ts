@@ -14,6 +14,15 @@ test("an error of the system or of OpenSSL has a code of the table, and the orig
   assert.deepEqual(codeOf("ABORT_ERR"), ["aborted", undefined]);
 });
 
+test("the message of an error of OpenSSL has its words alone, without a source file and a line break", () => {
+  const openSsl = Object.assign(new Error("40ED08D7:error:0A00010B:SSL routines:x:no version:record.c:354:\n"), {
+    code: "ERR_SSL_NO_VERSION",
+    library: "SSL routines",
+    reason: "no version",
+  });
+  assert.equal(networkError("connect", openSsl).message, "connect: no version");
+});
+
 test("callers compare an errno by its name", () => {
   assert.ok(isSystemCode(errorOf("EEXIST"), "ENOENT", "EEXIST"));
   assert.ok(!isSystemCode(errorOf("EEXIST"), "ENOENT"));

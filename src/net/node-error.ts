@@ -1,5 +1,5 @@
 import { getSystemErrorName } from "node:util";
-import { SerinError, transientError, userError, type ErrorCode } from "../base/index.ts";
+import { messageOf, SerinError, transientError, userError, type ErrorCode } from "../base/index.ts";
 
 /** Error codes of faults that may pass by themselves, by the name of the errno. */
 const transientCodes: Readonly<Record<string, ErrorCode>> = {
@@ -67,7 +67,7 @@ export function networkError(operation: string, thrown: unknown): SerinError {
   if (thrown instanceof SerinError) return thrown;
   const code = codeOf(thrown);
   if (code !== undefined && /^E[A-Z0-9]+$/.test(code)) return systemError(operation, code, thrown);
-  const text = thrown instanceof Error ? thrown.message : String(thrown);
+  const text = messageOf(thrown);
   if (code === "ABORT_ERR") return transientError("aborted", `${operation}: aborted`, { cause: thrown });
   if (code !== undefined)
     return transientError(codeOfNode(code), `${operation}: ${text}`, { cause: thrown, reason: code });

@@ -225,8 +225,9 @@ function finish(
       () => fail(tlsFault(transientError("timeout", `${title}: no handshake in ${timeoutMs} ms`))),
       timeoutMs,
     );
+    const signatureFault = watchSignature(secured);
     const failed = (error: unknown): void =>
-      fail(error instanceof SerinError ? error : tlsFault(networkError(title, error)));
+      fail(error instanceof SerinError ? error : tlsFault(networkError(title, signatureFault() ?? error)));
     secured.once("error", failed);
     const gone = (): void =>
       fail(tlsFault(transientError("connection-reset", `${title}: the peer closed during the handshake`)));
@@ -278,9 +279,32 @@ function peerIdentityOf(certificate: X509Certificate | undefined): string {
   return uris.length === 1 ? (uris[0]?.value ?? "") : "";
 }
 
+interface TlsHandle {
+  onerror: ((this: TlsHandle, error: unknown) => void) | undefined;
+  verifyError(): NodeJS.ErrnoException | null | undefined;
+}
+
+function handleOf(secured: TLSSocket): TlsHandle {
+  return (secured as unknown as { readonly _handle: TlsHandle })._handle;
+}
+
 function verifyError(secured: TLSSocket): NodeJS.ErrnoException | undefined {
-  const { _handle: handle } = secured as unknown as {
-    readonly _handle: { verifyError(): NodeJS.ErrnoException | null | undefined };
+  return handleOf(secured).verifyError() ?? undefined;
+}
+
+/**
+ * If a client's certificate was signed by another key than that of the root it names, and the rest of its handshake
+ * comes later, Node's TLS does not end the handshake and then report that. It takes what OpenSSL noted about the
+ * signature for a failure of the handshake, and does not say which signature was wrong. The returned function does.
+ */
+function watchSignature(secured: TLSSocket): () => Error | undefined {
+  const handle = handleOf(secured);
+  const { onerror } = handle;
+  let fault: NodeJS.ErrnoException | undefined;
+  handle.onerror = (error) => {
+    // Later the handle may be gone. Then the question would end the process, as it would if there is no certificate.
+    if (secured.getPeerX509Certificate() !== undefined) fault = verifyError(secured);
+    onerror?.call(handle, error);
   };
-  return handle.verifyError() ?? undefined;
+  return () => (fault?.code === "CERT_SIGNATURE_FAILURE" ? fault : undefined);
 }
