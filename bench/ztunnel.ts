@@ -8,10 +8,10 @@
 // With --together, all of these get their slices at the same time, and share the core. Other work on the machine then
 // affects all alike, so the ratios are more exact. CPU times are then higher than if one runs at a time. --workers
 // compares several workers with one. Each side has as many cores as there are workers. The ratio is the work per CPU
-// second of several workers to that of one. The bench reports how long each worker ran, and how long it had work: it ran
-// or waited for a core. With --alike, the other side is not one ztunnel with one worker, but as many such ztunnels as
-// there are workers. For each worker of both sides, there are a client and a server on each core, and all of a worker's
-// connections come from these in equal parts.
+// second of several workers to that of one. The bench reports how long each worker ran, and how long it had work: it
+// ran or waited for a core. With --alike, the other side is not one ztunnel with one worker, but as many such ztunnels
+// as there are workers. For each worker of both sides, there are a client and a server on each core, and all of a
+// worker's connections come from these in equal parts.
 // With --profile, the bench writes a CPU profile of Serin's ztunnel to that directory.
 import { mkdtempSync, rmSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";

@@ -233,8 +233,8 @@ export class Scene {
   }
 
   /**
-   * Gives an order to all clients. The answer is the sum of theirs. Each has an equal part of the connections, which are
-   * those of one worker.
+   * Gives an order to all clients. The answer is the sum of theirs. The connections of an order are those of one worker.
+   * Each client has an equal part of the connections of all workers.
    */
   async run(order: Order): Promise<Answer> {
     const part = this.#workers / this.#loads.length;
