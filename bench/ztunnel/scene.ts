@@ -233,11 +233,11 @@ export class Scene {
   }
 
   /**
-   * Gives an order to all clients. The answer is the sum of theirs. The connections of an order are those of one worker.
-   * Each client has an equal part of the connections of all workers.
+   * Gives an order to all clients. The answer is the sum of theirs. A single client has the connections of the order.
+   * Of several clients, each has an equal part of as many connections for each worker.
    */
   async run(order: Order): Promise<Answer> {
-    const part = this.#workers / this.#loads.length;
+    const part = this.#loads.length === 1 ? 1 : this.#workers / this.#loads.length;
     const ofEach =
       order.order === "open"
         ? { ...order, work: { ...order.work, connections: Math.ceil(order.work.connections * part) } }
