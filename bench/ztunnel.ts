@@ -1,15 +1,18 @@
 // Sends captured connections through a ztunnel that is both ends of the tunnel. Measures work per CPU second and
 // memory.
 //   node bench/ztunnel.ts [--rounds 8] [--slice 500] [--only bulkUp8,connect] [--beside DIR] [--together]
-//                         [--workers 2] [--no-memory] [--profile DIR]
+//                         [--workers 2] [--alike] [--no-memory] [--profile DIR]
 // Needs root. With ZTUNNEL=/path/to/ztunnel (scripts/fetch/ztunnel.sh builds one), the same load runs against
 // upstream's ztunnel in alternating slices. With --beside, the load runs against the ztunnel of another checkout. The
 // bench reports the ratio of Serin's work per CPU second to that of the other ztunnel. More is better.
 // With --together, all of these get their slices at the same time, and share the core. Other work on the machine then
 // affects all alike, so the ratios are more exact. CPU times are then higher than if one runs at a time. --workers
 // compares several workers with one. Each side has as many cores as there are workers. The ratio is the work per CPU
-// second of several workers to that of one, and the running time of each worker is reported. With --profile, the bench
-// writes a CPU profile of Serin's ztunnel to that directory.
+// second of several workers to that of one. The bench reports how long each worker ran, and how long it had work: it
+// ran or waited for a core. With --alike, the other side is not one ztunnel with one worker, but as many such ztunnels
+// as there are workers. For each worker of both sides, there are a client and a server on each core, and all of a
+// worker's connections come from these in equal parts.
+// With --profile, the bench writes a CPU profile of Serin's ztunnel to that directory.
 import { mkdtempSync, rmSync } from "node:fs";
 import { loadavg, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -17,7 +20,14 @@ import { parseArgs } from "node:util";
 import { numberOption } from "../scripts/arguments/number-option.ts";
 import { intervalText, medianInterval, type MedianInterval } from "./median-interval.ts";
 import { runLoad, runServer, type Work } from "./ztunnel/ends.ts";
-import { Scene, serinOf, serverAddress as address, subjectCore, type Subject } from "./ztunnel/scene.ts";
+import {
+  Scene,
+  serinOf,
+  serverAddress as address,
+  type Measured,
+  type Subject,
+  type ThreadTime,
+} from "./ztunnel/scene.ts";
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -28,6 +38,7 @@ const { values: options, positionals } = parseArgs({
     beside: { type: "string" },
     profile: { type: "string" },
     workers: { type: "string", default: "1" },
+    alike: { type: "boolean", default: false },
     together: { type: "boolean", default: false },
     "no-memory": { type: "boolean", default: false },
   },
@@ -74,49 +85,62 @@ const sliceMs = numberOption("--slice", options.slice);
 const severalWorkers = workers > 1;
 const settleMs = 1500;
 
+/** A ztunnel, or several that have a part of the load each and whose costs are added. */
+interface Side {
+  readonly name: string;
+  readonly scenes: readonly Scene[];
+}
+
 interface Row {
   readonly cpuMicros: Record<string, number>;
   readonly p99Ms: Record<string, number>;
-  /** The ratio of the first ztunnel's work per CPU second to that of each other one. */
+  /** The ratio of the first side's work per CPU second to that of each other one. */
   readonly ratio: Record<string, MedianInterval>;
-  /** For each ztunnel, the share of the time in which each serving thread ran. */
-  readonly busy: Record<string, readonly number[]>;
+  /** For each side, the share of the time in which each serving thread ran, and in which it had work. */
+  readonly threads: Record<string, readonly ThreadTime[]>;
 }
 
-async function measured(scenes: readonly Scene[], work: Work): Promise<Row> {
-  const costs = new Map(scenes.map(({ name }) => [name, [] as number[]]));
-  const tails = new Map(scenes.map(({ name }) => [name, [] as number[]]));
-  const busy = new Map(scenes.map(({ name }) => [name, [] as (readonly number[])[]]));
+async function measured(sides: readonly Side[], work: Work): Promise<Row> {
+  const results = new Map(sides.map(({ name }) => [name, [] as Measured[]]));
   for (let round = -warmUpRounds; round < rounds; round += 1) {
-    const results = await inTurnsOrTogether(
-      round % 2 === 0 ? scenes : scenes.toReversed(),
-      async (scene) => [scene, await scene.measure(work, sliceMs)] as const,
+    const ofRound = await inTurnsOrTogether(
+      round % 2 === 0 ? sides : sides.toReversed(),
+      async (side) => [side, await measuredSide(side, work)] as const,
     );
-    for (const [scene, { cpuMicros, p99Ms, busy: shares }] of results) {
-      if (round < 0) continue;
-      costs.get(scene.name)?.push(cpuMicros);
-      tails.get(scene.name)?.push(p99Ms);
-      busy.get(scene.name)?.push(shares);
-    }
+    for (const [side, result] of ofRound) if (round >= 0) results.get(side.name)?.push(result);
   }
-  const medians = (values: ReadonlyMap<string, readonly number[]>): Record<string, number> =>
-    Object.fromEntries([...values].map(([name, all]) => [name, medianInterval(all).median]));
-  const first = scenes[0]?.name;
-  const own = costs.get(first ?? "") ?? [];
+  const costOf = ({ cpuMicros, count }: Measured): number => cpuMicros / count;
+  const mediansBy = (value: (result: Measured) => number): Record<string, number> =>
+    Object.fromEntries([...results].map(([name, all]) => [name, medianInterval(all.map(value)).median]));
+  const first = sides[0]?.name;
+  const own = (results.get(first ?? "") ?? []).map(costOf);
   const ratio: Record<string, MedianInterval> = {};
-  for (const [name, others] of costs)
-    if (name !== first) ratio[name] = medianInterval(own.map((cost, index) => (others[index] ?? 0) / cost));
-  const busyOf = Object.fromEntries([...busy].map(([name, rounds]) => [name, mediansOf(rounds)]));
-  return { cpuMicros: medians(costs), p99Ms: medians(tails), ratio, busy: busyOf };
+  for (const [name, all] of results) {
+    if (name === first) continue;
+    const others = all.map(costOf);
+    ratio[name] = medianInterval(own.map((cost, index) => (others[index] ?? 0) / cost));
+  }
+  const threads = Object.fromEntries([...results].map(([name, all]) => [name, mediansOf(all)]));
+  return { cpuMicros: mediansBy(costOf), p99Ms: mediansBy(({ p99Ms }) => p99Ms), ratio, threads };
+}
+
+async function measuredSide({ scenes }: Side, work: Work): Promise<Measured> {
+  const all = await Promise.all(scenes.map(async (scene) => await scene.measure(work, sliceMs)));
+  return {
+    count: all.reduce((sum, { count }) => sum + count, 0),
+    cpuMicros: all.reduce((sum, { cpuMicros }) => sum + cpuMicros, 0),
+    p99Ms: Math.max(...all.map(({ p99Ms }) => p99Ms)),
+    threads: all.flatMap(({ threads }) => threads).toSorted((left, right) => right.ran - left.ran),
+  };
 }
 
 async function inTurnsOrTogether<Result>(
-  scenes: readonly Scene[],
-  measure: (scene: Scene) => Promise<Result>,
+  sides: readonly Side[],
+  measure: (side: Side) => Promise<Result>,
 ): Promise<readonly Result[]> {
-  if (options.together) return await Promise.all(scenes.map(measure));
+  if (options.together) return await Promise.all(sides.map(measure));
   const results: Result[] = [];
-  for (const scene of scenes) results.push(await measure(scene));
+  for (const side of sides) results.push(await measure(side));
   return results;
 }
 
@@ -124,16 +148,22 @@ async function inTurnsOrTogether<Result>(
  * The medians by rank. The first is that of the busiest threads of all rounds, the second that of the second busiest
  * ones, and so on.
  */
-function mediansOf(rounds: readonly (readonly number[])[]): readonly number[] {
-  return (rounds[0] ?? []).map((_, place) => medianInterval(rounds.map((shares) => shares[place] ?? 0)).median);
+function mediansOf(rounds: readonly Measured[]): readonly ThreadTime[] {
+  const medianBy = (place: number, share: (time: ThreadTime) => number): number =>
+    medianInterval(rounds.map(({ threads }) => share(threads[place] ?? { ran: 0, hadWork: 0 }))).median;
+  return (rounds[0]?.threads ?? []).map((_, place) => ({
+    ran: medianBy(place, ({ ran }) => ran),
+    hadWork: medianBy(place, ({ hadWork }) => hadWork),
+  }));
 }
 
-function lineOf(unit: string, { cpuMicros, p99Ms, ratio, busy }: Row): string {
+function lineOf(unit: string, { cpuMicros, p99Ms, ratio, threads }: Row): string {
+  const percent = (share: number): string => `${Math.round(share * 100)} %`;
   const costs = Object.entries(cpuMicros).map(([name, cost]) => {
     const tail = p99Ms[name] ?? 0;
-    const shares = (busy[name] ?? []).map((share) => `${Math.round(share * 100)} %`).join(" and ");
-    const ran = severalWorkers ? `, ran ${shares}` : "";
-    return `${name} ${cost.toFixed(1)} µs${tail > 0 ? `, p99 ${tail.toFixed(2)} ms` : ""}${ran}`;
+    const times = (threads[name] ?? []).map(({ ran, hadWork }) => `${percent(ran)} of ${percent(hadWork)}`);
+    const shares = severalWorkers ? `, ran ${times.join(" and ")}` : "";
+    return `${name} ${cost.toFixed(1)} µs${tail > 0 ? `, p99 ${tail.toFixed(2)} ms` : ""}${shares}`;
   });
   const ratios = Object.entries(ratio).map(([name, interval]) => `to ${name} ${intervalText(interval)}`);
   return `${unit.padEnd(36)} ${[...costs, ...ratios].join("; ")}`;
@@ -148,9 +178,14 @@ async function warmUp(scenes: readonly Scene[], names: readonly string[]): Promi
   }
 }
 
-async function memoryOf(scenes: readonly Scene[], into: Record<string, Record<string, number>>, when: string) {
+async function memoryOf(sides: readonly Side[], into: Record<string, Record<string, number>>, when: string) {
   await new Promise((done) => setTimeout(done, settleMs));
-  const all = Object.fromEntries(scenes.map((scene) => [scene.name, Math.round(scene.pssMb() * 10) / 10]));
+  const all = Object.fromEntries(
+    sides.map(({ name, scenes }) => [
+      name,
+      Math.round(scenes.reduce((sum, scene) => sum + scene.pssMb(), 0) * 10) / 10,
+    ]),
+  );
   into[when] = all;
   process.stdout.write(
     `memory (PSS), ${when.padEnd(22)} ${Object.entries(all)
@@ -159,25 +194,39 @@ async function memoryOf(scenes: readonly Scene[], into: Record<string, Record<st
   );
 }
 
-function subjects(): readonly Subject[] {
+/** The ztunnels of each side. */
+function subjects(): Readonly<Record<string, readonly Subject[]>> {
   const root = join(import.meta.dirname, "..");
   const profiles = options.profile === undefined ? undefined : resolve(options.profile);
-  if (severalWorkers) {
-    const cores = `0-${workers - 1}`;
-    return [serinOf(root, `${workers} workers`, { workers, cores, profiles }), serinOf(root, "1 worker", { cores })];
-  }
+  if (severalWorkers) return subjectsByWorkers(root, profiles);
   const upstream = process.env["ZTUNNEL"];
   if (upstream === undefined)
     process.stderr.write(
       "no comparison with upstream: ZTUNNEL names no program (scripts/fetch/ztunnel.sh builds one)\n",
     );
-  return [
-    serinOf(root, "serin", { profiles }),
-    ...(options.beside === undefined ? [] : [serinOf(resolve(options.beside), "beside")]),
+  const serin = serinOf(root, "serin", { profiles });
+  return {
+    serin: [serin],
+    ...(options.beside === undefined ? {} : { beside: [serinOf(resolve(options.beside), "beside")] }),
     ...(upstream === undefined
-      ? []
-      : [{ name: "ztunnel", command: [resolve(upstream), "proxy", "ztunnel"], workers: 1, cores: subjectCore }]),
-  ];
+      ? {}
+      : { ztunnel: [{ ...serin, name: "ztunnel", command: [resolve(upstream), "proxy", "ztunnel"] }] }),
+  };
+}
+
+function subjectsByWorkers(root: string, profiles: string | undefined): Readonly<Record<string, readonly Subject[]>> {
+  const cores = `0-${workers - 1}`;
+  const each = Array.from({ length: workers }, (_, core) => String(core));
+  const several = `${workers} workers`;
+  if (!options.alike)
+    return {
+      [several]: [serinOf(root, several, { workers, cores, profiles })],
+      "1 worker": [serinOf(root, "1 worker", { cores })],
+    };
+  return {
+    [several]: [serinOf(root, several, { workers, cores, profiles, endsCores: each.flatMap(() => each) })],
+    [`${workers} ztunnels`]: each.map((core) => serinOf(root, `ztunnel ${core}`, { cores, endsCores: each })),
+  };
 }
 
 async function main(): Promise<void> {
@@ -185,36 +234,42 @@ async function main(): Promise<void> {
   const unknown = wanted.find((name) => works[name] === undefined);
   if (unknown !== undefined) throw new Error(`--only: there is no ${unknown}, but ${Object.keys(works).join(", ")}`);
   const scratch = mkdtempSync(join(tmpdir(), "serin-bench-ztunnel-"));
-  const scenes: Scene[] = [];
+  const sides: Side[] = [];
   const rows: Record<string, Row> = {};
   const memory: Record<string, Record<string, number>> = {};
   try {
-    for (const subject of subjects()) scenes.push(new Scene(subject, scratch));
+    for (const [name, ofSide] of Object.entries(subjects())) {
+      const scenes: Scene[] = [];
+      sides.push({ name, scenes });
+      for (const subject of ofSide) scenes.push(new Scene(subject, scratch));
+    }
+    const scenes = sides.flatMap((side) => side.scenes);
     await Promise.all(scenes.map((scene) => scene.ready()));
-    if (!options["no-memory"]) await memoryOf(scenes, memory, "idle");
+    if (!options["no-memory"]) await memoryOf(sides, memory, "idle");
     const measuredWorks = Object.entries(works).filter(([name]) => wanted.length === 0 || wanted.includes(name));
     await warmUp(
       scenes,
       measuredWorks.map(([name]) => name),
     );
     for (const [name, { unit, work }] of measuredWorks) {
-      const row = await measured(scenes, work);
+      const row = await measured(sides, work);
       rows[name] = row;
       process.stdout.write(`${lineOf(unit, row)}\n`);
     }
     if (!options["no-memory"]) {
-      await memoryOf(scenes, memory, "after the runs");
+      await memoryOf(sides, memory, "after the runs");
       for (const scene of scenes) await scene.run({ order: "open", work: held });
-      await memoryOf(scenes, memory, `${held.connections} connections`);
+      await memoryOf(sides, memory, `${held.connections} connections`);
     }
     const load = loadavg()[0];
     process.stdout.write(`${JSON.stringify({ name: "ztunnel", load, rows, memoryMb: memory })}\n`);
   } finally {
-    await Promise.all(scenes.map((scene) => scene.stop()));
+    await Promise.all(sides.flatMap(({ scenes }) => scenes).map((scene) => scene.stop()));
     rmSync(scratch, { recursive: true, force: true });
   }
 }
 
-if (positionals[0] === "server") await runServer();
-else if (positionals[0] === "load") runLoad();
+const [role, place] = positionals;
+if (role === "server") await runServer(Number(place));
+else if (role === "load") runLoad(Number(place));
 else await main();

@@ -13,7 +13,6 @@ export interface Work {
 export type Order =
   | { readonly order: "open"; readonly work: Work }
   | { readonly order: "go"; readonly sliceMs: number }
-  | { readonly order: "trickle"; readonly work: Work; readonly gapMs: number; readonly forMs: number }
   | { readonly order: "close" };
 
 /** `count` is the number of round trips, megabytes or connections. */
@@ -23,7 +22,15 @@ export interface Answer {
   readonly error?: string;
 }
 
-const ports = { echo: 8080, sink: 8081, source: 8082 };
+/** The ports of one server. Several servers share an address. */
+interface Ports {
+  readonly echo: number;
+  readonly sink: number;
+  readonly source: number;
+}
+
+/** Each client uses the server that has the same place in its list. */
+const portsOf = (place: number): Ports => ({ echo: 8080 + place, sink: 8180 + place, source: 8280 + place });
 const connectTimeoutMs = 20_000;
 const blockBytes = 65_536;
 export const megabyte = 1_048_576;
@@ -31,7 +38,8 @@ export const megabyte = 1_048_576;
 const leastWork = { roundTrips: 500, bytes: 48 * megabyte, connections: 100 };
 
 /** Answers each message with the number of bytes that its sink has received. */
-export async function runServer(): Promise<void> {
+export async function runServer(place: number): Promise<void> {
+  const ports = portsOf(place);
   process.on("disconnect", () => process.exit());
   let sunkBytes = 0;
   process.on("message", () => process.send?.(sunkBytes));
@@ -77,11 +85,11 @@ interface Session {
   close(): void;
 }
 
-export function runLoad(): void {
+export function runLoad(place: number): void {
+  const ports = portsOf(place);
   let session: Session | undefined;
   const perform = async (order: Order): Promise<Answer> => {
-    if (order.order === "open") session = await open(order.work);
-    else if (order.order === "trickle") return await trickle(order);
+    if (order.order === "open") session = await open(order.work, ports);
     else if (order.order === "go") return (await session?.run(order.sliceMs)) ?? nothing;
     else session?.close();
     return nothing;
@@ -97,8 +105,8 @@ export function runLoad(): void {
 
 const nothing: Answer = { count: 0, p99Ms: 0 };
 
-async function open(work: Work): Promise<Session> {
-  if (work.kind === "connect") return { run: (sliceMs) => openAndClose(work, sliceMs), close() {} };
+async function open(work: Work, ports: Ports): Promise<Session> {
+  if (work.kind === "connect") return { run: (sliceMs) => openAndClose(work, ports, sliceMs), close() {} };
   const port = { pingPong: ports.echo, hold: ports.echo, up: ports.sink, down: ports.source }[work.kind];
   const lines: Line[] = [];
   const more = async (): Promise<void> => {
@@ -217,40 +225,20 @@ async function down(_work: Work, lines: readonly Line[], sliceMs: number): Promi
 }
 
 /** Connects, sends a message, reads the echo, and closes. */
-async function exchange(address: string, message: Buffer): Promise<void> {
-  const line = new Line(await dial(address, ports.echo));
+async function exchange(address: string, port: number, message: Buffer): Promise<void> {
+  const line = new Line(await dial(address, port));
   await line.trip(message);
   line.stream.end();
   await line.room();
 }
 
-/** Starts connections at intervals, even if the earlier ones have not ended. */
-async function trickle({
-  work,
-  gapMs,
-  forMs,
-}: {
-  readonly work: Work;
-  readonly gapMs: number;
-  readonly forMs: number;
-}): Promise<Answer> {
-  const message = Buffer.alloc(work.bytes, "x");
-  const open: Promise<void>[] = [];
-  for (const untilMs = performance.now() + forMs; performance.now() < untilMs;) {
-    open.push(exchange(work.address, message));
-    await new Promise((resolve) => setTimeout(resolve, gapMs));
-  }
-  await Promise.all(open);
-  return { count: open.length, p99Ms: 0 };
-}
-
-async function openAndClose(work: Work, sliceMs: number): Promise<Answer> {
+async function openAndClose(work: Work, { echo }: Ports, sliceMs: number): Promise<Answer> {
   const message = Buffer.alloc(work.bytes, "x");
   const latencies: number[] = [];
   const untilMs = performance.now() + sliceMs;
   const one = async (): Promise<void> => {
     for (let nowMs = performance.now(); nowMs < untilMs || latencies.length < leastWork.connections;) {
-      await exchange(work.address, message);
+      await exchange(work.address, echo, message);
       const afterMs = performance.now();
       latencies.push(afterMs - nowMs);
       nowMs = afterMs;

@@ -24,8 +24,8 @@ const warmUpSliceMs = 1000;
 const lastWordsBytes = 1000;
 const readinessPort = 15_021;
 /** The core for the ztunnel under test. The other core is for the load. */
-export const subjectCore = "0";
-const endsCore = "1";
+const subjectCore = "0";
+const defaultEndsCores = ["1"] as const;
 
 const mesh = `
 workloads:
@@ -39,13 +39,31 @@ export interface Subject {
   readonly workers: number;
   /** Core numbers in taskset's form. */
   readonly cores: string;
+  /** A client and a server run on each of these cores. */
+  readonly endsCores: readonly string[];
 }
 
 export interface Measured {
+  /** The number of round trips, megabytes or connections. */
+  readonly count: number;
+  /** The CPU time of all of them. */
   readonly cpuMicros: number;
   readonly p99Ms: number;
-  /** The share of the time in which each serving thread ran. The busiest thread comes first. */
-  readonly busy: readonly number[];
+  /** The serving threads. The busiest thread comes first. */
+  readonly threads: readonly ThreadTime[];
+}
+
+/** Shares of the time of a slice. */
+export interface ThreadTime {
+  /** The thread ran. */
+  readonly ran: number;
+  /** The thread ran, or waited for a core because something else ran there. */
+  readonly hadWork: number;
+}
+
+interface TaskNanos {
+  readonly ran: number;
+  readonly waited: number;
 }
 
 /**
@@ -58,12 +76,13 @@ export function serinOf(
     profiles,
     workers = 1,
     cores = subjectCore,
-  }: { profiles?: string | undefined; workers?: number; cores?: string } = {},
+    endsCores = defaultEndsCores,
+  }: { profiles?: string | undefined; workers?: number; cores?: string; endsCores?: readonly string[] } = {},
 ): Subject {
   const command = [join(directory, "bin/serin"), "ztunnel"];
   const profiled =
     profiles === undefined ? command : ["env", `NODE_OPTIONS=--cpu-prof --cpu-prof-dir=${profiles}`, ...command];
-  return { name, command: profiled, workers, cores };
+  return { name, command: profiled, workers, cores, endsCores };
 }
 
 export class Scene {
@@ -73,10 +92,9 @@ export class Scene {
   readonly #client: NetworkNamespace;
   readonly #server: NetworkNamespace;
   readonly #subject: ChildProcess;
-  readonly #ends: readonly ChildProcess[];
-  readonly #load: ChildProcess;
-  readonly #sink: ChildProcess;
-  readonly #serverListens: Promise<void>;
+  readonly #loads: readonly ChildProcess[];
+  readonly #servers: readonly ChildProcess[];
+  readonly #serversListen: Promise<unknown>;
 
   constructor(subject: Subject, scratch: string) {
     this.name = subject.name;
@@ -112,25 +130,24 @@ export class Scene {
       }),
     );
     closeSync(log);
-    const end = (role: string): ChildProcess =>
-      pinned(endsCore, [process.execPath, join(import.meta.dirname, "../ztunnel.ts"), role], {
-        stdio: ["ignore", "inherit", "inherit", "ipc"],
-      });
-    this.#load = this.#client.enter(() => end("load"));
-    const server = this.#server.enter(() => end("server"));
-    this.#sink = server;
-    this.#ends = [this.#load, server];
-    this.#serverListens = new Promise((resolve, reject) => {
-      server.once("message", () => resolve());
-      server.once("exit", () => reject(new Error(`the server of ${this.name} ended`)));
-    });
+    const ends = (role: string): ChildProcess[] =>
+      subject.endsCores.map((core, place) =>
+        pinned(core, [process.execPath, join(import.meta.dirname, "../ztunnel.ts"), role, String(place)], {
+          stdio: ["ignore", "inherit", "inherit", "ipc"],
+        }),
+      );
+    this.#loads = this.#client.enter(() => ends("load"));
+    this.#servers = this.#server.enter(() => ends("server"));
+    this.#serversListen = Promise.all(
+      this.#servers.map(async (server) => await answerOf(server, `the server of ${this.name}`)),
+    );
     // Another failure may come before any code waits for this promise.
-    this.#serverListens.catch(() => undefined);
+    this.#serversListen.catch(() => undefined);
   }
 
-  /** Resolves when the ztunnel and the server behind it accept connections. */
+  /** Resolves when the ztunnel and the servers behind it accept connections. */
   async ready(): Promise<void> {
-    await this.#serverListens;
+    await this.#serversListen;
     const deadline = Date.now() + readyTimeoutMs;
     for (;;) {
       if (this.#subject.exitCode !== null) throw new Error(`${this.name} ended at once: ${this.#lastWords()}`);
@@ -141,14 +158,14 @@ export class Scene {
     }
   }
 
-  /** The CPU time of each of the ztunnel's threads, in nanoseconds. */
-  cpuNanos(): Map<string, number> {
+  /** The CPU time of each of the ztunnel's threads, and the time in which it waited for a core. */
+  #taskNanos(): Map<string, TaskNanos> {
     const tasks = `/proc/${this.#subject.pid}/task`;
     return new Map(
-      readdirSync(tasks).map((task) => [
-        task,
-        Number(readFileSync(join(tasks, task, "schedstat"), "latin1").split(" ")[0]),
-      ]),
+      readdirSync(tasks).map((task) => {
+        const [ran, waited] = readFileSync(join(tasks, task, "schedstat"), "latin1").split(" ");
+        return [task, { ran: Number(ran), waited: Number(waited) }];
+      }),
     );
   }
 
@@ -162,23 +179,29 @@ export class Scene {
   async measure(work: Work, sliceMs: number): Promise<Measured> {
     await this.run({ order: "open", work });
     const sunkBytesBefore = await this.#sunkBytes();
-    const [before, startedMs] = [this.cpuNanos(), performance.now()];
+    const [before, startedMs] = [this.#taskNanos(), performance.now()];
     const done = await this.run({ order: "go", sliceMs });
-    if (work.kind === "up") await this.#sinkHas(sunkBytesBefore + done.count * megabyte);
+    if (work.kind === "up") await this.#sinksHave(sunkBytesBefore + done.count * megabyte);
     const elapsedNanos = (performance.now() - startedMs) * 1e6;
-    const spent = [...this.cpuNanos()]
-      .map(([task, nanos]) => nanos - (before.get(task) ?? 0))
-      .toSorted((left, right) => right - left);
+    const spent = [...this.#taskNanos()]
+      .map(([task, { ran, waited }]) => {
+        const then = before.get(task);
+        return { ran: ran - (then?.ran ?? 0), waited: waited - (then?.waited ?? 0) };
+      })
+      .toSorted((left, right) => right.ran - left.ran);
     await this.run({ order: "close" });
     return {
-      cpuMicros: spent.reduce((sum, nanos) => sum + nanos, 0) / 1000 / done.count,
+      count: done.count,
+      cpuMicros: spent.reduce((sum, { ran }) => sum + ran, 0) / 1000,
       p99Ms: done.p99Ms,
-      busy: spent.slice(0, this.#workers).map((nanos) => nanos / elapsedNanos),
+      threads: spent
+        .slice(0, this.#workers)
+        .map(({ ran, waited }) => ({ ran: ran / elapsedNanos, hadWork: (ran + waited) / elapsedNanos })),
     };
   }
 
-  /** The client has only written its bytes to the kernel, whose buffers and windows hold megabytes of a connection. */
-  async #sinkHas(bytes: number): Promise<void> {
+  /** The clients have only written their bytes to the kernel, whose buffers hold megabytes of a connection. */
+  async #sinksHave(bytes: number): Promise<void> {
     const deadline = Date.now() + sinkTimeoutMs;
     while ((await this.#sunkBytes()) < bytes) {
       if (Date.now() > deadline) throw new Error(`${this.name} has not delivered all bytes: ${this.#lastWords()}`);
@@ -187,14 +210,14 @@ export class Scene {
   }
 
   async #sunkBytes(): Promise<number> {
-    const answered = new Promise<number>((resolve, reject) => {
-      this.#sink.once("message", (bytes) => resolve(Number(bytes)));
-      this.#sink.once("exit", () => reject(new Error(`the server of ${this.name} ended`)));
-    });
-    this.#sink.send("sunk");
-    const bytes = await answered;
-    this.#sink.removeAllListeners("exit");
-    return bytes;
+    const sunk = await Promise.all(
+      this.#servers.map(async (server) => {
+        const answer = answerOf(server, `the server of ${this.name}`);
+        server.send("sunk");
+        return Number(await answer);
+      }),
+    );
+    return sunk.reduce((sum, bytes) => sum + bytes, 0);
   }
 
   /**
@@ -209,22 +232,35 @@ export class Scene {
     }
   }
 
+  /**
+   * Gives an order to all clients. The answer is the sum of theirs. A single client has the connections of the order.
+   * Of several clients, each has an equal part of as many connections for each worker.
+   */
   async run(order: Order): Promise<Answer> {
-    const answered = new Promise<Answer>((resolve, reject) => {
-      this.#load.once("message", (answer) => resolve(answer as Answer));
-      this.#load.once("exit", () => reject(new Error(`the load of ${this.name} ended`)));
-    });
-    this.#load.send(order);
-    const answer = await answered;
-    this.#load.removeAllListeners("exit");
-    if (answer.error !== undefined) throw new Error(`${this.name}: ${answer.error}`);
-    return answer;
+    const part = this.#loads.length === 1 ? 1 : this.#workers / this.#loads.length;
+    const ofEach =
+      order.order === "open"
+        ? { ...order, work: { ...order.work, connections: Math.ceil(order.work.connections * part) } }
+        : order;
+    const answers = await Promise.all(
+      this.#loads.map(async (load) => {
+        const answer = answerOf(load, `the load of ${this.name}`);
+        load.send(ofEach);
+        return (await answer) as Answer;
+      }),
+    );
+    const failed = answers.find(({ error }) => error !== undefined);
+    if (failed !== undefined) throw new Error(`${this.name}: ${failed.error}`);
+    return {
+      count: answers.reduce((sum, { count }) => sum + count, 0),
+      p99Ms: Math.max(...answers.map(({ p99Ms }) => p99Ms)),
+    };
   }
 
   /** Stops the ztunnel gracefully, so that it writes its profile. Kills it if that takes too long. */
   async stop(): Promise<void> {
     const ended = new Promise((resolve) => this.#subject.once("exit", resolve));
-    for (const child of this.#ends) child.kill("SIGKILL");
+    for (const child of [...this.#loads, ...this.#servers]) child.kill("SIGKILL");
     this.#subject.kill("SIGTERM");
     const timer = setTimeout(() => this.#subject.kill("SIGKILL"), stopTimeoutMs);
     if (this.#subject.exitCode === null && this.#subject.signalCode === null) await ended;
@@ -262,6 +298,18 @@ export class Scene {
       return false;
     }
   }
+}
+
+/** The next message of a client or a server. Rejects if it ends before that. */
+async function answerOf(child: ChildProcess, name: string): Promise<unknown> {
+  return await new Promise((resolve, reject) => {
+    const onExit = (): void => reject(new Error(`${name} ended`));
+    child.once("exit", onExit);
+    child.once("message", (answer) => {
+      child.off("exit", onExit);
+      resolve(answer);
+    });
+  });
 }
 
 /** Starts a process on one core. It ends when this process ends. */
