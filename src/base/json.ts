@@ -11,7 +11,7 @@ export function stringOf(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
-/** A value as JSON for a person or a program to read: indented by four spaces as in kubectl, with a newline at its end. */
+/** A value as JSON for the output of a command: indented by four spaces as in kubectl, with a newline at its end. */
 export function jsonText(value: unknown): string {
   return `${JSON.stringify(value, undefined, 4)}\n`;
 }

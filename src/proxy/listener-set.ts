@@ -301,8 +301,8 @@ export class ListenerSet {
   }
 
   /**
-   * Ends removed listeners, closes connections whose time is over, and binds ports that were taken. Must be called once a
-   * second.
+   * Ends removed listeners, closes connections whose time is over, and binds ports that were taken. Must be called once
+   * a second.
    */
   sweep(): void {
     const nowMs = this.#options.clock.steadyMs();

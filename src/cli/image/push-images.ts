@@ -41,8 +41,8 @@ export class ImagePusher {
   }
 
   /**
-   * Sends one image with all its architectures. Sends the content before the manifests that name it, so that a pull never
-   * finds a name without content. Throws if a blob of the layout is damaged, or if the registry refuses.
+   * Sends one image with all its architectures. Sends the content before the manifests that name it, so that a pull
+   * never finds a name without content. Throws if a blob of the layout is damaged, or if the registry refuses.
    */
   async push(image: LayoutImage, { repository, tag }: Destination): Promise<PushedImage> {
     const blobs = new Map(

@@ -35,8 +35,8 @@ export class HpackDecoder {
   }
 
   /**
-   * Returns names and values, alternating, as latin1 strings. Throws an {@link Http2ConnectionError} for an invalid block,
-   * after which the connection must end.
+   * Returns names and values, alternating, as latin1 strings. Throws an {@link Http2ConnectionError} for an invalid
+   * block, after which the connection must end.
    */
   decode(block: Uint8Array, start = 0, end = block.length): string[] {
     const bytes = Buffer.isBuffer(block) ? block : Buffer.from(block.buffer, block.byteOffset, block.byteLength);
