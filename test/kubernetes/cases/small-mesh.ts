@@ -72,17 +72,17 @@ const asker = "asker";
 const failed = "got no answer";
 
 /**
- * A pod that asks both applications all the time: the one through its waypoint, and the other one's sidecar. The checks
- * of an upgrade wait for such requests.
+ * A pod in each namespace that asks both applications all the time. The checks of an upgrade count requests at waypoints
+ * and at the sidecars of clients.
  */
-function askerObject(): object {
+function askerObject(namespace: string): object {
   const asks = namespaces.map((name) => {
     const url = `http://web.${name}${file}`;
     return `${boundedGet(url, 10).join(" ")} | grep -q ${expected} || echo "$(date) ${url} ${failed}"`;
   });
   return deploymentObject({
     name: asker,
-    namespace: inAmbient,
+    namespace,
     image: busyboxImage,
     command: ["sh", "-c", `while sleep 0.1; do ${asks.join("; ")}; done`],
     container: restrictedContainer,
@@ -111,8 +111,8 @@ export async function thereAndBack(bench: Bench, { values = {}, hub }: SmallUpgr
     }
     // One that an earlier case has left would not run again.
     await cluster.kubectl("delete", "meshupgrade", name, "--ignore-not-found", "--timeout=120s");
-    await applyText(bench, [askerObject()]);
-    await cluster.available(inAmbient);
+    await applyText(bench, namespaces.map(askerObject));
+    for (const namespace of namespaces) await cluster.available(namespace);
     await cluster.api.apply([upgrade]);
     const { completedSteps } = await ended(bench, name, ["Completed"]);
     await everyModeAnswers(bench);
@@ -120,13 +120,17 @@ export async function thereAndBack(bench: Bench, { values = {}, hub }: SmallUpgr
     await ended(bench, name, ["RolledBack"]);
     await everyModeAnswers(bench);
     await cluster.kubectl("delete", "meshupgrade", name);
-    const log = await cluster.kubectl("logs", "-n", inAmbient, `deploy/${asker}`);
-    const faults = log.split("\n").filter((line) => line.includes(failed));
-    if (faults.length > 0) throw new Error(`${faults.length} requests failed:\n${faults.slice(0, 5).join("\n")}`);
+    for (const namespace of namespaces) await nothingFailed(bench, namespace);
     return completedSteps.length;
   } finally {
     await stop();
   }
+}
+
+async function nothingFailed({ cluster }: Bench, namespace: string): Promise<void> {
+  const log = await cluster.kubectl("logs", "-n", namespace, `deploy/${asker}`, "-c", "main");
+  const faults = log.split("\n").filter((line) => line.includes(failed));
+  if (faults.length > 0) throw new Error(`${faults.length} requests failed:\n${faults.slice(0, 5).join("\n")}`);
 }
 
 /** Removes the application. Its gateways are deleted first, because a proxy needs its control plane to end. */

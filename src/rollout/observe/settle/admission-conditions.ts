@@ -1,5 +1,6 @@
 import { truncated } from "../../../base/index.ts";
 import { validatingWebhookConfigurationKind, type Pod } from "../../../api/kubernetes/index.ts";
+import { nonRootUser, restrictedContext } from "../../../api/pod-security/index.ts";
 import { defaultValidatorName } from "../../../api/istio/index.ts";
 import { denialIn, errorOfStatus, type KubeClient } from "../../../kube/index.ts";
 import type { SettleState } from "../../decide/index.ts";
@@ -11,6 +12,14 @@ const messageCharacters = 300;
 const testNamespace = "serin-system";
 const revisionKey = "istio.io/rev";
 
+/** The namespace may have a level of PodSecurity by default, and a quota that counts limits. */
+const testContainer = {
+  name: "test",
+  image: "none",
+  resources: { requests: { cpu: "1m", memory: "1Mi" }, limits: { cpu: "10m", memory: "16Mi" } },
+  securityContext: restrictedContext(nonRootUser),
+} as const;
+
 /** Tests with a dry run whether the revision injects a pod that names the tag. */
 export async function tagServesState(client: KubeClient, tag: string, revision: string): Promise<SettleState> {
   const pod = {
@@ -21,7 +30,7 @@ export async function tagServesState(client: KubeClient, tag: string, revision: 
       namespace: testNamespace,
       labels: { [revisionKey]: tag, "istio.io/dataplane-mode": "none" },
     },
-    spec: { containers: [{ name: "test", image: "none" }] },
+    spec: { containers: [testContainer] },
   };
   const { status, text } = await client.raw("POST", `/api/v1/namespaces/${testNamespace}/pods?dryRun=All`, {
     body: pod,
