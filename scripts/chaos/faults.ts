@@ -3,9 +3,14 @@ import { rmSync, statfsSync } from "node:fs";
 import { appendFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { validatingWebhookConfigurationKind, type WebhookConfiguration } from "../../src/api/kubernetes/index.ts";
+import {
+  leaseKind,
+  validatingWebhookConfigurationKind,
+  type WebhookConfiguration,
+} from "../../src/api/kubernetes/index.ts";
 import type { KubeClient } from "../../src/kube/index.ts";
 import type { LabCluster } from "../../test/support/lab-cluster.ts";
+import type { MachineProcess } from "../../test/support/processes.ts";
 import { inNetworkOf } from "../../test/support/lab-network.ts";
 import { gatewayService } from "../proofs/upgrade-proof/objects.ts";
 import { seconds } from "../proofs/upgrade-proof/proof.ts";
@@ -29,6 +34,8 @@ interface KilledRole {
   readonly cuts?: string;
   /** The beginning of the names of the processes' pods. Undefined means all processes of the role. */
   readonly pods?: string;
+  /** Whether the role works again after a kill at that time. Absent for roles that others can do without. */
+  readonly isBack?: (chaos: Chaos, killed: MachineProcess, killedMs: number) => Promise<boolean>;
 }
 
 /**
@@ -36,9 +43,9 @@ interface KilledRole {
  * the machine, and everything ends with it.
  */
 const roles: readonly KilledRole[] = [
-  { role: "cluster-apiserver" },
+  { role: "cluster-apiserver", isBack: apiServerIsBack },
   { role: "cluster-controllers" },
-  { role: "cluster-node" },
+  { role: "cluster-node", isBack: nodeIsBack },
   { role: "pilot" },
   { role: "cni" },
   { role: "rollout" },
@@ -56,9 +63,8 @@ export const faults: readonly Fault[] = [
     cuts: killedRole.cuts,
     lastsMs: 0,
     aim: (chaos: Chaos, signal: AbortSignal) => {
-      const { cuts } = killedRole;
-      const pid = somePid(chaos, killedRole);
-      return cuts === undefined ? killed(pid) : killedPod(chaos, pid, signal);
+      const target = someProcess(chaos, killedRole);
+      return killedRole.cuts === undefined ? killed(chaos, killedRole, target) : killedPod(chaos, target.pid, signal);
     },
   })),
   { name: "the API server away for 5 s", cuts: undefined, lastsMs: awayMs, aim: apiServerAway },
@@ -75,10 +81,10 @@ function some<One>({ random }: Chaos, all: readonly One[], noun: string): One {
   return one;
 }
 
-function somePid(chaos: Chaos, { role, pods }: KilledRole): number {
+function someProcess(chaos: Chaos, { role, pods }: KilledRole): MachineProcess {
   const all = chaos.proof.lab.cluster.ofRole(role);
   const candidates = pods === undefined ? all : all.filter(({ pid }) => podOfProcess(pid)?.name.startsWith(pods));
-  return some(chaos, candidates, role).pid;
+  return some(chaos, candidates, role);
 }
 
 /** Sends a signal to a process. Returns false if the process has already ended. */
@@ -90,14 +96,36 @@ function signalled(pid: number, signal: NodeJS.Signals | 0): boolean {
   }
 }
 
-function killed(pid: number): AimedFault {
+/**
+ * Kills a process that the load does not need. The fault lasts until the role works again: without its node, a process
+ * that the next fault kills would stay dead.
+ */
+function killed(chaos: Chaos, { role, isBack }: KilledRole, target: MachineProcess): AimedFault {
+  const { clock } = chaos;
+  let killedMs = clock.nowMs();
   return {
     begin: () => {
-      process.kill(pid, "SIGKILL");
-      return `pid ${pid}`;
+      killedMs = clock.nowMs();
+      process.kill(target.pid, "SIGKILL");
+      return `pid ${target.pid}`;
     },
-    end: () => undefined,
+    end: async () => {
+      if (isBack === undefined) return;
+      const back = await inTime(role, orderLimitMs, async () => await isBack(chaos, target, killedMs));
+      if (!back) throw new Error(`the ${role} does not work again`);
+    },
   };
+}
+
+async function apiServerIsBack({ proof }: Chaos): Promise<boolean> {
+  return (await proof.lab.api.client.raw("GET", "/readyz")).status === 200;
+}
+
+/** A node renews its lease as soon as its process is back. */
+async function nodeIsBack({ proof }: Chaos, { words }: MachineProcess, killedMs: number): Promise<boolean> {
+  const name = words[words.indexOf("--name") + 1] ?? "";
+  const lease = await proof.lab.api.client.get(leaseKind, name, "kube-node-lease");
+  return Date.parse(lease?.spec?.renewTime ?? "") > killedMs;
 }
 
 /** Kills a process that connections of the load pass. The fault lasts until no new connection can reach it. */
@@ -125,7 +153,7 @@ async function killedPod({ proof, clock }: Chaos, pid: number, signal: AbortSign
 }
 
 function apiServerAway(chaos: Chaos): AimedFault {
-  const pid = somePid(chaos, { role: "cluster-apiserver" });
+  const { pid } = someProcess(chaos, { role: "cluster-apiserver" });
   return {
     begin: () => {
       process.kill(pid, "SIGSTOP");
@@ -177,7 +205,7 @@ async function fill(file: string, bytes: number, signal: AbortSignal): Promise<v
 
 function clockStep(chaos: Chaos): AimedFault {
   const target = some(chaos, roles, "role");
-  const pid = somePid(chaos, target);
+  const { pid } = someProcess(chaos, target);
   const { cluster } = chaos.proof.lab;
   const evaluate = async (expression: string): Promise<void> => {
     process.kill(pid, "SIGUSR1");
