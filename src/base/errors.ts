@@ -69,13 +69,13 @@ export function toSerinError(value: unknown): SerinError {
 }
 
 /**
- * The message of any thrown value, for log lines. For an error of OpenSSL these are its words. Its own message also has
- * the number of a thread, a source file and a line break.
+ * The message of any thrown value, for log lines. For an error of a TLS connection these are OpenSSL's words. Its own
+ * message also has the number of a thread, a source file and a line break.
  */
 export function messageOf(value: unknown): string {
   if (!(value instanceof Error)) return String(value);
-  const isOfOpenSsl = "library" in value && "reason" in value && typeof value.reason === "string";
-  return isOfOpenSsl ? String(value.reason) : value.message;
+  const isOfTls = "reason" in value && typeof value.reason === "string" && /^[\dA-F]+:error:/.test(value.message);
+  return isOfTls ? String(value.reason) : value.message;
 }
 
 /** The exit code of wrong use: an unknown verb or flag, or a wrong argument. istioctl uses it too, from sysexits.h. */
