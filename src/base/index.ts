@@ -11,7 +11,7 @@ export { AgingCache, BoundedCache, moduleCache, moduleCacheSizes } from "./bound
 export { BoundedQueue } from "./bounded-queue.ts";
 export { clientNetwork } from "./client-network.ts";
 export { ConnectionLimit, limitConnections, connectionsToEnd, outnumberingConnections } from "./connection-limit.ts";
-export { afterRunning, rfc3339Seconds, systemClock, type Clock } from "./clock.ts";
+export { afterRunning, rfc3339Seconds, systemClock, threadCpuTimeMs, type Clock } from "./clock.ts";
 export { aborted, onAbort, ShutdownController, shutdownOnSignals, type Shutdown } from "./drain.ts";
 export {
   envBoolean,
@@ -86,7 +86,6 @@ export {
 } from "./log.ts";
 export { seededRandom, systemRandom, type Random } from "./random.ts";
 export { takeTurn } from "./take-turn.ts";
-export { threadCpuTimeMs } from "./thread-cpu-time.ts";
 export { packageRoot, programDirectory, programFile, programVariables } from "./program-files.ts";
 export { Readiness } from "./readiness.ts";
 export { sourceStack } from "./source-stack.ts";

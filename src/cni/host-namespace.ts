@@ -52,7 +52,7 @@ function openUsualNamespace(threadsDirectory: string): NetworkNamespace {
   throw transientError("pod-namespace", `the network namespace of the node cannot be found by ${threadsDirectory}`);
 }
 
-/** Undefined if the thread has ended meanwhile. */
+/** What the function finds. Undefined if the thread has ended meanwhile. */
 function unlessGone<Result>(look: () => Result): Result | undefined {
   try {
     return look();

@@ -1,4 +1,4 @@
-import { threadCpuTimeMs } from "../thread-cpu-time.ts";
+import { threadCpuTimeMs } from "../clock.ts";
 import { BoundedCache } from "../bounded-cache.ts";
 import type { CelEnv, CelInput, CelList, CelValue } from "@bufbuild/cel";
 import { callCost, traversalFactor, ValueSizes, type CelLibrary } from "./call-cost.ts";

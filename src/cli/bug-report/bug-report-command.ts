@@ -127,8 +127,8 @@ class ReportReader {
   }
 
   /**
-   * The text of a file of the report, without the secret paths of webhook configurations. Returns undefined if it cannot
-   * be read, and adds a note with the reason.
+   * The text of a file of the report, without the secret paths of webhook configurations. Returns undefined if it
+   * cannot be read, and adds a note with the reason.
    */
   async read({ path, respondents = [], text }: ReportFile): Promise<string | undefined> {
     const [silent] = respondents.flatMap(({ name }) => this.#silent.get(name) ?? []);
