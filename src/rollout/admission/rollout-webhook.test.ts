@@ -3,7 +3,7 @@ import { Agent, createServer, request } from "node:https";
 import { test } from "node:test";
 import { listenOnLoopback } from "../../../test/support/listen-on-loopback.ts";
 import { createLogger, systemClock, type Clock } from "../../base/index.ts";
-import { until } from "../../base/testing/until.ts";
+import { until } from "../../base/testing/index.ts";
 import type { KindDefinition } from "../../api/index.ts";
 import { serviceKind } from "../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../kube/index.ts";

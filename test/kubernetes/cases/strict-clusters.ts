@@ -173,9 +173,10 @@ const privateRegistryCase: Case = {
     await server.listen(registryPort, clientAddress);
     try {
       const hub = `${registry}/private`;
-      await applyText(bench, [...[pilots, system, probes].map((name) => namespaceObject(name)), ...smallNamespaces()]);
       const flags = ["--set", `hub=${hub}`, "--set", `values.global.imagePullSecrets={${pullSecret}}`];
       await refused(bench, flags, [/imagePullSecrets/, /Secret .*pull/]);
+      await uninstallLeavesNothing(bench);
+      await applyText(bench, [...[pilots, system, probes].map((name) => namespaceObject(name)), ...smallNamespaces()]);
       for (const namespace of [pilots, system, probes, inAmbient, withSidecars])
         await createPullSecret(bench, namespace);
       await cluster.serin("install", "--set", "profile=ambient", ...flags, "-y");
