@@ -1,5 +1,5 @@
-// Installations, upgrades and removals in clusters whose administrators restrict what may run: by admission webhooks, by
-// default levels and quotas, and by a registry with accounts.
+// Installations, upgrades and removals in clusters whose administrators restrict what may run: by admission webhooks,
+// by default levels and quotas, and by a registry with accounts.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ImageRegistry } from "../../support/image-registry.ts";
