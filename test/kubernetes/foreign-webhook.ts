@@ -46,7 +46,7 @@ function changedContainer({ env = [], ...container }: ContainerSpec): ContainerS
   return { ...container, ...(image === undefined ? {} : { image }), env: [...kept, environment] };
 }
 
-/** Changes of a pod or a workload: its images come from the mirror, and it gets a label, a variable and a toleration. */
+/** Changes of a pod or a workload: images of the mirror, a label, a variable and a toleration. */
 function patchesFor(object: UntypedObject): object[] {
   const { pointer, template } = templateOf(object);
   const spec = template["spec"] as PodSpec;

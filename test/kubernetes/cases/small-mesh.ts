@@ -72,8 +72,8 @@ const asker = "asker";
 const failed = "got no answer";
 
 /**
- * A pod in each namespace that asks both applications all the time. The checks of an upgrade count requests at
- * waypoints and at the sidecars of clients.
+ * A pod that asks both applications all the time. The checks of an upgrade count requests at waypoints and at the
+ * sidecars of clients.
  */
 function askerObject(namespace: string): object {
   const asks = namespaces.map((name) => {

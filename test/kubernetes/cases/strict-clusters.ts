@@ -1,5 +1,5 @@
-// Installations, upgrades and removals in clusters whose administrators restrict what may run: by admission webhooks, by
-// default levels and quotas, and by a registry with accounts.
+// Installations, upgrades and removals in clusters whose administrators restrict what may run: by admission webhooks,
+// by default levels and quotas, and by a registry with accounts.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ImageRegistry } from "../../support/image-registry.ts";
@@ -173,9 +173,10 @@ const privateRegistryCase: Case = {
     await server.listen(registryPort, clientAddress);
     try {
       const hub = `${registry}/private`;
-      await applyText(bench, [...[pilots, system, probes].map((name) => namespaceObject(name)), ...smallNamespaces()]);
       const flags = ["--set", `hub=${hub}`, "--set", `values.global.imagePullSecrets={${pullSecret}}`];
       await refused(bench, flags, [/imagePullSecrets/, /Secret .*pull/]);
+      await uninstallLeavesNothing(bench);
+      await applyText(bench, [...[pilots, system, probes].map((name) => namespaceObject(name)), ...smallNamespaces()]);
       for (const namespace of [pilots, system, probes, inAmbient, withSidecars])
         await createPullSecret(bench, namespace);
       await cluster.serin("install", "--set", "profile=ambient", ...flags, "-y");
