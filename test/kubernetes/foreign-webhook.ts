@@ -46,7 +46,7 @@ function changedContainer({ env = [], ...container }: ContainerSpec): ContainerS
   return { ...container, ...(image === undefined ? {} : { image }), env: [...kept, environment] };
 }
 
-/** Changes of a pod or a workload: its images come from the mirror, and it gets a label, a variable and a toleration. */
+/** Changes of a pod or a workload: images come from the mirror, and it gets a label, a variable and a toleration. */
 function patchesFor(object: UntypedObject): object[] {
   const { pointer, template } = templateOf(object);
   const spec = template["spec"] as PodSpec;
@@ -102,7 +102,7 @@ export class ForeignWebhook {
     this.#server = undefined;
   }
 
-  /** A configuration that sends every pod and workload of the namespaces to the webhook, except those of kube-system. */
+  /** A configuration that sends every pod and workload to the webhook, except those of kube-system. */
   configuration(kind: "Mutating" | "Validating"): UntypedObject {
     const isMutating = kind === "Mutating";
     const caBundle = readFileSync(join(this.#files.pki, "ca.crt")).toString("base64");
