@@ -102,7 +102,7 @@ export class ForeignWebhook {
     this.#server = undefined;
   }
 
-  /** A configuration that sends every pod and workload of the namespaces to the webhook, except those of kube-system. */
+  /** A configuration that sends every pod and workload to the webhook, except those of kube-system. */
   configuration(kind: "Mutating" | "Validating"): UntypedObject {
     const isMutating = kind === "Mutating";
     const caBundle = readFileSync(join(this.#files.pki, "ca.crt")).toString("base64");
