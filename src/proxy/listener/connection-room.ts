@@ -20,10 +20,12 @@ const refusalMs = 100;
 /** The maximum number of clients that are refused without a look. */
 const maxRefused = 1024;
 /**
- * A look takes time in proportion to the open connections, which are hundreds of thousands in a large proxy. The next
- * look waits for this many times as long, so that looks take at most a tenth of a thread's time.
+ * A look takes time in proportion to the open connections, which are hundreds of thousands in a large proxy. So looks
+ * take at most a tenth of a thread's time, and may save up this much. If each look had to wait for a pause after the
+ * one before, a flood of newcomers would use all looks.
  */
-const lookPause = 9;
+const lookShare = 0.1;
+const maxSavedLookMs = 100;
 
 /** The number of connections that each serving thread of a process may hold. */
 export function connectionsPerThread(maxDescriptors: number, threads: number): number {
@@ -49,11 +51,14 @@ export class ConnectionRoom {
   /** The addresses and networks that a recent look has refused. */
   readonly #refused = new Set<string>();
   #refusedUntilMs = -Infinity;
-  #nextLookMs = -Infinity;
+  /** The time for further looks, as of `#savedAtMs`. Negative after a long look. */
+  #savedLookMs = maxSavedLookMs;
+  #savedAtMs = 0;
 
   constructor(options: ConnectionRoomOptions) {
     this.#options = options;
     this.#free = options.max;
+    this.#savedAtMs = options.clock.steadyMs();
   }
 
   /** Whether a new connection of this address may be served. */
@@ -67,12 +72,17 @@ export class ConnectionRoom {
     const { clock } = this.#options;
     const startedMs = clock.steadyMs();
     if (startedMs >= this.#refusedUntilMs) this.#refused.clear();
-    if (this.#refused.has(address) || this.#refused.has(clientNetwork(address)) || startedMs < this.#nextLookMs)
+    if (this.#refused.has(address) || this.#refused.has(clientNetwork(address)) || !this.#mayLook(startedMs))
       return false;
     const hasRoom = this.#look(address);
-    const endedMs = clock.steadyMs();
-    this.#nextLookMs = endedMs + lookPause * (endedMs - startedMs);
+    this.#savedLookMs -= clock.steadyMs() - startedMs;
     return hasRoom;
+  }
+
+  #mayLook(nowMs: number): boolean {
+    this.#savedLookMs = Math.min(maxSavedLookMs, this.#savedLookMs + lookShare * (nowMs - this.#savedAtMs));
+    this.#savedAtMs = nowMs;
+    return this.#savedLookMs > 0;
   }
 
   #look(address: string): boolean {
