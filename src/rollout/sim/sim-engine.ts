@@ -37,7 +37,7 @@ import { failedWriteOf, isTold, tellsFailure } from "../engine/rollout-rounds.ts
 import { isAtRest, lateReadRoundMs, nextRoundMs, refusedTickMs } from "../engine/next-round.ts";
 import { PatchRefused, type ModelCluster } from "./model-cluster.ts";
 import type { Unread } from "./scenario.ts";
-import type { SimStore } from "./sim-store.ts";
+import { Conflict, type SimStore } from "./sim-store.ts";
 import type { Decided } from "./witness.ts";
 
 /** Thrown when an engine notices that it no longer leads. */
@@ -151,7 +151,8 @@ export class SimEngine {
       return;
     }
     if (raw.metadata.uid !== undefined) this.board.memory.meet(key, raw.metadata.uid);
-    if (this.board.memory.isSuperseded(key, raw.metadata.resourceVersion, now().steadyMs)) return this.wake(key, 1);
+    // A race says nothing about the rounds that failed before.
+    if (this.board.memory.isSuperseded(key, raw.metadata.resourceVersion, now().steadyMs)) throw new Conflict(key);
     const status = this.board.memory.withProgress(key, { ...initialStatus, ...raw.status });
     const rollout = parsed(raw);
     const orders = ordersOf(rollout, raw as unknown as UntypedObject);
