@@ -44,6 +44,7 @@ export { goDurationMs } from "./duration.ts";
 export { LinkedList, SharedTimeouts, unlisted, type Linked } from "./shared-timeouts.ts";
 export {
   canonicalJson,
+  canonicalJsonWithoutNulls,
   definedFields,
   filledTree,
   isTree,

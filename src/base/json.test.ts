@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { assert as assertProperty, jsonValue, property, string } from "fast-check";
-import { canonicalJson, jsonEqual, jsonEqualWithoutNulls, pointerName, pointerNames, valueAt } from "./json.ts";
+import {
+  canonicalJson,
+  canonicalJsonWithoutNulls,
+  jsonEqual,
+  jsonEqualWithoutNulls,
+  pointerName,
+  pointerNames,
+  valueAt,
+} from "./json.ts";
 
 test("two JSON values have the same canonical text exactly if they are equal", () => {
   assertProperty(
@@ -24,6 +32,7 @@ test("null counts as absent if requested, at any depth", () => {
   assert.ok(jsonEqualWithoutNulls({ a: { b: null } }, { a: {}, c: null }));
   assert.ok(jsonEqualWithoutNulls(null, undefined));
   assert.ok(!jsonEqualWithoutNulls({ a: [null] }, { a: [] }));
+  assert.equal(canonicalJsonWithoutNulls({ b: null, a: [{ d: null, c: 1 }, null] }), '{"a":[{"c":1},null]}');
 });
 
 test("names that every object inherits are ordinary fields", () => {

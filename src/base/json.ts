@@ -92,12 +92,21 @@ export function setOwnField<Value>(object: Record<string, Value>, key: string, v
 
 /** JSON with sorted keys and without undefined fields. Values that are {@link jsonEqual} have the same text. */
 export function canonicalJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
+  return canonicalText(value, false);
+}
+
+/** {@link canonicalJson} also without fields that are null. {@link jsonEqualWithoutNulls} values have the same text. */
+export function canonicalJsonWithoutNulls(value: unknown): string {
+  return canonicalText(value, true);
+}
+
+function canonicalText(value: unknown, nullIsAbsent: boolean): string {
+  if (Array.isArray(value)) return `[${value.map((item) => canonicalText(item, nullIsAbsent)).join(",")}]`;
   if (!isTree(value)) return JSON.stringify(value) ?? "null";
   const fields = Object.keys(value)
-    .filter((key) => value[key] !== undefined)
+    .filter((key) => value[key] !== undefined && !(nullIsAbsent && value[key] === null))
     .sort()
-    .map((key) => `${JSON.stringify(key)}:${canonicalJson(value[key])}`);
+    .map((key) => `${JSON.stringify(key)}:${canonicalText(value[key], nullIsAbsent)}`);
   return `{${fields.join(",")}}`;
 }
 

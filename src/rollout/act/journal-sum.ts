@@ -1,26 +1,18 @@
 import { createHash } from "node:crypto";
-import { canonicalJson, counted, firstNames, isTree } from "../../base/index.ts";
+import { canonicalJsonWithoutNulls, counted, firstNames } from "../../base/index.ts";
 import { isEngine, whoWrote } from "../../api/serin/field-managers/index.ts";
 import { entriesSumAnnotation, type JournalEntry, type RolloutJournal } from "../../api/serin/index.ts";
 import { describeReference } from "../decide/index.ts";
 
 const namesShown = 5;
 
-/** The number of entries and their digest, as a journal's annotation has it. */
+/**
+ * The number of entries and their digest, as a journal's annotation has it. Fields that are null do not count, because
+ * the API server may drop them.
+ */
 export function sumOf(entries: readonly JournalEntry[]): string {
-  const digest = createHash("sha256")
-    .update(canonicalJson(withoutNulls(entries)))
-    .digest("hex");
+  const digest = createHash("sha256").update(canonicalJsonWithoutNulls(entries)).digest("hex");
   return `${entries.length} ${digest.slice(0, 16)}`;
-}
-
-/** The API server may drop the fields of an object that are null. */
-function withoutNulls(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutNulls);
-  if (!isTree(value)) return value;
-  return Object.fromEntries(
-    Object.entries(value).flatMap(([key, inner]) => (inner === null ? [] : [[key, withoutNulls(inner)]])),
-  );
 }
 
 /**
@@ -46,7 +38,7 @@ export function changeOfEntries(
 
 function differences(before: readonly JournalEntry[], now: readonly JournalEntry[]): string[] {
   const texts = (entries: readonly JournalEntry[]): ReadonlyMap<string, string> =>
-    new Map(entries.map((entry) => [nameOf(entry), canonicalJson(withoutNulls(entry))]));
+    new Map(entries.map((entry) => [nameOf(entry), canonicalJsonWithoutNulls(entry)]));
   const [had, has] = [texts(before), texts(now)];
   return [...new Set([...had.keys(), ...has.keys()])].flatMap((name) => {
     if (had.get(name) === has.get(name)) return [];

@@ -1,4 +1,4 @@
-import { canonicalJson, isTree } from "../../../base/index.ts";
+import { canonicalJsonWithoutNulls, isTree } from "../../../base/index.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -136,13 +136,7 @@ function filterIdentity({ type, requestMirror, extensionRef }: Fields): string {
 }
 
 function textOf(value: unknown): string {
-  return canonicalJson(withoutNulls(value));
-}
-
-function withoutNulls(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutNulls);
-  if (!isTree(value)) return value ?? undefined;
-  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withoutNulls(inner)]));
+  return canonicalJsonWithoutNulls(value);
 }
 
 function elementsOf(value: unknown): readonly Fields[] {
