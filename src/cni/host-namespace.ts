@@ -32,20 +32,16 @@ export function openHostNamespace(hostProc: string): NetworkNamespace {
  */
 function openUsualNamespace(threadsDirectory: string): NetworkNamespace {
   for (let look = 1; look <= maxLooks; look += 1) {
-    const threads = readdirSync(threadsDirectory).map((thread) => join(threadsDirectory, thread, "ns/net"));
-    const inodes = new Map<string, number>();
-    const counts = new Map<number, number>();
-    for (const path of threads) {
+    const threads = readdirSync(threadsDirectory).flatMap((thread) => {
+      const path = join(threadsDirectory, thread, "ns/net");
       const inode = unlessGone(() => statSync(path).ino);
-      if (inode === undefined) continue;
-      inodes.set(path, inode);
-      counts.set(inode, (counts.get(inode) ?? 0) + 1);
-    }
-    const [usual] = [...counts].toSorted(([, left], [, right]) => right - left)[0] ?? [];
-    for (const [path, inode] of inodes) {
-      if (inode !== usual) continue;
+      return inode === undefined ? [] : [{ path, inode }];
+    });
+    const byNamespace = [...Map.groupBy(threads, ({ inode }) => inode).values()];
+    const [usual = []] = byNamespace.toSorted((left, right) => right.length - left.length);
+    for (const { path, inode } of usual) {
       const namespace = unlessGone(() => NetworkNamespace.open(path));
-      if (namespace?.inode === usual) return namespace;
+      if (namespace?.inode === inode) return namespace;
       namespace?.close();
     }
   }

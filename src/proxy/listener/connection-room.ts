@@ -53,7 +53,7 @@ export class ConnectionRoom {
   #refusedUntilMs = -Infinity;
   /** The time for further looks, as of `#savedAtMs`. Negative after a long look. */
   #savedLookMs = maxSavedLookMs;
-  #savedAtMs = 0;
+  #savedAtMs: number;
 
   constructor(options: ConnectionRoomOptions) {
     this.#options = options;
