@@ -8,6 +8,7 @@ import { installFlags, manifestOf, renderFromFlags, type InstallFlags, type Rend
 import { clusterPlatform, oldestMinor, serverVersion } from "../cluster-readiness/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 import { durationOf } from "../flags.ts";
+import { replacedIstio } from "./istio-workloads.ts";
 import { leftoversToRemove, noteLeftovers, removeLeftovers } from "./leftovers.ts";
 import { versionSkew } from "./version-skew.ts";
 
@@ -83,7 +84,7 @@ async function install(flags: ApplyFlags, context: CliContext): Promise<void> {
   const client = await context.connect(flags);
   await warnOfOldCluster(client, context);
   await warnOfPlatform(rendered, client, context);
-  await warnOfNewerControlPlane(rendered, client, context);
+  if (!(await warnOfIstio(rendered, client, context))) await warnOfNewerControlPlane(rendered, client, context);
   if (flags.dryRun === true) return await dryRun(rendered, flags, client, context);
   const doomed = flags.prune === true ? await leftoversToRemove(rendered, client, context) : [];
   await confirm({ text: question(rendered), doomed, otherwise: "nothing was installed" }, flags, context);
@@ -110,6 +111,16 @@ async function warnOfPlatform({ settings }: RenderedInstall, client: KubeClient,
   const found = await clusterPlatform(client);
   if (found !== undefined)
     err(`! ${found.object} ${found.detail}, and no pod there would join the mesh: ${found.remedy}\n`);
+}
+
+/** Warns before an installation replaces workloads of Istio. Releases of Istio and of Serin cannot be compared. */
+async function warnOfIstio(rendered: RenderedInstall, client: KubeClient, { err }: CliContext): Promise<boolean> {
+  const found = await replacedIstio(rendered, client);
+  if (found.length > 0)
+    err(
+      `! This installation replaces workloads of Istio in place: ${found.join(", ")}. To run Serin beside Istio, give it a revision and leave Istio's node agent alone: serin install --set profile=minimal --revision serin (docs/kubernetes.md, "Move from Istio, and back")\n`,
+    );
+  return found.length > 0;
 }
 
 /**
