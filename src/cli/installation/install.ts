@@ -3,7 +3,7 @@ import { textAt, userError } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { configMapKind, deploymentKind } from "../../api/kubernetes/index.ts";
 import { isNewerRelease, renderDefaultRevision } from "../../install/index.ts";
-import type { KubeClient } from "../../kube/index.ts";
+import { undefinedIfForbidden, type KubeClient } from "../../kube/index.ts";
 import { installFlags, manifestOf, renderFromFlags, type InstallFlags, type RenderedInstall } from "./install-input.ts";
 import { clusterPlatform, oldestMinor, serverVersion } from "../cluster-readiness/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
@@ -140,13 +140,16 @@ async function warnOfNewerControlPlane(
   );
 }
 
-/** The Deployment of the revision's control plane, and its release. No version if it is not installed. */
+/**
+ * The Deployment of the revision's control plane, and its release. No version if it is not installed, or if the caller
+ * may not read it: then the installation itself names all missing rights.
+ */
 async function runningControlPlane(
   { revision, namespace }: RenderedInstall["settings"],
   client: KubeClient,
 ): Promise<{ readonly name: string; readonly version: string | undefined }> {
   const name = revision === "" ? "istiod" : `istiod-${revision}`;
-  const running = await client.get(deploymentKind, name, namespace);
+  const running = await undefinedIfForbidden(client.get(deploymentKind, name, namespace));
   if (running === undefined) return { name, version: undefined };
   const containers = running.spec?.template?.spec?.containers ?? [];
   const image = containers.find(({ name: container }) => container === "discovery")?.image ?? "";

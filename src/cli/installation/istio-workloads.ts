@@ -6,7 +6,7 @@ import {
   type Deployment,
   type PodSpec,
 } from "../../api/kubernetes/index.ts";
-import type { KubeClient } from "../../kube/index.ts";
+import { undefinedIfForbidden, type KubeClient } from "../../kube/index.ts";
 import type { RenderedInstall } from "./install-input.ts";
 
 /** The images of the control plane, the CNI agent and ztunnel in the registries of the Istio project. */
@@ -27,10 +27,11 @@ async function asIstio(workload: UntypedObject, client: KubeClient): Promise<str
     kind,
     metadata: { name = "", namespace },
   } = workload;
-  const running =
+  const running = await undefinedIfForbidden<Deployment | DaemonSet | undefined>(
     kind === deploymentKind.kind
-      ? await client.get(deploymentKind, name, namespace)
-      : await client.get(daemonSetKind, name, namespace);
+      ? client.get(deploymentKind, name, namespace)
+      : client.get(daemonSetKind, name, namespace),
+  );
   const image = ofIstio(running);
   // In a lab the images of this installation may have Istio's names too.
   if (image === undefined || ofIstio(workload) !== undefined) return undefined;
