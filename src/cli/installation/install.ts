@@ -5,7 +5,7 @@ import { configMapKind, deploymentKind } from "../../api/kubernetes/index.ts";
 import { isNewerRelease, renderDefaultRevision } from "../../install/index.ts";
 import { undefinedIfForbidden, type KubeClient } from "../../kube/index.ts";
 import { installFlags, manifestOf, renderFromFlags, type InstallFlags, type RenderedInstall } from "./install-input.ts";
-import { clusterPlatform, oldestMinor, serverVersion } from "../cluster-readiness/index.ts";
+import { besideIstio, clusterPlatform, oldestMinor, serverVersion } from "../cluster-readiness/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 import { durationOf } from "../flags.ts";
 import { replacedIstio } from "./istio-workloads.ts";
@@ -118,7 +118,7 @@ async function warnOfIstio(rendered: RenderedInstall, client: KubeClient, { err 
   const found = await replacedIstio(rendered, client);
   if (found.length > 0)
     err(
-      `! This installation replaces workloads of Istio in place: ${found.join(", ")}. To run Serin beside Istio, give it a revision and leave Istio's node agent alone: serin install --set profile=minimal --revision serin (docs/kubernetes.md, "Move from Istio, and back")\n`,
+      `! This installation replaces workloads of Istio in place: ${found.join(", ")}. To run Serin beside Istio, ${besideIstio}\n`,
     );
   return found.length > 0;
 }
