@@ -219,7 +219,7 @@ const privateRegistryCase: Case = {
       const others = (await imagesInUse(bench)).filter((line) => line.includes(" ghcr.io/"));
       if (others.length > 0) throw new Error(`these images came from elsewhere: ${others.join(", ")}`);
       await tidyUp(bench);
-      return `installed, forward in ${steps} steps and back, and uninstalled`;
+      return `installed in a second attempt, after the missing Secret was created, forward in ${steps} steps and back, and uninstalled`;
     } finally {
       server.close();
     }
