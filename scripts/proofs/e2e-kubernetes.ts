@@ -148,7 +148,7 @@ function requestsText(bench: Bench, before: LoadTotals): string {
 
 async function leaveToUser(inside: Surroundings, cluster: RealCluster): Promise<void> {
   note(
-    `The cluster stays until this run is ended. A shell at the client's place: ${enteringCommand(inside)} env KUBECONFIG=${cluster.kubeconfig} bash`,
+    `The cluster stays until this run is ended. A shell at the client's place: ${enteringCommand(inside)} env KUBECONFIG=${cluster.kubeconfig} PATH=${cluster.programs}:${join(root, "bin")}:$PATH bash`,
   );
   await new Promise((resolve) => setTimeout(resolve, 3_600_000));
 }

@@ -443,6 +443,7 @@ test("requests reach the server through an HTTP proxy with its password, and a p
   await assert.rejects(stranger.get(podKind, "web", "default"), (error: SerinError) => {
     assert.equal(error.code, "unreachable");
     assert.match(describeError(error), new RegExp(`the proxy ${address} answered 407`));
+    assert.match(error.hint ?? "", /^check the proxy of the context .*HTTPS_PROXY and NO_PROXY/);
     return true;
   });
   const known = `127.0.0.1:${port} Basic ${Buffer.from("me:p@ss").toString("base64")}`;

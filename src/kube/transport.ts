@@ -162,8 +162,16 @@ const trustErrors = /^(SELF_SIGNED|DEPTH_ZERO|UNABLE_TO_|CERT_|ERR_TLS_CERT)/;
 export function unreachable(config: KubeConfig, cause: unknown): SerinError {
   if (cause instanceof SerinError) return cause;
   const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? "";
-  const hint = hintFor(code, `the context "${config.context}"`);
+  const context = `the context "${config.context}"`;
+  const hint = isOfProxy(config, cause)
+    ? `check the proxy of ${context} (proxy-url in the kubeconfig, or else HTTPS_PROXY and NO_PROXY in the environment), and that the API server runs`
+    : hintFor(code, context);
   return transientError("unreachable", `cannot reach the API server at ${config.server}`, { cause, hint });
+}
+
+/** Whether the proxy refused, or did not answer. */
+function isOfProxy({ proxy }: KubeConfig, cause: unknown): boolean {
+  return proxy !== undefined && messageOf(cause).startsWith(`the proxy ${proxy.host}`);
 }
 
 function hintFor(code: string, context: string): string {

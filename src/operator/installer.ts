@@ -42,6 +42,9 @@ const parallelWrites = 12;
  */
 export async function applyComponents(options: InstallOptions): Promise<void> {
   const { client, clock, settings, signal, alone = async (write) => await write() } = options;
+  // A person who installs again may have removed what kept pods from starting. A process that installs all the time
+  // would only undo the kubelets' pauses.
+  const stuck = options.alone === undefined ? { replacesPodsBeforeMs: clock.nowMs() } : {};
   await checkRights(client, objectsOf(options.components));
   const before = await observeClusterState(client);
   const unreported = { ...options, onNote: () => undefined, onKept: () => undefined };
@@ -86,14 +89,14 @@ export async function applyComponents(options: InstallOptions): Promise<void> {
     });
     const others = objectsOf(components)
       .filter(isWorkload)
-      .map((workload) => new WorkloadObstacles(workload, client, clock));
+      .map((workload) => new WorkloadObstacles(workload, client, clock, stuck.replacesPodsBeforeMs));
     const complete = async (component: RenderedComponent): Promise<void> => {
       await waitAll(
         // Most CRDs are already served when the server answers, so there is nothing to wait for.
         component.objects.filter(
           (object) => !isWebhook(object) && !(isDefinition(object) && served.has(object.metadata.name)),
         ),
-        { ...options, others },
+        { ...options, ...stuck, others },
       );
       const webhooks = component.objects.filter(isWebhook);
       if (webhooks.length > 0 || component.name === "pilot") {

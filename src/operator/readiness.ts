@@ -27,6 +27,8 @@ export interface WaitOptions {
    * showing it.
    */
   readonly others?: readonly WorkloadObstacles[];
+  /** Pods that were made before this time and cannot start are deleted. Absent: none. */
+  readonly replacesPodsBeforeMs?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -57,7 +59,9 @@ export async function waitReady(object: UntypedObject, options: WaitOptions): Pr
   const check = readinessCheck(object, client);
   if (check === undefined) return;
   const subject = `${object.kind ?? ""} ${keyOf(object)}`;
-  const obstacles = isWorkload(object) ? new WorkloadObstacles(object, client, clock) : undefined;
+  const obstacles = isWorkload(object)
+    ? new WorkloadObstacles(object, client, clock, options.replacesPodsBeforeMs)
+    : undefined;
   const began = clock.steadyMs();
   let reported = "";
   for (;;) {

@@ -131,3 +131,36 @@ test("where a platform wants a quota for the nodes' priority class, the hint nam
     /namespace istio-system\. On GKE, install with --set values\.global\.platform=gke/,
   );
 });
+
+test("an earlier installation's pods that cannot start are deleted once, because the kubelet pauses between attempts", async () => {
+  const pod = (name: string, second: number, reason: string): object => ({
+    metadata: { name, namespace: "istio-system", uid: name, creationTimestamp: new Date(second * 1_000).toISOString() },
+    spec: { nodeName: "n1", containers: [] },
+    status: {
+      phase: "Pending",
+      containerStatuses: [{ name: "main", restartCount: 0, state: { waiting: { reason } } }],
+    },
+  });
+  const items = [
+    pod("earlier", 10, "ImagePullBackOff"),
+    pod("starts", 10, "ContainerCreating"),
+    pod("own", 60, "ErrImagePull"),
+  ];
+  const deleted: unknown[] = [];
+  const client = {
+    list: () => Promise.resolve({ items, resourceVersion: "1" }),
+    delete: (_kind: unknown, name: string, namespace: string, options: unknown) => {
+      deleted.push([namespace, name, options]);
+      return Promise.reject(new Error("no right to delete pods"));
+    },
+  } as unknown as KubeClient;
+  let steadyMs = 0;
+  const clock = { ...systemClock, steadyMs: () => steadyMs };
+  const again = new WorkloadObstacles(agent, client, clock, 60_500);
+  for (steadyMs = 0; steadyMs < 9_000; steadyMs += 3_000) assert.equal((await again.look()).isFinal, false);
+  assert.deepEqual(deleted.splice(0), [["istio-system", "earlier", { preconditions: { uid: "earlier" } }]]);
+  steadyMs = 20_000;
+  assert.equal((await again.look()).isFinal, true);
+  await new WorkloadObstacles(agent, client, clock).look();
+  assert.deepEqual(deleted, []);
+});

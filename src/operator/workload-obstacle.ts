@@ -1,9 +1,15 @@
 import { messageOf, type Clock } from "../base/index.ts";
 import { keyOf, type UntypedObject } from "../api/index.ts";
-import { podKind } from "../api/kubernetes/index.ts";
+import { podKind, type Pod } from "../api/kubernetes/index.ts";
 import { installedKindOf } from "../install/index.ts";
 import { podLogPath, type KubeClient } from "../kube/index.ts";
-import { findPodObstacle, refusedPods, type PodObstacle, type RefusedWorkload } from "../kube/obstacles/index.ts";
+import {
+  findPodObstacle,
+  podObstacle,
+  refusedPods,
+  type PodObstacle,
+  type RefusedWorkload,
+} from "../kube/obstacles/index.ts";
 
 const lookEveryMs = 1_000;
 const logLines = 5;
@@ -21,20 +27,24 @@ export class WorkloadObstacles {
   readonly #client: KubeClient;
   readonly #clock: Clock;
   readonly #workload: UntypedObject;
+  readonly #replacesPodsBeforeMs: number;
   #lookedAtMs = -Infinity;
   #sinceMs = 0;
   #obstacle: PodObstacle | undefined;
   #hasAskedAgain = false;
+  #hasReplaced = false;
 
   /** The workload's kind and name, such as `DaemonSet istio-system/ztunnel`. */
   get subject(): string {
     return `${this.#workload.kind ?? ""} ${keyOf(this.#workload)}`;
   }
 
-  constructor(workload: UntypedObject, client: KubeClient, clock: Clock) {
+  /** Pods of the workload that were made before `replacesPodsBeforeMs` and cannot start are deleted, once. */
+  constructor(workload: UntypedObject, client: KubeClient, clock: Clock, replacesPodsBeforeMs = -Infinity) {
     this.#workload = workload;
     this.#client = client;
     this.#clock = clock;
+    this.#replacesPodsBeforeMs = replacesPodsBeforeMs;
   }
 
   /** The current obstacle, and whether it has lasted so long that waiting does not help. */
@@ -90,7 +100,28 @@ export class WorkloadObstacles {
     if (labels.length === 0) return undefined;
     const labelSelector = labels.map(([key, value]) => `${key}=${value}`).join(",");
     const { items } = await this.#client.list(podKind, { namespace, labelSelector });
-    return (await findPodObstacle(this.#client, items)) ?? (await this.#refusal(namespace));
+    const found = await findPodObstacle(this.#client, items);
+    if (found?.patienceMs !== undefined) await this.#replaceStuck(items);
+    return found ?? (await this.#refusal(namespace));
+  }
+
+  /**
+   * A kubelet waits longer after each attempt to start a pod's container, up to five minutes. It tries a new pod at
+   * once. So pods of an earlier installation are deleted, because somebody may have removed the cause since.
+   */
+  async #replaceStuck(pods: readonly Pod[]): Promise<void> {
+    if (this.#hasReplaced) return;
+    this.#hasReplaced = true;
+    for (const pod of pods) {
+      const { name = "", namespace, uid, creationTimestamp = "", deletionTimestamp } = pod.metadata;
+      // Clusters report whole seconds. A time that cannot be parsed is not before anything.
+      const isOlder = Date.parse(creationTimestamp) + 1_000 <= this.#replacesPodsBeforeMs;
+      const hasNode = pod.spec?.nodeName !== undefined;
+      if (!isOlder || !hasNode || deletionTimestamp !== undefined || uid === undefined) continue;
+      if (podObstacle([pod])?.patienceMs === undefined) continue;
+      // Without the right to delete pods, the installation waits as long as for others.
+      await this.#client.delete(podKind, name, namespace, { preconditions: { uid } }).catch(() => undefined);
+    }
   }
 
   async #refusal(namespace: string): Promise<PodObstacle | undefined> {

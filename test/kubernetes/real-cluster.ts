@@ -146,11 +146,16 @@ export class RealCluster {
     );
   }
 
+  /** The folder of kubectl and of Kubernetes' other programs. */
+  get programs(): string {
+    return this.#programs.kubernetes;
+  }
+
   get environment(): NodeJS.ProcessEnv {
     return {
       KUBECONFIG: this.kubeconfig,
       HOME: this.files.scratch,
-      PATH: `${this.#programs.kubernetes}:${process.env["PATH"] ?? ""}`,
+      PATH: `${this.programs}:${process.env["PATH"] ?? ""}`,
     };
   }
 

@@ -36,8 +36,14 @@ function refusal(status: number, object: string, reason: string): Error {
     });
   const errorOf = isTransient(status) ? transientError : userError;
   return errorOf("api-server", `the API server answered ${status} to ${object}: ${reason}`, {
-    hint: "kubectl get --raw '/readyz?verbose' shows what the API server lacks",
+    hint: isRedirect(status)
+      ? "an API server redirects no such request: a login page or another proxy answers in its place. Check the server of the kubeconfig's context: kubectl config view --minify"
+      : "kubectl get --raw '/readyz?verbose' shows what the API server lacks",
   });
+}
+
+function isRedirect(status: number): boolean {
+  return status >= 300 && status < 400;
 }
 
 /** A server that is overloaded, or that fails. The next request may succeed. */

@@ -207,6 +207,10 @@ test("rejected credentials, a failing server and a server that is not Kubernetes
     /^the API server does not accept the credentials \(401, SelfSubject/,
   );
   assert.match(await ended({ "/api/v1/nodes": 500 }), /^the API server answered 500 to GET \/api\/v1\/nodes: refused/);
+  assert.match(
+    await ended({ "/version": 302 }),
+    /answered 302 to GET \/version.*\n {2}hint: .* a login page or another/,
+  );
   for (const path of ["/api/v1/nodes", accessReviews])
     for (const [status, kind] of Object.entries({ 418: "user", 429: "transient", 503: "transient" }))
       if (path !== accessReviews || kind === "transient")

@@ -2,4 +2,5 @@
 export { gatewayDefinitions, lackedVersions, oldestMinor, readJson, serverVersion, whyNot } from "./cluster-facts.ts";
 export { findingText, type ClusterFinding } from "./cluster-finding.ts";
 export { examineCluster } from "./examine-cluster.ts";
+export { besideIstio, istioImageOf } from "./istio-image.ts";
 export { clusterPlatform } from "./node-findings.ts";

@@ -181,6 +181,23 @@ test("a ztunnel without a CNI agent is reported, because its own pods do not sho
   );
 });
 
+test("a workload of Istio is a warning that names the way to install Serin beside it", async () => {
+  const running = (image: string): object => ({
+    spec: { replicas: 1, template: { spec: { containers: [{ name: "discovery", image }] } } },
+    status: { readyReplicas: 1, updatedReplicas: 1 },
+  });
+  const Deployment = [
+    { metadata: own("istiod", "Pilot"), ...running("registry.istio.io/release/pilot:1.27.1") },
+    { metadata: own("istiod-serin", "Pilot"), ...running("ghcr.io/serin-mesh/pilot:0.2.0") },
+  ];
+  assert.deepEqual(
+    (await texts({ Deployment })).filter((text) => text.startsWith("! ")).map((text) => text.split("\n")[0]),
+    [
+      "! Istio (Deployment istio-system/istiod): runs registry.istio.io/release/pilot:1.27.1; an installation of this name would replace it",
+    ],
+  );
+});
+
 test("a user who may not list events gets the findings without the reason that only events have", async () => {
   const client = clusterOf({
     DaemonSet: [

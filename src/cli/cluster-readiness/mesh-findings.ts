@@ -12,6 +12,7 @@ import {
 } from "../../api/kubernetes/index.ts";
 import { isKubeCode, undefinedIfForbidden, type KubeClient } from "../../kube/index.ts";
 import { findPodObstacle, refusedPods, type PodObstacle, type RefusedWorkload } from "../../kube/obstacles/index.ts";
+import { besideIstio, istioImageOf } from "./istio-image.ts";
 import { good, unseen, warning, type ClusterFinding } from "./cluster-finding.ts";
 
 /** Labels of the mesh's own workloads: of those that an installation creates, and of those of Gateways. */
@@ -37,7 +38,7 @@ export async function meshFindings(client: KubeClient): Promise<ClusterFinding[]
   try {
     const workloads = await ownWorkloads(client);
     const found = await Promise.all(workloads.map(async (workload) => await findingOf(client, workload)));
-    return [...found, ...missingAgent(workloads)];
+    return [...found, ...missingAgent(workloads), ...istioFindings(workloads)];
   } catch (error) {
     if (isKubeCode(error, "forbidden")) return [unseen(subject, "deployments, daemonsets and pods", messageOf(error))];
     throw error;
@@ -116,6 +117,17 @@ function missingAgent(workloads: readonly OwnWorkload[]): ClusterFinding[] {
       "install the agent again, in the same way: serin install with the flags of the installation, or helm install istio-cni",
     ),
   ];
+}
+
+/** Finds workloads of Istio, which an installation of Serin with the same revision would replace. */
+function istioFindings(workloads: readonly OwnWorkload[]): ClusterFinding[] {
+  return workloads.flatMap(({ kind, object }) => {
+    const image = istioImageOf(object);
+    if (image === undefined) return [];
+    const { name = "", namespace = "" } = object.metadata;
+    const title = `${kind} ${namespace}/${name}`;
+    return [warning("Istio", title, `runs ${image}; an installation of this name would replace it`, besideIstio)];
+  });
 }
 
 /**

@@ -84,7 +84,7 @@ async function remoteVersions(
     if (isRemoteExplicit || flags.revision !== undefined) throw error;
     // Without a kubeconfig there is no cluster to query. Any other failure is reported.
     if (!(error instanceof Error && "code" in error && error.code === "kubeconfig-missing"))
-      context.err(`! the cluster did not answer: ${describeError(error).split("\n")[0] ?? ""}\n`);
+      context.err(`! the versions in the cluster are unknown: ${describeError(error).split("\n")[0] ?? ""}\n`);
     return undefined;
   }
 }

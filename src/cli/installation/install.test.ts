@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { parseAllDocuments } from "yaml";
-import { describeError, silentLogger, systemClock } from "../../base/index.ts";
+import { describeError, silentLogger, systemClock, userError } from "../../base/index.ts";
 import type { WebhookConfiguration } from "../../api/kubernetes/index.ts";
 import { createKubeClient, loadKubeConfig } from "../../kube/index.ts";
 import { createProgram } from "../program.ts";
@@ -263,6 +263,39 @@ test("an installation over a control plane of a newer release warns before the q
   }
   const { output } = await serin("upgrade -y", { objects: objects("1.19.0") });
   assert.match(output, /^Downgrade of Istio 1.19.0 to 1.18.1 in place\n/);
+});
+
+test("a user who may not read workloads reaches the installer, which names all missing rights", async () => {
+  const forbidden = userError("forbidden", "you may not get deployments.apps");
+  const context = new FakeContext({ getRefusals: { Deployment: forbidden, DaemonSet: forbidden } });
+  let hasReached = false;
+  Object.assign(context.installer, { apply: async () => await Promise.resolve(void (hasReached = true)) });
+  await createProgram(context).parseAsync(["install", "-y", "--set", "profile=ambient"], { from: "user" });
+  assert.equal(hasReached, true);
+});
+
+test("an installation that would replace Istio's workloads names them with the way to run beside Istio, also in a dry run", async () => {
+  const running = (name: string, image: string): never =>
+    ({
+      metadata: { name, namespace: "istio-system" },
+      spec: { template: { spec: { containers: [{ name: "discovery", image }] } } },
+    }) as never;
+  const objects = {
+    Deployment: [running("istiod", "docker.io/istio/pilot:1.27.1-distroless")],
+    DaemonSet: [
+      running("istio-cni-node", "registry.istio.io/release/install-cni@sha256:0a"),
+      running("ztunnel", "mirror.example.com/istio/ztunnel:1.27.1"),
+    ],
+  };
+  const errors = async (line: string): Promise<string> => (await serin(line, { objects })).errors;
+  for (const line of ["install -y --set profile=ambient", "install --dry-run --set profile=ambient"])
+    assert.match(
+      await errors(line),
+      /^! This installation replaces workloads of Istio in place: Deployment istio-system\/istiod \(docker.*distroless\), DaemonSet istio-system\/istio-cni-node \(.*\)\. .*--revision serin/m,
+    );
+  assert.doesNotMatch(await errors("install -y"), /older release/);
+  for (const others of ["--set profile=minimal --revision serin", "--set hub=docker.io/istio"])
+    assert.doesNotMatch(await errors(`install -y ${others}`), /workloads of Istio/);
 });
 
 test("verify-install checks the profile that the revision was installed with", async () => {

@@ -3,11 +3,12 @@ import { textAt, userError } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { configMapKind, deploymentKind } from "../../api/kubernetes/index.ts";
 import { isNewerRelease, renderDefaultRevision } from "../../install/index.ts";
-import type { KubeClient } from "../../kube/index.ts";
+import { undefinedIfForbidden, type KubeClient } from "../../kube/index.ts";
 import { installFlags, manifestOf, renderFromFlags, type InstallFlags, type RenderedInstall } from "./install-input.ts";
-import { clusterPlatform, oldestMinor, serverVersion } from "../cluster-readiness/index.ts";
+import { besideIstio, clusterPlatform, oldestMinor, serverVersion } from "../cluster-readiness/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 import { durationOf } from "../flags.ts";
+import { replacedIstio } from "./istio-workloads.ts";
 import { leftoversToRemove, noteLeftovers, removeLeftovers } from "./leftovers.ts";
 import { versionSkew } from "./version-skew.ts";
 
@@ -83,7 +84,7 @@ async function install(flags: ApplyFlags, context: CliContext): Promise<void> {
   const client = await context.connect(flags);
   await warnOfOldCluster(client, context);
   await warnOfPlatform(rendered, client, context);
-  await warnOfNewerControlPlane(rendered, client, context);
+  if (!(await warnOfIstio(rendered, client, context))) await warnOfNewerControlPlane(rendered, client, context);
   if (flags.dryRun === true) return await dryRun(rendered, flags, client, context);
   const doomed = flags.prune === true ? await leftoversToRemove(rendered, client, context) : [];
   await confirm({ text: question(rendered), doomed, otherwise: "nothing was installed" }, flags, context);
@@ -112,6 +113,16 @@ async function warnOfPlatform({ settings }: RenderedInstall, client: KubeClient,
     err(`! ${found.object} ${found.detail}, and no pod there would join the mesh: ${found.remedy}\n`);
 }
 
+/** Warns before an installation replaces workloads of Istio. Releases of Istio and of Serin cannot be compared. */
+async function warnOfIstio(rendered: RenderedInstall, client: KubeClient, { err }: CliContext): Promise<boolean> {
+  const found = await replacedIstio(rendered, client);
+  if (found.length > 0)
+    err(
+      `! This installation replaces workloads of Istio in place: ${found.join(", ")}. To run Serin beside Istio, ${besideIstio}\n`,
+    );
+  return found.length > 0;
+}
+
 /**
  * Warns before an installation replaces a control plane by one of an older release. Proxies and namespaces may use
  * features that only the newer one has.
@@ -129,13 +140,16 @@ async function warnOfNewerControlPlane(
   );
 }
 
-/** The Deployment of the revision's control plane, and its release. No version if it is not installed. */
+/**
+ * The Deployment of the revision's control plane, and its release. No version if it is not installed, or if the caller
+ * may not read it: then the installation itself names all missing rights.
+ */
 async function runningControlPlane(
   { revision, namespace }: RenderedInstall["settings"],
   client: KubeClient,
 ): Promise<{ readonly name: string; readonly version: string | undefined }> {
   const name = revision === "" ? "istiod" : `istiod-${revision}`;
-  const running = await client.get(deploymentKind, name, namespace);
+  const running = await undefinedIfForbidden(client.get(deploymentKind, name, namespace));
   if (running === undefined) return { name, version: undefined };
   const containers = running.spec?.template?.spec?.containers ?? [];
   const image = containers.find(({ name: container }) => container === "discovery")?.image ?? "";

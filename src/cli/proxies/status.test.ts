@@ -267,6 +267,12 @@ data plane version: 1.18.0 (2 proxies), 1.18.1 (1 proxies)
   const alone = new FakeContext();
   await createProgram(alone).parseAsync(["version"], { from: "user" });
   assert.equal(alone.output, "client version: 1.18.1\n");
+  const refused = new FakeContext({ refusals: { Pod: userError("forbidden", "you may not list pods") } });
+  await createProgram(refused).parseAsync(["version"], { from: "user" });
+  assert.deepEqual(
+    [refused.output, refused.errors],
+    ["client version: 1.18.1\n", "! the versions in the cluster are unknown: you may not list pods\n"],
+  );
 });
 
 test("proxy-status and version give up after --timeout", async () => {

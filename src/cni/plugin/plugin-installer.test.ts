@@ -17,6 +17,7 @@ import { test, type TestContext } from "node:test";
 import { aborted, createLogger, systemClock, type Clock } from "../../base/index.ts";
 import { until } from "../../base/testing/index.ts";
 import { PluginInstaller, type PluginInstallerOptions } from "./plugin-installer.ts";
+import { notWritten } from "./plugin-problems.ts";
 
 const network = `${JSON.stringify({ cniVersion: "1.0.0", name: "pods", plugins: [{ type: "ptp" }] }, undefined, 2)}\n`;
 const single = `${JSON.stringify({ cniVersion: "1.0.0", name: "pods", type: "bridge" }, undefined, 2)}\n`;
@@ -237,4 +238,29 @@ test("a ready node without a configuration in the folder has one elsewhere, and 
     /^the node is ready, .* \/etc\/cni\/net\.d has no 10-calico\.conflist, perhaps \/var\/lib\/rancher\/k3s\/agent\/etc\/cni\/net\.d\. .*Set values\.cni\.cniConfDir and values\.cni\.cniConfFileName /,
   );
   assert.equal(node.installer.installedAtMs, undefined);
+});
+
+test("a folder that cannot be written is named as the node has it, with what to do", async (context) => {
+  const { clock, spent } = hastyClock(2);
+  // Nobody can create a file there.
+  const node = new Node(context, { clock, binDirectory: "/proc" });
+  node.start();
+  await until(spent);
+  assert.match(
+    node.installer.problem ?? "",
+    /^the CNI plugin cannot be installed into the node's folder \/opt\/cni\/bin: ENOENT/,
+  );
+
+  const surroundings = { folders: { programs: "/opt/cni/bin", configuration: "/etc/cni/net.d" }, nodeRoot: "/host" };
+  const problem = (code: string, path: string): string => {
+    const error = Object.assign(new Error(`${code}: open '${path}'`), { code, path });
+    return notWritten(surroundings, { programs: "/host/bin", configuration: "/host/net.d" }, error);
+  };
+  assert.equal(
+    problem("EROFS", "/host/bin/serin-cni.serin-tmp"),
+    "the CNI plugin cannot be installed into the node's folder /opt/cni/bin: EROFS: open '/host/bin/serin-cni.serin-tmp'. Make the folder writable, or set values.cni.cniBinDir to a writable one in which the container runtime looks",
+  );
+  assert.match(problem("EROFS", "/host/net.d/a"), /folder \/etc\/cni\/net\.d: .*values\.cni\.cniConfDir/);
+  assert.match(problem("EACCES", "/host/net.d/a"), /SELinux/);
+  assert.equal(problem("EIO", "/var/a"), "the CNI plugin cannot be installed: EIO: open '/var/a'");
 });

@@ -25,7 +25,7 @@ import {
   type NetworkFile,
   type NetworkFileChange,
 } from "./network-list.ts";
-import { exists, noConfiguration, noPrograms, type ProblemSurroundings } from "./plugin-problems.ts";
+import { exists, noConfiguration, noPrograms, notWritten, type ProblemSurroundings } from "./plugin-problems.ts";
 
 /** Paths in the agent's own file system. */
 export interface PluginInstallerOptions {
@@ -115,7 +115,8 @@ export class PluginInstaller {
         pauseMs = afterFailureMs;
         this.#installedAtMs = undefined;
         onInstall(error);
-        this.#problem = `the CNI plugin cannot be installed: ${messageOf(error)}`;
+        const own = { programs: binDirectory, configuration: confDirectory };
+        this.#problem = notWritten(this.#options.surroundings, own, error);
       }
       await Promise.race([changed.promise, clock.sleep(lookMs, signal).catch(() => undefined)]);
       await clock.sleep(pauseMs, signal).catch(() => undefined);

@@ -1,6 +1,7 @@
 // Why the container runtime does not call the plugin, in words for the person who installed the mesh.
 import { lstatSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { messageOf } from "../../base/index.ts";
 
 /** The node's folders of CNI, by the paths that the node and the installation's values use. */
 export interface NodeFolders {
@@ -57,6 +58,29 @@ export function noPrograms(
 export function notCalled({ folders }: ProblemSurroundings, pod: string): string {
   const { configuration } = folders;
   return `the container runtime started pod ${pod} without calling the plugin, so it does not read the node's folder ${configuration}, into which the plugin is chained. Pods start outside the mesh, and join it a moment later. Set values.cni.cniConfDir to the folder that the container runtime reads, or values.global.platform to the name of your platform`;
+}
+
+const folderValues: Readonly<Record<keyof NodeFolders, string>> = {
+  programs: "values.cni.cniBinDir",
+  configuration: "values.cni.cniConfDir",
+};
+
+/** What a person can do about a write that failed, by the system's code. */
+const writeRemedies: Readonly<Record<string, (value: string) => string>> = {
+  EROFS: (value) => `Make the folder writable, or set ${value} to a writable one in which the container runtime looks`,
+  EACCES: () => "A security module of the node may deny it, such as SELinux or AppArmor: see the node's audit log",
+  EPERM: () => "The file may be immutable (lsattr), or a security module of the node denies it: see its audit log",
+  ENOSPC: () => "The node's disk is full",
+};
+
+/** A file of the plugin cannot be written. `own` are the folders in the agent's own file system. */
+export function notWritten({ folders }: ProblemSurroundings, own: NodeFolders, error: unknown): string {
+  const { path = "", code = "" } = error as NodeJS.ErrnoException;
+  const problem = "the CNI plugin cannot be installed";
+  const folder = (["programs", "configuration"] as const).find((name) => path.startsWith(`${own[name]}/`));
+  if (folder === undefined) return `${problem}: ${messageOf(error)}`;
+  const remedy = writeRemedies[code]?.(folderValues[folder]);
+  return `${problem} into the node's folder ${folders[folder]}: ${messageOf(error)}${remedy === undefined ? "" : `. ${remedy}`}`;
 }
 
 function elsewhere(folders: readonly string[]): string {

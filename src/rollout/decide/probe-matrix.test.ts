@@ -183,8 +183,8 @@ test("only failing evidence names the probes whose containers have ended", () =>
   assert.doesNotMatch(judged([pair({ ok: 20, mutual: 20 })], undefined, ended).evidence, /ended/);
 });
 
-test("up to three connections to a new gateway may fail before its first answer, because nodes learn of it later", () => {
-  const gateway: Partial<ProbePairFacts> = { to: { revision: "new", dataPlane: "gateway" } };
+test("some connections to a new gateway may fail before its first answer, because nodes learn of it later", () => {
+  const gateway: Partial<ProbePairFacts> = { from: { revision: "new", dataPlane: "gateway" } };
   const looks = (other: Partial<ProbePairFacts>, ...counts: readonly Partial<ProbeCounts>[]): MatrixJudgement => {
     let kept = judged([pair({}, other), pair({ ok: 30, mutual: 30 })]);
     for (const more of counts) {
@@ -197,13 +197,16 @@ test("up to three connections to a new gateway may fail before its first answer,
   assert.equal(looks(gateway, { failed: 1 }, { failed: 1, ok: 30, mutual: 30 }).verdict, "pass");
   assert.equal(looks(gateway, { failed: 3, ok: 30, mutual: 30 }).verdict, "pass", "in one look");
   assert.equal(looks(gateway, { failed: 4 }).verdict, "fail");
+  const refused = { ...gateway, lastError: "connect ECONNREFUSED 10.96.85.103:80" };
+  assert.equal(looks(refused, { failed: 2 }, { failed: 75, ok: 30, mutual: 30 }).verdict, "pass", "refused at once");
+  assert.equal(looks(refused, { failed: 76 }).verdict, "fail");
   const answered = { ok: 3, mutual: 3 };
   assert.equal(looks(gateway, answered, { ...answered, failed: 3 }).verdict, "fail");
   const restarted = looks(gateway, answered, {}, { failed: 3 });
   assert.equal(restarted.verdict, "fail", "a client that restarts has had an answer before");
   assert.equal(looks(gateway, answered, { ...answered, failed: 1 }, {}, answered).matrix.pairs[0]?.failed, 1);
   assert.equal(
-    looks({ to: { revision: "new", dataPlane: "sidecar" } }, { failed: 3 }).verdict,
+    looks({ from: { revision: "new", dataPlane: "sidecar" } }, { failed: 3 }).verdict,
     "fail",
     "peers in the mesh acknowledge their endpoints",
   );

@@ -204,15 +204,19 @@ function nextState(facts: ProbeFacts, before: MatrixState | undefined): MatrixSt
 
 const okIndex = probeCounters.indexOf("ok");
 const failedIndex = probeCounters.indexOf("failed");
-/** The number of failures that a gateway's pair may have before its first answer. A failure takes up to 5 s. */
+/**
+ * The failures that a gateway's pair may have before its first answer: about 15 s of them. A connection without an
+ * answer takes up to 5 s. A refused one takes no time, and in a usual mesh the next one follows after 200 ms.
+ */
 const lateFailures = 3;
+const lateRefusals = 75;
 
 /**
- * Clients reach a gateway by its Service, whose endpoints each node learns a moment after the gateway is ready. No node
- * acknowledges this, so a connection in this moment may get no answer.
+ * The plain client reaches a gateway by its Service, whose endpoints each node learns a moment after the gateway is
+ * ready. No node acknowledges this, and until then kube-proxy refuses the connections or drops them.
  */
-function mayBeLate({ to }: ProbePairFacts, failed: number): boolean {
-  return to.dataPlane === "gateway" && failed <= lateFailures;
+function mayBeLate({ from, lastError }: ProbePairFacts, failed: number): boolean {
+  return from.dataPlane === "gateway" && failed <= (lastError.includes("ECONNREFUSED") ? lateRefusals : lateFailures);
 }
 
 /**

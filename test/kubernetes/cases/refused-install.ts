@@ -39,6 +39,10 @@ export function expectWords(output: string, words: readonly RegExp[]): void {
   if (missing.length > 0) throw new Error(`it did not say ${missing.join(", ")}:\n${output}`);
 }
 
+/** The name of the quotas, limits and policies of the cluster's administrators. An uninstall must leave them. */
+export const ofAdministrators = "of-administrators";
+const quotaOfAdministrators = `resourcequota/${ofAdministrators}`;
+
 /** Objects that controllers write into every namespace. Those of istiod stay, as in Istio. */
 const ofAnyNamespace = /^(configmap\/(kube-root-ca\.crt|istio-ca-root-cert)|serviceaccount\/default)$/;
 
@@ -54,7 +58,7 @@ export async function written({ cluster }: Bench): Promise<string[]> {
     ),
   );
   return [...everywhere.filter((name) => /istio|serin|ztunnel/.test(name)), ...inside.flat()].filter(
-    (name) => name !== "" && !ofAnyNamespace.test(name),
+    (name) => name !== "" && name !== quotaOfAdministrators && !ofAnyNamespace.test(name),
   );
 }
 

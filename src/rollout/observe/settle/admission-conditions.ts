@@ -1,9 +1,15 @@
-import { truncated } from "../../../base/index.ts";
-import { validatingWebhookConfigurationKind, type Pod } from "../../../api/kubernetes/index.ts";
+import { definedFields, truncated } from "../../../base/index.ts";
+import {
+  validatingWebhookConfigurationKind,
+  type Container,
+  type Pod,
+  type PodSpec,
+} from "../../../api/kubernetes/index.ts";
 import { nonRootUser, restrictedContext } from "../../../api/pod-security/index.ts";
-import { defaultValidatorName } from "../../../api/istio/index.ts";
+import { defaultValidatorName, istioAnnotations } from "../../../api/istio/index.ts";
 import { denialIn, errorOfStatus, type KubeClient } from "../../../kube/index.ts";
 import type { SettleState } from "../../decide/index.ts";
+import type { ClusterView } from "../cluster-view.ts";
 
 /** A message may contain the messages of several webhooks. */
 const messageCharacters = 300;
@@ -12,16 +18,36 @@ const messageCharacters = 300;
 const testNamespace = "serin-system";
 const revisionKey = "istio.io/rev";
 
-/** The namespace may have a level of PodSecurity by default, and a quota that counts limits. */
-const testContainer = {
+/** A container that PodSecurity's level `restricted` and a quota of limits admit. */
+const strictContainer: Container = {
   name: "test",
   image: "none",
-  resources: { requests: { cpu: "1m", memory: "1Mi" }, limits: { cpu: "10m", memory: "16Mi" } },
+  resources: { requests: { cpu: "10m", memory: "16Mi" }, limits: { cpu: "10m", memory: "16Mi" } },
   securityContext: restrictedContext(nonRootUser),
-} as const;
+};
+
+/**
+ * What the pod of the dry run runs. It is what the engine's own pod runs, because the namespace has admitted that:
+ * policies may allow only some registries, and quotas and limits only some resources.
+ */
+function admittedSpec(view: Pick<ClusterView, "podsIn">): PodSpec {
+  for (const { spec } of view.podsIn(testNamespace)) {
+    const engine = spec?.containers.find(({ name }) => name === "engine");
+    if (engine === undefined) continue;
+    const { image, resources, securityContext } = engine;
+    return {
+      ...definedFields({ priorityClassName: spec?.priorityClassName, securityContext: spec?.securityContext }),
+      containers: [{ name: "test", ...definedFields({ image, resources, securityContext }) }],
+    };
+  }
+  return { containers: [strictContainer] };
+}
 
 /** Tests with a dry run whether the revision injects a pod that names the tag. */
-export async function tagServesState(client: KubeClient, tag: string, revision: string): Promise<SettleState> {
+export async function tagServesState(
+  { client, view }: { readonly client: KubeClient; readonly view: Pick<ClusterView, "podsIn"> },
+  { tag, revision }: { readonly tag: string; readonly revision: string },
+): Promise<SettleState> {
   const pod = {
     apiVersion: "v1",
     kind: "Pod",
@@ -29,8 +55,10 @@ export async function tagServesState(client: KubeClient, tag: string, revision: 
       name: `tag-test-${tag.replaceAll(".", "-")}`,
       namespace: testNamespace,
       labels: { [revisionKey]: tag, "istio.io/dataplane-mode": "none" },
+      // Without a redirect no container needs NET_ADMIN, which the namespace may refuse.
+      annotations: { [istioAnnotations.interceptionMode]: "NONE" },
     },
-    spec: { containers: [testContainer] },
+    spec: admittedSpec(view),
   };
   const { status, text } = await client.raw("POST", `/api/v1/namespaces/${testNamespace}/pods?dryRun=All`, {
     body: pod,

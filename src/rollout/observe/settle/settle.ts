@@ -86,7 +86,7 @@ async function stateOf(
     case "versionServes":
       return await versionServesState(view, condition);
     case "tagServes":
-      return await tagServesState(client, condition.tag, condition.revision);
+      return await tagServesState({ client, view }, condition);
     case "validatorServes":
       return await validatorServesState(client, condition.revision);
     case "workloadRevision":
