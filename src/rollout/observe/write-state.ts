@@ -20,25 +20,31 @@ import { lackedPods } from "./ready-state.ts";
 
 type FieldWrite = Extract<Write, { type: "field" }>;
 
+/** How many ready pods an object lacks now, or the workloads that it stands for. */
+export type LackedPods = (object: UntypedObject, reference: ObjectReference) => number;
+
+const ownPods: LackedPods = (object, { kind }) => lackedPods(object, kind);
+
 /** The state of a write of the step, given the object as the server has it. */
 export function writeState(
   write: Write,
   current: UntypedObject | undefined,
   step: string,
   journal: readonly JournalEntry[],
+  lacks: LackedPods = ownPods,
 ): WriteState {
   if (write.type === "create") return current === undefined ? { state: "pending" } : { state: "done" };
   if (write.type === "delete") {
     const isEnding = current?.metadata.deletionTimestamp !== undefined && write.force !== true;
     if (current === undefined || isEnding) return { state: "done" };
-    return { state: "pending", prior: current, ...lackedBefore(write.object, current, journal) };
+    return { state: "pending", prior: current, ...lackedBefore(write.object, current, journal, lacks) };
   }
   if (current === undefined || current.metadata.deletionTimestamp !== undefined) return { state: "gone" };
   const found = valueAt(current, write.pointer);
   if (write.adopted !== undefined)
     return fieldEntries(journal, write).some((entry) => entry.step === step)
       ? { state: "done" }
-      : { state: "pending", prior: write.adopted.prior, ...lackedBefore(write.object, current, journal) };
+      : { state: "pending", prior: write.adopted.prior, ...lackedBefore(write.object, current, journal, lacks) };
   const { uid } = current.metadata;
   // The value from before is unknown, so there is no prior value.
   if (isUnjournaled(write, current, journal))
@@ -56,7 +62,7 @@ export function writeState(
   const own = ownEntry(journal, write, step);
   const known = {
     ...(uid === undefined ? {} : { uid }),
-    ...lackedBefore(write.object, current, journal),
+    ...lackedBefore(write.object, current, journal, lacks),
     ...writerOf(own, write, whoWrote(current, write.pointer) ?? "somebody"),
   };
   if (found !== undefined) return { state: "pending", prior: found, ...known };
@@ -72,10 +78,11 @@ function lackedBefore(
   object: ObjectReference,
   current: UntypedObject,
   journal: readonly JournalEntry[],
+  lacks: LackedPods,
 ): { readonly lacked?: number } {
   const first = journal.find((entry) => entry.setup !== true && referenceKey(entry.object) === referenceKey(object));
   const known = first?.type === "created" ? 0 : first?.lacked;
-  const lacked = first === undefined ? lackedPods(current, object.kind) : (known ?? 0);
+  const lacked = first === undefined ? lacks(current, object) : (known ?? 0);
   return lacked === 0 ? {} : { lacked };
 }
 
@@ -145,9 +152,13 @@ export async function askedWriteState(
   objects: Pick<ObjectAccess, "preview">,
   write: Write,
   current: UntypedObject | undefined,
-  { step, journal }: { readonly step: string; readonly journal: readonly JournalEntry[] },
+  {
+    step,
+    journal,
+    lacks,
+  }: { readonly step: string; readonly journal: readonly JournalEntry[]; readonly lacks?: LackedPods },
 ): Promise<WriteState> {
-  const state = writeState(write, current, step, journal);
+  const state = writeState(write, current, step, journal, lacks);
   if (write.type !== "field") return state;
   if (state.state === "pending" && state.isRewritten === true)
     return (await isTemplateOfPolicy(objects, write, current, ownEntry(journal, write, step)))
