@@ -327,23 +327,32 @@ export class RolloutRounds {
 
   /**
    * Stores the entries that the objects of a lost journal show, once the status says that it is lost. Without its prior
-   * template, the target of a watched Canary cannot be given back in part: its routes need what the run has made.
+   * template, the target of a watched Canary cannot be given back in part: its routes need what the run has made. Then
+   * nothing is derived.
    */
   async #derived({
     raw,
     rollout,
+    problem,
     status: { lostJournal },
   }: Round): Promise<Pick<LostValues, "back" | "left"> | undefined> {
-    if (lostJournal === undefined || lostJournal.left !== undefined || isWatched(rollout)) return undefined;
-    const { from, to } = (rollout.spec ?? {}) as Partial<MeshUpgrade["spec"]>;
-    const move = isMeshUpgrade(rollout) && from !== undefined && to !== undefined;
-    const { entries, back, left } = await this.#services.lostValues(
-      lostJournal,
-      move ? { from: from.revision, to: to.revision } : {},
-    );
+    if (lostJournal === undefined || lostJournal.left !== undefined) return undefined;
+    const move = await this.#lostMove(rollout, problem);
+    if (move === undefined) return undefined;
+    const { entries, back, left } = await this.#services.lostValues(lostJournal, move);
     this.#services.actions.fence();
     await this.#services.journals.append(journalNameOf(raw), entries, [], raw.metadata.uid);
     return { back, left };
+  }
+
+  /** What the spec says about the changes of a rollout whose journal is lost. Undefined if nothing can be derived. */
+  async #lostMove(rollout: Rollout, problem: SeenRollout["problem"]): Promise<LostMove | undefined> {
+    if (isMeshUpgrade(rollout)) {
+      const { from, to } = (rollout.spec ?? {}) as Partial<MeshUpgrade["spec"]>;
+      return from === undefined || to === undefined ? {} : { from: from.revision, to: to.revision };
+    }
+    if (!isWatched(rollout)) return {};
+    return problem === undefined ? await this.#services.planner.lostRun(rollout) : undefined;
   }
 
   /** Looks at the current step. Does not observe a step that has not begun, or whose rollout is being undone. */
