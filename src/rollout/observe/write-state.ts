@@ -52,6 +52,7 @@ export function writeState(
   if (write.keeps !== undefined)
     return listState({ ...write, keeps: write.keeps }, storedList(write, current, step, journal));
   if (covers(found, write.value)) return { state: "done" };
+  if (write.restart === "time" && isRestarted(found, ownEntry(journal, write, step))) return { state: "done" };
   if (hasLeftMesh(write, current)) return { state: "gone" };
   if (write.own === true) return found === undefined ? { state: "pending" } : { state: "pending", prior: found };
   const conflict = conflictOf(write, current, step, journal);
@@ -68,6 +69,19 @@ export function writeState(
   if (found !== undefined) return { state: "pending", prior: found, ...known };
   const madeParents = missingParentCount(current, write.pointer);
   return { state: "pending", ...(madeParents === 0 ? {} : { madeParents }), ...known };
+}
+
+/**
+ * Whether the step has restarted the workload. An engine of another release may have written another form of the step's
+ * time, and Argo's controller leaves out the milliseconds. The pods restart again with each other time.
+ */
+function isRestarted(found: unknown, own: FieldEntry | undefined): boolean {
+  return secondOf(found) >= secondOf(own?.written);
+}
+
+/** The full second of a time. It is not a number, and so equals nothing, if the value is no time. */
+function secondOf(time: unknown): number {
+  return typeof time === "string" ? Math.floor(Date.parse(time) / 1000) : Number.NaN;
 }
 
 /**
