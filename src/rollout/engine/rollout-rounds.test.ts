@@ -399,3 +399,19 @@ test("a rollout whose journal is gone is Stuck with its journal's name, and does
   );
   assert.deepEqual(canary.events(), ["Stuck", "Stuck"], "once more when it has looked at the objects");
 });
+
+test("a rollout whose journal somebody has replaced by an older one is Stuck, says who, and undoes nothing by it", async () => {
+  const journaled = { objects: ["HTTPRoute shop/web"], sum: "2 b" };
+  const journal = { entries: [lostEntry], decisions: [], undoSum: "1 a", writer: "kubectl-replace" };
+  const canary = roundsOf({ spec: { abort: true }, status: { ...underWay, journaled }, journal });
+  canary.recover();
+  await canary.run(70);
+  const { phase, message } = canary.status();
+  assert.equal(phase, "Stuck");
+  assert.match(message, /RolloutJournal canary\.shop\.web: kubectl-replace has put back another state of it, /);
+  const own = { entries: [{ ...lostEntry, step: "step-1" }], decisions: [], undoSum: "1 a" };
+  const undoing = roundsOf({ spec: { abort: true }, status: { ...underWay, journaled }, journal: own });
+  undoing.recover();
+  await undoing.run(1);
+  assert.deepEqual([undoing.status().phase, undoing.status().journaled?.sum], ["RollingBack", "1 a"]);
+});

@@ -3,7 +3,8 @@ import type { KindDefinition, UntypedObject } from "../../api/index.ts";
 import type { Freeze, JournaledObjects, JournalEntry, MeshUpgrade, RolloutStatus } from "../../api/serin/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import type { AuthorRights, RightsRefusal } from "../access/index.ts";
-import type { JournalStore, StoredJournal } from "../act/journal-store.ts";
+import { changedJournal, type JournalStore, type StoredJournal } from "../act/journal-store.ts";
+import { replacementOfEntries } from "../act/journal-sum.ts";
 import {
   currentStep,
   failingStatus,
@@ -314,11 +315,16 @@ export class RolloutRounds {
     return restAfterMs(nextRoundMs(rollout, decision.status), clock.steadyMs() - begunMs);
   }
 
-  /** The journal. If somebody has deleted it, this engine writes it again from its memory. */
+  /**
+   * The journal. If somebody has deleted it, this engine writes it again from its memory. Throws a user error if
+   * somebody has put an older one in its place.
+   */
   async #journalOf(raw: Rollout): Promise<StoredJournal> {
     const { journals, actions } = this.#services;
     const name = journalNameOf(raw);
     const journal = await journals.read(name);
+    const replaced = replacementOfEntries(journal, raw.status?.journaled?.sum);
+    if (replaced !== undefined) throw changedJournal(name, replaced);
     if (journal.missing !== true || raw.status === undefined) return journal;
     actions.fence();
     await journals.writeAgain(name, raw.metadata.uid);
