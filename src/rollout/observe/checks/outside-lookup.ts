@@ -30,7 +30,7 @@ export function lookupOf(addresses: readonly string[]): LookupFunction {
     const wanted = family === "IPv4" ? 4 : family === "IPv6" ? 6 : family;
     done(
       null,
-      known.filter((one) => wanted === 0 || one.family === wanted),
+      known.filter((candidate) => wanted === 0 || candidate.family === wanted),
     );
   });
 }
