@@ -57,6 +57,17 @@ test("a fault that cannot be ended is recorded with the reason, and no further t
   assert.equal(tries, before);
 });
 
+test("a fault may have a longer time for its end than the others", async () => {
+  const injector = new FaultInjector(chaosOf(), { beginMs: 40, endMs: 50 });
+  let tries = 0;
+  const end = (): void => {
+    tries += 1;
+    if (tries < 3) throw new Error("the pod is not ready again");
+  };
+  await injector.inject({ ...fault({ begin: () => "it", end }), endMs: 30_000 });
+  assert.deepEqual([injector.unended, tries], [[], 3]);
+});
+
 test("ending a fault has a time limit, and the limit aborts its signal", async () => {
   let aborted = false;
   const end = async (signal: AbortSignal): Promise<never> => {

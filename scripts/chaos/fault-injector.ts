@@ -18,6 +18,8 @@ export interface Fault {
    */
   readonly cuts: string | undefined;
   readonly lastsMs: number;
+  /** The time limit for ending it, if it differs from that of the run. */
+  readonly endMs?: number;
   /** Chooses a target. Throws if the fault is not possible here. Its time does not count as the fault's. */
   readonly aim: (chaos: Chaos, signal: AbortSignal) => AimedFault | Promise<AimedFault>;
 }
@@ -80,21 +82,21 @@ export class FaultInjector {
       signal.throwIfAborted();
       refused = error;
     }
-    await this.#end(injected, aimed);
+    await this.#end(injected, aimed, fault.endMs ?? this.#limits.endMs);
     if (refused === undefined) return;
     proof.note(`fault not begun: ${name}: ${messageOf(refused)}`);
     // A command without an answer may have taken effect. A refused one has not, so there is no fault to end.
     if (!(refused instanceof TimeLimitError)) this.injected.splice(this.injected.indexOf(injected), 1);
   }
 
-  async #end(injected: InjectedFault, aimed: AimedFault): Promise<void> {
+  async #end(injected: InjectedFault, aimed: AimedFault, limitMs: number): Promise<void> {
     const { proof, clock } = this.#chaos;
     const title = `the end of ${injected.name}`;
     let last: unknown;
     try {
       await inTime(
         title,
-        this.#limits.endMs,
+        limitMs,
         async (ends) =>
           await untilDone(clock, ends, async () => {
             try {

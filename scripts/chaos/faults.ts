@@ -21,6 +21,8 @@ import type { AimedFault, Fault } from "./fault-injector.ts";
 
 const awayMs = 5_000;
 const lastingMs = 10_000;
+/** The limit until a killed pod is ready again. A pilot needs half a minute on a machine with a load of 40. */
+const readyAgainMs = 60_000;
 /** The time limit of one command or request. A command that undoes a fault is repeated. */
 const orderLimitMs = 5_000;
 /** The size of the largest file system that is filled. A larger one belongs to the machine. */
@@ -36,6 +38,8 @@ interface KilledRole {
   readonly pods?: string;
   /** Whether the role works again after a kill at that time. Absent for roles that others can do without. */
   readonly isBack?: (chaos: Chaos, killed: MachineProcess, killedMs: number) => Promise<boolean>;
+  /** Others need the pod of the role until it is ready again. */
+  readonly isNeeded?: true;
 }
 
 /**
@@ -46,7 +50,8 @@ const roles: readonly KilledRole[] = [
   { role: "cluster-apiserver", isBack: apiServerIsBack },
   { role: "cluster-controllers" },
   { role: "cluster-node", isBack: nodeIsBack },
-  { role: "pilot" },
+  // The new revision of a MeshUpgrade has one pilot, and without it a ztunnel that is killed meanwhile is not ready.
+  { role: "pilot", isNeeded: true },
   { role: "cni" },
   { role: "rollout" },
   { role: "ztunnel", cuts: "" },
@@ -62,9 +67,13 @@ export const faults: readonly Fault[] = [
     name: `kill -9 of a ${killedRole.role}`,
     cuts: killedRole.cuts,
     lastsMs: 0,
+    ...(killedRole.isNeeded === true ? { endMs: readyAgainMs } : {}),
     aim: (chaos: Chaos, signal: AbortSignal) => {
       const target = someProcess(chaos, killedRole);
-      return killedRole.cuts === undefined ? killed(chaos, killedRole, target) : killedPod(chaos, target.pid, signal);
+      const { cuts, isNeeded = false } = killedRole;
+      return cuts === undefined && !isNeeded
+        ? killed(chaos, killedRole, target)
+        : killedPod(chaos, target.pid, isNeeded, signal);
     },
   })),
   { name: "the API server away for 5 s", cuts: undefined, lastsMs: awayMs, aim: apiServerAway },
@@ -128,15 +137,24 @@ async function nodeIsBack({ proof }: Chaos, { words }: MachineProcess, killedMs:
   return Date.parse(lease?.spec?.renewTime ?? "") > killedMs;
 }
 
-/** Kills a process that connections of the load pass. The fault lasts until no new connection can reach it. */
-async function killedPod({ proof, clock }: Chaos, pid: number, signal: AbortSignal): Promise<AimedFault> {
+/**
+ * Kills a process that connections of the load pass, or that others need. The fault lasts until no new connection can
+ * reach it, or until its pod is ready again.
+ */
+async function killedPod(
+  { proof, clock }: Chaos,
+  pid: number,
+  isNeeded: boolean,
+  signal: AbortSignal,
+): Promise<AimedFault> {
   const { client } = proof.lab.api;
   const pod = podOfProcess(pid);
   if (pod === undefined) throw new Error(`pid ${pid} does not name its pod`);
   const ask = async <Value>(work: () => Promise<Value>): Promise<Value> =>
     await inTime(`reading pod ${pod.name}`, orderLimitMs, work);
   // The API server may still recover from the fault before.
-  const before = await untilDone(clock, signal, async () => await ask(async () => await podBefore(client, pod)));
+  const found = await untilDone(clock, signal, async () => await ask(async () => await podBefore(client, pod)));
+  const before = isNeeded ? { ...found, listed: undefined } : found;
   let killedMs = clock.steadyMs();
   return {
     begin: () => {
@@ -146,7 +164,12 @@ async function killedPod({ proof, clock }: Chaos, pid: number, signal: AbortSign
     },
     end: async () => {
       const after = await ask(async () => await afterKill(client, pod, before));
-      if (after === undefined) throw new Error(`connections may still reach the dead process of pod ${pod.name}`);
+      if (after === undefined)
+        throw new Error(
+          before.listed === undefined
+            ? `pod ${pod.name} is not ready again`
+            : `connections may still reach the dead process of pod ${pod.name}`,
+        );
       proof.note(`  pod ${pod.name} ${after}, ${seconds(clock.steadyMs() - killedMs)} after the kill`);
     },
   };

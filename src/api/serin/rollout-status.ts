@@ -178,6 +178,11 @@ export interface JournaledObjects {
   readonly more?: number;
   /** Some entries are of the preparation of the target. */
   readonly setup?: boolean;
+  /**
+   * The number and the digest of what an undo would restore, so that an older journal from a backup is noticed. Absent
+   * in a status that an earlier release wrote.
+   */
+  readonly sum?: string;
 }
 
 export const maxJournaledObjects = 50;

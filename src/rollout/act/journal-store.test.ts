@@ -415,8 +415,10 @@ test("entries that somebody has removed or changed validly are an error that nam
   });
   edited([{ ...field, later: null }, created("two")]);
   assert.equal(await refusal(store), "", "a backup has the same entries");
+  assert.match((await store.read(lostName)).writer ?? "", /^kubectl-edit /);
   edited([field], "kubectl-edit", { annotations: {} });
-  assert.deepEqual((await store.read(lostName)).entries, [field], "a person has let the change count");
+  const { entries, writer } = await store.read(lostName);
+  assert.deepEqual([entries, writer], [[field], undefined], "a person has let the change count");
   edited([field, created("three")], "serin-rollout");
   assert.equal(await refusal(server.store()), "", "an engine of an earlier release leaves the sum of a later one");
 });

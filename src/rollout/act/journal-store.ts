@@ -1,5 +1,5 @@
 import { BoundedCache, isTree, jsonEqualWithoutNulls, truncated, userError, type Clock } from "../../base/index.ts";
-import { fieldManager } from "../../api/serin/field-managers/index.ts";
+import { fieldManager, isEngine, whoWrote } from "../../api/serin/field-managers/index.ts";
 import {
   entriesSumAnnotation,
   journalFormatVersion,
@@ -24,7 +24,7 @@ import {
   type FieldEntry,
   type FieldOfObject,
 } from "../decide/index.ts";
-import { changeOfEntries, sumOf } from "./journal-sum.ts";
+import { changeOfEntries, sumOf, undoSumOf } from "./journal-sum.ts";
 import { covers, withoutServerFields } from "./object-access.ts";
 import type { OtherRollout } from "./perform.ts";
 
@@ -59,6 +59,10 @@ export interface StoredJournal {
   readonly uid?: string;
   /** The journal does not exist. */
   readonly missing?: true;
+  /** See {@link undoSumOf}. */
+  readonly undoSum?: string;
+  /** Who has written the entries, if it is not the engine, and if nobody has let them count. */
+  readonly writer?: string;
 }
 
 /** A journal as this engine has read or written it last. */
@@ -98,9 +102,12 @@ export class JournalStore {
     const journal = await this.#load(name);
     const { entries = [], decisions = [] } = journal ?? {};
     const uid = journal?.metadata.annotations?.[journalOwnerAnnotation];
+    const writer = journal === undefined ? undefined : strangerOf(journal);
     return {
       entries,
       decisions,
+      undoSum: undoSumOf(entries),
+      ...(writer === undefined ? {} : { writer }),
       ...(uid === undefined ? {} : { uid }),
       ...(journal === undefined ? { missing: true } : {}),
     };
@@ -279,10 +286,7 @@ export class JournalStore {
       });
     if (journal !== undefined && journal.metadata.resourceVersion !== kept?.known?.metadata.resourceVersion) {
       const change = changeOfEntries(journal, kept?.known?.entries);
-      if (change !== undefined)
-        throw userError("journal-changed", `RolloutJournal ${name}: ${change}`, {
-          hint: `restore the RolloutJournal from a backup, or let the change count: kubectl annotate rolloutjournal ${name} ${entriesSumAnnotation}-`,
-        });
+      if (change !== undefined) throw changedJournal(name, change);
     }
     this.#keep(name, journal);
     return journal;
@@ -324,6 +328,20 @@ export class JournalStore {
         : await this.#client.update(rolloutJournalKind, { ...before, ...body }, { fieldManager });
     this.#keep(name, written);
   }
+}
+
+/** The error about a journal that somebody has changed. `change`: who, and how. */
+export function changedJournal(name: string, change: string): Error {
+  return userError("journal-changed", `RolloutJournal ${name}: ${change}`, {
+    hint: `restore the RolloutJournal from a backup, or let the change count: kubectl annotate rolloutjournal ${name} ${entriesSumAnnotation}-`,
+  });
+}
+
+/** Who has written the entries besides the engine. Without the sum, a person has let the change count. */
+function strangerOf(journal: RolloutJournal): string | undefined {
+  if (journal.metadata.annotations?.[entriesSumAnnotation] === undefined) return undefined;
+  const who = whoWrote(journal, "/entries");
+  return isEngine(who) ? undefined : (who ?? "somebody");
 }
 
 /** What makes a list no journal entries, with the field. Only the engine writes them, but a person may. */

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { canonicalJsonWithoutNulls, counted, firstNames } from "../../base/index.ts";
 import { isEngine, whoWrote } from "../../api/serin/field-managers/index.ts";
 import { entriesSumAnnotation, type JournalEntry, type RolloutJournal } from "../../api/serin/index.ts";
-import { describeReference } from "../decide/index.ts";
+import { describeReference, fieldKey, referenceKey } from "../decide/index.ts";
 
 const namesShown = 5;
 
@@ -34,6 +34,47 @@ export function changeOfEntries(
   const has = `it has ${counted(entries.length, "entry", "entries")}, and the engine wrote ${count}`;
   const which = known === undefined || sumOf(known) !== sum ? [] : differences(known, entries);
   return `${who ?? "somebody"} has changed its entries: ${which.length === 0 ? has : firstNames(which, namesShown)}`;
+}
+
+const undoSums = new WeakMap<readonly JournalEntry[], string>();
+
+/**
+ * The number and the digest of what an undo of the entries would restore: for each field its first prior value, and
+ * the objects. It stays the same while later steps write the same fields again.
+ */
+export function undoSumOf(entries: readonly JournalEntry[]): string {
+  const known = undoSums.get(entries);
+  if (known !== undefined) return known;
+  const first = new Map<string, unknown>();
+  for (const entry of entries) {
+    const { type, object } = entry;
+    const key = `${type} ${type === "field" ? fieldKey(entry) : referenceKey(object)}`;
+    if (first.has(key)) continue;
+    if (type === "field") first.set(key, [entry.prior, entry.later]);
+    else first.set(key, type === "deleted" ? entry.body : true);
+  }
+  const digest = createHash("sha256")
+    .update(canonicalJsonWithoutNulls([...first]))
+    .digest("hex");
+  const sum = `${first.size} ${digest.slice(0, 16)}`;
+  undoSums.set(entries, sum);
+  return sum;
+}
+
+/**
+ * Who has put another state of the journal in its place, as from an older backup: its entries would restore less than
+ * the rollout had changed, or other values. Undefined if nobody has. More entries count as newer ones, because a backup
+ * of a cluster takes the rollouts before their journals. `last`: the sum from the rollout's status.
+ */
+export function replacementOfEntries(
+  { undoSum, writer }: { readonly undoSum?: string; readonly writer?: string },
+  last: string | undefined,
+): string | undefined {
+  if (writer === undefined || undoSum === undefined || last === undefined || last === undoSum) return undefined;
+  const [has, had] = [undoSum, last].map((sum) => Number.parseInt(sum, 10)) as [number, number];
+  if (!(has <= had)) return undefined;
+  const values = has === had ? "with other values from before" : `and the rollout had changed ${had}`;
+  return `${writer} has put back another state of it, which has changed its entries: they are of ${counted(has, "field or object", "fields and objects")}, ${values}`;
 }
 
 function differences(before: readonly JournalEntry[], now: readonly JournalEntry[]): string[] {

@@ -145,12 +145,17 @@ test("a webhook that changes a Deployment's template at each write is noticed, a
   assert.equal(objects.rewrittenTemplate(web), undefined, "the webhook leaves the engine's writes alone now");
 });
 
-test("the server says by a dry run what it would store, once for each version of the object and value", async () => {
+test("the server says by a dry run what it would store, once for each content of the object and value", async () => {
   const route = { apiVersion: "v1", kind: "Route", plural: "routes", name: "a", namespace: "n" };
-  let version = "7";
+  let [version, labels] = ["7", {}];
   const paths: string[] = [];
   const objects = new ObjectAccess({
-    get: async () => await Promise.resolve({ ...object, metadata: { ...object.metadata, resourceVersion: version } }),
+    get: async () =>
+      await Promise.resolve({
+        ...object,
+        metadata: { ...object.metadata, resourceVersion: version, labels },
+        status: { updatedReplicas: Number(version) },
+      }),
     raw: async (_verb: string, path: string) => {
       paths.push(path);
       const text = JSON.stringify({ ...object, spec: { rules: ["of a webhook"] } });
@@ -160,8 +165,11 @@ test("the server says by a dry run what it would store, once for each version of
   const preview = async (rules: unknown) => await objects.preview(route, "/spec/rules", rules);
   assert.deepEqual([await preview([1]), await preview([1])], [["of a webhook"], ["of a webhook"]]);
   assert.deepEqual(paths.splice(0), ["/api/v1/namespaces/n/routes/a?fieldManager=serin-rollout&dryRun=All"]);
-  await preview([2]);
   version = "8";
+  await preview([1]);
+  assert.deepEqual(paths, [], "only its status has changed");
+  await preview([2]);
+  labels = { injected: "no" };
   await preview([1]);
   assert.equal(paths.splice(0).length, 2);
   assert.deepEqual(await preview(object.spec.rules), object.spec.rules, "it has the value");

@@ -37,7 +37,7 @@ export class ObjectAccess {
   /** The pod templates of Deployments that came out of the engine's own writes, and how many writes changed them. */
   readonly #rewritten = new BoundedCache<string, { readonly template: unknown; readonly times: number }>(maxRewritten);
 
-  /** By field, version of the object and digest of the value for which the server was asked. */
+  /** By field and digest of the value for which the server was asked, and of what the object was then. */
   readonly #previews: Previews;
 
   constructor(client: KubeClient, clock: Pick<Clock, "steadyMs"> = systemClock) {
@@ -121,9 +121,9 @@ export class ObjectAccess {
   async preview(object: ObjectReference, pointer: string, value: unknown): Promise<unknown> {
     const current = await this.get(object);
     if (current === undefined) return undefined;
-    const { resourceVersion: version = "" } = current.metadata;
-    const digest = createHash("sha256").update(canonicalJson(value)).digest("hex");
-    const key = `${fieldKey({ object, pointer })} ${version} ${digest}`;
+    // A Deployment that replaces its pods gets another version with each change of its status.
+    const asked = canonicalJson([value, withoutServerFields(current)]);
+    const key = `${fieldKey({ object, pointer })} ${createHash("sha256").update(asked).digest("hex")}`;
     const kept = this.#previews.get(key);
     if (kept !== undefined) return kept.stored;
     const preview = await this.#dryRun(object, current, pointer, value);

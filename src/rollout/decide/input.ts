@@ -127,6 +127,8 @@ export interface JournalCounts {
   readonly missing?: true;
   /** The objects of the entries. */
   readonly objects?: readonly string[];
+  /** The number and the digest of what an undo of the entries would restore. */
+  readonly sum?: string;
 }
 
 /**
@@ -139,11 +141,13 @@ export function journalCounts(
     decisions = [],
     uid: madeBy,
     missing,
+    undoSum,
   }: {
     readonly entries: readonly JournalEntry[];
     readonly decisions?: readonly Pick<DecisionRecord, "decision">[];
     readonly uid?: string;
     readonly missing?: true;
+    readonly undoSum?: string;
   },
   uid?: string,
   copied?: string,
@@ -157,6 +161,7 @@ export function journalCounts(
     completed: lastRunCompleted(decisions),
     ...(isLeftover ? { isLeftover } : {}),
     ...(missing === undefined ? {} : { missing }),
+    ...(undoSum === undefined ? {} : { sum: undoSum }),
     objects: [...new Set(entries.filter(isNotDerived).map(({ object }) => describeReference(object)))],
   };
 }

@@ -110,7 +110,7 @@ function pauseOrEnd(
 function countsNothingText(type: string): string {
   return type === "tcp-connect-failures"
     ? "no proxy counts connections to either version, so open some through a sidecar or a gateway, or in ambient through a waypoint"
-    : "no proxy counts requests to either version, so send it some through a sidecar, waypoint or gateway (a stream counts when it has ended)";
+    : "no proxy counts requests to either version, so send it some through a sidecar or a gateway, or in ambient through a waypoint (a stream counts when it has ended)";
 }
 
 /**

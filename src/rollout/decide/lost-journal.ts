@@ -21,7 +21,7 @@ const namesShown = 20;
  */
 export function withJournaled(
   { status, actions }: Pick<Decision, "status" | "actions">,
-  { missing, objects, setup }: JournalCounts,
+  { missing, objects, setup, sum }: JournalCounts,
 ): RolloutStatus {
   if (missing === true || objects === undefined) return status;
   if (status.lostJournal !== undefined && status.lostJournal.accepted !== true) return status;
@@ -34,6 +34,8 @@ export function withJournaled(
     objects: all.slice(0, maxJournaledObjects),
     ...(more > 0 ? { more } : {}),
     ...(setup > 0 || added.some((entry) => entry.setup === true) ? { setup: true } : {}),
+    // The next round knows what these entries add.
+    ...(sum === undefined ? {} : { sum }),
   };
   return { ...rest, journaled };
 }
@@ -62,7 +64,8 @@ export function isJournalLost(
 export function decideWithoutJournal(input: DecideInput): Decision {
   const { status, orders, journal, nowMs } = input;
   const { lostJournal, ...rest } = status;
-  const known: LostJournal = lostJournal ?? { at: at(nowMs), ...(status.journaled ?? { objects: [] }) };
+  const { sum: _sum, ...journaled } = status.journaled ?? { objects: [] };
+  const known: LostJournal = lostJournal ?? { at: at(nowMs), ...journaled };
   const lost = { ...known, ...input.derived };
   const found = new Set(journal.objects);
   if (journal.missing !== true && found.size > 0 && lost.objects.every((object) => found.has(object))) {

@@ -176,7 +176,7 @@ test("without samples, a Canary may skip its checks, and a MeshUpgrade may let t
   const gained = { canaryTotal: 0, canaryErrors: 0, stableTotal: 0, stableErrors: 0 };
   assert.match(
     told({}, { gained }),
-    /; no proxy counts requests to either version, so send it some through a sidecar, /,
+    /; no proxy counts requests to either version, so send it some through a sidecar or a gateway, or in ambient through a waypoint /,
   );
   assert.match(told({}, { gained: { ...gained, stableTotal: 9 } }), /; send it requests, and the rollout continues/);
   assert.match(

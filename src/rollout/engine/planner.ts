@@ -1,19 +1,36 @@
 import { BoundedCache, SerinError, type Clock } from "../../base/index.ts";
 import { keyOf } from "../../api/index.ts";
-import type { JournalEntry, MeshUpgrade } from "../../api/serin/index.ts";
+import type { Canary, JournalEntry, MeshUpgrade } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
-import { withApprovals, type DecideInput, type Refusal, type Step } from "../decide/index.ts";
+import {
+  describeReference,
+  isPuttingBack,
+  isUnderWay,
+  withApprovals,
+  type DecideInput,
+  type Refusal,
+  type Step,
+} from "../decide/index.ts";
 import { observeCanaryWorld } from "../observe/canary-world.ts";
 import { refuseTakenNames } from "../observe/canary-world/taken-names.ts";
 import { ignoredReferences, withChecks } from "../observe/checks/resolve-references.ts";
 import type { ClusterView } from "../observe/cluster-view.ts";
+import type { LostMove } from "../observe/lost-values.ts";
 import { observeMeshWorld, type ObservedWorld } from "../observe/mesh-world/mesh-world.ts";
 import { observeNamespaces } from "../observe/mesh-world/namespaces.ts";
 import { PriorValues } from "../observe/mesh-world/prior-values.ts";
 import type { EngineImage } from "../observe/mesh-world/render-install.ts";
 import { refuseOtherRoot } from "../observe/probe-roots.ts";
-import { isTargetCode, meantRule, planCanary, planMeshUpgrade, type MeshWorld } from "../plan/index.ts";
+import {
+  copiesOf,
+  isTargetCode,
+  meantRule,
+  planCanary,
+  planMeshUpgrade,
+  rollingStep,
+  type MeshWorld,
+} from "../plan/index.ts";
 import { isMeshUpgrade, isWatched, specCandidate, type Rollout } from "./rollout-object.ts";
 
 export interface Plan {
@@ -86,6 +103,27 @@ export class Planner {
     const steps = planCanary(await withChecks(client, view, rollout), world);
     if (journal.every(({ setup }) => setup === true)) await refuseTakenNames({ objects }, rollout, steps, journal);
     return { steps: withApprovals(steps, rollout.spec.approvals), change };
+  }
+
+  /**
+   * What the plan of a Canary of a Deployment shows if its journal is lost: what the Canary has made, and the values
+   * from before. Undefined if it shows too little: no ReplicaSet shows for certain which template the Deployment had
+   * before the run rolled it, or the target is gone.
+   */
+  async lostRun(canary: Canary): Promise<LostMove | undefined> {
+    const { client, objects, view } = this.#options;
+    const { metadata, spec, status } = canary;
+    const runs = status !== undefined && (isUnderWay(status) || isPuttingBack(status)) && (status.run ?? 0) > 0;
+    const reached = [...(status?.completedSteps ?? []), ...(status?.step === undefined ? [] : [status.step])];
+    if ((runs && reached.some(({ id }) => id === rollingStep)) || !("deployment" in spec.target)) return undefined;
+    try {
+      const steps = planCanary(canary, await observeCanaryWorld({ client, objects, view }, canary, [], false));
+      const copies = copiesOf(spec.target.deployment, metadata.namespace).map(describeReference);
+      return { steps: steps.filter(({ setup }) => runs || setup === true), copies };
+    } catch (error) {
+      if (planRefusal(error) === undefined) throw error;
+      return undefined;
+    }
   }
 
   /**

@@ -172,13 +172,14 @@ export class RolloutEngine {
     timeoutMs: number,
     { kind, namespace }: { readonly kind: string; readonly namespace: string },
   ): Promise<void> {
-    await this.#destination(url, kind === canaryKind.kind ? namespace : undefined);
+    const addresses = await this.#destination(url, kind === canaryKind.kind ? namespace : undefined);
     const { status } = await httpExchange({
       url,
       method: "POST",
       headers: { "content-type": "application/json" },
       body,
       timeoutMs,
+      ...(addresses === undefined ? {} : { addresses }),
       shownAs: serverOf(url),
     });
     if (status < 200 || status > 299) throw new Error(`the server answered ${status}`);

@@ -4,6 +4,7 @@ import { silentLogger, transientError } from "../../base/index.ts";
 import { canaryKind, type Canary, type JournalEntry, type RolloutStatus } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { StoredJournal } from "../act/journal-store.ts";
+import type { LostMove } from "../observe/lost-values.ts";
 import { initialStatus, type Contender, type Decision } from "../decide/index.ts";
 import { routeFrom } from "../observe/canary-world/route-in-world.ts";
 import { meantIdentity, meantRule, movedRoutes } from "../plan/index.ts";
@@ -50,6 +51,8 @@ interface Options {
   readonly journal?: StoredJournal;
   /** Plans as the real planner does, from the journal. */
   readonly plan?: (rollout: Rollout, entries: readonly JournalEntry[]) => Plan;
+  /** What the plan of a Canary of a Deployment shows without a journal. */
+  readonly lostRun?: LostMove;
 }
 
 const unanswered = async (): Promise<boolean> => {
@@ -73,6 +76,7 @@ function roundsOf({
   busyMs,
   journal = { entries: [], decisions: [] },
   plan = () => ({ steps: [], change: { candidate: "v1", watched: false } }),
+  lostRun,
 }: Options) {
   let [steadyMs, version] = [0, 1];
   let faulty = true;
@@ -120,6 +124,7 @@ function roundsOf({
     observer: {},
     planner: {
       plan: async (rollout: Rollout, entries: readonly JournalEntry[]) => (faulty ? fail() : plan(rollout, entries)),
+      lostRun: async () => lostRun,
     },
     actions: {
       fence: () => undefined,
@@ -376,13 +381,15 @@ test("after a completed run, a position in another target counts in the list as 
   assert.match(refused.message, /when this Canary had another target: that one is at position 1 now/);
 });
 
+const undoing = { startedAt: "", elapsedMs: 0, waitedMs: 0, waitingFor: [], next: "RolledBack" } as const;
+
 test("a rollout whose journal is gone is Stuck with its journal's name, and does not end as rolled back", async () => {
   const canary = roundsOf({
     status: {
       ...underWay,
       phase: "RollingBack",
       cause: "a check failed",
-      undo: { startedAt: "", elapsedMs: 0, waitedMs: 0, waitingFor: [], next: "RolledBack" },
+      undo: undoing,
       journaled: { objects: ["HTTPRoute shop/web"] },
     },
     journal: { entries: [], decisions: [], missing: true },
@@ -398,4 +405,35 @@ test("a rollout whose journal is gone is Stuck with its journal's name, and does
     /^its journal canary\.shop\.web is gone, .* of HTTPRoute shop\/web\. .* kubectl annotate --overwrite canary\.rollout\.serin\.dev web -n shop rollout\.serin\.dev\/without-journal=/,
   );
   assert.deepEqual(canary.events(), ["Stuck", "Stuck"], "once more when it has looked at the objects");
+});
+
+test("a Canary of a Deployment without its journal derives entries only if its plan shows them", async () => {
+  const spec = { target: { deployment: { name: "web", service: "web" } } };
+  const journaled = { objects: ["Deployment shop/web"] };
+  const journal = { entries: [], decisions: [], missing: true } as const;
+  for (const [lostRun, appended] of [
+    [undefined, []],
+    [{ steps: [] }, [lostEntry]],
+  ] as const) {
+    const status = { ...underWay, phase: "RollingBack", cause: "x", undo: undoing, journaled } as const;
+    const canary = roundsOf({ spec, status, journal, ...(lostRun === undefined ? {} : { lostRun }) });
+    await canary.run(4);
+    assert.deepEqual([canary.status().phase, canary.appended], ["Stuck", appended]);
+  }
+});
+
+test("a rollout whose journal somebody has replaced by an older one is Stuck, says who, and undoes nothing by it", async () => {
+  const journaled = { objects: ["HTTPRoute shop/web"], sum: "2 b" };
+  const journal = { entries: [lostEntry], decisions: [], undoSum: "1 a", writer: "kubectl-replace" };
+  const canary = roundsOf({ spec: { abort: true }, status: { ...underWay, journaled }, journal });
+  canary.recover();
+  await canary.run(70);
+  const { phase, message } = canary.status();
+  assert.equal(phase, "Stuck");
+  assert.match(message, /RolloutJournal canary\.shop\.web: kubectl-replace has put back another state of it, /);
+  const own = { entries: [{ ...lostEntry, step: "step-1" }], decisions: [], undoSum: "1 a" };
+  const back = roundsOf({ spec: { abort: true }, status: { ...underWay, journaled }, journal: own });
+  back.recover();
+  await back.run(1);
+  assert.deepEqual([back.status().phase, back.status().journaled?.sum], ["RollingBack", "1 a"]);
 });

@@ -3,7 +3,8 @@ import type { KindDefinition, UntypedObject } from "../../api/index.ts";
 import type { Freeze, JournaledObjects, JournalEntry, MeshUpgrade, RolloutStatus } from "../../api/serin/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import type { AuthorRights, RightsRefusal } from "../access/index.ts";
-import type { JournalStore, StoredJournal } from "../act/journal-store.ts";
+import { changedJournal, type JournalStore, type StoredJournal } from "../act/journal-store.ts";
+import { replacementOfEntries } from "../act/journal-sum.ts";
 import {
   currentStep,
   failingStatus,
@@ -314,11 +315,16 @@ export class RolloutRounds {
     return restAfterMs(nextRoundMs(rollout, decision.status), clock.steadyMs() - begunMs);
   }
 
-  /** The journal. If somebody has deleted it, this engine writes it again from its memory. */
+  /**
+   * The journal. If somebody has deleted it, this engine writes it again from its memory. Throws a user error if
+   * somebody has put an older one in its place.
+   */
   async #journalOf(raw: Rollout): Promise<StoredJournal> {
     const { journals, actions } = this.#services;
     const name = journalNameOf(raw);
     const journal = await journals.read(name);
+    const replaced = replacementOfEntries(journal, raw.status?.journaled?.sum);
+    if (replaced !== undefined) throw changedJournal(name, replaced);
     if (journal.missing !== true || raw.status === undefined) return journal;
     actions.fence();
     await journals.writeAgain(name, raw.metadata.uid);
@@ -327,23 +333,32 @@ export class RolloutRounds {
 
   /**
    * Stores the entries that the objects of a lost journal show, once the status says that it is lost. Without its prior
-   * template, the target of a watched Canary cannot be given back in part: its routes need what the run has made.
+   * template, the target of a watched Canary cannot be given back in part: its routes need what the run has made. Then
+   * nothing is derived.
    */
   async #derived({
     raw,
     rollout,
+    problem,
     status: { lostJournal },
   }: Round): Promise<Pick<LostValues, "back" | "left"> | undefined> {
-    if (lostJournal === undefined || lostJournal.left !== undefined || isWatched(rollout)) return undefined;
-    const { from, to } = (rollout.spec ?? {}) as Partial<MeshUpgrade["spec"]>;
-    const move = isMeshUpgrade(rollout) && from !== undefined && to !== undefined;
-    const { entries, back, left } = await this.#services.lostValues(
-      lostJournal,
-      move ? { from: from.revision, to: to.revision } : {},
-    );
+    if (lostJournal === undefined || lostJournal.left !== undefined) return undefined;
+    const move = await this.#lostMove(rollout, problem);
+    if (move === undefined) return undefined;
+    const { entries, back, left } = await this.#services.lostValues(lostJournal, move);
     this.#services.actions.fence();
     await this.#services.journals.append(journalNameOf(raw), entries, [], raw.metadata.uid);
     return { back, left };
+  }
+
+  /** What the spec says about the changes of a rollout whose journal is lost. Undefined if nothing can be derived. */
+  async #lostMove(rollout: Rollout, problem: SeenRollout["problem"]): Promise<LostMove | undefined> {
+    if (isMeshUpgrade(rollout)) {
+      const { from, to } = (rollout.spec ?? {}) as Partial<MeshUpgrade["spec"]>;
+      return from === undefined || to === undefined ? {} : { from: from.revision, to: to.revision };
+    }
+    if (!isWatched(rollout)) return {};
+    return problem === undefined ? await this.#services.planner.lostRun(rollout) : undefined;
   }
 
   /** Looks at the current step. Does not observe a step that has not begun, or whose rollout is being undone. */

@@ -20,19 +20,21 @@ import { subjectsOf } from "./canary-world/subjects.ts";
 /**
  * Gathers the input of a canary's plan. The former values of fields that the rollout has changed come from its journal.
  * Throws a user error that names the field and the object if the target is missing or cannot be moved. Conditions that
- * matter only at the beginning are checked before the first write.
+ * matter only at the beginning are checked before the first write. `begins` is false for a rollout whose journal is
+ * lost.
  */
 export async function observeCanaryWorld(
   sources: CanarySources,
   canary: Canary,
   journal: readonly JournalEntry[],
+  begins = journal.length === 0,
 ): Promise<CanaryWorld> {
   const { target } = canary.spec;
   const home = canary.metadata.namespace ?? "default";
-  const begins = journal.length === 0;
   const moves = begins || isMoving(canary);
   await requireRouting(sources, canary, journal);
-  if ("deployment" in target) return await deploymentWorld(sources, canary, target.deployment, home, journal);
+  if ("deployment" in target)
+    return await deploymentWorld(sources, canary, target.deployment, { home, journal, begins });
   if ("services" in target) {
     const { service, stable, canary: to, port } = target.services;
     const [found] = await Promise.all([
@@ -78,11 +80,13 @@ async function deploymentWorld(
   sources: CanarySources,
   canary: Canary,
   target: Extract<Canary["spec"]["target"], { deployment: unknown }>["deployment"],
-  home: string,
-  journal: readonly JournalEntry[],
+  {
+    home,
+    journal,
+    begins,
+  }: { readonly home: string; readonly journal: readonly JournalEntry[]; readonly begins: boolean },
 ): Promise<CanaryWorld> {
   const service = await requireService(sources, "spec.target.deployment.service", home, target.service, target.port);
-  const begins = journal.length === 0;
   if (target.gateways.length === 0 && (begins || isMoving(canary)))
     await requireLayer7(sources, "spec.target.deployment", service, begins);
   if (begins) {

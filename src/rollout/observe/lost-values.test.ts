@@ -112,3 +112,23 @@ test("objects that are gone, unknown or unreadable are named, and do not hide th
     "HTTPRoute shop/broken (it cannot be read: conversion webhook failed)",
   ]);
 });
+
+test("everything that an upgrade installs is known by its kind, also the kinds that nothing else reads", async () => {
+  const kinds = [
+    ["ClusterRoleBinding istiod-new", "clusterrolebindings.rbac.authorization.k8s.io"],
+    ["Secret istio-system/cacerts-next", "secrets"],
+    ["IstioOperator istio-system/mesh", "istiooperators.install.istio.io"],
+    ["EnvoyFilter istio-system/stats", "envoyfilters.networking.istio.io"],
+    ["Gateway shop/front", "gateways.gateway.networking.k8s.io"],
+  ] as const;
+  const made = (name: string): UntypedObject => ({ metadata: { name, managedFields: [engine({})] } });
+  const shown = await shownBy(Object.fromEntries(kinds.map(([name]) => [name, made(name)])));
+  assert.deepEqual(shown.left, []);
+  const plurals = shown.entries.map(({ object: { apiVersion, plural } }) =>
+    [plural, ...apiVersion.split("/").slice(0, -1)].join("."),
+  );
+  assert.deepEqual(
+    plurals,
+    kinds.map(([, plural]) => plural),
+  );
+});

@@ -1,65 +1,49 @@
 import { isTree, jsonEqualWithoutNulls, messageOf, pointerName } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { fieldManager } from "../../api/serin/field-managers/index.ts";
-import type { JournalEntry, JournaledObjects, ObjectReference } from "../../api/serin/index.ts";
+import type { JournaledObjects, JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import { valueAt, type ObjectAccess } from "../act/object-access.ts";
-import { derivedStep, describeReference } from "../decide/index.ts";
+import { describeReference, type Step } from "../decide/index.ts";
 import {
   annotationPointer,
   injectionLabel,
   labelPointer,
-  reference,
   restartedForAnnotation,
   revisionLabel,
 } from "../plan/index.ts";
+import { command, createdEntry, fieldEntry, isMadeByEngine, leftField, type DerivedValues } from "./lost-entries.ts";
+import { describedReference } from "./lost-kinds.ts";
+import { valuesOfSteps } from "./lost-steps.ts";
 
-/** The revisions of a MeshUpgrade whose journal is lost. */
+/** What the spec of a rollout whose journal is lost says about its changes. */
 export interface LostMove {
+  /** The revisions of a MeshUpgrade. */
   readonly from?: string;
   readonly to?: string;
+  /** The steps of a Canary of a Deployment that may have written something. */
+  readonly steps?: readonly Step[];
+  /** The names of what such a Canary makes for a run, and deletes at its end. */
+  readonly copies?: readonly string[];
 }
 
-/** The entries that the objects themselves show, and what is left to a person. */
-export interface LostValues {
-  readonly entries: readonly JournalEntry[];
+export interface LostValues extends DerivedValues {
+  /** The names of what the engine can put back by the entries. */
   readonly back: readonly string[];
-  readonly left: readonly string[];
 }
-
-/** The API groups of the kinds that rollouts change. */
-const versions: Readonly<Record<string, string>> = {
-  ConfigMap: "v1",
-  DaemonSet: "apps/v1",
-  Deployment: "apps/v1",
-  DestinationRule: "networking.istio.io/v1",
-  GRPCRoute: "gateway.networking.k8s.io/v1",
-  Gateway: "gateway.networking.k8s.io/v1",
-  HTTPRoute: "gateway.networking.k8s.io/v1",
-  HorizontalPodAutoscaler: "autoscaling/v2",
-  MutatingWebhookConfiguration: "admissionregistration.k8s.io/v1",
-  Namespace: "v1",
-  Node: "v1",
-  Pod: "v1",
-  PodDisruptionBudget: "policy/v1",
-  ReferenceGrant: "gateway.networking.k8s.io/v1beta1",
-  Rollout: "argoproj.io/v1alpha1",
-  Service: "v1",
-  ServiceAccount: "v1",
-  StatefulSet: "apps/v1",
-  ValidatingWebhookConfiguration: "admissionregistration.k8s.io/v1",
-  VirtualService: "networking.istio.io/v1",
-};
 
 /**
  * Derives from the objects of a lost journal what the rollout has changed, and the values from before: from the
- * engine's marks and claims to fields, from the revisions of an upgrade, and from what kubectl has applied last.
+ * engine's marks and claims to fields, from the revisions of an upgrade, from the plan of a Canary of a Deployment, and
+ * from what kubectl has applied last.
  */
 export async function lostValues(
   objects: Pick<ObjectAccess, "get">,
   { objects: names }: JournaledObjects,
   move: LostMove,
 ): Promise<LostValues> {
-  const found = await Promise.all(names.map(async (name) => await valuesOf(objects, name, move)));
+  const planned = await valuesOfSteps(objects, move.steps ?? []);
+  const others = names.filter((name) => !planned.known.has(name));
+  const found = [planned, ...(await Promise.all(others.map(async (name) => await valuesOf(objects, name, move))))];
   const [entries, left] = [found.flatMap((values) => values.entries), found.flatMap((values) => values.left)];
   const made = entries.filter(({ type }) => type === "created");
   // What a person has not put back yet may still need what the rollout has made, such as a grant or a Service.
@@ -77,15 +61,12 @@ function deletedLast(object: ObjectReference): string {
   return `${describeReference(object)} (made by the rollout; when nothing needs it: ${command("delete", object)})`;
 }
 
-async function valuesOf(
-  objects: Pick<ObjectAccess, "get">,
-  name: string,
-  move: LostMove,
-): Promise<Omit<LostValues, "back">> {
-  const object = referenceOf(name);
+async function valuesOf(objects: Pick<ObjectAccess, "get">, name: string, move: LostMove): Promise<DerivedValues> {
+  const object = describedReference(name);
   if (object === undefined) return onlyLeft(name);
   try {
     const found = await objects.get(object);
+    if (found === undefined && move.copies?.includes(name) === true) return { entries: [], left: [] };
     if (found === undefined) return onlyLeft(`${name} (it does not exist; the rollout may have deleted it)`);
     return derivedValues(object, found, move);
   } catch (error) {
@@ -93,64 +74,24 @@ async function valuesOf(
   }
 }
 
-function onlyLeft(text: string): Omit<LostValues, "back"> {
+function onlyLeft(text: string): DerivedValues {
   return { entries: [], left: [text] };
 }
 
-/** The reference of a description, such as `HTTPRoute shop/web`. */
-function referenceOf(name: string): ObjectReference | undefined {
-  const [kind = "", place = ""] = name.split(" ");
-  const [first = "", second] = place.split("/");
-  const version = Object.hasOwn(versions, kind) ? versions[kind] : undefined;
-  if (version === undefined || first === "") return undefined;
-  return second === undefined ? reference(version, kind, first) : reference(version, kind, second, first);
-}
-
 /** The entries of one object. */
-function derivedValues(object: ObjectReference, found: UntypedObject, move: LostMove): Omit<LostValues, "back"> {
-  const common = { step: derivedStep, object };
-  if (isMadeByEngine(found)) return { entries: [{ type: "created", ...common }], left: [] };
+function derivedValues(object: ObjectReference, found: UntypedObject, move: LostMove): DerivedValues {
+  if (isMadeByEngine(found)) return { entries: [createdEntry(object)], left: [] };
   const pointers = ownedPointers(found);
   const entries: JournalEntry[] = [];
   const left: string[] = [];
   for (const pointer of [...pointers, ...removedBy(pointers, found)]) {
     const prior = priorOf(pointer, found, move);
-    if (prior === undefined) left.push(`${describeReference(object)} ${pointer} (${command("edit", object)})`);
+    if (prior === undefined) left.push(leftField(object, pointer));
     else if (!jsonEqualWithoutNulls(prior.value, valueAt(found, pointer)))
-      entries.push(fieldEntry(object, found, pointer, prior.value));
+      entries.push(fieldEntry({ object, pointer }, found, prior.value));
   }
   if (entries.length + left.length === 0) left.push(`${describeReference(object)} (${command("edit", object)})`);
   return { entries, left };
-}
-
-function fieldEntry(object: ObjectReference, found: UntypedObject, pointer: string, prior: unknown): JournalEntry {
-  const { uid } = found.metadata;
-  const written = valueAt(found, pointer);
-  const isRestart = pointer.startsWith("/spec/template/metadata/");
-  const isLabel = object.kind === "Namespace" && pointer.startsWith("/metadata/labels/");
-  const group = isLabel ? object.name : isRestart ? object.namespace : undefined;
-  return {
-    type: "field",
-    step: derivedStep,
-    object,
-    pointer,
-    ...(written === undefined ? {} : { written }),
-    ...(uid === undefined ? {} : { uid }),
-    ...(prior === undefined ? {} : { prior }),
-    ...(isRestart ? { restart: "template" } : {}),
-    ...(group === undefined ? {} : { undoGroup: `derived of ${group}` }),
-  };
-}
-
-/** Managers that write only what they have observed, and never make an object. */
-const controllers = /^(kube-controller-manager|kubelet|kube-scheduler|istiod|pilot-discovery)/;
-
-/** Whether nobody but the engine has written the object. A person's object keeps the claims of its writer. */
-function isMadeByEngine({ metadata: { managedFields = [] } }: UntypedObject): boolean {
-  const writers = managedFields.filter(
-    ({ manager = "", subresource = "" }) => subresource === "" && !controllers.test(manager),
-  );
-  return writers.length > 0 && writers.every(({ manager }) => manager === fieldManager);
 }
 
 /** The fields that the engine has written last, by their pointers. A list with keys counts as one field. */
@@ -201,11 +142,4 @@ function priorOf(
   if (isInFile) return { value };
   const isMoved = revisionPointers.includes(pointer) && to !== undefined && valueAt(found, pointer) === to;
   return isMoved ? { value: from } : undefined;
-}
-
-/** The command of kubectl for the object. */
-function command(verb: "edit" | "delete", { apiVersion, plural, name, namespace }: ObjectReference): string {
-  const [group = "", version] = apiVersion.split("/");
-  const kind = version === undefined ? plural : `${plural}.${group}`;
-  return `kubectl ${verb} ${kind} ${name}${namespace === undefined ? "" : ` -n ${namespace}`}`;
 }

@@ -23,7 +23,8 @@ import { notReadyLeft } from "./acknowledgements.ts";
 import { namespacesOf } from "./trusted-reporters.ts";
 import { RecentValues } from "./recent-values.ts";
 import { observeSettle, type SettleSources } from "./settle/settle.ts";
-import { askedWriteState } from "./write-state.ts";
+import { lackedPodsOf } from "./undo-gateways.ts";
+import { askedWriteState, type LackedPods } from "./write-state.ts";
 
 /** The progress of a step, from its rollout's status. */
 export interface StepProgress {
@@ -174,10 +175,11 @@ export class Observer {
       found.set(key, reading);
       return reading;
     };
+    const lacks: LackedPods = (object, reference) => lackedPodsOf(this.#view, object, reference);
     return await Promise.all(
       step.writes.map(
         async (write) =>
-          await askedWriteState(this.#objects, write, await read(write.object), { step: step.id, journal }),
+          await askedWriteState(this.#objects, write, await read(write.object), { step: step.id, journal, lacks }),
       ),
     );
   }

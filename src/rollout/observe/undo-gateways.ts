@@ -1,6 +1,6 @@
 import type { UntypedObject } from "../../api/index.ts";
 import { resolveRevision } from "../../api/istio/index.ts";
-import type { PodTemplate } from "../../api/kubernetes/index.ts";
+import type { Deployment, PodTemplate } from "../../api/kubernetes/index.ts";
 import {
   canaryOfLabel,
   gatewayCanaryAnnotations as annotations,
@@ -12,7 +12,7 @@ import { annotationPointer, reference, referenceTo, revisionLabel, tagLabel } fr
 import type { ClusterView } from "./cluster-view.ts";
 import { controlPlaneDeployments, controlPlaneRevision } from "./pilot-answers.ts";
 import { withPodReason } from "./pod-reason.ts";
-import { readyState } from "./ready-state.ts";
+import { lackedPods, readyState } from "./ready-state.ts";
 
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 const canaryPointers: ReadonlySet<string> = new Set(
@@ -24,6 +24,32 @@ type FieldEntry = Extract<JournalEntry, { type: "field" }>;
 interface Sources {
   readonly objects: ObjectAccess;
   readonly view: ClusterView;
+  /**
+   * Whether undo has waited long enough for a gateway that lacked pods before the rollout. It waits at first, because
+   * the gateway may have lacked them only for a moment.
+   */
+  readonly passOver: boolean;
+}
+
+/** How many ready pods an object lacks now. A Gateway lacks those of its own Deployments. */
+export function lackedPodsOf(view: ClusterView, object: UntypedObject, { kind }: ObjectReference): number {
+  if (kind !== "Gateway") return lackedPods(object, kind);
+  return ownDeployments(view, object).reduce(
+    (sum, deployment) => sum + lackedPods(deployment as unknown as UntypedObject, "Deployment"),
+    0,
+  );
+}
+
+/** The Deployments of a Gateway without its canary. */
+function ownDeployments(view: ClusterView, { metadata: { name = "", namespace = "" } }: UntypedObject): Deployment[] {
+  return view.deployments
+    .list()
+    .filter(
+      ({ metadata }) =>
+        metadata.namespace === namespace &&
+        metadata.labels?.[gatewayNameLabel] === name &&
+        metadata.labels[canaryOfLabel] === undefined,
+    );
 }
 
 /**
@@ -37,7 +63,9 @@ export async function heldByGateway(
   found: unknown,
 ): Promise<string | undefined> {
   if (entry.object.kind === "Gateway" && canaryPointers.has(entry.pointer) && isLess(entry.prior, found))
-    return await stableMissing(sources, current);
+    // Without its revision the canary is leaving, and its other fields keep nothing.
+    if (current.metadata.annotations?.[annotations.revision] !== undefined)
+      return await stableMissing(sources, current, entry.lacked);
   if (entry.object.kind === "Deployment" && entry.pointer === "/spec/replicas" && isLess(entry.prior, found))
     return await canaryMissing(sources, entry.object, current);
   return undefined;
@@ -48,17 +76,15 @@ function isLess(prior: unknown, found: unknown): boolean {
 }
 
 /** Why the gateway's own Deployments cannot take over from the canary yet. */
-async function stableMissing({ objects, view }: Sources, gateway: UntypedObject): Promise<string | undefined> {
+async function stableMissing(
+  { objects, view, passOver }: Sources,
+  gateway: UntypedObject,
+  lackedBefore = 0,
+): Promise<string | undefined> {
   const { name = "", namespace = "" } = gateway.metadata;
   const revision = ownerOf(view, gateway);
-  const own = view.deployments
-    .list()
-    .filter(
-      ({ metadata }) =>
-        metadata.namespace === namespace &&
-        metadata.labels?.[gatewayNameLabel] === name &&
-        metadata.labels[canaryOfLabel] === undefined,
-    );
+  const own = ownDeployments(view, gateway);
+  const lacked = passOver ? lackedBefore : 0;
   if (own.length === 0) return `the Deployment of Gateway ${namespace}/${name} does not exist yet`;
   for (const { metadata } of own) {
     const object = reference("apps/v1", "Deployment", metadata.name ?? "", namespace);
@@ -66,7 +92,7 @@ async function stableMissing({ objects, view }: Sources, gateway: UntypedObject)
     const runs = revisionOf(deployment);
     if (runs !== revision && isRevision(view, revision))
       return `${object.name} is at ${runs}, and not yet at ${revision}`;
-    const ready = withPodReason(readyState(deployment, object, { minReplicas: 1 }), deployment, view);
+    const ready = withPodReason(readyState(deployment, object, { minReplicas: 1, lacked }), deployment, view);
     if (ready.state !== "met") return ready.detail;
   }
   return undefined;

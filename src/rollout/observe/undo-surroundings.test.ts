@@ -167,7 +167,8 @@ async function canaryHeldBy(
   );
   const object = reference("gateway.networking.k8s.io/v1", "Gateway", "front", "shop");
   const pointer = "/metadata/annotations/rollout.serin.dev~1canary-revision";
-  const gateway = { metadata: { name: "front", namespace: "shop" } };
+  const annotations = { "rollout.serin.dev/canary-revision": "new" };
+  const gateway = { metadata: { name: "front", namespace: "shop", annotations } };
   return await surroundings.heldBack({ type: "field", step: "s", object, pointer, written: "new" }, gateway, "new");
 }
 

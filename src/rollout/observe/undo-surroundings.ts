@@ -41,7 +41,7 @@ export function undoSurroundings(
   return {
     nowMs: clock.nowMs(),
     heldBack: async (entry, current, found) =>
-      (await heldByGateway({ objects, view }, entry, current, found)) ??
+      (await heldByGateway({ objects, view, passOver }, entry, current, found)) ??
       (await heldByInjector({ objects, view }, entry, current)) ??
       (await heldByRoots(view, entry)),
     stillServes: async (entry) => {

@@ -10,9 +10,9 @@ import { performWrite, undoEntry, type UndoContext } from "../act/perform.ts";
 import { UndoPlay } from "../act/undo-play.ts";
 import type { Step } from "../decide/index.ts";
 import { writeActions } from "../decide/step-writes.ts";
-import { movedRoutes, planCanary, type RouteInWorld } from "../plan/index.ts";
+import { movedRoutes, planCanary, reference, type RouteInWorld } from "../plan/index.ts";
 import { routeFrom } from "./canary-world/route-in-world.ts";
-import { askedWriteState } from "./write-state.ts";
+import { askedWriteState, writeState } from "./write-state.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -273,4 +273,26 @@ test("two Canaries of different rules of a route keep each other's weights, and 
   assert.deepEqual(weights(), [[backend("web")], divided("api", 50)]);
   assert.equal(await api.undo(), undefined);
   assert.deepEqual(route.rules, rules);
+});
+
+test("a step restarts a workload once, also if an engine of another release wrote its time in another form", () => {
+  const object = reference("argoproj.io/v1alpha1", "Rollout", "web", "shop");
+  const pointer = "/spec/restartAt";
+  const write = { type: "field", object, pointer, value: "2026-01-01T00:00:13Z", restart: "time" } as const;
+  const own: JournalEntry = {
+    type: "field",
+    step: "wave-1/shop",
+    object,
+    pointer,
+    written: "2026-01-01T00:00:12.345Z",
+  };
+  const stateOf = (restartAt: string | undefined, journal: readonly JournalEntry[] = [own]): string =>
+    writeState(write, { metadata: { name: "web" }, spec: { restartAt } }, "wave-1/shop", journal).state;
+  assert.equal(stateOf("2026-01-01T00:00:12.345Z"), "done");
+  assert.equal(stateOf("2026-01-01T00:00:12Z"), "done", "Argo's controller has written it");
+  assert.equal(stateOf("2026-01-01T01:00:00Z"), "done", "somebody has restarted it again since");
+  assert.equal(stateOf("2026-01-01T00:00:11Z"), "pending", "somebody has put an earlier time back");
+  assert.equal(stateOf(undefined), "pending");
+  assert.equal(stateOf("2026-01-01T00:00:12Z", []), "pending", "that was before the upgrade");
+  assert.equal(stateOf("2026-01-01T00:00:12Z", [{ ...own, step: "wave-1/other" }]), "pending");
 });

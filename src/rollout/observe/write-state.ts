@@ -20,25 +20,31 @@ import { lackedPods } from "./ready-state.ts";
 
 type FieldWrite = Extract<Write, { type: "field" }>;
 
+/** How many ready pods an object lacks now, or the workloads that it stands for. */
+export type LackedPods = (object: UntypedObject, reference: ObjectReference) => number;
+
+const ownPods: LackedPods = (object, { kind }) => lackedPods(object, kind);
+
 /** The state of a write of the step, given the object as the server has it. */
 export function writeState(
   write: Write,
   current: UntypedObject | undefined,
   step: string,
   journal: readonly JournalEntry[],
+  lacks: LackedPods = ownPods,
 ): WriteState {
   if (write.type === "create") return current === undefined ? { state: "pending" } : { state: "done" };
   if (write.type === "delete") {
     const isEnding = current?.metadata.deletionTimestamp !== undefined && write.force !== true;
     if (current === undefined || isEnding) return { state: "done" };
-    return { state: "pending", prior: current, ...lackedBefore(write.object, current, journal) };
+    return { state: "pending", prior: current, ...lackedBefore(write.object, current, journal, lacks) };
   }
   if (current === undefined || current.metadata.deletionTimestamp !== undefined) return { state: "gone" };
   const found = valueAt(current, write.pointer);
   if (write.adopted !== undefined)
     return fieldEntries(journal, write).some((entry) => entry.step === step)
       ? { state: "done" }
-      : { state: "pending", prior: write.adopted.prior, ...lackedBefore(write.object, current, journal) };
+      : { state: "pending", prior: write.adopted.prior, ...lackedBefore(write.object, current, journal, lacks) };
   const { uid } = current.metadata;
   // The value from before is unknown, so there is no prior value.
   if (isUnjournaled(write, current, journal))
@@ -46,6 +52,7 @@ export function writeState(
   if (write.keeps !== undefined)
     return listState({ ...write, keeps: write.keeps }, storedList(write, current, step, journal));
   if (covers(found, write.value)) return { state: "done" };
+  if (write.restart === "time" && isRestarted(found, ownEntry(journal, write, step))) return { state: "done" };
   if (hasLeftMesh(write, current)) return { state: "gone" };
   if (write.own === true) return found === undefined ? { state: "pending" } : { state: "pending", prior: found };
   const conflict = conflictOf(write, current, step, journal);
@@ -56,12 +63,25 @@ export function writeState(
   const own = ownEntry(journal, write, step);
   const known = {
     ...(uid === undefined ? {} : { uid }),
-    ...lackedBefore(write.object, current, journal),
+    ...lackedBefore(write.object, current, journal, lacks),
     ...writerOf(own, write, whoWrote(current, write.pointer) ?? "somebody"),
   };
   if (found !== undefined) return { state: "pending", prior: found, ...known };
   const madeParents = missingParentCount(current, write.pointer);
   return { state: "pending", ...(madeParents === 0 ? {} : { madeParents }), ...known };
+}
+
+/**
+ * Whether the step has restarted the workload. An engine of another release may have written another form of the step's
+ * time, and Argo's controller leaves out the milliseconds. The pods restart again with each other time.
+ */
+function isRestarted(found: unknown, own: FieldEntry | undefined): boolean {
+  return secondOf(found) >= secondOf(own?.written);
+}
+
+/** The full second of a time. It is not a number, and so equals nothing, if the value is no time. */
+function secondOf(time: unknown): number {
+  return typeof time === "string" ? Math.floor(Date.parse(time) / 1000) : Number.NaN;
 }
 
 /**
@@ -72,10 +92,11 @@ function lackedBefore(
   object: ObjectReference,
   current: UntypedObject,
   journal: readonly JournalEntry[],
+  lacks: LackedPods,
 ): { readonly lacked?: number } {
   const first = journal.find((entry) => entry.setup !== true && referenceKey(entry.object) === referenceKey(object));
   const known = first?.type === "created" ? 0 : first?.lacked;
-  const lacked = first === undefined ? lackedPods(current, object.kind) : (known ?? 0);
+  const lacked = first === undefined ? lacks(current, object) : (known ?? 0);
   return lacked === 0 ? {} : { lacked };
 }
 
@@ -145,9 +166,13 @@ export async function askedWriteState(
   objects: Pick<ObjectAccess, "preview">,
   write: Write,
   current: UntypedObject | undefined,
-  { step, journal }: { readonly step: string; readonly journal: readonly JournalEntry[] },
+  {
+    step,
+    journal,
+    lacks,
+  }: { readonly step: string; readonly journal: readonly JournalEntry[]; readonly lacks?: LackedPods },
 ): Promise<WriteState> {
-  const state = writeState(write, current, step, journal);
+  const state = writeState(write, current, step, journal, lacks);
   if (write.type !== "field") return state;
   if (state.state === "pending" && state.isRewritten === true)
     return (await isTemplateOfPolicy(objects, write, current, ownEntry(journal, write, step)))

@@ -1,7 +1,8 @@
 // Plans the steps of a Canary or a MeshUpgrade from the cluster's state. Pure.
 export { planCanary } from "./canary/canary-plan.ts";
 export type { CanaryWorld, DeploymentInWorld, MissingGrant, RouteInWorld } from "./canary/canary-world.ts";
-export { copyLabel, copyName } from "./canary/deployment-copies.ts";
+export { copiesOf, copyLabel, copyName } from "./canary/deployment-copies.ts";
+export { rollingStep } from "./canary/deployment-target.ts";
 export { holding } from "./canary/deployment-writes.ts";
 export { carriesHttp, carriesTls, protocolOf } from "./canary/made-route.ts";
 export { clusterSuffix, destinationOf, resolveHost } from "./canary/pairings.ts";

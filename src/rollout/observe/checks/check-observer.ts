@@ -234,19 +234,17 @@ export class CheckObserver {
         return await observeRoots(view, subject, spec.roots ?? [], this.#scrape);
       case "query":
         if (spec.query === undefined) break;
-        if (spec.query.address !== undefined) await this.#options.destination?.(spec.query.address, origin.namespace);
         return await this.#query(spec.query, subject, {
           ...origin,
           settledForMs: origin.settledForMs ?? nowMs - firstMs,
         });
       case "webhook":
         if (spec.webhook === undefined) break;
-        await this.#options.destination?.(spec.webhook.url, origin.namespace);
         return await observeWebhook(
           spec.webhook,
           { rollout: origin.rollout, step: origin.step },
           valuesOf(subject, origin.settledForMs ?? nowMs - firstMs),
-          this.#exchange,
+          await this.#exchangeWith(spec.webhook.url, origin.namespace),
         );
       case "mtls-probe-matrix":
       case "approval":
@@ -280,9 +278,17 @@ export class CheckObserver {
     const share = { waitMs: () => this.#shares.waitMs(owner), spent: (ms: number) => this.#shares.spent(owner, ms) };
     return await observeQuery(query, values, {
       metrics: this.#metrics,
-      exchange: this.#exchange,
+      exchange: await this.#exchangeWith(query.address, namespace),
       ...(namespace === undefined ? {} : { share }),
     });
+  }
+
+  /** How to call a server. Throws if rollouts of the namespace must not call it. */
+  async #exchangeWith(url: string | undefined, namespace: string | undefined): Promise<HttpExchange> {
+    const addresses = url === undefined ? undefined : await this.#options.destination?.(url, namespace);
+    return addresses === undefined
+      ? this.#exchange
+      : async (question) => await this.#exchange({ ...question, addresses });
   }
 
   /**

@@ -201,6 +201,86 @@ test("requests to a namespace are counted by clients in other namespaces, and by
   );
 });
 
+test("the servers' sidecars count for a wave that only clients without a proxy call, and start at zero", async () => {
+  const subject: CheckSubject = { type: "revisions", canary: "new", stable: "old", namespaces: ["shop"] };
+  const view = fakeView([sidecarPod("web", "new", "web"), sidecarPod("client", "old", "client")]);
+  const server = { destination_workload: "web", destination_workload_namespace: "shop" };
+  const arrived = { ...server, reporter: "destination" };
+  const lost = { ...server, response_flags: "URX,UF" };
+  const choice = new ReporterChoice();
+  const durations = new DurationObserver();
+  const look = async (ok: number, failed: number, neverArrived = 0): Promise<unknown> => {
+    const texts = {
+      web: `${requests("web", "200", ok, arrived)}${requests("web", "500", failed, arrived)}istio_request_duration_milliseconds_bucket{${labels(arrived)},le="+Inf"} ${ok}\n`,
+      client: requests("web", "503", neverArrived, lost),
+    };
+    const scrape = fakeScrape(texts);
+    const [seen, timed] = [
+      await observeRequests(view, subject, scrape, choice),
+      await durations.observe(view, subject, scrape),
+    ];
+    const sources = seen.type === "counters" ? Object.entries(seen.sources) : [];
+    return [
+      Object.fromEntries(sources.map(([name, counts]) => [name, [counts.canaryTotal, counts.canaryErrors]])),
+      timed.type === "durations" ? timed.canary.counts : timed,
+    ];
+  };
+  const unheard = [{ "shop/web": [0, 0], "shop/client": [0, 0] }, [0]];
+  assert.deepEqual(await look(900, 4), unheard);
+  assert.deepEqual(await look(940, 4), unheard, "their own proxy may count these a little later");
+  assert.deepEqual(await look(940, 4), unheard);
+  assert.deepEqual(await look(980, 4), unheard);
+  assert.deepEqual(await look(999, 9), [
+    { "shop/web (as destination)": [1008, 9], "shop/client (as destination)": [0, 0] },
+    [0],
+  ]);
+  assert.deepEqual(
+    await look(1020, 11, 3),
+    [{ "shop/web (as destination)": [1031, 11], "shop/client (as destination)": [3, 3] }, [21]],
+    "the clients' proxies add only the requests that never arrived",
+  );
+});
+
+test("the servers' sidecars do not count while the clients' proxies do, nor for the weights of a Canary", async () => {
+  const revisions: CheckSubject = { type: "revisions", canary: "new", stable: "old", namespaces: ["shop"] };
+  const server = { destination_workload: "web", destination_workload_namespace: "shop" };
+  const view = fakeView([sidecarPod("web", "new", "web"), sidecarPod("client", "old", "client")]);
+  for (const [subject, rise, expected] of [
+    [revisions, 1, ["shop/web", "shop/client"]],
+    [backends, 0, ["shop/web", "shop/client"]],
+  ] as const) {
+    const choice = new ReporterChoice();
+    for (let round = 0; round < 9; round += 1) {
+      const texts = {
+        web: requests("next", "200", round * 50, { ...server, reporter: "destination" }),
+        client: requests("next", "200", round * rise, server),
+      };
+      const seen = await observeRequests(view, subject, fakeScrape(texts), choice);
+      assert.deepEqual(seen.type === "counters" && Object.keys(seen.sources).toSorted(), expected.toSorted());
+    }
+  }
+});
+
+test("a source that is chosen a second time starts at zero again", async () => {
+  const view = fakeView([gatewayPod("g"), waypointPod("w")]);
+  const choice = new ReporterChoice();
+  const names: string[] = [];
+  for (const [byGateway, byWaypoint] of [
+    [0, 0],
+    [0, 20],
+    [20, 20],
+    [20, 40],
+  ] as const) {
+    const texts = {
+      g: requests("next", "200", byGateway),
+      w: requests("next", "200", byWaypoint, { reporter: "waypoint" }),
+    };
+    const seen = await observeRequests(view, backends, fakeScrape(texts), choice);
+    names.push(Object.keys(seen.type === "counters" ? seen.sources : {})[0] ?? "");
+  }
+  assert.deepEqual(names, ["shop/g", "shop/g (as waypoint)", "shop/g (as source, 2)", "shop/g (as waypoint, 3)"]);
+});
+
 test("mesh connections are counted by ztunnels if there are any, except those that a probe expects to be refused", async () => {
   const refused =
     'istio_tcp_connections_failed_total{reporter="destination",source_workload="client-none",source_workload_namespace="serin-probes"} 7\n';

@@ -38,7 +38,7 @@ export async function observeRequests(
   const grouping = groupingOf(view, subject, choice.servers);
   const reporter = choice.of(answers, subject, grouping);
   // After a change of the reporter each source gets a new name, so that its first counters become its baseline.
-  const again = choice.changes === 0 ? "" : ` (as ${reporter})`;
+  const again = choice.changes === 0 ? "" : ` (as ${reporter}${choice.changes === 1 ? "" : `, ${choice.changes}`})`;
   const sources = Object.fromEntries(
     answers.map(({ proxy, samples }) => [
       `${podName(proxy.pod)}${again}`,
@@ -120,18 +120,24 @@ function isCount(value: number): boolean {
   return Number.isFinite(value) && value >= 0;
 }
 
-/** The reporter changes when the other one has counted this many requests while the chosen one counted none. */
+/** The reporter changes when another one has counted this many requests while the chosen one counted none. */
 const silentSamples = 10;
+/**
+ * The sidecars of servers are chosen only after this many looks in which they alone counted requests. They count a
+ * request a little earlier than the client's proxy, and do not know the requests that never reach them.
+ */
+const silentLooks = 3;
 
-interface ReporterTotals {
-  readonly source: number;
-  readonly waypoint: number;
-}
+type ReporterTotals = Readonly<Record<Reporter, number>>;
+
+const noTotals: ReporterTotals = { source: 0, waypoint: 0, destination: 0 };
 
 /**
  * Chooses the reporter whose counters are used, so that no request is counted twice. The first choice is the waypoint
  * if it has counted any requests, and otherwise the proxies of the clients. The choice changes if the chosen reporter
- * counts nothing while the other one does.
+ * counts nothing while another one does. Of a wave, that may be the servers' sidecars: clients in ambient and outside
+ * the mesh have no proxy that counts. Requests of such clients to a Canary do not follow its weights, so they do not
+ * count there.
  */
 export class ReporterChoice {
   readonly servers = new KnownServers();
@@ -139,8 +145,8 @@ export class ReporterChoice {
   readonly epoch = randomUUID();
   readonly #last = new LastSeen<ReporterTotals>();
   #chosen: Reporter | undefined;
-  /** The requests that the other reporter has counted since the chosen one last counted any. */
-  #other = 0;
+  /** The requests that each other reporter has counted since the chosen one last counted any, and in how many looks. */
+  #others: Record<Reporter, { samples: number; looks: number }> = noneCounted();
   #changes = 0;
 
   /** The number of changes. Counters from before a change cannot be compared with those after it. */
@@ -149,38 +155,67 @@ export class ReporterChoice {
   }
 
   of(answers: readonly Answer[], subject: CheckSubject, grouping: Grouping): Reporter {
-    if (subject.type !== "backends") return "source";
-    const gained = { source: 0, waypoint: 0 };
-    const all = { source: 0, waypoint: 0 };
+    const reporters = choicesFor(subject);
+    if (reporters.length === 1) return "source";
+    const gained = { ...noTotals };
+    const all = { ...noTotals };
     for (const { proxy, samples } of answers) {
-      const now = reporterTotals(samples, proxy, grouping);
+      const now = reporterTotals(samples, proxy, grouping, subject);
       const key = podName(proxy.pod);
       const before = this.#last.get(key) ?? now;
       this.#last.set(key, now);
-      for (const reporter of ["source", "waypoint"] as const) {
+      for (const reporter of reporters) {
         gained[reporter] += Math.max(0, now[reporter] - before[reporter]);
         all[reporter] += now[reporter];
       }
     }
-    if (this.#chosen === undefined) return (this.#chosen = all.waypoint > 0 ? "waypoint" : "source");
-    const other: Reporter = this.#chosen === "waypoint" ? "source" : "waypoint";
-    this.#other = gained[this.#chosen] > 0 ? 0 : this.#other + gained[other];
-    if (this.#other < silentSamples) return this.#chosen;
-    this.#other = 0;
+    this.#chosen ??= reporters.includes("waypoint") && all.waypoint > 0 ? "waypoint" : "source";
+    const next = this.#successor(this.#chosen, reporters, gained);
+    if (next === undefined) return this.#chosen;
+    this.#others = noneCounted();
     this.#changes += 1;
-    return (this.#chosen = other);
+    return (this.#chosen = next);
   }
+
+  /** The reporter that takes the place of the chosen one now. Undefined if the chosen one stays. */
+  #successor(chosen: Reporter, reporters: readonly Reporter[], gained: ReporterTotals): Reporter | undefined {
+    if (gained[chosen] > 0) this.#others = noneCounted();
+    else
+      for (const reporter of reporters)
+        if (gained[reporter] > 0) {
+          this.#others[reporter].samples += gained[reporter];
+          this.#others[reporter].looks += 1;
+        }
+    return reporters.find((reporter) => {
+      const { samples, looks } = this.#others[reporter];
+      return samples >= silentSamples && (reporter !== "destination" || looks >= silentLooks);
+    });
+  }
+}
+
+function noneCounted(): Record<Reporter, { samples: number; looks: number }> {
+  const none = (): { samples: number; looks: number } => ({ samples: 0, looks: 0 });
+  return { source: none(), waypoint: none(), destination: none() };
+}
+
+/** The reporters among which a choice is possible, the preferred ones first. */
+function choicesFor({ type }: CheckSubject): readonly Reporter[] {
+  if (type === "backends") return ["source", "waypoint"];
+  return type === "revisions" ? ["source", "destination"] : ["source"];
 }
 
 function reporterTotals(
   samples: readonly PrometheusSample[],
   proxy: ProxyPod,
   grouping: Grouping,
-): { source: number; waypoint: number } {
-  const totals = { source: 0, waypoint: 0 };
+  { type }: CheckSubject,
+): ReporterTotals {
+  const totals = { ...noTotals };
   for (const sample of samples) {
     const reporter = sample.name === requestsMetric ? reporterOf(sample) : undefined;
-    if (reporter !== undefined && grouping(sample, proxy) !== undefined) totals[reporter] += sample.value;
+    if (reporter === undefined || grouping(sample, proxy) === undefined) continue;
+    const isOwnWaypoint = type === "revisions" && isCounted(sample, proxy, "source");
+    totals[isOwnWaypoint ? "source" : reporter] += sample.value;
   }
   return totals;
 }
@@ -200,10 +235,16 @@ function requestCounts(
   return sum;
 }
 
-/** For waypoints of a revision, their own counters are used, because no other proxy knows their requests. */
+/**
+ * For waypoints of a revision, their own counters are used, because no other proxy knows their requests. Beside the
+ * servers' sidecars, other proxies count the requests that never reached a server.
+ */
 export function isCounted(sample: PrometheusSample, proxy: ProxyPod, reporter: Reporter): boolean {
   const found = reporterOf(sample);
-  return found === reporter || (found === "waypoint" && proxy.kind === "waypoint" && reporter === "source");
+  if (found === reporter) return true;
+  if (reporter === "destination")
+    return found !== undefined && neverArrived.test(sample.labels["response_flags"] ?? "");
+  return found === "waypoint" && proxy.kind === "waypoint" && reporter === "source";
 }
 
 function isFailure({ labels }: PrometheusSample): boolean {
@@ -227,6 +268,8 @@ function connectionCounts(samples: readonly PrometheusSample[], proxy: ProxyPod,
 
 /** Envoy's response flag for a failed connection to the upstream. */
 const connectFailure = /\bUF\b/;
+/** Also: the upstream has no endpoint that gets requests. */
+const neverArrived = /\b(?:UF|UH)\b/;
 
 function connectionOf({ name, labels }: PrometheusSample): "opened" | "failed" | undefined {
   // The probe outside the mesh expects refusals, so its failures do not count.

@@ -5,11 +5,27 @@ import { judgeValues } from "../../decide/checks/values.ts";
 import { parseCanary, type CheckSpec } from "../../../api/serin/index.ts";
 import { checkDestination, parseAllowedHosts } from "./destinations.ts";
 
-const services: Readonly<Record<string, string>> = { "shop/gate": "ClusterIP", "shop/away": "ExternalName" };
+const services: Readonly<Record<string, string>> = {
+  "shop/gate": "ClusterIP",
+  "shop/away": "ExternalName",
+  "shop/pods": "ClusterIP",
+  "shop/empty": "ClusterIP",
+};
+const slices = [
+  { endpoints: [{ addresses: ["10.244.0.7"] }, { addresses: ["10.244.0.8"], conditions: { ready: false } }] },
+  { endpoints: [{ addresses: ["gate.example"] }] },
+];
 const client = {
+  list: (_kind: unknown, { namespace, labelSelector }: { namespace: string; labelSelector: string }) =>
+    Promise.resolve({
+      items: namespace === "shop" && labelSelector === "kubernetes.io/service-name=pods" ? slices : [],
+    }),
   get: (_kind: unknown, name: string, namespace: string) => {
     const type = services[`${namespace}/${name}`];
-    return Promise.resolve(type === undefined ? undefined : { metadata: { name, namespace }, spec: { type } });
+    const [clusterIP] = ["pods", "empty"].includes(name) ? ["None"] : ["10.96.0.9"];
+    return Promise.resolve(
+      type === undefined ? undefined : { metadata: { name, namespace }, spec: { type, clusterIP } },
+    );
   },
 } as unknown as KubeClient;
 const check = checkDestination(client, parseAllowedHosts("prometheus.istio-system, *.hooks.example,"));
@@ -44,6 +60,13 @@ test("a Canary may query only Services of its namespace and hosts that the opera
     await assert.rejects(check(url, "shop"), { code: "destination-not-allowed" }, url);
   // The operator writes MeshUpgrades, so their checks may call any host.
   await check("http://10.244.0.5/", undefined);
+});
+
+test("a Service is called by its own addresses, because DNS may still lead where an ExternalName led", async () => {
+  assert.deepEqual(await check("http://gate.shop/", "shop"), ["10.96.0.9"]);
+  assert.deepEqual(await check("http://pods.shop.svc:8080/", "shop"), ["10.244.0.7"]);
+  await assert.rejects(check("http://empty.shop/", "shop"), /Service shop\/empty has no ready endpoint/);
+  assert.equal(await check("http://prometheus.istio-system:9090/", "shop"), undefined, "the operator allows it");
 });
 
 test("only the intended members of a webhook's body are reported", () => {

@@ -1,13 +1,17 @@
 import { isIP } from "node:net";
-import { userError } from "../../../base/index.ts";
-import { serviceKind } from "../../../api/kubernetes/index.ts";
+import { transientError, userError } from "../../../base/index.ts";
+import { endpointSliceKind, serviceKind, type Service } from "../../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 
 /**
  * Throws a user error with the remedy if rollouts of the namespace must not call a URL. A MeshUpgrade has no namespace.
+ * Returns the addresses of a Service. DNS must not be asked for them: for a while it answers with what the Service was
+ * before, and an ExternalName may have led anywhere. Undefined for other hosts.
  */
-export type CheckDestination = (url: string, namespace: string | undefined) => Promise<void>;
+export type CheckDestination = (url: string, namespace: string | undefined) => Promise<readonly string[] | undefined>;
 
+/** The engine tries the addresses of a headless Service one after another. */
+const maxAddresses = 16;
 const clusterName = /^([a-z0-9][-a-z0-9]*)\.([a-z0-9][-a-z0-9]*)$/;
 const clusterSuffix = /\.svc(?:\.cluster\.local)?$/;
 
@@ -20,17 +24,18 @@ const clusterSuffix = /\.svc(?:\.cluster\.local)?$/;
 export function checkDestination(client: KubeClient, allowedHosts: readonly string[]): CheckDestination {
   const allowed = allowedHosts.map(plainHost);
   return async (url, namespace) => {
-    if (namespace === undefined) return;
+    if (namespace === undefined) return undefined;
     const { hostname } = new URL(url);
     const host = plainHost(hostname);
     if (allowed.some((pattern) => pattern === host || (pattern.startsWith("*.") && host.endsWith(pattern.slice(1)))))
-      return;
+      return undefined;
     const isName = isIP(host.replaceAll(/^\[|\]$/g, "")) === 0 && !isOutside(hostname);
     const [, name, ofNamespace] = isName ? (clusterName.exec(host) ?? []) : [];
     if (name !== undefined && ofNamespace === namespace) {
       const service = await client.get(serviceKind, name, namespace);
       // Without such a Service, a name like shop.example is outside the cluster. An ExternalName may point anywhere.
-      if (service !== undefined && service.spec?.type !== "ExternalName") return;
+      if (service !== undefined && service.spec?.type !== "ExternalName")
+        return await addressesOf(client, service, name, namespace);
     }
     throw userError(
       "destination-not-allowed",
@@ -40,6 +45,28 @@ export function checkDestination(client: KubeClient, allowedHosts: readonly stri
       },
     );
   };
+}
+
+/** The addresses by which clients reach the Service. A headless one has those of its pods. */
+async function addressesOf(
+  client: KubeClient,
+  { spec = {} }: Service,
+  name: string,
+  namespace: string,
+): Promise<readonly string[]> {
+  const { clusterIP = "" } = spec;
+  const own = (spec.clusterIPs ?? [clusterIP]).filter((address) => isIP(address) !== 0);
+  if (own.length > 0) return own;
+  const { items } = await client.list(endpointSliceKind, {
+    namespace,
+    labelSelector: `kubernetes.io/service-name=${name}`,
+  });
+  const ready = items.flatMap(({ endpoints }) =>
+    (endpoints ?? []).flatMap(({ addresses, conditions }) => (conditions?.ready === false ? [] : addresses)),
+  );
+  const found = [...new Set(ready)].filter((address) => isIP(address) !== 0).slice(0, maxAddresses);
+  if (found.length > 0) return found;
+  throw transientError("no-endpoint", `Service ${namespace}/${name} has no ready endpoint`);
 }
 
 /**

@@ -2,7 +2,7 @@ import type { ClientRequest, IncomingMessage, RequestOptions } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { nodeHttp, transientError } from "../../../base/index.ts";
 import { requireFinalResponse, readBytes } from "../../../base/joined-bytes/index.ts";
-import { outsideLookup, refuseInsideAddress } from "./outside-lookup.ts";
+import { lookupOf, outsideLookup, refuseInsideAddress } from "./outside-lookup.ts";
 
 const maxAnswerBytes = 1024 * 1024;
 
@@ -12,6 +12,8 @@ export interface HttpQuestion {
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
   readonly timeoutMs: number;
+  /** The server's addresses. DNS is asked if absent. */
+  readonly addresses?: readonly string[];
   /** The server's name in errors. {@link shownUrl} if absent. */
   readonly shownAs?: string;
 }
@@ -27,7 +29,8 @@ export interface HttpAnswer {
  */
 export type HttpExchange = (question: HttpQuestion) => Promise<HttpAnswer>;
 
-export const httpExchange: HttpExchange = async ({ url, method, headers, body, timeoutMs, shownAs }) => {
+export const httpExchange: HttpExchange = async (question) => {
+  const { url, method, headers, body, timeoutMs, addresses, shownAs } = question;
   const signal = AbortSignal.timeout(timeoutMs);
   try {
     const target = new URL(url);
@@ -37,7 +40,7 @@ export const httpExchange: HttpExchange = async ({ url, method, headers, body, t
       headers: { ...headers, ...(body === undefined ? {} : { "content-length": String(Buffer.byteLength(body)) }) },
       signal,
       agent: false,
-      lookup: outsideLookup,
+      lookup: addresses === undefined ? outsideLookup : lookupOf(addresses),
     };
     const request = target.protocol === "https:" ? httpsRequest(target, options) : nodeHttp().request(target, options);
     return await answerOf(requireFinalResponse(request), body);

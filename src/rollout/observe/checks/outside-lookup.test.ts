@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { outsideLookup, refuseInsideAddress } from "./outside-lookup.ts";
+import { lookupOf, outsideLookup, refuseInsideAddress } from "./outside-lookup.ts";
 
 test("a URL of the engine's own machine or a link-local address is refused in any notation", () => {
   for (const url of [
@@ -25,4 +25,20 @@ test("a URL of the engine's own machine or a link-local address is refused in an
 test("a name that resolves to such an address is also refused", async () => {
   const error = await new Promise((resolve) => outsideLookup("localhost", {}, resolve));
   assert.match(String(error), /localhost \((127\.0\.0\.1|::1)\) is an address of the engine's own machine/);
+});
+
+test("given addresses take the place of DNS, and a forbidden one is refused too", async () => {
+  const answer = async (addresses: readonly string[], options: object): Promise<unknown> =>
+    await new Promise((resolve) =>
+      lookupOf(addresses)("gate.shop", options, (error, found) => resolve(error?.message ?? found)),
+    );
+  const both = ["10.96.0.9", "fd00::9"];
+  assert.equal(await answer(both, {}), "10.96.0.9");
+  assert.equal(await answer(both, { family: 6 }), "fd00::9");
+  assert.deepEqual(await answer(both, { all: true }), [
+    { address: "10.96.0.9", family: 4 },
+    { address: "fd00::9", family: 6 },
+  ]);
+  assert.match(String(await answer(["10.96.0.9"], { family: 6 })), /no address of the wanted family/);
+  assert.match(String(await answer(["169.254.169.254"], {})), /engine's own machine or link-local/);
 });

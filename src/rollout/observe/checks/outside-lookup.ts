@@ -1,4 +1,4 @@
-import { lookup as resolve, type LookupAddress } from "node:dns";
+import { lookup as resolve, type LookupAddress, type LookupOptions } from "node:dns";
 import { isIP, type LookupFunction } from "node:net";
 import { isInsideAddress } from "../../../base/index.ts";
 
@@ -19,13 +19,37 @@ export function refuseInsideAddress({ hostname }: URL): void {
 }
 
 /** Replaces `dns.lookup` for sockets. Fails if any address of a name is forbidden. */
-export const outsideLookup: LookupFunction = (host, options, done) => {
-  resolve(host, { ...options, all: true }, (error, found: readonly LookupAddress[]) => {
-    if (error !== null) return done(error, "", 0);
-    const inside = found.find(({ address }) => isInsideAddress(address));
-    if (inside !== undefined) return done(refusal(host, inside.address), "", 0);
-    const [first] = found;
-    if (options.all === true) return done(null, [...found]);
-    return done(null, first?.address ?? "", first?.family);
+export const outsideLookup: LookupFunction = lookupBy((host, options, done) => {
+  resolve(host, { ...options, all: true }, done);
+});
+
+/** Answers for any name with these addresses, without DNS. Fails if any of them is forbidden. */
+export function lookupOf(addresses: readonly string[]): LookupFunction {
+  const known = addresses.map((address): LookupAddress => ({ address, family: isIP(address) }));
+  return lookupBy((_host, { family = 0 }, done) => {
+    const wanted = family === "IPv4" ? 4 : family === "IPv6" ? 6 : family;
+    done(
+      null,
+      known.filter((candidate) => wanted === 0 || candidate.family === wanted),
+    );
   });
-};
+}
+
+type Resolve = (
+  host: string,
+  options: LookupOptions,
+  done: (error: NodeJS.ErrnoException | null, found: LookupAddress[]) => void,
+) => void;
+
+function lookupBy(resolveAll: Resolve): LookupFunction {
+  return (host, options, done) =>
+    resolveAll(host, options, (error, found) => {
+      if (error !== null) return done(error, "", 0);
+      const inside = found.find(({ address }) => isInsideAddress(address));
+      if (inside !== undefined) return done(refusal(host, inside.address), "", 0);
+      const [first] = found;
+      if (first === undefined) return done(new Error(`${host} has no address of the wanted family`), "", 0);
+      if (options.all === true) return done(null, [...found]);
+      return done(null, first.address, first.family);
+    });
+}

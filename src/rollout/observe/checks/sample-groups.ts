@@ -11,9 +11,10 @@ export type Grouping = (sample: PrometheusSample, proxy: ProxyPod) => Group | un
 
 /**
  * The proxies whose counters are used, so that each request counts once. `source`: the proxy at the client (gateway or
- * sidecar). `waypoint`: the waypoint in front of the service. If both count, {@link observeCounters} chooses one.
+ * sidecar). `waypoint`: the waypoint in front of the service. `destination`: the server's sidecar, which alone counts
+ * the requests of clients without a proxy. If several count, a `ReporterChoice` chooses one.
  */
-export type Reporter = "source" | "waypoint";
+export type Reporter = "source" | "waypoint" | "destination";
 
 /** The maximum number of servers whose revisions one check remembers. */
 const maxServers = 4096;
@@ -111,5 +112,5 @@ function groupByEitherEnd(
 
 export function reporterOf({ labels }: PrometheusSample): Reporter | undefined {
   const reporter = labels["reporter"];
-  return reporter === "source" || reporter === "waypoint" ? reporter : undefined;
+  return reporter === "source" || reporter === "waypoint" || reporter === "destination" ? reporter : undefined;
 }

@@ -1,6 +1,6 @@
 import type { UntypedObject } from "../../../api/index.ts";
 import type { OwnerReference } from "./made-route.ts";
-import type { DeploymentTarget } from "../../../api/serin/index.ts";
+import type { DeploymentTarget, ObjectReference } from "../../../api/serin/index.ts";
 import type { Write } from "../../decide/index.ts";
 import { reference, referenceTo } from "../references.ts";
 import type { DeploymentInWorld } from "./canary-world.ts";
@@ -8,12 +8,21 @@ import { fieldsOf, type Fields } from "./traffic.ts";
 
 /** The label with the role of a copy, on the pods of copies that the engine made. */
 export const copyLabel = "rollout.serin.dev/copy";
-export type CopyRole = "canary" | "experiment-baseline" | "experiment-canary";
+const copyRoles = ["canary", "experiment-baseline", "experiment-canary"] as const;
+export type CopyRole = (typeof copyRoles)[number];
 
 export const templateHashLabel = "pod-template-hash";
 
 export function copyName(target: DeploymentTarget, role: CopyRole): string {
   return `${target.name}-${role}`;
+}
+
+/** The objects that only the runs of a Canary of the Deployment have: its copies, and an autoscaler. */
+export function copiesOf(target: DeploymentTarget, namespace: string | undefined): readonly ObjectReference[] {
+  return [
+    ...copyRoles.map((role) => reference("apps/v1", "Deployment", copyName(target, role), namespace)),
+    reference("autoscaling/v2", "HorizontalPodAutoscaler", copyName(target, "canary"), namespace),
+  ];
 }
 
 /** The labels that select only the pods of a copy. */

@@ -20,6 +20,9 @@ import { fieldsOf, noTraffic, type Fields } from "./traffic.ts";
 import { versionsOf, type Versions } from "./deployment-versions.ts";
 import { created, field, heldBy, holding } from "./deployment-writes.ts";
 
+/** The step that rolls the Deployment to the new pod template. */
+export const rollingStep = "promote-roll";
+
 /**
  * Plans a target whose pods the engine runs. The engine holds the Deployment, and a changed pod template starts a run.
  */
@@ -155,7 +158,7 @@ class DeploymentPlan implements TargetPlan {
         ...(this.#spec.scaleDownDelaySeconds === 0 ? {} : { holdMs: this.#spec.scaleDownDelaySeconds * 1000 }),
       },
       {
-        id: "promote-roll",
+        id: rollingStep,
         title: `roll ${describeReference(object)} to the new pod template`,
         writes: [
           ...this.#grown(replicas),

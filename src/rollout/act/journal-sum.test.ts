@@ -1,0 +1,59 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { JournalEntry } from "../../api/serin/index.ts";
+import { replacementOfEntries, undoSumOf } from "./journal-sum.ts";
+
+const object = (name: string) => ({
+  apiVersion: "v1",
+  kind: "ConfigMap",
+  plural: "configmaps",
+  name,
+  namespace: "shop",
+});
+const field = (step: string, prior: unknown, written: unknown): JournalEntry => ({
+  type: "field",
+  step,
+  object: object("c"),
+  pointer: "/data/w",
+  prior,
+  written,
+});
+const created = (name: string): JournalEntry => ({ type: "created", step: "two", object: object(name) });
+
+/** What is said of the entries, which `kubectl` has put back, of a rollout that had these ones last. */
+function said(
+  now: readonly JournalEntry[],
+  last: readonly JournalEntry[],
+  writer: string | undefined = "kubectl",
+): string {
+  const known = { undoSum: undoSumOf(now), ...(writer === undefined ? {} : { writer }) };
+  return replacementOfEntries(known, undoSumOf(last)) ?? "";
+}
+
+test("an older journal that somebody puts back is noticed, although its own sum fits", () => {
+  const last = [field("one", "0", "10"), field("two", "10", "50"), created("made")];
+  const by = "kubectl has put back another state of it, which has changed its entries: they are of";
+  assert.equal(said([field("one", "0", "10")], last), `${by} 1 field or object, and the rollout had changed 2`);
+  assert.equal(said([], last), `${by} 0 fields and objects, and the rollout had changed 2`);
+  assert.equal(
+    said([field("one", "7", "10"), created("made")], last),
+    `${by} 2 fields and objects, with other values from before`,
+  );
+});
+
+test("a journal that would restore the same, one that has more, and one of the engine are taken as they are", () => {
+  const last = [field("one", "0", "10"), created("made")];
+  assert.equal(said([...last], last), "");
+  assert.equal(
+    said([field("one", "0", "10"), created("made"), field("two", "10", "50")], last),
+    "",
+    "a later step of the same field",
+  );
+  assert.equal(said([...last, created("more")], last), "", "a backup takes rollouts before their journals");
+  assert.equal(
+    replacementOfEntries({ undoSum: undoSumOf([]) }, undoSumOf(last)),
+    undefined,
+    "the engine has undone it",
+  );
+  assert.equal(replacementOfEntries({ undoSum: undoSumOf([]), writer: "kubectl" }, undefined), undefined);
+});
