@@ -47,8 +47,10 @@ test("an exclusion drops the VirtualServices whose whole host it covers, and kee
     config("Sidecar", "shop/default", { egress: [{ hosts: ["*/*", "~shop/a.example.com", "~shop/c.example.com"] }] }),
   );
   const hosts = (serve().routes()["80"]?.["virtualHosts"] ?? []) as readonly JsonObject[];
-  const redirects = hosts
-    .filter(({ name }) => String(name).includes("example"))
-    .map(({ name, routes }) => [name, JSON.stringify(routes).match(/\w+\.example\.org/)?.[0]]);
+  const redirects = hosts.flatMap(({ name, routes }) =>
+    typeof name === "string" && name.includes("example")
+      ? [[name, JSON.stringify(routes).match(/\w+\.example\.org/)?.[0]]]
+      : [],
+  );
   assert.deepEqual(redirects, [["b.example.com:80", "wide.example.org"]]);
 });
