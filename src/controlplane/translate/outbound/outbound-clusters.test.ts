@@ -90,3 +90,22 @@ test("the mesh's failover by labels prefers endpoints with the client's label wi
   };
   assert.deepEqual(["v1", "v2"].map(preferred), [["10.244.1.0"], ["10.244.1.1"]]);
 });
+
+test("a backend's DestinationRule makes the routes of a Service's HTTPRoute choose endpoints by hash, for the clients that it selects", () => {
+  const { apply, serve } = createOutboundFixture();
+  const loadBalancer = { consistentHash: { httpQueryParameterName: "user" } };
+  const spec = { trafficPolicy: { loadBalancer }, workloadSelector: { matchLabels: { app: "a" } } };
+  apply(
+    ...base,
+    config("HTTPRoute", "shop/web", {
+      parentRefs: [{ group: "", kind: "Service", name: "web" }],
+      rules: [{ backendRefs: [{ name: "web", port: 80 }] }],
+    }),
+    rule("shop/web", 7, spec),
+  );
+  const hashes = ["a", "b"].map((app) => {
+    const hosts = (serve({ labels: { app } }).routes()["80"]?.["virtualHosts"] ?? []) as readonly JsonObject[];
+    return valueAt(hosts[0], "routes", 0, "route", "hashPolicy");
+  });
+  assert.deepEqual(hashes, [[{ queryParameter: { name: "user" } }], undefined]);
+});
