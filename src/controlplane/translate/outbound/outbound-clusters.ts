@@ -238,8 +238,8 @@ interface Ruled {
 
 /**
  * Finds a client's rule, and the client that stands for it: one without its namespace, or else without its labels, if
- * that one gets the same rule. Clients that share a cluster must not be in it themselves, because a later rule may apply
- * to one of them only.
+ * that one gets the same rule. Clients that share a cluster must not be in it themselves, because a later rule may
+ * apply to one of them only.
  */
 function ruled(client: RuleClient, ruleOf: (client: RuleClient) => DestinationRuleModel | undefined): Ruled {
   const rule = ruleOf(client);
