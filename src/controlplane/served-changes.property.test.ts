@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import type { JsonObject } from "@bufbuild/protobuf";
 import * as fc from "fast-check";
 import { DeltaDiscoveryRequestSchema, DeltaDiscoveryResponseSchema } from "../wire/discovery/index.ts";
 import { localClusterName, typeUrls } from "../wire/xds/index.ts";
@@ -18,18 +19,39 @@ import {
 import { service } from "./testing/model-fixture.ts";
 import { createServedFixture } from "./testing/served-fixture.ts";
 
+interface ClientNode {
+  readonly id: string;
+  readonly metadata: JsonObject;
+}
+
+const sidecar: ClientNode = {
+  id: "sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local",
+  metadata: {
+    NAMESPACE: "shop",
+    LABELS: { app: "web", "service.istio.io/workload-name": "web", ...hash },
+    ENABLE_SELF_DISCOVERY: "true",
+  },
+};
+const gateway: ClientNode = {
+  id: "router~10.0.0.7~gateway-1.north~north.svc.cluster.local",
+  metadata: { NAMESPACE: "north", LABELS: { istio: "ingressgateway" } },
+};
+
 /** A client of delta discovery. It asks for the endpoints of its clusters, as our proxy and Envoy do. */
 class DeltaClient {
   readonly resources = new Map<string, Map<string, string>>(
     [typeUrls.cluster, typeUrls.endpoint, typeUrls.listener].map((typeUrl) => [typeUrl, new Map()]),
   );
   readonly #mesh: ServedMesh;
+  readonly #node: ClientNode;
   readonly #pending: { readonly typeUrl: string; readonly nonce: string }[] = [];
   readonly #endpoints = new Set<string>();
   #client: ReturnType<ServedMesh["discovery"]["connect"]> | undefined;
+  readonly #asked = new Set<string>();
 
-  constructor(mesh: ServedMesh) {
+  constructor(mesh: ServedMesh, node = sidecar) {
     this.#mesh = mesh;
+    this.#node = node;
     this.connect();
   }
 
@@ -37,13 +59,14 @@ class DeltaClient {
     this.#client?.close();
     this.#pending.length = 0;
     this.#endpoints.clear();
+    this.#asked.clear();
     this.#client = this.#mesh.discovery.connect("delta", { write: (parts) => this.#take(parts) }, () => true);
     for (const typeUrl of [typeUrls.cluster, typeUrls.listener]) this.#ask(typeUrl, ["*"]);
     this.#followEndpoints();
   }
 
-  get stream() {
-    return [...this.#mesh.discovery.streams].at(-1);
+  close(): void {
+    this.#client?.close();
   }
 
   /** Acknowledges the oldest response. Returns false if there is none. */
@@ -73,7 +96,8 @@ class DeltaClient {
 
   /** Names the versions that it has in the first request of a stream. */
   #ask(typeUrl: string, names: readonly string[], gone: readonly string[] = []): void {
-    const isFirst = this.stream?.subscriptions.has(typeUrl) !== true;
+    const isFirst = !this.#asked.has(typeUrl);
+    this.#asked.add(typeUrl);
     const known = isFirst ? Object.fromEntries(this.of(typeUrl)) : {};
     this.#send({
       typeUrl,
@@ -90,13 +114,7 @@ class DeltaClient {
     readonly resourceNamesUnsubscribe?: string[];
     readonly initialResourceVersions?: Record<string, string>;
   }): void {
-    const id = "sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local";
-    const metadata = {
-      NAMESPACE: "shop",
-      LABELS: { app: "web", "service.istio.io/workload-name": "web", ...hash },
-      ENABLE_SELF_DISCOVERY: "true",
-    };
-    const message = create(DeltaDiscoveryRequestSchema, { ...request, node: { id, metadata } });
+    const message = create(DeltaDiscoveryRequestSchema, { ...request, node: this.#node });
     this.#client?.receive(toBinary(DeltaDiscoveryRequestSchema, message));
   }
 
@@ -126,7 +144,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ what: fc.constant("reconnect" as const) }) },
 );
 
-test("a sidecar has the resources of its view and of a new mesh, whatever changes at once, disconnects or comes back", () => {
+test("a sidecar and a gateway of another namespace have the resources of a new mesh, whatever changes at once, disconnects or comes back", () => {
   fc.assert(
     fc.property(
       fc.array(fc.nat(3), { minLength: objects.length, maxLength: objects.length }),
@@ -137,22 +155,27 @@ test("a sidecar has the resources of its view and of a new mesh, whatever change
         const apply = (changes: readonly ObjectChange[]): void => present.change(changes, fixture.change);
         fixture.change(always);
         apply(initial.map((version, object) => ({ object, version: version - 1 })));
-        const client = new DeltaClient(fixture.mesh);
+        const clients = [sidecar, gateway].map((node) => new DeltaClient(fixture.mesh, node));
         for (const one of steps) {
           if (one.what === "change") apply(one.changes);
-          else if (one.what === "reconnect") client.connect();
-          else for (let index = 0; index < one.responses; index += 1) client.acknowledge();
+          else
+            for (const client of clients) {
+              if (one.what === "reconnect") client.connect();
+              else for (let index = 0; index < one.responses; index += 1) client.acknowledge();
+            }
         }
-        while (client.acknowledge());
         const scratch = createServedFixture();
         scratch.change(present.all());
-        const fresh = new DeltaClient(scratch.mesh);
-        while (fresh.acknowledge());
-        for (const typeUrl of client.resources.keys())
-          assert.deepEqual(sorted(client.of(typeUrl)), sorted(fresh.of(typeUrl)), typeUrl);
-        assert.ok(client.of(typeUrls.endpoint).has(localClusterName));
-        client.stream?.close();
-        fresh.stream?.close();
+        for (const [index, client] of clients.entries()) {
+          while (client.acknowledge());
+          const fresh = new DeltaClient(scratch.mesh, [sidecar, gateway][index]);
+          while (fresh.acknowledge());
+          for (const typeUrl of client.resources.keys())
+            assert.deepEqual(sorted(client.of(typeUrl)), sorted(fresh.of(typeUrl)), typeUrl);
+          assert.equal(client.of(typeUrls.endpoint).has(localClusterName), index === 0);
+          client.close();
+          fresh.close();
+        }
       },
     ),
     { numRuns: 60 },
@@ -173,5 +196,5 @@ test("a cluster that goes before the client has acknowledged it is removed as so
   change([], [web]);
   while (client.acknowledge());
   assert.ok(!client.of(typeUrls.cluster).has("outbound|80||web.shop.svc.cluster.local"));
-  client.stream?.close();
+  client.close();
 });

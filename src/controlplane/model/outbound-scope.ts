@@ -112,13 +112,13 @@ function egressScope(
     all === undefined
       ? onePerHost(
           visible.filter((service) =>
-            isSelected(selections, service.namespace, (host) => hostCovers(host, service.hostname)),
+            isSelected(selections, service.namespace, service.hostname, (host) => hostCovers(host, service.hostname)),
           ),
           namespace,
         )
       : visible;
   const virtualServices = routes.filter((route) =>
-    route.hosts.some((own) => isSelected(selections, route.namespace, (host) => hostsOverlap(host, own))),
+    route.hosts.some((own) => isSelected(selections, route.namespace, own, (host) => hostsOverlap(host, own))),
   );
   const port = matchedPort(listener);
   return {
@@ -198,9 +198,10 @@ function hostSelections(hosts: readonly string[], namespace: string): ReadonlyMa
     const slash = entry.indexOf("/");
     if (slash < 0) continue;
     const prefix = entry.slice(0, slash);
-    const excluded = prefix.length > 1 && prefix.startsWith("~");
+    const excluded = prefix.startsWith("~");
     const written = excluded ? prefix.slice(1) : prefix;
-    const name = written === "." ? namespace : written;
+    // `~/host` excludes the host of every namespace.
+    const name = written === "." ? namespace : written === "" ? "*" : written;
     const selection = selections.get(name) ?? { hosts: [], excluded: [] };
     (excluded ? selection.excluded : selection.hosts).push(entry.slice(slash + 1).toLowerCase());
     selections.set(name, selection);
@@ -211,10 +212,13 @@ function hostSelections(hosts: readonly string[], namespace: string): ReadonlyMa
 function isSelected(
   selections: ReadonlyMap<string, HostSelection>,
   namespace: string,
-  matches: (host: string) => boolean,
+  host: string,
+  matches: (selected: string) => boolean,
 ): boolean {
   const relevant = [selections.get(namespace), selections.get("*")];
-  if (relevant.some((selection) => selection?.excluded.some(matches) === true)) return false;
+  // An exclusion must cover the whole host: without one of its hosts, a wildcard still has the others.
+  if (relevant.some((selection) => selection?.excluded.some((excluded) => hostCovers(excluded, host)) === true))
+    return false;
   return relevant.some((selection) => selection?.hosts.some(matches) === true);
 }
 

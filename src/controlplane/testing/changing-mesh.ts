@@ -30,8 +30,12 @@ const machine = (name: string, address: string, zone: string): KubernetesObject 
     { address, locality: `r1/${zone}`, labels: { role: "local", ...hash } },
     { labels: { "service.istio.io/workload-name": "web" } },
   );
-const balanced = (loadBalancer: object): KubernetesObject =>
-  config("DestinationRule", "shop/zones", { host: "web.shop.svc.cluster.local", trafficPolicy: { loadBalancer } });
+const balanced = (loadBalancer: object, exportTo?: readonly string[]): KubernetesObject =>
+  config("DestinationRule", "shop/zones", {
+    host: "web.shop.svc.cluster.local",
+    trafficPolicy: { loadBalancer },
+    ...(exportTo === undefined ? {} : { exportTo }),
+  });
 const sidecarObject = (hosts: readonly string[]): KubernetesObject =>
   config("Sidecar", "shop/own", { workloadSelector: { labels: { app: "web" } }, egress: [{ hosts }] });
 export const webPort = { name: "http", port: 80, targetPort: 8080 };
@@ -49,16 +53,20 @@ export const objects: readonly (readonly KubernetesObject[])[] = [
   [local("local-0.example.org", "2026-01-01T00:00:00Z"), local("local-1.example.org", "2026-01-02T00:00:00Z")],
   [machine("vm-1", "10.0.0.1", "a"), machine("vm-1", "10.0.0.1", "b"), machine("vm-1", "10.0.0.9", "a")],
   [machine("vm-2", "10.0.0.2", "b")],
-  [balanced({ zoneAwareLbSetting: { enabled: true } }), balanced({ simple: "RANDOM" })],
+  [
+    balanced({ zoneAwareLbSetting: { enabled: true } }),
+    balanced({ simple: "RANDOM" }),
+    balanced({ simple: "RANDOM" }, ["shop", "north"]),
+  ],
   [sidecarObject(["./*"]), sidecarObject(["shop/web.shop.svc.cluster.local"])],
-  [service("shop/web", "10.96.0.5", { app: "web" }, [webPort])],
+  ["10.96.0.5", "10.96.0.7"].map((address) => service("shop/web", address, { app: "web" }, [webPort])),
   [service("shop/other", "10.96.0.6", { app: "other" }, [webPort])],
   [endpoints("10.0.0.1"), endpoints("10.0.0.1", "10.0.0.2"), endpoints()],
   [node("node-1", "z1"), node("node-1", "z2")],
   [node("node-2", "z2")],
 ];
 /** The namespaces of the mesh. */
-export const always = [namespace("istio-system"), namespace("shop")];
+export const always = ["istio-system", "shop", "north"].map((name) => namespace(name));
 
 /** A change of the mesh: an object, by its line, and its version. A version that does not exist removes it. */
 export interface ObjectChange {

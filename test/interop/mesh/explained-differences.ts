@@ -220,6 +220,10 @@ export const explanations: readonly Explanation[] = [
     covers: configured(/^services\/service-entry-one-host-twice$/),
   },
   {
+    why: "a ServiceEntry is one service, whatever its number of addresses; upstream has one for each, with all endpoints",
+    covers: configured(/^services\/service-entry-two-addresses$/),
+  },
+  {
     why: "pods and WorkloadEntries of one place share a locality, also behind a headless Service",
     covers: configured(/^services\/service-entry-workload-selector$/),
   },

@@ -380,3 +380,34 @@ test("the revision of the default validator owns objects without a revision, unl
   });
   assert.equal(gatewayStatuses.size, 0);
 });
+
+test("a backend's DestinationRule makes the routes of an HTTPRoute choose endpoints by hash", () => {
+  const { apply, routeTable } = router();
+  const hashOf = () =>
+    routeTable("shop/edge", 80).virtualHosts[0]?.routes?.map((entry) => [
+      valueAt(entry, "route", "hashPolicy"),
+      valueAt(entry, "route", "retryPolicy", "retryHostPredicate") !== undefined,
+    ]);
+  const backends = (...names: readonly string[]) => names.map((name) => ({ name, port: 80 }));
+  const hash = (consistentHash: object): KubernetesObject =>
+    config("DestinationRule", "shop/web", { host: "web", trafficPolicy: { loadBalancer: { consistentHash } } });
+  apply(
+    ...base,
+    gateway(),
+    route("shop/r", {
+      rules: [
+        { matches: [{ path: { value: "/a" } }], backendRefs: backends("web") },
+        { backendRefs: backends("web", "web-v2") },
+      ],
+    }),
+    hash({ httpHeaderName: "x-user" }),
+  );
+  const policy = [{ header: { headerName: "x-user" } }];
+  // A retry of a single backend goes to the same endpoint.
+  assert.deepEqual(hashOf(), [
+    [policy, false],
+    [policy, true],
+  ]);
+  apply(hash({ useSourceIp: true }));
+  assert.deepEqual(hashOf()?.[0]?.[0], [{ connectionProperties: { sourceIp: true } }]);
+});

@@ -1,4 +1,4 @@
-import { withOwnProxyConfig } from "../../../api/istio/index.ts";
+import { withOwnProxyConfig, type HashKey } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import { ListenerSchema, RouteConfigurationSchema } from "../../../wire/envoy/index.ts";
 import { destinationRuleFor } from "../../model/destination-rule-model.ts";
@@ -25,6 +25,7 @@ import {
 } from "../resource.ts";
 import { SecurityPolicies } from "../security/security-filters.ts";
 import { TelemetryPolicies } from "../telemetry/telemetry-policies.ts";
+import { effectivePolicy } from "../traffic-policy.ts";
 
 /** The resources of Gateway API proxies in addition to the clusters of their scope. */
 export interface RouterResources {
@@ -77,13 +78,20 @@ function deriveListeners(graph: CollectionGraph, sources: RouterSources): Collec
 
 function deriveRouteTables(
   graph: CollectionGraph,
-  { inputs, routes, groups }: RouterSources,
+  { inputs, routes, groups, registry, destinationRules }: RouterSources,
 ): Collection<ScopedEncodedResource> {
   const byGateway = routes.map((collection) => collection.index("gateway", acceptingGateways));
   return perGateway(graph, "rds-gateways", { inputs, groups }, (gateway, mesh, reader) => {
     const attached = byGateway.flatMap((index) => reader.lookup(index, factsKey(gateway)));
+    const { namespace, labels } = gatewaySubject(gateway, mesh);
+    const hashOf = (host: string, port: number): HashKey | undefined => {
+      const service = destinationService(host, namespace, registry, reader);
+      if (service === undefined) return undefined;
+      const rule = destinationRuleFor(service, { namespace, labels }, mesh, destinationRules, reader);
+      return effectivePolicy(rule, undefined, port, mesh).loadBalancer?.consistentHash?.hashKey;
+    };
     return gatewayRouteTables(gateway, { inputs, reader }).map((table) =>
-      encodeResource(RouteConfigurationSchema, table.name, routeTable(gateway, table, attached, mesh)),
+      encodeResource(RouteConfigurationSchema, table.name, routeTable(gateway, table, attached, { mesh, hashOf })),
     );
   });
 }

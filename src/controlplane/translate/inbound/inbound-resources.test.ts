@@ -298,6 +298,64 @@ test("a Sidecar's ingress replaces the services' ports, and may have their own l
   ]);
 });
 
+test("a Sidecar's ingress counts for the oldest service with its port, whose DestinationRule limits its connections, or else for the Sidecar", () => {
+  const { apply, cluster } = sidecars();
+  const ingress = [9000, 7000].map((number) => ({
+    port: { number, protocol: "HTTP", name: `http-${number}` },
+    defaultEndpoint: "127.0.0.1:8080",
+  }));
+  apply(
+    ...base,
+    config("Sidecar", "shop/web", { workloadSelector: { labels: { app: "web" } }, ingress }),
+    config("DestinationRule", "shop/web", {
+      host: "web",
+      trafficPolicy: { connectionPool: { tcp: { maxConnections: 7 } } },
+    }),
+  );
+  const of = (port: number) => {
+    const written = cluster(`inbound|${port}||`);
+    return [
+      valueAt(written, "metadata", "filterMetadata", "istio", "services", 0, "name"),
+      valueAt(written, "circuitBreakers", "thresholds", 0, "maxConnections"),
+    ];
+  };
+  assert.deepEqual(of(9000), ["web", 7]);
+  assert.notEqual(of(7000)[1], 7);
+});
+
+test("the loopback address of a Sidecar's ingress is that of the pod's address family", () => {
+  const endpoints = (address: string): readonly JsonValue[] => {
+    const { apply, cluster } = sidecars();
+    const pod = workload() as KubernetesObject & { status: { podIP: string; podIPs: object[] } };
+    pod.status.podIP = address;
+    pod.status.podIPs = [{ ip: address }];
+    const ingress = ["127.0.0.1:8080", "[::1]:8080"].map((defaultEndpoint, index) => ({
+      port: { number: 7000 + index, protocol: "HTTP", name: `http-${index}` },
+      defaultEndpoint,
+    }));
+    apply(...base, pod, config("Sidecar", "shop/default", { ingress }));
+    return [7000, 7001].flatMap(
+      (port) =>
+        valueAt(
+          cluster(`inbound|${port}||`),
+          ...([
+            "loadAssignment",
+            "endpoints",
+            0,
+            "lbEndpoints",
+            0,
+            "endpoint",
+            "address",
+            "socketAddress",
+            "address",
+          ] as const),
+        ) ?? [],
+    );
+  };
+  assert.deepEqual(endpoints("10.244.1.5"), ["127.0.0.1", "127.0.0.1"]);
+  assert.deepEqual(endpoints("fd00::5"), ["::1", "::1"]);
+});
+
 test("without a redirect, only a Sidecar's ingress has listeners", () => {
   const { apply, names } = sidecars();
   apply(...base, workload({ env: [{ name: "ISTIO_META_INTERCEPTION_MODE", value: "NONE" }] }));

@@ -37,6 +37,8 @@ export interface InboundTarget {
   readonly connectionPool?: ConnectionPool;
   /** The key of the Sidecar that declares the target. */
   readonly sidecar?: string;
+  /** Set if the target has the name of its Sidecar, because no service of the workload has its port. */
+  readonly isNamedBySidecar?: true;
 }
 
 export interface Workload {
@@ -44,6 +46,8 @@ export interface Workload {
   readonly sidecar: SidecarProxyFacts;
   readonly mesh: MeshSettings;
 }
+
+const loopbacks: Readonly<Record<"ipv4" | "ipv6", string>> = { ipv4: "127.0.0.1", ipv6: "::1" };
 
 /**
  * Finds the ports of a workload that its sidecar serves: those of a Sidecar's ingress if there are any, or else those
@@ -60,10 +64,24 @@ export class InboundTargets {
 
   of(workload: Workload, reader: CollectionReader): readonly InboundTarget[] {
     const sidecar = sidecarFor(workload.pod, workload.mesh, this.#inputs, reader);
-    if (sidecar !== undefined && sidecar.spec.ingress.length > 0)
-      return onePerPort(sidecar.spec.ingress.map((ingress) => ingressTarget(ingress, sidecar, workload)));
+    if (sidecar !== undefined && sidecar.spec.ingress.length > 0) {
+      const ofServices = onePerPort(this.#serviceTargets(workload, reader));
+      return onePerPort(
+        sidecar.spec.ingress.map((ingress) => ingressTarget(ingress, { sidecar, ofServices }, workload)),
+      );
+    }
     // Without a redirect, the application itself owns the ports.
     if (workload.sidecar.interception === "NONE") return [];
+    const pool = sidecar?.spec.inboundConnectionPool;
+    return onePerPort(
+      this.#serviceTargets(workload, reader).map((target) =>
+        pool === undefined ? target : { ...target, connectionPool: pool },
+      ),
+    );
+  }
+
+  /** The ports of the services that the workload serves, those of the oldest service first. */
+  #serviceTargets(workload: Workload, reader: CollectionReader): readonly InboundTarget[] {
     const { pod } = workload;
     const registered = [
       ...this.#services.servicesOf(pod, reader).map((served) => ({
@@ -80,12 +98,7 @@ export class InboundTargets {
     registered.sort(
       (left, right) => compareText(left.createdAt, right.createdAt) || compareText(left.name, right.name),
     );
-    const pool = sidecar?.spec.inboundConnectionPool;
-    return onePerPort(
-      registered.flatMap(({ targets }) =>
-        targets.map((target) => (pool === undefined ? target : { ...target, connectionPool: pool })),
-      ),
-    );
+    return registered.flatMap(({ targets }) => targets);
   }
 }
 
@@ -145,22 +158,29 @@ function entryTargets({ entry, targetOf }: ServedEntry, { pod }: Workload): read
   );
 }
 
+interface IngressOf {
+  readonly sidecar: SidecarFacts;
+  readonly ofServices: readonly InboundTarget[];
+}
+
 function ingressTarget(
   ingress: SidecarIngress,
-  sidecar: SidecarFacts,
+  { sidecar, ofServices }: IngressOf,
   { pod, sidecar: proxy, mesh }: Workload,
 ): InboundTarget {
   const endpoint = endpointOf(ingress.defaultEndpoint, pod);
   const connectionPool = ingress.connectionPool ?? sidecar.spec.inboundConnectionPool;
   const host = `${sidecar.name}.${sidecar.namespace}`;
-  const qualified = `${host}.svc.${mesh.domain}`;
+  const [service] = ofServices.find(({ port }) => port === ingress.port.number)?.services ?? [];
+  const itself = { host: `${host}.svc.${mesh.domain}`, name: sidecar.name, namespace: sidecar.namespace };
   return {
     port: ingress.port.number,
     servicePort: ingress.port.number,
     // HTTPS that is terminated here becomes HTTP.
     protocol: ingress.tls !== undefined && ingress.port.protocol === "HTTPS" ? "http" : istioPortProtocol(ingress.port),
     host,
-    services: [{ host: qualified, name: sidecar.name, namespace: sidecar.namespace }],
+    services: [service ?? itself],
+    ...(service === undefined ? { isNamedBySidecar: true } : {}),
     bind: ingress.bind ?? pod.addresses[0] ?? wildcardOf(pod),
     bindsToPort: ingress.captureMode === "NONE" || (ingress.captureMode === "DEFAULT" && proxy.interception === "NONE"),
     sidecar: factsKey(sidecar),
@@ -171,13 +191,18 @@ function ingressTarget(
 }
 
 /**
- * The wildcard address means the pod's own address. Without an address, connections keep their original destination.
+ * The wildcard address means the pod's own address. A loopback address means that of the pod's address family, unless
+ * the pod has both. Without an address, connections keep their original destination.
  */
 function endpointOf(endpoint: string | undefined, pod: PodFacts): string | undefined {
   if (endpoint?.startsWith(":") === true && !endpoint.startsWith("::")) return undefined;
-  const [, host, port] = /^(?:\[?)(0\.0\.0\.0|::)\]?:(\d+)$/.exec(endpoint ?? "") ?? [];
+  const [, host, port] = /^(?:\[?)(0\.0\.0\.0|::|127\.0\.0\.1|::1)\]?:(\d+)$/.exec(endpoint ?? "") ?? [];
   if (host === undefined || port === undefined) return endpoint;
-  const address =
-    pod.addresses.find((candidate) => candidate.includes(":") === host.includes(":")) ?? pod.addresses[0] ?? "";
-  return formatAuthority(address, Number(port));
+  const isSix = host.includes(":");
+  const ofFamily = pod.addresses.find((candidate) => candidate.includes(":") === isSix);
+  if (Object.values(loopbacks).includes(host)) {
+    const hasFamily = ofFamily !== undefined || pod.addresses.length === 0;
+    return formatAuthority(hasFamily ? host : loopbacks[isSix ? "ipv4" : "ipv6"], Number(port));
+  }
+  return formatAuthority(ofFamily ?? pod.addresses[0] ?? "", Number(port));
 }

@@ -12,15 +12,9 @@ import {
   subsetOf,
   type DestinationRuleModel,
   type DestinationRules,
+  type RuleClient,
 } from "../../model/destination-rule-model.ts";
-import {
-  compareText,
-  hboneOf,
-  meshFailoverLabels,
-  meshKey,
-  type Labels,
-  type MeshSettings,
-} from "../../model/facts.ts";
+import { compareText, hboneOf, meshFailoverLabels, meshKey, type MeshSettings } from "../../model/facts.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { gatewaysOf, type NetworkGatewaysModel } from "../../model/network-gateways.ts";
 import { inheritedPeerAuthenticationsFor, namespaceMutualTls } from "../../model/peer-authentication.ts";
@@ -60,8 +54,8 @@ interface ClusterVariant extends ClientPlace {
   readonly service: string;
   readonly port: number;
   readonly subset: string | undefined;
-  /** The client whose rules apply: its namespace and labels. Undefined if no rule applies. */
-  readonly client: { readonly namespace: string; readonly labels: Labels } | undefined;
+  /** The client whose rules apply: its namespace and labels, or those that stand for all clients with the key. */
+  readonly client: RuleClient;
   readonly isSidecar: boolean;
   /** Whether the cluster speaks HTTP/1 and keeps the case of headers. */
   readonly keepsHeaderCase: boolean;
@@ -160,7 +154,9 @@ function serviceClusters(
   const service =
     mesh === undefined ? undefined : registeredService({ registry: registered, key }, sources.registry, reader);
   if (mesh === undefined || service === undefined || service.resolution === "alias") return [];
-  const rule = destinationRuleFor(service, client, mesh, sources.destinationRules, reader);
+  const { rule, text, standIn } = ruled(client, (other) =>
+    destinationRuleFor(service, other, mesh, sources.destinationRules, reader),
+  );
   const { isSidecar, hbone, network, clusterId, networkView } = client;
   const clusters = ports.flatMap((port) =>
     [undefined, ...(rule?.subsets ?? []).map((subset) => subset.name)].map((subset): SharedCluster => {
@@ -170,16 +166,13 @@ function serviceClusters(
         client.locality !== undefined && dependsOnPlace(policy, localitySetting(policy, service.preference, mesh));
       const locality = placed ? client.locality : undefined;
       const node = placed ? client.node : "";
-      const who =
-        rule === undefined
-          ? ""
-          : `${rule.namespace}/${rule.name}/${rule.host} ${rule.selector === undefined && !needsLabels(policy, mesh) ? ruleReach(rule, client.namespace, mesh) : `${client.namespace} ${JSON.stringify(client.labels)}`}`;
+      const ruleClient = standIn(needsLabels(policy, mesh));
       const place = locality === undefined ? "" : `${locality.region}/${locality.zone}/${locality.subzone}@${node}`;
       const from =
         network === undefined && clusterId === undefined && networkView === undefined
           ? ""
           : ` ${JSON.stringify([network, clusterId, networkView])}`;
-      const shared = `${name}#${key} ${registered} ${who} ${hbone ? "hbone" : ""}${from}`;
+      const shared = `${name}#${key} ${registered} ${text} ${clientText(ruleClient)} ${hbone ? "hbone" : ""}${from}`;
       const hasEndpoints = hasDiscoveredEndpoints(service, isSidecar, policy.loadBalancer?.simple);
       const keepsHeaderCase =
         client.keepsHeaderCase && service.ports.some((own) => own.port === port && mayKeepHeaderCase(own.protocol));
@@ -200,7 +193,7 @@ function serviceClusters(
           service: key,
           port,
           subset,
-          client: rule === undefined ? undefined : { namespace: client.namespace, labels: client.labels },
+          client: ruleClient,
           isSidecar,
           keepsHeaderCase,
           hbone,
@@ -218,6 +211,10 @@ function serviceClusters(
   return clusters.sort((left, right) => compareText(left.variant.name, right.variant.name));
 }
 
+function clientText({ namespace, labels }: RuleClient): string {
+  return namespace === "" && Object.keys(labels).length === 0 ? "" : `${namespace} ${JSON.stringify(labels)}`;
+}
+
 /** Equal keys mean equal clusters. */
 function sameClusters(left: ServiceClusters, right: ServiceClusters): boolean {
   return (
@@ -230,10 +227,42 @@ function sameClusters(left: ServiceClusters, right: ServiceClusters): boolean {
   );
 }
 
-/** Clients of the rule's own namespace may see rules that were merged with others. */
-function ruleReach(rule: DestinationRuleModel, namespace: string, mesh: MeshSettings): string {
-  if (namespace !== rule.namespace) return "exported";
-  return namespace === mesh.rootNamespace ? "root" : "local";
+/** What a client's clusters of one service follow from its DestinationRules. */
+interface Ruled {
+  readonly rule: DestinationRuleModel | undefined;
+  /** Clients with the same text get the same rule. */
+  readonly text: string;
+  /** The client for whom the shared clusters are made. */
+  readonly standIn: (withLabels: boolean) => RuleClient;
+}
+
+/**
+ * Finds a client's rule, and the client that stands for it: one without its namespace, or else without its labels, if
+ * that one gets the same rule. Clients that share a cluster must not be in it themselves, because a later rule may
+ * apply to one of them only.
+ */
+function ruled(client: RuleClient, ruleOf: (client: RuleClient) => DestinationRuleModel | undefined): Ruled {
+  const rule = ruleOf(client);
+  const text = ruleText(rule);
+  const found = new Map<boolean, RuleClient>();
+  const standIn = (withLabels: boolean): RuleClient => {
+    const labels = withLabels ? client.labels : {};
+    const others = ["", client.namespace].map((namespace) => ({ namespace, labels }));
+    return others.find((other) => ruleText(ruleOf(other)) === text) ?? client;
+  };
+  return {
+    rule,
+    text,
+    standIn: (withLabels) => {
+      const other = found.get(withLabels) ?? standIn(withLabels);
+      found.set(withLabels, other);
+      return other;
+    },
+  };
+}
+
+function ruleText(rule: DestinationRuleModel | undefined): string {
+  return rule === undefined ? "" : `${rule.namespace}/${rule.name}/${rule.host}`;
 }
 
 function needsLabels(policy: EffectivePolicy, mesh: MeshSettings): boolean {
@@ -264,11 +293,7 @@ function resolve(
   const mesh = reader.get(sources.inputs.mesh, meshKey);
   const service = registeredService({ registry: variant.registry, key: variant.service }, sources.registry, reader);
   if (mesh === undefined || service === undefined) return undefined;
-  const rule =
-    variant.client === undefined
-      ? undefined
-      : destinationRuleFor(service, variant.client, mesh, sources.destinationRules, reader);
-  return { mesh, service, rule };
+  return { mesh, service, rule: destinationRuleFor(service, variant.client, mesh, sources.destinationRules, reader) };
 }
 
 function encodeCluster(
@@ -390,7 +415,7 @@ function assignmentOf(
     node: variant.node,
     network,
     clusterId,
-    labels: variant.client?.labels ?? {},
+    labels: variant.client.labels,
   };
   return loadAssignment(
     variant.name,

@@ -114,14 +114,17 @@ function chooseHosts(planned: PlannedPort): ChosenHosts {
   const { port, namespace, labels } = planned.port;
   const routed = planned.services.filter((entry) => entry.service.resolution !== "alias" && speaksHttp(entry));
   const attached = routed.flatMap(({ service }): Candidate[] => {
-    if (planned.httpRoutesOf === undefined || planned.httpRoutesOf(service, port).length === 0) return [];
-    const client = { namespace, labels };
+    const routes = planned.httpRoutesOf?.(service, port) ?? [];
+    if (routes.length === 0) return [];
+    const backends = routes.flatMap(({ mesh }) => mesh.backends.flat());
+    const hashes = backends.some((backend) => !("fault" in backend) && mayHash(planned, backend.host));
+    const client = { namespace, labels: hashes ? labels : {} };
     return [
       {
         service,
         host: service.hostname,
         source: { from: "http-routes", service: referenceOf(service), port, client },
-        key: `routes ${namespace} ${serviceKey(service)}`,
+        key: `routes ${hashes ? clientKey(client) : namespace} ${serviceKey(service)}`,
       },
     ];
   });

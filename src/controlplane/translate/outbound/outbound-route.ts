@@ -1,4 +1,4 @@
-import { meshGateway, type ConsistentHash, type Destination } from "../../../api/istio/index.ts";
+import { meshGateway, type ConsistentHash, type Destination, type HashKey } from "../../../api/istio/index.ts";
 import type { MeshSettings } from "../../model/facts.ts";
 import type { RouteModel } from "../../model/gateway/gateway-model.ts";
 import type { ServiceModel, ServicePortModel } from "../../model/service/service-model.ts";
@@ -51,7 +51,11 @@ export function hostRoutes({ host, source }: HostPlan, sources: HostSources): re
       return [defaultRoute(host, source.port, sources)];
     case "http-routes": {
       const attached = sources.attachedRoutes();
-      return attached === undefined ? [] : serviceRoutes(attached.service, source.port, attached.routes, sources.mesh);
+      const { mesh } = sources;
+      const hashOf = (name: string, port: number): HashKey | undefined => sources.hashOf({ host: name }, port)?.hashKey;
+      return attached === undefined
+        ? []
+        : serviceRoutes(attached.service, source.port, attached.routes, { mesh, hashOf });
     }
     case "virtual-service": {
       const model = sources.virtualServiceOf(source.virtualService);

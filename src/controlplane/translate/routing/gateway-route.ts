@@ -1,5 +1,6 @@
 import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
 import type { HttpRouteMatch, HttpRouteRule } from "../../../api/gateway/index.ts";
+import type { HashKey } from "../../../api/istio/index.ts";
 import {
   RouteAction_ClusterNotFoundResponseCode,
   type RouteActionSchema,
@@ -19,7 +20,7 @@ import { nobody, routeConfiguration } from "./route-configuration.ts";
 import { corsPolicy, headerChanges, mirrorPolicies, redirectAction, rewriteAction } from "./route-filter.ts";
 import { byPrecedence, routeMatch } from "./route-match.ts";
 import { perRouteSession } from "./stateful-session.ts";
-import { defaultRetries, retryPolicy } from "./virtual-service-action.ts";
+import { defaultRetries, hashPolicyOf, retryPolicy } from "./virtual-service-action.ts";
 
 type RouteInit = Exclude<MessageInitShape<typeof RouteSchema>, { $typeName: string }>;
 type RouteActionInit = MessageInitShape<typeof RouteActionSchema>;
@@ -37,6 +38,13 @@ interface RouteEntry {
 
 const internalServerError = 500;
 const corsFilterName = "envoy.filters.http.cors";
+
+/** What routes depend on beside the objects that they are made from. */
+export interface GatewayRouteContext {
+  readonly mesh: MeshSettings;
+  /** The consistent hashing that the client's DestinationRule sets for a backend. */
+  readonly hashOf: (host: string, port: number) => HashKey | undefined;
+}
 
 export interface RouteTableScope {
   readonly name: string;
@@ -59,7 +67,7 @@ export function routeTable(
   gateway: GatewayFacts,
   { name, port, listeners }: RouteTableScope,
   routes: readonly RouteModel[],
-  mesh: MeshSettings,
+  context: GatewayRouteContext,
 ): RouteConfiguration {
   const byHost = entriesByHost(gateway, listeners, routes);
   // Requests for a listener's host do not fall through to a less specific listener, even if no route matches.
@@ -72,7 +80,7 @@ export function routeTable(
     name,
     hosts.length === 0
       ? [nobody(port)]
-      : hosts.map(([host, entries]) => virtualHost(listeners, host, port, entries, mesh)),
+      : hosts.map(([host, entries]) => virtualHost(listeners, host, port, entries, context)),
   );
 }
 
@@ -127,7 +135,7 @@ function virtualHost(
   host: string,
   port: number,
   entries: readonly RouteEntry[],
-  mesh: MeshSettings,
+  context: GatewayRouteContext,
 ): MessageInitShape<typeof VirtualHostSchema> {
   // Sorting is stable. Among equals, the older route, the earlier rule and the earlier match come first.
   const sorted = [...entries].sort((left, right) => byPrecedence(left.match, right.match));
@@ -138,8 +146,8 @@ function virtualHost(
   return {
     name: `${host}:${port}`,
     domains: [host],
-    includeRequestAttemptCount: !mesh.proxyHeaders.attemptCountDisabled,
-    routes: sorted.map((entry) => routeOf(sourceOf(entry.listener), port, entry, mesh)),
+    includeRequestAttemptCount: !context.mesh.proxyHeaders.attemptCountDisabled,
+    routes: sorted.map((entry) => routeOf(sourceOf(entry.listener), port, entry, context)),
   };
 }
 
@@ -151,14 +159,14 @@ export function serviceRoutes(
   service: { readonly namespace: string; readonly hostname: string },
   port: number,
   models: readonly RouteModel[],
-  mesh: MeshSettings,
+  context: GatewayRouteContext,
 ): readonly RouteInit[] {
   const entries = [...models]
     .sort((left, right) => byAge(left.route, right.route))
     .flatMap((model) => entriesOf(model, "").map((entry) => ({ ...entry, leads: model.mesh })));
   const sorted = entries.sort((left, right) => byPrecedence(left.match, right.match));
   return sorted.map((entry) => {
-    const route = routeOf(`${service.namespace}~${port}~${service.hostname}`, port, entry, mesh);
+    const route = routeOf(`${service.namespace}~${port}~${service.hostname}`, port, entry, context);
     return isEverything(entry.match)
       ? { ...route, match: { pathSpecifier: { case: "prefix" as const, value: "/" }, caseSensitive: true } }
       : route;
@@ -174,7 +182,7 @@ function isEverything({ path, headers, queryParams, method }: HttpRouteMatch): b
   );
 }
 
-function routeOf(source: string, port: number, entry: RouteEntry, mesh: MeshSettings): RouteInit {
+function routeOf(source: string, port: number, entry: RouteEntry, context: GatewayRouteContext): RouteInit {
   const { model, leads, rule, ruleIndex, match } = entry;
   const { route } = model;
   const cors = rule.filters.find((filter) => filter.type === "CORS");
@@ -184,7 +192,7 @@ function routeOf(source: string, port: number, entry: RouteEntry, mesh: MeshSett
   const action: Pick<RouteInit, "action"> =
     redirect?.type === "RequestRedirect"
       ? { action: { case: "redirect", value: redirectAction(redirect.requestRedirect, port) } }
-      : forwardAction(entry, backends, leads.mirrors[ruleIndex] ?? [], authority, mesh);
+      : forwardAction(entry, backends, leads.mirrors[ruleIndex] ?? [], authority, context);
   const perFilter = {
     ...(cors?.type === "CORS" ? { [corsFilterName]: corsPolicy(cors.cors) } : {}),
     ...(action.action?.case === "route" ? perRouteSession(sessionOf(rule, backends)) : {}),
@@ -231,7 +239,7 @@ function forwardAction(
   backends: readonly ResolvedBackend[],
   mirrors: readonly ResolvedBackend[],
   authority: string | undefined,
-  mesh: MeshSettings,
+  { mesh, hashOf }: GatewayRouteContext,
 ): Pick<RouteInit, "action"> {
   const weighted = rule.backendRefs
     .map((reference, index) => ({ reference, resolved: backends[index] }))
@@ -240,7 +248,10 @@ function forwardAction(
   if (allFaulty || rule.filters.some(isUnsupported))
     return { action: { case: "directResponse", value: { status: internalServerError } } };
   const rewrite = rule.filters.find((filter) => filter.type === "URLRewrite");
-  const retries = retriesOf(rule, mesh);
+  const hashes = weighted.flatMap(({ resolved }) =>
+    resolved === undefined || "fault" in resolved ? [] : (hashOf(resolved.host, resolved.port) ?? []),
+  );
+  const retries = retriesOf(rule, mesh, rule.backendRefs.length === 1 && hashes.length > 0);
   const timeoutMs = timeoutOf(rule);
   const value: RouteActionInit = {
     ...destinationOf(weighted),
@@ -254,6 +265,7 @@ function forwardAction(
     maxGrpcTimeout: durationOfMs(timeoutMs),
     ...(retries === undefined ? {} : { retryPolicy: retries }),
     requestMirrorPolicies: mirrorPolicies(rule.filters, mirrors, mesh),
+    hashPolicy: hashes.map(hashPolicyOf),
   };
   return { action: { case: "route", value } };
 }
@@ -303,8 +315,12 @@ function clusterOf(resolved: ResolvedBackend | undefined): string {
  * The retries of a rule, with the same defaults as for a VirtualService. A rule's retries add to those for failed
  * connections. A timeout of 0 means none.
  */
-function retriesOf({ retry, timeouts }: HttpRouteRule, mesh: MeshSettings): RouteActionInit["retryPolicy"] {
-  if (retry === undefined) return retryPolicy(mesh.defaultHttpRetryPolicy, false);
+function retriesOf(
+  { retry, timeouts }: HttpRouteRule,
+  mesh: MeshSettings,
+  byHash: boolean,
+): RouteActionInit["retryPolicy"] {
+  if (retry === undefined) return retryPolicy(mesh.defaultHttpRetryPolicy, byHash);
   const perTryTimeoutMs = timeouts?.backendRequestMs === 0 ? undefined : timeouts?.backendRequestMs;
   return retryPolicy(
     {
@@ -313,7 +329,7 @@ function retriesOf({ retry, timeouts }: HttpRouteRule, mesh: MeshSettings): Rout
       backoffMs: retry.backoffMs,
       retryOn: [...connectionFailures, ...retry.codes].join(","),
     },
-    false,
+    byHash,
   );
 }
 

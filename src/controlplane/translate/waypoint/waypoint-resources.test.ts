@@ -361,6 +361,32 @@ test("a TLS route that names only its service comes before TCP routes, and one f
   assert.equal(clusterWith(["*.example.com"]), `inbound-vip|3306|tcp/v2|${host}`);
 });
 
+test("the hash of a backend's policy holds for requests that an HTTPRoute sends to it through a waypoint", () => {
+  const { apply, listeners } = waypoints();
+  const host = "web.shop.svc.cluster.local";
+  apply(
+    ...shop,
+    gateway,
+    config("HTTPRoute", "shop/r", {
+      parentRefs: [{ group: "", kind: "Service", name: "web" }],
+      rules: [
+        {
+          backendRefs: [
+            { name: "web", port: 80, weight: 9 },
+            { name: "api", port: 80 },
+          ],
+        },
+      ],
+    }),
+    config("DestinationRule", "shop/web", {
+      host,
+      trafficPolicy: { loadBalancer: { consistentHash: { httpHeaderName: "x-user" } } },
+    }),
+  );
+  const http = JSON.stringify(chain(listeners("shop/wp")["main_internal"], `inbound-vip|80|http|${host}`));
+  assert.deepEqual(http.match(/"hashPolicy":(\[.*?\])/)?.[1], '[{"header":{"headerName":"x-user"}}]');
+});
+
 test("the pool and the hash of a service's policy also hold for TCP connections through its waypoint", () => {
   const { apply, listeners } = waypoints();
   apply(...shop, gateway);

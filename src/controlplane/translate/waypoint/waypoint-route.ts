@@ -10,7 +10,7 @@ import { destinationService, type ServiceModel } from "../../model/service/servi
 import { virtualServicesOf, type VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
 import type { Waypoint } from "../../model/ambient/waypoint.ts";
 import { durationOfMs } from "../envoy-any.ts";
-import { serviceRoutes } from "../routing/gateway-route.ts";
+import { serviceRoutes, type GatewayRouteContext } from "../routing/gateway-route.ts";
 import { maxDirectResponseBodyBytes } from "../routing/route-configuration.ts";
 import { l4VirtualService } from "../routing/route-layer4.ts";
 import { effectivePolicy } from "../traffic-policy.ts";
@@ -46,7 +46,7 @@ export function waypointRoutes(
   const attached = routesToService(service, port, context.waypoint.namespace, context.model, context.reader);
   const found =
     attached.length > 0
-      ? serviceRoutes(service, port, attached, context.mesh)
+      ? serviceRoutes(service, port, attached, { mesh: context.mesh, hashOf: hashesFrom(service, context) })
       : routesOfVirtualService(service, port, context);
   return found.length > 0
     ? found.map((route) => renamed(route, context))
@@ -94,7 +94,15 @@ export function plainRoute(cluster: string, host: string, port: number, mesh: Me
   });
 }
 
-/** A DestinationRule's consistent hashing applies to a service without a route. */
+/** The consistent hashing of the backends of a service's routes. */
+function hashesFrom(service: ServiceModel, context: WaypointRouteContext): GatewayRouteContext["hashOf"] {
+  return (host, port) => {
+    const backend = serviceOf(host, service, context);
+    return backend === undefined ? undefined : hashOfService(backend, port, context);
+  };
+}
+
+/** A DestinationRule's consistent hashing also applies to a service without a route. */
 function hashOfService(
   service: ServiceModel,
   port: number,
