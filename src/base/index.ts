@@ -59,6 +59,7 @@ export {
   textAt,
   treeAt,
   valueAt,
+  withoutNulls,
   type Tree,
 } from "./json.ts";
 export {

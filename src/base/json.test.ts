@@ -9,6 +9,7 @@ import {
   pointerName,
   pointerNames,
   valueAt,
+  withoutNulls,
 } from "./json.ts";
 
 test("two JSON values have the same canonical text exactly if they are equal", () => {
@@ -50,4 +51,11 @@ test("a path through a list or a missing field finds nothing", () => {
   assert.equal(valueAt({ a: { b: 1 } }, "a", "b"), 1);
   assert.equal(valueAt({ a: [{ b: 1 }] }, "a", "0", "b"), undefined);
   assert.equal(valueAt(undefined, "a"), undefined);
+});
+
+test("fields and list elements that are null are left out at any depth", () => {
+  const value = { a: null, b: [null, { c: null, d: [0, false, ""] }] };
+  assert.deepEqual(withoutNulls(value), { b: [{ d: [0, false, ""] }] });
+  assert.deepEqual(Object.keys(withoutNulls(JSON.parse('{ "__proto__": { "a": null } }') as object)), ["__proto__"]);
+  assert.equal(withoutNulls(null), null);
 });

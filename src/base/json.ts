@@ -51,12 +51,23 @@ export function definedFields<Fields extends object>(fields: Fields): DefinedFie
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as DefinedFields<Fields>;
 }
 
+/**
+ * A copy of a JSON value without fields and list elements that are null, at any depth. YAML and Go's encoders write null
+ * for what is absent, and Kubernetes' API reads it so.
+ */
+export function withoutNulls<Value>(value: Value): Value {
+  if (Array.isArray(value)) return value.filter((element) => element !== null).map(withoutNulls) as Value;
+  if (!isTree(value)) return value;
+  const fields = Object.entries(value).flatMap(([key, inner]) => (inner === null ? [] : [[key, withoutNulls(inner)]]));
+  return Object.fromEntries(fields) as Value;
+}
+
 /** Whether two JSON values are equal. The order of keys does not matter, and undefined fields count as absent. */
 export function jsonEqual(left: unknown, right: unknown): boolean {
   return areEqual(left, right, false);
 }
 
-/** Like {@link jsonEqual}, but null counts as absent too, as in most fields of Kubernetes' API. */
+/** Like {@link jsonEqual}, but a field that is null counts as absent too. `[null]` and `[]` differ. */
 export function jsonEqualWithoutNulls(left: unknown, right: unknown): boolean {
   return areEqual(left, right, true);
 }
