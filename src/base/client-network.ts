@@ -10,8 +10,8 @@ const isGroup = /^[0-9a-f]{1,4}$/;
  * address, is its own network.
  *
  * Limits that clients share compare those that hold little by their networks. Otherwise a client with many addresses
- * would hold little with each, and much in total. They compare those that hold much by their addresses, because the pods
- * of a node may have one network, and one of them must not cost the others their connections.
+ * would hold little with each, and much in total. They compare those that hold much by their addresses, because the
+ * pods of a node may have one network, and one of them must not cost the others their connections.
  */
 export function clientNetwork(address: string): string {
   if (!address.includes(":")) return address;

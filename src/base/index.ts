@@ -51,6 +51,7 @@ export {
   jsonEqual,
   jsonEqualWithoutNulls,
   jsonText,
+  mergeTrees,
   ownField,
   pointerName,
   pointerNames,
@@ -60,6 +61,7 @@ export {
   treeAt,
   valueAt,
   withoutNulls,
+  type MergeRules,
   type Tree,
 } from "./json.ts";
 export {

@@ -1,4 +1,4 @@
-import { mergeTrees as mergeByRules, type MergeRules } from "../base/merge-trees/index.ts";
+import { mergeTrees as mergeByRules, type MergeRules } from "../base/index.ts";
 
 /** IstioOperators are laid over each other like this: null removes a default, and lists merge by name. */
 const rules: MergeRules = { nulls: "remove", lists: "byName" };

@@ -1,5 +1,4 @@
-import { valueAt } from "../../base/index.ts";
-import { mergeTrees } from "../../base/merge-trees/index.ts";
+import { mergeTrees, valueAt } from "../../base/index.ts";
 import { defineKind } from "../kind.ts";
 import { parseIstioOperator, type IstioOperatorSpec } from "../istio/istio-operator.ts";
 import type { KubernetesObject } from "../meta.ts";

@@ -1,6 +1,5 @@
 import { parse, parseAllDocuments } from "yaml";
-import { internalError, isTree, messageOf, SerinError, type Tree, userError } from "../../base/index.ts";
-import { mergeTrees } from "../../base/merge-trees/index.ts";
+import { internalError, isTree, mergeTrees, messageOf, SerinError, type Tree, userError } from "../../base/index.ts";
 import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import {
   elementOf,

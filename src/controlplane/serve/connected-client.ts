@@ -46,7 +46,7 @@ export interface ConnectedClientOptions {
   readonly server: ClientServer;
   readonly debug: DebugConnection;
   readonly kept: KeptMemory;
-  /** The proxy that the first request claims to be, after the check of its credentials. Throws if they do not allow it. */
+  /** Checks that the credentials allow the proxy that the first request claims to be. Throws if they do not. */
   readonly identified: (claimed: ProxyIdentity) => ProxyIdentity;
 }
 
