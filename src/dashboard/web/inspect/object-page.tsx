@@ -11,7 +11,7 @@ interface ObjectPageProps<Name extends "service" | "workload"> {
   readonly list: { readonly title: string; readonly path: readonly string[] };
   readonly kind: string;
   readonly live: Live<Name>;
-  /** Undefined until the first view arrives. */
+  /** The health of the object. Undefined until the first view arrives. */
   readonly row: Pick<ServiceRow | WorkloadRow, "health" | "reason"> | undefined;
   readonly children: ComponentChildren;
 }
