@@ -2,7 +2,7 @@ import { gatewayApiKinds } from "../api/gateway/index.ts";
 import { istioKinds } from "../api/istio/index.ts";
 import { rolloutKinds } from "../api/serin/index.ts";
 import { withFieldTypes } from "../base/field-types/index.ts";
-import { isTree } from "../base/index.ts";
+import { withoutNulls } from "../base/index.ts";
 import { analyzers } from "./analyzers/index.ts";
 import { Inventory, type InventoryOptions } from "./inventory.ts";
 import { kubernetesFields, metadataFields } from "./kubernetes-fields.ts";
@@ -83,14 +83,6 @@ function asStored({ source, object }: Resource): Resource {
         : withoutNulls(object);
   const { value, faults } = withFieldTypes(filled, kubernetesFields.get(groupKindOf(object)) ?? metadataFields);
   return { source, object: value, faults };
-}
-
-function withoutNulls<Value>(value: Value): Value {
-  if (Array.isArray(value)) return value.filter((element) => element !== null).map(withoutNulls) as Value;
-  if (!isTree(value)) return value;
-  return Object.fromEntries(
-    Object.entries(value).flatMap(([name, inner]) => (inner === null ? [] : [[name, withoutNulls(inner)]])),
-  ) as Value;
 }
 
 function latest(resources: readonly Resource[]): readonly Resource[] {

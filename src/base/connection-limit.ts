@@ -7,52 +7,24 @@ interface LimitedConnection {
   destroy(): unknown;
 }
 
-/** The connections that an address loses to a newcomer, the oldest first. */
-export interface LostConnections<Connection> {
-  readonly address: string;
-  readonly connections: readonly Connection[];
-}
-
-/** The connections of an address, the oldest first. */
-interface HeldConnections<Connection> extends Iterable<Connection> {
-  readonly size: number;
-}
-
-/**
- * What a full server does for a new connection: the address with the most connections loses its oldest ones to an
- * address with fewer. It loses `wanted` of them, but no more than its surplus. It loses none if no address has at least
- * two more.
- */
-export function outnumberingConnections<Connection>(
-  held: ReadonlyMap<string, HeldConnections<Connection>>,
-  newcomer: string,
-  wanted: number,
-): LostConnections<Connection> {
-  const { address, connections, surplus } = mostConnections(held, newcomer);
-  return { address, connections: surplus === 0 ? [] : [...(connections ?? [])].slice(0, Math.min(wanted, surplus)) };
-}
-
 interface Count {
   readonly size: number;
 }
 
 /** The address with the most connections, and how many it could lose to a newcomer's address. */
-function mostConnections<Connections extends Count>(
-  held: ReadonlyMap<string, Connections>,
+function mostConnections(
+  held: ReadonlyMap<string, Count>,
   newcomer: string,
-): { readonly address: string; readonly connections: Connections | undefined; readonly surplus: number } {
-  let address = newcomer;
-  let largest = held.get(newcomer);
-  const own = largest?.size ?? 0;
-  for (const [other, connections] of held)
-    if (connections.size > (largest?.size ?? 0)) [address, largest] = [other, connections];
-  return { address, connections: largest, surplus: Math.max(0, (largest?.size ?? 0) - own - 1) };
+): { readonly address: string; readonly size: number; readonly surplus: number } {
+  const own = held.get(newcomer)?.size ?? 0;
+  let [address, largest] = [newcomer, own];
+  for (const [other, { size }] of held) if (size > largest) [address, largest] = [other, size];
+  return { address, size: largest, surplus: Math.max(0, largest - own - 1) };
 }
 
 /**
- * An address with no more connections than this is compared by its network, because a single client may have all
- * addresses of a network. It is enough for an honest client. An address with more is compared by itself, because the
- * pods of a node may have one network.
+ * An address with no more connections than this is compared by its network ({@link clientNetwork}). It is enough for an
+ * honest client.
  */
 const fewConnections = 8;
 
@@ -70,9 +42,9 @@ export function connectionsToEnd(
   wanted: number,
 ): EndsForNewcomer | undefined {
   const own = held.get(newcomer)?.size ?? 0;
-  const { address, connections, surplus } = mostConnections(held, newcomer);
+  const { address, size, surplus } = mostConnections(held, newcomer);
   const lossOf = (other: string): number => (held.get(other)?.size ?? 0) - own - 1;
-  if ((connections?.size ?? 0) <= fewConnections) return endsOfNetworks(held, newcomer, wanted);
+  if (size <= fewConnections) return endsOfNetworks(held, newcomer, wanted);
   if (surplus >= wanted) return upTo(wanted, (other) => (other === address ? other : undefined), lossOf);
   return surplus === 0 ? undefined : upTo(wanted, (other) => other, lossOf);
 }

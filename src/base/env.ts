@@ -42,7 +42,7 @@ export function envInteger(env: Environment, name: string, fallback: number): nu
   return parsed;
 }
 
-/** The variable as a whole number of at least the minimum. */
+/** The variable as a whole number. Throws a user error for any other text, and for a number below the minimum. */
 export function envWhole(env: Environment, name: string, fallback: number, minimum = 0): number {
   const number = envInteger(env, name, fallback);
   if (number < minimum)
@@ -52,7 +52,7 @@ export function envWhole(env: Environment, name: string, fallback: number, minim
 
 const maxPort = 65_535;
 
-/** The variable as the number of a port. 0 is allowed. */
+/** The variable as the number of a port, where 0 is allowed. Throws a user error for any other text. */
 export function envPort(env: Environment, name: string, fallback: number): number {
   const port = envInteger(env, name, fallback);
   if (port < 0 || port > maxPort)
@@ -60,7 +60,7 @@ export function envPort(env: Environment, name: string, fallback: number): numbe
   return port;
 }
 
-/** Reads a boolean: `true` or `1`, and `false` or `0`. Refuses any other text. */
+/** The variable as a boolean: `true` or `1`, and `false` or `0`. Throws a user error for any other text. */
 export function envBoolean(env: Environment, name: string, fallback: boolean): boolean {
   const value = env[name]?.toLowerCase();
   if (value === undefined || value === "") return fallback;

@@ -10,7 +10,7 @@ export { Backoff, type BackoffOptions } from "./backoff.ts";
 export { AgingCache, BoundedCache, moduleCache, moduleCacheSizes } from "./bounded-cache.ts";
 export { BoundedQueue } from "./bounded-queue.ts";
 export { clientNetwork } from "./client-network.ts";
-export { ConnectionLimit, limitConnections, connectionsToEnd, outnumberingConnections } from "./connection-limit.ts";
+export { ConnectionLimit, limitConnections, connectionsToEnd } from "./connection-limit.ts";
 export { afterRunning, rfc3339Seconds, systemClock, threadCpuTimeMs, type Clock } from "./clock.ts";
 export { aborted, onAbort, ShutdownController, shutdownOnSignals, type Shutdown } from "./drain.ts";
 export {
@@ -51,6 +51,7 @@ export {
   jsonEqual,
   jsonEqualWithoutNulls,
   jsonText,
+  mergeTrees,
   ownField,
   pointerName,
   pointerNames,
@@ -59,6 +60,8 @@ export {
   textAt,
   treeAt,
   valueAt,
+  withoutNulls,
+  type MergeRules,
   type Tree,
 } from "./json.ts";
 export {

@@ -30,8 +30,9 @@ export function packageRoot(): string {
 let bundle: string | undefined;
 
 /**
- * Lets a process that runs from the sources start its threads from a bundle of the same sources. There a thread takes a
- * third of the processor time to start. `folder` contains the bundle's `cmd/main.js`.
+ * Lets a process that runs from the sources start its threads from a bundle of the same sources, because a thread then
+ * takes a third of the processor time to start. `folder` contains the bundle's `cmd/main.js`. Only the test runner uses
+ * this: `bin/serin` runs from a bundle as a whole.
  */
 export function startThreadsFrom(folder: string): void {
   bundle = folder;

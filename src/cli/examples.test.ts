@@ -49,7 +49,7 @@ test("a help ends with the verb's examples, below the name by which the program 
   await assert.rejects(program.parseAsync(["waypoint", "apply", "--help"], { from: "user" }));
   assert.match(
     context.output,
-    /\n\nExample:\n {2}istioctl waypoint apply -n shop --enroll-namespace --wait {3}# all Services of the namespace use it\n$/,
+    /\n\nExample:\n {2}# all Services of the namespace use it\n {2}istioctl waypoint apply -n shop --enroll-namespace --wait\n$/,
   );
 });
 
@@ -60,6 +60,22 @@ test("the program's own help ends with the first steps, and a verb's help does n
     await assert.rejects(program.parseAsync([...words, "--help"], { from: "user" }));
     return context.output;
   };
-  assert.match(await helpOf(), /\n {2}serin canary create --help {2,}# the flags of a verb, with examples\n$/);
+  assert.match(await helpOf(), /\n {2}serin canary create --help {2,}# a verb's flags and examples\n$/);
   assert.doesNotMatch(await helpOf("tag", "set"), /cluster create/);
+});
+
+test("examples fit a terminal of 80 columns, except commands that are longer themselves", async () => {
+  for (const path of ["", ...Object.keys(examples)]) {
+    const context = new FakeContext();
+    const program = await completeProgram(context);
+    await program
+      .parseAsync(
+        [...path.split(" "), "--help"].filter((word) => word !== ""),
+        { from: "user" },
+      )
+      .catch(() => undefined);
+    const [, shown = ""] = /\nExamples?:\n([\s\S]*)$/.exec(context.output) ?? [];
+    const wide = shown.split("\n").filter((line) => line.length > 80 && line.includes(" # "));
+    assert.deepEqual([shown === "", wide], [false, []], path);
+  }
 });

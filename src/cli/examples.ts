@@ -195,14 +195,15 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
   completion: [["completion bash", "source <(serin completion bash)"]],
 };
 
-const widestCommand = 60;
+/** The columns of a terminal that show an example in one line. */
+const columns = 80;
 
 const firstSteps: readonly Example[] = [
-  ["cluster create", "a lab cluster on this machine"],
+  ["cluster create", "a cluster on this machine"],
   ["install --set profile=ambient -y", "the mesh"],
   ["canary create -n shop -f canary.yaml -w", "move an app to a new version"],
   ["canary --help", "the verbs of canary"],
-  ["canary create --help", "the flags of a verb, with examples"],
+  ["canary create --help", "a verb's flags and examples"],
 ];
 
 /** Shows the first steps at the end of the program's own help. */
@@ -219,7 +220,11 @@ export function addExamples(command: Command, path: string, programName: string)
 
 function exampleText(shown: readonly Example[], programName: string): string {
   const lines = shown.map(([line, does]): [string, string] => [`${programName} ${line}`, does]);
-  const width = Math.max(0, ...lines.map(([line]) => line.length).filter((length) => length <= widestCommand));
-  const texts = lines.map(([line, does]) => `  ${does === "" ? line : `${line.padEnd(width)}   # ${does}`}`);
+  const width = Math.max(0, ...lines.map(([line]) => line.length));
+  const beside = lines.map(([line, does]) => `  ${does === "" ? line : `${line.padEnd(width)}   # ${does}`}`);
+  // If a comment does not fit beside its command, all stand above their commands, as in the help of kubectl.
+  const texts = beside.every((text) => text.length <= columns)
+    ? beside
+    : lines.map(([line, does]) => `${does === "" ? "" : `  # ${does}\n`}  ${line}`);
   return `${shown.length === 1 ? "Example" : "Examples"}:\n${texts.join("\n")}`;
 }

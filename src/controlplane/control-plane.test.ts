@@ -123,6 +123,11 @@ test("a ztunnel that authenticates by token gets a pod's change, and its acknowl
       : undefined,
   );
   assert.deepEqual(await send("999999"), { revision: "default", processed: false, proxies: [] });
+  const incomplete = await fetch(`http://${address}:${ports.http}/debug/serin/acknowledged?kind=Pod`);
+  assert.deepEqual(
+    [incomplete.status, (await incomplete.text()).split(",", 2)],
+    [400, ["the query needs name", " resourceVersion of an object"]],
+  );
   client.close();
 });
 

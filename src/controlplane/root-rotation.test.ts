@@ -135,5 +135,5 @@ test("the signing root is listed first among several plugged-in roots, and an in
   const alone = await CertificateAuthority.load(mine, systemClock);
   assert.equal(authority.rootFingerprints[0], alone.rootFingerprints[0]);
   assert.equal(authority.rootFingerprints.length, 2);
-  assert.equal(alone.root, mine.root, "a single root is told to the letter");
+  assert.equal(alone.root, mine.root, "a single root is reported unchanged");
 });

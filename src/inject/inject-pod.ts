@@ -1,7 +1,7 @@
 import type { ProxyConfigObject } from "../api/istio/index.ts";
 import { workloadOfPod, type Container, type Pod, type PodSpec } from "../api/kubernetes/index.ts";
 import type { CompliancePolicy } from "../base/compliance/index.ts";
-import { type Tree, userError } from "../base/index.ts";
+import { type Tree, userError, withoutNulls } from "../base/index.ts";
 import { checkAnnotations } from "./annotation-checks.ts";
 import { injectionWarnings, truthOf } from "./annotation-warnings.ts";
 import { podAnnotations, podLabels } from "./annotations.ts";
@@ -11,7 +11,7 @@ import { gatewayTemplate } from "./gateway-template.ts";
 import { grpcAgentTemplate, grpcSimpleTemplate } from "./grpc-template.ts";
 import type { InjectionSettings } from "./injection-settings.ts";
 import { createJsonPatch, type JsonPatchOperation } from "./json-patch.ts";
-import { findAnyContainer, findContainer, mergeStrategically, moveContainer, withoutNulls } from "./merge-pod.ts";
+import { findAnyContainer, findContainer, mergeStrategically, moveContainer } from "./merge-pod.ts";
 import { podProxyConfig, type MeshForInjection, type PodProxyConfig } from "./mesh.ts";
 import { proxyConfigLayers } from "./proxy-config-layers.ts";
 import { applicationProbers, probersVariable, rewriteProbes } from "./probes.ts";

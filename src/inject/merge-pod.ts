@@ -1,5 +1,5 @@
 import type { Container, Pod } from "../api/kubernetes/index.ts";
-import { isTree, type Tree, userError } from "../base/index.ts";
+import { isTree, type Tree, userError, withoutNulls } from "../base/index.ts";
 
 /** The fields that identify elements of a pod's lists. A list that is not here is replaced as a whole. */
 const mergeKeys: ReadonlyMap<string, readonly string[]> = new Map([
@@ -117,19 +117,6 @@ function keyOf(element: unknown, keys: readonly string[]): string | undefined {
 
 function defaultOf(key: string): unknown {
   return key === "protocol" ? "TCP" : undefined;
-}
-
-/** The value without nulls, which YAML and Go's encoders write for absent fields. */
-export function withoutNulls<Value>(value: Value): Value {
-  return dropNulls(value) as Value;
-}
-
-function dropNulls(value: unknown): unknown {
-  if (Array.isArray(value)) return value.filter((element) => element !== null).map(dropNulls);
-  if (!isTree(value)) return value;
-  return Object.fromEntries(
-    Object.entries(value).flatMap(([key, item]) => (item === null ? [] : [[key, dropNulls(item)]])),
-  );
 }
 
 export function findContainer(containers: readonly Container[] | undefined, name: string): Container | undefined {

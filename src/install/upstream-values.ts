@@ -1,5 +1,5 @@
 import chartValues from "#generated/install/chart-values.json" with { type: "json" };
-import { isActedOn } from "./settings.ts";
+import { isActedOn } from "./values-in-use.ts";
 
 export type UpstreamChart = "base" | "istiod" | "cni" | "ztunnel" | "gateway";
 

@@ -82,7 +82,7 @@ const serviceAccountDirectory = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /**
  * The service account of the pod in which this process runs. Serin's own variable `SERVICE_ACCOUNT_DIR` sets another
- * directory for its files.
+ * directory for its files. Throws a user error if the process does not run in a pod.
  */
 export async function loadInClusterConfig(env: Environment): Promise<KubeConfig> {
   const host = env["KUBERNETES_SERVICE_HOST"];

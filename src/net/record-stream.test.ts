@@ -366,7 +366,7 @@ test("what follows an end of TLS is ignored, and the end waits for a paused read
   close();
 });
 
-test("a guard may end an open connection, and is told of its end once", async () => {
+test("a guard may end an open connection, and hears of its end once", async () => {
   let end: ((reason: string) => void) | undefined;
   let disposals = 0;
   const guard = {

@@ -77,7 +77,7 @@ export interface SignedStructure {
   readonly signature: Buffer;
 }
 
-/** Reads the structure that certificates, requests and revocation lists share. */
+/** Reads the structure that certificates, requests and revocation lists share. Throws a user error for other bytes. */
 export function readSigned(der: Buffer): SignedStructure {
   const outer = new DerReader(der);
   const reader = outer.inside(derTags.sequence);

@@ -8,7 +8,7 @@ import { HandClock, until } from "../../src/base/testing/index.ts";
 import { DiscoveryServer } from "../../src/controlplane/serve/discovery-server.ts";
 import { createDiscoveryMetrics } from "../../src/controlplane/serve/discovery-metrics.ts";
 import { createSecureServer, type GrpcServersOptions } from "../../src/controlplane/serve/grpc-servers.ts";
-import { CollectionView, emptyView } from "../../src/controlplane/serve/resource-view.ts";
+import { CollectionView, emptyView } from "../../src/controlplane/serve/resource-views/resource-view.ts";
 import { resourceOf, sameResource, type EncodedResource } from "../../src/controlplane/translate/resource.ts";
 import { IstioCertificateClient } from "../../src/dataplane/certificates/istio-certificate-client.ts";
 import { DeltaXdsClient } from "../../src/dataplane/xds/delta-xds-client.ts";

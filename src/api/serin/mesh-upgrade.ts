@@ -1,4 +1,4 @@
-import { isTree, ownField, valueAt } from "../../base/index.ts";
+import { mergeTrees, valueAt } from "../../base/index.ts";
 import { defineKind } from "../kind.ts";
 import { parseIstioOperator, type IstioOperatorSpec } from "../istio/istio-operator.ts";
 import type { KubernetesObject } from "../meta.ts";
@@ -177,7 +177,8 @@ function agentSpec(cni: IstioOperatorSpec, mesh: IstioOperatorSpec | undefined):
   const profile = cni.profile ?? mesh?.profile;
   const hub = cni.hub ?? mesh?.hub;
   const inherited = Object.entries(mesh?.values ?? {}).filter(([section]) => section === "global" || section === "cni");
-  const values = withDefaultFields(cni.values ?? {}, Object.fromEntries(inherited));
+  // A null of the agent's values stays, because it removes a default of the profile at the installation.
+  const values = mergeTrees(Object.fromEntries(inherited), cni.values ?? {}, { nulls: "keep", lists: "replace" });
   return {
     ...cni,
     ...(profile === undefined ? {} : { profile }),
@@ -185,17 +186,6 @@ function agentSpec(cni: IstioOperatorSpec, mesh: IstioOperatorSpec | undefined):
     ...(Object.keys(values).length === 0 ? {} : { values }),
     components: { ...cni.components, cni: { enabled: true, ...cni.components?.cni } },
   };
-}
-
-type Tree = Readonly<Record<string, unknown>>;
-
-/** The tree with the fields of `defaults` that it lacks, at any depth. */
-function withDefaultFields(tree: Tree, defaults: Tree): Tree {
-  const merged = Object.entries(tree).map(([field, own]) => {
-    const inherited = ownField(defaults, field);
-    return [field, isTree(own) && isTree(inherited) ? withDefaultFields(own, inherited) : own];
-  });
-  return { ...defaults, ...Object.fromEntries(merged) };
 }
 
 /** Parses the spec of an IstioOperator. Issues are reported at the path of the element. */

@@ -3,12 +3,12 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { defaultHub, hubFault } from "../../api/images/index.ts";
-import { aborted, messageOf, nearestName, nodeHttp, userError } from "../../base/index.ts";
+import { aborted, mergeTrees, messageOf, nearestName, nodeHttp, userError } from "../../base/index.ts";
 import { chartNames, renderChartNamed, renderCharts, type Chart, type ChartOptions } from "../../install/index.ts";
 import type { CliContext } from "../context.ts";
 import { collect } from "../flags.ts";
 import { readYaml } from "../installation/install-input.ts";
-import { coalesce, renderChart } from "./render-chart.ts";
+import { renderChart } from "./render-chart.ts";
 import { makeUserDirectory, writeUserFile } from "../user-file.ts";
 import { repositoryOf } from "./repository.ts";
 import { applyHelmSet } from "./value-flags.ts";
@@ -85,7 +85,8 @@ async function template(release: string, wanted: string, flags: TemplateFlags, c
   let values: unknown = {};
   for (const file of flags.values) {
     for (const document of await readYaml(file, context)) {
-      values = coalesce(values as Readonly<Record<string, unknown>>, { ...document });
+      // A null stays, because it removes a default of the chart when the chart is rendered.
+      values = mergeTrees(values, document, { nulls: "keep", lists: "replace" });
     }
   }
   for (const text of flags.set) values = applyHelmSet(values, text, "--set");

@@ -411,6 +411,18 @@ test("null takes a limit of a container away, in each chart", async () => {
   }
 });
 
+test("null removes a default that an earlier file of values does not name", async () => {
+  const limitsOf = async (...files: readonly string[]): Promise<unknown> => {
+    const named = Object.fromEntries(files.map((text, index) => [`${index}.yaml`, text]));
+    const flags = Object.keys(named).map((file) => ` -f ${file}`);
+    const objects = await template(`r gateway${flags.join("")}`, named);
+    const [container] = podOf(objects.find(({ kind }) => kind === "Deployment")).containers;
+    return (container as unknown as { readonly resources?: { readonly limits?: object } }).resources?.limits;
+  };
+  const withoutProcessorLimit = "resources: { limits: { cpu: null } }";
+  assert.deepEqual(await limitsOf("resources: { limits: { memory: 2Gi } }", withoutProcessorLimit), { memory: "2Gi" });
+});
+
 test("a label, an annotation, a node's label or a variable of the user's replaces the chart's own, and stands there once", async () => {
   interface Template {
     readonly metadata: { readonly labels: Record<string, string>; readonly annotations: Record<string, string> };

@@ -1,5 +1,5 @@
 import { parse, parseAllDocuments } from "yaml";
-import { internalError, isTree, messageOf, SerinError, type Tree, userError } from "../../base/index.ts";
+import { internalError, isTree, mergeTrees, messageOf, SerinError, type Tree, userError } from "../../base/index.ts";
 import { readForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import {
   elementOf,
@@ -66,7 +66,7 @@ export class ChartRenderer {
    */
   render(release: ChartRelease): string {
     const { name, version, appVersion, files } = this.#chart;
-    const values = coalesce(this.#defaults, release.values);
+    const values = mergeTrees(this.#defaults, release.values, { nulls: "remove", lists: "replace" });
     checkValues(this.#chart, values);
     const context = {
       Values: values,
@@ -181,17 +181,6 @@ function inOrder(manifests: readonly Manifest[]): Manifest[] {
   // CRDs come before everything else. Kinds that need no others keep the order of the files.
   const rankOf = ({ kind }: Manifest): number => (kind === definitionKind ? -1 : (rank.get(kind) ?? rank.size));
   return manifests.toSorted((a, b) => rankOf(a) - rankOf(b));
-}
-
-/** Merges values like helm: maps field by field, lists as a whole, and null removes a field. */
-export function coalesce(base: Tree, over: Tree): Tree {
-  const merged: Record<string, unknown> = { ...base };
-  for (const [key, value] of Object.entries(over)) {
-    const known = merged[key];
-    if (value === null || value === undefined) delete merged[key];
-    else merged[key] = isTree(known) && isTree(value) ? coalesce(known, value) : value;
-  }
-  return merged;
 }
 
 /** Checks values against the chart's schema, which states the types of the values that the templates read. */

@@ -14,7 +14,7 @@ import type { CliContext } from "../context.ts";
 import { istioNamespaceOf, namespaceOf, type CommonFlags } from "../flags.ts";
 import { placesInCluster, readInjectionTexts } from "../user-manifests/injection-source.ts";
 import { findPods } from "../proxies/pods.ts";
-import { renderTable } from "../terminal/table.ts";
+import { fittedTable } from "../terminal/fitted-table.ts";
 
 export interface CheckInjectFlags extends CommonFlags {
   readonly labels?: string;
@@ -71,9 +71,11 @@ export async function checkInject(
     verdict.reason,
   ]);
   context.out(
-    renderTable(["WEBHOOK", "REVISION", "INJECTED", "REASON"], rows, 3, (cell) =>
-      cell === "✔" ? paint(context, "green", cell) : cell === "✘" ? paint(context, "red", cell) : cell,
-    ),
+    fittedTable(["WEBHOOK", "REVISION", "INJECTED", "REASON"], rows, {
+      columns: context.columns(),
+      style: (cell) =>
+        cell === "✔" ? paint(context, "green", cell) : cell === "✘" ? paint(context, "red", cell) : cell,
+    }),
   );
   if (verdicts.filter(({ verdict }) => verdict.injected).length > 1)
     context.out("ERROR: multiple webhooks will inject, which can lead to errors\n");

@@ -12,7 +12,7 @@ export interface DebugFlags extends CommonFlags, TimeoutFlags {
 
 const debugPort = 8080;
 
-/** Shows the answer of the first control plane, or of all, for a path below `/debug/`. */
+/** Shows the answer of the first control plane, or of all, for a page, such as `syncz` or `/debug/syncz`. */
 export async function internalDebug(page: string | undefined, flags: DebugFlags, context: CliContext): Promise<void> {
   if (page === undefined && flags.list !== true)
     throw userError(
@@ -27,7 +27,7 @@ export async function internalDebug(page: string | undefined, flags: DebugFlags,
       client,
       pilot,
       debugPort,
-      `/debug/${flags.list === true ? "list" : (page ?? "").replace(/^\//, "")}`,
+      `/debug/${flags.list === true ? "list" : (page ?? "").replace(/^\/?(debug\/)?/, "")}`,
     );
     if (text !== undefined) return text;
     throw userError("argument-invalid", `${pilot.pod} has no debug type "${page ?? "list"}"`, {

@@ -249,7 +249,7 @@ test("an istiod that hangs or fails is reported, and does not hide what the othe
     await createProgram(context).parseAsync(["version", "--timeout", "20ms"]);
     assert.match(context.output, /^control plane version: 1\.18\.0\n/m);
     context.output = "";
-    const debug = ["x", "internal-debug", "syncz", "--all", "--timeout", "20ms"];
+    const debug = ["x", "internal-debug", "/debug/syncz", "--all", "--timeout", "20ms"];
     await assert.rejects(createProgram(context).parseAsync(debug), { exitCode: 1 });
     assert.equal(context.output, "[]\n");
   }

@@ -8,6 +8,7 @@ import { findPodObstacle, refusedPods, type RefusedWorkload } from "../../kube/o
 import type { CliContext } from "../context.ts";
 import { durationOption, namespaceOf, revisionFlag, type CommonFlags } from "../flags.ts";
 import { outputFormat, renderValue } from "../terminal/output.ts";
+import { fittedTable } from "../terminal/fitted-table.ts";
 import { renderTable } from "../terminal/table.ts";
 
 interface WaypointFlags extends CommonFlags {
@@ -326,7 +327,10 @@ async function status(flags: WaypointFlags, context: CliContext): Promise<void> 
     ]);
   }
   context.out(
-    renderTable([...(everywhere ? ["NAMESPACE"] : []), "NAME", "STATUS", "TYPE", "REASON", "MESSAGE"], rows, 5),
+    fittedTable([...(everywhere ? ["NAMESPACE"] : []), "NAME", "STATUS", "TYPE", "REASON", "MESSAGE"], rows, {
+      columns: context.columns(),
+      gap: 5,
+    }),
   );
   const [first, ...others] = waits.flatMap(({ failure }) => failure ?? []);
   for (const { error } of others) context.err(`! ${messageOf(error)}\n`);

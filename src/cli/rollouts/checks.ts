@@ -53,6 +53,7 @@ export function checkCommands(program: Command, context: CliContext): void {
     .action(async (subject: string | undefined, options: RunFlags) => await runCheck(subject, options, context));
   check
     .command("types")
+    .alias("list")
     .description("list the built-in checks")
     .action(() => {
       for (const type of checkTypes) {

@@ -17,7 +17,7 @@ import { sourceName } from "../user-file.ts";
 import { checkNamespaceNames, namesIn } from "../existing-namespaces.ts";
 import { connectionFlags } from "../flags.ts";
 import { outputFormat, renderObjects } from "../terminal/output.ts";
-import { renderTable } from "../terminal/table.ts";
+import { fittedTable } from "../terminal/fitted-table.ts";
 import { durationText } from "./ladder.ts";
 import { readObject, whoAmI } from "./rollout-objects.ts";
 
@@ -51,7 +51,7 @@ export function freezeCommands(program: Command, context: CliContext): void {
       const client = await context.connect(flags);
       const { items } = await client.list(freezeKind);
       if (format !== "table") context.out(await renderObjects(items, format));
-      else context.out(items.length === 0 ? "no freeze exists\n" : renderFreezes(items));
+      else context.out(items.length === 0 ? "no freeze exists\n" : renderFreezes(items, context.columns()));
     });
   connectionFlags(freeze.command("add [name]").description("block rollouts from now on, or in the windows of a file"))
     .option("-f, --filename <file>", "a Freeze as YAML; - is standard input")
@@ -212,7 +212,7 @@ function localNow(nowMs: number, timeZone: string): string {
   }
 }
 
-function renderFreezes(items: readonly Freeze[]): string {
+function renderFreezes(items: readonly Freeze[], columns: number | undefined): string {
   const rows = items.map((stored) => {
     const read = readFreeze(stored);
     const name = stored.metadata.name ?? "";
@@ -233,7 +233,7 @@ function renderFreezes(items: readonly Freeze[]): string {
       reason,
     ];
   });
-  return renderTable(["NAME", "WINDOWS", "APPLIES TO", "EXCEPT", "REASON"], rows);
+  return fittedTable(["NAME", "WINDOWS", "APPLIES TO", "EXCEPT", "REASON"], rows, { columns });
 }
 
 /** The number of kinds. A freeze for Canaries and MeshUpgrades is a freeze for all. */

@@ -106,6 +106,29 @@ test("the ladder shows the command that lets a rollout go on once", () => {
   assert.equal(narrow.split(command).length, 2, narrow);
 });
 
+test("on a narrow terminal, the command that a person can run has a line of its own, and is whole", () => {
+  const hint = (columns: number): string[] =>
+    renderLadder(
+      "Canary bookinfo/bookinfo",
+      { ...status, phase: "Stuck", phaseSince: "2026-01-31T12:00:00Z", message: "weight 90/10: no samples" },
+      { colour: false, verbose: false, columns },
+    )
+      .trimEnd()
+      .split("\n");
+  assert.deepEqual(hint(80).slice(-2), [
+    "  since 2026-01-31T12:00:00Z: repair it, or undo it:",
+    "    serin canary abort bookinfo -n bookinfo",
+  ]);
+  assert.equal(
+    hint(120).at(-1),
+    "  since 2026-01-31T12:00:00Z: repair it, or undo it: serin canary abort bookinfo -n bookinfo",
+  );
+  assert.ok(
+    hint(30).every((line) => line.length < 30),
+    hint(30).join("\n"),
+  );
+});
+
 test("checks with the same verdict and evidence share a line with their names", () => {
   const evidence = "istiod istio-system/istiod-1 has not reported which proxies it serves";
   const checks = ["xds-nacks", "pod-health", "xds-convergence"].map((type) => ({

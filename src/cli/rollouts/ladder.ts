@@ -1,4 +1,5 @@
 import { counted } from "../../base/index.ts";
+import { wrappedLine } from "../terminal/fitted-table.ts";
 import {
   commandForStep,
   isEndPhase,
@@ -14,7 +15,7 @@ import {
 
 export interface LadderOptions {
   readonly colour: boolean;
-  /** The width of the terminal, to which lines are cut. Absent means unlimited. */
+  /** The width of the terminal, to which lines are cut, and the hint is wrapped. Absent means unlimited. */
   readonly columns?: number;
   /** Whether to show the evidence of done steps, and all future steps instead of the next few. */
   readonly verbose: boolean;
@@ -75,7 +76,7 @@ export function renderLadder(title: string, status: RolloutStatus | undefined, o
   for (const held of status.undo?.waitingFor ?? []) lines.push(`  ${paint("yellow", "…")} the undo waits for ${held}`);
   const shown = lines.map((line) => clip(line, options.columns));
   const hint = options.isBehind === true && !endPhases.has(status.phase) ? behindHint : hintOf(title, status, shown);
-  if (hint !== "") shown.push(clip(paint("dim", `  ${hint}`), options.columns));
+  if (hint !== "") shown.push(...hintLines(hint, options.columns).map((line) => paint("dim", line)));
   return `${shown.join("\n")}\n`;
 }
 
@@ -215,6 +216,17 @@ function hintOf(title: string, status: RolloutStatus, shown: readonly string[]):
 /** Formats a time like the history. */
 function instant(time: string): string {
   return `${time.slice(0, "2026-01-31T12:00:00".length)}Z`;
+}
+
+/**
+ * The hint, wrapped to the terminal's width, because a person must see the whole command. If both do not fit into one
+ * line, the command begins its own.
+ */
+function hintLines(hint: string, columns: number | undefined): string[] {
+  const start = hint.search(/\b(?:serin|kubectl) /);
+  if (columns === undefined || hint.length + 2 < columns) return [`  ${hint}`];
+  const [text, command] = start === -1 ? [hint, ""] : [hint.slice(0, start), `    ${hint.slice(start)}`];
+  return [`  ${text.trimEnd()}`, command].flatMap((line) => (line === "" ? [] : wrappedLine(line, columns - 1)));
 }
 
 /** The command that a person can run now. */

@@ -3,7 +3,7 @@ import { storedRollout } from "../../api/serin/index.ts";
 import { userError } from "../../base/index.ts";
 import type { CliContext } from "../context.ts";
 import { outputFormat, renderObjects } from "../terminal/output.ts";
-import { renderTable } from "../terminal/table.ts";
+import { fittedTable } from "../terminal/fitted-table.ts";
 import { rolloutKindOf, type Rollout, type RolloutFlags } from "./rollout-objects.ts";
 
 export interface ListFlags extends RolloutFlags {
@@ -54,5 +54,5 @@ export async function listRollouts<Value extends Rollout>(
       : [item.status?.weight === undefined ? "" : `${item.status.weight} %`]),
     item.status?.cause ?? item.status?.step?.title ?? "",
   ]);
-  context.out(renderTable(header, rows));
+  context.out(fittedTable(header, rows, { columns: context.columns() }));
 }

@@ -494,6 +494,19 @@ test("the list of freezes names the fault of one that cannot be read", async () 
   assert.match(text, /broken +always +all rollouts +in force because .*spec\.windows: must be a list.* remove broken/);
 });
 
+test("on a terminal, the list of rollouts and of freezes wraps its last column to the width", async () => {
+  const cause = `weight 50/50: request-success-rate: ${"canary 12 of 48 failed, ".repeat(6)}`;
+  const canary = { ...ended, status: { ...ended.status, cause } };
+  const freeze = { metadata: { name: "broken" }, spec: { reason: "peak", windows: "always" } };
+  const cluster = { objects: { Canary: [canary], Freeze: [freeze] } } as unknown as FakeCluster;
+  for (const noun of ["canary", "freeze"]) {
+    const context = Object.assign(new FakeContext(cluster), { columns: () => 100 });
+    await createProgram(context).parseAsync([noun, "list"], { from: "user" });
+    const lines = context.output.trimEnd().split("\n");
+    assert.ok(lines.length > 2 && lines.every((line) => line.length <= 100), context.output);
+  }
+});
+
 test("a history of a run that does not exist is refused, and the error lists the existing runs", async () => {
   const journal = {
     metadata: { name: "canary.shop.web" },

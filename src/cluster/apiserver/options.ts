@@ -136,14 +136,14 @@ export function deleteOptionsIn(options: unknown): object {
     },
     where,
   );
-  const given = withoutNulls(options as object);
+  const given = withoutNullFields(options as object);
   const { preconditions } = given as { readonly preconditions?: object };
   if (preconditions === undefined) return given;
   checkTypes(preconditions, { uid: "text", resourceVersion: "text" }, `${where}.preconditions`);
-  return { ...given, preconditions: withoutNulls(preconditions) };
+  return { ...given, preconditions: withoutNullFields(preconditions) };
 }
 
-function withoutNulls(fields: object): object {
+function withoutNullFields(fields: object): object {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
 }
 

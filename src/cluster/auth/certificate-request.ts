@@ -34,7 +34,7 @@ const kindOfTag: Readonly<Record<number, CertificateRequestParts["alternatives"]
   0x87: "ip",
 };
 
-/** Reads a request in PEM, and checks its key and its own signature. Throws a user error for an invalid one. */
+/** Reads a request in PEM, and checks its key and its own signature. Throws the cause if it is invalid. */
 export function readCertificateRequest(pem: string): CertificateRequestParts {
   const der = derOfPem(pem, /^CERTIFICATE REQUEST$/);
   if (der === undefined) throw new Error("PEM block type must be CERTIFICATE REQUEST");

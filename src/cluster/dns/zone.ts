@@ -95,7 +95,7 @@ function answerService(source: ZoneSource, question: ServiceQuestion): ZoneAnswe
     const own = slices.flatMap((slice) => targetsOf(slice).byLabel.get(rest[0] ?? "") ?? []).slice(0, most);
     return own.length === 0 ? absent : found(addressRecords(name, own, type));
   }
-  // Of the other names, only those of headless Services need endpoints.
+  // Among the other names, only those of headless Services need endpoints.
   const targets = isHeadless(service) ? firstTargets(slices, type, most) : [];
   if (rest.length === 1) {
     // A headless Service without ready endpoints has no name.

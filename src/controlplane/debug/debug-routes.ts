@@ -1,4 +1,4 @@
-import { moduleCacheSizes } from "../../base/index.ts";
+import { moduleCacheSizes, userError } from "../../base/index.ts";
 import { prometheusContentType, renderPrometheus, type MetricsRegistry } from "../../telemetry/index.ts";
 import type { Authenticator, IssuedCertificates } from "../ca/index.ts";
 import type { ControlPlaneSettings } from "../../api/pilot-settings/index.ts";
@@ -153,6 +153,12 @@ export class DebugRoutes {
 
   #acknowledged(query: URLSearchParams): unknown {
     const parameter = (name: string): string => query.get(name) ?? "";
+    const missing = ["kind", "name", "resourceVersion"].filter((name) => parameter(name) === "");
+    if (missing.length > 0)
+      throw userError(
+        "bad-request",
+        `the query needs ${missing.join(", ")} of an object, such as ?group=&kind=Pod&namespace=shop&name=web-1&resourceVersion=1`,
+      );
     const namespace = parameter("namespace");
     const key = namespace === "" ? parameter("name") : `${namespace}/${parameter("name")}`;
     const { processed, generation } = this.#sources.ingest.processedVersion(

@@ -67,7 +67,7 @@ test("every namespace gets the root, even kube-system; edits are reverted, and a
   assert.deepEqual(
     await data(client, "late", "istio-ca-crl"),
     { "ca-crl.pem": "" },
-    "two control planes would take turns for ever, as upstream's keeps an empty one",
+    "two control planes would take turns for ever, because upstream's control plane keeps an empty one",
   );
   assert.deepEqual(await data(client, "late", "istio-ca-root-cert"), { "root-cert.pem": "root two" });
 });

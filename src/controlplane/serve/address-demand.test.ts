@@ -8,8 +8,8 @@ import { createModelFixture, namespace, pod, service } from "../testing/model-fi
 import { deriveAmbientResources } from "../translate/index.ts";
 import { DiscoveryStream } from "./discovery-stream.ts";
 import { ResponseBodies } from "./response-encoder.ts";
-import { CollectionView } from "./resource-view.ts";
-import { SharedView } from "./shared-view.ts";
+import { CollectionView } from "./resource-views/resource-view.ts";
+import { SharedView } from "./resource-views/shared-view.ts";
 
 function onDemand() {
   const fixture = createModelFixture();

@@ -5,7 +5,7 @@ import { bytesToIp } from "../../wire/netlink/index.ts";
 import { AddressSchema } from "../../wire/workload/index.ts";
 import { memos } from "../model/memos.ts";
 import type { EncodedResource } from "../translate/index.ts";
-import type { ResourceView } from "./resource-view.ts";
+import type { ResourceView } from "./resource-views/resource-view.ts";
 
 interface Known {
   readonly resource: EncodedResource;

@@ -15,8 +15,9 @@ import { ClusterSchema } from "../../wire/envoy/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { encodeResource, sameResource, type EncodedResource } from "../translate/resource.ts";
 import { createDiscoveryMetrics } from "./discovery-metrics.ts";
-import { DiscoveryServer, type DiscoveryClient } from "./discovery-server.ts";
-import { CollectionView } from "./resource-view.ts";
+import type { DiscoveryClient } from "./connected-client.ts";
+import { DiscoveryServer } from "./discovery-server.ts";
+import { CollectionView } from "./resource-views/resource-view.ts";
 
 setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc") as () => void;

@@ -17,7 +17,7 @@ import { encodeResource, sameResource, type EncodedResource } from "../translate
 import { createDiscoveryMetrics } from "./discovery-metrics.ts";
 import { DiscoveryServer } from "./discovery-server.ts";
 import type { DiscoveryProtocol } from "./read-request.ts";
-import { CollectionView, emptyView } from "./resource-view.ts";
+import { CollectionView, emptyView } from "./resource-views/resource-view.ts";
 
 const node = { id: "sidecar~10.0.0.1~a-1.shop~shop.svc.cluster.local" };
 const types = [

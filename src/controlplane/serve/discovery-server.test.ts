@@ -17,7 +17,7 @@ import { createDiscoveryMetrics } from "./discovery-metrics.ts";
 import { DiscoveryServer } from "./discovery-server.ts";
 import { GrpcServer } from "./grpc/index.ts";
 import { discoveryService } from "./grpc-service.ts";
-import { CollectionView, emptyView } from "./resource-view.ts";
+import { CollectionView, emptyView } from "./resource-views/resource-view.ts";
 import { DiscoveryTestClient } from "./testing/discovery-client.ts";
 
 const maxRequestBytes = 100_000;

@@ -1,18 +1,18 @@
 import type { ProvenAccount } from "../ca/index.ts";
-import { messageOf, toSerinError, transientError, userError, type Clock, type Logger } from "../../base/index.ts";
+import { messageOf, transientError, type Clock, type Logger } from "../../base/index.ts";
 import { SharedBudget, type BudgetShare } from "../../base/shared-budget/index.ts";
-import { typeUrls } from "../../wire/xds/index.ts";
 import { AcknowledgementReader } from "./acknowledgement-reader.ts";
-import { debugConnection, type DebugConnection, type DebugRequest } from "./debug-connection.ts";
+import { ConnectedClient, type DiscoveryClient, type KeptMemory } from "./connected-client.ts";
+import { debugConnection, type DebugRequest } from "./debug-connection.ts";
 import type { DiscoveryMetrics } from "./discovery-metrics.ts";
-import { DiscoveryStream, keptReason, type ResponseSink } from "./discovery-stream.ts";
+import { DiscoveryStream, type ResponseSink } from "./discovery-stream.ts";
 import { GoneProxies, type GoneProxy } from "./gone-proxies.ts";
 import { HeldRequests } from "./held-requests.ts";
-import { bytesOfTexts, readProxyIdentity, type ProxyIdentity } from "./proxy-identity.ts";
+import type { ProxyIdentity } from "./proxy-identity.ts";
 import type { WorkloadProxies } from "./proxy-registration.ts";
 import { shortTypeName } from "./push-order.ts";
-import { decodeRequest, resourceRequest, type DiscoveryProtocol } from "./read-request.ts";
-import type { ResourceView } from "./resource-view.ts";
+import type { DiscoveryProtocol } from "./read-request.ts";
+import type { ResourceView } from "./resource-views/resource-view.ts";
 import { ResponseBodies } from "./response-encoder.ts";
 
 export interface DebugAnswerer {
@@ -46,32 +46,12 @@ export interface ModelTurns {
   readonly expect: (proxy: ProxyIdentity) => boolean;
 }
 
-/** One connected client, before and after its first request names its node. */
-export interface DiscoveryClient {
-  /** Takes the bytes of a request. They are only read during the call. Throws a user error if the stream must end. */
-  receive(bytes: Uint8Array): void;
-  drained(): void;
-  close(): void;
-}
-
-/** The time limit for a client's first request, far more than any client needs. */
-const maxSilenceMs = 30_000;
 const keepBodiesMs = 3000;
 /**
  * The limit of the memory that the server keeps for single clients only: their identities, and names of resources that
  * do not exist. A client of the port without authentication chooses all of this. A proxy needs about ten kilobytes.
  */
 const defaultKeptBytes = 512 << 20;
-/** The memory for each client, in addition to its labels, metadata and networks. */
-const bytesOfClient = 16 << 10;
-
-/** The memory that the server keeps for one client. Throws if the client's address exceeds its share. */
-interface KeptMemory {
-  readonly forItself: (bytes: number) => void;
-  readonly forStream: (bytes: number) => void;
-  readonly end: () => void;
-}
-
 /** All discovery streams of this control plane. Knows nothing of gRPC. */
 export class DiscoveryServer {
   readonly streams = new Set<DiscoveryStream>();
@@ -118,79 +98,26 @@ export class DiscoveryServer {
     sink: ResponseSink,
     authorize: (proxy: ProxyIdentity) => boolean | ProvenAccount,
   ): DiscoveryClient {
-    let stream: DiscoveryStream | undefined;
-    let proxy: ProxyIdentity | undefined;
     const kept = this.#keptFor(sink.peer ?? "");
-    const debug = this.#debugConnection(protocol, sink);
-    // Without this limit, a stream without requests would stay open forever.
-    const { clock } = this.#options;
-    const refuse = (): void =>
-      sink.refuse?.(
-        userError("bad-request", `the first request of a stream must come within ${maxSilenceMs / 1000} s`),
-      );
-    const silence = sink.afterSilence?.(clock, maxSilenceMs, refuse) ?? clock.after(maxSilenceMs, refuse);
-    let isOpen = true;
-    let heldCount = 0;
-    const take = (bytes: Uint8Array): void => {
-      const accepted = stream === undefined || protocol !== "delta" ? undefined : this.#acknowledgements.read(bytes);
-      if (accepted !== undefined && stream?.accept(accepted.typeUrl, accepted.nonce) === true) return;
-      const request = decodeRequest(protocol, bytes);
-      if (proxy === undefined) {
-        silence[Symbol.dispose]();
-        proxy = identified(readProxyIdentity(request.node), protocol, sink, authorize);
-        kept.forItself(bytesOfClient + bytesOfTexts(proxy));
-      }
-      // A client that sends only debug requests is not a proxy and gets no stream.
-      if (debug.take(proxy, request)) return;
-      if (stream === undefined && this.#options.turns?.expect(proxy) === false) return hold(bytes);
-      stream ??= this.#open(protocol, sink, proxy, kept.forStream);
-      if (request.typeUrl === typeUrls.healthInformation) {
-        this.#options.workloads?.probed(stream.proxy, {
-          healthy: request.errorDetail === undefined,
-          message: keptReason(request.errorDetail?.message ?? ""),
-        });
-        return;
-      }
-      stream.receive(resourceRequest(request));
-    };
-    const takeHeld = (bytes: Uint8Array): void => {
-      heldCount -= 1;
-      if (!isOpen) return;
-      try {
-        take(bytes);
-      } catch (error) {
-        sink.refuse?.(toSerinError(error));
-      }
-    };
-    const hold = (bytes: Uint8Array): void => {
-      heldCount += 1;
-      this.#held.hold({ bytes, take: takeHeld });
-    };
-    return {
-      receive: (bytes) => {
-        // Debug pages show the state during a settling too. A held request comes first, because it may name the node.
-        const isHeld = this.#isSettling() && (heldCount > 0 || !debug.isFor(bytes)) && this.#canHold();
-        (isHeld ? hold : take)(bytes);
+    const { clock, debug, turns, workloads } = this.#options;
+    return new ConnectedClient({
+      protocol,
+      sink,
+      debug: debugConnection(debug?.answer.bind(debug, this), protocol, sink),
+      kept,
+      identified: (claimed) => identified(claimed, protocol, sink, authorize),
+      server: {
+        clock,
+        acknowledgements: this.#acknowledgements,
+        isSettling: () => this.#isSettling(),
+        canHold: () => this.#canHold(),
+        hold: (request) => this.#held.hold(request),
+        expect: (proxy) => turns?.expect(proxy) !== false,
+        open: (proxy) => this.#open(protocol, sink, proxy, kept.forStream),
+        close: (stream) => this.#close(stream),
+        probed: (proxy, health) => workloads?.probed(proxy, health),
       },
-      drained: () => {
-        debug.drained();
-        stream?.drained();
-      },
-      close: () => {
-        isOpen = false;
-        debug.close();
-        silence[Symbol.dispose]();
-        if (stream !== undefined) this.#close(stream);
-        stream = undefined;
-        kept.end();
-      },
-    };
-  }
-
-  #debugConnection(protocol: DiscoveryProtocol, sink: ResponseSink): DebugConnection {
-    const { debug } = this.#options;
-    const answer = debug?.answer.bind(debug, this);
-    return debugConnection(answer, protocol, sink);
+    });
   }
 
   #keptFor(address: string): KeptMemory {

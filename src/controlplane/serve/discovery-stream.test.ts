@@ -22,7 +22,7 @@ import { acknowledgements } from "./acknowledgement.ts";
 import { createDiscoveryMetrics } from "./discovery-metrics.ts";
 import { DiscoveryServer } from "./discovery-server.ts";
 import type { ProxyIdentity } from "./proxy-identity.ts";
-import { CollectionView, emptyView } from "./resource-view.ts";
+import { CollectionView, emptyView } from "./resource-views/resource-view.ts";
 
 /** No time passes, so a response that is sent did not wait for a timer. */
 const stopped: Clock = { ...systemClock, steadyMs: () => 0, after: () => ({ [Symbol.dispose]: () => undefined }) };

@@ -6,7 +6,7 @@ import type { ProxyIdentity } from "./proxy-identity.ts";
 import { byPushOrder, chainOf, isWholeInStateOfTheWorld, typesAfter, typesBefore } from "./push-order.ts";
 import { namedClusters } from "./named-clusters.ts";
 import type { ResourceRequest } from "./read-request.ts";
-import { groupsOf, type ResourceView } from "./resource-view.ts";
+import { groupsOf, type ResourceView } from "./resource-views/resource-view.ts";
 import { encodeHead, type ResponseBodies } from "./response-encoder.ts";
 import { SentClusters } from "./sent-clusters.ts";
 import { versionOf } from "./state-version.ts";

@@ -9,9 +9,10 @@ import { MetricsRegistry } from "../../telemetry/index.ts";
 import { discoveryMethods, typeUrls } from "../../wire/xds/index.ts";
 import { resourceOf, sameResource, type EncodedResource } from "../translate/resource.ts";
 import { createDiscoveryMetrics } from "./discovery-metrics.ts";
-import { DiscoveryServer, type DiscoveryClient } from "./discovery-server.ts";
+import type { DiscoveryClient } from "./connected-client.ts";
+import { DiscoveryServer } from "./discovery-server.ts";
 import { createPlaintextServer, createSecureServer, type GrpcServersOptions } from "./grpc-servers.ts";
-import { CollectionView, emptyView } from "./resource-view.ts";
+import { CollectionView, emptyView } from "./resource-views/resource-view.ts";
 import { DiscoveryTestClient } from "./testing/discovery-client.ts";
 
 test("a connection announces its limit of 100 concurrent streams", async () => {

@@ -1,7 +1,8 @@
 import { describeError, SerinError, toSerinError, type Logger } from "../../base/index.ts";
 import { discoveryMethods } from "../../wire/xds/index.ts";
 import type { Caller, ProvenAccount } from "../ca/index.ts";
-import type { DiscoveryClient, DiscoveryServer } from "./discovery-server.ts";
+import type { DiscoveryClient } from "./connected-client.ts";
+import type { DiscoveryServer } from "./discovery-server.ts";
 import type { ResponseSink } from "./discovery-stream.ts";
 import type { DiscoveryProtocol } from "./read-request.ts";
 import { grpcStatus, type GrpcCall, type GrpcMethod, type GrpcStatus } from "./grpc/index.ts";

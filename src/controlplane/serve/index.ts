@@ -17,13 +17,13 @@ export {
 } from "./http-endpoints.ts";
 export type { ProxyIdentity } from "./proxy-identity.ts";
 export type { ProbedHealth, WorkloadProxies } from "./proxy-registration.ts";
-export { ExtendedView, ExtensionConfigView } from "./extended-view.ts";
-export { GrpcListenerView, GrpcRouteView } from "./grpc-view.ts";
-export { MappedView } from "./mapped-view.ts";
-export { PermittedView } from "./permitted-view.ts";
-export { SecretView, type SecretViewOptions } from "./secret-view.ts";
-export { LocalClusterView } from "./local-cluster-view.ts";
-export { ScopeClusterView } from "./scope-cluster-view.ts";
+export { ExtendedView, ExtensionConfigView } from "./resource-views/extended-view.ts";
+export { GrpcListenerView, GrpcRouteView } from "./resource-views/grpc-view.ts";
+export { MappedView } from "./resource-views/mapped-view.ts";
+export { PermittedView } from "./resource-views/permitted-view.ts";
+export { SecretView, type SecretViewOptions } from "./resource-views/secret-view.ts";
+export { LocalClusterView } from "./resource-views/local-cluster-view.ts";
+export { ScopeClusterView } from "./resource-views/scope-cluster-view.ts";
 export {
   CollectionView,
   emptyView,
@@ -33,9 +33,9 @@ export {
   UnionView,
   type ResourceView,
   type ViewSource,
-} from "./resource-view.ts";
-export { AnnouncedTableView, RouteTableView, VirtualHostView } from "./route-view.ts";
-export { SharedView } from "./shared-view.ts";
+} from "./resource-views/resource-view.ts";
+export { AnnouncedTableView, RouteTableView, VirtualHostView } from "./resource-views/route-view.ts";
+export { SharedView } from "./resource-views/shared-view.ts";
 export { rootsReport } from "./roots-report.ts";
 export { serveLogControl } from "./log-control.ts";
 export { proxyConfigDump, streamResources } from "./proxy-config-dump.ts";

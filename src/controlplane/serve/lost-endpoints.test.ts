@@ -18,8 +18,8 @@ import { deriveOutboundResources } from "../translate/outbound/outbound-resource
 import { deriveWaypointResources } from "../translate/waypoint/waypoint-resources.ts";
 import { createDiscoveryMetrics } from "./discovery-metrics.ts";
 import { DiscoveryServer } from "./discovery-server.ts";
-import { emptyView, ScopedView, UnionView, type ResourceView } from "./resource-view.ts";
-import { ScopeClusterView } from "./scope-cluster-view.ts";
+import { emptyView, ScopedView, UnionView, type ResourceView } from "./resource-views/resource-view.ts";
+import { ScopeClusterView } from "./resource-views/scope-cluster-view.ts";
 
 const http = { name: "http", port: 80, targetPort: 8080 };
 const lasting: readonly KubernetesObject[] = [

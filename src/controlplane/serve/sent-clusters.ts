@@ -77,7 +77,7 @@ export class SentClusters {
     for (const group of groups) for (const { name } of group) this.#warming.delete(name);
   }
 
-  /** Records that the client is told that these endpoints do not exist, so it does not wait for them any longer. */
+  /** Records a response that says that these endpoints do not exist. The client then no longer waits for them. */
   withoutEndpoints(names: readonly string[]): void {
     if (this.#warming.size === 0) return;
     for (const name of names) this.#warming.delete(name);

@@ -1,7 +1,7 @@
 import { memos } from "../model/memos.ts";
 import type { AddressDemand } from "./address-demand.ts";
 import type { EncodedResource } from "../translate/resource.ts";
-import { groupsOf, type ResourceView } from "./resource-view.ts";
+import { groupsOf, type ResourceView } from "./resource-views/resource-view.ts";
 import { bytesOf, WantedNames } from "./wanted-names.ts";
 
 /** Generations of the model, both inclusive. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { EncodedResource } from "../translate/index.ts";
-import type { ResourceView } from "./resource-view.ts";
+import type { ResourceView } from "./resource-views/resource-view.ts";
 import { WantedNames } from "./wanted-names.ts";
 
 const all = Array.from({ length: 100 }, (_, index): EncodedResource => ({

@@ -1,6 +1,6 @@
 import { memos } from "../model/memos.ts";
 import type { EncodedResource } from "../translate/index.ts";
-import { groupsOf, type ResourceView } from "./resource-view.ts";
+import { groupsOf, type ResourceView } from "./resource-views/resource-view.ts";
 
 /** The memory of a name in addition to its characters. It includes the string object and its places in sets. */
 const bytesOfName = 200;

@@ -6,7 +6,7 @@ import { DeltaDiscoveryRequestSchema } from "../../wire/discovery/index.ts";
 import { localClusterName, typeUrls } from "../../wire/xds/index.ts";
 import { envoyTypes } from "../envoy-types-file.ts";
 import type { ServedMesh } from "../served-mesh.ts";
-import type { ResourceView } from "../serve/resource-view.ts";
+import type { ResourceView } from "../serve/resource-views/resource-view.ts";
 import type { EncodedResource } from "../translate/index.ts";
 import { createServedFixture } from "./served-fixture.ts";
 

@@ -8,9 +8,15 @@ import {
   RouteConfigurationSchema,
 } from "../../wire/envoy/index.ts";
 import type { ProxyGroup } from "../model/scope-choice.ts";
-import { RouteTableView } from "../serve/route-view.ts";
-import { CollectionView, NamedView, ScopedView, UnionView, type ResourceView } from "../serve/resource-view.ts";
-import { ScopeClusterView } from "../serve/scope-cluster-view.ts";
+import { RouteTableView } from "../serve/resource-views/route-view.ts";
+import {
+  CollectionView,
+  NamedView,
+  ScopedView,
+  UnionView,
+  type ResourceView,
+} from "../serve/resource-views/resource-view.ts";
+import { ScopeClusterView } from "../serve/resource-views/scope-cluster-view.ts";
 import { deriveOutboundResources, fixedClusterNames } from "../translate/outbound/outbound-resources.ts";
 import { decodeResource } from "./decode-resource.ts";
 import { createModelFixture, type ModelFixture } from "./model-fixture.ts";

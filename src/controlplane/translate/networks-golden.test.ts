@@ -9,7 +9,7 @@ import { ClusterLoadAssignmentSchema, ClusterSchema, ListenerSchema } from "../.
 import { AddressSchema } from "../../wire/workload/index.ts";
 import { meshKey } from "../model/facts.ts";
 import type { ProxyGroup } from "../model/scope-choice.ts";
-import { ScopeClusterView } from "../serve/scope-cluster-view.ts";
+import { ScopeClusterView } from "../serve/resource-views/scope-cluster-view.ts";
 import { decodeResource } from "../testing/decode-resource.ts";
 import { config, createModelFixture, namespace, pod, service, slice, testMesh } from "../testing/model-fixture.ts";
 import { createRemoteFixture } from "../testing/remote-fixture.ts";

@@ -3,7 +3,7 @@ import { gatewayApiKinds } from "../../api/gateway/index.ts";
 import { envoyFilterKind, istioKinds, type EnvoyFilter } from "../../api/istio/index.ts";
 import { envoyTypes } from "../envoy-types-file.ts";
 import { envoyValueIssues } from "../translate/envoy-filter/value-issues.ts";
-import { type AdmissionAnswer, type AdmissionReview, allow, refuse } from "./admission-review.ts";
+import { type AdmissionAnswer, type AdmissionReview, allow, refuse } from "../../api/admission-review/index.ts";
 
 const kinds = [...istioKinds, ...gatewayApiKinds];
 
@@ -16,10 +16,9 @@ export function validate(review: AdmissionReview): AdmissionAnswer {
   if (request === undefined || kind?.parse === undefined || request.operation === "DELETE") return allow(review);
   const parsed = kind.parse(request.object);
   const more = parsed.value === undefined ? none : moreIssues(kind, parsed.value);
-  const found = [...parsed.warnings, ...more.warnings];
-  const warnings = found.length === 0 ? {} : { warnings: found.map((issue) => formatIssues([issue])) };
+  const warnings = [...parsed.warnings, ...more.warnings].map((issue) => formatIssues([issue]));
   const errors = [...parsed.errors, ...more.errors];
-  if (errors.length === 0) return allow(review, warnings);
+  if (errors.length === 0) return allow(review, { warnings });
   const name = request.name === undefined || request.name === "" ? "" : ` "${request.name}"`;
   return refuse(review, `${kind.kind}${name} is not valid:\n${formatIssues(errors)}`, warnings);
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readInjectionSettings, readMeshForInjection, type JsonPatchOperation } from "../../inject/index.ts";
-import type { AdmissionAnswer } from "./admission-review.ts";
+import type { AdmissionAnswer } from "../../api/admission-review/index.ts";
 import { namespaceOf, reviewPod } from "./inject-review.ts";
 
 const settings = readInjectionSettings(

@@ -1,7 +1,7 @@
 import type { Pod } from "../../api/kubernetes/index.ts";
 import { messageOf } from "../../base/index.ts";
 import { injectPod, type InjectionContext } from "../../inject/index.ts";
-import { type AdmissionAnswer, type AdmissionReview, allow, refuse } from "./admission-review.ts";
+import { type AdmissionAnswer, type AdmissionReview, allow, refuse } from "../../api/admission-review/index.ts";
 
 /** The outcome of a pod's injection, for a log line and the metrics. */
 export interface InjectionReport {
@@ -48,12 +48,7 @@ export function reviewPod(review: AdmissionReview, path: string, scope: Injectio
       scope.context,
     );
     if (outcome.kind === "skipped") return done(allow(review), "skipped", outcome.reason);
-    const answer = allow(review, {
-      ...(outcome.warnings.length === 0 ? {} : { warnings: outcome.warnings }),
-      patchType: "JSONPatch",
-      patch: Buffer.from(JSON.stringify(outcome.patch)).toString("base64"),
-    });
-    return done(answer, "injected");
+    return done(allow(review, { warnings: outcome.warnings, patch: outcome.patch }), "injected");
   } catch (error) {
     return done(refuse(review, messageOf(error)), "failed", messageOf(error));
   }

@@ -1,5 +1,5 @@
 import type { InjectionContext } from "../../inject/index.ts";
-import type { AdmissionReview } from "./admission-review.ts";
+import type { AdmissionReview } from "../../api/admission-review/index.ts";
 import type { InjectionReport } from "./inject-review.ts";
 
 /** Asks the review thread to answer one review. */

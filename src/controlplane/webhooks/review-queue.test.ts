@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { systemClock } from "../../base/index.ts";
 import { readInjectionSettings, readMeshForInjection, type InjectionContext } from "../../inject/index.ts";
-import type { AdmissionAnswer } from "./admission-review.ts";
+import type { AdmissionAnswer } from "../../api/admission-review/index.ts";
 import { ReviewQueue } from "./review-queue.ts";
 import type { ReviewTask } from "./review-messages.ts";
 

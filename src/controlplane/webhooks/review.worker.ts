@@ -3,7 +3,7 @@ import { messageOf } from "../../base/index.ts";
 import type { ReviewNotice } from "../../base/threads/index.ts";
 import { answerTasks, cutName, reviewedObject } from "../../base/threads/worker/index.ts";
 import type { InjectionContext } from "../../inject/index.ts";
-import type { AdmissionReview } from "./admission-review.ts";
+import type { AdmissionReview } from "../../api/admission-review/index.ts";
 import { validate } from "./admission.ts";
 import { namespaceOf, reviewPod } from "./inject-review.ts";
 import type { ReviewAnswer, ReviewReply, ReviewTask, ScopeMessage, ScopeRequest } from "./review-messages.ts";

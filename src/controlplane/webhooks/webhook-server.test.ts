@@ -7,7 +7,7 @@ import { until } from "../../base/testing/index.ts";
 import { readInjectionSettings, readMeshForInjection } from "../../inject/index.ts";
 import { MetricsRegistry, renderPrometheus } from "../../telemetry/index.ts";
 import { keyPem, makeAuthority } from "../ca/testing/authorities.ts";
-import type { AdmissionAnswer } from "./admission-review.ts";
+import type { AdmissionAnswer } from "../../api/admission-review/index.ts";
 import { serveWebhooks } from "./webhook-server.ts";
 
 const context = {

@@ -17,7 +17,7 @@ import { negotiationUnder } from "../../net/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { ServingCertificate } from "../ca/index.ts";
 import { listening } from "../serve/index.ts";
-import { refuse } from "./admission-review.ts";
+import { refuse } from "../../api/admission-review/index.ts";
 import { createInjectionMetrics } from "./injection-metrics.ts";
 import type { InjectionScope } from "./inject-review.ts";
 import { reviewLimitMs, ReviewQueue, type WebhookVerdict } from "./review-queue.ts";

@@ -39,7 +39,7 @@ async function get(
   port: number,
   path = "/stats",
 ): Promise<{ readonly status: number; readonly text: string }> {
-  const ended = AbortSignal.timeout(5000);
+  const ended = AbortSignal.timeout(30_000);
   return await pods.ask({ namespace: "shop", pod: "web", ip: "127.0.0.1", port }, path, ended);
 }
 
@@ -78,7 +78,7 @@ test("a reader gets the whole body as bytes, whatever its length, and concurrent
       const { status, text } = await pods.ask(
         { namespace: "", pod: "", ip: "127.0.0.1", port: pod.port },
         `/${letter}`,
-        AbortSignal.timeout(5000),
+        AbortSignal.timeout(30_000),
         (bytes) => (body = bytes.toString()),
       );
       return [status, text, body === letter.repeat(300_000)];

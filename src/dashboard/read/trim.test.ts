@@ -72,7 +72,9 @@ const whole: Pod = {
         ports: [{ name: "http", containerPort: 80, hostPort: 8080, protocol: "TCP" }],
       },
     ],
-    initContainers: [{ name: "istio-proxy", image: "proxy:1", env: [{ name: "A", value: "b" }] }],
+    initContainers: [
+      { name: "istio-proxy", image: "proxy:1", env: [{ name: "A", value: "b" }], restartPolicy: "Always" },
+    ],
   },
   status: {
     phase: "Running",

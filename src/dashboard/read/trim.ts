@@ -10,6 +10,7 @@ import type {
   PodTemplate,
   Service,
 } from "../../api/kubernetes/index.ts";
+import { definedFields } from "../../base/index.ts";
 import { metadataExcerpt, type Excerpt } from "../../kube/index.ts";
 
 /** Annotations that are only for tools and may be long. */
@@ -55,6 +56,7 @@ const containerFields: Excerpt = {
       hostIP: { number: 5, holds: "text" },
     },
   },
+  restartPolicy: { number: 24, holds: "text" },
 };
 
 const statusFields: Excerpt = {
@@ -115,8 +117,8 @@ export const trimmedPodExcerpt: Excerpt = {
   },
 };
 
-function containerOf({ name, image, ports }: Container): Container {
-  return { name, ...(image === undefined ? {} : { image }), ...(ports === undefined ? {} : { ports }) };
+function containerOf({ name, image, ports, restartPolicy }: Container): Container {
+  return { name, ...definedFields({ image, ports, restartPolicy }) };
 }
 
 /** Fills in zeros, which the API server omits in its binary format. */

@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import {
   aborted,
+  clientNetwork,
   describeError,
   limitConnections,
   messageOf,
@@ -11,7 +12,6 @@ import {
 } from "../../base/index.ts";
 import type { Access } from "./access/access.ts";
 import type { Identity } from "./access/identity.ts";
-import { placeOf } from "./access/place-of-address.ts";
 import { Sessions } from "./access/sessions.ts";
 import type { AuditLog } from "./audit-log.ts";
 import { isOpenedByPerson, readJsonBody, sendJson, sendText } from "./http-body.ts";
@@ -245,7 +245,9 @@ export class DashboardServer {
     }
     const { identity } = visit;
     const isLoggedIn = identity !== undefined && identity !== this.#options.access.anonymous;
-    const sender = isLoggedIn ? `user ${identity.user}` : `address ${placeOf(request.socket.remoteAddress ?? "")}`;
+    const sender = isLoggedIn
+      ? `user ${identity.user}`
+      : `address ${clientNetwork(request.socket.remoteAddress ?? "")}`;
     this.#inFlight.enter({ name: sender, isLoggedIn }, response);
     const left = new AbortController();
     response.on("close", () => left.abort());
@@ -306,7 +308,7 @@ export class DashboardServer {
       this.#pages.open(request, response, topics, {
         id,
         user: id,
-        place: placeOf(request.socket.remoteAddress ?? ""),
+        place: clientNetwork(request.socket.remoteAddress ?? ""),
         viewer: identity.user,
         identity: async () => await Promise.resolve(identity),
       });

@@ -1,10 +1,10 @@
 import type { ServerResponse } from "node:http";
-import { outnumberingConnections, type Clock } from "../../base/index.ts";
+import { connectionsToEnd, type Clock } from "../../base/index.ts";
 import { limits } from "./limits.ts";
 import { refusal } from "./problem.ts";
 
-/** A user, or an address without a login. */
 export interface RequestSender {
+  /** The name of a user. For a client without a login, the network of its address ({@link clientNetwork}). */
   readonly name: string;
   readonly isLoggedIn: boolean;
 }
@@ -50,12 +50,13 @@ export class RequestsInFlight {
       [...senders].map((sender) => [sender, this.#ofSender.get(sender) ?? new Set<ServerResponse>()] as const),
     );
     if ([...held.values()].reduce((count, open) => count + open.size, 0) < max) return;
-    const { address, connections } = outnumberingConnections(held, newcomer, 1);
-    const [oldest] = connections;
-    if (oldest === undefined) throw refusal("unavailable", "the server is busy", "try again in a moment");
+    const ends = connectionsToEnd(held, newcomer, 1);
+    const [loser, [oldest] = []] = [...held].find(([sender]) => ends?.(sender) === true) ?? [];
+    if (loser === undefined || oldest === undefined)
+      throw refusal("unavailable", "the server is busy", "try again in a moment");
     oldest.destroy();
     // Forget the response now, because it closes only later.
-    this.#leave(address, oldest);
+    this.#leave(loser, oldest);
   }
 
   #leave(name: string, response: ServerResponse): void {

@@ -8,20 +8,31 @@ import { timeMs } from "./mesh-objects.ts";
 
 export function podRow(pod: Pod, all: readonly Pod[]): PodRow {
   const { metadata, spec, status } = pod;
-  const statuses = status?.containerStatuses ?? [];
   const startedAtMs = timeMs(status?.startTime);
   return {
     name: metadata.name ?? "",
     node: spec?.nodeName ?? "",
     ip: status?.podIP ?? "",
     state: podState(pod),
-    ready: `${statuses.filter(({ ready }) => ready).length}/${spec?.containers.length ?? 0}`,
+    ready: readyText(pod),
     restarts: restartsOf(pod),
     ...(startedAtMs === undefined ? {} : { startedAtMs }),
     containers: [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])].map(({ name }) => name),
     revision: revisionOfPod(pod),
     ztunnel: ztunnelText(pod, all),
   };
+}
+
+/** How many containers are ready, of how many. As for kubectl, sidecars among the init containers count too. */
+function readyText({ spec, status }: Pod): string {
+  const sidecars = new Set(
+    spec?.initContainers?.filter(({ restartPolicy }) => restartPolicy === "Always").map(({ name }) => name),
+  );
+  const statuses = [
+    ...(status?.containerStatuses ?? []),
+    ...(status?.initContainerStatuses ?? []).filter(({ name }) => sidecars.has(name)),
+  ];
+  return `${statuses.filter(({ ready }) => ready).length}/${(spec?.containers.length ?? 0) + sidecars.size}`;
 }
 
 /** The state of a pod in kubectl's words. */

@@ -36,10 +36,7 @@ const minBytesOfThread = 2 * hboneLimits.streamWindowBytes;
  * again.
  */
 const roomParts = 8;
-/**
- * Peers that hold at most this part of the limit are compared by their networks, because a single client may have all
- * addresses of a network. Larger ones are compared by themselves, because the pods of a node may have one network.
- */
+/** Peers that hold at most this part of the limit are compared by their networks ({@link clientNetwork}). */
 const fewParts = 64;
 
 /** The limit of each thread that serves. */

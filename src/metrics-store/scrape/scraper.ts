@@ -64,6 +64,7 @@ export class Scraper {
   #watches: Watches = {};
   #watched = new Set<DiscoveryRole>();
   #changed = Promise.withResolvers<void>();
+  #pruning: Disposable | undefined;
 
   constructor(config: ScrapeConfig, options: ScraperOptions) {
     this.#config = config;
@@ -101,7 +102,7 @@ export class Scraper {
     const stop = new AbortController();
     const watching: Promise<void>[] = [];
     onAbort(signal, () => stop.abort());
-    const prune = setInterval(() => this.#options.store.prune(this.#options.clock.nowMs()), pruneEveryMs);
+    this.#pruneLater();
     try {
       while (!signal.aborted) {
         this.#changed = Promise.withResolvers<void>();
@@ -112,10 +113,18 @@ export class Scraper {
         await this.#options.clock.sleep(gatherMs, signal).catch(() => undefined);
       }
     } finally {
-      clearInterval(prune);
+      this.#pruning?.[Symbol.dispose]();
       stop.abort();
       await Promise.allSettled([...watching, ...[...this.#loops.values()].map(async ({ done }) => await done)]);
     }
+  }
+
+  #pruneLater(): void {
+    const { clock, store } = this.#options;
+    this.#pruning = clock.after(pruneEveryMs, () => {
+      store.prune(clock.nowMs());
+      this.#pruneLater();
+    });
   }
 
   #informers(): Informer<KubernetesObject>[] {

@@ -57,8 +57,8 @@ export function targetsOf(config: ScrapeConfig, objects: ClusterObjects, ownName
 }
 
 /**
- * As many targets as the limit allows. If there are more, namespaces take turns, because anybody who may write Services
- * or pods decides how many targets these have.
+ * The targets to scrape, up to the limit. If there are more, namespaces take turns, because anybody who may write
+ * Services or pods decides how many targets a namespace has.
  */
 function inTurnsOfNamespaces(targets: readonly ScrapeTarget[]): readonly ScrapeTarget[] {
   if (targets.length <= maxTargets) return targets;

@@ -61,7 +61,7 @@ export class MemoryCluster implements KubeClient {
       resourceVersion: String(this.#version),
       generation,
     };
-    const stored = { ...known, ...object, kind, metadata: withoutNulls(metadata) } as Stored;
+    const stored = { ...known, ...object, kind, metadata: presentFields(metadata) } as Stored;
     const isOver = metadata.deletionTimestamp !== undefined && (metadata.finalizers ?? []).length === 0;
     if (isOver) this.#objects.delete(key);
     else this.#objects.set(key, stored);
@@ -146,7 +146,7 @@ export class MemoryCluster implements KubeClient {
     const merged = mergePatch(known, rest) as Stored;
     return this.put(kind.kind, {
       ...merged,
-      metadata: { ...known.metadata, ...metadata, labels: withoutNulls(labels) },
+      metadata: { ...known.metadata, ...metadata, labels: presentFields(labels) },
     }) as unknown as Value;
   }
 
@@ -277,7 +277,7 @@ function mergePatch(target: unknown, patch: unknown): unknown {
   return merged;
 }
 
-function withoutNulls<Fields extends object>(fields: Fields): Fields {
+function presentFields<Fields extends object>(fields: Fields): Fields {
   return Object.fromEntries(
     Object.entries(fields).filter(([, value]) => value !== null && value !== undefined),
   ) as Fields;

@@ -1,4 +1,5 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
+import type { RequestUser } from "../../api/admission-review/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 
 /** The user of a request, according to the API server. */
@@ -7,14 +8,6 @@ export interface Author {
   readonly uid?: string;
   readonly groups: readonly string[];
   readonly extra: Readonly<Record<string, readonly string[]>>;
-}
-
-/** The user of an AdmissionReview. */
-export interface RequestUser {
-  readonly username?: string;
-  readonly uid?: string;
-  readonly groups?: readonly string[];
-  readonly extra?: Readonly<Record<string, readonly string[]>>;
 }
 
 export function authorOfRequest({ username = "", uid, groups = [], extra = {} }: RequestUser = {}): Author {

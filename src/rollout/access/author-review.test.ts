@@ -3,7 +3,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { authorAnnotation, ownUidAnnotation } from "../../api/serin/index.ts";
-import { planText, readAuthor, type RequestUser } from "./author-record.ts";
+import type { RequestUser } from "../../api/admission-review/index.ts";
+import { planText, readAuthor } from "./author-record.ts";
 import { reviewAuthor } from "./author-review.ts";
 
 const key = Buffer.alloc(32, 7);
@@ -42,9 +43,7 @@ interface Stored {
 /** The annotations and the spec that the API server would store, and the warnings that the client would see. */
 function reviewed(operation: string, user: string | RequestUser, object: Rollout, oldObject?: Rollout): Stored {
   const userInfo = typeof user === "string" ? { username: user, groups: ["g"] } : user;
-  const { response } = reviewAuthor({ request: { uid: "1", operation, userInfo, object, oldObject } }, key) as {
-    response: { allowed: boolean; patch?: string; warnings?: string[] };
-  };
+  const { response } = reviewAuthor({ request: { uid: "1", operation, userInfo, object, oldObject } }, key);
   assert.ok(response.allowed);
   const patch = JSON.parse(Buffer.from(response.patch ?? "W10=", "base64").toString()) as {
     op: string;

@@ -1,19 +1,9 @@
 import { pointerName } from "../../base/index.ts";
+import { allow, type AdmissionAnswer, type AdmissionReview } from "../../api/admission-review/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { authorAnnotation, ownUidAnnotation, unknownUid, type RolloutStatus } from "../../api/serin/index.ts";
-import { authorOfRequest, planText, readAuthor, signAuthor, type RequestUser } from "./author-record.ts";
+import { authorOfRequest, planText, readAuthor, signAuthor } from "./author-record.ts";
 import { ordersOfOthers, ownOrders, type PatchOperation } from "./orders-of-others.ts";
-
-/** admission.k8s.io/v1, as far as it is read here. */
-export interface AuthorReview {
-  readonly request?: {
-    readonly uid: string;
-    readonly operation?: string;
-    readonly userInfo?: RequestUser;
-    readonly object?: unknown;
-    readonly oldObject?: unknown;
-  };
-}
 
 /**
  * Records the user who creates a rollout, or changes its effect, as its author. A change of only the orders, or of
@@ -24,10 +14,10 @@ export interface AuthorReview {
  * it begin. The orders of other users are removed from it. Only the user who takes the copy over removes the mark, as
  * soon as the engine has noted which orders it had.
  */
-export function reviewAuthor(review: AuthorReview, key: Buffer): unknown {
+export function reviewAuthor(review: AdmissionReview, key: Buffer): AdmissionAnswer {
   const { request } = review;
   const object = request?.object as UntypedObject | undefined;
-  if (request === undefined || object === undefined || object === null) return answer(review, [], []);
+  if (request === undefined || object === undefined || object === null) return allow(review);
   const user = authorOfRequest(request.userInfo);
   const signature = object.metadata.annotations?.[authorAnnotation];
   const plan = planText(object);
@@ -51,14 +41,13 @@ export function reviewAuthor(review: AuthorReview, key: Buffer): unknown {
   if (takesOver) wanted[ownUidAnnotation] = undefined;
   else if (marked !== undefined) wanted[ownUidAnnotation] = marked;
   else if (isCopy && mark === undefined) wanted[ownUidAnnotation] = unknownUid;
-  return answer(
-    review,
-    [...patchOf(object, wanted), ...(foreign.length === 0 ? [] : ownOrders(object, user.user))],
-    [
+  return allow(review, {
+    patch: [...patchOf(object, wanted), ...(foreign.length === 0 ? [] : ownOrders(object, user.user))],
+    warnings: [
       ...(isForeign ? [warningOf(user.user, isCopy)] : []),
       ...foreign.map(({ path, by }) => `${path}: is removed, because ${by} gave the order to another object`),
     ],
-  );
+  });
 }
 
 /** Whether the engine has noted the orders of a copy, so that these do not apply to it. */
@@ -71,21 +60,6 @@ function warningOf(user: string, isCopy: boolean): string {
   return isCopy
     ? `${ignored}: ${user === "" ? "the creator" : user} is the author of this one, which waits until a person lets it begin`
     : `${ignored}: leave it out, or set it to "" to take the rollout over`;
-}
-
-function answer({ request }: AuthorReview, patch: readonly PatchOperation[], warnings: readonly string[]): unknown {
-  return {
-    apiVersion: "admission.k8s.io/v1",
-    kind: "AdmissionReview",
-    response: {
-      uid: request?.uid ?? "",
-      allowed: true,
-      ...(warnings.length === 0 ? {} : { warnings }),
-      ...(patch.length === 0
-        ? {}
-        : { patchType: "JSONPatch", patch: Buffer.from(JSON.stringify(patch)).toString("base64") }),
-    },
-  };
 }
 
 /** The operations that give the annotations the wanted values, or remove those without one. */

@@ -2,6 +2,6 @@
 export { describeQuestion, questionsOfCanary, type AccessQuestion } from "./access-questions.ts";
 export { AccessReviews } from "./access-reviews.ts";
 export { AuthorKey } from "./author-key.ts";
-export { authorOfRequest, planText, type Author, type RequestUser } from "./author-record.ts";
+export { authorOfRequest, planText, type Author } from "./author-record.ts";
 export { reviewAuthor } from "./author-review.ts";
 export { AuthorRights, type RightsRefusal } from "./author-rights.ts";

@@ -1,11 +1,12 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { refuse, type AdmissionAnswer } from "../../api/admission-review/index.ts";
 import { messageOf, programFile, type Clock, type Logger } from "../../base/index.ts";
 import { BodyBudget } from "../../base/shared-budget/index.ts";
 import { excessText, ReviewThread, TurnQueue, type ReviewVerdict, type TaskLimits } from "../../base/threads/index.ts";
 import { reviewAuthor, type AccessReviews, type AuthorKey } from "../access/index.ts";
 import { refusalByRights } from "./review-rights.ts";
 import type { ReviewReply } from "./review-task.ts";
-import { parseReview, refuseReview, type RolloutReviewAnswer } from "./review.ts";
+import { parseReview } from "./review.ts";
 
 /**
  * The processor time of one review, and the time until its answer. The API server waits 10 s for this webhook, and then
@@ -78,7 +79,7 @@ export class ReviewHandler {
     });
   }
 
-  async #answerOf(verdict: ReviewVerdict<ReviewReply>, path: string): Promise<RolloutReviewAnswer> {
+  async #answerOf(verdict: ReviewVerdict<ReviewReply>, path: string): Promise<AdmissionAnswer> {
     if (verdict.kind === "fault") throw new Error(verdict.message);
     const { log, authorKey, accessReviews, limits = reviewLimits } = this.#tools;
     if (verdict.kind !== "answer") {
@@ -86,7 +87,7 @@ export class ReviewHandler {
       if (verdict.reviewed === undefined) throw new Error(`reading this request took ${spent}`);
       const { uid, object } = verdict.reviewed;
       log.warn("an object takes too much to check", { object, kind: verdict.kind });
-      return refuseReview({ request: { uid } }, `${object} is refused: checking it took ${spent}. Shorten its lists`);
+      return refuse({ request: { uid } }, `${object} is refused: checking it took ${spent}. Shorten its lists`);
     }
     const { answer, rights } = verdict;
     // Only the API server gets an answer about rights, because other clients of the port could find out users' rights.
@@ -95,7 +96,7 @@ export class ReviewHandler {
     const refusal = await refusalByRights(rights, accessReviews);
     if (refusal === undefined) return answer;
     const { uid, warnings } = answer.response;
-    return refuseReview({ request: { uid } }, refusal, warnings);
+    return refuse({ request: { uid } }, refusal, warnings);
   }
 }
 

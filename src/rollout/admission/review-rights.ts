@@ -1,3 +1,4 @@
+import type { AdmissionReview } from "../../api/admission-review/index.ts";
 import { canaryKind } from "../../api/serin/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import {
@@ -9,7 +10,7 @@ import {
   type AccessReviews,
   type Author,
 } from "../access/index.ts";
-import { trustedUser, type RolloutReview } from "./review.ts";
+import { trustedUser } from "./review.ts";
 
 /** The rights that the writer of a Canary must have. */
 export interface NeededRights {
@@ -20,7 +21,7 @@ export interface NeededRights {
 }
 
 /** The rights that a review must check. Undefined if it needs none, or if they are unknown without a plan. */
-export function neededRights(review: RolloutReview): NeededRights | undefined {
+export function neededRights(review: AdmissionReview): NeededRights | undefined {
   const { kind, operation, object, oldObject, userInfo } = review.request ?? {};
   if (kind?.kind !== canaryKind.kind || kind.group !== canaryKind.group || operation === "DELETE") return undefined;
   const author = authorOfRequest(userInfo);

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { reviewRollout, type RolloutReview } from "./review.ts";
+import type { AdmissionReview } from "../../api/admission-review/index.ts";
+import { reviewRollout } from "./review.ts";
 
 const approval = { step: "step-1", by: "ann", why: "looks good", at: "2026-01-31T12:00:00Z" };
 const target = { httpRoute: { name: "shop", stable: { name: "shop", port: 80 }, canary: { name: "next", port: 80 } } };
 
-async function review(spec: object, more: Partial<NonNullable<RolloutReview["request"]>> = {}): Promise<string> {
+async function review(spec: object, more: Partial<NonNullable<AdmissionReview["request"]>> = {}): Promise<string> {
   const object = { metadata: { name: "shop", namespace: "shop" }, spec: { target, steps: [{ weight: 10 }], ...spec } };
   const kind = { group: "rollout.serin.dev", kind: "Canary" };
   const { response } = await reviewRollout({

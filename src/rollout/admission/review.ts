@@ -1,4 +1,5 @@
 import { jsonEqualWithoutNulls } from "../../base/index.ts";
+import { allow, refuse, type AdmissionAnswer, type AdmissionReview } from "../../api/admission-review/index.ts";
 import { formatIssues, type FieldIssue, type KindDefinition } from "../../api/index.ts";
 import {
   isRestingPhase,
@@ -9,41 +10,14 @@ import {
   type Approval,
   type Canary,
 } from "../../api/serin/index.ts";
-import type { RequestUser } from "../access/index.ts";
-
-/** admission.k8s.io/v1, as far as it is read here. */
-export interface RolloutReview {
-  readonly request?: {
-    readonly uid: string;
-    readonly kind?: { readonly group: string; readonly kind: string };
-    readonly name?: string;
-    readonly namespace?: string;
-    readonly operation?: string;
-    readonly userInfo?: RequestUser;
-    readonly object?: unknown;
-    readonly oldObject?: unknown;
-  };
-}
-
-export interface RolloutReviewAnswer {
-  readonly apiVersion: "admission.k8s.io/v1";
-  readonly kind: "AdmissionReview";
-  readonly response: {
-    readonly uid: string;
-    readonly allowed: boolean;
-    readonly status?: { readonly code: number; readonly message: string };
-    readonly warnings?: readonly string[];
-  };
-}
 
 /** Parses the body of a request. Throws an error if it is not an AdmissionReview. */
-export function parseReview(body: Uint8Array): RolloutReview {
+export function parseReview(body: Uint8Array): AdmissionReview {
   const review: unknown = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("utf8"));
   if (typeof review !== "object" || review === null) throw new Error("the body is not an AdmissionReview");
   return review;
 }
 
-const unprocessable = 422;
 /** The engine's own user, which may write back approvals of others. */
 export const trustedUser = "system:serviceaccount:serin-system:serin-rollout";
 
@@ -53,13 +27,13 @@ export const trustedUser = "system:serviceaccount:serin-system:serin-rollout";
  * write that does not change the spec passes, such as a change of labels, or the removal of the finalizer from an
  * object that is older than this parser.
  */
-export async function reviewRollout(review: RolloutReview): Promise<RolloutReviewAnswer> {
+export async function reviewRollout(review: AdmissionReview): Promise<AdmissionAnswer> {
   const { request } = review;
   const kind = rolloutKinds.find(
     (candidate) => candidate.kind === request?.kind?.kind && candidate.group === request.kind.group,
   );
   if (request === undefined || kind?.parse === undefined || request.operation === "DELETE" || keepsSpec(request))
-    return answer(review, []);
+    return allow(review);
   const parsed = kind.parse(request.object);
   const hidden =
     parsed.value === undefined || kind === freezeKind
@@ -70,22 +44,13 @@ export async function reviewRollout(review: RolloutReview): Promise<RolloutRevie
       ? parsed.errors
       : [...approvalIssues(request), ...strayIssues(kind, request), ...hidden.errors];
   const name = request.name === undefined || request.name === "" ? "" : ` "${request.name}"`;
-  return answer(
-    review,
-    [...parsed.warnings, ...hidden.warnings].map((issue) => formatIssues([issue])),
-    errors.length === 0 ? undefined : `${kind.kind}${name} is not valid:\n${formatIssues(errors)}`,
-  );
+  const warnings = [...parsed.warnings, ...hidden.warnings].map((issue) => formatIssues([issue]));
+  return errors.length === 0
+    ? allow(review, { warnings })
+    : refuse(review, `${kind.kind}${name} is not valid:\n${formatIssues(errors)}`, warnings);
 }
 
-export function refuseReview(
-  review: RolloutReview,
-  refusal: string,
-  warnings: readonly string[] = [],
-): RolloutReviewAnswer {
-  return answer(review, warnings, refusal);
-}
-
-function keepsSpec({ operation, object, oldObject }: NonNullable<RolloutReview["request"]>): boolean {
+function keepsSpec({ operation, object, oldObject }: NonNullable<AdmissionReview["request"]>): boolean {
   if (operation !== "UPDATE" || oldObject === undefined || oldObject === null) return false;
   const specOf = (value: unknown): unknown => (value as { readonly spec?: unknown } | null | undefined)?.spec;
   return jsonEqualWithoutNulls(specOf(object), specOf(oldObject));
@@ -100,7 +65,7 @@ interface Approved {
 }
 
 /** The value of an approval depends on its name, so a new entry must name the user who writes it. */
-function approvalIssues({ object, oldObject, userInfo }: NonNullable<RolloutReview["request"]>): FieldIssue[] {
+function approvalIssues({ object, oldObject, userInfo }: NonNullable<AdmissionReview["request"]>): FieldIssue[] {
   const user = userInfo?.username ?? "";
   if (user === "" || user === trustedUser) return [];
   const [now, before] = [(object as Approved | undefined)?.spec, (oldObject as Approved | undefined)?.spec];
@@ -143,7 +108,10 @@ interface Begun {
  * The object that a rollout under way moves must not be changed. The engine would plan for the new object and leave the
  * old one half moved.
  */
-function strayIssues(kind: KindDefinition, { object, oldObject }: NonNullable<RolloutReview["request"]>): FieldIssue[] {
+function strayIssues(
+  kind: KindDefinition,
+  { object, oldObject }: NonNullable<AdmissionReview["request"]>,
+): FieldIssue[] {
   const { metadata, spec: before, status } = (oldObject ?? {}) as Begun;
   const now = ((object ?? {}) as Begun).spec;
   const { phase = "", startedAt, completedSteps = [] } = status ?? {};
@@ -193,17 +161,4 @@ function keptCount(known: readonly string[], now: readonly string[]): number {
 
 function textOf({ step, by, why, at }: Approval): string {
   return JSON.stringify([step, by, why, at]);
-}
-
-function answer({ request }: RolloutReview, warnings: readonly string[], refusal?: string): RolloutReviewAnswer {
-  return {
-    apiVersion: "admission.k8s.io/v1",
-    kind: "AdmissionReview",
-    response: {
-      uid: request?.uid ?? "",
-      allowed: refusal === undefined,
-      ...(refusal === undefined ? {} : { status: { code: unprocessable, message: refusal } }),
-      ...(warnings.length === 0 ? {} : { warnings }),
-    },
-  };
 }

@@ -76,12 +76,3 @@ export function routeFault(kind: string, given: readonly unknown[]): string | un
   ).faults;
   return fault === undefined ? undefined : `${fault.path.replace(/^given/, "")} ${fault.message}`;
 }
-
-/** The value without members and elements that are null. They mean the same as absent ones. */
-export function withoutNulls<Value>(value: Value): Value {
-  if (Array.isArray(value))
-    return value.filter((element) => element !== null).map((element) => withoutNulls(element)) as Value;
-  if (!isTree(value)) return value;
-  const entries = Object.entries(value).flatMap(([key, inner]) => (inner === null ? [] : [[key, withoutNulls(inner)]]));
-  return Object.fromEntries(entries) as Value;
-}

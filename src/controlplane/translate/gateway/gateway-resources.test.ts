@@ -16,7 +16,7 @@ import { deriveWaypoints } from "../../model/ambient/waypoint.ts";
 import { deriveL4RouteModels } from "../../model/gateway/l4-route-model.ts";
 import type { SecretFacts } from "../../model/secret-facts.ts";
 import { deriveSecretReferences } from "../../model/gateway/secret-references.ts";
-import { SecretView } from "../../serve/secret-view.ts";
+import { SecretView } from "../../serve/resource-views/secret-view.ts";
 import { decodeResource, valueAt } from "../../testing/decode-resource.ts";
 import { config, createModelFixture, namespace, pod, service, slice, testMesh } from "../../testing/model-fixture.ts";
 import { meshKey } from "../../model/facts.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { deriveMeshModel } from "../mesh-model.ts";
-import { ScopeClusterView } from "../../serve/scope-cluster-view.ts";
+import { ScopeClusterView } from "../../serve/resource-views/scope-cluster-view.ts";
 import { config, createModelFixture, namespace, service } from "../../testing/model-fixture.ts";
 import type { ProxyGroup } from "../../model/scope-choice.ts";
 import { deriveOutboundResources } from "./outbound-resources.ts";

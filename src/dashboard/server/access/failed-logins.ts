@@ -1,17 +1,16 @@
-import type { Clock } from "../../../base/index.ts";
+import { clientNetwork, type Clock } from "../../../base/index.ts";
 import { limits } from "../limits.ts";
 import { refusal } from "../problem.ts";
-import { placeOf } from "./place-of-address.ts";
 
 const minuteMs = 60_000;
 
 /**
- * Failed logins of the last minute by their source address, so that somebody who guesses tokens locks out only their
- * own address.
+ * Failed logins of the last minute by the network of their source address, so that somebody who guesses tokens locks
+ * out only their own network. All clients behind one port-forward or gateway share an address.
  */
 export class FailedLogins {
   readonly #clock: Clock;
-  /** The times of failures by address. The address with the latest failure is last. */
+  /** The times of failures by network. The network with the latest failure is last. */
   readonly #failures = new Map<string, number[]>();
 
   constructor(clock: Clock) {
@@ -25,12 +24,12 @@ export class FailedLogins {
 
   /** Throws `unavailable` after too many failures. */
   check(address: string): void {
-    if (this.#recent(placeOf(address)).length >= limits.failedLoginsPerMinute)
+    if (this.#recent(clientNetwork(address)).length >= limits.failedLoginsPerMinute)
       throw refusal("unavailable", "too many logins from your address have failed within a minute", "wait a minute");
   }
 
   add(address: string): void {
-    const place = placeOf(address);
+    const place = clientNetwork(address);
     const recent = this.#recent(place);
     this.#failures.delete(place);
     this.#failures.set(place, [...recent, this.#clock.steadyMs()].slice(-limits.failedLoginsPerMinute));

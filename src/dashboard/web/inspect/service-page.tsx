@@ -1,14 +1,15 @@
 import type { JSX } from "preact";
 import type { ServiceHead, ServiceView } from "../../../api/dashboard/index.ts";
 import { SeriesChart, type ChartSubject } from "../charts/index.ts";
-import { DataTable, Empty, HealthMark, Mark, Page, Tabs, type Column } from "../components/index.ts";
+import { DataTable, Empty, Mark, Tabs, type Column } from "../components/index.ts";
 import { formatMs, formatRate, formatShare } from "../format.ts";
 import { useLive, type Live } from "../live/index.ts";
 import { linkTo, place, setQuery } from "../router.ts";
 import type { RouteParameters } from "../route-parameters.ts";
 import { peerColumns, workloadColumns } from "./inspect-columns.tsx";
-import { graphLink, WorkloadLink } from "./inspect-links.tsx";
+import { WorkloadLink } from "./inspect-links.tsx";
 import { Fact, Labels } from "./inspect-facts.tsx";
+import { ObjectPage } from "./object-page.tsx";
 import { configTab, eventsTab } from "./inspect-tables.tsx";
 
 type ServiceTables = ServiceView["tables"];
@@ -35,25 +36,16 @@ export function ServicePage({ namespace, name }: Required<RouteParameters>): JSX
   const live = useLive("service", { namespace, name });
   const head = live.head.value;
   return (
-    <Page
-      title={name}
-      crumbs={[{ title: "Services", path: ["services"] }]}
+    <ObjectPage
+      namespace={namespace}
+      name={name}
+      list={{ title: "Services", path: ["services"] }}
+      kind="Service"
       live={live}
-      subtitle={
-        <span class="row">
-          {head === undefined ? undefined : <HealthMark health={head.row.health} />}
-          {head === undefined || head.row.reason === "" ? undefined : <span>{head.row.reason}</span>}
-          <span>Service in {namespace}</span>
-        </span>
-      }
-      tools={
-        <a class="button" href={graphLink(namespace, name)}>
-          In the graph
-        </a>
-      }
+      row={head?.row}
     >
       {head === undefined ? undefined : <Content head={head} live={live} />}
-    </Page>
+    </ObjectPage>
   );
 }
 

@@ -1,26 +1,15 @@
 import type { JSX } from "preact";
 import type { PodRow, WorkloadHead } from "../../../api/dashboard/index.ts";
 import { SeriesChart, type ChartSubject } from "../charts/index.ts";
-import {
-  Age,
-  DataTable,
-  Empty,
-  HealthMark,
-  Mark,
-  Notice,
-  Page,
-  ProxyMark,
-  Tabs,
-  type Column,
-} from "../components/index.ts";
+import { Age, DataTable, Empty, Mark, Notice, ProxyMark, Tabs, type Column } from "../components/index.ts";
 import { countOf, formatMs, formatRate, formatShare } from "../format.ts";
 import { useLive, type Live } from "../live/index.ts";
 import { linkTo, place, setQuery } from "../router.ts";
 import type { RouteParameters } from "../route-parameters.ts";
 import { peerColumns, serviceColumns } from "./inspect-columns.tsx";
 import { Fact, Labels } from "./inspect-facts.tsx";
+import { ObjectPage } from "./object-page.tsx";
 import { configTab, eventsTab } from "./inspect-tables.tsx";
-import { graphLink } from "./inspect-links.tsx";
 import { LogsPanel } from "./logs-panel.tsx";
 import { ProxyPanel } from "./proxy-panel.tsx";
 
@@ -109,27 +98,16 @@ export function WorkloadPage({ namespace, name }: Required<RouteParameters>): JS
   const live = useLive("workload", { namespace, name });
   const head = live.head.value;
   return (
-    <Page
-      title={name}
-      crumbs={[{ title: "Workloads", path: ["workloads"] }]}
+    <ObjectPage
+      namespace={namespace}
+      name={name}
+      list={{ title: "Workloads", path: ["workloads"] }}
+      kind={head?.row.kind ?? "Workload"}
       live={live}
-      subtitle={
-        <span class="row">
-          {head === undefined ? undefined : <HealthMark health={head.row.health} />}
-          {head === undefined || head.row.reason === "" ? undefined : <span>{head.row.reason}</span>}
-          <span>
-            {head?.row.kind ?? "Workload"} in {namespace}
-          </span>
-        </span>
-      }
-      tools={
-        <a class="button" href={graphLink(namespace, name)}>
-          In the graph
-        </a>
-      }
+      row={head?.row}
     >
       {head === undefined ? undefined : <Content head={head} live={live} />}
-    </Page>
+    </ObjectPage>
   );
 }
 

@@ -1,5 +1,6 @@
 import type { UntypedObject } from "../../../api/index.ts";
 import type { JournalEntry } from "../../../api/serin/index.ts";
+import { withoutNulls } from "../../../base/index.ts";
 import { valueAt } from "../../act/object-access.ts";
 import { describeReference } from "../../decide/index.ts";
 import {
@@ -10,7 +11,7 @@ import {
   type MovedRoute,
   type RouteInWorld,
 } from "../../plan/index.ts";
-import { routeFault, withoutNulls } from "../stored-fields.ts";
+import { routeFault } from "../stored-fields.ts";
 import type { CanarySources } from "./canary-sources.ts";
 import { firstWrite } from "./prior-values.ts";
 

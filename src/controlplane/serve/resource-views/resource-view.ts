@@ -1,5 +1,5 @@
-import type { Collection, CollectionIndex } from "../../kube/index.ts";
-import { scopedResourceKey, type EncodedResource, type ScopedEncodedResource } from "../translate/index.ts";
+import type { Collection, CollectionIndex } from "../../../kube/index.ts";
+import { scopedResourceKey, type EncodedResource, type ScopedEncodedResource } from "../../translate/index.ts";
 
 /** The resources of one type that one proxy may see. */
 export interface ResourceView {

@@ -1,5 +1,5 @@
-import { typeUrls } from "../../wire/xds/index.ts";
-import type { EncodedResource, ExtensionProgram } from "../translate/index.ts";
+import { typeUrls } from "../../../wire/xds/index.ts";
+import type { EncodedResource, ExtensionProgram } from "../../translate/index.ts";
 import type { ResourceView } from "./resource-view.ts";
 
 /** Another view's resources with the changes and additions of an extension program. */

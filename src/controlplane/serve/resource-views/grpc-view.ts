@@ -9,7 +9,7 @@ import {
   inboundListenerName,
   type EncodedResource,
   type GrpcTarget,
-} from "../translate/index.ts";
+} from "../../translate/index.ts";
 import { joined, type ResourceView } from "./resource-view.ts";
 
 /** The resources from which the listeners of a gRPC application are made: those that a sidecar beside it would get. */

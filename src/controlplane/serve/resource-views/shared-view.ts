@@ -1,4 +1,4 @@
-import type { EncodedResource } from "../translate/index.ts";
+import type { EncodedResource } from "../../translate/index.ts";
 import type { ResourceView } from "./resource-view.ts";
 
 /**

@@ -1,4 +1,4 @@
-import type { EncodedResource } from "../translate/index.ts";
+import type { EncodedResource } from "../../translate/index.ts";
 import { groupsOf, type ResourceView } from "./resource-view.ts";
 
 /** Converts each resource of another view, and keeps its name. */

@@ -8,12 +8,12 @@ import {
   Cluster_LbPolicy,
   HealthStatus,
   RouteConfigurationSchema,
-} from "../../wire/envoy/index.ts";
-import { decodeResource, valueAt } from "../testing/decode-resource.ts";
-import { grpcCluster, grpcEndpoints } from "../translate/index.ts";
-import { overAds } from "../translate/envoy-any.ts";
-import { encodeResource, messageBytes, type EncodedResource } from "../translate/resource.ts";
-import { perRouteSession } from "../translate/routing/stateful-session.ts";
+} from "../../../wire/envoy/index.ts";
+import { decodeResource, valueAt } from "../../testing/decode-resource.ts";
+import { grpcCluster, grpcEndpoints } from "../../translate/index.ts";
+import { overAds } from "../../translate/envoy-any.ts";
+import { encodeResource, messageBytes, type EncodedResource } from "../../translate/resource.ts";
+import { perRouteSession } from "../../translate/routing/stateful-session.ts";
 import { GrpcListenerView, GrpcRouteView } from "./grpc-view.ts";
 import type { ResourceView } from "./resource-view.ts";
 

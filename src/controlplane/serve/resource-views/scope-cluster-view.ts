@@ -1,5 +1,5 @@
-import type { Collection } from "../../kube/index.ts";
-import type { ClientService, EncodedResource, OutboundClusters, SharedCluster } from "../translate/index.ts";
+import type { Collection } from "../../../kube/index.ts";
+import type { ClientService, EncodedResource, OutboundClusters, SharedCluster } from "../../translate/index.ts";
 import { joined, subscribeToKeys, type ResourceView } from "./resource-view.ts";
 
 /** The clusters of one scope, or their endpoints, selected from those that scopes share. */

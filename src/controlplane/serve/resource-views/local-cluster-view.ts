@@ -1,5 +1,5 @@
-import { localClusterName } from "../../wire/xds/index.ts";
-import { noLocalEndpoints, type EncodedResource, type LocalClusters } from "../translate/index.ts";
+import { localClusterName } from "../../../wire/xds/index.ts";
+import { noLocalEndpoints, type EncodedResource, type LocalClusters } from "../../translate/index.ts";
 import { joined, type ResourceView } from "./resource-view.ts";
 
 /** A place where the endpoints of a sidecar may be. `key` is the scope of its inbound resources. */

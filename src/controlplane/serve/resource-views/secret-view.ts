@@ -1,4 +1,4 @@
-import type { Collection, CollectionIndex } from "../../kube/index.ts";
+import type { Collection, CollectionIndex } from "../../../kube/index.ts";
 import {
   authoritySuffix,
   configMapOfResource,
@@ -8,8 +8,8 @@ import {
   type ConfigMapFacts,
   type SecretFacts,
   type SecretReference,
-} from "../model/index.ts";
-import { rootsResource, secretResource, type EncodedResource } from "../translate/index.ts";
+} from "../../model/index.ts";
+import { rootsResource, secretResource, type EncodedResource } from "../../translate/index.ts";
 import { subscribeToKeys, type ResourceView } from "./resource-view.ts";
 
 export interface SecretViewOptions {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { CollectionGraph } from "../../kube/index.ts";
-import type { ClientService, EncodedResource, OutboundClusters, SharedCluster } from "../translate/index.ts";
+import { CollectionGraph } from "../../../kube/index.ts";
+import type { ClientService, EncodedResource, OutboundClusters, SharedCluster } from "../../translate/index.ts";
 import { ScopeClusterView } from "./scope-cluster-view.ts";
 
 const host = "web.shop.svc.cluster.local";

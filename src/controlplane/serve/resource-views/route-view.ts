@@ -7,7 +7,7 @@ import {
   type HostPlan,
   type OutboundRoutes,
   type RouteTable,
-} from "../translate/index.ts";
+} from "../../translate/index.ts";
 import { followScope, joined, subscribeToKeys, type ResourceView } from "./resource-view.ts";
 
 /** The current tables of one scope. */
