@@ -42,7 +42,10 @@ const roomParts = 8;
  */
 const fewParts = 64;
 
-/** The limit of each thread that serves. */
+/** The limit of each thread, by the memory of the process (0 if nothing limits it) and the number of its threads. */
+export type HeldLimit = (memoryBytes: number, threads: number) => number;
+
+/** The limit of the input of connections. */
 export function heldInputBytes(memoryBytes: number, threads: number): number {
   // 0 means that the memory is not limited.
   const ofMemory = memoryBytes > 0 ? memoryBytes / memoryParts : Infinity;
@@ -55,13 +58,15 @@ export function heldInputBytes(memoryBytes: number, threads: number): number {
  * little, the network does.
  */
 export class HeldInput implements Flushable {
+  readonly #limitOf: HeldLimit;
   #maxBytes: number;
   #bytes = 0;
   #isMarked = false;
   readonly #held = new Map<InputHolder, number>();
 
-  constructor(maxBytes: number) {
-    this.#maxBytes = maxBytes;
+  constructor(limitOf: HeldLimit) {
+    this.#limitOf = limitOf;
+    this.#maxBytes = limitOf(process.constrainedMemory(), 1);
   }
 
   get bytes(): number {
@@ -70,7 +75,7 @@ export class HeldInput implements Flushable {
 
   /** Divides the limit of the process among its threads. */
   shareAmong(threads: number): void {
-    this.#maxBytes = heldInputBytes(process.constrainedMemory(), threads);
+    this.#maxBytes = this.#limitOf(process.constrainedMemory(), threads);
   }
 
   /** Notes how many bytes the streams of a connection hold now. */
@@ -141,4 +146,4 @@ function shed(holders: readonly InputHolder[], wanted: number): number {
 }
 
 /** The input that the connections of this thread hold. */
-export const heldInput = new HeldInput(heldInputBytes(process.constrainedMemory(), 1));
+export const heldInput = new HeldInput(heldInputBytes);
