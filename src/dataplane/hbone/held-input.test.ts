@@ -106,7 +106,8 @@ class Sender implements FrameHandler {
   readonly resets: string[] = [];
   handler: ByteStreamHandler | undefined;
 
-  constructor(address: string) {
+  /** `answer` is what the server sends through each tunnel. */
+  constructor(address: string, answer = Buffer.alloc(0)) {
     const reader = new FrameReader(this, { maxFrameSize: hboneLimits.maxFrameBytes, expectPreface: false });
     const stream: SecureStream = {
       local: { address: "127.0.0.1", port: 15_008 },
@@ -128,7 +129,7 @@ class Sender implements FrameHandler {
       pause: nothing,
       resume: nothing,
     };
-    serveHbone(stream, { onConnect: (request) => void request.accept() });
+    serveHbone(stream, { onConnect: (request) => void request.accept().write(answer) });
     this.writer.preface();
     this.writer.settings([]);
     this.send();
@@ -177,6 +178,30 @@ test("a peer that fills many connections loses tunnels before the process holds 
       assert.ok(heldInput.bytes <= limit, `${heldInput.bytes}`);
     }
     assert.ok(greedy.some(({ resets }) => resets.includes("1 CANCEL")));
+    assert.deepEqual(honest.resets, []);
+    for (const sender of [honest, ...greedy]) sender.handler?.close(undefined);
+    assert.equal(heldInput.bytes, 0);
+  } finally {
+    heldInput.shareAmong(1);
+  }
+});
+
+test("a peer that reads nothing from many tunnels loses some, and another peer none", async () => {
+  heldInput.shareAmong(1_000_000);
+  try {
+    const limit = heldInputBytes(0, 1_000_000);
+    const answer = Buffer.alloc(1_048_576);
+    const honest = new Sender("10.0.0.2", answer);
+    honest.fill(1, 1);
+    assert.ok(heldInput.bytes > 900_000, `${heldInput.bytes}`);
+    const greedy = Array.from({ length: 3 }, () => new Sender("10.0.0.1", answer));
+    for (const sender of greedy) {
+      for (let id = 1; id <= 15; id += 2) sender.fill(id, 1);
+      await new Promise((resolve) => setImmediate(resolve));
+      await new Promise((resolve) => setImmediate(resolve));
+      assert.ok(heldInput.bytes <= limit, `${heldInput.bytes}`);
+    }
+    assert.ok(greedy.some(({ resets }) => resets.some((reset) => reset.endsWith(" CANCEL"))));
     assert.deepEqual(honest.resets, []);
     for (const sender of [honest, ...greedy]) sender.handler?.close(undefined);
     assert.equal(heldInput.bytes, 0);

@@ -2,16 +2,16 @@ import { clientNetwork } from "../../base/index.ts";
 import { endOfTurn, type Flushable } from "./end-of-turn.ts";
 import { hboneLimits } from "./limits.ts";
 
-/** A stream with input that its reader does not accept yet. */
+/** A stream with bytes that their reader, here or at the peer, does not accept yet. */
 export interface HeldStream {
   readonly heldBytes: number;
   /** Resets the stream, and drops what it holds. */
   shed(): void;
 }
 
-/** A connection whose streams may hold input. */
+/** A connection whose streams may hold bytes. */
 export interface InputHolder {
-  /** The address of the peer that sends the input. */
+  /** The address of the peer that sends them, or that does not read them. */
   readonly peer: string;
   readonly heldStreams: Iterable<HeldStream>;
 }
