@@ -3,7 +3,15 @@ import { unmapIp } from "../wire/netlink/index.ts";
 import type { ByteStream, ByteStreamHandler, SocketAddress } from "./byte-stream.ts";
 import { uvEndOfFile, type LibuvBinding, type NameOut, type StreamHandle, type WriteRequest } from "./libuv-binding.ts";
 import { uvError } from "./node-error.ts";
-import { deliver, expandFront, ReadBuffer, readBufferOf, readBufferTiers } from "./read-buffer.ts";
+import {
+  deliver,
+  expandFront,
+  LargeReader,
+  largeBuffers,
+  ReadBuffer,
+  readBufferOf,
+  readBufferTiers,
+} from "./read-buffer.ts";
 
 /** A stream with more queued bytes is closed, because its writer ignores back pressure. */
 const maxBufferedBytes = 64 << 20;
@@ -54,6 +62,8 @@ export class HandleStream implements ByteStream {
   /** Set when the handler was notified of the close. */
   #closed: { readonly error: Error | undefined } | undefined;
   #buffer: ReadBuffer | undefined;
+  /** Exists once the stream has read into a large buffer. */
+  #large: LargeReader | undefined;
   #deliveredUpTo = 0;
   #filledUpTo = 0;
   #fullReads = 0;
@@ -134,8 +144,7 @@ export class HandleStream implements ByteStream {
       "only an idle, paused stream can be handed on",
     );
     this.#state = "detached";
-    this.#buffer?.disown();
-    this.#buffer = undefined;
+    this.#disownBuffer();
     return this.#handle;
   }
 
@@ -406,11 +415,44 @@ export class HandleStream implements ByteStream {
     this.#deliveredUpTo = 0;
     this.#filledUpTo = 0;
     if (this.#stateIs("closing")) return undefined;
-    const tier = this.#nextTier(buffer, lastRead);
-    if (tier === buffer.tier && !buffer.held) return this.#backing.tls && tier > 0 ? buffer.area : undefined;
-    buffer.disown();
+    const wanted = this.#nextTier(buffer, lastRead);
+    if (wanted === buffer.tier && !buffer.held) {
+      if (wanted > 0) this.#readLarge(wanted);
+      return this.#backing.tls && wanted > 0 ? buffer.area : undefined;
+    }
+    this.#disownBuffer();
+    const tier = largeBuffers.hasRoom(wanted) ? wanted : 0;
     this.#buffer = ReadBuffer.take(tier);
+    if (tier > 0) this.#readLarge(tier);
     return this.#buffer.area;
+  }
+
+  #readLarge(tier: number): void {
+    if (this.#large === undefined) {
+      const giveUp = (): boolean => this.#giveUpLarge();
+      this.#large = new LargeReader(giveUp);
+    }
+    largeBuffers.hasRead(this.#large, tier);
+  }
+
+  /** Replaces a large buffer by a small one while nothing is read. */
+  #giveUpLarge(): boolean {
+    const { area } = this.#buffer ?? {};
+    if (area === undefined || this.#state !== "open" || this.#filledUpTo > this.#deliveredUpTo) return false;
+    this.#disownBuffer();
+    this.#filledUpTo = 0;
+    this.#deliveredUpTo = 0;
+    this.#fullReads = 0;
+    this.#smallReads = 0;
+    this.#buffer = ReadBuffer.take(0);
+    this.#handle.useUserBuffer(this.#buffer.area);
+    return true;
+  }
+
+  #disownBuffer(): void {
+    this.#buffer?.disown();
+    this.#buffer = undefined;
+    if (this.#large !== undefined) largeBuffers.left(this.#large);
   }
 
   #nextTier(buffer: ReadBuffer, lastRead: number): number {
@@ -491,8 +533,7 @@ export class HandleStream implements ByteStream {
     this.#queuedBytes = 0;
     this.#early = [];
     this.#backing.close(reset, () => {
-      this.#buffer?.disown();
-      this.#buffer = undefined;
+      this.#disownBuffer();
       this.#closed = { error };
       this.#handler?.close(error);
     });

@@ -1,3 +1,5 @@
+import { LinkedList, type Linked } from "../base/index.ts";
+
 // Memory that streams read into. A stream owns one buffer at a time. A reader that still needs bytes after `data` has
 // returned holds the buffer, and the stream takes another.
 
@@ -8,6 +10,93 @@ export const readBufferTiers = [4096, 65_536, 262_144] as const;
 /** The number of spare buffers to keep for each tier: 1, 4 and 4 MiB in total. */
 const sparesKept: readonly number[] = [256, 64, 16];
 const spares: readonly ReadBuffer[][] = readBufferTiers.map(() => []);
+
+/** The bounds of a thread's large buffers, which are those above the first tier. */
+interface LargeBounds {
+  /** Those into which streams read. */
+  readonly owned: number;
+  /** These, and those with bytes that wait for somebody. */
+  readonly all: number;
+}
+
+const maxLargeBounds: LargeBounds = { owned: 64 * 1_048_576, all: 256 * 1_048_576 };
+const minLargeBounds: LargeBounds = { owned: 8 * 1_048_576, all: 32 * 1_048_576 };
+/** The part of a limited memory that all of them may use. */
+const memoryParts = 8;
+/** How many streams may refuse to give up their buffer before the search for one ends. */
+const maxRefusals = 8;
+
+/** A stream that reads into a large buffer. It may have nothing to read for hours. */
+export class LargeReader implements Linked<LargeReader> {
+  /** Makes the stream read into a small buffer. Returns false if it cannot now. */
+  readonly giveUp: () => boolean;
+  bytes = 0;
+  isListed = false;
+  previous: LargeReader | undefined;
+  next: LargeReader | undefined;
+
+  constructor(giveUp: () => boolean) {
+    this.giveUp = giveUp;
+  }
+}
+
+/**
+ * Limits the large buffers. A stream keeps its own while it waits, and a client may let thousands of connections read
+ * much once and then wait.
+ */
+class LargeBuffers {
+  bounds = largeBoundsOf(process.constrainedMemory());
+  /** The size of all that are in use. */
+  bytes = 0;
+  #ownedBytes = 0;
+  /** In the order of their last reads. */
+  readonly #readers = new LinkedList<LargeReader>();
+
+  /** Called when a stream has read into its large buffer, or has got one. */
+  hasRead(reader: LargeReader, tier: number): void {
+    this.left(reader);
+    reader.bytes = readBufferTiers[tier] ?? 0;
+    this.#ownedBytes += reader.bytes;
+    this.#readers.add(reader);
+  }
+
+  /** Called when a stream no longer has a large buffer. */
+  left(reader: LargeReader): void {
+    if (this.#readers.remove(reader)) this.#ownedBytes -= reader.bytes;
+  }
+
+  /**
+   * Whether a stream may take a buffer of this tier. To make room, those streams give up theirs that have not read for
+   * the longest time.
+   */
+  hasRoom(tier: number): boolean {
+    if (tier === 0) return true;
+    const bytes = readBufferTiers[tier] ?? 0;
+    let refusals = 0;
+    while (this.#ownedBytes + bytes > this.bounds.owned || this.bytes + bytes > this.bounds.all) {
+      const idlest = this.#readers.first;
+      if (idlest === undefined || refusals > maxRefusals) return false;
+      if (idlest.giveUp()) continue;
+      this.#readers.remove(idlest);
+      this.#readers.add(idlest);
+      refusals += 1;
+    }
+    return true;
+  }
+}
+
+/** The bounds for a memory. 0 means that nothing limits the memory of the process. */
+export function largeBoundsOf(memoryBytes: number): LargeBounds {
+  const all = memoryBytes > 0 ? memoryBytes / memoryParts : Infinity;
+  const part = maxLargeBounds.owned / maxLargeBounds.all;
+  return {
+    owned: Math.max(minLargeBounds.owned, Math.min(maxLargeBounds.owned, all * part)),
+    all: Math.max(minLargeBounds.all, Math.min(maxLargeBounds.all, all)),
+  };
+}
+
+/** The large buffers of this thread. */
+export const largeBuffers = new LargeBuffers();
 
 export class ReadBuffer {
   readonly tier: number;
@@ -22,6 +111,7 @@ export class ReadBuffer {
   }
 
   static take(tier: number): ReadBuffer {
+    if (tier > 0) largeBuffers.bytes += readBufferTiers[tier] ?? 0;
     const spare = spares[tier]?.pop();
     if (spare === undefined) return new ReadBuffer(tier, readBufferTiers[tier] ?? readBufferTiers[0]);
     spare.#owned = true;
@@ -48,6 +138,7 @@ export class ReadBuffer {
   }
 
   #recycle(): void {
+    if (this.tier > 0) largeBuffers.bytes -= readBufferTiers[this.tier] ?? 0;
     const list = spares[this.tier];
     if (list !== undefined && list.length < (sparesKept[this.tier] ?? 0)) list.push(this);
   }

@@ -37,7 +37,7 @@ class ModelHolder implements InputHolder {
 }
 
 test("above the limit, the peer that holds the most loses its largest streams, and others keep theirs", () => {
-  const input = new HeldInput(800);
+  const input = new HeldInput(() => 800);
   const greedy = [
     new ModelHolder("10.0.0.1", [100, 20, 100], input),
     new ModelHolder("10.0.0.1", [90, 10, 100, 100], input),
@@ -53,7 +53,7 @@ test("above the limit, the peer that holds the most loses its largest streams, a
 });
 
 test("peers that hold as much as each other lose as much, until there is room", () => {
-  const input = new HeldInput(1000);
+  const input = new HeldInput(() => 1000);
   const peers = Array.from({ length: 100 }, (_, index) => new ModelHolder(`10.0.0.${index}`, [5, 5, 4], input));
   input.flush();
   assert.ok(input.bytes <= 875 && input.bytes > 800, `${input.bytes}`);
@@ -62,7 +62,7 @@ test("peers that hold as much as each other lose as much, until there is room", 
 });
 
 test("a client that holds little at each address of its IPv6 network loses its streams, and others keep theirs", () => {
-  const input = new HeldInput(4000);
+  const input = new HeldInput(() => 4000);
   const address = (index: number): string => `2001:db8::${index.toString(16)}`;
   const greedy = Array.from({ length: 1000 }, (_, index) => new ModelHolder(address(index), [4], input));
   const honest = new ModelHolder("192.0.2.1", [40], input);
@@ -73,7 +73,7 @@ test("a client that holds little at each address of its IPv6 network loses its s
 });
 
 test("a connection whose streams have ended already does not hold up the others", () => {
-  const input = new HeldInput(100);
+  const input = new HeldInput(() => 100);
   input.changed({ peer: "10.0.0.1", heldStreams: [] }, 200);
   const other = new ModelHolder("10.0.0.2", [50, 50], input);
   input.flush();
@@ -93,7 +93,7 @@ test("all threads together hold at most a quarter of a small container, and each
   for (const threads of [1, 2, 4]) assert.equal(threads * heldInputBytes(128 * mebibyte, threads), 32 * mebibyte);
   const least = heldInputBytes(mebibyte, 9);
   assert.equal(least, 2 * hboneLimits.streamWindowBytes);
-  const input = new HeldInput(least);
+  const input = new HeldInput(() => least);
   const full = hboneLimits.streamWindowBytes;
   const holder = new ModelHolder("10.0.0.1", [full, full], input);
   input.flush();
@@ -106,7 +106,8 @@ class Sender implements FrameHandler {
   readonly resets: string[] = [];
   handler: ByteStreamHandler | undefined;
 
-  constructor(address: string) {
+  /** `answer` is what the server sends through each tunnel. */
+  constructor(address: string, answer = Buffer.alloc(0)) {
     const reader = new FrameReader(this, { maxFrameSize: hboneLimits.maxFrameBytes, expectPreface: false });
     const stream: SecureStream = {
       local: { address: "127.0.0.1", port: 15_008 },
@@ -128,7 +129,7 @@ class Sender implements FrameHandler {
       pause: nothing,
       resume: nothing,
     };
-    serveHbone(stream, { onConnect: (request) => void request.accept() });
+    serveHbone(stream, { onConnect: (request) => void request.accept().write(answer) });
     this.writer.preface();
     this.writer.settings([]);
     this.send();
@@ -177,6 +178,30 @@ test("a peer that fills many connections loses tunnels before the process holds 
       assert.ok(heldInput.bytes <= limit, `${heldInput.bytes}`);
     }
     assert.ok(greedy.some(({ resets }) => resets.includes("1 CANCEL")));
+    assert.deepEqual(honest.resets, []);
+    for (const sender of [honest, ...greedy]) sender.handler?.close(undefined);
+    assert.equal(heldInput.bytes, 0);
+  } finally {
+    heldInput.shareAmong(1);
+  }
+});
+
+test("a peer that reads nothing from many tunnels loses some, and another peer none", async () => {
+  heldInput.shareAmong(1_000_000);
+  try {
+    const limit = heldInputBytes(0, 1_000_000);
+    const answer = Buffer.alloc(1_048_576);
+    const honest = new Sender("10.0.0.2", answer);
+    honest.fill(1, 1);
+    assert.ok(heldInput.bytes > 900_000, `${heldInput.bytes}`);
+    const greedy = Array.from({ length: 3 }, () => new Sender("10.0.0.1", answer));
+    for (const sender of greedy) {
+      for (let id = 1; id <= 15; id += 2) sender.fill(id, 1);
+      await new Promise((resolve) => setImmediate(resolve));
+      await new Promise((resolve) => setImmediate(resolve));
+      assert.ok(heldInput.bytes <= limit, `${heldInput.bytes}`);
+    }
+    assert.ok(greedy.some(({ resets }) => resets.some((reset) => reset.endsWith(" CANCEL"))));
     assert.deepEqual(honest.resets, []);
     for (const sender of [honest, ...greedy]) sender.handler?.close(undefined);
     assert.equal(heldInput.bytes, 0);

@@ -2,16 +2,16 @@ import { clientNetwork } from "../../base/index.ts";
 import { endOfTurn, type Flushable } from "./end-of-turn.ts";
 import { hboneLimits } from "./limits.ts";
 
-/** A stream with input that its reader does not accept yet. */
+/** A stream with bytes that their reader, here or at the peer, does not accept yet. */
 export interface HeldStream {
   readonly heldBytes: number;
   /** Resets the stream, and drops what it holds. */
   shed(): void;
 }
 
-/** A connection whose streams may hold input. */
+/** A connection whose streams may hold bytes. */
 export interface InputHolder {
-  /** The address of the peer that sends the input. */
+  /** The address of the peer that sends them, or that does not read them. */
   readonly peer: string;
   readonly heldStreams: Iterable<HeldStream>;
 }
@@ -39,7 +39,10 @@ const roomParts = 8;
 /** Peers that hold at most this part of the limit are compared by their networks ({@link clientNetwork}). */
 const fewParts = 64;
 
-/** The limit of each thread that serves. */
+/** The limit of each thread, by the memory of the process (0 if nothing limits it) and the number of its threads. */
+export type HeldLimit = (memoryBytes: number, threads: number) => number;
+
+/** The limit of the input of connections. */
 export function heldInputBytes(memoryBytes: number, threads: number): number {
   // 0 means that the memory is not limited.
   const ofMemory = memoryBytes > 0 ? memoryBytes / memoryParts : Infinity;
@@ -52,13 +55,15 @@ export function heldInputBytes(memoryBytes: number, threads: number): number {
  * little, the network does.
  */
 export class HeldInput implements Flushable {
+  readonly #limitOf: HeldLimit;
   #maxBytes: number;
   #bytes = 0;
   #isMarked = false;
   readonly #held = new Map<InputHolder, number>();
 
-  constructor(maxBytes: number) {
-    this.#maxBytes = maxBytes;
+  constructor(limitOf: HeldLimit) {
+    this.#limitOf = limitOf;
+    this.#maxBytes = limitOf(process.constrainedMemory(), 1);
   }
 
   get bytes(): number {
@@ -67,7 +72,7 @@ export class HeldInput implements Flushable {
 
   /** Divides the limit of the process among its threads. */
   shareAmong(threads: number): void {
-    this.#maxBytes = heldInputBytes(process.constrainedMemory(), threads);
+    this.#maxBytes = this.#limitOf(process.constrainedMemory(), threads);
   }
 
   /** Notes how many bytes the streams of a connection hold now. */
@@ -138,4 +143,4 @@ function shed(holders: readonly InputHolder[], wanted: number): number {
 }
 
 /** The input that the connections of this thread hold. */
-export const heldInput = new HeldInput(heldInputBytes(process.constrainedMemory(), 1));
+export const heldInput = new HeldInput(heldInputBytes);

@@ -56,6 +56,9 @@ export class TunnelConnection implements SessionPort, TunnelOwner, InputHolder {
   readonly #clock: Clock;
   readonly #output: TurnOutput;
   readonly session: Http2Session<TunnelStream>;
+  /** The received bytes that wait for readers, and our bytes that wait for the peer. */
+  #inputBytes = 0;
+  #unsentBytes = 0;
   #isClosed = false;
   /** Whether the kernel has not accepted all of the bytes that were written in place. */
   #isBlocked = false;
@@ -209,8 +212,14 @@ export class TunnelConnection implements SessionPort, TunnelOwner, InputHolder {
     if (this.activeStreams === 0 && !this.closed) this.#handler.idle?.();
   }
 
+  unsent(difference: number): void {
+    this.#unsentBytes += difference;
+    heldInput.changed(this, this.#inputBytes + this.#unsentBytes);
+  }
+
   inputHeld(bytes: number): void {
-    heldInput.changed(this, bytes);
+    this.#inputBytes = bytes;
+    heldInput.changed(this, bytes + this.#unsentBytes);
   }
 
   settingsChanged(): void {

@@ -10,6 +10,8 @@ export interface TunnelOwner {
   readonly remote: SocketAddress;
   readonly session: Http2Session<TunnelStream>;
   headers(stream: TunnelStream, fields: readonly string[], endStream: boolean): void;
+  /** Called when so many bytes more, or fewer, wait for the peer. */
+  unsent(difference: number): void;
 }
 
 const noBytes = new Uint8Array(0);
@@ -75,9 +77,9 @@ export class TunnelStream extends SessionStream implements ByteStream {
   get bufferedBytes(): number {
     return this.#pendingBytes;
   }
-  /** How many received bytes wait for the reader. */
+  /** How many received bytes wait for the reader, and how many of ours wait for the peer. */
   get heldBytes(): number {
-    return this.#heldBytes;
+    return this.#heldBytes + this.#pendingBytes;
   }
   get receivedBytes(): number {
     return this.#received;
@@ -102,7 +104,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
     if (sent < bytes.length) {
       // Chunks from relays are valid only during the call.
       this.#pending.push(bufferOf(bytes).subarray(sent));
-      this.#pendingBytes += bytes.length - sent;
+      this.#unsent(bytes.length - sent);
       this.#wantsDrain = true;
       return false;
     }
@@ -118,7 +120,9 @@ export class TunnelStream extends SessionStream implements ByteStream {
       if (kept === undefined) break;
       const { length } = kept.bytes;
       const sent = this.#session.sendData(this, kept.bytes, 0, false);
-      this.#pendingBytes -= sent;
+      // The end of the stream has dropped the rest already.
+      if (this.#closed) return;
+      this.#unsent(-sent);
       if (sent < length) {
         if (sent > 0) kept.skip(sent);
         return;
@@ -191,11 +195,11 @@ export class TunnelStream extends SessionStream implements ByteStream {
     if (!this.#closed) this.#close(error);
   }
 
-  /** Ends the stream, because the process holds too much input, and most of it for this peer. */
+  /** Ends the stream, because the process holds too many bytes, and most of them for this peer. */
   shed(): void {
     this.destroy({
       reset: true,
-      error: transientError("tunnel-broken", "the reader takes too long, and this process holds too much input"),
+      error: transientError("tunnel-broken", "the reader takes too long, and this process holds too many bytes"),
     });
   }
 
@@ -225,9 +229,15 @@ export class TunnelStream extends SessionStream implements ByteStream {
     this.#session.queuedBytesChanged(difference);
   }
 
+  #unsent(difference: number): void {
+    if (difference === 0) return;
+    this.#pendingBytes += difference;
+    this.#owner.unsent(difference);
+  }
+
   #dropPending(): void {
     this.#pending.clear();
-    this.#pendingBytes = 0;
+    this.#unsent(-this.#pendingBytes);
   }
 
   #deliverQueue(): void {

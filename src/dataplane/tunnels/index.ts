@@ -11,7 +11,7 @@ export { ConnectionTracker, type TrackedConnection } from "../connection-tracker
 export { cutOffLater } from "../hbone/cut-off-later.ts";
 export { hboneDialer } from "../hbone/hbone-dialer.ts";
 export { hboneCutOffs, type HboneCutOff } from "../hbone/hbone-metrics.ts";
-export { heldInput, type InputHolder } from "../hbone/held-input.ts";
+export { HeldInput, heldInput, heldInputBytes, type InputHolder } from "../hbone/held-input.ts";
 export { HbonePool } from "../hbone/hbone-pool.ts";
 export { serveHbone } from "../hbone/hbone-server.ts";
 export type { HboneConnectOptions, HboneRequest, HboneServerConnection, HboneTunnel } from "../hbone/hbone-types.ts";

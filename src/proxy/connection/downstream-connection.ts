@@ -1,3 +1,4 @@
+import { heldInput, type InputHolder } from "../../dataplane/index.ts";
 import type { ByteStream, ByteStreamHandler } from "../../net/index.ts";
 import {
   bodyFramings,
@@ -44,6 +45,9 @@ const maxHalfClosedSweeps = 60;
 /** An old connection closes after this many idle sweeps. The next response of a busy one says `connection: close`. */
 const spentQuietSweeps = 2;
 
+/** Fewer bytes that cannot be used yet do not count: a connection itself takes as much memory. */
+const leastHeldBytes = 4096;
+
 type State = "head" | "request" | "tunnel" | "closing" | "closed";
 
 export interface DownstreamOptions {
@@ -58,7 +62,7 @@ export interface DownstreamOptions {
  * One client connection with HTTP/1.1. Parses requests and serves one exchange at a time. If the client sends more, the
  * bytes wait and reading pauses. A connection therefore buffers at most one read beyond the current request.
  */
-export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, ListenerConnection {
+export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, ListenerConnection, InputHolder {
   readonly stream: ByteStream;
   readonly info: ConnectionInfo;
   readonly isHttp2 = false;
@@ -70,6 +74,8 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   #state: State = "head";
   /** Received bytes that cannot be used yet. */
   #carry: Buffer | undefined;
+  /** How many of them count among the bytes that the process holds. */
+  heldBytes = 0;
   #framing: BodyFraming = bodyFramings.none;
   #remaining = 0;
   #chunked: ChunkedScanner | undefined;
@@ -155,6 +161,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   close(): void {
     if (this.#state === "closed") return;
     this.#state = "closed";
+    this.#keepBytes(undefined);
     this.#exchange?.abandon();
     this.#onClosed(this);
   }
@@ -196,7 +203,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   switchToTunnel(): void {
     this.#state = "tunnel";
     const early = this.#carry;
-    this.#carry = undefined;
+    this.#keepBytes(undefined);
     if (early !== undefined) this.#exchange?.clientBytes(early);
     this.resumeRequest();
   }
@@ -213,6 +220,25 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   abort(): void {
     this.stream.destroy();
     this.close();
+  }
+
+  // ---- InputHolder
+
+  get heldStreams(): readonly [DownstreamConnection] {
+    return [this];
+  }
+
+  shed(): void {
+    this.abort();
+  }
+
+  #keepBytes(bytes: Buffer | undefined): void {
+    this.#carry = bytes;
+    const length = bytes?.length ?? 0;
+    const held = length < leastHeldBytes ? 0 : length;
+    if (held === this.heldBytes) return;
+    this.heldBytes = held;
+    heldInput.changed(this, held);
   }
 
   // ---- ListenerConnection
@@ -289,9 +315,9 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
       joined.indexOf("\r\n\r\n", searchFrom) >= 0 ||
       joined.length > this.context.config().headLimits.maxHeadBytes;
     if (mayBeWhole) {
-      this.#carry = undefined;
+      this.#keepBytes(undefined);
       this.#consume(joined);
-    } else this.#carry = joined;
+    } else this.#keepBytes(joined);
   }
 
   /** Processes as many bytes as possible, and keeps a copy of the rest. */
@@ -310,7 +336,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   #keep(bytes: Buffer, from: number): void {
     if (this.#state === "tunnel") this.#exchange?.clientBytes(bytes.subarray(from));
     else if (this.#state === "head" || this.#state === "request") {
-      this.#carry = Buffer.from(bytes.subarray(from));
+      this.#keepBytes(Buffer.from(bytes.subarray(from)));
       if (this.#state === "request" || this.#backedUp) this.pauseRequest();
     }
   }
@@ -318,7 +344,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   #resumeConsuming(): void {
     if (this.#consuming || this.#backedUp || this.#state !== "head") return;
     const carry = this.#carry;
-    this.#carry = undefined;
+    this.#keepBytes(undefined);
     if (carry !== undefined) this.#consume(carry);
     if (this.#state === "head" && !this.#backedUp) this.resumeRequest();
   }
@@ -396,7 +422,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
 
   #refuse(status: number, reason: string): void {
     this.#requestComplete = true;
-    this.#carry = undefined;
+    this.#keepBytes(undefined);
     this.#state = "request";
     this.#newExchange(undefined, false).refuse(status, reason);
   }
@@ -413,7 +439,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
    */
   #closeAfterAnswer(): void {
     this.#state = "closing";
-    this.#carry = undefined;
+    this.#keepBytes(undefined);
     this.#quietSweeps = 0;
     this.stream.end();
     this.#paused = true;

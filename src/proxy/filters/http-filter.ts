@@ -42,6 +42,11 @@ export interface FilterRequest extends RequestView {
    */
   bodyStart(limit: number): Promise<RequestBodyStart>;
   /**
+   * A filter that keeps parts of the request's or the response's body calls it when it holds so many bytes more, or
+   * fewer. If all exchanges hold too much, this one may end.
+   */
+  bodyHeld(difference: number): void;
+  /**
    * Sets another body for the upstream. Allowed only if {@link bodyStart} has returned the whole body, or if there is
    * no body.
    */

@@ -142,6 +142,7 @@ export class AnswerFilters {
     const exchange = this.#exchange;
     this.#flow = new MessageFlow(this.#request, this.#steps, {
       ...sink,
+      held: (difference) => exchange.bodyHeld(difference),
       stopped: (given) => exchange.stoppedByFilter(given),
       failed: (error) => exchange.filterFailed(error),
     });

@@ -17,6 +17,7 @@ import { ExchangeRequest } from "./exchange-request.ts";
 import type { FilterVerdict } from "./filter-pass.ts";
 import { Forwarding, type ForwardedExchange } from "./forwarding.ts";
 import { GrpcWebTranslation } from "./grpc-web.ts";
+import { ExchangeBodies } from "./held-bodies.ts";
 import { HeldBody } from "./held-body.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { LiveRecord } from "./live-record.ts";
@@ -48,6 +49,8 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
   /** The part of the request's body that arrived while the exchange waited for a filter or a name. */
   held: HeldBody | undefined;
   heldTrailers: readonly string[] | undefined;
+  /** The bytes of both bodies that filters hold. Undefined if they never held any. */
+  #bodies: ExchangeBodies | undefined;
   /** The filters that process the request. Undefined if there are none. */
   #filters: RequestFilters | undefined;
   #grpcWeb: GrpcWebTranslation | undefined;
@@ -280,14 +283,21 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
   hold(bytes: Buffer, from: number, to: number): HeldBody {
     if (this.held !== undefined) return this.held;
     this.facts.detach();
-    const held = new HeldBody(this.chunkedByClient);
+    const held = new HeldBody(this.chunkedByClient, (difference) => this.bodyHeld(difference));
     held.add(bytes, from, to, this.request.complete);
     this.held = held;
     return held;
   }
 
+  bodyHeld(difference: number): void {
+    if (!this.active) return;
+    this.#bodies ??= new ExchangeBodies(this.facts.connection.remote.address, () => this.fail(replyTable.tooMuchHeld));
+    this.#bodies.changed(difference);
+  }
+
   letGo(goOn: (body: Buffer) => void): void {
     const body = this.held?.bytes() ?? noBytes;
+    this.held?.release();
     this.held = undefined;
     const trailers = this.heldTrailers;
     this.heldTrailers = undefined;
@@ -417,6 +427,7 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
     const { record, context } = this;
     const filters = this.#filters;
     this.held = undefined;
+    this.#bodies?.release();
     filters?.cancel();
     this.answer.filters?.cancel();
     this.#stopTimer();

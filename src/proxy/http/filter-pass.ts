@@ -21,6 +21,7 @@ export interface FilterPassOptions {
   /** The trailers that came with the body: alternating names and values. */
   readonly trailers: () => readonly string[] | undefined;
   readonly setTrailers: (fields: readonly string[]) => void;
+  readonly bodyHeld: (difference: number) => void;
   readonly markHealthCheck: () => void;
   /** The facts to which variables in header values may refer, without the edits and the route of this pass. */
   readonly valueContext: (response: MutationContext["response"]) => MutationContext;
@@ -165,6 +166,10 @@ export class FilterPass implements FilterRequest {
     this.#lengthIsOpen = true;
     this.#edits.set("content-length", undefined);
     this.#edits.set("transfer-encoding", "chunked");
+  }
+
+  bodyHeld(difference: number): void {
+    this.#options.bodyHeld(difference);
   }
 
   replaceBody(bytes: Buffer): void {

@@ -13,10 +13,16 @@ export class HeldBody {
   readonly #data: JoinedBytes;
   readonly #chunked: ChunkedScanner | undefined;
   #complete = false;
+  readonly #changed: (difference: number) => void;
+  /** The number of bytes that were reported. */
+  #reported = 0;
   #wanted: { readonly limit: number; readonly resolve: (start: RequestBodyStart) => void } | undefined;
 
-  /** `chunked` means that the bytes have HTTP/1.1 framing. */
-  constructor(chunked: boolean) {
+  /**
+   * `chunked` means that the bytes have HTTP/1.1 framing. `changed` is told how many bytes more or fewer are held.
+   */
+  constructor(chunked: boolean, changed: (difference: number) => void) {
+    this.#changed = changed;
     this.#chunked = chunked ? new ChunkedScanner() : undefined;
     this.#data = chunked ? new JoinedBytes() : this.#all;
   }
@@ -25,6 +31,7 @@ export class HeldBody {
     this.#all.add(bytes.subarray(from, to));
     this.#chunked?.scanJoined(bytes, from, to, (part, start, end) => this.#data.add(part.subarray(start, end)));
     if (complete) this.#complete = true;
+    this.#report();
     this.#notify();
   }
 
@@ -66,7 +73,20 @@ export class HeldBody {
   take(): Buffer {
     const data = this.#data.take();
     if (this.#data !== this.#all) this.#all.take();
+    this.#report();
     return data;
+  }
+
+  /** Called when the holder has passed the bytes on. */
+  release(): void {
+    this.#changed(-this.#reported);
+    this.#reported = 0;
+  }
+
+  #report(): void {
+    const bytes = this.#all.length + (this.#data === this.#all ? 0 : this.#data.length);
+    this.#changed(bytes - this.#reported);
+    this.#reported = bytes;
   }
 
   #notify(): void {

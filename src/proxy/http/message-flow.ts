@@ -40,6 +40,8 @@ interface FlowTarget {
 }
 
 export interface FlowSink extends FlowTarget {
+  /** Called when so many bytes more, or fewer, are held. */
+  held(difference: number): void;
   /** Called when everything that may continue has continued. The sender may send more unless the flow is full. */
   settled(): void;
   /** Called when nothing more of the message follows. If `reply` is undefined, a filter ends the exchange. */
@@ -103,6 +105,10 @@ export class MessageFlow {
     this.#over = true;
   }
 
+  held(difference: number): void {
+    this.#sink.held(difference);
+  }
+
   /** Runs work that may let parts continue. */
   run(work: () => void): void {
     if (this.#over) return;
@@ -141,7 +147,7 @@ class FlowStage implements FlowTarget, FilterResponse {
   readonly #step: FlowStep;
   readonly #next: FlowTarget;
   /** Bodies arrive without chunk framing. */
-  readonly #held = new HeldBody(false);
+  readonly #held: HeldBody;
   #head: "awaited" | "held" | "gone" = "awaited";
   /** Whether the message has no body. */
   #headIsAll = false;
@@ -155,6 +161,7 @@ class FlowStage implements FlowTarget, FilterResponse {
     this.request = request;
     this.#step = step;
     this.#next = next;
+    this.#held = new HeldBody(false, (difference) => flow.held(difference));
   }
 
   get heldBytes(): number {

@@ -31,6 +31,7 @@ test("each cause has the status, the flag and the details that logs and dashboar
     corsAnswer: "200 - cors_response",
     upgradeRefused: "403 - upgrade_failed",
     filterFailed: "500 - filter_failed",
+    tooMuchHeld: "503 OM held_bodies_exceed_limit",
     nameNotFound: "503 DF dns_resolution_failure",
     noHealthyUpstream: "503 UH no_healthy_upstream",
     overflow: "503 UO upstream_reset_before_response_started{overflow}",

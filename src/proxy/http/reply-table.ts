@@ -43,6 +43,8 @@ export const replyTable = {
   corsAnswer: row(200, "", none, "cors_response"),
   upgradeRefused: row(403, "", none, "upgrade_failed"),
   filterFailed: row(500, "", none, "filter_failed"),
+  /** If the proxy holds too many bytes for filters, and most of them for this client. */
+  tooMuchHeld: row(503, "", responseFlags.overloadManager, "held_bodies_exceed_limit"),
   // Failures to choose an endpoint.
   nameNotFound: row(503, "DNS resolution failure", responseFlags.dnsResolutionFailed, "dns_resolution_failure"),
   noHealthyUpstream: row(503, "no healthy upstream", responseFlags.noHealthyUpstream, "no_healthy_upstream"),

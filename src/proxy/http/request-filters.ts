@@ -67,6 +67,7 @@ export class RequestFilters {
       bodyStart: (limit) => this.#bodyStart(exchange.hold(bytes, from, to), limit),
       trailers: () => exchange.heldTrailers,
       setTrailers: (fields) => void (exchange.heldTrailers = permittedTrailers(fields)),
+      bodyHeld: (difference) => exchange.bodyHeld(difference),
       markHealthCheck: () => void (record.isHealthCheck = true),
       valueContext: (response) => mutationContext(exchange, response),
     });
@@ -165,6 +166,7 @@ export class RequestFilters {
           if (trailers.length === 0) send(noBytes, 0, 0, true);
           else exchange.endRequest(trailers);
         },
+        held: (difference) => exchange.bodyHeld(difference),
         settled: () => {
           if (!this.#upstreamBlocked && this.#flow?.full === false) exchange.owner.resumeRequest();
         },

@@ -51,6 +51,13 @@ export class Http2Connection implements SessionPort, InputHolder {
   readonly #pingTimeoutMs: number;
   readonly #session: Http2Session<Http2Stream>;
   readonly #output: TurnOutput;
+  /** The received bytes that wait for readers, and our bytes that wait for the peer. */
+  #inputBytes = 0;
+  #unsentBytes = 0;
+  readonly #onUnsent = (difference: number): void => {
+    this.#unsentBytes += difference;
+    heldInput.changed(this, this.#inputBytes + this.#unsentBytes);
+  };
   #isClosed = false;
   /** Whether the kernel has not accepted all of the bytes that were written at once. */
   #isBlocked = false;
@@ -216,7 +223,8 @@ export class Http2Connection implements SessionPort, InputHolder {
   }
 
   inputHeld(bytes: number): void {
-    heldInput.changed(this, bytes);
+    this.#inputBytes = bytes;
+    heldInput.changed(this, bytes + this.#unsentBytes);
   }
 
   settingsChanged(): void {
@@ -261,7 +269,7 @@ export class Http2Connection implements SessionPort, InputHolder {
   }
 
   #begin(streamId: number): Http2Stream {
-    const stream = new Http2Stream(this.#session, streamId, this.#server);
+    const stream = new Http2Stream(this.#session, streamId, this.#server, this.#onUnsent);
     this.#session.adopt(stream);
     return stream;
   }

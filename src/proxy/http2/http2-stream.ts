@@ -52,21 +52,32 @@ export class Http2Stream extends SessionStream {
   #left = false;
   #stalledSweeps = 0;
   #heldBytes = 0;
+  #unsentBytes = 0;
+  readonly #onUnsent: (difference: number) => void;
 
-  /** `server` says whether a client has opened the stream. */
-  constructor(session: Http2Session<Http2Stream>, id: number, server: boolean) {
+  /**
+   * `server` says whether a client has opened the stream. `onUnsent` is called when so many bytes more, or fewer, wait
+   * for the peer.
+   */
+  constructor(
+    session: Http2Session<Http2Stream>,
+    id: number,
+    server: boolean,
+    onUnsent: (difference: number) => void = () => undefined,
+  ) {
     super(id);
     this.#session = session;
     this.#server = server;
+    this.#onUnsent = onUnsent;
   }
 
   get closed(): boolean {
     return this.#closed;
   }
 
-  /** How many received bytes wait for the reader. */
+  /** How many received bytes wait for the reader, and how many of ours wait for the peer. */
   get heldBytes(): number {
-    return this.#heldBytes;
+    return this.#heldBytes + this.#unsentBytes;
   }
 
   /** Whether our side has ended, or will end when the windows allow it. */
@@ -99,7 +110,10 @@ export class Http2Stream extends SessionStream {
     const sent = this.#hasPending() ? 0 : this.#send(bytes, 0);
     if (this.#closed) return true;
     if (sent < bytes.length || (bytes.length === 0 && this.#hasPending())) {
-      if (sent < bytes.length) (this.#pending ??= new ChunkQueue()).push(bytes.subarray(sent));
+      if (sent < bytes.length) {
+        (this.#pending ??= new ChunkQueue()).push(bytes.subarray(sent));
+        this.#unsent(bytes.length - sent);
+      }
       this.#wantsDrain = true;
       return false;
     }
@@ -124,6 +138,9 @@ export class Http2Stream extends SessionStream {
       const { length } = chunk.bytes;
       let sent = 0;
       chunk.deliver((bytes) => (sent = this.#send(bytes, 0)));
+      // The end of the stream has dropped the rest already.
+      if (this.#closed) return;
+      this.#unsent(-sent);
       if (sent < length) {
         if (sent > 0) chunk.skip(sent);
         return;
@@ -216,12 +233,12 @@ export class Http2Stream extends SessionStream {
     });
   }
 
-  /** Ends the stream, because the process holds too much input, and most of it for this peer. */
+  /** Ends the stream, because the process holds too many bytes, and most of them for this peer. */
   shed(): void {
     if (this.#closed) return;
     const code = errorCode.enhanceYourCalm;
     this.#session.reset(this, code);
-    const message = "the reader takes too long, and this process holds too much input";
+    const message = "the reader takes too long, and this process holds too many bytes";
     this.abort({ by: "connection", code, unprocessed: false, message });
   }
 
@@ -318,8 +335,15 @@ export class Http2Stream extends SessionStream {
     this.#session.queuedBytesChanged(difference);
   }
 
+  #unsent(difference: number): void {
+    if (difference === 0) return;
+    this.#unsentBytes += difference;
+    this.#onUnsent(difference);
+  }
+
   #dropPending(): void {
     this.#pending?.clear();
+    this.#unsent(-this.#unsentBytes);
   }
 
   #close(): void {

@@ -23,6 +23,7 @@ export const responseFlags = {
   noFilterConfigFound: 20,
   rateLimitServiceError: 21,
   failedLocalHealthCheck: 22,
+  overloadManager: 23,
 } as const;
 
 export type PlainFlag = (typeof responseFlags)[keyof typeof responseFlags];
@@ -77,6 +78,7 @@ const letters = [
   "NFCF",
   "RLSE",
   "LH",
+  "OM",
 ];
 
 const names = [
@@ -103,6 +105,7 @@ const names = [
   "NoFilterConfigFound",
   "RateLimitServiceError",
   "FailedLocalHealthCheck",
+  "OverloadManagerTerminated",
 ];
 
 /** The flags by Envoy's letters. */

@@ -76,6 +76,7 @@ export function testRequest(target = "/", options: TestRequestOptions & Partial<
         bytes: (options.body ?? Buffer.alloc(0)).subarray(0, limit),
         isWhole: (options.body?.length ?? 0) <= limit,
       }),
+    bodyHeld: () => undefined,
     replaceBody: () => undefined,
     openLength: () => {
       fields.delete("content-length");

@@ -7,9 +7,14 @@ import type { ModuleMachine } from "./module-machine.ts";
 import { ModuleStream } from "./module-stream.ts";
 
 /** A stream of a module that pauses each part, until it fails. */
-async function pausedStream(): Promise<{ readonly stream: ModuleStream; readonly fail: () => void }> {
+async function pausedStream(): Promise<{
+  readonly stream: ModuleStream;
+  readonly fail: () => void;
+  readonly heldBytes: () => number;
+}> {
   const paused: MachineAnswer = { context: 1, action: action.pause, body: undefined, effects: [] };
   let hasFailed = false;
+  let heldBytes = 0;
   const machine: Pick<ModuleMachine, "open" | "event" | "closeStream"> = {
     open: async () => await Promise.resolve({ ...paused, action: action.continue }),
     event: async (_stream: number, event: StreamEvent) => {
@@ -21,13 +26,13 @@ async function pausedStream(): Promise<{ readonly stream: ModuleStream; readonly
   };
   const stream = new ModuleStream({
     session: { machine: machine as ModuleMachine, root: 1 },
-    request: {} as FilterRequest,
+    request: { bodyHeld: (difference: number) => void (heldBytes += difference) } as FilterRequest,
     attributes: {},
     passesOnFailure: true,
     setProperty: () => undefined,
   });
   await stream.requestHead([], false);
-  return { stream, fail: () => void (hasFailed = true) };
+  return { stream, fail: () => void (hasFailed = true), heldBytes: () => heldBytes };
 }
 
 test("a paused module's stream joins small parts, and keeps none of the pieces in which they came", async () => {
@@ -47,9 +52,11 @@ test("a paused module's stream joins small parts, and keeps none of the pieces i
 });
 
 test("what a paused module held leaves before the parts that pass without it", async () => {
-  const { stream } = await pausedStream();
+  const { stream, heldBytes } = await pausedStream();
   await stream.requestBody(Buffer.from("held, "), false);
+  assert.equal(heldBytes(), 12, "the module's thread has a copy");
   stream.moduleFailed();
   const outcome = await stream.requestBody(Buffer.from("passed"), true);
   assert.equal(outcome.kind === "pass" ? outcome.part.toString() : outcome.kind, "held, passed");
+  assert.equal(heldBytes(), 0);
 });

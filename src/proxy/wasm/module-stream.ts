@@ -43,6 +43,8 @@ interface SideState {
 }
 
 const noBytes = Buffer.alloc(0);
+/** Held bytes exist twice: here, and in the module's thread. */
+const holders = 2;
 /** Fields that modules do not see, because they belong to the connection, or the proxy writes them again. */
 const hiddenFields: ReadonlySet<string> = new Set([
   "connection",
@@ -137,7 +139,7 @@ export class ModuleStream implements StreamFilter, StreamReceiver {
       case "continue": {
         const side = this.#sides[effect.side];
         side.resumed = true;
-        side.held.clear();
+        this.#drop(side);
         if (effect.body !== undefined && effect.body.length > 0) side.released.push(bufferOf(effect.body));
         side.waiting?.();
         break;
@@ -202,13 +204,14 @@ export class ModuleStream implements StreamFilter, StreamReceiver {
     const state = this.#sides[side];
     if (!this.#takesPart) return this.#withoutModule(state, bytes);
     state.held.push(bytes);
+    this.#options.request.bodyHeld(holders * bytes.length);
     let passed: Buffer = noBytes;
     const stopped = await this.#settle(
       side,
       async () => {
         const answer = await this.#options.session.machine.event(this.#id, { kind: "body", side, bytes, end });
         if (answer.body !== undefined) passed = bufferOf(answer.body);
-        if (answer.action === action.continue) state.held.clear();
+        if (answer.action === action.continue) this.#drop(state);
         return answer;
       },
       end,
@@ -231,7 +234,7 @@ export class ModuleStream implements StreamFilter, StreamReceiver {
       async () => {
         const answer = await this.#options.session.machine.event(this.#id, { kind: "trailers", side, fields });
         if (answer.body !== undefined) passed = bufferOf(answer.body);
-        if (answer.action === action.continue) state.held.clear();
+        if (answer.action === action.continue) this.#drop(state);
         return answer;
       },
       true,
@@ -242,13 +245,24 @@ export class ModuleStream implements StreamFilter, StreamReceiver {
 
   /** The bytes that continue: those released early, those that a failed module held, and those that it passes now. */
   #partOf({ released, held }: SideState, passed: Buffer): Buffer {
-    return Buffer.concat([released.takeAll(), this.#failed ? held.takeAll() : noBytes, passed]);
+    return Buffer.concat([released.takeAll(), this.#failed ? this.#takeHeld(held) : noBytes, passed]);
+  }
+
+  /** Forgets the held bytes, because the module has passed them on or replaced them. */
+  #drop({ held }: SideState): void {
+    this.#options.request.bodyHeld(-holders * held.clear());
+  }
+
+  #takeHeld(held: ChunkQueue): Buffer {
+    const bytes = held.takeAll();
+    this.#options.request.bodyHeld(-holders * bytes.length);
+    return bytes;
   }
 
   /** Passes a part without the module, which has no context for it or has failed. */
   #withoutModule(state: SideState, bytes: Buffer): StreamOutcome<Buffer> {
     if (this.#failed && !this.#options.passesOnFailure && !this.#replied) return this.#answer(moduleFailedReply);
-    return { kind: "pass", part: Buffer.concat([state.released.takeAll(), state.held.takeAll(), bytes]) };
+    return { kind: "pass", part: Buffer.concat([state.released.takeAll(), this.#takeHeld(state.held), bytes]) };
   }
 
   /**

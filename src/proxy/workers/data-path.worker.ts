@@ -24,6 +24,7 @@ import {
 } from "../../dataplane/index.ts";
 import { MetricsRegistry, snapshotOf } from "../../telemetry/index.ts";
 import { DataPath } from "../data-path.ts";
+import { heldBodies } from "../http/held-bodies.ts";
 import { randomUuids } from "../terms/random-id.ts";
 import { readCertificateFile } from "../tls/bounded-file.ts";
 import { sharedListen } from "./shared-listen.ts";
@@ -38,6 +39,7 @@ if (process.env[logFormatVariable] === "json") setLogFormat({ messageKey: "msg" 
 const log = createLogger({ scope: "worker", level: threshold });
 const clock = systemClock;
 heldInput.shareAmong(limits.workers);
+heldBodies.shareAmong(limits.workers);
 const registry = new MetricsRegistry({ clock });
 const certificates = new ReceivedCertificates(() => clock.nowMs());
 const revocations =
