@@ -98,7 +98,7 @@ function observerOf(registry: MetricsRegistry): ConnectionObserver {
     version: "v1",
   });
   const log = new AccessLog({ sink: fileSink("/dev/null"), clock: systemClock });
-  return new ConnectionObserver({ role: "router", metrics, accessLog: () => log, clock: systemClock });
+  return new ConnectionObserver({ role: "router", metrics, registry, accessLog: () => log, clock: systemClock });
 }
 
 function noSecrets(): SecretStore {

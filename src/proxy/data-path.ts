@@ -96,6 +96,7 @@ export class DataPath implements Serving {
   /** Asks SDS providers for secrets. Loaded when the first provider is configured. */
   #external: Promise<ExternalSecrets> | undefined;
   readonly #accessLogs = new Map<string, AccessLog>();
+  readonly #observer: ConnectionObserver;
   /** The number of lines that were lost because more than {@link maxAccessLogs} files were needed. */
   #refusedLines = 0;
   #closesUnused = false;
@@ -131,12 +132,7 @@ export class DataPath implements Serving {
     const serviceName = `${settings.workloadName}.${settings.podNamespace}`;
     const callCluster = clusterCaller((name) => this.#config.cluster(name));
     this.#exports = new CollectorExports({
-      node: {
-        id: nodeId(settings),
-        service: serviceName,
-        address: settings.instanceIp,
-        zone: "",
-      },
+      node: { id: nodeId(settings), service: serviceName, address: settings.instanceIp, zone: "" },
       callCluster,
       statistics,
       clock,
@@ -167,6 +163,7 @@ export class DataPath implements Serving {
       clock,
       log: log.scoped("config"),
     });
+    this.#observer = this.#connectionObserver();
     this.#listeners = this.#listenerSet(contexts);
     this.#stats = this.#proxyStats(statistics);
     this.#stats.expose(registry);
@@ -240,12 +237,14 @@ export class DataPath implements Serving {
 
   async end(force: AbortSignal): Promise<void> {
     clearInterval(this.#sweeper);
+    this.#observer.flush();
     await this.#exports.flush(exportsEndMs);
     void this.#modules?.then((modules) => modules.end());
     void this.#external?.then((external) => external.close());
     this.#config.close();
     this.#connector.close();
     await this.#tunnelsEnded(force);
+    this.#observer.flush();
     await Promise.all([...this.#accessLogs.values()].map((accessLog) => accessLog.close()));
   }
 
@@ -322,19 +321,25 @@ export class DataPath implements Serving {
     void this.#external.then((external) => external.follow(wanted));
   }
 
-  #listenerSet(contexts: TlsContexts): ListenerSet {
-    const { settings, clock, random, log, registry, newRequestId, listen } = this.#options;
-    const identity = identityOf(settings);
-    const observer = new ConnectionObserver({
+  #connectionObserver(): ConnectionObserver {
+    const { settings, clock, log, registry } = this.#options;
+    return new ConnectionObserver({
       role: settings.role,
+      registry,
       metrics: new IstioMetrics(
         registry,
-        sourceLabels(settings, identity),
+        sourceLabels(settings, identityOf(settings)),
         bucketsOf(podHistogramBuckets(settings.metadata, log)),
       ),
       accessLog: (path) => this.#accessLog(path),
       clock,
     });
+  }
+
+  #listenerSet(contexts: TlsContexts): ListenerSet {
+    const { settings, clock, random, log, registry, newRequestId, listen } = this.#options;
+    const identity = identityOf(settings);
+    const observer = this.#observer;
     return new ListenerSet({
       listen,
       contexts,

@@ -1,5 +1,6 @@
 import type { ByteStream } from "../../net/index.ts";
 import { headText } from "../terms/header-text.ts";
+import { viewOf } from "../terms/random-id.ts";
 
 const lineEnd = "\r\n";
 const maxLatin1 = 0xff;
@@ -15,7 +16,7 @@ const fieldMarks = 4;
 /** A source that writes its bytes directly into a buffer, so that no string has to be made. */
 export interface WritesItself {
   readonly byteLength: number;
-  writeTo(bytes: Uint8Array, at: number): void;
+  writeTo(bytes: DataView, at: number): void;
 }
 
 /**
@@ -27,6 +28,8 @@ export class ByteBuilder {
   length = 0;
   /** The last view from the beginning. It is reused for a message with the same length in the same memory. */
   #view: Buffer | undefined;
+  /** Views the same memory. Undefined until something writes itself. */
+  #stores: DataView | undefined;
 
   constructor(capacity: number) {
     this.buffer = Buffer.allocUnsafeSlow(capacity);
@@ -89,7 +92,7 @@ export class ByteBuilder {
   written(source: WritesItself): void {
     const { byteLength } = source;
     this.#reserve(byteLength);
-    source.writeTo(this.buffer, this.length);
+    source.writeTo((this.#stores ??= viewOf(this.buffer)), this.length);
     this.length += byteLength;
   }
 
@@ -167,6 +170,7 @@ export class ByteBuilder {
   #take(buffer: Buffer): void {
     this.buffer = buffer;
     this.#view = undefined;
+    this.#stores = undefined;
   }
 }
 

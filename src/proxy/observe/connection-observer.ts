@@ -1,7 +1,7 @@
 import type { HttpSpec } from "../http/http-spec.ts";
 import type { ChainSpec, ListenerSpec } from "../listener/listener-spec.ts";
 import type { Clock } from "../../base/index.ts";
-import type { AccessLog } from "../../telemetry/index.ts";
+import type { AccessLog, MetricsRegistry } from "../../telemetry/index.ts";
 import type { AccessLogSpec } from "../record/access-log-spec.ts";
 import { addressText } from "../terms/address-text.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
@@ -9,6 +9,7 @@ import type { ExchangeRecord } from "../record/exchange-record.ts";
 import type { EndedTunnel } from "../listener/hbone-server.ts";
 import { responseFlags } from "../terms/response-flags.ts";
 import { beginFlow, type TcpFlow, type TcpObserver } from "../tcp/tcp-flow.ts";
+import { EndedExchanges } from "./ended-exchanges.ts";
 import type { Reporter } from "./istio-labels.ts";
 import type { IstioMetrics } from "./istio-metrics.ts";
 import { noCapture, type CaptureIndex } from "../record/capture-index.ts";
@@ -16,6 +17,8 @@ import { noCapture, type CaptureIndex } from "../record/capture-index.ts";
 export interface ConnectionObserverOptions {
   readonly role: "router" | "sidecar" | "waypoint";
   readonly metrics: IstioMetrics;
+  /** Where the metrics are read. */
+  readonly registry: Pick<MetricsRegistry, "onCollect">;
   /** The log for a file's lines. Undefined if they are dropped. */
   readonly accessLog: (path: string) => AccessLog | undefined;
   readonly clock: Clock;
@@ -24,12 +27,25 @@ export interface ConnectionObserverOptions {
 /** Writes metrics and access log lines for exchanges and connections. */
 export class ConnectionObserver {
   readonly #options: ConnectionObserverOptions;
+  readonly #ended: EndedExchanges;
 
   constructor(options: ConnectionObserverOptions) {
     this.#options = options;
+    this.#ended = new EndedExchanges((listener, http, record) => this.#report(listener, http, record), options.clock);
+    options.registry.onCollect(() => this.flush());
   }
 
+  /** An exchange has ended. It is reported together with others: see {@link EndedExchanges}. */
   exchange(listener: ListenerSpec, http: HttpSpec, record: ExchangeRecord): void {
+    this.#ended.add(listener, http, record);
+  }
+
+  /** Reports all exchanges that have ended. Must be called before logs and exporters are closed. */
+  flush(): void {
+    this.#ended.flush();
+  }
+
+  #report(listener: ListenerSpec, http: HttpSpec, record: ExchangeRecord): void {
     if (http.stats !== undefined)
       this.#options.metrics.observe(record, this.#reporter(listener), http.stats, http.capture);
     else if (record.isGrpc) this.#options.metrics.forget(record);

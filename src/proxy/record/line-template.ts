@@ -1,4 +1,4 @@
-import { RandomUuid, uuidLetters, uuidWords } from "../terms/random-id.ts";
+import { RandomUuid, uuidLetters, uuidWords, viewOf } from "../terms/random-id.ts";
 import { isoTime } from "./log-time.ts";
 
 /** The numbers of a request that lines contain. */
@@ -59,6 +59,8 @@ const isoText = isoTime();
 export class LineTemplate {
   readonly #slots: readonly ValueSlot[];
   #bytes: Buffer;
+  /** Views the same memory. */
+  #stores: DataView;
   #length: number;
   /** The position and the length of each value. */
   readonly #at: Int32Array;
@@ -76,6 +78,7 @@ export class LineTemplate {
     this.#slots = slots;
     this.#length = pieces.reduce((sum, { length }) => sum + length, 0);
     this.#bytes = Buffer.allocUnsafeSlow(this.#length + spareBytes);
+    this.#stores = viewOf(this.#bytes);
     let end = 0;
     for (const piece of pieces) {
       this.#bytes.set(piece, end);
@@ -130,7 +133,7 @@ export class LineTemplate {
     }
     this.#texts[slot] = "";
     if (this.#lengths[slot] !== uuidLetters) this.#resize(slot, uuidLetters);
-    new RandomUuid(ids, line * uuidWords).writeTo(this.#bytes, this.#at[slot] ?? 0);
+    new RandomUuid(ids, line * uuidWords).writeTo(this.#stores, this.#at[slot] ?? 0);
   }
 
   #piece(slot: number, piece: Uint8Array | undefined): void {
@@ -193,6 +196,7 @@ export class LineTemplate {
     const grown = Buffer.allocUnsafeSlow(capacity);
     grown.set(this.#bytes.subarray(0, this.#length));
     this.#bytes = grown;
+    this.#stores = viewOf(grown);
   }
 }
 

@@ -9,7 +9,7 @@ const poolWords = 16_384;
 const bitsOfHalf = 16;
 const halfMask = 0xffff;
 const wordDigits = 8;
-/** The two hexadecimal digits of each byte, the first in the lower half. */
+/** The two hexadecimal digits of each byte, the first in the lower half: a view writes four digits in one store. */
 const digits = Uint16Array.from({ length: 256 }, (_, byte) =>
   Buffer.from(byte.toString(16).padStart(2, "0")).readUInt16LE(),
 );
@@ -46,26 +46,32 @@ export class RandomWords {
   /** A text of random hexadecimal digits, eight for each word. */
   hexText(count: number): string {
     const from = this.take(count);
-    const bytes = Buffer.allocUnsafe(count * wordDigits);
-    for (let word = 0; word < count; word += 1) writeHex(bytes, word * wordDigits, this.words[from + word] ?? 0);
-    return bytes.toString("latin1");
+    return writtenText(count * wordDigits, (bytes) => {
+      for (let word = 0; word < count; word += 1) writeHex(bytes, word * wordDigits, this.words[from + word] ?? 0);
+    });
   }
 }
 
 /** Writes the eight hexadecimal digits of a word. */
-export function writeHex(bytes: Uint8Array, at: number, word: number): void {
+export function writeHex(bytes: DataView, at: number, word: number): void {
   writeHalf(bytes, at, word >>> bitsOfHalf);
   writeHalf(bytes, at + 4, word & halfMask);
 }
 
-/** An element of bytes keeps the lower eight bits of a number. */
-function writeHalf(bytes: Uint8Array, at: number, half: number): void {
-  const high = digits[half >>> 8] ?? 0;
-  const low = digits[half & 255] ?? 0;
-  bytes[at] = high;
-  bytes[at + 1] = high >>> 8;
-  bytes[at + 2] = low;
-  bytes[at + 3] = low >>> 8;
+function writeHalf(bytes: DataView, at: number, half: number): void {
+  bytes.setInt32(at, (digits[half >>> 8] ?? 0) | ((digits[half & 255] ?? 0) << bitsOfHalf), true);
+}
+
+/** The text of bytes that a source writes. */
+export function writtenText(byteLength: number, writeTo: (bytes: DataView) => void): string {
+  const bytes = Buffer.allocUnsafe(byteLength);
+  writeTo(viewOf(bytes));
+  return bytes.toString("latin1");
+}
+
+/** A view of the same bytes, which stores several at a time wherever they begin. */
+export function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
+  return new DataView(buffer, byteOffset, byteLength);
 }
 
 export const uuidWords = 4;
@@ -91,15 +97,15 @@ export class RandomUuid {
   }
 
   /** Writes the UUID in its version 4. */
-  writeTo(bytes: Uint8Array, at: number): void {
+  writeTo(bytes: DataView, at: number): void {
     writeHex(bytes, at, this.#first);
-    bytes[at + 8] = dash;
+    bytes.setUint8(at + 8, dash);
     writeHalf(bytes, at + 9, this.#second >>> bitsOfHalf);
-    bytes[at + 13] = dash;
+    bytes.setUint8(at + 13, dash);
     writeHalf(bytes, at + 14, (this.#second & versionMask) | version4);
-    bytes[at + 18] = dash;
+    bytes.setUint8(at + 18, dash);
     writeHalf(bytes, at + 19, ((this.#third >>> bitsOfHalf) & variantMask) | variant1);
-    bytes[at + 23] = dash;
+    bytes.setUint8(at + 23, dash);
     writeHalf(bytes, at + 24, this.#third & halfMask);
     writeHex(bytes, at + 28, this.#fourth);
   }
@@ -113,9 +119,7 @@ export class RandomUuid {
   }
 
   toString(): string {
-    const bytes = Buffer.allocUnsafe(uuidLetters);
-    this.writeTo(bytes, 0);
-    return bytes.toString("latin1");
+    return writtenText(uuidLetters, (bytes) => this.writeTo(bytes, 0));
   }
 }
 

@@ -1,4 +1,4 @@
-import { writeHex } from "./random-id.ts";
+import { writeHex, writtenText } from "./random-id.ts";
 
 /** One request's part of a trace. */
 export interface RequestTrace {
@@ -18,12 +18,20 @@ export interface RequestTrace {
   readonly operationGiven: string | undefined;
 }
 
-const dash = 45;
 const digits = "0".repeat(8);
-const unkeptLine = Buffer.from(`traceparent: 00-${digits.repeat(4)}-${digits.repeat(2)}-00\r\n`);
+/** W3C's field without its ids. Its name takes four stores of four bytes. */
+const unkeptLine = `traceparent: 00-${digits.repeat(4)}-${digits.repeat(2)}-00\r\n`;
+const lineBytes = Buffer.from(unkeptLine);
+const name0 = lineBytes.readInt32LE(0);
+const name1 = lineBytes.readInt32LE(4);
+const name2 = lineBytes.readInt32LE(8);
+const name3 = lineBytes.readInt32LE(12);
 const traceIdAt = "traceparent: 00-".length;
 const spanIdAt = traceIdAt + 33;
 const spanIdEnd = spanIdAt + 16;
+const dash = 45;
+const flags = lineBytes.readInt32LE(spanIdEnd);
+const lineFeed = 10;
 
 /** The number of random words in the ids of a trace. */
 export const traceWords = 6;
@@ -55,16 +63,20 @@ export class UnkeptTrace implements RequestTrace {
   }
 
   /** Writes the line of W3C's field. */
-  writeTo(bytes: Uint8Array, at: number): void {
-    for (let index = 0; index < traceIdAt; index += 1) bytes[at + index] = unkeptLine[index] ?? 0;
+  writeTo(bytes: DataView, at: number): void {
+    bytes.setInt32(at, name0, true);
+    bytes.setInt32(at + 4, name1, true);
+    bytes.setInt32(at + 8, name2, true);
+    bytes.setInt32(at + 12, name3, true);
     writeHex(bytes, at + traceIdAt, this.#trace0);
     writeHex(bytes, at + traceIdAt + 8, this.#trace1);
     writeHex(bytes, at + traceIdAt + 16, this.#trace2);
     writeHex(bytes, at + traceIdAt + 24, this.#trace3);
-    bytes[at + spanIdAt - 1] = dash;
+    bytes.setUint8(at + spanIdAt - 1, dash);
     writeHex(bytes, at + spanIdAt, this.#span0);
     writeHex(bytes, at + spanIdAt + 8, this.#span1);
-    for (let index = spanIdEnd; index < unkeptLine.length; index += 1) bytes[at + index] = unkeptLine[index] ?? 0;
+    bytes.setInt32(at + spanIdEnd, flags, true);
+    bytes.setUint8(at + spanIdEnd + 4, lineFeed);
   }
 
   get lines(): string {
@@ -80,9 +92,7 @@ export class UnkeptTrace implements RequestTrace {
   }
 
   #text(start: number, end: number): string {
-    const bytes = Buffer.allocUnsafe(unkeptLine.length);
-    this.writeTo(bytes, 0);
-    return bytes.toString("latin1", start, end);
+    return writtenText(unkeptLine.length, (bytes) => this.writeTo(bytes, 0)).slice(start, end);
   }
 
   get parentSpanId(): undefined {
