@@ -2,6 +2,7 @@ import { mkdirSync, mkdtempSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { build, stop, type Plugin } from "esbuild";
 import { trafficFlags } from "../src/cmd/traffic-flags.ts";
+import { deletedAtEnd } from "./scratch-folder.ts";
 
 /**
  * Node's flags and environment for a data plane, as `bin/serin` and `src/cmd/traffic-flags.ts` set them. With them, a
@@ -22,7 +23,7 @@ export const productEnv = {
 export function bundleFolder(): string {
   const folder = join(own, ".bundles");
   mkdirSync(folder, { recursive: true });
-  return mkdtempSync(join(folder, "bench-"));
+  return deletedAtEnd(mkdtempSync(join(folder, "bench-")));
 }
 
 const own = join(import.meta.dirname, "..");

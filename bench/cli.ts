@@ -1,10 +1,10 @@
 // Measures the run time of the command line without a cluster: `npm run bench:cli [-- --rounds 10] [-- --json]`.
 // With ISTIOCTL=<path>, runs that istioctl in turns with it and reports the ratio.
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { benchOptions } from "../scripts/arguments/bench-options.ts";
+import { scratchFolder } from "./scratch-folder.ts";
 
 const root = join(import.meta.dirname, "..");
 const { rounds, json } = benchOptions("npm run bench:cli --", { rounds: 10, json: false });
@@ -25,7 +25,7 @@ interface Run {
 }
 
 /** A home directory without a kubeconfig. Only these runs cache compiled code in it. */
-const home = mkdtempSync(join(tmpdir(), "serin-bench-"));
+const home = scratchFolder();
 
 /** The shell's `times` prints the CPU time of its children. */
 function run(program: string, args: readonly string[]): Run {

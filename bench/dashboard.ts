@@ -7,17 +7,7 @@
 // With --source, the sources of the checkout run. Then the cost includes removing the types from them.
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { tmpdir } from "node:os";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { benchOptions } from "../scripts/arguments/bench-options.ts";
@@ -25,6 +15,7 @@ import { freePort } from "../src/net/testing/index.ts";
 import { OpenPage } from "./dashboard/open-page.ts";
 import { serveMesh, type ServedMesh } from "./dashboard/serve-mesh.ts";
 import { endsWithThis } from "../scripts/lab/ends-with-this.ts";
+import { scratchFolder } from "./scratch-folder.ts";
 
 const values = benchOptions("npm run bench:dashboard --", {
   mesh: false,
@@ -105,7 +96,7 @@ async function startServer(directory: string, mesh: ServedMesh, port: number): P
 }
 
 async function measure(): Promise<void> {
-  const directory = mkdtempSync(join(tmpdir(), "serin-bench-"));
+  const directory = scratchFolder();
   const mesh = spawn(
     ...endsWithThis(
       process.execPath,

@@ -11,8 +11,7 @@
 // alike, and two processes of one checkout differ by a few per cent. With --processes 4, each checkout has four, and a
 // round compares their means.
 import { spawn, type ChildProcess } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { type JsonValue } from "@bufbuild/protobuf";
 import { benchGateway } from "./bench-gateway.ts";
@@ -33,6 +32,7 @@ import { typeUrls } from "../src/wire/xds/index.ts";
 import { intervalText, mean, median, medianInterval, quantile } from "./median-interval.ts";
 import { cpuMicros, memoryOf, type ProcessMemory } from "./process-cost.ts";
 import { endsWithThis } from "../scripts/lab/ends-with-this.ts";
+import { scratchFolder } from "./scratch-folder.ts";
 
 interface Options {
   readonly seconds: number;
@@ -206,7 +206,7 @@ async function startRole(role: "upstream" | "proxy", options: Role): Promise<Sub
 
 async function startEnvoy(program: string, upstreamPort: number, bare: boolean): Promise<Subject> {
   const port = 20_000 + Math.floor(Math.random() * 20_000);
-  const directory = mkdtempSync(join(tmpdir(), "serin-bench-"));
+  const directory = scratchFolder();
   const file = join(directory, "envoy.json");
   writeFileSync(file, JSON.stringify(envoyConfig(port, upstreamPort, bare)));
   const child = spawn(

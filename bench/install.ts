@@ -2,10 +2,10 @@
 //   node bench/install.ts [--rounds 3] [--profile ambient] [--json]
 // The bench creates its own lab and deletes it at the end. Between rounds, it uninstalls everything.
 import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { benchOptions } from "../scripts/arguments/bench-options.ts";
+import { scratchFolder } from "./scratch-folder.ts";
 
 const serin = join(import.meta.dirname, "../bin/serin");
 const cluster = `bench-install-${process.pid}`;
@@ -14,7 +14,7 @@ const commandTimeoutMs = 300_000;
 const pollMs = 50;
 
 const options = benchOptions("npm run bench:install --", { rounds: 3, profile: "ambient", json: false });
-const home = mkdtempSync(join(tmpdir(), "serin-bench-"));
+const home = scratchFolder();
 
 /** Runs a program with its own HOME and returns its standard output. Throws with all its output on failure. */
 async function run(command: readonly string[]): Promise<string> {

@@ -13,8 +13,8 @@
 // as there are workers. For each worker of both sides, there are a client and a server on each core, and all of a
 // worker's connections come from these in equal parts.
 // With --profile, the bench writes a CPU profile of Serin's ztunnel to that directory.
-import { mkdtempSync, rmSync } from "node:fs";
-import { loadavg, tmpdir } from "node:os";
+import { rmSync } from "node:fs";
+import { loadavg } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { numberOption } from "../scripts/arguments/number-option.ts";
@@ -28,6 +28,7 @@ import {
   type Subject,
   type ThreadTime,
 } from "./ztunnel/scene.ts";
+import { scratchFolder } from "./scratch-folder.ts";
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
@@ -233,7 +234,7 @@ async function main(): Promise<void> {
   const wanted = options.only.split(",").filter((name) => name !== "");
   const unknown = wanted.find((name) => works[name] === undefined);
   if (unknown !== undefined) throw new Error(`--only: there is no ${unknown}, but ${Object.keys(works).join(", ")}`);
-  const scratch = mkdtempSync(join(tmpdir(), "serin-bench-ztunnel-"));
+  const scratch = scratchFolder("serin-bench-ztunnel-");
   const sides: Side[] = [];
   const rows: Record<string, Row> = {};
   const memory: Record<string, Record<string, number>> = {};

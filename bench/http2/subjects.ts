@@ -1,8 +1,7 @@
 // The compared proxies. Each is a process with its own control plane in the bench. A bench of single threads gives all
 // of them the first core, and others give them all cores.
 import { spawn, type ChildProcess } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { systemClock } from "../../src/base/index.ts";
 import { connectTcp } from "../../src/net/index.ts";
@@ -11,6 +10,7 @@ import { bundleFolder, bundleRole, productEnv, productFlags } from "../bundle-ro
 import type { JsonValue } from "@bufbuild/protobuf";
 import { AdsServer } from "../../src/proxy/testing/ads-server.ts";
 import { endsWithThis } from "../../scripts/lab/ends-with-this.ts";
+import { scratchFolder } from "../scratch-folder.ts";
 
 const readyTimeoutMs = 30_000;
 const lookMs = 50;
@@ -81,7 +81,7 @@ export class Subjects<Port extends string> {
   readonly #options: SubjectsOptions<Port>;
   readonly #children: ChildProcess[] = [];
   readonly #controlPlanes: AdsServer[] = [];
-  readonly #directory = mkdtempSync(join(tmpdir(), "serin-bench-"));
+  readonly #directory = scratchFolder();
   readonly #bundles = bundleFolder();
   readonly #entries = new Map<string, Promise<string>>();
 

@@ -132,12 +132,7 @@ export class DataPath implements Serving {
     const serviceName = `${settings.workloadName}.${settings.podNamespace}`;
     const callCluster = clusterCaller((name) => this.#config.cluster(name));
     this.#exports = new CollectorExports({
-      node: {
-        id: nodeId(settings),
-        service: serviceName,
-        address: settings.instanceIp,
-        zone: "",
-      },
+      node: { id: nodeId(settings), service: serviceName, address: settings.instanceIp, zone: "" },
       callCluster,
       statistics,
       clock,

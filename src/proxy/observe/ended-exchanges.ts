@@ -24,7 +24,8 @@ export class EndedExchanges {
   readonly #https: (HttpSpec | undefined)[] = [];
   readonly #records: (ExchangeRecord | undefined)[] = [];
   #count = 0;
-  #timer: Disposable | undefined;
+  /** Whether a timer runs. */
+  #isTimed = false;
 
   constructor(report: ReportExchange, clock: Pick<Clock, "after">) {
     this.#report = report;
@@ -38,12 +39,15 @@ export class EndedExchanges {
     this.#records[at] = record;
     this.#count = at + 1;
     if (at + 1 >= maxWaitingExchanges) this.flush();
-    else this.#timer ??= this.#clock.after(maxReportWaitMs, () => this.#due());
+    else if (!this.#isTimed) this.#startTimer();
   }
 
-  #due(): void {
-    this.#timer = undefined;
-    this.flush();
+  #startTimer(): void {
+    this.#isTimed = true;
+    this.#clock.after(maxReportWaitMs, () => {
+      this.#isTimed = false;
+      this.flush();
+    });
   }
 
   /** Reports all that wait. A timer that still runs then serves those that follow, because a new one costs more. */
