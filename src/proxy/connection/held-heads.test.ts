@@ -33,6 +33,7 @@ class Client {
 const begun = (bytes: number): string => `GET / HTTP/1.1\r\nhost: a\r\nx-long: ${"x".repeat(bytes)}`;
 
 test("a client with many connections that never complete a head loses some, and another client none", async () => {
+  const left = heldInput.bytes;
   heldInput.shareAmong(threads);
   try {
     await using harness = await Harness.start();
@@ -41,7 +42,7 @@ test("a client with many connections that never complete a head loses some, and 
     harness.table = tableOf(route(forwardTo("app")));
     const honest = new Client(harness.port, "127.0.0.2");
     honest.send(begun(10_000));
-    await until(() => heldInput.bytes > 10_000, "the honest client's bytes arrive");
+    await until(() => heldInput.bytes > left + 10_000, "the honest client's bytes arrive");
     const greedy: Client[] = [];
     for (let count = 0; count < 180; count += 1) {
       const before = heldInput.bytes;
@@ -55,7 +56,7 @@ test("a client with many connections that never complete a head loses some, and 
     honest.send("\r\n\r\n");
     await until(() => honest.received.includes("hello"), "the honest client is answered");
     for (const client of [honest, ...greedy]) client.end();
-    await until(() => heldInput.bytes === 0, "nothing is left");
+    await until(() => heldInput.bytes === left, "nothing is left");
   } finally {
     heldInput.shareAmong(1);
   }
