@@ -1,10 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-<<<<<<< HEAD
-import { HandClock } from "../../base/testing/hand-clock.ts";
-=======
 import { HandClock } from "../../base/testing/index.ts";
->>>>>>> s-dp
 import { AccessLog, MetricsRegistry, renderPrometheus } from "../../telemetry/index.ts";
 import type { HttpSpec } from "../http/http-spec.ts";
 import type { ListenerSpec } from "../listener/listener-spec.ts";
