@@ -42,9 +42,13 @@ export function inboundCluster(
       name,
       altStatName: `${name};`,
       commonLbConfig: {},
-      metadata: filterMetadata({
-        istio: { services, ...(shaping === undefined ? {} : { config: destinationRulePath(shaping) }) },
-      }),
+      ...(services.length === 0
+        ? {}
+        : {
+            metadata: filterMetadata({
+              istio: { services, ...(shaping === undefined ? {} : { config: destinationRulePath(shaping) }) },
+            }),
+          }),
       ...(target.endpoint === undefined
         ? { ...originalDestination(target.bind), cleanupInterval: durationOfMs(neverMs) }
         : fixedEndpoint(name, target)),

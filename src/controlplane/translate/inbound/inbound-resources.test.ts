@@ -298,7 +298,7 @@ test("a Sidecar's ingress replaces the services' ports, and may have their own l
   ]);
 });
 
-test("a Sidecar's ingress counts for the oldest service with its port, whose DestinationRule limits its connections, or else for the Sidecar", () => {
+test("a Sidecar's ingress counts for the oldest service with its port, whose DestinationRule limits its connections, or else for none", () => {
   const { apply, cluster } = sidecars();
   const ingress = [9000, 7000].map((number) => ({
     port: { number, protocol: "HTTP", name: `http-${number}` },
@@ -320,6 +320,7 @@ test("a Sidecar's ingress counts for the oldest service with its port, whose Des
     ];
   };
   assert.deepEqual(of(9000), ["web", 7]);
+  assert.deepEqual(cluster("inbound|7000||")["metadata"], undefined);
   assert.notEqual(of(7000)[1], 7);
 });
 

@@ -131,7 +131,7 @@ export function deriveInboundResources(
     clusters: perPod("cds-inbound", (workload, reader) => {
       const { pod, mesh } = workload;
       const clusters = sources.targets.of(workload, reader).map((target) => {
-        const [service] = target.isNamedBySidecar === true ? [] : target.services;
+        const [service] = target.services;
         const rule =
           service === undefined
             ? undefined

@@ -26,7 +26,7 @@ export interface InboundTarget {
   readonly protocol: AppProtocol;
   /** The service's host, or `name.namespace` of a Sidecar. */
   readonly host: string;
-  /** All services with this target. */
+  /** All services with this target. A Sidecar's ingress may have a port that no service of the workload has. */
   readonly services: readonly { readonly host: string; readonly name: string; readonly namespace: string }[];
   readonly bind: string;
   /** Set if the port has its own listener instead of a chain of the virtual listener. */
@@ -37,8 +37,6 @@ export interface InboundTarget {
   readonly connectionPool?: ConnectionPool;
   /** The key of the Sidecar that declares the target. */
   readonly sidecar?: string;
-  /** Set if the target has the name of its Sidecar, because no service of the workload has its port. */
-  readonly isNamedBySidecar?: true;
 }
 
 export interface Workload {
@@ -166,21 +164,19 @@ interface IngressOf {
 function ingressTarget(
   ingress: SidecarIngress,
   { sidecar, ofServices }: IngressOf,
-  { pod, sidecar: proxy, mesh }: Workload,
+  { pod, sidecar: proxy }: Workload,
 ): InboundTarget {
   const endpoint = endpointOf(ingress.defaultEndpoint, pod);
   const connectionPool = ingress.connectionPool ?? sidecar.spec.inboundConnectionPool;
   const host = `${sidecar.name}.${sidecar.namespace}`;
   const [service] = ofServices.find(({ port }) => port === ingress.port.number)?.services ?? [];
-  const itself = { host: `${host}.svc.${mesh.domain}`, name: sidecar.name, namespace: sidecar.namespace };
   return {
     port: ingress.port.number,
     servicePort: ingress.port.number,
     // HTTPS that is terminated here becomes HTTP.
     protocol: ingress.tls !== undefined && ingress.port.protocol === "HTTPS" ? "http" : istioPortProtocol(ingress.port),
     host,
-    services: [service ?? itself],
-    ...(service === undefined ? { isNamedBySidecar: true } : {}),
+    services: service === undefined ? [] : [service],
     bind: ingress.bind ?? pod.addresses[0] ?? wildcardOf(pod),
     bindsToPort: ingress.captureMode === "NONE" || (ingress.captureMode === "DEFAULT" && proxy.interception === "NONE"),
     sidecar: factsKey(sidecar),
