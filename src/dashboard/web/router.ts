@@ -1,9 +1,12 @@
 import { computed, signal, type ReadonlySignal } from "@preact/signals";
 import { formatPlace, parsePlace, placeFrom, withQuery, type Place } from "./place.ts";
 
-const current = signal<Place>(parsePlace(location.hash));
+/** The link from which the current place was read. */
+let link = location.hash;
+const current = signal<Place>(parsePlace(link));
 addEventListener("hashchange", () => {
-  current.value = parsePlace(location.hash);
+  link = location.hash;
+  current.value = parsePlace(link);
 });
 
 /**
@@ -24,17 +27,19 @@ export function go(link: string): void {
 
 /**
  * Changes parameters of this view. Replaces the entry in the browser's history, unless the back button should undo the
- * change.
+ * change. Changes nothing if the person has already left the view, and the browser is about to report that.
  */
 export function setQuery(
   changes: Readonly<Record<string, string | undefined>>,
   how: "replace" | "push" = "replace",
 ): void {
+  if (location.hash !== link) return;
   const next = withQuery(current.value, changes);
-  const link = formatPlace(next);
-  if (link === formatPlace(current.value)) return;
-  if (how === "push") history.pushState(null, "", link);
-  else history.replaceState(null, "", link);
+  const changed = formatPlace(next);
+  if (changed === formatPlace(current.value)) return;
+  if (how === "push") history.pushState(null, "", changed);
+  else history.replaceState(null, "", changed);
+  link = location.hash;
   current.value = next;
 }
 
