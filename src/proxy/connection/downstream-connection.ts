@@ -344,8 +344,10 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   #resumeConsuming(): void {
     if (this.#consuming || this.#backedUp || this.#state !== "head") return;
     const carry = this.#carry;
-    this.#keepBytes(undefined);
-    if (carry !== undefined) this.#consume(carry);
+    if (carry !== undefined) {
+      this.#keepBytes(undefined);
+      this.#consume(carry);
+    }
     if (this.#state === "head" && !this.#backedUp) this.resumeRequest();
   }
 

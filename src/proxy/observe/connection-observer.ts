@@ -31,7 +31,20 @@ export class ConnectionObserver {
 
   constructor(options: ConnectionObserverOptions) {
     this.#options = options;
-    this.#ended = new EndedExchanges((listener, http, record) => this.#report(listener, http, record), options.clock);
+    const { metrics, clock } = options;
+    this.#ended = new EndedExchanges(
+      [
+        (listener, http, record) => {
+          if (http.stats !== undefined) metrics.observe(record, this.#reporter(listener), http.stats, http.capture);
+          else if (record.isGrpc) metrics.forget(record);
+        },
+        finishTrace,
+        (_listener, http, record) => {
+          if (http.accessLogs.length > 0) this.#write(http.accessLogs, record, http.capture);
+        },
+      ],
+      clock,
+    );
     options.registry.onCollect(() => this.flush());
   }
 
@@ -43,21 +56,6 @@ export class ConnectionObserver {
   /** Reports all exchanges that have ended. Must be called before logs and exporters are closed. */
   flush(): void {
     this.#ended.flush();
-  }
-
-  #report(listener: ListenerSpec, http: HttpSpec, record: ExchangeRecord): void {
-    if (http.stats !== undefined)
-      this.#options.metrics.observe(record, this.#reporter(listener), http.stats, http.capture);
-    else if (record.isGrpc) this.#options.metrics.forget(record);
-    const { trace } = record;
-    if (trace?.sampled === true)
-      http.connection.tracing?.finish(
-        record,
-        trace,
-        listener.direction === "outbound" ? "egress" : "ingress",
-        http.capture,
-      );
-    if (http.accessLogs.length > 0) this.#write(http.accessLogs, record, http.capture);
   }
 
   /** Reports an open gRPC stream. Must be called about every second. */
@@ -171,4 +169,10 @@ export class ConnectionObserver {
       metadata: undefined,
     };
   }
+}
+
+function finishTrace({ direction }: ListenerSpec, { connection, capture }: HttpSpec, record: ExchangeRecord): void {
+  const { trace } = record;
+  if (trace?.sampled === true)
+    connection.tracing?.finish(record, trace, direction === "outbound" ? "egress" : "ingress", capture);
 }

@@ -19,7 +19,7 @@ const http = {} as HttpSpec;
 test("ended exchanges are reported in their order, after 64 of them or 20 ms", () => {
   const clock = new HandClock();
   const reported: number[] = [];
-  const ended = new EndedExchanges((_listener, _http, { status }) => reported.push(status), clock);
+  const ended = new EndedExchanges([(_listener, _http, { status }) => reported.push(status)], clock);
   for (let status = 0; status < maxWaitingExchanges - 1; status += 1)
     ended.add(listener, http, { ...plainRecord, status });
   assert.equal(reported.length, 0);
@@ -39,7 +39,7 @@ test("ended exchanges are reported in their order, after 64 of them or 20 ms", (
 
 test("each exchange is reported by the configuration that it ended with", () => {
   const reported: [ListenerSpec, HttpSpec][] = [];
-  const ended = new EndedExchanges((spec, chain) => reported.push([spec, chain]), new HandClock());
+  const ended = new EndedExchanges([(spec, chain) => reported.push([spec, chain])], new HandClock());
   const later = { ...listener };
   const laterHttp = { ...http };
   ended.add(listener, http, plainRecord);

@@ -8,16 +8,16 @@ export const maxWaitingExchanges = 64;
 /** The maximum time for which they wait. */
 export const maxReportWaitMs = 20;
 
-/** Reports one exchange that has ended, by the configuration that it ended with. */
+/** Makes one part of the report of an exchange that has ended, by the configuration that it ended with. */
 export type ReportExchange = (listener: ListenerSpec, http: HttpSpec, record: ExchangeRecord) => void;
 
 /**
- * Keeps exchanges that have ended, and reports many of them in a row. Otherwise each report would load its code into
- * the processor's caches again, and displace the code that serves requests. A record does not change after the end, so
- * a late report is the same.
+ * Keeps exchanges that have ended, and reports many of them in a row, one part of the report after the other. Otherwise
+ * each report would load its code into the processor's caches again, and displace the code that serves requests. A
+ * record does not change after the end, so a late report is the same.
  */
 export class EndedExchanges {
-  readonly #report: ReportExchange;
+  readonly #parts: readonly ReportExchange[];
   readonly #clock: Pick<Clock, "after">;
   /** What waits, by position. Positions from {@link #count} on are undefined, so that nothing is kept alive. */
   readonly #listeners: (ListenerSpec | undefined)[] = [];
@@ -27,8 +27,8 @@ export class EndedExchanges {
   /** Whether a timer runs. */
   #isTimed = false;
 
-  constructor(report: ReportExchange, clock: Pick<Clock, "after">) {
-    this.#report = report;
+  constructor(parts: readonly ReportExchange[], clock: Pick<Clock, "after">) {
+    this.#parts = parts;
     this.#clock = clock;
   }
 
@@ -54,14 +54,17 @@ export class EndedExchanges {
   flush(): void {
     const count = this.#count;
     this.#count = 0;
+    for (const part of this.#parts)
+      for (let at = 0; at < count; at += 1) {
+        const listener = this.#listeners[at];
+        const http = this.#https[at];
+        const record = this.#records[at];
+        if (listener !== undefined && http !== undefined && record !== undefined) part(listener, http, record);
+      }
     for (let at = 0; at < count; at += 1) {
-      const listener = this.#listeners[at];
-      const http = this.#https[at];
-      const record = this.#records[at];
       this.#listeners[at] = undefined;
       this.#https[at] = undefined;
       this.#records[at] = undefined;
-      if (listener !== undefined && http !== undefined && record !== undefined) this.#report(listener, http, record);
     }
   }
 }
