@@ -97,7 +97,9 @@ async function main(): Promise<number> {
   }
   const complaints = browser?.complaints ?? [];
   await browser?.close();
+  proof.note("the browser and the dashboards have ended");
   await load?.stop();
+  proof.note("the load has ended");
   for (const text of [...found.problems, ...complaints.map((complaint) => `console: ${complaint}`)])
     proof.note(`FAILED ${text}`);
   if (flags.keep) proof.note(`the lab stays: ${lab.cluster.stateDirectory}`);
@@ -150,6 +152,7 @@ async function play(proof: Proof, browser: ProofBrowser, wanted: ReadonlySet<str
     const served = await ServedPage.start(proof.lab.cluster, ["kiali"]);
     try {
       if (wanted.has("access")) found.problems.push(...(await tryAccess(proof, browser, served.url)));
+      proof.note("the rights have been tried");
       for (const { service, share } of (await figures) ?? []) {
         found.deviations.push(Number.isNaN(share) ? 1 : share);
         if (!(share <= maxDeviation))
