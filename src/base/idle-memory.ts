@@ -24,13 +24,14 @@ const worthBytes = 6 * 1024 * 1024;
 /**
  * Releases the memory that a start or a burst of work has left behind. V8 collects garbage when a process allocates
  * memory, but an idle process does not. The collection waits until the process has worked for at most `busiestShare` of
- * the last seconds. Ends when disposed. Does not keep the process alive.
+ * the last seconds. After it, V8's memory reducer is held off for a while. Ends when disposed. Does not keep the
+ * process alive.
  */
 export function giveBackIdleMemory(busiestShare = idleShare): Disposable {
   let collect: Collect | undefined;
   let heapBytes = 0;
   let seen = performance.eventLoopUtilization();
-  let reducer: NodeJS.Timeout | undefined;
+  let release: NodeJS.Timeout | undefined;
   const timer = setInterval(() => {
     const now = performance.eventLoopUtilization();
     const { utilization } = performance.eventLoopUtilization(now, seen);
@@ -39,9 +40,9 @@ export function giveBackIdleMemory(busiestShare = idleShare): Disposable {
     collect ??= exposedCollector();
     collect({ type: "major", execution: "sync", flavor: "last-resort" });
     heapBytes = heapTotalBytes();
-    setFlagsFromString("--memory-reducer-gc-count=0");
-    clearTimeout(reducer);
-    reducer = setTimeout(releaseReducer, reducerHeldMs).unref();
+    holdReducer();
+    clearTimeout(release);
+    release = setTimeout(releaseReducer, reducerHeldMs).unref();
     // The collection itself does not count as work.
     seen = performance.eventLoopUtilization();
   }, lookMs);
@@ -49,10 +50,15 @@ export function giveBackIdleMemory(busiestShare = idleShare): Disposable {
   return {
     [Symbol.dispose]: () => {
       clearInterval(timer);
-      clearTimeout(reducer);
-      if (reducer !== undefined) releaseReducer();
+      clearTimeout(release);
+      if (release !== undefined) releaseReducer();
     },
   };
+}
+
+/** The flag holds for all threads of the process. */
+function holdReducer(): void {
+  setFlagsFromString("--memory-reducer-gc-count=0");
 }
 
 /** Sets V8's default again, for the reason that `exposedCollector` has. */
