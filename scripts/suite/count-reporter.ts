@@ -37,13 +37,7 @@ class FileRun {
   add({ type, data }: TestResult): void {
     if (data.nesting === 0) this.testsMs += data.details.duration_ms;
     if (data.details.type === "suite") {
-      // Failed tests are reported one by one. This catches a file that failed before its first test.
-      if (
-        type === "test:fail" &&
-        "failureType" in data.details.error &&
-        data.details.error.failureType === "hookFailed"
-      )
-        this.#lines.push(`  FAILED before or after ${data.name}\n${indent(textOf(data.details.error))}`);
+      if (type === "test:fail") this.#addSuite(data.name, data.details.error);
       return;
     }
     if (isSet(data.skip)) this.counts.skipped.push(`${this.counts.file}: ${data.name}: ${String(data.skip)}`);
@@ -54,6 +48,16 @@ class FileRun {
       this.#lines.push(`  FAILED ${data.name}\n${indent(textOf(data.details.error))}`);
     }
     if (data.details.duration_ms > slowTestMs) this.#lines.push(`  ${seconds(data.details.duration_ms)}  ${data.name}`);
+  }
+
+  /** Adds what failed in a suite besides its tests, which are reported one by one: its own function, or a hook. */
+  #addSuite(name: string, error: Error): void {
+    const type = "failureType" in error ? error.failureType : undefined;
+    if (type === "hookFailed") this.#lines.push(`  FAILED before or after ${name}\n${indent(textOf(error))}`);
+    if (type !== "testCodeFailure") return;
+    // None of its tests is known, so the suite counts as one.
+    this.counts.failed += 1;
+    this.#lines.push(`  FAILED ${name}\n${indent(textOf(error))}`);
   }
 
   print(message: string): void {
