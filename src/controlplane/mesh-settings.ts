@@ -69,6 +69,7 @@ export function meshSettings(config: MeshConfig, settings: OwnOptions, networks:
     proxyHeaders: config.defaultConfig.proxyHeaders,
     proxyMetadata: config.defaultConfig.proxyMetadata,
     proxyConcurrency: config.defaultConfig.concurrency,
+    proxyStatsMatcher: config.defaultConfig.proxyStatsMatcher,
     meshId: config.defaultConfig.meshId,
     tracing: config.defaultConfig.tracing,
     tracingServiceName: config.defaultConfig.tracingServiceName,

@@ -117,6 +117,7 @@ function proxySettings(parts: ControllerParts): ProxySettings {
     trustDomain: trustDomain(),
     proxyMetadata: ownMesh?.proxyMetadata ?? {},
     concurrency: ownMesh?.proxyConcurrency,
+    statsMatcher: ownMesh?.proxyStatsMatcher,
     compliance,
     podValues: readGatewayPodValues(parts.injection.values),
   };

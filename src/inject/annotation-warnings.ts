@@ -1,3 +1,4 @@
+import { parseMeshConfig } from "../api/istio/index.ts";
 import type { Pod } from "../api/kubernetes/index.ts";
 import { nearestName, truncated } from "../base/index.ts";
 import { podAnnotations, podLabels } from "./annotations.ts";
@@ -20,9 +21,6 @@ export const annotationsWithoutEffect: Readonly<Record<string, string>> = {
   "sidecar.istio.io/bootstrapOverride": onlyEnvoy,
   "sidecar.istio.io/discoveryAddress":
     'is deprecated and has no effect: use proxy.istio.io/config, such as "discoveryAddress: istiod.istio-system.svc:15012"',
-  "sidecar.istio.io/statsInclusionPrefixes": onlyEnvoy,
-  "sidecar.istio.io/statsInclusionSuffixes": onlyEnvoy,
-  "sidecar.istio.io/statsInclusionRegexps": onlyEnvoy,
   "sidecar.istio.io/statsHistogramBins": onlyEnvoy,
   "sidecar.istio.io/statsFlushInterval": onlyEnvoy,
   "sidecar.istio.io/statsEvictionInterval": onlyEnvoy,
@@ -63,6 +61,7 @@ export function injectionWarnings({ metadata, spec }: Pod): string[] {
       warnings.push(
         `annotation ${name} must be true or false, got "${truncated(value, maxQuoted)}": the mesh's setting decides`,
       );
+    if (name === podAnnotations.statsInclusionRegexps) warnings.push(...expressionWarnings(name, value));
     if (reason !== undefined) warnings.push(`annotation ${name} ${reason}`);
     else if (!read.has(name) && ownPrefixes.some((prefix) => name.startsWith(prefix))) {
       unknown += 1;
@@ -77,6 +76,14 @@ export function injectionWarnings({ metadata, spec }: Pod): string[] {
   if (policy !== "ClusterFirst")
     warnings.push(`spec.dnsPolicy is ${policy}: the proxy may not resolve the control plane's name; use ClusterFirst`);
   return warnings;
+}
+
+/** Warns of expressions that the proxy leaves out, instead of refusing the pod. */
+function expressionWarnings(name: string, value: string): string[] {
+  const { warnings } = parseMeshConfig({
+    defaultConfig: { proxyStatsMatcher: { inclusionRegexps: value.split(",") } },
+  });
+  return warnings.map(({ message }) => `annotation ${name} ${message}`);
 }
 
 /** The boolean of a text as Go reads it. Undefined for any other text. */

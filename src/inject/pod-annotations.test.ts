@@ -147,6 +147,9 @@ const elsewhere = [
   podAnnotations.redirection,
   podAnnotations.multusNetworks,
   podAnnotations.statsHistogramBuckets,
+  podAnnotations.statsInclusionPrefixes,
+  podAnnotations.statsInclusionSuffixes,
+  podAnnotations.statsInclusionRegexps,
   podAnnotations.securePort,
 ];
 
@@ -184,6 +187,21 @@ test("every pod annotation that upstream documents has its effect, or gets a war
   }
   for (const name of ofTheNodeAgent)
     assert.deepEqual(outcome({ [name]: "true" }), { ...outcome({ [name]: "true" }), warnings: [] });
+});
+
+test("an expression for statistics that is not RE2 gets a warning, and the pod its proxy", () => {
+  const found = outcome({
+    "sidecar.istio.io/statsInclusionPrefixes": "cluster.outbound",
+    "sidecar.istio.io/statsInclusionRegexps": ".*upstream_cx_.*,(",
+  });
+  assert.deepEqual(found.kind === "injected" ? found.warnings : [], [
+    'annotation sidecar.istio.io/statsInclusionRegexps must be an RE2 expression (https://github.com/google/re2/wiki/Syntax), got "(": missing closing ): `(`; it includes nothing',
+  ]);
+  const configured = outcome({ "proxy.istio.io/config": 'proxyStatsMatcher: { inclusionRegexps: ["["] }' });
+  assert.match(
+    configured.kind === "injected" ? configured.warnings.join() : "",
+    /^annotation proxy\.istio\.io\/config: proxyStatsMatcher\.inclusionRegexps\[0\] must be an RE2 expression/,
+  );
 });
 
 test("an unknown annotation, an odd inject label and a custom DNS policy get warnings", () => {

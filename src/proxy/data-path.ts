@@ -23,6 +23,7 @@ import { ConnectionObserver } from "./observe/connection-observer.ts";
 import { bucketsOf, podHistogramBuckets } from "./observe/histogram-buckets.ts";
 import { IstioMetrics } from "./observe/istio-metrics.ts";
 import { FirstExpiry } from "./admin/first-expiry.ts";
+import { IncludedStats } from "./admin/included-stats.ts";
 import { ProxyStats } from "./admin/proxy-stats.ts";
 import { AppliedConfig } from "./applied-config.ts";
 import { identityOf, nodeId, xdsNode, type ProxySettings } from "./proxy-settings.ts";
@@ -176,6 +177,7 @@ export class DataPath implements Serving {
       listeners: this.#listeners,
       filters,
       expiry: new FirstExpiry(this.#secrets, () => this.#options.clock.nowMs()),
+      included: new IncludedStats(this.#options.settings.statsInclusion),
     });
   }
 

@@ -20,7 +20,7 @@ import {
   router,
   virtualOutbound,
 } from "./testing/mesh-config.ts";
-import { TestProxy } from "./testing/test-proxy.ts";
+import { everyStatistic, TestProxy } from "./testing/test-proxy.ts";
 
 requireOwnNetwork();
 
@@ -164,6 +164,7 @@ before(async () => {
     name: "client",
     role: "sidecar",
     authority: new FakeCertificateAuthority(),
+    proxyConfig: everyStatistic,
     resolve: (name) => {
       queries.push(name);
       return name === "unknown.test"

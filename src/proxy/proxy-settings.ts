@@ -16,6 +16,7 @@ import type { CertificateOutput } from "./agent/certificate-files.ts";
 import { parseAppProbers, type AppProbe } from "./agent/app-prober.ts";
 import { parseAppMetrics, type AppMetrics } from "./agent/merged-metrics.ts";
 import { readWorkloadProbe, type WorkloadProbe } from "./agent/workload-health.ts";
+import { readStatsInclusion, type StatsInclusion } from "./stats-inclusion.ts";
 
 /** A proxy's settings from outside, under upstream's names. */
 export interface ProxySettings {
@@ -71,6 +72,8 @@ export interface ProxySettings {
   readonly metricsInPodOnly: boolean;
   /** PILOT_AGENT_MERGE_ENVOY_STATS: the status port also has this proxy's own metrics. */
   readonly mergesOwnMetrics: boolean;
+  /** Which of Envoy's statistics the proxy has. */
+  readonly statsInclusion: StatsInclusion;
   /** The configured number of workers in its original form. Undefined if it is not set. */
   readonly concurrency: unknown;
   /** The number of clients' connections that each serving thread may hold. */
@@ -172,6 +175,7 @@ export function readSettings(sources: SettingsSources): ProxySettings {
     capturesDns: roleOf(args) === "sidecar" && envBoolean(env, "ISTIO_META_DNS_CAPTURE", false),
     metricsInPodOnly: envBoolean(env, "METRICS_LOCALHOST_ACCESS_ONLY", false),
     mergesOwnMetrics: envBoolean(env, "PILOT_AGENT_MERGE_ENVOY_STATS", true),
+    statsInclusion: statsInclusionOf(env, proxyConfig, sources.annotationsFile),
     concurrency: concurrencyOf(args, proxyConfig, sources.annotationsFile),
     maxConnectionsPerThread: Infinity,
     ports: {
@@ -233,6 +237,20 @@ function concurrencyOf(
   const flag = optionOf(args, "--concurrency");
   if (flag !== undefined && flag !== "0") return flag;
   return proxyConfig["concurrency"] ?? annotatedConfig(annotationsFile)["concurrency"];
+}
+
+/** As in upstream Istio, the annotation `proxy.istio.io/config` replaces the whole `proxyStatsMatcher` of the mesh. */
+function statsInclusionOf(
+  env: Environment,
+  proxyConfig: Readonly<Record<string, unknown>>,
+  annotationsFile: string | undefined,
+): StatsInclusion {
+  return readStatsInclusion({
+    matcher: annotatedConfig(annotationsFile)["proxyStatsMatcher"] ?? proxyConfig["proxyStatsMatcher"],
+    annotations: labelsOf(annotationsFile),
+    podIps: envString(env, "INSTANCE_IPS", envString(env, "INSTANCE_IP", "127.0.0.1")).split(","),
+    exitsWithLastConnection: envBoolean(env, "EXIT_ON_ZERO_ACTIVE_CONNECTIONS", false),
+  });
 }
 
 /** The pod's `proxy.istio.io/config`. Empty if it is unreadable, which admission has reported. */

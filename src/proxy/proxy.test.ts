@@ -28,7 +28,7 @@ import {
 } from "./testing/ads-server.ts";
 import { randomUuids } from "./terms/random-id.ts";
 import { fetchOnce } from "./testing/harness.ts";
-import { servingOf, workersOfRun } from "./testing/test-proxy.ts";
+import { everyStatistic, servingOf, workersOfRun } from "./testing/test-proxy.ts";
 import { freePort } from "../net/testing/index.ts";
 
 class Mesh implements AsyncDisposable {
@@ -47,7 +47,7 @@ class Mesh implements AsyncDisposable {
     this.ads = ads;
     [this.adminPort = 0, this.statsPort = 0, this.readinessPort = 0, this.ownStatsPort = 0] = ports;
     const env = {
-      PROXY_CONFIG: `discoveryAddress: ${ads.url}\nterminationDrainDuration: 0s\n`,
+      PROXY_CONFIG: `discoveryAddress: ${ads.url}\n${everyStatistic}`,
       POD_NAME: "gateway-1",
       POD_NAMESPACE: "test",
       SERVICE_ACCOUNT: "gateway",

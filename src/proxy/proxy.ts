@@ -38,6 +38,7 @@ import type { DnsCapture } from "./dns-capture/index.ts";
 import { drain } from "./drain.ts";
 import type { Listen } from "./listen.ts";
 import { adminRoutes, onPost, servingMetricsRoute } from "./admin/admin.ts";
+import { IncludedStats } from "./admin/included-stats.ts";
 import { ServerStats, type ServerState } from "./admin/server-stats.ts";
 import { identityOf, nodeId, xdsNode, type ProxySettings } from "./proxy-settings.ts";
 import type { Serving } from "./serving.ts";
@@ -137,7 +138,11 @@ export class Proxy {
     addProcessMetrics(this.#registry, process);
     this.#xds = this.#xdsClient();
     this.#serving.attach(this.#xds);
+    const included = new IncludedStats(settings.statsInclusion);
+    for (const error of included.faults)
+      log.warn("an expression for statistics is not valid and includes none", { error });
     this.#server = new ServerStats({
+      included,
       startedMs: this.#startedMs,
       nowMs: () => clock.nowMs(),
       isConnected: () => this.#xds.connected,

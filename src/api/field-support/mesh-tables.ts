@@ -364,12 +364,17 @@ export const proxyDefaultsTable: FieldTable = {
       "fileFlushMinSizeKb",
       "privateKeyProvider.**",
       "proxyBootstrapTemplatePath",
-      "proxyStatsMatcher.**",
       "readinessProbe",
       "runtimeValues{}",
       "sds.**",
       "statsCompression",
       "statsdUdpAddress",
+    ),
+    acted(
+      "[Envoy's statistics](telemetry.md#envoys-statistics) that a proxy has",
+      "sgw",
+      "src/proxy/admin/included-stats.test.ts",
+      ...under(["proxyStatsMatcher"], "inclusionPrefixes[]", "inclusionSuffixes[]", "inclusionRegexps[]"),
     ),
     acted(
       "Limits of connections; the profile EDGE",

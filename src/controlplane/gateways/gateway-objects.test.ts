@@ -38,6 +38,21 @@ test("a gateway's proxy learns the cluster's own DNS domain", () => {
   assert.equal(args[args.indexOf("--domain") + 1], "$(POD_NAMESPACE).svc.corp.example");
 });
 
+test("a gateway's proxy learns which statistics the mesh asks for", () => {
+  const gateway = {
+    metadata: { name: "web", namespace: "shop", uid: "1" },
+    spec: { gatewayClassName: "istio", listeners: [{ name: "http", port: 80, protocol: "HTTP" }] },
+  } as unknown as Gateway;
+  const configWith = (more: object): Record<string, unknown> => {
+    const { deployment } = gatewayObjects(gateway, [], { ...proxy, ...more });
+    const { env = [] } = deployment.spec?.template.spec?.containers[0] ?? {};
+    return JSON.parse(env.find(({ name }) => name === "PROXY_CONFIG")?.value ?? "") as Record<string, unknown>;
+  };
+  const statsMatcher = { inclusionPrefixes: ["cluster."], inclusionSuffixes: [], inclusionRegexps: [] };
+  assert.deepEqual(configWith({ statsMatcher })["proxyStatsMatcher"], statsMatcher);
+  assert.equal(Object.hasOwn(configWith({}), "proxyStatsMatcher"), false);
+});
+
 test("no label of a Gateway lets an injector obey the Gateway's annotations in its pods", () => {
   const metadata = { name: "web", namespace: "shop", uid: "1", labels: { "sidecar.istio.io/inject": "true" } };
   const infrastructure = {

@@ -1,5 +1,5 @@
 import type { CompliancePolicy } from "../../base/compliance/index.ts";
-import { istioLabels, istioTokenVolume, rootSource } from "../../api/istio/index.ts";
+import { istioLabels, istioTokenVolume, rootSource, type StatsMatcher } from "../../api/istio/index.ts";
 import type { PodTemplate } from "../../api/kubernetes/index.ts";
 import { restrictedContext } from "../../api/pod-security/index.ts";
 import type { GatewayPodValues } from "./pod-values.ts";
@@ -19,6 +19,8 @@ export interface ProxySettings {
   readonly proxyMetadata: Readonly<Record<string, string>>;
   /** The number of threads of a proxy. 0 means one for each core. If absent, the mesh config decides. */
   readonly concurrency?: number | undefined;
+  /** `proxyStatsMatcher` of the mesh config. Absent if it has none. */
+  readonly statsMatcher?: StatsMatcher | undefined;
   /** The policy that the proxies' environment names. Absent if it names none. */
   readonly compliance?: CompliancePolicy | undefined;
   /** The fields of pods that the installation's values set. Absent if they set none. */
@@ -195,6 +197,7 @@ function proxyEnvironment(
       value: JSON.stringify({
         discoveryAddress: proxy.discoveryAddress,
         ...(proxy.concurrency === undefined ? {} : { concurrency: proxy.concurrency }),
+        ...(proxy.statsMatcher === undefined ? {} : { proxyStatsMatcher: proxy.statsMatcher }),
         ...(Object.keys(proxy.proxyMetadata).length === 0 ? {} : { proxyMetadata: proxy.proxyMetadata }),
       }),
     },

@@ -81,6 +81,7 @@ export interface MeshSettings
       | "meshId"
       | "proxyHeaders"
       | "proxyMetadata"
+      | "proxyStatsMatcher"
       | "tracing"
       | "tracingServiceName"
     > {

@@ -4,10 +4,11 @@ import { test } from "node:test";
 import { until } from "../../base/testing/index.ts";
 import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 import type { Cluster } from "../upstream/cluster.ts";
-import { clusterRows } from "./cluster-stats.ts";
+import { ClusterStats } from "./cluster-stats.ts";
 
+const all = new ClusterStats({ of: (_scope, stats) => stats });
 const statisticsOf = (cluster: Cluster): Map<string, number> =>
-  new Map(clusterRows(cluster).map(({ name, value }) => [name, value]));
+  new Map(all.rows(cluster).map(({ name, value }) => [name, value]));
 
 test("gauges say which limits of a cluster are reached, and what is left of them", async () => {
   await using harness = await Harness.start();

@@ -1,6 +1,8 @@
 import type { Statistic } from "../serving.ts";
 import type { Budget } from "../upstream/circuit-breaker.ts";
-import type { Cluster } from "../upstream/cluster.ts";
+import type { Cluster, Endpoint } from "../upstream/cluster.ts";
+import type { PoolCounters } from "../upstream/connection-pool.ts";
+import type { IncludedStats } from "./included-stats.ts";
 
 /** A statistic with the labels of its metric. */
 export interface StatisticRow extends Statistic {
@@ -39,77 +41,144 @@ export const sharedClusterMetrics: readonly string[] = [
   ),
 ];
 
-/** The statistics of a cluster under Envoy's names. */
-export function clusterRows(cluster: Cluster): StatisticRow[] {
-  const rows: StatisticRow[] = [];
-  const { statName, counters, breaker } = cluster;
-  // Istio's proxies end the name of a cluster with this character, and leave it out of the label.
-  const labels = { cluster_name: statName.replace(/;$/, "") };
-  const add = (stat: string, type: Statistic["type"], value: number, more?: Partial<StatisticRow>): void => {
-    const metric = `envoy_cluster_${stat.replaceAll(".", "_")}`;
-    rows.push({ name: `cluster.${statName}.${stat}`, metric, labels, type, value, ...more });
-  };
-  addEndpointRows(cluster, add);
-  add("upstream_rq_total", "counter", counters.requests);
-  add("upstream_rq_active", "gauge", cluster.activeRequests);
-  add("upstream_rq_retry", "counter", counters.retries);
-  add("upstream_rq_retry_overflow", "counter", breaker.retries.overflows);
-  add("upstream_rq_timeout", "counter", counters.timeouts);
-  add("upstream_rq_per_try_timeout", "counter", counters.tryTimeouts);
-  add("upstream_rq_pending_active", "gauge", breaker.pending.active);
-  add("upstream_rq_pending_total", "counter", breaker.pending.taken);
-  add("upstream_rq_pending_overflow", "counter", counters.overflow);
-  add("upstream_rq_pending_failure_eject", "counter", counters.waitFailures);
-  for (const [digit, count] of counters.responses.entries()) {
-    if (count === 0) continue;
-    const metric = "envoy_cluster_upstream_rq";
-    add(`upstream_rq_${digit}xx`, "counter", count, {
-      metric,
-      labels: { ...labels, response_code_class: `${digit}xx` },
-    });
+/** The statistics of clusters under Envoy's names, as far as the proxy has them. */
+export class ClusterStats {
+  readonly #included: Pick<IncludedStats, "of">;
+  /** The included statistics of each cluster. Its names are compared only once, because they never change. */
+  readonly #known = new WeakMap<Cluster, readonly ClusterStat[]>();
+
+  constructor(included: Pick<IncludedStats, "of">) {
+    this.#included = included;
   }
-  const connections = cluster.connectionTotals();
-  add("upstream_cx_overflow", "counter", breaker.connections.overflows);
-  add("upstream_cx_none_healthy", "counter", counters.noHealthyEndpoint);
-  add("upstream_cx_total", "counter", connections.connectionsOpened);
-  add("upstream_cx_connect_fail", "counter", connections.connectFailures);
-  add("upstream_cx_connect_timeout", "counter", connections.connectTimeouts);
-  addBreakerRows(cluster, add);
-  return rows;
+
+  rows(cluster: Cluster): StatisticRow[] {
+    const scope = `cluster.${cluster.statName}.`;
+    let stats = this.#known.get(cluster);
+    if (stats === undefined) {
+      stats = this.#included.of(scope, clusterStats);
+      this.#known.set(cluster, stats.length === 0 ? none : stats);
+    }
+    if (stats.length === 0) return [];
+    // Istio's proxies end the name of a cluster with this character, and leave it out of the label.
+    const labels = { cluster_name: cluster.statName.replace(/;$/, "") };
+    const reading = new Reading(cluster);
+    const rows: StatisticRow[] = [];
+    for (const { stat, type, read, responses, textOnly } of stats) {
+      const value = read(reading);
+      if (value === undefined) continue;
+      rows.push({
+        name: `${scope}${stat}`,
+        metric: `envoy_cluster_${responses === undefined ? stat.replaceAll(".", "_") : "upstream_rq"}`,
+        labels: responses === undefined ? labels : { ...labels, response_code_class: responses },
+        type,
+        value,
+        ...(textOnly === undefined ? {} : { textOnly }),
+      });
+    }
+    return rows;
+  }
 }
 
-type Add = (stat: string, type: Statistic["type"], value: number, more?: Partial<StatisticRow>) => void;
+/** One list for all clusters without statistics. */
+const none: readonly ClusterStat[] = [];
 
-function addEndpointRows(cluster: Cluster, add: Add): void {
-  const endpoints = [...cluster.endpoints()];
-  add("membership_total", "gauge", endpoints.length);
-  add("membership_healthy", "gauge", endpoints.filter((endpoint) => endpoint.usable).length);
-  const outliers = cluster.outlierCounters;
-  if (outliers !== undefined) {
-    const ejected = endpoints.filter((endpoint) => endpoint.outliers.ejectedAtMs !== undefined).length;
-    add("outlier_detection_ejections_active", "gauge", ejected);
-    add("outlier_detection_ejections_enforced_total", "counter", outliers.ejections);
-    add("outlier_detection_ejections_overflow", "counter", outliers.overflows);
+/** A cluster while its statistics are read. What several of them need is computed once. */
+class Reading {
+  readonly cluster: Cluster;
+  #endpoints: readonly Endpoint[] | undefined;
+  #connections: PoolCounters | undefined;
+
+  constructor(cluster: Cluster) {
+    this.cluster = cluster;
   }
-  const open = endpoints.reduce((total, endpoint) => total + endpoint.openConnections + endpoint.activeConnections, 0);
-  add("upstream_cx_active", "gauge", open);
+
+  get endpoints(): readonly Endpoint[] {
+    return (this.#endpoints ??= [...this.cluster.endpoints()]);
+  }
+
+  get connections(): PoolCounters {
+    return (this.#connections ??= this.cluster.connectionTotals());
+  }
 }
 
-function addBreakerRows({ breaker, config }: Cluster, add: Add): void {
-  const budgets: Readonly<Record<(typeof breakerGauges)[number][0], readonly Budget[]>> = {
-    // TCP connections and connections for requests have separate limits here, and one in Envoy.
-    cx_open: [breaker.connections, breaker.relayed],
-    cx_pool_open: [],
-    rq_open: [breaker.requests],
-    rq_pending_open: [breaker.pending],
-    rq_retry_open: [breaker.retries],
-  };
-  for (const [open, left] of breakerGauges) {
-    const of = budgets[open];
-    add(`circuit_breakers.default.${open}`, "gauge", of.some(({ exhausted }) => exhausted) ? 1 : 0);
+interface ClusterStat {
+  readonly stat: string;
+  readonly type: Statistic["type"];
+  /** The value. Undefined if the cluster does not have the statistic. */
+  readonly read: (reading: Reading) => number | undefined;
+  /** The class of the responses that it counts, which is a label of one metric. */
+  readonly responses?: string;
+  readonly textOnly?: true;
+}
+
+const gauge = (stat: string, read: ClusterStat["read"]): ClusterStat => ({ stat, type: "gauge", read });
+const counter = (stat: string, read: ClusterStat["read"]): ClusterStat => ({ stat, type: "counter", read });
+
+const clusterStats: readonly ClusterStat[] = [
+  gauge("membership_total", ({ endpoints }) => endpoints.length),
+  gauge("membership_healthy", ({ endpoints }) => endpoints.filter((endpoint) => endpoint.usable).length),
+  gauge("outlier_detection_ejections_active", ({ cluster, endpoints }) =>
+    cluster.outlierCounters === undefined
+      ? undefined
+      : endpoints.filter((endpoint) => endpoint.outliers.ejectedAtMs !== undefined).length,
+  ),
+  counter("outlier_detection_ejections_enforced_total", ({ cluster }) => cluster.outlierCounters?.ejections),
+  counter("outlier_detection_ejections_overflow", ({ cluster }) => cluster.outlierCounters?.overflows),
+  gauge("upstream_cx_active", ({ endpoints }) =>
+    endpoints.reduce((total, endpoint) => total + endpoint.openConnections + endpoint.activeConnections, 0),
+  ),
+  counter("upstream_rq_total", ({ cluster }) => cluster.counters.requests),
+  gauge("upstream_rq_active", ({ cluster }) => cluster.activeRequests),
+  counter("upstream_rq_retry", ({ cluster }) => cluster.counters.retries),
+  counter("upstream_rq_retry_overflow", ({ cluster }) => cluster.breaker.retries.overflows),
+  counter("upstream_rq_timeout", ({ cluster }) => cluster.counters.timeouts),
+  counter("upstream_rq_per_try_timeout", ({ cluster }) => cluster.counters.tryTimeouts),
+  gauge("upstream_rq_pending_active", ({ cluster }) => cluster.breaker.pending.active),
+  counter("upstream_rq_pending_total", ({ cluster }) => cluster.breaker.pending.taken),
+  counter("upstream_rq_pending_overflow", ({ cluster }) => cluster.counters.overflow),
+  counter("upstream_rq_pending_failure_eject", ({ cluster }) => cluster.counters.waitFailures),
+  ...[1, 2, 3, 4, 5].map((digit): ClusterStat => {
+    const read = ({ cluster }: Reading): number | undefined => {
+      const count = cluster.counters.responses[digit];
+      return count === 0 ? undefined : count;
+    };
+    return { ...counter(`upstream_rq_${digit}xx`, read), responses: `${digit}xx` };
+  }),
+  counter("upstream_cx_overflow", ({ cluster }) => cluster.breaker.connections.overflows),
+  counter("upstream_cx_none_healthy", ({ cluster }) => cluster.counters.noHealthyEndpoint),
+  counter("upstream_cx_total", ({ connections }) => connections.connectionsOpened),
+  counter("upstream_cx_connect_fail", ({ connections }) => connections.connectFailures),
+  counter("upstream_cx_connect_timeout", ({ connections }) => connections.connectTimeouts),
+  ...breakerGauges.flatMap(([open, left]) => [
+    gauge(`circuit_breakers.default.${open}`, ({ cluster }) =>
+      budgetsOf(cluster, open).some(({ exhausted }) => exhausted) ? 1 : 0,
+    ),
     // No request has high priority.
-    add(`circuit_breakers.high.${open}`, "gauge", 0, { textOnly: true });
-    if (left === undefined || config.tracksRemaining !== true) continue;
-    add(`circuit_breakers.default.${left}`, "gauge", Math.min(...of.map(({ remaining }) => remaining)));
+    { ...gauge(`circuit_breakers.high.${open}`, () => 0), textOnly: true as const },
+    ...(left === undefined
+      ? []
+      : [
+          gauge(`circuit_breakers.default.${left}`, ({ cluster }) =>
+            cluster.config.tracksRemaining === true
+              ? Math.min(...budgetsOf(cluster, open).map(({ remaining }) => remaining))
+              : undefined,
+          ),
+        ]),
+  ]),
+];
+
+function budgetsOf({ breaker }: Cluster, open: (typeof breakerGauges)[number][0]): readonly Budget[] {
+  switch (open) {
+    case "cx_open":
+      // TCP connections and connections for requests have separate limits here, and one in Envoy.
+      return [breaker.connections, breaker.relayed];
+    case "cx_pool_open":
+      return [];
+    case "rq_open":
+      return [breaker.requests];
+    case "rq_pending_open":
+      return [breaker.pending];
+    case "rq_retry_open":
+      return [breaker.retries];
   }
 }

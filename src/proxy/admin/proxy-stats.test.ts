@@ -11,7 +11,8 @@ import { edsCluster, plainEndpoints } from "../testing/ads-server.ts";
 import { outboundTcp } from "../testing/mesh-config.ts";
 import { fetchOnce, Harness } from "../testing/harness.ts";
 import { MetricsRegistry } from "../../telemetry/index.ts";
-import { TestProxy } from "../testing/test-proxy.ts";
+import { everyStatistic, TestProxy } from "../testing/test-proxy.ts";
+import { IncludedStats } from "./included-stats.ts";
 import { ProxyStats } from "./proxy-stats.ts";
 
 test("listeners that clients reach are counted apart from internal ones", async () => {
@@ -39,6 +40,7 @@ test("a changed cluster keeps its counters, and the series of a removed one vani
     name: "front",
     role: "router",
     authority: new FakeCertificateAuthority(),
+    proxyConfig: everyStatistic,
   });
   await using upstream = createServer((socket) => socket.resume().end()).listen(0, "127.0.0.1");
   await once(upstream, "listening");
@@ -83,6 +85,7 @@ test("statistics of clusters do not take the place of other metrics, however man
     listeners: { listeners: () => [], connections: 0, drainingConnections: 0 },
     filters: new Map(),
     expiry: { days: () => undefined },
+    included: new IncludedStats({ prefixes: ["cluster."], suffixes: [], regexps: [], regexpsFrom: "" }),
   } as unknown as ConstructorParameters<typeof ProxyStats>[0]);
   stats.expose(registry);
   const sizeOf = (name: string): number | undefined => registry.families().find((family) => family.name === name)?.size;
@@ -125,6 +128,7 @@ test("statistics tell the age, the state and the first expiry of the proxy, and 
     name: "front",
     role: "router",
     authority: new FakeCertificateAuthority(),
+    proxyConfig: everyStatistic,
   });
   const listener = outboundTcp("127.0.0.1", await freePort(), "a") as JsonObject;
   proxy.ads.push(typeUrls.cluster, {});

@@ -7,7 +7,8 @@ import type { ActiveListener } from "../listener/listener.ts";
 import type { Statistic } from "../serving.ts";
 import type { FirstExpiry } from "./first-expiry.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
-import { clusterRows, familyOptions, sharedClusterMetrics, type StatisticRow } from "./cluster-stats.ts";
+import { ClusterStats, familyOptions, sharedClusterMetrics, type StatisticRow } from "./cluster-stats.ts";
+import type { IncludedStats } from "./included-stats.ts";
 
 /**
  * Metrics with the same value in every worker: those of the configuration, and of ejected endpoints. They must not be
@@ -39,6 +40,7 @@ export interface ProxyStatsSources {
   readonly listeners: ListenerSet;
   readonly filters: FilterStatistics;
   readonly expiry: Pick<FirstExpiry, "days">;
+  readonly included: IncludedStats;
 }
 
 /** The statistics that tools read. They are computed when requested. */
@@ -47,6 +49,8 @@ export class ProxyStats {
   readonly #listeners: ListenerSet;
   readonly #filters: FilterStatistics;
   readonly #expiry: Pick<FirstExpiry, "days">;
+  readonly #included: IncludedStats;
+  readonly #clusters: ClusterStats;
   #exposed = new Map<string, Exposed>();
   readonly #families = new Map<string, MetricFamily<Counter> | MetricFamily<Gauge>>();
 
@@ -55,6 +59,8 @@ export class ProxyStats {
     this.#listeners = sources.listeners;
     this.#filters = sources.filters;
     this.#expiry = sources.expiry;
+    this.#included = sources.included;
+    this.#clusters = new ClusterStats(sources.included);
   }
 
   /** Envoy's text form is `name: value`, a line each. */
@@ -107,11 +113,36 @@ export class ProxyStats {
 
   #rows(): Row[] {
     return [
-      ...this.#config.allClusters().flatMap(clusterRows),
+      ...this.#config.allClusters().flatMap((cluster) => this.#clusters.rows(cluster)),
       ...this.#listenerRows(),
       ...this.#managerRows(),
-      ...[...this.#filters.entries()].map(([name, { value }]) => filterRow(name, value)),
+      ...this.#filterRows(),
     ];
+  }
+
+  #filterRows(): Row[] {
+    const rows: Row[] = [];
+    for (const [name, { value }] of this.#filters.entries())
+      if (this.#included.includes(name)) rows.push(filterRow(name, value));
+    return rows;
+  }
+
+  /** The rows of these statistics that the proxy has. */
+  #rowsOf(
+    scope: string,
+    kind: string,
+    labels: Row["labels"],
+    stats: readonly (readonly [stat: string, type: Row["type"], value: number])[],
+  ): Row[] {
+    return stats
+      .filter(([stat]) => this.#included.includes(`${scope}${stat}`))
+      .map(([stat, type, value]) => ({
+        name: `${scope}${stat}`,
+        metric: `envoy_${kind}${stat.replaceAll(".", "_")}`,
+        labels,
+        type,
+        value,
+      }));
   }
 
   #listenerRows(): Row[] {
@@ -119,7 +150,7 @@ export class ProxyStats {
     const http = new Map<string, HttpSums>();
     const tcp = new Map<string, TcpSums>();
     for (const listener of this.#listeners.listeners()) {
-      rows.push(...addressRows(listener));
+      rows.push(...this.#addressRows(listener));
       for (const { spec, connections, accepted, requests } of listener.chains()) {
         if (spec.serves.kind === "http") {
           const prefix = spec.serves.http.connection.statPrefix;
@@ -135,36 +166,60 @@ export class ProxyStats {
         }
       }
     }
-    return [...rows, ...httpRows(http), ...tcpRows(tcp)];
+    return [...rows, ...this.#httpRows(http), ...this.#tcpRows(tcp)];
   }
+
+  /** The rows of a listener, by its address. Internal listeners have no address. */
+  #addressRows({ spec, connections, counters }: ActiveListener): Row[] {
+    const [first] = spec.addresses;
+    if (first === undefined) return [];
+    const address = `${first.address.includes(":") ? `[${first.address.replaceAll(":", "_")}]` : first.address}_${first.port}`;
+    return this.#rowsOf(`listener.${address}.`, "listener_", { listener_address: address }, [
+      ["downstream_cx_active", "gauge", connections],
+      ["downstream_cx_total", "counter", counters.accepted],
+      ["no_filter_chain_match", "counter", counters.noFilterChain],
+    ]);
+  }
+
+  #httpRows(managers: ReadonlyMap<string, HttpSums>): Row[] {
+    return [...managers].flatMap(([prefix, { active, total, requests }]) =>
+      this.#rowsOf(`http.${prefix}.`, "http_", { http_conn_manager_prefix: prefix.replace(/;$/, "") }, [
+        ["downstream_cx_active", "gauge", active],
+        ["downstream_cx_total", "counter", total],
+        ["downstream_rq_total", "counter", requests],
+      ]),
+    );
+  }
+
+  #tcpRows(proxies: ReadonlyMap<string, TcpSums>): Row[] {
+    return [...proxies].flatMap(([prefix, { active, total }]) =>
+      this.#rowsOf(`tcp.${prefix}.`, "tcp_", { tcp_prefix: prefix }, [
+        ["downstream_cx_total", "counter", total],
+        ["downstream_cx_active", "gauge", active],
+      ]),
+    );
+  }
+
   #managerRows(): Row[] {
-    const row = (name: string, type: Row["type"], value: number): Row => ({
-      name,
-      metric: `envoy_${name.replaceAll(".", "_")}`,
-      labels: {},
-      type,
-      value,
-    });
     // Each thread has a heap of its own.
     const heap = getHeapStatistics();
     const days = this.#expiry.days();
-    return [
-      row("listener_manager.total_listeners_active", "gauge", [...this.#listeners.listeners()].length),
-      row("cluster_manager.active_clusters", "gauge", this.#config.allClusters().length),
-      row("server.live", "gauge", 1),
-      row("server.concurrency", "gauge", 1),
-      row("server.total_connections", "gauge", this.#listeners.connections),
-      row("server.memory_allocated", "gauge", heap.used_heap_size),
-      row("server.memory_heap_size", "gauge", heap.total_heap_size),
-      ...(days === undefined ? [] : [row("server.days_until_first_cert_expiring", "gauge", days)]),
-      ...[
-        ["cluster_manager.cds", this.#config.updatesOf(typeUrls.cluster)] as const,
-        ["listener_manager.lds", this.#config.updatesOf(typeUrls.listener)] as const,
-      ].flatMap(([manager, { accepted, rejected }]) => [
-        row(`${manager}.update_success`, "counter", accepted),
-        row(`${manager}.update_rejected`, "counter", rejected),
-      ]),
-    ];
+    const cds = this.#config.updatesOf(typeUrls.cluster);
+    const lds = this.#config.updatesOf(typeUrls.listener);
+    return this.#rowsOf("", "", {}, [
+      ["listener_manager.total_listeners_active", "gauge", [...this.#listeners.listeners()].length],
+      ["cluster_manager.active_clusters", "gauge", this.#config.allClusters().length],
+      ["server.live", "gauge", 1],
+      ["server.concurrency", "gauge", 1],
+      ["server.total_connections", "gauge", this.#listeners.connections],
+      ["server.memory_allocated", "gauge", heap.used_heap_size],
+      ["server.memory_heap_size", "gauge", heap.total_heap_size],
+      ...(days === undefined ? [] : [["server.days_until_first_cert_expiring", "gauge", days] as const]),
+      ["cluster_manager.cds.update_success", "counter", cds.accepted],
+      ["cluster_manager.cds.update_rejected", "counter", cds.rejected],
+      ["listener_manager.lds.update_success", "counter", lds.accepted],
+      ["listener_manager.lds.update_rejected", "counter", lds.rejected],
+    ]);
   }
 }
 
@@ -175,55 +230,6 @@ interface TcpSums {
 
 interface HttpSums extends TcpSums {
   readonly requests: number;
-}
-
-/** The rows of a listener, by its address. Internal listeners have no address. */
-function addressRows({ spec, connections, counters }: ActiveListener): Row[] {
-  const [first] = spec.addresses;
-  if (first === undefined) return [];
-  const address = `${first.address.includes(":") ? `[${first.address.replaceAll(":", "_")}]` : first.address}_${first.port}`;
-  const row = (stat: string, type: Row["type"], value: number): Row => ({
-    name: `listener.${address}.${stat}`,
-    metric: `envoy_listener_${stat}`,
-    labels: { listener_address: address },
-    type,
-    value,
-  });
-  return [
-    row("downstream_cx_active", "gauge", connections),
-    row("downstream_cx_total", "counter", counters.accepted),
-    row("no_filter_chain_match", "counter", counters.noFilterChain),
-  ];
-}
-
-function httpRows(managers: ReadonlyMap<string, HttpSums>): Row[] {
-  return [...managers].flatMap(([prefix, { active, total, requests }]) => {
-    const row = (stat: string, type: Row["type"], value: number): Row => ({
-      name: `http.${prefix}.${stat}`,
-      metric: `envoy_http_${stat}`,
-      labels: { http_conn_manager_prefix: prefix.replace(/;$/, "") },
-      type,
-      value,
-    });
-    return [
-      row("downstream_cx_active", "gauge", active),
-      row("downstream_cx_total", "counter", total),
-      row("downstream_rq_total", "counter", requests),
-    ];
-  });
-}
-
-function tcpRows(proxies: ReadonlyMap<string, TcpSums>): Row[] {
-  return [...proxies].flatMap(([prefix, { active, total }]) => {
-    const row = (stat: string, type: Row["type"], value: number): Row => ({
-      name: `tcp.${prefix}.${stat}`,
-      metric: `envoy_tcp_${stat}`,
-      labels: { tcp_prefix: prefix },
-      type,
-      value,
-    });
-    return [row("downstream_cx_total", "counter", total), row("downstream_cx_active", "gauge", active)];
-  });
 }
 
 const rbacResult = /^(.*rbac)\.(?:istio_dry_run_(allow|deny)_)?(shadow_)?(allowed|denied)$/;

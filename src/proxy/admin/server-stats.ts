@@ -1,11 +1,13 @@
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import { familyOptions, type StatisticRow } from "./cluster-stats.ts";
+import type { IncludedStats } from "./included-stats.ts";
 
 export interface ServerStatsSources {
   readonly startedMs: number;
   readonly nowMs: () => number;
   readonly isConnected: () => boolean;
   readonly state: () => ServerState;
+  readonly included: IncludedStats;
 }
 
 /** A server's state in Envoy's words. */
@@ -23,7 +25,7 @@ export class ServerStats {
   }
 
   statistics(): StatisticRow[] {
-    const { startedMs, nowMs, isConnected, state } = this.#sources;
+    const { startedMs, nowMs, isConnected, state, included } = this.#sources;
     const connected = isConnected() ? 1 : 0;
     const gauge = (name: string, value: number): StatisticRow => ({
       name,
@@ -32,7 +34,7 @@ export class ServerStats {
       type: "gauge",
       value,
     });
-    return [
+    const rows = [
       gauge("server.uptime", Math.floor((nowMs() - startedMs) / 1000)),
       gauge("server.state", stateNumbers[state()]),
       gauge("control_plane.connected_state", connected),
@@ -42,6 +44,7 @@ export class ServerStats {
         labels: { cluster_name: "xds-grpc" },
       },
     ];
+    return rows.filter(({ name }) => included.includes(name));
   }
 
   /** Adds the statistics to a registry under Envoy's Prometheus names. */

@@ -13,6 +13,9 @@ import { spawnWorker, WorkerSet } from "../workers/index.ts";
 import { AdsServer } from "./ads-server.ts";
 import { fetchOnce } from "./harness.ts";
 
+/** Lines of `PROXY_CONFIG` for a proxy that has all of Envoy's statistics. */
+export const everyStatistic = 'terminationDrainDuration: 0s\nproxyStatsMatcher: { inclusionRegexps: [".*"] }\n';
+
 export interface TestProxyOptions {
   readonly name: string;
   readonly role: ProxySettings["role"];

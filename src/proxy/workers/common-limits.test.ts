@@ -12,7 +12,7 @@ import { typeUrls } from "../../wire/xds/index.ts";
 import { edsCluster, httpListener, plainEndpoints, weightedRoute } from "../testing/ads-server.ts";
 import { fetchOnce, type Answer } from "../testing/harness.ts";
 import { router } from "../testing/mesh-config.ts";
-import { TestProxy } from "../testing/test-proxy.ts";
+import { everyStatistic, TestProxy } from "../testing/test-proxy.ts";
 import { WorkerSet } from "./index.ts";
 
 class Backends implements Disposable {
@@ -74,6 +74,7 @@ test("circuit breakers, rate limits and ejections apply to both workers together
     name: "gateway",
     role: "router",
     authority: new FakeCertificateAuthority(),
+    proxyConfig: everyStatistic,
     workers: 2,
   });
   const { ads } = proxy;

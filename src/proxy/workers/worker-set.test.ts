@@ -10,7 +10,7 @@ import { freePort } from "../../net/testing/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { edsCluster, httpListener, plainEndpoints, weightedRoute } from "../testing/ads-server.ts";
 import { fetchOnce } from "../testing/harness.ts";
-import { TestProxy } from "../testing/test-proxy.ts";
+import { everyStatistic, TestProxy } from "../testing/test-proxy.ts";
 import { spawnWorker, WorkerSet } from "./index.ts";
 
 const pluginFile = join(import.meta.dirname, "../../../test/wasm/test-module.wasm");
@@ -38,6 +38,7 @@ class Gateway implements AsyncDisposable {
       name: "gateway",
       role: "router",
       authority: new FakeCertificateAuthority(),
+      proxyConfig: everyStatistic,
       serve: (data) =>
         new WorkerSet({
           count: 2,

@@ -53,6 +53,30 @@ test("values are read under upstream's names", () => {
   assert.equal(mesh.tlsDefaults.minProtocolVersion, "TLSV1_3");
 });
 
+test("a matcher of statistics is read, and warnings name entries that include nothing", () => {
+  const read = (proxyStatsMatcher: unknown) => parseMeshConfig({ defaultConfig: { proxyStatsMatcher } });
+  const matcher = {
+    inclusionPrefixes: ["cluster.outbound"],
+    inclusionSuffixes: ["upstream_rq_timeout"],
+    inclusionRegexps: [".*circuit_breakers.*"],
+  };
+  const good = read(matcher);
+  assert.deepEqual([good.value?.defaultConfig.proxyStatsMatcher, good.warnings], [matcher, []]);
+  assert.equal(parseMeshConfig({}).value?.defaultConfig.proxyStatsMatcher, undefined);
+  const at = "defaultConfig.proxyStatsMatcher";
+  assert.deepEqual(
+    lines(read({ inclusionSuffixes: [""], inclusionRegexps: ["a", "(?=b)"], inclusionRegexes: [] }).warnings).map(
+      (line) => line.slice(0, 70),
+    ),
+    [
+      `${at}.inclusionSuffixes[0]: is empty and has no effect`,
+      `${at}.inclusionRegexps[1]: must be an RE2 expression (https://github.com`,
+      `${at}.inclusionRegexes: is not known and has no effect; did you mean inclusionRegexps?`,
+    ].map((line) => line.slice(0, 70)),
+  );
+  assert.deepEqual(lines(read({ inclusionPrefixes: "cluster" }).errors).length, 1);
+});
+
 test("unknown hosts may be resolved by name, with TLS that sidecars can speak", () => {
   const read = (outboundTrafficPolicy: object) => parseMeshConfig({ outboundTrafficPolicy });
   const mode = "ALLOW_ANY_DYNAMIC_DNS";

@@ -3,6 +3,7 @@ import { domainOrAddressFault } from "../checks.ts";
 import { maxPort, readDurationMs, readPortNumber, readText, warnOfUnknown } from "../fields.ts";
 import { readConnectionSettings, type ConnectionSettings } from "./connection-settings.ts";
 import { withJsonNames } from "./proto-json-names.ts";
+import { readStatsMatcher, type StatsMatcher } from "./stats-matcher.ts";
 import { readTags, type TracingTag } from "../telemetry.ts";
 
 /**
@@ -30,6 +31,8 @@ export interface ProxyConfig {
   readonly tracingServiceName: TracingServiceName;
   /** Absent if they are unset. */
   readonly connectionSettings?: ConnectionSettings | undefined;
+  /** Absent if it is unset. */
+  readonly proxyStatsMatcher?: StatsMatcher | undefined;
 }
 
 const tracingServiceNames = ["APP_LABEL_AND_NAMESPACE", "CANONICAL_NAME_ONLY", "CANONICAL_NAME_AND_NAMESPACE"] as const;
@@ -105,7 +108,6 @@ const withoutEffect = [
   "fileFlushMinSizeKb",
   "privateKeyProvider",
   "proxyBootstrapTemplatePath",
-  "proxyStatsMatcher",
   "readinessProbe",
   "runtimeValues",
   "sds",
@@ -147,6 +149,7 @@ export function readProxyConfig(reader: Reader): ProxyConfig {
     tracing: readTracing(reader.object("tracing")),
     tracingServiceName: reader.oneOf("tracingServiceName", tracingServiceNames) ?? "APP_LABEL_AND_NAMESPACE",
     connectionSettings: readConnectionSettings(reader.object("connectionSettings")),
+    proxyStatsMatcher: readStatsMatcher(reader.object("proxyStatsMatcher")),
   };
   const fault = proxyAddressFault(config.discoveryAddress);
   if (fault !== undefined) reader.error(fault, "discoveryAddress");

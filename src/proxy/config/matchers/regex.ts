@@ -12,6 +12,15 @@ export function compileRegex(pattern: string, where: string): WholeRegex {
   return { matchesWhole: (text) => compiled.matcher(text).matches() };
 }
 
+/**
+ * Compiles an RE2 expression for names that no client chooses. It is several times as fast, because it remembers states
+ * of the names, up to 8 MB.
+ */
+export function compileNameRegex(pattern: string, where: string): WholeRegex {
+  const compiled = compile(pattern, where);
+  return { matchesWhole: (text) => compiled.matches(text) };
+}
+
 /** Replaces all matches; `\1` in the substitution stands for a group. */
 export function compileReplacement(pattern: string, substitution: string, where: string): (text: string) => string {
   const compiled = compile(pattern, where);

@@ -1,0 +1,31 @@
+import type { Reader } from "../../reader.ts";
+import { regexFault } from "../expressions/regular-expressions.ts";
+import { warnOfUnknown } from "../fields.ts";
+
+/**
+ * `proxyStatsMatcher` of a proxy config: the statistics of Envoy that proxies have besides the required ones. Each
+ * entry is compared with whole names, such as `cluster.<name>.upstream_rq_total`.
+ */
+export interface StatsMatcher {
+  readonly inclusionPrefixes: readonly string[];
+  readonly inclusionSuffixes: readonly string[];
+  readonly inclusionRegexps: readonly string[];
+}
+
+export function readStatsMatcher(reader: Reader | undefined): StatsMatcher | undefined {
+  if (reader === undefined) return undefined;
+  const matcher = {
+    inclusionPrefixes: reader.strings("inclusionPrefixes"),
+    inclusionSuffixes: reader.strings("inclusionSuffixes"),
+    inclusionRegexps: reader.strings("inclusionRegexps"),
+  };
+  for (const field of ["inclusionPrefixes", "inclusionSuffixes"] as const)
+    for (const [index, text] of matcher[field].entries())
+      if (text === "") reader.warnNoEffect("is empty and has no effect", `${field}[${index}]`);
+  for (const [index, expression] of matcher.inclusionRegexps.entries()) {
+    const fault = regexFault(expression);
+    if (fault !== undefined) reader.warnNoEffect(`${fault}; it includes nothing`, `inclusionRegexps[${index}]`);
+  }
+  warnOfUnknown(reader);
+  return matcher;
+}

@@ -1,0 +1,53 @@
+import { messageOf } from "../../base/index.ts";
+import { compileNameRegex } from "../config/matchers/regex.ts";
+import type { StatsInclusion } from "../stats-inclusion.ts";
+
+/** `.*text.*`, the form of most expressions. A search for the text is much faster than an expression. */
+const containing = /^\.\*((?:[\w:;-]|\\[.|])+)\.\*$/;
+
+type Matches = (name: string) => boolean;
+
+/** Decides by their names which of Envoy's statistics the proxy has. */
+export class IncludedStats {
+  /** The expressions that are not valid, and so include nothing. */
+  readonly faults: readonly string[];
+  readonly #prefixes: readonly string[];
+  readonly #suffixes: readonly string[];
+  readonly #expressions: readonly Matches[];
+
+  constructor({ prefixes, suffixes, regexps, regexpsFrom }: StatsInclusion) {
+    this.#prefixes = prefixes;
+    this.#suffixes = suffixes;
+    const faults: string[] = [];
+    this.#expressions = regexps.flatMap((expression) => {
+      try {
+        return [matcherOf(expression, regexpsFrom)];
+      } catch (error) {
+        faults.push(messageOf(error));
+        return [];
+      }
+    });
+    this.faults = faults;
+  }
+
+  includes(name: string): boolean {
+    return (
+      this.#prefixes.some((prefix) => name.startsWith(prefix)) ||
+      this.#suffixes.some((suffix) => name.endsWith(suffix)) ||
+      this.#expressions.some((matches) => matches(name))
+    );
+  }
+
+  /** The included ones of these statistics, whose names begin with `scope`. */
+  of<Stat extends { readonly stat: string }>(scope: string, stats: readonly Stat[]): readonly Stat[] {
+    if (this.#prefixes.some((prefix) => scope.startsWith(prefix))) return stats;
+    return stats.filter(({ stat }) => this.includes(`${scope}${stat}`));
+  }
+}
+
+function matcherOf(expression: string, where: string): Matches {
+  const text = containing.exec(expression)?.[1]?.replaceAll("\\", "");
+  if (text !== undefined) return (name) => name.includes(text);
+  const compiled = compileNameRegex(expression, where);
+  return (name) => compiled.matchesWhole(name);
+}
