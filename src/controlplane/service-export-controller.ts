@@ -56,7 +56,7 @@ export async function exportServices(options: ServiceExportControllerOptions, si
   });
   const addNew = (changes: readonly CollectionChange<ServiceFacts>[]): void => {
     for (const change of changes)
-      if (change.type === "set" && change.previous?.createdAt !== change.item.createdAt) reconciler.add(change.key);
+      if (change.type === "set" && change.previous?.uid !== change.item.uid) reconciler.add(change.key);
   };
   using _own = inputs.services.subscribe(addNew);
   using _remote = inputs.remote.services.subscribe(addNew);

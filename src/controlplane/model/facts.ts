@@ -177,10 +177,18 @@ export interface IngressSettings {
   readonly namespace: string;
 }
 
+/**
+ * The uid of an object, and empty for one that no API server has stored. An object that is deleted and created again
+ * has another uid, and no status. If the model settles once for both events, only the uid shows that the status must be
+ * written again.
+ */
+export type ObjectUid = string;
+
 /** A Kubernetes Ingress. */
 export interface IngressFacts {
   readonly namespace: string;
   readonly name: string;
+  readonly uid: ObjectUid;
   readonly createdAt: string;
   /** The class from the deprecated annotation. */
   readonly annotatedClass: string | undefined;
@@ -265,6 +273,7 @@ export interface ServiceFacts {
   readonly clusterId?: string;
   readonly namespace: string;
   readonly name: string;
+  readonly uid: ObjectUid;
   readonly labels: Labels;
   readonly families: readonly string[];
   readonly selector: Labels;
@@ -343,6 +352,7 @@ export interface EndpointFacts {
 export interface ConfigFacts<Spec> {
   readonly namespace: string;
   readonly name: string;
+  readonly uid: ObjectUid;
   readonly labels: Labels;
   readonly annotations: Labels;
   readonly createdAt: string;
