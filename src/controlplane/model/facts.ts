@@ -304,6 +304,8 @@ export interface ServiceExportFacts {
   readonly clusterId?: string;
   readonly namespace: string;
   readonly name: string;
+  /** The Service that owns it. Empty if none does. */
+  readonly ownerUid: ObjectUid;
 }
 
 /** A ServiceImport: a cluster reaches the exported service with this name at its own addresses. */
