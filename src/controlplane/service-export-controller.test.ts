@@ -93,6 +93,25 @@ test("an export that a user deleted is not recreated while its Service stays", a
   await untilEqual(() => servers.home.exports(), ["shop/other"]);
 });
 
+test("a Service that is created again gets its export as soon as that of the earlier Service is gone", async () => {
+  const { fixture, servers, put } = leader();
+  const ownerUid = async (): Promise<string | undefined> =>
+    (await servers.home.get(exportKind, "web", "shop"))?.metadata.ownerReferences?.[0]?.uid;
+  put("home", "shop/web");
+  await untilEqual(() => servers.home.exports(), ["shop/web"]);
+  const earlier = await servers.home.get(exportKind, "web", "shop");
+  assert.ok(earlier !== undefined);
+  fixture.apply(earlier);
+  await servers.home.delete(serviceKind, "web", "shop");
+  put("home", "shop/web");
+  const uid = (await servers.home.get(serviceKind, "web", "shop"))?.metadata.uid;
+  assert.notEqual(await ownerUid(), uid);
+  // Kubernetes deletes what the earlier Service owned.
+  await servers.home.delete(exportKind, "web", "shop");
+  fixture.remove(earlier);
+  await untilEqual(ownerUid, uid);
+});
+
 test("a cluster without the definition, or without the right, is reported once, and gets no request for each Service", async () => {
   for (const refusal of ["not-found", "forbidden"] as const) {
     const { servers, put, warnings } = leader();

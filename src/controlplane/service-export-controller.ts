@@ -4,7 +4,7 @@ import { serviceExportKind, type MultiClusterApi } from "../api/multicluster/ind
 import { describeError, SerinError } from "../base/index.ts";
 import { isKubeCode, Reconciler, type CollectionChange, type KubeClient, type QueueMetrics } from "../kube/index.ts";
 import { leadAlone, type LeadershipOptions } from "./leadership/index.ts";
-import { hostnameOf, meshKey, type ServiceFacts } from "./model/facts.ts";
+import { hostnameOf, meshKey, type ServiceExportFacts, type ServiceFacts } from "./model/facts.ts";
 import type { MeshInputs } from "./model/index.ts";
 import { isClusterLocal } from "./model/service/cluster-local.ts";
 
@@ -56,11 +56,22 @@ export async function exportServices(options: ServiceExportControllerOptions, si
   });
   const addNew = (changes: readonly CollectionChange<ServiceFacts>[]): void => {
     for (const change of changes)
-      if (change.type === "set" && change.previous?.createdAt !== change.item.createdAt) reconciler.add(change.key);
+      if (change.type === "set" && change.previous?.uid !== change.item.uid) reconciler.add(change.key);
   };
   using _own = inputs.services.subscribe(addNew);
   using _remote = inputs.remote.services.subscribe(addNew);
+  // A Service that is deleted and created again has no export once Kubernetes deletes that of the earlier one.
+  using _exports = inputs.serviceExports.subscribe((changes) => {
+    for (const change of changes)
+      if (change.type === "delete" && isOfEarlierService(change.previous, exporter.serviceFactsOf(change.key)))
+        reconciler.add(change.key);
+  });
   await reconciler.run(signal);
+}
+
+/** Whether another Service of the name owns the export: the one before this one was created. */
+function isOfEarlierService({ ownerUid }: ServiceExportFacts, service: ServiceFacts | undefined): boolean {
+  return ownerUid !== "" && service !== undefined && ownerUid !== service.uid;
 }
 
 /** Whether the namespace is being deleted. The Service is then deleted too. */
@@ -77,11 +88,16 @@ class ServiceExporter {
     this.#options = options;
   }
 
+  serviceFactsOf(key: string): ServiceFacts | undefined {
+    const { inputs } = this.#options;
+    return inputs.services.get(key) ?? inputs.remote.services.get(key);
+  }
+
   /** Returns after how many milliseconds to try again, if the cluster cannot have exports now. */
   async reconcile(key: string): Promise<number | void> {
     const { inputs, clusterId: home, client, remoteClientOf, serviceOf, api, clock } = this.#options;
     const mesh = inputs.mesh.get(meshKey);
-    const facts = inputs.services.get(key) ?? inputs.remote.services.get(key);
+    const facts = this.serviceFactsOf(key);
     if (mesh === undefined || facts === undefined || inputs.serviceExports.get(key) !== undefined) return;
     if (isClusterLocal(hostnameOf(facts, mesh.domain).toLowerCase(), mesh)) return;
     const { clusterId, namespace, name } = facts;

@@ -19,6 +19,7 @@ function facts(key: string, spec: Partial<ProxyConfigFacts["spec"]>): ProxyConfi
   return {
     namespace,
     name,
+    uid: "",
     labels: {},
     annotations: {},
     createdAt: "2026-01-01T00:00:00Z",

@@ -68,7 +68,7 @@ test("an Ingress gets the addresses of the ingress gateway in its status, and ne
     cluster.put(ingressKind, { metadata: { namespace: "shop", name: "web" } }),
   );
   for (const ip of ["172.18.255.1", "172.18.255.2"]) {
-    graph.batch(() => ingresses.set("shop/web", { namespace: "shop", name: "web", addresses: [{ ip }] }));
+    graph.batch(() => ingresses.set("shop/web", { namespace: "shop", name: "web", uid: "", addresses: [{ ip }] }));
     await until(
       async () => (await client.get(ingressKind, "web", "shop"))?.status?.loadBalancer?.ingress?.[0]?.ip === ip,
     );
@@ -86,6 +86,7 @@ const routeOf = (parents: readonly object[], ...names: readonly string[]): Kuber
 const gatewayOf = (name: string, gatewayClassName: string, more: object = {}): KubernetesObject =>
   ({ metadata: { namespace: "shop", name }, spec: { gatewayClassName, listeners: [] }, ...more }) as KubernetesObject;
 const wanted = (...parents: readonly (readonly [name: string, owned: boolean])[]): WantedRouteStatus => ({
+  uid: "",
   parents: parents.map(([name, owned]) => ({
     owned,
     status: { parentRef: { name } as never, controllerName: ours, conditions: [] },
@@ -159,7 +160,7 @@ test("a replica that begins to lead reads no route whose entries all belong to a
     statuses.set("shop/outdated", wanted(["other", false]));
   });
   await until(async () => await Promise.resolve(read.includes("HTTPRoute outdated")));
-  graph.batch(() => ingresses.set("shop/web", { namespace: "shop", name: "web", addresses: [] }));
+  graph.batch(() => ingresses.set("shop/web", { namespace: "shop", name: "web", uid: "", addresses: [] }));
   await until(async () => await Promise.resolve(read.includes("Ingress web")));
   assert.equal(read.includes("HTTPRoute web"), false);
 });
@@ -179,11 +180,13 @@ test("the entries of another control plane stay in namespaces that this one does
   );
   isRead = true;
   const parents = [{ owned: true, status: { ...service, conditions: [] } as never }];
-  graph.batch(() => statuses.set("shop/web", { parents }));
+  graph.batch(() => statuses.set("shop/web", { uid: "", parents }));
   isRead = false;
   graph.batch(() => statuses.delete("shop/web"));
   // The writer handles its queue in order.
-  graph.batch(() => ingresses.set("shop/web", { namespace: "shop", name: "web", addresses: [{ ip: "10.0.0.1" }] }));
+  graph.batch(() =>
+    ingresses.set("shop/web", { namespace: "shop", name: "web", uid: "", addresses: [{ ip: "10.0.0.1" }] }),
+  );
   await until(async () => (await client.get(ingressKind, "web", "shop"))?.status?.loadBalancer?.ingress?.length === 1);
   assert.deepEqual(await entriesOf(client), ["ours web"]);
 });
@@ -207,7 +210,7 @@ test("a Gateway and its ListenerSets lose our status with our class, unless anot
   });
   const conditions = async (name: string): Promise<number> =>
     (await client.get(gatewayKind, name, "shop"))?.status?.conditions?.length ?? 0;
-  const status = { namespace: "shop", name: "edge", addresses: [], attachedListenerSets: 0, listeners: [] };
+  const status = { namespace: "shop", name: "edge", uid: "", addresses: [], attachedListenerSets: 0, listeners: [] };
   const conditionsWanted = [
     { type: "Programmed", status: "True", reason: "Programmed", message: "", observedGeneration: 1 },
   ];
@@ -216,6 +219,7 @@ test("a Gateway and its ListenerSets lose our status with our class, unless anot
     listenerSets.set("shop/set", {
       namespace: "shop",
       name: "set",
+      uid: "",
       conditions: conditionsWanted as never,
       listeners: [],
     });
@@ -240,6 +244,7 @@ test("a Gateway whose revision changes keeps its status for the next revision", 
     gateways.set("shop/edge", {
       namespace: "shop",
       name: "edge",
+      uid: "",
       addresses: [],
       attachedListenerSets: 0,
       conditions: [],
@@ -247,7 +252,9 @@ test("a Gateway whose revision changes keeps its status for the next revision", 
     }),
   );
   graph.batch(() => gateways.delete("shop/edge"));
-  graph.batch(() => ingresses.set("shop/web", { namespace: "shop", name: "web", addresses: [{ ip: "10.0.0.1" }] }));
+  graph.batch(() =>
+    ingresses.set("shop/web", { namespace: "shop", name: "web", uid: "", addresses: [{ ip: "10.0.0.1" }] }),
+  );
   await until(async () => (await client.get(ingressKind, "web", "shop"))?.status?.loadBalancer?.ingress?.length === 1);
   assert.equal((await client.get(gatewayKind, "edge", "shop"))?.status?.conditions?.length, 1);
 });
@@ -265,7 +272,7 @@ test("the entries of other controllers stay in a policy's status, and ours fill 
     cluster.put(backendTlsPolicyKind, { metadata, spec: {}, status: { ancestors } } as never);
   });
   graph.batch(() =>
-    policies.set("shop/web", { ...metadata, ancestors: [ancestor(ours, "first"), ancestor(ours, "second")] }),
+    policies.set("shop/web", { ...metadata, uid: "", ancestors: [ancestor(ours, "first"), ancestor(ours, "second")] }),
   );
   const written = async (): Promise<readonly string[]> =>
     ((await client.get(backendTlsPolicyKind, "web", "shop"))?.status?.ancestors ?? []).map(

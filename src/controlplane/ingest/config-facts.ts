@@ -37,6 +37,7 @@ export function configFacts<Spec>(
   return {
     namespace: metadata.namespace ?? "",
     name: metadata.name ?? "",
+    uid: metadata.uid ?? "",
     labels: metadata.labels ?? {},
     annotations: relevantAnnotations(metadata.annotations ?? {}),
     createdAt: metadata.creationTimestamp ?? "",

@@ -11,6 +11,7 @@ export function ingressFacts({ metadata, spec = {} }: Ingress, revision: string)
   return {
     namespace: metadata.namespace ?? "",
     name: metadata.name ?? "",
+    uid: metadata.uid ?? "",
     createdAt: metadata.creationTimestamp ?? "",
     annotatedClass: metadata.annotations?.[classAnnotation],
     className: spec.ingressClassName,

@@ -1,4 +1,5 @@
 import { formatIssues, type FieldIssue, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
+import { serviceKind } from "../../api/kubernetes/index.ts";
 import {
   serviceExportKind,
   serviceImportKind,
@@ -59,10 +60,14 @@ export function multiClusterFeeds<Feed extends object>(
   cluster: { readonly clusterId?: string } = {},
 ): readonly (Feed & { readonly isOptional: true })[] {
   const { exports, imports } = kinds;
-  const named = ({ metadata }: KubernetesObject): ServiceExportFacts => ({
+  const named = ({ metadata }: KubernetesObject) => ({
     ...cluster,
     namespace: metadata.namespace ?? "",
     name: metadata.name ?? "",
+  });
+  const exportFacts = (object: ServiceExport): ServiceExportFacts => ({
+    ...named(object),
+    ownerUid: object.metadata.ownerReferences?.find(({ kind }) => kind === serviceKind.kind)?.uid ?? "",
   });
   const importFacts = (object: ServiceImport): ServiceImportFacts | undefined => {
     const parsed = imports?.parse?.(object);
@@ -73,7 +78,7 @@ export function multiClusterFeeds<Feed extends object>(
     return undefined;
   };
   return [
-    ...(exports === undefined ? [] : [{ ...create(exports, serviceExports, named), isOptional: true as const }]),
+    ...(exports === undefined ? [] : [{ ...create(exports, serviceExports, exportFacts), isOptional: true as const }]),
     ...(imports === undefined ? [] : [{ ...create(imports, serviceImports, importFacts), isOptional: true as const }]),
   ];
 }

@@ -144,7 +144,7 @@ test("exports and imports of a remote cluster are read without invalid addresses
   });
   put("one", { east: kubeconfig("https://one") });
   await until(() => remotes.states()[0]?.syncStatus === "synced");
-  assert.deepEqual(inputs.serviceExports.get("east/shop/web"), { clusterId: "east", ...metadata });
+  assert.deepEqual(inputs.serviceExports.get("east/shop/web"), { clusterId: "east", ...metadata, ownerUid: "" });
   assert.deepEqual(inputs.serviceImports.get("east/shop/web")?.addresses, ["242.0.0.1"]);
   await client.delete(secretKind, "one", "istio-system");
   await until(() => inputs.serviceExports.size + inputs.serviceImports.size === 0);

@@ -27,6 +27,7 @@ export function serviceFacts(service: Service): ServiceFacts | undefined {
   return {
     namespace: metadata.namespace ?? "default",
     name: metadata.name ?? "",
+    uid: metadata.uid ?? "",
     labels: metadata.labels ?? {},
     families: spec.ipFamilies ?? [],
     selector: spec.selector ?? {},

@@ -178,10 +178,18 @@ export interface IngressSettings {
   readonly namespace: string;
 }
 
+/**
+ * The uid of an object, and empty for one that no API server has stored. An object that is deleted and created again
+ * has another uid, and no status. If the model settles once for both events, only the uid shows that the status must be
+ * written again.
+ */
+export type ObjectUid = string;
+
 /** A Kubernetes Ingress. */
 export interface IngressFacts {
   readonly namespace: string;
   readonly name: string;
+  readonly uid: ObjectUid;
   readonly createdAt: string;
   /** The class from the deprecated annotation. */
   readonly annotatedClass: string | undefined;
@@ -266,6 +274,7 @@ export interface ServiceFacts {
   readonly clusterId?: string;
   readonly namespace: string;
   readonly name: string;
+  readonly uid: ObjectUid;
   readonly labels: Labels;
   readonly families: readonly string[];
   readonly selector: Labels;
@@ -296,6 +305,8 @@ export interface ServiceExportFacts {
   readonly clusterId?: string;
   readonly namespace: string;
   readonly name: string;
+  /** The Service that owns it. Empty if none does. */
+  readonly ownerUid: ObjectUid;
 }
 
 /** A ServiceImport: a cluster reaches the exported service with this name at its own addresses. */
@@ -344,6 +355,7 @@ export interface EndpointFacts {
 export interface ConfigFacts<Spec> {
   readonly namespace: string;
   readonly name: string;
+  readonly uid: ObjectUid;
   readonly labels: Labels;
   readonly annotations: Labels;
   readonly createdAt: string;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Agent, createServer, request } from "node:https";
 import { test } from "node:test";
 import { listenOnLoopback } from "../../../test/support/listen-on-loopback.ts";
-import { createLogger, systemClock, type Clock } from "../../base/index.ts";
+import { createLogger, systemClock, userError, type Clock } from "../../base/index.ts";
 import { until } from "../../base/testing/index.ts";
 import type { KindDefinition } from "../../api/index.ts";
 import { serviceKind } from "../../api/kubernetes/index.ts";
@@ -12,8 +12,11 @@ import { RolloutWebhook } from "./rollout-webhook.ts";
 
 const namespace = "serin-system";
 
-/** A cluster that has the engine's Service and both configurations, and stores Secrets. */
-function cluster(): KubeClient {
+/**
+ * A cluster that has the engine's Service and both configurations, and stores Secrets. `present` is called before a
+ * configuration is read: it says whether the configuration exists, or throws.
+ */
+function cluster(present: () => boolean = () => true): KubeClient {
   const secrets = new Map<string, object>();
   const keep = async (_kind: unknown, secret: { readonly metadata: { readonly name: string } }): Promise<object> => {
     secrets.set(secret.metadata.name, secret);
@@ -23,7 +26,7 @@ function cluster(): KubeClient {
     get: async (kind: KindDefinition, name: string): Promise<unknown> => {
       if (kind === serviceKind) return await Promise.resolve({ metadata: { name, uid: "u1" } });
       if (kind.kind === "Secret") return secrets.get(name);
-      return { metadata: { name }, webhooks: [{ clientConfig: { service: {} } }] };
+      return present() ? { metadata: { name }, webhooks: [{ clientConfig: { service: {} } }] } : undefined;
     },
     create: keep,
     update: keep,
@@ -102,3 +105,42 @@ test("an engine that ends still records authors until kube-proxies know its succ
     agent.destroy();
   }
 });
+
+test("an engine that is uninstalled ends at once, as soon as its configurations or its rights are gone", async () => {
+  const gone = [() => false, refused("forbidden"), refused("unauthorized")];
+  for (const answer of gone) {
+    let present = (): boolean => true;
+    const client = cluster(() => present());
+    const ending = new AbortController();
+    const force = new AbortController();
+    const log = createLogger({ scope: "test", write: () => undefined });
+    // Its own time for answering does not end before the test's.
+    const clock: Clock = { ...systemClock, sleep: async (ms, signal) => await systemClock.sleep(ms * 20, signal) };
+    const webhook = new RolloutWebhook({
+      client,
+      clock,
+      log,
+      namespace,
+      port: await freePort(),
+      authorKey: new AuthorKey(client, namespace),
+      accessReviews: {} as AccessReviews,
+    });
+    const ran = webhook.run(ending.signal, force.signal).then(() => "ended");
+    const late = systemClock.sleep(15_000, force.signal).then(
+      () => "late",
+      () => "ended",
+    );
+    await until(() => webhook.trusted);
+    present = answer;
+    ending.abort();
+    assert.equal(await Promise.race([ran, late]), "ended");
+    force.abort();
+    await Promise.all([ran, late]);
+  }
+});
+
+function refused(code: "forbidden" | "unauthorized"): () => boolean {
+  return () => {
+    throw userError(code, "no");
+  };
+}

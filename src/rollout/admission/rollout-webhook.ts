@@ -1,7 +1,7 @@
 import { createServer, type Server } from "node:https";
 import { limitConnections, messageOf, type Clock, type Logger } from "../../base/index.ts";
 import { mutatingWebhookConfigurationKind, validatingWebhookConfigurationKind } from "../../api/kubernetes/index.ts";
-import type { KubeClient } from "../../kube/index.ts";
+import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import type { AccessReviews, AuthorKey } from "../access/index.ts";
 import { ReviewHandler } from "./review-handler.ts";
 import { loadOrCreateCertificate } from "./serving-certificate.ts";
@@ -31,6 +31,8 @@ const lookEveryMs = 10_000;
  * to this engine until it has noticed. Without an answer, a rollout would be created without an author.
  */
 const lingerMs = 5_000;
+/** How often an engine that ends looks whether the API server may still send it reviews. */
+const lookWhileEndingMs = 250;
 /** How often to look until the configuration exists and trusts the certificate. */
 const lookAgainMs = 500;
 
@@ -79,12 +81,39 @@ export class RolloutWebhook {
     await this.#handler.close();
   }
 
-  /** Every connection ends with its next answer, so that the API server opens one to the successor. */
+  /**
+   * Every connection ends with its next answer, so that the API server opens one to the successor. An engine that is
+   * uninstalled has no successor. It ends at once, because its namespace cannot be created again before.
+   */
   async #linger(server: Server, force: AbortSignal): Promise<void> {
     this.#isEnding = true;
-    await this.#options.clock.sleep(lingerMs, force).catch(() => undefined);
+    const uninstalled = new AbortController();
+    const over = new AbortController();
+    void this.#untilUninstalled(AbortSignal.any([force, over.signal])).then(() => uninstalled.abort());
+    await this.#options.clock.sleep(lingerMs, AbortSignal.any([force, uninstalled.signal])).catch(() => undefined);
+    over.abort();
     server.close();
     server.closeAllConnections();
+  }
+
+  async #untilUninstalled(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted && (await this.#mayGetReviews()))
+      await this.#options.clock.sleep(lookWhileEndingMs, signal).catch(() => undefined);
+  }
+
+  /** Whether the API server knows this webhook, as far as an engine can see that may have lost its rights already. */
+  async #mayGetReviews(): Promise<boolean> {
+    const { client } = this.#options;
+    try {
+      const author = await client.get(mutatingWebhookConfigurationKind, authorConfiguration);
+      return (
+        author !== undefined ||
+        (await client.get(validatingWebhookConfigurationKind, reviewConfiguration)) !== undefined
+      );
+    } catch (error) {
+      // The account and its rights are deleted together with the engine.
+      return !isKubeCode(error, "unauthorized") && !isKubeCode(error, "forbidden");
+    }
   }
 
   /** Whether the API server trusts the certificate now. */

@@ -3,7 +3,14 @@ import { istioAnnotations, istioLabels } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import { isForZtunnel, requestAttributes } from "./ambient-policy.ts";
 import { isDryRun } from "../authorization-selection.ts";
-import { factsKey, meshKey, type AuthorizationPolicyFacts, type Labels, type ServiceEntryFacts } from "../facts.ts";
+import {
+  factsKey,
+  meshKey,
+  type AuthorizationPolicyFacts,
+  type Labels,
+  type ObjectUid,
+  type ServiceEntryFacts,
+} from "../facts.ts";
 import { meshControllerName } from "../gateway-class.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { wantsRace } from "../service/service-entry-model.ts";
@@ -31,6 +38,7 @@ export interface AmbientCondition {
 export interface AmbientStatus {
   readonly namespace: string;
   readonly name: string;
+  readonly uid: ObjectUid;
   readonly conditions: readonly AmbientCondition[];
 }
 
@@ -82,9 +90,9 @@ export interface AmbientStatusSources {
 export function deriveAmbientStatuses(graph: CollectionGraph, sources: AmbientStatusSources): AmbientStatuses {
   const { inputs, bindings } = sources;
   const item = (
-    { namespace, name }: { readonly namespace: string; readonly name: string },
+    { namespace, name, uid }: { readonly namespace: string; readonly name: string; readonly uid: ObjectUid },
     conditions: readonly AmbientCondition[],
-  ) => (conditions.length === 0 ? [] : [[`${namespace}/${name}`, { namespace, name, conditions }] as const]);
+  ) => (conditions.length === 0 ? [] : [[`${namespace}/${name}`, { namespace, name, uid, conditions }] as const]);
   return {
     Service: graph.derive("status-services", inputs.services, (service, reader) =>
       service.type === "ExternalName"

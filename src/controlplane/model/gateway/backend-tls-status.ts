@@ -1,7 +1,7 @@
 import { gatewayGroup, maxPolicyAncestors, type PolicyAncestorStatus } from "../../../api/gateway/index.ts";
 import type { Collection, CollectionGraph } from "../../../kube/index.ts";
 import type { BackendTlsTarget } from "../backend-tls-model.ts";
-import { factsKey, type ConfigFacts } from "../facts.ts";
+import { factsKey, type ConfigFacts, type ObjectUid } from "../facts.ts";
 import { gatewayControllerName, meshControllerName } from "../gateway-class.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { owningRevision } from "../ownership.ts";
@@ -11,6 +11,7 @@ import { conditionMaker, type WantedCondition } from "../wanted-condition.ts";
 export interface WantedPolicyStatus {
   readonly namespace: string;
   readonly name: string;
+  readonly uid: ObjectUid;
   readonly ancestors: readonly (Omit<PolicyAncestorStatus, "conditions"> & {
     readonly conditions: readonly WantedCondition[];
   })[];
@@ -57,7 +58,12 @@ export function deriveBackendTlsStatuses(
     return [
       [
         factsKey(policy),
-        { namespace: policy.namespace, name: policy.name, ancestors: ancestors.slice(0, maxPolicyAncestors) },
+        {
+          namespace: policy.namespace,
+          name: policy.name,
+          uid: policy.uid,
+          ancestors: ancestors.slice(0, maxPolicyAncestors),
+        },
       ],
     ];
   });

@@ -1,6 +1,6 @@
 import { type GatewayAddress, type ListenerStatus } from "../../../api/gateway/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
-import { factsKey, hostnameOf, meshKey, type GatewayFacts, type MeshSettings } from "../facts.ts";
+import { factsKey, hostnameOf, meshKey, type GatewayFacts, type MeshSettings, type ObjectUid } from "../facts.ts";
 import { gatewayServiceName } from "../gateway-names.ts";
 import { gatewayHosts, gatewayReach, joined, type GatewayReach } from "./gateway-addresses.ts";
 import { areParametersKnown, backendCertificateVerdict } from "./gateway-certificates.ts";
@@ -22,6 +22,7 @@ import type { Waypoint, Waypoints } from "../ambient/waypoint.ts";
 export interface WantedGatewayStatus {
   readonly namespace: string;
   readonly name: string;
+  readonly uid: ObjectUid;
   readonly addresses: readonly GatewayAddress[];
   readonly attachedListenerSets: number;
   readonly conditions: readonly WantedCondition[];
@@ -136,6 +137,7 @@ function gatewayStatus(
   return {
     namespace: gateway.namespace,
     name: gateway.name,
+    uid: gateway.uid,
     addresses: reach.addresses,
     attachedListenerSets: new Set(
       verdicts
@@ -240,6 +242,7 @@ function remoteStatus(gateway: GatewayFacts): WantedGatewayStatus {
   return {
     namespace: gateway.namespace,
     name: gateway.name,
+    uid: gateway.uid,
     addresses: gateway.spec.addresses ?? [],
     attachedListenerSets: 0,
     conditions: [

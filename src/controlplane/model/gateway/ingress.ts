@@ -8,6 +8,7 @@ import {
   type IngressSettings,
   type IstioGatewayFacts,
   type MeshSettings,
+  type ObjectUid,
   type VirtualServiceFacts,
 } from "../facts.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
@@ -23,6 +24,7 @@ const defaultSelector = "ingressgateway";
 export interface WantedIngressStatus {
   readonly namespace: string;
   readonly name: string;
+  readonly uid: ObjectUid;
   readonly addresses: readonly IngressAddress[];
 }
 
@@ -68,10 +70,10 @@ export function deriveIngresses(graph: CollectionGraph, inputs: MeshInputs): Col
     }),
     inputs.virtualServices,
   );
-  return graph.derive("ingress-statuses", accepted, ({ namespace, name }, reader, key) => {
+  return graph.derive("ingress-statuses", accepted, ({ namespace, name, uid }, reader, key) => {
     const settings = reader.get(inputs.mesh, meshKey)?.ingress;
     if (settings === undefined) return [];
-    return [[key, { namespace, name, addresses: addressesOf(settings, inputs, reader) }]];
+    return [[key, { namespace, name, uid, addresses: addressesOf(settings, inputs, reader) }]];
   });
 }
 
@@ -129,7 +131,7 @@ function gatewayOf(ingress: IngressFacts, settings: IngressSettings): IstioGatew
     : { ...generated, namespace: settings.namespace, name: gatewayName(ingress), createdAt, spec };
 }
 
-const generated = { labels: {}, annotations: {}, generation: 0 };
+const generated = { uid: "", labels: {}, annotations: {}, generation: 0 };
 
 function virtualServiceOf(
   host: string,

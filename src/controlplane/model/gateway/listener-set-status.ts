@@ -1,5 +1,5 @@
 import type { Collection, CollectionGraph } from "../../../kube/index.ts";
-import { factsKey, meshKey } from "../facts.ts";
+import { factsKey, meshKey, type ObjectUid } from "../facts.ts";
 import { gatewayReach } from "./gateway-addresses.ts";
 import { isEastWestClass, isIngressClass, isRemoteClass, isWaypointClass } from "../gateway-class.ts";
 import { allowsSet, parentOfSet } from "./gateway-listeners.ts";
@@ -19,6 +19,7 @@ import { conditionMaker, type WantedCondition } from "../wanted-condition.ts";
 export interface WantedListenerSetStatus {
   readonly namespace: string;
   readonly name: string;
+  readonly uid: ObjectUid;
   readonly conditions: readonly WantedCondition[];
   readonly listeners: readonly WantedListenerStatus[];
 }
@@ -37,13 +38,14 @@ export function deriveListenerSetStatuses(
     const ingress = isIngressClass(gatewayClassName, inputs, reader);
     const without = [isEastWestClass, isRemoteClass].some((isOf) => isOf(gatewayClassName, inputs, reader));
     if (!ingress && !without && !isWaypointClass(gatewayClassName)) return [];
-    const { namespace, name } = set;
+    const { namespace, name, uid } = set;
     const condition = conditionMaker(set.generation);
     const notAllowed = (message: string): WantedListenerSetStatus => {
       const fault: Verdict = { reason: "NotAllowed", message };
       return {
         namespace,
         name,
+        uid,
         conditions: [condition("Accepted", fault, "Accepted", ""), condition("Programmed", fault, "Programmed", "")],
         listeners: [],
       };
@@ -78,6 +80,7 @@ export function deriveListenerSetStatuses(
         {
           namespace,
           name,
+          uid,
           conditions,
           listeners: own.map((verdict) => listenerStatus(verdict, set.generation, factsKey(gateway), attached)),
         },

@@ -1,6 +1,6 @@
 import type { RouteParentStatus } from "../../../api/gateway/index.ts";
 import type { Collection, CollectionGraph } from "../../../kube/index.ts";
-import { factsKey, type ConfigFacts } from "../facts.ts";
+import { factsKey, type ConfigFacts, type ObjectUid } from "../facts.ts";
 import { gatewayControllerName } from "../gateway-class.ts";
 import type { Verdict } from "../verdict.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
@@ -9,6 +9,7 @@ import { attachmentsOf, type ParentAttachment } from "./route-attachment.ts";
 import { conditionMaker, type WantedCondition } from "../wanted-condition.ts";
 
 export interface WantedRouteStatus {
+  readonly uid: ObjectUid;
   /**
    * All parents that are Gateways of ours, Services or ServiceEntries. Those of other revisions are included, but this
    * revision does not write their entries.
@@ -29,7 +30,7 @@ export type RouteKindName = "HTTPRoute" | "GRPCRoute" | "TLSRoute" | "TCPRoute" 
 
 /** A route of any kind, with its parents checked. */
 export interface JudgedRoute {
-  readonly route: Pick<ConfigFacts<unknown>, "namespace" | "name" | "labels" | "generation">;
+  readonly route: Pick<ConfigFacts<unknown>, "namespace" | "name" | "uid" | "labels" | "generation">;
   readonly parents: readonly ParentAttachment[];
   readonly gateway: { readonly unresolved: Verdict };
   readonly mesh: { readonly unresolved: Verdict };
@@ -65,7 +66,7 @@ export function deriveRouteStatuses(
         status: { parentRef: withoutUndefined(parent.parentRef), controllerName: gatewayControllerName, conditions },
       };
     });
-    return [[key, { parents }]];
+    return [[key, { uid: route.uid, parents }]];
   });
 }
 

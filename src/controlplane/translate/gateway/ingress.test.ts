@@ -122,7 +122,7 @@ test("an Ingress's paths become routes of the ingress gateway: longest first, ex
   );
   assert.deepEqual(
     [...statuses.values()],
-    [{ namespace: "shop", name: "web", addresses: [{ ip: "172.18.255.1" }, { hostname: "lb.example.com" }] }],
+    [{ namespace: "shop", name: "web", uid: "", addresses: [{ ip: "172.18.255.1" }, { hostname: "lb.example.com" }] }],
   );
   remove(object);
   assert.deepEqual([routes(), [...statuses.values()]], [[], []]);
