@@ -508,12 +508,7 @@ export function withStored(
   if (first === undefined || last === undefined) return entries;
   const rewritten = jsonEqualWithoutNulls(written, stored)
     ? undefined
-    : rewrittenList(field.pointer, {
-        from: first.prior,
-        planned: last.planned ?? last.written,
-        written,
-        stored,
-      });
+    : rewrittenList(last, first, { written, stored });
   if (jsonEqualWithoutNulls(rewritten, last.stored)) return entries;
   const { stored: _, ...rest } = last;
   const known = rewritten === undefined ? rest : { ...rest, stored: rewritten };

@@ -1,7 +1,6 @@
 import { truncated, pointerName } from "../../base/index.ts";
 import { holderAnnotation, type JournalEntry } from "../../api/serin/index.ts";
 import { fieldKey, type FieldEntry } from "./field-entries.ts";
-import { keepsEdits } from "./list-edits/index.ts";
 import { describeReference, type Step, type Write } from "./step.ts";
 
 const shownCharacters = 300;
@@ -28,26 +27,31 @@ const unkeptPointers: ReadonlySet<string> = new Set([
   `/metadata/annotations/${pointerName(holderAnnotation)}`,
 ]);
 
+/** A field that must stay as finished steps have written it. */
+export interface KeptField {
+  /** The field's first entry. A list has the changes since then, see `hasOwnChanges`. */
+  readonly first: FieldEntry;
+  readonly last: FieldEntry;
+}
+
 /**
- * The fields that finished steps have written, each with its last entry, and that the current step does not write. They
- * must stay as they are: a route that somebody sets back sends requests to the former version while the rollout counts
- * them for the new one. Pods come and go, and users own the templates of their workloads. The prior value of a list is
- * the one from before the rollout, see `keepsEdits`.
+ * The fields that finished steps have written, and that the current step does not write. They must stay as they are: a
+ * route that somebody sets back sends requests to the former version while the rollout counts them for the new one.
+ * Pods come and go, and users own the templates of their workloads.
  */
 export function keptFields(
   { id, writes }: Step,
   journal: readonly JournalEntry[],
   doneSteps: ReadonlySet<string>,
-): readonly FieldEntry[] {
-  const last = new Map<string, FieldEntry>();
+): readonly KeptField[] {
+  const kept = new Map<string, KeptField>();
   for (const entry of journal) {
     if (entry.type !== "field") continue;
-    const before = keepsEdits(entry) ? last.get(fieldKey(entry)) : undefined;
-    last.set(fieldKey(entry), before === undefined ? entry : { ...entry, prior: before.prior });
+    kept.set(fieldKey(entry), { first: kept.get(fieldKey(entry))?.first ?? entry, last: entry });
   }
-  for (const write of writes) if (write.type === "field") last.delete(fieldKey(write));
-  return [...last.values()].filter(
-    ({ step, object, pointer, restart, adopted }) =>
+  for (const write of writes) if (write.type === "field") kept.delete(fieldKey(write));
+  return [...kept.values()].filter(
+    ({ last: { step, object, pointer, restart, adopted } }) =>
       step !== id &&
       doneSteps.has(step) &&
       object.kind !== "Pod" &&

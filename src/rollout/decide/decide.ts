@@ -55,6 +55,9 @@ function meantRuleOf({ status, change, blockers }: DecideInput): Pick<RolloutSta
   return meantRule === undefined ? {} : { meantRule };
 }
 
+/** How the message begins while the server refuses to clear the journal of an ended run. */
+export const cannotClear = "the engine cannot clear the rollout's journal, and tries again";
+
 /**
  * The decision, unless the server refuses to clear the journal of an ended run. Then the status says so, and the engine
  * tries it from time to time.
@@ -62,7 +65,7 @@ function meantRuleOf({ status, change, blockers }: DecideInput): Pick<RolloutSta
 function forgetLater({ failedWrite }: DecideInput, decision: Decision): Decision {
   const { status, actions } = decision;
   if (failedWrite?.clearsJournal !== true || !actions.some(({ type }) => type === "forget")) return decision;
-  const message = `the engine cannot clear the rollout's journal, and tries again: ${failedWrite.detail}; correct what it names, and the rollout continues by itself`;
+  const message = `${cannotClear}: ${failedWrite.detail}; correct what it names, and the rollout continues by itself`;
   const again = failedWrite.waits ? [] : actions.filter(({ type }) => type !== "event");
   return { ...decision, status: { ...status, message }, actions: again };
 }
@@ -122,7 +125,8 @@ function notHeldText({ change: { resumed }, orders, failedWrite }: DecideInput):
 function next(given: DecideInput): Decision {
   const input = isRefusedAfterEnd(given.status) ? { ...given, status: completedAgain(given.status) } : given;
   const { orders, status, journal, group } = input;
-  if (isJournalLost(given.status, journal, orders)) return decideWithoutJournal(given);
+  const mustPutBack = orders.abort || group?.failed !== undefined;
+  if (isJournalLost(given.status, journal, { ...orders, mustPutBack })) return decideWithoutJournal(given);
   if (isPuttingBack(status)) return rollBackFurther(input);
   if (journal.isLeftover === true) return undoLeftover(input);
   const underWay = isUnderWay(status);

@@ -14,7 +14,7 @@ export {
   type Contender,
   type MovedRule,
 } from "./contender.ts";
-export { decide, initialStatus } from "./decide.ts";
+export { cannotClear, decide, initialStatus } from "./decide.ts";
 export { cannotGoOn, completedMessage, failingStatus, refusedStatus, saysTheSame, type Refusal } from "./hold.ts";
 export { freezesInForce, type FreezeSubject } from "./freezes.ts";
 export { windowState, type WindowState } from "../../api/serin/freeze-windows/index.ts";
@@ -70,7 +70,7 @@ export type { ProbeCounts, ProbeFacts, ProbePairFacts } from "./probe-matrix.ts"
 export type { ProbePodFacts, ServingPod } from "./replaced-probes.ts";
 export { sinceSettledMs } from "./settle-progress.ts";
 export { undoPatienceMs } from "./rollback.ts";
-export { conflictDetail, keptFields, shown } from "./conflict.ts";
+export { conflictDetail, keptFields, shown, type KeptField } from "./conflict.ts";
 export { fieldEntries, fieldKey, isOfField, type FieldEntry, type FieldOfObject } from "./field-entries.ts";
 export { restartTime } from "./restart-time.ts";
 export {

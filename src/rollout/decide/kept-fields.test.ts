@@ -34,9 +34,15 @@ test("the last write of each finished step's field must stay, but not what the c
   ];
   const kept = keptFields(step, journal, new Set(["pin", "wave/a", "wave/c-abandoned"]));
   assert.deepEqual(
-    kept.map(({ step: id, object }) => [id, object.name]),
+    kept.map(({ last }) => [last.step, last.object.name]),
     [["wave/a", "a"]],
   );
+});
+
+test("a field that several steps have written has its first and its last entry", () => {
+  const journal = [entry("pin", { prior: "0", written: "1" }), entry("wave/a")];
+  const [kept, ...others] = keptFields(step, journal, new Set(["pin", "wave/a"]));
+  assert.deepEqual([kept?.first.prior, kept?.last.prior, others], ["0", "1", []]);
 });
 
 test("pods, restarts, users' templates, update strategies and objects that were made need not stay", () => {

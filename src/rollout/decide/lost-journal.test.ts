@@ -71,6 +71,21 @@ test("a rollout whose journal comes back from a backup continues where it was, a
   assert.deepEqual([again.phase, again.lostJournal, again.cause], [begun.phase, undefined, undefined]);
 });
 
+test("a completed rollout whose group is undone is Stuck without its journal, and does not say that it is undone", () => {
+  const group = { failed: "group g: Canary n/other was rolled back", notDone: [], notFollowing: [], run: "1" };
+  const completed: RolloutStatus = { ...moved, phase: "Completed" };
+  assert.equal(decided(completed).status.phase, "Completed", "nothing needs the journal");
+  const { status, actions } = decided(completed, { group });
+  assert.deepEqual([status.phase, status.pauseReason, status.undo], ["Stuck", "undo", undefined]);
+  assert.deepEqual(
+    actions.map(({ type }) => type),
+    ["event"],
+  );
+  const { status: back } = decided(status, { group, journal: written });
+  const undone = decided(back, { group, journal: written });
+  assert.deepEqual([undone.status.phase, undone.status.undo?.because], ["RollingBack", "group"]);
+});
+
 test("a person ends the rollout without its journal, and the cause says what was not put back", () => {
   const ended = withoutJournal(decided(goingBack).status);
   assert.equal(ended.phase, "RolledBack");

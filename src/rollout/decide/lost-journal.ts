@@ -42,12 +42,13 @@ export function withJournaled(
 
 /**
  * Whether the rollout needs entries of its journal that somebody deleted with it. Without them an undo would find
- * nothing to do, and a step would take its own values for those from before the run.
+ * nothing to do, and a step would take its own values for those from before the run. `mustPutBack`: a person, or the
+ * group of the rollout, asks for its undo.
  */
 export function isJournalLost(
   status: RolloutStatus,
   { missing }: Pick<JournalCounts, "missing">,
-  { abort, deletion }: Pick<RolloutOrders, "abort" | "deletion">,
+  { mustPutBack, deletion }: Pick<RolloutOrders, "deletion"> & { readonly mustPutBack: boolean },
 ): boolean {
   const { journaled, lostJournal } = status;
   if (lostJournal !== undefined) return lostJournal.accepted !== true;
@@ -57,7 +58,7 @@ export function isJournalLost(
   if (deletion !== undefined) return hasSetup || (isUnderWay(status) && deletion !== "Leave");
   if (isUnderWay(status)) return true;
   if (status.phase === "RolledBack") return false;
-  return hasSetup || (abort && (status.phase === "Completed" || isRefusedAfterEnd(status)));
+  return hasSetup || (mustPutBack && (status.phase === "Completed" || isRefusedAfterEnd(status)));
 }
 
 /** The decision about a rollout that has lost its journal: a person restores it, or lets the rollout end without it. */

@@ -276,7 +276,7 @@ export class RolloutRounds {
     if (waitMs > 0) return waitMs;
     const journal = await this.#journalOf(raw);
     const isUnbegun = isUnbegunCopy(orders, status);
-    const isLost = isJournalLost(status, journal, orders);
+    const isLost = isJournalLost(status, journal, { ...orders, mustPutBack });
     if ((isUnbegun || orders.deletion !== undefined) && !isLost && journal.entries.length === 0)
       if (await this.#services.actions.journalLostHold(rollout)) return atOnceMs;
     const counts = journalCounts(journal, raw.metadata.uid, isUnbegun ? undefined : copiedUid(raw));

@@ -72,3 +72,16 @@ test("a new Canary does not begin while another one moves the rule that its posi
   assert.equal(phaseOf("second", 1, { ...meant, rule: 1 }), "Waiting");
   assert.equal(phaseOf("third", 2, { ...meant, rule: 2, known: ["cart"] }), "Progressing", "another rule");
 });
+
+test("an abort of a rollout that waits for its first run does not hide the faults of its target, because it undoes nothing", () => {
+  const found = parseRollout(raw as unknown as Rollout);
+  assert.ok("rollout" in found);
+  const { rollout } = found;
+  const orders = { ...ordersOf(rollout, raw), abort: true };
+  const mustPutBack = (status: Partial<RolloutStatus>): boolean =>
+    new RoundBoard(1).mustPutBack({ rollout, orders, status: { ...initialStatus, ...status } });
+  assert.equal(mustPutBack({ phase: "Watching" }), false);
+  assert.equal(mustPutBack({ phase: "Watching", run: 1 }), true);
+  assert.equal(mustPutBack({ phase: "Judging", run: 1 }), true);
+  assert.equal(mustPutBack({ phase: "RolledBack", run: 1 }), false);
+});

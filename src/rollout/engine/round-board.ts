@@ -106,7 +106,7 @@ export class RoundBoard {
     return (
       orders.deletion !== undefined ||
       isPuttingBack(status) ||
-      (orders.abort && status.phase !== "RolledBack") ||
+      (orders.abort && status.phase !== "RolledBack" && !isUnbegun(status)) ||
       this.#mustFollow(seen)
     );
   }
@@ -139,4 +139,9 @@ export class RoundBoard {
     const kind = isMeshUpgrade(rollout) ? "MeshUpgrade" : "Canary";
     return this.#calendar.inForce(freezes, { kind, namespace, name, uid }, nowMs);
   }
+}
+
+/** Whether the rollout waits for its first run. Then an abort undoes nothing, and faults of its target are reported. */
+function isUnbegun({ phase, run = 0 }: RolloutStatus): boolean {
+  return phase === "Watching" && run === 0;
 }

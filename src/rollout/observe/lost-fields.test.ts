@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { UntypedObject } from "../../api/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
-import type { FieldEntry } from "../decide/index.ts";
+import type { FieldEntry, KeptField } from "../decide/index.ts";
 import { fakeView, standingClock } from "./checks/testing/fake-mesh.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { LostFields } from "./lost-fields.ts";
@@ -27,6 +27,8 @@ const entry = (name: string): FieldEntry => ({
   written: "2",
 });
 
+const alone = (only: FieldEntry): KeptField => ({ first: only, last: only });
+
 /** Gateways with a revision each, and the looks at them. */
 function watched(revisions: Map<string, string>, writer = "kubectl-label") {
   let nowMs = 0;
@@ -49,7 +51,7 @@ function watched(revisions: Map<string, string>, writer = "kubectl-label") {
   const fields = new LostFields(objects, fakeView([]), { ...standingClock(), steadyMs: () => nowMs });
   const look = async (atMs: number, kept: readonly FieldEntry[]): Promise<string | undefined> => {
     nowMs = atMs;
-    return await fields.detailOf("MeshUpgrade u", kept);
+    return await fields.detailOf("MeshUpgrade u", kept.map(alone));
   };
   return { look, read };
 }
@@ -93,7 +95,7 @@ test("a namespace whose label somebody removes has left the mesh, which is no lo
     const objects = { get: async () => await Promise.resolve(found) } as unknown as ObjectAccess;
     const view = Object.assign(fakeView([]), { namespaces: { get: () => found } }) as unknown as ClusterView;
     const kept: FieldEntry = { ...entry("shop"), object: namespace, uid: "1" };
-    return await new LostFields(objects, view, standingClock()).detailOf("MeshUpgrade u", [kept]);
+    return await new LostFields(objects, view, standingClock()).detailOf("MeshUpgrade u", [alone(kept)]);
   };
   assert.equal(await lost({}), undefined);
   assert.match((await lost({ [label]: "1" })) ?? "", /^Namespace shop: .*expected "2", found "1"$/);

@@ -4,7 +4,14 @@ import { isEngine, whoWrote } from "../../api/serin/field-managers/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 import { covers, valueAt, type ObjectAccess } from "../act/object-access.ts";
 import { hasLeftMesh } from "../act/undo-order.ts";
-import { conflictDetail, hasOwnChanges, keepsEdits, referenceKey, type FieldEntry } from "../decide/index.ts";
+import {
+  conflictDetail,
+  hasOwnChanges,
+  keepsEdits,
+  referenceKey,
+  type FieldEntry,
+  type KeptField,
+} from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 
 /** How often the fields of a rollout are read. */
@@ -35,19 +42,19 @@ export class LostFields {
   }
 
   /** Which field of the rollout has lost its value, and who has changed it. `kept`: see `keptFields`. */
-  async detailOf(rollout: string, kept: readonly FieldEntry[]): Promise<string | undefined> {
+  async detailOf(rollout: string, kept: readonly KeptField[]): Promise<string | undefined> {
     const before = this.#looks.get(rollout);
     const nowMs = this.#clock.steadyMs();
     if (before !== undefined && nowMs - before.atMs < lookMs) return before.detail;
     const { lost, read = 0 } = before ?? {};
-    const known = kept.filter(({ object, pointer }) => pointer === lost?.pointer && isSame(object, lost.object));
-    const objects = [...new Set(kept.map(({ object }) => referenceKey(object)))];
+    const known = kept.filter(({ last }) => last.pointer === lost?.pointer && isSame(last.object, lost.object));
+    const objects = [...new Set(kept.map(({ last }) => referenceKey(last.object)))];
     const from = objects.length <= objectsAtOnce ? 0 : read % objects.length;
     const window = new Set([...objects.slice(from), ...objects.slice(0, from)].slice(0, objectsAtOnce));
-    for (const entry of [...known, ...kept.filter(({ object }) => window.has(referenceKey(object)))]) {
-      const detail = await this.#lossOf(entry);
+    for (const field of [...known, ...kept.filter(({ last }) => window.has(referenceKey(last.object)))]) {
+      const detail = await this.#lossOf(field);
       if (detail === undefined) continue;
-      this.#looks.set(rollout, { atMs: nowMs, read, lost: entry, detail });
+      this.#looks.set(rollout, { atMs: nowMs, read, lost: field.last, detail });
       return detail;
     }
     this.#looks.set(rollout, { atMs: nowMs, read: read + window.size });
@@ -55,21 +62,22 @@ export class LostFields {
   }
 
   /** The watch's copy may be older than the engine's own write, so a loss counts only if the server confirms it. */
-  async #lossOf(entry: FieldEntry): Promise<string | undefined> {
-    const { object, pointer, written } = entry;
+  async #lossOf(field: KeptField): Promise<string | undefined> {
+    const { last } = field;
+    const { object, pointer, written } = last;
     const watched = object.kind === "Namespace" ? this.#view.namespaces.get(object.name) : undefined;
     if (watched !== undefined && covers(valueAt(watched, pointer), written)) return undefined;
     const found = await this.#objects.get(object);
-    if (found === undefined || isOther(found, entry) || hasLeftMesh(entry, found)) return undefined;
-    if (isKept(entry, valueAt(found, pointer))) return undefined;
+    if (found === undefined || isOther(found, last) || hasLeftMesh(last, found)) return undefined;
+    if (isKept(field, valueAt(found, pointer))) return undefined;
     const who = whoWrote(found, pointer);
     if (isEngine(who)) return undefined;
     return conflictDetail({ type: "field", object, pointer }, valueAt(found, pointer), written, who);
   }
 }
 
-function isKept(entry: FieldEntry, found: unknown): boolean {
-  return keepsEdits(entry) ? hasOwnChanges(entry, entry, found) : covers(found, entry.written);
+function isKept({ first, last }: KeptField, found: unknown): boolean {
+  return keepsEdits(last) ? hasOwnChanges(first, last, found) : covers(found, last.written);
 }
 
 /** Whether the object is being deleted, or another object has its name now. */

@@ -80,7 +80,7 @@ export function simulateCanary(cell: SimCanary, isTried: (step: number) => boole
   });
 }
 
-function scenarioOf(canary: SimCanary, { isBad = false, ...way }: Way): Scenario {
+function scenarioOf(canary: SimCanary, { isBad = false, killedBeforeWrites = false, ...way }: Way): Scenario {
   const watched = canary.target === "deployment";
   const change: Disturbance = { type: "change", atTick: changedAtTick, rollout: 0, template: "v5" };
   return {
@@ -107,5 +107,6 @@ function scenarioOf(canary: SimCanary, { isBad = false, ...way }: Way): Scenario
     crashRate: 0,
     lostRate: 0,
     staleRate: 0,
+    killedBeforeWrites,
   };
 }

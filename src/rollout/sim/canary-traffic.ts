@@ -187,27 +187,41 @@ export class ModelTraffic {
   /** The percentage of an application's usual requests that its canary gets. Undefined if no route sends them. */
   canaryShare(app: SimApp): number | undefined {
     const [main] = this.#flowsOf(app);
-    if (main === undefined) return undefined;
-    const toCanary = main.shares.filter(({ pods }) => pods.some((key) => this.#known.get(key)?.isCanary === true));
+    return main === undefined ? undefined : this.#shareOf(main);
+  }
+
+  /** The same percentage as soon as proxies know the routes as they are now. */
+  dueShare(app: SimApp): number | undefined {
+    const { objects } = this.#cluster;
+    const [main] = entrancesOf(app).flatMap((entrance) => this.#flowOf(app, entrance, objects) ?? []);
+    return main === undefined ? undefined : this.#shareOf(main);
+  }
+
+  #shareOf(flow: Flow): number {
+    const toCanary = flow.shares.filter(({ pods }) => pods.some((key) => this.#known.get(key)?.isCanary === true));
     return Math.round(toCanary.reduce((sum, { share }) => sum + share, 0) * 100);
   }
 
   #flowsOf(app: SimApp): readonly Flow[] {
     const kept = this.#flows.get(app.name);
     if (kept?.epoch === this.#epoch) return kept.flows;
-    const flows = entrancesOf(app).flatMap((entrance) => this.#flowOf(app, entrance) ?? []);
+    const flows = entrancesOf(app).flatMap((entrance) => this.#flowOf(app, entrance, this.#seen) ?? []);
     this.#flows.set(app.name, { epoch: this.#epoch, flows });
     return flows;
   }
 
-  #flowOf(app: SimApp, { names, service, request }: Entrance): Flow | undefined {
+  #flowOf(
+    app: SimApp,
+    { names, service, request }: Entrance,
+    routes: ReadonlyMap<string, Pick<Seen, "fields">>,
+  ): Flow | undefined {
     const { namespace } = app;
     const { route } = objectsOf(app);
     const what = `requests of ${app.name} on port ${request.port}${request.matched ? ` with ${matchedHeader.name}` : ""}`;
     const requests = request.matched ? requestsPerTick / 10 : requestsPerTick;
     for (const name of names) {
-      const seen = this.#seen.get(referenceKey({ ...route, name }));
-      const rule = seen === undefined ? undefined : chosenRule(route.kind, seen.fields, request);
+      const found = routes.get(referenceKey({ ...route, name }));
+      const rule = found === undefined ? undefined : chosenRule(route.kind, found.fields, request);
       if (rule === undefined) continue;
       const backends = weightedBackends(route.kind, rule);
       const sum = backends.reduce((total, { weight }) => total + weight, 0);

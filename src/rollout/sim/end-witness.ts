@@ -1,6 +1,6 @@
 import { invariant } from "../../base/index.ts";
 import { isRestingPhase } from "../../api/serin/index.ts";
-import { cannotGoOn, isPuttingBack, journalCounts } from "../decide/index.ts";
+import { cannotClear, cannotGoOn, isPuttingBack, journalCounts } from "../decide/index.ts";
 import { journalNameOf } from "../engine/rollout-object.ts";
 import { objectsOf, versionOf } from "./canary-shape.ts";
 import type { ModelCluster } from "./model-cluster.ts";
@@ -25,9 +25,10 @@ export function atTheEnd(end: EndOfSimulation): void {
       `${key} knows generation ${status?.observedGeneration ?? 0} of ${metadata?.generation ?? 0}`,
     );
     const rollout = store.read(key);
-    const journal = rollout === undefined ? undefined : store.journals.get(journalNameOf(rollout));
-    // With a lasting fault the undo may be stuck, or not begin.
-    const isUndone = status !== undefined && !isPuttingBack(status) && status.pauseReason !== "error";
+    const journal = rollout === undefined ? undefined : store.writtenJournal(journalNameOf(rollout));
+    // With a lasting fault the undo may be stuck, or not begin. The engine may also be unable to clear the journal.
+    const isToBeCleared = status?.message.startsWith(cannotClear) === true;
+    const isUndone = status !== undefined && !isPuttingBack(status) && status.pauseReason !== "error" && !isToBeCleared;
     invariant(
       journal === undefined || !isUndone || journalCounts(journal, metadata?.uid).isLeftover !== true,
       `the journal of ${key} has entries of an earlier object`,
@@ -60,7 +61,7 @@ function allHeld({ scenario, cluster, store }: EndOfSimulation): void {
     if (!isRestingPhase(phase)) continue;
     const { type = "" } = scenario.lasting ?? {};
     if (type.startsWith("unread") || /cannot hold it|correct the spec|grant it/.test(message)) continue;
-    const { entries = [] } = store.journals.get(journalNameOf(rolloutObject(sim, ""))) ?? {};
+    const { entries = [] } = store.writtenJournal(journalNameOf(rolloutObject(sim, ""))) ?? {};
     if (!entries.some(({ setup }) => setup === true)) continue;
     const held = cluster.find(objectsOf(sim).app)?.fields.get("/spec/paused");
     invariant(held === true, `${keyOf(sim)} does not hold its Deployment`);

@@ -1,7 +1,7 @@
 import type { Random } from "../../base/index.ts";
 import { PatchRefused } from "./model-cluster.ts";
 import type { Scenario } from "./scenario.ts";
-import { NotLeading, Unreadable, type SimEngine } from "./sim-engine.ts";
+import { Killed, NotLeading, Unreadable, type SimEngine } from "./sim-engine.ts";
 import { Conflict, type SimStore } from "./sim-store.ts";
 
 export interface EngineFleetOptions {
@@ -75,6 +75,7 @@ export class EngineFleet {
         const isLost = !this.#isApiUp() || fate < this.#scenario.crashRate + this.#scenario.lostRate;
         const outcome = this.#advance(round, isLost);
         if (outcome === "under way") continue;
+        if (outcome === "killed") return this.crash(engine);
         rounds.delete(key);
         if (outcome === "failed") engine.retry(key);
       }
@@ -82,11 +83,12 @@ export class EngineFleet {
   }
 
   /** Runs a round to its next action. A lost answer ends the round, although the write was done. */
-  #advance(round: Generator<void, void>, isLost: boolean): "under way" | "over" | "failed" {
+  #advance(round: Generator<void, void>, isLost: boolean): "under way" | "over" | "failed" | "killed" {
     try {
       if (isLost) round.throw(new ApiDown());
       return round.next().done === true ? "over" : "under way";
     } catch (error) {
+      if (error instanceof Killed) return "killed";
       if (
         error instanceof ApiDown ||
         error instanceof Conflict ||

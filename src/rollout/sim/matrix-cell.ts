@@ -5,6 +5,8 @@ import { simulate } from "./simulate.ts";
 export interface Way extends Pick<SimRollout, "abortedAfterEnd" | "abortedAfterSteps"> {
   /** The new version fails, and a check finds it. */
   readonly isBad?: boolean;
+  /** See {@link Scenario}. */
+  readonly killedBeforeWrites?: boolean;
 }
 
 export interface CellResult {
@@ -20,7 +22,7 @@ export interface CellOptions {
   readonly hasBad?: boolean;
 }
 
-/** Simulates a cell to the end, back from there, and back from each step that `isTried` accepts. */
+/** Simulates a cell to the end, also while engines are killed, back from there, and back from each step that `isTried` accepts. */
 export function simulateWays(
   title: string,
   scenarioOf: (way: Way) => Scenario,
@@ -35,10 +37,14 @@ export function simulateWays(
     ["back after its end", { abortedAfterEnd: true }],
     ...(hasBad ? [["back because it is bad", { isBad: true }] satisfies [string, Way]] : []),
   ];
-  const failures = [...failureOf(`${title} forward`, forward, "is Completed")];
+  const killed = simulate(scenarioOf({ killedBeforeWrites: true }));
+  const failures = [
+    ...failureOf(`${title} forward`, forward, "is Completed"),
+    ...failureOf(`${title} forward, killed before each step's writes`, killed, "is Completed"),
+  ];
   for (const [what, way] of ways)
     failures.push(...failureOf(`${title} ${what}`, simulate(scenarioOf(way)), "is RolledBack"));
-  return { runs: ways.length + 1, failures };
+  return { runs: ways.length + 2, failures };
 }
 
 function failureOf(title: string, { failure, history }: ReturnType<typeof simulate>, end: string): string[] {

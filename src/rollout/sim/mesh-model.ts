@@ -21,7 +21,7 @@ import {
   ownerOf,
   podRev,
   readyPodsOf,
-  restartPointer,
+  isRestartedFor,
   rev,
   serviceOf,
   tagPointer,
@@ -34,7 +34,6 @@ export interface MeshCluster extends MeshObjects {
   readonly controlPlaneUp: boolean;
   readonly withoutBudget: ReadonlySet<string>;
   readonly objects: ReadonlyMap<string, ModelObject>;
-  /** The revision that injected a workload's pods, by namespace or by the workload's key. */
   readonly injected: ReadonlyMap<string, unknown>;
 }
 
@@ -136,22 +135,21 @@ function workloadState(
         ? namespace === object.name && isSidecarWorkload(name)
         : name === object.name && namespace === object.namespace),
   );
-  const late = awaited.find(
+  const late = awaited.filter(
     (workload) =>
-      cluster.nowMs < workload.readyAtMs ||
-      cluster.injected.get(referenceKey(workload.reference)) !== revision ||
-      (workload.fields.get(restartPointer) !== mark && workload.fields.get(podRev) !== revision),
+      cluster.nowMs < workload.readyAtMs || cluster.injected.get(referenceKey(workload.reference)) !== revision,
   );
-  if (late === undefined) return { state: "met" };
+  const [first] = late;
+  if (first === undefined) return { state: "met" };
   // Each pod that has not moved waits for the budget, so none is late after its restart.
-  if (cluster.withoutBudget.has(late.reference.namespace ?? ""))
+  if (cluster.withoutBudget.has(first.reference.namespace ?? ""))
     return { state: "waiting", detail: "a PodDisruptionBudget allows no restart", obstacle: { toDo: budgetToDo } };
-  const detail = `Deployment ${late.reference.name} is not at ${revision}`;
-  const isRestarted = late.fields.get(restartPointer) === mark || late.fields.get(podRev) === revision;
-  const sinceMs = cluster.nowMs - late.startedAtMs;
-  return isRestarted && sinceMs > withinMs
-    ? { state: "failed", detail: `${detail} ${Math.round(sinceMs / 1000)} s after its restart` }
-    : { state: "waiting", detail };
+  const sinceMs = ({ startedAtMs }: ModelObject): number => cluster.nowMs - startedAtMs;
+  const failed = late.find((workload) => isRestartedFor(workload, revision, mark) && sinceMs(workload) > withinMs);
+  const detail = `Deployment ${(failed ?? first).reference.name} is not at ${revision}`;
+  return failed === undefined
+    ? { state: "waiting", detail }
+    : { state: "failed", detail: `${detail} ${Math.round(sinceMs(failed) / 1000)} s after its restart` };
 }
 
 function readyPodsReason(

@@ -15,6 +15,7 @@ import {
   referenceKey,
   type CheckObservation,
   type FieldEntry,
+  type KeptField,
   type Observation,
   type PlannedCheck,
   type SettleCondition,
@@ -32,6 +33,7 @@ import {
   stillServes,
 } from "./mesh-model.ts";
 import { reference } from "../plan/index.ts";
+import { withServerDefaults } from "./server-defaults.ts";
 import { templateHash, templatePointer } from "./sim-canary.ts";
 import { isApp, ModelTraffic } from "./canary-traffic.ts";
 import { withOtherWeights } from "./canary-rules.ts";
@@ -113,7 +115,9 @@ export class ModelCluster {
       reference,
       uid: this.#uid,
       version: 0,
-      fields: new Map(Object.entries(fields)),
+      fields: new Map(
+        Object.entries(fields).map(([pointer, value]) => [pointer, withServerDefaults(reference, pointer, value)]),
+      ),
       writers: new Map(),
       readyAtMs: isBroken(reference) ? Infinity : this.nowMs,
       startedAtMs: this.nowMs,
@@ -218,9 +222,9 @@ export class ModelCluster {
 
   observe(step: Step, journal: readonly JournalEntry[], doneSteps: ReadonlySet<string>): Observation {
     const writes = step.writes.map((write) => writeState(this, write, step.id, journal));
-    const lost = keptFields(step, journal, doneSteps).find((entry) => this.#isLost(entry));
+    const lost = keptFields(step, journal, doneSteps).find((field) => this.#isLost(field));
     if (lost !== undefined)
-      return { writes, lost: `${lost.pointer} was changed by somebody else`, settle: [], checks: [] };
+      return { writes, lost: `${lost.last.pointer} was changed by somebody else`, settle: [], checks: [] };
     const missing = (step.needs ?? []).map((need) => this.settled(need)).find(({ state }) => state === "waiting");
     if (missing?.state === "waiting" && writes.some((state) => state.state === "pending" && state.isFirst === true))
       return { writes: writes.map(() => ({ state: "later", detail: missing.detail })), settle: [], checks: [] };
@@ -235,12 +239,12 @@ export class ModelCluster {
     };
   }
 
-  #isLost(entry: FieldEntry): boolean {
-    const { object, pointer, written } = entry;
+  #isLost({ first, last }: KeptField): boolean {
+    const { object, pointer, written } = last;
     const found = this.find(object);
     if (found === undefined || found.writers.get(pointer) !== "somebody") return false;
     const value = found.fields.get(pointer);
-    return !(keepsEdits(entry) ? hasOwnChanges(entry, entry, value) : covers(value, written));
+    return !(keepsEdits(last) ? hasOwnChanges(first, last, value) : covers(value, written));
   }
 
   #check({ canary }: Extract<PlannedCheck["subject"], { type: "backends" }>): CheckObservation {
@@ -327,13 +331,15 @@ export class ModelCluster {
     this.setField(object, pointer, value, engineWriter);
   }
 
-  /** What a webhook makes of a value that the engine writes. */
-  preview(reference: ObjectReference, value: unknown): unknown {
-    return [...this.rewritten.values()].some((isOf) => isOf(reference)) ? withOtherWeights(value) : value;
+  /** What webhooks and the server make of a value that the engine writes. */
+  preview(reference: ObjectReference, pointer: string, value: unknown): unknown {
+    const isRewritten = [...this.rewritten.values()].some((isOf) => isOf(reference));
+    return withServerDefaults(reference, pointer, isRewritten ? withOtherWeights(value) : value);
   }
 
   setField(object: ModelObject, pointer: string, given: unknown, writer: string): void {
-    const value = writer === engineWriter ? this.preview(object.reference, given) : given;
+    const { reference: of } = object;
+    const value = writer === engineWriter ? this.preview(of, pointer, given) : withServerDefaults(of, pointer, given);
     const before = object.fields.get(pointer);
     if (value === undefined) object.fields.delete(pointer);
     else object.fields.set(pointer, value);
@@ -450,7 +456,7 @@ export class ModelCluster {
     const known = listUndo(entry, first, value);
     const isForeign = known.type === "conflict" && found.writers.get(pointer) !== engineWriter;
     const [done, undone] = [listDoneAnyway(entry, value), listUndoneAnyway(entry, value)].map((list) =>
-      this.preview(object, list),
+      this.preview(object, pointer, list),
     );
     const undo = isForeign ? listUndoIfRewritten(entry, first, value, { done, undone }) : known;
     if (undo === undefined)

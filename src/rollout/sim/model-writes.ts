@@ -10,7 +10,7 @@ import { isBroken } from "./sim-mesh.ts";
 
 /** A cluster whose webhooks may change what the engine writes. */
 interface WrittenCluster extends MeshCluster {
-  preview(reference: ObjectReference, value: unknown): unknown;
+  preview(reference: ObjectReference, pointer: string, value: unknown): unknown;
 }
 
 /** The model of the real cluster's `askedWriteState`. */
@@ -75,6 +75,6 @@ function listStateOf(cluster: WrittenCluster, write: Parameters<typeof listState
   const state = listState(write, list);
   const last = list.entries.at(-1);
   if (state.state !== "conflict" || last === undefined) return state;
-  const made = cluster.preview(write.object, listDoneAnyway(last, list.found));
+  const made = cluster.preview(write.object, write.pointer, listDoneAnyway(last, list.found));
   return listStateIfRewritten(write, list, made) ?? state;
 }

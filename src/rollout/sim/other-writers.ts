@@ -101,7 +101,7 @@ export class OtherWriters {
     const object = target === undefined ? undefined : this.#cluster.find(target);
     if (begins && object !== undefined) {
       const name = journalNameOf(rolloutObject(sim, ""));
-      const written = (this.#store.journals.get(name)?.entries ?? []).find(
+      const written = (this.#store.writtenJournal(name)?.entries ?? []).find(
         (entry) => entry.type === "field" && entry.pointer === pointer && entry.object.name === object.reference.name,
       );
       if (written?.type !== "field" || object.writers.get(pointer) === "somebody") return;
@@ -192,7 +192,7 @@ export class OtherWriters {
 
   /** The first gateway whose number of pods the upgrade has written. */
   #scaledBy(sim: SimRollout): ObjectReference | undefined {
-    const { entries = [] } = this.#store.journals.get(journalNameOf(rolloutObject(sim, ""))) ?? {};
+    const { entries = [] } = this.#store.writtenJournal(journalNameOf(rolloutObject(sim, ""))) ?? {};
     return entries.find((entry) => entry.type === "field" && entry.pointer === replicasPointer)?.object;
   }
 
@@ -229,7 +229,7 @@ export class OtherWriters {
 
   /** Deletes a route, or another object that a Canary has made for its routes. */
   loseRoute(sim: SimRollout): void {
-    const { entries = [] } = this.#store.journals.get(journalNameOf(rolloutObject(sim, ""))) ?? {};
+    const { entries = [] } = this.#store.writtenJournal(journalNameOf(rolloutObject(sim, ""))) ?? {};
     const made = entries.filter(
       ({ type, object }) =>
         type === "created" && routingKinds.has(object.kind) && this.#cluster.find(object) !== undefined,
@@ -241,7 +241,7 @@ export class OtherWriters {
   }
 
   #hasMade(sim: SimRollout, object: ObjectReference): boolean {
-    const { entries = [] } = this.#store.journals.get(journalNameOf(rolloutObject(sim, ""))) ?? {};
+    const { entries = [] } = this.#store.writtenJournal(journalNameOf(rolloutObject(sim, ""))) ?? {};
     return entries.some((entry) => entry.type === "created" && referenceKey(entry.object) === referenceKey(object));
   }
 
@@ -327,7 +327,7 @@ export class OtherWriters {
   }
 
   #entriesOf(sim: SimRollout, object: string): readonly Extract<JournalEntry, { readonly type: "field" }>[] {
-    const { entries = [] } = this.#store.journals.get(journalNameOf(rolloutObject(sim, ""))) ?? {};
+    const { entries = [] } = this.#store.writtenJournal(journalNameOf(rolloutObject(sim, ""))) ?? {};
     return entries.flatMap((entry) => (entry.type === "field" && entry.object.name === object ? [entry] : []));
   }
 }

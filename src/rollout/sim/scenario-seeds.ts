@@ -97,11 +97,14 @@ export function extendedScenarioOf(seed: number): Scenario {
     if (kind !== "Canary" || random() > 0.4) return [];
     const atTick = 1 + pick(random, 80);
     const added = additions[pick(random, additions.length)] ?? "field";
-    // A Canary names its rule by position, and another Canary of the name counts anew.
-    const isRemade = disturbances.some(
-      (fault) => fault.type === "recreate" && "rollout" in fault && fault.rollout === rollout,
+    // A Canary names its rule by position. Another Canary of the name counts anew, and so does one whose status an older
+    // release has written, because that release does not know which rule the position meant.
+    const countsAnew = disturbances.some((fault) =>
+      fault.type === "otherRelease"
+        ? fault.isOlder
+        : fault.type === "recreate" && "rollout" in fault && fault.rollout === rollout,
     );
-    const what = added === "rule at the beginning" && isRemade ? "rule at the end" : added;
+    const what = added === "rule at the beginning" && countsAnew ? "rule at the end" : added;
     return [
       { type: "extend", atTick, untilTick: atTick + 1 + pick(random, 60), rollout, what, isRemoved: random() < 0.4 },
     ];

@@ -198,6 +198,8 @@ export interface Scenario {
   readonly crashRate: number;
   readonly lostRate: number;
   readonly staleRate: number;
+  /** The engine is killed whenever it has journaled the first writes of a step, before it has written anything. */
+  readonly killedBeforeWrites?: boolean;
 }
 
 /** All disturbances have ended by this tick. */

@@ -43,6 +43,9 @@ import type { Decided } from "./witness.ts";
 /** Thrown when an engine notices that it no longer leads. */
 export class NotLeading extends Error {}
 
+/** Thrown when the process of an engine ends at a certain point of a round. */
+export class Killed extends Error {}
+
 const parsedRollouts = new WeakMap<Rollout, Rollout>();
 
 /** The rollout as the real engine parses it. The spec of a simulated upgrade is parsed already. */
@@ -69,6 +72,8 @@ export interface SimEngineOptions {
   readonly freezes: () => readonly Freeze[];
   readonly now: () => { readonly steadyMs: number; readonly nowMs: number };
   readonly isStale: () => boolean;
+  /** Whether the engine is killed now that it has journaled these entries, before it writes what they describe. */
+  readonly isKilled: (journal: string, entries: readonly JournalEntry[]) => boolean;
   /** Why the rollout cannot be planned, or may not do its steps. */
   readonly refusal: (rollout: Rollout) => Refusal | undefined;
   /** Whether the server cannot read the rollout's journal, or its target. */
@@ -169,9 +174,9 @@ export class SimEngine {
     const journal = this.#journalOf(raw);
     yield;
     const counts = journalCounts(journal, raw.metadata.uid);
-    const isLost = isJournalLost(status, counts, orders);
-    const puttingBack = isPuttingBack(status) || counts.isLeftover === true || isLost;
     const mustPutBack = this.board.mustPutBack({ rollout, status, orders });
+    const isLost = isJournalLost(status, counts, { ...orders, mustPutBack });
+    const puttingBack = isPuttingBack(status) || counts.isLeftover === true || isLost;
     const mayPlan = !puttingBack && !mustPutBack;
     const isUnread = this.#options.isUnreadable(raw, "target");
     if (isUnread && mayPlan) throw new Unreadable("the target cannot be read");
@@ -363,21 +368,22 @@ export class SimEngine {
     this.#writeLostAgain(name);
     store.append(name, entries, decisions, raw.metadata.uid);
     this.#knownJournals.add(name);
+    if (this.#options.isKilled(name, entries)) throw new Killed();
     yield;
     for (const action of actions) {
       this.#fence();
       if (action.type === "write") {
         const { write } = action;
-        const journaled = store.journals
-          .get(name)
-          ?.entries.some(
-            (entry) =>
-              referenceKey(entry.object) === referenceKey(write.object) &&
-              (write.type !== "field" || (entry.type === "field" && entry.pointer === write.pointer)),
-          );
+        // Somebody may have changed the journal meanwhile.
+        const { entries: known = [] } = store.writtenJournal(name) ?? {};
+        const journaled = known.some(
+          (entry) =>
+            referenceKey(entry.object) === referenceKey(write.object) &&
+            (write.type !== "field" || (entry.type === "field" && entry.pointer === write.pointer)),
+        );
         // A field of an object that the rollout created needs no journal entry, because undo deletes the object.
         const isOwn = write.type !== "create" && write.own === true;
-        invariant(isOwn || journaled === true, `${key} wrote ${write.object.name} before it was in the journal`);
+        invariant(isOwn || journaled, `${key} wrote ${write.object.name} before it was in the journal`);
         cluster.write(write, action.prior);
         if (write.type === "field" && keepsEdits(write)) {
           const stored = cluster.find(write.object)?.fields.get(write.pointer);

@@ -6,7 +6,7 @@ import {
   type ObjectReference,
 } from "../../api/serin/index.ts";
 import { invariant, seededRandom, type Random } from "../../base/index.ts";
-import { enabledPointer, type OperatedPart, type Step } from "../decide/index.ts";
+import { referenceKey, enabledPointer, type OperatedPart, type Step } from "../decide/index.ts";
 import {
   annotationPointer,
   labelPointer,
@@ -300,6 +300,8 @@ export function gatewayObjects({ name, moves = [], mesh }: SimUpgrade): ObjectRe
 export interface MeshObjects {
   readonly nowMs: number;
   readonly endedNamespaces?: ReadonlySet<string>;
+  /** The revision that injected a workload's pods, by namespace or by the workload's key. */
+  readonly injected?: ReadonlyMap<string, unknown>;
   find(object: ObjectReference): ModelObject | undefined;
 }
 
@@ -374,11 +376,17 @@ function namespacesInWorld(
   }));
 }
 
+/** A workload that somebody has made again needs no restart if its pods started with the new sidecar. */
 function stateOf(objects: MeshObjects, object: ObjectReference, to: string, mark: string): WorkloadInWorld["state"] {
   const found = objects.find(object);
-  if (found === undefined || (found.fields.get(restartPointer) !== mark && found.fields.get(podRev) !== to))
-    return "waiting";
+  const hasOldPods = objects.injected?.get(referenceKey(object)) !== to;
+  if (found === undefined || (hasOldPods && !isRestartedFor(found, to, mark))) return "waiting";
   return objects.nowMs >= found.readyAtMs ? "moved" : "moving";
+}
+
+/** Whether the template has the mark of the upgrade's restart, or the revision's label. */
+export function isRestartedFor({ fields }: ModelObject, revision: string, mark: string): boolean {
+  return fields.get(restartPointer) === mark || fields.get(podRev) === revision;
 }
 
 const parsedSpecs = new WeakMap<object, MeshUpgrade["spec"]>();

@@ -39,6 +39,11 @@ export class SimStore {
     return [...this.#rollouts.keys()];
   }
 
+  /** The journal as the engine has written it last, whatever somebody has changed in it since. */
+  writtenJournal(name: string): StoredJournal | undefined {
+    return this.editedJournals.get(name) ?? this.journals.get(name);
+  }
+
   read(key: string): Rollout | undefined {
     return this.#rollouts.get(key);
   }
@@ -65,6 +70,14 @@ export class SimStore {
       metadata: { ...found.metadata, generation: (found.metadata.generation ?? 1) + 1 },
       spec: { ...found.spec, ...spec },
     } as Rollout);
+  }
+
+  /** Adds an annotation on behalf of a person. */
+  annotate(key: string, name: string, value: string): void {
+    const found = this.#rollouts.get(key);
+    if (found === undefined) return;
+    const annotations = { ...found.metadata.annotations, [name]: value };
+    this.put(key, { ...found, metadata: { ...found.metadata, annotations } });
   }
 
   delete(key: string, at: string): void {

@@ -3,7 +3,9 @@ import {
   approvalsSince,
   isRestingPhase,
   maxApprovals,
+  withoutJournalAnnotation,
   type Freeze,
+  type JournalEntry,
   type RolloutStatus,
 } from "../../api/serin/index.ts";
 import { isUnderWay, referenceKey, undoPatienceMs, type Refusal } from "../decide/index.ts";
@@ -44,13 +46,15 @@ const lastingTicks = 1400;
  */
 const settlingTicks = Math.ceil(rollMs / tickMs) + 2;
 const watchedTicks = 12;
+/** How long a person waits until an engine has noticed a restored journal. */
+const noticingTicks = 40;
 /** How long an engine may take to tell that it cannot read a journal. */
 const tellsWithinTicks = Math.ceil(failingRoundsMs / tickMs) + watchedTicks;
 /** The beginning of every message about a rollout that does not end. */
 export const unendedText = "never came to its end";
 /** Matches a message that names a command, an action of a person, or another rollout, freeze or group to wait for. */
 const saysWhoMustAct =
-  /resolve it|restore it|a person must|promote|approv|abort|correct what it names|resume|until a person acts|waits itself|let the budget allow it|freeze|was rolled back; change it|changed by somebody else|correct the spec|grant it/;
+  /resolve it|restore it|Restore this RolloutJournal|a person must|promote|approv|abort|correct what it names|resume|until a person acts|waits itself|let the budget allow it|freeze|was rolled back; change it|changed by somebody else|correct the spec|grant it/;
 
 /** Runs one scenario to its end. Returns what happened, and the violated invariant if there is one. */
 export function simulate(scenario: Scenario): SimResult {
@@ -86,8 +90,12 @@ class Simulation {
   readonly #unread = new Set<string>();
   /** The Canaries that a person has deleted to create them again. */
   readonly #createdAgain = new Set<SimRollout>();
+  /** When a person has restored a journal last, by its name. */
+  readonly #restoredAtTick = new Map<string, number>();
   /** The rollouts in one of whose steps a person has changed the template. */
   readonly #changed = new Set<string>();
+  /** The steps before whose writes an engine was killed, with their journals. */
+  readonly #killedIn = new Set<string>();
   #lastStates = "";
   #statesSinceTick = 0;
 
@@ -221,8 +229,16 @@ class Simulation {
       freezes: () => this.#freezes,
       now: () => ({ steadyMs: this.#cluster.nowMs, nowMs: this.#wallMs() }),
       isStale: () => !this.#isCalm() && this.#random() < this.#scenario.staleRate,
+      isKilled: (journal, entries) => this.#isKilled(journal, entries),
       onDecision: (decided) => this.#stored(decided),
     });
+  }
+
+  #isKilled(journal: string, [first]: readonly JournalEntry[]): boolean {
+    const step = `${journal} ${first?.step ?? ""}`;
+    if (this.#scenario.killedBeforeWrites !== true || first === undefined || this.#killedIn.has(step)) return false;
+    this.#killedIn.add(step);
+    return true;
   }
 
   #simOf({ metadata }: Rollout): SimRollout {
@@ -247,6 +263,7 @@ class Simulation {
     const { candidate, run = 0 } = decision.status;
     const { name = "" } = rollout.metadata;
     if (run > 0 && candidate === this.#untried.get(name)) this.#untried.delete(name);
+    if (decision.status.undo?.because === "leftover" && this.#isTakenBack(rollout)) this.#untried.delete(name);
     this.#witness.decided(decided, { wallMs: this.#wallMs(), freezes: this.#freezes });
   }
 
@@ -297,6 +314,13 @@ class Simulation {
     const template = this.#untried.get(sim.name);
     const running = this.#cluster.find(objectsOf(sim).app)?.running;
     return template === undefined || template === versionOf(running);
+  }
+
+  /** Whether the undo of an earlier object's run has taken its template back, which somebody has written again. */
+  #isTakenBack(rollout: Rollout): boolean {
+    const sim = this.#simOf(rollout);
+    const template = this.#cluster.find(objectsOf(sim).app)?.fields.get(templatePointer);
+    return this.#untried.get(sim.name) !== versionOf(template);
   }
 
   #changeInStep(sim: SimRollout): void {
@@ -351,11 +375,8 @@ class Simulation {
       this.#store.patchSpec(key, { abort: true });
       return;
     }
-    if (status.lostJournal !== undefined && status.lostJournal.accepted !== true) {
-      this.#note(`${key}: its journal is restored: ${status.message}`);
-      this.#store.restoreJournal(journalNameOf(found));
-      return;
-    }
+    if (status.lostJournal !== undefined && status.lostJournal.accepted !== true)
+      return this.#answerLoss(key, journalNameOf(found), status.lostJournal.at);
     if (status.message.includes("has changed its entries")) {
       this.#note(`${key}: its journal is as before: ${status.message}`);
       this.#store.restoreEdited(journalNameOf(found));
@@ -388,6 +409,22 @@ class Simulation {
     ) {
       this.#note(`${key} is aborted: it is stuck: ${status.message}`);
       this.#store.patchSpec(key, { abort: true });
+    }
+  }
+
+  /**
+   * A person restores the journal from a backup. The status may name objects that were undone since it was written, of
+   * which a backup has no entries. If it still asks after a while, the person ends the rollout without the journal.
+   */
+  #answerLoss(key: string, journal: string, at: string): void {
+    const restoredAtTick = this.#restoredAtTick.get(journal);
+    if (this.#store.lostJournals.has(journal)) {
+      this.#note(`${key}: its journal is restored`);
+      this.#store.restoreJournal(journal);
+      this.#restoredAtTick.set(journal, this.#tick);
+    } else if (restoredAtTick !== undefined && this.#tick - restoredAtTick > noticingTicks) {
+      this.#note(`${key} ends without its journal`);
+      this.#store.annotate(key, withoutJournalAnnotation, at);
     }
   }
 

@@ -30,9 +30,10 @@ export class TrafficWitness {
     this.#allowed.set(sim.name, Math.max(weight, this.#allowed.get(sim.name) ?? 0));
   }
 
-  /** A run begins. Its canary gets what it gets without the run. */
+  /** A run begins. Its canary gets what it gets without the run, also when proxies learn of a route later. */
   started(sim: SimRollout): void {
-    this.#allowed.set(sim.name, this.#cluster.traffic.canaryShare(sim) ?? 0);
+    const { traffic } = this.#cluster;
+    this.#allowed.set(sim.name, Math.max(traffic.canaryShare(sim) ?? 0, traffic.dueShare(sim) ?? 0));
   }
 
   /** Checks that the proxies use the weight of a settled step, unless another writer has changed it since. */

@@ -51,7 +51,7 @@ export function simulateUpgrade(mesh: SimMesh, isTried: (step: number) => boolea
   return simulateWays(JSON.stringify(mesh), (way) => upgradeOf(mesh, way), { isTried });
 }
 
-function upgradeOf(mesh: SimMesh, { isBad: _isBad, ...way }: Way): Scenario {
+function upgradeOf(mesh: SimMesh, { isBad: _isBad, killedBeforeWrites = false, ...way }: Way): Scenario {
   return {
     seed: 1,
     rollouts: [
@@ -75,5 +75,6 @@ function upgradeOf(mesh: SimMesh, { isBad: _isBad, ...way }: Way): Scenario {
     crashRate: 0,
     lostRate: 0,
     staleRate: 0,
+    killedBeforeWrites,
   };
 }

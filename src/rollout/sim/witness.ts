@@ -277,7 +277,7 @@ export class Witness {
   }
 
   #isAsBefore(key: string, seen: Seen, why: string): void {
-    const { entries = [] } = this.#store.journals.get(journalNameOf(rolloutObject(seen.sim, ""))) ?? {};
+    const { entries = [] } = this.#store.writtenJournal(journalNameOf(rolloutObject(seen.sim, ""))) ?? {};
     const [now, before] = this.#withoutVanished(
       ...withoutUnprepared([this.#snapshot(seen.sim), seen.baseline], entries, seen.last?.completedSteps ?? []),
     );
@@ -362,7 +362,7 @@ export class Witness {
       return;
     }
     // The changes of a completed run stay, so they belong to the state before the new object's run.
-    const journal = this.#store.journals.get(journalNameOf(rolloutObject(seen.sim, "")));
+    const journal = this.#store.writtenJournal(journalNameOf(rolloutObject(seen.sim, "")));
     const { completed = false, run = 0 } = journal === undefined ? {} : journalCounts(journal);
     if (completed) seen.baseline = this.#snapshot(seen.sim);
     // The server has refused to clear the journal of a run whose changes were to stay, so the new object undoes them.
@@ -373,7 +373,8 @@ export class Witness {
   meddled(key: string): void {
     const seen = this.#seen.get(key);
     if (seen === undefined) return;
-    const { entries = [], decisions = [] } = this.#store.journals.get(journalNameOf(rolloutObject(seen.sim, ""))) ?? {};
+    const { entries = [], decisions = [] } =
+      this.#store.writtenJournal(journalNameOf(rolloutObject(seen.sim, ""))) ?? {};
     const isEarlierRun =
       journalCounts({ entries, decisions }).completed && this.#store.read(key)?.status?.startedAt === undefined;
     const written = !isEarlierRun && entries.some((entry) => entry.type === "field" && entry.setup !== true);
@@ -431,7 +432,7 @@ export class Witness {
   #gone(key: string, seen: Seen): void {
     this.#seen.delete(key);
     if (!seen.kept) return;
-    const journal = this.#store.journals.get(journalNameOf(rolloutObject(seen.sim, "")));
+    const journal = this.#store.writtenJournal(journalNameOf(rolloutObject(seen.sim, "")));
     const left = seen.last?.phase === "Completed" ? [] : (journal?.entries ?? []);
     invariant(left.length === 0, `${key} is gone, and its journal holds entries`);
     const app = [...this.#cluster.objects.values()].find(({ reference }) => reference.name === `app-${seen.sim.name}`);

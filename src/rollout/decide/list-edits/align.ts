@@ -1,4 +1,5 @@
 import { canonicalJsonWithoutNulls, isTree } from "../../../base/index.ts";
+import { withDefaultPaths } from "./server-defaults.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -89,7 +90,7 @@ function traitsOf(rule: Fields): Traits {
   const { name, match, matches } = rule;
   return {
     name: typeof name === "string" ? name : undefined,
-    matches: textOf([match, matches]),
+    matches: textOf([match, withDefaultPaths(matches)]),
     backends: backendsOf(rule),
   };
 }

@@ -242,3 +242,30 @@ test("a route that the engine has made keeps the server's defaults and the users
     timeouts,
   });
 });
+
+test("a rule of the engine's own route that has its weights from an earlier run is known again despite the server's defaults", () => {
+  const base = [{ backendRefs: [{ name: "shop-stable", port: 80 }] }];
+  const moved = [
+    {
+      backendRefs: [
+        { name: "shop-stable", port: 80, weight: 0 },
+        { name: "next", port: 80, weight: 100 },
+      ],
+    },
+  ];
+  const found = [{ matches: [path("/")], backendRefs: [backend("shop-stable", 0), backend("next", 100)] }];
+  const cluster = { entries: [], step: "step-1", found, isWrittenByEngine: true, isRemade: false };
+  const due = listWrite({ pointer: "/spec/rules", value: moved, base, isMade: true }, cluster);
+  assert.deepEqual(due, { type: "done" });
+  const ofMatch = [{ matches: [header], backendRefs: [{ name: "next", port: 80 }] }, ...base];
+  const both = listWrite({ pointer: "/spec/rules", value: ofMatch, base, isMade: true }, cluster);
+  assert.ok(both.type === "due");
+  const stored = (both.value as readonly Fields[]).map((rule) => ({ matches: [path("/")], ...rule }));
+  assert.equal(stored.length, 2);
+  const own = [entry("step-1", found, both.value, { planned: ofMatch })];
+  const again = { ...cluster, entries: own, found: stored };
+  assert.deepEqual(listWrite({ pointer: "/spec/rules", value: ofMatch, base, isMade: true }, again), { type: "done" });
+  const back = [...own, entry("step-2", ofMatch, found, { planned: moved })];
+  const last = { ...cluster, entries: back, step: "step-2" };
+  assert.deepEqual(listWrite({ pointer: "/spec/rules", value: moved, base, isMade: true }, last), { type: "done" });
+});

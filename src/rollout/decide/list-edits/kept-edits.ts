@@ -1,6 +1,7 @@
 import { jsonEqualWithoutNulls, pointerNames } from "../../../base/index.ts";
 import type { JournalEntry } from "../../../api/serin/index.ts";
 import { hasAll, mergeEdits, mergeOverEdits } from "./merge.ts";
+import { hasRemains } from "./remains.ts";
 import { removedFrom, withoutSame } from "./removed.ts";
 
 type FieldEntry = Extract<JournalEntry, { type: "field" }>;
@@ -97,20 +98,23 @@ function presentBase(role: string, { entries, step, found, isRemade }: ListInClu
 
 /**
  * What the server has made of the planned list of an entry, without what `written` also has of others. Undefined if it
- * has the planned changes, perhaps with additions such as defaults. `from`: the list that the plan changes.
+ * has the planned changes, perhaps with additions such as defaults. `original`: the first entry of the field.
  */
 export function rewrittenList(
-  pointer: string,
-  { from, planned, written, stored }: Readonly<Record<"from" | "planned" | "written" | "stored", unknown>>,
+  entry: FieldEntry,
+  original: FieldEntry,
+  { written, stored }: { readonly written: unknown; readonly stored: unknown },
 ): unknown {
-  const role = roleOf(pointer);
-  if (isApplied(role, from, planned, stored)) return undefined;
-  return mergeOverEdits(role, written, planned, stored);
+  if (hasOwnChanges(original, entry, stored)) return undefined;
+  return mergeOverEdits(roleOf(entry.pointer), written, plannedOf(entry), stored);
 }
 
-/** Whether the list still has the changes of the rollout. `first`: the first entry of the field, `last`: the last. */
+/**
+ * Whether the list still has the changes of the rollout, and nothing that its last write took back. `first`: the first
+ * entry of the field, `last`: the last.
+ */
 export function hasOwnChanges(first: FieldEntry, last: FieldEntry, found: unknown): boolean {
-  return isApplied(roleOf(last.pointer), first.prior, plannedOf(last), found);
+  return hasPlan(roleOf(last.pointer), plannedOf(last), [first.prior, last.prior], found);
 }
 
 export type ListUndo =
@@ -155,7 +159,9 @@ function undoOf(entry: FieldEntry, original: FieldEntry, found: unknown): ListUn
   if (merge !== undefined && "value" in merge)
     return jsonEqualWithoutNulls(merge.value, found) ? { type: "restored" } : { type: "due", value: merge.value };
   const known = plannedOf(entry);
-  const isRestored = [entry.prior, original.prior].some((prior) => isOnlyEdited(role, known, prior, found));
+  // A plan that is the list from before the rollout again cannot be told from it.
+  const before = [entry.prior, original.prior].filter((prior) => !jsonEqualWithoutNulls(prior, known));
+  const isRestored = before.some((prior) => isOnlyEdited(role, known, prior, found));
   return isRestored ? { type: "restored" } : { type: "conflict" };
 }
 
@@ -195,8 +201,8 @@ export function listUndoIfRewritten(
     restored !== undefined && undoOf({ ...entry, prior: restored }, original, found).type === "restored";
   if (isRestored) return { type: "restored", restored };
   if (made.done === undefined) return undefined;
-  const lists = { from: original.prior, planned: plannedOf(entry), written: listDoneAnyway(entry, found) };
-  const stored = rewrittenList(entry.pointer, { ...lists, stored: made.done });
+  const lists = { written: listDoneAnyway(entry, found), stored: made.done };
+  const stored = rewrittenList(entry, original, lists);
   const undo = stored === undefined ? undefined : undoOf({ ...entry, stored }, original, found);
   return undo?.type === "conflict" ? undefined : undo;
 }
@@ -206,8 +212,24 @@ export function listUndoIfRewritten(
  * has made of it.
  */
 function appliedOf(role: string, entry: FieldEntry, original: FieldEntry, found: unknown): unknown {
-  const plans = [plannedOf(entry), entry.replacedPlan ?? entry.replaced, entry.stored];
-  return plans.find((plan) => plan !== undefined && isApplied(role, original.prior, plan, found));
+  const former = entry.replacedPlan ?? entry.replaced;
+  const plans = [plannedOf(entry), former, entry.stored];
+  const earlier = [original.prior, entry.prior, former] as const;
+  return plans.find((plan) => plan !== undefined && hasPlan(role, plan, earlier, found));
+}
+
+/**
+ * Whether the list has all changes from the first of the `earlier` lists to the plan, and nothing that the plan takes
+ * back from the others. A plan may only take back what the rollout wrote before, for example when a mirror ends. Then
+ * it is the list from before the rollout again, and a comparison with that list alone would find its changes anywhere.
+ */
+function hasPlan(
+  role: string,
+  plan: unknown,
+  [prior, ...later]: readonly [unknown, ...unknown[]],
+  found: unknown,
+): boolean {
+  return isApplied(role, prior, plan, found) && !later.some((list) => hasRemains(role, list, plan, found));
 }
 
 /**
@@ -216,6 +238,7 @@ function appliedOf(role: string, entry: FieldEntry, original: FieldEntry, found:
  */
 function isApplied(role: string, prior: unknown, planned: unknown, found: unknown): boolean {
   if (jsonEqualWithoutNulls(planned, found)) return true;
+  if (hasRemains(role, prior, planned, found)) return false;
   const without = mergeEdits(role, planned, prior, found);
   if (!("value" in without)) return false;
   const again = mergeEdits(role, prior, planned, without.value);

@@ -1,5 +1,6 @@
 import { isTree, jsonEqualWithoutNulls, ownField } from "../../../base/index.ts";
 import { aligned, backendRoles, identityOf, type Role } from "./align.ts";
+import { defaultWeights } from "./server-defaults.ts";
 
 export type Merge =
   | { readonly value: unknown }
@@ -11,6 +12,7 @@ type Fields = Readonly<Record<string, unknown>>;
 /** Where the merge is, and what it does where both have changed the same place. */
 interface Place {
   readonly path: string;
+  /** The name of the field, or of the list if this is one of its elements. */
   readonly role: Role;
   readonly conflicts: string[];
 }
@@ -49,10 +51,21 @@ function mergedFields(place: Place, base: object, ours: object, theirs: object):
   return Object.fromEntries(
     [...keys].flatMap((key) => {
       const inner = { ...place, path: `${place.path}/${key}`, role: key };
-      const value = merged(inner, ownField(before, key), ownField(own, key), ownField(other, key));
+      const values = [before, own, other].map((fields) => ownField(fields, key)) as [unknown, unknown, unknown];
+      const value = key === "weight" ? mergedWeight(inner, place.role, values) : merged(inner, ...values);
       return value === undefined ? [] : [[key, value] as const];
     }),
   );
+}
+
+/**
+ * A weight. The API server writes a backend's default weight, so a list that the engine has made has none, and the
+ * stored list has one.
+ */
+function mergedWeight(place: Place, role: Role, values: readonly [unknown, unknown, unknown]): unknown {
+  const [base, ours, theirs] = values.map((value) => (isAbsent(value) ? defaultWeights.get(role) : value));
+  if (ours === theirs) return values[2];
+  return base === theirs ? values[1] : merged(place, ...values);
 }
 
 interface Merged {
@@ -85,7 +98,7 @@ function mergedLists(
   for (const [index, element] of theirs.entries()) {
     const known = baseOfTheirs.get(index) ?? -1;
     const own = (known === -1 ? addedByBoth.get(index) : toOurs[known]) ?? -1;
-    const inner = { ...place, path: `${place.path}/${index}`, role: "" };
+    const inner = { ...place, path: `${place.path}/${index}`, role };
     const before = base[known];
     if (own !== -1) result.push({ value: merged(inner, before, ours[own], element) as Fields, own });
     else if (before === undefined) result.push(...(isShared ? [] : [{ value: element }]));
@@ -134,8 +147,8 @@ function isDividedByBoth(
   return own !== before && other !== before && own !== other;
 }
 
-function divisionOf(role: Role, list: readonly Fields[]): string {
-  const missing = role === "backendRefs" ? 1 : 0;
+export function divisionOf(role: Role, list: readonly Fields[]): string {
+  const missing = defaultWeights.get(role) ?? 0;
   const parts = list.map((backend) => {
     // A backend that is alone gets all requests, whatever its weight is.
     const weight = list.length === 1 ? 1 : (backend["weight"] ?? missing);
@@ -156,7 +169,7 @@ export function hasAll(value: unknown, wanted: unknown): boolean {
   return Array.isArray(value) && wanted.every((element) => value.some((other) => hasAll(other, element)));
 }
 
-function isSame(left: unknown, right: unknown): boolean {
+export function isSame(left: unknown, right: unknown): boolean {
   return jsonEqualWithoutNulls(left, right) || (isEmptyList(left) && isEmptyList(right));
 }
 
@@ -169,14 +182,14 @@ function unlessEmpty(value: object, ours: unknown): unknown {
   return isAbsent(ours) && Object.keys(value).length === 0 ? undefined : value;
 }
 
-function isAbsent(value: unknown): value is undefined | null {
+export function isAbsent(value: unknown): value is undefined | null {
   return value === undefined || value === null;
 }
 
-function isListOfTrees(value: unknown): value is readonly Fields[] {
+export function isListOfTrees(value: unknown): value is readonly Fields[] {
   return Array.isArray(value) && value.every(isTree);
 }
 
-function listOf(value: unknown): readonly Fields[] {
+export function listOf(value: unknown): readonly Fields[] {
   return isListOfTrees(value) ? value : [];
 }
