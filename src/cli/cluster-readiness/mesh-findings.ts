@@ -126,8 +126,8 @@ function missingAgent(workloads: readonly OwnWorkload[]): ClusterFinding[] {
 }
 
 /**
- * The proxies of Gateways in a cluster without a control plane, such as those that an uninstall has left. A cluster that
- * uses the control plane of another one has its Service. None if the user may not list Services.
+ * The proxies of Gateways in a cluster without a control plane, such as those that an uninstall has left. A cluster
+ * that uses the control plane of another one has its Service. None if the user may not list Services.
  */
 async function orphanedGateways(
   client: KubeClient,
