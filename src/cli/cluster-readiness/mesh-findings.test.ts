@@ -174,7 +174,7 @@ test("a workload whose pods the API server refuses has its refusal, with the quo
     ],
   });
   assert.deepEqual(found, [
-    `! mesh (Deployment istio-system/istiod): 0 of 1 pods are ready; Deployment istio-system/istiod: ${message}\n    remedy: A ResourceQuota refuses the pods: kubectl describe quota -n istio-system. Raise it, or give the containers the requests and limits that it counts.\n`,
+    `! mesh (Deployment istio-system/istiod): 0 of 1 pods are ready; ${message}\n    remedy: A ResourceQuota refuses the pods: kubectl describe quota -n istio-system. Raise it, or give the containers the requests and limits that it counts.\n`,
   ]);
 });
 

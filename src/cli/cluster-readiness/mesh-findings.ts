@@ -184,7 +184,10 @@ async function findingOf(client: KubeClient, workload: OwnWorkload): Promise<Clu
   const also = ready >= wanted ? ", and a newer pod does not start" : "";
   // Events of refused pods may be older than the ready pods.
   const reason = obstacle ?? (ready < wanted ? await refusalOf(client, { kind, namespace, name }) : undefined);
-  if (reason !== undefined) return warning(subject, title, `${counts}${also}; ${reason.text}`, hintOf(reason));
+  if (reason !== undefined) {
+    const text = reason.text.startsWith(`${title}: `) ? reason.text.slice(title.length + 2) : reason.text;
+    return warning(subject, title, `${counts}${also}; ${text}`, hintOf(reason));
+  }
   if (unready !== undefined)
     return warning(
       subject,
