@@ -75,7 +75,10 @@ export function toSerinError(value: unknown): SerinError {
 export function messageOf(value: unknown): string {
   if (!(value instanceof Error)) return String(value);
   const isOfTls = "reason" in value && typeof value.reason === "string" && /^[\dA-F]+:error:/.test(value.message);
-  return isOfTls ? String(value.reason) : value.message;
+  if (isOfTls) return String(value.reason);
+  if (value.message !== "") return value.message;
+  // Node.js reports a name whose addresses all refuse by an AggregateError that has only a code.
+  return "code" in value && typeof value.code === "string" ? value.code : value.name;
 }
 
 /** The exit code of wrong use: an unknown verb or flag, or a wrong argument. istioctl uses it too, from sysexits.h. */
@@ -98,13 +101,13 @@ export function exitCodeOf({ kind, code }: SerinError): number {
   return usageCodes.has(code) ? usageExitCode : 2;
 }
 
-/** The whole error for a person: message, then causes, then the hint, one line each. */
+/** The whole error for a person: message, then causes that it does not quote, then the hint, one line each. */
 export function describeError(value: unknown): string {
   const error = toSerinError(value);
   const lines = [error.message];
   for (let cause = error.cause; cause instanceof Error; cause = cause.cause) {
     const message = messageOf(cause);
-    if (message !== lines.at(-1)) lines.push(`  caused by: ${message}`);
+    if (!lines.some((line) => line.includes(message))) lines.push(`  caused by: ${message}`);
   }
   if (error.hint !== undefined) lines.push(`  hint: ${error.hint}`);
   return lines.join("\n");

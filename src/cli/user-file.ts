@@ -61,7 +61,7 @@ export function makeUserDirectory(path: string, hint: string): void {
     for (const folder of missing) makeDirectory(folder);
     if (!statSync(path).isDirectory()) throw new Error("it is a file, and a directory is expected");
   } catch (cause) {
-    throw userError("path-not-writable", `${path} cannot be created: ${reasonOf(cause)}`, { cause, hint });
+    throw userError("path-not-writable", `${path} cannot be created: ${reasonOf(cause)}`, { hint });
   }
 }
 

@@ -142,6 +142,22 @@ test("IPv6 addresses of pods or of a node are a warning", async () => {
   );
 });
 
+test("the finding about the network plugin says where the file of the chain is shown, before and after the installation", async () => {
+  const detailWith = async (...others: readonly object[]): Promise<string | undefined> => {
+    const findings = await examine({ "/apis/apps/v1/daemonsets": { items: others } });
+    return findings.find(({ subject }) => subject === "network plugin")?.detail;
+  };
+  const agent = (place: string): object => ({ metadata: { name: "istio-cni-node", namespace: place } });
+  const shows = "kubectl logs -n istio-system ds/istio-cni-node shows the file into which";
+  const before = new RegExp(`; after the installation ${shows} the mesh's plugin is chained$`);
+  assert.match((await detailWith()) ?? "", before);
+  assert.match((await detailWith(agent("elsewhere"))) ?? "", before);
+  assert.match(
+    (await detailWith(agent(namespace))) ?? "",
+    new RegExp(`; ${shows} the agent has chained the mesh's plugin$`),
+  );
+});
+
 test("Cilium's settings are examined beside a cloud's own plugin too, and a plugin that runs on no node is ignored", async () => {
   const cilium = { metadata: { name: "cilium", namespace: "kube-system" } };
   const settings = { data: { "cni-exclusive": "true" } };

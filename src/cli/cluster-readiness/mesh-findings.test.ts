@@ -69,6 +69,22 @@ test("a ready workload of the mesh is good, and an unready one has the kubelet's
   );
 });
 
+test("the proxies of Gateways that an uninstall has left are reported, with the command that removes them", async () => {
+  const labels = { "gateway.istio.io/managed": "istio.io-mesh-controller" };
+  const metadata = {
+    name: "waypoint",
+    namespace: "shop",
+    labels: { ...labels, "gateway.networking.k8s.io/gateway-name": "waypoint" },
+  };
+  const left = { Deployment: [{ metadata, spec: selecting("waypoint"), status: { readyReplicas: 1 } }] };
+  assert.deepEqual(await texts(left), [
+    "! mesh (Deployment shop/waypoint): 1 of 1 pods are ready, and there is no control plane: the proxy continues with its last configuration, and a new pod of it does not become ready\n    remedy: install a control plane, or delete the Gateway: kubectl delete gateways.gateway.networking.k8s.io -n shop waypoint\n",
+  ]);
+  // Also a cluster that uses the control plane of another one has such a Service.
+  const Service = [{ metadata: { name: "istiod", namespace: "istio-system", labels: { app: "istiod" } } }];
+  assert.deepEqual(await texts({ ...left, Service }), ["✓ mesh (Deployment shop/waypoint): 1 of 1 pods are ready\n"]);
+});
+
 test("a newer pod that cannot start is reported although the older ones are ready, with the command that prints its log", async () => {
   const terminated = { exitCode: 2, reason: "Error" };
   const newer = {
@@ -158,7 +174,7 @@ test("a workload whose pods the API server refuses has its refusal, with the quo
     ],
   });
   assert.deepEqual(found, [
-    `! mesh (Deployment istio-system/istiod): 0 of 1 pods are ready; Deployment istio-system/istiod: ${message}\n    remedy: A ResourceQuota refuses the pods: kubectl describe quota -n istio-system. Raise it, or give the containers the requests and limits that it counts.\n`,
+    `! mesh (Deployment istio-system/istiod): 0 of 1 pods are ready; ${message}\n    remedy: A ResourceQuota refuses the pods: kubectl describe quota -n istio-system. Raise it, or give the containers the requests and limits that it counts.\n`,
   ]);
 });
 

@@ -6,6 +6,7 @@ import {
   deploymentKind,
   namespaceKind,
   podKind,
+  serviceKind,
   type DaemonSet,
   type Deployment,
   type Pod,
@@ -37,7 +38,12 @@ interface OwnWorkload {
 export async function meshFindings(client: KubeClient): Promise<ClusterFinding[]> {
   try {
     const workloads = await ownWorkloads(client);
-    const found = await Promise.all(workloads.map(async (workload) => await findingOf(client, workload)));
+    const orphans = await orphanedGateways(client, workloads);
+    const found = await Promise.all(
+      workloads.map(async (workload) =>
+        orphans.has(workload) ? orphanFinding(workload) : await findingOf(client, workload),
+      ),
+    );
     return [...found, ...missingAgent(workloads), ...istioFindings(workloads)];
   } catch (error) {
     if (isKubeCode(error, "forbidden")) return [unseen(subject, "deployments, daemonsets and pods", messageOf(error))];
@@ -119,6 +125,34 @@ function missingAgent(workloads: readonly OwnWorkload[]): ClusterFinding[] {
   ];
 }
 
+/**
+ * The proxies of Gateways in a cluster without a control plane, such as those that an uninstall has left. A cluster
+ * that uses the control plane of another one has its Service. None if the user may not list Services.
+ */
+async function orphanedGateways(
+  client: KubeClient,
+  workloads: readonly OwnWorkload[],
+): Promise<ReadonlySet<OwnWorkload>> {
+  const gateways = workloads.filter(({ object: { metadata } }) => gatewayOf(metadata) !== undefined);
+  if (gateways.length === 0) return new Set();
+  const pilots = await undefinedIfForbidden(client.list(serviceKind, { labelSelector: "app=istiod" }));
+  return new Set(pilots?.items.length === 0 ? gateways : []);
+}
+
+function gatewayOf({ labels = {} }: Deployment["metadata"]): string | undefined {
+  return labels[istioLabels.gatewayManaged] === undefined ? undefined : labels[istioLabels.gatewayName];
+}
+
+function orphanFinding({ kind, object: { metadata }, wanted, ready }: OwnWorkload): ClusterFinding {
+  const { name = "", namespace = "" } = metadata;
+  return warning(
+    subject,
+    `${kind} ${namespace}/${name}`,
+    `${ready} of ${wanted} pods are ready, and there is no control plane: the proxy continues with its last configuration, and a new pod of it does not become ready`,
+    `install a control plane, or delete the Gateway: kubectl delete gateways.gateway.networking.k8s.io -n ${namespace} ${gatewayOf(metadata) ?? name}`,
+  );
+}
+
 /** Finds workloads of Istio, which an installation of Serin with the same revision would replace. */
 function istioFindings(workloads: readonly OwnWorkload[]): ClusterFinding[] {
   return workloads.flatMap(({ kind, object }) => {
@@ -150,7 +184,10 @@ async function findingOf(client: KubeClient, workload: OwnWorkload): Promise<Clu
   const also = ready >= wanted ? ", and a newer pod does not start" : "";
   // Events of refused pods may be older than the ready pods.
   const reason = obstacle ?? (ready < wanted ? await refusalOf(client, { kind, namespace, name }) : undefined);
-  if (reason !== undefined) return warning(subject, title, `${counts}${also}; ${reason.text}`, hintOf(reason));
+  if (reason !== undefined) {
+    const text = reason.text.startsWith(`${title}: `) ? reason.text.slice(title.length + 2) : reason.text;
+    return warning(subject, title, `${counts}${also}; ${text}`, hintOf(reason));
+  }
   if (unready !== undefined)
     return warning(
       subject,

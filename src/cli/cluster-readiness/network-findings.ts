@@ -38,8 +38,16 @@ const pluginsByDaemonSet: Readonly<Record<string, string>> = {
   "weave-net": "Weave Net",
 };
 
-const afterwards = (istioNamespace: string): string =>
-  `the CNI files of a node are not visible from outside; kubectl logs -n ${istioNamespace} ds/istio-cni-node shows the file into which the plugin was chained, once the agent runs`;
+const agent = "istio-cni-node";
+
+/** Where a person sees the file into which the mesh's plugin is chained. No object has it. */
+function whereChained(sets: readonly DaemonSet[], istioNamespace: string): string {
+  const command = `kubectl logs -n ${istioNamespace} ds/${agent}`;
+  const isInstalled = sets.some(({ metadata }) => metadata?.name === agent && metadata.namespace === istioNamespace);
+  return isInstalled
+    ? `${command} shows the file into which the agent has chained the mesh's plugin`
+    : `the CNI files of a node are not visible from outside; after the installation ${command} shows the file into which the mesh's plugin is chained`;
+}
 
 /**
  * Finds the cluster's network plugins. There may be several, for example Cilium beside a cloud's own plugin, which
@@ -54,15 +62,15 @@ export async function networkFindings(client: KubeClient, istioNamespace: string
     ({ metadata, status }) =>
       ownField(pluginsByDaemonSet, metadata?.name ?? "") !== undefined && status?.desiredNumberScheduled !== 0,
   );
-  if (plugins.length === 0)
-    return [good(subject, "Cluster", `no known plugin runs as a DaemonSet; ${afterwards(istioNamespace)}`)];
+  const chained = whereChained(sets, istioNamespace);
+  if (plugins.length === 0) return [good(subject, "Cluster", `no known plugin runs as a DaemonSet; ${chained}`)];
   const found = await Promise.all(
     plugins.map(async (plugin) => {
       const { name = "", namespace = "" } = plugin.metadata ?? {};
       const finding = good(
         subject,
         objectOf("DaemonSet", plugin.metadata),
-        `${ownField(pluginsByDaemonSet, name) ?? ""}; ${afterwards(istioNamespace)}`,
+        `${ownField(pluginsByDaemonSet, name) ?? ""}; ${chained}`,
       );
       if (name === "cilium") return [finding, ...(await ciliumFindings(client, namespace))];
       return name === "aws-node" ? [finding, ...podSecurityGroupFindings(plugin)] : [finding];

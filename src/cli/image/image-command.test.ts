@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, suite, test } from "node:test";
@@ -123,8 +123,11 @@ suite("serin image", () => {
     await refused(["save", "-o", archive, "--layout", broken], /blobs\/sha256\/[0-9a-f]{64}: the file is missing/);
     await refused(
       ["list", "--layout", join(scratch, "nothing")],
-      /no images in .*nothing: index\.json is missing\n(.*\n)?.*npm run image/,
+      /no images in .*nothing: index\.json is missing\n  hint: run `npm run image`/,
     );
+    const unreadable = join(scratch, "unreadable");
+    mkdirSync(join(unreadable, "index.json"), { recursive: true });
+    await refused(["list", "--layout", unreadable], /cannot read .*unreadable\/index\.json: it is a directory/);
     const climbing = join(scratch, "climbing");
     writeSmallLayout(climbing, [pilot]);
     const index = join(climbing, "index.json");

@@ -5,6 +5,7 @@ import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { defaultHub } from "../../api/images/index.ts";
 import { userError, type SerinError } from "../../base/index.ts";
+import { reasonOf } from "../user-file.ts";
 
 export interface Descriptor {
   readonly mediaType: string;
@@ -47,8 +48,9 @@ export class ImageLayout {
   async images(): Promise<readonly LayoutImage[]> {
     const file = join(this.directory, "index.json");
     const bytes = await readFile(file).catch((cause: unknown) => {
+      if ((cause as NodeJS.ErrnoException).code !== "ENOENT")
+        throw userError("image-layout-invalid", `cannot read ${file}: ${reasonOf(cause)}`);
       throw userError("image-layout-invalid", `there are no images in ${this.directory}: index.json is missing`, {
-        cause,
         hint: `${hint}; --layout names another directory`,
       });
     });

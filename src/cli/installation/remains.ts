@@ -1,4 +1,5 @@
 import { gatewayClassKind, storedGatewayClass } from "../../api/gateway/index.ts";
+import { istioLabels } from "../../api/istio/index.ts";
 import { configMapKind, deploymentKind, namespaceKind } from "../../api/kubernetes/index.ts";
 import { keyOf } from "../../api/index.ts";
 import { counted, messageOf } from "../../base/index.ts";
@@ -29,6 +30,7 @@ const istioControllers = /^istio\.io\//;
 export async function remainsText(client: KubeClient, namespaces: ReadonlySet<string>): Promise<string> {
   try {
     const found = [
+      ...(await gateways(client)),
       ...(await definitions(client)),
       ...(await gatewayClasses(client)),
       ...(await copiesInNamespaces(client)),
@@ -65,6 +67,21 @@ async function operators(client: KubeClient): Promise<Remains[]> {
           },
         ]),
   ];
+}
+
+/** Gateways with proxies, in each namespace. Without a control plane, their certificates expire. */
+async function gateways(client: KubeClient): Promise<Remains[]> {
+  const { items } = await client.list(deploymentKind, { labelSelector: istioLabels.gatewayManaged });
+  return [...Map.groupBy(items, ({ metadata }) => metadata.namespace ?? "")]
+    .toSorted(([left], [right]) => (left < right ? -1 : 1))
+    .map(([namespace, proxies]) => {
+      const names = new Set(proxies.map(({ metadata }) => metadata.labels?.[istioLabels.gatewayName] ?? ""));
+      const listed = [...names].filter((name) => name !== "").toSorted();
+      return {
+        title: `Gateways of namespace ${namespace}, whose proxies run without a control plane: ${listed.join(", ")}`,
+        command: `kubectl delete gateways.gateway.networking.k8s.io -n ${namespace} ${listed.join(" ")}`,
+      };
+    });
 }
 
 async function definitions(client: KubeClient): Promise<Remains[]> {

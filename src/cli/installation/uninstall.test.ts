@@ -318,6 +318,32 @@ These stay, so that another installation goes on with them. To remove them:
   );
 });
 
+test("a purge names the Gateways whose proxies stay, before and after it, with the command that removes them", async () => {
+  const proxy = (namespace: string, name: string, gatewayName: string): KubernetesObject => ({
+    metadata: {
+      namespace,
+      name,
+      labels: {
+        "gateway.istio.io/managed": "istio.io-gateway-controller",
+        "gateway.networking.k8s.io/gateway-name": gatewayName,
+      },
+    },
+  });
+  const Deployment = [
+    proxy("shop", "waypoint", "waypoint"),
+    proxy("shop", "door-istio", "door"),
+    // During an upgrade, a Gateway has two Deployments.
+    proxy("shop", "door-istio-next", "door"),
+    proxy("edge", "front-istio", "front"),
+    { metadata: { namespace: "shop", name: "web" } },
+  ];
+  for (const flags of ["--purge -y", "--purge --dry-run"])
+    assert.match(
+      (await uninstall(flags, { objects: { Deployment } })).output,
+      /These stay.*\n {2}Gateways of namespace edge, .*: front\n.*-n edge front\n {2}Gateways of namespace shop, whose proxies run without a control plane: door, waypoint\n {4}kubectl delete gateways\.gateway\.networking\.k8s\.io -n shop door waypoint\n/,
+    );
+});
+
 test("a purge names operators, and the rights of those whose namespace was deleted", async () => {
   const labels = { "operator.istio.io/managed-by": "serin" };
   const { output } = await uninstall("--purge -y", {

@@ -25,13 +25,12 @@ export const uninstallCase: Case = {
     "serin uninstall --purge while pods are captured: requests go on in plain text, and nothing is left on the nodes",
   after: ["bookinfo"],
   async run({ cluster, load }) {
-    // The gateway and the waypoint are removed with the mesh, so the load from outside ends. The load from a pod
-    // continues.
+    // The gateway loses its control plane, so the load from outside ends. The load from a pod continues.
     await load.stop();
     await cluster.kubectl("delete", "peerauthentication", "-A", "--all", "--ignore-not-found");
     await cluster.kubectl("label", "namespace", shop, "istio.io/use-waypoint-");
     await load.more(100);
-    await cluster.serin("uninstall", "--purge", "-y");
+    const said = await cluster.serin("uninstall", "--purge", "-y");
     await eventually("istio-system has no pods", async () => {
       const { output } = await cluster.run(["kubectl", "get", "pods", "-n", "istio-system", "-o", "name"]);
       return !output.includes("pod/");
@@ -39,6 +38,12 @@ export const uninstallCase: Case = {
     await load.more(100);
     const left = await leftOnNodes(cluster);
     if (left.length > 0) throw new Error(`left on the nodes: ${left.join(" | ")}`);
-    return "nothing is left";
+    const found = await cluster.serin("doctor", "--kubernetes");
+    for (const [text, pattern] of [
+      [said, new RegExp(`Gateways of namespace ${shop}, .*: bookinfo-gateway`)],
+      [found, new RegExp(`! mesh \\(Deployment ${shop}/bookinfo-gateway-istio\\): .*there is no control plane`)],
+    ] as const)
+      if (!pattern.test(text)) throw new Error(`it did not say ${pattern}:\n${text}`);
+    return "nothing is left, and the gateways whose proxies stay are named";
   },
 };
