@@ -27,7 +27,7 @@ const entry = (name: string): FieldEntry => ({
   written: "2",
 });
 
-const alone = (only: FieldEntry): KeptField => ({ first: only, last: only });
+const alone = (written: FieldEntry): KeptField => ({ first: written, last: written });
 
 /** Gateways with a revision each, and the looks at them. */
 function watched(revisions: Map<string, string>, writer = "kubectl-label") {

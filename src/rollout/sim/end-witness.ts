@@ -25,7 +25,7 @@ export function atTheEnd(end: EndOfSimulation): void {
       `${key} knows generation ${status?.observedGeneration ?? 0} of ${metadata?.generation ?? 0}`,
     );
     const rollout = store.read(key);
-    const journal = rollout === undefined ? undefined : store.writtenJournal(journalNameOf(rollout));
+    const journal = rollout === undefined ? undefined : store.journals.get(journalNameOf(rollout));
     // With a lasting fault the undo may be stuck, or not begin. The engine may also be unable to clear the journal.
     const isToBeCleared = status?.message.startsWith(cannotClear) === true;
     const isUndone = status !== undefined && !isPuttingBack(status) && status.pauseReason !== "error" && !isToBeCleared;

@@ -22,7 +22,10 @@ export interface CellOptions {
   readonly hasBad?: boolean;
 }
 
-/** Simulates a cell to the end, also while engines are killed, back from there, and back from each step that `isTried` accepts. */
+/**
+ * Simulates a cell to the end, also while engines are killed, back from there, and back from each step that `isTried`
+ * accepts.
+ */
 export function simulateWays(
   title: string,
   scenarioOf: (way: Way) => Scenario,

@@ -97,8 +97,8 @@ export function extendedScenarioOf(seed: number): Scenario {
     if (kind !== "Canary" || random() > 0.4) return [];
     const atTick = 1 + pick(random, 80);
     const added = additions[pick(random, additions.length)] ?? "field";
-    // A Canary names its rule by position. Another Canary of the name counts anew, and so does one whose status an older
-    // release has written, because that release does not know which rule the position meant.
+    // A Canary names its rule by position. Another Canary of the name counts anew, and so does one whose status an
+    // older release has written, because that release does not know which rule the position meant.
     const countsAnew = disturbances.some((fault) =>
       fault.type === "otherRelease"
         ? fault.isOlder

@@ -39,9 +39,9 @@ export class SimStore {
     return [...this.#rollouts.keys()];
   }
 
-  /** The journal as the engine has written it last, whatever somebody has changed in it since. */
+  /** The journal as the engine has written it last, also if somebody has changed or deleted it since. */
   writtenJournal(name: string): StoredJournal | undefined {
-    return this.editedJournals.get(name) ?? this.journals.get(name);
+    return this.editedJournals.get(name) ?? this.journals.get(name) ?? this.lostJournals.get(name);
   }
 
   read(key: string): Rollout | undefined {

@@ -43,8 +43,8 @@ const keptOfCanaries = [326, 756, 1375, 1545];
  */
 const keptOfJournals = [449, 530, 7_000_005, 7_000_010, 7_000_135, 7_000_215];
 /**
- * Seeds that failed once with all disturbances: a write that only took back earlier ones was lost, a journal of an ended
- * run cannot be cleared, an older release forgets which rule a position means, a backup lacks what was undone since, a
+ * Seeds that failed once with all disturbances: a write that only took back earlier ones was lost, a journal of an
+ * ended run cannot be cleared, an older release forgets which rule a position means, a backup lacks what was undone since, a
  * route returns while no proxy learns of it, a group is undone after a loss of a journal, a workload is made again
  * during its restart, a route has its weights from an earlier run, and a person aborts a Canary that only waits.
  */

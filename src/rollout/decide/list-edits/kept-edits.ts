@@ -1,8 +1,7 @@
 import { jsonEqualWithoutNulls, pointerNames } from "../../../base/index.ts";
 import type { JournalEntry } from "../../../api/serin/index.ts";
 import { hasAll, mergeEdits, mergeOverEdits } from "./merge.ts";
-import { hasRemains } from "./remains.ts";
-import { removedFrom, withoutSame } from "./removed.ts";
+import { hasRemains, removedFrom, withoutSame } from "./removed.ts";
 
 type FieldEntry = Extract<JournalEntry, { type: "field" }>;
 

@@ -1,8 +1,7 @@
 import { isTree, jsonEqualWithoutNulls } from "../../../base/index.ts";
-import type { Role } from "./align.ts";
 
-/** The weight that the API server gives a backend of the list that has none. */
-export const defaultWeights: ReadonlyMap<Role, number> = new Map([["backendRefs", 1]]);
+/** The weight that the API server gives a backend that has none, by the name of the list's field. */
+export const defaultWeights: ReadonlyMap<string, number> = new Map([["backendRefs", 1]]);
 
 const anyPath = { type: "PathPrefix", value: "/" };
 

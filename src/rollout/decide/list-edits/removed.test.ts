@@ -1,4 +1,4 @@
-// Steps that take back what earlier steps of their rollout wrote: the rule of a match, a mirror, or all of it at the end.
+// Steps that take back what earlier steps of their rollout wrote: the rule of a match, a mirror, or all of it.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { JournalEntry } from "../../../api/serin/index.ts";
