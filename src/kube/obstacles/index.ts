@@ -1,5 +1,4 @@
 // Explains why a pod does not become ready.
 export { creationProblem, findPodObstacle } from "./pod-creation.ts";
-export { lastWords } from "./last-words.ts";
-export { podObstacle, type PodObstacle } from "./pod-obstacle.ts";
+export { lastWords, podObstacle, type PodObstacle } from "./pod-obstacle.ts";
 export { refusedPods, type RefusedWorkload } from "./refused-pods.ts";
