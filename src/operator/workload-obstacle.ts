@@ -1,10 +1,11 @@
-import { messageOf, type Clock } from "../base/index.ts";
+import type { Clock } from "../base/index.ts";
 import { keyOf, type UntypedObject } from "../api/index.ts";
 import { podKind, type Pod } from "../api/kubernetes/index.ts";
 import { installedKindOf } from "../install/index.ts";
-import { podLogPath, type KubeClient } from "../kube/index.ts";
+import type { KubeClient } from "../kube/index.ts";
 import {
   findPodObstacle,
+  lastWords,
   podObstacle,
   refusedPods,
   type PodObstacle,
@@ -12,10 +13,6 @@ import {
 } from "../kube/obstacles/index.ts";
 
 const lookEveryMs = 1_000;
-const logLines = 5;
-const maxLogCharacters = 2_000;
-/** The beginning of a kubelet's answer, with status 200, if it has removed the requested log. */
-const kubeletHasNoLog = "unable to retrieve container logs for ";
 /** The annotation whose change makes a controller try again. */
 const attemptAnnotation = "install.serin.dev/asked-again-at";
 
@@ -67,30 +64,7 @@ export class WorkloadObstacles {
   async lastWords(): Promise<string> {
     const crashed = this.#obstacle?.crashed;
     if (crashed === undefined) return "";
-    const pod = { namespace: this.#workload.metadata.namespace ?? "", name: crashed.pod };
-    const parameters = { container: crashed.container, tailLines: String(logLines) };
-    const runs = [podLogPath(pod, parameters), podLogPath(pod, { ...parameters, previous: "true" })];
-    if (crashed.run === "previous") runs.reverse();
-    let refusal: string | undefined;
-    // The kubelet may have removed one of these logs, or started another run since.
-    for (const path of runs) {
-      const read = await this.#read(path);
-      if (read.text !== "")
-        return `\n  its last lines:\n${read.text.slice(-maxLogCharacters).replaceAll(/^/gm, "    ")}`;
-      refusal ??= read.refusal;
-    }
-    return `\n  its log ${refusal === undefined ? "is empty" : `cannot be read: ${refusal}`}`;
-  }
-
-  async #read(path: string): Promise<{ readonly text: string; readonly refusal?: string }> {
-    try {
-      const answer = await this.#client.raw("GET", path);
-      const text = answer.text.trim();
-      if (answer.status !== 200) return { text: "", refusal: `${answer.status} ${text}` };
-      return text.startsWith(kubeletHasNoLog) ? { text: "", refusal: text } : { text };
-    } catch (error) {
-      return { text: "", refusal: messageOf(error) };
-    }
+    return await lastWords(this.#client, this.#workload.metadata.namespace ?? "", crashed);
   }
 
   async #find(): Promise<PodObstacle | undefined> {

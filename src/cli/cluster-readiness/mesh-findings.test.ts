@@ -23,7 +23,10 @@ function clusterOf(objects: Objects): KubeClient {
     });
   const get = async ({ kind }: KindDefinition, name: string) =>
     await Promise.resolve((objects[kind] ?? []).find(({ metadata }) => metadata.name === name));
-  return { list, get } as unknown as KubeClient;
+  // Every container has this log.
+  const raw = async () =>
+    await Promise.resolve({ status: 200, text: "serin: no nf_tables\n  hint: load its module\n" });
+  return { list, get, raw } as unknown as KubeClient;
 }
 
 const own = (name: string, component: string): KubernetesObject["metadata"] => ({
@@ -85,7 +88,7 @@ test("the proxies of Gateways that an uninstall has left are reported, with the 
   assert.deepEqual(await texts({ ...left, Service }), ["✓ mesh (Deployment shop/waypoint): 1 of 1 pods are ready\n"]);
 });
 
-test("a newer pod that cannot start is reported although the older ones are ready, with the command that prints its log", async () => {
+test("a newer pod that cannot start is reported although the older ones are ready, with the end of its log", async () => {
   const terminated = { exitCode: 2, reason: "Error" };
   const newer = {
     metadata: { name: "istiod-b", namespace: "istio-system", labels: { app: "istiod" } },
@@ -103,7 +106,7 @@ test("a newer pod that cannot start is reported although the older ones are read
     Pod: [newer],
   });
   assert.deepEqual(await texts(rolling(1)), [
-    "! mesh (Deployment istio-system/istiod): 1 of 1 pods are ready, and a newer pod does not start; pod istio-system/istiod-b on node n2: container discovery: it ended with 2 (Error), after 5 restarts\n    remedy: The container's log shows why it ended. kubectl logs -n istio-system istiod-b -c discovery --tail=20\n",
+    "! mesh (Deployment istio-system/istiod): 1 of 1 pods are ready, and a newer pod does not start; pod istio-system/istiod-b on node n2: container discovery: it ended with 2 (Error), after 5 restarts\n  its last lines:\n    serin: no nf_tables\n      hint: load its module\n    remedy: The container's log shows why it ended. kubectl logs -n istio-system istiod-b -c discovery --tail=20\n",
   ]);
   assert.deepEqual(await texts(rolling(0)), ["✓ mesh (Deployment istio-system/istiod): 1 of 1 pods are ready\n"]);
 });

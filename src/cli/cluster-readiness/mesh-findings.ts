@@ -12,7 +12,13 @@ import {
   type Pod,
 } from "../../api/kubernetes/index.ts";
 import { isKubeCode, undefinedIfForbidden, type KubeClient } from "../../kube/index.ts";
-import { findPodObstacle, refusedPods, type PodObstacle, type RefusedWorkload } from "../../kube/obstacles/index.ts";
+import {
+  findPodObstacle,
+  lastWords,
+  refusedPods,
+  type PodObstacle,
+  type RefusedWorkload,
+} from "../../kube/obstacles/index.ts";
 import { besideIstio, istioImageOf } from "./istio-image.ts";
 import { good, unseen, warning, type ClusterFinding } from "./cluster-finding.ts";
 
@@ -186,7 +192,8 @@ async function findingOf(client: KubeClient, workload: OwnWorkload): Promise<Clu
   const reason = obstacle ?? (ready < wanted ? await refusalOf(client, { kind, namespace, name }) : undefined);
   if (reason !== undefined) {
     const text = reason.text.startsWith(`${title}: `) ? reason.text.slice(title.length + 2) : reason.text;
-    return warning(subject, title, `${counts}${also}; ${text}`, hintOf(reason));
+    const words = reason.crashed === undefined ? "" : await lastWords(client, namespace, reason.crashed);
+    return warning(subject, title, `${counts}${also}; ${text}${words}`, hintOf(reason));
   }
   if (unready !== undefined)
     return warning(
