@@ -43,10 +43,10 @@ const keptOfCanaries = [326, 756, 1375, 1545];
  */
 const keptOfJournals = [449, 530, 7_000_005, 7_000_010, 7_000_135, 7_000_215];
 /**
- * Seeds that failed once with all disturbances: a write that only took back earlier ones was lost, a journal of an
- * ended run cannot be cleared, an older release forgets which rule a position means, a backup lacks what was undone since, a
- * route returns while no proxy learns of it, a group is undone after a loss of a journal, a workload is made again
- * during its restart, a route has its weights from an earlier run, and a person aborts a Canary that only waits.
+ * Seeds that failed once with all disturbances: a write that only took back earlier ones was lost, the journal of an
+ * ended run cannot be cleared, an older release forgets which rule a position means, a backup lacks what was undone
+ * since, a route returns while no proxy learns of it, a group is undone after a loss of a journal, a workload is made
+ * again during its restart, a route has its weights from an earlier run, and a person aborts a Canary that only waits.
  */
 const keptOfScenarios = [
   7_000_733, 7_000_896, 7_000_957, 9_000_280, 9_001_746, 9_002_144, 9_002_885, 9_004_584, 9_006_132,
