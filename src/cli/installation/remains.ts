@@ -69,10 +69,14 @@ async function operators(client: KubeClient): Promise<Remains[]> {
   ];
 }
 
-/** Gateways with proxies, in each namespace. Without a control plane, their certificates expire. */
+/**
+ * Gateways with proxies, in each namespace except the mesh's own, which are named as a whole. Without a control plane,
+ * their certificates expire.
+ */
 async function gateways(client: KubeClient): Promise<Remains[]> {
   const { items } = await client.list(deploymentKind, { labelSelector: istioLabels.gatewayManaged });
   return [...Map.groupBy(items, ({ metadata }) => metadata.namespace ?? "")]
+    .filter(([namespace]) => !ownNamespaces.includes(namespace))
     .toSorted(([left], [right]) => (left < right ? -1 : 1))
     .map(([namespace, proxies]) => {
       const names = new Set(proxies.map(({ metadata }) => metadata.labels?.[istioLabels.gatewayName] ?? ""));

@@ -335,12 +335,13 @@ test("a purge names the Gateways whose proxies stay, before and after it, with t
     // During an upgrade, a Gateway has two Deployments.
     proxy("shop", "door-istio-next", "door"),
     proxy("edge", "front-istio", "front"),
+    proxy("serin-probes", "gateway-default-istio", "gateway-default"),
     { metadata: { namespace: "shop", name: "web" } },
   ];
   for (const flags of ["--purge -y", "--purge --dry-run"])
     assert.match(
       (await uninstall(flags, { objects: { Deployment } })).output,
-      /These stay.*\n {2}Gateways of namespace edge, .*: front\n.*-n edge front\n {2}Gateways of namespace shop, whose proxies run without a control plane: door, waypoint\n {4}kubectl delete gateways\.gateway\.networking\.k8s\.io -n shop door waypoint\n/,
+      /These stay.*\n {2}Gateways of namespace edge, .*: front\n.*-n edge front\n {2}Gateways of namespace shop, whose proxies run without a control plane: door, waypoint\n {4}kubectl delete gateways\.gateway\.networking\.k8s\.io -n shop door waypoint\n(?! {2}Gateways)/,
     );
 });
 
