@@ -1,5 +1,5 @@
 import type * as Re2 from "re2js";
-import { loadPackage } from "../../../base/index.ts";
+import { loadPackage, messageOf } from "../../../base/index.ts";
 import { maxRegexSize, regexSize } from "../../../base/regex-size/index.ts";
 import type { WholeRegex } from "../../routing/matchers.ts";
 import { invalid } from "../config-check.ts";
@@ -39,6 +39,7 @@ function compile(pattern: string, where: string): Re2.RE2JS {
   try {
     return RE2JS.compile(pattern);
   } catch (error) {
-    throw invalid(where, `the regular expression "${pattern}" is not RE2: ${String(error)}`);
+    const reason = messageOf(error).replace(/^error parsing regexp: /, "");
+    throw invalid(where, `the regular expression "${pattern}" is not RE2: ${reason}`);
   }
 }

@@ -435,7 +435,10 @@ suite("actions", () => {
         { match: { safeRegex: { regex: "((a?){1000}){9}" } }, route: { cluster: "c" } },
         /the regular expression "\(\(a\?\)\{1000\}\)\{9\}" has about 36018 instructions, of at most 32768/,
       ],
-      [{ match: { safeRegex: { regex: "(" } }, route: { cluster: "c" } }, /the regular expression "\(" is not RE2/],
+      [
+        { match: { safeRegex: { regex: "(" } }, route: { cluster: "c" } },
+        /the regular expression "\(" is not RE2: missing closing \)/,
+      ],
       [
         { route: { cluster: "c" }, requestHeadersToAdd: [{ header: { key: ":path", value: "/" } }] },
         /the header :path must not be changed/,
