@@ -61,7 +61,7 @@ const ofIstioOperator: readonly RareRights[] = [
     usedAt: [
       at("src/operator/workload-obstacle.ts", "client.list(podKind"),
       at("src/kube/obstacles/refused-pods.ts", "client.list(eventKind"),
-      at("src/operator/workload-obstacle.ts", 'client.raw("GET", path)'),
+      at("src/kube/obstacles/pod-obstacle.ts", 'client.raw("GET", path)'),
     ],
     rights: [...each(operator, "list", "pods events"), ...each(operator, "get", "pods/log")],
   },

@@ -1,4 +1,5 @@
 // Finds functions whose time grows more than linearly with the input.
+import { collectGarbage } from "./old-space.ts";
 
 /** The shortest time of several runs. Other work of the machine makes a run longer, never shorter. */
 function quickestMs(run: () => unknown, runs: number): number {
@@ -56,6 +57,8 @@ export function suspicion<Input>(
     quickestMs(() => run(small), smallRuns - 1),
   );
   for (let attempt = 0; attempt < attempts && !isLinear(quarter, whole); attempt += 1) {
+    // While V8 marks a heap that earlier tests have filled, its threads take more time in longer runs.
+    collectGarbage("all");
     quarter = quickestMs(() => run(small), smallRuns);
     whole = quickestMs(() => run(large), largeRuns);
   }
