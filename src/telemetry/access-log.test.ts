@@ -72,42 +72,6 @@ test("lines that became due while the sink was busy are written when it is free,
   assert.equal(log.droppedLines, 1);
 });
 
-test("held lines are requested before a due write, and at the end", async () => {
-  const written: string[] = [];
-  const timers: (() => void)[] = [];
-  const clock = {
-    ...systemClock,
-    after: (_ms: number, run: () => void) => {
-      timers.push(run);
-      return { [Symbol.dispose]: () => undefined };
-    },
-  };
-  const log = new AccessLog({
-    clock,
-    sink: { write: async (bytes) => await Promise.resolve(void written.push(Buffer.from(bytes).toString())) },
-  });
-  const held: string[] = [];
-  const holder = {
-    release: () => {
-      for (const line of held.splice(0)) log.line(line);
-    },
-  };
-  const hold = (line: string): void => {
-    held.push(line);
-    log.held(holder);
-  };
-  hold("first\n");
-  hold("second\n");
-  assert.deepEqual([written, timers.length], [[], 1]);
-  timers.shift()?.();
-  assert.deepEqual([written, timers.length], [["first\nsecond\n"], 0]);
-  await new Promise((resolve) => setImmediate(resolve));
-  hold("third\n");
-  assert.equal(timers.length, 1);
-  await log.flush();
-  assert.deepEqual(written, ["first\nsecond\n", "third\n"]);
-});
-
 test("warnings and errors of a logger are written at once, in order with the lines before", async () => {
   const written: string[] = [];
   const log = new AccessLog({

@@ -10,12 +10,6 @@ export interface AccessLogSink {
   close?(): Promise<void>;
 }
 
-/** Holds the inputs of lines and formats them later, many in a row. */
-export interface LineHolder {
-  /** Passes the lines to their log. */
-  release(): void;
-}
-
 export interface AccessLogOptions {
   readonly sink: AccessLogSink;
   readonly clock: Clock;
@@ -43,9 +37,6 @@ export class AccessLog {
   /** Whether the flush interval has passed while the sink was still writing. */
   #isDue = false;
   #droppedLines = 0;
-  /** Holders that may hold lines since the last write. */
-  readonly #holders = new Set<LineHolder>();
-
   readonly #flushIntervalMs: number;
   /** The time from which a warning may again be written at once. */
   #nextWarningMs = 0;
@@ -102,37 +93,23 @@ export class AccessLog {
     return true;
   }
 
-  /** Registers a holder of lines. Before each timed write, and in {@link flush}, it must write its lines. */
-  held(by: LineHolder): void {
-    this.#holders.add(by);
-    this.#awaitWrite();
-  }
-
   #awaitWrite(): void {
     this.#timer ??= this.#options.clock.after(this.#flushIntervalMs, () => this.#writeSoon());
   }
 
   /** Writes all lines so far, after the write in flight. */
   #writeSoon(): void {
-    this.#release();
     this.#timer?.[Symbol.dispose]();
     this.#timer = undefined;
     this.#isDue = true;
     this.#swap();
   }
 
-  #release(): void {
-    for (const holder of this.#holders) holder.release();
-    this.#holders.clear();
-  }
-
   /** Resolves when the sink has written all lines so far, or has lost them by a failure. */
   async flush(): Promise<void> {
-    this.#release();
     while (this.#filling.used > 0 || this.#writing !== undefined) {
       this.#swap();
       await this.#writing;
-      this.#release();
     }
     this.#timer?.[Symbol.dispose]();
     this.#timer = undefined;

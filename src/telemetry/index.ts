@@ -1,5 +1,5 @@
 // Metrics within bounds, their text format in both directions, and lines of access logs.
-export { AccessLog, fileSink, type AccessLogOptions, type AccessLogSink, type LineHolder } from "./access-log.ts";
+export { AccessLog, fileSink, type AccessLogOptions, type AccessLogSink } from "./access-log.ts";
 export { Counter, Gauge, Histogram } from "./instruments.ts";
 export { MetricFamily, MetricsRegistry, type MetricsRegistryOptions, type MetricType } from "./metrics-registry.ts";
 export {

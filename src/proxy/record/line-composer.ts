@@ -1,22 +1,11 @@
-import type { AccessLog, LineHolder } from "../../telemetry/index.ts";
+import type { AccessLog } from "../../telemetry/index.ts";
 import type { UpstreamEnd } from "../terms/address-text.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { ExchangeRecord } from "./exchange-record.ts";
 import { headText, textOfHead, utf8HeadText } from "../terms/header-text.ts";
 import type { CaptureIndex } from "./capture-index.ts";
-import {
-  HeldLines,
-  lineNumbers,
-  LineTemplate,
-  type LineNumber,
-  type UpstreamWay,
-  type ValueSlot,
-} from "./line-template.ts";
-import { uuidWords } from "../terms/random-id.ts";
+import { LineTemplate, type LineNumber, type LogPart, type UpstreamWay, type ValueSlot } from "./line-template.ts";
 import { RequestKind } from "./request-kind.ts";
-
-/** The text of an operator in a line. `-` if it has no value. */
-export type LogPart = (record: ExchangeRecord, capture: CaptureIndex) => string;
 
 /**
  * How long a value is valid: for one request, for all requests of one kind on a connection (see `RequestKind`), or for
@@ -39,11 +28,6 @@ export interface LineValue {
   readonly isRequestId?: boolean;
 }
 
-/** The number of lines that are written together. Formatting many in a row keeps its code in the processor's caches. */
-const maxHeldLines = 64;
-/** Total length of the texts of held lines. A line that is longer than this is written at once. */
-const maxHeldLetters = 65_536;
-
 /** A longer line is forgotten once it is written, together with the template made from it. */
 const maxKeptBytes = 4096;
 
@@ -52,16 +36,12 @@ const maxKeptBytes = 4096;
  * of the connection. While requests are of one kind (method, host, client, route, response), only the values that
  * differ are written into the bytes of the previous line.
  */
-export class LineComposer implements LineHolder {
+export class LineComposer {
   /** Texts and values in their order. */
   readonly #all: (string | LineValue)[] = [];
   /** Values that may differ for each request. A run of other parts precedes each of them and follows the last. */
   readonly #slots: ValueSlot[] = [];
   readonly #runs: (string | LineValue)[][] = [[]];
-  /** Values of a request that are held as texts, with one byte for each character. */
-  readonly #texts: LogPart[] = [];
-  /** The index of the request's id among them. -1 if lines do not have it. */
-  #idAt = -1;
   /**
    * Runs of values that depend on the upstream connection, with the texts between them. The last run may be extended.
    */
@@ -71,13 +51,6 @@ export class LineComposer implements LineHolder {
   readonly #ways = new WeakMap<UpstreamEnd, ComposedWay>();
   /** The way of the last request without an upstream connection. */
   #wayWithoutEnd: ComposedWay | undefined;
-  /** The values of the held lines. It is reused after each write. */
-  #lines: HeldLines | undefined;
-  /** The kinds of the held lines. */
-  readonly #heldKinds: RequestKind[] = [];
-  #held = 0;
-  #heldLetters = 0;
-  #file: AccessLog | undefined;
 
   text(text: string): void {
     this.#all.push(text);
@@ -97,16 +70,10 @@ export class LineComposer implements LineHolder {
         this.#wayRuns.at(-1)?.push(...between.splice(0), value);
         return;
       }
-      this.#slots.push({ type: "way", index: this.#wayRuns.push([value]) - 1 });
-    } else if (value.number === undefined) {
-      const index = this.#texts.push(bytesPart(value)) - 1;
-      const type = value.isRequestId === true && this.#idAt < 0 ? "id" : "text";
-      if (type === "id") this.#idAt = index;
-      this.#slots.push({ type, index });
-    } else {
-      const type = value.number === "startedMs" ? "time" : "number";
-      this.#slots.push({ type, index: lineNumbers.indexOf(value.number) });
-    }
+      this.#slots.push({ type: "way", part: undefined, piece: this.#wayRuns.push([value]) - 1 });
+    } else if (value.number === undefined)
+      this.#slots.push({ type: value.isRequestId === true ? "id" : "text", part: bytesPart(value), piece: -1 });
+    else this.#slots.push({ type: value.number === "startedMs" ? "time" : value.number, part: undefined, piece: -1 });
     this.#runs.push([]);
   }
 
@@ -122,52 +89,14 @@ export class LineComposer implements LineHolder {
     return out;
   }
 
-  /** Holds the line, and writes it together with those of other requests, before the file's next write. */
+  /** Writes the line to a file. */
   write(file: AccessLog, record: ExchangeRecord, capture: CaptureIndex): void {
-    if (this.#file !== file) {
-      this.release();
-      this.#file = file;
-    }
-    const parts = this.#texts;
-    const lines = (this.#lines ??= new HeldLines(maxHeldLines, parts.length));
-    const index = this.#held;
-    this.#heldKinds[index] = this.#kindOf(record, capture);
-    if (this.#wayRuns.length > 0) lines.ways[index] = this.#wayOf(record, capture);
-    const { numbers, texts } = lines;
-    const firstNumber = index * lineNumbers.length;
-    numbers[firstNumber] = record.startedMs;
-    numbers[firstNumber + 1] = Math.round(record.durationMs);
-    numbers[firstNumber + 2] = record.receivedBytes;
-    numbers[firstNumber + 3] = record.sentBytes;
-    numbers[firstNumber + 4] = record.upstreamServiceMs;
-    const id = this.#idAt < 0 ? undefined : record.randomId;
-    id?.copyTo(lines.ids, index * uuidWords);
-    const firstText = index * parts.length;
-    for (let at = 0; at < parts.length; at += 1) {
-      const text = at === this.#idAt && id !== undefined ? "" : (parts[at]?.(record, capture) ?? "");
-      texts[firstText + at] = text;
-      this.#heldLetters += text.length;
-    }
-    if (index === 0) file.held(this);
-    this.#held = index + 1;
-    if (this.#held >= maxHeldLines || this.#heldLetters > maxHeldLetters) this.release();
-  }
-
-  release(): void {
-    const file = this.#file;
-    const lines = this.#lines;
-    const held = this.#held;
-    this.#held = 0;
-    this.#heldLetters = 0;
-    if (file === undefined || lines === undefined) return;
-    for (let index = 0; index < held; index += 1) {
-      const kind = this.#heldKinds[index];
-      if (kind === undefined) return;
-      const bytes = kind.template.line(lines, index);
-      do file.begin().piece(bytes);
-      while (!file.end());
-      if (bytes.length > maxKeptBytes) this.#forget(kind);
-    }
+    const kind = this.#kindOf(record, capture);
+    const way = this.#wayRuns.length > 0 ? this.#wayOf(record, capture) : undefined;
+    const bytes = kind.template.line(record, capture, way);
+    do file.begin().piece(bytes);
+    while (!file.end());
+    if (bytes.length > maxKeptBytes) this.#forget(kind);
   }
 
   #kindOf(record: ExchangeRecord, capture: CaptureIndex): RequestKind {

@@ -1,42 +1,29 @@
-import { RandomUuid, uuidLetters, uuidWords, viewOf } from "../terms/random-id.ts";
+import { uuidLetters, viewOf, type RandomUuid } from "../terms/random-id.ts";
+import type { CaptureIndex } from "./capture-index.ts";
+import type { ExchangeRecord } from "./exchange-record.ts";
 import { isoTime } from "./log-time.ts";
 
+/** The text of an operator in a line. `-` if it has no value. */
+export type LogPart = (record: ExchangeRecord, capture: CaptureIndex) => string;
+
 /** The numbers of a request that lines contain. */
-export const lineNumbers = ["startedMs", "durationMs", "receivedBytes", "sentBytes", "upstreamServiceMs"] as const;
-export type LineNumber = (typeof lineNumbers)[number];
+export type LineNumber = "startedMs" | "durationMs" | "receivedBytes" | "sentBytes" | "upstreamServiceMs";
 
 /**
- * A value of a line that may differ from the previous request's. The index of a `number` or `time` refers to {@link
- * lineNumbers}, that of a `text` to the texts of the line, and that of a `way` to the pieces of its {@link
- * UpstreamWay}. `id` is the request's id. Its text has an index too, and is empty if the line has the numbers of a UUID
- * instead.
+ * A value of a line that may differ from the previous request's. A `time` is when the request began. A `text` and an
+ * `id` have a part, which makes the text with one byte for each character. `id` is the request's id, which mostly has
+ * no text. A `way` is one of the pieces of the request's {@link UpstreamWay}. All slots have all fields, so that V8
+ * reads them by one shape.
  */
 export interface ValueSlot {
-  readonly type: "number" | "time" | "text" | "id" | "way";
-  readonly index: number;
+  readonly type: "time" | Exclude<LineNumber, "startedMs"> | "text" | "id" | "way";
+  readonly part: LogPart | undefined;
+  readonly piece: number;
 }
 
 /** What the lines of one upstream connection have in common. */
 export interface UpstreamWay {
   readonly pieces: readonly Uint8Array[];
-}
-
-/** The inputs of lines that are written later. A reference to a record would keep the memory of its whole exchange. */
-export class HeldLines {
-  readonly ways: UpstreamWay[] = [];
-  /** {@link lineNumbers} of each line. */
-  readonly numbers: Float64Array;
-  readonly textsPerLine: number;
-  /** One byte for each character. */
-  readonly texts: string[] = [];
-  /** The numbers of each request's id. */
-  readonly ids: Int32Array;
-
-  constructor(lines: number, textsPerLine: number) {
-    this.numbers = new Float64Array(lines * lineNumbers.length);
-    this.ids = new Int32Array(lines * uuidWords);
-    this.textsPerLine = textsPerLine;
-  }
 }
 
 /**
@@ -62,14 +49,12 @@ export class LineTemplate {
   /** Views the same memory. */
   #stores: DataView;
   #length: number;
-  /** The position and the length of each value. */
-  readonly #at: Int32Array;
-  readonly #lengths: Int32Array;
+  /** The position and the length of each value, in turns. A plain array takes fewer cache lines than a typed one. */
+  readonly #places: number[];
   /** The current numbers, and the seconds of times. */
-  readonly #numbers: Float64Array;
-  readonly #pieces: (Uint8Array | undefined)[];
-  /** The current texts. Empty for values of other types. */
-  readonly #texts: string[];
+  readonly #numbers: number[];
+  /** The current texts and pieces. */
+  readonly #values: (string | Uint8Array)[];
   /** The bytes of the line. Undefined after its length has changed. */
   #line: Uint8Array | undefined;
 
@@ -85,27 +70,48 @@ export class LineTemplate {
       end += piece.length;
     }
     end = 0;
-    this.#at = Int32Array.from(slots, (_, slot) => (end += pieces[slot]?.length ?? 0));
-    this.#lengths = new Int32Array(slots.length);
-    this.#numbers = new Float64Array(slots.length).fill(NaN);
-    this.#pieces = slots.map(() => undefined);
-    this.#texts = slots.map(() => "");
+    const [places, numbers, values]: [number[], number[], string[]] = [[], [], []];
+    for (let slot = 0; slot < slots.length; slot += 1) {
+      end += pieces[slot]?.length ?? 0;
+      places.push(end, 0);
+      numbers.push(NaN);
+      values.push("");
+    }
+    // A copy has no room for more.
+    this.#places = places.slice();
+    this.#numbers = numbers.slice();
+    this.#values = values.slice();
   }
 
-  /** The line with the values of one held line. The bytes are valid until the next call. */
-  line(held: HeldLines, line: number): Uint8Array {
+  /** The line of a request. The bytes are valid until the next call. */
+  line(record: ExchangeRecord, capture: CaptureIndex, way: UpstreamWay | undefined): Uint8Array {
     const slots = this.#slots;
-    const firstNumber = line * lineNumbers.length;
-    const firstText = line * held.textsPerLine;
-    for (let slot = 0; slot < slots.length; slot += 1) {
-      const { type, index } = slots[slot] ?? none;
-      if (type === "text") this.#text(slot, held.texts[firstText + index] ?? "");
-      else if (type === "way") this.#piece(slot, held.ways[line]?.pieces[index]);
-      else if (type === "id") this.#id(slot, held.texts[firstText + index] ?? "", held.ids, line);
-      else {
-        const value = held.numbers[firstNumber + index] ?? 0;
-        if (type === "time") this.#time(slot, value);
-        else if (value !== this.#numbers[slot]) this.#number(slot, value);
+    for (let at = 0; at < slots.length; at += 1) {
+      const { type, part, piece } = slots[at] ?? none;
+      switch (type) {
+        case "time":
+          this.#time(at, record.startedMs);
+          break;
+        case "durationMs":
+          this.#number(at, Math.round(record.durationMs));
+          break;
+        case "receivedBytes":
+          this.#number(at, record.receivedBytes);
+          break;
+        case "sentBytes":
+          this.#number(at, record.sentBytes);
+          break;
+        case "upstreamServiceMs":
+          this.#number(at, record.upstreamServiceMs);
+          break;
+        case "way":
+          this.#piece(at, way?.pieces[piece]);
+          break;
+        default: {
+          const id = type === "id" ? record.randomId : undefined;
+          if (id === undefined) this.#text(at, part?.(record, capture) ?? "");
+          else this.#id(at, id);
+        }
       }
     }
     return (this.#line ??= this.#bytes.subarray(0, this.#length));
@@ -113,43 +119,40 @@ export class LineTemplate {
 
   /** Requests of a connection often repeat a target, which then stays in the line. */
   #text(slot: number, text: string): void {
-    if (text === this.#texts[slot]) return;
-    this.#texts[slot] = text;
+    if (text === this.#values[slot]) return;
+    this.#values[slot] = text;
     this.#write(slot, text);
   }
 
   #write(slot: number, text: string): void {
     const { length } = text;
-    if (length !== this.#lengths[slot]) this.#resize(slot, length);
-    const at = this.#at[slot] ?? 0;
+    if (length !== this.#places[slot * 2 + 1]) this.#resize(slot, length);
+    const at = this.#places[slot * 2] ?? 0;
     if (length > maxCopiedLetters) this.#bytes.write(text, at, "latin1");
     else for (let index = 0; index < length; index += 1) this.#bytes[at + index] = text.charCodeAt(index);
   }
 
-  #id(slot: number, text: string, ids: Int32Array, line: number): void {
-    if (text !== "") {
-      this.#text(slot, text);
-      return;
-    }
-    this.#texts[slot] = "";
-    if (this.#lengths[slot] !== uuidLetters) this.#resize(slot, uuidLetters);
-    new RandomUuid(ids, line * uuidWords).writeTo(this.#stores, this.#at[slot] ?? 0);
+  #id(slot: number, id: RandomUuid): void {
+    this.#values[slot] = "";
+    if (this.#places[slot * 2 + 1] !== uuidLetters) this.#resize(slot, uuidLetters);
+    id.writeTo(this.#stores, this.#places[slot * 2] ?? 0);
   }
 
   #piece(slot: number, piece: Uint8Array | undefined): void {
-    if (piece === undefined || piece === this.#pieces[slot]) return;
-    this.#pieces[slot] = piece;
-    if (piece.length !== this.#lengths[slot]) this.#resize(slot, piece.length);
-    this.#bytes.set(piece, this.#at[slot] ?? 0);
+    if (piece === undefined || piece === this.#values[slot]) return;
+    this.#values[slot] = piece;
+    if (piece.length !== this.#places[slot * 2 + 1]) this.#resize(slot, piece.length);
+    this.#bytes.set(piece, this.#places[slot * 2] ?? 0);
   }
 
   /** A whole number, or `-` for a negative one. */
   #number(slot: number, value: number): void {
+    if (value === this.#numbers[slot]) return;
     this.#numbers[slot] = value;
     let digits = 1;
     if (value >= 0) for (let bound = 10; value >= bound; bound *= 10) digits += 1;
-    if (digits !== this.#lengths[slot]) this.#resize(slot, digits);
-    const first = this.#at[slot] ?? 0;
+    if (digits !== this.#places[slot * 2 + 1]) this.#resize(slot, digits);
+    const first = this.#places[slot * 2] ?? 0;
     if (value < 0) {
       this.#bytes[first] = minus;
       return;
@@ -165,12 +168,12 @@ export class LineTemplate {
   /** Within a second, only the milliseconds change. */
   #time(slot: number, ms: number): void {
     const second = Math.floor(ms / msPerSecond);
-    if (second !== this.#numbers[slot] || this.#lengths[slot] !== isoLength || !(second >= 0)) {
+    if (second !== this.#numbers[slot] || this.#places[slot * 2 + 1] !== isoLength || !(second >= 0)) {
       this.#numbers[slot] = second;
       this.#write(slot, isoText(ms));
       return;
     }
-    const at = (this.#at[slot] ?? 0) + millisecondsAt;
+    const at = (this.#places[slot * 2] ?? 0) + millisecondsAt;
     const milliseconds = Math.floor(ms) - second * msPerSecond;
     const tens = Math.floor(milliseconds / 10);
     const hundreds = Math.floor(milliseconds / 100);
@@ -181,15 +184,15 @@ export class LineTemplate {
 
   /** Moves what follows a value to where its new length ends. */
   #resize(slot: number, length: number): void {
-    const end = (this.#at[slot] ?? 0) + (this.#lengths[slot] ?? 0);
-    const difference = length - (this.#lengths[slot] ?? 0);
+    const end = (this.#places[slot * 2] ?? 0) + (this.#places[slot * 2 + 1] ?? 0);
+    const difference = length - (this.#places[slot * 2 + 1] ?? 0);
     if (this.#length + difference > this.#bytes.length) this.#grow(this.#length + difference + spareBytes);
     this.#bytes.copyWithin(end + difference, end, this.#length);
-    this.#lengths[slot] = length;
+    const places = this.#places;
+    places[slot * 2 + 1] = length;
     this.#length += difference;
     this.#line = undefined;
-    for (let later = slot + 1; later < this.#at.length; later += 1)
-      this.#at[later] = (this.#at[later] ?? 0) + difference;
+    for (let later = slot * 2 + 2; later < places.length; later += 2) places[later] = (places[later] ?? 0) + difference;
   }
 
   #grow(capacity: number): void {
@@ -200,4 +203,4 @@ export class LineTemplate {
   }
 }
 
-const none: ValueSlot = { type: "text", index: 0 };
+const none: ValueSlot = { type: "way", part: undefined, piece: -1 };

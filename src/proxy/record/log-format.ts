@@ -2,7 +2,8 @@ import { messageOf } from "../../base/index.ts";
 import type { ExchangeRecord } from "./exchange-record.ts";
 import type { AccessLog } from "../../telemetry/index.ts";
 import type { CaptureIndex } from "./capture-index.ts";
-import { LineComposer, type LogPart } from "./line-composer.ts";
+import { LineComposer } from "./line-composer.ts";
+import type { LogPart } from "./line-template.ts";
 import {
   compileOperator,
   isRequestId,
@@ -22,10 +23,7 @@ export interface LogFormat {
   readonly responseCapture: readonly string[];
   /** One line with its newline, as text. */
   readonly line: LogPart;
-  /**
-   * Writes a line to a file, with the bytes of headers unchanged. The line may be held until there are others, or until
-   * the file is due to be written.
-   */
+  /** Writes a line to a file, with the bytes of headers unchanged. */
   readonly write: (file: AccessLog, record: ExchangeRecord, capture: CaptureIndex) => void;
 }
 

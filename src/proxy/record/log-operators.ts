@@ -7,8 +7,8 @@ import { flagLetters, flagNames } from "../terms/response-flags.ts";
 import type { WorkloadLabels } from "../terms/workload-labels.ts";
 import type { CaptureIndex } from "./capture-index.ts";
 import { downstreamPeer, peerFields, upstreamPeer } from "./filter-states.ts";
-import type { LogPart, ValueLetters, ValueSpan } from "./line-composer.ts";
-import type { LineNumber } from "./line-template.ts";
+import type { ValueLetters, ValueSpan } from "./line-composer.ts";
+import type { LineNumber, LogPart } from "./line-template.ts";
 import { compileTimeFormat, isoTime } from "./log-time.ts";
 import { compileRecordExpression } from "./record-expression.ts";
 

@@ -74,7 +74,7 @@ export function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView
   return new DataView(buffer, byteOffset, byteLength);
 }
 
-export const uuidWords = 4;
+const uuidWords = 4;
 export const uuidLetters = 36;
 
 /** A random UUID. It is mostly written as bytes and rarely read, so it holds the numbers of which it is made. */
@@ -108,14 +108,6 @@ export class RandomUuid {
     bytes.setUint8(at + 23, dash);
     writeHalf(bytes, at + 24, this.#third & halfMask);
     writeHex(bytes, at + 28, this.#fourth);
-  }
-
-  /** Copies its words, of which the constructor makes the same UUID. */
-  copyTo(words: Int32Array, at: number): void {
-    words[at] = this.#first;
-    words[at + 1] = this.#second;
-    words[at + 2] = this.#third;
-    words[at + 3] = this.#fourth;
   }
 
   toString(): string {
