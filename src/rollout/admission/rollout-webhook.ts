@@ -31,7 +31,7 @@ const lookEveryMs = 10_000;
  * to this engine until it has noticed. Without an answer, a rollout would be created without an author.
  */
 const lingerMs = 5_000;
-/** How often an engine that ends looks whether the API server may still send it reviews. */
+/** How often an engine that is about to end checks whether it has been uninstalled. */
 const lookWhileEndingMs = 250;
 /** How often to look until the configuration exists and trusts the certificate. */
 const lookAgainMs = 500;
@@ -87,10 +87,10 @@ export class RolloutWebhook {
    */
   async #linger(server: Server, force: AbortSignal): Promise<void> {
     this.#isEnding = true;
-    const uninstalled = new AbortController();
     const over = new AbortController();
-    void this.#untilUninstalled(AbortSignal.any([force, over.signal])).then(() => uninstalled.abort());
-    await this.#options.clock.sleep(lingerMs, AbortSignal.any([force, uninstalled.signal])).catch(() => undefined);
+    const signal = AbortSignal.any([force, over.signal]);
+    const lingered = this.#options.clock.sleep(lingerMs, signal).catch(() => undefined);
+    await Promise.race([lingered, this.#untilUninstalled(signal)]);
     over.abort();
     server.close();
     server.closeAllConnections();
@@ -101,7 +101,7 @@ export class RolloutWebhook {
       await this.#options.clock.sleep(lookWhileEndingMs, signal).catch(() => undefined);
   }
 
-  /** Whether the API server knows this webhook, as far as an engine can see that may have lost its rights already. */
+  /** Whether the API server may still send reviews. An engine without rights is uninstalled, and gets none. */
   async #mayGetReviews(): Promise<boolean> {
     const { client } = this.#options;
     try {
