@@ -158,7 +158,7 @@ function undoOf(entry: FieldEntry, original: FieldEntry, found: unknown): ListUn
   if (merge !== undefined && "value" in merge)
     return jsonEqualWithoutNulls(merge.value, found) ? { type: "restored" } : { type: "due", value: merge.value };
   const known = plannedOf(entry);
-  // A plan that is the list from before the rollout again cannot be told from it.
+  // If the plan equals a list from before, nothing tells whether the plan is written or undone.
   const before = [entry.prior, original.prior].filter((prior) => !jsonEqualWithoutNulls(prior, known));
   const isRestored = before.some((prior) => isOnlyEdited(role, known, prior, found));
   return isRestored ? { type: "restored" } : { type: "conflict" };
@@ -220,7 +220,7 @@ function appliedOf(role: string, entry: FieldEntry, original: FieldEntry, found:
 /**
  * Whether the list has all changes from the first of the `earlier` lists to the plan, and nothing that the plan takes
  * back from the others. A plan may only take back what the rollout wrote before, for example when a mirror ends. Then
- * it is the list from before the rollout again, and a comparison with that list alone would find its changes anywhere.
+ * it equals the list from before the rollout, and a comparison with that list alone would find its changes in any list.
  */
 function hasPlan(
   role: string,
