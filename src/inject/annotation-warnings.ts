@@ -1,4 +1,4 @@
-import { parseMeshConfig } from "../api/istio/index.ts";
+import { inclusionFault } from "../api/istio/index.ts";
 import type { Pod } from "../api/kubernetes/index.ts";
 import { nearestName, truncated } from "../base/index.ts";
 import { podAnnotations, podLabels } from "./annotations.ts";
@@ -80,10 +80,10 @@ export function injectionWarnings({ metadata, spec }: Pod): string[] {
 
 /** Warns of expressions that the proxy leaves out, instead of refusing the pod. */
 function expressionWarnings(name: string, value: string): string[] {
-  const { warnings } = parseMeshConfig({
-    defaultConfig: { proxyStatsMatcher: { inclusionRegexps: value.split(",") } },
+  return value.split(",").flatMap((expression) => {
+    const fault = inclusionFault(expression);
+    return fault === undefined ? [] : [`annotation ${name} ${fault}`];
   });
-  return warnings.map(({ message }) => `annotation ${name} ${message}`);
 }
 
 /** The boolean of a text as Go reads it. Undefined for any other text. */

@@ -76,7 +76,7 @@ export {
 export { parseMeshNetworks, type MeshNetworks } from "./mesh-config/mesh-networks.ts";
 export { withJsonNames } from "./mesh-config/proto-json-names.ts";
 export type { ProviderHeaders, ProviderHttp, ProviderService } from "./mesh-config/provider-service.ts";
-export type { StatsMatcher } from "./mesh-config/stats-matcher.ts";
+export { inclusionFault, type StatsMatcher } from "./mesh-config/stats-matcher.ts";
 export { proxyConfigKind, type ProxyConfigObject } from "./mesh-config/proxy-config-object.ts";
 export {
   readOwnProxyConfig,

@@ -12,6 +12,12 @@ export interface StatsMatcher {
   readonly inclusionRegexps: readonly string[];
 }
 
+/** Why an expression for statistics includes nothing. Undefined if proxies accept it. */
+export function inclusionFault(expression: string): string | undefined {
+  const fault = regexFault(expression);
+  return fault === undefined ? undefined : `${fault}; it includes nothing`;
+}
+
 export function readStatsMatcher(reader: Reader | undefined): StatsMatcher | undefined {
   if (reader === undefined) return undefined;
   const matcher = {
@@ -23,8 +29,8 @@ export function readStatsMatcher(reader: Reader | undefined): StatsMatcher | und
     for (const [index, text] of matcher[field].entries())
       if (text === "") reader.warnNoEffect("is empty and has no effect", `${field}[${index}]`);
   for (const [index, expression] of matcher.inclusionRegexps.entries()) {
-    const fault = regexFault(expression);
-    if (fault !== undefined) reader.warnNoEffect(`${fault}; it includes nothing`, `inclusionRegexps[${index}]`);
+    const fault = inclusionFault(expression);
+    if (fault !== undefined) reader.warnNoEffect(fault, `inclusionRegexps[${index}]`);
   }
   warnOfUnknown(reader);
   return matcher;
