@@ -253,6 +253,10 @@ async function warmUp(subject: Subject, scenario: Scenario, certificates: Certif
   let answers = 0;
   for (let times = 0; times < maxWarmUps && answers < warmUpAnswers; times += 1)
     answers += (await measure(subject, scenario, certificates, { seconds: warmUpSeconds })).answers;
+  if (answers === 0)
+    throw new Error(
+      `${scenario.title}: ${subject.name} sent no answer in ${maxWarmUps * warmUpSeconds} s; is the machine too busy?`,
+    );
 }
 
 /**
