@@ -1,8 +1,8 @@
-import type { Problem } from "../../api/dashboard/index.ts";
-import { toSerinError, userError, type SerinError } from "../../base/index.ts";
+import type { Problem, ProblemCode } from "../api/dashboard/index.ts";
+import { toSerinError, userError, type ErrorCode, type SerinError } from "../base/index.ts";
 
 /** The HTTP status of each code of a {@link Problem}. */
-const statusByCode: Readonly<Record<string, number>> = {
+const statusByCode: Readonly<Record<ProblemCode, number>> = {
   invalid: 400,
   "logged-out": 401,
   forbidden: 403,
@@ -14,7 +14,7 @@ const statusByCode: Readonly<Record<string, number>> = {
 };
 
 /** The page's codes for reasons of the API server with other names. */
-const codeByReason: Readonly<Record<string, string>> = {
+const codeByReason: Readonly<Partial<Record<ErrorCode, ProblemCode>>> = {
   unauthorized: "logged-out",
   "already-exists": "conflict",
   gone: "not-found",
@@ -22,12 +22,8 @@ const codeByReason: Readonly<Record<string, string>> = {
 
 const codes = { user: "invalid", transient: "unavailable", internal: "internal" } as const;
 
-/** A refusal of the page's request: `invalid`, `logged-out`, `forbidden`, `not-found`, `conflict`, `unavailable`. */
-export function refusal(
-  code: "invalid" | "logged-out" | "forbidden" | "not-found" | "conflict" | "too-long" | "unavailable",
-  message: string,
-  hint?: string,
-): SerinError {
+/** A refusal of the page's request. */
+export function refusal(code: Exclude<ProblemCode, "internal">, message: string, hint?: string): SerinError {
   return userError(code, message, hint === undefined ? {} : { hint });
 }
 
@@ -36,12 +32,16 @@ export function problemOf(error: unknown): Problem {
   const { kind, code, message, hint } = toSerinError(error);
   const known = codeByReason[code] ?? code;
   return {
-    code: Object.hasOwn(statusByCode, known) ? known : codes[kind],
+    code: isProblemCode(known) ? known : codes[kind],
     message,
     ...(hint === undefined ? {} : { hint }),
   };
 }
 
+function isProblemCode(code: string): code is ProblemCode {
+  return Object.hasOwn(statusByCode, code);
+}
+
 export function statusOf({ code }: Problem): number {
-  return statusByCode[code] ?? 500;
+  return statusByCode[code];
 }
