@@ -10,7 +10,7 @@ import { lostSelector } from "./kept-selector.ts";
  * Checks everything, except rights, that could make the installation fail after the first write. Throws a user error
  * that names all faults.
  */
-export async function preflight(
+export async function checkInstallation(
   client: KubeClient,
   settings: InstallSettings,
   objects: readonly UntypedObject[],
