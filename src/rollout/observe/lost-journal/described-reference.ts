@@ -1,7 +1,7 @@
-import { ownField } from "../../base/index.ts";
-import type { KindDefinition } from "../../api/index.ts";
-import { gatewayApiKinds } from "../../api/gateway/index.ts";
-import { istioGatewayKind, istioKinds } from "../../api/istio/index.ts";
+import { ownField } from "../../../base/index.ts";
+import type { KindDefinition } from "../../../api/index.ts";
+import { gatewayApiKinds } from "../../../api/gateway/index.ts";
+import { istioGatewayKind, istioKinds } from "../../../api/istio/index.ts";
 import {
   clusterRoleKind,
   configMapKind,
@@ -20,9 +20,9 @@ import {
   serviceKind,
   statefulSetKind,
   validatingWebhookConfigurationKind,
-} from "../../api/kubernetes/index.ts";
-import type { ObjectReference } from "../../api/serin/index.ts";
-import { reference } from "../plan/index.ts";
+} from "../../../api/kubernetes/index.ts";
+import type { ObjectReference } from "../../../api/serin/index.ts";
+import { reference } from "../../plan/index.ts";
 
 /** The defined kinds that rollouts change or make. A journal's `Gateway` is one of the Gateway API. */
 const definitions: readonly KindDefinition[] = [

@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Pod } from "../../api/kubernetes/index.ts";
-import type { JournalEntry } from "../../api/serin/index.ts";
-import type { KubeClient } from "../../kube/index.ts";
-import type { ObjectAccess } from "../act/object-access.ts";
-import type { StillServes } from "../act/perform.ts";
-import { reference } from "../plan/index.ts";
-import { fakePod, fakeView } from "./checks/testing/fake-mesh.ts";
-import type { ClusterView } from "./cluster-view.ts";
-import { EventAges } from "./event-ages.ts";
+import type { Pod } from "../../../api/kubernetes/index.ts";
+import type { JournalEntry } from "../../../api/serin/index.ts";
+import type { KubeClient } from "../../../kube/index.ts";
+import type { ObjectAccess } from "../../act/object-access.ts";
+import type { StillServes } from "../../act/perform.ts";
+import { reference } from "../../plan/index.ts";
+import { fakePod, fakeView } from "../checks/testing/fake-mesh.ts";
+import type { ClusterView } from "../cluster-view.ts";
+import { EventAges } from "../event-ages.ts";
 import { noticedWithinMs } from "./operator-progress.ts";
 import { undoSurroundings } from "./undo-surroundings.ts";
 

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Container, ContainerStatus, Pod } from "../../api/kubernetes/index.ts";
-import { probeNamespace, probePairs } from "../plan/index.ts";
-import { fakePod, fakeView } from "./checks/testing/fake-mesh.ts";
+import type { Container, ContainerStatus, Pod } from "../../../api/kubernetes/index.ts";
+import { probeNamespace, probePairs } from "../../plan/index.ts";
+import { fakePod, fakeView } from "../checks/testing/fake-mesh.ts";
 import { probePodFacts } from "./probe-pods.ts";
 
 const pairs = probePairs({ revisions: ["new"], dataPlanes: ["ambient"] });

@@ -1,8 +1,8 @@
-import { textAt } from "../../base/index.ts";
-import type { UntypedObject } from "../../api/index.ts";
-import { isOfBanzai, operatedParts, referenceKey, type OperatedPart } from "../decide/index.ts";
-import type { ObjectReference } from "../../api/serin/index.ts";
-import type { EventAges } from "./event-ages.ts";
+import { textAt } from "../../../base/index.ts";
+import type { UntypedObject } from "../../../api/index.ts";
+import { isOfBanzai, operatedParts, referenceKey, type OperatedPart } from "../../decide/index.ts";
+import type { ObjectReference } from "../../../api/serin/index.ts";
+import type { EventAges } from "../event-ages.ts";
 
 /**
  * The time in which a running operator certainly begins to act on a changed object. It matters only if the status does

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parsePrometheus } from "../../telemetry/index.ts";
-import { probePairs, type PlannedProbePair } from "../plan/index.ts";
-import type { PairReport } from "../probe/index.ts";
+import { parsePrometheus } from "../../../telemetry/index.ts";
+import { probePairs, type PlannedProbePair } from "../../plan/index.ts";
+import type { PairReport } from "../../probe/index.ts";
 import { probeFacts } from "./probe-facts.ts";
 
 const pairs = probePairs({

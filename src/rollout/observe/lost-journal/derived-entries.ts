@@ -1,8 +1,8 @@
-import type { UntypedObject } from "../../api/index.ts";
-import { fieldManager } from "../../api/serin/field-managers/index.ts";
-import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
-import { valueAt } from "../act/object-access.ts";
-import { derivedStep, describeReference } from "../decide/index.ts";
+import { groupVersionOf, type UntypedObject } from "../../../api/index.ts";
+import { fieldManager } from "../../../api/serin/field-managers/index.ts";
+import type { JournalEntry, ObjectReference } from "../../../api/serin/index.ts";
+import { valueAt } from "../../act/object-access.ts";
+import { derivedStep, describeReference } from "../../decide/index.ts";
 
 /** The entries that the objects of a lost journal show, and what is left to a person. */
 export interface DerivedValues {
@@ -10,12 +10,8 @@ export interface DerivedValues {
   readonly left: readonly string[];
 }
 
-/** What the values from before need besides the field's present and prior ones. */
-interface MoreOfField {
-  readonly setup?: boolean;
-  /** See the field of the journal's entry. */
-  readonly adopted?: boolean;
-}
+/** Fields of the journal's entry that not every entry has. */
+type OptionalMarks = Partial<Pick<Extract<JournalEntry, { type: "field" }>, "setup" | "adopted">>;
 
 /** Managers that write only what they have observed, and never make an object. */
 const controllers = /^(kube-controller-manager|kubelet|kube-scheduler|istiod|pilot-discovery)/;
@@ -38,7 +34,7 @@ export function fieldEntry(
   { object, pointer }: { readonly object: ObjectReference; readonly pointer: string },
   found: UntypedObject,
   prior: unknown,
-  { setup, adopted }: MoreOfField = {},
+  { setup, adopted }: OptionalMarks = {},
 ): JournalEntry {
   const { uid } = found.metadata;
   const written = valueAt(found, pointer);
@@ -67,7 +63,7 @@ export function leftField(object: ObjectReference, pointer: string): string {
 
 /** The command of kubectl for the object. */
 export function command(verb: "edit" | "delete", { apiVersion, plural, name, namespace }: ObjectReference): string {
-  const [group = "", version] = apiVersion.split("/");
-  const kind = version === undefined ? plural : `${plural}.${group}`;
+  const { group } = groupVersionOf(apiVersion);
+  const kind = group === "" ? plural : `${plural}.${group}`;
   return `kubectl ${verb} ${kind} ${name}${namespace === undefined ? "" : ` -n ${namespace}`}`;
 }

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { KubeClient } from "../../kube/index.ts";
-import { probeNamespace, probePods } from "../plan/index.ts";
-import { fakePod, fakeView, standingClock } from "./checks/testing/fake-mesh.ts";
+import type { KubeClient } from "../../../kube/index.ts";
+import { probeNamespace, probePods } from "../../plan/index.ts";
+import { fakePod, fakeView, standingClock } from "../checks/testing/fake-mesh.ts";
 import { ProbeObserver } from "./probes.ts";
 
 const scope = { revisions: ["old", "new"], dataPlanes: ["ambient"] } as const;

@@ -1,20 +1,20 @@
 // Tests that an undo does not wait for what a workload lacked before the rollout.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { UntypedObject } from "../../api/index.ts";
-import type { Deployment, Pod } from "../../api/kubernetes/index.ts";
-import type { JournalEntry } from "../../api/serin/index.ts";
-import type { KubeClient } from "../../kube/index.ts";
-import type { ObjectAccess } from "../act/object-access.ts";
-import { writeActions } from "../decide/step-writes.ts";
-import type { Step, Write } from "../decide/index.ts";
-import { reference } from "../plan/index.ts";
-import { fakePod, fakeView } from "./checks/testing/fake-mesh.ts";
-import type { ClusterView } from "./cluster-view.ts";
-import { EventAges } from "./event-ages.ts";
+import type { UntypedObject } from "../../../api/index.ts";
+import type { Deployment, Pod } from "../../../api/kubernetes/index.ts";
+import type { JournalEntry } from "../../../api/serin/index.ts";
+import type { KubeClient } from "../../../kube/index.ts";
+import type { ObjectAccess } from "../../act/object-access.ts";
+import { writeActions } from "../../decide/step-writes.ts";
+import type { Step, Write } from "../../decide/index.ts";
+import { reference } from "../../plan/index.ts";
+import { fakePod, fakeView } from "../checks/testing/fake-mesh.ts";
+import type { ClusterView } from "../cluster-view.ts";
+import { EventAges } from "../event-ages.ts";
 import { stillServes } from "./still-needed.ts";
 import { undoSurroundings } from "./undo-surroundings.ts";
-import { writeState } from "./write-state.ts";
+import { writeState } from "../write-state.ts";
 
 type FieldEntry = Extract<JournalEntry, { type: "field" }>;
 

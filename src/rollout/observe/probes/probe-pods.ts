@@ -1,9 +1,9 @@
-import type { ContainerStatus, Pod } from "../../api/kubernetes/index.ts";
-import type { ProbePodFacts, ServingPod } from "../decide/index.ts";
-import { probeNamespace, type PlannedProbePair } from "../plan/index.ts";
-import type { ClusterView } from "./cluster-view.ts";
-import type { AgeOfEvent } from "./event-ages.ts";
-import { isReady } from "./pod-reason.ts";
+import type { ContainerStatus, Pod } from "../../../api/kubernetes/index.ts";
+import type { ProbePodFacts, ServingPod } from "../../decide/index.ts";
+import { probeNamespace, type PlannedProbePair } from "../../plan/index.ts";
+import type { ClusterView } from "../cluster-view.ts";
+import type { AgeOfEvent } from "../event-ages.ts";
+import { isReady } from "../pod-reason.ts";
 import { probePodState } from "./probe-start.ts";
 
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";

@@ -1,19 +1,19 @@
-import { isTree, jsonEqualWithoutNulls, messageOf, pointerName } from "../../base/index.ts";
-import type { UntypedObject } from "../../api/index.ts";
-import { fieldManager } from "../../api/serin/field-managers/index.ts";
-import type { JournaledObjects, JournalEntry, ObjectReference } from "../../api/serin/index.ts";
-import { valueAt, type ObjectAccess } from "../act/object-access.ts";
-import { describeReference, type Step } from "../decide/index.ts";
+import { isTree, jsonEqualWithoutNulls, messageOf, pointerName } from "../../../base/index.ts";
+import type { UntypedObject } from "../../../api/index.ts";
+import { fieldManager } from "../../../api/serin/field-managers/index.ts";
+import type { JournaledObjects, JournalEntry, ObjectReference } from "../../../api/serin/index.ts";
+import { valueAt, type ObjectAccess } from "../../act/object-access.ts";
+import { describeReference, type Step } from "../../decide/index.ts";
 import {
   annotationPointer,
   injectionLabel,
   labelPointer,
   restartedForAnnotation,
   revisionLabel,
-} from "../plan/index.ts";
-import { command, createdEntry, fieldEntry, isMadeByEngine, leftField, type DerivedValues } from "./lost-entries.ts";
-import { describedReference } from "./lost-kinds.ts";
-import { valuesOfSteps } from "./lost-steps.ts";
+} from "../../plan/index.ts";
+import { command, createdEntry, fieldEntry, isMadeByEngine, leftField, type DerivedValues } from "./derived-entries.ts";
+import { describedReference } from "./described-reference.ts";
+import { valuesOfSteps } from "./values-of-steps.ts";
 
 /** What the spec of a rollout whose journal is lost says about its changes. */
 export interface LostMove {

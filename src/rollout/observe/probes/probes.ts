@@ -1,7 +1,7 @@
-import { messageOf, type Clock } from "../../base/index.ts";
-import type { Pod } from "../../api/kubernetes/index.ts";
-import type { KubeClient } from "../../kube/index.ts";
-import type { CheckObservation } from "../decide/index.ts";
+import { messageOf, type Clock } from "../../../base/index.ts";
+import type { Pod } from "../../../api/kubernetes/index.ts";
+import type { KubeClient } from "../../../kube/index.ts";
+import type { CheckObservation } from "../../decide/index.ts";
 import {
   probeNamespace,
   probePacePort,
@@ -9,19 +9,19 @@ import {
   probePlanesAnnotation,
   type PlannedProbePair,
   type ProbeScope,
-} from "../plan/index.ts";
-import type { ProbeReport } from "../probe/index.ts";
-import { isRunning, type ClusterView } from "./cluster-view.ts";
-import { isZtunnel } from "./pilot-answers.ts";
-import { podFacts } from "./checks/pod-facts.ts";
-import { scrapePod, type Scrape } from "./checks/scrape.ts";
-import { readPodLog } from "./pod-log.ts";
-import { httpGet } from "./http-get.ts";
-import { EventAges } from "./event-ages.ts";
+} from "../../plan/index.ts";
+import type { ProbeReport } from "../../probe/index.ts";
+import { isRunning, type ClusterView } from "../cluster-view.ts";
+import { isZtunnel } from "../pilot-answers.ts";
+import { podFacts } from "../checks/pod-facts.ts";
+import { scrapePod, type Scrape } from "../checks/scrape.ts";
+import { readPodLog } from "../pod-log.ts";
+import { httpGet } from "../http-get.ts";
+import { EventAges } from "../event-ages.ts";
 import { connectionCounters, probeFacts } from "./probe-facts.ts";
 import { probePodFacts } from "./probe-pods.ts";
 import { trustedDomains } from "./probe-roots.ts";
-import { RecentValues } from "./recent-values.ts";
+import { RecentValues } from "../recent-values.ts";
 
 export interface ProbeObserverOptions {
   readonly client: KubeClient;

@@ -1,24 +1,24 @@
 import { X509Certificate } from "node:crypto";
 import { connect, type DetailedPeerCertificate } from "node:tls";
-import { certificateBlocks, certificateFingerprint, messageOf, SerinError, userError } from "../../base/index.ts";
-import { validMeshConfig } from "../../api/mesh-config-text/index.ts";
-import type { MeshConfig } from "../../api/istio/index.ts";
-import { configMapKind, secretKind, type Pod } from "../../api/kubernetes/index.ts";
-import type { MeshUpgrade, RootsReport } from "../../api/serin/index.ts";
-import { undefinedIfForbidden, type KubeClient } from "../../kube/index.ts";
-import { formatAuthority } from "../../wire/hbone/index.ts";
+import { certificateBlocks, certificateFingerprint, messageOf, SerinError, userError } from "../../../base/index.ts";
+import { validMeshConfig } from "../../../api/mesh-config-text/index.ts";
+import type { MeshConfig } from "../../../api/istio/index.ts";
+import { configMapKind, secretKind, type Pod } from "../../../api/kubernetes/index.ts";
+import type { MeshUpgrade, RootsReport } from "../../../api/serin/index.ts";
+import { undefinedIfForbidden, type KubeClient } from "../../../kube/index.ts";
+import { formatAuthority } from "../../../wire/hbone/index.ts";
 import {
   compareRoots,
   describeRoot,
   type RevisionRoots,
   type RootCertificate,
   type SettleState,
-} from "../decide/index.ts";
-import type { MeshWorld } from "../plan/index.ts";
-import type { ClusterView } from "./cluster-view.ts";
-import { connectionError } from "./http-get.ts";
-import { installedControlPlanes } from "./mesh-world/render-install.ts";
-import { isReady } from "./pod-reason.ts";
+} from "../../decide/index.ts";
+import type { MeshWorld } from "../../plan/index.ts";
+import type { ClusterView } from "../cluster-view.ts";
+import { connectionError } from "../http-get.ts";
+import { installedControlPlanes } from "../mesh-world/render-install.ts";
+import { isReady } from "../pod-reason.ts";
 import {
   answerOf,
   controlPlaneDeployments,
@@ -29,8 +29,8 @@ import {
   rootsQuestion,
   unanswered,
   type PilotQuestion,
-} from "./pilot-answers.ts";
-import type { PilotPod } from "./pilot-debug/pilot-pod.ts";
+} from "../pilot-answers.ts";
+import type { PilotPod } from "../pilot-debug/pilot-pod.ts";
 
 const discoveryPort = 15_012;
 /** The Secrets of a control plane's authority. The first one takes precedence. */

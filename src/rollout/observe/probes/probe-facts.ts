@@ -1,7 +1,7 @@
-import type { PrometheusSample } from "../../telemetry/index.ts";
-import type { PodFacts, ProbeCounts, ProbeFacts, ProbePairFacts, ProbePodFacts } from "../decide/index.ts";
-import { probeNamespace, type PlannedProbePair } from "../plan/index.ts";
-import type { PairReport, ProbeReport } from "../probe/index.ts";
+import type { PrometheusSample } from "../../../telemetry/index.ts";
+import type { PodFacts, ProbeCounts, ProbeFacts, ProbePairFacts, ProbePodFacts } from "../../decide/index.ts";
+import { probeNamespace, type PlannedProbePair } from "../../plan/index.ts";
+import type { PairReport, ProbeReport } from "../../probe/index.ts";
 
 export interface ProbeSources {
   readonly pairs: readonly PlannedProbePair[];

@@ -3,15 +3,15 @@ import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:tls";
 import { test } from "node:test";
-import { certificateFingerprint, transientError, userError } from "../../base/index.ts";
-import type { MeshUpgrade } from "../../api/serin/index.ts";
-import type { KubeClient } from "../../kube/index.ts";
-import { createCertificate } from "../admission/create-certificate.ts";
-import type { MeshWorld } from "../plan/index.ts";
-import { fakePod, fakeView, standingClock } from "./checks/testing/fake-mesh.ts";
-import type { ClusterView } from "./cluster-view.ts";
+import { certificateFingerprint, transientError, userError } from "../../../base/index.ts";
+import type { MeshUpgrade } from "../../../api/serin/index.ts";
+import type { KubeClient } from "../../../kube/index.ts";
+import { createCertificate } from "../../admission/create-certificate.ts";
+import type { MeshWorld } from "../../plan/index.ts";
+import { fakePod, fakeView, standingClock } from "../checks/testing/fake-mesh.ts";
+import type { ClusterView } from "../cluster-view.ts";
 import { observeRootsCompatible, refuseOtherRoot, trustedDomains } from "./probe-roots.ts";
-import { SilentPods } from "./silent-pods.ts";
+import { SilentPods } from "../silent-pods.ts";
 
 const nowMs = Date.parse("2026-01-01T00:00:00Z");
 const [root, other] = [

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { UntypedObject } from "../../api/index.ts";
-import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
+import type { UntypedObject } from "../../../api/index.ts";
+import type { JournalEntry, ObjectReference } from "../../../api/serin/index.ts";
 import { lostValues, type LostMove, type LostValues } from "./lost-values.ts";
 
 const engine = (fieldsV1: Record<string, unknown>) => ({

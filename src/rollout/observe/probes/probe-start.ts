@@ -1,7 +1,7 @@
-import type { Pod } from "../../api/kubernetes/index.ts";
-import type { SettleState } from "../decide/index.ts";
-import type { AgeOfEvent } from "./event-ages.ts";
-import { whyNotReady, isReady } from "./pod-reason.ts";
+import type { Pod } from "../../../api/kubernetes/index.ts";
+import type { SettleState } from "../../decide/index.ts";
+import type { AgeOfEvent } from "../event-ages.ts";
+import { whyNotReady, isReady } from "../pod-reason.ts";
 
 /** The time limit of each stage of a probe's start. After it, the probe counts as failed. */
 const startLimitMs = 90_000;

@@ -1,10 +1,10 @@
-import { jsonEqualWithoutNulls } from "../../base/index.ts";
-import type { UntypedObject } from "../../api/index.ts";
-import { isEngine, whoWrote } from "../../api/serin/field-managers/index.ts";
-import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
-import { valueAt, type ObjectAccess } from "../act/object-access.ts";
-import { describeReference, fieldKey, referenceKey, type Step, type Write } from "../decide/index.ts";
-import { createdEntry, fieldEntry, isMadeByEngine, leftField, type DerivedValues } from "./lost-entries.ts";
+import { jsonEqualWithoutNulls } from "../../../base/index.ts";
+import type { UntypedObject } from "../../../api/index.ts";
+import { isEngine, whoWrote } from "../../../api/serin/field-managers/index.ts";
+import type { JournalEntry, ObjectReference } from "../../../api/serin/index.ts";
+import { valueAt, type ObjectAccess } from "../../act/object-access.ts";
+import { describeReference, fieldKey, referenceKey, type Step, type Write } from "../../decide/index.ts";
+import { createdEntry, fieldEntry, isMadeByEngine, leftField, type DerivedValues } from "./derived-entries.ts";
 
 /** What planned steps show. `known`: the names of the objects that they write. */
 export interface ValuesOfSteps extends DerivedValues {

@@ -1,17 +1,17 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { UntypedObject } from "../../api/index.ts";
-import { canaryOfLabel, type JournalEntry } from "../../api/serin/index.ts";
-import type { KubeClient } from "../../kube/index.ts";
-import type { ObjectAccess } from "../act/object-access.ts";
-import type { WriteState } from "../decide/index.ts";
-import { reference } from "../plan/index.ts";
-import { fakeView, standingClock } from "./checks/testing/fake-mesh.ts";
-import type { ClusterView } from "./cluster-view.ts";
-import { EventAges } from "./event-ages.ts";
+import type { UntypedObject } from "../../../api/index.ts";
+import { canaryOfLabel, type JournalEntry } from "../../../api/serin/index.ts";
+import type { KubeClient } from "../../../kube/index.ts";
+import type { ObjectAccess } from "../../act/object-access.ts";
+import type { WriteState } from "../../decide/index.ts";
+import { reference } from "../../plan/index.ts";
+import { fakeView, standingClock } from "../checks/testing/fake-mesh.ts";
+import type { ClusterView } from "../cluster-view.ts";
+import { EventAges } from "../event-ages.ts";
 import { lackedPodsOf } from "./undo-gateways.ts";
 import { undoSurroundings } from "./undo-surroundings.ts";
-import { askedWriteState } from "./write-state.ts";
+import { askedWriteState } from "../write-state.ts";
 
 test("undo waits at first, but not for ever, for a gateway that lacked its pods before the rollout", async () => {
   const labels = { "gateway.networking.k8s.io/gateway-name": "front" };

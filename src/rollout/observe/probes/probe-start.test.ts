@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Pod } from "../../api/kubernetes/index.ts";
-import type { AgeOfEvent } from "./event-ages.ts";
+import type { Pod } from "../../../api/kubernetes/index.ts";
+import type { AgeOfEvent } from "../event-ages.ts";
 import { probePodState } from "./probe-start.ts";
 
 const createdMs = Date.parse("2026-06-01T00:00:00Z");

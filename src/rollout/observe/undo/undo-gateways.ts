@@ -1,18 +1,18 @@
-import type { UntypedObject } from "../../api/index.ts";
-import { resolveRevision } from "../../api/istio/index.ts";
-import type { Deployment, PodTemplate } from "../../api/kubernetes/index.ts";
+import type { UntypedObject } from "../../../api/index.ts";
+import { resolveRevision } from "../../../api/istio/index.ts";
+import type { Deployment, PodTemplate } from "../../../api/kubernetes/index.ts";
 import {
   canaryOfLabel,
   gatewayCanaryAnnotations as annotations,
   type JournalEntry,
   type ObjectReference,
-} from "../../api/serin/index.ts";
-import type { ObjectAccess } from "../act/object-access.ts";
-import { annotationPointer, reference, referenceTo, revisionLabel, tagLabel } from "../plan/index.ts";
-import type { ClusterView } from "./cluster-view.ts";
-import { controlPlaneDeployments, controlPlaneRevision } from "./pilot-answers.ts";
-import { withPodReason } from "./pod-reason.ts";
-import { lackedPods, readyState } from "./ready-state.ts";
+} from "../../../api/serin/index.ts";
+import type { ObjectAccess } from "../../act/object-access.ts";
+import { annotationPointer, reference, referenceTo, revisionLabel, tagLabel } from "../../plan/index.ts";
+import type { ClusterView } from "../cluster-view.ts";
+import { controlPlaneDeployments, controlPlaneRevision } from "../pilot-answers.ts";
+import { withPodReason } from "../pod-reason.ts";
+import { lackedPods, readyState } from "../ready-state.ts";
 
 const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 const canaryPointers: ReadonlySet<string> = new Set(
@@ -63,7 +63,7 @@ export async function heldByGateway(
   found: unknown,
 ): Promise<string | undefined> {
   if (entry.object.kind === "Gateway" && canaryPointers.has(entry.pointer) && isLess(entry.prior, found))
-    // Without its revision the canary is leaving, and its other fields keep nothing.
+    // A canary without the annotation of its revision is being deleted, so its other fields keep no pods.
     if (current.metadata.annotations?.[annotations.revision] !== undefined)
       return await stableMissing(sources, current, entry.lacked);
   if (entry.object.kind === "Deployment" && entry.pointer === "/spec/replicas" && isLess(entry.prior, found))

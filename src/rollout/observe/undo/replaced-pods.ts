@@ -1,12 +1,12 @@
-import type { UntypedObject } from "../../api/index.ts";
-import type { Pod } from "../../api/kubernetes/index.ts";
-import type { ObjectReference } from "../../api/serin/index.ts";
-import type { ClusterView } from "./cluster-view.ts";
-import { isInUse, podName } from "./live-pods.ts";
-import { isReady, withPodReason } from "./pod-reason.ts";
-import { readyState } from "./ready-state.ts";
-import { workloadObstacle, workloadOf } from "./sidecar-workloads.ts";
-import { isStranded } from "./stranded-pod.ts";
+import type { UntypedObject } from "../../../api/index.ts";
+import type { Pod } from "../../../api/kubernetes/index.ts";
+import type { ObjectReference } from "../../../api/serin/index.ts";
+import type { ClusterView } from "../cluster-view.ts";
+import { isInUse, podName } from "../live-pods.ts";
+import { isReady, withPodReason } from "../pod-reason.ts";
+import { readyState } from "../ready-state.ts";
+import { workloadObstacle, workloadOf } from "../sidecar-workloads.ts";
+import { isStranded } from "../stranded-pod.ts";
 
 /** What a workload lacks, for people, and how many pods that are. */
 export interface MissingPods {
