@@ -72,6 +72,20 @@ test("every source path in a document exists", () => {
   assertNone(found);
 });
 
+test("every source file that a document names without its whole path exists in a folder of that name", () => {
+  const sources = execFileSync("git", ["ls-files", "-co", "--exclude-standard", "--", "*.ts", "*.tsx"], {
+    cwd: root,
+    encoding: "utf8",
+  })
+    .split("\n")
+    .filter((file) => file !== "" && existsSync(join(root, file)))
+    .map((file) => `/${file}`);
+  const found = placesOf(/`([a-z][\w-]*(?:[/.][\w-]+)*\.tsx?)`/g)
+    .filter(({ target }) => !sources.some((file) => file.endsWith(`/${target}`)))
+    .map(({ document, line, target }) => `${document}:${line}: ${target}: no such file`);
+  assertNone(found);
+});
+
 function linkedFrom(page: string): ReadonlySet<string> {
   return new Set(
     placesOf(/\]\((?!https?:)([^)\s#]+)/g)
