@@ -225,7 +225,7 @@ async function cpuMicros(child: ChildProcess): Promise<number> {
   return "cpuMicros" in answer ? answer.cpuMicros : 0;
 }
 
-/** Sends requests over one connection, one directly after another, until it is told to pause. */
+/** Sends requests over one connection, one directly after another, until it is paused. */
 class LoadConnection {
   readonly #stream: ByteStream;
   readonly #bodyBytes: number;

@@ -81,7 +81,6 @@ async function fuzz(name: string, seed: number, minutes: number): Promise<Outcom
   let executions = 0;
   for (let restart = 0; ; restart += 1) {
     const leftMs = minutes * msPerMinute - (performance.now() - start);
-    // eslint-disable-next-line no-await-in-loop
     const report = await runOnce(name, seed + restart, Math.max(beatIntervalMs, leftMs));
     executions += report.executions;
     if (report.blocks > 0 || restart === maxRestarts)
@@ -141,7 +140,6 @@ const seed =
     : numberOption("--seed", values.seed, { isWhole: true, minimum: 0 });
 const outcomes: Outcome[] = [];
 for (const name of chosenTargets()) {
-  // eslint-disable-next-line no-await-in-loop
   const outcome = await fuzz(name, seed, minutes);
   outcomes.push(outcome);
   if (!values.json) report(outcome);

@@ -38,7 +38,7 @@ interface KilledRole {
   readonly pods?: string;
   /** Whether the role works again after a kill at that time. Absent for roles that others can do without. */
   readonly isBack?: (chaos: Chaos, killed: MachineProcess, killedMs: number) => Promise<boolean>;
-  /** Others need the pod of the role until it is ready again. */
+  /** Other processes depend on the role's pod, so the fault lasts until a killed pod is ready again. */
   readonly isNeeded?: true;
 }
 

@@ -72,6 +72,27 @@ test("every source path in a document exists", () => {
   assertNone(found);
 });
 
+test("every source file that a document names without its whole path exists in a folder of that name", () => {
+  const sources = execFileSync("git", ["ls-files", "-co", "--exclude-standard", "--", "*.ts", "*.tsx"], {
+    cwd: root,
+    encoding: "utf8",
+  })
+    .split("\n")
+    .filter((file) => file !== "" && existsSync(join(root, file)))
+    .map((file) => `/${file}`);
+  const found = placesOf(/`([a-z][\w-]*(?:[/.][\w{},-]+)*\.tsx?)`/g)
+    .flatMap((place) => withoutBraces(place.target).map((target) => ({ ...place, target })))
+    .filter(({ target }) => !sources.some((file) => file.endsWith(`/${target}`)))
+    .map(({ document, line, target }) => `${document}:${line}: ${target}: no such file`);
+  assertNone(found);
+});
+
+/** The names that a list in braces stands for: `a/{b,c}.ts` is a/b.ts and a/c.ts. */
+function withoutBraces(name: string): string[] {
+  const [, before = "", list, after = ""] = /^(.*?)\{([^}]*)\}(.*)$/.exec(name) ?? [];
+  return list === undefined ? [name] : list.split(",").flatMap((choice) => withoutBraces(`${before}${choice}${after}`));
+}
+
 function linkedFrom(page: string): ReadonlySet<string> {
   return new Set(
     placesOf(/\]\((?!https?:)([^)\s#]+)/g)

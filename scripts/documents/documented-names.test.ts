@@ -15,7 +15,7 @@ const contracts = [
     pages: ["pilot-environment.md", "pilot.md"],
     least: 40,
   },
-  { files: ["ztunnel/config.ts"], pages: ["data-planes.md"], least: 25 },
+  { files: ["ztunnel/config.ts"], pages: ["ztunnel.md", "data-planes.md"], least: 25 },
   { files: ["proxy/proxy-settings.ts", "cmd/proxy.ts"], pages: ["data-planes.md", "pilot.md"], least: 20 },
   { files: ["cmd/cni.ts"], pages: ["cni.md", "data-planes.md"], least: 10 },
 ] as const;

@@ -34,7 +34,7 @@ export function plainMessage({ type, resource, path, text }: Message): PlainMess
   return {
     code: type.code,
     // Istio's site describes only Istio's codes. The text of Serin's own messages is complete.
-    documentationUrl: type.code.startsWith("IST") ? `${documentation}/${type.code.toLowerCase()}/` : "",
+    documentationUrl: type.isOfIstio ? `${documentation}/${type.code.toLowerCase()}/` : "",
     level: type.level,
     message: text,
     ...(resource === undefined ? {} : { origin: nameOf(resource) }),

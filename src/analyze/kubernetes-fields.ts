@@ -117,7 +117,7 @@ const described = [
   },
 ];
 
-/** Those fields by `group/Kind`. */
+/** The types of the described fields, by `group/Kind`. */
 export const kubernetesFields: ReadonlyMap<string, FieldTypes> = new Map(
   described.map(({ kind: { group, kind }, fields }) => [`${group}/${kind}`, fields]),
 );

@@ -3,6 +3,8 @@ import type { Level } from "./level.ts";
 export interface MessageType {
   /** `IST0101` for Istio's messages, `SER0101` for messages that only Serin has. A code is never reused. */
   readonly code: string;
+  /** Whether Istio has the message too, so that its site describes it. */
+  readonly isOfIstio: boolean;
   readonly name: string;
   readonly level: Level;
   /** One line for a list of messages. */
@@ -10,7 +12,12 @@ export interface MessageType {
 }
 
 function type(code: string, name: string, level: Level, description: string): MessageType {
-  return { code, name, level, description };
+  return { code, isOfIstio: true, name, level, description };
+}
+
+/** A message that only Serin has. */
+function ownType(code: string, name: string, level: Level, description: string): MessageType {
+  return { ...type(code, name, level, description), isOfIstio: false };
 }
 
 /** All messages of the analysis. Codes, names and levels of IST… are those of Istio 1.31. The texts are Serin's. */
@@ -318,46 +325,46 @@ export const messageTypes = {
     "Warning",
     "ServiceEntries give the same port different protocols.",
   ),
-  routeRuleShadowed: type(
+  routeRuleShadowed: ownType(
     "SER0101",
     "RouteRuleShadowed",
     "Warning",
     "Another rule gets requests that this rule also matches.",
   ),
-  referenceNotGranted: type(
+  referenceNotGranted: ownType(
     "SER0102",
     "ReferenceNotGranted",
     "Error",
     "An object refers to another namespace without a ReferenceGrant.",
   ),
-  meshWaypointNotServed: type(
+  meshWaypointNotServed: ownType(
     "SER0103",
     "MeshWaypointNotServed",
     "Error",
     "A waypoint is written in a version that the cluster does not serve.",
   ),
-  weightsNotHundred: type("SER0104", "WeightsNotHundred", "Warning", "Weights do not sum up to 100."),
-  gatewayHostIsShort: type(
+  weightsNotHundred: ownType("SER0104", "WeightsNotHundred", "Warning", "Weights do not sum up to 100."),
+  gatewayHostIsShort: ownType(
     "SER0105",
     "GatewayHostIsShort",
     "Warning",
     "Clients of a gateway send another host than the routed one.",
   ),
-  meshClientsPassGatewayBy: type(
+  meshClientsPassGatewayBy: ownType(
     "SER0106",
     "MeshClientsPassGatewayBy",
     "Info",
     "Clients in the mesh do not use routes that are for gateways only.",
   ),
-  kindNotServed: type("SER0107", "KindNotServed", "Error", "The cluster has no definition of a kind."),
-  unknownRevision: type("SER0108", "UnknownRevision", "Error", "A label names a revision that is not installed."),
-  fieldWithoutEffect: type(
+  kindNotServed: ownType("SER0107", "KindNotServed", "Error", "The cluster has no definition of a kind."),
+  unknownRevision: ownType("SER0108", "UnknownRevision", "Error", "A label names a revision that is not installed."),
+  fieldWithoutEffect: ownType(
     "SER0110",
     "FieldWithoutEffect",
     "Warning",
     "A field has no effect, or none on Serin's own proxies.",
   ),
-  podOfOtherRevision: type(
+  podOfOtherRevision: ownType(
     "SER0109",
     "PodOfOtherRevision",
     "Warning",

@@ -1,7 +1,7 @@
 // What all kinds have in common: the form of a kind's definition, metadata, label selectors, and the reader with which
 // parsers report faults.
 export { meansNoEffect } from "./field-effect.ts";
-export { apiVersionOf, defineKind, type KindDefinition } from "./kind.ts";
+export { apiVersionOf, defineKind, groupVersionOf, type KindDefinition } from "./kind.ts";
 export { formatLabelSelector, matchesLabels, matchesLabelSelector } from "./label-selector.ts";
 export {
   isMirrorPod,

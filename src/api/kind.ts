@@ -24,3 +24,9 @@ export function defineKind<Value extends KubernetesObject>(definition: KindDefin
 export function apiVersionOf(kind: Pick<KindDefinition, "group" | "versions">): string {
   return kind.group === "" ? kind.versions[0] : `${kind.group}/${kind.versions[0]}`;
 }
+
+/** The group and the version of an `apiVersion`. The group of Kubernetes' core kinds is empty. */
+export function groupVersionOf(apiVersion: string): { readonly group: string; readonly version: string } {
+  const slash = apiVersion.indexOf("/");
+  return { group: slash < 0 ? "" : apiVersion.slice(0, slash), version: apiVersion.slice(slash + 1) };
+}

@@ -113,6 +113,11 @@ export function describeError(value: unknown): string {
   return lines.join("\n");
 }
 
+/** Thrown when a signal ends a command. The message is for the person, for example what the command left behind. */
+export class Interruption extends Error {
+  override readonly name = "AbortError";
+}
+
 /** Thrown by {@link invariant}: an assumption of the program was wrong, and it would be harmful to continue. */
 class InvariantViolation extends Error {
   override readonly name = "InvariantViolation";

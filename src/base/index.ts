@@ -29,6 +29,7 @@ export {
   describeError,
   exitCodeOf,
   internalError,
+  Interruption,
   invariant,
   messageOf,
   SerinError,

@@ -134,7 +134,7 @@ export function pointerName(name: string): string {
   return name.replaceAll("~", "~0").replaceAll("/", "~1");
 }
 
-/** The rules in which formats differ that lay one tree over another. */
+/** The rules of {@link mergeTrees}, which differ from format to format. */
 export interface MergeRules {
   /**
    * What a null of the upper tree does to a field of the lower one. `remove`: the result lacks the field. `keep`: null

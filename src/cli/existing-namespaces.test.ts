@@ -22,5 +22,8 @@ test("a namespace that does not exist, or whose name is invalid, is refused inst
     `${flag}: "${name}" cannot be the name of a namespace: expected lower-case letters, digits and "-"`;
   assert.equal(await refusalOf("bug-report", "--include", "*((", "--dry-run"), cannot("--include", "*(("));
   assert.equal(await refusalOf("bug-report", "--exclude", "A", "--dry-run"), cannot("--exclude", "A"));
-  assert.equal(await refusalOf("bug-report", "--tail", "x", "--dry-run"), '--tail must be a number of lines, got "x"');
+  assert.equal(
+    await refusalOf("bug-report", "--tail", "x", "--dry-run"),
+    '--tail: expected a number of lines, got "x"',
+  );
 });

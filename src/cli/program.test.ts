@@ -155,7 +155,7 @@ test("a wrong value of a flag is reported before any request to a cluster", asyn
     ["waypoint apply --for web", /--for must be one of all, none, service, workload, got "web"/],
     ["bug-report --duration abc", /--duration: a time must look like 90/],
     ["pc cluster web --port x", /--port: a port must be a number/],
-    ["graph --window x", /^--window must be a number/],
+    ["graph --window x", /^--window: expected a number/],
     ["create-remote-secret --name A_B", /--name must be lower-case/],
   ] as const)
     assert.match(await refusal(line), reason, line);

@@ -220,7 +220,7 @@ function withFlagName<Value>(flag: string, parse: () => Value): Value {
   try {
     return parse();
   } catch (error) {
-    if (!(error instanceof SerinError) || error.message.startsWith(flag)) throw error;
+    if (!(error instanceof SerinError)) throw error;
     const { code, message, hint } = error;
     throw userError(code, `${flag}: ${message}`, hint === undefined ? {} : { hint });
   }

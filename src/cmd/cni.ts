@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { daemonSetKind, namespaceKind, nodeKind, podKind } from "../api/kubernetes/index.ts";
-import { pluginProblemReason } from "../api/serin/index.ts";
+import { daemonSetKind, namespaceKind, nodeKind, podKind, type Pod } from "../api/kubernetes/index.ts";
+import { pluginProblemReason, pluginRemedyAnnotation } from "../api/serin/index.ts";
 import {
   envBoolean,
   envPort,
@@ -18,9 +18,11 @@ import {
   agentEnd,
   CniAgent,
   openHostNamespace,
+  problemText,
   SeenDaemonSet,
   type CniAgentOptions,
   type CniAgentPaths,
+  type PluginProblem,
 } from "../cni/index.ts";
 import {
   createInformer,
@@ -78,10 +80,7 @@ export async function run(context: RoleContext): Promise<number> {
     hostNamespaceFd: hostNamespace.fd,
     whyEnds: async (ztunnels) =>
       await agentEnd({ client, namespace, daemonSet, seen, clock: systemClock, log }, ztunnels),
-    onProblem: (message) => {
-      const own = pods.get(ownName);
-      if (own !== undefined) events.record(podKind, own, { type: "Warning", reason: pluginProblemReason, message });
-    },
+    onProblem: (problem) => recordProblem(events, pods.get(ownName), problem),
     log,
     logsRoutes: envString(env, "SERIN_LOG_FORMAT", "") === "2022",
     clock: systemClock,
@@ -105,6 +104,17 @@ export async function run(context: RoleContext): Promise<number> {
     client.close();
   }
   return 0;
+}
+
+/** Records the problem as an event of the agent's own pod, once the agent has seen the pod. */
+function recordProblem(events: EventRecorder, own: Pod | undefined, problem: PluginProblem): void {
+  if (own === undefined) return;
+  events.record(podKind, own, {
+    type: "Warning",
+    reason: pluginProblemReason,
+    message: problemText(problem),
+    ...(problem.remedy === undefined ? {} : { annotations: { [pluginRemedyAnnotation]: problem.remedy } }),
+  });
 }
 
 function settingsOf(env: Environment): CniAgentOptions["settings"] {
@@ -166,7 +176,7 @@ function serveReadiness(agent: CniAgent, port: number, version: string): Promise
           .writeHead(200, { "content-type": "application/json" })
           .end(`${JSON.stringify(agent.enrolled(version))}\n`);
       else if (path === "/healthz" || (path === "/readyz" && agent.ready)) response.writeHead(200).end("OK\n");
-      else if (path === "/readyz") response.writeHead(503).end(`${agent.problem ?? "the agent is still starting"}\n`);
+      else if (path === "/readyz") response.writeHead(503).end(`${notReadyText(agent)}\n`);
       else response.writeHead(404).end();
     }),
   );
@@ -175,6 +185,10 @@ function serveReadiness(agent: CniAgent, port: number, version: string): Promise
     server.once("error", (error) => reject(networkError(`listen on port ${port}`, error)));
     server.listen(port, () => resolve({ close: () => server.close().closeAllConnections() }));
   });
+}
+
+function notReadyText({ problem }: CniAgent): string {
+  return problem === undefined ? "the agent is still starting" : problemText(problem);
 }
 
 /** Serves `/metrics` on a port of the node. If another process has the port, the agent logs this and continues. */

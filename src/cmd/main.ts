@@ -7,6 +7,7 @@ import {
   describeError,
   exitCodeOf,
   giveBackIdleMemory,
+  Interruption,
   logFormatVariable,
   onAbort,
   packageRoot,
@@ -171,7 +172,7 @@ async function main(): Promise<number> {
   } catch (error) {
     // The interruption ends the command's own requests, so their errors say nothing about the server.
     const isCause = load === undefined && shutdown.drain.aborted && toSerinError(error).kind === "transient";
-    throw isCause ? new DOMException(interruptedText, "AbortError") : error;
+    throw isCause ? new Interruption(interruptedText) : error;
   } finally {
     if (shutdown.drain.aborted) endWithoutLeftovers();
   }
@@ -187,9 +188,9 @@ function endWithoutLeftovers(): void {
   setTimeout(() => (isWritten() ? process.exit() : endWithoutLeftovers()), leftoversMs).unref();
 }
 
-/** An interruption with its own words, such as what it left behind, or else the plain word. */
-function interruptionText({ message }: Error): string {
-  return message.startsWith(interruptedText) ? message : interruptedText;
+/** The words of a command that says what it left behind, or else the plain word. */
+function interruptionText(error: Error): string {
+  return error instanceof Interruption ? error.message : interruptedText;
 }
 
 function endInterrupted(): never {

@@ -22,7 +22,7 @@ const processes: Readonly<Record<string, ProcessHelp>> = {
   },
   ztunnel: {
     does: "The L4 proxy of a node, for pods of the ambient mesh.",
-    page: "data-planes.md",
+    page: "ztunnel.md",
     known: { words: /^(proxy|ztunnel)$/ },
   },
   proxy: {

@@ -16,12 +16,13 @@ import {
   PluginServer,
   RuntimeCalls,
   type NodeFolders,
+  type PluginProblem,
   type PodAttachment,
   type ProblemSurroundings,
 } from "./plugin/index.ts";
 import { PodEnroller, type PodStart, type PodView } from "./pod-enroller.ts";
 import { PodNamespaceFinder } from "./pod-namespace.ts";
-import { tellProblems } from "./problem-teller.ts";
+import { reportProblems } from "./report-problems.ts";
 import { SidecarRedirector } from "./sidecar-redirector.ts";
 import { ZtunnelHub } from "./ztunnel-hub.ts";
 import type { ZtunnelLink } from "./ztunnel-link.ts";
@@ -92,7 +93,7 @@ export interface CniAgentOptions {
   /** Called when the agent ends, with the revisions of its ztunnels. Returns why it ends. */
   readonly whyEnds: (ztunnels: readonly string[]) => Promise<AgentEnd>;
   /** Called with the reason why the container runtime does not call the plugin, and sometimes again while it stays. */
-  readonly onProblem?: (text: string) => void;
+  readonly onProblem?: (problem: PluginProblem) => void;
   readonly log: Logger;
   /** (Serin's own) Whether the log lines of the agent of 2022 are written too. */
   readonly logsRoutes?: boolean;
@@ -190,7 +191,7 @@ export class CniAgent {
   }
 
   /** Why the container runtime does not call the plugin, and what to do. Undefined if it does, or if it needs time. */
-  get problem(): string | undefined {
+  get problem(): PluginProblem | undefined {
     const { missed } = this.#calls;
     return this.#installer.problem ?? (missed === undefined ? undefined : notCalled(this.#surroundings, missed));
   }
@@ -229,7 +230,11 @@ export class CniAgent {
     const working = this.#reconciler.run(signal);
     await this.#plugin.listen();
     this.#ready = true;
-    const installing = Promise.all([this.#installer.run(signal), this.#keepProbeRules(signal), this.#tell(signal)]);
+    const installing = Promise.all([
+      this.#installer.run(signal),
+      this.#keepProbeRules(signal),
+      this.#reportProblems(signal),
+    ]);
     this.#log.info("CNI agent is ready", { node: this.#options.nodeName });
     await aborted(signal);
     for (const watch of watches) watch[Symbol.dispose]();
@@ -244,9 +249,12 @@ export class CniAgent {
     this.#probes.close();
   }
 
-  async #tell(signal: AbortSignal): Promise<void> {
+  async #reportProblems(signal: AbortSignal): Promise<void> {
     const { onProblem, log, clock } = this.#options;
-    await tellProblems({ problem: () => this.problem, tell: (text) => onProblem?.(text), log, clock }, signal);
+    await reportProblems(
+      { problem: () => this.problem, report: (problem) => onProblem?.(problem), log, clock },
+      signal,
+    );
   }
 
   async #keepProbeRules(signal: AbortSignal): Promise<void> {

@@ -2,3 +2,4 @@
 export { agentEnd, SeenDaemonSet } from "./agent-end.ts";
 export { CniAgent, type CniAgentOptions, type CniAgentPaths } from "./cni-agent.ts";
 export { openHostNamespace } from "./host-namespace.ts";
+export { problemText, type PluginProblem } from "./plugin/index.ts";

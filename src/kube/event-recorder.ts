@@ -19,6 +19,7 @@ export interface EventNote {
   readonly message: string;
   /** `spec.containers{app}`. */
   readonly fieldPath?: string;
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
 /**
@@ -55,7 +56,11 @@ export class EventRecorder {
     const now = metaTime(clock.nowMs());
     const suffix = `${clock.nowMs().toString(16)}${Math.floor(random() * 0xffff).toString(16)}`;
     const event: Event = {
-      metadata: { name: `${name}.${suffix}`, namespace: namespace ?? "default" },
+      metadata: {
+        name: `${name}.${suffix}`,
+        namespace: namespace ?? "default",
+        ...(note.annotations === undefined ? {} : { annotations: note.annotations }),
+      },
       involvedObject: {
         apiVersion: apiVersionOf(kind),
         kind: kind.kind,

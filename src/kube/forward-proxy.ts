@@ -83,9 +83,16 @@ interface Target {
   readonly port: number;
 }
 
+/** A proxy did not answer, or refused the connection. */
+export class ForwardProxyFault extends Error {
+  constructor(proxy: URL, what: string, options?: ErrorOptions) {
+    super(`the proxy ${proxy.host}${what}`, options);
+  }
+}
+
 /**
- * A connection to a server through a proxy of HTTP (CONNECT, RFC 9110) or SOCKS5 (RFC 1928). Rejects with the proxy's
- * answer if it refuses, or when the signal aborts.
+ * A connection to a server through a proxy of HTTP (CONNECT, RFC 9110) or SOCKS5 (RFC 1928). Rejects with a
+ * {@link ForwardProxyFault} if the proxy refuses, or when the signal aborts.
  */
 export async function tunnelThrough(proxy: URL, target: Target, signal: AbortSignal): Promise<Duplex> {
   return await (proxy.protocol.startsWith("socks") ? tunnelBySocks : tunnelByHttp)(proxy, target, signal);
@@ -111,9 +118,9 @@ async function tunnelByHttp(proxy: URL, { host, port }: Target, signal: AbortSig
   const outgoing = proxy.protocol === "https:" ? httpsRequest(options) : nodeHttp().request(options);
   return await new Promise<Duplex>((resolve, reject) => {
     const refused = ({ statusCode = 0, statusMessage = "" }: IncomingMessage): Error =>
-      new Error(`the proxy ${proxy.host} answered ${statusCode} ${statusMessage} to CONNECT ${authority}`);
+      new ForwardProxyFault(proxy, ` answered ${statusCode} ${statusMessage} to CONNECT ${authority}`);
     requireFinalResponse(outgoing).on("error", (error) =>
-      reject(new Error(`the proxy ${proxy.host}: ${error.message}`, { cause: error })),
+      reject(new ForwardProxyFault(proxy, `: ${error.message}`, { cause: error })),
     );
     outgoing.once("response", (response) => {
       response.destroy();
@@ -178,7 +185,7 @@ async function tunnelBySocks(proxy: URL, { host, port }: Target, signal: AbortSi
     return socket;
   } catch (error) {
     socket.destroy();
-    throw new Error(`the proxy ${proxy.host}: ${messageOf(error)}`, { cause: error });
+    throw new ForwardProxyFault(proxy, `: ${messageOf(error)}`, { cause: error });
   }
 }
 

@@ -11,7 +11,7 @@ import {
 import { afterRunning, messageOf, onAbort, SerinError, transientError, userError } from "../base/index.ts";
 import type { ClientCertificate } from "./credential-plugin.ts";
 import type { RequestHeaders } from "./credentials.ts";
-import { tunnelThrough } from "./forward-proxy.ts";
+import { ForwardProxyFault, tunnelThrough } from "./forward-proxy.ts";
 import type { KubeConfig } from "./kube-config.ts";
 import { serverAddress } from "./server-address.ts";
 
@@ -163,15 +163,11 @@ export function unreachable(config: KubeConfig, cause: unknown): SerinError {
   if (cause instanceof SerinError) return cause;
   const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? "";
   const context = `the context "${config.context}"`;
-  const hint = isOfProxy(config, cause)
-    ? `check the proxy of ${context} (proxy-url in the kubeconfig, or else HTTPS_PROXY and NO_PROXY in the environment), and that the API server runs`
-    : hintFor(code, context);
+  const hint =
+    cause instanceof ForwardProxyFault
+      ? `check the proxy of ${context} (proxy-url in the kubeconfig, or else HTTPS_PROXY and NO_PROXY in the environment), and that the API server runs`
+      : hintFor(code, context);
   return transientError("unreachable", `cannot reach the API server at ${config.server}`, { cause, hint });
-}
-
-/** Whether the proxy refused, or did not answer. */
-function isOfProxy({ proxy }: KubeConfig, cause: unknown): boolean {
-  return proxy !== undefined && messageOf(cause).startsWith(`the proxy ${proxy.host}`);
 }
 
 function hintFor(code: string, context: string): string {

@@ -11,17 +11,17 @@ export const readBufferTiers = [4096, 65_536, 262_144] as const;
 const sparesKept: readonly number[] = [256, 64, 16];
 const spares: readonly ReadBuffer[][] = readBufferTiers.map(() => []);
 
-/** The bounds of a thread's large buffers, which are those above the first tier. */
+/** The maximum bytes of a thread's large buffers, which are those above the first tier. */
 interface LargeBounds {
-  /** Those into which streams read. */
+  /** Buffers that streams read into. */
   readonly owned: number;
-  /** These, and those with bytes that wait for somebody. */
+  /** All buffers: also those whose bytes a reader still holds. */
   readonly all: number;
 }
 
 const maxLargeBounds: LargeBounds = { owned: 64 * 1_048_576, all: 256 * 1_048_576 };
 const minLargeBounds: LargeBounds = { owned: 8 * 1_048_576, all: 32 * 1_048_576 };
-/** The part of a limited memory that all of them may use. */
+/** All large buffers together may use one of so many parts of a container's memory. */
 const memoryParts = 8;
 /** How many streams may refuse to give up their buffer before the search for one ends. */
 const maxRefusals = 8;
@@ -41,15 +41,15 @@ export class LargeReader implements Linked<LargeReader> {
 }
 
 /**
- * Limits the large buffers. A stream keeps its own while it waits, and a client may let thousands of connections read
- * much once and then wait.
+ * Limits the large buffers. A stream keeps its buffer while it waits, so a client that makes thousands of connections
+ * transfer much once and then wait would fill the memory.
  */
 class LargeBuffers {
   bounds = largeBoundsOf(process.constrainedMemory());
-  /** The size of all that are in use. */
+  /** The bytes of all large buffers in use. */
   bytes = 0;
   #ownedBytes = 0;
-  /** In the order of their last reads. */
+  /** The streams that own large buffers, in the order of their last reads. */
   readonly #readers = new LinkedList<LargeReader>();
 
   /** Called when a stream has read into its large buffer, or has got one. */
@@ -66,8 +66,8 @@ class LargeBuffers {
   }
 
   /**
-   * Whether a stream may take a buffer of this tier. To make room, those streams give up theirs that have not read for
-   * the longest time.
+   * Whether a stream may take a buffer of this tier. To make room, the streams that have not read for the longest time
+   * give up their buffers.
    */
   hasRoom(tier: number): boolean {
     if (tier === 0) return true;
@@ -85,7 +85,7 @@ class LargeBuffers {
   }
 }
 
-/** The bounds for a memory. 0 means that nothing limits the memory of the process. */
+/** The bounds for a process with this much memory. 0 means that nothing limits its memory. */
 export function largeBoundsOf(memoryBytes: number): LargeBounds {
   const all = memoryBytes > 0 ? memoryBytes / memoryParts : Infinity;
   const part = maxLargeBounds.owned / maxLargeBounds.all;

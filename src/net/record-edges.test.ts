@@ -120,7 +120,7 @@ test("writes that wait for the kernel keep no more memory than they need", () =>
   stream.destroy();
 });
 
-/** A server with TLS 1.2, whose client is reached through a proxy that reads from the server when it is told to. */
+/** A server with TLS 1.2, whose client is behind a proxy. The proxy reads from the server when the test asks it to. */
 async function oldServer(): Promise<{
   readonly stream: SecureStream;
   readonly peer: TLSSocket;

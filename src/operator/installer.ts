@@ -16,7 +16,7 @@ import { withInstallLock } from "./install-lock.ts";
 import { keptClosed } from "./kept-closed.ts";
 import { keptSelector } from "./kept-selector.ts";
 import { keepNewerShared } from "./newer-shared.ts";
-import { checkRights, preflight } from "./preflight.ts";
+import { checkInstallation, checkRights } from "./check-installation.ts";
 import { isEstablished, isWorkload, waitReady, type WaitOptions } from "./readiness.ts";
 import { WorkloadObstacles } from "./workload-obstacle.ts";
 
@@ -48,7 +48,7 @@ export async function applyComponents(options: InstallOptions): Promise<void> {
   await checkRights(client, objectsOf(options.components));
   const before = await observeClusterState(client);
   const unreported = { ...options, onNote: () => undefined, onKept: () => undefined };
-  await preflight(client, settings, objectsOf(withoutForeign(unreported, before)), before);
+  await checkInstallation(client, settings, objectsOf(withoutForeign(unreported, before)), before);
   await ensureNamespaces(client, renderNamespaces(settings, options.components));
   const lock = {
     client,

@@ -98,7 +98,7 @@ async function cannotStart(
   obstacle: PodObstacle | undefined,
 ): Promise<SerinError> {
   const hint = obstacle?.hint;
-  const message = `${obstacles.subject} cannot become ready: ${why}${await obstacles.lastWords()}`;
+  const message = `${obstacles.subject} cannot become ready: ${why}${await obstacles.crashLog()}`;
   return userError("pods-do-not-start", message, hint === undefined ? {} : { hint });
 }
 

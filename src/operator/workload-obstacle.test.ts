@@ -32,7 +32,7 @@ const crashing = {
  * Returns the message about a crashed container. `answer` is the API server's response to a request for the container's
  * log.
  */
-async function lastWords(answer: (query: URLSearchParams) => Partial<RawResponse>): Promise<string> {
+async function crashLog(answer: (query: URLSearchParams) => Partial<RawResponse>): Promise<string> {
   const client = {
     list: () => Promise.resolve({ items: [crashing], resourceVersion: "1" }),
     raw: (_method: string, path: string) => {
@@ -43,12 +43,12 @@ async function lastWords(answer: (query: URLSearchParams) => Partial<RawResponse
   } as unknown as KubeClient;
   const obstacles = new WorkloadObstacles(agent, client, systemClock);
   await obstacles.look();
-  return await obstacles.lastWords();
+  return await obstacles.crashLog();
 }
 
 test("a crash is reported with the last lines of the container's previous run", async () => {
   assert.equal(
-    await lastWords((query) =>
+    await crashLog((query) =>
       query.get("previous") === "true" && query.get("container") === "install-cni"
         ? { status: 200, text: "first\nsecond\n" }
         : { status: 500, text: "" },
@@ -59,7 +59,7 @@ test("a crash is reported with the last lines of the container's previous run", 
 
 test("if the kubelet has removed the previous run, the last lines are the current one's", async () => {
   assert.equal(
-    await lastWords((query) => ({
+    await crashLog((query) => ({
       status: 200,
       text: query.has("previous") ? "unable to retrieve container logs for containerd://d07" : "now",
     })),
@@ -69,10 +69,10 @@ test("if the kubelet has removed the previous run, the last lines are the curren
 
 test("an unreadable log is reported with the answer", async () => {
   assert.equal(
-    await lastWords(() => ({ status: 502, text: "no route to the node" })),
+    await crashLog(() => ({ status: 502, text: "no route to the node" })),
     "\n  its log cannot be read: 502 no route to the node",
   );
-  assert.equal(await lastWords(() => ({ status: 200, text: "" })), "\n  its log is empty");
+  assert.equal(await crashLog(() => ({ status: 200, text: "" })), "\n  its log is empty");
 });
 
 const refusedMessage =

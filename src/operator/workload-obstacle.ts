@@ -5,7 +5,7 @@ import { installedKindOf } from "../install/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 import {
   findPodObstacle,
-  lastWords,
+  crashLog,
   podObstacle,
   refusedPods,
   type PodObstacle,
@@ -61,10 +61,10 @@ export class WorkloadObstacles {
    * The last log lines of the crashed container, to append to a message, or the reason why they cannot be read. Empty
    * if no container crashed.
    */
-  async lastWords(): Promise<string> {
+  async crashLog(): Promise<string> {
     const crashed = this.#obstacle?.crashed;
     if (crashed === undefined) return "";
-    return await lastWords(this.#client, this.#workload.metadata.namespace ?? "", crashed);
+    return await crashLog(this.#client, this.#workload.metadata.namespace ?? "", crashed);
   }
 
   async #find(): Promise<PodObstacle | undefined> {

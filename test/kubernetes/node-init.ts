@@ -1,6 +1,6 @@
 // The program that turns its namespaces into a node. It makes a root file system, and then keeps containerd, kubelet
-// and kube-proxy running, except those that it is told to stop. It runs in mount, process, network, host name and IPC
-// namespaces of its own.
+// and kube-proxy running, except those that the test asks it to stop. It runs in mount, process, network, host name and
+// IPC namespaces of its own.
 //   node node-init.ts '<JSON of a NodePlan>'
 import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, copyFileSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";

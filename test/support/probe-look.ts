@@ -10,7 +10,7 @@ import { judgeMatrix } from "../../src/rollout/decide/probe-matrix.ts";
 import { ClusterView } from "../../src/rollout/observe/cluster-view.ts";
 import { EventAges } from "../../src/rollout/observe/event-ages.ts";
 import { httpGet } from "../../src/rollout/observe/http-get.ts";
-import { ProbeObserver } from "../../src/rollout/observe/probes.ts";
+import { ProbeObserver } from "../../src/rollout/observe/probes/probes.ts";
 import { observeSettle } from "../../src/rollout/observe/settle/settle.ts";
 import { probeObjects, probeSettle, referenceTo } from "../../src/rollout/plan/index.ts";
 

@@ -40,7 +40,7 @@ const ofIstioOperator: readonly RareRights[] = [
       at("src/install/components/ztunnel.ts", 'kind: "DaemonSet"'),
       at("src/install/components/remote-pilot.ts", 'kind: "EndpointSlice"'),
       at("src/install/render-context.ts", 'kind: "PodDisruptionBudget"'),
-      at("src/operator/preflight.ts", "client.get(installedKindOf(object)"),
+      at("src/operator/check-installation.ts", "client.get(installedKindOf(object)"),
       at("src/operator/uninstaller.ts", "client.delete(kind"),
     ],
     rights: [

@@ -93,7 +93,10 @@ const ofEngine: readonly RareRights[] = [
   },
   {
     feature: "the roots of the CA, and their change",
-    usedAt: [at("src/rollout/observe/probe-roots.ts", "client.get(secretKind, name, namespace"), ...bySteps.slice(1)],
+    usedAt: [
+      at("src/rollout/observe/probes/probe-roots.ts", "client.get(secretKind, name, namespace"),
+      ...bySteps.slice(1),
+    ],
     rights: each(`${engine} of istio-system`, "get create patch delete", "secrets"),
   },
   {

@@ -1,5 +1,5 @@
 import { SignJWT, createLocalJWKSet } from "jose";
-import { JwtProvider, parseToken, type JwtProviderOptions } from "../../../src/proxy/filters/jwt-provider.ts";
+import { JwtProvider, parseToken, type JwtProviderOptions } from "../../../src/proxy/filters/jwt/jwt-provider.ts";
 import { systemClock } from "../../../src/base/index.ts";
 import { expect, type FuzzTarget } from "../target.ts";
 

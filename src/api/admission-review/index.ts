@@ -26,6 +26,13 @@ export interface AdmissionReview {
   };
 }
 
+/** Parses the body of a request. Throws an error if it is not an AdmissionReview. */
+export function parseReview(body: Uint8Array): AdmissionReview {
+  const review: unknown = JSON.parse(new TextDecoder().decode(body));
+  if (typeof review !== "object" || review === null) throw new Error("the body is not an AdmissionReview");
+  return review;
+}
+
 /** The body with which a webhook answers a review. */
 export interface AdmissionAnswer {
   readonly apiVersion: "admission.k8s.io/v1";

@@ -54,5 +54,5 @@ export {
   type WorkloadsView,
   type WorkloadView,
 } from "./workload-view.ts";
-export type { Problem, SourceState, View, ViewHead } from "./view.ts";
+export type { Problem, ProblemCode, SourceState, View, ViewHead } from "./view.ts";
 export { isRestingPhase } from "../serin/rollout-status.ts";

@@ -25,10 +25,19 @@ export interface SourceState {
   readonly problem?: string;
 }
 
+export type ProblemCode =
+  | "forbidden"
+  | "not-found"
+  | "unavailable"
+  | "invalid"
+  | "logged-out"
+  | "conflict"
+  | "too-long"
+  | "internal";
+
 /** An error for a person. Answers of the HTTP API with a status of 400 or above contain it as `{problem}`. */
 export interface Problem {
-  /** `forbidden`, `not-found`, `unavailable`, `invalid`, `logged-out`, `conflict`, `internal`. */
-  readonly code: string;
+  readonly code: ProblemCode;
   readonly message: string;
   readonly hint?: string;
 }

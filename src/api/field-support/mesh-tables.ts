@@ -131,7 +131,7 @@ export const meshConfigTable: FieldTable = {
     acted(
       "Request bodies for external authorization",
       "sgw",
-      "src/proxy/filters/ext-authz-body.test.ts",
+      "src/proxy/filters/authorization/ext-authz-body.test.ts",
       ...under([`${provider}.envoyExtAuthzHttp`, `${provider}.envoyExtAuthzGrpc`], "includeRequestBodyInCheck.**"),
     ),
     acted(
@@ -308,7 +308,7 @@ export const proxyDefaultsTable: FieldTable = {
     acted(
       "The client's host and port, in X-Forwarded headers",
       "sgw",
-      "src/proxy/http/forwarded-fields.test.ts",
+      "src/proxy/http/messages/forwarded-fields.test.ts",
       ...under(["proxyHeaders"], "xForwardedHost.enabled", "xForwardedPort.enabled"),
     ),
     acted(

@@ -41,5 +41,5 @@ test("the list of variables that are true or false is that of the sources", () =
     );
 });
 
-/** Variables that let the control plane read others. */
+/** Variables that turn features on. Otherwise the control plane does not read the other variables of a feature. */
 const enabling = { ENABLE_MCS_SERVICE_DISCOVERY: "true", ENABLE_MCS_HOST: "true" };

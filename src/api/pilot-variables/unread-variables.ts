@@ -6,7 +6,7 @@ const always: Readonly<Record<string, string>> = {
   PILOT_ENABLE_AMBIENT: "true",
 };
 
-/** Those of the given variables that ask for something other than upstream's default, and have no effect here. */
+/** The given variables that ask for something other than upstream's default, and have no effect here. */
 export function unreadVariables(given: Readonly<Record<string, unknown>>): string[] {
   const defaults: Readonly<Record<string, string | null>> = pilotVariables.variables;
   return Object.entries(given).flatMap(([name, value]) => {

@@ -68,7 +68,12 @@ export { secretPath, withoutSecretPaths, type SecretPathPurpose } from "./secret
 export { storedJournal, storedRollout } from "./stored-rollout.ts";
 export type { PathMatchType, TrafficMatch, ValueMatch } from "./traffic-match.ts";
 export { canaryOfLabel, gatewayCanaryAnnotations } from "./gateway-canary.ts";
-export { pluginProblemReason, type EnrolledPodReport, type EnrolledReport } from "./node-status.ts";
+export {
+  pluginProblemReason,
+  pluginRemedyAnnotation,
+  type EnrolledPodReport,
+  type EnrolledReport,
+} from "./node-status.ts";
 export {
   authorityStageAnnotation,
   authorityStages,

@@ -29,3 +29,5 @@ export interface EnrolledPodReport {
 
 /** The reason of the Warning event of an agent's own pod if the container runtime does not call the CNI plugin. */
 export const pluginProblemReason = "CniPluginNotCalled";
+/** The annotation of that event with what a person can do. The event's message ends with the same text. */
+export const pluginRemedyAnnotation = "serin.dev/remedy";

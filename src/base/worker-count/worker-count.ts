@@ -15,8 +15,7 @@ export interface WorkerCount {
 }
 
 /**
- * The descriptors that each worker needs. With fewer, it cannot keep the connections of some hundred clients together
- * with those to upstreams.
+ * The file descriptors that each worker needs: for the connections of some hundred clients, and for those to upstreams.
  */
 const descriptorsPerWorker = 1024;
 

@@ -47,7 +47,7 @@ export function bugReportCommand(program: Command, context: CliContext): void {
 
 function linesFlag(text: string): string {
   if (/^\d{1,9}$/.test(text)) return text;
-  throw userError("argument-invalid", `--tail must be a number of lines, got "${text}"`);
+  throw userError("argument-invalid", `expected a number of lines, got "${text}"`);
 }
 
 async function bugReport(flags: CommandFlags, context: CliContext): Promise<void> {

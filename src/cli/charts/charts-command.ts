@@ -61,7 +61,7 @@ export function chartCommands(program: Command, context: CliContext): void {
 
 function hubFlag(text: string): string {
   const fault = hubFault(text);
-  if (fault !== undefined) throw userError("argument-invalid", `--hub ${fault}`);
+  if (fault !== undefined) throw userError("argument-invalid", fault);
   return text;
 }
 

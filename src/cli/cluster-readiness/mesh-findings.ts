@@ -14,9 +14,10 @@ import {
 import { isKubeCode, undefinedIfForbidden, type KubeClient } from "../../kube/index.ts";
 import {
   findPodObstacle,
-  lastWords,
+  crashLog,
   refusedPods,
   type PodObstacle,
+  type PodRefusal,
   type RefusedWorkload,
 } from "../../kube/obstacles/index.ts";
 import { besideIstio, istioImageOf } from "./istio-image.ts";
@@ -173,7 +174,7 @@ function istioFindings(workloads: readonly OwnWorkload[]): ClusterFinding[] {
 /**
  * Why no pod of the workload was made. Returns undefined if the user may read pods but not the events with the reason.
  */
-async function refusalOf(client: KubeClient, workload: RefusedWorkload): Promise<PodObstacle | undefined> {
+async function refusalOf(client: KubeClient, workload: RefusedWorkload): Promise<PodRefusal | undefined> {
   return await undefinedIfForbidden(refusedPods(client, workload));
 }
 
@@ -189,11 +190,13 @@ async function findingOf(client: KubeClient, workload: OwnWorkload): Promise<Clu
   const unready = items.find(isUnready);
   const also = ready >= wanted ? ", and a newer pod does not start" : "";
   // Events of refused pods may be older than the ready pods.
-  const reason = obstacle ?? (ready < wanted ? await refusalOf(client, { kind, namespace, name }) : undefined);
+  const refused =
+    obstacle === undefined && ready < wanted ? await refusalOf(client, { kind, namespace, name }) : undefined;
+  const reason = obstacle ?? refused;
   if (reason !== undefined) {
-    const text = reason.text.startsWith(`${title}: `) ? reason.text.slice(title.length + 2) : reason.text;
-    const words = reason.crashed === undefined ? "" : await lastWords(client, namespace, reason.crashed);
-    return warning(subject, title, `${counts}${also}; ${text}${words}`, hintOf(reason));
+    const text = refused?.refusal ?? reason.text;
+    const log = reason.crashed === undefined ? "" : await crashLog(client, namespace, reason.crashed);
+    return warning(subject, title, `${counts}${also}; ${text}${log}`, hintOf(reason, namespace));
   }
   if (unready !== undefined)
     return warning(
@@ -212,9 +215,8 @@ function isChanging(unavailable = 0, updated = 0, wanted = 1): boolean {
 }
 
 /** The hint, with the command that prints the log of a crashed container. */
-function hintOf({ hint, crashed, text }: PodObstacle): string {
+function hintOf({ hint, crashed, text }: PodObstacle, namespace: string): string {
   if (crashed === undefined) return hint ?? text;
-  const namespace = /^pod ([^/]+)\//.exec(text)?.[1] ?? "";
   const previous = crashed.run === "previous" ? " --previous" : "";
   return `${hint === undefined ? "" : `${hint} `}kubectl logs -n ${namespace} ${crashed.pod} -c ${crashed.container}${previous} --tail=20`;
 }

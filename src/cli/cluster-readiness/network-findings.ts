@@ -40,8 +40,11 @@ const pluginsByDaemonSet: Readonly<Record<string, string>> = {
 
 const agent = "istio-cni-node";
 
-/** Where a person sees the file into which the mesh's plugin is chained. No object has it. */
-function whereChained(sets: readonly DaemonSet[], istioNamespace: string): string {
+/**
+ * Says which command shows the CNI configuration file that contains the mesh's plugin. The file is on the nodes, and no
+ * object of the cluster names it.
+ */
+function chainedFileText(sets: readonly DaemonSet[], istioNamespace: string): string {
   const command = `kubectl logs -n ${istioNamespace} ds/${agent}`;
   const isInstalled = sets.some(({ metadata }) => metadata?.name === agent && metadata.namespace === istioNamespace);
   return isInstalled
@@ -62,7 +65,7 @@ export async function networkFindings(client: KubeClient, istioNamespace: string
     ({ metadata, status }) =>
       ownField(pluginsByDaemonSet, metadata?.name ?? "") !== undefined && status?.desiredNumberScheduled !== 0,
   );
-  const chained = whereChained(sets, istioNamespace);
+  const chained = chainedFileText(sets, istioNamespace);
   if (plugins.length === 0) return [good(subject, "Cluster", `no known plugin runs as a DaemonSet; ${chained}`)];
   const found = await Promise.all(
     plugins.map(async (plugin) => {

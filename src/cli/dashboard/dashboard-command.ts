@@ -112,7 +112,7 @@ export function dashboardCommands(program: Command, context: CliContext): void {
 function prometheusUrl(text: string): string {
   const url = URL.parse(text);
   if (url === null || !/^https?:$/.test(url.protocol))
-    throw userError("argument-invalid", `--prometheus-url: expected http://… or https://…, got "${text}"`);
+    throw userError("argument-invalid", `expected http://… or https://…, got "${text}"`);
   return withoutEnd(text, "/");
 }
 

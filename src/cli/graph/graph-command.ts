@@ -42,7 +42,7 @@ export function graphCommand(program: Command, context: CliContext): void {
 function secondsFlag(text: string): number {
   const seconds = Number(text);
   if (!Number.isInteger(seconds) || seconds < 5 || seconds > 7200)
-    throw userError("argument-invalid", `--window must be a number of seconds from 5 to 7200, got "${text}"`);
+    throw userError("argument-invalid", `expected a number of seconds from 5 to 7200, got "${text}"`);
   return seconds;
 }
 

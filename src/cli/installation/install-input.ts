@@ -16,7 +16,7 @@ import {
 import { refuseSyntaxErrors, yamlValue } from "../yaml-value.ts";
 import type { CliContext } from "../context.ts";
 import { sourceName } from "../user-file.ts";
-import { connectionFlags, type CommonFlags } from "../flags.ts";
+import { collect, connectionFlags, type CommonFlags } from "../flags.ts";
 
 /** The flags of all verbs that read an installation's spec. */
 export interface InstallFlags extends CommonFlags {
@@ -24,10 +24,6 @@ export interface InstallFlags extends CommonFlags {
   readonly set: readonly string[];
   readonly revision?: string;
   readonly manifests?: string;
-}
-
-export function collect(value: string, previous: readonly string[]): readonly string[] {
-  return [...previous, value];
 }
 
 export function installFlags(

@@ -70,8 +70,8 @@ async function operators(client: KubeClient): Promise<Remains[]> {
 }
 
 /**
- * Gateways with proxies, in each namespace except the mesh's own, which are named as a whole. Without a control plane,
- * their certificates expire.
+ * Gateways whose proxies stay, by namespace. Their certificates expire without a control plane. The mesh's own
+ * namespaces are left out, because {@link ownedNamespaces} lists them as a whole.
  */
 async function gateways(client: KubeClient): Promise<Remains[]> {
   const { items } = await client.list(deploymentKind, { labelSelector: istioLabels.gatewayManaged });

@@ -7,11 +7,11 @@ import { installedKinds } from "../../install/index.ts";
 import { enrolledPods } from "./enrolled-pods.ts";
 import { dependentsOf, type Dependents } from "./dependents.ts";
 import { heldRollouts, listedRollouts, undoneBy, withoutUndo } from "./held-rollouts.ts";
-import { collect, manifestsFlag, ownerOf, readYaml, renderFromFlags } from "./install-input.ts";
+import { manifestsFlag, ownerOf, readYaml, renderFromFlags } from "./install-input.ts";
 import { listControlPlanes } from "../control-planes/pilots.ts";
 import { remainsText } from "./remains.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
-import { connectionFlags } from "../flags.ts";
+import { collect, connectionFlags } from "../flags.ts";
 
 interface UninstallFlags extends ConnectionFlags {
   readonly revision?: string;

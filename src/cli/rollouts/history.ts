@@ -20,7 +20,7 @@ export interface HistoryFlags extends RolloutFlags {
 /** Parses the number of a run. */
 export function runFlag(value: string): number {
   if (!/^\d+$/.test(value))
-    throw userError("argument-invalid", `--run must be the number of a run, such as 1, got "${value}"`);
+    throw userError("argument-invalid", `expected the number of a run, such as 1, got "${value}"`);
   return Number(value);
 }
 

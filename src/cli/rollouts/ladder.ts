@@ -58,7 +58,7 @@ const shownBehind = 12;
 /** Draws the steps of a rollout: the done ones, the current one with its checks, and the future ones. */
 export function renderLadder(title: string, status: RolloutStatus | undefined, options: LadderOptions): string {
   const paint = (style: Style, text: string): string => (options.colour ? `${styles[style]}${text}${off}` : text);
-  if (status === undefined) return `${title}: the engine has not read it yet; ${ifItStays}\n`;
+  if (status === undefined) return `${title}: the engine has not read it yet; if this stays: ${enginePods}\n`;
   const lines = [
     `${paint("bold", title)}: ${paint(phaseStyles.get(status.phase) ?? "bold", status.phase)} ${status.progress}${weightText(status)}${runText(status)}`,
   ];
@@ -76,17 +76,27 @@ export function renderLadder(title: string, status: RolloutStatus | undefined, o
   for (const held of status.undo?.waitingFor ?? []) lines.push(`  ${paint("yellow", "…")} the undo waits for ${held}`);
   const shown = lines.map((line) => clip(line, options.columns));
   const hint = options.isBehind === true && !endPhases.has(status.phase) ? behindHint : hintOf(title, status, shown);
-  if (hint !== "") shown.push(...hintLines(hint, options.columns).map((line) => paint("dim", line)));
+  shown.push(...hintLines(hint, options.columns).map((line) => paint("dim", line)));
   return `${shown.join("\n")}\n`;
 }
 
 const endPhases: ReadonlySet<RolloutPhase> = new Set(["Completed", "RolledBack", "Watching"]);
-const ifItStays = "if this stays: kubectl -n serin-system get pods -l app=serin-rollout";
+/** The last line below the steps. */
+interface Hint {
+  /** The text before the command. Both empty means no line. */
+  readonly text: string;
+  readonly command: string;
+}
+
+const enginePods = "kubectl -n serin-system get pods -l app=serin-rollout";
 /**
  * The hint while the engine has not seen an order. To repeat the order would not help, because the first one is still
  * pending.
  */
-const behindHint = `the engine has not acted on the last order or change yet; ${ifItStays}`;
+const behindHint: Hint = {
+  text: "the engine has not acted on the last order or change yet; if this stays: ",
+  command: enginePods,
+};
 
 type Paint = (style: Style, text: string) => string;
 
@@ -180,36 +190,43 @@ function aheadLines(
  * How long the rollout has waited, who can act, and with which command. Without the command if a line already shows it.
  * `title` is `Canary shop/web` or `MeshUpgrade to-1-31`, for example.
  */
-function hintOf(title: string, status: RolloutStatus, shown: readonly string[]): string {
+function hintOf(title: string, status: RolloutStatus, shown: readonly string[]): Hint {
   const { phase, step, phaseSince } = status;
-  const advice = commandOf(title, status);
-  const command = shown.some((line) => line.includes(advice.slice(advice.indexOf("serin ")))) ? "" : advice;
+  const given = adviceOf(title, status);
+  const advice = given !== undefined && shown.some((line) => line.includes(given.command)) ? undefined : given;
   const when = (prefix: string, time: string | undefined): string =>
     time === undefined ? "" : `${prefix}${instant(time)}`;
+  const only = (text: string): Hint => ({ text, command: "" });
+  const withAdvice = (text: string, joint: string): Hint =>
+    advice === undefined
+      ? only(text)
+      : { text: `${text}${text === "" ? "" : joint}${advice.text}`, command: advice.command };
   switch (phase) {
     case "Planned":
     case "Completed":
     case "RolledBack":
-      return "";
+      return only("");
     case "Paused":
     case "Stuck":
-      return [when("since ", phaseSince), command].filter((part) => part !== "").join(": ");
+      return withAdvice(when("since ", phaseSince), ": ");
     case "Watching":
-      return when("since ", phaseSince);
+      return only(when("since ", phaseSince));
     case "Judging":
-      return `${when("since ", phaseSince)}${when("; without a new sample it is Stuck at ", step?.waitsUntil)}`;
+      return only(`${when("since ", phaseSince)}${when("; without a new sample it is Stuck at ", step?.waitsUntil)}`);
     case "Soaking":
-      return `${when("since ", phaseSince)}${when(", until ", step?.waitsUntil)}${command === "" ? "" : `; ${command}`}`;
+      return withAdvice(`${when("since ", phaseSince)}${when(", until ", step?.waitsUntil)}`, "; ");
     case "RollingBack":
-      return when("since ", status.undo?.startedAt);
+      return only(when("since ", status.undo?.startedAt));
     case "Waiting":
       // The message already says what a person must do for the group.
-      if (status.pauseReason === "group-failed") return when("since ", phaseSince);
-      return `${when("since ", phaseSince)}; it continues by itself${command === "" ? "" : `, or: ${command}`}`;
+      if (status.pauseReason === "group-failed") return only(when("since ", phaseSince));
+      return withAdvice(`${when("since ", phaseSince)}; it continues by itself`, ", or: ");
     default:
-      return (step?.waitingFor ?? []).length === 0
-        ? ""
-        : `${when("since ", step?.waitingSince)}${when("; it fails at ", step?.waitsUntil)}${step?.waitsUntil === undefined ? "" : " unless it makes progress"}`;
+      return only(
+        (step?.waitingFor ?? []).length === 0
+          ? ""
+          : `${when("since ", step?.waitingSince)}${when("; it fails at ", step?.waitsUntil)}${step?.waitsUntil === undefined ? "" : " unless it makes progress"}`,
+      );
   }
 }
 
@@ -219,36 +236,41 @@ function instant(time: string): string {
 }
 
 /**
- * The hint, wrapped to the terminal's width, because a person must see the whole command. If both do not fit into one
- * line, the command begins its own.
+ * The lines of a hint, wrapped to the terminal's width, because a person must see the whole command. If the hint does
+ * not fit into one line, the command begins its own.
  */
-function hintLines(hint: string, columns: number | undefined): string[] {
-  const start = hint.search(/\b(?:serin|kubectl) /);
-  if (columns === undefined || hint.length + 2 < columns) return [`  ${hint}`];
-  const [text, command] = start === -1 ? [hint, ""] : [hint.slice(0, start), `    ${hint.slice(start)}`];
-  return [`  ${text.trimEnd()}`, command].flatMap((line) => (line === "" ? [] : wrappedLine(line, columns - 1)));
+function hintLines({ text, command }: Hint, columns: number | undefined): string[] {
+  const line = `${text}${command}`;
+  if (line === "") return [];
+  if (columns === undefined || line.length + 2 < columns) return [`  ${line}`];
+  return [`  ${text.trimEnd()}`, ...(command === "" ? [] : [`    ${command}`])].flatMap((part) =>
+    wrappedLine(part, columns - 1),
+  );
 }
 
-/** The command that a person can run now. */
-function commandOf(title: string, { phase, pauseReason, pausedBy, step, undo }: RolloutStatus): string {
+/** What a person can do now, and the command for it. */
+function adviceOf(title: string, { phase, pauseReason, pausedBy, step, undo }: RolloutStatus): Hint | undefined {
   const [kind, key = ""] = title.split(" ");
   const [first = "", second] = key.split("/");
   const named = second === undefined ? first : `${second} -n ${first}`;
   if (phase === "Waiting") {
     const option = kind === "Canary" ? "canary" : "upgrade";
     // If the freeze has no name, the engine does not know the freezes yet.
-    if (pauseReason !== "freeze" || pausedBy === undefined) return "";
-    return `serin freeze except ${pausedBy} --${option} ${key} --reason WHY`;
+    if (pauseReason !== "freeze" || pausedBy === undefined) return undefined;
+    return { text: "", command: `serin freeze except ${pausedBy} --${option} ${key} --reason WHY` };
   }
-  if (phase === "Soaking") return kind === "MeshUpgrade" ? `end it: serin upgrade complete ${key}` : "";
+  if (phase === "Soaking")
+    return kind === "MeshUpgrade" ? { text: "end it: ", command: `serin upgrade complete ${key}` } : undefined;
   const [noun, approve, back] = kind === "Canary" ? ["canary", "promote", "abort"] : ["upgrade", "approve", "rollback"];
   // A status of an older engine has no reason. Its message is shown above.
   if (phase === "Paused" && pauseReason !== undefined) {
     const approval = step === undefined ? `${approve} ${named}` : commandForStep(`${approve} ${named}`, step.id);
-    return `let it continue: serin ${noun} ${pauseReason === "approval" ? approval : `resume ${named}`}`;
+    const order = pauseReason === "approval" ? approval : `resume ${named}`;
+    return { text: "let it continue: ", command: `serin ${noun} ${order}` };
   }
-  if (phase === "Stuck" && undo === undefined) return `repair it, or undo it: serin ${noun} ${back} ${named}`;
-  return "";
+  if (phase === "Stuck" && undo === undefined)
+    return { text: "repair it, or undo it: ", command: `serin ${noun} ${back} ${named}` };
+  return undefined;
 }
 
 const minuteSeconds = 60;

@@ -517,6 +517,9 @@ test("a history of a run that does not exist is refused, and the error lists the
     await outputOf(cluster, "canary", "history", "web", "--run", "9"),
     /has no run 9\n.*it has the runs 1, 2/,
   );
-  assert.match(await outputOf(cluster, "canary", "history", "web", "--run", "x"), /--run must be the number of a run/);
+  assert.match(
+    await outputOf(cluster, "canary", "history", "web", "--run", "x"),
+    /--run: expected the number of a run/,
+  );
   assert.match(await outputOf(cluster, "canary", "history", "web", "--run", "2"), /^run 2\n/);
 });

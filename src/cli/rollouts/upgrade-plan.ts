@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
-import { createLogger, jsonText, userError } from "../../base/index.ts";
+import { createLogger, Interruption, jsonText, userError } from "../../base/index.ts";
 import { formatIssues, type UntypedObject } from "../../api/index.ts";
 import { parseMeshUpgrade, type MeshUpgrade } from "../../api/serin/index.ts";
 import type { PlannedUpgrade, PreflightReport, Release, ReleaseFinder } from "../../preflight/index.ts";
@@ -54,7 +54,7 @@ async function plan(flags: PlanFlags, context: CliContext): Promise<void> {
   const upgrade = await readUpgrade(flags.filename, context);
   const report = await reportOf(upgrade, flags, context).catch((error: unknown) => {
     // If the user has interrupted the command, report that instead of the resulting error.
-    throw context.signal.aborted ? new DOMException("the plan was interrupted", "AbortError") : error;
+    throw context.signal.aborted ? new Interruption("the plan was interrupted") : error;
   });
   context.out(
     isJson

@@ -176,7 +176,7 @@ test("a problem is told once while it lasts, and again when it comes back", asyn
   const told: string[] = [];
   class FailingContext extends MeshContext {
     override readonly followMesh: FollowMesh = async (_flags, { name }, { view, problem }) => {
-      const fail = (): void => problem({ code: "unreachable", message: "the connection broke" });
+      const fail = (): void => problem({ code: "unavailable", message: "the connection broke" });
       fail();
       fail();
       view(workloads);

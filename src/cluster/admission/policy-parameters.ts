@@ -1,5 +1,5 @@
 import { jsonEqual } from "../../base/index.ts";
-import { matchesLabelSelector, type LabelSelector, type UntypedObject } from "../../api/index.ts";
+import { groupVersionOf, matchesLabelSelector, type LabelSelector, type UntypedObject } from "../../api/index.ts";
 import type { Authorizer } from "../auth/index.ts";
 import type { ResourceType, SchemaRegistry } from "../schema/contract.ts";
 import type { Store } from "../store/index.ts";
@@ -118,13 +118,8 @@ function specOf(object: UntypedObject | undefined): ParameterSpec {
 }
 
 function typeOf(registry: SchemaRegistry, { apiVersion = "", kind }: ParamKind): ResourceType | undefined {
-  const { group, version } = groupVersion(apiVersion);
+  const { group, version } = groupVersionOf(apiVersion);
   return registry.resources().find((type) => type.group === group && type.version === version && type.kind === kind);
-}
-
-function groupVersion(apiVersion: string): { readonly group: string; readonly version: string } {
-  const [first = "", second] = apiVersion.split("/");
-  return second === undefined ? { group: "", version: first } : { group: first, version: second };
 }
 
 /** Without a known kind, only the right to read everything is enough. */
@@ -135,19 +130,19 @@ function mayRead(
   kind: ParamKind | undefined,
   { name = "", namespace = "" }: ParamRef,
 ): boolean {
-  const group = kind === undefined ? "*" : groupVersion(kind.apiVersion ?? "").group;
+  const group = kind === undefined ? "*" : groupVersionOf(kind.apiVersion ?? "").group;
   const resource = (kind && typeOf(registry, kind))?.plural ?? "*";
   return authorizer.authorize(user, { verb: "get", group, resource, subresource: "", name, namespace }).allowed;
 }
 
 function refusal(request: AdmissionRequest, field: string, why: string): AdmissionRefusal {
   const { type, object, user } = request;
-  const message = `spec.${field}: Forbidden: user "${user.name}" ${why}`;
+  const cause = `Forbidden: user "${user.name}" ${why}`;
   return new AdmissionRefusal(
     422,
     "Invalid",
-    `${type.kind}.${type.group} "${object?.metadata.name ?? ""}" is invalid: ${message}`,
-    [{ reason: "FieldValueForbidden", message: message.slice(message.indexOf("Forbidden")), field: `spec.${field}` }],
+    `${type.kind}.${type.group} "${object?.metadata.name ?? ""}" is invalid: spec.${field}: ${cause}`,
+    [{ reason: "FieldValueForbidden", message: cause, field: `spec.${field}` }],
     subjectOf(request),
   );
 }

@@ -1,7 +1,7 @@
 // The objects that every cluster has: the system namespaces, the default roles and priority classes, and the Service
 // `kubernetes`, by which pods reach the API server.
 import { messageOf } from "../../base/index.ts";
-import type { UntypedObject } from "../../api/index.ts";
+import { groupVersionOf, type UntypedObject } from "../../api/index.ts";
 import { defaultClusterRoleBindings, defaultClusterRoles } from "../auth/index.ts";
 import { systemPriorityClasses } from "../schema/system-priority-classes.ts";
 import type { ServerParts } from "./context.ts";
@@ -188,7 +188,7 @@ async function putObject(parts: ServerParts, writer: Writer, object: UntypedObje
 
 function intentFor(parts: ServerParts, object: UntypedObject, namespace: string): WriteIntent {
   const apiVersion = object.apiVersion ?? "v1";
-  const [group = "", version = ""] = apiVersion.includes("/") ? apiVersion.split("/") : ["", apiVersion];
+  const { group, version } = groupVersionOf(apiVersion);
   const type = parts.registry.resourceOfKind(group, version, object.kind ?? "");
   if (type === undefined)
     throw new ApiError(500, "InternalError", `the schema has no kind ${object.kind ?? ""} in ${apiVersion}`);

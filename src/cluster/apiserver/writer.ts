@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { jsonEqual } from "../../base/index.ts";
-import type { UntypedObject } from "../../api/index.ts";
+import { groupVersionOf, type UntypedObject } from "../../api/index.ts";
 import { checkQuotas, type AdmissionRequest, type UntypedOptions } from "../admission/index.ts";
 import type { User } from "../auth/index.ts";
 import { apiVersionOf, type ResourceType } from "../schema/contract.ts";
@@ -303,7 +303,7 @@ export class Writer {
 }
 
 function apiVersionGroup({ apiVersion = "" }: UntypedObject): string {
-  return apiVersion.includes("/") ? (apiVersion.split("/")[0] ?? "") : "";
+  return groupVersionOf(apiVersion).group;
 }
 
 const noHold: Disposable = { [Symbol.dispose]: () => undefined };

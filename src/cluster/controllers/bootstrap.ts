@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { defineKind, type UntypedObject } from "../../api/index.ts";
+import { defineKind, groupVersionOf, type UntypedObject } from "../../api/index.ts";
 import {
   configMapKind,
   endpointsKind,
@@ -160,7 +160,7 @@ async function applyObject(client: KubeClient, object: UntypedObject): Promise<v
   };
   const { kind = "", apiVersion = "" } = object;
   const [plural, namespaced] = plurals[kind] ?? [];
-  const [group = "", version = ""] = apiVersion.includes("/") ? apiVersion.split("/") : ["", apiVersion];
+  const { group, version } = groupVersionOf(apiVersion);
   if (plural === undefined || namespaced === undefined)
     throw userError("file-invalid", `a definition file holds ${withArticle(kind)} of ${apiVersion}`, {
       hint: `it may hold: ${Object.keys(plurals).join(", ")}`,

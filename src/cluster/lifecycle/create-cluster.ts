@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { internalError, SerinError, userError, onAbort, type Environment } from "../../base/index.ts";
+import { internalError, Interruption, SerinError, userError, onAbort, type Environment } from "../../base/index.ts";
 import { createClusterPki, type ClusterPki } from "../apiserver/cluster-pki.ts";
 import { parseImageCatalogue } from "../images/parse-catalogue.ts";
 import { compileCacheDirectory, labHostUid, labRunsAsOtherUser, type LauncherProgress } from "../launcher/index.ts";
@@ -292,8 +292,8 @@ function finish(
   return { directory, record: complete, kubeconfigPath, contextName, server };
 }
 
-function interrupted(): DOMException {
-  return new DOMException("interrupted; nothing was left behind", "AbortError");
+function interrupted(): Interruption {
+  return new Interruption("interrupted; nothing was left behind");
 }
 
 /** Checks the machine like `serin doctor`, if the lab's first programs did not start. */

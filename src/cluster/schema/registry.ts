@@ -1,4 +1,4 @@
-import type { KubernetesObject, ManagedFieldsEntry, UntypedObject } from "../../api/index.ts";
+import { groupVersionOf, type KubernetesObject, type ManagedFieldsEntry, type UntypedObject } from "../../api/index.ts";
 import { invariant } from "../../base/index.ts";
 import { FieldManager } from "./apply/field-manager.ts";
 import type { TypedObject } from "./apply/updater.ts";
@@ -274,8 +274,8 @@ export class Schemas implements SchemaRegistry {
   /** Converts the object to a version. Returns undefined if that version of the resource is no longer served. */
   #convertTyped(model: ResourceModel, object: TypedObject, apiVersion: string): TypedObject | undefined {
     if (object.apiVersion === apiVersion) return object;
-    const [group, version] = apiVersion.includes("/") ? apiVersion.split("/") : ["", apiVersion];
-    const target = this.#models.get(keyOfType(group ?? "", version ?? "", model.type.plural));
+    const { group, version } = groupVersionOf(apiVersion);
+    const target = this.#models.get(keyOfType(group, version, model.type.plural));
     if (target === undefined || target.type.storageKey !== model.type.storageKey) return undefined;
     return { apiVersion, shape: target.shape, value: convertObject(object.value as UntypedObject, target.type) };
   }

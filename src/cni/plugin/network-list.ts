@@ -1,4 +1,5 @@
 import { parse as parsePath } from "node:path";
+import { isTree } from "../../base/index.ts";
 
 /** The name of the plugin and of its program. */
 export const pluginType = "serin-cni";
@@ -92,7 +93,7 @@ function listOf({ name, text }: NetworkFile): NetworkList | undefined {
   } catch {
     return undefined;
   }
-  if (!isFields(raw)) return undefined;
+  if (!isTree(raw)) return undefined;
   if (name.endsWith(".conflist")) {
     const plugins = raw["plugins"];
     const valid = Array.isArray(plugins) && plugins.length > 0 && plugins.every(isPlugin);
@@ -109,9 +110,5 @@ function listOf({ name, text }: NetworkFile): NetworkList | undefined {
 }
 
 function isPlugin(value: unknown): value is Fields {
-  return isFields(value) && typeof value["type"] === "string" && value["type"] !== "";
-}
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return isTree(value) && typeof value["type"] === "string" && value["type"] !== "";
 }

@@ -17,7 +17,7 @@ import { test, type TestContext } from "node:test";
 import { aborted, createLogger, systemClock, type Clock } from "../../base/index.ts";
 import { until } from "../../base/testing/index.ts";
 import { PluginInstaller, type PluginInstallerOptions } from "./plugin-installer.ts";
-import { notWritten } from "./plugin-problems.ts";
+import { notWritten, problemText, type PluginProblem } from "./plugin-problems.ts";
 
 const network = `${JSON.stringify({ cniVersion: "1.0.0", name: "pods", plugins: [{ type: "ptp" }] }, undefined, 2)}\n`;
 const single = `${JSON.stringify({ cniVersion: "1.0.0", name: "pods", type: "bridge" }, undefined, 2)}\n`;
@@ -71,6 +71,10 @@ class Node {
     const { plugins } = JSON.parse(readFileSync(join(this.conf, name), "utf8")) as { plugins: { type: string }[] };
     return plugins.map(({ type }) => type);
   }
+}
+
+function textOf(problem: PluginProblem | undefined): string {
+  return problem === undefined ? "" : problemText(problem);
 }
 
 test("the installer waits for the cluster's network, and never leaves a file that would make pods fail", async (context) => {
@@ -195,7 +199,7 @@ test("the plugin is not chained where the folder has no program of the network, 
   assert.deepEqual(node.plugins("10-ptp.conflist"), ["ptp"]);
   assert.equal(node.installer.installedAtMs, undefined);
   assert.match(
-    node.installer.problem ?? "",
+    textOf(node.installer.problem),
     /^the node's folder \/opt\/cni\/bin has no program of .* \(ptp in \/etc\/cni\/net\.d\/10-ptp\.conflist\), .* perhaps \/usr\/lib\/cni\. .*Set values\.cni\.cniBinDir /,
   );
 });
@@ -234,7 +238,7 @@ test("a ready node without a configuration in the folder has one elsewhere, and 
   node.start();
   await until(running.spent);
   assert.match(
-    node.installer.problem ?? "",
+    textOf(node.installer.problem),
     /^the node is ready, .* \/etc\/cni\/net\.d has no 10-calico\.conflist, perhaps \/var\/lib\/rancher\/k3s\/agent\/etc\/cni\/net\.d\. .*Set values\.cni\.cniConfDir and values\.cni\.cniConfFileName /,
   );
   assert.equal(node.installer.installedAtMs, undefined);
@@ -247,14 +251,14 @@ test("a folder that cannot be written is named as the node has it, with what to 
   node.start();
   await until(spent);
   assert.match(
-    node.installer.problem ?? "",
+    textOf(node.installer.problem),
     /^the CNI plugin cannot be installed into the node's folder \/opt\/cni\/bin: ENOENT/,
   );
 
   const surroundings = { folders: { programs: "/opt/cni/bin", configuration: "/etc/cni/net.d" }, nodeRoot: "/host" };
   const problem = (code: string, path: string): string => {
     const error = Object.assign(new Error(`${code}: open '${path}'`), { code, path });
-    return notWritten(surroundings, { programs: "/host/bin", configuration: "/host/net.d" }, error);
+    return problemText(notWritten(surroundings, { programs: "/host/bin", configuration: "/host/net.d" }, error));
   };
   assert.equal(
     problem("EROFS", "/host/bin/serin-cni.serin-tmp"),

@@ -25,7 +25,14 @@ import {
   type NetworkFile,
   type NetworkFileChange,
 } from "./network-list.ts";
-import { exists, noConfiguration, noPrograms, notWritten, type ProblemSurroundings } from "./plugin-problems.ts";
+import {
+  exists,
+  noConfiguration,
+  noPrograms,
+  notWritten,
+  type PluginProblem,
+  type ProblemSurroundings,
+} from "./plugin-problems.ts";
 
 /** Paths in the agent's own file system. */
 export interface PluginInstallerOptions {
@@ -76,7 +83,7 @@ export class PluginInstaller {
   #installedAtMs: number | undefined;
   /** The steady-clock time since which there is no configuration. */
   #waitsSinceMs: number | undefined;
-  #problem: string | undefined;
+  #problem: PluginProblem | undefined;
 
   constructor(options: PluginInstallerOptions) {
     this.#options = options;
@@ -92,7 +99,7 @@ export class PluginInstaller {
   }
 
   /** Why the plugin cannot be installed, and what to do. Undefined if it is, or may just need time. */
-  get problem(): string | undefined {
+  get problem(): PluginProblem | undefined {
     return this.#problem;
   }
 

@@ -3,6 +3,17 @@ import { lstatSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf } from "../../base/index.ts";
 
+/** Why the container runtime does not call the plugin, and what a person can do. */
+export interface PluginProblem {
+  readonly text: string;
+  readonly remedy?: string;
+}
+
+/** The problem and its remedy in one text. */
+export function problemText({ text, remedy }: PluginProblem): string {
+  return remedy === undefined ? text : `${text}. ${remedy}`;
+}
+
 /** The node's folders of CNI, by the paths that the node and the installation's values use. */
 export interface NodeFolders {
   readonly programs: string;
@@ -34,30 +45,41 @@ export interface ProblemSurroundings {
 }
 
 /** The node's network has a configuration, because the node is ready, but the agent's folder has none. */
-export function noConfiguration({ folders, nodeRoot }: ProblemSurroundings, file: string | undefined): string {
+export function noConfiguration({ folders, nodeRoot }: ProblemSurroundings, file: string | undefined): PluginProblem {
   const { configuration } = folders;
   const wanted = file === undefined ? "no network configuration" : `no ${file}`;
   const others = usualFolders.configuration.filter((folder) => folder !== configuration && hasFiles(nodeRoot, folder));
   const values = file === undefined ? "values.cni.cniConfDir" : "values.cni.cniConfDir and values.cni.cniConfFileName";
-  return `the node is ready, so its container runtime has a network configuration, but the node's folder ${configuration} has ${wanted}${elsewhere(others)}. Pods start outside the mesh. Set ${values} to what the container runtime reads, or values.global.platform to the name of your platform`;
+  return {
+    text: `the node is ready, so its container runtime has a network configuration, but the node's folder ${configuration} has ${wanted}${elsewhere(others)}. Pods start outside the mesh`,
+    remedy: `Set ${values} to what the container runtime reads, or values.global.platform to the name of your platform`,
+  };
 }
 
 /** The folder has none of the programs that the network's configuration names, so the runtime uses another folder. */
 export function noPrograms(
   { folders, nodeRoot }: ProblemSurroundings,
   { file, types }: { readonly file: string; readonly types: readonly string[] },
-): string {
+): PluginProblem {
   const { programs, configuration } = folders;
   const others = usualFolders.programs.filter(
     (folder) => folder !== programs && types.some((type) => exists(join(nodeRoot, folder, type))),
   );
-  return `the node's folder ${programs} has no program of the cluster's network (${types.join(", ")} in ${configuration}/${file}), so the container runtime looks for plugins in another folder${elsewhere(others)}. The plugin is not chained, because then no pod could start on the node. Set values.cni.cniBinDir to the folder of these programs, or values.global.platform to the name of your platform`;
+  return {
+    text: `the node's folder ${programs} has no program of the cluster's network (${types.join(", ")} in ${configuration}/${file}), so the container runtime looks for plugins in another folder${elsewhere(others)}. The plugin is not chained, because then no pod could start on the node`,
+    remedy:
+      "Set values.cni.cniBinDir to the folder of these programs, or values.global.platform to the name of your platform",
+  };
 }
 
 /** The runtime has started a pod of the node without a call. */
-export function notCalled({ folders }: ProblemSurroundings, pod: string): string {
+export function notCalled({ folders }: ProblemSurroundings, pod: string): PluginProblem {
   const { configuration } = folders;
-  return `the container runtime started pod ${pod} without calling the plugin, so it does not read the node's folder ${configuration}, into which the plugin is chained. Pods start outside the mesh, and join it a moment later. Set values.cni.cniConfDir to the folder that the container runtime reads, or values.global.platform to the name of your platform`;
+  return {
+    text: `the container runtime started pod ${pod} without calling the plugin, so it does not read the node's folder ${configuration}, into which the plugin is chained. Pods start outside the mesh, and join it a moment later`,
+    remedy:
+      "Set values.cni.cniConfDir to the folder that the container runtime reads, or values.global.platform to the name of your platform",
+  };
 }
 
 const folderValues: Readonly<Record<keyof NodeFolders, string>> = {
@@ -74,13 +96,14 @@ const writeRemedies: Readonly<Record<string, (value: string) => string>> = {
 };
 
 /** A file of the plugin cannot be written. `own` are the folders in the agent's own file system. */
-export function notWritten({ folders }: ProblemSurroundings, own: NodeFolders, error: unknown): string {
+export function notWritten({ folders }: ProblemSurroundings, own: NodeFolders, error: unknown): PluginProblem {
   const { path = "", code = "" } = error as NodeJS.ErrnoException;
   const problem = "the CNI plugin cannot be installed";
   const folder = (["programs", "configuration"] as const).find((name) => path.startsWith(`${own[name]}/`));
-  if (folder === undefined) return `${problem}: ${messageOf(error)}`;
+  if (folder === undefined) return { text: `${problem}: ${messageOf(error)}` };
   const remedy = writeRemedies[code]?.(folderValues[folder]);
-  return `${problem} into the node's folder ${folders[folder]}: ${messageOf(error)}${remedy === undefined ? "" : `. ${remedy}`}`;
+  const text = `${problem} into the node's folder ${folders[folder]}: ${messageOf(error)}`;
+  return remedy === undefined ? { text } : { text, remedy };
 }
 
 function elsewhere(folders: readonly string[]): string {

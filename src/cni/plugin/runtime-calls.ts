@@ -29,7 +29,7 @@ export class RuntimeCalls {
     return this.#missed;
   }
 
-  /** Called when the runtime calls the plugin, whatever for. */
+  /** Called when the runtime calls the plugin, for any command. */
   called(): void {
     this.#isCalled = true;
     this.#missed = undefined;

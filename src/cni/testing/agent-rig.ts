@@ -69,7 +69,6 @@ export class Rig {
   readonly directory = mkdtempSync(join(tmpdir(), "serin-cni-"));
   readonly socket = join(this.directory, "ztunnel.sock");
   readonly lines: string[] = [];
-  readonly problems: string[] = [];
   registry = new MetricsRegistry();
   #agent: CniAgent | undefined;
   #stop = new AbortController();
@@ -118,7 +117,6 @@ export class Rig {
         folders: { programs: "/opt/cni/bin", configuration: "/etc/cni/net.d" },
         chained: true,
       },
-      onProblem: (text) => void this.problems.push(text),
       client: this.cluster.client,
       pods: this.cluster.pods,
       namespaces: this.cluster.namespaces,

@@ -20,7 +20,7 @@ export function findingsOf(messages: readonly Message[]): Findings {
   const byObject = new Map<string, Map<string, ValidationMessage>>();
   for (const message of messages) {
     const object = message.resource?.object;
-    if (object === undefined || !message.type.code.startsWith("IST")) continue;
+    if (object === undefined || !message.type.isOfIstio) continue;
     const groupKind = groupKindOf(object);
     if (!isIstioGroup(groupKind.split("/")[0] ?? "")) continue;
     const id = objectId(groupKind, object);

@@ -1,7 +1,7 @@
 import * as yaml from "yaml";
 import type { KubernetesObject } from "../../api/index.ts";
 import { horizontalPodAutoscalerKind, podDisruptionBudgetKind, type Deployment } from "../../api/kubernetes/index.ts";
-import { messageOf, userError } from "../../base/index.ts";
+import { isTree, messageOf, userError } from "../../base/index.ts";
 import { valueForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import { yamlBoundsFault } from "../../base/yaml-bounds/index.ts";
 import { underOtherSource } from "../../inject/index.ts";
@@ -36,13 +36,13 @@ export function overlaid<Value extends KubernetesObject>(object: Value, text: st
   if (patch === undefined) return object;
   const merged = merge(object as unknown as Fields, patch);
   const { name, namespace, ownerReferences, labels } = object.metadata;
-  const mergedMetadata = isFields(merged["metadata"]) ? merged["metadata"] : {};
+  const mergedMetadata = isTree(merged["metadata"]) ? merged["metadata"] : {};
   const { name: _name, namespace: _namespace, ownerReferences: _owners, ...others } = mergedMetadata;
   const own = Object.fromEntries(
     Object.entries({ name, namespace, ownerReferences }).filter(([, value]) => value !== undefined),
   );
   const allLabels = {
-    ...(isFields(mergedMetadata["labels"]) ? mergedMetadata["labels"] : {}),
+    ...(isTree(mergedMetadata["labels"]) ? mergedMetadata["labels"] : {}),
     ...Object.fromEntries(Object.entries(labels ?? {}).filter(([label]) => ownLabels.test(label))),
   };
   const type = object as unknown as Fields;
@@ -96,7 +96,7 @@ function readOverlay(text: string | undefined, { kind = "" }: KubernetesObject):
     throw userError("gateway-parameters", `the parameters of a Gateway for its ${kind} ${fault}`, { hint });
   try {
     const value: unknown = valueForKubernetes(yaml, text);
-    if (isFields(value)) return value;
+    if (isTree(value)) return value;
   } catch (error) {
     throw userError(
       "gateway-parameters",
@@ -113,7 +113,7 @@ function merge(base: Fields, patch: Fields): Fields {
   for (const [field, value] of Object.entries(patch)) {
     const before = base[field];
     if (value === null) delete result[field];
-    else if (isFields(value) && isFields(before)) result[field] = merge(before, value);
+    else if (isTree(value) && isTree(before)) result[field] = merge(before, value);
     else if (Array.isArray(value) && Array.isArray(before)) result[field] = mergeLists(before, value, field);
     else result[field] = value;
   }
@@ -122,7 +122,7 @@ function merge(base: Fields, patch: Fields): Fields {
 
 function mergeLists(base: readonly unknown[], patch: readonly unknown[], field: string): readonly unknown[] {
   const key = mergeKeys[field];
-  if (key === undefined || ![...base, ...patch].every((element) => isFields(element) && element[key] !== undefined))
+  if (key === undefined || ![...base, ...patch].every((element) => isTree(element) && element[key] !== undefined))
     return patch;
   const elements = new Map((base as readonly Fields[]).map((element) => [element[key], element]));
   for (const element of patch as readonly Fields[]) {
@@ -136,8 +136,4 @@ function mergeLists(base: readonly unknown[], patch: readonly unknown[], field: 
       );
   }
   return [...elements.values()];
-}
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

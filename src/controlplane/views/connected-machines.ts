@@ -6,7 +6,7 @@ import { HeldKeys, type HeldKeysOptions } from "./held-keys.ts";
 /** The workloads on machines outside of the cluster whose sidecars are connected. */
 export interface MachineSources {
   readonly own: SourceCollection<PodFacts>;
-  /** Those whose proxies name a remote cluster. */
+  /** The workloads whose proxies name a remote cluster. */
   readonly remote: SourceCollection<PodFacts>;
 }
 

@@ -3,19 +3,13 @@ import { messageOf } from "../../base/index.ts";
 import type { ReviewNotice } from "../../base/threads/index.ts";
 import { answerTasks, cutName, reviewedObject } from "../../base/threads/worker/index.ts";
 import type { InjectionContext } from "../../inject/index.ts";
-import type { AdmissionReview } from "../../api/admission-review/index.ts";
+import { parseReview } from "../../api/admission-review/index.ts";
 import { validate } from "./admission.ts";
 import { namespaceOf, reviewPod } from "./inject-review.ts";
 import type { ReviewAnswer, ReviewReply, ReviewTask, ScopeMessage, ScopeRequest } from "./review-messages.ts";
 
 let context: InjectionContext | undefined;
 let onScope: ((message: ScopeMessage) => void) | undefined;
-
-function reviewOf(body: Uint8Array): AdmissionReview {
-  const review: unknown = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("utf8"));
-  if (typeof review !== "object" || review === null) throw new Error("the body is not an AdmissionReview");
-  return review;
-}
 
 async function scopeOf(namespace: string): Promise<ScopeMessage> {
   return await new Promise((resolve) => {
@@ -25,7 +19,7 @@ async function scopeOf(namespace: string): Promise<ScopeMessage> {
 }
 
 async function answerTo({ path, body }: ReviewTask): Promise<ReviewAnswer> {
-  const review = reviewOf(body);
+  const review = parseReview(body);
   notify({ reviewed: reviewedObject(review.request) });
   if (!path.startsWith("/inject")) {
     const answer = validate(review);

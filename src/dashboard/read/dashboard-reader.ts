@@ -1,4 +1,5 @@
 import { messageOf, userError, type Clock, type Logger } from "../../base/index.ts";
+import { groupVersionOf } from "../../api/index.ts";
 import type { SourceState, TopicName, Topics, View } from "../../api/dashboard/index.ts";
 import { rolloutOffers } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
@@ -330,7 +331,7 @@ class Reader implements DashboardReader {
       `${kind} ${namespace === "" ? "" : `${namespace}/`}${name}`,
     );
     const resource = this.#mesh.resourceOf(object);
-    const group = apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : "";
+    const { group } = groupVersionOf(apiVersion);
     const mayWrite = resource !== undefined && (await reader.may({ verb: "update", group, resource, namespace, name }));
     return configView(input, object, reader.namespaces, mayWrite);
   }

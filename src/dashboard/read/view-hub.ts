@@ -1,5 +1,6 @@
 import { aborted, SerinError, messageOf, type Clock, type Logger, jsonEqual } from "../../base/index.ts";
 import { topicText, type Problem, type TopicName, type Topics, type View } from "../../api/dashboard/index.ts";
+import { problemOf } from "../problem.ts";
 import type { ViewReader, ViewSink, ViewSource } from "../server/view-source.ts";
 
 /** The inputs from which views are made. */
@@ -125,7 +126,7 @@ export class ViewHub implements ViewSource {
         for (const sink of feed.sinks) sink.view(view);
       }
     } catch (error) {
-      const problem = problemOf(error);
+      const problem = problemOfView(error);
       if (problem.code === "internal")
         log.error("a view could not be made", { topic: feed.name, error: messageOf(error) });
       feed.view = undefined;
@@ -138,11 +139,10 @@ export class ViewHub implements ViewSource {
   }
 }
 
-function problemOf(error: unknown): Problem {
-  if (!(error instanceof SerinError))
-    return { code: "internal", message: `the view could not be made: ${messageOf(error)}` };
-  const code = error.kind === "internal" ? "internal" : error.kind === "transient" ? "unavailable" : error.code;
-  return { code, message: error.message, ...(error.hint === undefined ? {} : { hint: error.hint }) };
+function problemOfView(error: unknown): Problem {
+  return error instanceof SerinError
+    ? problemOf(error)
+    : { code: "internal", message: `the view could not be made: ${messageOf(error)}` };
 }
 
 function newFeed(name: TopicName, parameters: Topics[TopicName]["parameters"], reader: ViewReader): Feed {

@@ -2,10 +2,10 @@ import { gatewayApiKinds } from "../../api/gateway/index.ts";
 import { istioKinds } from "../../api/istio/index.ts";
 import type { Topics } from "../../api/dashboard/index.ts";
 import { canaryKind, rolloutKinds } from "../../api/serin/index.ts";
-import type { KindDefinition } from "../../api/index.ts";
+import { groupVersionOf, type KindDefinition } from "../../api/index.ts";
 import type { Identity } from "./access/identity.ts";
 import type { ParsedTopic } from "./live/parse-topic.ts";
-import { refusal } from "./problem.ts";
+import { refusal } from "../problem.ts";
 
 const kinds: readonly KindDefinition[] = [
   ...istioKinds,
@@ -33,7 +33,7 @@ export async function checkTopic({ name, parameters }: ParsedTopic, identity: Id
   const { kind, namespace, name: object } = parameters as Topics["rollout" | "config"]["parameters"];
   const apiVersion =
     "apiVersion" in parameters ? parameters.apiVersion : `${canaryKind.group}/${canaryKind.versions[0]}`;
-  const group = apiVersion.includes("/") ? (apiVersion.split("/")[0] ?? "") : "";
+  const { group } = groupVersionOf(apiVersion);
   const known = kinds.find((candidate) => candidate.kind === kind && candidate.group === group);
   if (known === undefined)
     throw refusal("not-found", `${kind} of ${apiVersion} is not a kind of the mesh's configuration`);

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { brotliDecompressSync } from "node:zlib";
 import { applyLiveMessage, type LiveMessage, type Session, type View } from "../../api/dashboard/index.ts";
 import { limits } from "./limits.ts";
-import { refusal } from "./problem.ts";
+import { refusal } from "../problem.ts";
 import { DashboardRig } from "./testing/dashboard-rig.ts";
 import { syntheticAccess, syntheticIdentity, syntheticToken } from "./testing/synthetic-access.ts";
 

@@ -20,7 +20,7 @@ import { LiveHub } from "./live/live-hub.ts";
 import { LivePages } from "./live/live-pages.ts";
 import type { ParsedTopic } from "./live/parse-topic.ts";
 import type { PageAssets } from "./page-assets.ts";
-import { problemOf, refusal, statusOf } from "./problem.ts";
+import { problemOf, refusal, statusOf } from "../problem.ts";
 import { RequestFields } from "./requests/request-fields.ts";
 import { RequestsInFlight } from "./requests-in-flight.ts";
 import type { RequestHandler, RequestHandlers } from "./requests/request-handlers.ts";

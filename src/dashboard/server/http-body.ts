@@ -3,7 +3,7 @@ import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { readBytes } from "../../base/joined-bytes/index.ts";
 import { limits } from "./limits.ts";
-import { refusal } from "./problem.ts";
+import { refusal } from "../problem.ts";
 
 /** Reads the body as text. Throws `too-long` above the bound, and `invalid` for another content type than JSON. */
 export async function readJsonBody(request: IncomingMessage): Promise<string> {

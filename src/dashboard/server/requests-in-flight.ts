@@ -1,7 +1,7 @@
 import type { ServerResponse } from "node:http";
 import { connectionsToEnd, type Clock } from "../../base/index.ts";
 import { limits } from "./limits.ts";
-import { refusal } from "./problem.ts";
+import { refusal } from "../problem.ts";
 
 export interface RequestSender {
   /** The name of a user. For a client without a login, the network of its address ({@link clientNetwork}). */

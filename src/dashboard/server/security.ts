@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { nameOf, usesForeignName } from "../../base/foreign-page/index.ts";
-import { refusal } from "./problem.ts";
+import { refusal } from "../problem.ts";
 
 /** Allows no inline code, no foreign content and no frames. */
 const contentSecurityPolicy = [

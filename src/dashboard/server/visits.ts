@@ -7,7 +7,7 @@ import type { Identity } from "./access/identity.ts";
 import type { Sessions } from "./access/sessions.ts";
 import type { AuditLog } from "./audit-log.ts";
 import { limits } from "./limits.ts";
-import { refusal } from "./problem.ts";
+import { refusal } from "../problem.ts";
 import { cookiesOf } from "./security.ts";
 
 export interface VisitsOptions {

@@ -15,7 +15,7 @@ const loginNames: ReadonlySet<RequestName> = new Set(["GET /api/session", "POST 
 
 /**
  * Sends a request to the server. Throws a {@link RequestFailure} if it fails or the server cannot be reached. If the
- * signal is aborted, throws the signal's reason. If the session has ended, the whole page is told.
+ * signal is aborted, throws the signal's reason. If the session has ended, the page shows the login.
  */
 export async function request<Name extends RequestName>(
   name: Name,

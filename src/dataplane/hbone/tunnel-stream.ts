@@ -10,7 +10,7 @@ export interface TunnelOwner {
   readonly remote: SocketAddress;
   readonly session: Http2Session<TunnelStream>;
   headers(stream: TunnelStream, fields: readonly string[], endStream: boolean): void;
-  /** Called when so many bytes more, or fewer, wait for the peer. */
+  /** Called with each change in the number of bytes that wait for the peer. */
   unsent(difference: number): void;
 }
 

@@ -104,7 +104,8 @@ test("an obstacle that does not pass by itself is reported first, and a pod with
 test("an agent that runs and is not ready is reported with the problem that it has told, unless it is ready again", async () => {
   const problem = {
     reason: "CniPluginNotCalled",
-    message: "the folder /opt/cni/bin has no program. The plugin is not chained. Set values.cni.cniBinDir",
+    message: "the folder /opt/cni/bin is read-only. Make it writable",
+    metadata: { annotations: { "serin.dev/remedy": "Make it writable" } },
   };
   const client = clientWith({ reason: "Unhealthy", message: "Readiness probe failed: HTTP probe failed" }, problem);
   const agent = (ready: "True" | "False"): Pod => ({
@@ -113,9 +114,9 @@ test("an agent that runs and is not ready is reported with the problem that it h
     status: { phase: "Running", conditions: [{ type: "Ready", status: ready }] },
   });
   assert.deepEqual(await findPodObstacle(client, [agent("False")]), {
-    text: "pod istio-system/agent-1 on node n2: the folder /opt/cni/bin has no program. The plugin is not chained",
+    text: "pod istio-system/agent-1 on node n2: the folder /opt/cni/bin is read-only",
     patienceMs: 15_000,
-    hint: "Set values.cni.cniBinDir",
+    hint: "Make it writable",
   });
   assert.equal(await findPodObstacle(client, [agent("True")]), undefined);
 });

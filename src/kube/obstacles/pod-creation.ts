@@ -1,12 +1,12 @@
 import { eventKind, type Event, type Pod } from "../../api/kubernetes/index.ts";
-import { pluginProblemReason } from "../../api/serin/index.ts";
+import { pluginProblemReason, pluginRemedyAnnotation } from "../../api/serin/index.ts";
 import type { KubeClient } from "../client.ts";
 import { undefinedIfForbidden } from "../status-error.ts";
 import { podObstacle, type PodObstacle } from "./pod-obstacle.ts";
 
-/** The time for the agent and the kubelet to try again, in case that the plugin was about to be written. */
+/** The time for the agent and the kubelet to try again, because the agent may be about to write the plugin. */
 const missingPluginPatienceMs = 15_000;
-/** The time for the agent to find its plugin called, in case that the cause has just been removed. */
+/** The time for the agent to notice a call of its plugin, because somebody may just have removed the cause. */
 const toldPatienceMs = 15_000;
 const maxCharacters = 1_000;
 /** How many pods are asked for their events at each look. A DaemonSet may have thousands. */
@@ -30,7 +30,7 @@ export async function findPodObstacle(
   }
   for (const pod of pods.filter(isUnreadyAgent).slice(0, maxAskedPods)) {
     const told = (await warningsOf(client, pod)).find(({ reason }) => reason === pluginProblemReason);
-    if (told?.message !== undefined) return toldObstacle(pod, told.message);
+    if (told?.message !== undefined) return toldObstacle(pod, told, told.message);
   }
   return found;
 }
@@ -85,9 +85,11 @@ function subjectOf({ metadata, spec }: Pod): string {
   return `pod ${metadata.namespace ?? ""}/${metadata.name ?? ""} on node ${spec?.nodeName ?? ""}`;
 }
 
-/** The agent's words end with what to do, after the problem and its consequence. */
-function toldObstacle(pod: Pod, message: string): PodObstacle {
-  const [, problem = message, remedy] = /^(.*)\. (Set .*)$/s.exec(message) ?? [];
+/** The problem that an agent has reported by an event. The event's annotation repeats the remedy of its message. */
+function toldObstacle(pod: Pod, { metadata: { annotations = {} } }: Event, message: string): PodObstacle {
+  const remedy = annotations[pluginRemedyAnnotation];
+  const end = `. ${remedy ?? ""}`;
+  const problem = remedy !== undefined && message.endsWith(end) ? message.slice(0, -end.length) : message;
   return { text: `${subjectOf(pod)}: ${problem}`, patienceMs: toldPatienceMs, hint: remedy };
 }
 

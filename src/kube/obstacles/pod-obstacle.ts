@@ -178,7 +178,7 @@ function join(parts: readonly (string | undefined)[]): string {
  * The last log lines of a crashed container, to append to a message, or the reason why they cannot be read. They begin
  * on a new line.
  */
-export async function lastWords(client: KubeClient, namespace: string, crashed: CrashedContainer): Promise<string> {
+export async function crashLog(client: KubeClient, namespace: string, crashed: CrashedContainer): Promise<string> {
   const pod = { namespace, name: crashed.pod };
   const parameters = { container: crashed.container, tailLines: String(logLines) };
   const runs = [podLogPath(pod, parameters), podLogPath(pod, { ...parameters, previous: "true" })];

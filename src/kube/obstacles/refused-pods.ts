@@ -15,16 +15,21 @@ export interface RefusedWorkload {
   readonly namespace: string;
 }
 
+export interface PodRefusal extends PodObstacle {
+  /** The API server's words. {@link text} begins with the workload's name. */
+  readonly refusal: string;
+}
+
 /**
  * The API server's last refusal of a pod of the workload. A refused pod does not exist, so the reason is in what its
  * controller reports. Undefined if the controller lacks no pod.
  */
-export async function refusedPods(client: KubeClient, workload: RefusedWorkload): Promise<PodObstacle | undefined> {
+export async function refusedPods(client: KubeClient, workload: RefusedWorkload): Promise<PodRefusal | undefined> {
   const { kind, namespace, name } = workload;
-  const text = await refusalOf(client, workload);
-  return text === undefined
+  const refusal = await refusalOf(client, workload);
+  return refusal === undefined
     ? undefined
-    : { text: `${kind} ${namespace}/${name}: ${text}`, patienceMs, hint: hintOf(text, namespace) };
+    : { text: `${kind} ${namespace}/${name}: ${refusal}`, refusal, patienceMs, hint: hintOf(refusal, namespace) };
 }
 
 async function refusalOf(client: KubeClient, workload: RefusedWorkload): Promise<string | undefined> {

@@ -8,7 +8,7 @@ import { deleteThisObject } from "./delete-this-object.ts";
 const kind = { kind: "Canary", plural: "canaries" } as unknown as KindDefinition<KubernetesObject>;
 const withUid = (uid: string): KubernetesObject => ({ metadata: { name: "web", namespace: "shop", uid } });
 
-/** A server with one object, whose deletion takes some looks. */
+/** A server with one object. The object is gone at the given read after its deletion. */
 class Server {
   found: KubernetesObject | undefined;
   deletions: (string | undefined)[] = [];

@@ -42,8 +42,8 @@ export interface FilterRequest extends RequestView {
    */
   bodyStart(limit: number): Promise<RequestBodyStart>;
   /**
-   * A filter that keeps parts of the request's or the response's body calls it when it holds so many bytes more, or
-   * fewer. If all exchanges hold too much, this one may end.
+   * A filter that keeps parts of the request's or the response's body calls it with each change in the number of bytes
+   * that it keeps. If all exchanges together hold too much, this one may end.
    */
   bodyHeld(difference: number): void;
   /**

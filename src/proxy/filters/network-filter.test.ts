@@ -13,9 +13,9 @@ import { compileNetworkRbac } from "../config/filters/rbac-config.ts";
 import { connectionFrom } from "../testing/filter-request.ts";
 import type { CallCluster } from "../terms/call-cluster.ts";
 import { standaloneServices } from "./filter-services.ts";
-import { NetworkExtAuthzFilter } from "./network-ext-authz-filter.ts";
+import { NetworkExtAuthzFilter } from "./authorization/network-ext-authz-filter.ts";
 import { judgeConnection, type NetworkFilter } from "./network-filter.ts";
-import { NetworkRbacFilter } from "./rbac-filter.ts";
+import { NetworkRbacFilter } from "./authorization/rbac-filter.ts";
 
 function filters(callCluster: CallCluster, failureModeAllow = false): NetworkFilter[] {
   const services = { ...standaloneServices(), callCluster };

@@ -2,7 +2,7 @@ import { bodyFramingHeaders } from "../../base/index.ts";
 import type { FilterRequest, LocalReply as FilterReply } from "../filters/http-filter.ts";
 import type { HeaderEdits } from "../routing/header-mutation.ts";
 import type { UpstreamAnswer } from "./answer.ts";
-import type { LocalReply } from "./compose-response.ts";
+import type { LocalReply } from "./messages/compose-response.ts";
 import type { ExchangeParts } from "./exchange-parts.ts";
 import {
   answerFields,
@@ -11,7 +11,7 @@ import {
   type ComposedAnswer,
   type FilteredAnswerTarget,
 } from "./filtered-answer.ts";
-import { MessageFlow, type FlowHead, type FlowStep } from "./message-flow.ts";
+import { MessageFlow, type FlowHead, type FlowStep } from "./bodies/message-flow.ts";
 
 /** The exchange whose response the filters process. */
 export interface AnsweringExchange extends ExchangeParts {

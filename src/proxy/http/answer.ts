@@ -1,6 +1,6 @@
 import type { BodyFraming, MessageHead } from "../../wire/http1/index.ts";
 import type { HeaderEdits } from "../routing/header-mutation.ts";
-import type { LocalReply, ResponseComposition } from "./compose-response.ts";
+import type { LocalReply, ResponseComposition } from "./messages/compose-response.ts";
 import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeRequest } from "./exchange-request.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";

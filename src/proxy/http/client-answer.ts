@@ -4,7 +4,7 @@ import type { HeaderEdits, HeaderMutation } from "../routing/header-mutation.ts"
 import { permittedTrailers } from "../terms/trailers.ts";
 import type { Answer, UpstreamAnswer } from "./answer.ts";
 import type { AnswerFilters } from "./answer-filters.ts";
-import type { LocalReply } from "./compose-response.ts";
+import type { LocalReply } from "./messages/compose-response.ts";
 import { mutationContext, responseEdits } from "./exchange-edits.ts";
 import type { ExchangeParts } from "./exchange-parts.ts";
 import type { ComposedAnswer } from "./filtered-answer.ts";

@@ -5,7 +5,7 @@ import { envoyRegistry, HttpRbacSchema } from "../../wire/envoy/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
 import { compileHttpRbac } from "../config/filters/rbac-config.ts";
 import type { HttpFilter } from "../filters/http-filter.ts";
-import { RbacFilter } from "../filters/rbac-filter.ts";
+import { RbacFilter } from "../filters/authorization/rbac-filter.ts";
 import { FilterStatistics } from "../terms/filter-statistics.ts";
 import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 

@@ -1,7 +1,7 @@
 import type { MessageHead } from "../../wire/http1/index.ts";
 import type { PathOptions } from "../routing/path.ts";
 import type { UpstreamChannel } from "../upstream/upstream-channel.ts";
-import { ByteBuilder } from "./byte-builder.ts";
+import { ByteBuilder } from "./messages/byte-builder.ts";
 import { readTarget, type ReadTarget } from "./request-target.ts";
 
 const requestBufferBytes = 2048;

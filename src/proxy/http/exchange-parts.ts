@@ -21,7 +21,7 @@ export interface ExchangeParts {
   readonly record: LiveRecord;
   /** Whether the exchange still runs. Events after its end have no effect. */
   readonly active: boolean;
-  /** Called when filters hold so many bytes of a body more, or fewer. */
+  /** Called with each change in the number of a body's bytes that filters hold. */
   bodyHeld(difference: number): void;
   /** Ends the exchange for this cause: by a reply, or by cutting the response off if a part of it has been sent. */
   fail(cause: ReplyRow): void;

@@ -7,7 +7,7 @@ import type { RequestView } from "../routing/request-view.ts";
 import { chooseCluster, type ClusterChoice, type ClusterPick } from "../routing/route.ts";
 import { withoutPort } from "../routing/route-table.ts";
 import type { PreferredEndpoint } from "../upstream/preferred-endpoint.ts";
-import { clientCertificateField, type ClientCertificateField } from "./client-certificate.ts";
+import { clientCertificateField, type ClientCertificateField } from "./messages/client-certificate.ts";
 import { isGrpcContentType } from "../terms/grpc-call.ts";
 import { headText } from "../terms/header-text.ts";
 import type { NewRequestId, RandomUuid } from "../terms/random-id.ts";
@@ -19,7 +19,7 @@ import {
   mayDescribeClient,
   trustsForwardedProto,
   type EdgeFacts,
-} from "./edge-fields.ts";
+} from "./messages/edge-fields.ts";
 import type { ExchangeMemory, RepeatedText } from "./exchange-memory.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { nominatedFields } from "./nominated-fields.ts";

@@ -3,7 +3,7 @@ import { bodyFramings, MessageHead, scanResponseHead, statusText, type BodyFrami
 import type { HeaderEdits } from "../routing/header-mutation.ts";
 import { headText } from "../terms/header-text.ts";
 import { composedLimits } from "../terms/composed-limits.ts";
-import type { FlowHead } from "./message-flow.ts";
+import type { FlowHead } from "./bodies/message-flow.ts";
 
 type Fields = readonly (readonly [name: string, value: string])[];
 

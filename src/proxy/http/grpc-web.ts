@@ -1,7 +1,7 @@
 import { ChunkedScanner, type MessageHead } from "../../wire/http1/index.ts";
 import type { GrpcWebForm } from "../filters/http-filter.ts";
 import type { HeaderEdits } from "../routing/header-mutation.ts";
-import type { LocalReply } from "./compose-response.ts";
+import type { LocalReply } from "./messages/compose-response.ts";
 import { grpcFrame, isGrpcContentType } from "../terms/grpc-call.ts";
 
 const noBytes = Buffer.alloc(0);

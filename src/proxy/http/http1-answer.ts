@@ -3,8 +3,8 @@ import { bodyFramings, type BodyFraming, type MessageHead } from "../../wire/htt
 import { textOfTrailers } from "../http2/http2-heads.ts";
 import type { HeaderEdits } from "../routing/header-mutation.ts";
 import { Answer, type UpstreamAnswer } from "./answer.ts";
-import { scratch, sendScratch } from "./byte-builder.ts";
-import { composeLocalReply, composeResponse, type BodyDelivery, type LocalReply } from "./compose-response.ts";
+import { scratch, sendScratch } from "./messages/byte-builder.ts";
+import { composeLocalReply, composeResponse, type BodyDelivery, type LocalReply } from "./messages/compose-response.ts";
 import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeRequest } from "./exchange-request.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";

@@ -1,5 +1,5 @@
 import { editHeaders, type MutationContext } from "../routing/header-mutation.ts";
-import type { LocalReply } from "./compose-response.ts";
+import type { LocalReply } from "./messages/compose-response.ts";
 import { encodeGrpcMessage, grpcStatusOfHttp } from "./grpc.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { unreachedHeader } from "../peers/peer-metadata.ts";

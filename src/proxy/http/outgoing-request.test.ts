@@ -3,8 +3,8 @@ import { test } from "node:test";
 import { MessageHead, scanRequestHead } from "../../wire/http1/index.ts";
 import { forwardTo, Harness, retryPolicy, route, tableOf, testConnectionConfig } from "../testing/harness.ts";
 import type { UpstreamChannel } from "../upstream/upstream-channel.ts";
-import { ByteBuilder } from "./byte-builder.ts";
-import { composeRequest, type RequestComposition } from "./compose-request.ts";
+import { ByteBuilder } from "./messages/byte-builder.ts";
+import { composeRequest, type RequestComposition } from "./messages/compose-request.ts";
 import { ExchangeMemory, ReplayBudget } from "./exchange-memory.ts";
 import { OutgoingRequest } from "./outgoing-request.ts";
 

@@ -1,11 +1,11 @@
 import { ChunkedScanner } from "../../wire/http1/index.ts";
 import { trailersOfText } from "../http2/http2-heads.ts";
 import type { UpstreamChannel } from "../upstream/upstream-channel.ts";
-import type { ByteBuilder } from "./byte-builder.ts";
-import { composeRequest, type HeadStamps, type RequestComposition } from "./compose-request.ts";
+import type { ByteBuilder } from "./messages/byte-builder.ts";
+import { composeRequest, type HeadStamps, type RequestComposition } from "./messages/compose-request.ts";
 import { replayBudgets, type ExchangeMemory, type ReplayBudgets } from "./exchange-memory.ts";
 import { formatGrpcTimeout } from "./grpc.ts";
-import type { Shadow } from "./shadow.ts";
+import type { Shadow } from "./mirrors/shadow.ts";
 import { permittedTrailers } from "../terms/trailers.ts";
 
 /**

@@ -8,8 +8,8 @@ import type { ClientAnswer } from "./client-answer.ts";
 import { mutationContext } from "./exchange-edits.ts";
 import type { ExchangeParts } from "./exchange-parts.ts";
 import { FilterPass, type FilterVerdict } from "./filter-pass.ts";
-import type { HeldBody } from "./held-body.ts";
-import { MessageFlow, type FlowStep } from "./message-flow.ts";
+import type { HeldBody } from "./bodies/held-body.ts";
+import { MessageFlow, type FlowStep } from "./bodies/message-flow.ts";
 
 const noBytes = Buffer.alloc(0);
 const noSteps: readonly FlowStep[] = [];

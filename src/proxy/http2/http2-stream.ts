@@ -56,8 +56,8 @@ export class Http2Stream extends SessionStream {
   readonly #onUnsent: (difference: number) => void;
 
   /**
-   * `server` says whether a client has opened the stream. `onUnsent` is called when so many bytes more, or fewer, wait
-   * for the peer.
+   * `server` says whether a client has opened the stream. `onUnsent` is called with each change in the
+   * number of bytes that wait for the peer.
    */
   constructor(
     session: Http2Session<Http2Stream>,

@@ -136,7 +136,7 @@ export class ActiveListener {
         peer: opening.stream.remote.address,
         abort: () => {
           opening.stream.destroy();
-          // Its end is told later, and until then it must not be chosen again.
+          // The stream reports its end later. Until then, it must not be chosen again.
           this.#opening.remove(opening);
         },
       };

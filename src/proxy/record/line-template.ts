@@ -10,10 +10,14 @@ export type LogPart = (record: ExchangeRecord, capture: CaptureIndex) => string;
 export type LineNumber = "startedMs" | "durationMs" | "receivedBytes" | "sentBytes" | "upstreamServiceMs";
 
 /**
- * A value of a line that may differ from the previous request's. A `time` is when the request began. A `text` and an
- * `id` have a part, which makes the text with one byte for each character. `id` is the request's id, which mostly has
- * no text. A `way` is one of the pieces of the request's {@link UpstreamWay}. All slots have all fields, so that V8
- * reads them by one shape.
+ * The place of a value in a line. The value may differ from that of the previous request:
+ *
+ * - `time`: when the request began.
+ * - `text`: what `part` returns, with one byte for each character.
+ * - `id`: the request's id. It writes its own bytes if the proxy has made it, and is what `part` returns otherwise.
+ * - `way`: a piece of the request's {@link UpstreamWay}.
+ *
+ * All slots have all fields, so that V8 reads them by one hidden class.
  */
 export interface ValueSlot {
   readonly type: "time" | Exclude<LineNumber, "startedMs"> | "text" | "id" | "way";
@@ -46,7 +50,7 @@ const isoText = isoTime();
 export class LineTemplate {
   readonly #slots: readonly ValueSlot[];
   #bytes: Buffer;
-  /** Views the same memory. */
+  /** A view of the same memory, through which ids write several bytes at a time. */
   #stores: DataView;
   #length: number;
   /** The position and the length of each value, in turns. A plain array takes fewer cache lines than a typed one. */

@@ -2,7 +2,10 @@ import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { ExchangeRecord } from "./exchange-record.ts";
 import type { LineTemplate } from "./line-template.ts";
 
-/** The input of values with the span `kind`, and the template of lines of that kind. */
+/**
+ * Requests that differ only in the few values of a line that change with each request. It has what they share, from
+ * which the values with the span `kind` are made, and the template of their lines.
+ */
 export class RequestKind {
   /** The format that made these lines. */
   readonly owner: object;

@@ -5,7 +5,7 @@ import * as fc from "fast-check";
 import type { HttpFilter } from "../filters/http-filter.ts";
 import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 import { mutualTls } from "../testing/filter-request.ts";
-import { clientCertificateField } from "../http/client-certificate.ts";
+import { clientCertificateField } from "../http/messages/client-certificate.ts";
 import { headText, utf8HeadText } from "./header-text.ts";
 import type { HttpConnectionConfig } from "../http/http-connection-config.ts";
 import { MessageHead } from "../../wire/http1/index.ts";

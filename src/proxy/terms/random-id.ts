@@ -9,7 +9,10 @@ const poolWords = 16_384;
 const bitsOfHalf = 16;
 const halfMask = 0xffff;
 const wordDigits = 8;
-/** The two hexadecimal digits of each byte, the first in the lower half: a view writes four digits in one store. */
+/**
+ * The two hexadecimal digits of each byte as one number, with the first digit in the lower half. So one store of a
+ * DataView writes the four digits of two bytes.
+ */
 const digits = Uint16Array.from({ length: 256 }, (_, byte) =>
   Buffer.from(byte.toString(16).padStart(2, "0")).readUInt16LE(),
 );
@@ -62,14 +65,14 @@ function writeHalf(bytes: DataView, at: number, half: number): void {
   bytes.setInt32(at, (digits[half >>> 8] ?? 0) | ((digits[half & 255] ?? 0) << bitsOfHalf), true);
 }
 
-/** The text of bytes that a source writes. */
+/** The text of so many bytes, which `writeTo` writes. */
 export function writtenText(byteLength: number, writeTo: (bytes: DataView) => void): string {
   const bytes = Buffer.allocUnsafe(byteLength);
   writeTo(viewOf(bytes));
   return bytes.toString("latin1");
 }
 
-/** A view of the same bytes, which stores several at a time wherever they begin. */
+/** A DataView of the same bytes. It stores numbers of several bytes at any position. */
 export function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
   return new DataView(buffer, byteOffset, byteLength);
 }

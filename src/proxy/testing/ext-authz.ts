@@ -2,7 +2,7 @@ import { fromJson, type JsonObject } from "@bufbuild/protobuf";
 import { envoyRegistry, ExtAuthzSchema } from "../../wire/envoy/index.ts";
 import { ConfigNotes } from "../config/config-check.ts";
 import { compileExtAuthz } from "../config/filters/ext-authz-config.ts";
-import { ExtAuthzFilter } from "../filters/ext-authz-filter.ts";
+import { ExtAuthzFilter } from "../filters/authorization/ext-authz-filter.ts";
 import { standaloneServices } from "../filters/filter-services.ts";
 import type { CallCluster } from "../terms/call-cluster.ts";
 

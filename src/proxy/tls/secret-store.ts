@@ -34,8 +34,7 @@ export interface SecretStoreOptions {
   readonly meshRevocationsFile?: string | undefined;
   /**
    * Called when a secret has arrived or is known to be absent, and when the file with the mesh's revocation lists was
-   * read. A waiting listener may then begin. Listeners wait for no other files. The workload's certificate is not a
-   * secret in this sense.
+   * read. A listener waits for both, and for no other file. The workload's certificate is not a secret in this sense.
    */
   readonly onChange?: () => void;
   readonly clock: Clock;

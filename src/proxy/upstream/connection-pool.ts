@@ -45,7 +45,7 @@ const removedWaitMs = 1000;
 export interface PoolCounters {
   connectionsOpened: number;
   connectFailures: number;
-  /** Those of the failures that were not open in time. */
+  /** The failures of connections that were not open in time. They count among `connectFailures` too. */
   connectTimeouts: number;
   connectionsClosed: number;
 }
@@ -92,7 +92,7 @@ export class ConnectionPool implements ConnectionHome {
   /** When each waiting user arrived, on the steady clock, in order of arrival. */
   readonly #waiting = new Map<PoolUser, number>();
   readonly #connecting: Record<WireProtocol, number> = { http1: 0, http2: 0, alpn: 0 };
-  /** The protocol that TLS agreed on last. */
+  /** The protocol that the last TLS handshake negotiated (ALPN). */
   #agreed: "http1" | "http2" = "http1";
   #serving = false;
   #closed = false;

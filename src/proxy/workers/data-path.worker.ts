@@ -24,7 +24,7 @@ import {
 } from "../../dataplane/index.ts";
 import { MetricsRegistry, snapshotOf } from "../../telemetry/index.ts";
 import { DataPath } from "../data-path.ts";
-import { heldBodies } from "../http/held-bodies.ts";
+import { heldBodies } from "../http/bodies/held-bodies.ts";
 import { randomUuids } from "../terms/random-id.ts";
 import { readCertificateFile } from "../tls/bounded-file.ts";
 import { sharedListen } from "./shared-listen.ts";

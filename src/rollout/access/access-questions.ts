@@ -6,6 +6,7 @@ import {
   type ObjectReference,
   type RouteTarget,
 } from "../../api/serin/index.ts";
+import { groupVersionOf } from "../../api/index.ts";
 import type { CheckSubject, PlannedCheck, Write } from "../decide/index.ts";
 
 /** One right that an author needs. */
@@ -52,7 +53,7 @@ function questionsOf(write: Write): AccessQuestion[] {
  * or bind. The engine may do both.
  */
 function grantsOf(object: ObjectReference): AccessQuestion[] {
-  if (groupOf(object) !== rbacGroup) return [];
+  if (groupVersionOf(object.apiVersion).group !== rbacGroup) return [];
   const isBinding = object.plural.endsWith("bindings");
   const resource = object.plural.startsWith("cluster") || isBinding ? "clusterroles" : "roles";
   return [
@@ -199,16 +200,12 @@ function about(verb: string, object: ObjectReference): AccessQuestion {
   const { namespace, name, plural } = object;
   return {
     verb,
-    group: groupOf(object),
+    group: groupVersionOf(object.apiVersion).group,
     resource: plural,
     ...(namespace === undefined ? {} : { namespace }),
     // For a creation, the API server checks rights without an object name.
     ...(verb === "create" ? {} : { name }),
   };
-}
-
-function groupOf({ apiVersion }: ObjectReference): string {
-  return apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : "";
 }
 
 function distinct(questions: readonly AccessQuestion[]): readonly AccessQuestion[] {

@@ -62,9 +62,10 @@ export function undoSumOf(entries: readonly JournalEntry[]): string {
 }
 
 /**
- * Who has put another state of the journal in its place, as from an older backup: its entries would restore less than
- * the rollout had changed, or other values. Undefined if nobody has. More entries count as newer ones, because a backup
- * of a cluster takes the rollouts before their journals. `last`: the sum from the rollout's status.
+ * Who has replaced the journal by another state of it, for example from an older backup. Then its entries would restore
+ * less than the rollout has changed, or other values. Returns undefined if nobody has. A journal with more entries is
+ * newer than the status, because a backup of a cluster reads rollouts before journals. `last`: the sum from the
+ * rollout's status.
  */
 export function replacementOfEntries(
   { undoSum, writer }: { readonly undoSum?: string; readonly writer?: string },

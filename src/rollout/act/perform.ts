@@ -46,8 +46,9 @@ export interface UndoSurroundings {
    */
   stillServes(entry: JournalEntry): Promise<StillServes | undefined>;
   /**
-   * What a workload lacks until its pods are those of its present template, or none is older than `restartedAt`.
-   * Undefined if nothing is missing, or if a restart does not replace its pods. `lacked`: see the journal's entry.
+   * The pods that a workload must still replace: those of a former template, or those that are older than
+   * `restartedAt`. Undefined if there are none, or if a restart does not replace its pods. `lacked`: see the journal's
+   * entry.
    */
   notReplaced(
     object: ObjectReference,

@@ -1,4 +1,5 @@
 import { BoundedCache, isTree } from "../../base/index.ts";
+import { groupVersionOf } from "../../api/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 import { errorOfStatus, type KubeClient } from "../../kube/index.ts";
 
@@ -32,7 +33,7 @@ export class ServedVersions {
    * without a domain have no other version.
    */
   async lookAgain(object: ObjectReference): Promise<boolean> {
-    const group = groupOf(object);
+    const group = groupVersionOf(object.apiVersion).group;
     if (!group.includes(".")) return false;
     const before = this.served(object).apiVersion;
     if (await this.#isServed(before, object.plural)) return false;
@@ -68,10 +69,6 @@ export class ServedVersions {
     const document: unknown = JSON.parse(text);
     return isTree(document) ? document : {};
   }
-}
-
-function groupOf({ apiVersion }: ObjectReference): string {
-  return apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : "";
 }
 
 function keyOf(object: ObjectReference): string {

@@ -1,12 +1,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { refuse, type AdmissionAnswer } from "../../api/admission-review/index.ts";
+import { parseReview, refuse, type AdmissionAnswer } from "../../api/admission-review/index.ts";
 import { messageOf, programFile, type Clock, type Logger } from "../../base/index.ts";
 import { BodyBudget } from "../../base/shared-budget/index.ts";
 import { excessText, ReviewThread, TurnQueue, type ReviewVerdict, type TaskLimits } from "../../base/threads/index.ts";
 import { reviewAuthor, type AccessReviews, type AuthorKey } from "../access/index.ts";
 import { refusalByRights } from "./review-rights.ts";
 import type { ReviewReply } from "./review-task.ts";
-import { parseReview } from "./review.ts";
 
 /**
  * The processor time of one review, and the time until its answer. The API server waits 10 s for this webhook, and then

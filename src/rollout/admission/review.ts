@@ -11,13 +11,6 @@ import {
   type Canary,
 } from "../../api/serin/index.ts";
 
-/** Parses the body of a request. Throws an error if it is not an AdmissionReview. */
-export function parseReview(body: Uint8Array): AdmissionReview {
-  const review: unknown = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("utf8"));
-  if (typeof review !== "object" || review === null) throw new Error("the body is not an AdmissionReview");
-  return review;
-}
-
 /** The engine's own user, which may write back approvals of others. */
 export const trustedUser = "system:serviceaccount:serin-system:serin-rollout";
 

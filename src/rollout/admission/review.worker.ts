@@ -1,10 +1,11 @@
 // Reviews untrusted objects in a separate thread, so that they cannot block the engine.
 import { messageOf } from "../../base/index.ts";
+import { parseReview } from "../../api/admission-review/index.ts";
 import type { ReviewNotice } from "../../base/threads/index.ts";
 import { answerTasks, reviewedObject } from "../../base/threads/worker/index.ts";
 import { neededRights } from "./review-rights.ts";
 import type { ReviewReply } from "./review-task.ts";
-import { parseReview, reviewRollout } from "./review.ts";
+import { reviewRollout } from "./review.ts";
 
 const notify = answerTasks<Uint8Array, ReviewReply, ReviewNotice>({
   answer: async (body) => {

@@ -194,7 +194,7 @@ function nextState(facts: ProbeFacts, before: MatrixState | undefined): MatrixSt
     const name = describeProbePair(pair);
     const [counts = [], zero = [], so = []] = [last[name], before.last[name], before.gained[name]];
     const sums = counts.map((count, index) => (so[index] ?? 0) + gain(count, zero[index] ?? 0, index));
-    // A restarted client counts from 0 again. The answers from before show that this answer is not the first.
+    // A restarted client counts from 0 again. If the pair had answers before the restart, this one is not its first.
     const isFirstAnswer = (zero[okIndex] ?? 0) === 0 && (so[okIndex] ?? 0) === 0 && pair.counts.ok > 0;
     if (isFirstAnswer && mayBeLate(pair, sums[failedIndex] ?? 0)) sums[failedIndex] = 0;
     return [name, sums] as const;

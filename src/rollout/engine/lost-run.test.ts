@@ -8,7 +8,7 @@ import { undoOrder } from "../act/undo-order.ts";
 import { ObjectAccess } from "../act/object-access.ts";
 import { fakeView, standingClock } from "../observe/checks/testing/fake-mesh.ts";
 import type { ClusterView } from "../observe/cluster-view.ts";
-import { lostValues } from "../observe/lost-values.ts";
+import { lostValues } from "../observe/lost-journal/lost-values.ts";
 import { Planner } from "./planner.ts";
 
 type Fields = Readonly<Record<string, unknown>>;

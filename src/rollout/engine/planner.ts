@@ -16,12 +16,12 @@ import { observeCanaryWorld } from "../observe/canary-world.ts";
 import { refuseTakenNames } from "../observe/canary-world/taken-names.ts";
 import { ignoredReferences, withChecks } from "../observe/checks/resolve-references.ts";
 import type { ClusterView } from "../observe/cluster-view.ts";
-import type { LostMove } from "../observe/lost-values.ts";
+import type { LostMove } from "../observe/lost-journal/lost-values.ts";
 import { observeMeshWorld, type ObservedWorld } from "../observe/mesh-world/mesh-world.ts";
 import { observeNamespaces } from "../observe/mesh-world/namespaces.ts";
 import { PriorValues } from "../observe/mesh-world/prior-values.ts";
 import type { EngineImage } from "../observe/mesh-world/render-install.ts";
-import { refuseOtherRoot } from "../observe/probe-roots.ts";
+import { refuseOtherRoot } from "../observe/probes/probe-roots.ts";
 import {
   copiesOf,
   isTargetCode,

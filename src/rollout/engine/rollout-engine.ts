@@ -29,7 +29,7 @@ import { ClusterView } from "../observe/cluster-view.ts";
 import { EventAges } from "../observe/event-ages.ts";
 import type { EngineImage } from "../observe/mesh-world/render-install.ts";
 import { Observer } from "../observe/observer.ts";
-import { undoSurroundings } from "../observe/undo-surroundings.ts";
+import { undoSurroundings } from "../observe/undo/undo-surroundings.ts";
 import type { UndoPass } from "../act/perform.ts";
 import { Actions } from "./actions.ts";
 import { contenderOf } from "./contender-table.ts";
@@ -126,7 +126,7 @@ export class RolloutEngine {
       orphans: this.#orphans,
       lostValues: async (lost, move) => {
         // Hardly any engine needs it.
-        const { lostValues } = await import("../observe/lost-values.ts");
+        const { lostValues } = await import("../observe/lost-journal/lost-values.ts");
         return await lostValues(this.#objects, lost, move);
       },
       rights: options.rights,

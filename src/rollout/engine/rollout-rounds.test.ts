@@ -4,7 +4,7 @@ import { silentLogger, transientError } from "../../base/index.ts";
 import { canaryKind, type Canary, type JournalEntry, type RolloutStatus } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import type { StoredJournal } from "../act/journal-store.ts";
-import type { LostMove } from "../observe/lost-values.ts";
+import type { LostMove } from "../observe/lost-journal/lost-values.ts";
 import { initialStatus, type Contender, type Decision } from "../decide/index.ts";
 import { routeFrom } from "../observe/canary-world/route-in-world.ts";
 import { meantIdentity, meantRule, movedRoutes } from "../plan/index.ts";

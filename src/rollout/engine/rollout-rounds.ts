@@ -1,4 +1,4 @@
-import { messageOf, SerinError, transientError, type Clock, type Logger } from "../../base/index.ts";
+import { messageOf, SerinError, threadCpuTimeMs, transientError, type Clock, type Logger } from "../../base/index.ts";
 import type { KindDefinition, UntypedObject } from "../../api/index.ts";
 import type { Freeze, JournaledObjects, JournalEntry, MeshUpgrade, RolloutStatus } from "../../api/serin/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
@@ -30,7 +30,7 @@ import {
 } from "../decide/index.ts";
 import type { CheckOrigin } from "../observe/checks/check-observer.ts";
 import { TimeShares } from "../shares/time-shares.ts";
-import type { LostMove, LostValues } from "../observe/lost-values.ts";
+import type { LostMove, LostValues } from "../observe/lost-journal/lost-values.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { Actions } from "./actions.ts";
 import { companionsOf, withinReach } from "./author-reach.ts";
@@ -83,12 +83,6 @@ export interface RoundServices {
 }
 
 const atOnceMs = 1;
-
-/** Processor time, so that a busy machine makes no rollout wait. */
-function threadBusyMs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1000;
-}
 
 /** A rollout as one round has read it. */
 interface SeenRollout {
@@ -293,7 +287,8 @@ export class RolloutRounds {
     // The reason for the undo has gone meanwhile. This round has no plan, so no step would seem to be left, and it has
     // not checked the author's rights.
     if (mustPutBack && !board.mustPutBack(round)) return atOnceMs;
-    const busyMs = this.#services.busyMs ?? threadBusyMs;
+    // Processor time, so that a busy machine makes no rollout wait.
+    const busyMs = this.#services.busyMs ?? threadCpuTimeMs;
     const decidedFromMs = busyMs();
     // This must not await. So if two rollouts want the same namespace or target, the second one sees that the first one
     // has it.

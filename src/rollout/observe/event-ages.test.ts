@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import type { Clock } from "../../base/index.ts";
 import { EventAges } from "./event-ages.ts";
-import { probePodState } from "./probe-start.ts";
+import { probePodState } from "./probes/probe-start.ts";
 
 const hourMs = 3_600_000;
 const writtenMs = Date.parse("2026-06-01T00:00:00Z");

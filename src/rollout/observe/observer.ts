@@ -16,14 +16,14 @@ import {
 import type { ClusterView } from "./cluster-view.ts";
 import { CheckObserver, type CheckOrigin } from "./checks/check-observer.ts";
 import type { CheckDestination } from "./checks/destinations.ts";
-import { ProbeObserver } from "./probes.ts";
+import { ProbeObserver } from "./probes/probes.ts";
 import { EventAges, type AgeOfEvent, type NoticeEvent } from "./event-ages.ts";
 import { LostFields } from "./lost-fields.ts";
 import { notReadyLeft } from "./acknowledgements.ts";
 import { namespacesOf } from "./trusted-reporters.ts";
 import { RecentValues } from "./recent-values.ts";
 import { observeSettle, type SettleSources } from "./settle/settle.ts";
-import { lackedPodsOf } from "./undo-gateways.ts";
+import { lackedPodsOf } from "./undo/undo-gateways.ts";
 import { askedWriteState, type LackedPods } from "./write-state.ts";
 
 /** The progress of a step, from its rollout's status. */

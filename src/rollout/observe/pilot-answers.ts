@@ -1,5 +1,5 @@
 import { messageOf, SerinError, transientError } from "../../base/index.ts";
-import { isMirrorPod, type KubernetesObject } from "../../api/index.ts";
+import { groupVersionOf, isMirrorPod, type KubernetesObject } from "../../api/index.ts";
 import { ztunnelNamespaces } from "../../api/mesh-namespaces/index.ts";
 import type { Deployment, Pod } from "../../api/kubernetes/index.ts";
 import {
@@ -132,9 +132,8 @@ export async function acknowledgementOf(
   object: ObjectReference,
   resourceVersion: string,
 ): Promise<AcknowledgementReport | undefined> {
-  const group = object.apiVersion.includes("/") ? object.apiVersion.slice(0, object.apiVersion.indexOf("/")) : "";
   const query = new URLSearchParams({
-    group,
+    group: groupVersionOf(object.apiVersion).group,
     kind: object.kind,
     namespace: object.namespace ?? "",
     name: object.name,

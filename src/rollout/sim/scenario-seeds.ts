@@ -59,8 +59,9 @@ export function scenarioOf(seed: number): Scenario {
 }
 
 /**
- * The scenario of {@link routeScenarioOf}, and in a third of the seeds somebody deletes a journal. A
- * rollout without its journal that is removed by force, or whose status an older release writes, loses what shows that.
+ * The scenario of {@link routeScenarioOf}, and in a third of the seeds somebody deletes a journal. Nobody deletes one
+ * if a rollout is removed by force, or if an older release writes its status, because then no status says that the
+ * journal is lost.
  */
 export function lostScenarioOf(seed: number): Scenario {
   const scenario = routeScenarioOf(seed);
@@ -97,14 +98,14 @@ export function extendedScenarioOf(seed: number): Scenario {
     if (kind !== "Canary" || random() > 0.4) return [];
     const atTick = 1 + pick(random, 80);
     const added = additions[pick(random, additions.length)] ?? "field";
-    // A Canary names its rule by position. Another Canary of the name counts anew, and so does one whose status an
-    // older release has written, because that release does not know which rule the position meant.
-    const countsAnew = disturbances.some((fault) =>
+    // A Canary names its rule by position, and its status says which rule that was. A new Canary of the same name has
+    // no such status, and an older release does not write it. Then a rule at the beginning would change the position.
+    const forgetsPosition = disturbances.some((fault) =>
       fault.type === "otherRelease"
         ? fault.isOlder
         : fault.type === "recreate" && "rollout" in fault && fault.rollout === rollout,
     );
-    const what = added === "rule at the beginning" && countsAnew ? "rule at the end" : added;
+    const what = added === "rule at the beginning" && forgetsPosition ? "rule at the end" : added;
     return [
       { type: "extend", atTick, untilTick: atTick + 1 + pick(random, 60), rollout, what, isRemoved: random() < 0.4 },
     ];

@@ -119,7 +119,7 @@ export class SimStore {
     const journal = this.editedJournals.get(name) ?? this.journals.get(name);
     this.editedJournals.delete(name);
     if (journal === undefined) return;
-    // Of a journal that the engine has made after an earlier loss, nobody has a backup with entries.
+    // A journal that the engine has made after an earlier loss has no entries, so its backup would be of no use.
     const backup = this.lostJournals.get(name);
     if (backup === undefined || journal.entries.length > 0) this.lostJournals.set(name, journal);
     this.journals.delete(name);

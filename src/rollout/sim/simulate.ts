@@ -40,9 +40,9 @@ const patienceTicks = calmFromTick + 8000 + Math.ceil(undoPatienceMs / tickMs);
  */
 const lastingTicks = 1400;
 /**
- * The time in which a Deployment may roll out that its Canary does not hold, because the Canary waits for a person
- * after its undo. The plan in the status changes then. The following watch is short enough that a new engine does not
- * yet store a status whose texts alone have changed.
+ * How long a Deployment may roll out after the undo of its Canary, which then waits for a person and does not hold the
+ * Deployment. The rollout's status changes meanwhile, because it contains the plan. The watch that follows is so short
+ * that a new engine does not yet store a status of which only the texts have changed.
  */
 const settlingTicks = Math.ceil(rollMs / tickMs) + 2;
 const watchedTicks = 12;

@@ -30,7 +30,10 @@ export class TrafficWitness {
     this.#allowed.set(sim.name, Math.max(weight, this.#allowed.get(sim.name) ?? 0));
   }
 
-  /** A run begins. Its canary gets what it gets without the run, also when proxies learn of a route later. */
+  /**
+   * A run begins. Its canary may keep the share that it already has, or gets as soon as the proxies know the present
+   * routes.
+   */
   started(sim: SimRollout): void {
     const { traffic } = this.#cluster;
     this.#allowed.set(sim.name, Math.max(traffic.canaryShare(sim) ?? 0, traffic.dueShare(sim) ?? 0));

@@ -11,8 +11,8 @@ export class ThreadMetrics {
   #past: readonly FamilySnapshot[] = [];
 
   /**
-   * `shared` names the metrics that have the same value in all threads. Their greatest value is used, and that of the
-   * metrics about each thread's limits.
+   * `shared` names the metrics that have the same value in all threads. For these, and for the metrics about each
+   * thread's limits, the greatest value of a thread is used, and not the sum.
    */
   constructor(shared: Iterable<string> = []) {
     this.#shared = new Set([...shared, ...limitMetrics]);

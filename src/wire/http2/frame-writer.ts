@@ -6,19 +6,22 @@ const keepBytes = 1_048_576;
 /** Two buffers suffice: the kernel reads one while the other fills. */
 const maxSpares = 2;
 
-function putFrameHeader(
-  target: Uint8Array,
-  at: number,
-  length: number,
-  type: number,
-  flags: number,
-  streamId: number,
-): void {
+/** The type and the flags of a frame, which are neighbours in its header, in one number. */
+function kindOf(type: number, flags: number): number {
+  return (type << 8) | flags;
+}
+
+/** The {@link kindOf} a DATA frame. */
+function dataKind(endStream: boolean): number {
+  return kindOf(frameType.data, endStream ? frameFlag.endStream : 0);
+}
+
+function putFrameHeader(target: Uint8Array, at: number, length: number, kind: number, streamId: number): void {
   target[at] = length >> 16;
   target[at + 1] = length >> 8;
   target[at + 2] = length;
-  target[at + 3] = type;
-  target[at + 4] = flags;
+  target[at + 3] = kind >> 8;
+  target[at + 4] = kind;
   target[at + 5] = streamId >> 24;
   target[at + 6] = streamId >> 16;
   target[at + 7] = streamId >> 8;
@@ -30,7 +33,7 @@ export const dataHeadBytes = frameHeaderLength;
 
 /** Writes the header of a DATA frame at the start of the memory. The frame's `length` bytes follow. */
 export function putDataHead(target: Uint8Array, streamId: number, length: number, endStream: boolean): void {
-  putFrameHeader(target, 0, length, frameType.data, endStream ? frameFlag.endStream : 0, streamId);
+  putFrameHeader(target, 0, length, dataKind(endStream), streamId);
 }
 
 /** Collects frames in one growing buffer, so that one write sends them. */
@@ -79,14 +82,14 @@ export class FrameWriter {
   frame(type: number, flags: number, streamId: number, payload?: Uint8Array): void {
     const length = payload?.length ?? 0;
     const at = this.#grow(frameHeaderLength + length);
-    putFrameHeader(this.#bytes, at, length, type, flags, streamId);
+    putFrameHeader(this.#bytes, at, length, kindOf(type, flags), streamId);
     if (payload !== undefined) this.#bytes.set(payload, at + frameHeaderLength);
   }
 
   data(streamId: number, bytes: Uint8Array, start: number, end: number, endStream: boolean): void {
     const length = end - start;
     const at = this.#grow(frameHeaderLength + length);
-    putFrameHeader(this.#bytes, at, length, frameType.data, endStream ? frameFlag.endStream : 0, streamId);
+    putFrameHeader(this.#bytes, at, length, dataKind(endStream), streamId);
     if (length > 0)
       this.#bytes.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), at + frameHeaderLength);
   }
@@ -97,7 +100,7 @@ export class FrameWriter {
    */
   dataHead(streamId: number, length: number, endStream: boolean): void {
     const at = this.#grow(frameHeaderLength);
-    putFrameHeader(this.#bytes, at, length, frameType.data, endStream ? frameFlag.endStream : 0, streamId);
+    putFrameHeader(this.#bytes, at, length, dataKind(endStream), streamId);
   }
 
   /** Writes bytes of a frame whose header was written already. */
@@ -161,7 +164,7 @@ export class FrameWriter {
 
   #frame32(type: number, streamId: number, value: number): void {
     const at = this.#grow(frameHeaderLength + 4);
-    putFrameHeader(this.#bytes, at, 4, type, 0, streamId);
+    putFrameHeader(this.#bytes, at, 4, kindOf(type, 0), streamId);
     this.#bytes.writeUInt32BE(value, at + frameHeaderLength);
   }
 

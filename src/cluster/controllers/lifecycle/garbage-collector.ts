@@ -1,4 +1,4 @@
-import type { KindDefinition, KubernetesObject, OwnerReference } from "../../../api/index.ts";
+import { groupVersionOf, type KindDefinition, type KubernetesObject, type OwnerReference } from "../../../api/index.ts";
 import { customResourceDefinitionKind } from "../../../api/kubernetes/index.ts";
 import { aborted, describeError, jsonEqual } from "../../../base/index.ts";
 import { createInformer, type InformerChange, type KubeClient, type Reconciler } from "../../../kube/index.ts";
@@ -197,9 +197,7 @@ class GarbageCollector {
   async #resolve(node: GraphNode, reference: OwnerReference): Promise<GraphNode | undefined> {
     const known = this.#graph.get(reference.uid);
     if (known !== undefined && isInReach(known, node)) return known;
-    const [group = "", version = ""] = reference.apiVersion.includes("/")
-      ? reference.apiVersion.split("/")
-      : ["", reference.apiVersion];
+    const { group, version } = groupVersionOf(reference.apiVersion);
     const kind = await this.#kindOf(group, version, reference.kind);
     // A kind that the server does not serve may be served again, so its dependents stay. Cluster-wide objects with a
     // namespaced owner stay too, because an owner reference does not name the namespace.

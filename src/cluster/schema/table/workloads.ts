@@ -1,5 +1,5 @@
 import { stringOf } from "../../../base/index.ts";
-import type { UntypedObject } from "../../../api/index.ts";
+import { groupVersionOf, type UntypedObject } from "../../../api/index.ts";
 import { ageOf, humanDuration } from "../human-duration.ts";
 import { at, containerCells, count, labelsText, none, objectsAt, selectorText, textOr, unset } from "./cell-text.ts";
 import { columns, type TableForm } from "./column.ts";
@@ -35,8 +35,8 @@ function jobDuration(job: UntypedObject, nowMs: number): string {
 function controllerName(object: UntypedObject): string {
   const owner = object.metadata.ownerReferences?.find((reference) => reference.controller === true);
   if (owner === undefined) return none;
-  const group = owner.apiVersion.includes("/") ? `.${owner.apiVersion.split("/")[0] ?? ""}` : "";
-  return `${owner.kind.toLowerCase()}${group}/${owner.name}`;
+  const { group } = groupVersionOf(owner.apiVersion);
+  return `${owner.kind.toLowerCase()}${group === "" ? "" : `.${group}`}/${owner.name}`;
 }
 
 export const workloadTables: Readonly<Record<string, TableForm>> = {

@@ -45,7 +45,7 @@ export interface ServiceModel {
   readonly racesAddresses?: true;
   /** The service's addresses and CIDRs. If empty, traffic is matched by name. */
   readonly addresses: readonly string[];
-  /** Set if it names addresses which entries of other namespaces keep, and no others. Then it has no listener. */
+  /** Set if all addresses that it names belong to entries of other namespaces. Then it has no listener. */
   readonly lostAddresses?: true;
   /**
    * Addresses that a control plane assigned to a ServiceEntry's host. Waypoints, and proxies that answer DNS

@@ -54,7 +54,7 @@ interface ClusterVariant extends ClientPlace {
   readonly service: string;
   readonly port: number;
   readonly subset: string | undefined;
-  /** The client whose rules apply: its namespace and labels, or those that stand for all clients with the key. */
+  /** The client whose DestinationRules apply, or the one that represents all clients that share the cluster. */
   readonly client: RuleClient;
   readonly isSidecar: boolean;
   /** Whether the cluster speaks HTTP/1 and keeps the case of headers. */
@@ -227,7 +227,7 @@ function sameClusters(left: ServiceClusters, right: ServiceClusters): boolean {
   );
 }
 
-/** What a client's clusters of one service follow from its DestinationRules. */
+/** The DestinationRule that a client has for one service, and the client for whom the service's clusters are made. */
 interface Ruled {
   readonly rule: DestinationRuleModel | undefined;
   /** Clients with the same text get the same rule. */
@@ -237,9 +237,9 @@ interface Ruled {
 }
 
 /**
- * Finds a client's rule, and the client that stands for it: one without its namespace, or else without its labels, if
- * that one gets the same rule. Clients that share a cluster must not be in it themselves, because a later rule may
- * apply to one of them only.
+ * Finds a client's rule, and the client that represents it in a shared cluster: one without a namespace, or else
+ * without labels, if that one gets the same rule. A shared cluster must not name one of its real clients, because a
+ * later rule may apply to that client only.
  */
 function ruled(client: RuleClient, ruleOf: (client: RuleClient) => DestinationRuleModel | undefined): Ruled {
   const rule = ruleOf(client);

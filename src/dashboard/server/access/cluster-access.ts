@@ -1,6 +1,6 @@
 import type { Clock, Logger } from "../../../base/index.ts";
 import { isKubeCode, type KubeConfig, type KubeConnection } from "../../../kube/index.ts";
-import { refusal } from "../problem.ts";
+import { refusal } from "../../problem.ts";
 import type { Access } from "./access.ts";
 import type { Identity, OwnCredentials } from "./identity.ts";
 import { ReviewedIdentity } from "./reviewed-identity.ts";

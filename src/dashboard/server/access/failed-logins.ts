@@ -1,6 +1,6 @@
 import { clientNetwork, type Clock } from "../../../base/index.ts";
 import { limits } from "../limits.ts";
-import { refusal } from "../problem.ts";
+import { refusal } from "../../problem.ts";
 
 const minuteMs = 60_000;
 

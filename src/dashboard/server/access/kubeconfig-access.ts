@@ -1,6 +1,6 @@
 import { randomBytes, timingSafeEqual } from "node:crypto";
 import { messageOf, type Clock } from "../../../base/index.ts";
-import { refusal } from "../problem.ts";
+import { refusal } from "../../problem.ts";
 import type { Access } from "./access.ts";
 import { limitsOfRights } from "./cluster-access.ts";
 import type { Identity, OwnCredentials } from "./identity.ts";

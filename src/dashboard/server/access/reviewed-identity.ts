@@ -3,7 +3,7 @@ import { freezeKind, meshUpgradeKind } from "../../../api/serin/index.ts";
 import type { Clock } from "../../../base/index.ts";
 import { isKubeCode, type KubeClient } from "../../../kube/index.ts";
 import { limits } from "../limits.ts";
-import { refusal } from "../problem.ts";
+import { refusal } from "../../problem.ts";
 import type { AccessRight } from "../view-source.ts";
 import type { Identity, OwnCredentials } from "./identity.ts";
 import { reviewAccess, type KnownUser } from "./reviews.ts";

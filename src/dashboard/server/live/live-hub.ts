@@ -1,6 +1,6 @@
 import type { Clock, Logger } from "../../../base/index.ts";
 import { limits } from "../limits.ts";
-import { refusal } from "../problem.ts";
+import { refusal } from "../../problem.ts";
 import type { ViewReader, ViewSource } from "../view-source.ts";
 import { LiveTopic, type TopicListener } from "./live-topic.ts";
 import { parseTopic } from "./parse-topic.ts";

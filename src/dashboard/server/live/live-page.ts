@@ -2,7 +2,7 @@ import type { ServerResponse } from "node:http";
 import type { Problem } from "../../../api/dashboard/index.ts";
 import type { Clock } from "../../../base/index.ts";
 import { limits } from "../limits.ts";
-import { problemOf } from "../problem.ts";
+import { problemOf } from "../../problem.ts";
 import type { ViewReader } from "../view-source.ts";
 import type { LiveHub } from "./live-hub.ts";
 import { encodeMessage, type LiveTopic, type TopicListener } from "./live-topic.ts";

@@ -3,7 +3,7 @@ import type { LiveMessage } from "../../../api/dashboard/index.ts";
 import { describeError, type Clock, type Logger } from "../../../base/index.ts";
 import { readerOf, type Identity } from "../access/identity.ts";
 import { limits } from "../limits.ts";
-import { problemOf, refusal } from "../problem.ts";
+import { problemOf, refusal } from "../../problem.ts";
 import type { LiveHub } from "./live-hub.ts";
 import { LivePage } from "./live-page.ts";
 import { encodeMessage } from "./live-topic.ts";

@@ -1,7 +1,7 @@
 import { seenJson, type LiveMessage, type Problem, type View } from "../../../api/dashboard/index.ts";
 import { describeError, type Clock, type Logger } from "../../../base/index.ts";
 import { limits } from "../limits.ts";
-import { problemOf } from "../problem.ts";
+import { problemOf } from "../../problem.ts";
 import type { ViewReader, ViewSource } from "../view-source.ts";
 import { diffViews } from "./diff-views.ts";
 import type { ParsedTopic } from "./parse-topic.ts";

@@ -1,6 +1,6 @@
 import { graphGroupings, topicNames, type TopicName, type Topics } from "../../../api/dashboard/index.ts";
 import { limits } from "../limits.ts";
-import { refusal } from "../problem.ts";
+import { refusal } from "../../problem.ts";
 
 /** The parsed text of a topic. */
 export interface ParsedTopic<Name extends TopicName = TopicName> {

@@ -1,5 +1,5 @@
 import { limits } from "../limits.ts";
-import { refusal } from "../problem.ts";
+import { refusal } from "../../problem.ts";
 
 /** The facts about a page's user to which limits apply. */
 export interface PageHolder {

@@ -3,7 +3,7 @@ import { keyOf, type KindDefinition, type UntypedObject } from "../../../api/ind
 import { messageOf, SerinError, toSerinError, type Clock, type Logger } from "../../../base/index.ts";
 import { EventRecorder, resourcePath, type KubeClient } from "../../../kube/index.ts";
 import type { AuditLog } from "../audit-log.ts";
-import { refusal } from "../problem.ts";
+import { refusal } from "../../problem.ts";
 import { fieldManager } from "./give-order.ts";
 import { discoverKind, ownOf, sendToKube, warningsOf } from "./kube-requests.ts";
 import type { RequestHandler } from "./request-handlers.ts";

@@ -6,7 +6,7 @@ import { SerinError, onAbort, type Clock, type Environment, type Logger } from "
 import type { OverlaidObject } from "../../../kube/index.ts";
 import { WhatIf } from "../../../preflight/what-if/index.ts";
 import type { Identity } from "../access/identity.ts";
-import { refusal } from "../problem.ts";
+import { refusal } from "../../problem.ts";
 import { maxYamlLength, readObjects, writeObject, type WrittenObject } from "./apply-objects.ts";
 import { ownOf } from "./kube-requests.ts";
 import type { RequestHandler } from "./request-handlers.ts";

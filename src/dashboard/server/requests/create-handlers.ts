@@ -3,7 +3,7 @@ import type { Clock, Environment, Logger } from "../../../base/index.ts";
 import type { AuditLog } from "../audit-log.ts";
 import { readerOf } from "../access/identity.ts";
 import type { Measurements } from "../measurements.ts";
-import { refusal } from "../problem.ts";
+import { refusal } from "../../problem.ts";
 import type { RequestHandlers } from "./request-handlers.ts";
 
 export interface HandlersOptions {

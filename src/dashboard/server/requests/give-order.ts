@@ -21,7 +21,7 @@ import { EventRecorder, type KubeClient } from "../../../kube/index.ts";
 import { createAsApplied, deleteThisObject, patchAsRead, patchThisObject } from "../../../kube/writes-as-read/index.ts";
 import type { Identity } from "../access/identity.ts";
 import type { AuditLog } from "../audit-log.ts";
-import { refusal } from "../problem.ts";
+import { refusal } from "../../problem.ts";
 import { ownOf } from "./kube-requests.ts";
 import type { RequestHandler } from "./request-handlers.ts";
 

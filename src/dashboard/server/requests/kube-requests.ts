@@ -1,8 +1,8 @@
-import type { KindDefinition, UntypedObject } from "../../../api/index.ts";
+import { groupVersionOf, type KindDefinition, type UntypedObject } from "../../../api/index.ts";
 import { SerinError, transientError } from "../../../base/index.ts";
 import type { KubeClient, RawOptions, RawResponse } from "../../../kube/index.ts";
 import type { Identity, OwnCredentials } from "../access/identity.ts";
-import { refusal } from "../problem.ts";
+import { refusal } from "../../problem.ts";
 
 /** The user's own credentials, which writes and reads of pods require. */
 export function ownOf({ own }: Identity): OwnCredentials {
@@ -62,7 +62,7 @@ export async function discoverKind(
   client: KubeClient,
   { apiVersion = "", kind = "" }: Pick<UntypedObject, "apiVersion" | "kind">,
 ): Promise<KindDefinition<UntypedObject>> {
-  const [version = "", group = ""] = apiVersion.split("/").toReversed();
+  const { group, version } = groupVersionOf(apiVersion);
   const unknown = refusal(
     "invalid",
     `the cluster has no kind ${kind} of ${apiVersion}`,

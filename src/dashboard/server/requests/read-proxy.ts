@@ -27,7 +27,7 @@ import {
   type ZtunnelDump,
 } from "../../../proxy-dump/index.ts";
 import type { Identity } from "../access/identity.ts";
-import { refusal } from "../problem.ts";
+import { refusal } from "../../problem.ts";
 import { ownOf } from "./kube-requests.ts";
 import type { RequestHandler } from "./request-handlers.ts";
 

@@ -1,4 +1,4 @@
-import { refusal } from "../problem.ts";
+import { refusal } from "../../problem.ts";
 
 /** The fields of a request from its query or its JSON body. Each is checked when it is read. */
 export class RequestFields {

@@ -3,7 +3,7 @@ import type { ConfigMessage } from "../../../api/dashboard/index.ts";
 import { meshConfigOf, readCluster, type ClusterContents } from "../../../preflight/cluster-contents/index.ts";
 import { messageOf, type Clock } from "../../../base/index.ts";
 import type { Identity } from "../access/identity.ts";
-import { refusal } from "../problem.ts";
+import { refusal } from "../../problem.ts";
 import { maxYamlLength } from "./apply-objects.ts";
 import type { RequestHandler } from "./request-handlers.ts";
 import type { YamlThreads } from "./yaml-threads.ts";

@@ -1,7 +1,7 @@
 import { manifestOf, type Manifest, type ManifestDocuments } from "../../../analyze/index.ts";
 import { programFile, systemClock, type Clock } from "../../../base/index.ts";
 import { LimitedThread } from "../../../base/threads/index.ts";
-import { refusal } from "../problem.ts";
+import { refusal } from "../../problem.ts";
 
 /** The answer of a thread. */
 export type ReadYamlReply = { readonly documents: ManifestDocuments } | { readonly fault: string };

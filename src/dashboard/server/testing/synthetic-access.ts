@@ -1,7 +1,7 @@
 import type { KubeClient } from "../../../kube/index.ts";
 import type { Access } from "../access/access.ts";
 import type { Identity } from "../access/identity.ts";
-import { refusal } from "../problem.ts";
+import { refusal } from "../../problem.ts";
 
 export const syntheticToken = "synthetic-token";
 

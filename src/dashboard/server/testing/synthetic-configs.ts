@@ -1,5 +1,5 @@
 import type { ConfigRow, ConfigView } from "../../../api/dashboard/index.ts";
-import { refusal } from "../problem.ts";
+import { refusal } from "../../problem.ts";
 import type { Given, Head } from "./synthetic-view.ts";
 
 export const configs: readonly ConfigRow[] = [

@@ -1,7 +1,7 @@
 import { proxySections, rolloutActions, seriesMeasures, type ConfigMessage } from "../../../api/dashboard/index.ts";
 import type { Clock } from "../../../base/index.ts";
 import type { AuditLog } from "../audit-log.ts";
-import { refusal } from "../problem.ts";
+import { refusal } from "../../problem.ts";
 import type { RequestHandlers } from "../requests/request-handlers.ts";
 
 const maxYamlLength = 1 << 20;

@@ -1,5 +1,5 @@
 import type { RolloutActionOffer, RolloutRow, RolloutView, ViewHead } from "../../../api/dashboard/index.ts";
-import { refusal } from "../problem.ts";
+import { refusal } from "../../problem.ts";
 
 const minuteMs = 60_000;
 

@@ -1,6 +1,6 @@
 import type { GraphView, OverviewView, RolloutView, TopicName, Topics, View } from "../../../api/dashboard/index.ts";
 import type { Clock } from "../../../base/index.ts";
-import { problemOf } from "../problem.ts";
+import { problemOf } from "../../problem.ts";
 import type { ViewReader, ViewSink, ViewSource } from "../view-source.ts";
 import { configKey, configs, syntheticConfig } from "./synthetic-configs.ts";
 import { syntheticLadder } from "./synthetic-ladder.ts";

@@ -1,5 +1,5 @@
 import type { PeerRow, ServiceRow, ServiceView, WorkloadRow, WorkloadView } from "../../../api/dashboard/index.ts";
-import { refusal } from "../problem.ts";
+import { refusal } from "../../problem.ts";
 import { configKey, configs } from "./synthetic-configs.ts";
 import type { Edges, Given, Head, Nodes } from "./synthetic-view.ts";
 

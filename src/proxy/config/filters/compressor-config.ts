@@ -21,13 +21,18 @@ import {
   type TypedExtensionConfig,
   type Zstd,
 } from "../../../wire/envoy/index.ts";
-import { brotliLibrary, gzipLibrary, zstdLibrary, type CompressorLibrary } from "../../filters/body-compression.ts";
+import {
+  brotliLibrary,
+  gzipLibrary,
+  zstdLibrary,
+  type CompressorLibrary,
+} from "../../filters/compression/body-compression.ts";
 import {
   CompressorOverride,
   type CompressorSettings,
   type MessageRules,
   type ResponseRules,
-} from "../../filters/compressor-filter.ts";
+} from "../../filters/compression/compressor-filter.ts";
 import { checkFields, invalid, unsupported, type ConfigNotes } from "../config-check.ts";
 import { compileString } from "../matchers/matcher-config.ts";
 import { typeNameOf, unpack } from "../typed-struct.ts";

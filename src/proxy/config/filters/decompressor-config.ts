@@ -19,8 +19,8 @@ import {
   gunzipLibrary,
   zstdDecodingLibrary,
   type DecompressorLibrary,
-} from "../../filters/body-decompression.ts";
-import type { DecompressedDirection, DecompressorSettings } from "../../filters/decompressor-filter.ts";
+} from "../../filters/compression/body-decompression.ts";
+import type { DecompressedDirection, DecompressorSettings } from "../../filters/compression/decompressor-filter.ts";
 import { chunkBytesOf, inRange } from "./compressor-config.ts";
 import { checkFields, invalid, unsupported, type ConfigNotes } from "../config-check.ts";
 import { typeNameOf, unpack } from "../typed-struct.ts";

@@ -20,14 +20,14 @@ import {
   type AskAuthorization,
   type BodyRules,
   type ExtAuthzSettings,
-} from "../../filters/ext-authz-filter.ts";
+} from "../../filters/authorization/ext-authz-filter.ts";
 import {
   grpcAuthorization,
   grpcConnectionAuthorization,
   type GrpcAuthorizationOptions,
-} from "../../filters/grpc-authorization.ts";
-import { httpAuthorization } from "../../filters/http-authorization.ts";
-import type { NetworkExtAuthzSettings } from "../../filters/network-ext-authz-filter.ts";
+} from "../../filters/authorization/grpc-authorization.ts";
+import { httpAuthorization } from "../../filters/authorization/http-authorization.ts";
+import type { NetworkExtAuthzSettings } from "../../filters/authorization/network-ext-authz-filter.ts";
 import type { StringMatcher } from "../../routing/matchers.ts";
 import { utf8HeadText } from "../../terms/header-text.ts";
 import { checkFields, durationOr, invalid, refuseUnknown, type ConfigNotes } from "../config-check.ts";

@@ -24,20 +24,20 @@ import {
   type StatefulSession,
 } from "../../../wire/envoy/index.ts";
 import { BufferFilter } from "../../filters/buffer-filter.ts";
-import { CompressorFilter } from "../../filters/compressor-filter.ts";
+import { CompressorFilter } from "../../filters/compression/compressor-filter.ts";
 import { CsrfFilter } from "../../filters/csrf-filter.ts";
-import { DecompressorFilter } from "../../filters/decompressor-filter.ts";
-import { ExtAuthzFilter } from "../../filters/ext-authz-filter.ts";
+import { DecompressorFilter } from "../../filters/compression/decompressor-filter.ts";
+import { ExtAuthzFilter } from "../../filters/authorization/ext-authz-filter.ts";
 import { GrpcWebFilter } from "../../filters/grpc-web-filter.ts";
 import { LazyWasmFilter } from "../../filters/lazy-wasm-filter.ts";
 import { FaultFilter } from "../../filters/fault-filter.ts";
 import { HealthCheckFilter } from "../../filters/health-check-filter.ts";
 import type { HttpFilter } from "../../filters/http-filter.ts";
-import { JwtAuthnFilter } from "../../filters/jwt-authn-filter.ts";
-import { LocalRateLimitFilter } from "../../filters/local-rate-limit-filter.ts";
+import { JwtAuthnFilter } from "../../filters/jwt/jwt-authn-filter.ts";
+import { LocalRateLimitFilter } from "../../filters/rate-limit/local-rate-limit-filter.ts";
 import { LuaFilter } from "../../filters/lua-filter.ts";
-import { RateLimitFilter } from "../../filters/rate-limit-filter.ts";
-import { RbacFilter } from "../../filters/rbac-filter.ts";
+import { RateLimitFilter } from "../../filters/rate-limit/rate-limit-filter.ts";
+import { RbacFilter } from "../../filters/authorization/rbac-filter.ts";
 import { MissingFilter, SwitchedFilter } from "../../filters/route-switch.ts";
 import { StatefulSessionFilter } from "../../filters/stateful-session-filter.ts";
 import type { PeerMetadataExchange } from "../../http/http-connection-config.ts";

@@ -16,11 +16,11 @@ import {
   type RequirementRule,
 } from "../../../wire/envoy/index.ts";
 import { messageOf } from "../../../base/index.ts";
-import { JwtRouteSettings, type JwtAuthnSettings, type JwtRule } from "../../filters/jwt-authn-filter.ts";
-import { defaultLocations, type JwtLocation } from "../../filters/jwt-location.ts";
-import { parseKeySet, RemoteJwks, type JwksSource } from "../../filters/jwks-source.ts";
-import { JwtProvider, plainAudience } from "../../filters/jwt-provider.ts";
-import type { JwtRequirement } from "../../filters/jwt-requirement.ts";
+import { JwtRouteSettings, type JwtAuthnSettings, type JwtRule } from "../../filters/jwt/jwt-authn-filter.ts";
+import { defaultLocations, type JwtLocation } from "../../filters/jwt/jwt-location.ts";
+import { parseKeySet, RemoteJwks, type JwksSource } from "../../filters/jwt/jwks-source.ts";
+import { JwtProvider, plainAudience } from "../../filters/jwt/jwt-provider.ts";
+import type { JwtRequirement } from "../../filters/jwt/jwt-requirement.ts";
 import { checkFields, durationOr, invalid, refuseUnknown, unsupported, type ConfigNotes } from "../config-check.ts";
 import { compileString } from "../matchers/matcher-config.ts";
 import { compileMatch } from "../matchers/route-match-config.ts";

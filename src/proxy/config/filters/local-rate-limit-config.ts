@@ -5,12 +5,12 @@ import {
   type LocalRateLimitDescriptor,
   type TokenBucket as TokenBucketMessage,
 } from "../../../wire/envoy/index.ts";
-import { DescriptorLimits, isOpen, keyOf, type DescriptorLimit } from "../../filters/descriptor-limits.ts";
+import { DescriptorLimits, isOpen, keyOf, type DescriptorLimit } from "../../filters/rate-limit/descriptor-limits.ts";
 import {
   LocalRateLimitSettings,
   type DescriptorLimitSettings,
   type LocalLimits,
-} from "../../filters/local-rate-limit-filter.ts";
+} from "../../filters/rate-limit/local-rate-limit-filter.ts";
 import { TokenBucket, type BucketSize, type Tokens } from "../../filters/tokens.ts";
 import { checkFields, durationOr, invalid, type ConfigNotes } from "../config-check.ts";
 import { fractionOf } from "../fraction.ts";

@@ -1,7 +1,7 @@
 import type { NetworkExtAuthz, NetworkRbac, NetworkSetFilterState } from "../../../wire/envoy/index.ts";
-import { NetworkExtAuthzFilter } from "../../filters/network-ext-authz-filter.ts";
+import { NetworkExtAuthzFilter } from "../../filters/authorization/network-ext-authz-filter.ts";
 import type { NetworkFilter } from "../../filters/network-filter.ts";
-import { NetworkRbacFilter } from "../../filters/rbac-filter.ts";
+import { NetworkRbacFilter } from "../../filters/authorization/rbac-filter.ts";
 import { unsupported, type ConfigNotes } from "../config-check.ts";
 import { compileNetworkExtAuthz } from "./ext-authz-config.ts";
 import { tellFilterState } from "./filter-state-config.ts";

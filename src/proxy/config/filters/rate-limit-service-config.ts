@@ -5,8 +5,8 @@ import {
   type HttpRateLimit,
   type HttpRateLimitPerRoute,
 } from "../../../wire/envoy/index.ts";
-import { grpcRateLimit } from "../../filters/grpc-rate-limit.ts";
-import { RateLimitRouteSettings, type RateLimitSettings } from "../../filters/rate-limit-filter.ts";
+import { grpcRateLimit } from "../../filters/rate-limit/grpc-rate-limit.ts";
+import { RateLimitRouteSettings, type RateLimitSettings } from "../../filters/rate-limit/rate-limit-filter.ts";
 import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "../config-check.ts";
 import { fractionOf } from "../fraction.ts";
 import { compileGrpcService } from "./grpc-service-config.ts";

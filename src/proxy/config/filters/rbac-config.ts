@@ -21,8 +21,8 @@ import {
   type UriTemplateMatchConfig,
 } from "../../../wire/envoy/index.ts";
 import type { DownstreamTls } from "../../terms/connection-info.ts";
-import { AccessRules, type AccessMatcher, type AccessPolicy } from "../../filters/access-rules.ts";
-import { RbacSettings } from "../../filters/rbac-filter.ts";
+import { AccessRules, type AccessMatcher, type AccessPolicy } from "../../filters/authorization/access-rules.ts";
+import { RbacSettings } from "../../filters/authorization/rbac-filter.ts";
 import type { StringMatcher } from "../../routing/matchers.ts";
 import { compileRange } from "../matchers/address-range-config.ts";
 import { checkFields, invalid, refuseUnknown, unsupported, type ConfigNotes } from "../config-check.ts";

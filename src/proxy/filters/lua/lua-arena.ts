@@ -15,6 +15,8 @@ export class LuaArena {
   readonly #start: number;
   #next: number;
   readonly #free = new Map<number, number[]>();
+  /** Whether a block did not fit since the owner has reset this. */
+  wasFull = false;
 
   constructor(memory: WasmMemory, maxBytes: number) {
     this.#memory = memory;
@@ -46,7 +48,10 @@ export class LuaArena {
     const kept = this.#free.get(size)?.pop();
     if (kept !== undefined) return kept;
     const end = this.#next + size;
-    if (end - this.#start > this.#maxBytes) return 0;
+    if (end - this.#start > this.#maxBytes) {
+      this.wasFull = true;
+      return 0;
+    }
     const missing = end - this.#memory.buffer.byteLength;
     if (missing > 0) this.#memory.grow(Math.ceil(Math.max(missing, growBytes) / pageBytes));
     const block = this.#next;

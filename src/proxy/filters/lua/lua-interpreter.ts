@@ -151,7 +151,7 @@ export class LuaInterpreter {
       type === types.string || type === types.number
         ? Buffer.from(this.#machine.text(thread, -1), "latin1").toString()
         : "the error is not a string";
-    if (message.includes("not enough memory")) this.exhausted = true;
+    if (this.#machine.arena.wasFull) this.exhausted = true;
     return withoutControls(ownCopy(truncated(message, maxMessageCharacters)));
   }
 
@@ -179,6 +179,7 @@ export class LuaInterpreter {
     this.#deadlineMs = this.#clock.steadyMs() + this.#limits.maxRunMs;
     this.#looks = 0;
     this.#overdue = false;
+    this.#machine.arena.wasFull = false;
   }
 
   #look(thread: number): number {

@@ -67,6 +67,8 @@ function interpreter(): WasmModule {
 /** An interpreter of Lua 5.1 with its own memory. It cannot reach files, the environment or the clock. */
 export class LuaMachine {
   readonly lua: LuaExports;
+  /** The memory for the values of scripts. */
+  readonly arena: LuaArena;
   /** The main thread of the interpreter. */
   readonly state: number;
   readonly #length: number;
@@ -81,8 +83,8 @@ export class LuaMachine {
     exports.lua = this.lua;
     this.lua.__wasm_call_ctors();
     this.#length = this.lua.malloc(4);
-    const arena = new LuaArena(this.lua.memory, maxMemoryBytes);
-    this.state = this.lua.lua_newstate(this.functionPointer(4, 1, arena.reallocate), 0);
+    this.arena = new LuaArena(this.lua.memory, maxMemoryBytes);
+    this.state = this.lua.lua_newstate(this.functionPointer(4, 1, this.arena.reallocate), 0);
     this.lua.luaL_openlibs(this.state);
   }
 

@@ -150,6 +150,14 @@ test("a script is loaded again if its memory did not suffice", () => {
   assert.match(next.message, /not enough memory/);
 });
 
+test("a script that itself raises Lua's error of missing memory is not loaded again, because another load would not help", () => {
+  const clock = new HandClock();
+  const script = new LuaScripts({ ...services, clock }).optional('error("not enough memory")', "test");
+  const failure = script.attempt("test");
+  clock.pass(1_000_000);
+  assert.equal(script.attempt("test"), failure);
+});
+
 test("a script that does not load is logged once a minute, and its message is cut and without control characters", () => {
   const lines: string[] = [];
   const clock = new HandClock();

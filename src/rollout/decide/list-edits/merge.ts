@@ -177,7 +177,7 @@ function isEmptyList(value: unknown): boolean {
   return isAbsent(value) || (Array.isArray(value) && value.length === 0);
 }
 
-/** An empty value that the engine leaves out is left out. */
+/** The value. Undefined if it is empty and the engine's own element does not have the field. */
 function unlessEmpty(value: object, ours: unknown): unknown {
   return isAbsent(ours) && Object.keys(value).length === 0 ? undefined : value;
 }

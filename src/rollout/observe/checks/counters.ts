@@ -268,7 +268,7 @@ function connectionCounts(samples: readonly PrometheusSample[], proxy: ProxyPod,
 
 /** Envoy's response flag for a failed connection to the upstream. */
 const connectFailure = /\bUF\b/;
-/** Also: the upstream has no endpoint that gets requests. */
+/** The flags of requests that reached no server: a failed connection, or an upstream without a usable endpoint. */
 const neverArrived = /\b(?:UF|UH)\b/;
 
 function connectionOf({ name, labels }: PrometheusSample): "opened" | "failed" | undefined {

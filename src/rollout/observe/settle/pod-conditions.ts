@@ -13,7 +13,7 @@ import { dependentsOf } from "../dependents.ts";
 import type { AgeOfEvent } from "../event-ages.ts";
 import { isLedTo } from "../injectors.ts";
 import { isReady, whoChangesOwner } from "../pod-reason.ts";
-import { probePodState } from "../probe-start.ts";
+import { probePodState } from "../probes/probe-start.ts";
 import { isLive, sidecarRevision, sidecarWorkloads } from "../sidecar-workloads.ts";
 import { isStranded } from "../stranded-pod.ts";
 

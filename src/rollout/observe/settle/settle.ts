@@ -7,7 +7,7 @@ import type { ClusterView } from "../cluster-view.ts";
 import type { AgeOfEvent, NoticeEvent } from "../event-ages.ts";
 import { observeAcknowledged } from "../acknowledgements.ts";
 import { observeNotRejected } from "../rejections.ts";
-import { observeRootsCompatible } from "../probe-roots.ts";
+import { observeRootsCompatible } from "../probes/probe-roots.ts";
 import { tagServesState, validatorServesState } from "./admission-conditions.ts";
 import {
   dependentState,

@@ -2,11 +2,10 @@ import type { TrafficMatch, ValueMatch } from "../../../api/serin/index.ts";
 import { bySegment, cookieExpression, intersectPaths, literal, type PathPattern } from "./paths.ts";
 import { targetError } from "./target-error.ts";
 import {
-  cookieMatch,
+  canaryRules,
   fieldsOf,
   listOf,
   onlyCanaries,
-  renamedCopy,
   setCookieValue,
   splitBackends,
   type Affinity,
@@ -42,19 +41,14 @@ export function gatewayRules(
 
 function movedRule(rule: Fields, pairing: Pairing, traffic: Traffic, title: string): Fields[] {
   const backends = listOf(rule["backendRefs"]);
-  const canaries = (): Fields[] => onlyCanaries(backends, pairing);
   // The canary's rule keeps the matches of the original rule. With only headers, an exact path of another rule would
   // take precedence.
-  const special = traffic.matches.map((match) =>
-    renamedCopy({ ...rule, matches: withMatch(rule["matches"], match, title), backendRefs: canaries() }, "canary"),
-  );
+  const special = canaryRules(traffic, (match) => ({
+    ...rule,
+    matches: withMatch(rule["matches"], match, title),
+    backendRefs: onlyCanaries(backends, pairing),
+  }));
   const { affinity } = traffic;
-  if (affinity !== undefined) {
-    const cookie = cookieMatch(affinity);
-    special.push(
-      renamedCopy({ ...rule, matches: withMatch(rule["matches"], cookie, title), backendRefs: canaries() }, "again"),
-    );
-  }
   const dress = (backend: Fields): Fields =>
     affinity === undefined ? backend : { ...backend, filters: withCookie(listOf(backend["filters"]), affinity) };
   const main = { ...rule, backendRefs: splitBackends(backends, pairing, traffic.weight, dress) };

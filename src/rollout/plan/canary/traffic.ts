@@ -44,12 +44,12 @@ export function setCookieValue({ cookieName, value, maxAgeSeconds }: Affinity): 
 }
 
 /** The requests of clients that have the cookie, which were sent to the canary once. */
-export function cookieMatch({ cookieName, value }: Affinity): TrafficMatch {
+function cookieMatch({ cookieName, value }: Affinity): TrafficMatch {
   return { headers: [], cookies: [{ name: cookieName, value }], queryParams: [], paths: [], sourceLabels: {} };
 }
 
 /** Copies a rule or route beside its original, under another name, because names must be unique within their object. */
-export function renamedCopy(rule: Fields, suffix: string): Fields {
+function renamedCopy(rule: Fields, suffix: string): Fields {
   const { name } = rule;
   return typeof name === "string" ? { ...rule, name: `${name}-${suffix}` } : rule;
 }
@@ -63,6 +63,15 @@ export interface Pairing {
   readonly canaryOf: (backend: Fields) => Fields;
   /** The copy of a stable backend to which mirrored requests go. Undefined if there is no such copy. */
   readonly mirrorOf: (backend: Fields, to: MirrorTarget) => Fields | undefined;
+}
+
+/**
+ * The rules that precede the main one, and send their requests to the canary alone: one for each match of the step, and
+ * one for the clients that an affinity's cookie keeps there. `ruleFor` makes the rule of a match.
+ */
+export function canaryRules({ matches, affinity }: Traffic, ruleFor: (match: TrafficMatch) => Fields): Fields[] {
+  const own = matches.map((match) => renamedCopy(ruleFor(match), "canary"));
+  return affinity === undefined ? own : [...own, renamedCopy(ruleFor(cookieMatch(affinity)), "again")];
 }
 
 const all = 100;

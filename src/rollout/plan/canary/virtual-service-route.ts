@@ -2,11 +2,10 @@ import type { TrafficMatch, ValueMatch } from "../../../api/serin/index.ts";
 import { byLetter, cookieExpression, intersectPaths, type PathPattern } from "./paths.ts";
 import { targetError } from "./target-error.ts";
 import {
-  cookieMatch,
+  canaryRules,
   fieldsOf,
   listOf,
   onlyCanaries,
-  renamedCopy,
   setCookieValue,
   splitBackends,
   type Affinity,
@@ -50,17 +49,12 @@ function movedL4(route: Fields, pairing: Pairing, { weight, matches }: Traffic):
 
 function movedHttp(route: Fields, pairing: Pairing, traffic: Traffic, title: string): Fields[] {
   const backends = listOf(route["route"]);
-  const canaries = (): Fields[] => onlyCanaries(backends, pairing);
-  const special = traffic.matches.map((match) =>
-    renamedCopy({ ...route, match: withMatch(route["match"], match, title), route: canaries() }, "canary"),
-  );
+  const special = canaryRules(traffic, (match) => ({
+    ...route,
+    match: withMatch(route["match"], match, title),
+    route: onlyCanaries(backends, pairing),
+  }));
   const { affinity } = traffic;
-  if (affinity !== undefined) {
-    const cookie = cookieMatch(affinity);
-    special.push(
-      renamedCopy({ ...route, match: withMatch(route["match"], cookie, title), route: canaries() }, "again"),
-    );
-  }
   const dress = (backend: Fields): Fields => (affinity === undefined ? backend : withCookie(backend, affinity));
   const main = { ...route, route: splitBackends(backends, pairing, traffic.weight, dress) };
   return [...special, withMirrors(main, backends, pairing, traffic, title)];

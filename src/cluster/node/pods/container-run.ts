@@ -1,0 +1,320 @@
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { Container, LifecycleHandler, Probe } from "../../../api/kubernetes/index.ts";
+import { aborted, messageOf } from "../../../base/index.ts";
+import type { ContainerLog } from "../containers/container-log.ts";
+import {
+  untilProgramBegan,
+  type ContainerNamespaces,
+  type ContainerProcess,
+  type ExitStatus,
+} from "../containers/container-process.ts";
+import type { ExecContext } from "../containers/exec-context.ts";
+import type { Terminal } from "../containers/exec-session.ts";
+import type { ContainerRights } from "../containers/starter.ts";
+import { closeDescriptor } from "../libc.ts";
+import { runHook } from "../probes/container-hook.ts";
+import { declaredPorts, untilListening } from "../probes/container-ports.ts";
+import { ContainerProbes } from "../probes/container-probes.ts";
+import type { ProbeTarget } from "../probes/probe-attempt.ts";
+import type { ReportEvent } from "./container-image.ts";
+import type { ContainerRecord } from "./container-record.ts";
+import type { PodHost } from "./pod-host.ts";
+import type { ContainerRole } from "./pod-status.ts";
+
+/** The terminal of a container with its output and input streams. */
+export interface ContainerConsole {
+  readonly terminal: Terminal;
+  readonly screen: Duplex;
+}
+
+/** What a command beside the program shares with it. */
+export interface RunSurroundings {
+  readonly environment: Readonly<Record<string, string>>;
+  readonly workingDirectory: string;
+}
+
+export interface ContainerRunOptions {
+  readonly spec: Container;
+  readonly role: ContainerRole;
+  /** The record of the container, which this run changes until it has ended. */
+  readonly record: ContainerRecord;
+  readonly host: PodHost;
+  readonly event: ReportEvent;
+  readonly process: ContainerProcess;
+  readonly log: ContainerLog;
+  /** What the program writes. Undefined if an earlier node process has taken it along. */
+  readonly output: number | Duplex | undefined;
+  readonly input?: Socket | undefined;
+  readonly console?: ContainerConsole | undefined;
+  readonly rights: ContainerRights;
+  /** A descriptor of the container's mount namespace, which the run closes. Undefined if no command can be run. */
+  readonly mount: number | undefined;
+  readonly surroundings: RunSurroundings;
+  /** Runs the command of a probe or a hook in the container. */
+  readonly exec: ProbeTarget["exec"];
+  /** Called once, when the program and everything that belongs to the run have ended. */
+  readonly onEnded: (status: ExitStatus) => void;
+}
+
+/** How long the log waits for the last lines of a program that has ended. */
+const drainMs = 500;
+/**
+ * As with a kubelet, every container has at least this time to end after SIGTERM, even if its preStop hook or other
+ * containers have used up the grace period.
+ */
+const minimumGraceMs = 2_000;
+const defaultGraceSeconds = 30;
+
+/** One run of a container: its program with its log, probes and hooks, from the start or an adoption to the end. */
+export class ContainerRun {
+  readonly log: ContainerLog;
+  /** Resolves when the run has ended. */
+  readonly exited: Promise<void>;
+  /** Restored later for a container from an earlier node process. */
+  surroundings: RunSurroundings;
+  readonly #options: ContainerRunOptions;
+  #mount: number | undefined;
+  #probes: ContainerProbes | undefined;
+  /**
+   * Whether the postStart hook has not succeeded yet. Until then, the container is not probed, and counts neither as
+   * started nor as ready.
+   */
+  #starting = false;
+  /** The end of the preStop hook, once it has begun. */
+  #preStop: Promise<void> | undefined;
+  #stopping = false;
+  /** The end of the grace period. After it, the timer kills. */
+  #grace: { readonly endsAtMs: number; readonly timer: Disposable } | undefined;
+  readonly #graceOver = Promise.withResolvers<void>();
+  #signalledAtMs: number | undefined;
+
+  constructor(options: ContainerRunOptions) {
+    this.#options = options;
+    this.log = options.log;
+    this.surroundings = options.surroundings;
+    this.#mount = options.mount;
+    this.exited = this.#untilEnded();
+  }
+
+  get running(): boolean {
+    return this.#options.process.running;
+  }
+
+  get started(): boolean {
+    return this.running && !this.#starting && (this.#probes?.started ?? true);
+  }
+
+  get ready(): boolean {
+    return this.running && !this.#starting && (this.#probes?.ready ?? true);
+  }
+
+  /** The console of a container with `tty`. It is lost when its node process restarts. */
+  get console(): ContainerConsole | undefined {
+    return this.running ? this.#options.console : undefined;
+  }
+
+  /** Standard input of a container with `stdin` and no terminal. It is lost when the node process restarts. */
+  get input(): Socket | undefined {
+    return this.running ? this.#options.input : undefined;
+  }
+
+  /** Runs the postStart hook if there is one, until it ends or `abandoned` is aborted, and then begins to probe. */
+  async begin(abandoned: AbortSignal): Promise<void> {
+    const { postStart } = this.#options.spec.lifecycle ?? {};
+    if (postStart === undefined) return this.startProbes();
+    this.#starting = true;
+    // The hook may take long, and a node process that restarts meanwhile must find the container.
+    this.#options.host.save();
+    await this.#postStart(postStart, abandoned);
+  }
+
+  startProbes(): void {
+    const { spec, role, record, host, event } = this.#options;
+    const ports = spec.readinessProbe === undefined && role === "main" ? declaredPorts(spec) : [];
+    if (
+      spec.startupProbe === undefined &&
+      spec.livenessProbe === undefined &&
+      spec.readinessProbe === undefined &&
+      ports.length === 0
+    )
+      return;
+    const { identity } = record;
+    const probes = new ContainerProbes({
+      target: this.#probeTarget(),
+      clock: host.clock,
+      onUnhealthy: (kind, message) => {
+        const word = { startup: "Startup", liveness: "Liveness", readiness: "Readiness" }[kind];
+        event("Warning", "Unhealthy", `${word} probe failed: ${message}`);
+      },
+      known: record.probed,
+      settled:
+        ports.length === 0 || identity === undefined
+          ? undefined
+          : async (signal) => await untilListening(identity.pid, ports, host.clock, signal),
+      onChange: () => {
+        record.probed = { started: probes.started, ready: probes.ready };
+        host.changed();
+      },
+      onFailed: (kind, probe) => void this.#endUnhealthy(kind, probe),
+    });
+    this.#probes = probes;
+    void probes.run();
+  }
+
+  /**
+   * Runs preStop for at most the grace period, sends SIGTERM, and sends SIGKILL when the grace period and the minimum
+   * are over. Resolves when the container has ended. If the container is being stopped already, the grace period that
+   * ends first counts. As with containerd, a run gets SIGTERM only once, because many programs end immediately at a
+   * second one.
+   */
+  async stop(graceMs: number): Promise<void> {
+    const { process, record, host } = this.#options;
+    if (!process.running) return await this.exited;
+    this.#endGraceAfter(graceMs);
+    if (this.#stopping) return await this.exited;
+    this.#stopping = true;
+    this.#probes?.watchReadinessAlone();
+    await Promise.race([this.prepareStop(graceMs), this.#graceOver.promise, process.exited]);
+    await untilProgramBegan(process, host.clock);
+    this.#signalledAtMs = host.clock.steadyMs();
+    if (process.running && !record.stopSignalled) {
+      record.stopSignalled = true;
+      // A later node process that adopts the container must know of the signal.
+      host.save();
+      process.signal("SIGTERM");
+    }
+    await this.exited;
+  }
+
+  /** Shortens the grace period of a stop that has begun. */
+  shortenStop(graceMs: number): void {
+    if (this.#stopping && this.running) this.#endGraceAfter(graceMs);
+  }
+
+  /**
+   * Runs the preStop hook once. A sidecar's hook begins with the pod's termination, long before the sidecar itself is
+   * stopped.
+   */
+  async prepareStop(graceMs: number): Promise<void> {
+    const { spec, record } = this.#options;
+    const { preStop } = spec.lifecycle ?? {};
+    if (preStop === undefined || graceMs === 0 || !this.running || record.stopSignalled) return;
+    this.#preStop ??= this.#hook("PreStop", preStop, graceMs + minimumGraceMs, this.#endOfRun()).then(() => undefined);
+    await this.#preStop;
+  }
+
+  /** Kills the container at once. */
+  kill(): void {
+    this.#options.process.kill();
+  }
+
+  /** The context for a command beside the program. Waits until the program has begun. Throws if it does not run. */
+  async execContext(): Promise<ExecContext> {
+    const { spec, process, record, host, rights } = this.#options;
+    await untilProgramBegan(process, host.clock);
+    const { identity } = record;
+    if (!this.running || identity === undefined || this.#mount === undefined) throw containerNotFound(spec.name);
+    const namespaces: ContainerNamespaces = { ...host.sandbox().namespaces, mount: this.#mount };
+    return { namespaces, initPid: identity.pid, ...this.surroundings, rights };
+  }
+
+  async #untilEnded(): Promise<void> {
+    const { process, output, log, host, input, onEnded } = this.#options;
+    const drained = output === undefined ? Promise.resolve(log.end()) : log.consume(output);
+    const status = await process.exited;
+    // The last lines must be in the log before the end is reported. Do not wait for a process that has left the
+    // container and still has the pipe.
+    await Promise.race([drained, host.clock.sleep(drainMs)]);
+    log.end();
+    this.#grace?.timer[Symbol.dispose]();
+    this.#grace = undefined;
+    this.#probes?.stop();
+    this.#probes = undefined;
+    input?.destroy();
+    if (this.#mount !== undefined) closeDescriptor(this.#mount);
+    this.#mount = undefined;
+    onEnded(status);
+  }
+
+  async #endUnhealthy(kind: string, probe: Probe): Promise<void> {
+    const { spec, event } = this.#options;
+    event("Normal", "Killing", `Container ${spec.name} failed ${kind} probe, will be restarted`);
+    await this.stop((probe.terminationGracePeriodSeconds ?? this.#graceSeconds()) * 1_000);
+  }
+
+  #graceSeconds(): number {
+    return this.#options.host.pod().spec?.terminationGracePeriodSeconds ?? defaultGraceSeconds;
+  }
+
+  #endGraceAfter(graceMs: number): void {
+    const { clock } = this.#options.host;
+    const endsAtMs = clock.steadyMs() + graceMs;
+    if (this.#grace !== undefined && this.#grace.endsAtMs <= endsAtMs) return;
+    this.#grace?.timer[Symbol.dispose]();
+    const timer = clock.after(graceMs, () => {
+      this.#graceOver.resolve();
+      this.#killWhenDue(endsAtMs);
+    });
+    this.#grace = { endsAtMs, timer };
+  }
+
+  /** The minimum begins with SIGTERM, or with the end of the grace period while no program is there to get it. */
+  #killWhenDue(endsAtMs: number): void {
+    const { process, host } = this.#options;
+    const leftMs = (this.#signalledAtMs ?? endsAtMs) + minimumGraceMs - host.clock.steadyMs();
+    if (leftMs <= 0) return process.kill();
+    this.#grace = { endsAtMs, timer: host.clock.after(leftMs, () => this.#killWhenDue(endsAtMs)) };
+  }
+
+  /**
+   * Runs the hook until it ends, the container ends, or the pod is deleted. As with a kubelet, there is no other limit.
+   * If the hook fails, the container is stopped, and is restarted like one that has ended.
+   */
+  async #postStart(handler: LifecycleHandler, abandoned: AbortSignal): Promise<void> {
+    const over = AbortSignal.any([abandoned, this.#endOfRun()]);
+    const succeeded = await Promise.race([this.#hook("PostStart", handler, Infinity, over), aborted(over)]);
+    if (over.aborted) return;
+    if (succeeded === true) {
+      this.#starting = false;
+      this.startProbes();
+    } else {
+      this.#options.event("Normal", "Killing", "FailedPostStartHook");
+      void this.stop(this.#graceSeconds() * 1_000);
+    }
+  }
+
+  /** A signal that aborts when the run ends. */
+  #endOfRun(): AbortSignal {
+    const ended = new AbortController();
+    void this.#options.process.exited.then(() => ended.abort());
+    return ended.signal;
+  }
+
+  /** Runs a hook. Returns whether it has succeeded. */
+  async #hook(
+    name: "PostStart" | "PreStop",
+    handler: LifecycleHandler,
+    limitMs: number,
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const { host, event } = this.#options;
+    try {
+      await runHook(handler, this.#probeTarget(), { clock: host.clock, limitMs, signal });
+      return true;
+    } catch (error) {
+      if (!signal.aborted) event("Warning", `Failed${name}Hook`, `${name}Hook failed: ${messageOf(error)}`);
+      return false;
+    }
+  }
+
+  #probeTarget(): ProbeTarget {
+    const { host, spec, exec } = this.#options;
+    return { podIp: host.podIp(), container: spec, exec };
+  }
+}
+
+/** The error of a kubelet for a command in a container that does not run. */
+export function containerNotFound(name: string): Error {
+  return new Error(`container not found ("${name}")`);
+}

@@ -1,0 +1,34 @@
+import type { Clock, Logger } from "../base/index.ts";
+import { problemText, type PluginProblem } from "./plugin/index.ts";
+
+const lookMs = 2_000;
+/** How often a lasting problem is reported again, because Kubernetes forgets events after an hour. */
+const againMs = 600_000;
+
+export interface ProblemReportOptions {
+  /** The present problem. Undefined if there is none. */
+  readonly problem: () => PluginProblem | undefined;
+  readonly report: (problem: PluginProblem) => void;
+  readonly log: Logger;
+  readonly clock: Clock;
+}
+
+/** Reports a problem when it appears, and from time to time while it lasts, until the signal aborts. */
+export async function reportProblems(options: ProblemReportOptions, signal: AbortSignal): Promise<void> {
+  const { clock, log } = options;
+  let reported: { readonly problem: PluginProblem; readonly atMs: number } | undefined;
+  for (;;) {
+    await clock.sleep(lookMs, signal).catch(() => undefined);
+    if (signal.aborted) return;
+    const problem = options.problem();
+    const nowMs = clock.steadyMs();
+    if (problem === undefined) {
+      if (reported !== undefined) log.info("the container runtime can call the CNI plugin now");
+      reported = undefined;
+    } else if (problem.text !== reported?.problem.text || nowMs - reported.atMs >= againMs) {
+      log.error("the container runtime does not call the CNI plugin", { error: problemText(problem) });
+      options.report(problem);
+      reported = { problem, atMs: nowMs };
+    }
+  }
+}

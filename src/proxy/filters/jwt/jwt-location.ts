@@ -1,0 +1,52 @@
+import { cookieValue } from "../../routing/hash-policy.ts";
+import type { FilterRequest } from "../http-filter.ts";
+import { editQuery } from "../query-edits.ts";
+
+/** Where a request may carry a token. */
+export type JwtLocation =
+  /** `name` is in lower case. The token follows the prefix, wherever the prefix occurs in the value. */
+  | { readonly kind: "header"; readonly name: string; readonly prefix: string }
+  | { readonly kind: "query"; readonly name: string }
+  | { readonly kind: "cookie"; readonly name: string };
+
+/** The locations if a provider names none (RFC 6750). */
+export const defaultLocations: readonly JwtLocation[] = [
+  { kind: "header", name: "authorization", prefix: "Bearer " },
+  { kind: "query", name: "access_token" },
+];
+
+export function tokenAt(location: JwtLocation, request: FilterRequest): string | undefined {
+  switch (location.kind) {
+    case "header":
+      return afterPrefix(request.header(location.name), location.prefix);
+    case "query":
+      return tokenInQuery(request.query, location.name);
+    case "cookie":
+      return cookieValue(request.header("cookie"), location.name);
+  }
+}
+
+/** Removes the token, so that the upstream does not see it. A token in a cookie stays. */
+export function removeToken(location: JwtLocation, request: FilterRequest): void {
+  if (location.kind === "header") request.removeHeader(location.name);
+  if (location.kind === "query") editQuery(request, { set: [], remove: [location.name] });
+}
+
+export function locationKey(location: JwtLocation): string {
+  return `${location.kind} ${location.name} ${location.kind === "header" ? location.prefix : ""}`;
+}
+
+function afterPrefix(value: string | undefined, prefix: string): string | undefined {
+  if (value === undefined) return undefined;
+  const at = value.indexOf(prefix);
+  if (at < 0) return undefined;
+  // Nothing may follow the token. Otherwise another reader could see another token.
+  return value.slice(at + prefix.length).trim();
+}
+
+function tokenInQuery(query: string, name: string): string | undefined {
+  const values = query === "" ? [] : new URLSearchParams(query).getAll(name);
+  // If there are several values, servers differ in which one they use. Joined by commas, they are not a valid token, as
+  // with several header fields.
+  return values.length === 0 ? undefined : values.join(",");
+}

@@ -1,0 +1,50 @@
+import { textAt } from "../../../base/index.ts";
+import type { UntypedObject } from "../../../api/index.ts";
+import { isOfBanzai, operatedParts, referenceKey, type OperatedPart } from "../../decide/index.ts";
+import type { ObjectReference } from "../../../api/serin/index.ts";
+import type { EventAges } from "../event-ages.ts";
+
+/**
+ * The time in which a running operator certainly begins to act on a changed object. It matters only if the status does
+ * not say which generation the operator has seen, as with Istio's own, or if the operator does not run.
+ */
+export const noticedWithinMs = 30_000;
+
+/**
+ * Why the operator has not yet installed a part as its object demands. Undefined if it has. A running workload is no
+ * proof: an operator that still acts on an earlier state of the object removes the part a moment after the undo has
+ * enabled it again.
+ */
+export function notBroughtAbout(
+  reference: ObjectReference,
+  operator: UntypedObject | undefined,
+  part: OperatedPart,
+  ages: Pick<EventAges, "notice" | "ageMs">,
+): string | undefined {
+  const { title } = operatedParts[part];
+  const status = operator?.["status"];
+  // The object was created anew, so its status is not that of the removed one.
+  if (isOfBanzai(reference))
+    return textAt(status, "Status") === "Available"
+      ? undefined
+      : notInstalledText(part, textAt(status, "ErrorMessage"));
+  const { generation = 0, uid = "" } = operator?.metadata ?? {};
+  const event = `${referenceKey(reference)} ${uid} at generation ${generation}`;
+  ages.notice(event, true);
+  const isSeen =
+    Number(textAt(status, "observedGeneration")) >= generation || ages.ageMs(event, 0, 0) >= noticedWithinMs;
+  if (!isSeen) return notInstalledText(part);
+  // If the object has no status by now, no operator acts on it.
+  if (status === undefined) return undefined;
+  const ofPart = (field: string): string | undefined => textAt(status, "componentStatus", title, field);
+  if (ofPart("status") === "HEALTHY") return undefined;
+  const isFailed = textAt(status, "status") === "ERROR";
+  return notInstalledText(part, isFailed ? (ofPart("error") ?? textAt(status, "message")) : undefined);
+}
+
+export function notInstalledText(part: OperatedPart, error?: string): string {
+  const { workload } = operatedParts[part];
+  return error === undefined
+    ? `its operator has not installed ${workload} again yet; if it stays so, read the operator's log and its status`
+    : `its operator cannot install ${workload}: ${error}`;
+}

@@ -1,0 +1,79 @@
+import type { UntypedObject } from "../../../api/index.ts";
+import type { Pod } from "../../../api/kubernetes/index.ts";
+import type { ObjectReference } from "../../../api/serin/index.ts";
+import type { ClusterView } from "../cluster-view.ts";
+import { isInUse, podName } from "../live-pods.ts";
+import { isReady, withPodReason } from "../pod-reason.ts";
+import { readyState } from "../ready-state.ts";
+import { workloadObstacle, workloadOf } from "../sidecar-workloads.ts";
+import { isStranded } from "../stranded-pod.ts";
+
+/** What a workload lacks, for people, and how many pods that are. */
+export interface MissingPods {
+  readonly detail: string;
+  readonly left: number;
+}
+
+/** A workload whose template undo has restored, or that undo has restarted. */
+export interface RestoredWorkload {
+  readonly object: ObjectReference;
+  readonly found: UntypedObject | undefined;
+  /** The time of its restart, if undo has restarted it by a time. */
+  readonly restartedAt: string | undefined;
+  /** How many ready pods it lacked before the rollout. */
+  readonly lacked: number;
+}
+
+/**
+ * What a workload lacks whose template undo has restored. Nothing replaces the pods of a workload that is paused, or
+ * whose strategy leaves them alone, or whose nodes are lost, so undo waits for none of these. Nor does it wait for pods
+ * that the workload lacked before the rollout.
+ */
+export function missingPods(
+  { view, nowMs }: { readonly view: ClusterView; readonly nowMs: number },
+  { object, found, restartedAt, lacked }: RestoredWorkload,
+): MissingPods | undefined {
+  if (found === undefined || found.metadata.deletionTimestamp !== undefined) return undefined;
+  const pods = podsOf(view, object);
+  if (restartedAt !== undefined) return olderPods(pods.filter(isInUse), Date.parse(restartedAt), lacked);
+  if (workloadObstacle(object.kind, found) !== undefined) return undefined;
+  const state = withPodReason(readyState(found, object, { lacked }), found, view);
+  if (state.state !== "waiting") return undefined;
+  const { detail, left = 1 } = state;
+  const stranded = pods.filter((pod) => isStranded(pod, nowMs));
+  return stranded.length >= left
+    ? undefined
+    : { detail: `${detail}${howToReplace(pods.filter(isInUse), object, found)}`, left };
+}
+
+function podsOf(view: ClusterView, { kind, name, namespace = "" }: ObjectReference): Pod[] {
+  return view.podsIn(namespace).filter((pod) => {
+    const own = workloadOf(pod);
+    return own.kind === kind && own.name === name;
+  });
+}
+
+const templateHashLabel = "controller-revision-hash";
+
+/**
+ * A StatefulSet waits until the pod that it replaced last is ready, also if that pod has a template that was taken back
+ * because it never becomes ready. Empty if no such pod exists.
+ */
+function howToReplace(pods: readonly Pod[], object: ObjectReference, found: UntypedObject): string {
+  const { updateRevision } = (found["status"] ?? {}) as { readonly updateRevision?: string };
+  if (object.kind !== "StatefulSet" || updateRevision === undefined) return "";
+  const broken = pods.find((pod) => !isReady(pod) && pod.metadata.labels?.[templateHashLabel] !== updateRevision);
+  const name = broken?.metadata.name ?? "";
+  return broken === undefined ? "" : ` (if it stays: kubectl -n ${object.namespace ?? ""} delete pod ${name})`;
+}
+
+/**
+ * The pods of a workload that its restart has not replaced yet. Times of pods have no milliseconds. Argo's controller
+ * replaces no pod of a Rollout that lacks too many, so those that were not ready before the rollout may stay.
+ */
+function olderPods(pods: readonly Pod[], restartedAtMs: number, lacked: number): MissingPods | undefined {
+  const older = pods.filter((pod) => Date.parse(pod.metadata.creationTimestamp ?? "") + 1000 <= restartedAtMs);
+  const [first] = older;
+  if (first === undefined || (older.length <= lacked && !older.some(isReady))) return undefined;
+  return { detail: `${podName(first)} is from before its restart`, left: older.length };
+}
