@@ -82,19 +82,27 @@ function flagsOf(args: readonly string[]): Flags {
 
 async function examine(flags: Flags, env: Environment): Promise<number> {
   const { createKubeClient, impersonating, loadKubeConfig } = await import("../kube/index.ts");
-  const { requestLimit } = await import("../cli/index.ts");
-  const { examineCluster, findingText } = await import("../cli/cluster-readiness/index.ts");
+  const { requestLimit, waitingUser } = await import("../cli/index.ts");
+  const { examineCluster, findingsText } = await import("../cli/cluster-readiness/index.ts");
   const own = await loadKubeConfig(flags.kubeconfig ?? env, flags.context, env);
   const { as: user, "as-uid": uid, "as-group": groups, "kubeclient-timeout": timeout } = flags;
   const config = impersonating(own, { user, uid, groups });
   const log = createLogger({ scope: "doctor", level: "error" });
-  const client = createKubeClient(config, { log, clock: systemClock, ...requestLimit(timeout) });
+  const client = createKubeClient(config, {
+    log,
+    clock: systemClock,
+    ...requestLimit(timeout),
+    ...waitingUser(timeout, tellOfWait),
+  });
   try {
     const findings = await examineCluster(client, flags.istioNamespace ?? "istio-system", systemClock);
-    if (flags.json) process.stdout.write(jsonText(findings));
-    else for (const finding of findings) process.stdout.write(terminalText(findingText(finding)));
+    process.stdout.write(flags.json ? jsonText(findings) : terminalText(findingsText(findings)));
     return findings.some(({ level }) => level === "error") ? 1 : 0;
   } finally {
     client.close();
   }
+}
+
+function tellOfWait(subject: string, missing: string | undefined): void {
+  if (missing !== undefined) process.stderr.write(terminalText(`  ${subject}: ${missing}\n`));
 }
