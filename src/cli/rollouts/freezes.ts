@@ -18,7 +18,7 @@ import { checkNamespaceNames, namesIn } from "../existing-namespaces.ts";
 import { connectionFlags } from "../flags.ts";
 import { outputFormat, renderObjects } from "../terminal/output.ts";
 import { fittedTable } from "../terminal/fitted-table.ts";
-import { durationText } from "./ladder.ts";
+import { durationText } from "./ladder-hint.ts";
 import { readObject, whoAmI } from "./rollout-objects.ts";
 
 interface AddFlags extends ConnectionFlags {

@@ -1,7 +1,7 @@
 import { counted } from "../../base/index.ts";
 import { wrappedLine } from "../terminal/fitted-table.ts";
+import { durationText, hintLines, hintOf } from "./ladder-hint.ts";
 import {
-  commandForStep,
   isEndPhase,
   renderMatrix,
   type CheckStatus,
@@ -15,8 +15,15 @@ import {
 
 export interface LadderOptions {
   readonly colour: boolean;
-  /** The width of the terminal, to which lines are cut, and the hint is wrapped. Absent means unlimited. */
+  /**
+   * The width of the terminal. What the current step shows is wrapped, because a person must read it whole. Titles of
+   * other steps and the rows of tables are cut. Absent means unlimited.
+   */
   readonly columns?: number;
+  /** The height of the terminal. If it is too small, fewer done and future steps are shown. Absent means unlimited. */
+  readonly rows?: number;
+  /** The time now, to which times are related. Absent if the output must not change with time alone. */
+  readonly nowMs?: number;
   /** Whether to show the evidence of done steps, and all future steps instead of the next few. */
   readonly verbose: boolean;
   /** Set if the engine has not seen the latest change of the object, such as an order or its deletion. */
@@ -54,30 +61,65 @@ const restingPhases: ReadonlySet<RolloutPhase> = new Set(["Waiting", "Paused", "
 /** How many future and done steps are shown without `verbose`. */
 const shownAhead = 6;
 const shownBehind = 12;
+/** A terminal of fewer lines shows the last ones only. */
+const leastRows = 3;
 
 /** Draws the steps of a rollout: the done ones, the current one with its checks, and the future ones. */
 export function renderLadder(title: string, status: RolloutStatus | undefined, options: LadderOptions): string {
-  const paint = (style: Style, text: string): string => (options.colour ? `${styles[style]}${text}${off}` : text);
   if (status === undefined) return `${title}: the engine has not read it yet; ${ifItStays}\n`;
-  const lines = [
-    `${paint("bold", title)}: ${paint(phaseStyles.get(status.phase) ?? "bold", status.phase)} ${status.progress}${weightText(status)}${runText(status)}`,
-  ];
-  const done = options.verbose ? status.completedSteps : status.completedSteps.slice(-shownBehind);
-  if (done.length < status.completedSteps.length)
-    lines.push(paint("dim", `  … ${counted(status.completedSteps.length - done.length, "step")} before`));
-  for (const step of done) lines.push(...doneLines(step, options.verbose, paint));
-  if (status.step !== undefined && status.phase !== "Completed")
-    lines.push(...currentLines(status, status.step, paint));
-  else lines.push(...restLines(status, lines, paint));
-  lines.push(...aheadLines(status, options.verbose, paint));
+  const rows = Math.max(leastRows, (options.rows ?? Number.POSITIVE_INFINITY) - 1);
+  const { completedSteps, plannedSteps = [] } = status;
+  let behind = options.verbose ? completedSteps.length : Math.min(shownBehind, completedSteps.length);
+  let ahead = options.verbose ? plannedSteps.length : Math.min(shownAhead, plannedSteps.length);
+  for (;;) {
+    const lines = drawn(title, status, options, { behind, ahead });
+    if (lines.length <= rows) return `${lines.join("\n")}\n`;
+    // Done steps go first, because those that come tell what will happen.
+    if (behind > 0) behind -= 1;
+    else if (ahead > 0) ahead -= 1;
+    else return `${[...lines.slice(0, 1), ...lines.slice(lines.length - rows + 1)].join("\n")}\n`;
+  }
+}
+
+/** The numbers of done and of future steps to show. */
+interface ShownSteps {
+  readonly behind: number;
+  readonly ahead: number;
+}
+
+function drawn(
+  title: string,
+  status: RolloutStatus,
+  { colour, columns, verbose, isBehind, nowMs }: LadderOptions,
+  steps: ShownSteps,
+): string[] {
+  const paint = (style: Style, text: string): string => (colour ? `${styles[style]}${text}${off}` : text);
+  const head = `${paint("bold", title)}: ${paint(phaseStyles.get(status.phase) ?? "bold", status.phase)} ${status.progress}${weightText(status)}${runText(status)}`;
+  const before = [head, ...behindLines(status, steps.behind, verbose, paint)];
+  const now =
+    status.step !== undefined && status.phase !== "Completed"
+      ? currentLines(status, status.step, paint)
+      : restLines(status, before, paint);
   const { cause } = status;
-  if (cause !== undefined && !lines.some((line) => line.includes(cause)))
-    lines.push(`  ${paint("red", "cause")}: ${cause}`);
-  for (const held of status.undo?.waitingFor ?? []) lines.push(`  ${paint("yellow", "…")} the undo waits for ${held}`);
-  const shown = lines.map((line) => clip(line, options.columns));
-  const hint = options.isBehind === true && !endPhases.has(status.phase) ? behindHint : hintOf(title, status, shown);
-  if (hint !== "") shown.push(...hintLines(hint, options.columns).map((line) => paint("dim", line)));
-  return `${shown.join("\n")}\n`;
+  const isTold = cause === undefined || [...before, ...now].some((line) => line.includes(cause));
+  const shown = [
+    ...before.map((line) => clip(line, columns)),
+    ...now.flatMap((line) => readable(line, columns)),
+    ...aheadLines(status, steps.ahead, paint).map((line) => clip(line, columns)),
+    ...(isTold ? [] : readable(`  ${paint("red", "cause")}: ${cause}`, columns)),
+    ...(status.undo?.waitingFor ?? []).flatMap((held) =>
+      readable(`  ${paint("yellow", "…")} the undo waits for ${held}`, columns),
+    ),
+  ];
+  const hint = isBehind === true && !endPhases.has(status.phase) ? behindHint : hintOf(title, status, shown, nowMs);
+  return hint === "" ? shown : [...shown, ...hintLines(hint, columns).map((line) => paint("dim", line))];
+}
+
+/** A line of the current step: wrapped at its spaces, and cut where a word is longer than the terminal is wide. */
+function readable(line: string, columns: number | undefined): string[] {
+  // A row of a table would lose its columns.
+  const isRow = line.startsWith(tableIndent);
+  return (columns === undefined || isRow ? [line] : wrappedLine(line, columns - 1)).map((part) => clip(part, columns));
 }
 
 const endPhases: ReadonlySet<RolloutPhase> = new Set(["Completed", "RolledBack", "Watching"]);
@@ -90,6 +132,8 @@ const behindHint = `the engine has not acted on the last order or change yet; ${
 
 type Paint = (style: Style, text: string) => string;
 
+const tableIndent = " ".repeat(8);
+
 function weightText({ weight, phase }: RolloutStatus): string {
   if (weight === undefined || isEndPhase(phase)) return "";
   return `  canary ${weight} %`;
@@ -97,6 +141,13 @@ function weightText({ weight, phase }: RolloutStatus): string {
 
 function runText({ run }: RolloutStatus): string {
   return run === undefined || run <= 1 ? "" : `  (run ${run})`;
+}
+
+function behindLines({ completedSteps }: RolloutStatus, count: number, verbose: boolean, paint: Paint): string[] {
+  const done = completedSteps.slice(Math.max(0, completedSteps.length - count));
+  const hidden = completedSteps.length - done.length;
+  const first = hidden === 0 ? [] : [paint("dim", `  … ${counted(hidden, "step")} before`)];
+  return [...first, ...done.flatMap((step) => doneLines(step, verbose, paint))];
 }
 
 function doneLines(step: CompletedStep, verbose: boolean, paint: Paint): string[] {
@@ -158,108 +209,22 @@ function checkLines(
   const table = renderMatrix(matrix).trimEnd().split("\n");
   return [
     `      ${paint(style, mark)} ${name}${verdict === "fail" ? `: ${evidence}` : ""}`,
-    ...table.map((line) => `        ${line}`),
+    ...table.map((line) => `${tableIndent}${line}`),
   ];
 }
 
 function aheadLines(
   { phase, plannedSteps = [], completedSteps, step }: RolloutStatus,
-  verbose: boolean,
+  count: number,
   paint: Paint,
 ): string[] {
   if (isEndPhase(phase) || phase === "RollingBack") return [];
   const done = new Set(completedSteps.map(({ id }) => id));
   const ahead = plannedSteps.filter(({ id }: PlannedStep) => !done.has(id) && id !== step?.id);
-  const shown = verbose ? ahead : ahead.slice(0, shownAhead);
+  const shown = ahead.slice(0, count);
   const lines = shown.map(({ title }) => paint("dim", `  ○ ${title}`));
   if (shown.length < ahead.length) lines.push(paint("dim", `  ○ … and ${ahead.length - shown.length} more`));
   return lines;
-}
-
-/**
- * How long the rollout has waited, who can act, and with which command. Without the command if a line already shows it.
- * `title` is `Canary shop/web` or `MeshUpgrade to-1-31`, for example.
- */
-function hintOf(title: string, status: RolloutStatus, shown: readonly string[]): string {
-  const { phase, step, phaseSince } = status;
-  const advice = commandOf(title, status);
-  const command = shown.some((line) => line.includes(advice.slice(advice.indexOf("serin ")))) ? "" : advice;
-  const when = (prefix: string, time: string | undefined): string =>
-    time === undefined ? "" : `${prefix}${instant(time)}`;
-  switch (phase) {
-    case "Planned":
-    case "Completed":
-    case "RolledBack":
-      return "";
-    case "Paused":
-    case "Stuck":
-      return [when("since ", phaseSince), command].filter((part) => part !== "").join(": ");
-    case "Watching":
-      return when("since ", phaseSince);
-    case "Judging":
-      return `${when("since ", phaseSince)}${when("; without a new sample it is Stuck at ", step?.waitsUntil)}`;
-    case "Soaking":
-      return `${when("since ", phaseSince)}${when(", until ", step?.waitsUntil)}${command === "" ? "" : `; ${command}`}`;
-    case "RollingBack":
-      return when("since ", status.undo?.startedAt);
-    case "Waiting":
-      // The message already says what a person must do for the group.
-      if (status.pauseReason === "group-failed") return when("since ", phaseSince);
-      return `${when("since ", phaseSince)}; it continues by itself${command === "" ? "" : `, or: ${command}`}`;
-    default:
-      return (step?.waitingFor ?? []).length === 0
-        ? ""
-        : `${when("since ", step?.waitingSince)}${when("; it fails at ", step?.waitsUntil)}${step?.waitsUntil === undefined ? "" : " unless it makes progress"}`;
-  }
-}
-
-/** Formats a time like the history. */
-function instant(time: string): string {
-  return `${time.slice(0, "2026-01-31T12:00:00".length)}Z`;
-}
-
-/**
- * The hint, wrapped to the terminal's width, because a person must see the whole command. If both do not fit into one
- * line, the command begins its own.
- */
-function hintLines(hint: string, columns: number | undefined): string[] {
-  const start = hint.search(/\b(?:serin|kubectl) /);
-  if (columns === undefined || hint.length + 2 < columns) return [`  ${hint}`];
-  const [text, command] = start === -1 ? [hint, ""] : [hint.slice(0, start), `    ${hint.slice(start)}`];
-  return [`  ${text.trimEnd()}`, command].flatMap((line) => (line === "" ? [] : wrappedLine(line, columns - 1)));
-}
-
-/** The command that a person can run now. */
-function commandOf(title: string, { phase, pauseReason, pausedBy, step, undo }: RolloutStatus): string {
-  const [kind, key = ""] = title.split(" ");
-  const [first = "", second] = key.split("/");
-  const named = second === undefined ? first : `${second} -n ${first}`;
-  if (phase === "Waiting") {
-    const option = kind === "Canary" ? "canary" : "upgrade";
-    // If the freeze has no name, the engine does not know the freezes yet.
-    if (pauseReason !== "freeze" || pausedBy === undefined) return "";
-    return `serin freeze except ${pausedBy} --${option} ${key} --reason WHY`;
-  }
-  if (phase === "Soaking") return kind === "MeshUpgrade" ? `end it: serin upgrade complete ${key}` : "";
-  const [noun, approve, back] = kind === "Canary" ? ["canary", "promote", "abort"] : ["upgrade", "approve", "rollback"];
-  // A status of an older engine has no reason. Its message is shown above.
-  if (phase === "Paused" && pauseReason !== undefined) {
-    const approval = step === undefined ? `${approve} ${named}` : commandForStep(`${approve} ${named}`, step.id);
-    return `let it continue: serin ${noun} ${pauseReason === "approval" ? approval : `resume ${named}`}`;
-  }
-  if (phase === "Stuck" && undo === undefined) return `repair it, or undo it: serin ${noun} ${back} ${named}`;
-  return "";
-}
-
-const minuteSeconds = 60;
-const hourSeconds = 3600;
-
-/** `4.2 s`, `3 min 12 s`, `2 h 5 min`. */
-export function durationText(totalSeconds: number): string {
-  if (totalSeconds < minuteSeconds) return `${totalSeconds.toFixed(1)} s`;
-  const whole = Math.round(totalSeconds);
-  if (whole < hourSeconds) return `${Math.floor(whole / minuteSeconds)} min ${whole % minuteSeconds} s`;
-  return `${Math.floor(whole / hourSeconds)} h ${Math.floor((whole % hourSeconds) / minuteSeconds)} min`;
 }
 
 /** Cuts a line to the terminal's width. Colour sequences have no width. */
