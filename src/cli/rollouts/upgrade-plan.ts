@@ -84,9 +84,7 @@ async function reportOf(
     clock: context.clock,
     log: createLogger({ scope: "plan", level: "warn" }),
     signal: context.signal,
-    progress: (text) => {
-      if (context.showsProgress) context.err(`  ${text} …\n`);
-    },
+    progress: (text) => context.waiting("", text),
   });
 }
 
