@@ -20,9 +20,12 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
     abandon("its owner has ended"),
   );
   // The creation writes the kubeconfig last, and then closes the channel.
-  process.once("disconnect", () => {
+  const onCreationEnd = (): void => {
     if (readClusterRecord(stateDirectory)?.kubeconfig === undefined) abandon("its creation has ended early");
-  });
+  };
+  // The creation may have ended before this process listened.
+  if (process.connected) process.once("disconnect", onCreationEnd);
+  else onCreationEnd();
   const launcher = new Launcher({
     stateDirectory,
     releaseRoot: release.root,
