@@ -3,13 +3,16 @@ import type { HostProcess } from "../cluster/record/index.ts";
 import { readFlags } from "./read-flags.ts";
 import type { RoleContext } from "./role.ts";
 
-export const clusterUsage = `serin cluster create [--name NAME] [--workers N | --config FILE|-] [--autoscale] [--event-ttl DURATION]
-                     [--owner PID]
-    Creates a lab cluster, and writes its context kind-NAME into the kubeconfig. The default name is kind, and the default
-    size is one control plane and two workers. --config reads a cluster file of kind; - is standard input. --autoscale
-    lets HorizontalPodAutoscalers scale by the pods' resource use. --event-ttl sets how long the API server keeps Events
-    (default: 1h). --owner deletes the cluster when the process PID ends, however it ends: a script that is killed
-    leaves nothing behind with --owner $$.
+export const clusterUsage = `serin cluster create [--name NAME] [--workers N | --config FILE|-]
+                     [--autoscale] [--event-ttl DURATION] [--owner PID]
+    Creates a lab cluster, and writes its context kind-NAME into the kubeconfig.
+    The default name is kind, and the default size is one control plane and two
+    workers. --config reads a cluster file of kind; - is standard input.
+    --autoscale lets HorizontalPodAutoscalers scale by the pods' resource use.
+    --event-ttl sets how long the API server keeps Events (default: 1h).
+    --owner deletes the cluster when the process PID ends, however it ends: a
+    script that is killed leaves nothing behind with --owner $$. Without --owner
+    the cluster stays until you delete it.
 serin cluster delete [--name NAME]
     Deletes a cluster with its processes, its files and its context.
 serin cluster list [--names | --json]
@@ -17,15 +20,17 @@ serin cluster list [--names | --json]
 serin cluster kubeconfig [--name NAME]
     Prints the kubeconfig of a cluster.
 serin cluster shell [--name NAME] [-- COMMAND…]
-    Opens a shell, or runs a command, where the addresses of LoadBalancers and Services work.
+    Opens a shell, or runs a command, where the addresses of LoadBalancers and
+    Services work.
 serin cluster urls [--name NAME] [--json]
     Lists the URLs by which this machine reaches the ports of LoadBalancers.
 
-Without --name, delete, kubeconfig, shell and urls mean the cluster of this shell, or else the only cluster.
+Without --name, delete, kubeconfig, shell and urls mean the cluster of this
+shell, or else the only cluster.
 
 Examples:
   serin cluster create --workers 1
-  serin cluster create --name ci --owner $$           # in a script: the cluster ends with the script
+  serin cluster create --name ci --owner $$   # in a script: ends with it
   serin cluster shell -- curl http://productpage.default:9080
   serin cluster delete
 `;

@@ -14,16 +14,18 @@ export function findingsOf(env: Environment): readonly Finding[] {
 }
 
 export const doctorUsage = `Usage: serin doctor [--json]
-       serin doctor --kubernetes [--json] [-c KUBECONFIG] [--context NAME] [-i NAMESPACE]
-                    [--as USER] [--as-uid UID] [--as-group GROUP]... [--kubeclient-timeout TIME]
+       serin doctor --kubernetes [--json] [-c KUBECONFIG] [--context NAME]
+                    [-i NAMESPACE] [--as USER] [--as-uid UID]
+                    [--as-group GROUP]... [--kubeclient-timeout TIME]
 
-Checks whether this machine can run a lab cluster. With --kubernetes it checks whether the kubeconfig's cluster can run
-the mesh, as far as the API server shows, and which pods of an installed mesh are not ready. Each finding names the
+Checks whether this machine can run a lab cluster. With --kubernetes it checks
+whether the kubeconfig's cluster can run the mesh, as far as the API server
+shows, and which pods of an installed mesh are not ready. Each finding names the
 remedy. The exit code is 1 if something prevents an installation.
 
 Examples:
-  serin doctor                                        # before serin cluster create
-  serin doctor --kubernetes --context my-cluster      # before serin install
+  serin doctor                                     # before serin cluster create
+  serin doctor --kubernetes --context my-cluster   # before serin install
 `;
 
 /** The flags that only a cluster's examination has. */
