@@ -13,7 +13,7 @@ interface TableLayout {
 const narrowGap = 2;
 /** The width below which cells are not shortened. */
 const leastCell = 12;
-/** The width below which no word of the last column is broken, because the column would become a tall stack of parts. */
+/** The width below which no word of the last column is broken. The column would become a tall stack of parts. */
 const leastLastCell = 24;
 
 /**
@@ -96,7 +96,7 @@ function piecesOf(text: string): string[] {
   return text.match(/[^\s,]*(?:,\s*|\s+|$)/g)?.filter((piece) => piece !== "") ?? [];
 }
 
-/** The parts of a piece that is wider than the column: each ends with a separator of names, such as a dot or a slash. */
+/** The parts of a piece that is wider than the column. Each ends with a separator of names, such as a dot. */
 function partsOf(piece: string, width: number): string[] {
   return piece.trimEnd().length <= width
     ? [piece]
