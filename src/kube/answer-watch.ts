@@ -20,12 +20,17 @@ interface AnswerWatchOptions {
   readonly clock: Clock;
   readonly requestTimeoutMs: number;
   readonly person: WaitingPerson | undefined;
+  /** Sends a small request, which a server that lives answers soon. It ends with the signal. */
+  readonly ask: (signal: AbortSignal) => Promise<void>;
 }
 
 /** How long a request may have no answer before the person is told. */
 const overdueMs = 3_000;
 
-/** Watches over the requests of one client: limits their time, and tells a person which answers are late. */
+/**
+ * Watches over the requests of one client: limits their time, and tells a person which answers are late. If the first
+ * request is slow, for example the list of a large cluster, a small request finds out whether the server lives.
+ */
 export class AnswerWatch {
   readonly #options: AnswerWatchOptions;
   #hasAnswered = false;
@@ -63,14 +68,20 @@ export class AnswerWatch {
 
   /** Tells the person about the first of several overdue requests. The handle ends this with the last of them. */
   #callOverdue({ verb, object }: RequestSubject, { overdue, firstAnswerMs }: WaitingPerson): Disposable {
-    const { config, requestTimeoutMs } = this.#options;
+    const { config, requestTimeoutMs, ask } = this.#options;
     const name = `the API server at ${config.server}`;
     this.#overdue += 1;
-    const limitMs = this.#hasAnswered ? requestTimeoutMs : Math.min(firstAnswerMs, requestTimeoutMs);
-    if (this.#overdue === 1)
-      overdue(name, `no answer yet to the ${verb} of ${object}; the limit is ${timeText(limitMs)}`);
+    const isFirst = !this.#hasAnswered && firstAnswerMs < requestTimeoutMs;
+    const limit = isFirst
+      ? `${timeText(firstAnswerMs)} until the server's first answer, then ${timeText(requestTimeoutMs)}`
+      : timeText(requestTimeoutMs);
+    if (this.#overdue === 1) overdue(name, `no answer yet to the ${verb} of ${object}; the limit is ${limit}`);
+    const asking = new AbortController();
+    // If the server does not answer, the limit of the first answer ends the request.
+    if (isFirst) void ask(asking.signal).catch(() => undefined);
     return {
       [Symbol.dispose]: () => {
+        asking.abort();
         this.#overdue -= 1;
         if (this.#overdue === 0) overdue(name, undefined);
       },

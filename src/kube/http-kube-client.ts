@@ -114,7 +114,8 @@ class HttpKubeClient implements KubeConnection {
     this.#metadataOnly = metadataOnly;
     this.#busyRetries = options.busyRetries ?? 0;
     this.#requestTimeoutMs = options.requestTimeoutMs ?? defaultRequestTimeoutMs;
-    this.#answers = new AnswerWatch({ config, clock, requestTimeoutMs: this.#requestTimeoutMs, person });
+    const ask = async (signal: AbortSignal): Promise<void> => await this.#askVersion(signal);
+    this.#answers = new AnswerWatch({ config, clock, requestTimeoutMs: this.#requestTimeoutMs, person, ask });
     this.#prefix = withoutEnd(url.pathname, "/");
   }
 
@@ -434,6 +435,13 @@ class HttpKubeClient implements KubeConnection {
       this.#log.debug("reading again on a new connection", { path });
       return await this.#transported(request);
     }
+  }
+
+  /** Asks for the server's version. Any answer shows that the server lives, a refusal too. */
+  async #askVersion(signal: AbortSignal): Promise<void> {
+    const subject = { verb: "GET", object: "/version" };
+    const { body } = await this.#send({ method: "GET", path: "/version", subject, signal });
+    body.resume();
   }
 
   async #transported(request: TransportRequest): Promise<TransportResponse> {
