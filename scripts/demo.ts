@@ -74,15 +74,7 @@ async function main({ json, keep, ...choices }: Options): Promise<number> {
   const interrupt = new AbortController();
   process.on("SIGINT", () => interrupt.abort(new Error("interrupted")));
   process.on("SIGTERM", () => interrupt.abort(new Error("terminated")));
-  const rows = acts.map(({ name }): StepRow => ({
-    name,
-    state: "waiting",
-    startedMs: 0,
-    endedMs: 0,
-    requests: 0,
-    failed: 0,
-    note: "",
-  }));
+  const rows = acts.map(({ name }) => waitingRow(name));
   const live = process.stdout.isTTY && !json;
   const facts = (): LiveFacts => factsOf(stage);
   const view: View = live
@@ -97,6 +89,7 @@ async function main({ json, keep, ...choices }: Options): Promise<number> {
     rolledBack: [],
     releases: undefined,
     printedSteps: new PrintedSteps(),
+    mayStay: keep || live,
     ...choices,
     rows,
     view,
@@ -138,6 +131,10 @@ async function main({ json, keep, ...choices }: Options): Promise<number> {
   if (!stays) await runSerin(["cluster", "delete", "--name", clusterName]);
   if (json) process.stdout.write(`${JSON.stringify(summary)}\n`);
   return summary.ok ? 0 : 1;
+}
+
+function waitingRow(name: string): StepRow {
+  return { name, state: "waiting", startedMs: 0, endedMs: 0, requests: 0, failed: 0, note: "" };
 }
 
 function showProgress(stage: Stage, text: string): void {

@@ -28,6 +28,8 @@ export interface Stage {
   readonly calm: boolean;
   /** The workers of each data plane, in the old revision and in the others. */
   readonly workers: readonly [number, number] | undefined;
+  /** Whether the lab may stay after the demo. Otherwise it ends with the demo's process, however that ends. */
+  readonly mayStay: boolean;
   readonly rows: StepRow[];
   readonly view: View;
   /** Aborted by Ctrl-C. */

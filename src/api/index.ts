@@ -16,5 +16,5 @@ export {
   type OwnerReference,
   type UntypedObject,
 } from "./meta.ts";
-export { formatIssues, type FieldIssue, type Parsed } from "./parsed.ts";
+export { formatIssues, formatIssuesOf, type FieldIssue, type Parsed } from "./parsed.ts";
 export { Reader } from "./reader.ts";

@@ -35,3 +35,11 @@ export type Parsed<Value> =
 export function formatIssues(issues: readonly FieldIssue[]): string {
   return issues.map((issue) => (issue.path === "" ? issue.message : `${issue.path}: ${issue.message}`)).join("\n");
 }
+
+/** Names the file or flag that has the errors: on one line, or for several errors each on an indented line. */
+export function formatIssuesOf(source: string, issues: readonly FieldIssue[]): string {
+  const text = formatIssues(issues);
+  return issues.length === 1
+    ? `${source}: ${text}`
+    : `${source} has ${issues.length} errors:\n${text.replaceAll(/^/gm, "  ")}`;
+}

@@ -13,6 +13,12 @@ export type GatewayApiChannel = "standard" | "experimental";
 /** A file of `manifests/crds` with CRDs that a command installs. */
 type DefinitionFile = "istio" | "rollout" | "istio-operator" | "banzai";
 
+/**
+ * Says what a verb waits for: the missing part of a subject, or undefined once nothing is missing. A text without a
+ * subject names what the verb does at the moment.
+ */
+export type ReportWait = (subject: string, missing: string | undefined) => void;
+
 /** Everything outside the process that a verb may use. `cmd` builds it, and tests fake it. */
 export interface CliContext {
   readonly env: Environment;
@@ -31,14 +37,19 @@ export interface CliContext {
   readonly colour: boolean;
   /** Standard error is a terminal, so progress may be shown there. */
   readonly showsProgress: boolean;
+  /** Reports a wait on standard error. */
+  readonly waiting: ReportWait;
   /** The current width of the terminal at standard output. Undefined if it is not a terminal. */
   readonly columns: () => number | undefined;
   /** Verbs of other roles with their own verbs, for completion. */
   readonly otherVerbs: Readonly<Record<string, readonly string[]>>;
   /** Asks a yes-or-no question on the terminal, or reads the answer from standard input. */
   readonly confirm: (question: string) => Promise<boolean>;
-  /** A client of the cluster that the flags or the environment name. */
-  readonly connect: (flags: ConnectionFlags) => Promise<KubeClient>;
+  /**
+   * A client of the cluster that the flags or the environment name. It reports requests that have had no answer for
+   * some seconds.
+   */
+  readonly connect: (flags: ConnectionFlags, waiting?: ReportWait) => Promise<KubeClient>;
   /** The cluster that the flags or the environment name, and how to reach it. */
   readonly kubeConfig: (flags: ConnectionFlags) => Promise<KubeConfig>;
   /** The namespace of the kubeconfig's context, which is the default. */
@@ -161,7 +172,8 @@ export interface Installer {
     readonly onRemoved: (object: KubernetesObject) => void;
     /** Returns whether to keep an object that was found. */
     readonly keeps?: (object: UntypedObject) => boolean;
-    readonly onWait?: (text: string) => void;
+    readonly onWarning?: (text: string) => void;
+    readonly onWait?: ReportWait;
     readonly dryRun?: boolean;
   }): Promise<number>;
 }

@@ -1,6 +1,7 @@
 import { Option, type Command } from "commander";
 import { goDurationMs, userError } from "../base/index.ts";
-import type { CliContext, ConnectionFlags } from "./context.ts";
+import type { WaitingPerson } from "../kube/index.ts";
+import type { CliContext, ConnectionFlags, ReportWait } from "./context.ts";
 
 /** The flags of every verb, as in istioctl. */
 export interface CommonFlags extends ConnectionFlags {
@@ -53,7 +54,7 @@ export const commonFlags: readonly CommonFlag[] = [
   { long: "--as-group <group>", text: "a group of the impersonated user; can be repeated", isList: true },
   {
     long: "--kubeclient-timeout <time>",
-    text: "the time for one request to the API server: 15s, 1m (default: 60s)",
+    text: "the time for one request to the API server: 30s, 2m (default: 15s until its first answer, then 60s)",
   },
   { long: "--vklog <level>", text: "has no effect; exists for old scripts", hidden: true },
   { long: "--log_output_level <levels>", text: "has no effect; exists for old scripts", hidden: true },
@@ -91,10 +92,24 @@ export function durationFlag(value: string): number {
   return durationOf(value, "a time");
 }
 
+/** An address where nothing answers is given up after this time. Most API servers answer within a second. */
+const firstAnswerMs = 15_000;
+
 /** The client's option for `--kubeclient-timeout`. Empty for 0, which means the default. */
 export function requestLimit(time: string | undefined): { readonly requestTimeoutMs?: number } {
   const ms = time === undefined ? 0 : durationOf(time, "--kubeclient-timeout");
   return ms === 0 ? {} : { requestTimeoutMs: ms };
+}
+
+/** The client's option for the user of a command, whom `waiting` tells about requests without an answer. */
+export function waitingUser(
+  time: string | undefined,
+  waiting: ReportWait = () => undefined,
+): { readonly person: WaitingPerson } {
+  const raise = "a longer --kubeclient-timeout gives it more time";
+  return {
+    person: { firstAnswerMs: requestLimit(time).requestTimeoutMs ?? firstAnswerMs, raise, overdue: waiting },
+  };
 }
 
 /** A flag whose value is milliseconds. Its default is a text such as `30s`, which the help shows. */

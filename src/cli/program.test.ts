@@ -192,10 +192,42 @@ test("a command that is silent for a second shows progress on a terminal, and cl
   progress[Symbol.dispose]();
 });
 
-test("without a terminal no progress is shown", () => {
-  const context = new FakeContext({});
-  using progress = new Progress(context, "x");
-  assert.equal(progress.start(), context);
+test("a terminal shows the latest wait that has not ended, on one line", (t) => {
+  t.mock.timers.enable({ apis: ["setInterval", "Date"] });
+  const terminal = Object.assign(new FakeContext({}), {
+    showsProgress: true,
+    columns: () => 40,
+    clock: { ...new FakeContext().clock, nowMs: () => Date.now() },
+  });
+  using progress = new Progress(terminal, "install");
+  const { waiting } = progress.start();
+  const line = (): string => {
+    terminal.errors = "";
+    t.mock.timers.tick(1_000);
+    return terminal.errors.split("\r\u001b[K").at(-1)?.slice(2) ?? "";
+  };
+  waiting("", "writing 5 objects");
+  assert.equal(line(), "writing 5 objects, 1 s");
+  waiting("Deployment istio-system/istiod", "0 of 1 replicas are available;\n  pod istiod-1");
+  waiting("DaemonSet a/b", "0 of 3 nodes");
+  assert.equal(line(), "DaemonSet a/b: 0 of 3 nodes, 2 s");
+  waiting("DaemonSet a/b", undefined);
+  const cut = line();
+  assert.equal(cut, "Deployment istio-system/istiod:…, 3 s");
+  assert.ok(cut.length + 2 <= 40, cut);
+});
+
+test("without a terminal, and in a verb that lasts, each new wait is a line", () => {
+  for (const lasts of [false, true]) {
+    const context = Object.assign(new FakeContext({}), { showsProgress: lasts });
+    using progress = new Progress(context, "install");
+    const { waiting } = progress.start({ lasts });
+    waiting("", "writing 5 objects");
+    for (const missing of ["0 of 3 nodes", "0 of 3 nodes", "2 of 3 nodes", undefined])
+      waiting("DaemonSet a/b", missing);
+    waiting("", undefined);
+    assert.equal(context.errors, "  writing 5 objects\n  DaemonSet a/b: 0 of 3 nodes\n  DaemonSet a/b: 2 of 3 nodes\n");
+  }
 });
 
 test("the help fits a terminal of 80 columns", async () => {

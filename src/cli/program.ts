@@ -22,7 +22,7 @@ async function run(line: readonly string[], given: CliContext): Promise<void> {
   const called = calledVerbs(args);
   if (called.length === 0) await refuseElsewhere(args, given);
   using progress = new Progress(given, called.map(({ name }) => name).join(" "));
-  const context = isLasting(args, called) ? given : progress.start();
+  const context = progress.start({ lasts: isLasting(args, called) });
   const program = emptyProgram(context);
   const all = wordsOf(args)[0] === "completion";
   await addVerbs(program, all ? verbs : called, context);

@@ -193,3 +193,15 @@ test("an API server that does not answer is given up after the time in the flag,
       /no answer within 50 ms/,
     );
 });
+
+test("a verb and the doctor say after some seconds that the API server has not answered", async () => {
+  const silent: RequestListener = () => undefined;
+  const ends = [["remote-clusters"], ["doctor", "--kubernetes"]].map(
+    async (words) => (await typedTo(silent, { words: [...words, "--kubeclient-timeout", "4s"] })).errors,
+  );
+  for (const errors of await Promise.all(ends))
+    assert.match(
+      errors,
+      /^  the API server at http:\S+: no answer yet to the [^\n]+; the limit is 4 s\nserin: [^\n]+: no answer within 4 s\n  hint: .* longer --kubeclient-timeout/,
+    );
+});

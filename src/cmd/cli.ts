@@ -11,6 +11,7 @@ import {
   isLastingLine,
   readUserFile,
   requestLimit,
+  waitingUser,
   type CliContext,
   type ConnectionFlags,
 } from "../cli/index.ts";
@@ -66,7 +67,17 @@ function cliContext(env: Environment, release: Release, signal: AbortSignal): Cl
 
 type Terminal = Pick<
   CliContext,
-  "out" | "err" | "interactive" | "colour" | "columns" | "rows" | "showsProgress" | "confirm" | "onKey" | "readFile"
+  | "out"
+  | "err"
+  | "interactive"
+  | "colour"
+  | "columns"
+  | "rows"
+  | "showsProgress"
+  | "waiting"
+  | "confirm"
+  | "onKey"
+  | "readFile"
 >;
 
 function terminalOf(env: Environment): Terminal {
@@ -80,6 +91,7 @@ function terminalOf(env: Environment): Terminal {
     columns: () => (stdout.isTTY ? stdout.columns : undefined),
     rows: () => (stdout.isTTY ? stdout.rows : undefined),
     showsProgress: stderr.isTTY && !isPlain,
+    waiting: () => undefined,
     confirm,
     onKey: (take) => keysOf(stdin, take),
     readFile: readUserFile,
@@ -96,7 +108,7 @@ type ClusterAccess = Pick<CliContext, "connect" | "kubeConfig" | "defaultNamespa
 
 function clusterAccess(env: Environment, signal: AbortSignal): ClusterAccess {
   return {
-    connect: async (flags) => {
+    connect: async (flags, waiting) => {
       const { createKubeClient, withPortForward } = await import("../kube/index.ts");
       const config = await kubeConfigOf(env, flags);
       return withPortForward(
@@ -105,6 +117,7 @@ function clusterAccess(env: Environment, signal: AbortSignal): ClusterAccess {
           clock: systemClock,
           busyRetries,
           ...requestLimit(flags.kubeclientTimeout),
+          ...waitingUser(flags.kubeclientTimeout, waiting),
         }),
         config,
       );

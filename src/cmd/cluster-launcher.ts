@@ -1,13 +1,33 @@
 import { parseArgs } from "node:util";
 import { systemClock } from "../base/index.ts";
-import { Launcher } from "../cluster/launcher/index.ts";
+import { Launcher, watchOwner } from "../cluster/launcher/index.ts";
+import { readClusterRecord } from "../cluster/record/index.ts";
 import type { RoleContext } from "./role.ts";
 
-/** `serin cluster-launcher --state-dir DIR`: keeps a lab running. `serin cluster create` starts it. */
+/**
+ * `serin cluster-launcher --state-dir DIR`: keeps a lab running. `serin cluster create` starts it. Deletes the lab when
+ * its owner ends, if it has one, and when its creation is killed.
+ */
 export async function run({ args, env, log, shutdown, release }: RoleContext): Promise<number> {
   const { values } = parseArgs({ args: [...args], options: { "state-dir": { type: "string" } } });
+  const { "state-dir": stateDirectory = "" } = values;
+  const abandoned = new AbortController();
+  const abandon = (why: string): void => {
+    log.info("deleting the lab", { why });
+    abandoned.abort();
+  };
+  using _watch = watchOwner(readClusterRecord(stateDirectory)?.owner, systemClock, () =>
+    abandon("its owner has ended"),
+  );
+  // The creation writes the kubeconfig last, and then closes the channel.
+  const onCreationEnd = (): void => {
+    if (readClusterRecord(stateDirectory)?.kubeconfig === undefined) abandon("its creation has ended early");
+  };
+  // The creation may have ended before this process listened.
+  if (process.connected) process.once("disconnect", onCreationEnd);
+  else onCreationEnd();
   const launcher = new Launcher({
-    stateDirectory: values["state-dir"] ?? "",
+    stateDirectory,
     releaseRoot: release.root,
     entry: release.entry,
     env,
@@ -17,5 +37,16 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
       if (process.connected) process.send?.(progress);
     },
   });
-  return await launcher.run(shutdown.drain);
+  const code = await launcher.run(AbortSignal.any([shutdown.drain, abandoned.signal]));
+  if (abandoned.signal.aborted) await forget(stateDirectory);
+  return code;
+}
+
+/** Removes the lab, whose processes have ended, with its files and its context. */
+async function forget(stateDirectory: string): Promise<void> {
+  // The record names the kubeconfig only once the lab was ready.
+  const record = readClusterRecord(stateDirectory);
+  if (record === undefined) return;
+  const { forgetCluster } = await import("../cluster/lifecycle/index.ts");
+  forgetCluster(stateDirectory, record);
 }

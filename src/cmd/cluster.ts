@@ -1,12 +1,18 @@
 import { counted, goDurationMs, jsonText, nearestName, SerinError, userError, ownField } from "../base/index.ts";
+import type { HostProcess } from "../cluster/record/index.ts";
 import { readFlags } from "./read-flags.ts";
 import type { RoleContext } from "./role.ts";
 
-export const clusterUsage = `serin cluster create [--name NAME] [--workers N | --config FILE|-] [--autoscale] [--event-ttl DURATION]
-    Creates a lab cluster, and writes its context kind-NAME into the kubeconfig. The default name is kind, and the default
-    size is one control plane and two workers. --config reads a cluster file of kind; - is standard input. --autoscale
-    lets HorizontalPodAutoscalers scale by the pods' resource use. --event-ttl sets how long the API server keeps Events
-    (default: 1h).
+export const clusterUsage = `serin cluster create [--name NAME] [--workers N | --config FILE|-]
+                     [--autoscale] [--event-ttl DURATION] [--owner PID]
+    Creates a lab cluster, and writes its context kind-NAME into the kubeconfig.
+    The default name is kind, and the default size is one control plane and two
+    workers. --config reads a cluster file of kind; - is standard input.
+    --autoscale lets HorizontalPodAutoscalers scale by the pods' resource use.
+    --event-ttl sets how long the API server keeps Events (default: 1h).
+    --owner deletes the cluster when the process PID ends, however it ends: a
+    script that is killed leaves nothing behind with --owner $$. Without --owner
+    the cluster stays until you delete it.
 serin cluster delete [--name NAME]
     Deletes a cluster with its processes, its files and its context.
 serin cluster list [--names | --json]
@@ -14,14 +20,17 @@ serin cluster list [--names | --json]
 serin cluster kubeconfig [--name NAME]
     Prints the kubeconfig of a cluster.
 serin cluster shell [--name NAME] [-- COMMAND…]
-    Opens a shell, or runs a command, where the addresses of LoadBalancers and Services work.
+    Opens a shell, or runs a command, where the addresses of LoadBalancers and
+    Services work.
 serin cluster urls [--name NAME] [--json]
     Lists the URLs by which this machine reaches the ports of LoadBalancers.
 
-Without --name, delete, kubeconfig, shell and urls mean the cluster of this shell, or else the only cluster.
+Without --name, delete, kubeconfig, shell and urls mean the cluster of this
+shell, or else the only cluster.
 
 Examples:
   serin cluster create --workers 1
+  serin cluster create --name ci --owner $$   # in a script: ends with it
   serin cluster shell -- curl http://productpage.default:9080
   serin cluster delete
 `;
@@ -84,6 +93,7 @@ const options = {
   workers: { type: "string" },
   autoscale: { type: "boolean" },
   "event-ttl": { type: "string" },
+  owner: { type: "string" },
   names: { type: "boolean" },
   json: { type: "boolean" },
   help: { type: "boolean", short: "h" },
@@ -95,13 +105,14 @@ interface Flags {
   workers?: string;
   autoscale?: boolean;
   "event-ttl"?: string;
+  owner?: string;
   names?: boolean;
   json?: boolean;
   help?: boolean;
 }
 
 const flagsOfVerbs: Readonly<Record<string, readonly (keyof Flags)[]>> = {
-  create: ["name", "config", "workers", "autoscale", "event-ttl"],
+  create: ["name", "config", "workers", "autoscale", "event-ttl", "owner"],
   delete: ["name"],
   list: ["names", "json"],
   kubeconfig: ["name"],
@@ -152,12 +163,14 @@ async function create({ env, release, shutdown }: RoleContext, flags: Flags): Pr
   });
   for (const warning of warnings) process.stderr.write(`warning: ${warning}\n`);
   const eventTtlMs = readEventTtl(flags["event-ttl"]);
+  const owner = await readOwner(flags.owner);
   const begin = performance.now();
   process.stdout.write(`Creating cluster "${plan.name}" ...\n`);
   const created = await createCluster({
     plan,
     autoscale: flags.autoscale === true,
     eventTtlMs,
+    owner,
     env,
     release,
     signal: shutdown.drain,
@@ -180,6 +193,16 @@ function readEventTtl(text: string | undefined): number | undefined {
   if (eventTtlMs === undefined || eventTtlMs < minEventTtlMs)
     throw userError("usage", `--event-ttl must be a duration of at least 1s, such as 30m, got "${text}"`);
   return eventTtlMs;
+}
+
+async function readOwner(text: string | undefined): Promise<HostProcess | undefined> {
+  if (text === undefined) return undefined;
+  const { hostProcess } = await import("../cluster/record/index.ts");
+  const owner = /^[1-9]\d*$/.test(text) ? hostProcess(Number(text)) : undefined;
+  if (owner !== undefined) return owner;
+  throw userError("usage", `--owner must be the number of a running process, got "${text}"`, {
+    hint: "in a shell script, --owner $$ names the script itself",
+  });
 }
 
 /** A config in kind's form with this many workers. */

@@ -14,16 +14,18 @@ export function findingsOf(env: Environment): readonly Finding[] {
 }
 
 export const doctorUsage = `Usage: serin doctor [--json]
-       serin doctor --kubernetes [--json] [-c KUBECONFIG] [--context NAME] [-i NAMESPACE]
-                    [--as USER] [--as-uid UID] [--as-group GROUP]... [--kubeclient-timeout TIME]
+       serin doctor --kubernetes [--json] [-c KUBECONFIG] [--context NAME]
+                    [-i NAMESPACE] [--as USER] [--as-uid UID]
+                    [--as-group GROUP]... [--kubeclient-timeout TIME]
 
-Checks whether this machine can run a lab cluster. With --kubernetes it checks whether the kubeconfig's cluster can run
-the mesh, as far as the API server shows, and which pods of an installed mesh are not ready. Each finding names the
+Checks whether this machine can run a lab cluster. With --kubernetes it checks
+whether the kubeconfig's cluster can run the mesh, as far as the API server
+shows, and which pods of an installed mesh are not ready. Each finding names the
 remedy. The exit code is 1 if something prevents an installation.
 
 Examples:
-  serin doctor                                        # before serin cluster create
-  serin doctor --kubernetes --context my-cluster      # before serin install
+  serin doctor                                     # before serin cluster create
+  serin doctor --kubernetes --context my-cluster   # before serin install
 `;
 
 /** The flags that only a cluster's examination has. */
@@ -82,19 +84,27 @@ function flagsOf(args: readonly string[]): Flags {
 
 async function examine(flags: Flags, env: Environment): Promise<number> {
   const { createKubeClient, impersonating, loadKubeConfig } = await import("../kube/index.ts");
-  const { requestLimit } = await import("../cli/index.ts");
-  const { examineCluster, findingText } = await import("../cli/cluster-readiness/index.ts");
+  const { requestLimit, waitingUser } = await import("../cli/index.ts");
+  const { examineCluster, findingsText } = await import("../cli/cluster-readiness/index.ts");
   const own = await loadKubeConfig(flags.kubeconfig ?? env, flags.context, env);
   const { as: user, "as-uid": uid, "as-group": groups, "kubeclient-timeout": timeout } = flags;
   const config = impersonating(own, { user, uid, groups });
   const log = createLogger({ scope: "doctor", level: "error" });
-  const client = createKubeClient(config, { log, clock: systemClock, ...requestLimit(timeout) });
+  const client = createKubeClient(config, {
+    log,
+    clock: systemClock,
+    ...requestLimit(timeout),
+    ...waitingUser(timeout, tellOfWait),
+  });
   try {
     const findings = await examineCluster(client, flags.istioNamespace ?? "istio-system", systemClock);
-    if (flags.json) process.stdout.write(jsonText(findings));
-    else for (const finding of findings) process.stdout.write(terminalText(findingText(finding)));
+    process.stdout.write(flags.json ? jsonText(findings) : terminalText(findingsText(findings)));
     return findings.some(({ level }) => level === "error") ? 1 : 0;
   } finally {
     client.close();
   }
+}
+
+function tellOfWait(subject: string, missing: string | undefined): void {
+  if (missing !== undefined) process.stderr.write(terminalText(`  ${subject}: ${missing}\n`));
 }

@@ -3,6 +3,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { packageRoot } from "../base/index.ts";
+import { clusterUsage } from "./cluster.ts";
+import { doctorUsage } from "./doctor.ts";
 import { processHelp, strayArguments } from "./process-help.ts";
 
 test("the help of a process names an existing page, and the process gets all other words", () => {
@@ -14,6 +16,15 @@ test("the help of a process names an existing page, and the process gets all oth
   assert.equal(processHelp("proxy", ["sidecar", "--help"]), undefined);
   assert.equal(processHelp("version", ["--help"]), undefined);
   assert.equal(processHelp("constructor", ["--help"]), undefined);
+});
+
+test("the help of every role that writes its own fits a terminal of 80 columns", () => {
+  const helps = [clusterUsage, doctorUsage, ...["ztunnel", "probe"].map((name) => processHelp(name, ["-h"]) ?? "")];
+  const lines = helps.flatMap((text) => text.split("\n"));
+  assert.deepEqual(
+    lines.filter((line) => line.length > 80),
+    [],
+  );
 });
 
 test("arguments that neither a process nor its upstream counterpart knows are reported, and those of installations are not", () => {

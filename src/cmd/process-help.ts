@@ -76,7 +76,7 @@ const processes: Readonly<Record<string, ProcessHelp>> = {
 export function processHelp(name: string, args: readonly string[]): string | undefined {
   const help = ownField(processes, name);
   if (help === undefined || args.length !== 1 || !["--help", "-h", "help"].includes(args[0] ?? "")) return undefined;
-  return `serin ${name}: ${help.does}\n\nInstallations and labs start this process. Its arguments, variables and ports: docs/contracts/${help.page}\n`;
+  return `serin ${name}: ${help.does}\n\nInstallations and labs start this process. Its arguments, variables and ports:\ndocs/contracts/${help.page}\n`;
 }
 
 /** The arguments that have no effect, because neither the process nor its upstream counterpart knows them. */

@@ -19,8 +19,11 @@ export interface InstallRequest {
   readonly onKept?: (component: RenderedComponent) => void;
   /** Called for objects that are left unchanged, and for waits. */
   readonly onNote: (note: string) => void;
-  /** Called if something takes longer than a second to become ready, with a text about the missing part. */
-  readonly onWait?: (text: string) => void;
+  /**
+   * Called if an object takes longer than a second to become ready, with the missing part, and with undefined once the
+   * object is ready. Without an object (an empty text), names what the installation does at the moment.
+   */
+  readonly onWait?: (object: string, missing: string | undefined) => void;
   /** The time for one component to become ready, and for another installer to end. */
   readonly readyTimeoutMs: number;
   readonly signal?: AbortSignal;

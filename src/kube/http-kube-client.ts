@@ -11,6 +11,7 @@ import {
   type Logger,
   withoutEnd,
 } from "../base/index.ts";
+import { AnswerWatch, type WaitingPerson } from "./answer-watch.ts";
 import { AuthorizedTransport } from "./authorized-transport.ts";
 import type {
   ApplyOptions,
@@ -33,7 +34,7 @@ import { LineDecoder } from "./line-decoder.ts";
 import { parsed, readPage, type AnswerBody, type ListPage } from "./list-page.ts";
 import { describeObject, resourcePath, selectorQuery, withQuery } from "./resource-path.ts";
 import { errorOfStatus, errorOfWatchStatus, isCode, unreadable, type RequestSubject } from "./status-error.ts";
-import { TooLong, wholeBody, type TransportResponse } from "./transport.ts";
+import { TooLong, wholeBody, type TransportRequest, type TransportResponse } from "./transport.ts";
 
 export interface KubeClientOptions {
   readonly log: Logger;
@@ -49,6 +50,8 @@ export interface KubeClientOptions {
    * names. 0 if absent, because informers and reconcilers wait themselves.
    */
   readonly busyRetries?: number;
+  /** The person who waits for the answers. */
+  readonly person?: WaitingPerson;
 }
 
 /** A client that owns a connection. An idle client does not keep the process alive. `close` also ends open requests. */
@@ -94,9 +97,10 @@ class HttpKubeClient implements KubeConnection {
   readonly #metadataOnly: boolean;
   readonly #requestTimeoutMs: number;
   readonly #busyRetries: number;
+  readonly #answers: AnswerWatch;
 
   constructor(config: KubeConfig, options: KubeClientOptions) {
-    const { log, clock, userAgent = "serin", metadataOnly = false } = options;
+    const { log, clock, userAgent = "serin", metadataOnly = false, person } = options;
     const url = parseServer(config);
     this.#credentials = new Credentials(config, clock);
     const transport =
@@ -110,6 +114,8 @@ class HttpKubeClient implements KubeConnection {
     this.#metadataOnly = metadataOnly;
     this.#busyRetries = options.busyRetries ?? 0;
     this.#requestTimeoutMs = options.requestTimeoutMs ?? defaultRequestTimeoutMs;
+    const ask = async (signal: AbortSignal): Promise<void> => await this.#askVersion(signal);
+    this.#answers = new AnswerWatch({ config, clock, requestTimeoutMs: this.#requestTimeoutMs, person, ask });
     this.#prefix = withoutEnd(url.pathname, "/");
   }
 
@@ -364,7 +370,11 @@ class HttpKubeClient implements KubeConnection {
     run: (signal: AbortSignal) => Promise<Answer>,
   ): Promise<Answer> {
     const deadline = new AbortController();
-    using _timer = this.#clock.after(this.#requestTimeoutMs, () => deadline.abort());
+    let late: SerinError | undefined;
+    using _limit = this.#answers.over(subject, (error) => {
+      late = error;
+      deadline.abort(error);
+    });
     using _abort = onAbort(outer, () => deadline.abort(outer?.reason));
     try {
       return await run(deadline.signal);
@@ -379,7 +389,7 @@ class HttpKubeClient implements KubeConnection {
           ? transientError("timeout", `${request}: no answer in time`, { cause: error })
           : transientError("cancelled", `${request} was cancelled`, { cause: error });
       }
-      throw transientError("timeout", `${request}: no answer within ${this.#requestTimeoutMs} ms`, { cause: error });
+      throw late ?? error;
     }
   }
 
@@ -416,13 +426,28 @@ class HttpKubeClient implements KubeConnection {
     };
     if (signal !== undefined) setMaxListeners(0, signal);
     try {
-      return await this.#transport.send(request);
+      return await this.#transported(request);
     } catch (error) {
-      if (method !== "GET" || !isCode(error, "unreachable") || signal?.aborted === true) throw error;
+      // Without an answer so far there was no kept connection, so a server that cannot be reached has been tried.
+      const isKept = this.#answers.hasAnswered;
+      if (method !== "GET" || !isKept || !isCode(error, "unreachable") || signal?.aborted === true) throw error;
       // A restarted server may have ended the kept connection. A read can be repeated safely.
       this.#log.debug("reading again on a new connection", { path });
-      return await this.#transport.send(request);
+      return await this.#transported(request);
     }
+  }
+
+  /** Asks for the server's version. Any answer shows that the server lives, a refusal too. */
+  async #askVersion(signal: AbortSignal): Promise<void> {
+    const subject = { verb: "GET", object: "/version" };
+    const { body } = await this.#send({ method: "GET", path: "/version", subject, signal });
+    body.resume();
+  }
+
+  async #transported(request: TransportRequest): Promise<TransportResponse> {
+    const response = await this.#transport.send(request);
+    this.#answers.answered();
+    return response;
   }
 }
 

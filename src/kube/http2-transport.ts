@@ -5,7 +5,7 @@ import {
   type ClientHttp2Stream,
   type IncomingHttpHeaders,
 } from "node:http2";
-import { invariant, type Clock } from "../base/index.ts";
+import { invariant, onAbort, type Clock } from "../base/index.ts";
 import type { Credentials } from "./credentials.ts";
 import { Http1Transport } from "./http1-transport.ts";
 import type { KubeConfig } from "./kube-config.ts";
@@ -47,7 +47,7 @@ export class Http2Transport implements Transport {
     for (let attempt = 1; ; attempt += 1) {
       request.signal?.throwIfAborted();
       const pending = (this.#session ??= this.#open());
-      const session = await this.#opened(pending);
+      const session = await unlessAborted(this.#opened(pending), request.signal);
       if (session === undefined) return await this.#overHttp1(request);
       request.signal?.throwIfAborted();
       // The session may have ended in this turn, before anything was sent over it.
@@ -175,6 +175,14 @@ export class Http2Transport implements Transport {
       if (value !== undefined && !name.startsWith(":")) flat[name] = String(value);
     return { status: Number(head[constants.HTTP2_HEADER_STATUS]), headers: flat, body: stream };
   }
+}
+
+/** The result of work that several requests share. Rejects as soon as the signal of one of them is aborted. */
+async function unlessAborted<Result>(work: Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
+  if (signal === undefined) return await work;
+  const left = Promise.withResolvers<never>();
+  using _abort = onAbort(signal, () => left.reject(signal.reason as Error));
+  return await Promise.race([work, left.promise]);
 }
 
 const openStreams = new WeakMap<ClientHttp2Session, number>();

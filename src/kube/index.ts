@@ -16,6 +16,7 @@ export { denialIn, lacksDryRun, type Denial } from "./denial.ts";
 export { EventRecorder, type EventNote } from "./event-recorder.ts";
 export { CollectionGraph, structurallyEqual, type SourceCollection } from "./collection/index.ts";
 export { metadataExcerpt, pickExcerpt, type Excerpt } from "./excerpt.ts";
+export type { WaitingPerson } from "./answer-watch.ts";
 export { createKubeClient, type KubeConnection } from "./http-kube-client.ts";
 export type { Informer, InformerChange } from "./informer.ts";
 export {

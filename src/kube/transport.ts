@@ -47,7 +47,7 @@ const connectTimeoutMs = 10_000;
  * connection that has just been made.
  */
 export function limitConnecting(late: (problem: Error) => void, what: string): Disposable {
-  return afterRunning(connectTimeoutMs, () => late(new Error(`no ${what} within ${connectTimeoutMs} ms`)));
+  return afterRunning(connectTimeoutMs, () => late(new Error(`no ${what} within ${connectTimeoutMs / 1000} s`)));
 }
 
 function tlsOptionsOf(config: KubeConfig, certificate: ClientCertificate | undefined): ConnectionOptions {

@@ -433,7 +433,7 @@ test("an agent that does not end appears in the error", async () => {
     clock,
     selection: "everything",
     onRemoved: () => undefined,
-    onWait: (text) => void messages.push(text),
+    onWarning: (text) => void messages.push(text),
   });
   assert.match(messages.join(""), /did not end.*: istio-cni-node-1 on worker-7\. A node with the plugin/);
   assert.deepEqual(cluster.names("DaemonSet"), []);
@@ -479,7 +479,7 @@ test("the node of an agent that was not ready is named, because nobody removed t
     clock,
     selection: "everything",
     onRemoved: () => undefined,
-    onWait: (text) => void messages.push(text),
+    onWarning: (text) => void messages.push(text),
   });
   assert.equal(messages.length, 1);
   assert.match(messages[0] ?? "", /may not have cleaned up their nodes: agent-worker-2 on worker-2\. /);

@@ -1,5 +1,5 @@
 import { istioLabels } from "../api/istio/index.ts";
-import type { Clock } from "../base/index.ts";
+import { counted, type Clock } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import { customResourceDefinitionKind, namespaceKind } from "../api/kubernetes/index.ts";
 import type { KubeClient } from "../kube/index.ts";
@@ -45,6 +45,8 @@ export async function applyComponents(options: InstallOptions): Promise<void> {
   // A person who installs again may have removed what kept pods from starting. A process that installs all the time
   // would only undo the kubelets' pauses.
   const stuck = options.alone === undefined ? { replacesPodsBeforeMs: clock.nowMs() } : {};
+  const begin = (phase: string | undefined): void => options.onWait?.("", phase);
+  begin("checking your rights and the cluster");
   await checkRights(client, objectsOf(options.components));
   const before = await observeClusterState(client);
   const unreported = { ...options, onNote: () => undefined, onKept: () => undefined };
@@ -81,6 +83,7 @@ export async function applyComponents(options: InstallOptions): Promise<void> {
       const { components: wanted, notes } = await keepNewerShared(client, options.components, replacesNewer);
       for (const note of notes) options.onNote(note);
       components = withoutForeign({ ...options, components: wanted }, state);
+      begin(`writing ${counted(objectsOf(components).length, "object")} of ${counted(components.length, "component")}`);
       for (const component of components) {
         const others = component.objects.filter((object) => !isWebhook(object));
         for (const answer of await applyObjects(client, others))
@@ -107,8 +110,10 @@ export async function applyComponents(options: InstallOptions): Promise<void> {
       }
       await waitAll(webhooks, options);
     };
+    begin("waiting until the components are ready");
     await reportInOrder(components, complete, options.onDone);
   });
+  begin(undefined);
 }
 
 /** Completes all components at the same time. When all have ended, throws the error of the first one that failed. */

@@ -1,6 +1,6 @@
 import { podKind, type Pod } from "../api/kubernetes/index.ts";
-import type { KubernetesObject } from "../api/index.ts";
-import type { Clock } from "../base/index.ts";
+import { keyOf, type KubernetesObject } from "../api/index.ts";
+import { counted, type Clock } from "../base/index.ts";
 import type { KubeClient } from "../kube/index.ts";
 
 /** A Deployment or a DaemonSet. */
@@ -12,19 +12,28 @@ export interface PodsGoneOptions {
   readonly client: KubeClient;
   readonly clock: Clock;
   readonly patienceMs: number;
+  /** Called with the workload and its pods that are left, if the wait takes longer than a second. */
+  readonly onWait?: (object: string, missing: string | undefined) => void;
 }
 
 const pollMs = 250;
+const tellAfterMs = 1_000;
 
 /** Waits until a workload that was deleted has no pods. Returns those that remain after the wait. */
 export async function podsLeft(
-  { client, clock, patienceMs }: PodsGoneOptions,
+  { client, clock, patienceMs, onWait }: PodsGoneOptions,
   workload: SelectingWorkload,
 ): Promise<readonly Pod[]> {
-  const deadline = clock.steadyMs() + patienceMs;
+  const began = clock.steadyMs();
+  const object = `pods of ${keyOf(workload)}`;
   for (;;) {
     const items = await podsOf(client, workload);
-    if (items.length === 0 || clock.steadyMs() > deadline) return items;
+    const waitedMs = clock.steadyMs() - began;
+    if (items.length === 0 || waitedMs > patienceMs) {
+      onWait?.(object, undefined);
+      return items;
+    }
+    if (waitedMs >= tellAfterMs) onWait?.(object, `waiting until ${counted(items.length, "pod")} ended`);
     await clock.sleep(pollMs);
   }
 }

@@ -20,8 +20,11 @@ export interface WaitOptions {
   readonly clock: Clock;
   /** The maximum time for one object to become ready. */
   readonly readyTimeoutMs: number;
-  /** Called with the missing part if a wait takes longer than a second, and again when the missing part changes. */
-  readonly onWait?: (text: string) => void;
+  /**
+   * Called with the object and its missing part if a wait takes longer than a second, and again when the missing part
+   * changes. Called with undefined when such a wait ends.
+   */
+  readonly onWait?: (object: string, missing: string | undefined) => void;
   /**
    * Workloads that were written at the same time. This workload may depend on one of them that cannot start, without
    * showing it.
@@ -66,14 +69,17 @@ export async function waitReady(object: UntypedObject, options: WaitOptions): Pr
   let reported = "";
   for (;;) {
     const missing = await check();
-    if (missing === undefined) return;
+    if (missing === undefined) {
+      if (reported !== "") options.onWait?.(subject, undefined);
+      return;
+    }
     const waitedMs = clock.steadyMs() - began;
     const look = waitedMs > lookAfterMs ? await obstacles?.look() : undefined;
     const obstacle = look?.obstacle;
     const waitingFor = obstacle === undefined ? missing : `${missing}; ${obstacle.text}`;
     if (waitingFor !== reported && waitedMs > tellAfterMs) {
       reported = waitingFor;
-      options.onWait?.(`${subject}: ${waitingFor}`);
+      options.onWait?.(subject, waitingFor);
     }
     if (look?.isFinal === true && obstacles !== undefined) throw await cannotStart(obstacles, waitingFor, obstacle);
     if (waitedMs > lookAfterMs)

@@ -3,7 +3,7 @@ import { daemonSetKind, type DaemonSet, type Pod } from "../api/kubernetes/index
 import type { KubernetesObject } from "../api/index.ts";
 import type { Clock } from "../base/index.ts";
 import type { KubeClient } from "../kube/index.ts";
-import { podsLeft, podsOf } from "./pods-gone.ts";
+import { podsLeft, podsOf, type PodsGoneOptions } from "./pods-gone.ts";
 
 export interface ReleaseOptions {
   readonly client: KubeClient;
@@ -12,7 +12,9 @@ export interface ReleaseOptions {
   readonly labelSelector: string;
   readonly keeps: (daemonSet: DaemonSet) => boolean;
   readonly onRemoved: (object: KubernetesObject) => void;
-  readonly onWait: (text: string) => void;
+  /** Called with the agents that may not have cleaned up their nodes. */
+  readonly onWarning: (text: string) => void;
+  readonly onWait?: PodsGoneOptions["onWait"];
 }
 
 const agentComponent = "Cni";
@@ -27,7 +29,7 @@ const patienceMs = 60_000;
  * removed only afterwards. Returns the number of removed agents.
  */
 export async function releasePods(options: ReleaseOptions): Promise<number> {
-  const { client, clock, labelSelector, keeps, onRemoved, onWait } = options;
+  const { client, clock, labelSelector, keeps, onRemoved, onWarning, onWait } = options;
   const { items } = await client.list(daemonSetKind, { labelSelector });
   const agents = items.filter(
     (daemonSet) => daemonSet.metadata.labels?.[istioLabels.component] === agentComponent && !keeps(daemonSet),
@@ -38,8 +40,8 @@ export async function releasePods(options: ReleaseOptions): Promise<number> {
     // With foreground deletion the agents still find their DaemonSet, with a deletion timestamp, and release their
     // pods. If it were gone, they would leave the pods in the mesh.
     await client.delete(daemonSetKind, name, namespace, { propagationPolicy: "Foreground" });
-    const left = [...unready, ...(await podsLeft({ client, clock, patienceMs }, agent))];
-    if (left.length > 0) onWait(uncleanNodes(left));
+    const left = [...unready, ...(await podsLeft({ client, clock, patienceMs, ...(onWait && { onWait }) }, agent))];
+    if (left.length > 0) onWarning(uncleanNodes(left));
     onRemoved({ kind: daemonSetKind.kind, metadata: agent.metadata });
   }
   return agents.length;

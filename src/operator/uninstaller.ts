@@ -3,7 +3,7 @@ import type { KindDefinition, KubernetesObject, UntypedObject } from "../api/ind
 import { istioLabels } from "../api/istio/index.ts";
 import { controllerOf, itemsIfServed, type KubeClient } from "../kube/index.ts";
 import { installedKinds } from "../install/index.ts";
-import { podsLeft, type SelectingWorkload } from "./pods-gone.ts";
+import { podsLeft, type PodsGoneOptions, type SelectingWorkload } from "./pods-gone.ts";
 import { releasePods } from "./release-pods.ts";
 
 export interface UninstallOptions {
@@ -24,7 +24,8 @@ export interface UninstallOptions {
   readonly dryRun?: boolean;
   readonly clock: Clock;
   /** Called with objects that did not disappear in time. */
-  readonly onWait?: (text: string) => void;
+  readonly onWarning?: (text: string) => void;
+  readonly onWait?: PodsGoneOptions["onWait"];
 }
 
 const agentKind = "DaemonSet";
@@ -56,6 +57,7 @@ export async function removeInstalled({
   keeps = () => false,
   dryRun = false,
   clock,
+  onWarning = () => undefined,
   onWait = () => undefined,
 }: UninstallOptions): Promise<number> {
   const labelSelector = await selectorOf(selection, client);
@@ -83,12 +85,12 @@ export async function removeInstalled({
   for (const kind of kinds.filter(({ kind }) => webhookKinds.has(kind))) await removeAll(kind);
   if (!dryRun) {
     const keepsAgent = (agent: KubernetesObject): boolean => keeps({ ...agent, kind: agentKind });
-    removed += await releasePods({ client, clock, labelSelector, keeps: keepsAgent, onRemoved, onWait });
+    removed += await releasePods({ client, clock, labelSelector, keeps: keepsAgent, onRemoved, onWarning, onWait });
   }
   for (const kind of kinds.filter(({ kind }) => !webhookKinds.has(kind))) {
     if (kind.group === rightsGroup && !dryRun)
       for (const ending of controlPlanes.splice(0))
-        await podsLeft({ client, clock, patienceMs: controlPlanePatienceMs }, ending);
+        await podsLeft({ client, clock, patienceMs: controlPlanePatienceMs, onWait }, ending);
     await removeAll(kind);
   }
   return removed;

@@ -1,7 +1,7 @@
 import { counted } from "../base/index.ts";
 import type { Pod } from "../api/kubernetes/index.ts";
-import type { WaveOrder } from "./cluster/wave-order.ts";
-import type { InjectedWorkload } from "./cluster/workloads.ts";
+import type { WaveOrder } from "./static-checks/wave-order.ts";
+import type { InjectedWorkload } from "./static-checks/workloads.ts";
 import type { PlannedUpgrade } from "./options.ts";
 import type { EstimatePart, EstimateReport, WorkloadsReport } from "./report.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { InjectedWorkload } from "./cluster/workloads.ts";
+import type { InjectedWorkload } from "./static-checks/workloads.ts";
 import { injectableWorkloads } from "./injectable-workload.ts";
 
 function workload(kind: string, more: object = {}): InjectedWorkload {

@@ -1,7 +1,7 @@
 import type { UntypedObject } from "../api/index.ts";
 import { istioLabels } from "../api/istio/index.ts";
 import type { Pod } from "../api/kubernetes/index.ts";
-import type { InjectedWorkload } from "./cluster/workloads.ts";
+import type { InjectedWorkload } from "./static-checks/workloads.ts";
 
 const kindsWithTemplate = ["Deployment", "StatefulSet", "DaemonSet"];
 

@@ -20,8 +20,8 @@ import {
 } from "../api/kubernetes/index.ts";
 import { installedKinds } from "../install/index.ts";
 import { isKubeCode, itemsIfServed, undefinedIfForbidden, type KubeClient } from "../kube/index.ts";
-import type { AuthoritySecrets } from "./cluster/trust.ts";
-import type { WorkloadFacts } from "./cluster/workloads.ts";
+import type { AuthoritySecrets } from "./static-checks/trust.ts";
+import type { WorkloadFacts } from "./static-checks/workloads.ts";
 import { isMeshGroup } from "./compare/definitions.ts";
 
 /** Everything in a cluster that a plan reads. */

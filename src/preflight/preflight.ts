@@ -11,9 +11,9 @@ import {
   type NotCompared,
   type PreflightReport,
 } from "./report.ts";
-import { checkTrust, fingerprints } from "./cluster/trust.ts";
-import { waveOrder } from "./cluster/wave-order.ts";
-import { surveyWorkloads } from "./cluster/workloads.ts";
+import { checkTrust, fingerprints } from "./static-checks/trust.ts";
+import { waveOrder } from "./static-checks/wave-order.ts";
+import { surveyWorkloads } from "./static-checks/workloads.ts";
 import { estimate } from "./estimate.ts";
 import { unmovedFindings, unselectedFindings, ztunnelFindings } from "./findings.ts";
 import { readAuthorities, readConnections, readLiveCluster, rootOf, type LiveCluster } from "./live-cluster.ts";

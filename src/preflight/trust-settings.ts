@@ -1,6 +1,6 @@
 import { meshTextTree } from "../api/mesh-config-text/index.ts";
 import { textAt } from "../base/index.ts";
-import type { MeshTrust } from "./cluster/trust.ts";
+import type { MeshTrust } from "./static-checks/trust.ts";
 
 const defaultTrustDomain = "cluster.local";
 

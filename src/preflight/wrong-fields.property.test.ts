@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { UntypedObject } from "../api/index.ts";
 import { wrongFields } from "../base/testing/index.ts";
-import { surveyWorkloads, type WorkloadFacts } from "./cluster/workloads.ts";
+import { surveyWorkloads, type WorkloadFacts } from "./static-checks/workloads.ts";
 import { compareDefinitions } from "./compare/definitions.ts";
 import { envoyFilterEffects, type FilteredProxy } from "./compare/envoy-filter-effect.ts";
 

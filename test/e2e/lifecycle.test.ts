@@ -1,11 +1,13 @@
 // Bad input, missing programs, interruption and kill -9 each end with a clear message or a clean end, and leave nothing
 // behind.
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { after, describe, test } from "node:test";
 import { eventually } from "../support/eventually.ts";
 import { LabCluster, serin } from "../support/lab-cluster.ts";
+import { processesOf } from "../support/processes.ts";
 
 const lab = new LabCluster("lifecycle");
 const create = [serin, "cluster", "create", "--name", lab.name];
@@ -173,6 +175,68 @@ describe("failures around a lab", { concurrency: 1 }, () => {
       assert.match((await lab.run([serin, "cluster", "list"])).output, /lifecycle\tstopped/);
     }
     await createAndDelete();
+  });
+
+  test("kill -9 of the creation at any moment leaves nothing", async () => {
+    for (const afterMs of [100, 300, 700, 1_500]) {
+      const child = lab.spawn(create);
+      const ended = new Promise((resolve) => child.on("close", resolve));
+      await new Promise((resolve) => setTimeout(resolve, afterMs));
+      child.kill("SIGKILL");
+      await ended;
+      const isComplete = existsSync(lab.stateDirectory) && lab.hasContext();
+      if (isComplete) assert.equal((await lab.run([serin, "cluster", "delete", "--name", lab.name])).code, 0);
+      await nothingIsLeft();
+      await eventually("the files are gone", () => !existsSync(lab.stateDirectory));
+    }
+  });
+
+  test("a lab with an owner is deleted with its files and its context when the owner is killed", async () => {
+    const owner = spawn("sleep", ["600"]);
+    const ended = new Promise((resolve) => owner.once("exit", resolve));
+    const created = await lab.create(undefined, ["--workers", "0", "--owner", String(owner.pid)]);
+    assert.equal(created.code, 0, created.output);
+    assert.ok(lab.hasContext());
+    owner.kill("SIGKILL");
+    await ended;
+    await nothingIsLeft();
+    await eventually("the files are gone", () => !existsSync(lab.stateDirectory));
+    assert.equal(lab.hasContext(), false);
+    const { code, output } = await lab.run([...create, "--owner", String(owner.pid)]);
+    assert.equal(code, 64, output);
+    assert.match(output, /--owner must be the number of a running process, got "\d+"\n.*--owner \$\$/);
+  });
+
+  test("a test file that a signal ends leaves neither its lab nor its files", async () => {
+    const file = join(lab.directory, "endless.test.mjs");
+    const from = (path: string): string => JSON.stringify(join(import.meta.dirname, path));
+    writeFileSync(
+      file,
+      `import { LabCluster } from ${from("../support/lab-cluster.ts")};
+      import { test } from "node:test";
+      const lab = new LabCluster("abandoned");
+      test("hangs", async () => {
+        await lab.createOneNode();
+        process.stderr.write("lab of " + lab.directory + "\\n");
+        await new Promise(() => setInterval(() => undefined, 1000));
+      });`,
+    );
+    for (const signal of ["SIGTERM", "SIGKILL"] as const) {
+      const child = spawn(process.execPath, ["--test", "--test-isolation=none", file], {
+        // A test runner that a test starts would otherwise report to it.
+        env: { ...process.env, NODE_TEST_CONTEXT: undefined },
+        stdio: ["ignore", "pipe", "pipe"],
+      });
+      let output = "";
+      for (const stream of [child.stdout, child.stderr])
+        stream.on("data", (chunk: Buffer) => (output += chunk.toString()));
+      const [, directory = ""] = await eventually("the lab runs", () => /lab of (\S+)/.exec(output) ?? undefined);
+      const home = dirname(directory);
+      assert.ok(processesOf(join(home, "marked")).length > 3);
+      child.kill(signal);
+      await eventually("its processes are gone", () => processesOf(join(home, "marked")).length === 0);
+      await eventually("its files are gone", () => !existsSync(home));
+    }
   });
 
   test("kill -9 of the launcher during the creation is reported, and leaves nothing", async () => {

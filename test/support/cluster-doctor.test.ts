@@ -80,8 +80,9 @@ test("an account without rights gets a list of the missing rights, and of what c
   assert.equal(code, 1);
   assert.match(
     output,
-    /^✗ rights \(User system:serviceaccount:default:nobody\): may not list, create, patch clusterroles\.rbac\.authorization\.k8s\.io\n {4}remedy: .*--serviceaccount=default:nobody$/m,
+    /^✗ rights \(User system:serviceaccount:default:nobody\): may not list, create, patch clusterroles\.rbac\.authorization\.k8s\.io$/m,
   );
+  assert.match(output, /^ {4}remedy for these \d+: .*--serviceaccount=default:nobody$/m);
   assert.match(
     output,
     /^! nodes \(Cluster\): cannot be checked: nodes is forbidden: .*\n {4}remedy: .* can-i list nodes$/m,

@@ -1,9 +1,10 @@
 // A lab cluster for an end-to-end test, in its own HOME, driven by real programs in a real shell.
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { shellCommand, type ShellCommand } from "../../src/cluster/lifecycle/cluster-shell.ts";
 import { processesOf, type MachineProcess } from "./processes.ts";
 
@@ -71,6 +72,7 @@ export class LabCluster extends ProgramRunner {
   readonly #user: { readonly uid: number; readonly gid: number } | undefined;
   readonly #home: string;
   #hasShell = false;
+  readonly #sweeper: ChildProcess;
 
   constructor(name: string, { uid, releaseRoot = process.env["SERIN_LAB_RELEASE"] ?? root }: LabClusterOptions = {}) {
     super();
@@ -89,6 +91,7 @@ export class LabCluster extends ProgramRunner {
         ? { ...process.env, ...bare, KUBECONFIG: join(this.#home, ".kube/config"), SERIN_CLUSTER: name }
         : bare;
     if (uid !== undefined) for (const path of [this.#home, this.directory]) chownSync(path, uid, uid);
+    this.#sweeper = this.#startSweeper();
   }
 
   /** Creates the cluster. The config is kind's YAML. */
@@ -125,6 +128,12 @@ export class LabCluster extends ProgramRunner {
   /** The cluster's state directory. */
   get stateDirectory(): string {
     return join(this.#home, "state/serin/clusters", this.name);
+  }
+
+  /** Whether the kubeconfig has the cluster's context. */
+  hasContext(): boolean {
+    const path = join(this.#home, ".kube/config");
+    return existsSync(path) && readFileSync(path, "utf8").includes(`kind-${this.name}`);
   }
 
   /** All processes of the machine that belong to clusters made with this HOME. */
@@ -199,6 +208,29 @@ export class LabCluster extends ProgramRunner {
   async delete(): Promise<void> {
     await this.run([this.serin, "cluster", "delete", "--name", this.name]);
     rmSync(this.#home, { recursive: true, force: true });
+    this.#sweeper.stdin?.end();
+  }
+
+  /**
+   * Starts a process that removes the labs and files of this HOME when its input ends, which happens with the end of
+   * this process too. A test that a signal ends cannot do that itself, and labs outlive their creator.
+   */
+  #startSweeper(): ChildProcess {
+    const line = [
+      "cat >/dev/null",
+      'for lab in "$2"/*; do if [ -d "$lab" ]; then "$3" cluster delete --name "${lab##*/}"; fi; done',
+      'rm -rf "$1"',
+    ].join("; ");
+    const sweeper = spawn("sh", ["-c", line, "sh", this.#home, dirname(this.stateDirectory), this.serin], {
+      cwd: "/",
+      // Without the lab's mark, because it is no process of the lab.
+      env: { ...this.#env, PATH: process.env["PATH"] },
+      stdio: ["pipe", "ignore", "ignore"],
+      detached: true,
+    });
+    sweeper.unref();
+    (sweeper.stdin as Socket).unref();
+    return sweeper;
   }
 }
 

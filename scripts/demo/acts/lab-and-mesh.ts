@@ -10,15 +10,16 @@ import { untilPage } from "../until-page.ts";
 export const createLab: Act = {
   name: "a lab cluster",
   async play(stage) {
-    await Promise.all([createCluster(), buildRelease(versions.old)]);
+    await Promise.all([createCluster(stage), buildRelease(versions.old)]);
     await Promise.all([serinOk(["release", "add", releaseDirectory(versions.old)]), connect(stage)]);
     stage.note("one control plane node and two workers are ready");
   },
 };
 
 /** Creates the lab. If that fails, an earlier demo may have left its lab: deletes it and tries once more. */
-async function createCluster(): Promise<void> {
-  const words = ["cluster", "create", "--name", clusterName];
+async function createCluster({ mayStay }: Pick<Stage, "mayStay">): Promise<void> {
+  const owner = mayStay ? [] : ["--owner", String(process.pid)];
+  const words = ["cluster", "create", "--name", clusterName, ...owner];
   const { code } = await runSerin(words);
   if (code === 0) return;
   await runSerin(["cluster", "delete", "--name", clusterName]);

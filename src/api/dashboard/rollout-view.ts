@@ -77,6 +77,11 @@ export interface RolloutHead extends ViewHead {
   /** The compared backends, for the time series of both versions. See `SeriesRequest.backend`. */
   readonly canaryBackend: string;
   readonly stableBackend: string;
+  /** The workloads of both backends that the reader may see, such as `shop/web-canary`. */
+  readonly canaryWorkloads: readonly string[];
+  readonly stableWorkloads: readonly string[];
+  /** The number of decisions that are older than the listed ones. */
+  readonly olderDecisions: number;
   /** The object as YAML. */
   readonly yaml: string;
 }

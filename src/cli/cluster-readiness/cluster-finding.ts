@@ -40,8 +40,16 @@ export function unseen(subject: string, resource: string, reason: string): Clust
 
 const marks = { ok: "✓", warning: "!", error: "✗" } as const;
 
-/** A finding as `serin doctor` shows it. */
-export function findingText({ subject, object, level, detail, remedy }: ClusterFinding): string {
-  const first = `${marks[level]} ${subject} (${object}): ${detail}`;
-  return `${first}${remedy === "" ? "" : `\n    remedy: ${remedy}`}\n`;
+/** Findings as `serin doctor` shows them. A remedy that neighbours share follows the last of them. */
+export function findingsText(findings: readonly ClusterFinding[]): string {
+  let text = "";
+  let sharing = 0;
+  for (const [index, { subject, object, level, detail, remedy }] of findings.entries()) {
+    text += `${marks[level]} ${subject} (${object}): ${detail}\n`;
+    sharing += 1;
+    if (findings[index + 1]?.remedy === remedy) continue;
+    if (remedy !== "") text += `    remedy${sharing === 1 ? "" : ` for these ${sharing}`}: ${remedy}\n`;
+    sharing = 0;
+  }
+  return text;
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { describeError, systemClock } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { findingText, type ClusterFinding } from "./cluster-finding.ts";
+import { findingsText, type ClusterFinding } from "./cluster-finding.ts";
 import { examineCluster } from "./examine-cluster.ts";
 
 interface Access {
@@ -89,7 +89,7 @@ const examine = async (answers: Answers, may?: (access: Access) => boolean): Pro
 
 /** The texts of all findings except good ones. */
 const complaints = (findings: readonly ClusterFinding[]): string[] =>
-  findings.filter(({ level }) => level !== "ok").map(findingText);
+  findings.filter(({ level }) => level !== "ok").map((finding) => findingsText([finding]));
 
 test("a complete cluster is described, object by object", async () => {
   const findings = await examine({});
@@ -197,6 +197,22 @@ test("missing rights are named by verb and kind, with the command that grants th
       "! rights (User system:serviceaccount:ci:deployer): may not escalate clusterroles: the API server refuses roles with rights that this user does not have     remedy: run as an administrator: kubectl create clusterrolebinding serin-installer --clusterrole=cluster-admin --serviceaccount=ci:deployer ",
     ],
   );
+});
+
+test("findings with the same remedy are followed by it once, with their number", async () => {
+  const text = findingsText(
+    await examine(
+      {},
+      ({ verb, resource }) => verb !== "*" && !["daemonsets", "deployments", "services"].includes(resource),
+    ),
+  );
+  const user = String.raw`✗ rights \(User admin@example\.org\): may not`;
+  assert.match(
+    text,
+    new RegExp(`${user} .*\\n${user} .*\\n${user} .*\\n    remedy for these 3: run as .*\\n(?!.*remedy)`),
+  );
+  assert.equal(text.match(/clusterrolebinding/g)?.length, 1);
+  assert.doesNotMatch(text, /^✓.*\n {4}remedy/m);
 });
 
 test("unreadable resources are reported as not checked, and all others are checked", async () => {

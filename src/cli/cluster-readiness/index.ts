@@ -1,6 +1,6 @@
 // Examines whether a cluster can run the mesh, for `doctor --kubernetes` and `precheck`.
 export { gatewayDefinitions, lackedVersions, oldestMinor, readJson, serverVersion, whyNot } from "./cluster-facts.ts";
-export { findingText, type ClusterFinding } from "./cluster-finding.ts";
+export { findingsText, type ClusterFinding } from "./cluster-finding.ts";
 export { examineCluster } from "./examine-cluster.ts";
 export { besideIstio, istioImageOf } from "./istio-image.ts";
 export { clusterPlatform } from "./node-findings.ts";

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
 import { userError } from "../../base/index.ts";
 import type { KubeClient, ListOptions } from "../../kube/index.ts";
-import { findingText } from "./cluster-finding.ts";
+import { findingsText } from "./cluster-finding.ts";
 import { meshFindings } from "./mesh-findings.ts";
 import { policyFindings } from "./policy-findings.ts";
 
@@ -36,7 +36,8 @@ const own = (name: string, component: string): KubernetesObject["metadata"] => (
 });
 const selecting = (app: string): object => ({ selector: { matchLabels: { app } } });
 
-const texts = async (objects: Objects): Promise<string[]> => (await meshFindings(clusterOf(objects))).map(findingText);
+const texts = async (objects: Objects): Promise<string[]> =>
+  (await meshFindings(clusterOf(objects))).map((finding) => findingsText([finding]));
 
 test("a ready workload of the mesh is good, and an unready one has the kubelet's reason", async () => {
   const waiting = { reason: "ImagePullBackOff", message: "no such image" };

@@ -5,7 +5,7 @@ import type { CliContext } from "../context.ts";
 import { portFlag, revisionFlag, type CommonFlags } from "../flags.ts";
 import { outputFormat, renderValue } from "../terminal/output.ts";
 import { listPilotsOf, noPilots, type Pilot } from "./pilots.ts";
-import { renderTable } from "../terminal/table.ts";
+import { fittedTable } from "../terminal/fitted-table.ts";
 
 interface LogFlags extends CommonFlags {
   readonly revision?: string;
@@ -81,7 +81,7 @@ async function log(name: string | undefined, flags: LogFlags, context: CliContex
     );
   else
     context.out(
-      renderTable(
+      fittedTable(
         ["ACTIVE SCOPE", "DESCRIPTION", "LOG LEVEL", "STACK TRACE LEVEL"],
         shown.map((scope) => [
           scope.name,
@@ -89,8 +89,10 @@ async function log(name: string | undefined, flags: LogFlags, context: CliContex
           scope.output_level,
           scope.stack_trace_level ?? "none",
         ]),
-        3,
-        (cell) => (cell === "debug" ? paint(context, "yellow", cell) : cell),
+        {
+          columns: context.columns(),
+          style: (cell) => (cell === "debug" ? paint(context, "yellow", cell) : cell),
+        },
       ),
     );
 }

@@ -4,7 +4,7 @@ import { revisionFlag, type CommonFlags } from "../flags.ts";
 import { timeoutFlag, type TimeoutFlags } from "../deadline.ts";
 import { askEach, askPilot, endWithFaults, endWithoutPilots, reachPilots, type Pilot } from "./pilots.ts";
 import { outputFormat, renderValue } from "../terminal/output.ts";
-import { renderTable } from "../terminal/table.ts";
+import { fittedTable } from "../terminal/fitted-table.ts";
 
 interface ClusterInfo {
   readonly id?: string;
@@ -46,7 +46,11 @@ export function remoteClustersCommand(program: Command, context: CliContext): vo
         revision,
       ]);
       const titles = ["NAME", "SECRET", "STATUS", "ISTIOD", "REVISION"];
-      context.out(format === "table" ? renderTable(titles, rows, 5) : await renderValue(clusters, format));
+      context.out(
+        format === "table"
+          ? fittedTable(titles, rows, { columns: context.columns(), gap: 5 })
+          : await renderValue(clusters, format),
+      );
       endWithFaults(faults, context);
     });
 }

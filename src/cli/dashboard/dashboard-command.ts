@@ -6,7 +6,7 @@ import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import { istioNamespaceOf, namespaceOf, portFlag, type CommonFlags } from "../flags.ts";
 import { findPods, findPodsByLabel, isRunning } from "../proxies/pods.ts";
-import { renderTable } from "../terminal/table.ts";
+import { fittedTable } from "../terminal/fitted-table.ts";
 import { knownDashboards, type KnownDashboard } from "./known-dashboards.ts";
 import { LocalForward } from "./local-forward.ts";
 
@@ -330,5 +330,5 @@ async function list(flags: CommonFlags, context: CliContext): Promise<void> {
       ];
     }),
   );
-  context.out(renderTable(["NAME", "STATE", "POD", "PORT", "SHOWS"], rows));
+  context.out(fittedTable(["NAME", "STATE", "POD", "PORT", "SHOWS"], rows, { columns: context.columns() }));
 }

@@ -11,7 +11,7 @@ import {
   type VirtualService,
 } from "../../api/istio/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { readCluster } from "../../preflight/cluster-contents/index.ts";
+import { readAnalysedCluster } from "../../preflight/analysed-cluster/index.ts";
 import {
   gatewayDefinitions,
   lackedVersions,
@@ -169,7 +169,11 @@ const readTimeoutMs = 300_000;
  * written. Objects of other revisions are left out, because it does not read them.
  */
 async function checkStoredObjects(client: KubeClient, scope: Scope): Promise<Finding[]> {
-  const { objects, unread } = await readCluster(client, { ...scope, kinds: istioKinds }, { timeoutMs: readTimeoutMs });
+  const { objects, unread } = await readAnalysedCluster(
+    client,
+    { ...scope, kinds: istioKinds },
+    { timeoutMs: readTimeoutMs },
+  );
   const inventory = new Inventory(
     objects.map((object) => ({ object })),
     { scope: "cluster", istioNamespace: scope.istioNamespace },

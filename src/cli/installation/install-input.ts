@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import * as yaml from "yaml";
 import { userError } from "../../base/index.ts";
 import { documentsForKubernetes } from "../../base/kubernetes-yaml/index.ts";
-import { formatIssues, type UntypedObject } from "../../api/index.ts";
+import { formatIssues, formatIssuesOf, type UntypedObject } from "../../api/index.ts";
 import { defaultHub } from "../../api/images/index.ts";
 import { parseIstioOperator, type IstioOperatorSpec } from "../../api/istio/index.ts";
 import {
@@ -123,7 +123,7 @@ export async function readOperatorFile(file: string, context: CliContext): Promi
   if (objects.length === 0) context.err(`! ${file} is empty, so it changes none of the defaults\n`);
   for (const raw of objects) {
     const parsed = parseIstioOperator(raw);
-    if (parsed.value === undefined) throw userError("install-invalid", `${file}: ${formatIssues(parsed.errors)}`);
+    if (parsed.value === undefined) throw userError("install-invalid", formatIssuesOf(file, parsed.errors));
     for (const warning of parsed.warnings) context.err(`! ${file}: ${formatIssues([warning])}\n`);
     const owner = ownerOf(raw);
     const { spec } = parsed.value;

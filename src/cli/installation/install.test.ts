@@ -9,6 +9,7 @@ import { parseAllDocuments } from "yaml";
 import { describeError, silentLogger, systemClock, userError } from "../../base/index.ts";
 import type { WebhookConfiguration } from "../../api/kubernetes/index.ts";
 import { createKubeClient, loadKubeConfig } from "../../kube/index.ts";
+import type { ReportWait } from "../context.ts";
 import { createProgram } from "../program.ts";
 import { FakeContext, type FakeCluster } from "../testing/fake-context.ts";
 
@@ -48,19 +49,20 @@ test("objects that are installed from an IstioOperator file name it, and those o
   assert.deepEqual(await ownersOf("--set profile=minimal", ""), ["unknown"]);
 });
 
-test("an installation shows what it waits for on one line of a terminal, and not in a file", async () => {
-  const errorsOn = async (showsProgress: boolean): Promise<string> => {
-    const context = Object.assign(new FakeContext({}), { showsProgress, interactive: true, columns: () => 40 });
-    const apply = async ({ onWait }: { readonly onWait?: (text: string) => void }): Promise<void> =>
-      onWait?.("Deployment istio-system/istiod: 0 of 1 replicas are available;\n  pod istio-system/istiod-1");
-    Object.assign(context.installer, { apply });
-    await createProgram(context).parseAsync(["install", "-y"], { from: "user" });
-    return context.errors;
+test("an installation without a terminal prints a line for each new wait, as in the log of a CI job", async () => {
+  const context = new FakeContext({});
+  const apply = async ({ onWait }: { readonly onWait?: ReportWait }): Promise<void> => {
+    onWait?.("", "writing 40 objects of 3 components");
+    onWait?.("Deployment istio-system/istiod", "0 of 1 replicas are available");
+    onWait?.("Deployment istio-system/istiod", undefined);
   };
-  const line = "\r\u001b[K  Deployment istio-system/istiod: 0 of…";
-  assert.ok((await errorsOn(true)).includes(line));
-  assert.equal(line.replace("\r\u001b[K", "").length, 39);
-  assert.ok(!(await errorsOn(false)).includes("\u001b"));
+  Object.assign(context.installer, { apply });
+  await createProgram(context).parseAsync(["install", "-y"], { from: "user" });
+  assert.equal(
+    context.errors,
+    "  writing 40 objects of 3 components\n  Deployment istio-system/istiod: 0 of 1 replicas are available\n",
+  );
+  assert.match(context.output, /✔ Installation complete\n$/);
 });
 
 test("if a requested component is unknown, the error names those that the installation has", async () => {

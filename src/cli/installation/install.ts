@@ -156,16 +156,6 @@ async function runningControlPlane(
   return { name, version: image.slice(image.lastIndexOf(":") + 1) };
 }
 
-/** Erases the line that shows what the verb waits for, when there is something else to print. */
-const eraseLine = "\r\u001b[K";
-const usualColumns = 80;
-
-/** The text, cut to one line of the terminal. A longer text would continue on the next line, which is not erased. */
-function waitLine(text: string, columns = usualColumns): string {
-  const line = `  ${text.replaceAll(/\s+/g, " ")}`;
-  return line.length < columns ? line : `${line.slice(0, columns - 2)}…`;
-}
-
 async function apply(
   rendered: RenderedInstall,
   flags: ApplyFlags,
@@ -175,10 +165,6 @@ async function apply(
 ): Promise<void> {
   const { settings, components } = rendered;
   const defaultRevision = renderDefaultRevision(settings);
-  const printAboveProgress = (print: () => void): void => {
-    if (context.showsProgress) context.err(eraseLine);
-    print();
-  };
   await context.installer.apply({
     client,
     clock: context.clock,
@@ -188,11 +174,9 @@ async function apply(
     upgradeGateways: flags.upgradeGateways === true,
     replaceNewer: flags.force === true,
     identity: context.identity,
-    onDone: (component) => printAboveProgress(() => context.out(`✔ ${component.done}\n`)),
-    onNote: (note) => printAboveProgress(() => context.err(`! ${note}\n`)),
-    ...(context.showsProgress
-      ? { onWait: (text: string) => context.err(`${eraseLine}${waitLine(text, context.columns())}`) }
-      : {}),
+    onDone: (component) => context.out(`✔ ${component.done}\n`),
+    onNote: (note) => context.err(`! ${note}\n`),
+    onWait: context.waiting,
     readyTimeoutMs,
     signal: context.signal,
   });

@@ -66,7 +66,8 @@ export async function removeLeftovers(
     client,
     selection: { labelSelector: selectorOf(rendered), revision: revisionLabel(rendered.settings) },
     keeps: (object) => !doomed.has(nameOf(object)) || stays(object),
-    onWait: (text) => context.err(`! ${text}\n`),
+    onWarning: (text) => context.err(`! ${text}\n`),
+    onWait: context.waiting,
     onRemoved: (object) => context.out(`  Removed ${nameOf(object)}\n`),
   });
 }

@@ -17,7 +17,7 @@ import { manifestsFlag } from "./install-input.ts";
 import { listControlPlanes } from "../control-planes/pilots.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 import { connectionFlags } from "../flags.ts";
-import { renderTable } from "../terminal/table.ts";
+import { fittedTable } from "../terminal/fitted-table.ts";
 
 interface TagFlags extends ConnectionFlags {
   readonly revision?: string;
@@ -209,9 +209,10 @@ async function list(flags: TagFlags, context: CliContext): Promise<void> {
   else if (tags.length === 0) context.out("No Istio revision tag found\n");
   else
     context.out(
-      renderTable(
+      fittedTable(
         ["TAG", "REVISION", "NAMESPACES"],
         tags.map(({ tag, revision, namespaces }) => [tag, revision, namespaces.join(",")]),
+        { columns: context.columns() },
       ),
     );
 }

@@ -1,7 +1,7 @@
 import { stringify } from "yaml";
 import { userError } from "../../base/index.ts";
 import { writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
-import { formatIssues, type UntypedObject } from "../../api/index.ts";
+import { formatIssuesOf, type UntypedObject } from "../../api/index.ts";
 import {
   parseIstioOperator,
   type ComponentSpec,
@@ -27,10 +27,10 @@ export function translateOperator(objects: readonly UntypedObject[], file: strin
       `${file} contains ${objects.length} documents, and the command translates one at a time`,
     );
   const parsed = parseIstioOperator(raw);
-  if (parsed.value === undefined) throw userError("install-invalid", `${file}: ${formatIssues(parsed.errors)}`);
+  if (parsed.value === undefined) throw userError("install-invalid", formatIssuesOf(file, parsed.errors));
   const { spec } = parsed.value;
   const resolved = resolveSpec({ specs: [spec] });
-  if (resolved.value === undefined) throw userError("install-invalid", `${file}: ${formatIssues(resolved.errors)}`);
+  if (resolved.value === undefined) throw userError("install-invalid", formatIssuesOf(file, resolved.errors));
   const namespace = spec.namespace ?? "istio-system";
   const uses = chartsOf(spec, resolved.value);
   return {

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { istioLabels } from "../../api/istio/index.ts";
-import { firstNames, textAt, userError } from "../../base/index.ts";
+import { counted, firstNames, textAt, userError } from "../../base/index.ts";
 import { keyOf } from "../../api/index.ts";
 import { itemsIfServed, type KubeClient } from "../../kube/index.ts";
 import { installedKinds } from "../../install/index.ts";
@@ -76,7 +76,8 @@ async function uninstall(flags: UninstallFlags, context: CliContext): Promise<vo
     client,
     selection: target,
     dryRun: flags.dryRun === true,
-    onWait: (text) => context.err(`! ${text}\n`),
+    onWarning: (text) => context.err(`! ${text}\n`),
+    onWait: context.waiting,
     onRemoved: ({ kind = "", metadata }) => {
       if (metadata.labels?.[istioLabels.component] === "Pilot" && metadata.namespace !== undefined)
         namespaces.add(metadata.namespace);
@@ -226,13 +227,17 @@ const leavingPollMs = 500;
 async function lastingDependents(
   client: KubeClient,
   revision: string,
-  { clock, signal }: CliContext,
+  { clock, signal, waiting }: CliContext,
 ): Promise<Dependents> {
   const endsAtMs = clock.steadyMs() + leavingMs;
   for (;;) {
     const found = await dependentsOf(client, revision);
     const staying = { ...found, proxies: found.proxies.filter((id) => !found.podless.includes(id)) };
     if (found.podless.length === 0 || describe(staying).length > 0 || clock.steadyMs() >= endsAtMs) return found;
+    waiting(
+      "",
+      `waiting until the control plane forgets ${counted(found.podless.length, "proxy", "proxies")} without a pod`,
+    );
     await clock.sleep(leavingPollMs, signal);
   }
 }

@@ -30,6 +30,7 @@ const trafficTypes = ["all", "none", "service", "workload"];
 const defaultName = "waypoint";
 const fieldManager = "istioctl";
 const pollMs = 250;
+const tellAfterMs = 1_000;
 
 export function waypointCommands(program: Command, context: CliContext): void {
   const parent = program
@@ -180,18 +181,24 @@ async function waitUntilProgrammed(
   namespace: string,
   name: string,
   timeoutMs: number,
-  { clock, signal }: CliContext,
+  { clock, signal, waiting }: CliContext,
 ): Promise<Gateway> {
-  const deadlineMs = clock.nowMs() + timeoutMs;
+  const beganMs = clock.nowMs();
+  const subject = `waypoint ${namespace}/${name}`;
   for (;;) {
     const stored = await client.get(gatewayKind, name, namespace);
     const found = stored === undefined ? undefined : storedGateway(stored);
-    if (found !== undefined && isProgrammed(found)) return found;
-    if (clock.nowMs() >= deadlineMs) {
-      const conditions =
-        found?.status?.conditions
-          ?.map(({ type, status: state, message }) => `${type} is ${state}${message === "" ? "" : ` (${message})`}`)
-          .join("; ") ?? "";
+    if (found !== undefined && isProgrammed(found)) {
+      waiting(subject, undefined);
+      return found;
+    }
+    const conditions =
+      found?.status?.conditions
+        ?.map(({ type, status: state, message }) => `${type} is ${state}${message === "" ? "" : ` (${message})`}`)
+        .join("; ") ?? "";
+    const waitedMs = clock.nowMs() - beganMs;
+    if (waitedMs >= tellAfterMs) waiting(subject, conditions === "" ? "no control plane has accepted it" : conditions);
+    if (waitedMs >= timeoutMs) {
       const labelSelector = `gateway.networking.k8s.io/gateway-name=${name}`;
       const pods = await client.list(podKind, { namespace, labelSelector }).catch(() => ({ items: [] }));
       const workload: RefusedWorkload = { kind: "Deployment", namespace, name };

@@ -6,7 +6,7 @@ import { istioNamespaceOf, type CommonFlags } from "../flags.ts";
 import { outputFormat, renderValue } from "../terminal/output.ts";
 import { findPods, isRunning } from "./pods.ts";
 import { adminPortFlag, parseAdminJson } from "./proxy-admin.ts";
-import { renderTable } from "../terminal/table.ts";
+import { fittedTable } from "../terminal/fitted-table.ts";
 import {
   certificateSection,
   connectionSection,
@@ -117,7 +117,9 @@ export function ztunnelConfigCommands(program: Command, context: CliContext): vo
         ...filterOf(flags, context),
         ...(workload === undefined ? {} : { pod: workload }),
       });
-      await print(flags, context, section.raw, () => renderTable(section.header, section.rows));
+      await print(flags, context, section.raw, () =>
+        fittedTable(section.header, section.rows, { columns: context.columns() }),
+      );
     });
   }
   withDumpFlags(parent.command("all [pod]").description("show all of these tables"))
@@ -130,7 +132,9 @@ export function ztunnelConfigCommands(program: Command, context: CliContext): vo
       const tables = (): string[] =>
         sections
           .map(({ verb, tableOf }) => ({ verb, ...tableOf(dump, filterOf(flags, context)) }))
-          .map(({ verb, header, rows }) => `${title(verb)}${renderTable(header, rows)}`);
+          .map(
+            ({ verb, header, rows }) => `${title(verb)}${fittedTable(header, rows, { columns: context.columns() })}`,
+          );
       await print(flags, context, dump, () => tables().join("\n"));
     });
   withTarget(

@@ -6,8 +6,9 @@ import {
   type EndpointAssignment,
   type LocalityEndpoints,
 } from "../../proxy-dump/index.ts";
-import { renderTable } from "../terminal/table.ts";
+import { fittedTable } from "../terminal/fitted-table.ts";
 import type { EndpointFilter } from "./endpoints.ts";
+import type { TableOptions } from "./table-options.ts";
 
 type LbEndpoint = NonNullable<LocalityEndpoints["lbEndpoints"]>[number];
 
@@ -30,7 +31,10 @@ export function filterAssignments(
     .toSorted((a, b) => compareClusterNames(a.clusterName, b.clusterName));
 }
 
-export function assignmentTable(assignments: readonly EndpointAssignment[], named = false): string {
+export function assignmentTable(
+  assignments: readonly EndpointAssignment[],
+  { columns, named = false }: TableOptions,
+): string {
   const rows = assignments.flatMap(({ clusterName = "", endpoints = [] }) =>
     endpoints.flatMap(({ locality = {}, lbEndpoints = [] }) =>
       lbEndpoints.map((endpoint) => {
@@ -45,7 +49,7 @@ export function assignmentTable(assignments: readonly EndpointAssignment[], name
       }),
     ),
   );
-  return renderTable(["NAME", "STATUS", "LOCALITY", "CLUSTER"], rows, 5);
+  return fittedTable(["NAME", "STATUS", "LOCALITY", "CLUSTER"], rows, { columns, gap: 5 });
 }
 
 function passes(

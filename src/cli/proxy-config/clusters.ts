@@ -1,5 +1,6 @@
 import { compareClusterNames, managedBy, parseClusterName, type ClusterConfig } from "../../proxy-dump/index.ts";
-import { renderTable } from "../terminal/table.ts";
+import { fittedTable } from "../terminal/fitted-table.ts";
+import type { TableOptions } from "./table-options.ts";
 
 /** Parts of a cluster's name. All given ones must match. */
 export interface ClusterFilter {
@@ -24,16 +25,15 @@ export function filterClusters(
     .toSorted((a, b) => compareClusterNames(a.name, b.name));
 }
 
-/** `named` adds a first column `cluster/<name>`, for several tables in one output. */
-export function clusterTable(clusters: readonly ClusterConfig[], named = false): string {
+export function clusterTable(clusters: readonly ClusterConfig[], { columns, named = false }: TableOptions): string {
   const rows = clusters.map(({ name = "", type = "STATIC", metadata }) => {
     const { host, port, subset, direction, isService } = parseClusterName(name);
-    const columns = isService ? [host, String(port), subset === "" ? "-" : subset, direction] : [name, "-", "-", "-"];
-    return [...(named ? [`cluster/${name}`] : []), ...columns, type, managedBy(metadata)];
+    const cells = isService ? [host, String(port), subset === "" ? "-" : subset, direction] : [name, "-", "-", "-"];
+    return [...(named ? [`cluster/${name}`] : []), ...cells, type, managedBy(metadata)];
   });
-  return renderTable(
+  return fittedTable(
     [...(named ? ["NAME"] : []), "SERVICE FQDN", "PORT", "SUBSET", "DIRECTION", "TYPE", "DESTINATION RULE"],
     rows,
-    5,
+    { columns, gap: 5 },
   );
 }

@@ -1,5 +1,6 @@
 import { addressText, compare, type ClusterStatuses, type HostStatus } from "../../proxy-dump/index.ts";
-import { renderTable } from "../terminal/table.ts";
+import { fittedTable } from "../terminal/fitted-table.ts";
+import type { TableOptions } from "./table-options.ts";
 
 /** All given conditions must match. Names are compared without case. */
 export interface EndpointFilter {
@@ -19,7 +20,11 @@ export function filterEndpointClusters(
   );
 }
 
-export function endpointTable({ clusterStatuses = [] }: ClusterStatuses, filter: EndpointFilter): string {
+export function endpointTable(
+  { clusterStatuses = [] }: ClusterStatuses,
+  filter: EndpointFilter,
+  { columns }: TableOptions,
+): string {
   const found = clusterStatuses.flatMap(({ name = "", hostStatuses = [] }) =>
     hostStatuses.filter((host) => passes(host, name, filter)).map((host) => ({ name, host })),
   );
@@ -39,7 +44,7 @@ export function endpointTable({ clusterStatuses = [] }: ClusterStatuses, filter:
       name,
     ];
   });
-  return renderTable(["ENDPOINT", "STATUS", "OUTLIER CHECK", "CLUSTER"], rows, 5);
+  return fittedTable(["ENDPOINT", "STATUS", "OUTLIER CHECK", "CLUSTER"], rows, { columns, gap: 5 });
 }
 
 function passes(host: HostStatus, cluster: string, filter: EndpointFilter): boolean {

@@ -8,7 +8,8 @@ import {
   portOf,
   type ListenerConfig,
 } from "../../proxy-dump/index.ts";
-import { renderTable } from "../terminal/table.ts";
+import { fittedTable } from "../terminal/fitted-table.ts";
+import type { TableOptions } from "./table-options.ts";
 
 export interface ListenerFilter {
   readonly address?: string;
@@ -40,7 +41,7 @@ export function filterListeners(
 
 export function listenerTable(
   listeners: readonly ListenerConfig[],
-  { verbose = true, named = false }: { readonly verbose?: boolean; readonly named?: boolean },
+  { verbose = true, named = false, columns }: TableOptions & { readonly verbose?: boolean },
 ): string {
   const rows = listeners.flatMap((listener) => {
     const start = [
@@ -52,11 +53,11 @@ export function listenerTable(
     const chains = chainsOf(listener).map(
       (chain) => [chainMatchText(chain.filterChainMatch), destinationText(chain)] as const,
     );
-    return chains.toSorted((a, b) => compare(b[1], a[1])).map((columns) => [...start, ...columns]);
+    return chains.toSorted((a, b) => compare(b[1], a[1])).map((cells) => [...start, ...cells]);
   });
-  return renderTable(
+  return fittedTable(
     [...(named ? ["NAME"] : []), "ADDRESSES", "PORT", ...(verbose ? ["MATCH", "DESTINATION"] : ["TYPE"])],
     rows,
-    1,
+    { columns, gap: 1 },
   );
 }

@@ -5,7 +5,7 @@ import type { CliContext } from "../context.ts";
 import { portFlag } from "../flags.ts";
 import { outputFormat, renderValue } from "../terminal/output.ts";
 import { adminPortFlag } from "../proxies/proxy-admin.ts";
-import { renderTable } from "../terminal/table.ts";
+import { fittedTable } from "../terminal/fitted-table.ts";
 import { assignmentTable, filterAssignments } from "./assignments.ts";
 import { bootstrapSummary } from "./bootstrap.ts";
 import { clusterTable, filterClusters, type ClusterFilter } from "./clusters.ts";
@@ -58,7 +58,7 @@ export function proxyConfigCommands(program: Command, context: CliContext): void
   }).action(
     async (name: string | undefined, flags: DumpFlags) =>
       await show(await readDump(name, masks.secret, flags, context), flags, context, {
-        table: (dump) => secretTable(dump, context.clock.nowMs()),
+        table: (dump, layout) => secretTable(dump, context.clock.nowMs(), layout),
         value: (dump) => dump.part("SecretsConfigDump") ?? {},
       }),
   );
@@ -121,7 +121,7 @@ function dumpCommand(
 }
 
 interface Views<Value> {
-  readonly table: (value: Value) => string;
+  readonly table: (value: Value, layout: { readonly columns: number | undefined }) => string;
   readonly value: (value: Value) => unknown;
 }
 
@@ -132,7 +132,11 @@ async function show<Value>(
   views: Views<Value>,
 ): Promise<void> {
   const format = outputFormat(output);
-  context.out(format === "table" ? views.table(value) : await renderValue(views.value(value), format));
+  context.out(
+    format === "table"
+      ? views.table(value, { columns: context.columns() })
+      : await renderValue(views.value(value), format),
+  );
 }
 
 function clusterCommand(parent: Command, context: CliContext): void {
@@ -172,10 +176,10 @@ function listenerCommand(parent: Command, context: CliContext): void {
           "listeners",
           context,
         );
-        if (flags.waypoint === true) context.out(waypointListenerTable(listeners));
+        if (flags.waypoint === true) context.out(waypointListenerTable(listeners, { columns: context.columns() }));
         else
           await show(filterListeners(listeners, flags), flags, context, {
-            table: (found) => listenerTable(found, flags),
+            table: (found, layout) => listenerTable(found, { ...flags, ...layout }),
             value: (found) => found,
           });
       },
@@ -194,7 +198,7 @@ function routeCommand(parent: Command, context: CliContext): void {
     .action(async (name: string | undefined, flags: DumpFlags & RouteFilter & Verbose) => {
       const routes = requireSome((await readDump(name, masks.route, flags, context)).routes(), "routes", context);
       await show(filterRoutes(routes, flags), flags, context, {
-        table: (found) => routeTable(found, flags),
+        table: (found, layout) => routeTable(found, { ...flags, ...layout }),
         value: (found) => found,
       });
     });
@@ -225,7 +229,7 @@ function endpointCommands(parent: Command, context: CliContext): void {
   ).action(async (name: string | undefined, flags: DumpFlags & EndpointFilter) => {
     const statuses = await readClusterStatuses(name, flags, context);
     await show(statuses, flags, context, {
-      table: (found) => endpointTable(found, flags),
+      table: (found, layout) => endpointTable(found, flags, layout),
       value: (found) => filterEndpointClusters(found, flags),
     });
   });
@@ -271,13 +275,14 @@ function allCommand(parent: Command, context: CliContext): void {
 }
 
 function allTables(dump: ConfigDump, flags: AllFlags, context: CliContext): string {
+  const layout = { columns: context.columns(), named: true };
   const parts: readonly (readonly [string, string])[] = [
     ["BOOTSTRAP", bootstrapSummary(dump)],
-    ["CLUSTER", clusterTable(filterClusters(dump.clusters(), flags), true)],
-    ["LISTENER", listenerTable(filterListeners(dump.listeners(), flags), { ...flags, named: true })],
-    ["ROUTE", routeTable(filterRoutes(dump.routes(), flags), { ...flags, named: true })],
-    ["SECRET", secretTable(dump, context.clock.nowMs(), true)],
-    ["ENDPOINTS", assignmentTable(filterAssignments(dump.endpoints(), flags), true)],
+    ["CLUSTER", clusterTable(filterClusters(dump.clusters(), flags), layout)],
+    ["LISTENER", listenerTable(filterListeners(dump.listeners(), flags), { ...flags, ...layout })],
+    ["ROUTE", routeTable(filterRoutes(dump.routes(), flags), { ...flags, ...layout })],
+    ["SECRET", secretTable(dump, context.clock.nowMs(), layout)],
+    ["ENDPOINTS", assignmentTable(filterAssignments(dump.endpoints(), flags), layout)],
   ];
   return parts
     .map(([title, table]) => `${flags.withHeaders === true ? `------ ${title} INFO ------\n\n` : ""}${table}`)
@@ -296,14 +301,14 @@ function requireSome<Value>(
   return list;
 }
 
-function extensionTable(dump: ConfigDump): string {
+function extensionTable(dump: ConfigDump, { columns }: { readonly columns: number | undefined }): string {
   const rows = dump
     .extensions()
     .map(({ name = "", typedConfig = {} }) => [name, (typedConfig["@type"] ?? "").replace("type.googleapis.com/", "")]);
-  return renderTable(
+  return fittedTable(
     ["ECDS NAME", "TYPE"],
     rows.toSorted(([a = "", b = ""], [c = "", d = ""]) => compare(b, d) || compare(a, c)),
-    5,
+    { columns, gap: 5 },
   );
 }
 

@@ -142,7 +142,7 @@ test("a waypoint's chains are shown with their paths through the matcher", () =>
     },
   };
   assert.equal(
-    waypointListenerTable([listener]),
+    waypointListenerTable([listener], { columns: undefined }),
     "LISTENER              CHAIN   MATCH                     DESTINATION\nenvoy://main_internal reviews ip=10.96.0.7 -> port=9080 Cluster: reviews\nenvoy://main_internal direct  UNMATCHED                 Cluster: direct\n",
   );
 });

@@ -1,5 +1,6 @@
 import { domainsText, managedBy, matchText, type RouteConfig } from "../../proxy-dump/index.ts";
-import { renderTable } from "../terminal/table.ts";
+import { fittedTable } from "../terminal/fitted-table.ts";
+import type { TableOptions } from "./table-options.ts";
 
 export interface RouteFilter {
   readonly name?: string;
@@ -13,14 +14,14 @@ export function filterRoutes(routes: readonly RouteConfig[], { name: wanted }: R
 
 export function routeTable(
   routes: readonly RouteConfig[],
-  { verbose = true, named = false }: { readonly verbose?: boolean; readonly named?: boolean },
+  { verbose = true, named = false, columns }: TableOptions & { readonly verbose?: boolean },
 ): string {
   const shown = (name: string): string => (named ? `route/${name}` : name);
   if (!verbose)
-    return renderTable(
+    return fittedTable(
       ["NAME", "VIRTUAL HOSTS"],
       routes.map(({ name = "", virtualHosts = [] }) => [shown(name), String(virtualHosts.length)]),
-      5,
+      { columns, gap: 5 },
     );
   const rows = routes.flatMap(({ name = "", virtualHosts = [] }) =>
     virtualHosts.flatMap(({ name: host = "", domains = [], routes: entries = [] }) => {
@@ -31,7 +32,7 @@ export function routeTable(
         .map(({ match, metadata }) => [...start, matchText(match), managedBy(metadata)]);
     }),
   );
-  return renderTable(["NAME", "VHOST NAME", "DOMAINS", "MATCH", "VIRTUAL SERVICE"], rows, 5);
+  return fittedTable(["NAME", "VHOST NAME", "DOMAINS", "MATCH", "VIRTUAL SERVICE"], rows, { columns, gap: 5 });
 }
 
 const passthrough = "PassthroughCluster";

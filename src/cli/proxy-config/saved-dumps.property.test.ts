@@ -115,20 +115,22 @@ const ztunnel = {
   },
 };
 
+const layout = { columns: 80 };
+
 function showProxy(raw: unknown): void {
   const dump = new ConfigDump(jsonNames(raw), "the dump");
   bootstrapSummary(dump);
-  clusterTable(filterClusters(dump.clusters(), { fqdn: "a" }));
-  clusterTable(filterClusters(dump.clusters(), {}));
+  clusterTable(filterClusters(dump.clusters(), { fqdn: "a" }), layout);
+  clusterTable(filterClusters(dump.clusters(), {}), layout);
   for (const verbose of [true, false]) {
-    listenerTable(filterListeners(dump.listeners(), { type: "http" }), { verbose });
-    listenerTable(filterListeners(dump.listeners(), {}), { verbose, named: true });
-    routeTable(filterRoutes(dump.routes(), {}), { verbose });
+    listenerTable(filterListeners(dump.listeners(), { type: "http" }), { verbose, ...layout });
+    listenerTable(filterListeners(dump.listeners(), {}), { verbose, named: true, ...layout });
+    routeTable(filterRoutes(dump.routes(), {}), { verbose, ...layout });
   }
-  waypointListenerTable(dump.listeners());
-  assignmentTable(filterAssignments(dump.endpoints(), { address: "10.0.0.1" }));
-  assignmentTable(filterAssignments(dump.endpoints(), {}));
-  secretTable(dump, nowMs);
+  waypointListenerTable(dump.listeners(), layout);
+  assignmentTable(filterAssignments(dump.endpoints(), { address: "10.0.0.1" }), layout);
+  assignmentTable(filterAssignments(dump.endpoints(), {}), layout);
+  secretTable(dump, nowMs, layout);
 }
 
 function showZtunnel(raw: unknown): void {
@@ -147,8 +149,12 @@ const shown: readonly (readonly [title: string, dump: unknown, show: (raw: unkno
     "the clusters of a sidecar",
     recorded("sidecar-clusters.json"),
     (raw) => {
-      endpointTable(parseClusterStatuses(jsonNames(raw), "the clusters"), { status: "healthy", address: "10.0.0.1" });
-      endpointTable(parseClusterStatuses(jsonNames(raw), "the clusters"), {});
+      endpointTable(
+        parseClusterStatuses(jsonNames(raw), "the clusters"),
+        { status: "healthy", address: "10.0.0.1" },
+        layout,
+      );
+      endpointTable(parseClusterStatuses(jsonNames(raw), "the clusters"), {}, layout);
     },
   ],
   ["a ztunnel", ztunnel, showZtunnel],

@@ -1,9 +1,10 @@
 import { secretRows, type ConfigDump } from "../../proxy-dump/index.ts";
-import { renderTable } from "../terminal/table.ts";
+import { fittedTable } from "../terminal/fitted-table.ts";
+import type { TableOptions } from "./table-options.ts";
 
-/** `named` shows names as `secret/<name>`, for several tables in one output. */
-export function secretTable(dump: ConfigDump, nowMs: number, named = false): string {
+export function secretTable(dump: ConfigDump, nowMs: number, { columns, named = false }: TableOptions): string {
   const { header, rows } = secretRows(dump, nowMs);
   if (rows.length === 0) return "No active or warming secrets found.\n";
-  return renderTable(header, named ? rows.map(([name = "", ...others]) => [`secret/${name}`, ...others]) : rows, 5);
+  const shown = named ? rows.map(([name = "", ...others]) => [`secret/${name}`, ...others]) : rows;
+  return fittedTable(header, shown, { columns, gap: 5 });
 }

@@ -10,10 +10,11 @@ import {
   type Matcher,
   type OnMatch,
 } from "../../proxy-dump/index.ts";
-import { renderTable } from "../terminal/table.ts";
+import { fittedTable } from "../terminal/fitted-table.ts";
+import type { TableOptions } from "./table-options.ts";
 
 /** The filter chains of a waypoint, each with the matches that select it. */
-export function waypointListenerTable(listeners: readonly ListenerConfig[]): string {
+export function waypointListenerTable(listeners: readonly ListenerConfig[], { columns }: TableOptions): string {
   const sorted = listeners.toSorted(
     (a, b) =>
       portOf(a) - portOf(b) ||
@@ -32,7 +33,7 @@ export function waypointListenerTable(listeners: readonly ListenerConfig[]): str
       waysTo(chain, listener).map((way) => [name, chain.name ?? "", way, destinationText(chain)]),
     );
   });
-  return renderTable(["LISTENER", "CHAIN", "MATCH", "DESTINATION"], rows, 1);
+  return fittedTable(["LISTENER", "CHAIN", "MATCH", "DESTINATION"], rows, { columns, gap: 1 });
 }
 
 function waysTo(chain: FilterChain, { filterChainMatcher: matcher }: ListenerConfig): readonly string[] {

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { formatIssues, type KindDefinition } from "../../api/index.ts";
+import { formatIssuesOf, type KindDefinition } from "../../api/index.ts";
 import {
   checkDefaults,
   checkKind,
@@ -230,6 +230,6 @@ function builtInHint(subject: string): string {
 
 function parsed(origin: string, raw: unknown): CheckSpec {
   const { value, errors } = parseCheck(raw);
-  if (value === undefined) throw userError("rollout-invalid", `${origin}: ${formatIssues(errors)}`);
+  if (value === undefined) throw userError("rollout-invalid", formatIssuesOf(origin, errors));
   return value.spec;
 }

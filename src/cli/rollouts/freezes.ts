@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { formatIssues, type FieldIssue, type KubernetesObject } from "../../api/index.ts";
+import { formatIssuesOf, type FieldIssue, type KubernetesObject } from "../../api/index.ts";
 import {
   canaryKind,
   freezeKind,
@@ -18,7 +18,7 @@ import { checkNamespaceNames, namesIn } from "../existing-namespaces.ts";
 import { connectionFlags } from "../flags.ts";
 import { outputFormat, renderObjects } from "../terminal/output.ts";
 import { fittedTable } from "../terminal/fitted-table.ts";
-import { durationText } from "./ladder.ts";
+import { durationText } from "./ladder-hint.ts";
 import { readObject, whoAmI } from "./rollout-objects.ts";
 
 interface AddFlags extends ConnectionFlags {
@@ -73,7 +73,7 @@ export function freezeCommands(program: Command, context: CliContext): void {
           : await fromFile(name, flags.filename, flags, context);
       const parsed = parseFreeze(raw);
       if (parsed.value === undefined)
-        throw userError("rollout-invalid", `freeze ${name ?? ""}: ${formatIssues(parsed.errors.map(ofFlag))}`);
+        throw userError("rollout-invalid", formatIssuesOf(`freeze ${name ?? ""}`, parsed.errors.map(ofFlag)));
       const client = await context.connect(flags);
       await client.apply(freezeKind, raw as Freeze, { fieldManager: "serin-cli", force: true });
       context.out(

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { stripVTControlCharacters } from "node:util";
 import type { RolloutStatus } from "../../api/serin/index.ts";
 import { renderHistory } from "./history.ts";
-import { durationText, renderLadder } from "./ladder.ts";
+import { durationText } from "./ladder-hint.ts";
+import { renderLadder } from "./ladder.ts";
 import { judgingStatus as status } from "./testing/judging-status.ts";
 
 const escape = "\u001b[";
@@ -194,6 +196,57 @@ test("lines are cut to the terminal's width, not counting colours", () => {
       line,
     );
   assert.ok(lines.some((line) => line.endsWith("xxx")));
+});
+
+test("on a narrow terminal, what the current step shows is wrapped, and nothing of it is lost", () => {
+  const evidence = "12 of 60 requests to the canary failed (20 %), and 0 of 61 to stable; the bound is 4.1 %";
+  const cause = `weight 90/10: request-success-rate: ${evidence}`;
+  const checks = [{ type: "request-success-rate", verdict: "fail" as const, evidence }];
+  const step = { id: "step-2", title: "weight 90/10", startedAt: "", checks };
+  const lines = renderLadder(
+    "Canary shop/web",
+    { ...status, phase: "RolledBack", step, message: cause, cause },
+    { colour: true, verbose: false, columns: 60 },
+  ).split("\n");
+  const text = stripVTControlCharacters(lines.join(" ")).replaceAll(/\s+/g, " ");
+  assert.ok(text.includes(`✘ request-success-rate: ${evidence}`), text);
+  assert.ok(text.includes(`cause: ${cause}`), text);
+  for (const line of lines) assert.ok(stripVTControlCharacters(line).length < 60, line);
+});
+
+test("on a low terminal, fewer done and future steps are shown, because a longer text could not be redrawn", () => {
+  const ids = Array.from({ length: 30 }, (_, index) => `step-${index}`);
+  const [at] = status.completedSteps;
+  assert.ok(at !== undefined);
+  const long: RolloutStatus = {
+    ...status,
+    completedSteps: ids.slice(0, 15).map((id) => ({ ...at, id, title: id })),
+    step: { id: "step-15", title: "step-15", startedAt: "", checks: [] },
+    plannedSteps: ids.map((id) => ({ id, title: id })),
+    message: "step-15: works",
+  };
+  for (const verbose of [false, true])
+    for (const rows of [3, 5, 12, 24, 40]) {
+      const lines = renderLadder("MeshUpgrade up", long, { colour: false, verbose, rows }).trimEnd().split("\n");
+      assert.ok(lines.length < Math.max(rows, 4), `${rows}: ${lines.join("\n")}`);
+      assert.match(lines[0] ?? "", /^MeshUpgrade up: Judging/);
+      if (rows >= 12) assert.ok(lines.includes("  ▸ step-15"), lines.join("\n"));
+    }
+});
+
+test("the ladder says how long ago a time was, and how much is left until one", () => {
+  const step = { id: "s", title: "t", startedAt: "", checks: [], waitsUntil: "2026-01-31T12:13:12Z" };
+  const given = { ...status, phaseSince: "2026-01-31T12:03:12Z", step };
+  const last = (nowMs?: number): string | undefined =>
+    renderLadder("Canary a/b", given, { colour: false, verbose: false, ...(nowMs === undefined ? {} : { nowMs }) })
+      .trimEnd()
+      .split("\n")
+      .at(-1);
+  assert.equal(
+    last(Date.parse("2026-01-31T12:03:55Z")),
+    "  since 2026-01-31T12:03:12Z (43 s ago); without a new sample it is Stuck at 2026-01-31T12:13:12Z (in 9 min 17 s)",
+  );
+  assert.equal(last(), "  since 2026-01-31T12:03:12Z; without a new sample it is Stuck at 2026-01-31T12:13:12Z");
 });
 
 test("durations are printed in readable units", () => {

@@ -1,7 +1,7 @@
 import { counted } from "../../base/index.ts";
 import { wrappedLine } from "../terminal/fitted-table.ts";
+import { durationText, hintLines, hintOf, type Hint } from "./ladder-hint.ts";
 import {
-  commandForStep,
   isEndPhase,
   renderMatrix,
   type CheckStatus,
@@ -15,8 +15,15 @@ import {
 
 export interface LadderOptions {
   readonly colour: boolean;
-  /** The width of the terminal, to which lines are cut, and the hint is wrapped. Absent means unlimited. */
+  /**
+   * The width of the terminal. What the current step shows is wrapped, because a person must read it whole. Titles of
+   * other steps and the rows of tables are cut. Absent means unlimited.
+   */
   readonly columns?: number;
+  /** The height of the terminal. If it is too small, fewer done and future steps are shown. Absent means unlimited. */
+  readonly rows?: number;
+  /** The time now, to which times are related. Absent if the output must not change with time alone. */
+  readonly nowMs?: number;
   /** Whether to show the evidence of done steps, and all future steps instead of the next few. */
   readonly verbose: boolean;
   /** Set if the engine has not seen the latest change of the object, such as an order or its deletion. */
@@ -54,40 +61,68 @@ const restingPhases: ReadonlySet<RolloutPhase> = new Set(["Waiting", "Paused", "
 /** How many future and done steps are shown without `verbose`. */
 const shownAhead = 6;
 const shownBehind = 12;
+/** A terminal of fewer lines shows the last ones only. */
+const leastRows = 3;
 
 /** Draws the steps of a rollout: the done ones, the current one with its checks, and the future ones. */
 export function renderLadder(title: string, status: RolloutStatus | undefined, options: LadderOptions): string {
-  const paint = (style: Style, text: string): string => (options.colour ? `${styles[style]}${text}${off}` : text);
   if (status === undefined) return `${title}: the engine has not read it yet; if this stays: ${enginePods}\n`;
-  const lines = [
-    `${paint("bold", title)}: ${paint(phaseStyles.get(status.phase) ?? "bold", status.phase)} ${status.progress}${weightText(status)}${runText(status)}`,
-  ];
-  const done = options.verbose ? status.completedSteps : status.completedSteps.slice(-shownBehind);
-  if (done.length < status.completedSteps.length)
-    lines.push(paint("dim", `  … ${counted(status.completedSteps.length - done.length, "step")} before`));
-  for (const step of done) lines.push(...doneLines(step, options.verbose, paint));
-  if (status.step !== undefined && status.phase !== "Completed")
-    lines.push(...currentLines(status, status.step, paint));
-  else lines.push(...restLines(status, lines, paint));
-  lines.push(...aheadLines(status, options.verbose, paint));
+  const rows = Math.max(leastRows, (options.rows ?? Number.POSITIVE_INFINITY) - 1);
+  const { completedSteps, plannedSteps = [] } = status;
+  let behind = options.verbose ? completedSteps.length : Math.min(shownBehind, completedSteps.length);
+  let ahead = options.verbose ? plannedSteps.length : Math.min(shownAhead, plannedSteps.length);
+  for (;;) {
+    const lines = drawn(title, status, options, { behind, ahead });
+    if (lines.length <= rows) return `${lines.join("\n")}\n`;
+    // Done steps go first, because those that come tell what will happen.
+    if (behind > 0) behind -= 1;
+    else if (ahead > 0) ahead -= 1;
+    else return `${[...lines.slice(0, 1), ...lines.slice(lines.length - rows + 1)].join("\n")}\n`;
+  }
+}
+
+/** The numbers of done and of future steps to show. */
+interface ShownSteps {
+  readonly behind: number;
+  readonly ahead: number;
+}
+
+function drawn(
+  title: string,
+  status: RolloutStatus,
+  { colour, columns, verbose, isBehind, nowMs }: LadderOptions,
+  steps: ShownSteps,
+): string[] {
+  const paint = (style: Style, text: string): string => (colour ? `${styles[style]}${text}${off}` : text);
+  const head = `${paint("bold", title)}: ${paint(phaseStyles.get(status.phase) ?? "bold", status.phase)} ${status.progress}${weightText(status)}${runText(status)}`;
+  const before = [head, ...behindLines(status, steps.behind, verbose, paint)];
+  const now =
+    status.step !== undefined && status.phase !== "Completed"
+      ? currentLines(status, status.step, paint)
+      : restLines(status, before, paint);
   const { cause } = status;
-  if (cause !== undefined && !lines.some((line) => line.includes(cause)))
-    lines.push(`  ${paint("red", "cause")}: ${cause}`);
-  for (const held of status.undo?.waitingFor ?? []) lines.push(`  ${paint("yellow", "…")} the undo waits for ${held}`);
-  const shown = lines.map((line) => clip(line, options.columns));
-  const hint = options.isBehind === true && !endPhases.has(status.phase) ? behindHint : hintOf(title, status, shown);
-  shown.push(...hintLines(hint, options.columns).map((line) => paint("dim", line)));
-  return `${shown.join("\n")}\n`;
+  const isTold = cause === undefined || [...before, ...now].some((line) => line.includes(cause));
+  const shown = [
+    ...before.map((line) => clip(line, columns)),
+    ...now.flatMap((line) => readable(line, columns)),
+    ...aheadLines(status, steps.ahead, paint).map((line) => clip(line, columns)),
+    ...(isTold ? [] : readable(`  ${paint("red", "cause")}: ${cause}`, columns)),
+    ...(status.undo?.waitingFor ?? []).flatMap((held) =>
+      readable(`  ${paint("yellow", "…")} the undo waits for ${held}`, columns),
+    ),
+  ];
+  const hint = isBehind === true && !endPhases.has(status.phase) ? behindHint : hintOf(title, status, shown, nowMs);
+  return [...shown, ...hintLines(hint, columns).map((line) => paint("dim", line))];
+}
+
+/** A line of the current step: wrapped at its spaces, and cut where a word is longer than the terminal is wide. */
+function readable(line: string, columns: number | undefined): string[] {
+  // A row of a table would lose its columns.
+  const isRow = line.startsWith(tableIndent);
+  return (columns === undefined || isRow ? [line] : wrappedLine(line, columns - 1)).map((part) => clip(part, columns));
 }
 
 const endPhases: ReadonlySet<RolloutPhase> = new Set(["Completed", "RolledBack", "Watching"]);
-/** The last line below the steps. */
-interface Hint {
-  /** The text before the command. Both empty means no line. */
-  readonly text: string;
-  readonly command: string;
-}
-
 const enginePods = "kubectl -n serin-system get pods -l app=serin-rollout";
 /**
  * The hint while the engine has not seen an order. To repeat the order would not help, because the first one is still
@@ -100,6 +135,8 @@ const behindHint: Hint = {
 
 type Paint = (style: Style, text: string) => string;
 
+const tableIndent = " ".repeat(8);
+
 function weightText({ weight, phase }: RolloutStatus): string {
   if (weight === undefined || isEndPhase(phase)) return "";
   return `  canary ${weight} %`;
@@ -107,6 +144,13 @@ function weightText({ weight, phase }: RolloutStatus): string {
 
 function runText({ run }: RolloutStatus): string {
   return run === undefined || run <= 1 ? "" : `  (run ${run})`;
+}
+
+function behindLines({ completedSteps }: RolloutStatus, count: number, verbose: boolean, paint: Paint): string[] {
+  const done = completedSteps.slice(Math.max(0, completedSteps.length - count));
+  const hidden = completedSteps.length - done.length;
+  const first = hidden === 0 ? [] : [paint("dim", `  … ${counted(hidden, "step")} before`)];
+  return [...first, ...done.flatMap((step) => doneLines(step, verbose, paint))];
 }
 
 function doneLines(step: CompletedStep, verbose: boolean, paint: Paint): string[] {
@@ -168,120 +212,22 @@ function checkLines(
   const table = renderMatrix(matrix).trimEnd().split("\n");
   return [
     `      ${paint(style, mark)} ${name}${verdict === "fail" ? `: ${evidence}` : ""}`,
-    ...table.map((line) => `        ${line}`),
+    ...table.map((line) => `${tableIndent}${line}`),
   ];
 }
 
 function aheadLines(
   { phase, plannedSteps = [], completedSteps, step }: RolloutStatus,
-  verbose: boolean,
+  count: number,
   paint: Paint,
 ): string[] {
   if (isEndPhase(phase) || phase === "RollingBack") return [];
   const done = new Set(completedSteps.map(({ id }) => id));
   const ahead = plannedSteps.filter(({ id }: PlannedStep) => !done.has(id) && id !== step?.id);
-  const shown = verbose ? ahead : ahead.slice(0, shownAhead);
+  const shown = ahead.slice(0, count);
   const lines = shown.map(({ title }) => paint("dim", `  ○ ${title}`));
   if (shown.length < ahead.length) lines.push(paint("dim", `  ○ … and ${ahead.length - shown.length} more`));
   return lines;
-}
-
-/**
- * How long the rollout has waited, who can act, and with which command. Without the command if a line already shows it.
- * `title` is `Canary shop/web` or `MeshUpgrade to-1-31`, for example.
- */
-function hintOf(title: string, status: RolloutStatus, shown: readonly string[]): Hint {
-  const { phase, step, phaseSince } = status;
-  const given = adviceOf(title, status);
-  const advice = given !== undefined && shown.some((line) => line.includes(given.command)) ? undefined : given;
-  const when = (prefix: string, time: string | undefined): string =>
-    time === undefined ? "" : `${prefix}${instant(time)}`;
-  const only = (text: string): Hint => ({ text, command: "" });
-  const withAdvice = (text: string, joint: string): Hint =>
-    advice === undefined
-      ? only(text)
-      : { text: `${text}${text === "" ? "" : joint}${advice.text}`, command: advice.command };
-  switch (phase) {
-    case "Planned":
-    case "Completed":
-    case "RolledBack":
-      return only("");
-    case "Paused":
-    case "Stuck":
-      return withAdvice(when("since ", phaseSince), ": ");
-    case "Watching":
-      return only(when("since ", phaseSince));
-    case "Judging":
-      return only(`${when("since ", phaseSince)}${when("; without a new sample it is Stuck at ", step?.waitsUntil)}`);
-    case "Soaking":
-      return withAdvice(`${when("since ", phaseSince)}${when(", until ", step?.waitsUntil)}`, "; ");
-    case "RollingBack":
-      return only(when("since ", status.undo?.startedAt));
-    case "Waiting":
-      // The message already says what a person must do for the group.
-      if (status.pauseReason === "group-failed") return only(when("since ", phaseSince));
-      return withAdvice(`${when("since ", phaseSince)}; it continues by itself`, ", or: ");
-    default:
-      return only(
-        (step?.waitingFor ?? []).length === 0
-          ? ""
-          : `${when("since ", step?.waitingSince)}${when("; it fails at ", step?.waitsUntil)}${step?.waitsUntil === undefined ? "" : " unless it makes progress"}`,
-      );
-  }
-}
-
-/** Formats a time like the history. */
-function instant(time: string): string {
-  return `${time.slice(0, "2026-01-31T12:00:00".length)}Z`;
-}
-
-/**
- * The lines of a hint, wrapped to the terminal's width, because a person must see the whole command. If the hint does
- * not fit into one line, the command begins its own.
- */
-function hintLines({ text, command }: Hint, columns: number | undefined): string[] {
-  const line = `${text}${command}`;
-  if (line === "") return [];
-  if (columns === undefined || line.length + 2 < columns) return [`  ${line}`];
-  return [`  ${text.trimEnd()}`, ...(command === "" ? [] : [`    ${command}`])].flatMap((part) =>
-    wrappedLine(part, columns - 1),
-  );
-}
-
-/** What a person can do now, and the command for it. */
-function adviceOf(title: string, { phase, pauseReason, pausedBy, step, undo }: RolloutStatus): Hint | undefined {
-  const [kind, key = ""] = title.split(" ");
-  const [first = "", second] = key.split("/");
-  const named = second === undefined ? first : `${second} -n ${first}`;
-  if (phase === "Waiting") {
-    const option = kind === "Canary" ? "canary" : "upgrade";
-    // If the freeze has no name, the engine does not know the freezes yet.
-    if (pauseReason !== "freeze" || pausedBy === undefined) return undefined;
-    return { text: "", command: `serin freeze except ${pausedBy} --${option} ${key} --reason WHY` };
-  }
-  if (phase === "Soaking")
-    return kind === "MeshUpgrade" ? { text: "end it: ", command: `serin upgrade complete ${key}` } : undefined;
-  const [noun, approve, back] = kind === "Canary" ? ["canary", "promote", "abort"] : ["upgrade", "approve", "rollback"];
-  // A status of an older engine has no reason. Its message is shown above.
-  if (phase === "Paused" && pauseReason !== undefined) {
-    const approval = step === undefined ? `${approve} ${named}` : commandForStep(`${approve} ${named}`, step.id);
-    const order = pauseReason === "approval" ? approval : `resume ${named}`;
-    return { text: "let it continue: ", command: `serin ${noun} ${order}` };
-  }
-  if (phase === "Stuck" && undo === undefined)
-    return { text: "repair it, or undo it: ", command: `serin ${noun} ${back} ${named}` };
-  return undefined;
-}
-
-const minuteSeconds = 60;
-const hourSeconds = 3600;
-
-/** `4.2 s`, `3 min 12 s`, `2 h 5 min`. */
-export function durationText(totalSeconds: number): string {
-  if (totalSeconds < minuteSeconds) return `${totalSeconds.toFixed(1)} s`;
-  const whole = Math.round(totalSeconds);
-  if (whole < hourSeconds) return `${Math.floor(whole / minuteSeconds)} min ${whole % minuteSeconds} s`;
-  return `${Math.floor(whole / hourSeconds)} h ${Math.floor((whole % hourSeconds) / minuteSeconds)} min`;
 }
 
 /** Cuts a line to the terminal's width. Colour sequences have no width. */

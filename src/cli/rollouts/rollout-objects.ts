@@ -1,5 +1,5 @@
 import * as yaml from "yaml";
-import { formatIssues, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
+import { formatIssues, formatIssuesOf, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
 import {
   authorAnnotation,
   storedRollout,
@@ -46,7 +46,7 @@ export async function readObject<Value extends KubernetesObject>(
     );
   const parsed = kind.parse?.(raw);
   if (parsed !== undefined && parsed.value === undefined)
-    throw userError("rollout-invalid", `${source}: ${formatIssues(parsed.errors)}`);
+    throw userError("rollout-invalid", formatIssuesOf(source, parsed.errors));
   for (const warning of parsed?.warnings ?? []) context.err(`warning: ${source}: ${formatIssues([warning])}\n`);
   // The file may be a copy of a stored object. The server sets this annotation itself, and refuses it from clients.
   delete (raw as Value).metadata.annotations?.[authorAnnotation];

@@ -26,7 +26,7 @@ test("missing arguments are reported before any request to a cluster", async () 
   );
   assert.match(
     await refusal("freeze", "add", "x", "--kind", "Pod"),
-    /freeze x: --reason: is required\n--until: .*\n--kind\[0\]: must be one of/,
+    /freeze x has 3 errors:\n {2}--reason: is required\n {2}--until: .*\n {2}--kind\[0\]: must be one of/,
   );
   assert.match(await refusal("check", "explain"), /the types are request-success-rate/);
   assert.match(await refusal("check", "explain", "request-success-rate"), /\w/);
@@ -123,6 +123,10 @@ test("aliases that cannot be resolved, keys that are maps, a wrong version and a
   assert.match(
     await resultOf(["canary", "create"], canaryText.replace("v1alpha1", "v1")),
     /a\.yaml: apiVersion: must be rollout\.serin\.dev\/v1alpha1, got "rollout\.serin\.dev\/v1"/,
+  );
+  assert.match(
+    await resultOf(["canary", "create"], canaryText.replace("weight: ", "wieght: ")),
+    /a\.yaml has \d errors:\n {2}spec\.\S+: .*\n {2}spec\./,
   );
   assert.match(await resultOf(["freeze", "add"], canaryText), /a\.yaml: kind: must be Freeze, got "Canary"/);
   assert.match(

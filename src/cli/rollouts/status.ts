@@ -128,10 +128,15 @@ function statusJson({ apiVersion, kind, metadata, status }: Rollout): unknown {
 
 function ladderOptions(object: Rollout, { flags, context, isRedrawn }: StatusView): Parameters<typeof renderLadder>[2] {
   const columns = isRedrawn ? context.columns() : undefined;
+  const rows = isRedrawn ? context.rows?.() : undefined;
+  // A pipe gets each new line once, and would get a line for each second.
+  const isFollowed = flags.watch === true && !isRedrawn;
   return {
     colour: context.colour,
     verbose: flags.verbose === true || !isRedrawn,
     isBehind: !isCurrent(object),
     ...(columns === undefined ? {} : { columns }),
+    ...(rows === undefined ? {} : { rows }),
+    ...(isFollowed ? {} : { nowMs: context.clock.nowMs() }),
   };
 }

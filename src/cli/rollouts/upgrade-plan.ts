@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import type { Command } from "commander";
 import { createLogger, Interruption, jsonText, userError } from "../../base/index.ts";
-import { formatIssues, type UntypedObject } from "../../api/index.ts";
+import { formatIssues, formatIssuesOf, type UntypedObject } from "../../api/index.ts";
 import { parseMeshUpgrade, type MeshUpgrade } from "../../api/serin/index.ts";
 import type { PlannedUpgrade, PreflightReport, Release, ReleaseFinder } from "../../preflight/index.ts";
 import { CommandEnd } from "../command-end.ts";
@@ -84,9 +84,7 @@ async function reportOf(
     clock: context.clock,
     log: createLogger({ scope: "plan", level: "warn" }),
     signal: context.signal,
-    progress: (text) => {
-      if (context.showsProgress) context.err(`  ${text} …\n`);
-    },
+    progress: (text) => context.waiting("", text),
   });
 }
 
@@ -110,7 +108,7 @@ async function readUpgrade(file: string, context: CliContext): Promise<ReadUpgra
       { hint: "put each into its own file" },
     );
   const { value, errors, warnings } = parseMeshUpgrade(object);
-  if (value === undefined) throw userError("rollout-invalid", `${source}: ${formatIssues(errors)}`);
+  if (value === undefined) throw userError("rollout-invalid", formatIssuesOf(source, errors));
   for (const warning of warnings) context.err(`! ${source}: ${formatIssues([warning])}\n`);
   return { planned: plannedUpgrade(object, value), object: value };
 }

@@ -13,10 +13,13 @@ interface TableLayout {
 const narrowGap = 2;
 /** The width below which cells are not shortened. */
 const leastCell = 12;
+/** The width below which no word of the last column is broken. The column would become a tall stack of parts. */
+const leastLastCell = 24;
 
 /**
  * Renders a table within the width of the terminal. If it is too wide, the gaps become narrower, then the last column
- * continues on further lines, then the widest cells lose their middle.
+ * continues on further lines, then the widest cells lose their middle. A long name in the last column continues after
+ * one of its separators.
  */
 export function fittedTable(
   header: readonly string[],
@@ -31,14 +34,18 @@ export function fittedTable(
   const last = header.length - 1;
   const longestPiece = Math.max(
     (header[last] ?? "").length,
-    ...rows.flatMap((row) => piecesOf(row[last] ?? "").map((piece) => piece.trimEnd().length)),
+    ...rows.flatMap((row) => piecesOf(row[last] ?? "").map((piece) => Math.min(leastLastCell, piece.trimEnd().length))),
   );
   const excess = widthWith(narrowGap) - columns;
   const lastWidth = widths[last] ?? 0;
   widths[last] = Math.min(lastWidth, Math.max(longestPiece, lastWidth - Math.max(0, excess)));
   narrowWidest(header, widths, widthWith(narrowGap) - columns);
   const fitted = rows.flatMap((row) => {
-    const lines = wrappedText(row[last] ?? "", widths[last] ?? 0);
+    const width = widths[last] ?? 0;
+    const lines = wrappedText(
+      piecesOf(row[last] ?? "").flatMap((piece) => partsOf(piece, width)),
+      width,
+    );
     const first = row.slice(0, last).map((cell, column) => withoutMiddle(cell, widths[column] ?? 0));
     return lines.map((line, index) => [...(index === 0 ? first : first.map(() => "")), line]);
   });
@@ -66,15 +73,15 @@ export function wrappedLine(line: string, columns: number | undefined): string[]
   const indent = line.length - line.trimStart().length;
   const hanging = " ".repeat(indent + 2);
   // All lines get the width of the indented ones, because a wider first line would save little.
-  const [first = "", ...others] = wrappedText(line.slice(indent), columns - hanging.length);
+  const [first = "", ...others] = wrappedText(piecesOf(line.slice(indent)), columns - hanging.length);
   return [`${" ".repeat(indent)}${first}`, ...others.map((text) => `${hanging}${text}`)];
 }
 
-/** Breaks a text after spaces and commas. A piece that is longer than the width stays whole. */
-function wrappedText(text: string, width: number): string[] {
+/** Fills lines with the pieces of a text. A piece that is longer than the width stays whole. */
+function wrappedText(pieces: readonly string[], width: number): string[] {
   const lines: string[] = [];
   let line = "";
-  for (const piece of piecesOf(text)) {
+  for (const piece of pieces) {
     if (line !== "" && visibleLength(`${line}${piece.trimEnd()}`) > width) {
       lines.push(line.trimEnd());
       line = "";
@@ -87,6 +94,13 @@ function wrappedText(text: string, width: number): string[] {
 /** The parts of a text after which a line may break: words with the spaces or the comma behind them. */
 function piecesOf(text: string): string[] {
   return text.match(/[^\s,]*(?:,\s*|\s+|$)/g)?.filter((piece) => piece !== "") ?? [];
+}
+
+/** The parts of a piece that is wider than the column. Each ends with a separator of names, such as a dot. */
+function partsOf(piece: string, width: number): string[] {
+  return piece.trimEnd().length <= width
+    ? [piece]
+    : (piece.match(/[^./|;:=]*(?:[./|;:=]+\s*|$)/g) ?? []).filter((part) => part !== "");
 }
 
 /** The text, with `…` in place of its middle if it is wider than that. */

@@ -191,7 +191,7 @@ interface Target {
 /** The input of the analysis: the files, and the cluster's objects if it is read. */
 async function targetOf(files: ReadManifests, flags: AnalyzeFlags, context: CliContext): Promise<Target> {
   const istioNamespace = istioNamespaceOf(flags);
-  const cluster = flags.useKube ? await import("../../preflight/cluster-contents/index.ts") : undefined;
+  const cluster = flags.useKube ? await import("../../preflight/analysed-cluster/index.ts") : undefined;
   const fromFile =
     flags.meshConfigFile === undefined
       ? undefined
@@ -211,7 +211,7 @@ async function targetOf(files: ReadManifests, flags: AnalyzeFlags, context: CliC
   const client = await context.connect(flags);
   const namespace = flags.namespace ?? (await context.defaultNamespace(flags));
   const limit = { timeoutMs: flags.timeout, hint: "pass a longer --timeout" };
-  const contents = await cluster.readCluster(client, { istioNamespace, revision: flags.revision }, limit);
+  const contents = await cluster.readAnalysedCluster(client, { istioNamespace, revision: flags.revision }, limit);
   cluster.checkRevision(contents, flags.revision);
   const { objects } = contents;
   const [firstError] = contents.unread.values();

@@ -24,6 +24,7 @@ import {
   readClusterRecord,
   writeClusterRecord,
   type ClusterRecord,
+  type HostProcess,
 } from "../record/index.ts";
 import { contextNameOf, stopLauncher } from "./delete-cluster.ts";
 import { kubeconfigText, mergeIntoKubeconfig, userKubeconfigPath, type AdminAccess } from "./kubeconfig-file.ts";
@@ -38,6 +39,8 @@ export interface CreateClusterOptions {
   readonly autoscale: boolean;
   /** How long the API server keeps Events. Undefined means one hour. */
   readonly eventTtlMs: number | undefined;
+  /** The process with whose end the cluster is deleted. Undefined means that the cluster stays. */
+  readonly owner: HostProcess | undefined;
   readonly release: { readonly root: string; readonly entry: string; readonly version: string };
   readonly env: Environment;
   /** Aborted by Ctrl-C. Creation then stops and removes everything. */
@@ -142,6 +145,7 @@ function prepareDirectory(directory: string, options: CreateClusterOptions): Clu
     createdAt: new Date().toISOString(),
     ...(options.autoscale ? { autoscale: true } : {}),
     ...(options.eventTtlMs === undefined ? {} : { eventTtlMs: options.eventTtlMs }),
+    ...(options.owner === undefined ? {} : { owner: options.owner }),
   });
   const cache = compileCacheDirectory(env);
   mkdirSync(cache, { recursive: true });

@@ -9,6 +9,7 @@ import {
   listClusterNames,
   readClusterRecord,
   requireCluster,
+  type ClusterRecord,
   type HostProcess,
 } from "../record/index.ts";
 import { removeFromKubeconfig } from "./kubeconfig-file.ts";
@@ -28,8 +29,12 @@ export async function deleteCluster(name: string, env: Environment): Promise<voi
   // The PID namespace ends a moment after the launcher.
   const deadline = Date.now() + stopTimeoutMs;
   while (isHostProcessAlive(record.labInit) && Date.now() < deadline) await sleep(pollMs);
-  if (record.kubeconfig !== undefined)
-    removeFromKubeconfig(record.kubeconfig.path, contextNameOf(name), record.kubeconfig.previousContext);
+  forgetCluster(directory, record);
+}
+
+/** Removes a cluster whose processes have ended from the kubeconfig, and removes its files. */
+export function forgetCluster(directory: string, { name, kubeconfig }: ClusterRecord): void {
+  if (kubeconfig !== undefined) removeFromKubeconfig(kubeconfig.path, contextNameOf(name), kubeconfig.previousContext);
   rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
 }
 

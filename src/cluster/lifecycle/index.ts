@@ -4,5 +4,5 @@ export { runInCluster } from "./cluster-shell.ts";
 export { clusterUrls } from "./cluster-urls.ts";
 export { diagnose, type Finding } from "./doctor.ts";
 export { createCluster } from "./create-cluster.ts";
-export { clusterKubeconfig, deleteCluster, listClusters } from "./delete-cluster.ts";
+export { clusterKubeconfig, deleteCluster, forgetCluster, listClusters } from "./delete-cluster.ts";
 export { parseKindConfig } from "./kind-config.ts";

@@ -24,6 +24,8 @@ export interface ClusterRecord {
   readonly autoscale?: boolean;
   /** How long the API server keeps Events. Absent means one hour. */
   readonly eventTtlMs?: number;
+  /** The process with whose end the cluster is deleted. */
+  readonly owner?: HostProcess;
   /** Known once the launcher has started. */
   readonly launcher?: HostProcess;
   /** The lab's first process, whose namespaces other processes enter. */

@@ -312,16 +312,15 @@ class Reader implements DashboardReader {
     const journal = input.inventory.objects.journals.find(
       ({ metadata }) => metadata.name === [kind.toLowerCase(), namespace, name].filter((part) => part !== "").join("."),
     );
-    return rolloutView(
-      input,
-      rollout,
-      rolloutOffers(
+    return rolloutView(input, rollout, {
+      actions: rolloutOffers(
         kind,
         rollout,
         { patch: patch === true, replace: remove === true && create === true },
         journal?.entries,
       ),
-    );
+      visible: reader.namespaces,
+    });
   }
 
   async #config(parameters: Topics["config"]["parameters"], reader: ViewReader, input: ViewInput): Promise<View> {

@@ -226,11 +226,24 @@ export function isReadyPod({ metadata, status }: Pod): boolean {
   );
 }
 
-export function restartsOf({ status }: Pod): number {
-  return [...(status?.containerStatuses ?? []), ...(status?.initContainerStatuses ?? [])].reduce(
-    (sum, { restartCount }) => sum + restartCount,
-    0,
+/** The init containers that run as long as the pod, by name. */
+export function sidecarNames({ spec }: Pod): ReadonlySet<string> {
+  return new Set(
+    spec?.initContainers?.filter(({ restartPolicy }) => restartPolicy === "Always").map(({ name }) => name),
   );
+}
+
+/**
+ * How often a pod's containers have restarted. As in kubectl's column RESTARTS of a pod that has started, an init
+ * container that has done its work does not count, because its restarts say nothing about the pod's present state.
+ */
+export function restartsOf(pod: Pod): number {
+  const { containerStatuses = [], initContainerStatuses = [] } = pod.status ?? {};
+  const sidecars = sidecarNames(pod);
+  const initial = initContainerStatuses.filter(
+    ({ name, state }) => sidecars.has(name) || state?.terminated?.exitCode !== 0,
+  );
+  return [...containerStatuses, ...initial].reduce((sum, { restartCount }) => sum + restartCount, 0);
 }
 
 function servicesIn(

@@ -20,3 +20,29 @@ test("a pod's ready containers include sidecars that are init containers, as in 
   };
   assert.equal(podRow(trimPod(pod), []).ready, "1/2");
 });
+
+test("restarts of an init container count until it has done its work, and those of a sidecar always", () => {
+  const ended = (exitCode: number) => ({ state: { terminated: { exitCode } } });
+  const restarts = (validation: object): number =>
+    podRow(
+      trimPod({
+        metadata: { name: "web-1", namespace: "shop" },
+        spec: {
+          containers: [{ name: "web" }],
+          initContainers: [{ name: "istio-validation" }, { name: "istio-proxy", restartPolicy: "Always" }],
+        },
+        status: {
+          containerStatuses: [{ ...statusOf("web", true), restartCount: 1 }],
+          initContainerStatuses: [
+            { ...statusOf("istio-validation", false), restartCount: 10, ...validation },
+            { ...statusOf("istio-proxy", true), restartCount: 100, state: { running: {} } },
+          ],
+        },
+      }),
+      [],
+    ).restarts;
+  assert.equal(restarts(ended(0)), 101);
+  assert.equal(restarts(ended(1)), 111);
+  assert.equal(restarts({ state: { waiting: { reason: "CrashLoopBackOff" } } }), 111);
+  assert.equal(restarts({}), 111);
+});

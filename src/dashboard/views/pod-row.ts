@@ -3,7 +3,7 @@ import type { PodRow } from "../../api/dashboard/index.ts";
 import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import { ztunnelOwnerAnnotation } from "../../api/serin/index.ts";
-import { isReadyPod, restartsOf, revisionOfPod } from "./inventory.ts";
+import { isReadyPod, restartsOf, revisionOfPod, sidecarNames } from "./inventory.ts";
 import { timeMs } from "./mesh-objects.ts";
 
 export function podRow(pod: Pod, all: readonly Pod[]): PodRow {
@@ -24,10 +24,9 @@ export function podRow(pod: Pod, all: readonly Pod[]): PodRow {
 }
 
 /** How many containers are ready, of how many. As for kubectl, sidecars among the init containers count too. */
-function readyText({ spec, status }: Pod): string {
-  const sidecars = new Set(
-    spec?.initContainers?.filter(({ restartPolicy }) => restartPolicy === "Always").map(({ name }) => name),
-  );
+function readyText(pod: Pod): string {
+  const { spec, status } = pod;
+  const sidecars = sidecarNames(pod);
   const statuses = [
     ...(status?.containerStatuses ?? []),
     ...(status?.initContainerStatuses ?? []).filter(({ name }) => sidecars.has(name)),

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { Canary, CheckStatus, Freeze, FreezeWindow } from "../../api/serin/index.ts";
-import { rolloutView } from "./rollout.ts";
+import type { Canary, CheckStatus, Freeze, FreezeWindow, RolloutJournal } from "../../api/serin/index.ts";
+import { maxListedDecisions, rolloutView } from "./rollout.ts";
 import { rolloutsView } from "./rollouts.ts";
-import { input } from "./testing/small-mesh.ts";
+import { deployment, input, pod, service } from "./testing/small-mesh.ts";
 
 const rates: CheckStatus = {
   type: "request-success-rate",
@@ -64,7 +64,8 @@ const canary = {
     conditions: [],
   },
 } as unknown as Canary;
-const view = rolloutView(input({ canaries: [canary] }), canary, []);
+const everything = { actions: [], visible: "*" } as const;
+const view = rolloutView(input({ canaries: [canary] }), canary, everything);
 
 test("steps are done, current or to come, with their weights", () => {
   assert.deepEqual(
@@ -79,7 +80,7 @@ test("steps are done, current or to come, with their weights", () => {
 
 test("the page learns of an ordered pause, which the phase does not tell", () => {
   const ordered = { ...canary, spec: { ...canary.spec, paused: true } } as Canary;
-  assert.deepEqual([view.head.paused, rolloutView(input({}), ordered, []).head.paused], [false, true]);
+  assert.deepEqual([view.head.paused, rolloutView(input({}), ordered, everything).head.paused], [false, true]);
 });
 
 test("a check of rates compares both versions with the rate that must be ruled out", () => {
@@ -116,6 +117,35 @@ test("both sides are named for the charts, and managed fields are removed from t
     view.head.approvals.map(({ by, atMs }) => [by, atMs]),
     [["ann", Date.parse("2026-06-01T11:50:00Z")]],
   );
+});
+
+test("the workloads of both versions are linked, except those of a namespace that the reader may not see", () => {
+  const mesh = input({
+    canaries: [canary],
+    services: [service("shop", "shop-v2", { version: "v2" }), service("shop", "shop-v1", { version: "v1" })],
+    deployments: ["v1", "v2"].map((version) => deployment("shop", `shop-${version}`, { version })),
+    pods: ["v1", "v2"].map((version) => pod("shop", `shop-${version}`, { labels: { version } })),
+  });
+  const linked = (visible: ReadonlySet<string> | "*"): unknown => {
+    const { canaryWorkloads, stableWorkloads } = rolloutView(mesh, canary, { actions: [], visible }).head;
+    return [canaryWorkloads, stableWorkloads];
+  };
+  assert.deepEqual(linked("*"), [["shop/shop-v2"], ["shop/shop-v1"]]);
+  assert.deepEqual(linked(new Set(["shop"])), [["shop/shop-v2"], ["shop/shop-v1"]]);
+  assert.deepEqual(linked(new Set(["bank"])), [[], []]);
+});
+
+test("the page lists the newest decisions, and is told how many older ones there are", () => {
+  const decisions = Array.from({ length: maxListedDecisions + 7 }, (_, index) => ({
+    at: "2026-06-01T11:50:00Z",
+    run: 1,
+    decision: "StepDone",
+    message: `decision ${index}`,
+  }));
+  const journals = [{ metadata: { name: "canary.shop.shop" }, decisions }] as unknown as RolloutJournal[];
+  const { head, tables } = rolloutView(input({ canaries: [canary], journals }), canary, everything);
+  assert.deepEqual([head.olderDecisions, Object.keys(tables.decisions).length], [7, maxListedDecisions]);
+  assert.equal(Object.values(tables.decisions)[0]?.message, "decision 7");
 });
 
 test("a list has the rollouts of readable namespaces, and shows which wait for a person", () => {

@@ -15,13 +15,15 @@ import { eventRows } from "./events.ts";
 import type { Inventory } from "./inventory.ts";
 import { manifestYaml } from "./manifest-yaml.ts";
 import { timeMs } from "./mesh-objects.ts";
-import { backendText, comparedSides } from "./moved-workloads.ts";
+import { backendText, comparedSides, workloadsOf, type ComparedBackend } from "./moved-workloads.ts";
 import { isUpgrade, rolloutRow, type Rollout } from "./rollouts.ts";
 import { asWritten } from "./sound-rollouts.ts";
-import type { ViewInput } from "./view-input.ts";
+import { isVisible, type ViewInput, type VisibleNamespaces } from "./view-input.ts";
 
 /** How many of the newest decisions one page lists. The verb `history` prints all of them. */
 export const maxListedDecisions = 200;
+/** How many workloads of one version a page links. A Service that selects more is rare. */
+const maxLinkedWorkloads = 8;
 
 export interface RolloutParameters {
   readonly kind: "Canary" | "MeshUpgrade";
@@ -34,11 +36,18 @@ export function findRollout({ objects }: Inventory, { kind, namespace, name }: R
   return all.find(({ metadata }) => metadata.name === name && (metadata.namespace ?? "") === namespace);
 }
 
-/** One rollout with its steps, checks and evidence. `actions` are the orders that the reader may give. */
+/** What depends on the reader of a rollout. */
+export interface RolloutReader {
+  /** The orders that the reader may give. */
+  readonly actions: readonly RolloutActionOffer[];
+  readonly visible: VisibleNamespaces;
+}
+
+/** One rollout with its steps, checks and evidence. */
 export function rolloutView(
   { atMs, sources, inventory }: ViewInput,
   rollout: Rollout,
-  actions: readonly RolloutActionOffer[],
+  { actions, visible }: RolloutReader,
 ): RolloutView {
   const { status, metadata } = rollout;
   const sides = isUpgrade(rollout) ? undefined : comparedSides(rollout, inventory);
@@ -50,6 +59,13 @@ export function rolloutView(
         .filter((part) => part !== undefined && part !== "")
         .join("."),
   );
+  const workloads = (side: ComparedBackend | undefined): readonly string[] =>
+    side === undefined || !isVisible(visible, side.namespace)
+      ? []
+      : workloadsOf(side, inventory)
+          .filter((key) => inventory.workloads.has(key))
+          .slice(0, maxLinkedWorkloads);
+  const decisions = journal?.decisions ?? [];
   return {
     head: {
       atMs,
@@ -70,12 +86,15 @@ export function rolloutView(
       actions,
       canaryBackend: sides === undefined ? "" : backendText(sides.canary),
       stableBackend: sides === undefined ? "" : backendText(sides.stable),
+      canaryWorkloads: workloads(sides?.canary),
+      stableWorkloads: workloads(sides?.stable),
+      olderDecisions: Math.max(0, decisions.length - maxListedDecisions),
       yaml: manifestYaml(asWritten(rollout) as unknown as UntypedObject),
     },
     tables: {
       steps: stepRows(rollout, weights),
       checks: checkRows(rollout, inventory, weights),
-      decisions: decisionRows(journal?.decisions ?? []),
+      decisions: decisionRows(decisions),
       events: eventRows(
         inventory.objects.events,
         ({ involvedObject: object }) =>

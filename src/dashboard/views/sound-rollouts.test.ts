@@ -167,7 +167,10 @@ function seen(objects: Parameters<typeof input>[0]): string {
   const { canaries, upgrades, journals } = given.inventory.objects;
   const ofKind = (kind: "Canary" | "MeshUpgrade", rollouts: readonly Rollout[]): unknown[] =>
     rollouts.map((rollout) =>
-      rolloutView(given, rollout, rolloutOffers(kind, rollout, { patch: true, replace: true }, journals[0]?.entries)),
+      rolloutView(given, rollout, {
+        actions: rolloutOffers(kind, rollout, { patch: true, replace: true }, journals[0]?.entries),
+        visible: "*",
+      }),
     );
   return JSON.stringify([
     overviewView(given, "*", "c"),
@@ -206,7 +209,7 @@ test("valid parts are shown, malformed ones are not, and the YAML is the stored 
   const given = input({ upgrades: [odd] });
   const [sound] = given.inventory.objects.upgrades;
   assert.ok(sound);
-  const { head, tables } = rolloutView(given, sound, []);
+  const { head, tables } = rolloutView(given, sound, { actions: [], visible: "*" });
   assert.deepEqual(
     [
       head.row.progress,

@@ -25,6 +25,20 @@ export function compilePattern(pattern: string): Re2.RE2JS | undefined {
   return compiled;
 }
 
+/** A shorter text is read faster without an automaton. */
+const leastForAutomaton = 1024;
+
+/**
+ * Whether the pattern matches a part of the text. An automaton reads a long text twenty times faster than the list of
+ * threads that a search otherwise follows. It may grow to 8 MB for each pattern, so it is not kept.
+ */
+export function matchesPattern(pattern: Re2.RE2JS, text: string): boolean {
+  if (text.length < leastForAutomaton) return pattern.matcher(text).find();
+  const found = pattern.test(text);
+  (pattern.re2Input as { lazyDFA: unknown }).lazyDFA = null;
+  return found;
+}
+
 const dateTimePattern =
   /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
 const datePattern = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$/;

@@ -2,7 +2,7 @@ import { canonicalJson, jsonEqual, ownField } from "../../../base/index.ts";
 import type { FieldError } from "../contract.ts";
 import { fieldErrors } from "../field-error.ts";
 import { childPath, isObject, type JsonObject } from "../json.ts";
-import { compilePattern, formats } from "./formats.ts";
+import { compilePattern, formats, matchesPattern } from "./formats.ts";
 import { propertySchema, type StructuralSchema } from "./structural-schema.ts";
 
 /** Checks a value against the JSON schema of a CRD. Messages and causes are the real server's. */
@@ -74,7 +74,7 @@ function checkString(schema: StructuralSchema, value: string, path: string, erro
     errors.push(fieldErrors.invalid(path, value, `${path} in body should be at least ${schema.minLength} chars long`));
   if (schema.pattern !== undefined && schema.pattern !== "") {
     const pattern = compilePattern(schema.pattern);
-    if (pattern === undefined || !pattern.matcher(value).find())
+    if (pattern === undefined || !matchesPattern(pattern, value))
       errors.push(fieldErrors.invalid(path, value, `${path} in body should match '${schema.pattern}'`));
   }
   const { format } = schema;

@@ -1,6 +1,6 @@
 import { analyze, type AnalysisOptions, type Manifest, type Resource } from "../../../analyze/index.ts";
 import type { ConfigMessage } from "../../../api/dashboard/index.ts";
-import { meshConfigOf, readCluster, type ClusterContents } from "../../../preflight/cluster-contents/index.ts";
+import { meshConfigOf, readAnalysedCluster, type AnalysedCluster } from "../../../preflight/analysed-cluster/index.ts";
 import { messageOf, type Clock } from "../../../base/index.ts";
 import type { Identity } from "../access/identity.ts";
 import { refusal } from "../../problem.ts";
@@ -67,7 +67,7 @@ export function validateRequest(validate: ValidateYaml): RequestHandler<"POST /a
  */
 export async function messagesOf(
   manifest: Manifest,
-  contents: ClusterContents | string,
+  contents: AnalysedCluster | string,
   { istioNamespace }: Pick<ValidateYamlOptions, "istioNamespace">,
 ): Promise<readonly ConfigMessage[]> {
   const messages = [...faultsOf(manifest)];
@@ -124,18 +124,18 @@ class ContentsByIdentity {
   readonly #options: ValidateYamlOptions;
   readonly #held = new WeakMap<
     Identity["reading"],
-    { readonly contents: Promise<ClusterContents | string>; readonly atMs: number }
+    { readonly contents: Promise<AnalysedCluster | string>; readonly atMs: number }
   >();
 
   constructor(options: ValidateYamlOptions) {
     this.#options = options;
   }
 
-  async of({ reading }: Identity): Promise<ClusterContents | string> {
+  async of({ reading }: Identity): Promise<AnalysedCluster | string> {
     const { clock, istioNamespace } = this.#options;
     const before = this.#held.get(reading);
     if (before !== undefined && clock.steadyMs() - before.atMs < contentsHoldMs) return await before.contents;
-    const contents = readCluster(reading, { istioNamespace, revision }, { timeoutMs: readTimeoutMs }).catch(
+    const contents = readAnalysedCluster(reading, { istioNamespace, revision }, { timeoutMs: readTimeoutMs }).catch(
       (error: unknown) => messageOf(error),
     );
     const held = { contents, atMs: clock.steadyMs() };

@@ -107,6 +107,9 @@ export function syntheticRollout(given: Readonly<Record<string, string | number>
       actions,
       canaryBackend: "checkout-v2.shop",
       stableBackend: "checkout-v1.shop",
+      canaryWorkloads: ["shop/checkout-v2"],
+      stableWorkloads: ["shop/checkout-v1"],
+      olderDecisions: 0,
       yaml: "apiVersion: rollout.serin.dev/v1alpha1\nkind: Canary\nmetadata:\n  name: checkout\n  namespace: shop\nspec:\n  target:\n    httpRoute: checkout\n",
     },
     tables: {

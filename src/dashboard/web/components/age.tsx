@@ -15,6 +15,17 @@ export function Age({ atMs, ago = true }: { readonly atMs: number | undefined; r
   );
 }
 
+/** A time to come, with what is left until it: `14:02:09 (in 4 min 10 s)`. */
+export function Until({ atMs }: { readonly atMs: number }): JSX.Element {
+  const leftMs = atMs - serverNowMs.value;
+  return (
+    <>
+      <Moment atMs={atMs} />
+      {leftMs > 0 ? ` (in ${formatDuration(leftMs)})` : ""}
+    </>
+  );
+}
+
 /** An exact time: `14:02:09`, with the date if that is not today. */
 export function Moment({ atMs }: { readonly atMs: number | undefined }): JSX.Element {
   if (atMs === undefined) return <span class="muted">–</span>;

@@ -1,5 +1,5 @@
 // The building blocks of pages: tables, dialogs, tabs, marks of state.
-export { Age, Moment } from "./age.tsx";
+export { Age, Moment, Until } from "./age.tsx";
 export { chosenTime } from "./chosen-time.ts";
 export { CommandLine, YamlBlock } from "./copyable.tsx";
 export type { Column } from "./column.ts";

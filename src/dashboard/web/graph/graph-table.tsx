@@ -147,6 +147,7 @@ const edgeProperties: readonly Column<DisplayEdge>[] = [
     key: "mtls",
     title: "mTLS",
     width: "110px",
+    number: true,
     priority: 3,
     cell: ({ edge }) => edgeLabel(edge, "mtls") || <span class="muted">not known</span>,
     sort: ({ edge }) => edge.mutualTlsShare,

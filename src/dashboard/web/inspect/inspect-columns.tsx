@@ -297,6 +297,7 @@ export const peerColumns: readonly Column<PeerRow>[] = [
     key: "mtls",
     title: "mTLS",
     width: "90px",
+    number: true,
     priority: 3,
     cell: ({ mutualTlsShare }) =>
       mutualTlsShare === undefined ? <span class="muted">not known</span> : formatShare(mutualTlsShare),

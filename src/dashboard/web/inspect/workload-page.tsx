@@ -31,7 +31,7 @@ const podColumns: readonly Column<PodRow>[] = [
     ),
     sort: ({ state }) => (goodStates.has(state) ? `~${state}` : state),
   },
-  { key: "ready", title: "Ready", width: "76px", cell: ({ ready }) => ready, sort: ({ ready }) => ready },
+  { key: "ready", title: "Ready", width: "76px", number: true, cell: ({ ready }) => ready, sort: ({ ready }) => ready },
   {
     key: "restarts",
     title: "Restarts",

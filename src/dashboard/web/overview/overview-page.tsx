@@ -78,7 +78,7 @@ function Figures({ head }: { readonly head: OverviewHead }): JSX.Element {
             {unknown ?? (
               <>
                 {incomplete === undefined ? undefined : `without all proxies of ${incomplete} `}
-                {rejected > 0 ? <Mark tone="bad">{`${rejected} reject`}</Mark> : undefined}{" "}
+                {rejected > 0 ? <Mark tone="bad">{`${rejected} rejected`}</Mark> : undefined}{" "}
                 {stale > 0 ? <Mark tone="warn">{`${stale} stale`}</Mark> : undefined}{" "}
                 {missing > 0 ? <Mark tone="warn">{`${missing} missing`}</Mark> : undefined}
               </>

@@ -1,6 +1,7 @@
 import type { JSX } from "preact";
-import type { RolloutView } from "../../../api/dashboard/index.ts";
-import { Empty, Mark, Moment, type IconName, type Tone } from "../components/index.ts";
+import type { RolloutHead, RolloutRow, RolloutView } from "../../../api/dashboard/index.ts";
+import { CommandLine, Empty, Mark, Moment, type IconName, type Tone } from "../components/index.ts";
+import { countOf } from "../format.ts";
 
 const decisionMarks: Readonly<Record<string, { readonly tone: Tone; readonly icon: IconName }>> = {
   StepStarted: { tone: "info", icon: "moving" },
@@ -16,10 +17,15 @@ const decisionMarks: Readonly<Record<string, { readonly tone: Tone; readonly ico
   Waiting: { tone: "warn", icon: "paused" },
   Held: { tone: "warn", icon: "paused" },
 };
-const shownDecisions = 200;
 
-/** Shows all decisions with time, author and evidence, the latest first. */
-export function Decisions({ decisions }: { readonly decisions: RolloutView["tables"]["decisions"] }): JSX.Element {
+/** Shows the latest decisions with time, author and evidence, the last one first. */
+export function Decisions({
+  decisions,
+  head: { row, olderDecisions },
+}: {
+  readonly decisions: RolloutView["tables"]["decisions"];
+  readonly head: RolloutHead;
+}): JSX.Element {
   const ordered = Object.entries(decisions).sort(
     ([keyA, a], [keyB, b]) => b.at.localeCompare(a.at) || keyB.localeCompare(keyA),
   );
@@ -27,7 +33,7 @@ export function Decisions({ decisions }: { readonly decisions: RolloutView["tabl
     return <Empty title="No decision has been made yet">The engine records each decision with its evidence.</Empty>;
   return (
     <ol class="history">
-      {ordered.slice(0, shownDecisions).map(([key, { at, run, decision, step, message, by, evidence }]) => (
+      {ordered.map(([key, { at, run, decision, step, message, by, evidence }]) => (
         <li key={key}>
           <span class="history-time">
             <Moment atMs={Date.parse(at)} />
@@ -48,13 +54,20 @@ export function Decisions({ decisions }: { readonly decisions: RolloutView["tabl
           </div>
         </li>
       ))}
-      {ordered.length > shownDecisions ? (
-        <li class="muted">
-          and {ordered.length - shownDecisions} older ones: serin canary status, or the RolloutJournal, has them
+      {olderDecisions === 0 ? undefined : (
+        <li>
+          <div>
+            <span class="muted">and {countOf(olderDecisions, "older decision")}, which this command prints</span>
+            <CommandLine command={historyCommand(row)} />
+          </div>
         </li>
-      ) : undefined}
+      )}
     </ol>
   );
+}
+
+function historyCommand({ kind, namespace, name }: RolloutRow): string {
+  return kind === "MeshUpgrade" ? `serin upgrade history ${name}` : `serin canary history ${name} -n ${namespace}`;
 }
 
 export function Events({ events }: { readonly events: RolloutView["tables"]["events"] }): JSX.Element {

@@ -1,6 +1,6 @@
 import type { JSX } from "preact";
 import type { RolloutHead, RolloutView } from "../../../api/dashboard/index.ts";
-import { Age, Empty, Mark, Moment, Notice, Page, PhaseMark, Tabs, YamlBlock } from "../components/index.ts";
+import { Age, Empty, Mark, Moment, Notice, Page, PhaseMark, Tabs, Until, YamlBlock } from "../components/index.ts";
 import { formatDuration } from "../format.ts";
 import { useLive, type Live } from "../live/index.ts";
 import { place, setQuery } from "../router.ts";
@@ -130,7 +130,7 @@ function CurrentStep({
         <h2>{currentStep === undefined ? "No step is under way" : currentStep.title}</h2>
         {currentStep === undefined ? undefined : (
           <span class="muted small">
-            {isStopped ? "the rollout stopped at this step" : <StepProgress step={currentStep} />}
+            {isStopped ? "the rollout stopped at this step" : <StepProgress step={currentStep} phase={phase} />}
           </span>
         )}
       </div>
@@ -143,21 +143,26 @@ function CurrentStep({
 }
 
 /** Shows since when the step has settled or been judged, and when its time limit ends. */
-function StepProgress({ step }: { readonly step: NonNullable<RolloutHead["currentStep"]> }): JSX.Element {
+function StepProgress({
+  step,
+  phase,
+}: {
+  readonly step: NonNullable<RolloutHead["currentStep"]>;
+  readonly phase: string;
+}): JSX.Element {
+  const until = step.waitsUntil === undefined ? undefined : <Until atMs={Date.parse(step.waitsUntil)} />;
   if (step.settledAt !== undefined)
     return (
       <>
         settled <Age atMs={Date.parse(step.settledAt)} />; its checks count since then
+        {until === undefined || phase !== "Judging" ? undefined : <>; without a new sample it is Stuck at {until}</>}
+        {until === undefined || phase !== "Soaking" ? undefined : <>; ends at {until}</>}
       </>
     );
   return (
     <>
       has been settling for <Age atMs={Date.parse(step.startedAt)} ago={false} />
-      {step.waitsUntil === undefined ? undefined : (
-        <>
-          ; fails at <Moment atMs={Date.parse(step.waitsUntil)} /> unless it makes progress
-        </>
-      )}
+      {until === undefined ? undefined : <>; fails at {until} unless it makes progress</>}
     </>
   );
 }
@@ -189,7 +194,7 @@ function History({ head, live }: { readonly head: RolloutHead; readonly live: Li
           {
             key: "decisions",
             title: "Decisions",
-            content: () => <Decisions decisions={live.table("decisions").value} />,
+            content: () => <Decisions decisions={live.table("decisions").value} head={head} />,
           },
           { key: "events", title: "Events", content: () => <Events events={live.table("events").value} /> },
           {

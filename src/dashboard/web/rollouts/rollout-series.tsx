@@ -1,6 +1,7 @@
 import { Lazy } from "../components/index.ts";
-import type { JSX } from "preact";
+import { Fragment, type JSX } from "preact";
 import type { RolloutCheck, RolloutHead } from "../../../api/dashboard/index.ts";
+import { linkTo } from "../router.ts";
 
 /** Charts of both versions over time, with the bound of a check of the same measure. */
 export function RolloutSeries({
@@ -20,7 +21,8 @@ export function RolloutSeries({
       <div class="card-head">
         <h2>Both versions</h2>
         <span class="muted small">
-          canary {head.canaryBackend}, stable {head.stableBackend}
+          canary: <Side backend={head.canaryBackend} workloads={head.canaryWorkloads} />; stable:{" "}
+          <Side backend={head.stableBackend} workloads={head.stableWorkloads} />
         </span>
       </div>
       <Lazy
@@ -29,5 +31,28 @@ export function RolloutSeries({
         given={{ head, errorBound: bound("share"), latencyBound: bound("ms") }}
       />
     </section>
+  );
+}
+
+/** One of the compared versions, with links to its workloads: their pods, logs and proxies show why a check fails. */
+function Side({
+  backend,
+  workloads,
+}: {
+  readonly backend: string;
+  readonly workloads: readonly string[];
+}): JSX.Element {
+  return (
+    <>
+      {backend}
+      {workloads.map((key) => (
+        <Fragment key={key}>
+          {" "}
+          <a href={linkTo(["workloads", ...key.split("/")])} title={`Workload ${key}`}>
+            {key.split("/")[1]}
+          </a>
+        </Fragment>
+      ))}
+    </>
   );
 }

@@ -2,7 +2,7 @@ import { createRequire } from "node:module";
 import type * as CelExtensions from "@bufbuild/cel/ext";
 import type { CelFunc } from "@bufbuild/cel";
 import { cachedCompile, MeteredCel, type CelLibrary, type MeteredProgram } from "../../../../base/cel/index.ts";
-import { compilePattern } from "../formats.ts";
+import { compilePattern, matchesPattern } from "../formats.ts";
 import { kubernetesFunctions } from "./kubernetes-functions.ts";
 
 export interface Cel {
@@ -41,7 +41,7 @@ export function kubernetesCel(
       compile(pattern) {
         const compiled = compilePattern(pattern);
         if (compiled === undefined) throw new Error(`"${pattern}" is not a regular expression`);
-        return { test: (text) => compiled.matcher(text).find() };
+        return { test: (text) => matchesPattern(compiled, text) };
       },
     },
   });

@@ -18,7 +18,7 @@ import {
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 
 /** The objects of a cluster that analysis reads. */
-export interface ClusterContents {
+export interface AnalysedCluster {
   readonly objects: readonly UntypedObject[];
   /** Each `group/Kind` that the server did not list, with the error. */
   readonly unread: ReadonlyMap<string, SerinError>;
@@ -70,11 +70,11 @@ const analysedKinds = [...kubernetesKinds, ...istioKinds, ...gatewayApiKinds, ..
  * Reads objects. Leaves out and names the kinds that the server does not list, because the user lacks the right, or
  * because the list fails, for example when a conversion webhook is down. Throws if the cluster does not answer.
  */
-export async function readCluster(
+export async function readAnalysedCluster(
   client: KubeClient,
   { istioNamespace, revision, kinds = analysedKinds }: ClusterSelection,
   { timeoutMs, hint }: ReadLimit,
-): Promise<ClusterContents> {
+): Promise<AnalysedCluster> {
   const objects: UntypedObject[] = [];
   const unread = new Map<string, SerinError>();
   const notServed = new Set<string>();
@@ -143,7 +143,7 @@ function isOfRevision({ apiVersion = "", metadata }: UntypedObject, names: Reado
 }
 
 /** Refuses a revision that no control plane of the cluster has. */
-export function checkRevision({ objects, unread }: ClusterContents, revision: string): void {
+export function checkRevision({ objects, unread }: AnalysedCluster, revision: string): void {
   if (revision === "default" || unread.size > 0) return;
   const known = new Set(
     objects.flatMap(({ kind, metadata: { labels = {} } }) => {
@@ -164,7 +164,7 @@ export function checkRevision({ objects, unread }: ClusterContents, revision: st
  * an analyzer reports.
  */
 export function meshConfigOf(
-  { objects, revision }: ClusterContents,
+  { objects, revision }: AnalysedCluster,
   { istioNamespace }: { readonly istioNamespace: string },
 ): MeshConfig | undefined {
   const name = revision === "default" ? "istio" : `istio-${revision}`;

@@ -5,7 +5,6 @@ import { test } from "node:test";
 import { X509CertificateGenerator } from "@peculiar/x509";
 import type { Deployment, Namespace, Pod, PodDisruptionBudget, ReplicaSet } from "../../api/kubernetes/index.ts";
 import { estimate, readySeconds } from "../estimate.ts";
-import { preflightCluster, type ClusterPreflightInput } from "./index.ts";
 import { checkTrust, type TrustInput } from "./trust.ts";
 import { waveOrder } from "./wave-order.ts";
 import { surveyWorkloads, type WorkloadFacts } from "./workloads.ts";
@@ -298,20 +297,4 @@ test("the time to ready skips pods that restarted, and pods that lost their read
   ];
   assert.deepEqual(readySeconds([slow, again, restarted]), { seconds: 40, samples: 1 });
   assert.equal(readySeconds([again]).samples, 0);
-});
-
-test("the facts that an engine in the cluster has are checked together, without a child process", () => {
-  const input: ClusterPreflightInput = {
-    from: "old",
-    trust: trust(),
-    workloads: facts(),
-    definitions: { before: [], after: [], stored: new Map() },
-    waves: [],
-  };
-  assert.equal(preflightCluster(input).verdict, "warnings");
-  assert.equal(preflightCluster({ ...input, trust: trust({ toNamespace: "mesh-2" }) }).verdict, "blocked");
-  assert.match(
-    preflightCluster({ ...input, from: "nobody" }).findings.at(-1)?.message ?? "",
-    /nothing uses revision "nobody"/,
-  );
 });

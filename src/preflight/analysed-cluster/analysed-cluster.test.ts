@@ -5,7 +5,7 @@ import { describeError, userError } from "../../base/index.ts";
 import type { KindDefinition } from "../../api/index.ts";
 import { istioKinds } from "../../api/istio/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import { meshConfigOf, readCluster } from "./index.ts";
+import { meshConfigOf, readAnalysedCluster } from "./index.ts";
 
 test("reading that takes too long ends with the hint of the caller, who knows its flags", async () => {
   const client = {
@@ -16,7 +16,7 @@ test("reading that takes too long ends with the hint of the caller, who knows it
   } as unknown as KubeClient;
   const selection = { istioNamespace: "istio-system", revision: "default", kinds: istioKinds };
   const errorWith = async (hint?: string): Promise<string> =>
-    await readCluster(client, selection, { timeoutMs: 1, ...(hint === undefined ? {} : { hint }) }).then(
+    await readAnalysedCluster(client, selection, { timeoutMs: 1, ...(hint === undefined ? {} : { hint }) }).then(
       () => assert.fail("it was read"),
       describeError,
     );
@@ -36,7 +36,7 @@ test("objects of a cluster whose definitions lack a kind's newest version are re
     },
   } as unknown as KubeClient;
   const selection = { istioNamespace: "istio-system", revision: "default", kinds: istioKinds };
-  const { objects, notServed } = await readCluster(client, selection, { timeoutMs: 10_000 });
+  const { objects, notServed } = await readAnalysedCluster(client, selection, { timeoutMs: 10_000 });
   assert.deepEqual(
     objects.map(({ apiVersion, kind }) => [apiVersion, kind]),
     [["networking.istio.io/v1beta1", "VirtualService"]],
@@ -70,14 +70,18 @@ test("a tag selects the objects and the mesh config of the revision to which it 
       await Promise.resolve({ items: group === "gateway.networking.k8s.io" ? [] : (lists[plural] ?? []) }),
   } as unknown as KubeClient;
   const gatewaysOf = async (revision: string): Promise<readonly (string | undefined)[]> => {
-    const { objects } = await readCluster(client, { istioNamespace: "istio-system", revision }, { timeoutMs: 10_000 });
+    const { objects } = await readAnalysedCluster(
+      client,
+      { istioNamespace: "istio-system", revision },
+      { timeoutMs: 10_000 },
+    );
     return objects.filter(({ kind }) => kind === "Gateway").map(({ metadata }) => metadata.name);
   };
   assert.deepEqual(await gatewaysOf("prod"), ["by-revision", "by-tag"]);
   assert.deepEqual(await gatewaysOf("1-30"), ["other"]);
   for (const revision of ["prod", "default", "1-31"]) {
     const selection = { istioNamespace: "istio-system", revision };
-    const contents = await readCluster(client, selection, { timeoutMs: 10_000 });
+    const contents = await readAnalysedCluster(client, selection, { timeoutMs: 10_000 });
     assert.equal(meshConfigOf(contents, selection)?.trustDomain, "example.com", revision);
   }
 });

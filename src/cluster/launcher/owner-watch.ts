@@ -1,0 +1,19 @@
+import type { Clock } from "../../base/index.ts";
+import { isHostProcessAlive, type HostProcess } from "../record/index.ts";
+
+const lookEveryMs = 500;
+
+/**
+ * Calls `onEnd` once the process has ended, however it ended. Linux tells only a parent about the end of a process, so
+ * this looks twice a second. Without an owner it never calls. Disposing the handle ends the watch.
+ */
+export function watchOwner(owner: HostProcess | undefined, clock: Pick<Clock, "after">, onEnd: () => void): Disposable {
+  if (owner === undefined) return { [Symbol.dispose]: () => undefined };
+  let timer: Disposable | undefined;
+  const look = (): void => {
+    if (isHostProcessAlive(owner)) timer = clock.after(lookEveryMs, look);
+    else onEnd();
+  };
+  timer = clock.after(0, look);
+  return { [Symbol.dispose]: () => timer?.[Symbol.dispose]() };
+}
