@@ -214,6 +214,9 @@ test("an in-place upgrade needs an installed control plane of the same profile",
   );
 });
 
+/** The digest that a user or an admission webhook puts behind the tag of an image. */
+const digest = `@sha256:${"0a".repeat(32)}`;
+
 test("an in-place upgrade moves at most two minor releases up and one down, unless forced", async () => {
   const running = (version: string): FakeCluster => ({
     objects: {
@@ -234,6 +237,11 @@ test("an in-place upgrade moves at most two minor releases up and one down, unle
     "upgrade -y",
     "Istio 1.20.0 cannot be downgraded to 1.18.1 in place: 2 minor releases back are too many, and at most 1 is supported\n  hint: downgrade to 1.19 first, install 1.18.1 beside it as a revision, or pass --force",
     running("1.20.0"),
+  );
+  await refused(
+    `upgrade -y --set tag=1.18.1${digest}`,
+    "Istio 1.15.4 cannot be upgraded to 1.18.1 in place: 3 minor releases at once are too many, and at most 2 are supported\n  hint: upgrade to 1.17 first, install 1.18.1 beside it as a revision, or pass --force",
+    running(`1.15.4${digest}`),
   );
   for (const version of ["1.16.9", "1.18.1", "1.19.0-rc.1", "latest"])
     assert.match((await serin("upgrade -y", running(version))).output, /Upgrade complete/);
@@ -257,6 +265,9 @@ test("an installation over a control plane of a newer release warns before the q
     const context = new FakeContext({ objects: objects("1.19.0"), confirms: true });
     await createProgram(context).parseAsync(line.split(" "), { from: "user" });
     assert.match(context.errors, warning, line);
+    const pinned = new FakeContext({ objects: objects(`1.19.0${digest}`), confirms: true });
+    await createProgram(pinned).parseAsync(line.split(" "), { from: "user" });
+    assert.match(pinned.errors, warning, line);
     const same = new FakeContext({ objects: objects("1.18.1"), confirms: true });
     await createProgram(same).parseAsync(line.split(" "), { from: "user" });
     assert.doesNotMatch(same.errors, /older release/, line);

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { textAt, userError } from "../../base/index.ts";
+import { imageTag, withoutDigest } from "../../api/images/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { configMapKind, deploymentKind } from "../../api/kubernetes/index.ts";
 import { isNewerRelease, renderDefaultRevision } from "../../install/index.ts";
@@ -134,9 +135,10 @@ async function warnOfNewerControlPlane(
 ): Promise<void> {
   if (settings.pilot.enabled !== true) return;
   const { name, version } = await runningControlPlane(settings, client);
-  if (version === undefined || !isNewerRelease(version, settings.tag)) return;
+  const release = withoutDigest(settings.tag);
+  if (version === undefined || !isNewerRelease(version, release)) return;
   err(
-    `! ${name} in namespace ${settings.namespace} runs release ${version}, and this installation replaces it by the older release ${settings.tag}. To keep it, install this release beside it (--revision ${settings.tag.replaceAll(".", "-")}), or use the command line of release ${version}. To go back on purpose: serin upgrade plan shows what changes\n`,
+    `! ${name} in namespace ${settings.namespace} runs release ${version}, and this installation replaces it by the older release ${release}. To keep it, install this release beside it (--revision ${release.replaceAll(".", "-")}), or use the command line of release ${version}. To go back on purpose: serin upgrade plan shows what changes\n`,
   );
 }
 
@@ -153,7 +155,9 @@ async function runningControlPlane(
   if (running === undefined) return { name, version: undefined };
   const containers = running.spec?.template?.spec?.containers ?? [];
   const image = containers.find(({ name: container }) => container === "discovery")?.image ?? "";
-  return { name, version: image.slice(image.lastIndexOf(":") + 1) };
+  // An admission webhook may have put a digest in the place of the tag.
+  const version = imageTag(image) || running.metadata.labels?.["app.kubernetes.io/version"];
+  return { name, version: version ?? "unknown" };
 }
 
 /** Erases the line that shows what the verb waits for, when there is something else to print. */
@@ -280,14 +284,15 @@ async function upgrade(flags: ApplyFlags, context: CliContext): Promise<void> {
       hint: "install one: serin install; or move between revisions: serin upgrade start -f <file>",
     });
   }
-  const skew = versionSkew(from, settings.tag);
+  const to = withoutDigest(settings.tag);
+  const skew = versionSkew(from, to);
   if (skew !== undefined && flags.force !== true) throw skew;
   if (skew !== undefined) context.err(`! ${skew.message}: forced\n`);
   await refuseOtherProfile(rendered, flags, client);
   context.out(
-    from === settings.tag
+    from === to
       ? `Istio ${from} is installed again in place\n`
-      : `${isNewerRelease(from, settings.tag) ? "Downgrade" : "Upgrade"} of Istio ${from} to ${settings.tag} in place\n`,
+      : `${isNewerRelease(from, to) ? "Downgrade" : "Upgrade"} of Istio ${from} to ${to} in place\n`,
   );
   if (flags.dryRun === true) return await dryRun(rendered, flags, client, context);
   const doomed = flags.prune === true ? await leftoversToRemove(rendered, client, context) : [];
@@ -295,7 +300,7 @@ async function upgrade(flags: ApplyFlags, context: CliContext): Promise<void> {
   await confirm({ text, doomed, otherwise: "nothing was changed" }, flags, context);
   await apply(rendered, flags, durationOf(flags.readinessTimeout, "--readiness-timeout"), client, context);
   await treatLeftovers(rendered, doomed, flags, client, context);
-  context.out(`✔ Upgrade complete: the control plane is at ${settings.tag}\n`);
+  context.out(`✔ Upgrade complete: the control plane is at ${to}\n`);
   context.out(
     "Restart the workloads that have a sidecar, so that they get the new version: kubectl rollout restart deployment -n <namespace>\n",
   );
