@@ -182,6 +182,45 @@ const restrictedCase: Case = {
   },
 };
 
+const dedicated = { key: "dedicated", operator: "Equal", value: "mesh", effect: "NoSchedule" };
+
+const taintedNodesCase: Case = {
+  name: "tainted-nodes",
+  title: "every node has a taint, and the mesh's pods tolerate it by global.defaultTolerations",
+  after: [],
+  async run(bench) {
+    const { cluster, next } = bench;
+    await prepare(bench);
+    await cluster.kubectl("delete", "namespace", probes, "--ignore-not-found", "--timeout=120s");
+    await restartApiServer(bench, ["--enable-admission-plugins=PodTolerationRestriction"]);
+    await cluster.kubectl("taint", "nodes", "--all", "dedicated=mesh:NoSchedule");
+    try {
+      await refused(bench, [], [/Unschedulable: .*untolerated taint/]);
+      await applyText(bench, smallNamespaces());
+      const tolerations = JSON.stringify([dedicated]);
+      for (const name of [inAmbient, withSidecars])
+        await cluster.kubectl(
+          "annotate",
+          "namespace",
+          name,
+          `scheduler.alpha.kubernetes.io/defaultTolerations=${tolerations}`,
+        );
+      const values = Object.entries(dedicated).map(([name, value]) => `global.defaultTolerations[0].${name}=${value}`);
+      const flags = values.flatMap((value) => ["--set", `values.${value}`]);
+      await cluster.serin("install", "--set", "profile=ambient", ...flags, "-y");
+      await applySmallApplication(bench);
+      const engine = ["profile=empty", "components.base.enabled=true", `hub=${next.hub}`, `tag=${next.version}`];
+      await cluster.serin("install", ...engine.flatMap((one) => ["--set", one]), ...flags, "-y");
+      const steps = await thereAndBack(bench, { values: { global: { defaultTolerations: [dedicated] } } });
+      await tidyUp(bench);
+      return `the taint is named, and then installed, forward in ${steps} steps and back, and uninstalled`;
+    } finally {
+      await cluster.kubectl("taint", "nodes", "--all", "dedicated-");
+      await restartApiServer(bench);
+    }
+  },
+};
+
 const registryPort = 5000;
 const registry = `${clientAddress}:${registryPort}`;
 const pullSecret = "pull";
@@ -226,4 +265,9 @@ const privateRegistryCase: Case = {
   },
 };
 
-export const strictClusterCases: readonly Case[] = [foreignWebhooksCase, restrictedCase, privateRegistryCase];
+export const strictClusterCases: readonly Case[] = [
+  foreignWebhooksCase,
+  restrictedCase,
+  taintedNodesCase,
+  privateRegistryCase,
+];
