@@ -309,6 +309,32 @@ test("an installation that would replace Istio's workloads names them with the w
     assert.doesNotMatch(await errors(`install -y ${others}`), /workloads of Istio/);
 });
 
+test("an installation with the CNI agent warns of the network plugin's settings, also in a dry run, and others do not", async () => {
+  const list = JSON.stringify({ items: [{ metadata: { name: "cilium", namespace: "kube-system" } }] });
+  const answers = {
+    "/apis/apps/v1/daemonsets": list,
+    "/api/v1/namespaces/kube-system/configmaps/cilium-config": '{"data":{"cni-exclusive":"true"}}',
+  };
+  const warning =
+    /^! ConfigMap kube-system\/cilium-config: cni-exclusive is true: .*: helm upgrade .* --set cni\.exclusive=false$/m;
+  for (const line of ["install -y --set profile=ambient", "install --dry-run --set profile=ambient"])
+    assert.match((await serin(line, { answers })).errors, warning, line);
+  assert.doesNotMatch((await serin("install -y --set profile=minimal", { answers })).errors, /cilium/);
+  const unreadable = { answers, statuses: { "/apis/apps/v1/daemonsets": 403 } };
+  assert.doesNotMatch((await serin("install -y --set profile=ambient", unreadable)).errors, /cannot be checked/);
+});
+
+test("an installation warns if its values name another domain of Services than CoreDNS", async () => {
+  const text = JSON.stringify({ data: { Corefile: ".:53 {\n    kubernetes corp.example in-addr.arpa {\n    }\n}\n" } });
+  const answers = { "/api/v1/namespaces/kube-system/configmaps/coredns": text };
+  assert.match(
+    (await serin("install -y", { answers })).errors,
+    /^! Services are below corp\.example, and the mesh's values name cluster\.local: .*clusterDomain=corp\.example/m,
+  );
+  const right = "install -y --set values.global.proxy.clusterDomain=corp.example";
+  assert.doesNotMatch((await serin(right, { answers })).errors, /Services are below/);
+});
+
 test("verify-install checks the profile that the revision was installed with", async () => {
   const values = {
     metadata: { name: "values", namespace: "istio-system" },

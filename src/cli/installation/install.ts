@@ -6,7 +6,15 @@ import { configMapKind, deploymentKind } from "../../api/kubernetes/index.ts";
 import { isNewerRelease, renderDefaultRevision } from "../../install/index.ts";
 import { undefinedIfForbidden, type KubeClient } from "../../kube/index.ts";
 import { installFlags, manifestOf, renderFromFlags, type InstallFlags, type RenderedInstall } from "./install-input.ts";
-import { besideIstio, clusterPlatform, oldestMinor, serverVersion } from "../cluster-readiness/index.ts";
+import {
+  besideIstio,
+  clusterDomain,
+  clusterPlatform,
+  networkObstacles,
+  oldestMinor,
+  otherDomain,
+  serverVersion,
+} from "../cluster-readiness/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 import { durationOf } from "../flags.ts";
 import { replacedIstio } from "./istio-workloads.ts";
@@ -85,6 +93,8 @@ async function install(flags: ApplyFlags, context: CliContext): Promise<void> {
   const client = await context.connect(flags);
   await warnOfOldCluster(client, context);
   await warnOfPlatform(rendered, client, context);
+  await warnOfNetwork(rendered, client, context);
+  await warnOfDomain(rendered, client, context);
   if (!(await warnOfIstio(rendered, client, context))) await warnOfNewerControlPlane(rendered, client, context);
   if (flags.dryRun === true) return await dryRun(rendered, flags, client, context);
   const doomed = flags.prune === true ? await leftoversToRemove(rendered, client, context) : [];
@@ -112,6 +122,23 @@ async function warnOfPlatform({ settings }: RenderedInstall, client: KubeClient,
   const found = await clusterPlatform(client);
   if (found !== undefined)
     err(`! ${found.object} ${found.detail}, and no pod there would join the mesh: ${found.remedy}\n`);
+}
+
+/** Warns of settings of the cluster's network plugin with which parts of the mesh do not work. */
+async function warnOfNetwork({ settings }: RenderedInstall, client: KubeClient, { err }: CliContext): Promise<void> {
+  if (settings.cni.enabled !== true) return;
+  for (const { object, detail, remedy } of await networkObstacles(client, settings.namespace))
+    err(`! ${object}: ${detail}: ${remedy}\n`);
+}
+
+/** Warns if the values name another domain of Services than the cluster has. */
+async function warnOfDomain({ settings }: RenderedInstall, client: KubeClient, { err }: CliContext): Promise<void> {
+  if (settings.pilot.enabled !== true) return;
+  const chosen = textAt(settings.values, "global", "proxy", "clusterDomain") ?? "cluster.local";
+  const domain = await clusterDomain(client);
+  if (domain === undefined || domain === chosen) return;
+  const { detail, remedy } = otherDomain(domain, chosen);
+  err(`! ${detail}: ${remedy}\n`);
 }
 
 /** Warns before an installation replaces workloads of Istio. Releases of Istio and of Serin cannot be compared. */
