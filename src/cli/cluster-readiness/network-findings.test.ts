@@ -119,9 +119,10 @@ test("GKE's Dataplane V2 is named, and a balancer of sockets in Cilium is report
       data: { "kube-proxy-replacement": "false", "bpf-lb-sock": "true" },
     },
   });
-  assert.deepEqual(complaints(sockets), [
-    "✗ Cilium (ConfigMap kube-system/cilium-config): bpf-lb-sock is true without bpf-lb-sock-hostns-only: sockets of pods bypass the mesh's redirect\n    remedy: helm upgrade cilium cilium/cilium -n kube-system --reuse-values --set socketLB.hostNamespaceOnly=true\n",
-  ]);
+  const [complaint = "", ...others] = complaints(sockets);
+  assert.deepEqual(others, []);
+  assert.match(complaint, /^✗ Cilium .*: bpf-lb-sock is true without bpf-lb-sock-hostns-only\b/);
+  assert.match(complaint, / --set socketLB\.hostNamespaceOnly=true\n$/);
 });
 
 test("only conflicting settings of Cilium are reported", async () => {

@@ -29,7 +29,7 @@ export async function sandboxFindings(client: KubeClient): Promise<ClusterFindin
   try {
     const { items } = await client.list(podKind);
     const inMesh = items.filter(isInMesh);
-    return classes.flatMap((one) => findingOf(one, inMesh));
+    return classes.flatMap((runtimeClass) => findingOf(runtimeClass, inMesh));
   } catch (error) {
     if (isKubeCode(error, "forbidden")) return [unseen(subject, "pods", messageOf(error))];
     throw error;
