@@ -1,6 +1,7 @@
 import type { Clock } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { authorityFindings } from "./authority-findings.ts";
+import { autoscalerFindings } from "./autoscaler-findings.ts";
 import { clockFindings } from "./clock-findings.ts";
 import { podSecurityFinding, rightsFindings } from "./access-findings.ts";
 import { gatewayDefinitions, lackedVersions, oldestMinor, readJson, serverVersion } from "./cluster-facts.ts";
@@ -29,6 +30,7 @@ export async function examineCluster(
     networkFindings(client, istioNamespace),
     domainFindings(client),
     meshFindings(client),
+    autoscalerFindings(client),
     policyFindings(client),
     sandboxFindings(client),
     webhookFindings(client, istioNamespace),
