@@ -4,6 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ImageRegistry } from "../../support/image-registry.ts";
 import type { Bench, Case } from "../bench.ts";
+import { shop } from "./bookinfo.ts";
 import { clientAddress, nodeNumbers } from "../cluster-layout.ts";
 import { ForeignWebhook, mirror, mutatingWebhookName, validatingWebhookName } from "../foreign-webhook.ts";
 import { namespaceObject } from "../objects.ts";
@@ -182,6 +183,15 @@ const restrictedCase: Case = {
   },
 };
 
+/** Where the admission plugin PodTolerationRestriction finds the tolerations of a namespace's pods. */
+const tolerationsAnnotation = "scheduler.alpha.kubernetes.io/defaultTolerations";
+
+/** Earlier cases may have left a Gateway in the namespace of bookinfo, which the upgrade moves too. */
+async function annotateApplications({ cluster }: Bench, annotation: string): Promise<void> {
+  for (const name of [inAmbient, withSidecars, shop])
+    await cluster.run(["kubectl", "annotate", "namespace", name, annotation, "--overwrite"]);
+}
+
 const dedicated = { key: "dedicated", operator: "Equal", value: "mesh", effect: "NoSchedule" };
 
 const taintedNodesCase: Case = {
@@ -197,14 +207,7 @@ const taintedNodesCase: Case = {
     try {
       await refused(bench, [], [/Unschedulable: .*untolerated taint/]);
       await applyText(bench, smallNamespaces());
-      const tolerations = JSON.stringify([dedicated]);
-      for (const name of [inAmbient, withSidecars])
-        await cluster.kubectl(
-          "annotate",
-          "namespace",
-          name,
-          `scheduler.alpha.kubernetes.io/defaultTolerations=${tolerations}`,
-        );
+      await annotateApplications(bench, `${tolerationsAnnotation}=${JSON.stringify([dedicated])}`);
       const values = Object.entries(dedicated).map(([name, value]) => `global.defaultTolerations[0].${name}=${value}`);
       const flags = values.flatMap((value) => ["--set", `values.${value}`]);
       await cluster.serin("install", "--set", "profile=ambient", ...flags, "-y");
@@ -216,6 +219,7 @@ const taintedNodesCase: Case = {
       return `the taint is named, and then installed, forward in ${steps} steps and back, and uninstalled`;
     } finally {
       await cluster.kubectl("taint", "nodes", "--all", "dedicated-");
+      await annotateApplications(bench, `${tolerationsAnnotation}-`);
       await restartApiServer(bench);
     }
   },
