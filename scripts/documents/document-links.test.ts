@@ -121,7 +121,7 @@ test("the map of the documentation and those of its folders lead to every page",
 
 const maxWords = 4000;
 /** Pages that are longer, and how long they may be. Only lower these numbers, never raise them. */
-const longPages: Readonly<Record<string, number>> = { "docs/kubernetes.md": 6100, "docs/rollouts.md": 4600 };
+const longPages: Readonly<Record<string, number>> = { "docs/kubernetes.md": 5700, "docs/rollouts.md": 4600 };
 /** Pages that are looked up by their headings. */
 const lists = new Set(["CHANGELOG.md", "docs/cli.md", "docs/errors.md", "docs/features.md"]);
 

@@ -4,7 +4,13 @@ import type { Container, Pod } from "../api/kubernetes/index.ts";
 import { annotationsWithoutEffect } from "./annotation-warnings.ts";
 import { podAnnotations } from "./annotations.ts";
 import { parseProxyConfig, podProxyConfig } from "./mesh.ts";
-import { injectPod, readInjectionSettings, readMeshForInjection, type InjectionOutcome } from "./index.ts";
+import {
+  imageTagOfType,
+  injectPod,
+  readInjectionSettings,
+  readMeshForInjection,
+  type InjectionOutcome,
+} from "./index.ts";
 
 const defaults = {
   hub: "hub",
@@ -523,6 +529,12 @@ test("a proxy config's image type applies to the proxy, and the annotation's als
     [proxy(byAnnotation).image, container(byAnnotation, "istio-init").image],
     ["hub/proxyv2:1-debug", "hub/proxyv2:1-debug"],
   );
+});
+
+test("an image type adds no suffix to a tag with a digest, which names one image", () => {
+  const tag = `1@sha256:${"0a".repeat(32)}`;
+  assert.equal(imageTagOfType(tag, "distroless"), tag);
+  assert.equal(imageTagOfType(tag, "default"), tag);
 });
 
 test("a user's volume replaces the proxy's own volume of that name", () => {

@@ -26,9 +26,12 @@ export function proxyImage(input: TemplateInput, image: string, configType = inp
   return `${values.hub}/${image}:${imageTagOfType(values.tag, type)}`;
 }
 
-/** The tag for an image type, such as `1.31.0-distroless`. The type `default` adds nothing to the tag. */
+/**
+ * The tag for an image type, such as `1.31.0-distroless`. The type `default` adds nothing to the tag. A tag with a
+ * digest stays as it is, because the digest names one image.
+ */
 export function imageTagOfType(tag: string, type: string): string {
-  if (type === "") return tag;
+  if (type === "" || tag.includes("@")) return tag;
   const plain = tag.replace(/-(distroless|debug)$/, "");
   return type === "default" ? plain : `${plain}-${type}`;
 }

@@ -67,6 +67,7 @@ function operatorDeployment(
           },
           spec: {
             serviceAccountName: name,
+            nodeSelector: { "kubernetes.io/os": "linux" },
             ...(imagePullSecrets.length === 0
               ? {}
               : { imagePullSecrets: imagePullSecrets.map((secret) => ({ name: secret })) }),

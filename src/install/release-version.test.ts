@@ -42,3 +42,12 @@ test("the release of an image is its tag without the variant", () => {
   assert.equal(releaseOfImage("hub/pilot:1.3.0-rc.1-debug"), "1.3.0-rc.1");
   assert.equal(releaseOfImage("hub:5000/pilot"), undefined);
 });
+
+test("a digest behind the tag changes neither the release nor the order", () => {
+  const digest = `@sha256:${"0a".repeat(32)}`;
+  assert.equal(releaseOfImage(`hub:5000/pilot:1.3.0-distroless${digest}`), "1.3.0");
+  assert.equal(releaseOfImage(`hub:5000/pilot${digest}`), undefined);
+  assert.equal(isNewerRelease(`1.3.0${digest}`, "1.2.0"), true);
+  assert.equal(isNewerRelease("1.3.0", `1.2.0-debug${digest}`), true);
+  assert.equal(isNewerRelease(`1.3.0${digest}`, "1.3.0"), false);
+});

@@ -1,10 +1,12 @@
+import { imageTag, withoutDigest } from "../api/images/index.ts";
+
 /**
- * The release that an image's tag names, without the variants `-distroless` and `-debug`. Undefined if the image has no
- * tag.
+ * The release that an image's tag names, without the variants `-distroless` and `-debug`. The image may also have a
+ * digest, which the user or an admission webhook has added. Undefined if the image has no tag.
  */
 export function releaseOfImage(image: string): string | undefined {
-  const tag = /:([\w.+-]+)$/.exec(image)?.[1];
-  return tag === undefined ? undefined : withoutVariant(tag);
+  const tag = imageTag(image);
+  return tag === "" ? undefined : withoutVariant(tag);
 }
 
 /**
@@ -23,7 +25,7 @@ export function isNewerRelease(release: string, than: string): boolean {
 }
 
 function withoutVariant(tag: string): string {
-  return tag.replace(/-(distroless|debug)$/, "");
+  return withoutDigest(tag).replace(/-(distroless|debug)$/, "");
 }
 
 /** The stages of prereleases, the earliest first. */

@@ -1,4 +1,5 @@
 import { textAt, treeAt, valueAt, withoutEnd } from "../base/index.ts";
+import { suffixedTag, withoutDigest } from "../api/images/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import { istioLabels, rootSource, type ComponentSpec, type KubernetesSettings } from "../api/istio/index.ts";
 import { affinityOfDaemons } from "./daemonless-nodes.ts";
@@ -34,7 +35,7 @@ const charts: Readonly<Record<ComponentName, readonly [chart: string, name: stri
 /** Labels of every object of a chart, pods included. */
 export function chartLabels(component: ComponentName, settings: InstallSettings): Record<string, string> {
   const [chart, name] = charts[component];
-  const version = settings.versionLabel ?? labelValue(settings.tag.replace(/@.*/, ""));
+  const version = settings.versionLabel ?? labelValue(withoutDigest(settings.tag));
   return {
     "app.kubernetes.io/instance": "istio",
     "app.kubernetes.io/managed-by": "Helm",
@@ -76,7 +77,7 @@ export function imageOf(program: string, component: ComponentSpec, settings: Ins
   if (image.includes("/")) return image;
   const variant = textAt(own, "variant") ?? textAt(settings.values, "global", "variant");
   const tag = component.tag ?? textAt(own, "tag") ?? settings.tag;
-  return `${component.hub ?? textAt(own, "hub") ?? settings.hub}/${image}:${tag}${variant === undefined ? "" : `-${variant}`}`;
+  return `${component.hub ?? textAt(own, "hub") ?? settings.hub}/${image}:${suffixedTag(tag, variant ?? "")}`;
 }
 
 export function clusterName(settings: InstallSettings): string {

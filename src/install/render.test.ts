@@ -69,7 +69,7 @@ test("a pod that may take minutes to end runs its process below the pause contai
 
 test("a digest of the tag is part of images, and of no label, which allows neither its characters nor its length", () => {
   const tag = `9.9.9@sha256:${"a".repeat(64)}`;
-  const { objects } = render({ profile: "ambient", tag });
+  const { objects } = render({ profile: "ambient", tag, values: { global: { variant: "distroless" } } });
   const version = "app.kubernetes.io/version";
   const versions = objects.flatMap(({ metadata }) => metadata.labels?.[version] ?? []);
   assert.deepEqual([...new Set(versions)], ["9.9.9"]);

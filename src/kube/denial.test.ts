@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { denialIn, lacksDryRun, unansweredHint } from "./denial.ts";
+import { denialIn, lacksDryRun, refusalHint, unansweredHint } from "./denial.ts";
 
 test("a denial names its webhook or policy, and an answer of the API server itself names none", () => {
   assert.deepEqual(
@@ -40,4 +40,13 @@ test("a webhook that does not answer is named with what to do, and the mesh's ow
   for (const own of ["namespace.sidecar-injector.istio.io", "rev.validation.istio.io"])
     assert.match(unansweredHint(failed(own)) ?? "", /serin doctor --kubernetes$/);
   assert.equal(unansweredHint('admission webhook "a.example.com" denied the request: no'), undefined);
+});
+
+test("a quota that admits no more, and GKE Autopilot, have hints", () => {
+  const quota =
+    'services "web" is forbidden: exceeded quota: of-team, requested: services.loadbalancers=1, used: services.loadbalancers=0, limited: services.loadbalancers=0';
+  assert.match(refusalHint(quota) ?? "", /ResourceQuota of-team .*kubectl describe quota of-team/);
+  const autopilot = 'admission webhook "a" denied the request: {"[denied by autogke-disallow-hostnamespaces]":["no"]}';
+  assert.match(refusalHint(autopilot) ?? "", /^GKE Autopilot .*allow-net-admin/);
+  assert.equal(refusalHint('services "web" is forbidden: User "jane" cannot create resource "services"'), undefined);
 });

@@ -36,3 +36,18 @@ export function unansweredHint(message: string): string | undefined {
     return "the mesh's own webhook does not answer, and this says why: serin doctor --kubernetes";
   return `the admission webhook ${name}, which is not the mesh's, does not answer: start its server, or exempt the namespace in its configuration (kubectl get mutatingwebhookconfigurations,validatingwebhookconfigurations)`;
 }
+
+const autopilotHint =
+  "GKE Autopilot admits neither the CNI agent nor a ztunnel, because both enter namespaces of the node's pods. Use a Standard cluster for the ambient mode. For sidecars without the agent (--set profile=default), create the Autopilot cluster with --workload-policies=allow-net-admin";
+
+/**
+ * What to do about a platform or a quota that refuses an object. Undefined if the message says nothing about one. The
+ * names in brackets are those of GKE's constraints.
+ */
+export function refusalHint(message: string): string | undefined {
+  if (/\[denied by autogke-/.test(message)) return autopilotHint;
+  const [, quota] = /exceeded quota: ([\w.-]+)/.exec(message) ?? [];
+  return quota === undefined
+    ? undefined
+    : `the ResourceQuota ${quota} of the namespace admits no more: raise it, or remove what uses it up (kubectl describe quota ${quota} -n <namespace>)`;
+}

@@ -1,5 +1,5 @@
 import { ownField, SerinError, transientError, type ErrorCode, type ErrorKind } from "../base/index.ts";
-import { unansweredHint } from "./denial.ts";
+import { refusalHint, unansweredHint } from "./denial.ts";
 
 /** The subject of a request, for messages: `update of Deployment default/web`. */
 export interface RequestSubject {
@@ -143,7 +143,8 @@ function hintOf(code: ErrorCode, status: Status | undefined): string | undefined
     return "the namespace is being deleted: wait until kubectl get namespaces no longer shows it, and try again";
   if (code === "forbidden" && (status?.message === undefined || lackOfRights.test(status.message)))
     return "the user may not do this: check with kubectl auth can-i";
-  return unansweredHint(status?.message ?? "");
+  const message = status?.message ?? "";
+  return refusalHint(message) ?? unansweredHint(message);
 }
 
 function parseStatus(body: string): Status | undefined {

@@ -12,7 +12,6 @@ export interface InstalledRevision {
   readonly revision: string;
   readonly namespace: string;
   readonly deployment: string;
-  readonly version: string;
 }
 
 export interface InstalledTag {
@@ -62,13 +61,11 @@ export async function observeClusterState(client: KubeClient): Promise<ClusterSt
   };
 }
 
-function revisionOf({ metadata, spec }: Deployment): InstalledRevision {
-  const image = spec?.template?.spec?.containers?.find(({ name }) => name === "discovery")?.image ?? "";
+function revisionOf({ metadata }: Deployment): InstalledRevision {
   return {
     revision: metadata.labels?.[istioLabels.revision] ?? "default",
     namespace: metadata.namespace ?? "",
     deployment: metadata.name ?? "",
-    version: image.slice(image.lastIndexOf(":") + 1),
   };
 }
 

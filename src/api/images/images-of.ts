@@ -9,6 +9,24 @@ export function imagesOf(env: Environment, releaseVersion: string): { readonly h
   return { hub: envString(env, "HUB", defaultHub), tag: envString(env, "TAG", releaseVersion) };
 }
 
+/** The image or the tag, without the digest `@sha256:…` at its end. */
+export function withoutDigest(imageOrTag: string): string {
+  return imageOrTag.replace(/@.*$/, "");
+}
+
+/** The tag of an image, without its digest. Empty if the image has no tag, as with only a digest. */
+export function imageTag(image: string): string {
+  const name = withoutDigest(image);
+  const colon = name.lastIndexOf(":");
+  // Before the last slash, a colon precedes the registry's port.
+  return colon > name.lastIndexOf("/") ? name.slice(colon + 1) : "";
+}
+
+/** The tag with a suffix such as `-distroless`. A digest names one image, so a tag with one stays as it is. */
+export function suffixedTag(tag: string, suffix: string): string {
+  return tag.includes("@") || suffix === "" ? tag : `${tag}-${suffix}`;
+}
+
 const hubPattern = /^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?(\/[a-z0-9]+([._-]+[a-z0-9]+)*)*$/;
 const tagPattern = /^\w[\w.-]{0,127}(@sha256:[0-9a-f]{64})?$/;
 

@@ -329,6 +329,7 @@ export interface PodSpec {
   affinity?: Affinity;
   topologySpreadConstraints?: TopologySpreadConstraint[];
   schedulerName?: string;
+  runtimeClassName?: string;
   priority?: number;
   preemptionPolicy?: "PreemptLowerPriority" | "Never";
   overhead?: Record<string, string>;

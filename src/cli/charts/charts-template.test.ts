@@ -72,9 +72,12 @@ interface PodSpec {
     readonly name: string;
     readonly args: readonly string[];
     readonly imagePullPolicy?: string;
+    readonly resources?: object;
     readonly env: readonly { readonly name: string; readonly value?: string }[];
   }[];
   readonly nodeSelector: object;
+  readonly tolerations?: readonly { readonly key?: string }[] | null;
+  readonly affinity?: object | null;
   readonly imagePullSecrets?: readonly object[] | null;
   readonly priorityClassName?: string;
 }
@@ -201,6 +204,51 @@ test("every chart's pods pull with the mesh's secrets, and those that each node 
     istiod: "mesh",
     "istio-cni-node": "system-node-critical",
     ztunnel: "system-node-critical",
+  });
+});
+
+test("the engine and istiod run where the chart's own or the mesh's placement says, and nodes' pods on every node", async () => {
+  const mesh =
+    "--set global.defaultNodeSelector.pool=mesh --set global.defaultTolerations[0].key=dedicated --set global.defaultTolerations[0].operator=Exists";
+  const linux = { "kubernetes.io/os": "linux" };
+  const placeOf = async (chart: string, flags: string): Promise<unknown> => {
+    const workload = (await template(`r ${chart} -n istio-system ${flags}`.trim())).find(({ kind }) =>
+      /^(Deployment|DaemonSet)$/.test(kind),
+    );
+    assert.ok(workload);
+    const { nodeSelector, tolerations } = podOf(workload);
+    const own = (tolerations ?? []).filter(({ key }) => key !== "cni.istio.io/not-ready");
+    return { nodeSelector, tolerations: own };
+  };
+  const dedicated = { key: "dedicated", operator: "Exists" };
+  for (const chart of ["base", "istiod"]) {
+    assert.deepEqual(await placeOf(chart, ""), { nodeSelector: linux, tolerations: [] }, chart);
+    const placed = { nodeSelector: { ...linux, pool: "mesh" }, tolerations: [dedicated] };
+    assert.deepEqual(await placeOf(chart, mesh), placed, chart);
+    const at = chart === "base" ? "rollout." : "";
+    const own = `${mesh} --set ${at}nodeSelector.pool=own --set ${at}tolerations[0].key=own`;
+    const ownPlace = { nodeSelector: { ...linux, pool: "own" }, tolerations: [{ key: "own" }] };
+    assert.deepEqual(await placeOf(chart, own), ownPlace, chart);
+  }
+  for (const chart of ["cni", "ztunnel"])
+    assert.deepEqual(await placeOf(chart, mesh), { nodeSelector: linux, tolerations: [{ operator: "Exists" }] }, chart);
+});
+
+test("the engine has the resources and the affinity of base's values", async () => {
+  const engineOf = async (flags: string) =>
+    podOf((await template(`r base -n istio-system ${flags}`.trim())).find(({ kind }) => kind === "Deployment"));
+  const usual = await engineOf("");
+  assert.deepEqual(usual.containers[0]?.resources, { requests: { cpu: "20m", memory: "128Mi" } });
+  assert.equal(usual.affinity ?? undefined, undefined);
+  const chosen = await engineOf(
+    "--set rollout.resources.limits.memory=1Gi --set rollout.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight=1",
+  );
+  assert.deepEqual(chosen.containers[0]?.resources, {
+    requests: { cpu: "20m", memory: "128Mi" },
+    limits: { memory: "1Gi" },
+  });
+  assert.deepEqual(chosen.affinity, {
+    nodeAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 1 }] },
   });
 });
 
@@ -520,6 +568,23 @@ function writtenBeside(
     return text.split(new RegExp(`^kind: ${kind}$`, "m")).length - 1;
   };
 }
+
+test("base refuses an installation while the engine's namespace of an earlier one is being deleted", () => {
+  const chart = renderChartNamed("base", noDefinitions);
+  const files = [...(chart?.files ?? [])].filter(([path]) => path.startsWith("templates/") && !path.endsWith(".txt"));
+  const namespace = { metadata: { name: "serin-system", deletionTimestamp: "2026-01-01T00:00:00Z" } };
+  const lookup = (_version: unknown, kind: unknown) => (kind === "Namespace" ? namespace : {});
+  const templates = new ChartTemplates("base", files, { ...helmFunctions, lookup });
+  assert.throws(
+    () =>
+      templates.render("templates/rollout.yaml", {
+        Values: parse(chart?.files.get("values.yaml") ?? "") as Record<string, unknown>,
+        Release: { Name: "mine", Namespace: "istio-system", Service: "Helm", IsInstall: true },
+        Files: { Get: () => "" },
+      }),
+    /serin-system is being deleted.*kubectl wait --for=delete namespace\/serin-system/,
+  );
+});
 
 const ownedBy = (name: string, namespace: string) => ({
   "meta.helm.sh/release-name": name,

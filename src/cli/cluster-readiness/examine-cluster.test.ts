@@ -142,44 +142,6 @@ test("IPv6 addresses of pods or of a node are a warning", async () => {
   );
 });
 
-test("the finding about the network plugin says where the file of the chain is shown, before and after the installation", async () => {
-  const detailWith = async (...others: readonly object[]): Promise<string | undefined> => {
-    const findings = await examine({ "/apis/apps/v1/daemonsets": { items: others } });
-    return findings.find(({ subject }) => subject === "network plugin")?.detail;
-  };
-  const agent = (place: string): object => ({ metadata: { name: "istio-cni-node", namespace: place } });
-  const shows = "kubectl logs -n istio-system ds/istio-cni-node shows the file into which";
-  const before = new RegExp(`; after the installation ${shows} the mesh's plugin is chained$`);
-  assert.match((await detailWith()) ?? "", before);
-  assert.match((await detailWith(agent("elsewhere"))) ?? "", before);
-  assert.match(
-    (await detailWith(agent(namespace))) ?? "",
-    new RegExp(`; ${shows} the agent has chained the mesh's plugin$`),
-  );
-});
-
-test("Cilium's settings are examined beside a cloud's own plugin too, and a plugin that runs on no node is ignored", async () => {
-  const cilium = { metadata: { name: "cilium", namespace: "kube-system" } };
-  const settings = { data: { "cni-exclusive": "true" } };
-  const pluginsOf = async (...others: readonly object[]): Promise<readonly string[]> => {
-    const findings = await examine({
-      "/apis/apps/v1/daemonsets": { items: [...others, cilium] },
-      "/api/v1/namespaces/kube-system/configmaps/cilium-config": settings,
-    });
-    return findings
-      .filter(({ subject }) => subject === "network plugin" || subject === "Cilium")
-      .map(({ level, object }) => `${level} ${object}`);
-  };
-  const seen = ["ok DaemonSet kube-system/cilium", "error ConfigMap kube-system/cilium-config"];
-  const azure = { metadata: { name: "azure-cns", namespace: "kube-system" } };
-  assert.deepEqual(await pluginsOf(azure), ["ok DaemonSet kube-system/azure-cns", ...seen]);
-  const unused = {
-    metadata: { name: "aws-node", namespace: "kube-system" },
-    status: { desiredNumberScheduled: 0 },
-  };
-  assert.deepEqual(await pluginsOf(unused), seen);
-});
-
 test("missing rights are named by verb and kind, with the command that grants them", async () => {
   const findings = await examine({}, ({ verb, resource }) => verb !== "*" && resource !== "daemonsets");
   assert.deepEqual(complaints(findings), [
@@ -320,54 +282,8 @@ test("a platform with its own CNI paths is reported with its flag", async () => 
   );
   assert.equal(
     await platform(node("a", {}, { metadata: { name: "a", labels: { "node.openshift.io/os_id": "rhel" } } })),
-    `${flag("openshift")}; docs/kubernetes.md, "OpenShift", says what else it needs`,
+    `${flag("openshift")}; docs/platforms.md, "OpenShift", says what else it needs`,
   );
-});
-
-test("plugins that drop the kubelet's probes of ambient pods are reported, with the setting that lets them pass", async () => {
-  const masquerade = await examine({
-    "/apis/apps/v1/daemonsets": { items: [{ metadata: { name: "cilium", namespace: "kube-system" } }] },
-    "/api/v1/namespaces/kube-system/configmaps/cilium-config": { data: { "enable-bpf-masquerade": "true" } },
-  });
-  assert.deepEqual(complaints(masquerade), [
-    "! Cilium (ConfigMap kube-system/cilium-config): enable-bpf-masquerade is true: the kubelet's probes of ambient pods will fail, because they come from a link-local address\n    remedy: helm upgrade cilium cilium/cilium -n kube-system --reuse-values --set bpf.masquerade=false\n",
-  ]);
-  const amazon = async (variables: Record<string, string>): Promise<string[]> => {
-    const env = Object.entries(variables).map(([name, value]) => ({ name, value }));
-    const set = {
-      metadata: { name: "aws-node", namespace: "kube-system" },
-      spec: { template: { spec: { containers: [{ env }, {}] } } },
-    };
-    return complaints(await examine({ "/apis/apps/v1/daemonsets": { items: [set] } }));
-  };
-  assert.deepEqual(await amazon({ ENABLE_POD_ENI: "true" }), [
-    "! Amazon VPC CNI (DaemonSet kube-system/aws-node): POD_SECURITY_GROUP_ENFORCING_MODE is strict: the kubelet's probes of ambient pods with a SecurityGroupPolicy will fail, because they come from a link-local address\n    remedy: kubectl set env daemonset aws-node -n kube-system POD_SECURITY_GROUP_ENFORCING_MODE=standard; then restart those pods\n",
-  ]);
-  assert.deepEqual(await amazon({ ENABLE_POD_ENI: "true", POD_SECURITY_GROUP_ENFORCING_MODE: "standard" }), []);
-  assert.deepEqual(await amazon({ ENABLE_POD_ENI: "false" }), []);
-});
-
-test("only conflicting settings of Cilium are reported", async () => {
-  const cilium = (data: Record<string, string>): Answers => ({
-    "/apis/apps/v1/daemonsets": { items: [{ metadata: { name: "cilium", namespace: "kube-system" } }] },
-    "/api/v1/namespaces/kube-system/configmaps/cilium-config": { data },
-  });
-  const found = await examine(cilium({ "cni-exclusive": "true", "kube-proxy-replacement": "true" }));
-  assert.deepEqual(
-    found
-      .filter(({ level }) => level === "error")
-      .map(({ object, remedy }) => `${object}: ${remedy.split(" --set ")[1] ?? ""}`),
-    [
-      "ConfigMap kube-system/cilium-config: cni.exclusive=false",
-      "ConfigMap kube-system/cilium-config: socketLB.hostNamespaceOnly=true",
-    ],
-  );
-  const fits = cilium({
-    "cni-exclusive": "false",
-    "kube-proxy-replacement": "true",
-    "bpf-lb-sock-hostns-only": "true",
-  });
-  assert.deepEqual(complaints(await examine(fits)), []);
 });
 
 test("missing or old Gateway API definitions are reported, with the command that installs them", async () => {

@@ -1,13 +1,16 @@
 import type { Clock } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { authorityFindings } from "./authority-findings.ts";
+import { autoscalerFindings } from "./autoscaler-findings.ts";
 import { clockFindings } from "./clock-findings.ts";
 import { podSecurityFinding, rightsFindings } from "./access-findings.ts";
 import { gatewayDefinitions, lackedVersions, oldestMinor, readJson, serverVersion } from "./cluster-facts.ts";
 import { fault, good, unseen, warning, type ClusterFinding } from "./cluster-finding.ts";
+import { domainFindings } from "./domain-findings.ts";
 import { meshFindings } from "./mesh-findings.ts";
 import { loadBalancerFindings, networkFindings } from "./network-findings.ts";
 import { policyFindings } from "./policy-findings.ts";
+import { sandboxFindings } from "./sandbox-findings.ts";
 import { webhookFindings } from "./webhook-findings.ts";
 import { nodeFindings, platformFinding, readyNodes, type ExaminedNode } from "./node-findings.ts";
 
@@ -25,8 +28,11 @@ export async function examineCluster(
     rightsFindings(client, istioNamespace),
     podSecurityFinding(client, istioNamespace),
     networkFindings(client, istioNamespace),
+    domainFindings(client),
     meshFindings(client),
+    autoscalerFindings(client),
     policyFindings(client),
+    sandboxFindings(client),
     webhookFindings(client, istioNamespace),
     authorityFindings(client, istioNamespace, clock),
     clockFindings(client, readyNodes(examined ?? []), clock),

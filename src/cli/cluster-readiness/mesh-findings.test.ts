@@ -304,6 +304,31 @@ test("policies that isolate other pods, or other directions, are no finding", as
   assert.deepEqual(await policyDetails([denyAll], [sidecar]), []);
 });
 
+test("a policy that keeps the kubelet's probes from unready captured pods is a warning with the address of the probes", async () => {
+  const probed = (ready: "True" | "False", probe: object = { httpGet: { port: 80 } }): KubernetesObject =>
+    ({
+      ...captured("web"),
+      spec: { containers: [{ name: "web", readinessProbe: probe }] },
+      status: { phase: "Running", conditions: [{ type: "Ready", status: ready }] },
+    }) as unknown as KubernetesObject;
+  const hbone = { ports: [{ port: 15_008 }], from: [{ podSelector: {} }] };
+  const only = (...from: readonly object[]): KubernetesObject =>
+    policy("own", { podSelector: {}, ingress: [hbone, ...(from.length === 0 ? [] : [{ from }])] });
+  assert.deepEqual(await policyDetails([only()], [probed("False"), probed("False")]), [
+    "NetworkPolicy shop/own: isolates 2 pods of the ambient mesh that are not ready, and no policy permits the kubelet's probes of these, which come from 169.254.7.127",
+  ]);
+  const block = (cidr: string, ...except: readonly string[]): object => ({ ipBlock: { cidr, except } });
+  for (const foreign of [block("10.0.0.0/8"), block("0.0.0.0/0", "169.254.0.0/16"), { namespaceSelector: {} }])
+    assert.equal((await policyDetails([only(foreign)], [probed("False")])).length, 1, JSON.stringify(foreign));
+  for (const enough of [block("169.254.7.127/32"), block("0.0.0.0/0", "10.0.0.0/8")])
+    assert.deepEqual(await policyDetails([only(enough)], [probed("False")]), [], JSON.stringify(enough));
+  assert.deepEqual(
+    await policyDetails([only(), policy("open", { podSelector: {}, ingress: [{}] })], [probed("False")]),
+    [],
+  );
+  assert.deepEqual(await policyDetails([only()], [probed("True"), probed("False", { exec: {} })]), []);
+});
+
 test("ports of a policy may have names, and pods on the node's network are not isolated", async () => {
   const ports = [
     { name: "tls-xds", containerPort: 15_012 },

@@ -25,6 +25,7 @@ interface DaemonSet {
 
 /** Network plugins by the names of their DaemonSets. */
 const pluginsByDaemonSet: Readonly<Record<string, string>> = {
+  anetd: "GKE Dataplane V2",
   "antrea-agent": "Antrea",
   "aws-node": "Amazon VPC CNI",
   "azure-cns": "Azure CNI",
@@ -76,10 +77,17 @@ export async function networkFindings(client: KubeClient, istioNamespace: string
         `${ownField(pluginsByDaemonSet, name) ?? ""}; ${chained}`,
       );
       if (name === "cilium") return [finding, ...(await ciliumFindings(client, namespace))];
+      if (name === "calico-node" || name === "canal") return [finding, ...(await calicoFindings(client))];
       return name === "aws-node" ? [finding, ...podSecurityGroupFindings(plugin)] : [finding];
     }),
   );
   return found.flat();
+}
+
+/** The settings of network plugins that an installation warns of. None if the caller may not read them. */
+export async function networkObstacles(client: KubeClient, istioNamespace: string): Promise<ClusterFinding[]> {
+  const found = await networkFindings(client, istioNamespace);
+  return found.filter(({ level, object }) => level !== "ok" && object !== "Cluster");
 }
 
 /**
@@ -124,12 +132,15 @@ async function ciliumFindings(client: KubeClient, namespace: string): Promise<Cl
         "helm upgrade cilium cilium/cilium -n kube-system --reuse-values --set cni.exclusive=false",
       ),
     );
-  if (data["kube-proxy-replacement"] === "true" && data["bpf-lb-sock-hostns-only"] !== "true")
+  const balancesSockets = ["kube-proxy-replacement", "bpf-lb-sock"].find((name) =>
+    ["true", "strict"].includes(data[name] ?? ""),
+  );
+  if (balancesSockets !== undefined && data["bpf-lb-sock-hostns-only"] !== "true")
     found.push(
       fault(
         "Cilium",
         object,
-        "kube-proxy-replacement is true without bpf-lb-sock-hostns-only: sockets of pods bypass the mesh's redirect",
+        `${balancesSockets} is ${data[balancesSockets] ?? ""} without bpf-lb-sock-hostns-only: sockets of pods bypass the mesh's redirect`,
         "helm upgrade cilium cilium/cilium -n kube-system --reuse-values --set socketLB.hostNamespaceOnly=true",
       ),
     );
@@ -143,6 +154,45 @@ async function ciliumFindings(client: KubeClient, namespace: string): Promise<Cl
       ),
     );
   return found;
+}
+
+interface FelixConfiguration {
+  readonly spec?: {
+    readonly bpfEnabled?: boolean;
+    readonly bpfConnectTimeLoadBalancing?: string;
+    readonly bpfConnectTimeLoadBalancingEnabled?: boolean;
+  };
+}
+
+/** The groups in which Calico stores its settings, or serves them by an API server of its own. */
+const calicoGroups = ["crd.projectcalico.org/v1", "projectcalico.org/v3"];
+
+/**
+ * Checks Calico's settings. With eBPF, it replaces the address of a Service when a pod connects, unless that is turned
+ * off. The mesh then sees a connection to a pod, which no waypoint and no route of the Service applies to.
+ */
+async function calicoFindings(client: KubeClient): Promise<ClusterFinding[]> {
+  const subject = "Calico";
+  for (const group of calicoGroups) {
+    const path = `/apis/${group}/felixconfigurations/default`;
+    const read = await readJson<FelixConfiguration>(client, path);
+    if (read.state === "forbidden")
+      return [unseen(subject, `felixconfigurations.${group.split("/")[0] ?? ""}`, read.reason)];
+    if (read.state === "absent") continue;
+    const { bpfEnabled, bpfConnectTimeLoadBalancing, bpfConnectTimeLoadBalancingEnabled } = read.value.spec ?? {};
+    if (bpfEnabled !== true || bpfConnectTimeLoadBalancingEnabled === false) return [];
+    const mode = bpfConnectTimeLoadBalancing ?? "TCP, the default";
+    if (mode === "Disabled") return [];
+    return [
+      warning(
+        subject,
+        "FelixConfiguration default",
+        `bpfEnabled is true, and bpfConnectTimeLoadBalancing is ${mode}: connections of pods to a Service bypass its waypoint and its routes, because Calico replaces the Service's address before the mesh sees it`,
+        `kubectl patch felixconfigurations.${group.split("/")[0] ?? ""} default --type=merge -p '{"spec":{"bpfConnectTimeLoadBalancing":"Disabled","bpfHostNetworkedNATWithoutCTLB":"Enabled"}}'`,
+      ),
+    ];
+  }
+  return [];
 }
 
 interface ServiceObject {

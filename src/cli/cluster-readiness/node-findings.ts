@@ -164,7 +164,7 @@ export function platformFinding(nodes: readonly ExaminedNode[]): ClusterFinding 
         "platform",
         nameOf(node),
         `is a node of ${name}, which keeps CNI files in its own directories`,
-        `serin install --set values.global.platform=${name} (with Helm: --set global.platform=${name})${name === "openshift" ? '; docs/kubernetes.md, "OpenShift", says what else it needs' : ""}`,
+        `serin install --set values.global.platform=${name} (with Helm: --set global.platform=${name})${name === "openshift" ? '; docs/platforms.md, "OpenShift", says what else it needs' : ""}`,
       );
   }
   return undefined;

@@ -1,5 +1,5 @@
 import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
-import { counted, messageOf } from "../../base/index.ts";
+import { cidrOf, counted, isAddressOf, messageOf } from "../../base/index.ts";
 import { matchesLabelSelector } from "../../api/index.ts";
 import { isFinishedPod, networkPolicyKind, podKind, type NetworkPolicy, type Pod } from "../../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
@@ -24,9 +24,12 @@ const debugPagesOut: Need = {
 const controlPlaneIn: Need = { direction: "Ingress", port: 15_012, why: "by which proxies get configuration" };
 const webhooksIn: Need = { direction: "Ingress", port: 15_017, why: "by which the API server calls the webhooks" };
 
+/** The address from which the kubelet's probes of captured pods come. */
+const probeAddress = "169.254.7.127";
+
 /**
- * Finds NetworkPolicies that cut off pods of the mesh from each other or from istiod. Compares only ports: a rule
- * counts as permission even if it names other peers.
+ * Finds NetworkPolicies that cut off pods of the mesh from each other, from istiod or from their kubelet. Compares only
+ * ports: a rule counts as permission even if it names other peers.
  */
 export async function policyFindings(client: KubeClient): Promise<ClusterFinding[]> {
   try {
@@ -68,7 +71,54 @@ function ofNamespace(policies: readonly NetworkPolicy[], pods: readonly Pod[]): 
       else known.pods += 1;
     }
   }
-  return [...found.values()].map(findingOf);
+  return [...[...found.values()].map(findingOf), ...probeFindings(policies, pods)];
+}
+
+/**
+ * The policies that isolate unready pods whose kubelet may not be able to probe them. Network plugins admit a node's
+ * own address, but some refuse the one that the agent gives the probes of captured pods. So only unready pods count.
+ */
+function probeFindings(policies: readonly NetworkPolicy[], pods: readonly Pod[]): ClusterFinding[] {
+  const cutOff = pods.filter(isProbedInVain).flatMap((pod) => {
+    const isolating = policies.filter((policy) => isolates(policy, pod, "Ingress"));
+    return isolating.some(admitsProbes) ? [] : isolating.slice(0, 1);
+  });
+  return [...new Set(cutOff)].map((policy) => {
+    const { namespace = "", name = "" } = policy.metadata;
+    const pods = counted(cutOff.filter((other) => other === policy).length, "pod");
+    return warning(
+      subject,
+      `${subject} ${namespace}/${name}`,
+      `isolates ${pods} of the ambient mesh that are not ready, and no policy permits the kubelet's probes of these, which come from ${probeAddress}`,
+      `add a policy to namespace ${namespace} that permits ingress from ${probeAddress}/32; docs/kubernetes.md, "NetworkPolicies", has an example`,
+    );
+  });
+}
+
+function holdsProbes(cidr: string): boolean {
+  const network = cidrOf(cidr);
+  return network !== undefined && isAddressOf(probeAddress, [network]);
+}
+
+function isProbedInVain({ metadata: { annotations = {} }, spec, status }: Pod): boolean {
+  if (annotations[istioAnnotations.ambientRedirection] !== "enabled" || status?.phase !== "Running") return false;
+  if (status.conditions?.find(({ type }) => type === "Ready")?.status === "True") return false;
+  return (spec?.containers ?? []).some(({ startupProbe, readinessProbe, livenessProbe }) =>
+    [startupProbe, readinessProbe, livenessProbe].some(
+      (probe) => (probe?.httpGet ?? probe?.tcpSocket ?? probe?.grpc) !== undefined,
+    ),
+  );
+}
+
+function admitsProbes({ spec = {} }: NetworkPolicy): boolean {
+  return (spec.ingress ?? []).some(
+    ({ from = [] }) =>
+      from.length === 0 ||
+      from.some(
+        ({ ipBlock }) =>
+          ipBlock !== undefined && holdsProbes(ipBlock.cidr) && !(ipBlock.except ?? []).some(holdsProbes),
+      ),
+  );
 }
 
 function needsOf({ metadata: { labels = {}, annotations = {} }, spec, status }: Pod): readonly Need[] {

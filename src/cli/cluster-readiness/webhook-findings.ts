@@ -104,7 +104,7 @@ function named({ by, name }: Denial): string {
 }
 
 function reachability(namespace: string, service: string): string {
-  return `let the API server reach TCP port 15017 of istiod's pods (docs/kubernetes.md, "What some platforms and network plugins need"), and see whether there is a ready one: kubectl get endpointslices -n ${namespace} -l kubernetes.io/service-name=${service}. Until then pods with sidecars cannot start, and Istio's objects are refused or not validated`;
+  return `let the API server reach TCP port 15017 of istiod's pods (docs/platforms.md), and see whether there is a ready one: kubectl get endpointslices -n ${namespace} -l kubernetes.io/service-name=${service}. Until then pods with sidecars cannot start, and Istio's objects are refused or not validated`;
 }
 
 function gatewaysPath(namespace: string): string {

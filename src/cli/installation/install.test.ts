@@ -216,6 +216,9 @@ test("an in-place upgrade needs an installed control plane of the same profile",
   );
 });
 
+/** The digest that a user or an admission webhook puts behind the tag of an image. */
+const digest = `@sha256:${"0a".repeat(32)}`;
+
 test("an in-place upgrade moves at most two minor releases up and one down, unless forced", async () => {
   const running = (version: string): FakeCluster => ({
     objects: {
@@ -236,6 +239,11 @@ test("an in-place upgrade moves at most two minor releases up and one down, unle
     "upgrade -y",
     "Istio 1.20.0 cannot be downgraded to 1.18.1 in place: 2 minor releases back are too many, and at most 1 is supported\n  hint: downgrade to 1.19 first, install 1.18.1 beside it as a revision, or pass --force",
     running("1.20.0"),
+  );
+  await refused(
+    `upgrade -y --set tag=1.18.1${digest}`,
+    "Istio 1.15.4 cannot be upgraded to 1.18.1 in place: 3 minor releases at once are too many, and at most 2 are supported\n  hint: upgrade to 1.17 first, install 1.18.1 beside it as a revision, or pass --force",
+    running(`1.15.4${digest}`),
   );
   for (const version of ["1.16.9", "1.18.1", "1.19.0-rc.1", "latest"])
     assert.match((await serin("upgrade -y", running(version))).output, /Upgrade complete/);
@@ -259,6 +267,9 @@ test("an installation over a control plane of a newer release warns before the q
     const context = new FakeContext({ objects: objects("1.19.0"), confirms: true });
     await createProgram(context).parseAsync(line.split(" "), { from: "user" });
     assert.match(context.errors, warning, line);
+    const pinned = new FakeContext({ objects: objects(`1.19.0${digest}`), confirms: true });
+    await createProgram(pinned).parseAsync(line.split(" "), { from: "user" });
+    assert.match(pinned.errors, warning, line);
     const same = new FakeContext({ objects: objects("1.18.1"), confirms: true });
     await createProgram(same).parseAsync(line.split(" "), { from: "user" });
     assert.doesNotMatch(same.errors, /older release/, line);
@@ -298,6 +309,32 @@ test("an installation that would replace Istio's workloads names them with the w
   assert.doesNotMatch(await errors("install -y"), /older release/);
   for (const others of ["--set profile=minimal --revision serin", "--set hub=docker.io/istio"])
     assert.doesNotMatch(await errors(`install -y ${others}`), /workloads of Istio/);
+});
+
+test("an installation with the CNI agent warns of the network plugin's settings, also in a dry run, and others do not", async () => {
+  const list = JSON.stringify({ items: [{ metadata: { name: "cilium", namespace: "kube-system" } }] });
+  const answers = {
+    "/apis/apps/v1/daemonsets": list,
+    "/api/v1/namespaces/kube-system/configmaps/cilium-config": '{"data":{"cni-exclusive":"true"}}',
+  };
+  const warning =
+    /^! ConfigMap kube-system\/cilium-config: cni-exclusive is true: .*: helm upgrade .* --set cni\.exclusive=false$/m;
+  for (const line of ["install -y --set profile=ambient", "install --dry-run --set profile=ambient"])
+    assert.match((await serin(line, { answers })).errors, warning, line);
+  assert.doesNotMatch((await serin("install -y --set profile=minimal", { answers })).errors, /cilium/);
+  const unreadable = { answers, statuses: { "/apis/apps/v1/daemonsets": 403 } };
+  assert.doesNotMatch((await serin("install -y --set profile=ambient", unreadable)).errors, /cannot be checked/);
+});
+
+test("an installation warns if its values name another domain of Services than CoreDNS", async () => {
+  const text = JSON.stringify({ data: { Corefile: ".:53 {\n    kubernetes corp.example in-addr.arpa {\n    }\n}\n" } });
+  const answers = { "/api/v1/namespaces/kube-system/configmaps/coredns": text };
+  assert.match(
+    (await serin("install -y", { answers })).errors,
+    /^! Services are below corp\.example, and the mesh's values name cluster\.local: .*clusterDomain=corp\.example/m,
+  );
+  const right = "install -y --set values.global.proxy.clusterDomain=corp.example";
+  assert.doesNotMatch((await serin(right, { answers })).errors, /Services are below/);
 });
 
 test("verify-install checks the profile that the revision was installed with", async () => {

@@ -1,11 +1,20 @@
 import type { Command } from "commander";
 import { textAt, userError } from "../../base/index.ts";
+import { imageTag, withoutDigest } from "../../api/images/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { configMapKind, deploymentKind } from "../../api/kubernetes/index.ts";
 import { isNewerRelease, renderDefaultRevision } from "../../install/index.ts";
 import { undefinedIfForbidden, type KubeClient } from "../../kube/index.ts";
 import { installFlags, manifestOf, renderFromFlags, type InstallFlags, type RenderedInstall } from "./install-input.ts";
-import { besideIstio, clusterPlatform, oldestMinor, serverVersion } from "../cluster-readiness/index.ts";
+import {
+  besideIstio,
+  clusterDomain,
+  clusterPlatform,
+  networkObstacles,
+  oldestMinor,
+  otherDomain,
+  serverVersion,
+} from "../cluster-readiness/index.ts";
 import type { CliContext, ConnectionFlags } from "../context.ts";
 import { durationOf } from "../flags.ts";
 import { replacedIstio } from "./istio-workloads.ts";
@@ -84,6 +93,8 @@ async function install(flags: ApplyFlags, context: CliContext): Promise<void> {
   const client = await context.connect(flags);
   await warnOfOldCluster(client, context);
   await warnOfPlatform(rendered, client, context);
+  await warnOfNetwork(rendered, client, context);
+  await warnOfDomain(rendered, client, context);
   if (!(await warnOfIstio(rendered, client, context))) await warnOfNewerControlPlane(rendered, client, context);
   if (flags.dryRun === true) return await dryRun(rendered, flags, client, context);
   const doomed = flags.prune === true ? await leftoversToRemove(rendered, client, context) : [];
@@ -113,6 +124,23 @@ async function warnOfPlatform({ settings }: RenderedInstall, client: KubeClient,
     err(`! ${found.object} ${found.detail}, and no pod there would join the mesh: ${found.remedy}\n`);
 }
 
+/** Warns of settings of the cluster's network plugin with which parts of the mesh do not work. */
+async function warnOfNetwork({ settings }: RenderedInstall, client: KubeClient, { err }: CliContext): Promise<void> {
+  if (settings.cni.enabled !== true) return;
+  for (const { object, detail, remedy } of await networkObstacles(client, settings.namespace))
+    err(`! ${object}: ${detail}: ${remedy}\n`);
+}
+
+/** Warns if the values name another domain of Services than the cluster has. */
+async function warnOfDomain({ settings }: RenderedInstall, client: KubeClient, { err }: CliContext): Promise<void> {
+  if (settings.pilot.enabled !== true) return;
+  const chosen = textAt(settings.values, "global", "proxy", "clusterDomain") ?? "cluster.local";
+  const domain = await clusterDomain(client);
+  if (domain === undefined || domain === chosen) return;
+  const { detail, remedy } = otherDomain(domain, chosen);
+  err(`! ${detail}: ${remedy}\n`);
+}
+
 /** Warns before an installation replaces workloads of Istio. Releases of Istio and of Serin cannot be compared. */
 async function warnOfIstio(rendered: RenderedInstall, client: KubeClient, { err }: CliContext): Promise<boolean> {
   const found = await replacedIstio(rendered, client);
@@ -134,9 +162,10 @@ async function warnOfNewerControlPlane(
 ): Promise<void> {
   if (settings.pilot.enabled !== true) return;
   const { name, version } = await runningControlPlane(settings, client);
-  if (version === undefined || !isNewerRelease(version, settings.tag)) return;
+  const release = withoutDigest(settings.tag);
+  if (version === undefined || !isNewerRelease(version, release)) return;
   err(
-    `! ${name} in namespace ${settings.namespace} runs release ${version}, and this installation replaces it by the older release ${settings.tag}. To keep it, install this release beside it (--revision ${settings.tag.replaceAll(".", "-")}), or use the command line of release ${version}. To go back on purpose: serin upgrade plan shows what changes\n`,
+    `! ${name} in namespace ${settings.namespace} runs release ${version}, and this installation replaces it by the older release ${release}. To keep it, install this release beside it (--revision ${release.replaceAll(".", "-")}), or use the command line of release ${version}. To go back on purpose: serin upgrade plan shows what changes\n`,
   );
 }
 
@@ -153,7 +182,9 @@ async function runningControlPlane(
   if (running === undefined) return { name, version: undefined };
   const containers = running.spec?.template?.spec?.containers ?? [];
   const image = containers.find(({ name: container }) => container === "discovery")?.image ?? "";
-  return { name, version: image.slice(image.lastIndexOf(":") + 1) };
+  // An admission webhook may have put a digest in the place of the tag.
+  const version = imageTag(image) || running.metadata.labels?.["app.kubernetes.io/version"];
+  return { name, version: version ?? "unknown" };
 }
 
 async function apply(
@@ -264,14 +295,15 @@ async function upgrade(flags: ApplyFlags, context: CliContext): Promise<void> {
       hint: "install one: serin install; or move between revisions: serin upgrade start -f <file>",
     });
   }
-  const skew = versionSkew(from, settings.tag);
+  const to = withoutDigest(settings.tag);
+  const skew = versionSkew(from, to);
   if (skew !== undefined && flags.force !== true) throw skew;
   if (skew !== undefined) context.err(`! ${skew.message}: forced\n`);
   await refuseOtherProfile(rendered, flags, client);
   context.out(
-    from === settings.tag
+    from === to
       ? `Istio ${from} is installed again in place\n`
-      : `${isNewerRelease(from, settings.tag) ? "Downgrade" : "Upgrade"} of Istio ${from} to ${settings.tag} in place\n`,
+      : `${isNewerRelease(from, to) ? "Downgrade" : "Upgrade"} of Istio ${from} to ${to} in place\n`,
   );
   if (flags.dryRun === true) return await dryRun(rendered, flags, client, context);
   const doomed = flags.prune === true ? await leftoversToRemove(rendered, client, context) : [];
@@ -279,7 +311,7 @@ async function upgrade(flags: ApplyFlags, context: CliContext): Promise<void> {
   await confirm({ text, doomed, otherwise: "nothing was changed" }, flags, context);
   await apply(rendered, flags, durationOf(flags.readinessTimeout, "--readiness-timeout"), client, context);
   await treatLeftovers(rendered, doomed, flags, client, context);
-  context.out(`✔ Upgrade complete: the control plane is at ${settings.tag}\n`);
+  context.out(`✔ Upgrade complete: the control plane is at ${to}\n`);
   context.out(
     "Restart the workloads that have a sidecar, so that they get the new version: kubectl rollout restart deployment -n <namespace>\n",
   );

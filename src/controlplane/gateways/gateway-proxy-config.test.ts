@@ -55,3 +55,10 @@ test("a Gateway's proxies use the ProxyConfigs of the mesh, the namespace and th
     proxy,
   );
 });
+
+test("an image with a digest stays as it is, because no suffix changes what a digest names", () => {
+  const image = `docker.io/istio/proxyv2:1.31.0@sha256:${"0a".repeat(32)}`;
+  const configs = [facts("edge/all", { image: { imageType: "distroless" } })];
+  const place = { namespace: "edge", name: "web", rootNamespace: "istio-system" };
+  assert.equal(withProxyConfigs({ ...proxy, image }, configs, place).image, image);
+});

@@ -52,7 +52,7 @@ export function withProxyConfigs(
 
 function imageOfType(image: string, type: string): string {
   const colon = image.lastIndexOf(":");
-  return colon <= image.lastIndexOf("/")
+  return image.includes("@") || colon <= image.lastIndexOf("/")
     ? image
     : `${image.slice(0, colon)}:${imageTagOfType(image.slice(colon + 1), type)}`;
 }

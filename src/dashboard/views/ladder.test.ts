@@ -81,6 +81,15 @@ test("a revision has its tags, version, root and proxies", () => {
   });
 });
 
+test("a revision whose image has a digest behind its tag shows the tag", () => {
+  const [istiod] = objects.pods;
+  assert.ok(istiod);
+  const image = `registry:5000/pilot:1.31.0@sha256:${"0a".repeat(32)}`;
+  const pinned = { ...istiod, spec: { ...istiod.spec, containers: [{ name: "discovery", image }] } };
+  const { revisions } = ladderView(input({ ...objects, pods: [pinned] }), "*").tables;
+  assert.equal(revisions["old"]?.version, "1.31.0");
+});
+
 test("a moving namespace is at both revisions, and shows its target and blockers", () => {
   const rung = ladderView(input(objects, [], { pilots }), "*").tables.rungs["namespace shop/shop"];
   assert.deepEqual([rung?.at, rung?.wanted, rung?.goingTo], [{ old: 0.5, new: 0.5 }, "old", "new"]);

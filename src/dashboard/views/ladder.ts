@@ -1,4 +1,5 @@
 import type { LadderProxy, LadderRung, LadderView } from "../../api/dashboard/index.ts";
+import { imageTag } from "../../api/images/index.ts";
 import { keyOf, matchesLabelSelector } from "../../api/index.ts";
 import { istioLabels, resolveRevision } from "../../api/istio/index.ts";
 import { gatewayCanaryAnnotations, type MeshUpgrade } from "../../api/serin/index.ts";
@@ -11,7 +12,7 @@ import { isVisible, type ViewInput, type VisibleNamespaces } from "./view-input.
 const ended = new Set(["Completed", "RolledBack"]);
 /** The tag of a pod's image. */
 function releaseOf({ spec }: Workload["pods"][number]): string {
-  return /:([^:/@]+)(?:@|$)/.exec(spec?.containers[0]?.image ?? "")?.[1] ?? "";
+  return imageTag(spec?.containers[0]?.image ?? "");
 }
 
 /** The maximum number of blockers that one rung shows. */

@@ -1,4 +1,5 @@
 import type { LadderRevision } from "../../api/dashboard/index.ts";
+import { imageTag } from "../../api/images/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
 import type { Namespace } from "../../api/kubernetes/index.ts";
 import { ztunnelRevisionLabel } from "../../api/serin/index.ts";
@@ -28,7 +29,7 @@ export function revisionRows(inventory: Inventory, pilots: PilotReports): Record
     const image = pods.at(-1)?.spec?.containers.find((container) => container.name === "discovery")?.image ?? "";
     rows[name] = {
       name,
-      version: image.includes(":") ? image.slice(image.lastIndexOf(":") + 1) : "",
+      version: imageTag(image),
       tags: tags.filter(([, revision]) => revision === name).map(([tag]) => tag),
       podsReady: readyPods,
       pods: wantedPods,

@@ -1,4 +1,5 @@
 import { definedFields, invariant } from "../../base/index.ts";
+import { hubFault, imageTag, tagFault, withoutDigest } from "../../api/images/index.ts";
 import { resourceSuffixOf, revisionLabelOf, type BanzaiIstio, type BanzaiIstioSpec } from "../../api/banzai/index.ts";
 import { resolveSettings, type InstallSettings } from "../settings.ts";
 
@@ -15,8 +16,10 @@ export function banzaiSettings(istio: BanzaiIstio, release: ReleaseImages): Inst
   const { spec, metadata } = istio;
   const namespace = metadata.namespace ?? "";
   const images = imagesOf(spec, release);
-  const hub = images.proxy.slice(0, Math.max(0, images.proxy.lastIndexOf("/")));
-  const tag = images.pilot.slice(images.pilot.lastIndexOf("/") + 1).split(":")[1] ?? release.tag;
+  // Images that no container runtime accepts keep their names, so that the kubelet reports them.
+  const named = { hub: withoutDigest(images.proxy).replace(/\/?[^/]*$/, ""), tag: imageTag(images.pilot) };
+  const hub = hubFault(named.hub) === undefined ? named.hub : release.hub;
+  const tag = tagFault(named.tag) === undefined ? named.tag : release.tag;
   const values = valuesOf(spec, images);
   const parsed = resolveSettings(
     { specs: [{ profile: "minimal", namespace, meshConfig: meshConfigOf(spec, namespace), values }] },

@@ -14,24 +14,57 @@ import {
   markedSettings,
   ofRelease,
   readerName,
+  selectorAt,
   stableChannelConditions,
+  tolerationsAt,
   validationMarks,
   wantsNetworkPolicy,
   writesUnlessTaken,
   type ChartOptions,
+  type Tree,
 } from "./chart-settings.ts";
-import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
+import { assembleChart, defaultsKey, dict, resourcesAt, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
 import { platformFiles, profileFiles } from "./profile-files.ts";
-import { refusedRemoval, removalCheck } from "./removal-check.ts";
+import { nearEngine, refusedRemoval, removalCheck } from "./removal-check.ts";
 import { TemplateMarks } from "./template-marks.ts";
 import { valuesSchema } from "./values-schema.ts";
-import { valueTypes } from "../value-types.ts";
+import { valueTypes, type ValueTypes } from "../value-types.ts";
 import { templateOfVariants } from "./variants.ts";
 
 const writesNamespace = "serin.rollout.namespace";
 
+/**
+ * Refuses an installation while the engine's namespace of an earlier one still ends. The API server would refuse the
+ * objects in it, and helm would record a release that has failed. `lookup` finds nothing in `helm template`.
+ */
+const refusedWhileEnding = [
+  `{{- with lookup "v1" "Namespace" "" "${engineNamespace}" }}`,
+  "{{- if .metadata.deletionTimestamp }}",
+  `{{- fail "the namespace ${engineNamespace} is being deleted, and takes no new objects until it is gone. Wait, and install again: kubectl wait --for=delete namespace/${engineNamespace} --timeout=120s" }}`,
+  "{{- end }}",
+  "{{- end }}",
+].join("\n");
+
 /** The namespace may hold the Secret with which the engine's image is pulled. */
 const namespaceHelper = writesUnlessTaken(writesNamespace, `"v1" "Namespace" "" "${engineNamespace}"`);
+
+const engineDefaults = {
+  enabled: true,
+  force: false,
+  resources: { requests: { cpu: "20m", memory: "128Mi" } },
+  nodeSelector: {},
+  tolerations: [],
+  affinity: {},
+};
+
+const engineTypes: ValueTypes = {
+  enabled: "boolean",
+  force: "boolean",
+  resources: "map",
+  nodeSelector: "map",
+  tolerations: "list",
+  affinity: "map",
+};
 
 export function baseChart(options: ChartOptions): Chart {
   const marks = new TemplateMarks();
@@ -72,14 +105,14 @@ export function baseChart(options: ChartOptions): Chart {
         base: { enableIstioConfigCRDs: true, rolloutRoles: true, validationFailurePolicy: "" },
         experimental: { stableValidationPolicy: false },
         defaultRevision: "default",
-        rollout: { enabled: true, force: false },
+        rollout: engineDefaults,
       },
     },
     templates: {
       "_helpers.tpl": `${valuesHelper([])}\n${namespaceHelper}`,
       crds: `${valuesHeader}\n{{- if $v.base.enableIstioConfigCRDs }}\n{{ .Files.Get "files/crds.yaml" }}\n{{- end }}`,
       base: `${valuesHeader}\n${main}`,
-      rollout: `${valuesHeader}\n{{- if $v.rollout.enabled }}\n${engine}\n{{ .Files.Get "files/rollout-crds.yaml" }}\n{{- else }}\n${refusedRemoval}\n{{- end }}`,
+      rollout: `${valuesHeader}\n{{- if $v.rollout.enabled }}\n${refusedWhileEnding}\n${engine}\n{{ .Files.Get "files/rollout-crds.yaml" }}\n{{- else }}\n${refusedRemoval}\n{{- end }}`,
     },
     files: {
       ...profileFiles(["global", "base", "experimental"]),
@@ -88,22 +121,28 @@ export function baseChart(options: ChartOptions): Chart {
       "files/rollout-crds.yaml": definitionsText(options.customResources.rollout, options.version),
     },
     notes: "Istio's kinds are defined. Next: install the chart istiod of this release in {{ .Release.Namespace }}.\n",
-    schema: valuesSchema(
-      { ...valueTypes, rollout: { enabled: "boolean", force: "boolean" } },
-      { defaultRevision: "string", profile: "string" },
-    ),
+    schema: valuesSchema({ ...valueTypes, rollout: engineTypes }, { defaultRevision: "string", profile: "string" }),
   });
 }
 
 /** The rollout engine's objects, and the Job that helm runs before it removes them. */
 function engineTemplate(marks: TemplateMarks): string {
-  const objects = renderRolloutEngine(markedSettings(marks, false, { global: globalMarks(marks) }), []);
+  const settings = markedSettings(marks, false, { global: globalMarks(marks) });
+  const affinity = "$v.rollout.affinity";
+  const k8s = {
+    resources: marks.map(resourcesAt("$v.rollout.resources")),
+    nodeSelector: marks.map(selectorAt("$v.rollout.nodeSelector")) as Record<string, string>,
+    tolerations: marks.list(tolerationsAt("$v.rollout.tolerations")) as Tree[],
+    affinity: marks.map(affinity),
+  };
+  const objects = renderRolloutEngine({ ...settings, base: { ...settings.base, k8s } }, []);
+  const affinityOfCheck = marks.map(`${affinity} | default ${dict(nearEngine)}`);
   const conditionOf = (object: UntypedObject): string | undefined => {
     if (isRolloutRole(object)) return "$v.base.rolloutRoles";
     if (object.kind === "NetworkPolicy") return wantsNetworkPolicy;
     return object.kind === "Namespace" ? `include "${writesNamespace}" .` : undefined;
   };
-  return [...objects, removalCheck(objects)]
+  return [...objects, removalCheck(objects, affinityOfCheck)]
     .map((object) => {
       const text = `---\n${marks.templateOf(object)}`;
       const condition = conditionOf(object);

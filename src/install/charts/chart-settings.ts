@@ -102,6 +102,16 @@ export function workloadMarks(marks: TemplateMarks): Tree {
   };
 }
 
+/** The expression of a workload's nodes: its own selector, and the one for all of the mesh's pods. */
+export function selectorAt(at: string): string {
+  return `merge (dict) (${at} | default dict) ($v.global.defaultNodeSelector | default dict)`;
+}
+
+/** The expression of a workload's tolerations: its own ones, or else those for all of the mesh's pods. */
+export function tolerationsAt(at: string): string {
+  return `${at} | default $v.global.defaultTolerations`;
+}
+
 export function globalMarks(marks: TemplateMarks): Tree {
   const proxy = (field: string): string => marks.text(`$v.global.proxy.${field}`);
   return {

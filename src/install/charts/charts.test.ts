@@ -184,7 +184,10 @@ test("helm asks the engine before it uninstalls base, in a pod like the engine's
   assert.match(job, /image: "\{\{ \$v\.global\.hub \}\}\/serin:\{\{ \$v\.global\.tag \}\}"/);
   assert.match(job, /args:\n +- rollout\n +- removal\n/);
   assert.match(job, /serviceAccountName: serin-rollout\n/);
-  assert.match(job, /topologyKey: kubernetes\.io\/hostname\n +labelSelector:\n +matchLabels:\n +app: serin-rollout\n/);
+  assert.match(
+    job,
+    /with \$v\.rollout\.affinity \| default \(.*kubernetes\.io\/hostname.*serin-rollout.* \| fromJson\)/,
+  );
   // The engine's Service and selector must not find the Job's pod.
   assert.match(job, /\n {8}app: serin-rollout-removal\n/);
 });

@@ -16,7 +16,9 @@ import {
   ofRelease,
   revisionSwitch,
   readerMarks,
+  selectorAt,
   stableChannelConditions,
+  tolerationsAt,
   usesTrustBundle,
   validationMarks,
   wantsNetworkPolicy,
@@ -216,6 +218,8 @@ function withBudget(object: UntypedObject, marks: TemplateMarks): UntypedObject 
 function pilotMarks(marks: TemplateMarks, isScaled: boolean, isUntainting: boolean): Tree {
   return {
     ...workloadMarks(marks),
+    nodeSelector: marks.map(selectorAt("$v.nodeSelector")),
+    tolerations: marks.list(tolerationsAt("$v.tolerations")),
     autoscaleEnabled: isScaled,
     autoscaleMin: marks.number("$v.autoscaleMin"),
     autoscaleMax: marks.number("$v.autoscaleMax"),

@@ -25,9 +25,9 @@ const keptSeconds = 3600;
 
 /**
  * A Job that helm runs before it removes the release. It fails while rollouts need the engine, and then helm removes
- * nothing. Its pod prefers a node with an engine, because that node has the image.
+ * nothing. Its pod runs where the engine may run.
  */
-export function removalCheck(objects: readonly UntypedObject[]): UntypedObject {
+export function removalCheck(objects: readonly UntypedObject[], affinity: object = nearEngine): UntypedObject {
   const engine = objects.find(({ kind }) => kind === "Deployment") as unknown as EngineDeployment;
   const { template } = engine.spec;
   const [container = {}] = template.spec.containers;
@@ -56,7 +56,7 @@ export function removalCheck(objects: readonly UntypedObject[]): UntypedObject {
         spec: {
           ...template.spec,
           restartPolicy: "Never",
-          affinity: nearEngine,
+          affinity,
           containers: [{ ...program, name: "check", args: ["rollout", "removal"] }],
         },
       },
@@ -64,7 +64,8 @@ export function removalCheck(objects: readonly UntypedObject[]): UntypedObject {
   };
 }
 
-const nearEngine = {
+/** Prefers a node with an engine, because that node has the image. */
+export const nearEngine = {
   podAffinity: {
     preferredDuringSchedulingIgnoredDuringExecution: [
       {

@@ -43,3 +43,18 @@ test("a webhook that does not answer is told from one that refuses", async () =>
     /^The admission webhook images\.policies\.example\.com, which is not the mesh's, does not answer/,
   );
 });
+
+const ofAutopilot = `admission webhook "warden-validating.common-webhooks.networking.gke.io" denied the request: GKE Warden rejected the request because it violates one or more constraints. Violations details: {"[denied by autogke-no-write-mode-hostpath]":["hostPath volume cni-bin-dir in container install-cni is accessed in write mode; disallowed in Autopilot."]}`;
+
+test("a refusal by GKE Autopilot says that the agent needs a Standard cluster, instead of an exemption that nobody can give", async () => {
+  const hint = await hintFor(ofAutopilot);
+  assert.match(hint, /^GKE Autopilot admits neither the CNI agent nor a ztunnel.* Standard cluster/);
+  assert.doesNotMatch(hint, /exempt/);
+});
+
+test("a priority class that does not exist is named with its value", async () => {
+  assert.match(
+    await hintFor('pods "istiod-1" is forbidden: no PriorityClass with name mesh was found'),
+    /^Create the PriorityClass mesh, or .*values\.global\.priorityClassName/,
+  );
+});

@@ -1,6 +1,6 @@
 import { daemonSetKind, deploymentKind, eventKind, statefulSetKind } from "../../api/kubernetes/index.ts";
 import type { KubeClient } from "../client.ts";
-import { denialIn, unansweredHint } from "../denial.ts";
+import { denialIn, refusalHint, unansweredHint } from "../denial.ts";
 import type { PodObstacle } from "./pod-obstacle.ts";
 
 /**
@@ -81,6 +81,11 @@ function hintOf(text: string, namespace: string): string {
     return `The platform admits pods of this priority class only beside a ResourceQuota for it in namespace ${namespace}. On GKE, install with --set values.global.platform=gke, elsewhere with --set values.cni.resourceQuotas.enabled=true.`;
   if (byLimitRange.test(text))
     return `A LimitRange does not admit the pods, or gives them limits below their requests: kubectl describe limitrange -n ${namespace}. Change it, or give the containers requests and limits that it admits.`;
+  const [, priorityClass] = /no PriorityClass with name (\S+) was found/.exec(text) ?? [];
+  if (priorityClass !== undefined)
+    return `Create the PriorityClass ${priorityClass}, or install with another --set values.global.priorityClassName=….`;
+  const refusal = refusalHint(text);
+  if (refusal !== undefined) return `${refusal}.`;
   const denial = denialIn(text);
   if (denial !== undefined)
     return `The ${denial.by === "webhook" ? "admission webhook" : "ValidatingAdmissionPolicy"} ${denial.name} refuses the pods: do what it asks for, or exempt the namespace ${namespace} from it.`;

@@ -66,6 +66,20 @@ function worldOf(cluster: MemoryCluster, minor: string): BanzaiWorld {
   } as unknown as BanzaiWorld;
 }
 
+test("images with digests, and images that no runtime accepts, are deployed as the Istio object names them", () => {
+  const digest = `@sha256:${"0a".repeat(32)}`;
+  for (const [pilot, proxy] of [
+    [`mirror.example/pilot:1.7.7${digest}`, `mirror.example/proxyv2:1.7.7${digest}`],
+    [`mirror.example/pilot${digest}`, `mirror.example/proxyv2${digest}`],
+    [`mirror.example/pilot:${"x".repeat(200)}`, "Mirror_x/proxyv2"],
+  ] as const) {
+    const istio = parsed(istioObject("sample", { pilot: { image: pilot }, proxy: { image: proxy } }));
+    const deployment = renderBanzaiControlPlane(istio, images).find(({ kind }) => kind === "Deployment");
+    const { template } = deployment?.["spec"] as { template: { spec: { containers: readonly { image: string }[] } } };
+    assert.equal(template.spec.containers[0]?.image, pilot);
+  }
+});
+
 test("a global control plane's names have no revision, and another one's end in its own", () => {
   const named = (global: boolean): string[] =>
     renderBanzaiControlPlane(parsed(istioObject("sample-17", { global })), images).map(

@@ -487,6 +487,17 @@ test("a series without a number is no data: neither a condition that passes nor 
   }
 });
 
+test("a query without data that names one of Envoy's statistics says that a matcher must include it", () => {
+  const query = { provider: "prometheus", address: "http://p", expression: "q", timeoutSeconds: 5 } as const;
+  const evidenceOf = (source: string): string =>
+    look(planned("query", { query, passWhen: "result < 5.0" }), [value([], { source })]).evidence;
+  assert.match(
+    evidenceOf("sum(rate(envoy_cluster_upstream_rq_timeout[1m]))"),
+    /: no data\. Proxies have envoy_cluster_upstream_rq_timeout only if their proxyStatsMatcher includes it/,
+  );
+  assert.match(evidenceOf("sum(rate(istio_requests_total[1m]))"), /: no data$/);
+});
+
 test("a check that is edited while it is judged starts again, and then its new limit holds", () => {
   const judging = (check: PlannedCheck, seen: CheckObservation, checks: readonly CheckStatus[]): CheckStatus => {
     const step = { id: "s", title: "s", writes: [], settle: [], checks: [check] } as Step;

@@ -39,14 +39,48 @@ export function waypointLabels(revision: string): Record<string, string> {
   return { "istio.io/use-waypoint": waypointName(revision), "istio.io/ingress-use-waypoint": "true" };
 }
 
-/** The gateways and waypoints of the matrix, and the routes from gateways to servers. */
-export function probeMeshObjects(scope: ProbeScope): UntypedObject[] {
-  const gateways = hasPlane(scope, "gateway") ? scope.revisions : [];
-  const waypoints = hasPlane(scope, "waypoint") ? scope.revisions : [];
-  return [...waypoints.map(waypoint), ...gateways.map(gateway), ...gateways.map((revision) => routes(revision, scope))];
+/** Where the proxies of the gateways and waypoints may run. */
+export interface ProbePlacement {
+  readonly nodeSelector?: Readonly<Record<string, string>>;
+  readonly tolerations?: readonly object[];
 }
 
-function waypoint(revision: string): UntypedObject {
+const parametersName = "probe-proxies";
+
+/**
+ * The ConfigMap with the placement of the proxies. The control planes that deploy them read it. None without a
+ * placement.
+ */
+export function probeParameters(placement: ProbePlacement | undefined): UntypedObject[] {
+  if (placement === undefined) return [];
+  return [
+    {
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { name: parametersName, namespace: probeNamespace },
+      // JSON is YAML too.
+      data: { deployment: JSON.stringify({ spec: { template: { spec: placement } } }) },
+    },
+  ];
+}
+
+/**
+ * The gateways and waypoints of the matrix, and the routes from gateways to servers. `hasParameters`: there are
+ * {@link probeParameters}.
+ */
+export function probeMeshObjects(scope: ProbeScope, hasParameters = false): UntypedObject[] {
+  const gateways = hasPlane(scope, "gateway") ? scope.revisions : [];
+  const waypoints = hasPlane(scope, "waypoint") ? scope.revisions : [];
+  const parametersRef = { group: "", kind: "ConfigMap", name: parametersName };
+  const infrastructure = hasParameters ? { infrastructure: { parametersRef } } : {};
+  return [
+    ...waypoints.map((revision) => waypoint(revision, infrastructure)),
+    ...gateways.map((revision) => gateway(revision, infrastructure)),
+    ...gateways.map((revision) => routes(revision, scope)),
+  ];
+}
+
+function waypoint(revision: string, infrastructure: object): UntypedObject {
   return {
     apiVersion: gatewayApiVersion,
     kind: "Gateway",
@@ -55,14 +89,18 @@ function waypoint(revision: string): UntypedObject {
       namespace: probeNamespace,
       labels: { "istio.io/rev": revision, "istio.io/waypoint-for": "service" },
     },
-    spec: { gatewayClassName: "istio-waypoint", listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE" }] },
+    spec: {
+      gatewayClassName: "istio-waypoint",
+      listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE" }],
+      ...infrastructure,
+    },
   };
 }
 
 const gatewayApiVersion = "gateway.networking.k8s.io/v1";
 const gatewayPort = 80;
 
-function gateway(revision: string): UntypedObject {
+function gateway(revision: string, infrastructure: object): UntypedObject {
   return {
     apiVersion: gatewayApiVersion,
     kind: "Gateway",
@@ -72,7 +110,11 @@ function gateway(revision: string): UntypedObject {
       labels: { "istio.io/rev": revision },
       annotations: { "networking.istio.io/service-type": "ClusterIP" },
     },
-    spec: { gatewayClassName: "istio", listeners: [{ name: "http", port: gatewayPort, protocol: "HTTP" }] },
+    spec: {
+      gatewayClassName: "istio",
+      listeners: [{ name: "http", port: gatewayPort, protocol: "HTTP" }],
+      ...infrastructure,
+    },
   };
 }
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { probeDataPlanes } from "../../api/serin/index.ts";
-import { probeObjects, probePods, probeSettle } from "./probe-objects.ts";
+import { probeObjects, probePods, probeSettle, type ProbePodSource } from "./probe-objects.ts";
 import { probePairs } from "./probe-pairs.ts";
 
 const allProbes = { revisions: ["1-18-0", "1-18-1"], dataPlanes: probeDataPlanes };
@@ -57,7 +57,7 @@ test("names of objects replace the dot of a revision such as Banzai's", () => {
 
 test("probes have the engine's pull Secrets", () => {
   const secretsOf = (imagePullSecrets?: readonly { readonly name: string }[]): unknown[] => {
-    const given = imagePullSecrets === undefined ? {} : { imagePullSecrets };
+    const given = imagePullSecrets === undefined ? {} : { pod: { imagePullSecrets } };
     return probeObjects({ ...allProbes, image: "serin", ...given })
       .filter(({ kind }) => kind === "Pod")
       .map(({ spec }) => (spec as { imagePullSecrets?: unknown }).imagePullSecrets);
@@ -66,6 +66,49 @@ test("probes have the engine's pull Secrets", () => {
   const secrets = secretsOf([{ name: "regcred" }]);
   assert.equal(secrets.length, probePods(allProbes).length);
   for (const secret of secrets) assert.deepEqual(secret, [{ name: "regcred" }]);
+});
+
+test("an autoscaler may evict probes, which have no controller", () => {
+  const pods = probeObjects({ ...allProbes, image: "serin" }).filter(({ kind }) => kind === "Pod");
+  const name = "cluster-autoscaler.kubernetes.io/safe-to-evict";
+  assert.deepEqual(new Set(pods.map(({ metadata }) => metadata.annotations?.[name])), new Set(["true"]));
+});
+
+test("probes run on Linux, and on tainted or labelled nodes where the engine's own pod may run", () => {
+  const placesOf = (pod?: ProbePodSource): unknown[] =>
+    probeObjects({ ...allProbes, image: "serin", ...(pod === undefined ? {} : { pod }) })
+      .filter(({ kind }) => kind === "Pod")
+      .map(({ spec }) => {
+        const { nodeSelector, tolerations } = spec as ProbePodSource;
+        return { nodeSelector, tolerations };
+      });
+  const linux = { "kubernetes.io/os": "linux" };
+  for (const place of placesOf()) assert.deepEqual(place, { nodeSelector: linux, tolerations: undefined });
+  const engine = { nodeSelector: { ...linux, pool: "infra" }, tolerations: [{ key: "dedicated", operator: "Exists" }] };
+  for (const place of placesOf(engine)) assert.deepEqual(place, engine);
+});
+
+test("the proxies of gateways and waypoints run where the engine's own pod may run", () => {
+  const proxiesOf = (pod: ProbePodSource): { readonly texts: unknown[]; readonly references: unknown[] } => {
+    const objects = probeObjects({ ...allProbes, image: "serin", pod });
+    return {
+      texts: objects
+        .filter(({ kind }) => kind === "ConfigMap")
+        .map(({ data }) => JSON.parse((data as { deployment: string }).deployment)),
+      references: objects
+        .filter(({ kind }) => kind === "Gateway")
+        .map(({ spec }) => (spec as { infrastructure?: { parametersRef: unknown } }).infrastructure?.parametersRef),
+    };
+  };
+  const place = { nodeSelector: { "kubernetes.io/os": "linux" }, tolerations: [{ key: "dedicated" }] };
+  const { texts, references } = proxiesOf(place);
+  assert.deepEqual(texts, [{ spec: { template: { spec: place } } }]);
+  const parameters = { group: "", kind: "ConfigMap", name: "probe-proxies" };
+  assert.equal(references.length, 4);
+  for (const reference of references) assert.deepEqual(reference, parameters);
+  const usual = { nodeSelector: { "kubernetes.io/os": "linux" } };
+  assert.deepEqual(proxiesOf(usual).texts, []);
+  for (const reference of proxiesOf(usual).references) assert.equal(reference, undefined);
 });
 
 test("clients slow down with the number of pairs, up to a bound that a step can wait for", () => {

@@ -1,8 +1,15 @@
+import { jsonEqual } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { nonRootUser, restrictedContext } from "../../api/pod-security/index.ts";
 import { ztunnelRevisionLabel, type ObjectReference, type ProbeEnd } from "../../api/serin/index.ts";
 import type { SettleCondition } from "../decide/index.ts";
-import { probeMeshObjects, probePolicies, waypointLabels } from "./probe-mesh-objects.ts";
+import {
+  probeMeshObjects,
+  probeParameters,
+  probePolicies,
+  waypointLabels,
+  type ProbePlacement,
+} from "./probe-mesh-objects.ts";
 import {
   clientName,
   gatewayProxyName,
@@ -27,12 +34,20 @@ export interface ProbePod extends ProbeEnd {
   readonly reference: ObjectReference;
 }
 
-export interface ProbeObjectsInput extends ProbeScope {
-  /** The engine's own image. */
-  readonly image: string;
+/** Fields of the engine's pod that its probes need too: they come from the same registry, and run on the same nodes. */
+export interface ProbePodSource extends ProbePlacement {
   /** Secrets in the probes' own namespace. */
   readonly imagePullSecrets?: readonly { readonly name: string }[];
 }
+
+export interface ProbeObjectsInput extends ProbeScope {
+  /** The engine's own image. */
+  readonly image: string;
+  readonly pod?: ProbePodSource;
+}
+
+/** A cluster may have nodes with Windows, which are not always tainted. */
+const usualNodes = { "kubernetes.io/os": "linux" };
 
 /**
  * The connections per second of all clients together while a step waits for them. At twice this rate, the probe pods
@@ -71,6 +86,8 @@ export function probeObjects(input: ProbeObjectsInput): UntypedObject[] {
   const pods = probePods(input);
   const pairs = probePairs(input);
   const servers = [...new Map(pairs.map(({ to }) => [serverName(to), to])).values()];
+  const hasProxies = hasPlane(input, "gateway") || hasPlane(input, "waypoint");
+  const parameters = probeParameters(hasProxies ? chosenPlacement(input.pod) : undefined);
   return [
     {
       apiVersion: "v1",
@@ -84,9 +101,17 @@ export function probeObjects(input: ProbeObjectsInput): UntypedObject[] {
       metadata: { name, namespace: probeNamespace },
     })),
     ...servers.map(service),
-    ...probeMeshObjects(input),
+    ...parameters,
+    ...probeMeshObjects(input, parameters.length > 0),
     ...pods.map((pod) => probePod(pod, pairs, input)),
   ];
+}
+
+/** The placement, if administrators have chosen one. */
+function chosenPlacement({ nodeSelector = usualNodes, tolerations = [] }: ProbePodSource = {}):
+  | ProbePlacement
+  | undefined {
+  return tolerations.length === 0 && jsonEqual(nodeSelector, usualNodes) ? undefined : { nodeSelector, tolerations };
 }
 
 /**
@@ -145,7 +170,7 @@ const probeLabel = "serin.dev/probe";
 function probePod(
   { revision, dataPlane, role, reference: { name } }: ProbePod,
   pairs: readonly PlannedProbePair[],
-  { image, imagePullSecrets = [] }: ProbeObjectsInput,
+  { image, pod: { imagePullSecrets = [], nodeSelector = usualNodes, tolerations = [] } = {} }: ProbeObjectsInput,
 ): UntypedObject {
   const labels = { app: `probe-${role}`, [probeLabel]: name, ...planeLabels(dataPlane, revision) };
   return {
@@ -155,13 +180,20 @@ function probePod(
       name,
       namespace: probeNamespace,
       labels,
-      annotations: { "sidecar.istio.io/proxyCPU": "10m", "sidecar.istio.io/proxyMemory": "96Mi" },
+      annotations: {
+        "sidecar.istio.io/proxyCPU": "10m",
+        "sidecar.istio.io/proxyMemory": "96Mi",
+        // An autoscaler keeps a node with a pod that has no controller. The engine replaces evicted probes.
+        "cluster-autoscaler.kubernetes.io/safe-to-evict": "true",
+      },
     },
     spec: {
       serviceAccountName: name,
       automountServiceAccountToken: false,
       terminationGracePeriodSeconds: 1,
       ...(role === "client" ? { affinity: awayFromServers } : {}),
+      nodeSelector,
+      ...(tolerations.length === 0 ? {} : { tolerations }),
       ...(imagePullSecrets.length === 0 ? {} : { imagePullSecrets }),
       containers: [
         {

@@ -4,6 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { ImageRegistry } from "../../support/image-registry.ts";
 import type { Bench, Case } from "../bench.ts";
+import { shop } from "./bookinfo.ts";
 import { clientAddress, nodeNumbers } from "../cluster-layout.ts";
 import { ForeignWebhook, mirror, mutatingWebhookName, validatingWebhookName } from "../foreign-webhook.ts";
 import { namespaceObject } from "../objects.ts";
@@ -182,6 +183,48 @@ const restrictedCase: Case = {
   },
 };
 
+/** Where the admission plugin PodTolerationRestriction finds the tolerations of a namespace's pods. */
+const tolerationsAnnotation = "scheduler.alpha.kubernetes.io/defaultTolerations";
+
+/** Earlier cases may have left a Gateway in the namespace of bookinfo, which the upgrade moves too. */
+async function annotateApplications({ cluster }: Bench, annotation: string): Promise<void> {
+  for (const name of [inAmbient, withSidecars, shop])
+    await cluster.run(["kubectl", "annotate", "namespace", name, annotation, "--overwrite"]);
+}
+
+const dedicated = { key: "dedicated", operator: "Equal", value: "mesh", effect: "NoSchedule" };
+
+const taintedNodesCase: Case = {
+  name: "tainted-nodes",
+  title: "every node has a taint, and the mesh's pods tolerate it by global.defaultTolerations",
+  after: [],
+  async run(bench) {
+    const { cluster, next } = bench;
+    await prepare(bench);
+    await cluster.kubectl("delete", "namespace", probes, "--ignore-not-found", "--timeout=120s");
+    await restartApiServer(bench, ["--enable-admission-plugins=PodTolerationRestriction"]);
+    await cluster.kubectl("taint", "nodes", "--all", "dedicated=mesh:NoSchedule");
+    try {
+      await refused(bench, [], [/Unschedulable: .*untolerated taint/]);
+      await applyText(bench, smallNamespaces());
+      await annotateApplications(bench, `${tolerationsAnnotation}=${JSON.stringify([dedicated])}`);
+      const values = Object.entries(dedicated).map(([name, value]) => `global.defaultTolerations[0].${name}=${value}`);
+      const flags = values.flatMap((value) => ["--set", `values.${value}`]);
+      await cluster.serin("install", "--set", "profile=ambient", ...flags, "-y");
+      await applySmallApplication(bench);
+      const engine = ["profile=empty", "components.base.enabled=true", `hub=${next.hub}`, `tag=${next.version}`];
+      await cluster.serin("install", ...engine.flatMap((one) => ["--set", one]), ...flags, "-y");
+      const steps = await thereAndBack(bench, { values: { global: { defaultTolerations: [dedicated] } } });
+      await tidyUp(bench);
+      return `the taint is named, and then installed, forward in ${steps} steps and back, and uninstalled`;
+    } finally {
+      await cluster.kubectl("taint", "nodes", "--all", "dedicated-");
+      await annotateApplications(bench, `${tolerationsAnnotation}-`);
+      await restartApiServer(bench);
+    }
+  },
+};
+
 const registryPort = 5000;
 const registry = `${clientAddress}:${registryPort}`;
 const pullSecret = "pull";
@@ -226,4 +269,9 @@ const privateRegistryCase: Case = {
   },
 };
 
-export const strictClusterCases: readonly Case[] = [foreignWebhooksCase, restrictedCase, privateRegistryCase];
+export const strictClusterCases: readonly Case[] = [
+  foreignWebhooksCase,
+  restrictedCase,
+  taintedNodesCase,
+  privateRegistryCase,
+];

@@ -20,7 +20,8 @@ export function judgeValues(
     spec.type === "webhook"
       ? source
       : `${source}: ${shown(result)}${baseline === undefined ? "" : `, baseline ${shown(baseline)}`}`;
-  if (isNothing(result)) return withoutData(measured, noData);
+  const nothing = spec.type === "query" ? `${noData}${hintFor(source)}` : noData;
+  if (isNothing(result)) return withoutData(measured, nothing);
   // Not a number, such as the quotient of two zeros. Every comparison with it is false, so a condition would pass or
   // fail depending on how it is worded.
   const empty = [result, baseline].flatMap(seriesWithoutNumber)[0];
@@ -31,7 +32,7 @@ export function judgeValues(
     const alone = subject.type === "backends" && subject.expectedShare === 100;
     return alone
       ? { verdict: "pass", evidence: `${measured}: the stable version gets no requests to compare with` }
-      : withoutData(measured, noData);
+      : withoutData(measured, nothing);
   }
   if (spec.passWhen === undefined && spec.failWhen === undefined)
     return spec.type === "webhook" ? judgeAnswer(seen, measured) : { verdict: "pass", evidence: measured };
@@ -40,6 +41,14 @@ export function judgeValues(
 }
 
 const noData = "no data";
+
+/** Why the proxies may lack a metric that the query names. Empty for metrics that they always have. */
+function hintFor(query: string): string {
+  const [name] = /\benvoy_[a-z0-9_]+/.exec(query) ?? [];
+  return name === undefined
+    ? ""
+    : `. Proxies have ${name} only if their proxyStatsMatcher includes it (docs/telemetry.md, "Envoy's statistics")`;
+}
 
 /** The text of a query contains its window, which grows, and other numbers may change. None of them is progress. */
 function withoutData(measured: string, lacks: string): Judgement {

@@ -16,21 +16,34 @@ function view(metadata: object | undefined, pods: Readonly<Record<string, object
   } as unknown as ClusterView;
 }
 
-test("probes have the image and the pull Secrets of the engine's own pod, or the release's image without such a pod", () => {
+test("probes have the image, the pull Secrets and the placement of the engine's own pod, or the release's image without such a pod", () => {
   const imagePullSecrets = [{ name: "regcred" }];
+  const nodeSelector = { "kubernetes.io/os": "linux", pool: "infra" };
+  const dedicated = { key: "dedicated", operator: "Equal", value: "mesh", effect: "NoSchedule" };
+  const ofEveryPod = ["not-ready", "unreachable"].map((state) => ({
+    key: `node.kubernetes.io/${state}`,
+    operator: "Exists",
+    effect: "NoExecute",
+    tolerationSeconds: 300,
+  }));
   const containers = [
     { name: "istio-proxy", image: "other" },
     { name: "engine", image: "r.example.com/mesh/serin:mine" },
   ];
   const pods = {
-    "serin-system/e-1": { spec: { containers, imagePullSecrets } },
-    "serin-system/e-2": { spec: { containers } },
+    "serin-system/e-1": {
+      spec: { containers, imagePullSecrets, nodeSelector, tolerations: [dedicated, ...ofEveryPod] },
+    },
+    "serin-system/e-2": { spec: { containers, tolerations: ofEveryPod } },
   };
   const sourceOf = (pod?: string): object =>
     probeSource(view(undefined, pods), { hub: "h", tag: "1", ...(pod === undefined ? {} : { pod }) });
   const own = { probeImage: "r.example.com/mesh/serin:mine" };
-  assert.deepEqual(sourceOf("serin-system/e-1"), { ...own, probePullSecrets: imagePullSecrets });
-  assert.deepEqual(sourceOf("serin-system/e-2"), own);
+  assert.deepEqual(sourceOf("serin-system/e-1"), {
+    ...own,
+    probePod: { imagePullSecrets, nodeSelector, tolerations: [dedicated] },
+  });
+  assert.deepEqual(sourceOf("serin-system/e-2"), { ...own, probePod: {} });
   for (const pod of [undefined, "serin-system/"]) assert.deepEqual(sourceOf(pod), { probeImage: "h/serin:1" });
 });
 

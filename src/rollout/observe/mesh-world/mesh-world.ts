@@ -1,3 +1,4 @@
+import { definedFields } from "../../../base/index.ts";
 import { probeDataPlanes, type JournalEntry, type MeshUpgrade, type ProbeDataPlane } from "../../../api/serin/index.ts";
 import type * as Install from "../../../install/index.ts";
 import type { Pod } from "../../../api/kubernetes/index.ts";
@@ -86,19 +87,33 @@ export async function observeMeshWorld(
   return { world, leads };
 }
 
+/** Taints that Kubernetes tolerates for a while in every pod. The API server adds the toleration to the probes too. */
+const passingTaints: ReadonlySet<string> = new Set(["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]);
+
 /**
- * The image of the probes and the Secrets to pull it with. They are those of the engine's pod, because nodes have
- * pulled these already.
+ * The image of the probes, the Secrets to pull it with, and where the probes may run. They are those of the engine's
+ * pod: nodes have pulled the image already, and administrators have chosen these nodes for the mesh.
  */
 export function probeSource(
   { pods }: Pick<ClusterView, "pods">,
   { hub, tag, pod = "" }: EngineImage,
-): Pick<MeshWorld, "probeImage" | "probePullSecrets"> {
+): Pick<MeshWorld, "probeImage" | "probePod"> {
   const own = pods.get(pod)?.spec;
-  const secrets = own?.imagePullSecrets ?? [];
+  const { imagePullSecrets, nodeSelector, tolerations: given = [] } = own ?? {};
+  const tolerations = given.filter(
+    ({ key = "", tolerationSeconds }) => tolerationSeconds === undefined || !passingTaints.has(key),
+  );
   return {
     probeImage: own?.containers?.find(({ name }) => name === "engine")?.image ?? `${hub}/serin:${tag}`,
-    ...(secrets.length === 0 ? {} : { probePullSecrets: secrets }),
+    ...(own === undefined
+      ? {}
+      : {
+          probePod: definedFields({
+            imagePullSecrets,
+            nodeSelector,
+            tolerations: tolerations.length === 0 ? undefined : tolerations,
+          }),
+        }),
   };
 }
 

@@ -1,4 +1,5 @@
 import { counted } from "../../../base/index.ts";
+import { imageTag } from "../../../api/images/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
 import type { MeshUpgrade } from "../../../api/serin/index.ts";
 import type { PlannedCheck, SettleCondition, Step, Write } from "../../decide/index.ts";
@@ -26,7 +27,7 @@ export function cniSteps(upgrade: MeshUpgrade, { cni }: MeshWorld, matrix: Plann
   if (agent === undefined) return [];
   const object = referenceTo(agent);
   const sameRules = nodes.map((node): SettleCondition => ({ type: "cniOfNode", node, object }));
-  const version = imageOf(agent);
+  const version = imageTag(imageOf(agent));
   const checks = matrix === undefined ? [] : [matrix, check(upgrade, "tcp-connect-failures", { type: "mesh" })];
   return [
     {
@@ -76,5 +77,5 @@ function agentWrites(agent: UntypedObject): Write[] {
 
 function imageOf(agent: UntypedObject): string {
   const { template } = agent["spec"] as { template?: { spec?: { containers?: readonly { image?: string }[] } } };
-  return template?.spec?.containers?.[0]?.image?.split(":").at(-1) ?? "";
+  return template?.spec?.containers?.[0]?.image ?? "";
 }

@@ -30,8 +30,8 @@ export function probeScope({ spec }: MeshUpgrade, { dataPlanes }: MeshWorld): Pr
 }
 
 function matrixObjects(upgrade: MeshUpgrade, world: MeshWorld): UntypedObject[] {
-  const { probeImage: image, probePullSecrets: imagePullSecrets = [] } = world;
-  return probeObjects({ ...probeScope(upgrade, world), image, imagePullSecrets });
+  const { probeImage: image, probePod: pod = {} } = world;
+  return probeObjects({ ...probeScope(upgrade, world), image, pod });
 }
 
 export function matrixCheck(upgrade: MeshUpgrade, world: MeshWorld, wave?: UpgradeWave): PlannedCheck {

@@ -1,6 +1,7 @@
 import type { LabelSelector, UntypedObject } from "../../../api/index.ts";
 import type { ObjectReference, ProbeDataPlane } from "../../../api/serin/index.ts";
 import type { OperatedPart } from "../../decide/index.ts";
+import type { ProbePodSource } from "../probe-objects.ts";
 
 /**
  * The state of the cluster from which a mesh upgrade is planned. Fields that the upgrade itself has changed have their
@@ -49,8 +50,8 @@ export interface MeshWorld {
   };
   /** The engine's own image, which is also the image of the probes. */
   readonly probeImage: string;
-  /** The Secrets with which the engine's image was pulled. */
-  readonly probePullSecrets?: readonly { readonly name: string }[];
+  /** What the pods of the probes take from the engine's pod. Absent: nothing. */
+  readonly probePod?: ProbePodSource;
   /** Probe pods that nothing else replaces. */
   readonly lostProbes?: LostProbes;
   /** The data planes of the cluster, which the matrix probes. */

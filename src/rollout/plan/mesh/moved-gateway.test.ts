@@ -92,3 +92,14 @@ test("a custom image stays, and so does an image that injection sets", () => {
   });
   assert.deepEqual(images, ["registry.example/proxyv2:1.18.1", "auto", "docker.io/istio/proxyv2@sha256:0123"]);
 });
+
+test("a gateway moves to the new release where an admission webhook has pinned all images by digests", () => {
+  const pinned = (name: string, digit: string): string => `docker.io/istio/${name}@sha256:${digit.repeat(64)}`;
+  const own = { ...template, spec: { containers: [{ name: "istio-proxy", image: pinned("proxyv2:1.18.0", "a") }] } };
+  const moved = movedGateway(live, own, {
+    ...planes,
+    next: { ...planes.next, image: pinned("pilot:1.18.1", "b") },
+    previousImage: pinned("pilot:1.18.0", "c"),
+  })["spec"] as { template: typeof own };
+  assert.equal(moved.template.spec.containers[0]?.image, "docker.io/istio/proxyv2:1.18.1");
+});

@@ -1,3 +1,4 @@
+import { withoutDigest } from "../../../api/images/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
 import { revisionLabel } from "./sidecar-steps.ts";
 
@@ -108,7 +109,8 @@ function movedContainer(container: Container, planes: ControlPlanes): Container 
 
 /**
  * Changes the proxy's image to the new control plane's release. An image with another name, and a user's own registry,
- * stay.
+ * stay. A digest behind a tag goes, because it is that of the old release, or of the control plane's image. A webhook
+ * that pins images adds the right one.
  */
 function movedImage(image: string, { next, previousImage }: ControlPlanes): string {
   const [proxy, pilot, old] = [imageParts(image), imageParts(next.image), imageParts(previousImage ?? "")];
@@ -119,7 +121,7 @@ function movedImage(image: string, { next, previousImage }: ControlPlanes): stri
 }
 
 function imageParts(image: string): { readonly hub: string; readonly name: string; readonly tag: string } | undefined {
-  const found = /^(.*\/)?([^/:@]+):([\w.+-]+)$/.exec(image);
+  const found = /^(.*\/)?([^/:@]+):([\w.+-]+)$/.exec(withoutDigest(image));
   return found === null ? undefined : { hub: found[1] ?? "", name: found[2] ?? "", tag: found[3] ?? "" };
 }
 
