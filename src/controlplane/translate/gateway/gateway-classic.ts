@@ -11,7 +11,7 @@ import {
 import { destinationRuleFor, type DestinationRuleModel } from "../../model/destination-rule-model.ts";
 import { compareText } from "../../model/facts.ts";
 import { intersectHosts } from "../../model/service/service-hostname.ts";
-import { destinationService, type ServiceModel } from "../../model/service/service-model.ts";
+import { visibleService, type ServiceModel } from "../../model/service/service-model.ts";
 import { serviceSession, sessionRulesOf } from "../../model/service/service-session.ts";
 import { virtualServicesOf, type VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
 import type { FilterInit } from "../filter-init.ts";
@@ -149,15 +149,13 @@ function tcpContext(context: ClassicGatewayContext): TcpRouteContext {
   };
 }
 
-/** Finds a service: one of the VirtualService's namespace, or else one of the gateway's namespace. */
+/** Finds a service that the gateway sees. As in upstream Istio, one of the VirtualService's namespace goes first. */
 function serviceFor(
   host: string,
   namespace: string,
   { model, namespace: own, reader }: ClassicGatewayContext,
 ): ServiceModel | undefined {
-  return (
-    destinationService(host, namespace, model.registry, reader) ?? destinationService(host, own, model.registry, reader)
-  );
+  return visibleService(host, own, model.registry, reader, namespace);
 }
 
 function ruleFor(
