@@ -58,6 +58,7 @@ export {
   setOwnField,
   stringOf,
   textAt,
+  textMapAt,
   treeAt,
   valueAt,
   withoutNulls,

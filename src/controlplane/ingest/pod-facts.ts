@@ -1,7 +1,7 @@
 import { goDurationMs } from "../../base/index.ts";
 import { istioAnnotations, istioLabels, readOwnProxyConfig, type OwnProxyConfig } from "../../api/istio/index.ts";
 import { isFinishedPod, workloadOfPod, type Pod } from "../../api/kubernetes/index.ts";
-import { parseProxyConfig } from "../../inject/index.ts";
+import { parseProxyConfig } from "../../api/proxy-config-text/index.ts";
 import { metadataExcerpt, type Excerpt } from "../../kube/index.ts";
 import type { PodFacts, SidecarProxyFacts } from "../model/facts.ts";
 
