@@ -48,11 +48,13 @@ function httpChain(server: GatewayServerModel, listener: string, context: Classi
   const { mesh, security, telemetry } = context;
   const manager = httpConnectionManagerFilter({
     direction: "gateway",
-    statPrefix: server.kind === "https" && server.name !== "" ? server.name : `outbound_${listener}`,
+    statPrefix: `outbound_${listener}`,
     mesh,
     routes: { rds: server.routeName },
     security: security.http,
     telemetry,
+    // As in upstream Istio, the statistics of a named server have its name without a delimiter.
+    ...(server.kind === "https" && server.name !== "" ? { fields: { statPrefix: server.name } } : {}),
   });
   if (server.tls === undefined || server.kind === "http") return { serverNames: [], filters: [manager] };
   return {
