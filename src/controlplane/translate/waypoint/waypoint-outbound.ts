@@ -130,6 +130,7 @@ export function deriveOutboundClusters(
           rule,
           mesh,
           isSidecar: false,
+          followsClient: true,
           hasOriginalDestination: true,
           hbone: true,
           identities,
