@@ -59,6 +59,7 @@ export {
   setOwnField,
   stringOf,
   textAt,
+  textMapAt,
   treeAt,
   valueAt,
   withoutNulls,

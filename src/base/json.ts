@@ -34,6 +34,16 @@ export function treeAt(tree: unknown, ...path: readonly string[]): Tree | undefi
   return isTree(value) ? value : undefined;
 }
 
+/** The texts of an object by their names. Numbers and booleans become texts, and other values are left out. */
+export function textMapAt(tree: unknown, ...path: readonly string[]): Readonly<Record<string, string>> {
+  const found: Record<string, string> = {};
+  for (const [key, value] of Object.entries(treeAt(tree, ...path) ?? {})) {
+    if (typeof value === "string" || typeof value === "number" || typeof value === "boolean")
+      found[key] = String(value);
+  }
+  return found;
+}
+
 /** The object itself. Undefined if it has no fields. */
 export function filledTree(tree: Tree | undefined): Tree | undefined {
   return tree === undefined || Object.keys(tree).length === 0 ? undefined : tree;

@@ -19,8 +19,6 @@ const onlyEnvoy = "is for Envoy's bootstrap: it has no effect on Serin's own pro
 /** Pod annotations that upstream documents and that have no effect here, each with the reason. */
 export const annotationsWithoutEffect: Readonly<Record<string, string>> = {
   "sidecar.istio.io/bootstrapOverride": onlyEnvoy,
-  "sidecar.istio.io/discoveryAddress":
-    'is deprecated and has no effect: use proxy.istio.io/config, such as "discoveryAddress: istiod.istio-system.svc:15012"',
   "sidecar.istio.io/statsHistogramBins": onlyEnvoy,
   "sidecar.istio.io/statsFlushInterval": onlyEnvoy,
   "sidecar.istio.io/statsEvictionInterval": onlyEnvoy,

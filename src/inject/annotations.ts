@@ -26,6 +26,7 @@ export const podAnnotations = {
   userVolume: "sidecar.istio.io/userVolume",
   userVolumeMount: "sidecar.istio.io/userVolumeMount",
   rewriteProbes: "sidecar.istio.io/rewriteAppHTTPProbers",
+  discoveryAddress: "sidecar.istio.io/discoveryAddress",
   statusPort: "status.sidecar.istio.io/port",
   readinessInitialDelaySeconds: "readiness.status.sidecar.istio.io/initialDelaySeconds",
   readinessPeriodSeconds: "readiness.status.sidecar.istio.io/periodSeconds",

@@ -1,10 +1,9 @@
 import * as yaml from "yaml";
-import { isTree, messageOf, type Tree, treeAt, userError } from "../base/index.ts";
+import { isTree, messageOf, textMapAt, type Tree, treeAt, userError } from "../base/index.ts";
 import { valueForKubernetes } from "../base/kubernetes-yaml/index.ts";
 import { proxyImage } from "./proxy-container.ts";
 import { renderPodTemplate } from "./render-pod-template.ts";
 import { proxyUser, type InjectedPod, type TemplateInput } from "./template-input.ts";
-import { textMapAt } from "./tree.ts";
 
 /** Renders a template that users have added. Throws a user error with the template's name. */
 export function customTemplate(name: string, text: string, input: TemplateInput): InjectedPod {

@@ -7,5 +7,5 @@ export type { JsonPatchOperation } from "./json-patch.ts";
 export { imageTagOfType } from "./proxy-container.ts";
 export { proxyConfigLayers } from "./proxy-config-layers.ts";
 export { everyKubeletRunsSidecars } from "./native-sidecars.ts";
-export { parseProxyConfig, readMeshForInjection, type MeshForInjection } from "./mesh.ts";
+export { readMeshForInjection, type MeshForInjection } from "./mesh.ts";
 export { podFaults } from "./pod-faults.ts";

@@ -1,9 +1,19 @@
 import * as yaml from "yaml";
 import type { LabelSelector } from "../api/index.ts";
-import { filledTree, isTree, messageOf, textAt, type Tree, treeAt, userError, valueAt } from "../base/index.ts";
+import {
+  filledTree,
+  isTree,
+  messageOf,
+  textAt,
+  textMapAt,
+  type Tree,
+  treeAt,
+  userError,
+  valueAt,
+} from "../base/index.ts";
 import { describeValue } from "../base/field-types/index.ts";
 import { valueForKubernetes } from "../base/kubernetes-yaml/index.ts";
-import { flagAt, listAt, numberAt, textMapAt } from "./tree.ts";
+import { flagAt, listAt, numberAt } from "./tree.ts";
 
 /** Compute resources in the form that a container has. */
 export interface Resources {

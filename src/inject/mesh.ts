@@ -1,9 +1,7 @@
-import * as yaml from "yaml";
-import { parseMeshConfig, withJsonNames } from "../api/istio/index.ts";
-import { isTree, messageOf, textAt, type Tree, treeAt, userError } from "../base/index.ts";
-import { valueForKubernetes } from "../base/kubernetes-yaml/index.ts";
-import { flagAt, listAt, numberAt, textMapAt } from "./tree.ts";
-import { yamlBoundsFault } from "../base/yaml-bounds/index.ts";
+import { parseMeshConfig } from "../api/istio/index.ts";
+import { joinProxyConfigs, parseProxyConfig } from "../api/proxy-config-text/index.ts";
+import { textAt, textMapAt, type Tree, treeAt } from "../base/index.ts";
+import { flagAt, listAt, numberAt } from "./tree.ts";
 
 /** The part of the mesh config that injection reads. */
 export interface MeshForInjection {
@@ -62,81 +60,18 @@ const defaults: Tree = {
 
 /** The pod's proxy config: these layers on top of the mesh's. Later layers override earlier ones. */
 export function podProxyConfig(mesh: MeshForInjection, layers: readonly Tree[]): PodProxyConfig {
-  const all = [mesh.defaultConfig, ...layers];
-  const config: Record<string, unknown> = Object.assign({}, ...all) as Tree;
-  const proxyMetadata = Object.assign({}, ...all.map((layer) => textMapAt(layer, "proxyMetadata"))) as Record<
-    string,
-    string
-  >;
-  if (Object.keys(proxyMetadata).length > 0) config["proxyMetadata"] = proxyMetadata;
-  else delete config["proxyMetadata"];
-  const proxyHeaders = all.reduce<Tree | undefined>(
-    (before, layer) => joinedHeaders(before, treeAt(layer, "proxyHeaders")),
-    undefined,
-  );
-  if (proxyHeaders !== undefined) config["proxyHeaders"] = proxyHeaders;
+  const config: Record<string, unknown> = { ...joinProxyConfigs([mesh.defaultConfig, ...layers]) };
   for (const [field, value] of Object.entries(defaults)) if (config[field] === value) delete config[field];
   const mode = textAt(config, "interceptionMode") ?? "REDIRECT";
   return {
     statusPort: numberAt(config, "statusPort") ?? 15_020,
     interceptionMode: mode === "TPROXY" || mode === "NONE" ? mode : "REDIRECT",
     holdApplicationUntilProxyStarts: flagAt(config, "holdApplicationUntilProxyStarts") ?? false,
-    proxyMetadata,
+    proxyMetadata: textMapAt(config, "proxyMetadata"),
     imageType: textAt(config, "image", "imageType") ?? "",
     json: JSON.stringify(config),
   };
 }
-
-/**
- * If a later layer does not set one of these, the earlier layer's value stays, as in upstream. All other headers are
- * replaced as a whole.
- */
-const keptHeaders = ["forwardedClientCert", "requestId", "attemptCount", "server", "envoyDebugHeaders"] as const;
-
-function joinedHeaders(before: Tree | undefined, over: Tree | undefined): Tree | undefined {
-  if (before === undefined || over === undefined) return over ?? before;
-  return {
-    ...Object.fromEntries(
-      keptHeaders.flatMap((field) => (before[field] === undefined ? [] : [[field, before[field]]])),
-    ),
-    ...over,
-  };
-}
-
-/** Reads the annotation `proxy.istio.io/config`, which is YAML or JSON. Throws a user error if it is neither. */
-export function parseProxyConfig(text: string): Tree {
-  const fault = yamlBoundsFault(text);
-  if (fault !== undefined)
-    throw userError(
-      "annotation-invalid",
-      `annotation proxy.istio.io/config ${fault}: move settings that many pods share to defaultConfig of the mesh config`,
-    );
-  let value: unknown;
-  try {
-    value = valueForKubernetes(yaml, text);
-  } catch (error) {
-    throw userError(
-      "annotation-invalid",
-      `annotation proxy.istio.io/config is neither YAML nor JSON: ${messageOf(error)}`,
-    );
-  }
-  if (value === null) return {};
-  value = withJsonNames(value);
-  if (!isTree(value))
-    throw userError(
-      "annotation-invalid",
-      "annotation proxy.istio.io/config must be an object, such as holdApplicationUntilProxyStarts: true",
-    );
-  return Object.fromEntries(
-    Object.entries(value).map(([field, item]) => [
-      field,
-      numeric.has(field) && typeof item === "string" && /^\d{1,9}$/.test(item) ? Number(item) : item,
-    ]),
-  );
-}
-
-/** Fields with numbers. Protobuf's JSON also accepts these in quotes. */
-const numeric: ReadonlySet<string> = new Set(["concurrency", "proxyAdminPort", "statNameLength", "statusPort"]);
 
 export interface ProxyConfigIssues {
   readonly errors: readonly string[];

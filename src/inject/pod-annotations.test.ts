@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Container, Pod } from "../api/kubernetes/index.ts";
+import { parseProxyConfig } from "../api/proxy-config-text/index.ts";
 import { annotationsWithoutEffect } from "./annotation-warnings.ts";
 import { podAnnotations } from "./annotations.ts";
-import { parseProxyConfig, podProxyConfig } from "./mesh.ts";
+import { podProxyConfig } from "./mesh.ts";
 import {
   imageTagOfType,
   injectPod,
@@ -153,6 +154,7 @@ const elsewhere = [
   podAnnotations.redirection,
   podAnnotations.multusNetworks,
   podAnnotations.statsHistogramBuckets,
+  podAnnotations.discoveryAddress,
   podAnnotations.statsInclusionPrefixes,
   podAnnotations.statsInclusionSuffixes,
   podAnnotations.statsInclusionRegexps,

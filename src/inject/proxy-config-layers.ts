@@ -1,7 +1,7 @@
 import type { Tree } from "../base/index.ts";
 import { matchesLabelSelector } from "../api/index.ts";
 import { istioLabels, type ProxyConfigObject } from "../api/istio/index.ts";
-import { parseProxyConfig } from "./mesh.ts";
+import { parseProxyConfig } from "../api/proxy-config-text/index.ts";
 
 export interface ProxyConfigScope {
   readonly namespace: string;

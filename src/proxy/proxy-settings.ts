@@ -1,5 +1,3 @@
-import { createRequire } from "node:module";
-import type * as Yaml from "yaml";
 import {
   envBoolean,
   envPort,
@@ -7,6 +5,7 @@ import {
   envString,
   goDurationMs,
   messageOf,
+  textMapAt,
   userError,
   ownField,
 } from "../base/index.ts";
@@ -16,6 +15,8 @@ import type { CertificateOutput } from "./agent/certificate-files.ts";
 import { parseAppProbers, type AppProbe } from "./agent/app-prober.ts";
 import { parseAppMetrics, type AppMetrics } from "./agent/merged-metrics.ts";
 import { readWorkloadProbe, type WorkloadProbe } from "./agent/workload-health.ts";
+import { readDownwardFile } from "./downward-api.ts";
+import { readOwnProxyConfig, type OwnProxyConfig } from "./own-proxy-config.ts";
 import { readStatsInclusion, type StatsInclusion } from "./stats-inclusion.ts";
 
 /** A proxy's settings from outside, under upstream's names. */
@@ -132,12 +133,13 @@ function refuseMountedCertificates(env: Environment): void {
 export function readSettings(sources: SettingsSources): ProxySettings {
   const { env, args, version } = sources;
   refuseMountedCertificates(env);
-  const proxyConfig = readProxyConfig(env);
+  const annotations = readDownwardFile(sources.annotationsFile);
+  const proxyConfig = readOwnProxyConfig(env, annotations);
   const discovery = envString(env, "XDS_ADDRESS", stringOf(proxyConfig["discoveryAddress"]) ?? defaultDiscovery);
   const xdsUrl = urlOf(discovery);
   const plaintext = xdsUrl.startsWith("http:");
   const podNamespace = envString(env, "POD_NAMESPACE", "default");
-  const labels = { ...labelsOf(sources.labelsFile), ...metadataLabels(env) };
+  const labels = { ...readDownwardFile(sources.labelsFile), ...metadataLabels(env) };
   const serviceAccount = envString(env, "SERVICE_ACCOUNT", "default");
   const settings = {
     role: roleOf(args),
@@ -175,8 +177,8 @@ export function readSettings(sources: SettingsSources): ProxySettings {
     capturesDns: roleOf(args) === "sidecar" && envBoolean(env, "ISTIO_META_DNS_CAPTURE", false),
     metricsInPodOnly: envBoolean(env, "METRICS_LOCALHOST_ACCESS_ONLY", false),
     mergesOwnMetrics: envBoolean(env, "PILOT_AGENT_MERGE_ENVOY_STATS", true),
-    statsInclusion: statsInclusionOf(env, proxyConfig, sources.annotationsFile),
-    concurrency: concurrencyOf(args, proxyConfig, sources.annotationsFile),
+    statsInclusion: statsInclusionOf(env, proxyConfig, annotations),
+    concurrency: concurrencyOf(args, proxyConfig),
     maxConnectionsPerThread: Infinity,
     ports: {
       admin: envPort(env, "ADMIN_PORT", portOf(proxyConfig, "proxyAdminPort", 15_000)),
@@ -188,7 +190,7 @@ export function readSettings(sources: SettingsSources): ProxySettings {
       dns: dnsPortOf(envString(env, "DNS_PROXY_ADDR", defaultDnsAddress)),
     },
   } as const;
-  return { ...settings, metadata: nodeMetadata(env, settings, proxyConfig, labelsOf(sources.annotationsFile)) };
+  return { ...settings, metadata: nodeMetadata(env, settings, proxyConfig, annotations) };
 }
 
 /** `<type>~<address>~<pod>.<namespace>~<domain>`. */
@@ -210,72 +212,27 @@ export function identityOf({ trustDomain, podNamespace: namespace, serviceAccoun
   return formatIdentity({ trustDomain, namespace, serviceAccount });
 }
 
-function readProxyConfig(env: Environment): Readonly<Record<string, unknown>> {
-  const text = envString(env, "PROXY_CONFIG", "");
-  if (text === "") return {};
-  try {
-    const value = readTree(text);
-    if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
-  } catch (error) {
-    throw userError("env-invalid", `PROXY_CONFIG is not valid YAML: ${messageOf(error)}`);
-  }
-  throw userError(
-    "env-invalid",
-    "PROXY_CONFIG must be an object, such as {discoveryAddress: istiod.istio-system.svc:15012}",
-  );
-}
-
-/**
- * Like upstream, treats a flag of 0 as unset. The injector and the control plane have already merged the annotation
- * into PROXY_CONFIG where they created the pod.
- */
-function concurrencyOf(
-  args: readonly string[],
-  proxyConfig: Readonly<Record<string, unknown>>,
-  annotationsFile: string | undefined,
-): unknown {
+/** Like upstream, treats a flag of 0 as unset. */
+function concurrencyOf(args: readonly string[], proxyConfig: OwnProxyConfig): unknown {
   const flag = optionOf(args, "--concurrency");
   if (flag !== undefined && flag !== "0") return flag;
-  return proxyConfig["concurrency"] ?? annotatedConfig(annotationsFile)["concurrency"];
+  return proxyConfig["concurrency"];
 }
 
-/** As in upstream Istio, the annotation `proxy.istio.io/config` replaces the whole `proxyStatsMatcher` of the mesh. */
 function statsInclusionOf(
   env: Environment,
-  proxyConfig: Readonly<Record<string, unknown>>,
-  annotationsFile: string | undefined,
+  proxyConfig: OwnProxyConfig,
+  annotations: Readonly<Record<string, string>>,
 ): StatsInclusion {
   return readStatsInclusion({
-    matcher: annotatedConfig(annotationsFile)["proxyStatsMatcher"] ?? proxyConfig["proxyStatsMatcher"],
-    annotations: labelsOf(annotationsFile),
+    matcher: proxyConfig["proxyStatsMatcher"],
+    annotations,
     podIps: envString(env, "INSTANCE_IPS", envString(env, "INSTANCE_IP", "127.0.0.1")).split(","),
     exitsWithLastConnection: envBoolean(env, "EXIT_ON_ZERO_ACTIVE_CONNECTIONS", false),
   });
 }
 
-/** The pod's `proxy.istio.io/config`. Empty if it is unreadable, which admission has reported. */
-function annotatedConfig(annotationsFile: string | undefined): Readonly<Record<string, unknown>> {
-  const text = labelsOf(annotationsFile)["proxy.istio.io/config"];
-  if (text === undefined) return {};
-  try {
-    const value = readTree(text.replaceAll("\\n", "\n"));
-    return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
-  } catch {
-    return {};
-  }
-}
-
-/** The injector writes JSON. The YAML parser is loaded only for text that people have written. */
-function readTree(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    const yaml = createRequire(import.meta.url)("yaml") as typeof Yaml;
-    return yaml.parse(text);
-  }
-}
-
-function portOf(proxyConfig: Readonly<Record<string, unknown>>, name: string, fallback: number): number {
+function portOf(proxyConfig: OwnProxyConfig, name: string, fallback: number): number {
   const value = proxyConfig[name];
   if (value === undefined || value === 0) return fallback;
   if (typeof value !== "number" || !Number.isInteger(value) || value < 1 || value > 65_535)
@@ -312,16 +269,6 @@ function optionOf(args: readonly string[], name: string): string | undefined {
   return args[at] === name ? args[at + 1] : args[at]?.slice(name.length + 1);
 }
 
-/** Lines of `key="value"`. */
-function labelsOf(text: string | undefined): Record<string, string> {
-  const labels: Record<string, string> = {};
-  for (const line of (text ?? "").split("\n")) {
-    const match = /^([^=]+)="(.*)"$/.exec(line.trim());
-    if (match !== null) labels[match[1] ?? ""] = (match[2] ?? "").replaceAll('\\"', '"').replaceAll("\\\\", "\\");
-  }
-  return labels;
-}
-
 function metadataLabels(env: Environment): Record<string, string> {
   const text = envString(env, "ISTIO_METAJSON_LABELS", "");
   if (text === "") return {};
@@ -338,7 +285,7 @@ const metaJsonPrefix = "ISTIO_METAJSON_";
 function nodeMetadata(
   env: Environment,
   settings: Omit<ProxySettings, "metadata">,
-  proxyConfig: Readonly<Record<string, unknown>>,
+  proxyConfig: OwnProxyConfig,
   annotations: Readonly<Record<string, string>>,
 ): Readonly<Record<string, unknown>> {
   const { ports } = settings;
@@ -347,7 +294,7 @@ function nodeMetadata(
     MESH_ID: settings.trustDomain,
     OWNER: `kubernetes://apis/apps/v1/namespaces/${settings.podNamespace}/deployments/${settings.workloadName}`,
   };
-  for (const [name, value] of Object.entries(env)) {
+  for (const [name, value] of Object.entries({ ...textMapAt(proxyConfig, "proxyMetadata"), ...env })) {
     if (value === undefined) continue;
     if (name.startsWith(metaPrefix)) metadata[name.slice(metaPrefix.length)] = value;
     else if (name.startsWith(metaJsonPrefix) && name !== "ISTIO_METAJSON_LABELS")
@@ -391,7 +338,7 @@ function jsonOf(name: string, text: string): unknown {
  * How long a terminating proxy keeps its listeners at least. As in upstream Istio, EXIT_ON_ZERO_ACTIVE_CONNECTIONS
  * replaces the mesh's time with its own minimum.
  */
-function drainMsOf(env: Environment, proxyConfig: Readonly<Record<string, unknown>>): number {
+function drainMsOf(env: Environment, proxyConfig: OwnProxyConfig): number {
   if (envBoolean(env, "EXIT_ON_ZERO_ACTIVE_CONNECTIONS", false))
     return secondsOf(envString(env, "MINIMUM_DRAIN_DURATION", "5s"), "MINIMUM_DRAIN_DURATION") * 1000;
   const text = envString(

@@ -42,7 +42,7 @@ test("one worker for each core is started even under a lower CPU limit, with a w
   assert.match(result.warning ?? "", /here 8, but the container's CPU limit is 2.*set concurrency to 2/);
 });
 
-test("concurrency comes from --concurrency, else from PROXY_CONFIG, else from the pod's annotation; 0 differs from unset", () => {
+test("concurrency comes from --concurrency, else from the pod's annotation, else from PROXY_CONFIG; 0 differs from unset", () => {
   const concurrencyOf = (proxyConfig: string, args: readonly string[] = [], annotationsFile = ""): unknown =>
     readSettings({
       env: { PROXY_CONFIG: proxyConfig },
@@ -60,6 +60,7 @@ test("concurrency comes from --concurrency, else from PROXY_CONFIG, else from th
   assert.equal(concurrencyOf('{"concurrency":3}', ["--concurrency=0"]), 3, "the flag's 0 says nothing, as upstream");
   assert.equal(concurrencyOf("", [], annotation), 4);
   assert.equal(concurrencyOf("", [], 'proxy.istio.io/config="concurrency: 5\\n"\n'), 5);
-  assert.equal(concurrencyOf('{"concurrency":3}', [], annotation), 3, "the injector has read the annotation already");
-  assert.equal(concurrencyOf("", [], 'proxy.istio.io/config="{"\n'), undefined);
+  assert.equal(concurrencyOf('{"concurrency":3}', [], annotation), 4);
+  const injected = `${annotation}sidecar.istio.io/status="{}"\n`;
+  assert.equal(concurrencyOf('{"concurrency":3}', [], injected), 3, "the injector has merged the annotation already");
 });

@@ -1,8 +1,8 @@
 import { parse } from "yaml";
 import { parseMeshConfig, parseMeshNetworks } from "../../../src/api/istio/index.ts";
+import { parseProxyConfig } from "../../../src/api/proxy-config-text/index.ts";
 import { SerinError } from "../../../src/base/index.ts";
 import { yamlNestingFault } from "../../../src/base/yaml-bounds/index.ts";
-import { parseProxyConfig } from "../../../src/inject/index.ts";
 import { expect, expectRefusal, type FuzzTarget } from "../target.ts";
 
 export const target: FuzzTarget = {

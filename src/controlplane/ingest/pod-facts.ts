@@ -1,9 +1,10 @@
 import { goDurationMs } from "../../base/index.ts";
 import { istioAnnotations, istioLabels, readOwnProxyConfig, type OwnProxyConfig } from "../../api/istio/index.ts";
 import { isFinishedPod, workloadOfPod, type Pod } from "../../api/kubernetes/index.ts";
-import { parseProxyConfig } from "../../inject/index.ts";
+import { parseProxyConfig } from "../../api/proxy-config-text/index.ts";
 import { metadataExcerpt, type Excerpt } from "../../kube/index.ts";
 import type { PodFacts, SidecarProxyFacts } from "../model/facts.ts";
+import { tunnelsItself } from "../model/service/tunnel-servers.ts";
 
 const containers: Excerpt = {
   name: { number: 1, holds: "text" },
@@ -149,7 +150,7 @@ function sidecarOf(pod: Pod): SidecarProxyFacts | undefined {
     pod.metadata.annotations?.[istioAnnotations.interceptionMode] ?? variable("ISTIO_META_INTERCEPTION_MODE");
   return {
     interception: interception === "NONE" || interception === "TPROXY" ? interception : "REDIRECT",
-    hbone: variable("ISTIO_META_ENABLE_HBONE") === "true" || pod.metadata.labels?.[istioLabels.tunnel] === "http",
+    hbone: variable("ISTIO_META_ENABLE_HBONE") === "true" || tunnelsItself(pod.metadata.labels ?? {}),
     ...(variable("ISTIO_META_ENABLE_SELF_DISCOVERY") === "true" ? { selfDiscovery: true } : {}),
   };
 }

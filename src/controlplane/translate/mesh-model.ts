@@ -5,7 +5,8 @@ import { deriveRouteModels, type RouteModel, type RouteModels } from "../model/g
 import { deriveL4RouteModels, type L4RouteModel } from "../model/gateway/l4-route-model.ts";
 import type { MeshInputs } from "../model/mesh-inputs.ts";
 import { deriveNetworkGateways, type NetworkGatewaysModel } from "../model/network-gateways.ts";
-import { deriveServiceEndpoints, takesHbone, type ServiceEndpoints } from "../model/service/service-endpoints.ts";
+import { deriveServiceEndpoints, type ServiceEndpoints } from "../model/service/service-endpoints.ts";
+import { takesHbone } from "../model/service/tunnel-servers.ts";
 import { deriveServiceRegistry, type ServiceModel, type ServiceRegistry } from "../model/service/service-model.ts";
 import { deriveOutboundScopes, type OutboundScopes } from "../model/derive-outbound-scopes.ts";
 import { deriveVirtualServices, type VirtualServices } from "../model/routing/virtual-service-model.ts";

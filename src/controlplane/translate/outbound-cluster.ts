@@ -38,6 +38,11 @@ export interface OutboundClusterOptions {
   readonly rule: DestinationRuleModel | undefined;
   readonly mesh: MeshSettings;
   readonly isSidecar: boolean;
+  /**
+   * Whether requests to a port without a declared protocol keep the HTTP version of the client, as in sidecars and
+   * waypoints.
+   */
+  readonly followsClient: boolean;
   /** Whether connections have an original destination, as in sidecars and waypoints. */
   readonly hasOriginalDestination: boolean;
   readonly hbone: boolean;
@@ -95,7 +100,7 @@ export function outboundCluster(options: OutboundClusterOptions): Cluster | unde
         : {}),
     }),
   };
-  useProtocolOf(draft, { protocol: port.protocol, followsClient: options.isSidecar, mesh });
+  useProtocolOf(draft, { protocol: port.protocol, followsClient: options.followsClient, mesh });
   applyTrafficPolicy(draft, policy, { protocol: port.protocol, preference: service.preference, mesh });
   applyTls(draft, policy.tls, {
     // The host that a client requests is the server name.

@@ -92,18 +92,14 @@ export interface AmbientGateways {
 
 /**
  * Gateways into other networks: Gateways of the control plane's own cluster that describe remote gateways, and the
- * east-west gateways of remote clusters.
+ * east-west gateways of remote clusters. As in upstream Istio, the former also count without
+ * AMBIENT_ENABLE_MULTI_NETWORK: a WorkloadEntry or an endpoint of a ServiceEntry may be in their network.
  */
 export function deriveAmbientGateways(graph: CollectionGraph, inputs: MeshInputs): AmbientGateways {
   const local = graph.derive("ambient-gateways", inputs.gateways, (gateway, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
     const listener = gateway.spec.listeners.find(({ protocol }) => protocol === "HBONE");
-    if (
-      mesh?.ambientMultiNetwork !== true ||
-      gateway.spec.gatewayClassName !== remoteClassName ||
-      listener === undefined
-    )
-      return [];
+    if (mesh === undefined || gateway.spec.gatewayClassName !== remoteClassName || listener === undefined) return [];
     return gatewaysOf(gateway, mesh.clusterId, listener.port).map(
       (found) => [`${found.gateway}/${found.address}`, found] as const,
     );
@@ -142,19 +138,28 @@ function gatewaysOf(gateway: GatewayFacts, cluster: string, hbonePort: number): 
 
 /** The first gateway into a network. Like upstream, uses only one of several gateways. */
 export function ambientGatewayOf(
-  { local, remote }: AmbientGateways,
+  gateways: AmbientGateways,
   network: string,
   reader: CollectionReader,
 ): AmbientGateway | undefined {
-  const [own] = reader.lookup(
-    local.index("network", (gateway) => [gateway.network]),
-    network,
-  );
   return (
-    own ??
+    describedGatewayOf(gateways, network, reader) ??
     reader.lookup(
-      remote.index("network", (gateway) => [gateway.network]),
+      gateways.remote.index("network", (gateway) => [gateway.network]),
       network,
     )[0]
   );
+}
+
+/** The first gateway into a network that a Gateway of the control plane's own cluster describes. */
+export function describedGatewayOf(
+  { local }: Pick<AmbientGateways, "local">,
+  network: string,
+  reader: CollectionReader,
+): AmbientGateway | undefined {
+  const [found] = reader.lookup(
+    local.index("network", (gateway) => [gateway.network]),
+    network,
+  );
+  return found;
 }

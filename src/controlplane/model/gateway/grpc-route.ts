@@ -14,8 +14,12 @@ function asHttpMatch({ method, headers }: GrpcRouteMatch): HttpRouteMatch {
   return { path: pathOf(method), headers, queryParams: [] };
 }
 
+/**
+ * The path of a method. Without one, the prefix is empty: it matches every path, but as in upstream Istio it goes after
+ * every match by method, even after a regular expression. The prefix `/` of an HTTPRoute goes before those.
+ */
 function pathOf(wanted: GrpcRouteMatch["method"]): HttpRouteMatch["path"] {
-  if (wanted === undefined) return { type: "PathPrefix", value: "/" };
+  if (wanted === undefined) return { type: "PathPrefix", value: "" };
   const { type, service, method } = wanted;
   if (service === undefined) return { type: "RegularExpression", value: `/[^/]+/${method ?? ""}` };
   if (type === "RegularExpression") return { type, value: `/${service}/${method ?? ".+"}` };

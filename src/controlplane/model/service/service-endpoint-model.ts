@@ -86,9 +86,12 @@ export function localityText({ region, zone, subzone }: LocalityModel): string {
   return `${region}/${zone}/${subzone}`;
 }
 
-/** Whether the endpoint's label says that its sidecar accepts Istio's mutual TLS. */
-export function takesIstioTls({ labels }: EndpointModel): boolean {
-  return labels[istioLabels.tlsMode] === "istio";
+/**
+ * Whether the endpoint's label says that its sidecar accepts Istio's mutual TLS. A WorkloadEntry with an account needs
+ * no label.
+ */
+export function takesIstioTls({ labels, mutualTls }: EndpointModel): boolean {
+  return mutualTls || labels[istioLabels.tlsMode] === "istio";
 }
 
 /**

@@ -18,7 +18,6 @@ import {
 import { labelKeys, rarestKey } from "../selection.ts";
 import { clusterView, type ClusterView } from "../cluster-view.ts";
 import { memos } from "../memos.ts";
-import { waypointsManagedBy } from "../gateway-class.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { workloadEntryLabels, workloadEntryTarget } from "../workload-entry.ts";
 import type { OfCluster } from "../remote-inputs.ts";
@@ -44,6 +43,7 @@ import { isTcp, racesAddresses } from "./service-entry-model.ts";
 import { entryVisibilityOf } from "./service-entry-visibility.ts";
 import { serviceKey, type ServiceModel, type ServiceRegistry } from "./service-model.ts";
 import { isMarkedDraining, keepsDraining } from "./service-session.ts";
+import { isCaptured, takesHbone, TunnelServers, withoutTunnel } from "./tunnel-servers.ts";
 
 /** Endpoints by {@link endpointsKey}. Every port of every service has an item, even if it is empty. */
 export interface ServiceEndpoints {
@@ -144,6 +144,7 @@ function deriveKubernetesEndpoints(
   entries: EntryServices,
 ): Collection<readonly EndpointModel[]> {
   const slices = inputs.slices.index("service", (slice) => [slice.service]);
+  const servers = new TunnelServers(inputs);
   return graph.derive("endpoints-kubernetes", inputs.services, (service, reader, key) => {
     const mesh = reader.get(inputs.mesh, meshKey);
     if (mesh === undefined || service.type === "ExternalName") return [];
@@ -161,7 +162,9 @@ function deriveKubernetesEndpoints(
       .map((port) => {
         const found = [
           ...own.flatMap((slice) =>
-            sliceEndpoints(slice, service, port.name, view, { mesh, inputs, reader, discoverable }),
+            sliceEndpoints(slice, service, port.name, view, { mesh, inputs, reader, discoverable }).map((endpoint) =>
+              servers.reach(endpoint, view.networkOf, reader),
+            ),
           ),
           ...selected
             .flatMap((entry) => {
@@ -170,7 +173,8 @@ function deriveKubernetesEndpoints(
               const target = { name: "", port: port.port, target: own };
               return workloadEntryEndpoint(entry, target, mesh, view.networkOf) ?? [];
             })
-            .filter(isDiscoverable),
+            .filter(isDiscoverable)
+            .map((endpoint) => servers.reach(endpoint, view.networkOf, reader)),
           ...remoteEndpoints(key, port.name, { mesh, inputs, reader }),
         ];
         const added = addedTo(port);
@@ -295,6 +299,7 @@ function deriveEntryEndpoints(
 function entryEndpointsReader(inputs: MeshInputs) {
   const pods = podsByLabel(inputs);
   const remotePods = inputs.remote.pods.index("label", podLabelKeys);
+  const servers = new TunnelServers(inputs);
   return (
     entry: ServiceEntryFacts,
     host: string,
@@ -316,8 +321,10 @@ function entryEndpointsReader(inputs: MeshInputs) {
     return entry.spec.ports.filter(isTcp).map((port) => {
       const target = { name: port.name ?? "", port: port.number, target: port.targetPort ?? 0 };
       const found = [
-        ...entryEndpoints(entry, host, target, mesh, view.networkOf),
-        ...workloads.flatMap((workload) => workloadEntryEndpoint(workload, target, mesh, view.networkOf) ?? []),
+        ...[
+          ...entryEndpoints(entry, host, target, mesh, view.networkOf),
+          ...workloads.flatMap((workload) => workloadEntryEndpoint(workload, target, mesh, view.networkOf) ?? []),
+        ].map((endpoint) => (isByName ? withoutTunnel(endpoint) : servers.reach(endpoint, view.networkOf, reader))),
         ...selectedPods.map((pod) =>
           podEndpoint(pod, pod.addresses[0] ?? "", target.target === 0 ? target.port : target.target, viewOf(pod), {
             mesh,
@@ -435,7 +442,7 @@ function podEndpoint(
     identity: identityOf(mesh, pod.namespace, pod.serviceAccount),
     mutualTls: pod.labels[istioLabels.tlsMode] === "istio" && takesMutualTls(pod, port, mesh, inputs, reader),
     hbone: takesHbone(pod),
-    captured: pod.redirected || pod.labels[istioLabels.tunnel] === "http",
+    captured: isCaptured(pod),
     locality:
       localityFromLabel(pod.labels) ??
       (node === undefined ? nowhere : { region: node.region, zone: node.zone, subzone: node.subzone }),
@@ -459,15 +466,6 @@ function takesMutualTls(
   const policies = peerAuthenticationsFor(pod, mesh.rootNamespace, inputs, reader);
   return (
     policies.length === 0 || mutualTlsModeOf(workloadMutualTls(pod, mesh.rootNamespace, policies), port) !== "DISABLE"
-  );
-}
-
-/** Whether the pod accepts HBONE: through a ztunnel, itself, or as a waypoint. */
-export function takesHbone(pod: PodFacts): boolean {
-  return (
-    pod.redirected ||
-    pod.labels[istioLabels.tunnel] === "http" ||
-    pod.labels[istioLabels.gatewayManaged] === waypointsManagedBy
   );
 }
 

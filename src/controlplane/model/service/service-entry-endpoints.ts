@@ -1,5 +1,6 @@
 import { istioLabels, unixPrefix, type WorkloadEntrySpec } from "../../../api/istio/index.ts";
-import type { MeshSettings, ServiceEntryFacts, WorkloadEntryFacts } from "../facts.ts";
+import type { Labels, MeshSettings, ServiceEntryFacts, WorkloadEntryFacts } from "../facts.ts";
+import { isAddress } from "../ip-address.ts";
 import type { EndpointNetworks } from "../networks.ts";
 import { portNamed, workloadEntryLabels, workloadNameOfEntry } from "../workload-entry.ts";
 import {
@@ -10,6 +11,7 @@ import {
   workloadText,
   type EndpointModel,
 } from "./service-endpoint-model.ts";
+import { isTunnelled } from "./tunnel-servers.ts";
 
 /** A port of the service. A target of 0 means the service's own port number. */
 export interface EndpointTarget {
@@ -32,6 +34,7 @@ export function entryEndpoints(
       namespace: entry.namespace,
       name: `${entry.name}-${index}`,
       labels: spec.labels,
+      annotations: entry.annotations,
       spec,
     }));
     return workloads.flatMap((workload) => endpointOf(workload, port, mesh, networkOf) ?? []);
@@ -43,7 +46,7 @@ export function entryEndpoints(
     return [];
   const hostItself = { address: host.toLowerCase(), ports: {}, labels: {} };
   const found = endpointOf(
-    { namespace: entry.namespace, name: entry.name, labels: {}, spec: hostItself },
+    { namespace: entry.namespace, name: entry.name, labels: {}, annotations: entry.annotations, spec: hostItself },
     port,
     mesh,
     networkOf,
@@ -62,6 +65,7 @@ export function workloadEntryEndpoint(
       namespace: entry.namespace,
       name: workloadNameOfEntry(entry),
       labels: workloadEntryLabels(entry),
+      annotations: entry.annotations,
       spec: entry.spec,
     },
     port,
@@ -73,13 +77,14 @@ export function workloadEntryEndpoint(
 interface Workload {
   readonly namespace: string;
   readonly name: string;
-  readonly labels: Readonly<Record<string, string>>;
+  readonly labels: Labels;
+  readonly annotations: Labels;
   readonly spec: WorkloadEntrySpec;
 }
 
 /** The endpoint of a workload. Returns undefined if it has no address, because it is in another network. */
 function endpointOf(
-  { namespace, name, labels, spec }: Workload,
+  { namespace, name, labels, annotations, spec }: Workload,
   port: EndpointTarget,
   mesh: MeshSettings,
   networkOf: EndpointNetworks,
@@ -87,14 +92,15 @@ function endpointOf(
   if (spec.address === undefined) return undefined;
   const isSocket = spec.address.startsWith(unixPrefix);
   const tlsMode = labels[istioLabels.tlsMode];
+  const tunnelled = !isSocket && isAddress(spec.address) && isTunnelled(labels, annotations);
   return {
     address: isSocket ? spec.address.slice(unixPrefix.length) : spec.address,
     port: isSocket ? 0 : (portNamed(spec.ports, port.name) ?? (port.target === 0 ? port.port : port.target)),
     labels,
     identity: spec.serviceAccount === undefined ? "" : identityOf(mesh, namespace, spec.serviceAccount),
     mutualTls: tlsMode === undefined ? spec.serviceAccount !== undefined : tlsMode === "istio",
-    hbone: false,
-    captured: false,
+    hbone: tunnelled,
+    captured: tunnelled,
     locality: spec.locality === undefined ? (localityFromLabel(labels) ?? nowhere) : localityFromText(spec.locality),
     network: spec.network ?? networkOf(spec.address, labels),
     clusterId: mesh.clusterId,

@@ -185,7 +185,11 @@ const ordered = memos.memo<
 >("ordered-services");
 
 /** The services of one hostname in all namespaces. */
-function servicesOfHost(registry: ServiceRegistry, host: string, reader: CollectionReader): readonly ServiceModel[] {
+export function servicesOfHost(
+  registry: ServiceRegistry,
+  host: string,
+  reader: CollectionReader,
+): readonly ServiceModel[] {
   return registry.byHost.flatMap((index) => reader.lookup(index, host));
 }
 
@@ -193,17 +197,35 @@ export function isVisible(service: ServiceModel, namespace: string): boolean {
   return service.visibleIn.includes("*") || service.visibleIn.includes(namespace);
 }
 
-/** The service to which a route's destination refers: one of the client's namespace, or else the best visible one. */
+/**
+ * The service to which a route's destination refers for a sidecar: one of the client's namespace, or else the best
+ * visible one. As in upstream Istio, a sidecar's routes also reach services of its namespace that are not exported to
+ * it.
+ */
 export function destinationService(
   host: string,
   namespace: string,
   registry: ServiceRegistry,
   reader: CollectionReader,
 ): ServiceModel | undefined {
-  const own = getService(registry, `${namespace}/${host}`, reader);
-  if (own !== undefined) return own;
+  return getService(registry, `${namespace}/${host}`, reader) ?? visibleService(host, namespace, registry, reader);
+}
+
+/**
+ * The service to which a host refers for the gateways and waypoints of a namespace, among those that are exported to
+ * it: one of the preferred namespace, or else of their own, or else the best one.
+ */
+export function visibleService(
+  host: string,
+  namespace: string,
+  registry: ServiceRegistry,
+  reader: CollectionReader,
+  preferred = namespace,
+): ServiceModel | undefined {
   const visible = servicesOfHost(registry, host, reader).filter((service) => isVisible(service, namespace));
   return (
+    visible.find((service) => service.namespace === preferred) ??
+    visible.find((service) => service.namespace === namespace) ??
     visible.find((service) => service.registry === "Kubernetes") ??
     [...visible].sort(
       (left, right) => compareText(left.createdAt, right.createdAt) || compareText(left.namespace, right.namespace),

@@ -5,6 +5,7 @@ import type { KubernetesObject } from "../../../api/index.ts";
 import { AddressSchema } from "../../../wire/workload/index.ts";
 import { meshKey, type MeshSettings } from "../../model/facts.ts";
 import {
+  config,
   createModelFixture,
   namespace,
   pod,
@@ -13,7 +14,7 @@ import {
   type ModelFixture,
 } from "../../testing/model-fixture.ts";
 import { createRemoteFixture, type RemoteFixture } from "../../testing/remote-fixture.ts";
-import { decodeResource } from "../../testing/decode-resource.ts";
+import { decodeResource, valueAt } from "../../testing/decode-resource.ts";
 import { deriveAmbientResources } from "./ambient-resources.ts";
 
 const ports = [{ name: "http", port: 80, targetPort: 8080 }];
@@ -124,6 +125,50 @@ test("a service that is not global stays in its own cluster, and other networks'
   fixture.inputs.mesh.set(meshKey, { ...testMesh, clusterId: "home", serviceScopeConfigs: [{ scope: "GLOBAL" }] });
   fixture.graph.settle();
   assert.deepEqual(Object.keys(addresses()), own);
+});
+
+test("workloads of a network whose gateway a Gateway describes are behind that gateway, even if multi-network is off", () => {
+  const described = (address: object, network: string, name: string): KubernetesObject =>
+    ({
+      ...config("Gateway", `istio-system/${name}`, {
+        gatewayClassName: "istio-remote",
+        addresses: [address],
+        listeners: [{ name: "hbone", port: 15_009, protocol: "HBONE" }],
+      }),
+      metadata: { name, namespace: "istio-system", labels: { "topology.istio.io/network": network } },
+    }) as KubernetesObject;
+  for (const ambientMultiNetwork of [false, true]) {
+    const { fixture, addresses } = twoNetworks({ ambientMultiNetwork });
+    fixture.apply(
+      described({ type: "IPAddress", value: "192.0.2.5" }, "machines", "machines"),
+      described({ type: "Hostname", value: "gw.example.com" }, "net-home", "home"),
+      config("WorkloadEntry", "shop/vm", { address: "10.9.0.1", network: "machines" }),
+      config("WorkloadEntry", "shop/nowhere", { address: "10.9.0.3", network: "unknown" }),
+      config("ServiceEntry", "shop/db", {
+        hosts: ["db.example.com"],
+        ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+        resolution: "STATIC",
+        endpoints: [{ address: "10.9.0.2", network: "machines" }],
+      }),
+    );
+    const found = addresses();
+    const gatewayOf = (uid: string): unknown => valueAt(found[uid] ?? {}, "workload", "networkGateway");
+    const machines = {
+      address: { network: "machines", address: bytes("192.0.2.5") },
+      hboneMtlsPort: 15_009,
+    };
+    assert.deepEqual(gatewayOf("home/networking.istio.io/WorkloadEntry/shop/vm"), machines);
+    assert.deepEqual(gatewayOf("home/networking.istio.io/ServiceEntry/shop/db/10.9.0.2"), machines);
+    assert.deepEqual(gatewayOf("home/networking.istio.io/WorkloadEntry/shop/nowhere"), undefined);
+    assert.deepEqual(gatewayOf("home//Pod/shop/web-1"), {
+      hostname: { namespace: "istio-system", hostname: "gw.example.com" },
+      hboneMtlsPort: 15_009,
+    });
+    assert.deepEqual(
+      Object.keys(found).filter((name) => name.startsWith("NetworkGateway/")),
+      ["NetworkGateway/machines/192.0.2.5/15009", "NetworkGateway/net-home/gw.example.com/15009"],
+    );
+  }
 });
 
 test("pods of another cluster in the same network are workloads, and services that only it has are known", () => {

@@ -6,13 +6,10 @@ import {
   WorkloadSchema,
   WorkloadType,
   type Address,
-  type GatewayAddress,
 } from "../../../wire/workload/index.ts";
-import { hbonePort } from "../../../wire/hbone/index.ts";
 import {
   addressesElsewhere,
   ambientGatewayOf,
-  deriveAmbientGateways,
   globalElsewhere,
   isGlobalHere,
   isGlobalService,
@@ -27,6 +24,7 @@ import { remoteKey, type OfCluster } from "../../model/remote-inputs.ts";
 import { selecting, selectorKeys } from "../../model/selection.ts";
 import { podsSelectedBy } from "../../model/service/selected-pods.ts";
 import type { AmbientSources } from "./ambient-services.ts";
+import { gatewayReference } from "./network-gateway.ts";
 import { encodeResource, sameResource, type EncodedResource } from "../resource.ts";
 import { serviceAddress } from "./service-address.ts";
 import { explicitTrustDomain, podAddress, podUid } from "./workload-address.ts";
@@ -39,8 +37,8 @@ import { explicitTrustDomain, podAddress, podUid } from "./workload-address.ts";
 export function deriveAmbientNetworks(
   graph: CollectionGraph,
   sources: AmbientSources,
+  gateways: AmbientGateways,
 ): readonly Collection<EncodedResource>[] {
-  const gateways = deriveAmbientGateways(graph, sources.inputs);
   return [
     deriveRemoteServices(graph, sources),
     deriveRemotePods(graph, sources),
@@ -193,28 +191,11 @@ function splitHorizon(
     capacity,
     workloadType: WorkloadType.POD,
     tunnelProtocol: TunnelProtocol.HBONE,
-    networkGateway: {
-      destination: gatewayDestination(gateway),
-      hboneMtlsPort: gateway.hbonePort === 0 ? hbonePort : gateway.hbonePort,
-    },
+    networkGateway: gatewayReference(gateway),
     clusterId: gateway.cluster,
     services: { [ambientServiceKey(service)]: { ports } },
   });
   return create(AddressSchema, { type: { case: "workload", value } });
-}
-
-function gatewayDestination({
-  namespace,
-  network,
-  address,
-}: AmbientGateway): Pick<GatewayAddress, "destination">["destination"] {
-  const bytes = addressBytes(address);
-  if (bytes === undefined)
-    return {
-      case: "hostname",
-      value: { $typeName: "istio.workload.NamespacedHostname", namespace, hostname: address },
-    };
-  return { case: "address", value: { $typeName: "istio.workload.NetworkAddress", network, address: bytes } };
 }
 
 /** The workload of a network's gateway. The server at the gateway's address must have the gateway's service account. */

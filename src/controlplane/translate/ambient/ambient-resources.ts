@@ -1,5 +1,6 @@
 import type { Collection, CollectionGraph } from "../../../kube/index.ts";
 import { AuthorizationSchema } from "../../../wire/workload/index.ts";
+import { deriveAmbientGateways } from "../../model/ambient/ambient-networks.ts";
 import { deriveAmbientEntries } from "../../model/ambient/ambient-service.ts";
 import { factsKey, meshKey } from "../../model/facts.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
@@ -30,11 +31,12 @@ export function deriveAmbientResources(
     bindings: new WaypointBindings(inputs, waypoints),
     entries: deriveAmbientEntries(graph, inputs),
   };
+  const gateways = deriveAmbientGateways(graph, inputs);
   return {
     addresses: [
       ...deriveAmbientServices(graph, sources),
-      ...deriveAmbientWorkloads(graph, sources),
-      ...deriveAmbientNetworks(graph, sources),
+      ...deriveAmbientWorkloads(graph, sources, gateways),
+      ...deriveAmbientNetworks(graph, sources, gateways),
     ],
     authorizations: deriveAuthorizations(graph, inputs, waypoints),
   };

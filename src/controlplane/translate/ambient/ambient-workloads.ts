@@ -1,6 +1,7 @@
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
-import { AddressSchema } from "../../../wire/workload/index.ts";
+import { AddressSchema, type Address } from "../../../wire/workload/index.ts";
 import { workloadEntryLabels } from "../../model/workload-entry.ts";
+import type { AmbientGateways } from "../../model/ambient/ambient-networks.ts";
 import { isForZtunnel } from "../../model/ambient/ambient-policy.ts";
 import { ambientServiceOf, selectorIndexOf, type AmbientService } from "../../model/ambient/ambient-service.ts";
 import { localMesh } from "../../model/cluster-view.ts";
@@ -30,6 +31,7 @@ import {
   workloadEntryAddress,
   workloadEntryUid,
 } from "./entry-address.ts";
+import { behindGateway } from "./network-gateway.ts";
 import { encodeResource, sameResource, type EncodedResource } from "../resource.ts";
 import { podAddress, podUid, sliceAddresses } from "./workload-address.ts";
 
@@ -43,14 +45,17 @@ interface WorkloadRules {
   /** The services that select the workload. A ServiceEntry is left out if another one owns its host. */
   readonly servicesFor: (workload: Subject, mesh: MeshSettings, reader: CollectionReader) => readonly AmbientService[];
   readonly policiesFor: (workload: Subject, mesh: MeshSettings, reader: CollectionReader) => readonly string[];
+  /** Encodes a workload with the gateway of its network. */
+  readonly encode: (uid: string, address: Address, reader: CollectionReader) => readonly [string, EncodedResource];
 }
 
 /** Pods, WorkloadEntries, endpoints of ServiceEntries, and other endpoints of EndpointSlices, each by its uid. */
 export function deriveAmbientWorkloads(
   graph: CollectionGraph,
   sources: AmbientSources,
+  gateways: AmbientGateways,
 ): readonly Collection<EncodedResource>[] {
-  const rules = workloadRules(sources);
+  const rules = workloadRules(sources, gateways);
   return [
     derivePods(graph, sources, rules),
     deriveWorkloadEntries(graph, sources, rules),
@@ -59,7 +64,7 @@ export function deriveAmbientWorkloads(
   ];
 }
 
-function workloadRules({ inputs, entries }: AmbientSources): WorkloadRules {
+function workloadRules({ inputs, entries }: AmbientSources, gateways: AmbientGateways): WorkloadRules {
   const services = selectorIndexOf(inputs.services);
   const entryServices = selectorIndexOf(entries.chosen);
   const selectorOf = (service: { readonly selector: Labels }): Labels => service.selector;
@@ -84,6 +89,10 @@ function workloadRules({ inputs, entries }: AmbientSources): WorkloadRules {
       );
       return [...selected.filter(isForZtunnel).map(factsKey).sort(), ...converted];
     },
+    encode: (uid, address, reader) => [
+      uid,
+      encodeResource(AddressSchema, uid, behindGateway(address, gateways, reader)),
+    ],
   };
 }
 
@@ -168,8 +177,7 @@ function derivePods(
         waypoint: published(bindings.ofPod(pod, reader)),
         ...waypointRole(pod, reader),
       });
-      const name = podUid(pod, mesh.clusterId);
-      return [[name, encodeResource(AddressSchema, name, address)]];
+      return [rules.encode(podUid(pod, mesh.clusterId), address, reader)];
     },
     sameResource,
   );
@@ -193,8 +201,7 @@ function deriveWorkloadEntries(
         policies: rules.policiesFor(subject, mesh, reader),
         waypoint: published(bindings.bindingOfEntry(subject, reader).waypoint),
       });
-      const name = workloadEntryUid(entry, mesh.clusterId);
-      return [[name, encodeResource(AddressSchema, name, address)]];
+      return [rules.encode(workloadEntryUid(entry, mesh.clusterId), address, reader)];
     },
     sameResource,
   );
@@ -227,7 +234,7 @@ function deriveEntryEndpoints(
           policies,
           waypoint: published(waypoint),
         });
-        return [uid, encodeResource(AddressSchema, uid, address)] as const;
+        return rules.encode(uid, address, reader);
       });
     },
     sameResource,

@@ -1,11 +1,11 @@
 import { create } from "@bufbuild/protobuf";
-import { istioAnnotations, istioLabels } from "../../../api/istio/index.ts";
 import { ambientServiceKey, entryPortsOf, type AmbientService } from "../../model/ambient/ambient-service.ts";
 import { canonicalName, canonicalRevision } from "../../model/canonical.ts";
 import type { Labels, MeshSettings, ServiceEntryFacts, WorkloadEntryFacts } from "../../model/facts.ts";
 import { addressBytes } from "../../model/ip-address.ts";
 import { workloadEntryLabels, workloadNameOfEntry } from "../../model/workload-entry.ts";
 import { localityFromText } from "../../model/service/service-endpoint-model.ts";
+import { isTunnelled, tunnelsItself } from "../../model/service/tunnel-servers.ts";
 import type { Waypoint } from "../../model/ambient/waypoint.ts";
 import {
   AddressSchema,
@@ -80,7 +80,7 @@ function entryAddress(
   { mesh, services, policies, waypoint, uid, object, labels, workloadName, healthy }: EntryWorkload,
 ): Address {
   const address = addressBytes(spec.address ?? "");
-  const native = labels[istioLabels.tunnel]?.split(",").includes("http") === true;
+  const native = tunnelsItself(labels);
   const workload = create(WorkloadSchema, {
     uid,
     name: object.name,
@@ -88,10 +88,7 @@ function entryAddress(
     addresses: address === undefined ? [] : [address],
     hostname: address === undefined ? (spec.address ?? "") : "",
     network: spec.network ?? mesh.network,
-    tunnelProtocol:
-      native || object.annotations[istioAnnotations.ambientRedirection] === "enabled"
-        ? TunnelProtocol.HBONE
-        : TunnelProtocol.NONE,
+    tunnelProtocol: isTunnelled(labels, object.annotations) ? TunnelProtocol.HBONE : TunnelProtocol.NONE,
     nativeTunnel: native,
     trustDomain: explicitTrustDomain(mesh),
     serviceAccount: spec.serviceAccount ?? "",

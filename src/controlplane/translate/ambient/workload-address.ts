@@ -9,6 +9,7 @@ import {
   type PortPair,
 } from "../../model/ambient/ambient-service.ts";
 import type { MeshSettings, NodeFacts, PodFacts, SliceFacts } from "../../model/facts.ts";
+import { tunnelsItself } from "../../model/service/tunnel-servers.ts";
 import { waypointHostname, type InboundBinding, type Waypoint } from "../../model/ambient/waypoint.ts";
 import {
   AddressSchema,
@@ -56,7 +57,7 @@ export function podUid(pod: Pick<PodFacts, "namespace" | "name">, clusterId: str
 
 export function podAddress(pod: PodFacts, context: PodContext): Address {
   const { mesh, services } = context;
-  const native = pod.labels[istioLabels.tunnel] === "http";
+  const native = tunnelsItself(pod.labels);
   const workload = create(WorkloadSchema, {
     uid: podUid(pod, mesh.clusterId),
     name: pod.name,

@@ -11,7 +11,7 @@ import {
 import { destinationRuleFor, type DestinationRuleModel } from "../../model/destination-rule-model.ts";
 import { compareText } from "../../model/facts.ts";
 import { intersectHosts } from "../../model/service/service-hostname.ts";
-import { destinationService, type ServiceModel } from "../../model/service/service-model.ts";
+import { visibleService, type ServiceModel } from "../../model/service/service-model.ts";
 import { serviceSession, sessionRulesOf } from "../../model/service/service-session.ts";
 import { virtualServicesOf, type VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
 import type { FilterInit } from "../filter-init.ts";
@@ -48,11 +48,13 @@ function httpChain(server: GatewayServerModel, listener: string, context: Classi
   const { mesh, security, telemetry } = context;
   const manager = httpConnectionManagerFilter({
     direction: "gateway",
-    statPrefix: server.kind === "https" && server.name !== "" ? server.name : `outbound_${listener}`,
+    statPrefix: `outbound_${listener}`,
     mesh,
     routes: { rds: server.routeName },
     security: security.http,
     telemetry,
+    // As in upstream Istio, the statistics of a named server have its name without a delimiter.
+    ...(server.kind === "https" && server.name !== "" ? { fields: { statPrefix: server.name } } : {}),
   });
   if (server.tls === undefined || server.kind === "http") return { serverNames: [], filters: [manager] };
   return {
@@ -149,15 +151,13 @@ function tcpContext(context: ClassicGatewayContext): TcpRouteContext {
   };
 }
 
-/** Finds a service: one of the VirtualService's namespace, or else one of the gateway's namespace. */
+/** Finds a service that the gateway sees. As in upstream Istio, one of the VirtualService's namespace goes first. */
 function serviceFor(
   host: string,
   namespace: string,
   { model, namespace: own, reader }: ClassicGatewayContext,
 ): ServiceModel | undefined {
-  return (
-    destinationService(host, namespace, model.registry, reader) ?? destinationService(host, own, model.registry, reader)
-  );
+  return visibleService(host, own, model.registry, reader, namespace);
 }
 
 function ruleFor(

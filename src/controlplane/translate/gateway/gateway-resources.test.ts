@@ -196,6 +196,23 @@ test("servers of one port are distinguished by server name, each with its certif
   );
 });
 
+test("the statistics of a named HTTPS server have its name, as in upstream", () => {
+  const { apply, listener } = gateways();
+  const tls = { mode: "SIMPLE", credentialName: "one" };
+  apply(
+    ...base,
+    classicGateway("a", [
+      server(443, "HTTPS", ["one.example"], tls, { name: "edge-one" }),
+      server(443, "HTTPS", ["two.example"], tls),
+    ]),
+  );
+  const prefixes = [...JSON.stringify(listener("classic", "0.0.0.0_8443")).matchAll(/"statPrefix":"([^"]*)"/g)];
+  assert.deepEqual(
+    prefixes.map(([, prefix]) => prefix),
+    ["edge-one", "outbound_0.0.0.0_8443;"],
+  );
+});
+
 test("plain servers of a port share a table of the permitted VirtualServices, and an HTTPS redirect answers every request", () => {
   const { apply, table } = gateways();
   const route = [{ destination: { host: "web.shop.svc.cluster.local" } }];

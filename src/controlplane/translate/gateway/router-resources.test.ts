@@ -146,9 +146,10 @@ test("a GRPCRoute maps services and methods to paths, on a Gateway as on a Servi
   const expected = [
     ["path", "/shop.Cart/Add"],
     ["pathSeparatedPrefix", "/shop.Cart"],
-    ["prefix", "/"],
     ["safeRegex", { regex: "/shop\\..*/.+" }],
     ["safeRegex", { regex: "/[^/]+/Ping" }],
+    // A rule for every method goes last. Otherwise no request would reach the expressions.
+    ["prefix", "/"],
   ];
   assert.deepEqual(paths(routeTable("shop/edge", 80).virtualHosts[0]?.routes ?? []), expected);
   apply(

@@ -10,7 +10,7 @@ import { acceptingGateways } from "../../model/gateway/gateway-status.ts";
 import type { RouteModel } from "../../model/gateway/gateway-model.ts";
 import type { L4RouteModel } from "../../model/gateway/l4-route-model.ts";
 import type { ProxyGroup } from "../../model/scope-choice.ts";
-import { destinationService } from "../../model/service/service-model.ts";
+import { visibleService } from "../../model/service/service-model.ts";
 import type { MeshModel } from "../mesh-model.ts";
 import { gatewayApiListeners, gatewayRouteTables, gatewaySubject } from "./gateway-api-listeners.ts";
 import { tunnelListeners, type TunnelSources } from "./gateway-listener.ts";
@@ -63,7 +63,7 @@ function deriveListeners(graph: CollectionGraph, sources: RouterSources): Collec
         .flatMap((index) => reader.lookup(index, factsKey(gateway)))
         .sort((left, right) => byAge(left.route, right.route)),
       ruleOf: (host) => {
-        const service = destinationService(host, namespace, registry, reader);
+        const service = visibleService(host, namespace, registry, reader);
         return service && destinationRuleFor(service, { namespace, labels }, mesh, destinationRules, reader);
       },
     });
@@ -85,7 +85,7 @@ function deriveRouteTables(
     const attached = byGateway.flatMap((index) => reader.lookup(index, factsKey(gateway)));
     const { namespace, labels } = gatewaySubject(gateway, mesh);
     const hashOf = (host: string, port: number): HashKey | undefined => {
-      const service = destinationService(host, namespace, registry, reader);
+      const service = visibleService(host, namespace, registry, reader);
       if (service === undefined) return undefined;
       const rule = destinationRuleFor(service, { namespace, labels }, mesh, destinationRules, reader);
       return effectivePolicy(rule, undefined, port, mesh).loadBalancer?.consistentHash?.hashKey;

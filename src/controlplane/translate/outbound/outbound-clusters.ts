@@ -324,6 +324,7 @@ function encodeCluster(
     rule,
     mesh,
     isSidecar: variant.isSidecar,
+    followsClient: variant.isSidecar,
     hasOriginalDestination: variant.isSidecar,
     hbone: variant.hbone,
     identities,

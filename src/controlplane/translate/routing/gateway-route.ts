@@ -176,7 +176,7 @@ export function serviceRoutes(
 function isEverything({ path, headers, queryParams, method }: HttpRouteMatch): boolean {
   return (
     path.type === "PathPrefix" &&
-    path.value === "/" &&
+    (path.value === "/" || path.value === "") &&
     headers.length + queryParams.length === 0 &&
     method === undefined
   );

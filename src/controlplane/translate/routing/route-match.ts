@@ -54,10 +54,15 @@ function stringMatch(match: NamedMatch): MessageInitShape<typeof StringMatcherSc
 
 const pathRanks = { Exact: 3, PathPrefix: 2, RegularExpression: 1 } as const;
 
+/** Only a GRPCRoute's match without a method has an empty path. */
+function pathRank({ type, value }: HttpRouteMatch["path"]): number {
+  return value === "" ? 0 : pathRanks[type];
+}
+
 /** Gateway API's order of matches: by path, method, number of headers, then number of query parameters. */
 export function byPrecedence(left: HttpRouteMatch, right: HttpRouteMatch): number {
   return (
-    pathRanks[right.path.type] - pathRanks[left.path.type] ||
+    pathRank(right.path) - pathRank(left.path) ||
     right.path.value.length - left.path.value.length ||
     Number(right.method !== undefined) - Number(left.method !== undefined) ||
     right.headers.length - left.headers.length ||

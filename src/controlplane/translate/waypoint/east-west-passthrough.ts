@@ -7,7 +7,7 @@ import { isEastWestClass } from "../../model/gateway-class.ts";
 import { proxyConfigOfGateway } from "../../model/gateway/gateway-proxy-config.ts";
 import { acceptingGateways } from "../../model/gateway/gateway-status.ts";
 import type { L4RouteModel } from "../../model/gateway/l4-route-model.ts";
-import { destinationService } from "../../model/service/service-model.ts";
+import { visibleService } from "../../model/service/service-model.ts";
 import { connectOriginateCluster } from "../cluster.ts";
 import { connectOriginateListener } from "../connect-originate.ts";
 import { gatewayApiListeners } from "../gateway/gateway-api-listeners.ts";
@@ -71,7 +71,7 @@ function derivePassthroughListeners(
       l4Routes: attached(gateway, reader),
       ruleOf: (host) => {
         const client = { key: factsKey(gateway), namespace: gateway.namespace };
-        return resolveFor(client, destinationService(host, client.namespace, registry, reader), sources, reader)?.rule;
+        return resolveFor(client, visibleService(host, client.namespace, registry, reader), sources, reader)?.rule;
       },
     }).map((listener) => ({ ...listener, trafficDirection: TrafficDirection.INBOUND }));
   };

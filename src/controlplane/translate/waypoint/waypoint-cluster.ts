@@ -43,8 +43,8 @@ export function vipCluster(options: VipClusterOptions): Cluster | undefined {
     subset,
     rule,
     mesh,
-    // On a port without a declared protocol, HTTP keeps the version in which it arrived.
-    isSidecar: port.protocol === "unknown" && carries === "http",
+    isSidecar: false,
+    followsClient: carries === "http",
     hasOriginalDestination: true,
     hbone: false,
     identities,

@@ -6,7 +6,7 @@ import { meshKey } from "../../model/facts.ts";
 import { ProviderClusters } from "../../model/provider-cluster.ts";
 import { everyone } from "../../model/service/service-endpoints.ts";
 import { identitiesOf } from "../../model/service/service-servers.ts";
-import { destinationService } from "../../model/service/service-model.ts";
+import { visibleService } from "../../model/service/service-model.ts";
 import { isForwarded } from "../dynamic-forward-proxy.ts";
 import { outboundCluster, subsetClusterName } from "../outbound-cluster.ts";
 import { type ScopedEncodedResource, sameScopedResource } from "../resource.ts";
@@ -130,6 +130,7 @@ export function deriveOutboundClusters(
           rule,
           mesh,
           isSidecar: false,
+          followsClient: true,
           hasOriginalDestination: true,
           hbone: true,
           identities,
@@ -173,7 +174,7 @@ function resolveReference(
   sources: Sources,
   reader: CollectionReader,
 ) {
-  const service = destinationService(host, client.namespace, sources.model.registry, reader);
+  const service = visibleService(host, client.namespace, sources.model.registry, reader);
   const found = resolveFor(client, service, sources, reader);
   const own = service?.ports.find((candidate) => candidate.port === port);
   if (found === undefined || own === undefined) return undefined;

@@ -6,7 +6,7 @@ import { RouteSchema, type Route, type RouteConfigurationSchema } from "../../..
 import { destinationRuleFor } from "../../model/destination-rule-model.ts";
 import type { MeshSettings } from "../../model/facts.ts";
 import { hostCovers } from "../../model/service/service-hostname.ts";
-import { destinationService, type ServiceModel } from "../../model/service/service-model.ts";
+import { visibleService, type ServiceModel } from "../../model/service/service-model.ts";
 import { virtualServicesOf, type VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
 import type { Waypoint } from "../../model/ambient/waypoint.ts";
 import { durationOfMs } from "../envoy-any.ts";
@@ -261,7 +261,7 @@ function serviceOf(
   { waypoint, model, reader }: WaypointRouteContext,
 ): ServiceModel | undefined {
   if (host === routed.hostname) return routed;
-  return destinationService(host, waypoint.namespace, model.registry, reader);
+  return visibleService(host, waypoint.namespace, model.registry, reader);
 }
 
 /** The route with the names of the waypoint's own clusters for the services that it serves. */

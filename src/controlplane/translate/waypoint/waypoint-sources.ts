@@ -2,7 +2,7 @@ import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import type { Collection, CollectionIndex, CollectionReader } from "../../../kube/index.ts";
 import type { Waypoint, Waypoints } from "../../model/ambient/waypoint.ts";
 import type { MeshSettings } from "../../model/facts.ts";
-import { serviceKey, destinationService, type ServiceModel } from "../../model/service/service-model.ts";
+import { serviceKey, servicesOfHost, visibleService, type ServiceModel } from "../../model/service/service-model.ts";
 import { isForwarded } from "../dynamic-forward-proxy.ts";
 import type { MeshModel } from "../mesh-model.ts";
 import { type ScopedEncodedResource, encodeResource, scopedEntry } from "../resource.ts";
@@ -55,21 +55,31 @@ export function scoped<Schema extends DescMessage>(
   return scopedEntry(scope, encodeResource(schema, name, message));
 }
 
-/** The inputs of a waypoint's routes. It serves a host itself if the host's service goes through it. */
+/**
+ * The inputs of a waypoint's routes. It serves a host itself if the host's service goes through it. As in upstream
+ * Istio, that also holds for a service that is not exported to the waypoint's namespace.
+ */
 export function routeContext(
   waypoint: Waypoint,
   mesh: MeshSettings,
   { model, registries }: Sources,
   reader: CollectionReader,
 ): WaypointRouteContext {
-  const servedOf = (host: string): VipService | undefined => {
-    const service = destinationService(host, waypoint.namespace, model.registry, reader);
-    if (service === undefined) return undefined;
+  const served = (service: ServiceModel): VipService | undefined => {
     const own = registries.find(
       ({ kind }) => kind === (service.registry === "Kubernetes" ? "Service" : "ServiceEntry"),
     );
-    const served = own && reader.get(own.served, servedKey(waypoint.key, serviceKey(service)));
-    return served && { ports: service.ports, vipHost: served.vipHost };
+    const found = own && reader.get(own.served, servedKey(waypoint.key, serviceKey(service)));
+    return found && { ports: service.ports, vipHost: found.vipHost };
+  };
+  const servedOf = (host: string): VipService | undefined => {
+    const visible = visibleService(host, waypoint.namespace, model.registry, reader);
+    if (visible !== undefined) return served(visible);
+    for (const hidden of servicesOfHost(model.registry, host, reader)) {
+      const own = served(hidden);
+      if (own !== undefined) return own;
+    }
+    return undefined;
   };
   return { waypoint, model, mesh, reader, servedOf };
 }

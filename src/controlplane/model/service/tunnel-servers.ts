@@ -1,0 +1,55 @@
+import { istioAnnotations, istioLabels } from "../../../api/istio/index.ts";
+import type { CollectionIndex, CollectionReader } from "../../../kube/index.ts";
+import type { Labels, PodFacts } from "../facts.ts";
+import { waypointsManagedBy } from "../gateway-class.ts";
+import type { MeshInputs } from "../mesh-inputs.ts";
+import type { EndpointNetworks } from "../networks.ts";
+import type { EndpointModel } from "./service-endpoint-model.ts";
+
+/** Whether the labels say that the workload accepts HBONE itself. */
+export function tunnelsItself(labels: Labels): boolean {
+  return labels[istioLabels.tunnel]?.split(",").includes("http") === true;
+}
+
+/** Whether a workload that is not a pod accepts HBONE: itself, or through a ztunnel. */
+export function isTunnelled(labels: Labels, annotations: Labels): boolean {
+  return tunnelsItself(labels) || annotations[istioAnnotations.ambientRedirection] === "enabled";
+}
+
+/** Whether the pod accepts HBONE: through a ztunnel, itself, or as a waypoint. */
+export function takesHbone(pod: PodFacts): boolean {
+  return isCaptured(pod) || pod.labels[istioLabels.gatewayManaged] === waypointsManagedBy;
+}
+
+/** Whether the pod accepts HBONE, and reports its telemetry itself or through a ztunnel. */
+export function isCaptured(pod: PodFacts): boolean {
+  return pod.redirected || tunnelsItself(pod.labels);
+}
+
+/** An endpoint of a cluster that looks up names. An Envoy takes no endpoint behind a tunnel there. */
+export function withoutTunnel(endpoint: EndpointModel): EndpointModel {
+  return endpoint.hbone ? { ...endpoint, hbone: false, captured: false } : endpoint;
+}
+
+/**
+ * Finds the pods that accept HBONE by their addresses. A user may list the address of a pod without naming the pod: in
+ * an EndpointSlice, a ServiceEntry or a WorkloadEntry. As in upstream Istio, clients then use HBONE too, because a pod
+ * with strict mutual TLS accepts nothing else.
+ */
+export class TunnelServers {
+  readonly #byAddress: CollectionIndex<PodFacts>;
+
+  constructor({ pods }: Pick<MeshInputs, "pods">) {
+    // Pods of the host's network share their address with others.
+    this.#byAddress = pods.index("tunnel-address", (pod) => (takesHbone(pod) && !pod.hostNetwork ? pod.addresses : []));
+  }
+
+  /** The endpoint with HBONE, if a pod with its address and network accepts that. */
+  reach(endpoint: EndpointModel, networkOf: EndpointNetworks, reader: CollectionReader): EndpointModel {
+    if (endpoint.hbone || endpoint.port === 0) return endpoint;
+    const server = reader
+      .lookup(this.#byAddress, endpoint.address)
+      .find(({ labels }) => networkOf(endpoint.address, labels) === endpoint.network);
+    return server === undefined ? endpoint : { ...endpoint, hbone: true, captured: isCaptured(server) };
+  }
+}
