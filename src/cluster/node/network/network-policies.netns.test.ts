@@ -1,6 +1,7 @@
 // A node with pods as in the lab, and the real API server. The tests write policies there, and sockets show their
 // effect.
 import assert from "node:assert/strict";
+import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createServer, Socket } from "node:net";
 import { after, before, test } from "node:test";
@@ -16,6 +17,7 @@ import { silentLogger, systemClock } from "../../../base/index.ts";
 import { until } from "../../../base/testing/index.ts";
 import { createKubeClient } from "../../../kube/index.ts";
 import {
+  bindUdpInNamespace,
   listenTcpInNamespace,
   NetworkNamespace,
   NftNetlink,
@@ -308,6 +310,33 @@ test("egress: DNS must be allowed too, other ports of the pod's node are always 
   assert.deepEqual(await passing(["load", "node", 53], ["load", "cart"]), [true, false]);
   await remove("dns");
   await remove("load");
+});
+
+test("a pod that sends from another pod's address reaches nobody", async () => {
+  await write("web", { ...web, ingress: [{ from: [{ podSelector: app("cart") }] }] });
+  const port = 7000;
+  const bind = (target: Target, address: string): UdpSocket =>
+    createSocket("udp4").bind({ fd: bindUdpInNamespace(networks.get(target)?.fd, { address, port }) });
+  // With NET_RAW, which pods have by default, any source can be written into a packet.
+  using links = new RouteNetlink(networks.get("load")?.fd);
+  links.addAddress(1, { address: addressOf("cart"), prefixLength: 32 });
+  const [server, liar, cart] = [
+    bind("web", addressOf("web")),
+    bind("load", addressOf("cart")),
+    bind("cart", addressOf("cart")),
+  ];
+  const texts: string[] = [];
+  server.on("message", (message) => texts.push(message.toString()));
+  await until(async () => {
+    liar.send("from load", port, addressOf("web"));
+    await systemClock.sleep(50);
+    cart.send("from cart", port, addressOf("web"));
+    return texts.includes("from cart");
+  }, "the allowed datagram arrives");
+  assert.deepEqual([...new Set(texts)], ["from cart"]);
+  for (const socket of [server, liar, cart]) socket.close();
+  links.deleteAddress(1, { address: addressOf("cart"), prefixLength: 32 });
+  await remove("web");
 });
 
 test("changed labels of namespaces and pods take effect, and the rules of an ended pod are removed", async () => {
