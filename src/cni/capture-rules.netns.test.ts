@@ -3,12 +3,13 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
-import { connectTcp, NetworkNamespace, NftNetlink, NftTransaction, RouteNetlink } from "../net/index.ts";
+import { action, connectTcp, match, NetworkNamespace, NftNetlink, NftTransaction, RouteNetlink } from "../net/index.ts";
 import { requireOwnNetwork } from "../net/testing/index.ts";
 import {
   allowConnectionMigration,
   captureDigest,
   guardCapture,
+  hasCapture,
   installCapture,
   removeCapture,
   ztunnelPorts,
@@ -78,6 +79,32 @@ test("an agent guards the capture of an earlier one without a change of its dige
   removeCapture(fd);
   installCapture(fd, { ...captureAll, bypassInbound: true });
   assert.deepEqual(nft.tables("inet").toSorted(), ["istio-ambient-mangle", "istio-ambient-nat"]);
+});
+
+test("rules that a pod adds do not keep the agent from its own work", (context) => {
+  const node = new TestNode();
+  context.after(() => node.close());
+  const { fd } = node.addPod().namespace;
+  installCapture(fd, captureAll);
+  const digest = captureDigest(fd);
+  using nft = new NftNetlink(fd);
+  const add = (table: string, chain: string): void => {
+    for (let count = 0; count < 4_000; count += 500) {
+      const transaction = new NftTransaction();
+      const editor = transaction.table("inet", table).create().addChain(chain);
+      for (let index = 0; index < 500; index += 1) editor.addRule(chain, match.destination("192.0.2.1"), action.drop());
+      nft.commit(transaction);
+    }
+  };
+  add("of-the-pod", "any");
+  const startedMs = performance.now();
+  assert.equal(captureDigest(fd), digest);
+  add("istio-ambient-nat", "of-the-pod");
+  const beforeMs = performance.now();
+  assert.throws(() => captureDigest(fd), /more than 1024 rules/);
+  // The kernel needs a time that grows with the square of the number of rules.
+  assert.ok(performance.now() - beforeMs < (beforeMs - startedMs) / 2, "all rules were read");
+  assert.equal(hasCapture(fd), true);
 });
 
 test("IPv6 is captured like IPv4, unless the agent leaves it alone", async (context) => {

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { userError } from "../base/index.ts";
 import {
   action,
   forgetTranslatedDatagrams,
@@ -86,7 +87,7 @@ export function guardCapture(namespaceFd: number, options: Pick<CaptureOptions, 
  */
 export function removeCapture(namespaceFd: number): void {
   using nft = new NftNetlink(namespaceFd);
-  if (!nft.tables("inet").includes(natTable)) return;
+  if (!nft.hasTable("inet", natTable)) return;
   const transaction = new NftTransaction();
   addNatChains(transaction);
   removeGuard(transaction);
@@ -105,19 +106,30 @@ export function forgetCapturedDns(namespaceFd: number): void {
 /** Whether {@link installCapture} ran here, even if its rules were removed since. */
 export function hasCapture(namespaceFd: number): boolean {
   using nft = new NftNetlink(namespaceFd);
-  return nft.tables("inet").includes(natTable);
+  return nft.hasTable("inet", natTable);
 }
 
 /**
+ * The maximum number of rules that {@link captureDigest} reads, far more than the agent writes. A pod with NET_ADMIN may
+ * add any number to the tables.
+ */
+const maxReadRules = 1_024;
+
+/**
  * The SHA-256, in hexadecimal, of the rules in the kernel that decide where packets go. All versions of the agent agree
- * on these rules.
+ * on these rules. Throws if there are too many, because the agent did not write them.
  */
 export function captureDigest(namespaceFd: number): string {
   using nft = new NftNetlink(namespaceFd);
   const hash = createHash("sha256");
+  let read = 0;
   for (const table of [natTable, mangleTable]) {
-    for (const { chain, expressions } of nft.rules("inet", table))
+    for (const { chain, expressions } of nft.rules("inet", table)) {
+      read += 1;
+      if (read > maxReadRules)
+        throw userError("pod-namespace", `the tables of a pod's capture have more than ${maxReadRules} rules`);
       hash.update(`${table} ${chain} ${expressions.length} `).update(expressions);
+    }
   }
   return hash.digest("hex");
 }

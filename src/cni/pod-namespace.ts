@@ -182,11 +182,24 @@ function isOwn(namespace: NetworkNamespace): boolean {
   return namespace.inode === statSync("/proc/self/ns/net").ino;
 }
 
+/**
+ * The maximum number of a namespace's addresses that are read. A pod with NET_ADMIN may add millions. If its own is not
+ * among the first ones, it stays out of the mesh.
+ */
+const maxAddresses = 4_096;
+
 /** The addresses in a pod's status that its namespace really has. Users may have the right to write statuses. */
 export function addressesWithin(namespace: NetworkNamespace, pod: Pod): string[] {
   const claimed = addressesOf(pod);
-  if (claimed.length === 0) return [];
+  const wanted = new Set(claimed);
+  const present = new Set<string>();
+  if (wanted.size === 0) return [];
   using links = new RouteNetlink(namespace.fd);
-  const present = new Set(links.addresses().map((entry) => entry.address));
+  let read = 0;
+  for (const { address } of links.eachAddress()) {
+    read += 1;
+    if (wanted.has(address)) present.add(address);
+    if (present.size === wanted.size || read >= maxAddresses) break;
+  }
   return claimed.filter((address) => present.has(address));
 }

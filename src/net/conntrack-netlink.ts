@@ -1,6 +1,6 @@
 import {
   deleteConntrackMessage,
-  listConntrackMessage,
+  listTranslatedMessage,
   listUnansweredMessage,
   netlinkTypes,
   readTranslatedDatagrams,
@@ -23,7 +23,7 @@ export interface DatagramTranslation {
  */
 export function forgetTranslatedDatagrams(namespaceFd: number, wanted: DatagramTranslation): number {
   using socket = new NetlinkSocket("netfilter", namespaceFd);
-  return forgetAll(socket, listConntrackMessage(), (payload) => {
+  return forgetAll(socket, listTranslatedMessage(), (payload) => {
     const entry = readTranslatedDatagrams(payload);
     const isWanted =
       entry?.destinationPort === wanted.destinationPort && entry.translatedPort === wanted.translatedPort;
@@ -45,16 +45,21 @@ export function forgetUnansweredConnects(isCurrent: (endpoint: string) => boolea
   });
 }
 
+/**
+ * The maximum number of entries that one call deletes. A pod can make the kernel track hundreds of thousands, which
+ * would block the caller for seconds. The others expire within two minutes.
+ */
+const maxForgotten = 16_384;
+
 /** Deletes those of the listed entries for which `wanted` returns one, and returns their number. */
 function forgetAll(socket: NetlinkSocket, list: Buffer, wanted: (payload: Buffer) => TrackedEntry | undefined): number {
-  let forgotten = 0;
+  const entries: TrackedEntry[] = [];
   for (const payload of socket.dump("list tracked connections", list)) {
     const entry = wanted(payload);
-    if (entry === undefined) continue;
-    forget(socket, entry);
-    forgotten += 1;
+    if (entry !== undefined && entries.length < maxForgotten) entries.push(entry);
   }
-  return forgotten;
+  for (const entry of entries) forget(socket, entry);
+  return entries.length;
 }
 
 function forget(socket: NetlinkSocket, entry: TrackedEntry): void {

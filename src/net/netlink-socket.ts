@@ -55,17 +55,35 @@ export class NetlinkSocket implements Disposable {
     return [...splitReplies(Buffer.from(this.#buffer.subarray(0, length)))];
   }
 
-  /** Sends a dump request and returns the payloads of all parts. */
-  dump(operation: string, request: Buffer): Buffer[] {
+  /**
+   * Sends a dump request and yields the payload of each part. A pod may fill its own network namespace with any number
+   * of objects, so a reader of a pod's namespace must not keep all parts. Whoever stops early must close the socket,
+   * because the kernel continues the dump.
+   */
+  *dump(operation: string, request: Buffer): Generator<Buffer, undefined> {
     const sequence = this.number(request);
     this.send([request]);
-    const found: Buffer[] = [];
     for (;;) {
       for (const reply of this.receive()) {
         if (reply.sequence !== sequence) continue;
-        if (reply.type === netlinkTypes.done) return found;
+        if (reply.type === netlinkTypes.done) return undefined;
         if (reply.type === netlinkTypes.error) throw systemError(operation, replyError(reply) ?? "EINVAL");
-        found.push(reply.payload);
+        yield reply.payload;
+      }
+    }
+  }
+
+  /** Whether the object exists that a request without the dump flag asks for. */
+  exists(operation: string, request: Buffer): boolean {
+    const sequence = this.number(request);
+    this.send([request]);
+    for (;;) {
+      for (const reply of this.receive()) {
+        if (reply.sequence !== sequence) continue;
+        if (reply.type !== netlinkTypes.error) return true;
+        const fault = replyError(reply);
+        if (fault === "ENOENT") return false;
+        throw systemError(operation, fault ?? "EINVAL");
       }
     }
   }

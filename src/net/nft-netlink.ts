@@ -1,5 +1,6 @@
 import {
   batchMessage,
+  getTableMessage,
   listChainsMessage,
   listRulesMessage,
   listTablesMessage,
@@ -64,9 +65,14 @@ export class NftNetlink implements Disposable {
   }
 
   tables(family: NftFamily): string[] {
-    return this.#socket
-      .dump("list tables", listTablesMessage(family))
-      .map((payload) => readString(readAttributes(payload.subarray(4)).get(1) ?? Buffer.alloc(0)));
+    return Array.from(this.#socket.dump("list tables", listTablesMessage(family)), (payload) =>
+      readString(readAttributes(payload.subarray(4)).get(1) ?? Buffer.alloc(0)),
+    );
+  }
+
+  /** Whether a table exists. Costs the same however many others there are. */
+  hasTable(family: NftFamily, table: string): boolean {
+    return this.#socket.exists(`get table ${table}`, getTableMessage(family, table));
   }
 
   chains(family: NftFamily, table: string): string[] {
@@ -81,14 +87,17 @@ export class NftNetlink implements Disposable {
 
   /**
    * The rules of a table in order: chain, and expressions in the kernel's encoding. Equal rules have equal bytes,
-   * because handles are left out.
+   * because handles are left out. Whoever stops early must close this.
    */
-  rules(family: NftFamily, table: string): { readonly chain: string; readonly expressions: Buffer }[] {
-    return this.#socket.dump("list rules", listRulesMessage(family)).flatMap((payload) => {
+  *rules(
+    family: NftFamily,
+    table: string,
+  ): Generator<{ readonly chain: string; readonly expressions: Buffer }, undefined> {
+    for (const payload of this.#socket.dump("list rules", listRulesMessage(family, table))) {
       const attributes = readAttributes(payload.subarray(4));
       const text = (type: number): string => readString(attributes.get(type) ?? Buffer.alloc(0));
-      return text(1) === table ? { chain: text(2), expressions: Buffer.from(attributes.get(4) ?? []) } : [];
-    });
+      if (text(1) === table) yield { chain: text(2), expressions: Buffer.from(attributes.get(4) ?? []) };
+    }
   }
 
   close(): void {

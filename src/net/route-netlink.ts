@@ -57,7 +57,7 @@ export class RouteNetlink implements Disposable {
   }
 
   links(): LinkInfo[] {
-    return this.#socket.dump("list links", listLinksMessage()).map(readLink);
+    return Array.from(this.#socket.dump("list links", listLinksMessage()), readLink);
   }
 
   /** A link by name. Undefined if there is none. */
@@ -66,10 +66,15 @@ export class RouteNetlink implements Disposable {
   }
 
   addresses(): AddressInfo[] {
-    return this.#socket
-      .dump("list addresses", listAddressesMessage())
-      .map(readAddress)
-      .filter((address) => address !== undefined);
+    return [...this.eachAddress()];
+  }
+
+  /** Like {@link addresses}, one by one. Whoever stops early must close this. */
+  *eachAddress(): Generator<AddressInfo, undefined> {
+    for (const payload of this.#socket.dump("list addresses", listAddressesMessage())) {
+      const address = readAddress(payload);
+      if (address !== undefined) yield address;
+    }
   }
 
   setLink(index: number, change: LinkChange): void {

@@ -1,3 +1,5 @@
+import { ownField } from "../../base/index.ts";
+
 /** The parsed path of a request. The resource need not exist. */
 export type RequestInfo = ResourceRequest | PathRequest;
 
@@ -79,7 +81,7 @@ function restOf(path: string, parts: number): string {
 }
 
 function resourceVerb(method: string, name: string, query: URLSearchParams): string {
-  const verb = verbOfMethod[method] ?? method.toLowerCase();
+  const verb = ownField(verbOfMethod, method) ?? method.toLowerCase();
   if (verb === "delete" && name === "") return "deletecollection";
   if (verb !== "get") return verb;
   if (name !== "") return "get";

@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http";
-import type { Clock } from "../../base/index.ts";
+import { ownField, type Clock } from "../../base/index.ts";
 import {
   addProcessMetrics,
   MetricsRegistry,
@@ -9,6 +9,7 @@ import {
   type Histogram,
   type MetricFamily,
 } from "../../telemetry/index.ts";
+import { wantsDryRun } from "./options.ts";
 import type { ResourceRequest } from "./request-info.ts";
 
 /** The upper bounds of durations in seconds. */
@@ -18,8 +19,18 @@ const durationBounds = [
 const labelsOfRequest = ["verb", "group", "version", "resource", "subresource", "scope", "component"] as const;
 const component = "apiserver";
 
-/** The verbs in the real server's metrics that are not simply the verb in capitals. */
-const verbNames: Readonly<Record<string, string>> = { create: "POST", update: "PUT" };
+/** The verbs as the real server's metrics name them. Clients of HTTP/2 may invent others, which all count as one. */
+const verbNames: Readonly<Record<string, string>> = {
+  get: "GET",
+  list: "LIST",
+  watch: "WATCH",
+  create: "POST",
+  update: "PUT",
+  patch: "PATCH",
+  delete: "DELETE",
+  deletecollection: "DELETECOLLECTION",
+};
+const otherVerb = "OTHER";
 
 /** Counts requests for resources under the names of the real API server. */
 export class RequestMetrics {
@@ -63,7 +74,7 @@ export class RequestMetrics {
     response.once("close", () => {
       if (!isWatch) kind.add(-1);
       const labels = labelsOf(info);
-      this.#requests.labels(...labels, query.get("dryRun") ?? "", String(response.statusCode)).increment();
+      this.#requests.labels(...labels, wantsDryRun(query) ? "All" : "", String(response.statusCode)).increment();
       if (!isWatch) this.#durations.labels(...labels).observe((this.#clock.steadyMs() - startedMs) / 1000);
     });
   }
@@ -81,5 +92,5 @@ function isReading(verb: string): boolean {
 function labelsOf(info: ResourceRequest): readonly string[] {
   const { verb, group, version, resource, subresource, name, namespace } = info;
   const scope = name !== "" || verb === "create" ? "resource" : namespace === "" ? "cluster" : "namespace";
-  return [verbNames[verb] ?? verb.toUpperCase(), group, version, resource, subresource, scope, component];
+  return [ownField(verbNames, verb) ?? otherVerb, group, version, resource, subresource, scope, component];
 }

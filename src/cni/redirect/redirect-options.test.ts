@@ -95,3 +95,25 @@ test("the variable of the DNS capture is read like the sidecar reads it", () => 
   assert.notDeepEqual(capture("false"), capture("true"));
   assert.throws(() => capture("maybe"), /ISTIO_META_DNS_CAPTURE must be true or false, got "maybe"/);
 });
+
+test("lists of a pod's author do not fill the agent's memory by their product, nor its log by their length", () => {
+  const interfaces = "a,".repeat(200_000);
+  const ranges = "1.0.0.0/8,".repeat(50_000);
+  const ports = "80,".repeat(300_000);
+  for (const args of [
+    ["-k", interfaces, "-i", ranges],
+    ["-k", interfaces, "-i", "*"],
+    ["-c", interfaces],
+    ["-x", ranges],
+    ["-b", ports],
+    ["-m", "TPROXY", "-b", ports],
+    ["-m", "TPROXY", "-b", "*", "-k", interfaces],
+    ["-u", ports],
+  ])
+    assert.throws(() => planRedirect(readRedirectCommand(args, {}, "").options), /more than 4096 rules/, args.join(" ").slice(0, 40));
+  for (const args of [["-u", `${ports}x`], ["-i", "x".repeat(1 << 20)], ["-m", ports], [`--${"x".repeat(1 << 20)}`]])
+    assert.throws(
+      () => readRedirectCommand(args, {}, ""),
+      ({ message }: Error) => message.length < 600,
+    );
+});

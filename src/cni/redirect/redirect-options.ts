@@ -1,5 +1,5 @@
 import { parseArgs } from "node:util";
-import { envBoolean, messageOf, userError, type Environment } from "../../base/index.ts";
+import { envBoolean, messageOf, truncated, userError, type Environment } from "../../base/index.ts";
 import { transparentMark, transparentTable, type InterceptionMode } from "./redirect-rule.ts";
 
 /** Which traffic of a pod passes through its sidecar. */
@@ -140,14 +140,14 @@ function parseFlags(args: readonly string[]): Readonly<Record<string, string | b
   try {
     return parseArgs({ args: [...args], options: flags, allowPositionals: false }).values;
   } catch (error) {
-    throw userError("argument-invalid", `istio-iptables: ${messageOf(error)}`);
+    throw userError("argument-invalid", `istio-iptables: ${shown(messageOf(error))}`);
   }
 }
 
 function modeOf(text: string): InterceptionMode {
   if (text === "") return "REDIRECT";
   if (text === "REDIRECT" || text === "TPROXY" || text === "NONE") return text;
-  throw userError("argument-invalid", `interception mode (-m) must be REDIRECT, TPROXY or NONE, got "${text}"`);
+  throw userError("argument-invalid", `interception mode (-m) must be REDIRECT, TPROXY or NONE, got "${shown(text)}"`);
 }
 
 /** The control plane sends proxies the mark, so the flag cannot change it. */
@@ -158,9 +158,16 @@ function checkTransparentFlags(given: (name: keyof typeof flags, fallback: strin
   ] as const;
   for (const [flag, value, only] of fixed) {
     if (value !== "" && value !== String(only))
-      throw userError("unsupported", `${flag} ${value} is not supported: remove it, or set ${only}`);
+      throw userError("unsupported", `${flag} ${shown(value)} is not supported: remove it, or set ${only}`);
   }
 }
+
+/** A value for a message. The author of a pod chooses it, and the agent of the node logs the message. */
+function shown(value: string): string {
+  return truncated(value, maxShownCharacters);
+}
+
+const maxShownCharacters = 256;
 
 function wordsOf(list: string): string[] {
   return list
@@ -172,7 +179,7 @@ function wordsOf(list: string): string[] {
 function numbersOf(name: string, list: string): number[] {
   return wordsOf(list).map((word) => {
     if (!/^\d+$/.test(word))
-      throw userError("argument-invalid", `${name} must be numbers separated by commas, got "${list}"`);
+      throw userError("argument-invalid", `${name} must be numbers separated by commas, got "${shown(list)}"`);
     return Number(word);
   });
 }
@@ -186,7 +193,7 @@ function portsOf(name: string, list: string): number[] {
 function portOf(name: string, word: string): number {
   const port = Number(word);
   if (!/^\d+$/.test(word) || port > maxPort)
-    throw userError("argument-invalid", `${name} must be a port from 0 to ${maxPort}, got "${word}"`);
+    throw userError("argument-invalid", `${name} must be a port from 0 to ${maxPort}, got "${shown(word)}"`);
   return port;
 }
 
@@ -195,7 +202,7 @@ function rangesOf(name: string, list: string): string[] {
     if (!/^[0-9a-fA-F:.]+\/\d{1,3}$/.test(word))
       throw userError(
         "argument-invalid",
-        `${name} must be IP ranges such as 10.0.0.0/8, or * for all (only for -i), got "${word}"`,
+        `${name} must be IP ranges such as 10.0.0.0/8, or * for all (only for -i), got "${shown(word)}"`,
       );
     return word;
   });

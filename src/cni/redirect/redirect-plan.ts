@@ -1,3 +1,4 @@
+import { userError } from "../../base/index.ts";
 import type { RedirectOptions } from "./redirect-options.ts";
 import { ownMark, ruleOf, tcp, transparentMark, type RedirectCondition, type RedirectRule } from "./redirect-rule.ts";
 import { planTransparent } from "./transparent-plan.ts";
@@ -9,61 +10,81 @@ const loopback = ["127.0.0.1/32", "::1/128"] as const;
 const proxyToApplication = ["127.0.0.6/32", "::6/128"] as const;
 const onLoopback: RedirectCondition = { kind: "output", interface: "lo" };
 
-/** The rules in order. The first matching rule decides. Without a match the packet passes. */
-export function planRedirect(options: RedirectOptions): RedirectRule[] {
-  if (options.mode === "NONE") return [];
-  const transparent = options.mode === "TPROXY" ? planTransparent(options) : [];
-  return [...transparent, ...inbound(options), ...outbound(options)];
-}
+/**
+ * The maximum number of rules of a pod. A kernel transaction holds some ten thousand. The author of a pod chooses the
+ * lists, and the products of two of them would fill the memory of the node's agent.
+ */
+const maxRules = 4_096;
 
-function inbound(options: RedirectOptions): RedirectRule[] {
-  const rule = ruleOf("prerouting");
-  const { inboundPorts, inboundPort, outboundPort, outboundRanges } = options;
-  const rules = options.excludedInterfaces.map((name) => rule(undefined, { kind: "input", interface: name }));
-  for (const name of options.guestInterfaces) {
-    const from: RedirectCondition = { kind: "input", interface: name };
-    if (outboundRanges === "*") rules.push(rule(outboundPort, from, tcp));
-    else for (const range of outboundRanges) rules.push(rule(outboundPort, from, { kind: "destination", range }, tcp));
-    rules.push(rule(undefined, from));
+/**
+ * The rules in order. The first matching rule decides. Without a match the packet passes. Throws a user error if there
+ * are too many.
+ */
+export function planRedirect(options: RedirectOptions): RedirectRule[] {
+  const rules: RedirectRule[] = [];
+  for (const rule of rulesOf(options)) {
+    if (rules.length === maxRules)
+      throw userError("argument-invalid", `the redirect of this pod's traffic has more than ${maxRules} rules`, {
+        hint: "name fewer ports, IP ranges and interfaces, for example wider ranges",
+      });
+    rules.push(rule);
   }
-  if (options.mode === "TPROXY") return rules;
-  rules.push(rule(undefined, tcp, { kind: "port", port: options.tunnelPort }));
-  if (inboundPorts === "*") {
-    for (const port of options.excludedInboundPorts) rules.push(rule(undefined, tcp, { kind: "port", port }));
-    rules.push(rule(inboundPort, tcp));
-  } else for (const port of inboundPorts) rules.push(rule(inboundPort, tcp, { kind: "port", port }));
   return rules;
 }
 
-function outbound(options: RedirectOptions): RedirectRule[] {
+function* rulesOf(options: RedirectOptions): Generator<RedirectRule> {
+  if (options.mode === "NONE") return;
+  if (options.mode === "TPROXY") yield* planTransparent(options);
+  yield* inbound(options);
+  yield* outbound(options);
+}
+
+function* inbound(options: RedirectOptions): Generator<RedirectRule> {
+  const rule = ruleOf("prerouting");
+  const { inboundPorts, inboundPort, outboundPort, outboundRanges } = options;
+  for (const name of options.excludedInterfaces) yield rule(undefined, { kind: "input", interface: name });
+  for (const name of options.guestInterfaces) {
+    const from: RedirectCondition = { kind: "input", interface: name };
+    if (outboundRanges === "*") yield rule(outboundPort, from, tcp);
+    else for (const range of outboundRanges) yield rule(outboundPort, from, { kind: "destination", range }, tcp);
+    yield rule(undefined, from);
+  }
+  if (options.mode === "TPROXY") return;
+  yield rule(undefined, tcp, { kind: "port", port: options.tunnelPort });
+  if (inboundPorts === "*") {
+    for (const port of options.excludedInboundPorts) yield rule(undefined, tcp, { kind: "port", port });
+    yield rule(inboundPort, tcp);
+  } else for (const port of inboundPorts) yield rule(inboundPort, tcp, { kind: "port", port });
+}
+
+function* outbound(options: RedirectOptions): Generator<RedirectRule> {
   const rule = ruleOf("output");
   const { outboundPort, outboundRanges, dnsServers } = options;
-  const rules = options.excludedInterfaces.map((name) => rule(undefined, { kind: "output", interface: name }));
-  if (options.mode === "TPROXY") rules.push(rule(undefined, { kind: "mark", mark: transparentMark }));
+  for (const name of options.excludedInterfaces) yield rule(undefined, { kind: "output", interface: name });
+  if (options.mode === "TPROXY") yield rule(undefined, { kind: "mark", mark: transparentMark });
   for (const port of options.excludedOutboundPorts) {
     for (const protocol of ["tcp", "udp"] as const)
-      rules.push(rule(undefined, { kind: "protocol", protocol }, { kind: "port", port }));
+      yield rule(undefined, { kind: "protocol", protocol }, { kind: "port", port });
   }
-  for (const range of proxyToApplication) rules.push(rule(undefined, onLoopback, { kind: "source", range }));
-  rules.push(...ofProxy(options));
+  for (const range of proxyToApplication) yield rule(undefined, onLoopback, { kind: "source", range });
+  yield* ofProxy(options);
   const notDns: readonly RedirectCondition[] =
     dnsServers.length === 0 ? [] : [tcp, { kind: "port", port: dnsPort, not: true }];
   // An application that calls its pod's own address bypasses the proxy.
-  if (!includesLoopback(outboundRanges)) rules.push(rule(undefined, onLoopback, ...notDns));
-  rules.push(...dnsCapture(options));
-  for (const range of loopback) rules.push(rule(undefined, { kind: "destination", range }));
-  for (const range of options.excludedOutboundRanges) rules.push(rule(undefined, { kind: "destination", range }));
-  for (const port of options.outboundPorts) rules.push(rule(outboundPort, tcp, { kind: "port", port }));
-  if (outboundRanges === "*") rules.push(rule(outboundPort, tcp));
-  else for (const range of outboundRanges) rules.push(rule(outboundPort, { kind: "destination", range }, tcp));
-  return rules;
+  if (!includesLoopback(outboundRanges)) yield rule(undefined, onLoopback, ...notDns);
+  yield* dnsCapture(options);
+  for (const range of loopback) yield rule(undefined, { kind: "destination", range });
+  for (const range of options.excludedOutboundRanges) yield rule(undefined, { kind: "destination", range });
+  for (const port of options.outboundPorts) yield rule(outboundPort, tcp, { kind: "port", port });
+  if (outboundRanges === "*") yield rule(outboundPort, tcp);
+  else for (const range of outboundRanges) yield rule(outboundPort, { kind: "destination", range }, tcp);
 }
 
 /**
  * The proxy's traffic passes, except to its own pod's address, because a call of the application to its own Service
  * must arrive as an inbound connection.
  */
-function ofProxy(options: RedirectOptions): RedirectRule[] {
+function* ofProxy(options: RedirectOptions): Generator<RedirectRule> {
   const { proxyUsers, proxyGroups, inboundPort, tunnelPort, dnsServers } = options;
   const rule = ruleOf("output");
   const isProxy: readonly RedirectCondition[] = [
@@ -73,9 +94,9 @@ function ofProxy(options: RedirectOptions): RedirectRule[] {
   ];
   const notDns: readonly RedirectCondition[] =
     dnsServers.length === 0 ? [] : [{ kind: "port", port: dnsPort, not: true }];
-  const toItself = isProxy.flatMap((proxy) =>
-    loopback.map((range) =>
-      rule(
+  for (const proxy of isProxy)
+    for (const range of loopback)
+      yield rule(
         inboundPort,
         onLoopback,
         { kind: "destination", range, not: true },
@@ -83,20 +104,21 @@ function ofProxy(options: RedirectOptions): RedirectRule[] {
         { kind: "port", port: tunnelPort, not: true },
         ...notDns,
         proxy,
-      ),
-    ),
-  );
-  return [...toItself, ...isProxy.map((proxy) => rule(undefined, proxy))];
+      );
+  for (const proxy of isProxy) yield rule(undefined, proxy);
 }
 
-function dnsCapture({ dnsServers }: RedirectOptions): RedirectRule[] {
+function* dnsCapture({ dnsServers }: RedirectOptions): Generator<RedirectRule> {
   const servers: readonly RedirectCondition[][] =
     dnsServers === "*" ? [[]] : dnsServers.map((server) => [{ kind: "destination", range: server }]);
-  return (["udp", "tcp"] as const).flatMap((protocol) =>
-    servers.map((server) =>
-      ruleOf("output")(dnsCapturePort, ...server, { kind: "protocol", protocol }, { kind: "port", port: dnsPort }),
-    ),
-  );
+  for (const protocol of ["udp", "tcp"] as const)
+    for (const server of servers)
+      yield ruleOf("output")(
+        dnsCapturePort,
+        ...server,
+        { kind: "protocol", protocol },
+        { kind: "port", port: dnsPort },
+      );
 }
 
 function includesLoopback(ranges: RedirectOptions["outboundRanges"]): boolean {

@@ -44,7 +44,7 @@ export function applyRedirect(rules: readonly RedirectRule[], namespaceFd?: numb
 /** Removes the redirect. Does nothing if there is none. */
 export function removeRedirect(namespaceFd?: number): void {
   using nft = new NftNetlink(namespaceFd);
-  if (!nft.tables("inet").includes(redirectTable)) return;
+  if (!nft.hasTable("inet", redirectTable)) return;
   const transaction = new NftTransaction();
   transaction.table("inet", redirectTable).delete();
   nft.commit(transaction);
@@ -53,7 +53,7 @@ export function removeRedirect(namespaceFd?: number): void {
 
 export function hasRedirect(namespaceFd?: number): boolean {
   using nft = new NftNetlink(namespaceFd);
-  return nft.tables("inet").includes(redirectTable);
+  return nft.hasTable("inet", redirectTable);
 }
 
 function verdictOf(verdict: RedirectVerdict): readonly NftExpression[] {

@@ -15,12 +15,13 @@ const fromLoopback: RedirectCondition = { kind: "input", interface: "lo" };
  * to the application have the client's address. The application's packets to that address must return to the proxy, so
  * the connection remembers the mark of the proxy's packets, and the application's get it too.
  */
-export function planTransparent(options: RedirectOptions): RedirectRule[] {
-  if (options.inboundPorts.length === 0) return [];
-  return [...arriving(options), ...leaving(options)];
+export function* planTransparent(options: RedirectOptions): Generator<RedirectRule> {
+  if (options.inboundPorts.length === 0) return;
+  yield* arriving(options);
+  yield* leaving(options);
 }
 
-function arriving(options: RedirectOptions): RedirectRule[] {
+function* arriving(options: RedirectOptions): Generator<RedirectRule> {
   const rule = (verdict: RedirectVerdict, ...when: readonly RedirectCondition[]): RedirectRule => ({
     chain: "mark-prerouting",
     when,
@@ -32,39 +33,33 @@ function arriving(options: RedirectOptions): RedirectRule[] {
     rule({ kind: "intercept", port: inboundPort, mark: transparentMark }, ...when),
     rule({ kind: "drop" }, ...when),
   ];
-  const rules = [...options.excludedInterfaces, ...options.guestInterfaces].map((name) =>
-    rule(pass, { kind: "input", interface: name }),
-  );
-  rules.push(
-    rule({ kind: "mark-connection", mark: transparentMark }, fromLoopback, tcp, {
-      kind: "mark",
-      mark: transparentMark,
-    }),
-    // Packets of the pod to itself pass. The chain `output` has redirected those that the proxy must see.
-    rule(pass, fromLoopback),
-    rule(pass, tcp, { kind: "port", port: tunnelPort }),
-  );
+  for (const names of [options.excludedInterfaces, options.guestInterfaces])
+    for (const name of names) yield rule(pass, { kind: "input", interface: name });
+  yield rule({ kind: "mark-connection", mark: transparentMark }, fromLoopback, tcp, {
+    kind: "mark",
+    mark: transparentMark,
+  });
+  // Packets of the pod to itself pass. The chain `output` has redirected those that the proxy must see.
+  yield rule(pass, fromLoopback);
+  yield rule(pass, tcp, { kind: "port", port: tunnelPort });
   // This includes later packets, because the kernel does not track a connection that it opens with a SYN cookie. It
   // also includes SYNs that the kernel does not treat as the start of a connection, because a client has made it
   // believe that the pod opened one.
   const fromClients: readonly RedirectCondition[] = [{ kind: "opener" }, { kind: "start" }];
   if (inboundPorts === "*") {
-    for (const port of options.excludedInboundPorts) rules.push(rule(pass, tcp, { kind: "port", port }));
-    for (const condition of fromClients) rules.push(...intercept(tcp, condition));
+    for (const port of options.excludedInboundPorts) yield rule(pass, tcp, { kind: "port", port });
+    for (const condition of fromClients) yield* intercept(tcp, condition);
   } else
     for (const port of inboundPorts)
-      for (const condition of fromClients) rules.push(...intercept(tcp, { kind: "port", port }, condition));
-  return rules;
+      for (const condition of fromClients) yield* intercept(tcp, { kind: "port", port }, condition);
 }
 
-function leaving(options: RedirectOptions): RedirectRule[] {
+function* leaving(options: RedirectOptions): Generator<RedirectRule> {
   const rule = (verdict: RedirectVerdict, ...when: readonly RedirectCondition[]): RedirectRule => ({
     chain: "mark-output",
     when,
     verdict,
   });
-  return [
-    ...options.excludedInterfaces.map((name) => rule(pass, { kind: "output", interface: name })),
-    rule({ kind: "mark", mark: transparentMark }, tcp, { kind: "connection-mark", mark: transparentMark }),
-  ];
+  for (const name of options.excludedInterfaces) yield rule(pass, { kind: "output", interface: name });
+  yield rule({ kind: "mark", mark: transparentMark }, tcp, { kind: "connection-mark", mark: transparentMark });
 }

@@ -1,17 +1,20 @@
 import { ownField } from "../../base/index.ts";
 import type { Counter, Histogram, MetricsRegistry } from "../../telemetry/index.ts";
+import { typeUrls } from "../../wire/xds/index.ts";
+import { shortTypeName } from "./push-order.ts";
 
-/** The metrics of the discovery service, under upstream's names. */
+/** The metrics of the discovery service, under upstream's names. A `typeUrl` comes from a client, which may invent it. */
 export interface DiscoveryMetrics {
   /**
    * `sinceMs` is the time since the change arrived, or undefined for an answer to a request. `tookMs` is the time to
    * encode and hand over the response.
    */
-  pushed(type: string, bytes: number, sinceMs: number | undefined, tookMs: number): void;
-  rejected(type: string): void;
+  pushed(typeUrl: string, bytes: number, sinceMs: number | undefined, tookMs: number): void;
+  rejected(typeUrl: string): void;
   /** Called for an answer with an old nonce. */
-  expired(type: string): void;
-  connected(version: string, delta: 1 | -1): void;
+  expired(typeUrl: string): void;
+  /** Counts a stream of a proxy that claims this version, until the result is disposed. */
+  connected(version: string): Disposable;
 }
 
 const convergenceBounds = [0.01, 0.05, 0.1, 0.5, 1, 3, 5, 10, 20, 30];
@@ -27,10 +30,17 @@ interface PushedHandles {
   readonly pushTime: Histogram;
 }
 
+/** Any client may invent types, with which it could use up the label sets of a metric. They all count as one. */
+const namesOfTypes: ReadonlyMap<string, string> = new Map(
+  Object.values(typeUrls).map((typeUrl) => [typeUrl, shortTypeName(typeUrl)]),
+);
+const unknownType = "unknown";
 /**
- * The maximum number of types whose handles are kept. There are about a dozen types, but a client may request any type.
+ * The maximum number of versions that are counted at once. A mesh has a few. Clients may invent others, and proxies
+ * beyond the limit count as one version.
  */
-const maxKeptTypes = 64;
+const maxVersions = 256;
+const otherVersions = "other";
 
 export function createDiscoveryMetrics(registry: MetricsRegistry): DiscoveryMetrics {
   const pushes = registry.counter("pilot_xds_pushes", "Responses sent to proxies.", ["type"]);
@@ -73,13 +83,26 @@ export function createDiscoveryMetrics(registry: MetricsRegistry): DiscoveryMetr
     const known = handles.get(type);
     if (known !== undefined) return known;
     const made = { pushes: pushes.labels(type), sizes: sizes.labels(type), pushTime: pushTime.labels(type) };
-    if (handles.size < maxKeptTypes) handles.set(type, made);
+    handles.set(type, made);
     return made;
   };
   const [converged, waited] = [convergence.labels(), queued.labels()];
+  const typeOf = (typeUrl: string): string => namesOfTypes.get(typeUrl) ?? unknownType;
+  /** The number of streams by the version's label. */
+  const streams = new Map<string, number>();
+  const count = (label: string, delta: 1 | -1): void => {
+    const counted = (streams.get(label) ?? 0) + delta;
+    if (counted > 0) {
+      streams.set(label, counted);
+      connected.labels(label).set(counted);
+    } else {
+      streams.delete(label);
+      connected.remove(label);
+    }
+  };
   return {
-    pushed: (type, bytes, sinceMs, tookMs) => {
-      const handles = handlesOf(type);
+    pushed: (typeUrl, bytes, sinceMs, tookMs) => {
+      const handles = handlesOf(typeOf(typeUrl));
       handles.pushes.increment();
       handles.sizes.observe(bytes);
       handles.pushTime.observe(tookMs / msPerSecond);
@@ -87,13 +110,16 @@ export function createDiscoveryMetrics(registry: MetricsRegistry): DiscoveryMetr
       converged.observe(sinceMs / msPerSecond);
       waited.observe(Math.max(0, sinceMs - tookMs) / msPerSecond);
     },
-    rejected: (type) => {
+    rejected: (typeUrl) => {
+      const type = typeOf(typeUrl);
       rejects.labels(type).increment();
       ownField(perType, type)?.increment();
     },
-    expired: (type) => expired.labels(type).increment(),
-    connected: (version, delta) => {
-      connected.labels(version).add(delta);
+    expired: (typeUrl) => expired.labels(typeOf(typeUrl)).increment(),
+    connected: (version) => {
+      const label = streams.has(version) || streams.size < maxVersions ? version : otherVersions;
+      count(label, 1);
+      return { [Symbol.dispose]: () => count(label, -1) };
     },
   };
 }

@@ -56,6 +56,8 @@ const defaultKeptBytes = 512 << 20;
 export class DiscoveryServer {
   readonly streams = new Set<DiscoveryStream>();
   readonly #options: DiscoveryServerOptions;
+  /** Each open stream's count in the metric of versions. */
+  readonly #counted = new Map<DiscoveryStream, Disposable>();
   /** Streams by the id of their proxy. */
   readonly #connected = new Map<string, number>();
   readonly #gone = new GoneProxies();
@@ -231,10 +233,10 @@ export class DiscoveryServer {
       keep,
       pending: () => this.#pumpLater(stream),
       observer: {
-        expired: (typeUrl) => metrics.expired(shortTypeName(typeUrl)),
-        pushed: (typeUrl, bytes, sinceMs, tookMs) => metrics.pushed(shortTypeName(typeUrl), bytes, sinceMs, tookMs),
+        expired: (typeUrl) => metrics.expired(typeUrl),
+        pushed: (typeUrl, bytes, sinceMs, tookMs) => metrics.pushed(typeUrl, bytes, sinceMs, tookMs),
         rejected: (typeUrl, reason) => {
-          metrics.rejected(shortTypeName(typeUrl));
+          metrics.rejected(typeUrl);
           log.warn("a proxy rejected its configuration", { proxy: proxy.id, type: shortTypeName(typeUrl), reason });
         },
       },
@@ -243,19 +245,20 @@ export class DiscoveryServer {
     this.streams.add(stream);
     this.#connected.set(proxy.id, (this.#connected.get(proxy.id) ?? 0) + 1);
     this.#gone.forget(proxy.id);
-    metrics.connected(proxy.version, 1);
+    this.#counted.set(stream, metrics.connected(proxy.version));
     log.info("a proxy connected", { proxy: proxy.id, type: proxy.type, protocol, version: proxy.version });
     return stream;
   }
 
   #close(stream: DiscoveryStream): void {
-    const { clock, log, metrics } = this.#options;
+    const { clock, log } = this.#options;
     stream.close();
     if (!this.streams.delete(stream)) return;
     if (this.streams.size === 0) this.#forgetBodies();
     const { proxy } = stream;
     if (proxy.registration !== undefined) this.#options.workloads?.disconnected(proxy);
-    metrics.connected(proxy.version, -1);
+    this.#counted.get(stream)?.[Symbol.dispose]();
+    this.#counted.delete(stream);
     const others = (this.#connected.get(proxy.id) ?? 1) - 1;
     if (others > 0) this.#connected.set(proxy.id, others);
     else {

@@ -1,3 +1,5 @@
+import { gatewayApiKinds } from "../../api/gateway/index.ts";
+import { istioKinds } from "../../api/istio/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 import type { ValidationReport } from "./review-messages.ts";
 
@@ -6,6 +8,10 @@ export interface ValidationMetrics {
   judged(report: ValidationReport): void;
   failed(): void;
 }
+
+const kinds = [...istioKinds, ...gatewayApiKinds];
+/** Any client of the port may invent kinds, with which it could use up the label sets. They all count as one. */
+const unknownKind = ["", "", "unknown"] as const;
 
 export function createValidationMetrics(metrics: MetricsRegistry): ValidationMetrics {
   const labels = ["group", "version", "resource"];
@@ -16,11 +22,18 @@ export function createValidationMetrics(metrics: MetricsRegistry): ValidationMet
     .labels();
   return {
     judged: ({ request, allowed }) => {
-      const { group = "", version = "" } = request.kind ?? {};
-      const resource = request.resource?.resource ?? (request.kind?.kind ?? "").toLowerCase();
-      if (allowed) passed.labels(group, version, resource).increment();
-      else refused.labels(group, version, resource, "invalid_resource").increment();
+      const kind = labelsOfKind(request);
+      if (allowed) passed.labels(...kind).increment();
+      else refused.labels(...kind, "invalid_resource").increment();
     },
     failed: () => failed.increment(),
   };
+}
+
+/** Group, version and resource. */
+function labelsOfKind({ kind, resource }: ValidationReport["request"]): readonly [string, string, string] {
+  const known = kinds.find((candidate) => candidate.kind === kind?.kind && candidate.group === kind.group);
+  const version = known?.versions.find((candidate) => candidate === kind?.version);
+  if (known === undefined || version === undefined) return unknownKind;
+  return [known.group, version, resource?.resource === known.plural ? known.plural : known.kind.toLowerCase()];
 }

@@ -28,9 +28,9 @@ export interface TranslatedDatagrams extends TrackedEntry {
   readonly translatedPort: number;
 }
 
-/** The message that lists all tracked connections of the namespace. */
-export function listConntrackMessage(): Buffer {
-  return netlinkMessage((subsystem << 8) | operations.get, netlinkFlags.dump, Buffer.from([0, 0, 0, 0]));
+/** Lists the entries whose destination is translated. Before Linux 5.15 it lists all entries. */
+export function listTranslatedMessage(): Buffer {
+  return listMessage(statusBits.destinationTranslated);
 }
 
 /**
@@ -38,12 +38,17 @@ export function listConntrackMessage(): Buffer {
  * entries.
  */
 export function listUnansweredMessage(): Buffer {
+  return listMessage(statusBits.answered | statusBits.destinationTranslated);
+}
+
+/** Lists the entries that have, of the bits of a mask, only the one of a translated destination. */
+function listMessage(mask: number): Buffer {
   return netlinkMessage(
     (subsystem << 8) | operations.get,
     netlinkFlags.dump,
     Buffer.from([0, 0, 0, 0]),
     attribute(attributes.status, u32be(statusBits.destinationTranslated)),
-    attribute(attributes.statusMask, u32be(statusBits.answered | statusBits.destinationTranslated)),
+    attribute(attributes.statusMask, u32be(mask)),
   );
 }
 

@@ -10,7 +10,7 @@ export {
 } from "./attribute.ts";
 export {
   deleteConntrackMessage,
-  listConntrackMessage,
+  listTranslatedMessage,
   listUnansweredMessage,
   readTranslatedDatagrams,
   readUnansweredConnect,
@@ -20,6 +20,7 @@ export { bytesToIp, ipFamilyOf, ipToBytes, unmapIp, type IpFamily } from "./ip-a
 export { action, match, type NftExpression, type NftRulePart } from "./nft-expressions.ts";
 export {
   batchMessage,
+  getTableMessage,
   listChainsMessage,
   listRulesMessage,
   listTablesMessage,

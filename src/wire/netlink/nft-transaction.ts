@@ -1,7 +1,7 @@
 // Messages of nf_tables (linux/netfilter/nf_tables.h), combined into one atomic change. The socket is in net/.
 import { userError } from "../../base/index.ts";
 import { attribute, nested, netlinkFlags, netlinkMessage, u16be, u32, u32be } from "./attribute.ts";
-import { ipFamilyOf, ipToBytes, type IpFamily } from "./ip-address.ts";
+import { bytesToIp, ipFamilyOf, ipToBytes, type IpFamily } from "./ip-address.ts";
 import {
   dnatByRandomMap,
   protocolNumber,
@@ -32,8 +32,13 @@ const operations = {
   newElement: 12,
   deleteElement: 14,
 } as const;
-const setFlags = { anonymous: 1, constant: 2, map: 8, timeout: 0x10, evaluated: 0x20 } as const;
+const setFlags = { anonymous: 1, constant: 2, interval: 4, map: 8, timeout: 0x10, evaluated: 0x20 } as const;
 const verdictDataType = 0xffffff00;
+/** NFT_SET_ELEM_INTERVAL_END: the element is the first address after a range. */
+const intervalEnd = 1;
+const addressesOfIpv4 = 2 ** 32;
+/** A netlink message has space for some four thousand addresses. */
+const elementsPerMessage = 1_000;
 
 /** The numbers that nft(8) uses for data types. They matter for listing a set, and not to the kernel. */
 const keyTypes = {
@@ -77,10 +82,18 @@ export function listChainsMessage(family: NftFamily): Buffer {
   return nftMessage(operations.getChain, netlinkFlags.dump, family);
 }
 
-/** The message that lists the rules of all tables of a family. */
-export function listRulesMessage(family: NftFamily): Buffer {
-  return nftMessage(operations.getRule, netlinkFlags.dump, family);
+/** The message that asks for one table. */
+export function getTableMessage(family: NftFamily, table: string): Buffer {
+  return nftMessage(operations.getTable, 0, family, attribute(nameAttribute, table));
 }
+
+/** The message that lists the rules of a table. */
+export function listRulesMessage(family: NftFamily, table: string): Buffer {
+  return nftMessage(operations.getRule, netlinkFlags.dump, family, attribute(nameAttribute, table));
+}
+
+/** NFTA_TABLE_NAME and NFTA_RULE_TABLE. */
+const nameAttribute = 1;
 
 /** The messages that open (16) and close (17) a batch. The resource id contains the subsystem. */
 export function batchMessage(kind: "begin" | "end"): Buffer {
@@ -210,6 +223,20 @@ export class NftTableEditor {
     return this.#addNamed(name, key, setFlags.map, [attribute(6, u32be(verdictDataType)), attribute(7, u32be(16))]);
   }
 
+  /** Adds a named set of the addresses of IPv4 prefixes such as `10.1.0.0/16`, which may overlap. */
+  addRangeSet(name: string, prefixes: readonly string[]): this {
+    const elements = disjointRanges(prefixes).flatMap(({ first, after }) => [
+      keyPart(["ipv4"], [bytesToIp(u32be(first))]),
+      ...(after >= addressesOfIpv4
+        ? []
+        : [Buffer.concat([keyPart(["ipv4"], [bytesToIp(u32be(after))]), attribute(3, u32be(intervalEnd))])]),
+    ]);
+    this.#addNamed(name, ["ipv4"], setFlags.interval, []);
+    for (let from = 0; from < elements.length; from += elementsPerMessage)
+      this.#elements(operations.newElement, name, elements.slice(from, from + elementsPerMessage));
+    return this;
+  }
+
   deleteSet(name: string): this {
     return this.#push(`delete set ${name}`, operations.deleteSet, 0, attribute(1, this.#name), attribute(2, name));
   }
@@ -336,4 +363,30 @@ function concatenatedType(types: readonly NftKeyType[]): number {
 /** A single port or protocol keeps its own length. In a concatenation, each part fills its 4-byte slots. */
 function concatenatedBytes(types: readonly NftKeyType[]): number {
   return types.reduce((bytes, type) => bytes + keyTypes[type].bytes, 0);
+}
+
+interface Ipv4Range {
+  readonly first: number;
+  /** The address after the last one, as a number. */
+  readonly after: number;
+}
+
+/** The ranges of the prefixes in order. The kernel refuses ranges that overlap. */
+function disjointRanges(prefixes: readonly string[]): readonly Ipv4Range[] {
+  const ranges: { first: number; after: number }[] = [];
+  for (const { first, after } of prefixes.map(rangeOfPrefix).sort((left, right) => left.first - right.first)) {
+    const last = ranges.at(-1);
+    if (last !== undefined && first <= last.after) last.after = Math.max(last.after, after);
+    else ranges.push({ first, after });
+  }
+  return ranges;
+}
+
+function rangeOfPrefix(prefix: string): Ipv4Range {
+  const [address = "", length = "32"] = prefix.split("/");
+  const bytes = ipToBytes(address);
+  if (bytes.length !== 4) throw userError("address-invalid", `"${prefix}" is not an IPv4 prefix`);
+  const size = 2 ** (32 - Number(length));
+  const first = Math.floor(Buffer.from(bytes).readUInt32BE(0) / size) * size;
+  return { first, after: first + size };
 }

@@ -144,6 +144,35 @@ test("a service entry's faults are reported at their fields", () => {
   ]);
 });
 
+test("a small service entry that would make gigabytes of clusters, listeners or endpoints is refused", () => {
+  const many = <Item>(count: number, make: (index: number) => Item): Item[] =>
+    Array.from({ length: count }, (_, index) => make(index));
+  const entry = (hosts: number, ports: number, fields: object = {}): object => ({
+    hosts: many(hosts, (index) => `h${index}.example`),
+    ports: many(ports, (index) => ({ number: index + 1, name: `http-${index}`, protocol: "HTTP" })),
+    resolution: "STATIC",
+    ...fields,
+  });
+  const endpoints = many(4_096, (index) => ({ address: `1.2.${index >> 8}.${index & 255}` }));
+  const addresses = many(65, (index) => `10.0.0.${index}`);
+  assertErrors(serviceEntryKind, [
+    [entry(256, 16)],
+    [entry(64, 1, { endpoints })],
+    [
+      entry(64, 65),
+      "spec.hosts: 64 hosts with 65 ports each are 4160 clusters or listeners of every proxy, and at most 4096 are allowed; use a wildcard or a range, or fewer ports",
+    ],
+    [
+      entry(1, 64, { addresses }),
+      "spec.addresses: 65 addresses with 64 ports each are 4160 clusters or listeners of every proxy, and at most 4096 are allowed; use a wildcard or a range, or fewer ports",
+    ],
+    [
+      entry(13, 5, { endpoints }),
+      "spec.endpoints: 4096 endpoints of 13 hosts with 5 ports each are 266240 endpoints of every proxy, and at most 262144 are allowed",
+    ],
+  ]);
+});
+
 test("a sidecar's faults are reported at their fields", () => {
   const port = { number: 80, name: "http", protocol: "HTTP" };
   assertErrors(sidecarKind, [

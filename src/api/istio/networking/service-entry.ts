@@ -81,6 +81,7 @@ function parseServiceEntry(raw: unknown): Parsed<ServiceEntry> {
   checkPorts(reader, spec);
   checkSockets(reader, spec);
   checkEndpoints(reader, spec);
+  checkProducts(reader, spec);
   if (spec.resolution === "DYNAMIC_DNS") checkDynamicDns(opened, spec);
   refuseUnknown(selector);
   refuseUnknown(reader);
@@ -176,6 +177,31 @@ function checkPorts(reader: Reader, { ports, hosts, resolution }: ServiceEntrySp
       );
     }
   }
+}
+
+/**
+ * The maximum number of hosts, and of addresses, times the number of ports. Each proxy gets a cluster for each host and
+ * port. A few kilobytes could otherwise become gigabytes of clusters, and block the control plane while it builds them.
+ */
+const maxClusters = 4_096;
+/** The maximum number of hosts times ports times endpoints, because each cluster has all endpoints. */
+const maxClusterEndpoints = 262_144;
+
+function checkProducts(reader: Reader, { hosts, addresses, ports, endpoints }: ServiceEntrySpec): void {
+  for (const [field, list] of Object.entries({ hosts, addresses })) {
+    const total = list.length * ports.length;
+    if (total > maxClusters)
+      reader.error(
+        `${list.length} ${field} with ${ports.length} ports each are ${total} clusters or listeners of every proxy, and at most ${maxClusters} are allowed; use a wildcard or a range, or fewer ports`,
+        field,
+      );
+  }
+  const total = hosts.length * ports.length * endpoints.length;
+  if (total > maxClusterEndpoints)
+    reader.error(
+      `${endpoints.length} endpoints of ${hosts.length} hosts with ${ports.length} ports each are ${total} endpoints of every proxy, and at most ${maxClusterEndpoints} are allowed`,
+      "endpoints",
+    );
 }
 
 function checkEndpoints(reader: Reader, { endpoints, resolution, workloadSelector }: ServiceEntrySpec): void {

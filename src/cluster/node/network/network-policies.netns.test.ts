@@ -1,6 +1,7 @@
 // A node with pods as in the lab, and the real API server. The tests write policies there, and sockets show their
 // effect.
 import assert from "node:assert/strict";
+import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { readFileSync, writeFileSync } from "node:fs";
 import { createServer, Socket } from "node:net";
 import { after, before, test } from "node:test";
@@ -16,6 +17,7 @@ import { silentLogger, systemClock } from "../../../base/index.ts";
 import { until } from "../../../base/testing/index.ts";
 import { createKubeClient } from "../../../kube/index.ts";
 import {
+  bindUdpInNamespace,
   listenTcpInNamespace,
   NetworkNamespace,
   NftNetlink,
@@ -25,6 +27,8 @@ import {
 import { requireOwnNetwork } from "../../../net/testing/index.ts";
 import { ServerHarness } from "../../apiserver/testing/index.ts";
 import { NetworkPolicies } from "./network-policies.ts";
+import type { PodIsolation } from "./network-policy-plan.ts";
+import { NetworkPolicyRules } from "./network-policy-rules.ts";
 import { createPodNetwork, type PodAddress } from "./pod-network.ts";
 import type { PlannedPort } from "./service-plan.ts";
 import { ServiceRules } from "./service-rules.ts";
@@ -236,6 +240,19 @@ test("update: another peer and a range of ports are allowed at once, and an open
   assert.deepEqual(await passing(["outside", "web"], ["load", "web"]), [false, false]);
 });
 
+test("a block with many exceptions excludes each of them, and other pods' policies still take effect", async () => {
+  const except = Array.from({ length: 300 }, (_, index) => `172.18.${Math.floor(index / 2)}.${(index % 2) * 128}/26`);
+  await write("web", { ...web, ingress: [{ from: [{ ipBlock: { cidr: "172.16.0.0/12", except } }] }] });
+  assert.equal(await reaches("outside", "web"), false);
+  await write("web", {
+    ...web,
+    ingress: [{ from: [{ ipBlock: { cidr: "172.16.0.0/12", except: except.slice(2) } }] }],
+  });
+  await write("cart", { podSelector: app("cart") });
+  assert.deepEqual(await passing(["outside", "web"], ["load", "web"], ["load", "cart"]), [true, false, false]);
+  await remove("cart");
+});
+
 test("delete: without policies every pod reaches every other, and no rules remain", async () => {
   await remove("web");
   assert.deepEqual(chainNames(), []);
@@ -295,6 +312,33 @@ test("egress: DNS must be allowed too, other ports of the pod's node are always 
   await remove("load");
 });
 
+test("a pod that sends from another pod's address reaches nobody", async () => {
+  await write("web", { ...web, ingress: [{ from: [{ podSelector: app("cart") }] }] });
+  const port = 7000;
+  const bind = (target: Target, address: string): UdpSocket =>
+    createSocket("udp4").bind({ fd: bindUdpInNamespace(networks.get(target)?.fd, { address, port }) });
+  // With NET_RAW, which pods have by default, any source can be written into a packet.
+  using links = new RouteNetlink(networks.get("load")?.fd);
+  links.addAddress(1, { address: addressOf("cart"), prefixLength: 32 });
+  const [server, liar, cart] = [
+    bind("web", addressOf("web")),
+    bind("load", addressOf("cart")),
+    bind("cart", addressOf("cart")),
+  ];
+  const texts: string[] = [];
+  server.on("message", (message) => texts.push(message.toString()));
+  await until(async () => {
+    liar.send("from load", port, addressOf("web"));
+    await systemClock.sleep(50);
+    cart.send("from cart", port, addressOf("web"));
+    return texts.includes("from cart");
+  }, "the allowed datagram arrives");
+  assert.deepEqual([...new Set(texts)], ["from cart"]);
+  for (const socket of [server, liar, cart]) socket.close();
+  links.deleteAddress(1, { address: addressOf("cart"), prefixLength: 32 });
+  await remove("web");
+});
+
 test("changed labels of namespaces and pods take effect, and the rules of an ended pod are removed", async () => {
   await write("web", { ...web, ingress: [{ from: [{ namespaceSelector: { matchLabels: { team: "shop" } } }] }] });
   assert.equal(await reaches("cart", "web"), false);
@@ -307,6 +351,27 @@ test("changed labels of namespaces and pods take effect, and the rules of an end
   localPods.shift();
   policies.podsChanged();
   await until(() => chainNames().length === 0, "no rules");
+});
+
+test("if the kernel refuses the rules of one pod, nothing reaches it, and the others' policies take effect", () => {
+  using rules = new NetworkPolicyRules();
+  const isolation = (address: string, cidr: string): PodIsolation => ({
+    address,
+    overfull: [],
+    ingress: [{ peer: { kind: "block", cidr, except: [] }, ports: undefined }],
+    egress: undefined,
+  });
+  const all = [
+    isolation("10.244.9.1", "10.0.0.0/8"),
+    isolation("10.244.9.2", "10.0.0.0/999"),
+    isolation("10.244.9.3", "10.0.0.0/8"),
+  ];
+  const refused: string[] = [];
+  assert.throws(() => rules.replaceAll(all, undefined));
+  rules.replaceEach(all, undefined, ({ address }) => refused.push(address));
+  assert.deepEqual(refused, ["10.244.9.2"]);
+  assert.deepEqual(rules.addresses(), ["10.244.9.1", "10.244.9.2", "10.244.9.3"]);
+  rules.replaceAll([], undefined);
 });
 
 test("a new node process takes over the rules, and removes those without a policy", async () => {

@@ -6,10 +6,10 @@ import {
   type NetworkPolicy,
   type Pod,
 } from "../../../api/kubernetes/index.ts";
-import { aborted, messageOf, type Clock, type Logger } from "../../../base/index.ts";
+import { aborted, jsonEqual, messageOf, type Clock, type Logger } from "../../../base/index.ts";
 import { createInformer, type Informer, type KubeClient } from "../../../kube/index.ts";
 import { maxRulesPerDirection, planNetworkPolicies, type LocalPod, type PodIsolation } from "./network-policy-plan.ts";
-import { NetworkPolicyRules } from "./network-policy-rules.ts";
+import { closed, NetworkPolicyRules } from "./network-policy-rules.ts";
 
 export interface NetworkPoliciesOptions {
   readonly client: KubeClient;
@@ -40,6 +40,8 @@ export class NetworkPolicies {
   #isBroken = false;
   #scheduled: Disposable | undefined;
   readonly #overfull = new Set<string>();
+  /** The isolations that the kernel has refused, by the pod's address. */
+  readonly #refused = new Map<string, PodIsolation>();
 
   constructor(options: NetworkPoliciesOptions) {
     this.#options = options;
@@ -113,23 +115,54 @@ export class NetworkPolicies {
   #apply(): void {
     const rules = this.#rules;
     if (rules === undefined) return;
-    const isolations = planNetworkPolicies({
+    const planned = planNetworkPolicies({
       policies: this.#policies.list(),
       localPods: this.#options.localPods(),
       pods: this.#pods.list(),
       namespaceLabels: (name) => this.#namespaces.get(name)?.metadata.labels,
     });
-    this.#warn(isolations);
+    this.#warn(planned);
+    const isolations = this.#withoutRefused(planned);
     try {
       if (this.#isBroken) rules.replaceAll(isolations, this.#options.nameServer);
       else rules.update(isolations);
       this.#isBroken = false;
     } catch (error) {
-      // A part of the changes may have been applied, so start again with empty rules.
+      this.#options.log.error("the rules of network policies were refused, so they are made pod by pod", {
+        error: messageOf(error),
+      });
+      this.#applyEach(rules, isolations);
+    }
+  }
+
+  /** A part of the changes may have been applied, so start again with empty rules. */
+  #applyEach(rules: NetworkPolicyRules, isolations: readonly PodIsolation[]): void {
+    try {
+      rules.replaceEach(isolations, this.#options.nameServer, (isolation, error) => {
+        this.#refused.set(isolation.address, isolation);
+        this.#options.log.error("the kernel refuses the rules of a pod's network policies, so nothing is allowed", {
+          pod: isolation.address,
+          error: messageOf(error),
+        });
+      });
+      this.#isBroken = false;
+    } catch (error) {
       this.#isBroken = true;
       this.#options.log.error("the rules of network policies were refused", { error: messageOf(error) });
       this.#schedule(retryMs);
     }
+  }
+
+  /** Closes the pods whose rules the kernel has refused, as long as these do not change. */
+  #withoutRefused(planned: readonly PodIsolation[]): readonly PodIsolation[] {
+    if (this.#refused.size === 0) return planned;
+    const addresses = new Set(planned.map(({ address }) => address));
+    for (const address of this.#refused.keys()) if (!addresses.has(address)) this.#refused.delete(address);
+    return planned.map((isolation) => {
+      if (jsonEqual(this.#refused.get(isolation.address), isolation)) return closed(isolation);
+      this.#refused.delete(isolation.address);
+      return isolation;
+    });
   }
 
   #warn(isolations: readonly PodIsolation[]): void {

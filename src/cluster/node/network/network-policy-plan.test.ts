@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Container, NetworkPolicy, Pod } from "../../../api/kubernetes/index.ts";
-import { maxRulesPerDirection, planNetworkPolicies, type PodIsolation } from "./network-policy-plan.ts";
+import { maxSelectorParts } from "./network-policy-peers.ts";
+import {
+  maxExceptionsPerDirection,
+  maxRulesPerDirection,
+  planNetworkPolicies,
+  type PodIsolation,
+} from "./network-policy-plan.ts";
 
 type Spec = NonNullable<NetworkPolicy["spec"]>;
 type Ports = NonNullable<Container["ports"]>;
@@ -47,6 +53,7 @@ const only = (spec: Spec, local?: Pod, pods?: readonly Pod[]): PodIsolation => {
   assert.ok(isolation !== undefined);
   return isolation;
 };
+const many = (count: number): string[] => Array.from({ length: count }, (_, index) => String(index));
 const tcp = (first: number, last = first) => ({ protocol: "tcp" as const, first, last });
 const from = (...addresses: string[]) => ({ kind: "addresses" as const, addresses });
 
@@ -128,4 +135,50 @@ test("a direction with more rules than the bound allows no traffic, and is repor
   assert.deepEqual([full.ingress?.length, full.overfull], [1, []]);
   const over = only({ ingress: [{ ports }, {}] });
   assert.deepEqual([over.ingress, over.overfull], [[], ["ingress"]]);
+});
+
+test("policies that allow nothing do not keep the node busy, however many rules, ports and selectors they have", () => {
+  const pods = Array.from({ length: 500 }, (_, index) =>
+    pod(`shop/p${index}`, `10.244.${index >> 8}.${index & 255}`, { app: "x", index: String(index) }),
+  );
+  const local = pods[0] ?? web;
+  const nobody = { podSelector: { matchLabels: { app: "nobody" } } };
+  const startedMs = performance.now();
+  for (const rule of [
+    { from: [nobody] },
+    { ports: Array.from({ length: 10 }, (_, index) => ({ port: `name-${index}` })) },
+  ]) {
+    const { ingress, overfull } = only({ ingress: Array.from({ length: 30_000 }, () => ({ ...rule })) }, local, pods);
+    assert.deepEqual([ingress, overfull], [[], ["ingress"]]);
+  }
+  const selectors = [
+    Array.from({ length: maxSelectorParts }, () => nobody),
+    [
+      {
+        podSelector: { matchExpressions: [{ key: "index", operator: "In" as const, values: many(maxSelectorParts) }] },
+      },
+    ],
+  ];
+  for (const from of selectors) assert.deepEqual(only({ ingress: [{ from }] }, local, pods).overfull, ["ingress"]);
+  const blocks = many(maxExceptionsPerDirection + 1).map((_, index) => `10.${index >> 8}.${index & 255}.0/24`);
+  const block = { ipBlock: { cidr: "10.0.0.0/8", except: blocks } };
+  assert.deepEqual(only({ egress: [{ to: [block] }] }).overfull, ["egress"]);
+  assert.ok(performance.now() - startedMs < 5_000, `took ${Math.round(performance.now() - startedMs)} ms`);
+});
+
+test("a rule is matched once for all pods that it isolates", () => {
+  let asked = 0;
+  const pods = Array.from({ length: 100 }, (_, index) => pod(`shop/p${index}`, `10.244.0.${index}`, { app: "x" }));
+  planNetworkPolicies({
+    policies: [
+      { metadata: { name: "p", namespace: "shop" }, spec: { ingress: [{ from: [{ namespaceSelector: {} }] }] } },
+    ],
+    localPods: pods.map((each) => ({ pod: each, address: each.status?.podIP ?? "" })),
+    pods,
+    namespaceLabels: () => {
+      asked += 1;
+      return {};
+    },
+  });
+  assert.equal(asked, pods.length);
 });

@@ -1,11 +1,7 @@
-import { isMirrorPod, matchesLabelSelector } from "../../../api/index.ts";
-import {
-  isFinishedPod,
-  type NetworkPolicy,
-  type NetworkPolicyPeer,
-  type NetworkPolicyPort,
-  type Pod,
-} from "../../../api/kubernetes/index.ts";
+import { matchesLabelSelector } from "../../../api/index.ts";
+import type { NetworkPolicy, NetworkPolicyPort, Pod } from "../../../api/kubernetes/index.ts";
+import { PolicyPeers, type MatchedPeers } from "./network-policy-peers.ts";
+import { numberedPorts, portsOn, type AllowedTraffic, type TrafficPorts } from "./network-policy-traffic.ts";
 
 /** A pod of this node that policies isolate. A direction that is undefined is not isolated. */
 export interface PodIsolation {
@@ -14,23 +10,6 @@ export interface PodIsolation {
   readonly overfull: readonly ("ingress" | "egress")[];
   readonly ingress: readonly AllowedTraffic[] | undefined;
   readonly egress: readonly AllowedTraffic[] | undefined;
-}
-
-export interface AllowedTraffic {
-  readonly peer: TrafficPeer;
-  /** The allowed ports, at least one. Undefined means all ports of all protocols. */
-  readonly ports: readonly TrafficPorts[] | undefined;
-}
-
-export type TrafficPeer =
-  | { readonly kind: "any" }
-  | { readonly kind: "addresses"; readonly addresses: readonly string[] }
-  | { readonly kind: "block"; readonly cidr: string; readonly except: readonly string[] };
-
-export interface TrafficPorts {
-  readonly protocol: "tcp" | "udp" | "sctp";
-  readonly first: number;
-  readonly last: number;
 }
 
 export interface LocalPod {
@@ -47,22 +26,25 @@ export interface PolicyWorld {
   readonly namespaceLabels: (namespace: string) => Readonly<Record<string, string>> | undefined;
 }
 
-/**
- * The cluster's name server runs on a node. Policies treat its mirror pod as the server, with only this port of the
- * node.
- */
+/** The name server's port, the only one of its node that policies treat as the server. */
 const dnsPort = 53;
 /**
  * The maximum number of rules for one direction of a pod, with one rule for each peer and port. A transaction of the
  * kernel holds about a thousand.
  */
 export const maxRulesPerDirection = 200;
-const allPorts = { first: 0, last: 65_535 } as const;
+/** The maximum number of exceptions of address blocks for one direction of a pod. */
+export const maxExceptionsPerDirection = 1_000;
+/**
+ * The maximum number of rules and ports that are read for one direction of a pod, also of those that allow nothing.
+ * Users write policies, and those of one namespace must not keep the node busy.
+ */
+export const maxReadPerDirection = 2_000;
 
 /** The pods that at least one policy selects, with the traffic that all of these policies allow together. */
 export function planNetworkPolicies(world: PolicyWorld): PodIsolation[] {
   const byNamespace = Map.groupBy(world.policies, ({ metadata }) => metadata.namespace ?? "");
-  const endpoints = world.pods.flatMap(endpointOf);
+  const peers = new PolicyPeers(world.pods, world.namespaceLabels);
   const isolations: PodIsolation[] = [];
   for (const local of world.localPods) {
     const { labels, namespace = "" } = local.pod.metadata;
@@ -72,22 +54,62 @@ export function planNetworkPolicies(world: PolicyWorld): PodIsolation[] {
     const incoming = policies.filter((policy) => typesOf(policy).includes("Ingress"));
     const outgoing = policies.filter((policy) => typesOf(policy).includes("Egress"));
     if (incoming.length === 0 && outgoing.length === 0) continue;
-    const wanted = {
-      ingress:
-        incoming.length === 0 ? undefined : incoming.flatMap((policy) => ingressOf(policy, local, endpoints, world)),
-      egress: outgoing.length === 0 ? undefined : outgoing.flatMap((policy) => egressOf(policy, endpoints, world)),
+    const lists = {
+      ingress: incoming.length === 0 ? undefined : collected(incoming, ingressOf(local.pod, peers)),
+      egress: outgoing.length === 0 ? undefined : collected(outgoing, egressOf(peers)),
     };
-    const overfull = (["ingress", "egress"] as const).filter(
-      (direction) => countRules(wanted[direction] ?? []) > maxRulesPerDirection,
-    );
-    const bounded = Object.fromEntries(overfull.map((direction) => [direction, []]));
-    isolations.push({ address: local.address, overfull, ...wanted, ...bounded });
+    isolations.push({
+      address: local.address,
+      overfull: (["ingress", "egress"] as const).filter((direction) => lists[direction]?.isOverfull === true),
+      ingress: lists.ingress?.allowed,
+      egress: lists.egress?.allowed,
+    });
   }
   return isolations;
 }
 
-function countRules(allowed: readonly AllowedTraffic[]): number {
-  return allowed.reduce((count, { ports }) => count + (ports?.length ?? 1), 0);
+/** What the policies of one direction allow together, up to the bounds. Beyond a bound they allow nothing. */
+class AllowedList {
+  isOverfull = false;
+  #allowed: AllowedTraffic[] = [];
+  #rules = 0;
+  #exceptions = 0;
+  #read = 0;
+
+  get allowed(): readonly AllowedTraffic[] {
+    return this.#allowed;
+  }
+
+  /** Counts what is read. Returns false if it is too much, and the caller must stop. */
+  read(count: number): boolean {
+    this.#read += count;
+    return this.#read <= maxReadPerDirection || this.close();
+  }
+
+  add(traffic: AllowedTraffic): void {
+    this.#rules += traffic.ports?.length ?? 1;
+    if (traffic.peer.kind === "block") this.#exceptions += traffic.peer.except.length;
+    if (this.#rules > maxRulesPerDirection || this.#exceptions > maxExceptionsPerDirection) this.close();
+    if (!this.isOverfull) this.#allowed.push(traffic);
+  }
+
+  close(): false {
+    this.isOverfull = true;
+    this.#allowed = [];
+    return false;
+  }
+}
+
+function collected(
+  policies: readonly NetworkPolicy[],
+  addTo: (list: AllowedList, policy: NetworkPolicy) => void,
+): AllowedList {
+  const list = new AllowedList();
+  for (const policy of policies) {
+    if (list.isOverfull) break;
+    addTo(list, policy);
+  }
+  return list;
 }
 
 /**
@@ -100,147 +122,53 @@ function typesOf({ spec }: NetworkPolicy): readonly string[] {
   return egress.length > 0 ? ["Ingress", "Egress"] : ["Ingress"];
 }
 
-interface PolicyEndpoint {
-  readonly pod: Pod;
-  readonly address: string;
-  readonly isNameServer: boolean;
-}
-
-/**
- * The pod as an endpoint. Empty for an ended pod, which has no address, and for a pod in its node's network, which has
- * the node's address. Only the name server counts in spite of that.
- */
-function endpointOf(pod: Pod): PolicyEndpoint[] {
-  const podIP = pod.status?.podIP;
-  if (podIP === undefined || isFinishedPod(pod)) return [];
-  if (pod.spec?.hostNetwork !== true) return [{ pod, address: podIP, isNameServer: false }];
-  const isNameServer = isMirrorPod(pod) && pod.metadata.labels?.["k8s-app"] === "kube-dns";
-  return isNameServer ? [{ pod, address: podIP, isNameServer }] : [];
-}
-
-function ingressOf(
-  { metadata, spec }: NetworkPolicy,
-  local: LocalPod,
-  endpoints: readonly PolicyEndpoint[],
-  world: PolicyWorld,
-): AllowedTraffic[] {
-  const sources = endpoints.filter(({ isNameServer }) => !isNameServer);
-  return (spec?.ingress ?? []).flatMap(({ from = [], ports = [] }) => {
-    const resolved = ports.flatMap((port) => portsOn(port, local.pod));
-    if (ports.length > 0 && resolved.length === 0) return [];
-    const matched = matchPeers(from, metadata.namespace ?? "", sources, world);
-    return peersOf(matched).map((peer) => ({ peer, ports: ports.length === 0 ? undefined : resolved }));
-  });
-}
-
-function egressOf(
-  { metadata, spec }: NetworkPolicy,
-  endpoints: readonly PolicyEndpoint[],
-  world: PolicyWorld,
-): AllowedTraffic[] {
-  return (spec?.egress ?? []).flatMap(({ to = [], ports = [] }) => {
-    const matched = matchPeers(to, metadata.namespace ?? "", endpoints, world);
-    const pods = matched.endpoints.filter(({ isNameServer }) => !isNameServer);
-    const servers = matched.endpoints.filter(({ isNameServer }) => isNameServer);
-    const numbered = ports.flatMap(numberedPorts);
-    const allowed: AllowedTraffic[] = [];
-    if (ports.length === 0 || numbered.length > 0)
-      for (const peer of peersOf({ ...matched, endpoints: pods }))
-        allowed.push({ peer, ports: ports.length === 0 ? undefined : numbered });
-    // The destination defines the port's name, which may mean another number on each pod.
-    for (const port of ports)
-      if (typeof port.port === "string")
-        allowed.push(...namedTraffic(port, matched.isAny ? endpoints.filter(isPod) : pods));
-    if (!matched.isAny && servers.length > 0) allowed.push(...nameServerTraffic(servers, ports, numbered));
-    return allowed;
-  });
-}
-
-const isPod = ({ isNameServer }: PolicyEndpoint): boolean => !isNameServer;
-
-interface MatchedPeers {
-  readonly isAny: boolean;
-  readonly endpoints: readonly PolicyEndpoint[];
-  readonly blocks: readonly { readonly cidr: string; readonly except?: readonly string[] }[];
-}
-
-function matchPeers(
-  peers: readonly NetworkPolicyPeer[],
-  namespace: string,
-  endpoints: readonly PolicyEndpoint[],
-  { namespaceLabels }: PolicyWorld,
-): MatchedPeers {
-  const selecting = peers.filter(({ ipBlock }) => ipBlock === undefined);
-  return {
-    isAny: peers.length === 0,
-    endpoints: endpoints.filter(({ pod }) => selecting.some((peer) => selects(peer, namespace, pod, namespaceLabels))),
-    // Blocks of IPv6 match nothing, because the lab's pods have only IPv4 addresses.
-    blocks: peers.flatMap(({ ipBlock }) => (ipBlock === undefined || ipBlock.cidr.includes(":") ? [] : [ipBlock])),
+function ingressOf(pod: Pod, peers: PolicyPeers): (list: AllowedList, policy: NetworkPolicy) => void {
+  return (list, { metadata, spec }) => {
+    for (const { from = [], ports = [] } of spec?.ingress ?? []) {
+      if (!list.read(1 + ports.length)) return;
+      const resolved = ports.flatMap((port) => portsOn(port, pod));
+      if (ports.length > 0 && resolved.length === 0) continue;
+      const matched = peers.matched(from, metadata.namespace ?? "");
+      if (matched === undefined) return void list.close();
+      for (const peer of matched.peers) {
+        list.add({ peer, ports: ports.length === 0 ? undefined : resolved });
+        if (list.isOverfull) return;
+      }
+    }
   };
 }
 
-function selects(
-  { podSelector, namespaceSelector }: NetworkPolicyPeer,
-  namespace: string,
-  pod: Pod,
-  namespaceLabels: PolicyWorld["namespaceLabels"],
-): boolean {
-  const { namespace: own = "", labels } = pod.metadata;
-  const inNamespace =
-    namespaceSelector === undefined ? own === namespace : matchesLabelSelector(namespaceSelector, namespaceLabels(own));
-  return inNamespace && matchesLabelSelector(podSelector ?? {}, labels);
+function egressOf(peers: PolicyPeers): (list: AllowedList, policy: NetworkPolicy) => void {
+  return (list, { metadata, spec }) => {
+    for (const { to = [], ports = [] } of spec?.egress ?? []) {
+      if (!list.read(1 + ports.length)) return;
+      const matched = peers.matched(to, metadata.namespace ?? "");
+      if (matched === undefined) return void list.close();
+      for (const traffic of leaving(matched, ports, peers)) {
+        list.add(traffic);
+        if (list.isOverfull) return;
+      }
+    }
+  };
 }
 
-function peersOf({ isAny, endpoints, blocks }: MatchedPeers): TrafficPeer[] {
-  if (isAny) return [{ kind: "any" }];
-  return [
-    ...(endpoints.length === 0 ? [] : [{ kind: "addresses" as const, addresses: addressesOf(endpoints) }]),
-    ...blocks.map(({ cidr, except = [] }) => ({ kind: "block" as const, cidr, except })),
-  ];
-}
-
-function addressesOf(endpoints: readonly PolicyEndpoint[]): string[] {
-  return [...new Set(endpoints.map(({ address }) => address))].sort();
-}
-
-function protocolOf({ protocol = "TCP" }: NetworkPolicyPort): TrafficPorts["protocol"] {
-  return protocol.toLowerCase() as TrafficPorts["protocol"];
-}
-
-/** The ports of an entry with numbers. Empty for an entry with a port name. */
-function numberedPorts(port: NetworkPolicyPort): TrafficPorts[] {
-  const protocol = protocolOf(port);
-  if (port.port === undefined) return [{ protocol, ...allPorts }];
-  return typeof port.port === "string" ? [] : [{ protocol, first: port.port, last: port.endPort ?? port.port }];
-}
-
-function portsOn(port: NetworkPolicyPort, pod: Pod): TrafficPorts[] {
-  if (typeof port.port !== "string") return numberedPorts(port);
-  const protocol = protocolOf(port);
-  const { containers = [], initContainers = [] } = pod.spec ?? {};
-  return [...containers, ...initContainers]
-    .flatMap(({ ports = [] }) => ports)
-    .filter((candidate) => candidate.name === port.port && (candidate.protocol ?? "TCP").toLowerCase() === protocol)
-    .map(({ containerPort }) => ({ protocol, first: containerPort, last: containerPort }));
-}
-
-/** The destinations that a named port allows, by the number of the port there. */
-function namedTraffic(port: NetworkPolicyPort, destinations: readonly PolicyEndpoint[]): AllowedTraffic[] {
-  const byNumber = new Map<number, PolicyEndpoint[]>();
-  for (const endpoint of destinations)
-    for (const { first } of portsOn(port, endpoint.pod))
-      byNumber.set(first, [...(byNumber.get(first) ?? []), endpoint]);
-  return [...byNumber]
-    .sort(([a], [b]) => a - b)
-    .map(([number, endpoints]) => ({
-      peer: { kind: "addresses", addresses: addressesOf(endpoints) },
-      ports: [{ protocol: protocolOf(port), first: number, last: number }],
-    }));
+function* leaving(
+  matched: MatchedPeers,
+  ports: readonly NetworkPolicyPort[],
+  peers: PolicyPeers,
+): Generator<AllowedTraffic> {
+  const numbered = ports.flatMap(numberedPorts);
+  if (ports.length === 0 || numbered.length > 0)
+    for (const peer of matched.peers) yield { peer, ports: ports.length === 0 ? undefined : numbered };
+  // The destination defines the port's name, which may mean another number on each pod.
+  for (const port of ports)
+    if (typeof port.port === "string") yield* peers.namedTraffic(port, matched.isAny ? peers.everyPod : matched);
+  if (!matched.isAny && matched.nameServers.length > 0) yield* nameServerTraffic(matched.nameServers, ports, numbered);
 }
 
 /** Allows traffic to the name server's port only, because the server's address also belongs to the node. */
 function nameServerTraffic(
-  servers: readonly PolicyEndpoint[],
+  addresses: readonly string[],
   ports: readonly NetworkPolicyPort[],
   numbered: readonly TrafficPorts[],
 ): AllowedTraffic[] {
@@ -251,5 +179,5 @@ function nameServerTraffic(
         numbered.some((range) => range.protocol === protocol && range.first <= dnsPort && dnsPort <= range.last),
     )
     .map((protocol) => ({ protocol, first: dnsPort, last: dnsPort }));
-  return allowed.length === 0 ? [] : [{ peer: { kind: "addresses", addresses: addressesOf(servers) }, ports: allowed }];
+  return allowed.length === 0 ? [] : [{ peer: { kind: "addresses", addresses }, ports: allowed }];
 }

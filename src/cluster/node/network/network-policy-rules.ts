@@ -7,7 +7,8 @@ import {
   type NftTableEditor,
   type NftTransaction,
 } from "../../../net/index.ts";
-import type { AllowedTraffic, PodIsolation, TrafficPeer } from "./network-policy-plan.ts";
+import type { PodIsolation } from "./network-policy-plan.ts";
+import type { AllowedTraffic, TrafficPeer } from "./network-policy-traffic.ts";
 
 const tableName = "serin-policies";
 const family = "ip";
@@ -35,7 +36,7 @@ type Change = (transaction: NftTransaction) => void;
  */
 export class NetworkPolicyRules implements Disposable {
   readonly #netlink: NftNetlink;
-  #installed = new Map<string, Installed>();
+  #installed: ReadonlyMap<string, Installed> = new Map();
   #serial = 0;
 
   /** Works in the calling thread's namespace. */
@@ -46,15 +47,42 @@ export class NetworkPolicyRules implements Disposable {
   /** Replaces all rules. `nameServer` is this node's address if the cluster's name server listens on it. */
   replaceAll(isolations: readonly PodIsolation[], nameServer: string | undefined): void {
     this.#installed = new Map();
+    const { changes, next } = this.#changesTo(isolations);
     this.#netlink.commitAll([
       (transaction) => addFrame(transaction.table(family, tableName).replace(), nameServer),
-      ...this.#changesTo(isolations),
+      ...changes,
     ]);
+    this.#installed = next;
+  }
+
+  /**
+   * Replaces all rules pod by pod. A pod whose rules the kernel refuses gets no traffic in its isolated directions, and
+   * those of the others take effect. Calls `refused` for each such pod.
+   */
+  replaceEach(
+    isolations: readonly PodIsolation[],
+    nameServer: string | undefined,
+    refused: (isolation: PodIsolation, error: unknown) => void,
+  ): void {
+    this.replaceAll([], nameServer);
+    const accepted: PodIsolation[] = [];
+    for (const isolation of isolations) {
+      try {
+        this.update([...accepted, isolation]);
+        accepted.push(isolation);
+      } catch (error) {
+        refused(isolation, error);
+        accepted.push(closed(isolation));
+        this.update(accepted);
+      }
+    }
   }
 
   /** Changes the rules of the pods that differ, in one transaction of the kernel, unless they are too many for one. */
   update(isolations: readonly PodIsolation[]): void {
-    this.#netlink.commitAll(this.#changesTo(isolations));
+    const { changes, next } = this.#changesTo(isolations);
+    this.#netlink.commitAll(changes);
+    this.#installed = next;
   }
 
   /** The addresses of isolated pods. */
@@ -70,7 +98,10 @@ export class NetworkPolicyRules implements Disposable {
    * The changes in order: new chains, the jumps to them, and the removal of the old chains. So one complete set of
    * rules applies at any time.
    */
-  #changesTo(isolations: readonly PodIsolation[]): Change[] {
+  #changesTo(isolations: readonly PodIsolation[]): {
+    readonly changes: readonly Change[];
+    readonly next: ReadonlyMap<string, Installed>;
+  } {
     const before = this.#installed;
     const changes: Change[] = [];
     const next = new Map<string, Installed>();
@@ -88,11 +119,10 @@ export class NetworkPolicyRules implements Disposable {
         changes.push((transaction) => fillChain(transaction.table(family, tableName), direction, installed));
     }
     for (const [address, known] of before) if (!next.has(address)) obsolete.push(known);
-    if (changes.length + obsolete.length === 0) return [];
+    if (changes.length + obsolete.length === 0) return { changes, next: before };
     changes.push((transaction) => fillDispatch(transaction.table(family, tableName), next.values()));
     for (const known of obsolete) changes.push((transaction) => remove(transaction.table(family, tableName), known));
-    this.#installed = next;
-    return changes;
+    return { changes, next };
   }
 
   /** Gives the chains names that no earlier chain of the pod has, because both exist for a moment. */
@@ -106,10 +136,20 @@ export class NetworkPolicyRules implements Disposable {
       const chain = `${direction}/${isolation.address}/${this.#serial}`;
       chains[direction] = chain;
       for (const [index, { peer }] of allowed.entries())
-        if (peer.kind === "addresses") sets.push(setName(chain, index));
+        if (peer.kind === "addresses" || (peer.kind === "block" && peer.except.length > 0))
+          sets.push(setName(chain, index));
     }
     return { isolation, chains, sets };
   }
+}
+
+/** The same isolation without allowed traffic. */
+export function closed({ ingress, egress, ...isolation }: PodIsolation): PodIsolation {
+  return {
+    ...isolation,
+    ingress: ingress === undefined ? undefined : [],
+    egress: egress === undefined ? undefined : [],
+  };
 }
 
 function addFrame(table: NftTableEditor, nameServer: string | undefined): void {
@@ -159,19 +199,29 @@ function fillChain(table: NftTableEditor, direction: Direction, { chains, isolat
           ["ipv4"],
           peer.addresses.slice(from, from + elementsPerMessage).map((address) => [address]),
         );
-    }
+      // A rule has at most 128 expressions, so a condition for each exception would be too many.
+    } else if (peer.kind === "block" && peer.except.length > 0) table.addRangeSet(set, peer.except);
     for (const conditions of portConditions(ports))
       table.addRule(chain, ...peerConditions(peer, end, set), ...conditions, action.return());
   }
   table.addRule(chain, action.drop());
 }
 
+const outside = { not: true } as const;
+
 function peerConditions(peer: TrafficPeer, end: "source" | "destination", set: string): NftRulePart[] {
   switch (peer.kind) {
     case "addresses":
       return [end === "source" ? match.sourceInSet(set, "ipv4") : match.destinationInSet(set, "ipv4")];
     case "block":
-      return [match[end](peer.cidr), ...peer.except.map((cidr) => match[end](cidr, { not: true }))];
+      return [
+        match[end](peer.cidr),
+        ...(peer.except.length === 0
+          ? []
+          : [
+              end === "source" ? match.sourceInSet(set, "ipv4", outside) : match.destinationInSet(set, "ipv4", outside),
+            ]),
+      ];
     default:
       return [];
   }

@@ -10,6 +10,8 @@ export interface PodAddress {
 
 const insideIndex = 2;
 const firstHostIndex = 1_000;
+/** Strict reverse path filtering (RFC 3704): the route back to the source must use the same link. */
+const strictFilter = "1";
 const gateway = "169.254.1.1";
 const firstHost = 2;
 const lastHost = 254;
@@ -105,6 +107,9 @@ function wire(namespace: NetworkNamespace, { ip, serial }: PodAddress): void {
     node.addRoute({ destination: { address: ip, prefixLength: 32 }, linkIndex: hostIndex, replace: true });
     node.addNeighbour(hostIndex, ip, podMac);
   });
+  // Drops packets from another address than the pod's. With NET_RAW, which pods have by default, a pod can write any
+  // source, by which policies would let its datagrams pass.
+  writeFileSync(`/proc/sys/net/ipv4/conf/pod${serial}/rp_filter`, strictFilter);
 }
 
 function macAddress(kind: number, serial: number): Uint8Array {

@@ -8,7 +8,7 @@ import {
 } from "../../../wire/envoy/index.ts";
 import { serverNamesOf, type GatewayServerModel, type MergedGateway } from "../../model/gateway/classic-gateway.ts";
 import { isClusterLocal } from "../../model/service/cluster-local.ts";
-import { destinationRuleFor, type DestinationRuleModel } from "../../model/destination-rule-model.ts";
+import { clusterSubsets, destinationRuleFor, type DestinationRuleModel } from "../../model/destination-rule-model.ts";
 import type { Labels } from "../../model/facts.ts";
 import { gatewaysOf } from "../../model/network-gateways.ts";
 import { sentEndpoints } from "../../model/service/service-endpoint-model.ts";
@@ -51,7 +51,7 @@ function targetsOf(
   );
   return services.flatMap((service) => {
     const rule = destinationRuleFor(service, { namespace, labels }, mesh, model.destinationRules, reader);
-    const subsets = [undefined, ...(rule?.subsets ?? [])];
+    const subsets = [undefined, ...clusterSubsets(rule, service.ports.length)];
     return service.ports.flatMap((port) =>
       subsets.map((subset) => ({
         name: serverNameOf(port.port, subset?.name, service.hostname),

@@ -8,6 +8,7 @@ import {
 } from "../../../wire/envoy/index.ts";
 import { isClusterLocal } from "../../model/service/cluster-local.ts";
 import {
+  clusterSubsets,
   destinationRuleFor,
   subsetOf,
   type DestinationRuleModel,
@@ -158,8 +159,9 @@ function serviceClusters(
     destinationRuleFor(service, other, mesh, sources.destinationRules, reader),
   );
   const { isSidecar, hbone, network, clusterId, networkView } = client;
+  const subsets = [undefined, ...clusterSubsets(rule, ports.length).map(({ name }) => name)];
   const clusters = ports.flatMap((port) =>
-    [undefined, ...(rule?.subsets ?? []).map((subset) => subset.name)].map((subset): SharedCluster => {
+    subsets.map((subset): SharedCluster => {
       const name = subsetClusterName(port, subset, service.hostname);
       const policy = effectivePolicy(rule, subset, port, mesh);
       const placed =

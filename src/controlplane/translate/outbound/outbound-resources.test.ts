@@ -5,6 +5,7 @@ import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { parseAllDocuments } from "yaml";
 import type { KubernetesObject } from "../../../api/index.ts";
 import { valueAt } from "../../testing/decode-resource.ts";
+import { maxSubsetClusters } from "../../model/destination-rule-model.ts";
 import { meshKey } from "../../model/facts.ts";
 import { config, namespace, node, pod, service, slice, testMesh } from "../../testing/model-fixture.ts";
 import { createOutboundFixture } from "../../testing/outbound-fixture.ts";
@@ -221,6 +222,24 @@ test("LEAST_REQUEST of a DestinationRule has a configuration of its own, which t
   }
   apply(rule("UNSPECIFIED"));
   assert.deepEqual(chosen(), ["LEAST_REQUEST", undefined]);
+});
+
+test("subsets beyond the limit of a service's clusters are left out, whichever objects they come from", () => {
+  const fixture = createOutboundFixture();
+  const ports = Array.from({ length: 100 }, (_, index) => ({ name: `http-${index}`, port: index + 1 }));
+  const subsets = (start: string): object[] => Array.from({ length: 30 }, (_, index) => ({ name: `${start}${index}` }));
+  fixture.apply(
+    namespace("shop"),
+    service("shop/web", "10.96.0.1", { app: "web" }, ports),
+    config("DestinationRule", "shop/a", { host: "web", subsets: subsets("a") }),
+    config("DestinationRule", "shop/b", { host: "web", subsets: subsets("b") }),
+  );
+  const names = Object.keys(fixture.serve().clusters()).filter((name) => name.startsWith("outbound|"));
+  assert.equal(names.length, ports.length + Math.floor(maxSubsetClusters / ports.length) * ports.length);
+  const whole = names.filter((name) => name.includes("||"));
+  assert.equal(whole.length, ports.length, "the service's own clusters stay");
+  assert.ok(names.includes("outbound|100|a29|web.shop.svc.cluster.local"));
+  assert.ok(!names.includes("outbound|1|b29|web.shop.svc.cluster.local"));
 });
 
 test("rules for one host combine their subsets, and a rule with a selector applies only to the clients that it selects", () => {

@@ -1,5 +1,6 @@
 import type { Collection, CollectionGraph } from "../../../kube/index.ts";
 import { ClusterSchema, Cluster_DiscoveryType } from "../../../wire/envoy/index.ts";
+import { clusterSubsets } from "../../model/destination-rule-model.ts";
 import { identitiesOf } from "../../model/service/service-servers.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
 import { type ScopedEncodedResource, sameScopedResource } from "../resource.ts";
@@ -26,8 +27,9 @@ interface VipVariant {
 }
 
 function variantsOf({ service, rule, mesh }: ResolvedService, vipHost: string): readonly VipVariant[] {
-  const subsets = [undefined, ...(rule?.subsets ?? []).map(({ name }) => name)];
-  return waypointPortsOf(service, mesh).flatMap((port) =>
+  const ports = waypointPortsOf(service, mesh);
+  const subsets = [undefined, ...clusterSubsets(rule, ports.length).map(({ name }) => name)];
+  return ports.flatMap((port) =>
     carriedKinds(port.protocol).flatMap((carries) =>
       subsets.map((subset) => ({ name: vipName(port.port, carries, subset, vipHost), carries, port, subset })),
     ),
