@@ -110,7 +110,11 @@ test("lists of a pod's author do not fill the agent's memory by their product, n
     ["-m", "TPROXY", "-b", "*", "-k", interfaces],
     ["-u", ports],
   ])
-    assert.throws(() => planRedirect(readRedirectCommand(args, {}, "").options), /more than 4096 rules/, args.join(" ").slice(0, 40));
+    assert.throws(
+      () => planRedirect(readRedirectCommand(args, {}, "").options),
+      /more than 4096 rules/,
+      args.join(" ").slice(0, 40),
+    );
   for (const args of [["-u", `${ports}x`], ["-i", "x".repeat(1 << 20)], ["-m", ports], [`--${"x".repeat(1 << 20)}`]])
     assert.throws(
       () => readRedirectCommand(args, {}, ""),
