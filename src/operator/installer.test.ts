@@ -696,6 +696,27 @@ test("an older release of Istio's definitions is replaced, and a newer one is ke
   assert.equal(await releaseOf(virtualServices), "0.2.0");
 });
 
+test("an installation names the Helm release whose definitions it writes, and none whose definitions it keeps", async () => {
+  const cluster = new MemoryCluster();
+  const ofHelm = (name: string, release: string): UntypedObject => ({
+    ...definition(name),
+    metadata: {
+      name,
+      labels: { "app.kubernetes.io/version": release },
+      annotations: { "meta.helm.sh/release-name": "istio-base", "meta.helm.sh/release-namespace": "istio-system" },
+    },
+  });
+  cluster.put("CustomResourceDefinition", ofHelm(virtualServices, "1.26.3"));
+  cluster.put("CustomResourceDefinition", ofHelm(gateways, "1.32.0"));
+  const { notes } = await install(cluster, ["tag=0.2.0"], { definitions: [virtualServices, gateways] });
+  assert.deepEqual(
+    notes.filter((note) => note.includes("Helm")),
+    [
+      `writes definitions that the Helm release istio-system/istio-base owns: ${virtualServices}; if that release was installed by Helm 4, its next upgrade needs helm upgrade --force-conflicts`,
+    ],
+  );
+});
+
 test("a vendor's build of Istio's definitions is compared by its release of Istio", async () => {
   const versionOf = "app.kubernetes.io/version";
   for (const [release, stays] of [

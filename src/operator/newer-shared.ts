@@ -43,10 +43,11 @@ export async function keepNewerShared(
 ): Promise<KeptNewer> {
   const base = components.find(({ name }) => name === "base");
   if (base === undefined) return { components, notes: [] };
-  const outdated = await outdatedObjects(client, base.objects);
-  const notes = notesOf(outdated, force);
+  const shared = await sharedObjects(client, base.objects);
+  const outdated = outdatedObjects(shared);
+  const leftOut = new Set(force ? [] : outdated.map(({ object }) => object));
+  const notes = [...notesOf(outdated, force), ...helmNotes(shared.filter(({ object }) => !leftOut.has(object)))];
   if (force) return { components, notes };
-  const leftOut = new Set(outdated.map(({ object }) => object));
   // The engine's other objects, such as its roles, belong to its Deployment.
   const leavesEngine = outdated.some(({ object }) => isEngine(object));
   const objects = base.objects.filter((object) => !leftOut.has(object) && !(leavesEngine && isPartOfEngine(object)));
@@ -56,26 +57,54 @@ export async function keepNewerShared(
   };
 }
 
-async function outdatedObjects(client: KubeClient, objects: readonly UntypedObject[]): Promise<Outdated[]> {
-  const read = async (object: UntypedObject): Promise<UntypedObject | undefined> =>
-    await client.get(installedKindOf(object), object.metadata.name ?? "", object.metadata.namespace);
-  const engine = objects.find(isEngine);
-  const liveEngine = engine === undefined ? undefined : await read(engine);
-  const shared = objects.filter((object) => isDefinition(object) || object === engine);
-  const outdated = await Promise.all(
-    shared.map(async (object): Promise<Outdated[]> => {
-      const live = object === engine ? liveEngine : await read(object);
-      // Charts and earlier releases did not write the release into the engine's CRDs.
-      const engineOfKind = live !== undefined && isEngineDefinition(live) ? liveEngine : undefined;
-      const installed = releaseOf(live) ?? releaseOf(engineOfKind);
-      const isOfIstio = isOfIstioRelease(object, live);
-      const given = isOfIstio ? istioRelease : releaseOf(object);
-      if (installed === undefined || given === undefined) return [];
-      if (!isNewerRelease(isOfIstio ? withoutVendor(installed) : installed, given)) return [];
-      return [{ object, what: describe(object), installed, given }];
-    }),
+/** A CRD or the engine's Deployment of this installation, and the object of its name in the cluster. */
+interface SharedObject {
+  readonly object: UntypedObject;
+  readonly live: UntypedObject | undefined;
+}
+
+async function sharedObjects(client: KubeClient, objects: readonly UntypedObject[]): Promise<SharedObject[]> {
+  return await Promise.all(
+    objects
+      .filter((object) => isDefinition(object) || isEngine(object))
+      .map(async (object) => {
+        const { name = "", namespace } = object.metadata;
+        return { object, live: await client.get(installedKindOf(object), name, namespace) };
+      }),
   );
-  return outdated.flat();
+}
+
+function outdatedObjects(shared: readonly SharedObject[]): Outdated[] {
+  const liveEngine = shared.find(({ object }) => isEngine(object))?.live;
+  return shared.flatMap(({ object, live }): Outdated[] => {
+    // Charts and earlier releases did not write the release into the engine's CRDs.
+    const engineOfKind = live !== undefined && isEngineDefinition(live) ? liveEngine : undefined;
+    const installed = releaseOf(live) ?? releaseOf(engineOfKind);
+    const isOfIstio = isOfIstioRelease(object, live);
+    const given = isOfIstio ? istioRelease : releaseOf(object);
+    if (installed === undefined || given === undefined) return [];
+    if (!isNewerRelease(isOfIstio ? withoutVendor(installed) : installed, given)) return [];
+    return [{ object, what: describe(object), installed, given }];
+  });
+}
+
+/**
+ * One note for each Helm release whose CRDs this installation writes. Both then own the fields, and Helm 4, which
+ * writes by server-side apply, finds a conflict as soon as it changes one.
+ */
+function helmNotes(written: readonly SharedObject[]): string[] {
+  const owned = written.filter(({ object, live }) => isDefinition(object) && helmReleaseOf(live) !== undefined);
+  return [...Map.groupBy(owned, ({ live }) => helmReleaseOf(live) ?? "")].map(
+    ([release, group]) =>
+      `writes definitions that the Helm release ${release} owns: ${namesOf(group)}; if that release was installed by Helm 4, its next upgrade needs helm upgrade --force-conflicts`,
+  );
+}
+
+/** The Helm release that owns the object, as `namespace/name`. */
+function helmReleaseOf(live: UntypedObject | undefined): string | undefined {
+  const { "meta.helm.sh/release-name": name, "meta.helm.sh/release-namespace": namespace = "" } =
+    live?.metadata.annotations ?? {};
+  return name === undefined ? undefined : `${namespace}/${name}`;
 }
 
 function releaseOf(object: UntypedObject | undefined): string | undefined {
@@ -130,7 +159,7 @@ function notesOf(outdated: readonly Outdated[], force: boolean): string[] {
 
 const maxNamed = 5;
 
-function namesOf(outdated: readonly Outdated[]): string {
-  const names = outdated.map(({ object }) => `${isEngine(object) ? "Deployment " : ""}${object.metadata.name ?? ""}`);
+function namesOf(objects: readonly Pick<SharedObject, "object">[]): string {
+  const names = objects.map(({ object }) => `${isEngine(object) ? "Deployment " : ""}${object.metadata.name ?? ""}`);
   return firstNames(names, maxNamed);
 }
