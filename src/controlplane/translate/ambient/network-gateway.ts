@@ -2,11 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import type { CollectionReader } from "../../../kube/index.ts";
 import { hbonePort } from "../../../wire/hbone/index.ts";
 import { GatewayAddressSchema, type Address, type GatewayAddress } from "../../../wire/workload/index.ts";
-import {
-  describedGatewayOf,
-  type AmbientGateway,
-  type AmbientGateways,
-} from "../../model/ambient/ambient-networks.ts";
+import { describedGatewayOf, type AmbientGateway, type AmbientGateways } from "../../model/ambient/ambient-networks.ts";
 import { addressBytes } from "../../model/ip-address.ts";
 
 /** The address of a network's gateway, as workloads behind it refer to it. */
