@@ -154,6 +154,13 @@ export const explanations: readonly Explanation[] = [
       configuration === "traffic/service-entry-ambient" && / outbound\|/.test(resourceName),
   },
   {
+    why: "the name of a destination that a waypoint does not see, for which both send no cluster",
+    covers: ({ field: at, serin }, configuration) =>
+      configuration === "services/waypoint-exported-destinations" &&
+      at.endsWith("route.cluster") &&
+      serin.startsWith("outbound|"),
+  },
+  {
     why: "the order of query parameters, all of which must match",
     covers: field(/queryParameters order$/),
   },

@@ -128,15 +128,14 @@ test("a service that is not global stays in its own cluster, and other networks'
 });
 
 test("workloads of a network whose gateway a Gateway describes are behind that gateway, even if multi-network is off", () => {
-  const described = (address: object, network: string, name: string): KubernetesObject =>
-    ({
-      ...config("Gateway", `istio-system/${name}`, {
-        gatewayClassName: "istio-remote",
-        addresses: [address],
-        listeners: [{ name: "hbone", port: 15_009, protocol: "HBONE" }],
-      }),
-      metadata: { name, namespace: "istio-system", labels: { "topology.istio.io/network": network } },
-    }) as KubernetesObject;
+  const described = (address: object, network: string, name: string): KubernetesObject => ({
+    ...config("Gateway", `istio-system/${name}`, {
+      gatewayClassName: "istio-remote",
+      addresses: [address],
+      listeners: [{ name: "hbone", port: 15_009, protocol: "HBONE" }],
+    }),
+    metadata: { name, namespace: "istio-system", labels: { "topology.istio.io/network": network } },
+  });
   for (const ambientMultiNetwork of [false, true]) {
     const { fixture, addresses } = twoNetworks({ ambientMultiNetwork });
     fixture.apply(

@@ -24,10 +24,9 @@ import { remoteKey, type OfCluster } from "../../model/remote-inputs.ts";
 import { selecting, selectorKeys } from "../../model/selection.ts";
 import { podsSelectedBy } from "../../model/service/selected-pods.ts";
 import type { AmbientSources } from "./ambient-services.ts";
-import { gatewayReference } from "./network-gateway.ts";
 import { encodeResource, sameResource, type EncodedResource } from "../resource.ts";
 import { serviceAddress } from "./service-address.ts";
-import { explicitTrustDomain, podAddress, podUid } from "./workload-address.ts";
+import { explicitTrustDomain, gatewayReference, podAddress, podUid } from "./workload-address.ts";
 
 /**
  * The resources of other clusters that ztunnels receive: global services that the control plane's own cluster lacks,

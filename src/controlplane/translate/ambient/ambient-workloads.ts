@@ -31,9 +31,8 @@ import {
   workloadEntryAddress,
   workloadEntryUid,
 } from "./entry-address.ts";
-import { behindGateway } from "./network-gateway.ts";
 import { encodeResource, sameResource, type EncodedResource } from "../resource.ts";
-import { podAddress, podUid, sliceAddresses } from "./workload-address.ts";
+import { behindGateway, podAddress, podUid, sliceAddresses } from "./workload-address.ts";
 
 interface Subject {
   readonly namespace: string;

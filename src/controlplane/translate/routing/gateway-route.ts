@@ -167,8 +167,10 @@ export function serviceRoutes(
   const sorted = entries.sort((left, right) => byPrecedence(left.match, right.match));
   return sorted.map((entry) => {
     const route = routeOf(`${service.namespace}~${port}~${service.hostname}`, port, entry, context);
+    const { path } = entry.match;
+    const anyPath = { pathSpecifier: { case: "prefix" as const, value: "/" } };
     return isEverything(entry.match)
-      ? { ...route, match: { pathSpecifier: { case: "prefix" as const, value: "/" }, caseSensitive: true } }
+      ? { ...route, match: path.value === "" ? anyPath : { ...anyPath, caseSensitive: true } }
       : route;
   });
 }

@@ -18,7 +18,8 @@ export function routeMatch(match: HttpRouteMatch): MessageInitShape<typeof Route
   }
   return {
     pathSpecifier: pathSpecifier(match.path),
-    caseSensitive: true,
+    // A match of any path needs no case, and upstream states none for a GRPCRoute.
+    ...(match.path.value === "" ? {} : { caseSensitive: true }),
     headers,
     queryParameters: match.queryParams.map((parameter) => ({
       name: parameter.name,
