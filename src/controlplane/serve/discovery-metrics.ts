@@ -3,7 +3,7 @@ import type { Counter, Gauge, Histogram, MetricFamily, MetricsRegistry } from ".
 import { typeUrls } from "../../wire/xds/index.ts";
 import { shortTypeName } from "./push-order.ts";
 
-/** The metrics of the discovery service, under upstream's names. A `typeUrl` comes from a client, which may invent it. */
+/** The metrics of the discovery service, under upstream's names. Clients choose each `typeUrl`, and may invent some. */
 export interface DiscoveryMetrics {
   /**
    * `sinceMs` is the time since the change arrived, or undefined for an answer to a request. `tookMs` is the time to
