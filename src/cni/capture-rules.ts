@@ -110,8 +110,8 @@ export function hasCapture(namespaceFd: number): boolean {
 }
 
 /**
- * The maximum number of rules that {@link captureDigest} reads, far more than the agent writes. A pod with NET_ADMIN may
- * add any number to the tables.
+ * The maximum number of rules that {@link captureDigest} reads, far more than the agent writes. A pod with NET_ADMIN
+ * may add any number to the tables.
  */
 const maxReadRules = 1_024;
 

@@ -232,14 +232,14 @@ export function subsetOf(
 }
 
 /**
- * The maximum number of clusters that the subsets of a rule make for one service, in each proxy that sees the service. A
- * cluster takes the control plane about half a millisecond and 10 kB, and a small object could ask for millions.
+ * The maximum number of clusters that the subsets of a rule make for one service, in each proxy that sees the service.
+ * A cluster takes the control plane about half a millisecond and 10 kB, and a small object could ask for millions.
  */
 export const maxSubsetClusters = 4_096;
 
 /**
- * The subsets of a rule that have clusters of a service with this number of ports: a cluster for each port. Those beyond
- * the maximum are left out, as if the rule did not have them.
+ * The subsets of a rule that have clusters of a service with this number of ports: a cluster for each port. Those
+ * beyond the maximum are left out, as if the rule did not have them.
  */
 export function clusterSubsets(
   rule: Pick<DestinationRuleModel, "subsets"> | undefined,

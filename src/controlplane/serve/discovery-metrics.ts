@@ -1,9 +1,9 @@
 import { ownField } from "../../base/index.ts";
-import type { Counter, Histogram, MetricsRegistry } from "../../telemetry/index.ts";
+import type { Counter, Gauge, Histogram, MetricFamily, MetricsRegistry } from "../../telemetry/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 import { shortTypeName } from "./push-order.ts";
 
-/** The metrics of the discovery service, under upstream's names. A `typeUrl` comes from a client, which may invent it. */
+/** The metrics of the discovery service, under upstream's names. Clients choose each `typeUrl`, and may invent some. */
 export interface DiscoveryMetrics {
   /**
    * `sinceMs` is the time since the change arrived, or undefined for an answer to a request. `tookMs` is the time to
@@ -41,6 +41,26 @@ const unknownType = "unknown";
  */
 const maxVersions = 256;
 const otherVersions = "other";
+
+/** Counts streams by the version that their proxies claim. A version has a series while it has streams. */
+function countedByVersion(family: MetricFamily<Gauge>): DiscoveryMetrics["connected"] {
+  const streams = new Map<string, number>();
+  const count = (label: string, delta: 1 | -1): void => {
+    const counted = (streams.get(label) ?? 0) + delta;
+    if (counted > 0) {
+      streams.set(label, counted);
+      family.labels(label).set(counted);
+    } else {
+      streams.delete(label);
+      family.remove(label);
+    }
+  };
+  return (version) => {
+    const label = streams.has(version) || streams.size < maxVersions ? version : otherVersions;
+    count(label, 1);
+    return { [Symbol.dispose]: () => count(label, -1) };
+  };
+}
 
 export function createDiscoveryMetrics(registry: MetricsRegistry): DiscoveryMetrics {
   const pushes = registry.counter("pilot_xds_pushes", "Responses sent to proxies.", ["type"]);
@@ -88,18 +108,6 @@ export function createDiscoveryMetrics(registry: MetricsRegistry): DiscoveryMetr
   };
   const [converged, waited] = [convergence.labels(), queued.labels()];
   const typeOf = (typeUrl: string): string => namesOfTypes.get(typeUrl) ?? unknownType;
-  /** The number of streams by the version's label. */
-  const streams = new Map<string, number>();
-  const count = (label: string, delta: 1 | -1): void => {
-    const counted = (streams.get(label) ?? 0) + delta;
-    if (counted > 0) {
-      streams.set(label, counted);
-      connected.labels(label).set(counted);
-    } else {
-      streams.delete(label);
-      connected.remove(label);
-    }
-  };
   return {
     pushed: (typeUrl, bytes, sinceMs, tookMs) => {
       const handles = handlesOf(typeOf(typeUrl));
@@ -116,10 +124,6 @@ export function createDiscoveryMetrics(registry: MetricsRegistry): DiscoveryMetr
       ownField(perType, type)?.increment();
     },
     expired: (typeUrl) => expired.labels(typeOf(typeUrl)).increment(),
-    connected: (version) => {
-      const label = streams.has(version) || streams.size < maxVersions ? version : otherVersions;
-      count(label, 1);
-      return { [Symbol.dispose]: () => count(label, -1) };
-    },
+    connected: countedByVersion(connected),
   };
 }

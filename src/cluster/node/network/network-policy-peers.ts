@@ -49,7 +49,7 @@ export class PolicyPeers {
     this.everyPod = { pods: this.#endpoints.filter(({ isNameServer }) => !isNameServer) };
   }
 
-  /** The peers of a rule of a policy in the namespace. Undefined if the namespace's selectors are too large together. */
+  /** The peers of a rule in the namespace. Undefined if the selectors of its rules are too large together. */
   matched(peers: readonly NetworkPolicyPeer[], namespace: string): MatchedPeers | undefined {
     if (peers.length === 0) return any;
     if (this.#matched.has(peers)) return this.#matched.get(peers);
