@@ -37,6 +37,8 @@ export interface CliContext {
   readonly colour: boolean;
   /** Standard error is a terminal, so progress may be shown there. */
   readonly showsProgress: boolean;
+  /** The number of lines that were written to standard error. A text that is redrawn in place must not erase them. */
+  readonly errorLines: () => number;
   /** Reports a wait on standard error. */
   readonly waiting: ReportWait;
   /** The current width of the terminal at standard output. Undefined if it is not a terminal. */

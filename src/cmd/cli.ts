@@ -74,6 +74,7 @@ type Terminal = Pick<
   | "columns"
   | "rows"
   | "showsProgress"
+  | "errorLines"
   | "waiting"
   | "confirm"
   | "onKey"
@@ -83,9 +84,14 @@ type Terminal = Pick<
 function terminalOf(env: Environment): Terminal {
   const { stdin, stdout, stderr } = process;
   const isPlain = env["TERM"] === "dumb";
+  let errorLines = 0;
   return {
     out: (output) => void stdout.write(terminalText(output)),
-    err: (output) => void stderr.write(terminalText(output)),
+    err: (output) => {
+      errorLines += output.split("\n").length - 1;
+      stderr.write(terminalText(output));
+    },
+    errorLines: () => errorLines,
     interactive: stdin.isTTY,
     colour: stdout.isTTY && (env["NO_COLOR"] ?? "") === "" && !isPlain,
     columns: () => (stdout.isTTY ? stdout.columns : undefined),

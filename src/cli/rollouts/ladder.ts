@@ -1,5 +1,5 @@
 import { counted } from "../../base/index.ts";
-import { wrappedLine } from "../terminal/fitted-table.ts";
+import { visibleLength, wrappedLine } from "../terminal/fitted-table.ts";
 import { durationText, hintLines, hintOf, type Hint } from "./ladder-hint.ts";
 import {
   isEndPhase,
@@ -230,17 +230,18 @@ function aheadLines(
   return lines;
 }
 
-/** Cuts a line to the terminal's width. Colour sequences have no width. */
+/** Cuts a line to the terminal's width, with `…` at its end. Colour sequences have no width. */
 function clip(line: string, columns: number | undefined): string {
-  if (columns === undefined) return line;
-  let room = columns - 1;
+  if (columns === undefined || visibleLength(line) < columns) return line;
+  let room = columns - 2;
   let result = "";
   line.split(escape).forEach((part, index) => {
     // A colour sequence ends with `m`.
     const colourEnd = index === 0 ? 0 : part.indexOf("m") + 1;
     const text = part.slice(colourEnd, colourEnd + Math.max(0, room));
     room -= text.length;
-    result += `${index === 0 ? "" : escape}${part.slice(0, colourEnd)}${text}`;
+    const isCut = room === 0 && text !== "";
+    result += `${index === 0 ? "" : escape}${part.slice(0, colourEnd)}${text}${isCut ? "…" : ""}`;
   });
   return result;
 }

@@ -8,6 +8,7 @@ import {
   completingSteps,
   fullPromotionPatch,
   hasEnded,
+  isRestingPhase,
   nextApprovalOf,
   orderPatch,
   refusalOf,
@@ -114,15 +115,18 @@ function notGiven<Value extends Rollout>(kind: KindDefinition<Value>, object: Va
 export async function approve<Value extends Rollout>(given: Order<Value>, steps?: readonly string[]): Promise<void> {
   const { client, kind, object, flags, context } = given;
   const wanted = flags.step !== undefined ? [flags.step] : (steps ?? [waitingStep(kind, object)]);
-  if (hasEnded(object))
-    throw userError("nothing-waits", `${kind.kind} ${nameOf(object)}: it has ended as ${object.status?.phase ?? ""}`);
+  const hint = `see ${statusCommand(rolloutKindOf(kind), object)}`;
+  if (hasEnded(object)) {
+    const problem = `it has ended as ${object.status?.phase ?? ""}`;
+    throw userError("nothing-waits", `${kind.kind} ${nameOf(object)}: ${problem}`, { hint });
+  }
   // An earlier approval would skip the soak of the whole mesh, and remove the old revision without a look at the
   // result.
   if (kind.kind === "MeshUpgrade" && wanted.some((step) => completingSteps.includes(step)))
     refuseVain(kind, object, "complete");
   for (const step of wanted) {
     const problem = approvalProblem(object, step);
-    if (problem !== undefined) throw userError("nothing-waits", `${kind.kind} ${nameOf(object)}: ${problem}`);
+    if (problem !== undefined) throw userError("nothing-waits", `${kind.kind} ${nameOf(object)}: ${problem}`, { hint });
   }
   const ordered = await orderedBy(client, flags, context);
   await patchAsSeen(given, "approve", (current) => approvalPatch(current, wanted, ordered));
@@ -147,7 +151,7 @@ function waitingStep<Value extends Rollout>(definition: KindDefinition<Value>, r
   const at = hasEnded(rollout) || status?.step === undefined ? "" : ` at ${status.step.title}`;
   throw userError(
     "nothing-waits",
-    `${nameOf(rollout)}: no step waits for an approval: the rollout is ${status?.phase ?? "not read by the engine yet"}${at}`,
+    `${kind} ${nameOf(rollout)}: no step waits for an approval: the rollout is ${status?.phase ?? "not read by the engine yet"}${at}`,
     { hint: insteadOfApproval(kind, rollout) },
   );
 }
@@ -156,6 +160,9 @@ function waitingStep<Value extends Rollout>(definition: KindDefinition<Value>, r
 function insteadOfApproval(kind: RolloutKind, rollout: Rollout): string {
   const lookAtIt = `look at its steps with \`${statusCommand(kind, rollout)}\``;
   if (hasEnded(rollout)) return lookAtIt;
+  // An approval counts for the run in which it is given.
+  if (isRestingPhase(rollout.status?.phase) && rollout.status?.run !== undefined)
+    return `a change of its Deployment begins the next run; ${lookAtIt}`;
   const isRefused = (order: Parameters<typeof refusalOf>[2]): boolean =>
     refusalOf(kind, rollout, order, { patch: true, replace: true }) !== undefined;
   if (rollout.status?.phase === "Paused" && !isRefused("resume"))

@@ -372,6 +372,16 @@ test("an order that would change nothing is refused with the reason", async () =
     await outputFor(canaryOf("RolledBack", {}), "promote", "web"),
     /shop\/web: no step waits for an approval: the rollout is RolledBack/,
   );
+  const watching = canaryOf("RolledBack", {}) as { readonly spec: object; readonly status: object };
+  const later = {
+    ...watching,
+    spec: { ...watching.spec, target: { deployment: { name: "web", service: "web" } } },
+    status: { ...watching.status, run: 2, plannedSteps: [{ id: "step-1", title: "50 %", untilApproved: true }] },
+  };
+  assert.match(
+    await outputFor(later, "promote", "web"),
+    /no step waits for an approval.*\n.*a change of its Deployment begins the next run; look at its steps with/,
+  );
   const upgrade = { ...canaryOf("RolledBack", {}), kind: "MeshUpgrade", metadata: { name: "up" } };
   assert.match(
     await outputOf({ objects: { MeshUpgrade: [upgrade] } }, "upgrade", "complete", "up"),

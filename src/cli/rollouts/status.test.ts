@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { describeError, systemClock, transientError, userError } from "../../base/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
+import type { CliContext } from "../context.ts";
 import { createProgram } from "../program.ts";
 import { FakeContext } from "../testing/fake-context.ts";
 
@@ -10,7 +11,15 @@ const rollout = (phase: string): object => ({
   kind: "Canary",
   metadata: { name: "web", namespace: "shop" },
   spec: { target: { httpRoute: { name: "web" } } },
-  status: { phase, progress: "1/2", message: "", completedSteps: [], conditions: [] },
+  status: statusOf(phase),
+});
+
+const statusOf = (phase: string): object => ({
+  phase,
+  progress: "1/2",
+  message: "",
+  completedSteps: [],
+  conditions: [],
 });
 
 /** Watches a rollout whose API server gives these answers, one after the other. Returns how that ended. */
@@ -150,4 +159,39 @@ test("an undo that was ordered with -w is followed, and ends well when the rollo
   assert.equal(end, "done");
   assert.match(context.output, /is being undone[^]*RolledBack/);
   assert.deepEqual(looks, []);
+});
+
+/** Watches a rollout that is judged for three looks of a second each, with these properties of the terminal. */
+async function judged(terminal: Partial<CliContext>): Promise<FakeContext> {
+  const since = { phaseSince: "2026-06-01T00:00:00Z", step: { id: "a", title: "weight 50" } };
+  const judging = { ...rollout("Judging"), status: { ...statusOf("Judging"), ...since } };
+  const answers: (object | Error)[] = [judging, judging, busy, judging, rollout("Completed")];
+  let nowMs = Date.parse(since.phaseSince);
+  const list = async (): Promise<object> => {
+    const answer = answers.shift();
+    if (answer instanceof Error) throw answer;
+    return await Promise.resolve({ items: [answer] });
+  };
+  const context = Object.assign(new FakeContext(), {
+    connect: async () => await Promise.resolve({ list } as unknown as KubeClient),
+    clock: { ...systemClock, nowMs: () => nowMs, sleep: async () => await Promise.resolve(void (nowMs += 1_000)) },
+    ...terminal,
+  });
+  await createProgram(context).parseAsync(["canary", "status", "web", "-w"], { from: "user" });
+  return context;
+}
+
+test("a watch in a pipe prints each line once, although time passes", async () => {
+  const lines = (await judged({})).output.split("\n");
+  assert.deepEqual(
+    lines.filter((line) => line.includes("since")),
+    ["  since 2026-06-01T00:00:00Z"],
+  );
+});
+
+test("a watch on a terminal redraws its text, and draws it anew below an error", async () => {
+  const { output } = await judged({ colour: true, columns: () => 80 });
+  assert.match(output, /\(1 s ago\)/);
+  const redrawn = [...output.replaceAll("\u001b[", "<").matchAll(/(<\d+A)?\r<J/g)].map(([, up]) => up !== undefined);
+  assert.deepEqual(redrawn, [false, true, false, true]);
 });

@@ -40,7 +40,7 @@ export async function showStatus<Value extends Rollout>(
 ): Promise<void> {
   const screen =
     flags.watch === true && flags.json !== true && flags.output === undefined ? screenOf(context) : undefined;
-  const view = { flags, context, isRedrawn: screen !== undefined };
+  const view = { flags, context, isRedrawn: screen?.isRedrawn === true };
   const find = async (): Promise<FoundRollout<Value> & { readonly pending: string | undefined }> => {
     const found = await findRollout(kind, name, flags, context);
     return { ...found, pending: flags.watch === true ? await pendingChange(found.client, found.object) : undefined };
@@ -129,14 +129,14 @@ function statusJson({ apiVersion, kind, metadata, status }: Rollout): unknown {
 function ladderOptions(object: Rollout, { flags, context, isRedrawn }: StatusView): Parameters<typeof renderLadder>[2] {
   const columns = isRedrawn ? context.columns() : undefined;
   const rows = isRedrawn ? context.rows?.() : undefined;
-  // A pipe gets each new line once, and would get a line for each second.
-  const isFollowed = flags.watch === true && !isRedrawn;
+  // Such an output gets each new line once, and would get a line for each second.
+  const isLog = flags.watch === true && !isRedrawn;
   return {
     colour: context.colour,
-    verbose: flags.verbose === true || !isRedrawn,
+    verbose: flags.verbose === true || flags.watch !== true,
     isBehind: !isCurrent(object),
     ...(columns === undefined ? {} : { columns }),
     ...(rows === undefined ? {} : { rows }),
-    ...(isFollowed ? {} : { nowMs: context.clock.nowMs() }),
+    ...(isLog ? {} : { nowMs: context.clock.nowMs() }),
   };
 }

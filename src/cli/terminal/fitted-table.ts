@@ -111,7 +111,7 @@ function withoutMiddle(text: string, width: number): string {
 }
 
 /** The length without the escape sequences of colours. */
-function visibleLength(text: string): number {
+export function visibleLength(text: string): number {
   return stripVTControlCharacters(text).length;
 }
 

@@ -74,6 +74,7 @@ export class FakeContext implements CliContext {
   readonly err = (text: string): void => {
     this.errors += text;
   };
+  readonly errorLines = (): number => this.errors.split("\n").length - 1;
   readonly waiting = (): void => undefined;
   readonly confirm = async (text: string): Promise<boolean> => {
     this.asked.push(text);

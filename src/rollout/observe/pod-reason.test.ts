@@ -14,6 +14,19 @@ test("a pod whose containers are ready names its readiness gate, and one without
   assert.equal(whyNotReady(placed), "its node worker has not started it");
 });
 
+test("an init container that runs is waited for, and a sidecar or container answers its readiness probe", () => {
+  const running = (name: string): object => ({ name, ready: false, restartCount: 0, state: { running: {} } });
+  const status = { initContainerStatuses: ["setup", "proxy"].map(running), containerStatuses: [running("app")] };
+  const pod = {
+    ...fakePod({ name: "web", status: status as never }),
+    spec: { containers: [], initContainers: [{ name: "setup" }, { name: "proxy", restartPolicy: "Always" }] } as never,
+  };
+  assert.equal(
+    whyNotReady(pod),
+    "container setup: the pod waits for its end; container proxy: does not answer its readiness probe; container app: does not answer its readiness probe",
+  );
+});
+
 test("a workload whose pod cannot get its volumes waits with the kubelet's warning", async () => {
   const waiting = { name: "app", ready: false, restartCount: 0, state: { waiting: { reason: "ContainerCreating" } } };
   const status = { phase: "Pending", containerStatuses: [waiting] } as never;

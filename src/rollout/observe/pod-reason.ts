@@ -62,6 +62,10 @@ export function whyNotReady({ spec, status }: Pod): string {
     (condition) => condition.type === "PodScheduled" && condition.status === "False",
   );
   if (unscheduled !== undefined) return `it cannot be scheduled: ${unscheduled.message ?? ""}`;
+  // An init container without `restartPolicy: Always` has no probes: the pod waits for its end.
+  const ending = new Set(
+    spec?.initContainers?.filter(({ restartPolicy }) => restartPolicy !== "Always").map(({ name }) => name),
+  );
   const reasons = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])]
     .filter(({ ready, state }) => !ready && state?.terminated?.exitCode !== 0)
     .map(({ name, state, lastState, restartCount }) => {
@@ -76,7 +80,8 @@ export function whyNotReady({ spec, status }: Pod): string {
         ended === undefined
           ? ""
           : `, ended with ${ended.exitCode} before${restartCount === 0 ? "" : ` (${restartCount} restarts)`}`;
-      return `container ${name}: ${waiting ?? "does not answer its readiness probe"}${last}`;
+      const running = ending.has(name) ? "the pod waits for its end" : "does not answer its readiness probe";
+      return `container ${name}: ${waiting ?? running}${last}`;
     });
   if (reasons.length > 0) return reasons.join("; ");
   // A readiness gate may be missing although all containers are ready.
