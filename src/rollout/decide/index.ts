@@ -22,6 +22,7 @@ export {
   isOfEndedRun,
   derivedStep,
   journalCounts,
+  putBackCause,
   type JournalCounts,
   type DecideInput,
   type Decision,

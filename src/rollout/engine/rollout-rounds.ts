@@ -269,17 +269,17 @@ export class RolloutRounds {
     const { key, raw, rollout, status, orders } = round;
     const { board, clock } = this.#services;
     const begunMs = clock.steadyMs();
-    // An undo needs neither a plan nor a right.
-    const mustPutBack = board.mustPutBack(round);
     const { namespace } = rollout.metadata;
-    const waitMs = mustPutBack || namespace === undefined ? 0 : this.#shares.waitMs(namespace);
+    const waitMs = namespace === undefined || board.mustPutBack(round) ? 0 : this.#shares.waitMs(namespace);
     if (waitMs > 0) return waitMs;
     const journal = await this.#journalOf(raw);
     const isUnbegun = isUnbegunCopy(orders, status);
+    const counts = journalCounts(journal, raw.metadata.uid, isUnbegun ? undefined : copiedUid(raw));
+    // An undo needs neither a plan nor a right.
+    const mustPutBack = board.mustPutBack(round, counts);
     const isLost = isJournalLost(status, journal, { ...orders, mustPutBack });
     if ((isUnbegun || orders.deletion !== undefined) && !isLost && journal.entries.length === 0)
       if (await this.#services.actions.journalLostHold(rollout)) return atOnceMs;
-    const counts = journalCounts(journal, raw.metadata.uid, isUnbegun ? undefined : copiedUid(raw));
     // Nothing of the object itself is written in this round.
     const isWaiting = counts.isLeftover === true || isUnbegun || isLost;
     const planned = isWaiting ? unplanned(round) : await this.#plan(round, mustPutBack, { ...journal, counts });
@@ -292,7 +292,7 @@ export class RolloutRounds {
     const derived = isLost ? await this.#derived(round) : undefined;
     // The reason for the undo has gone meanwhile. This round has no plan, so no step would seem to be left, and it has
     // not checked the author's rights.
-    if (mustPutBack && !board.mustPutBack(round)) return atOnceMs;
+    if (mustPutBack && !board.mustPutBack(round, counts)) return atOnceMs;
     const busyMs = this.#services.busyMs ?? threadBusyMs;
     const decidedFromMs = busyMs();
     // This must not await. So if two rollouts want the same namespace or target, the second one sees that the first one

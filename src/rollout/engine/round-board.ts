@@ -4,15 +4,14 @@ import {
   currentStep,
   decide,
   groupView,
-  isPuttingBack,
-  isRefusedAfterEnd,
-  isUnderWay,
   namespacesTaken,
   plannedSteps,
+  putBackCause,
   type Blocker,
   type Contender,
   type DecideInput,
   type Decision,
+  type JournalCounts,
   type RolloutOrders,
 } from "../decide/index.ts";
 import { contenderOf, ContenderTable } from "./contender-table.ts";
@@ -100,22 +99,18 @@ export class RoundBoard {
     return decision;
   }
 
-  /** Whether the rollout must be undone. A spec that is refused does not prevent that, and it needs no right. */
-  mustPutBack(seen: Pick<RolloutSeen, "rollout" | "status" | "orders" | "companions">): boolean {
-    const { status, orders } = seen;
-    return (
-      orders.deletion !== undefined ||
-      isPuttingBack(status) ||
-      (orders.abort && status.phase !== "RolledBack" && !isUnbegun(status)) ||
-      this.#mustFollow(seen)
-    );
-  }
-
-  /** Whether a member of its group's run was rolled back. */
-  #mustFollow({ rollout, status, companions }: Pick<RolloutSeen, "rollout" | "status" | "companions">): boolean {
-    if (!isUnderWay(status) && status.phase !== "Completed" && !isRefusedAfterEnd(status)) return false;
+  /**
+   * Whether the rollout must be undone. A spec that is refused does not prevent that, and it needs no right. `journal`:
+   * what the journal has, if the round has read it.
+   */
+  mustPutBack(
+    { rollout, status, orders, companions }: Pick<RolloutSeen, "rollout" | "status" | "orders" | "companions">,
+    journal?: Pick<JournalCounts, "run">,
+  ): boolean {
     const self = contenderOf(rollout, status, { wants: [], heldUp: true });
-    return groupView(self, this.#seenBy(self, companions))?.failed !== undefined;
+    const group = groupView(self, this.#seenBy(self, companions));
+    const known = { ...(group === undefined ? {} : { group }), ...(journal === undefined ? {} : { journal }) };
+    return putBackCause({ status, orders, ...known }) !== undefined;
   }
 
   /**
@@ -139,9 +134,4 @@ export class RoundBoard {
     const kind = isMeshUpgrade(rollout) ? "MeshUpgrade" : "Canary";
     return this.#calendar.inForce(freezes, { kind, namespace, name, uid }, nowMs);
   }
-}
-
-/** Whether the rollout waits for its first run. Then an abort undoes nothing, and faults of its target are reported. */
-function isUnbegun({ phase, run = 0 }: RolloutStatus): boolean {
-  return phase === "Watching" && run === 0;
 }
