@@ -84,7 +84,7 @@ test("a run remembers what it moves, whatever the spec says later", () => {
   assert.equal(decide(input({ status: between, orders: { ...orders, moves: "b" } })).status.moves, "a");
 });
 
-test("the rule that a position means is recorded, unless another rollout comes first, and later runs keep it", () => {
+test("the rule that a position means is recorded at once, later runs keep it, and it stays while another rollout comes first", () => {
   const meantRule: MeantRule = { route: "r", rule: 0, target: "t", index: 0, from: 0, known: ["a"], length: 1 };
   const later = { ...meantRule, index: 1 };
   const change = { candidate: "v1", watched: false, meantRule };
@@ -93,10 +93,13 @@ test("the rule that a position means is recorded, unless another rollout comes f
   const freeze: Blocker = { reason: "freeze", by: "holidays", text: "freeze" };
   const rival: Blocker = { reason: "rollout", by: "Canary a/b", text: "Canary a/b moves the same target" };
   assert.deepEqual(decide(input({ change, blockers: [freeze] })).status.meantRule, meantRule);
-  assert.equal(decide(input({ change, blockers: [freeze, rival] })).status.meantRule, undefined);
+  assert.deepEqual(decide(input({ change, blockers: [freeze, rival] })).status.meantRule, meantRule);
   const { step: _step, ...before } = status;
   const blocked = decide(input({ status: before, change: { ...change, meantRule: later }, blockers: [rival] }));
   assert.deepEqual(blocked.status.meantRule, meantRule);
+  const another = { ...later, rule: 1 };
+  const edited = decide(input({ status: before, change: { ...change, meantRule: another }, blockers: [rival] }));
+  assert.deepEqual(edited.status.meantRule, another, "the target names another position now");
   const ended: RolloutStatus = { ...before, phase: "Completed", endedAt: new Date(nowMs).toISOString() };
   const next = decide(input({ status: ended, change: { candidate: "v2", watched: false } }));
   assert.deepEqual([next.status.phase, next.status.meantRule], ["Planned", meantRule]);

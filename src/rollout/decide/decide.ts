@@ -46,12 +46,15 @@ export function decide(input: DecideInput): Decision {
 }
 
 /**
- * Which rule the target's position means. While another rollout comes first, it is not recorded, because that one may
- * have added rules to the list, which change positions until it ends.
+ * Which rule the target's position means. While another rollout comes first, a known rule keeps its record: that
+ * rollout may have added rules to the list, and the record would count them among the rules around the one that is
+ * meant.
  */
 function meantRuleOf({ status, change, blockers }: DecideInput): Pick<RolloutStatus, "meantRule"> {
-  const waitsForOther = blockers.some(({ reason }) => reason === "rollout");
-  const meantRule = waitsForOther ? status.meantRule : (change.meantRule ?? status.meantRule);
+  const [known, found] = [status.meantRule, change.meantRule];
+  const isSame = found === undefined || (known?.route === found.route && known.rule === found.rule);
+  const isKept = isSame && blockers.some(({ reason }) => reason === "rollout");
+  const meantRule = isKept ? known : (found ?? known);
   return meantRule === undefined ? {} : { meantRule };
 }
 

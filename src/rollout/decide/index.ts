@@ -45,6 +45,7 @@ export {
   listUndo,
   listUndoIfRewritten,
   listUndoneAnyway,
+  listWithout,
   listWrite,
   restoredList,
   rewrittenList,

@@ -19,6 +19,7 @@ import {
   refusedStatus,
   saysTheSame,
   type Action,
+  type Contender,
   type Decision,
   type FailedWrite,
   type JournalCounts,
@@ -39,6 +40,7 @@ import { entriesForPlan } from "./entries-for-plan.ts";
 import type { EngineMetrics } from "./engine-metrics.ts";
 import { isAtRest, lateReadRoundMs, nextRoundMs, refusedTickMs, restAfterMs } from "./next-round.ts";
 import type { OrphanedJournals } from "./orphaned-journals.ts";
+import { moversOfPosition } from "./moved-rules.ts";
 import { planRefusal, unplannedChange, type Plan, type Planner } from "./planner.ts";
 import {
   asksForRun,
@@ -444,7 +446,11 @@ export class RolloutRounds {
     const { rollout, problem, status } = round;
     if (problem !== undefined || isPuttingBack(status)) return unplanned(round);
     try {
-      return await this.#services.planner.plan(rollout, entriesForPlan(rollout, status, journal));
+      const { board, journals, planner } = this.#services;
+      const movers = () => moversOfPosition(rollout, status, board.table.all);
+      return await planner.plan(rollout, entriesForPlan(rollout, status, journal), async () =>
+        Promise.all(movers().map(async (other) => (await journals.read(journalOfContender(other))).entries)),
+      );
     } catch (error) {
       // An undo must not wait until the cluster can be read for a plan.
       if (mustPutBack) return unplanned(round);
@@ -510,6 +516,10 @@ export function isTold(stored: RolloutStatus | undefined, failing: RolloutStatus
     stored.observedGeneration === failing.observedGeneration &&
     saysTheSame(stored.message, failing.message)
   );
+}
+
+function journalOfContender({ kind, namespace, name }: Contender): string {
+  return journalNameOf({ kind, metadata: { name, ...(namespace === undefined ? {} : { namespace }) } });
 }
 
 function refusedSpec(problem: string): Refusal {

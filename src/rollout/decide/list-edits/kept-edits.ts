@@ -164,6 +164,17 @@ function undoOf(entry: FieldEntry, original: FieldEntry, found: unknown): ListUn
   return isRestored ? { type: "restored" } : { type: "conflict" };
 }
 
+/** The list without what a rollout has changed in it. `entries`: its entries of the field, the oldest first. */
+export function listWithout(entries: readonly FieldEntry[], found: unknown): unknown {
+  const [first] = entries;
+  if (first === undefined) return found;
+  return entries.toReversed().reduce((list, entry) => {
+    const undo = listUndo(entry, first, list);
+    if (undo.type === "restored") return list;
+    return undo.type === "due" ? undo.value : listUndoneAnyway(entry, list);
+  }, found);
+}
+
 /**
  * What the server has made of the prior list of an entry, when undo has written `written`. Undefined if the server has
  * restored it.
