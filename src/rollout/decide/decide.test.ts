@@ -204,6 +204,31 @@ test("a patient step's next write counts as due however long the step has taken,
   assert.match(status.cause ?? "", /what it writes is overwritten or refused: Deployment n\/web \/spec\/a/);
 });
 
+test("a write that is due again after a long wait has the whole limit, but a fight over it ends", () => {
+  const writes = [{ type: "field", object, pointer: "/a", value: 1 }] as const;
+  const steps = [{ ...first, patient: true, writes }, last];
+  for (const [waitedMs, secondsLeft] of [
+    [400_000, 300],
+    [100_000, 200],
+  ] as const) {
+    let { status } = decide(input({ steps }));
+    let now = nowMs;
+    const look = (observation: Observation): string => {
+      now += 5000;
+      ({ status } = decide(input({ status, steps, observation, elapsedMs: 5000, nowMs: now })));
+      return status.phase;
+    };
+    for (let ms = 0; ms < waitedMs; ms += 5000)
+      assert.equal(look({ ...waiting, writes: [{ state: "done" }] }), "Settling");
+    // The engine has journaled the write before the wait and not done it, or somebody has undone it now.
+    const due: Observation = { writes: [{ state: "pending", by: "somebody" }], settle: [], checks: [] };
+    let seconds = 0;
+    while (look(due) === "Progressing") seconds += 5;
+    assert.equal(status.phase, "RollingBack");
+    assert.ok(Math.abs(seconds - secondsLeft) <= 10, `${seconds} s after ${waitedMs} ms`);
+  }
+});
+
 test("a patient step whose first write the server refuses again and again fails like any other", () => {
   const steps = [
     { ...first, patient: true, writes: [{ type: "field", object, pointer: "/a", value: 1 }] },
