@@ -4,9 +4,11 @@ import {
   currentStep,
   decide,
   groupView,
+  isUnderWay,
   namespacesTaken,
   plannedSteps,
   putBackCause,
+  withLastWeightOpen,
   type Blocker,
   type Contender,
   type DecideInput,
@@ -61,7 +63,9 @@ export class RoundBoard {
   ): Decision {
     const { key, rollout, status, orders, heldUp } = observed;
     const { steps, change, observation, journal, derived } = facts;
-    const step = currentStep(steps, status, change.watched);
+    // The others must see the step that the decision begins, also if an edit has opened it again.
+    const open = isUnderWay(status) ? withLastWeightOpen(steps, status) : status;
+    const step = currentStep(steps, open, change.watched);
     const wants = step === undefined ? [] : namespacesTaken(step, steps, orders);
     const freezes = this.#freezesFor(rollout, facts.freezes, time.nowMs);
     const round = { wants, heldUp: heldUp || orders.paused || freezes.length > 0 };
@@ -69,8 +73,8 @@ export class RoundBoard {
     // stored. So does the rule that it moves, which the status does not have before the rollout's first decision.
     const { meantRule } = change;
     const planned = {
-      ...status,
-      ...(steps.length === 0 ? {} : { plannedSteps: plannedSteps(steps, status) }),
+      ...open,
+      ...(steps.length === 0 ? {} : { plannedSteps: plannedSteps(steps, open) }),
       ...(meantRule === undefined ? {} : { meantRule }),
     };
     const self = contenderOf(rollout, planned, round);
