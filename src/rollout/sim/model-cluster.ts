@@ -419,7 +419,9 @@ export class ModelCluster {
       const held = heldByGateway(this, entry, value);
       if (held !== undefined) return { state: "waiting", detail: held };
       const isReplaced = entry.replaced !== undefined && jsonEqualWithoutNulls(value, entry.replaced);
-      if (!covers(value, entry.written) && !isReplaced && found.writers.get(entry.pointer) !== engineWriter)
+      const isOther = !covers(value, entry.written) && !isReplaced;
+      if (isOther && entry.uid !== undefined && entry.uid !== String(found.uid)) return this.#whenItServes(entry);
+      if (isOther && found.writers.get(entry.pointer) !== engineWriter)
         return { state: "conflict", detail: `${entry.object.name}${entry.pointer} was changed by somebody else` };
       this.setField(found, entry.pointer, entry.prior, engineWriter);
     }
