@@ -316,6 +316,16 @@ export class ModelCluster {
     return [...this.writesRefused.values()].some((isRefused) => isRefused(object));
   }
 
+  /** Removes what an object owns. Returns what that was. */
+  removeOwned({ uid }: ModelObject): readonly ObjectReference[] {
+    const owned = [...this.objects.values()].filter(({ fields }) => {
+      const owners = (fields.get("/metadata/ownerReferences") ?? []) as readonly { readonly uid: string }[];
+      return owners.some((owner) => owner.uid === String(uid));
+    });
+    for (const { reference } of owned) this.#remove(reference);
+    return owned.map(({ reference }) => reference);
+  }
+
   /** Removes an object. A namespace is removed with its contents. */
   #remove(object: ObjectReference): void {
     this.objects.delete(referenceKey(object));
