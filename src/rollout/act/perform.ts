@@ -250,6 +250,7 @@ async function undoField(
   if (!isRestored && !jsonEqualWithoutNulls(found, entry.prior)) {
     const isReplaced = entry.replaced !== undefined && jsonEqualWithoutNulls(found, entry.replaced);
     if (!covers(found, entry.written) && !isReplaced) {
+      if (isRemade(entry, current)) return await whenUndone(entry, surroundings);
       const first = original.type === "field" ? original : entry;
       const conflict = await conflictOf(current, first, surroundings, found);
       if (conflict !== undefined) {
@@ -261,9 +262,21 @@ async function undoField(
     if (heldBack !== undefined) return { state: "waiting", detail: heldBack };
     await objects.setField(entry.object, entry.pointer, entry.prior, found, entry.madeParents);
   }
+  return await whenUndone(entry, surroundings);
+}
+
+async function whenUndone(entry: FieldEntry, surroundings: UndoSurroundings): Promise<UndoResult> {
   return entry.restart === undefined
     ? await whenItServes(entry, surroundings)
     : await whenReplaced(entry, surroundings, undefined);
+}
+
+/**
+ * Whether the object was deleted, and another one has got its name. The rollout has not changed that one, and its maker
+ * has decided on its values.
+ */
+function isRemade({ uid }: FieldEntry, { metadata }: UntypedObject): boolean {
+  return uid !== undefined && metadata.uid !== undefined && uid !== metadata.uid;
 }
 
 /**
@@ -298,12 +311,11 @@ const restartPointer = "/spec/template/metadata/annotations/kubectl.kubernetes.i
  * Whether somebody has deleted the workload and made it again without the mark of its restart. Its new pods started
  * with what the rollout had written into their namespace, and restoring its template replaces none of them.
  */
-function isRemadeAsBefore({ restart, uid, pointer, prior }: FieldEntry, { metadata }: UntypedObject, found: unknown) {
+function isRemadeAsBefore(entry: FieldEntry, current: UntypedObject, found: unknown): boolean {
+  const { restart, pointer, prior } = entry;
   return (
     restart === "template" &&
-    uid !== undefined &&
-    metadata.uid !== undefined &&
-    uid !== metadata.uid &&
+    isRemade(entry, current) &&
     pointer.startsWith("/spec/template/metadata/annotations/") &&
     jsonEqualWithoutNulls(found, prior)
   );
@@ -427,20 +439,11 @@ async function undoAdopted(
   return await whenItServes(entry, context);
 }
 
-/**
- * Whether the object is a namespace or a pod that was deleted and recreated under its name. The rollout has not changed
- * it, and its maker has decided on its labels.
- */
-function isLabelOfRemade(
-  { uid, object: { kind }, pointer }: Extract<JournalEntry, { type: "field" }>,
-  { metadata }: UntypedObject,
-): boolean {
-  return (
-    (kind === "Namespace" || kind === "Pod") &&
-    pointer.startsWith("/metadata/labels/") &&
-    uid !== undefined &&
-    uid !== metadata.uid
-  );
+/** Whether the field is a label of a namespace or a pod that was deleted and recreated under its name. */
+function isLabelOfRemade(entry: FieldEntry, current: UntypedObject): boolean {
+  const { object, pointer } = entry;
+  const isLabelled = object.kind === "Namespace" || object.kind === "Pod";
+  return isLabelled && pointer.startsWith("/metadata/labels/") && isRemade(entry, current);
 }
 
 function fieldConflict(

@@ -101,3 +101,27 @@ test("a workload that was made again after its restart gets pods with the restor
   await undoneOf("3", { "rollout.serin.dev/restarted-for": "new.1" });
   assert.deepEqual(writes.slice(1), ["rollout.serin.dev~1restarted-for=undefined"]);
 });
+
+test("the number of pods of a Deployment that somebody has made again stays as it was written then", async () => {
+  const object = { ...route, apiVersion: "apps/v1", kind: "Deployment", plural: "deployments" };
+  const journal = entry("step-2", object, { pointer: "/spec/replicas", uid: "1", prior: 5, written: 2 });
+  const undoneOf = async (uid: string, replicas: number): Promise<readonly [string, number | undefined]> => {
+    const found: UntypedObject = { metadata: { name: "web", uid }, spec: { replicas } };
+    let written: number | undefined;
+    const objects = {
+      get: async () => await Promise.resolve(found),
+      release: async () => await Promise.resolve(),
+      setField: async (_object: unknown, _pointer: string, value: number) => await Promise.resolve((written = value)),
+    } as unknown as ObjectAccess;
+    const context = {
+      heldBack: async () => await Promise.resolve(undefined),
+      notReached: async () => await Promise.resolve(undefined),
+    } as unknown as UndoContext;
+    const { state } = await undoEntry(objects, journal, context);
+    return [state, written];
+  };
+  assert.deepEqual(await undoneOf("1", 2), ["undone", 5]);
+  assert.deepEqual(await undoneOf("1", 3), ["conflict", undefined]);
+  assert.deepEqual(await undoneOf("2", 3), ["undone", undefined]);
+  assert.deepEqual(await undoneOf("2", 2), ["undone", 5], "it may have been made again from the rollout's own state");
+});

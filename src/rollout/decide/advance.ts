@@ -104,6 +104,9 @@ interface PendingWrites {
  * written, the next write is due until somebody restores the field. A journal that the server refuses would never reach
  * the limit either, because then each write is the first one. The title belongs to the writes, because it may state
  * their numbers.
+ *
+ * A write that is due again after a long wait has the whole limit, because nothing contested it in that time. Its first
+ * attempt may have failed before the wait.
  */
 function write(input: DecideInput, step: Step, before: StepStatus, pending: PendingWrites): Decision {
   const { status, orders, elapsedMs, failedWrite } = input;
@@ -115,9 +118,10 @@ function write(input: DecideInput, step: Step, before: StepStatus, pending: Pend
   // nor refused.
   const isWritten = failedWrite?.waits !== true;
   const isProgress = step.patient === true && isFirst && failedWrite === undefined;
-  const isNew = (isReplanned && before.title !== step.title) || isProgress;
+  const isNew = (isReplanned && before.title !== step.title) || isProgress || hasWaitedLong(input, before);
   const isOther = isReplanned || states.some((state) => state.isRewritten === true);
-  const refused = failedWrite === undefined ? before : beforeWrites(before);
+  const { waitingFor: _waitingFor, waitingSince: _since, waitsUntil: _until, ...writing } = before;
+  const refused = failedWrite === undefined ? writing : beforeWrites(writing);
   const isUndone = states.some(({ by }) => by !== undefined);
   const kept = isOther ? unsettled(refused) : isUndone ? interrupted(refused, step) : refused;
   // A field that somebody restores each time does not give the step more time each time.
@@ -131,6 +135,15 @@ function write(input: DecideInput, step: Step, before: StepStatus, pending: Pend
     actions: [...recovery(status), ...due],
     ...repeated(due, pending.states),
   };
+}
+
+/**
+ * Whether the step has waited for more than half of its limit since it has written something. After a shorter wait, a
+ * fight over a field goes on. A step that has failed still waits for a person.
+ */
+function hasWaitedLong({ status, orders, nowMs }: DecideInput, { waitingSince }: StepStatus): boolean {
+  if (waitingSince === undefined || status.pauseReason === "step") return false;
+  return nowMs - Date.parse(waitingSince) > orders.settleTimeoutMs / 2;
 }
 
 /** A write that somebody keeps undoing, or that the server refuses, fails the step like one that does not settle. */

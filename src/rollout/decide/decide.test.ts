@@ -84,7 +84,7 @@ test("a run remembers what it moves, whatever the spec says later", () => {
   assert.equal(decide(input({ status: between, orders: { ...orders, moves: "b" } })).status.moves, "a");
 });
 
-test("the rule that a position means is recorded, unless another rollout comes first, and later runs keep it", () => {
+test("the rule that a position means is recorded at once, later runs keep it, and it stays while another rollout comes first", () => {
   const meantRule: MeantRule = { route: "r", rule: 0, target: "t", index: 0, from: 0, known: ["a"], length: 1 };
   const later = { ...meantRule, index: 1 };
   const change = { candidate: "v1", watched: false, meantRule };
@@ -93,10 +93,13 @@ test("the rule that a position means is recorded, unless another rollout comes f
   const freeze: Blocker = { reason: "freeze", by: "holidays", text: "freeze" };
   const rival: Blocker = { reason: "rollout", by: "Canary a/b", text: "Canary a/b moves the same target" };
   assert.deepEqual(decide(input({ change, blockers: [freeze] })).status.meantRule, meantRule);
-  assert.equal(decide(input({ change, blockers: [freeze, rival] })).status.meantRule, undefined);
+  assert.deepEqual(decide(input({ change, blockers: [freeze, rival] })).status.meantRule, meantRule);
   const { step: _step, ...before } = status;
   const blocked = decide(input({ status: before, change: { ...change, meantRule: later }, blockers: [rival] }));
   assert.deepEqual(blocked.status.meantRule, meantRule);
+  const another = { ...later, rule: 1 };
+  const edited = decide(input({ status: before, change: { ...change, meantRule: another }, blockers: [rival] }));
+  assert.deepEqual(edited.status.meantRule, another, "the target names another position now");
   const ended: RolloutStatus = { ...before, phase: "Completed", endedAt: new Date(nowMs).toISOString() };
   const next = decide(input({ status: ended, change: { candidate: "v2", watched: false } }));
   assert.deepEqual([next.status.phase, next.status.meantRule], ["Planned", meantRule]);
@@ -199,6 +202,31 @@ test("a patient step's next write counts as due however long the step has taken,
   }
   assert.equal(write({}), "RollingBack");
   assert.match(status.cause ?? "", /what it writes is overwritten or refused: Deployment n\/web \/spec\/a/);
+});
+
+test("a write that is due again after a long wait has the whole limit, but a fight over it ends", () => {
+  const writes = [{ type: "field", object, pointer: "/a", value: 1 }] as const;
+  const steps = [{ ...first, patient: true, writes }, last];
+  for (const [waitedMs, secondsLeft] of [
+    [400_000, 300],
+    [100_000, 200],
+  ] as const) {
+    let { status } = decide(input({ steps }));
+    let now = nowMs;
+    const look = (observation: Observation): string => {
+      now += 5000;
+      ({ status } = decide(input({ status, steps, observation, elapsedMs: 5000, nowMs: now })));
+      return status.phase;
+    };
+    for (let ms = 0; ms < waitedMs; ms += 5000)
+      assert.equal(look({ ...waiting, writes: [{ state: "done" }] }), "Settling");
+    // The engine has journaled the write before the wait and not done it, or somebody has undone it now.
+    const due: Observation = { writes: [{ state: "pending", by: "somebody" }], settle: [], checks: [] };
+    let seconds = 0;
+    while (look(due) === "Progressing") seconds += 5;
+    assert.equal(status.phase, "RollingBack");
+    assert.ok(Math.abs(seconds - secondsLeft) <= 10, `${seconds} s after ${waitedMs} ms`);
+  }
 });
 
 test("a patient step whose first write the server refuses again and again fails like any other", () => {

@@ -4,7 +4,7 @@ import { advance } from "./advance.ts";
 import { dated } from "./conditions.ts";
 import { begunCopy, holdCopy, isUnbegunCopy } from "./copied.ts";
 import { isPuttingBack, isRefusedAfterEnd, isUnderWay } from "./contender.ts";
-import { at, isOfEndedRun, type DecideInput, type Decision, type RolloutOrders } from "./input.ts";
+import { at, isOfEndedRun, putBackCause, type DecideInput, type Decision, type RolloutOrders } from "./input.ts";
 import { decideWithoutJournal, isJournalLost, withJournaled } from "./lost-journal.ts";
 import type { Action } from "./observation.ts";
 import { currentStep, plannedSteps, withLastWeightOpen } from "./planned-steps.ts";
@@ -46,12 +46,15 @@ export function decide(input: DecideInput): Decision {
 }
 
 /**
- * Which rule the target's position means. While another rollout comes first, it is not recorded, because that one may
- * have added rules to the list, which change positions until it ends.
+ * Which rule the target's position means. While another rollout comes first, a known rule keeps its record: that
+ * rollout may have added rules to the list, and the record would count them among the rules around the one that is
+ * meant.
  */
 function meantRuleOf({ status, change, blockers }: DecideInput): Pick<RolloutStatus, "meantRule"> {
-  const waitsForOther = blockers.some(({ reason }) => reason === "rollout");
-  const meantRule = waitsForOther ? status.meantRule : (change.meantRule ?? status.meantRule);
+  const [known, found] = [status.meantRule, change.meantRule];
+  const isSame = found === undefined || (known?.route === found.route && known.rule === found.rule);
+  const isKept = isSame && blockers.some(({ reason }) => reason === "rollout");
+  const meantRule = isKept ? known : (found ?? known);
   return meantRule === undefined ? {} : { meantRule };
 }
 
@@ -125,30 +128,35 @@ function notHeldText({ change: { resumed }, orders, failedWrite }: DecideInput):
 function next(given: DecideInput): Decision {
   const input = isRefusedAfterEnd(given.status) ? { ...given, status: completedAgain(given.status) } : given;
   const { orders, status, journal, group } = input;
-  const mustPutBack = orders.abort || group?.failed !== undefined;
+  const cause = putBackCause(input);
+  const mustPutBack = cause !== undefined;
   if (isJournalLost(given.status, journal, { ...orders, mustPutBack })) return decideWithoutJournal(given);
-  if (isPuttingBack(status)) return rollBackFurther(input);
+  if (cause === "undo") return rollBackFurther(input);
   if (journal.isLeftover === true) return undoLeftover(input);
   const underWay = isUnderWay(status);
-  if (orders.deletion !== undefined) return handleDeletion(input, underWay);
+  if (cause === "deletion") return handleDeletion(input, underWay);
   if (status.phase === "RolledBack") return afterRollback(input);
-  // The completed run of an earlier object with this name is not part of this object, so its changes stay.
-  if (orders.abort && (status.run ?? 0) === 0 && status.startedAt === undefined && journal.completed && journal.run > 0)
-    return { status, actions: [{ type: "forget" }] };
-  if (orders.abort && (status.phase !== "Watching" || journal.run > 0))
-    return startRollback(
-      input,
-      { because: "order", cause: `aborted by ${orders.orderedBy ?? "a person"}` },
-      "RolledBack",
-      orders.orderedBy,
-    );
+  if (cause === "abort") return abort(input);
   if (isUnbegunCopy(orders, status)) return holdCopy(input);
-  if (group?.failed !== undefined && (underWay || status.phase === "Completed"))
+  if (cause === "group" && group?.failed !== undefined)
     return startRollback(input, { because: "group", cause: group.failed }, "RolledBack");
   if (isNewChange(input)) return changed(input, underWay);
   if (status.phase === "Completed") return { status, actions: [] };
   if (orders.paused) return pause(status, orders);
   return proceed(resumed({ ...input, status: begunCopy(status) }));
+}
+
+function abort(input: DecideInput): Decision {
+  const { orders, status, journal } = input;
+  // The completed run of an earlier object with this name is not part of this object, so its changes stay.
+  if ((status.run ?? 0) === 0 && status.startedAt === undefined && journal.completed && journal.run > 0)
+    return { status, actions: [{ type: "forget" }] };
+  return startRollback(
+    input,
+    { because: "order", cause: `aborted by ${orders.orderedBy ?? "a person"}` },
+    "RolledBack",
+    orders.orderedBy,
+  );
 }
 
 /**

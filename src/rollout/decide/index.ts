@@ -22,6 +22,7 @@ export {
   isOfEndedRun,
   derivedStep,
   journalCounts,
+  putBackCause,
   type JournalCounts,
   type DecideInput,
   type Decision,
@@ -44,6 +45,7 @@ export {
   listUndo,
   listUndoIfRewritten,
   listUndoneAnyway,
+  listWithout,
   listWrite,
   restoredList,
   rewrittenList,
@@ -65,7 +67,14 @@ export type {
   UndoReport,
   WriteState,
 } from "./observation.ts";
-export { currentStep, isDone, namespacesTaken, orderedSteps, plannedSteps } from "./planned-steps.ts";
+export {
+  currentStep,
+  isDone,
+  namespacesTaken,
+  orderedSteps,
+  plannedSteps,
+  withLastWeightOpen,
+} from "./planned-steps.ts";
 export type { ProbeCounts, ProbeFacts, ProbePairFacts } from "./probe-matrix.ts";
 export type { ProbePodFacts, ServingPod } from "./replaced-probes.ts";
 export { sinceSettledMs } from "./settle-progress.ts";

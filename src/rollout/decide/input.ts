@@ -9,6 +9,7 @@ import {
   type RolloutStatus,
 } from "../../api/serin/index.ts";
 import type { Blocker, GroupView } from "./blockers.ts";
+import { isPuttingBack, isRefusedAfterEnd, isUnderWay } from "./contender.ts";
 import type { Action, Observation, UndoReport } from "./observation.ts";
 import { describeReference, type Step, type Write } from "./step.ts";
 
@@ -182,6 +183,32 @@ export function isOfEndedRun(
   { run = 0, startedAt }: Pick<RolloutStatus, "run" | "startedAt">,
 ): boolean {
   return startedAt === undefined && run > 0 && journal.run > 0 && (run > 1 || journal.completed);
+}
+
+/** What asks for the undo of a rollout: a begun undo, its deletion, an abort, or the undo of its group. */
+type PutBackCause = "undo" | "deletion" | "abort" | "group";
+
+interface PutBackInput extends Pick<DecideInput, "status" | "orders" | "group"> {
+  /** Absent if nobody has read the journal yet. */
+  readonly journal?: Pick<JournalCounts, "run">;
+}
+
+/**
+ * What asks for the undo of what the rollout has done. Undefined if nothing does. An undo needs neither a plan nor a
+ * right, so rounds ask this before they plan, and `decide` asks it again.
+ */
+export function putBackCause({ status, orders, group, journal }: PutBackInput): PutBackCause | undefined {
+  if (isPuttingBack(status)) return "undo";
+  if (orders.deletion !== undefined) return "deletion";
+  if (status.phase === "RolledBack") return undefined;
+  if (orders.abort && !isUnbegun(status, journal)) return "abort";
+  const follows = isUnderWay(status) || status.phase === "Completed" || isRefusedAfterEnd(status);
+  return follows && group?.failed !== undefined ? "group" : undefined;
+}
+
+/** Whether the rollout waits for its first run. Then an abort undoes nothing, and faults of its target are reported. */
+function isUnbegun({ phase, run = 0 }: PutBackInput["status"], journal: PutBackInput["journal"]): boolean {
+  return phase === "Watching" && run === 0 && (journal?.run ?? 0) === 0;
 }
 
 export function at(ms: number): string {

@@ -86,6 +86,21 @@ test("a completed rollout whose group is undone is Stuck without its journal, an
   assert.deepEqual([undone.status.phase, undone.status.undo?.because], ["RollingBack", "group"]);
 });
 
+test("a rolled back Canary that still holds its Deployment is Stuck without its journal, and rolled back again with it", () => {
+  const setup = { run: 0, setup: 1, completed: false, objects: ["Deployment n/web"] };
+  const { status: held } = decided({ ...goingBack, run: 0 }, { journal: setup });
+  assert.deepEqual([held.phase, held.journaled?.setup], ["RolledBack", true]);
+  const { status: stuck } = decided(held);
+  assert.deepEqual([stuck.phase, stuck.pauseReason], ["Stuck", "undo"]);
+  const { status: back, ...again } = decided(stuck, { journal: setup });
+  assert.deepEqual(
+    [reasons({ ...again, status: back }), back.phase, back.pauseReason],
+    [["Resumed"], "RolledBack", undefined],
+  );
+  assert.equal(back.message, held.message);
+  assert.match(withoutJournal(stuck).cause ?? "", /has not put back Deployment n\/web$/);
+});
+
 test("a person ends the rollout without its journal, and the cause says what was not put back", () => {
   const ended = withoutJournal(decided(goingBack).status);
   assert.equal(ended.phase, "RolledBack");

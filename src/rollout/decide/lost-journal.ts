@@ -7,7 +7,7 @@ import {
   type RolloutStatus,
 } from "../../api/serin/index.ts";
 import { isPuttingBack, isRefusedAfterEnd, isUnderWay } from "./contender.ts";
-import { saysTheSame, withHold } from "./hold.ts";
+import { saysTheSame, withHold, withoutHold } from "./hold.ts";
 import { at, type DecideInput, type Decision, type JournalCounts, type RolloutOrders } from "./input.ts";
 import { startRollback } from "./rollback.ts";
 import { describeReference } from "./step.ts";
@@ -57,7 +57,6 @@ export function isJournalLost(
   const hasSetup = journaled.setup === true;
   if (deletion !== undefined) return hasSetup || (isUnderWay(status) && deletion !== "Leave");
   if (isUnderWay(status)) return true;
-  if (status.phase === "RolledBack") return false;
   return hasSetup || (mustPutBack && (status.phase === "Completed" || isRefusedAfterEnd(status)));
 }
 
@@ -71,7 +70,12 @@ export function decideWithoutJournal(input: DecideInput): Decision {
   const found = new Set(journal.objects);
   if (journal.missing !== true && found.size > 0 && lost.objects.every((object) => found.has(object))) {
     const message = "its journal is back, and the rollout continues";
-    return { status: rest, actions: [{ type: "event", reason: "Resumed", message, warning: false }] };
+    // It was rolled back before, and only holds its target.
+    const back: RolloutStatus =
+      rest.rolledBackInMs === undefined
+        ? rest
+        : { ...withoutHold(rest), phase: "RolledBack", message: rest.cause ?? "" };
+    return { status: back, actions: [{ type: "event", reason: "Resumed", message, warning: false }] };
   }
   if (orders.withoutJournal === lost.at) return endWithout(input, lost);
   const message = `its journal ${orders.commands.journal} is gone, which had the values from before the rollout of ${namesOf(lost)}. Restore this RolloutJournal from a backup, and the rollout continues by itself. Or ${withoutText(lost)}: ${orders.commands.annotate} ${withoutJournalAnnotation}=${lost.at}`;

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parseCanary, type Canary } from "../../api/serin/index.ts";
-import { movedRules } from "./moved-rules.ts";
+import { initialStatus } from "../decide/index.ts";
+import { contenderOf } from "./contender-table.ts";
+import { movedRules, moversOfPosition } from "./moved-rules.ts";
 
 const header = { match: { headers: [{ name: "traffic", value: "test" }] } };
 
@@ -51,4 +53,33 @@ test("a parsed Canary moves the same rules as the stored one, whatever its check
     movedRules(stored).map(({ rule, addsRules }) => [rule, addsRules]),
     [[1, true]],
   );
+});
+
+/** A Canary of this name that moves a rule of an HTTPRoute. */
+function moving(name: string, httpRoute: object): Canary {
+  const backend = (service: string) => ({ name: service, port: 80 });
+  const target = { httpRoute: { name: "web", stable: backend("a"), canary: backend("b"), ...httpRoute } };
+  const { metadata, ...moved } = canary(target);
+  return { ...moved, metadata: { ...metadata, name } };
+}
+
+test("while a position is not known, the rollouts under way over the same list matter, and no others", () => {
+  const begun = { ...initialStatus, phase: "Settling", startedAt: "2026-01-01T00:00:00Z" } as const;
+  const facts = { wants: [], heldUp: false };
+  const all = [
+    contenderOf(moving("own", { rule: 1 }), begun, facts),
+    contenderOf(moving("under-way", { rule: "main" }), begun, facts),
+    contenderOf(moving("undone", { rule: 2 }), { ...begun, phase: "RollingBack" }, facts),
+    contenderOf(moving("waits", { rule: 2 }), initialStatus, facts),
+    contenderOf(moving("completed", { rule: 2 }), { ...begun, phase: "Completed" }, facts),
+    contenderOf(moving("elsewhere", { name: "other" }), begun, facts),
+  ];
+  const names = (rule: number | string, status = {}): readonly string[] =>
+    moversOfPosition(moving("own", { rule }), status, all).map(({ name }) => name);
+  assert.deepEqual(names(1), ["under-way", "undone"]);
+  assert.deepEqual(names("main"), [], "a name");
+  const route = "gateway.networking.k8s.io/v1/HTTPRoute/shop/web /spec/rules";
+  const meantRule = { route, rule: 1, target: "t", index: 0, from: 0, known: ["x"], length: 1 };
+  assert.deepEqual(names(1, { meantRule }), [], "it is known");
+  assert.deepEqual(names(2, { meantRule }), ["under-way", "undone"], "the record is that of another position");
 });

@@ -1,8 +1,8 @@
 import { isTree } from "../../base/index.ts";
 import { targetOfSpec, type RolloutStatus } from "../../api/serin/index.ts";
-import { fieldKey, type MovedRule } from "../decide/index.ts";
+import { fieldKey, type Contender, type MovedRule } from "../decide/index.ts";
 import { meantIdentity, movedRoutes, ownRecord } from "../plan/index.ts";
-import { isMeshUpgrade, type Rollout } from "./rollout-object.ts";
+import { isMeshUpgrade, rolloutKey, type Rollout } from "./rollout-object.ts";
 
 /**
  * The users' routes that a Canary moves, stored or parsed, and which of their rules. None if the parser refuses its
@@ -29,6 +29,28 @@ export function movedRules(
       addsRules: rules,
     };
   });
+}
+
+/**
+ * The other rollouts under way that move a list in which this rollout names a rule by its position, as long as the
+ * status does not say which rule that is. They may have added rules that they will remove, so a position counts
+ * without their changes.
+ */
+export function moversOfPosition(
+  rollout: Rollout,
+  status: Pick<RolloutStatus, "meantRule">,
+  all: readonly Contender[],
+): readonly Contender[] {
+  const lists = new Set(
+    movedRules(rollout, status).flatMap(({ list, rule, identity }) =>
+      typeof rule === "number" && identity === undefined ? [list] : [],
+    ),
+  );
+  if (lists.size === 0) return [];
+  const key = rolloutKey(rollout);
+  return all.filter(
+    (other) => other.key !== key && other.underWay && other.routes?.some(({ list }) => lists.has(list)) === true,
+  );
 }
 
 function addsRules(spec: unknown): boolean {

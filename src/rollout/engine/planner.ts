@@ -13,6 +13,7 @@ import {
   type Step,
 } from "../decide/index.ts";
 import { observeCanaryWorld } from "../observe/canary-world.ts";
+import type { CanarySources } from "../observe/canary-world/canary-sources.ts";
 import { refuseTakenNames } from "../observe/canary-world/taken-names.ts";
 import { ignoredReferences, withChecks } from "../observe/checks/resolve-references.ts";
 import type { ClusterView } from "../observe/cluster-view.ts";
@@ -74,8 +75,11 @@ export class Planner {
     this.#options = options;
   }
 
-  /** Throws a user error that names the field when the spec does not fit the cluster. */
-  async plan(rollout: Rollout, journal: readonly JournalEntry[]): Promise<Plan> {
+  /**
+   * Throws a user error that names the field when the spec does not fit the cluster. `others`: see
+   * {@link CanarySources}.
+   */
+  async plan(rollout: Rollout, journal: readonly JournalEntry[], others?: CanarySources["others"]): Promise<Plan> {
     const { client, objects, view } = this.#options;
     if (isMeshUpgrade(rollout)) {
       const resolved = await withChecks(client, view, rollout);
@@ -88,7 +92,8 @@ export class Planner {
         change: { ...unplannedChange(rollout), ...(ignored.length === 0 ? {} : { ignored }) },
       };
     }
-    const world = await observeCanaryWorld({ client, objects, view }, rollout, journal);
+    const sources = { client, objects, view, ...(others === undefined ? {} : { others }) };
+    const world = await observeCanaryWorld(sources, rollout, journal);
     const meant = meantRule(rollout, world);
     const change =
       world.candidate === undefined

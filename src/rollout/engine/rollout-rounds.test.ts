@@ -51,6 +51,8 @@ interface Options {
   readonly journal?: StoredJournal;
   /** Plans as the real planner does, from the journal. */
   readonly plan?: (rollout: Rollout, entries: readonly JournalEntry[]) => Plan;
+  /** Gets what the planner reads of other rollouts. */
+  readonly learn?: (others: readonly (readonly JournalEntry[])[]) => void;
   /** What the plan of a Canary of a Deployment shows without a journal. */
   readonly lostRun?: LostMove;
 }
@@ -76,6 +78,7 @@ function roundsOf({
   busyMs,
   journal = { entries: [], decisions: [] },
   plan = () => ({ steps: [], change: { candidate: "v1", watched: false } }),
+  learn,
   lostRun,
 }: Options) {
   let [steadyMs, version] = [0, 1];
@@ -123,7 +126,14 @@ function roundsOf({
     lostValues: async () => ({ entries: [lostEntry], back: ["HTTPRoute shop/web /spec/rules"], left: [] }),
     observer: {},
     planner: {
-      plan: async (rollout: Rollout, entries: readonly JournalEntry[]) => (faulty ? fail() : plan(rollout, entries)),
+      plan: async (
+        rollout: Rollout,
+        entries: readonly JournalEntry[],
+        others: () => Promise<readonly (readonly JournalEntry[])[]>,
+      ) => {
+        learn?.(await others());
+        return faulty ? fail() : plan(rollout, entries);
+      },
       lostRun: async () => lostRun,
     },
     actions: {
@@ -274,17 +284,32 @@ test("a member that must follow its group's undo does not go on if that undo end
     // The other member is deleted between two looks at it.
     board.mustPutBack = (seen) => {
       looks += 1;
-      if (looks === 1) board.table.set({ ...putBack, key: other });
+      if (looks < 3) board.table.set({ ...putBack, key: other });
       else board.table.delete(other);
       return mustPutBack(seen);
     };
     await canary.run(1);
-    assert.deepEqual([looks, canary.rightsAsked()], [2, 0]);
+    assert.deepEqual([looks, canary.rightsAsked()], [3, 0]);
     assert.deepEqual([canary.status().phase, canary.version()], ["Progressing", 1]);
   }
 });
 
 const stranger: Contender = { ...putBack, key: "Canary attacker/x", namespace: "attacker", name: "x" };
+
+test("a plan gets the journals of the rollouts that move the list in which its target names a position", async () => {
+  const learned: (readonly (readonly JournalEntry[])[])[] = [];
+  const { board, ...canary } = roundsOf({
+    journal: { entries: [lostEntry], decisions: [] },
+    learn: (others) => void learned.push(others),
+  });
+  const list = "gateway.networking.k8s.io/v1/HTTPRoute/shop/web /spec/rules";
+  const { group: _group, groupRun: _groupRun, ...other } = { ...putBack, key: "Canary shop/cart" };
+  board.table.set(other);
+  await canary.run(1);
+  board.table.set({ ...other, underWay: true, phase: "Settling", routes: [{ list, rule: "cart", addsRules: true }] });
+  await canary.run(1);
+  assert.deepEqual(learned, [[], [[lostEntry]]]);
+});
 
 test("a rollout that others name as a member of their group is not undone when those are rolled back", async () => {
   for (const isCompanion of [false, true]) {

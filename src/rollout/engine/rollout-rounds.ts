@@ -19,6 +19,7 @@ import {
   refusedStatus,
   saysTheSame,
   type Action,
+  type Contender,
   type Decision,
   type FailedWrite,
   type JournalCounts,
@@ -39,6 +40,7 @@ import { entriesForPlan } from "./entries-for-plan.ts";
 import type { EngineMetrics } from "./engine-metrics.ts";
 import { isAtRest, lateReadRoundMs, nextRoundMs, refusedTickMs, restAfterMs } from "./next-round.ts";
 import type { OrphanedJournals } from "./orphaned-journals.ts";
+import { moversOfPosition } from "./moved-rules.ts";
 import { planRefusal, unplannedChange, type Plan, type Planner } from "./planner.ts";
 import {
   asksForRun,
@@ -263,17 +265,17 @@ export class RolloutRounds {
     const { key, raw, rollout, status, orders } = round;
     const { board, clock } = this.#services;
     const begunMs = clock.steadyMs();
-    // An undo needs neither a plan nor a right.
-    const mustPutBack = board.mustPutBack(round);
     const { namespace } = rollout.metadata;
-    const waitMs = mustPutBack || namespace === undefined ? 0 : this.#shares.waitMs(namespace);
+    const waitMs = namespace === undefined || board.mustPutBack(round) ? 0 : this.#shares.waitMs(namespace);
     if (waitMs > 0) return waitMs;
     const journal = await this.#journalOf(raw);
     const isUnbegun = isUnbegunCopy(orders, status);
+    const counts = journalCounts(journal, raw.metadata.uid, isUnbegun ? undefined : copiedUid(raw));
+    // An undo needs neither a plan nor a right.
+    const mustPutBack = board.mustPutBack(round, counts);
     const isLost = isJournalLost(status, journal, { ...orders, mustPutBack });
     if ((isUnbegun || orders.deletion !== undefined) && !isLost && journal.entries.length === 0)
       if (await this.#services.actions.journalLostHold(rollout)) return atOnceMs;
-    const counts = journalCounts(journal, raw.metadata.uid, isUnbegun ? undefined : copiedUid(raw));
     // Nothing of the object itself is written in this round.
     const isWaiting = counts.isLeftover === true || isUnbegun || isLost;
     const planned = isWaiting ? unplanned(round) : await this.#plan(round, mustPutBack, { ...journal, counts });
@@ -286,7 +288,7 @@ export class RolloutRounds {
     const derived = isLost ? await this.#derived(round) : undefined;
     // The reason for the undo has gone meanwhile. This round has no plan, so no step would seem to be left, and it has
     // not checked the author's rights.
-    if (mustPutBack && !board.mustPutBack(round)) return atOnceMs;
+    if (mustPutBack && !board.mustPutBack(round, counts)) return atOnceMs;
     // Processor time, so that a busy machine makes no rollout wait.
     const busyMs = this.#services.busyMs ?? threadCpuTimeMs;
     const decidedFromMs = busyMs();
@@ -439,7 +441,11 @@ export class RolloutRounds {
     const { rollout, problem, status } = round;
     if (problem !== undefined || isPuttingBack(status)) return unplanned(round);
     try {
-      return await this.#services.planner.plan(rollout, entriesForPlan(rollout, status, journal));
+      const { board, journals, planner } = this.#services;
+      const movers = () => moversOfPosition(rollout, status, board.table.all);
+      return await planner.plan(rollout, entriesForPlan(rollout, status, journal), async () =>
+        Promise.all(movers().map(async (other) => (await journals.read(journalOfContender(other))).entries)),
+      );
     } catch (error) {
       // An undo must not wait until the cluster can be read for a plan.
       if (mustPutBack) return unplanned(round);
@@ -505,6 +511,10 @@ export function isTold(stored: RolloutStatus | undefined, failing: RolloutStatus
     stored.observedGeneration === failing.observedGeneration &&
     saysTheSame(stored.message, failing.message)
   );
+}
+
+function journalOfContender({ kind, namespace, name }: Contender): string {
+  return journalNameOf({ kind, metadata: { name, ...(namespace === undefined ? {} : { namespace }) } });
 }
 
 function refusedSpec(problem: string): Refusal {

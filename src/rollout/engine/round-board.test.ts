@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Freeze, MeantRule, RolloutStatus } from "../../api/serin/index.ts";
 import { initialStatus, type Step } from "../decide/index.ts";
+import { contenderOf } from "./contender-table.ts";
 import { RoundBoard } from "./round-board.ts";
 import { ordersOf, parseRollout, type Rollout } from "./rollout-object.ts";
 
@@ -84,4 +85,47 @@ test("an abort of a rollout that waits for its first run does not hide the fault
   assert.equal(mustPutBack({ phase: "Watching", run: 1 }), true);
   assert.equal(mustPutBack({ phase: "Judging", run: 1 }), true);
   assert.equal(mustPutBack({ phase: "RolledBack", run: 1 }), false);
+});
+
+test("a member of a group whose last weight an edit has opened again waits for the others, and reserves its namespaces", () => {
+  const spec = { ...raw.spec, group: "g" };
+  const found = parseRollout({ ...raw, spec } as unknown as Rollout);
+  assert.ok("rollout" in found);
+  const { rollout } = found;
+  const board = new RoundBoard(8);
+  const other = { ...raw, metadata: { ...raw.metadata, name: "other" }, spec } as unknown as Rollout;
+  const startedAt = "2026-01-01T00:00:00Z";
+  const plannedSteps = [{ id: "step-1", title: "100 %", ordinal: 1 }];
+  board.table.set(
+    contenderOf(other, { ...initialStatus, phase: "Judging", startedAt, plannedSteps }, { wants: [], heldUp: false }),
+  );
+  // The steps had the weights 10, 50 and 100, and somebody has removed the first one.
+  const left: readonly Step[] = [50, 100].map((weight, index) => ({
+    ...(steps[0] ?? assert.fail()),
+    id: `step-${index + 1}`,
+    weight,
+    ordinal: index + 1,
+    namespaces: ["shop"],
+  }));
+  const completedSteps = left.map(({ id }) => ({ id, title: id, evidence: [] }));
+  const status = { ...initialStatus, phase: "Progressing", startedAt, run: 1, weight: 50, completedSteps } as const;
+  const { status: next } = board.decide(
+    {
+      key: "Canary shop/web",
+      rollout,
+      status: status as unknown as RolloutStatus,
+      orders: ordersOf(rollout, raw),
+      heldUp: false,
+    },
+    {
+      steps: left,
+      change: { candidate: "v1", watched: false },
+      observation: undefined,
+      journal: { run: 2, setup: 0, completed: false },
+      freezes: [],
+    },
+    { steadyMs: 0, nowMs: Date.parse(startedAt) },
+  );
+  assert.deepEqual([next.phase, next.pauseReason, next.step], ["Waiting", "group", undefined]);
+  assert.deepEqual(board.table.all.find(({ key }) => key === "Canary shop/web")?.wants, ["shop"]);
 });

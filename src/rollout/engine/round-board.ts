@@ -4,15 +4,16 @@ import {
   currentStep,
   decide,
   groupView,
-  isPuttingBack,
-  isRefusedAfterEnd,
   isUnderWay,
   namespacesTaken,
   plannedSteps,
+  putBackCause,
+  withLastWeightOpen,
   type Blocker,
   type Contender,
   type DecideInput,
   type Decision,
+  type JournalCounts,
   type RolloutOrders,
 } from "../decide/index.ts";
 import { contenderOf, ContenderTable } from "./contender-table.ts";
@@ -62,7 +63,9 @@ export class RoundBoard {
   ): Decision {
     const { key, rollout, status, orders, heldUp } = observed;
     const { steps, change, observation, journal, derived } = facts;
-    const step = currentStep(steps, status, change.watched);
+    // The others must see the step that the decision begins, also if an edit has opened it again.
+    const open = isUnderWay(status) ? withLastWeightOpen(steps, status) : status;
+    const step = currentStep(steps, open, change.watched);
     const wants = step === undefined ? [] : namespacesTaken(step, steps, orders);
     const freezes = this.#freezesFor(rollout, facts.freezes, time.nowMs);
     const round = { wants, heldUp: heldUp || orders.paused || freezes.length > 0 };
@@ -70,8 +73,8 @@ export class RoundBoard {
     // stored. So does the rule that it moves, which the status does not have before the rollout's first decision.
     const { meantRule } = change;
     const planned = {
-      ...status,
-      ...(steps.length === 0 ? {} : { plannedSteps: plannedSteps(steps, status) }),
+      ...open,
+      ...(steps.length === 0 ? {} : { plannedSteps: plannedSteps(steps, open) }),
       ...(meantRule === undefined ? {} : { meantRule }),
     };
     const self = contenderOf(rollout, planned, round);
@@ -100,22 +103,18 @@ export class RoundBoard {
     return decision;
   }
 
-  /** Whether the rollout must be undone. A spec that is refused does not prevent that, and it needs no right. */
-  mustPutBack(seen: Pick<RolloutSeen, "rollout" | "status" | "orders" | "companions">): boolean {
-    const { status, orders } = seen;
-    return (
-      orders.deletion !== undefined ||
-      isPuttingBack(status) ||
-      (orders.abort && status.phase !== "RolledBack" && !isUnbegun(status)) ||
-      this.#mustFollow(seen)
-    );
-  }
-
-  /** Whether a member of its group's run was rolled back. */
-  #mustFollow({ rollout, status, companions }: Pick<RolloutSeen, "rollout" | "status" | "companions">): boolean {
-    if (!isUnderWay(status) && status.phase !== "Completed" && !isRefusedAfterEnd(status)) return false;
+  /**
+   * Whether the rollout must be undone. A spec that is refused does not prevent that, and it needs no right. `journal`:
+   * what the journal has, if the round has read it.
+   */
+  mustPutBack(
+    { rollout, status, orders, companions }: Pick<RolloutSeen, "rollout" | "status" | "orders" | "companions">,
+    journal?: Pick<JournalCounts, "run">,
+  ): boolean {
     const self = contenderOf(rollout, status, { wants: [], heldUp: true });
-    return groupView(self, this.#seenBy(self, companions))?.failed !== undefined;
+    const group = groupView(self, this.#seenBy(self, companions));
+    const known = { ...(group === undefined ? {} : { group }), ...(journal === undefined ? {} : { journal }) };
+    return putBackCause({ status, orders, ...known }) !== undefined;
   }
 
   /**
@@ -139,9 +138,4 @@ export class RoundBoard {
     const kind = isMeshUpgrade(rollout) ? "MeshUpgrade" : "Canary";
     return this.#calendar.inForce(freezes, { kind, namespace, name, uid }, nowMs);
   }
-}
-
-/** Whether the rollout waits for its first run. Then an abort undoes nothing, and faults of its target are reported. */
-function isUnbegun({ phase, run = 0 }: RolloutStatus): boolean {
-  return phase === "Watching" && run === 0;
 }

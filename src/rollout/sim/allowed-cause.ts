@@ -33,7 +33,7 @@ export function isAllowedCause(
         // Pods follow the label of their namespace, which was set while ztunnels moved by pod, and not their node's.
         (did("editUpgrade") && cause.includes("is owned by")) ||
         // A recreated upgrade does not find the old revision that its predecessor has removed.
-        (did("recreate") && cause.includes(" exists, and ")),
+        ((did("recreate") || did("replace")) && cause.includes(" exists, and ")),
       `${key} was rolled back: ${cause}`,
     );
   else

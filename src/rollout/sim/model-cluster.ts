@@ -316,6 +316,16 @@ export class ModelCluster {
     return [...this.writesRefused.values()].some((isRefused) => isRefused(object));
   }
 
+  /** Removes what an object owns. Returns what that was. */
+  removeOwned({ uid }: ModelObject): readonly ObjectReference[] {
+    const owned = [...this.objects.values()].filter(({ fields }) => {
+      const owners = (fields.get("/metadata/ownerReferences") ?? []) as readonly { readonly uid: string }[];
+      return owners.some((owner) => owner.uid === String(uid));
+    });
+    for (const { reference } of owned) this.#remove(reference);
+    return owned.map(({ reference }) => reference);
+  }
+
   /** Removes an object. A namespace is removed with its contents. */
   #remove(object: ObjectReference): void {
     this.objects.delete(referenceKey(object));
@@ -419,7 +429,9 @@ export class ModelCluster {
       const held = heldByGateway(this, entry, value);
       if (held !== undefined) return { state: "waiting", detail: held };
       const isReplaced = entry.replaced !== undefined && jsonEqualWithoutNulls(value, entry.replaced);
-      if (!covers(value, entry.written) && !isReplaced && found.writers.get(entry.pointer) !== engineWriter)
+      const isOther = !covers(value, entry.written) && !isReplaced;
+      if (isOther && entry.uid !== undefined && entry.uid !== String(found.uid)) return this.#whenItServes(entry);
+      if (isOther && found.writers.get(entry.pointer) !== engineWriter)
         return { state: "conflict", detail: `${entry.object.name}${entry.pointer} was changed by somebody else` };
       this.setField(found, entry.pointer, entry.prior, engineWriter);
     }

@@ -7,7 +7,7 @@ import type { ModelCluster } from "./model-cluster.ts";
 import type { ModelObject } from "./model-object.ts";
 import type { Addition, Disturbance, SimRollout } from "./scenario.ts";
 import { meshBefore, meshNames, rev } from "./sim-mesh.ts";
-import { makesRoutes, objectsOf, plainCanary, routePointer, versionOf } from "./canary-shape.ts";
+import { canaryBefore, makesRoutes, objectsOf, plainCanary, routePointer, versionOf } from "./canary-shape.ts";
 import { templatePointer } from "./sim-canary.ts";
 import { routingKinds } from "./canary-traffic.ts";
 import { keyOf, namespaceOf, ownsObject, revisionPointer, rolloutObject } from "./sim-plan.ts";
@@ -19,6 +19,8 @@ interface Meddled {
   readonly object: ModelObject;
   readonly pointer: string;
   readonly before: unknown;
+  /** What the other writer has written. */
+  readonly theirs?: unknown;
 }
 
 const replicasPointer = "/spec/replicas";
@@ -95,27 +97,34 @@ export class OtherWriters {
    * it meanwhile.
    */
   meddle(disturbance: Disturbance, sim: SimRollout, begins: boolean): void {
-    const scales = disturbance.type === "scaleGateway";
-    const pointer = sim.kind === "Canary" ? routePointer(sim) : scales ? replicasPointer : revisionPointer;
-    const target = sim.kind === "Canary" ? objectsOf(sim).route : scales ? this.#scaledBy(sim) : namespaceOf(sim);
+    const scales = disturbance.type === "scaleGateway" || disturbance.type === "scaleApp";
+    const pointer = scales ? replicasPointer : sim.kind === "Canary" ? routePointer(sim) : revisionPointer;
+    const target = scales ? this.#scaledBy(sim) : sim.kind === "Canary" ? objectsOf(sim).route : namespaceOf(sim);
     const object = target === undefined ? undefined : this.#cluster.find(target);
     if (begins && object !== undefined) {
       const name = journalNameOf(rolloutObject(sim, ""));
       const written = (this.#store.writtenJournal(name)?.entries ?? []).find(
         (entry) => entry.type === "field" && entry.pointer === pointer && entry.object.name === object.reference.name,
       );
+      if (written === undefined && disturbance.type === "scaleApp") {
+        this.#cluster.setField(object, pointer, object.fields.get(pointer) === 1 ? 3 : 1, "somebody");
+        return;
+      }
       if (written?.type !== "field" || object.writers.get(pointer) === "somebody") return;
       if (this.#isUndone(sim) && jsonEqualWithoutNulls(object.fields.get(pointer), written.prior)) return;
       const before = object.fields.get(pointer);
-      const theirs = sim.kind === "Canary" ? withTheirWeights(before) : scales ? 7 : "theirs";
+      const theirs = scales ? 7 : sim.kind === "Canary" ? withTheirWeights(before) : "theirs";
       if (theirs === undefined) return;
-      this.#meddled.set(disturbance, { object, pointer, before });
+      this.#meddled.set(disturbance, { object, pointer, before, theirs });
       this.#cluster.setField(object, pointer, theirs, "somebody");
       this.#witness.meddled(keyOf(sim));
       return;
     }
     const meddled = this.#meddled.get(disturbance);
     if (meddled === undefined) return;
+    const [first] = this.#entriesOf(sim, meddled.object.reference.name).filter((entry) => entry.pointer === pointer);
+    // A later run has begun with this value, so the person leaves it.
+    if (first !== undefined && jsonEqualWithoutNulls(first.prior, meddled.theirs)) return;
     // Somebody may have made the object again, or will make it again with its former content.
     const present = this.#cluster.find(meddled.object.reference) ?? this.#vanished.get(sim.name)?.before;
     if (present?.writers.get(meddled.pointer) !== "somebody") return;
@@ -131,12 +140,12 @@ export class OtherWriters {
   }
 
   /**
-   * The value to which somebody resets the field: normally the one that it had. If the server refuses the journal, an
-   * undo may have written that value in passing, without an entry in the journal. Then the undo asks for the value from
-   * before the rollout.
+   * The value to which somebody resets the field: normally the one that it had. While the server refused the journal,
+   * an undo may have written that value in passing, without an entry in the journal. Then the undo asks for the value
+   * from before the rollout.
    */
   #restoredTo({ object, pointer, before }: Meddled, sim: SimRollout): unknown {
-    if (!this.#undoesUnrecorded(sim)) return before;
+    if (!this.#isUndone(sim)) return before;
     const entries = this.#entriesOf(sim, object.reference.name).filter((entry) => entry.pointer === pointer);
     const [first, last] = [entries[0], entries.at(-1)];
     if (first === undefined || last === undefined) return before;
@@ -190,8 +199,9 @@ export class OtherWriters {
     }
   }
 
-  /** The first gateway whose number of pods the upgrade has written. */
+  /** The Deployment of a Canary, or the first gateway whose number of pods the upgrade has written. */
   #scaledBy(sim: SimRollout): ObjectReference | undefined {
+    if (sim.kind === "Canary") return objectsOf(sim).app;
     const { entries = [] } = this.#store.writtenJournal(journalNameOf(rolloutObject(sim, ""))) ?? {};
     return entries.find((entry) => entry.type === "field" && entry.pointer === replicasPointer)?.object;
   }
@@ -249,6 +259,19 @@ export class OtherWriters {
   resumeApp(sim: SimRollout): void {
     const app = this.#cluster.find(objectsOf(sim).app);
     if (app?.fields.get("/spec/paused") === true) this.#cluster.setField(app, "/spec/paused", undefined, "somebody");
+  }
+
+  /**
+   * A person deletes the Deployment of a Canary, and creates it again with the template that it has. What the Canary
+   * has made goes with the Deployment, which owns it.
+   */
+  remakeApp(sim: SimRollout): void {
+    const { app } = objectsOf(sim);
+    const found = this.#cluster.find(app);
+    const [, before] = canaryBefore(sim).find(([object]) => referenceKey(object) === referenceKey(app)) ?? [];
+    if (found === undefined || before === undefined || this.#cluster.endedNamespaces.has(sim.namespace)) return;
+    for (const lost of [...this.#cluster.removeOwned(found), app]) this.#witness.lostMade(lost);
+    this.#cluster.add(app, { ...before, [templatePointer]: found.fields.get(templatePointer) });
   }
 
   /** The template that somebody withdraws: the running one replaces it. Undefined if nothing waits to roll out. */

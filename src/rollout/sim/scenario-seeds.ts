@@ -31,12 +31,49 @@ const extendSalt = 0xe8_7e;
 const routeSalt = 0x10_5e;
 const journalSalt = 0x70_a1;
 const brokenSalt = 0x6b_0e;
+const replaceSalt = 0x4e_9c;
 
 /**
- * Generates the scenario of a seed: {@link lostScenarioOf}. In a quarter of the seeds somebody removes an entry of a
- * journal, and in a third of the upgrades a workload was broken before.
+ * Generates the scenario of a seed: {@link editedScenarioOf}. People may also replace a rollout, and scale or replace
+ * the Deployment of a Canary.
  */
 export function scenarioOf(seed: number): Scenario {
+  const scenario = editedScenarioOf(seed);
+  const random = seededRandom(seed ^ replaceSalt);
+  const at = (): number => 1 + pick(random, calmFromTick - 60);
+  // An operator may still remove what a deleted upgrade has left to it, and the new one would seem to have done that.
+  const isLeft = ({ mesh, onDeletion }: SimRollout): boolean => mesh?.operator !== undefined && onDeletion === "Leave";
+  const replaced = new Set(
+    scenario.rollouts.flatMap((rollout, index) => (random() < 0.15 && !isLeft(rollout) ? [index] : [])),
+  );
+  const rollouts = scenario.rollouts.map((rollout) => {
+    const isScaled = rollout.watched && rollout.canary?.autoscaled === false && random() < 0.3;
+    return isScaled ? { ...rollout, scaledByPerson: true } : rollout;
+  });
+  const more = rollouts.flatMap(({ watched, scaledByPerson }, rollout): Disturbance[] => {
+    const [atTick, scaledAt] = [at(), at()];
+    return [
+      ...(replaced.has(rollout) ? [{ type: "replace", atTick: at(), rollout } as const] : []),
+      ...(watched && random() < 0.2 ? [{ type: "remakeApp", atTick, rollout } as const] : []),
+      ...(scaledByPerson === true
+        ? [{ type: "scaleApp", atTick: scaledAt, untilTick: scaledAt + 1 + pick(random, 58), rollout } as const]
+        : []),
+    ];
+  });
+  // A new Canary counts the rules again.
+  const disturbances = scenario.disturbances.map((fault) =>
+    fault.type === "extend" && fault.what === "rule at the beginning" && replaced.has(fault.rollout)
+      ? { ...fault, what: "rule at the end" as const }
+      : fault,
+  );
+  return { ...scenario, rollouts, disturbances: [...disturbances, ...more] };
+}
+
+/**
+ * The scenario of {@link lostScenarioOf}. In a quarter of the seeds somebody removes an entry of a journal, and in a
+ * third of the upgrades a workload was broken before.
+ */
+export function editedScenarioOf(seed: number): Scenario {
   const scenario = lostScenarioOf(seed);
   const random = seededRandom(seed ^ brokenSalt);
   const edits: Disturbance[] =

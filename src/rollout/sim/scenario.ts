@@ -25,6 +25,8 @@ export interface SimRollout {
   readonly canary?: SimCanary;
   /** The step in which a person writes another pod template into its Deployment. */
   readonly changedInStep?: string;
+  /** A person changes the number of its Deployment's pods. */
+  readonly scaledByPerson?: boolean;
   /** A person rolls it back when this many steps are done. */
   readonly abortedAfterSteps?: number;
 }
@@ -45,6 +47,10 @@ export type Disturbance =
         | "delete"
         | "promote"
         | "recreate"
+        /** A person deletes the rollout, and creates it again as soon as it is gone. */
+        | "replace"
+        /** A person deletes the Deployment of a Canary, and creates it again: `kubectl replace --force`. */
+        | "remakeApp"
         /** A person takes back a pause and an abort. */
         | "resume"
         /** A pod, a node or a workload is deleted and comes back under its name. */
@@ -81,6 +87,8 @@ export type Disturbance =
          * again, or the one that the Canary has rolled back meanwhile.
          */
         | "revertApp"
+        /** A person scales the Deployment of a Canary, and scales it back later if the Canary has scaled it too. */
+        | "scaleApp"
         /** Somebody deletes a workload that an upgrade has made, and installs it again later. */
         | "loseMade"
         /** Somebody scales a gateway whose number of pods an upgrade has written, and scales it back later. */

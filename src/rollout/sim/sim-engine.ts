@@ -174,7 +174,7 @@ export class SimEngine {
     const journal = this.#journalOf(raw);
     yield;
     const counts = journalCounts(journal, raw.metadata.uid);
-    const mustPutBack = this.board.mustPutBack({ rollout, status, orders });
+    const mustPutBack = this.board.mustPutBack({ rollout, status, orders }, counts);
     const isLost = isJournalLost(status, counts, { ...orders, mustPutBack });
     const puttingBack = isPuttingBack(status) || counts.isLeftover === true || isLost;
     const mayPlan = !puttingBack && !mustPutBack;
@@ -199,7 +199,7 @@ export class SimEngine {
       ? cluster.observe(step, journal.entries, new Set(status.completedSteps.map(({ id }) => id)))
       : undefined;
     yield;
-    if (mustPutBack && !this.board.mustPutBack({ rollout, status, orders })) return this.wake(key, 1);
+    if (mustPutBack && !this.board.mustPutBack({ rollout, status, orders }, counts)) return this.wake(key, 1);
     const decision = this.board.decide(
       { key, rollout, status, orders, heldUp: false },
       { steps, change, observation, journal: counts, freezes: freezes() },

@@ -1,5 +1,7 @@
 import { type Canary, type JournalEntry, type MeshUpgrade, type ObjectReference } from "../../api/serin/index.ts";
+import { invariant } from "../../base/index.ts";
 import { unplannedChange, type Plan } from "../engine/planner.ts";
+import type { Rollout } from "../engine/rollout-object.ts";
 import { canaryPlan } from "./sim-canary.ts";
 import { canarySpec } from "./canary-spec.ts";
 import { meshSteps, meshUpgradeSpec, rev, type MeshObjects, type SimMesh } from "./sim-mesh.ts";
@@ -26,6 +28,13 @@ export function namespaceOf({ moves = [] }: SimRollout): ObjectReference | undef
 /** The rollout's name in the engine. */
 export function keyOf(sim: SimRollout): string {
   return sim.kind === "Canary" ? `Canary ${sim.namespace}/${sim.name}` : `MeshUpgrade ${sim.name}`;
+}
+
+/** The rollout of the scenario to which the object belongs. */
+export function simOf(rollouts: readonly SimRollout[], { metadata }: Rollout): SimRollout {
+  const found = rollouts.find(({ name }) => name === metadata.name);
+  invariant(found !== undefined, "a rollout of no scenario");
+  return found;
 }
 
 /** The rollout's object, as its user wrote it. */

@@ -21,7 +21,9 @@ export function snapshotOf(cluster: ModelCluster, sim: SimRollout): Snapshot {
   const app = referenceKey(objectsOf(sim).app);
   const found = cluster.snapshot((object: ModelObject) => ownsObject(sim, object.reference));
   const isLeft = (key: string, pointer: string): boolean =>
-    key === app && (ofPeople.has(pointer) || (pointer === "/spec/replicas" && sim.canary?.autoscaled === true));
+    key === app &&
+    (ofPeople.has(pointer) ||
+      (pointer === "/spec/replicas" && (sim.canary?.autoscaled === true || sim.scaledByPerson === true)));
   return Object.fromEntries(
     Object.entries(found).map(([key, fields]) => [
       key,

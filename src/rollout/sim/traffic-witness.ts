@@ -63,7 +63,7 @@ export class TrafficWitness {
   /** Checks that every request reaches a pod, unless somebody else has taken the pods or the routes away. */
   #isServed(sim: SimRollout): void {
     const reason = this.#cluster.traffic.unserved.get(sim.name);
-    const excuses = ["losePods", "resumeApp", "vanish", "loseRoute"] as const;
+    const excuses = ["losePods", "resumeApp", "vanish", "loseRoute", "remakeApp"] as const;
     if (reason === undefined || excuses.some((type) => this.#did(type, sim))) return;
     throw new Error(`${keyOf(sim)}: ${reason}`);
   }
@@ -74,7 +74,7 @@ export class TrafficWitness {
     const share = this.#cluster.traffic.canaryShare(sim) ?? 0;
     const allowed = this.#allowed.get(sim.name) ?? (makesRoutes(shape) ? 0 : share);
     // Without its route, the Service sends requests to all pods alike.
-    const isTheirs = this.#did("rewrite", sim) || this.#did("loseRoute", sim);
+    const isTheirs = ["rewrite", "loseRoute", "remakeApp"].some((type) => this.#did(type, sim));
     if (isTheirs) return;
     invariant(
       share <= allowed,

@@ -24,6 +24,7 @@ import { routeKey } from "./canary-traffic.ts";
 import type { ModelCluster } from "./model-cluster.ts";
 import { calmFromTick, minSamples, tickMs, type Scenario, type SimRollout } from "./scenario.ts";
 import { ownsObject, rolloutObject } from "./sim-plan.ts";
+import { probeNamespace } from "../plan/index.ts";
 import { atTheEnd } from "./end-witness.ts";
 import { gatewayPods } from "./mesh-model.ts";
 import { engineWriter } from "./model-object.ts";
@@ -287,11 +288,13 @@ export class Witness {
 
   /**
    * Both snapshots without a route that somebody has deleted meanwhile, without weights if a webhook changes them, and
-   * without what somebody made again during an undo, or has deleted although a Canary has made it.
+   * without what somebody made again during an undo, or has deleted although a Canary has made it. A deleted upgrade
+   * may have left its probes, which the next one removes.
    */
   #withoutVanished(current: Snapshot, former: Snapshot): readonly [Snapshot, Snapshot] {
     const kept = Object.entries(current).filter(([key]) => key in former || !this.#madeInUndo.has(key));
-    const [now, before] = [Object.fromEntries(kept), former].map((snapshot) =>
+    const found = Object.entries(former).filter(([key]) => key in current || !key.includes(`/${probeNamespace}/`));
+    const [now, before] = [Object.fromEntries(kept), Object.fromEntries(found)].map((snapshot) =>
       this.#withoutEnded(Object.fromEntries(Object.entries(snapshot).filter(([key]) => !this.#lostMade.has(key)))),
     ) as [Snapshot, Snapshot];
     const [left, right] = happens(this.#scenario, "rewrite")

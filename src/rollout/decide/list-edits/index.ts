@@ -6,6 +6,7 @@ export {
   listUndo,
   listUndoIfRewritten,
   listUndoneAnyway,
+  listWithout,
   listWrite,
   restoredList,
   rewrittenList,

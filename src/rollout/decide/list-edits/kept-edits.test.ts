@@ -269,3 +269,35 @@ test("a rule of the engine's own route that has its weights from an earlier run 
   const last = { ...cluster, entries: back, step: "step-2" };
   assert.deepEqual(listWrite({ pointer: "/spec/rules", value: moved, base, isMade: true }, last), { type: "done" });
 });
+
+test("the first write of a run takes back the division of an earlier run, also if the plan has the division from before", () => {
+  const base = [{ backendRefs: [{ name: "shop-stable", port: 80 }] }];
+  const found = [{ matches: [path("/")], timeouts, backendRefs: [backend("shop-stable", 0), backend("next", 100)] }];
+  const cluster = { entries: [], step: "step-1", found, isWrittenByEngine: true, isRemade: false };
+  const mirror = { type: "RequestMirror", requestMirror: { backendRef: { name: "next", port: 80 } } };
+  const { weight: _weight, ...alone } = backend("shop-stable", 0);
+  for (const [value, filters] of [
+    [base, {}],
+    [[{ ...base[0], filters: [mirror] }], { filters: [mirror] }],
+  ] as const) {
+    const due = listWrite({ pointer: "/spec/rules", value, base, isMade: true }, cluster);
+    assert.ok(due.type === "due");
+    assert.deepEqual(due.value, [{ matches: [path("/")], timeouts, backendRefs: [alone], ...filters }]);
+    const stored = [{ matches: [path("/")], timeouts, backendRefs: [backend("shop-stable", 1)], ...filters }];
+    const own = entry("step-1", due.prior, due.value, { planned: value });
+    assert.deepEqual(
+      listWrite({ pointer: "/spec/rules", value, base, isMade: true }, { ...cluster, entries: [own], found: stored }),
+      { type: "done" },
+    );
+    const undone = listUndo(own, own, stored);
+    assert.ok(undone.type === "due");
+    const [rule] = undone.value as readonly { readonly backendRefs: readonly Fields[] }[];
+    assert.deepEqual(
+      rule?.backendRefs.map(({ name, weight }) => [name, weight]),
+      [
+        ["shop-stable", 0],
+        ["next", 100],
+      ],
+    );
+  }
+});

@@ -1,6 +1,6 @@
 import { jsonEqualWithoutNulls, pointerNames } from "../../../base/index.ts";
 import type { JournalEntry } from "../../../api/serin/index.ts";
-import { hasAll, mergeEdits, mergeOverEdits } from "./merge.ts";
+import { hasAll, mergeEdits, mergeOverEdits, withDivisionsOf } from "./merge.ts";
 import { hasRemains, removedFrom, withoutSame } from "./removed.ts";
 
 type FieldEntry = Extract<JournalEntry, { type: "field" }>;
@@ -59,7 +59,9 @@ export function listWrite({ pointer, value, base: from, isMade }: PlannedList, l
   const { entries, step, found, isWrittenByEngine } = list;
   const role = roleOf(pointer);
   const last = entries.at(-1);
-  const base = last === undefined ? from : presentBase(role, list);
+  // The first write of a run takes back what an earlier run has left of its division of the requests.
+  const start = last === undefined && isMade ? withDivisionsOf(role, from, value, found) : from;
+  const base = last === undefined ? start : presentBase(role, list);
   const forced = isWrittenByEngine || (last === undefined && isMade);
   const merge = base === undefined ? { conflict: "" } : mergeEdits(role, base, value, found);
   if ("value" in merge) {
@@ -72,7 +74,7 @@ export function listWrite({ pointer, value, base: from, isMade }: PlannedList, l
   if (forced) {
     // Take back whatever the list has instead of the last plan, and then make the planned changes.
     const without = last === undefined ? found : mergeOverEdits(role, plannedOf(last), from, found);
-    const over = mergeOverEdits(role, from, value, without);
+    const over = mergeOverEdits(role, start, value, without);
     return jsonEqualWithoutNulls(over, found)
       ? { type: "done" }
       : { type: "due", value: over, prior: found, isApplied: false };
@@ -162,6 +164,17 @@ function undoOf(entry: FieldEntry, original: FieldEntry, found: unknown): ListUn
   const before = [entry.prior, original.prior].filter((prior) => !jsonEqualWithoutNulls(prior, known));
   const isRestored = before.some((prior) => isOnlyEdited(role, known, prior, found));
   return isRestored ? { type: "restored" } : { type: "conflict" };
+}
+
+/** The list without what a rollout has changed in it. `entries`: its entries of the field, the oldest first. */
+export function listWithout(entries: readonly FieldEntry[], found: unknown): unknown {
+  const [first] = entries;
+  if (first === undefined) return found;
+  return entries.toReversed().reduce((list, entry) => {
+    const undo = listUndo(entry, first, list);
+    if (undo.type === "restored") return list;
+    return undo.type === "due" ? undo.value : listUndoneAnyway(entry, list);
+  }, found);
 }
 
 /**

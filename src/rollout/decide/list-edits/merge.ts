@@ -147,6 +147,31 @@ function isDividedByBoth(
   return own !== before && other !== before && own !== other;
 }
 
+/**
+ * The base of a plan with the backends that its rules have in `found`, where those divide the requests in another way.
+ * An earlier run may have left such a division. Of a backend of the plan, only the fields count that the plan has.
+ */
+export function withDivisionsOf(role: Role, base: unknown, planned: unknown, found: unknown): unknown {
+  if (!isListOfTrees(base) || !isListOfTrees(found)) return base;
+  const ours = listOf(planned);
+  const [toOurs, toFound] = [aligned(role, base, ours), aligned(role, base, found)];
+  return base.map((rule, index) => {
+    const [own, now] = [ours[toOurs[index] ?? -1] ?? {}, found[toFound[index] ?? -1] ?? {}];
+    const fields = [...backendRoles].flatMap((field): (readonly [string, unknown])[] => {
+      const [before, other] = [listOf(rule[field]), listOf(now[field])];
+      if (other.length === 0 || divisionOf(field, before) === divisionOf(field, other)) return [];
+      const known = new Map([...before, ...listOf(own[field])].map((backend) => [identityOf(field, backend), backend]));
+      return [[field, other.map((backend) => withFieldsOf(backend, known.get(identityOf(field, backend))))]];
+    });
+    return fields.length === 0 ? rule : { ...rule, ...Object.fromEntries(fields) };
+  });
+}
+
+/** The backend with its weight and the fields that the known one has. */
+function withFieldsOf(backend: Fields, known: Fields = backend): Fields {
+  return Object.fromEntries(Object.entries(backend).filter(([key]) => key === "weight" || key in known));
+}
+
 export function divisionOf(role: Role, list: readonly Fields[]): string {
   const missing = defaultWeights.get(role) ?? 0;
   const parts = list.map((backend) => {

@@ -1,5 +1,6 @@
 import type { KubeClient } from "../../../kube/index.ts";
 import type { ObjectAccess } from "../../act/object-access.ts";
+import type { JournalEntry } from "../../../api/serin/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 
 /** The sources from which a canary's world is read. */
@@ -7,4 +8,9 @@ export interface CanarySources {
   readonly client: KubeClient;
   readonly objects: ObjectAccess;
   readonly view: ClusterView;
+  /**
+   * Reads the journals of the other rollouts that now move a list in which the target names a rule by its position. Ask
+   * after the list is read: a journal has each change before the list has it. Absent if no other rollout matters.
+   */
+  readonly others?: () => Promise<readonly (readonly JournalEntry[])[]>;
 }

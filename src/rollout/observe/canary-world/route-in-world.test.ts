@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseCanary, type Canary, type MeantRule } from "../../../api/serin/index.ts";
+import { parseCanary, type Canary, type JournalEntry, type MeantRule } from "../../../api/serin/index.ts";
 import { meantRule, movedRoutes } from "../../plan/canary/route-target.ts";
 import type { CanarySources } from "./canary-sources.ts";
 import { routeInWorld } from "./route-in-world.ts";
@@ -80,4 +80,41 @@ test("a refused rule is named by its position in the target and by the one that 
     await refusal({ http: [added, { ...moved, route: [to("v3")] }] }, {}, meant),
     "spec.target.virtualService.stable: route 0 (now at position 1) of VirtualService shop/web does not send to web subset v1; name one of its backends: web subset v3",
   );
+});
+
+test("a position counts without the rules that other rollouts have added, until the engine knows which rule it means", async () => {
+  const rule = (uri: string) => ({ match: [{ uri: { prefix: uri } }], route: [to("v1")] });
+  const [health, shop] = [rule("/health"), rule("/shop")];
+  const ofMatch = { match: [{ uri: { prefix: "/health" }, headers: { test: { exact: "yes" } } }], route: [to("v2")] };
+  const theirs = rule("/theirs");
+  const { value } = parseCanary({
+    metadata: { name: "web", namespace: "shop" },
+    spec: { target: { virtualService: { name: "web", stable, canary, route: 1 } }, steps: [{ weight: 100 }] },
+  });
+  const [route = assert.fail()] = movedRoutes(value as Canary);
+  const { object, pointer } = route;
+  const written: JournalEntry = {
+    type: "field",
+    step: "step-1",
+    object,
+    pointer,
+    prior: [health, shop],
+    written: [ofMatch, health, shop],
+  };
+  const live = [theirs, ofMatch, health, shop];
+  let asked = 0;
+  const sources = {
+    objects: { get: async () => await Promise.resolve({ metadata: { name: "web" }, spec: { http: live } }) },
+    others: async () => {
+      asked += 1;
+      return await Promise.resolve([[written]]);
+    },
+  } as unknown as CanarySources;
+  const world = await routeInWorld(sources, route, []);
+  assert.deepEqual(world.list, [theirs, health, shop], "what a person has added counts");
+  const meant = meantRule(value as Canary, { routes: [world] });
+  assert.equal(meant?.index, 1);
+  const [known = assert.fail()] = movedRoutes({ ...(value as Canary), status: { meantRule: meant } });
+  assert.deepEqual((await routeInWorld(sources, known, [])).list, live);
+  assert.equal(asked, 1);
 });

@@ -2,9 +2,10 @@ import type { UntypedObject } from "../../../api/index.ts";
 import type { JournalEntry } from "../../../api/serin/index.ts";
 import { withoutNulls } from "../../../base/index.ts";
 import { valueAt } from "../../act/object-access.ts";
-import { describeReference } from "../../decide/index.ts";
+import { describeReference, fieldEntries, listWithout } from "../../decide/index.ts";
 import {
   backendsField,
+  ownRecord,
   ruleIndex,
   ruleNames,
   targetError,
@@ -19,23 +20,31 @@ type Fields = Readonly<Record<string, unknown>>;
 
 /** Reads the list of a user's route before the rollout, and checks that the target can move a rule of it. */
 export async function routeInWorld(
-  { objects }: CanarySources,
+  { objects, others }: CanarySources,
   route: MovedRoute,
   journal: readonly JournalEntry[],
 ): Promise<RouteInWorld> {
-  const isWritten = firstWrite(journal, route.object, route.pointer) !== undefined;
-  return routeFrom(route, journal, isWritten ? undefined : await objects.get(route.object));
+  if (firstWrite(journal, route.object, route.pointer) !== undefined) return routeFrom(route, journal, undefined);
+  const current = await objects.get(route.object);
+  const isCounted = typeof route.rule === "number" && ownRecord(route) === undefined;
+  return routeFrom(route, journal, current, isCounted ? await others?.() : []);
 }
 
-/** The same as {@link routeInWorld} with the object as it is. It is needed only if the journal has no entry of it. */
+/**
+ * The same as {@link routeInWorld} with the object as it is. It is needed only if the journal has no entry of it.
+ * `others`: the journals of other rollouts without whose changes a position counts.
+ */
 export function routeFrom(
   route: MovedRoute,
   journal: readonly JournalEntry[],
   current: UntypedObject | undefined,
+  others: readonly (readonly JournalEntry[])[] = [],
 ): RouteInWorld {
   const { object, pointer, field } = route;
   const written = firstWrite(journal, object, pointer);
-  const list = written === undefined ? valueAt(current, pointer) : written.prior;
+  const found = (): unknown =>
+    others.reduce<unknown>((now, entries) => listWithout(fieldEntries(entries, route), now), valueAt(current, pointer));
+  const list = written === undefined ? found() : written.prior;
   const title = describeReference(object);
   if (!Array.isArray(list)) {
     if (current === undefined)
