@@ -131,7 +131,9 @@ function faultsOfOwnProgram([first = "", ...words]: readonly string[]): string[]
   const usage = usageOf(first);
   const [verb = ""] = words;
   const text = /^[a-z]/.test(verb)
-    ? usage
+    ? // The flags of a verb continue on deeply indented lines.
+      usage
+        .replaceAll(/\n {12,}/g, " ")
         .split("\n")
         .filter((line) => line.includes(`serin ${first} ${verb}`))
         .join("\n")
