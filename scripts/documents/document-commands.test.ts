@@ -130,10 +130,10 @@ function usageOf(verb: string): string {
 function faultsOfOwnProgram([first = "", ...words]: readonly string[]): string[] {
   const usage = usageOf(first);
   const [verb = ""] = words;
-  // A usage that is too long for one line goes on in the next one.
   const text = /^[a-z]/.test(verb)
-    ? usage
-        .replaceAll(/\n {8,}(?=\[)/g, " ")
+    ? // The flags of a verb continue on deeply indented lines.
+      usage
+        .replaceAll(/\n {12,}/g, " ")
         .split("\n")
         .filter((line) => line.includes(`serin ${first} ${verb}`))
         .join("\n")

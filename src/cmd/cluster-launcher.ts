@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import { systemClock } from "../base/index.ts";
-import { Launcher, watchOwner } from "../cluster/launcher/index.ts";
+import { Launcher, watchOwner, type LauncherProgress } from "../cluster/launcher/index.ts";
 import { readClusterRecord } from "../cluster/record/index.ts";
 import type { RoleContext } from "./role.ts";
 
@@ -13,12 +13,20 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
   const { "state-dir": stateDirectory = "" } = values;
   const abandoned = new AbortController();
   const abandon = (why: string): void => {
+    if (abandoned.signal.aborted) return;
     log.info("deleting the lab", { why });
     abandoned.abort();
   };
-  using _watch = watchOwner(readClusterRecord(stateDirectory)?.owner, systemClock, () =>
-    abandon("its owner has ended"),
-  );
+  const report = (progress: LauncherProgress): void => {
+    // Without the callback, a creation that was killed a moment ago would end this process by an error.
+    if (process.connected) process.send?.(progress, undefined, undefined, () => undefined);
+  };
+  const owner = readClusterRecord(stateDirectory)?.owner;
+  using _watch = watchOwner(owner, systemClock, () => {
+    const message = `the owner of the cluster, process ${owner?.pid}, ended before the cluster was ready`;
+    report({ type: "failed", kind: "user", code: "lab-not-started", message, hint: "nothing was left behind" });
+    abandon("its owner has ended");
+  });
   // The creation writes the kubeconfig last, and then closes the channel.
   const onCreationEnd = (): void => {
     if (readClusterRecord(stateDirectory)?.kubeconfig === undefined) abandon("its creation has ended early");
@@ -33,12 +41,12 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
     env,
     log,
     clock: systemClock,
-    report: (progress) => {
-      if (process.connected) process.send?.(progress);
-    },
+    report,
   });
   const code = await launcher.run(AbortSignal.any([shutdown.drain, abandoned.signal]));
   if (abandoned.signal.aborted) await forget(stateDirectory);
+  // An open channel would keep this process alive.
+  if (process.connected) process.disconnect();
   return code;
 }
 

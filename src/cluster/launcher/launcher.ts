@@ -65,12 +65,16 @@ export class Launcher {
     const { stateDirectory } = this.#options;
     const record = readClusterRecord(stateDirectory);
     if (record === undefined) throw userError("cluster-not-found", `there is no cluster.json in ${stateDirectory}`);
+    let apiServer: Server | undefined;
     try {
-      const apiServer = await listenForApiServer(record);
+      apiServer = await listenForApiServer(record);
       return await this.#runLab(record, apiServer, signal);
     } catch (error) {
       this.#reportFailure(error);
       throw error;
+    } finally {
+      // A lab that ended before it took the socket would leave a listening process.
+      apiServer?.close();
     }
   }
 
