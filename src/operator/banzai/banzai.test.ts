@@ -75,7 +75,8 @@ test("images with digests, and images that no runtime accepts, are deployed as t
   ] as const) {
     const istio = parsed(istioObject("sample", { pilot: { image: pilot }, proxy: { image: proxy } }));
     const deployment = renderBanzaiControlPlane(istio, images).find(({ kind }) => kind === "Deployment");
-    const { template } = deployment?.["spec"] as { template: { spec: { containers: readonly { image: string }[] } } };
+    assert.ok(deployment);
+    const { template } = deployment["spec"] as { template: { spec: { containers: readonly { image: string }[] } } };
     assert.equal(template.spec.containers[0]?.image, pilot);
   }
 });

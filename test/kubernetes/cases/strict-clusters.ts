@@ -32,6 +32,8 @@ async function prepare(bench: Bench): Promise<void> {
   await withoutMesh(bench);
   for (const { images } of [release, next]) await loadLayout(cluster, images);
   await cluster.kubectl("apply", "--server-side", "-f", definitions);
+  // Cases kill the API server next. It would not know those kinds that it has not established yet.
+  await cluster.kubectl("wait", "--for=condition=Established", "-f", definitions, "--timeout=60s");
 }
 
 async function tidyUp(bench: Bench): Promise<void> {
