@@ -46,7 +46,8 @@ export class TunnelServers {
 
   /** The endpoint with HBONE, if a pod with its address and network accepts that. */
   reach(endpoint: EndpointModel, networkOf: EndpointNetworks, reader: CollectionReader): EndpointModel {
-    if (endpoint.hbone || endpoint.port === 0) return endpoint;
+    // A pod's own endpoint says by itself whether it accepts HBONE.
+    if (endpoint.hbone || endpoint.ofPod === true || endpoint.port === 0) return endpoint;
     const server = reader
       .lookup(this.#byAddress, endpoint.address)
       .find(({ labels }) => networkOf(endpoint.address, labels) === endpoint.network);
