@@ -39,7 +39,7 @@ export const maxExceptionsPerDirection = 1_000;
  * The maximum number of rules and ports that are read for one direction of a pod, also of those that allow nothing.
  * Users write policies, and those of one namespace must not keep the node busy.
  */
-export const maxReadPerDirection = 2_000;
+const maxReadPerDirection = 2_000;
 
 /** The pods that at least one policy selects, with the traffic that all of these policies allow together. */
 export function planNetworkPolicies(world: PolicyWorld): PodIsolation[] {
