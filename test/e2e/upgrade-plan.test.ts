@@ -124,7 +124,8 @@ step("a plan lists all changes of the other release and who gets them, and write
   const { code, output } = await plan(file, "--json");
   assert.equal(code, 0, output);
   assert.equal(await ok(everything), prior);
-  report = JSON.parse(output) as PreflightReport;
+  // Standard error comes first. It says what the plan does at the moment.
+  report = JSON.parse(output.slice(output.indexOf("{"))) as PreflightReport;
   assert.equal(report.verdict, "warnings");
   assert.deepEqual(report.notCompared, []);
   assert.deepEqual([report.to.version, report.reportVersion], [version, 1]);
