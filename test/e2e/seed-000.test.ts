@@ -13,6 +13,7 @@ import { eventually } from "../support/eventually.ts";
 import { GatewayLoad } from "../support/gateway-load.ts";
 import { givenFacts, guideCluster, type GuideCluster } from "../support/given-cluster.ts";
 import { root, serin, type Ran } from "../support/lab-cluster.ts";
+import { tickedLines } from "../support/ticked-lines.ts";
 
 const old = "1-18-0-alpha-0";
 const canary = "1-18-1";
@@ -292,7 +293,7 @@ EOF`;
   step("the ambient profile is installed with five ticks, and its gateway takes .201", async () => {
     const output = await ok("istioctl install --set profile=ambient --skip-confirmation");
     assert.match(
-      output,
+      tickedLines(output),
       /✔ Istio core installed\n✔ Istiod installed\n✔ CNI installed\n✔ Ingress gateways installed\n✔ Ztunnel installed\n✔ Installation complete/,
     );
     await eventually("the ingress gateway has .201", async () =>

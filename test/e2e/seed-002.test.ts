@@ -11,6 +11,7 @@ import { changeUnderLoad } from "../support/change-under-load.ts";
 import { eventually } from "../support/eventually.ts";
 import { GatewayLoad } from "../support/gateway-load.ts";
 import { kubectls, kubectlVersion, type Kubectl } from "../support/kubectls.ts";
+import { tickedLines } from "../support/ticked-lines.ts";
 import { SeedGuide } from "../support/walkthrough.ts";
 
 const deployment = (version: string): string => `apiVersion: apps/v1
@@ -236,7 +237,7 @@ function walkthrough(kubectl: Kubectl): void {
   step("the default profile is installed, and again by kubectl", async () => {
     const output = await ok("istioctl install --set profile=default -y");
     assert.match(
-      output,
+      tickedLines(output),
       /✔ Istio core installed\n✔ Istiod installed\n✔ Ingress gateways installed\n✔ Installation complete/,
     );
     await ok("istioctl manifest generate --set profile=default > generated-manifest.yaml");

@@ -1,8 +1,9 @@
-// Clocks that tests set, a wait for a condition, a check for work that grows faster than its input, objects with a
+// Clocks that tests set, waits for a condition and for the end of a stream, a check for work that grows faster than its input, objects with a
 // field of a wrong type, and the collection of garbage.
 export { suspicion, type GrowthLimits } from "./linear-time.ts";
 export { hastyClock } from "./hasty-clock.ts";
 export { collectGarbage, oldBytes } from "./old-space.ts";
 export { HandClock } from "./hand-clock.ts";
 export { until } from "./until.ts";
+export { untilClosed } from "./until-closed.ts";
 export { sampled, wrongFields, type WrongField } from "./wrong-fields.ts";

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type AddressInfo, type Socket } from "node:net";
 import { test, type TestContext } from "node:test";
+import { untilClosed } from "../../base/testing/index.ts";
 import { httpGet } from "./http-get.ts";
 
 test("a server that breaks off its answer is unreachable, and the request ends", async () => {
@@ -50,7 +51,7 @@ async function faultOf(context: TestContext, serve: (socket: Socket) => void): P
   const { port } = server.address() as AddressInfo;
   const fault = await httpGet("127.0.0.1", port, "/metrics", { deadlineMs: 200 }).catch(String);
   const [socket] = sockets;
-  if (socket?.destroyed !== true) await once(socket!, "close");
+  if (socket?.destroyed !== true) await untilClosed(socket!);
   return fault;
 }
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type AddressInfo, type Socket } from "node:net";
 import { test, type TestContext } from "node:test";
-import { HandClock, until } from "../../../base/testing/index.ts";
+import { HandClock, until, untilClosed } from "../../../base/testing/index.ts";
 import { serveDebug } from "./testing/debug-server.ts";
 import { cluster, debugOf, ownName, passing, pilot } from "./testing/debug-world.ts";
 import { issued } from "./testing/pilot-certificates.ts";
@@ -41,7 +41,7 @@ test("a server that hangs or drips in the TLS handshake loses its connection in 
     }
     await passing(clock, 2000);
     const fate = await first;
-    if (sockets[0]?.destroyed !== true) await once(sockets[0]!, "close");
+    if (sockets[0]?.destroyed !== true) await untilClosed(sockets[0]!);
     void debug.ask(pilot, "/debug/syncz").catch(() => undefined);
     await until(() => sockets.length === 2);
     return fate.replace(/^\S+ /, "");

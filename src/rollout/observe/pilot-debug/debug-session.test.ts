@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { test, type TestContext } from "node:test";
-import { HandClock, until } from "../../../base/testing/index.ts";
+import { HandClock, until, untilClosed } from "../../../base/testing/index.ts";
 import { usualLimits } from "./debug-limits.ts";
 import { serveDebug, type Page, type ServedDebug } from "./testing/debug-server.ts";
 import { cluster, debugOf, ownName, passing, pilot } from "./testing/debug-world.ts";
@@ -130,7 +130,7 @@ test("an idle connection ends, and so does one whose server speaks another proto
   await debug.ask(pilot, "/debug/first");
   const [connection] = connections;
   clock.pass(usual.idleMs);
-  if (connection?.destroyed !== true) await once(connection!, "close");
+  if (connection?.destroyed !== true) await untilClosed(connection!);
   assert.equal(await debug.ask(pilot, "/debug/second"), "second");
 
   const material = await issued(ownName);

@@ -1,0 +1,7 @@
+/** The lines of an installation's output that say what is done, without those about what it waits for. */
+export function tickedLines(output: string): string {
+  return output
+    .split("\n")
+    .filter((line) => line.startsWith("✔"))
+    .join("\n");
+}
