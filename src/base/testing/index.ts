@@ -1,5 +1,5 @@
-// Clocks that tests set, waits for a condition and for the end of a stream, a check for work that grows faster than its input, objects with a
-// field of a wrong type, and the collection of garbage.
+// Clocks that tests set, waits for a condition and for the end of a stream, a check for work that grows faster than its
+// input, objects with a field of a wrong type, and the collection of garbage.
 export { suspicion, type GrowthLimits } from "./linear-time.ts";
 export { hastyClock } from "./hasty-clock.ts";
 export { collectGarbage, oldBytes } from "./old-space.ts";
