@@ -38,11 +38,11 @@ const bulkBytes = 1_048_576;
 const messageBytes = 100;
 const warmUpSeconds = 1;
 /**
- * Enough answers that hot code is compiled, however slow the machine is. With large bodies, fewer answers are enough,
- * so the time is also limited.
+ * Enough answers that hot code is compiled, however slow the machine is. With large bodies, V8 had not compiled all of
+ * it after 10,000 answers. The time is also limited.
  */
-const warmUpAnswers = 10_000;
-const maxWarmUps = 15;
+const warmUpAnswers = 50_000;
+const maxWarmUps = 60;
 const settleMs = 200;
 /** Slow answers are compared at this share of the rate that the slower proxy can serve. */
 const pacedShare = 0.6;
