@@ -1,3 +1,4 @@
+import { imageTag } from "../../api/images/index.ts";
 import { istioLabels, type ProxyConfigObject } from "../../api/istio/index.ts";
 import { imageTagOfType, proxyConfigLayers } from "../../inject/index.ts";
 import type { ProxyConfigFacts } from "../model/index.ts";
@@ -51,8 +52,6 @@ export function withProxyConfigs(
 }
 
 function imageOfType(image: string, type: string): string {
-  const colon = image.lastIndexOf(":");
-  return image.includes("@") || colon <= image.lastIndexOf("/")
-    ? image
-    : `${image.slice(0, colon)}:${imageTagOfType(image.slice(colon + 1), type)}`;
+  const tag = imageTag(image);
+  return tag === "" || image.includes("@") ? image : `${image.slice(0, -tag.length)}${imageTagOfType(tag, type)}`;
 }
