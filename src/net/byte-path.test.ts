@@ -4,8 +4,9 @@ import { SerinError } from "../base/index.ts";
 import { collectGarbage, oldBytes } from "../base/testing/index.ts";
 import { bytePath, type BytePath } from "./byte-path.ts";
 import type { ByteListener, ByteStream } from "./byte-stream.ts";
-import { forgetAddresses, readInSmallChunks, writeAll } from "./handle-stream.ts";
+import { forgetAddresses, readInSmallChunks, writeAll, writeFramed } from "./handle-stream.ts";
 import { libc, linux } from "./libc.ts";
+import { partsAfter, writeFramedNow, type FramedBytes } from "./framed-write.ts";
 import {
   closeDescriptor,
   hasUnreadInput,
@@ -194,6 +195,59 @@ for (const kind of ["libuv", "node"] as const) {
       listener.close();
     });
 
+    test("a body arrives whole with a head in front of each piece, however much of it the kernel takes at once", async () => {
+      const { near, far, listener } = await connectedPair(path);
+      const total = 24 << 20;
+      const pieceBytes = 16_384;
+      let sent = 0;
+      // The heads and the pieces continue each other's pattern. 70 pieces are more than one system call takes.
+      const next = (pieces: number): FramedBytes => {
+        const heads: Buffer[] = [];
+        const body: Buffer[] = [];
+        const headEnds: number[] = [];
+        for (let piece = 0; piece < pieces; piece += 1) {
+          const length = piece === pieces - 1 ? 5000 : pieceBytes;
+          heads.push(pattern(sent, 9));
+          body.push(pattern(sent + 9, length));
+          headEnds.push(9 * heads.length);
+          sent += 9 + length;
+        }
+        return { heads: Buffer.concat(heads), headEnds, body: Buffer.concat(body), pieceBytes };
+      };
+      const left = new Recorder(near);
+      const pump = (): void => {
+        for (let count = 0; ; count += 1) {
+          const isFull = !writeFramed(near, next([1, 17, 70][count % 3] ?? 1));
+          // These are queued after the waiting ones.
+          if (isFull) writeFramed(near, next(3));
+          if (sent >= total) return near.end();
+          if (isFull) return;
+        }
+      };
+      left.onDrain = pump;
+      pump();
+      for (let count = 0; count < 50; count += 1) Buffer.alloc(1 << 20, 0xaa);
+      const right = new Recorder(far, { verifyPattern: true });
+      await right.ended;
+      assert.deepEqual([right.count, right.mismatchAt, near.sentBytes], [sent, undefined, sent]);
+      far.end();
+      await left.ended;
+      listener.close();
+    });
+
+    test("a framed write to a peer that has reset the connection ends the stream with the error", async () => {
+      const { near, far, listener } = await connectedPair(path);
+      const left = new Recorder(near, { paused: true });
+      const right = new Recorder(far);
+      far.destroy({ reset: true });
+      await right.closed;
+      const framed = { heads: pattern(0, 9), headEnds: [9], body: pattern(9, 16_384), pieceBytes: 16_384 };
+      writeFramed(near, framed);
+      writeFramed(near, framed);
+      assert.match((await left.closed)?.message ?? "", /EPIPE|ECONNRESET/);
+      listener.close();
+    });
+
     test("one large write arrives whole, even if it waits and no other code keeps its bytes", async () => {
       const { near, far, listener } = await connectedPair(path);
       const left = new Recorder(near);
@@ -211,6 +265,25 @@ for (const kind of ["libuv", "node"] as const) {
     });
 
     if (kind === "libuv") {
+      test("a framed write needs one system call", async () => {
+        const { near, far, listener } = await connectedPair(path);
+        const right = new Recorder(far);
+        const framed = {
+          heads: pattern(0, 9),
+          headEnds: [3, 9],
+          body: pattern(9, 20_000),
+          pieceBytes: 16_384,
+        };
+        assert.equal(writeFramedNow(near.fd, framed), 20_009);
+        await right.received(20_009);
+        assert.deepEqual(right.bytes, Buffer.concat(partsAfter(framed, 0)));
+        near.destroy();
+        far.destroy();
+        await right.closed;
+        assert.equal(writeFramedNow(-1, framed), 0, "an error is left to the next write");
+        listener.close();
+      });
+
       test("a closed stream still has its addresses, unless it may forget them", async () => {
         const { near, far, listener } = await connectedPair(path);
         forgetAddresses(far);

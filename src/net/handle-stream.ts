@@ -1,6 +1,7 @@
 import { internalError, invariant, type Clock } from "../base/index.ts";
 import { unmapIp } from "../wire/netlink/index.ts";
 import type { ByteStream, ByteStreamHandler, SocketAddress } from "./byte-stream.ts";
+import { partsAfter, writeFramedNow, type FramedBytes } from "./framed-write.ts";
 import { uvEndOfFile, type LibuvBinding, type NameOut, type StreamHandle, type WriteRequest } from "./libuv-binding.ts";
 import { uvError } from "./node-error.ts";
 import {
@@ -221,6 +222,15 @@ export class HandleStream implements ByteStream {
       this.#awaitWrite(request, length, chunks.flatMap(held));
     }
     return this.#room();
+  }
+
+  /** Writes what {@link writeAll} would write from the same parts. */
+  writeFramed(framed: FramedBytes): boolean {
+    if (this.#state !== "open") return false;
+    invariant(!this.#ending, "a stream was written to after its end");
+    const written = this.#backing.tls || this.#inFlightBytes > 0 ? 0 : writeFramedNow(this.#handle.fd, framed);
+    this.sentBytes += written;
+    return written === framed.heads.length + framed.body.length || this.writeAll(partsAfter(framed, written));
   }
 
   end(): void {
@@ -567,9 +577,14 @@ export function writeAll(stream: ByteStream, chunks: readonly Uint8Array[]): boo
   return room;
 }
 
+/** Writes a body with a head in front of each of its pieces, like {@link writeAll}. */
+export function writeFramed(stream: ByteStream, framed: FramedBytes): boolean {
+  return stream instanceof HandleStream ? stream.writeFramed(framed) : writeAll(stream, partsAfter(framed, 0));
+}
+
 /**
- * Whether {@link writeAll} can send these bytes without a copy. They belong to the chunk that is being delivered, which
- * is kept until the kernel has them.
+ * Whether {@link writeFramed} can send these bytes without a copy. They belong to the chunk that is being delivered,
+ * which is kept until the kernel has them.
  */
 export function writesInPlace(stream: ByteStream, bytes: Uint8Array): boolean {
   return stream instanceof HandleStream && !stream.copiesWrites && readBufferOf(bytes) !== undefined;

@@ -14,6 +14,7 @@ export {
   readInSmallChunks,
   withHeaderInFront,
   writeAll,
+  writeFramed,
   writesInPlace,
 } from "./handle-stream.ts";
 export { ChunkQueue } from "./read-buffer.ts";

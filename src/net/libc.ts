@@ -20,6 +20,7 @@ export interface Libc {
   connect(fd: number, address: Uint8Array, length: number): number;
   shutdown(fd: number, how: number): number;
   send(fd: number, data: Uint8Array, length: number, flags: number): number;
+  writev(fd: number, parts: Uint8Array, count: number): number;
   recv(fd: number, data: Uint8Array, length: number, flags: number): number;
   sendmsg(fd: number, header: Uint8Array, flags: number): number;
   recvmsg(fd: number, header: Uint8Array, flags: number): number;
@@ -48,6 +49,7 @@ const prototypes: Readonly<Record<keyof Libc, string>> = {
   connect: "int connect(int fd, void *address, int length)",
   shutdown: "int shutdown(int fd, int how)",
   send: "long send(int fd, void *data, size_t length, int flags)",
+  writev: "long writev(int fd, void *parts, int count)",
   recv: "long recv(int fd, void *data, size_t length, int flags)",
   sendmsg: "long sendmsg(int fd, void *header, int flags)",
   recvmsg: "long recvmsg(int fd, void *header, int flags)",
@@ -106,8 +108,8 @@ export function check(operation: string, result: number | bigint): number {
 }
 
 /** The memory address of a buffer. The buffer must stay referenced while the address is in use. */
-export function addressOf(bytes: Uint8Array): bigint {
-  return koffi().address(bytes);
+export function addressOf(bytes: Uint8Array): number {
+  return Number(koffi().address(bytes));
 }
 
 /** Calls `ready` whenever the descriptor is readable or has hung up, until disposed. Keeps the process alive. */

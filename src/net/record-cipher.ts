@@ -14,6 +14,8 @@ import {
   tagBytes,
   type Suite,
 } from "../wire/tls13/index.ts";
+import { KnownAddress } from "./known-address.ts";
+import { addressOf } from "./libc.ts";
 import { nextSecretOf, trafficKeyOf } from "./tls-keys.ts";
 
 // AES-GCM of the OpenSSL inside Node, on memory that we choose. Node's own functions for it make objects and copies for
@@ -34,7 +36,6 @@ interface OpenSsl {
   readonly decryptUpdate: Call;
   readonly decryptFinal: Call;
   readonly ciphers: Readonly<Record<string, number>>;
-  readonly address: (bytes: Uint8Array) => number;
 }
 
 /** EVP_CTRL_AEAD_GET_TAG and EVP_CTRL_AEAD_SET_TAG. */
@@ -66,26 +67,7 @@ function load(): OpenSsl {
       "aes-128-gcm": call(pointer, "EVP_aes_128_gcm")(),
       "aes-256-gcm": call(pointer, "EVP_aes_256_gcm")(),
     },
-    address: (bytes) => Number(koffi.address(bytes)),
   };
-}
-
-/**
- * The address of memory that was used last. Memory of an ArrayBuffer does not move, and an entry keeps its buffer
- * alive, so the address is valid as long as the entry.
- */
-class KnownAddress {
-  #buffer: ArrayBufferLike | undefined;
-  #address = 0;
-
-  of(openSsl: OpenSsl, bytes: Uint8Array): number {
-    const { buffer } = bytes;
-    if (buffer !== this.#buffer) {
-      this.#address = openSsl.address(new Uint8Array(buffer));
-      this.#buffer = buffer;
-    }
-    return this.#address + bytes.byteOffset;
-  }
 }
 
 const sealSource = new KnownAddress();
@@ -155,7 +137,7 @@ abstract class Direction {
     const { key, iv } = trafficKeyOf(this.#suite, this.#secret);
     const init = this.#seals ? this.openSsl.encryptInit : this.openSsl.decryptInit;
     const cipher = this.openSsl.ciphers[this.#suite.cipher] ?? noPointer;
-    const address = this.openSsl.address(new Uint8Array(key.buffer)) + key.byteOffset;
+    const address = addressOf(key);
     requireDone(init(this.context, cipher, noPointer, address, noPointer));
     key.fill(0);
     this.#iv = iv;
@@ -194,8 +176,8 @@ export class Sealer extends Direction {
     requireRange(target, 0, sealedBytes(to - from));
     invariant(this.context !== noPointer, "a cipher is not used after its end");
     const { openSsl, context, scratchAddress } = this;
-    const sourceAddress = sealSource.of(openSsl, source);
-    const targetAddress = sealTarget.of(openSsl, target);
+    const sourceAddress = sealSource.of(source);
+    const targetAddress = sealTarget.of(target);
     const typeAddress = scratchAddress + typeAt;
     const lengthAddress = scratchAddress + lengthAt;
     scratch[typeAt] = type;
@@ -241,9 +223,9 @@ export class Opener extends Direction {
     requireRange(target, out, out + size);
     invariant(this.context !== noPointer, "a cipher is not used after its end");
     const { openSsl, context, scratchAddress } = this;
-    const header = openSource.of(openSsl, source) + at;
+    const header = openSource.of(source) + at;
     const body = header + recordHeaderBytes;
-    const targetAddress = openTarget.of(openSsl, target) + out;
+    const targetAddress = openTarget.of(target) + out;
     const lengthAddress = scratchAddress + lengthAt;
     this.nextNonce();
     requireDone(
@@ -274,7 +256,7 @@ export function hasRecordCiphers(): boolean {
 function loadAndTry(): boolean {
   try {
     const openSsl = load();
-    loaded = { openSsl, scratchAddress: openSsl.address(scratch) };
+    loaded = { openSsl, scratchAddress: addressOf(scratch) };
     return ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384"].every(agreesWithNode);
   } catch {
     return false;

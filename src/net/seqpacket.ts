@@ -243,13 +243,13 @@ interface MessageHeader {
  */
 function messageHeader(data: Buffer, control: Buffer | undefined): MessageHeader {
   const vector = Buffer.alloc(16);
-  vector.writeBigUInt64LE(addressOf(data), 0);
+  vector.writeBigUInt64LE(BigInt(addressOf(data)), 0);
   vector.writeBigUInt64LE(BigInt(data.length), 8);
   const bytes = Buffer.alloc(messageHeaderBytes);
-  bytes.writeBigUInt64LE(addressOf(vector), 16);
+  bytes.writeBigUInt64LE(BigInt(addressOf(vector)), 16);
   bytes.writeBigUInt64LE(1n, 24);
   if (control !== undefined) {
-    bytes.writeBigUInt64LE(addressOf(control), 32);
+    bytes.writeBigUInt64LE(BigInt(addressOf(control)), 32);
     bytes.writeBigUInt64LE(BigInt(control.length), 40);
   }
   return { bytes, parts: [vector, data, ...(control === undefined ? [] : [control])] };

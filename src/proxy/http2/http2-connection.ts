@@ -1,6 +1,6 @@
 import type { Clock } from "../../base/index.ts";
 import { cutOffLater, heldInput, TurnOutput, type InputHolder } from "../../dataplane/index.ts";
-import { inLaterTurn, writeAll, writesInPlace, type ByteStream, type SocketAddress } from "../../net/index.ts";
+import { inLaterTurn, writeFramed, writesInPlace, type ByteStream, type SocketAddress } from "../../net/index.ts";
 import {
   errorCode,
   errorCodeName,
@@ -194,18 +194,14 @@ export class Http2Connection implements SessionPort, InputHolder {
     if (stream.bufferedBytes > 0 || !writesInPlace(stream, bytes)) return false;
     const writer = this.#output.writer();
     writer.returned();
-    const ends: number[] = [];
+    const headEnds: number[] = [];
     for (let at = 0; at < bytes.length; at += frameBytes) {
       const length = Math.min(frameBytes, bytes.length - at);
       writer.dataHead(streamId, length, endStream && at + length === bytes.length);
-      ends.push(writer.length);
+      headEnds.push(writer.length);
     }
-    const heads = writer.view();
-    const chunks = ends.flatMap((end, frame) => [
-      heads.subarray(ends[frame - 1] ?? 0, end),
-      bytes.subarray(frame * frameBytes, (frame + 1) * frameBytes),
-    ]);
-    if (!writeAll(stream, chunks)) this.#isBlocked = true;
+    const framed = { heads: writer.view(), headEnds, body: bytes, pieceBytes: frameBytes };
+    if (!writeFramed(stream, framed)) this.#isBlocked = true;
     if (stream.bufferedBytes === 0) writer.reuse();
     else writer.release();
     return true;
