@@ -529,12 +529,13 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   //   turns of the clients of a port
   // - 3 each: the endpoints of a sidecar's own workload, zones and rules of a Freeze, gRPC servers without a proxy,
   //   the sources and controllers of the control plane, the scopes of proxies
-  // - 2 each: descriptors by an expression, kubeconfigs of remote clusters, sessions of services, foreign web pages,
-  //   sizes of regular expressions
+  // - 3: parts of a gRPC connection: what its calls send, why one is refused, when it retires
+  // - 2 each: framed writes to a socket, descriptors by an expression, kubeconfigs of remote clusters, sessions of
+  //   services, foreign web pages, sizes of regular expressions
   // - 1 each: servers that take HBONE at a captured pod's address, the watch over an API server's answers
   // Controllers that are off by default are loaded when they are turned on.
   pilot: {
-    modules: 976,
+    modules: 981,
     never: [
       "src/cluster/",
       "src/dataplane/",
@@ -548,8 +549,9 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
     ],
   },
   cni: {
-    // These include the CNI plugin, mode TPROXY, and the door of api/serin, from which the agent needs a pod's owner.
-    modules: 208,
+    // These include the CNI plugin, mode TPROXY, framed writes to a socket, and the door of api/serin, from which the
+    // agent needs a pod's owner.
+    modules: 210,
     never: [
       "src/cluster/",
       "src/controlplane/",

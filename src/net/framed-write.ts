@@ -23,14 +23,14 @@ const halfOfWord = 2 ** 32;
 const headAddress = new KnownAddress();
 const bodyAddress = new KnownAddress();
 
-/** Undefined if this process cannot call libc. */
+/** Libc, once it is needed. Undefined means that this process cannot call it. */
 let functions: Libc | undefined | null = null;
 
 /**
  * Writes to a non-blocking socket by one system call, without an object for each part. Node's own `writev` takes an
- * array of buffers, and making and reading them costs a tenth of the write. Returns how many bytes the kernel has taken:
- * 0 if it takes none now, if the write failed, or if libc cannot be called. The caller writes the rest, and learns of
- * errors by that.
+ * array of buffers, and making and reading them costs a tenth of the write. Returns how many bytes the kernel has
+ * taken: 0 if it takes none now, if the write failed, or if libc cannot be called. The caller writes the rest, and
+ * learns of errors by that.
  */
 export function writeFramedNow(fd: number, framed: FramedBytes): number {
   const { heads, headEnds, body, pieceBytes } = framed;

@@ -71,3 +71,32 @@ test("a tunnel connection that the peer closes in time is not cut off later", as
   clock.pass(hboneLimits.closeGraceMs);
   assert.equal(isCutOff, false);
 });
+
+test("a tunnel connection whose peer ends its direction and reads nothing is cut off", () => {
+  const clock = new HandClock();
+  let isCutOff = false;
+  let handler: ByteStreamHandler | undefined;
+  const errors: (string | undefined)[] = [];
+  const stream: Partial<ByteStream> = {
+    setHandler: (next) => void (handler = next),
+    write: () => true,
+    bufferedBytes: 100,
+    end: nothing,
+    destroy: () => (isCutOff = true),
+    pause: nothing,
+    resume: nothing,
+  };
+  const connection = new TunnelConnection({
+    stream: stream as ByteStream,
+    peerIdentity: "",
+    server: true,
+    handler: { headers: nothing, connectionClosed: (error) => void errors.push(error?.message) },
+    clock,
+  });
+  connection.start();
+  handler?.end();
+  assert.deepEqual(errors, [undefined]);
+  const { closeGraceMs, flushTimeoutMs } = hboneLimits;
+  for (let passedMs = 0; passedMs <= flushTimeoutMs; passedMs += closeGraceMs) clock.pass(closeGraceMs);
+  assert.equal(isCutOff, true);
+});

@@ -1,22 +1,17 @@
-import { transientError, type Clock } from "../../base/index.ts";
-import { inLaterTurn, withHeaderInFront, type ByteStream, type SocketAddress } from "../../net/index.ts";
+import { transientError, type Clock, type SerinError } from "../../base/index.ts";
+import { withHeaderInFront, type ByteStream, type SocketAddress } from "../../net/index.ts";
 import {
   dataHeadBytes,
   errorCode,
-  errorCodeName,
-  Http2Session,
+  type Http2Session,
   putDataHead,
   requestFieldsFault,
   type FloodReason,
-  type FrameWriter,
   type Http2ConnectionError,
-  type SessionPort,
 } from "../../wire/http2/index.ts";
-import { cutOffLater } from "./cut-off-later.ts";
-import { heldInput, type InputHolder } from "./held-input.ts";
 import { hboneLimits } from "./limits.ts";
+import { SessionCarrier, type CarrierUser } from "./session-carrier.ts";
 import { TunnelStream, type TunnelOwner } from "./tunnel-stream.ts";
-import { TurnOutput } from "./turn-output.ts";
 
 /** A smaller chunk is not written separately if there are several streams: joining chunks into one write costs less. */
 const largeBytes = 32_768;
@@ -48,77 +43,48 @@ export interface TunnelConnectionOptions {
  * HTTP/2 for tunnels over one connection, in either role. Its liveness is checked even while it is idle. Any workload
  * of the mesh can be a peer, so flooding is limited in the same way as for HTTP requests.
  */
-export class TunnelConnection implements SessionPort, TunnelOwner, InputHolder {
+export class TunnelConnection implements CarrierUser, TunnelOwner {
   readonly peerIdentity: string;
-  readonly #stream: ByteStream;
   readonly #server: boolean;
   readonly #handler: TunnelConnectionHandler;
   readonly #clock: Clock;
-  readonly #output: TurnOutput;
+  readonly #carrier: SessionCarrier<TunnelStream>;
   readonly session: Http2Session<TunnelStream>;
-  /** The received bytes that wait for readers, and our bytes that wait for the peer. */
-  #inputBytes = 0;
-  #unsentBytes = 0;
-  #isClosed = false;
-  /** Whether the kernel has not accepted all of the bytes that were written in place. */
-  #isBlocked = false;
-  #goawayGrace: Disposable | undefined;
   #pingTimer: Disposable | undefined;
-  #closeGrace: Disposable | undefined;
 
-  constructor(options: TunnelConnectionOptions) {
-    this.peerIdentity = options.peerIdentity;
-    this.#stream = options.stream;
-    this.#server = options.server;
-    this.#handler = options.handler;
-    this.#clock = options.clock;
-    this.session = new Http2Session(this, {
-      server: options.server,
+  constructor({ peerIdentity, server, stream, handler, clock }: TunnelConnectionOptions) {
+    this.peerIdentity = peerIdentity;
+    this.#server = server;
+    this.#handler = handler;
+    this.#clock = clock;
+    this.#carrier = new SessionCarrier(this, {
+      stream,
+      clock,
+      server,
       limits: hboneLimits,
       streamsName: "tunnels",
-      nowMs: options.clock.steadyMs(),
-      maxStreams: options.server ? hboneLimits.acceptedStreams : hboneLimits.pooledStreams,
+      maxStreams: server ? hboneLimits.acceptedStreams : hboneLimits.pooledStreams,
       pingIntervalMs: hboneLimits.pingIntervalMs,
       pingTimeoutMs: hboneLimits.pingTimeoutMs,
       pingsWhenIdle: true,
     });
-    this.#output = new TurnOutput({
-      stream: options.stream,
-      highWaterBytes: hboneLimits.outputHighWaterBytes,
-      onRoom: () => this.session.wake(),
-    });
+    this.session = this.#carrier.session;
   }
 
   /** Sends the preface and starts to read. */
   start(): void {
-    this.session.start();
-    this.#stream.setHandler({
-      data: (chunk) => this.#read(chunk),
-      end: () => this.#inputEnded(),
-      drain: () => this.#drained(),
-      close: (error) => {
-        this.#closeGrace?.[Symbol.dispose]();
-        this.#close(error);
-      },
-    });
     this.#armPing();
-    this.#stream.resume();
+    this.#carrier.start();
   }
 
   get local(): SocketAddress {
-    return this.#stream.local;
+    return this.#carrier.stream.local;
   }
   get remote(): SocketAddress {
-    return this.#stream.remote;
-  }
-  get peer(): string {
-    return this.remote.address;
-  }
-  get heldStreams(): Iterable<TunnelStream> {
-    return this.session.streams;
+    return this.#carrier.stream.remote;
   }
   get closed(): boolean {
-    return this.#isClosed || this.session.over;
+    return this.session.over;
   }
   get activeStreams(): number {
     return this.session.activeStreams;
@@ -141,23 +107,19 @@ export class TunnelConnection implements SessionPort, TunnelOwner, InputHolder {
 
   /** Accepts no new streams, and notifies the peer in two steps. The connection ends with its last stream. */
   drain(): void {
-    if (this.closed || this.#goawayGrace !== undefined) return;
-    this.session.drain();
-    if (this.#server) this.#goawayGrace = this.#clock.after(hboneLimits.goawayGraceMs, () => this.session.refuseMore());
+    this.#carrier.drain();
   }
 
   /** Notifies the peer, and ends the connection at once. */
   leave(error: Error): void {
     this.session.sayGoaway();
-    this.#output.flush();
+    this.#carrier.frames.flush();
     this.destroy(error);
   }
 
   /** Ends the connection at once. Streams receive the error. */
   destroy(error: Error): void {
-    if (this.#isClosed) return;
-    this.#stream.destroy();
-    this.#close(error);
+    this.#carrier.destroy(error);
   }
 
   // ---- TunnelOwner
@@ -166,15 +128,11 @@ export class TunnelConnection implements SessionPort, TunnelOwner, InputHolder {
     this.#handler.headers(stream, fields, endStream);
   }
 
-  // ---- SessionPort
-
-  output(): FrameWriter {
-    return this.#output.writer();
+  unsent(difference: number): void {
+    this.#carrier.unsent(difference);
   }
 
-  isFull(): boolean {
-    return this.#isBlocked || this.#output.isFull;
-  }
+  // ---- CarrierUser
 
   /**
    * The bytes of a lone stream leave at once. Nothing would join them by the end of the turn, and waiting for it costs
@@ -189,12 +147,13 @@ export class TunnelConnection implements SessionPort, TunnelOwner, InputHolder {
    * streams, joining their chunks to one write saves more than that.
    */
   sendInPlace(streamId: number, bytes: Uint8Array, frameBytes: number, endStream: boolean): boolean {
-    const isLone = this.activeStreams === 1 && this.#output.length === 0 && this.#stream.bufferedBytes === 0;
+    const { stream, frames } = this.#carrier;
+    const isLone = this.activeStreams === 1 && frames.length === 0 && stream.bufferedBytes === 0;
     if (!isLone || bytes.length > frameBytes) return false;
-    const frame = withHeaderInFront(this.#stream, bytes, dataHeadBytes);
+    const frame = withHeaderInFront(stream, bytes, dataHeadBytes);
     if (frame === undefined) return false;
     putDataHead(frame, streamId, bytes.length, endStream);
-    if (!this.#stream.write(frame)) this.#isBlocked = true;
+    this.#carrier.wrote(stream.write(frame));
     return true;
   }
 
@@ -212,53 +171,27 @@ export class TunnelConnection implements SessionPort, TunnelOwner, InputHolder {
     if (this.activeStreams === 0 && !this.closed) this.#handler.idle?.();
   }
 
-  unsent(difference: number): void {
-    this.#unsentBytes += difference;
-    heldInput.changed(this, this.#inputBytes + this.#unsentBytes);
-  }
-
-  inputHeld(bytes: number): void {
-    this.#inputBytes = bytes;
-    heldInput.changed(this, bytes + this.#unsentBytes);
-  }
-
   settingsChanged(): void {
     // Users read the limit of open streams each time, so a change needs no action.
   }
 
-  peerLeaves(lastStreamId: number, code: number, debug: string): void {
+  peerLeaves(lastStreamId: number, _code: number, reason: string): void {
     this.#handler.goaway?.();
     if (this.#server) return;
-    const reason =
-      code === errorCode.noError
-        ? "is going away"
-        : `ended the connection (${errorCodeName(code)}${debug === "" ? "" : `: ${debug}`})`;
     for (const stream of this.session.streams) {
       if (stream.id > lastStreamId)
         stream.abort(transientError("tunnel-refused", `the peer ${reason} and did not accept the tunnel`));
     }
   }
 
-  finished(): void {
-    this.#output.whenEmpty(() => this.#end(hboneLimits.flushTimeoutMs));
-  }
-
   failed({ message }: Http2ConnectionError): void {
-    this.#output.flush();
-    this.#end();
-    this.#close(transientError("http2-failed", `the peer violated HTTP/2: ${message}`));
+    this.#carrier.close(transientError("http2-failed", `the peer violated HTTP/2: ${message}`));
   }
 
-  deferred(waitMs: number): void {
-    inLaterTurn(this.#stream, { clock: this.#clock, waitMs }, () => {
-      this.session.proceed(this.#clock.steadyMs());
-      this.#requireReader();
-      return !this.session.isDeferred;
-    });
-  }
-
-  sendsOn(): void {
-    this.#stream.pause();
+  inputEnded(): void {
+    const hadStreams = this.activeStreams > 0;
+    this.#carrier.end();
+    this.#carrier.close(hadStreams ? connectionClosed("the peer closed the connection") : undefined);
   }
 
   unanswered(): void {
@@ -267,25 +200,16 @@ export class TunnelConnection implements SessionPort, TunnelOwner, InputHolder {
     );
   }
 
+  connectionClosed(error: Error | undefined): void {
+    this.#pingTimer?.[Symbol.dispose]();
+    for (const stream of this.session.streams) stream.abort(error ?? connectionClosed("the connection was closed"));
+    this.#handler.connectionClosed(error, this.session.floodReason);
+  }
+
   #begin(streamId: number): TunnelStream {
     const stream = new TunnelStream(this, streamId);
     this.session.adopt(stream);
     return stream;
-  }
-
-  #read(chunk: Buffer): void {
-    this.session.receive(chunk, this.#clock.steadyMs());
-    this.#requireReader();
-  }
-
-  #drained(): void {
-    this.#isBlocked = false;
-    this.#output.drained();
-  }
-
-  #requireReader(): void {
-    if (this.#output.length > hboneLimits.maxOutputBytes)
-      this.session.cutOff("unread_answers", "the peer does not read our answers");
   }
 
   #armPing(): void {
@@ -295,37 +219,8 @@ export class TunnelConnection implements SessionPort, TunnelOwner, InputHolder {
       this.#armPing();
     });
   }
+}
 
-  #inputEnded(): void {
-    this.#stream.end();
-    this.#close(
-      this.activeStreams === 0 ? undefined : transientError("connection-closed", "the peer closed the connection"),
-    );
-  }
-
-  /**
-   * Waits before closing. Otherwise the kernel would answer data in flight from the peer with a reset, and the peer
-   * would never read our last frames. `flushMs` is how long a slow peer may take for the bytes that the kernel has not
-   * taken yet.
-   */
-  #end(flushMs = 0): void {
-    this.session.close();
-    this.#output.stop();
-    this.#pingTimer?.[Symbol.dispose]();
-    this.#stream.end();
-    this.#closeGrace?.[Symbol.dispose]();
-    this.#closeGrace = cutOffLater(this.#stream, this.#clock, { graceMs: hboneLimits.closeGraceMs, flushMs });
-  }
-
-  #close(error: Error | undefined): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.session.close();
-    this.#output.stop();
-    this.#pingTimer?.[Symbol.dispose]();
-    this.#goawayGrace?.[Symbol.dispose]();
-    for (const stream of this.session.streams)
-      stream.abort(error ?? transientError("connection-closed", "the connection was closed"));
-    this.#handler.connectionClosed(error, this.session.floodReason);
-  }
+function connectionClosed(message: string): SerinError {
+  return transientError("connection-closed", message);
 }

@@ -8,7 +8,6 @@ export { addRevocationMetrics } from "../certificates/revocation-metrics.ts";
 export { restrictionGuard, type RootRestriction, type TrustedRoot } from "../certificates/root-restrictions.ts";
 export { certificateParts, restoreCertificate, type CertificateParts } from "../certificates/workload-certificate.ts";
 export { ConnectionTracker, type TrackedConnection } from "../connection-tracker.ts";
-export { cutOffLater } from "../hbone/cut-off-later.ts";
 export { hboneDialer } from "../hbone/hbone-dialer.ts";
 export { hboneCutOffs, type HboneCutOff } from "../hbone/hbone-metrics.ts";
 export { HeldInput, heldInput, heldInputBytes, type InputHolder } from "../hbone/held-input.ts";
@@ -18,7 +17,7 @@ export type { HboneConnectOptions, HboneRequest, HboneServerConnection, HboneTun
 export { connectWithin } from "../hbone/inner-tunnel.ts";
 export { openSingleTunnel } from "../hbone/single-tunnel.ts";
 export { hboneLimits } from "../hbone/limits.ts";
-export { TurnOutput } from "../hbone/turn-output.ts";
+export { SessionCarrier, type CarrierUser } from "../hbone/session-carrier.ts";
 export { formatIdentity, parseIdentity, type Identity } from "../identity.ts";
 export { localProxyHeader, proxyHeader, proxyHeaderText } from "../proxy-header.ts";
 export { relay } from "../relay.ts";

@@ -549,6 +549,21 @@ test("a connection that has ended waits for a peer that reads slowly, and for ot
   }
 });
 
+test("an answer leaves although the client ends its direction in the same turn, and then the connection ends", async () => {
+  const clock = new HandClock();
+  const peer = new Peer(true, 10, clock).greet().request(1);
+  await peer.takeFrames();
+  peer.pipe.bufferedBytes = 100;
+  peer.streams.get(1)?.stream.sendHeaders([":status", "200"], true);
+  peer.pipe.handler?.end();
+  assert.deepEqual(await peer.takeFrames(), ["headers 1 :status 200 end"]);
+  clock.pass(http2Limits.closeGraceMs);
+  assert.deepEqual([peer.pipe.ended, peer.pipe.destroyed], [true, false], "the client may still read");
+  for (let passedMs = 0; passedMs <= http2Limits.flushTimeoutMs; passedMs += http2Limits.closeGraceMs)
+    clock.pass(http2Limits.closeGraceMs);
+  assert.equal(peer.pipe.destroyed, true);
+});
+
 test("when the peer shrinks the HPACK table, the next header block announces our table as empty", async () => {
   const peer = new Peer().greet([[setting.headerTableSize, 0]]).request(1);
   await peer.takeFrames();

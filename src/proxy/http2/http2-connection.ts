@@ -1,14 +1,7 @@
 import type { Clock } from "../../base/index.ts";
-import { cutOffLater, heldInput, TurnOutput, type InputHolder } from "../../dataplane/index.ts";
-import { inLaterTurn, writeFramed, writesInPlace, type ByteStream, type SocketAddress } from "../../net/index.ts";
-import {
-  errorCode,
-  errorCodeName,
-  Http2Session,
-  type FrameWriter,
-  type Http2ConnectionError,
-  type SessionPort,
-} from "../../wire/http2/index.ts";
+import { SessionCarrier, type CarrierUser } from "../../dataplane/index.ts";
+import { writeFramed, writesInPlace, type ByteStream, type SocketAddress } from "../../net/index.ts";
+import { errorCode, type Http2ConnectionError, type Http2Session } from "../../wire/http2/index.ts";
 import { http2Limits } from "./http2-limits.ts";
 import { Http2Stream, type StreamFailure } from "./http2-stream.ts";
 
@@ -43,76 +36,44 @@ export interface Http2ConnectionOptions {
 }
 
 /** An HTTP/2 connection for requests, at either end: a session over a byte stream, bounded by {@link http2Limits}. */
-export class Http2Connection implements SessionPort, InputHolder {
-  readonly #stream: ByteStream;
+export class Http2Connection implements CarrierUser {
   readonly #server: boolean;
   readonly #handler: Http2ConnectionHandler;
-  readonly #clock: Clock;
   readonly #pingTimeoutMs: number;
+  readonly #carrier: SessionCarrier<Http2Stream>;
   readonly #session: Http2Session<Http2Stream>;
-  readonly #output: TurnOutput;
-  /** The received bytes that wait for readers, and our bytes that wait for the peer. */
-  #inputBytes = 0;
-  #unsentBytes = 0;
-  readonly #onUnsent = (difference: number): void => {
-    this.#unsentBytes += difference;
-    heldInput.changed(this, this.#inputBytes + this.#unsentBytes);
-  };
-  #isClosed = false;
-  /** Whether the kernel has not accepted all of the bytes that were written at once. */
-  #isBlocked = false;
-  #goawayGrace: Disposable | undefined;
-  #closeGrace: Disposable | undefined;
+  readonly #onUnsent = (difference: number): void => this.#carrier.unsent(difference);
 
-  constructor(options: Http2ConnectionOptions) {
-    this.#stream = options.stream;
+  constructor({ handler, assumedStreams, ...options }: Http2ConnectionOptions) {
     this.#server = options.server;
-    this.#handler = options.handler;
-    this.#clock = options.clock;
+    this.#handler = handler;
     this.#pingTimeoutMs = options.pingTimeoutMs;
-    this.#session = new Http2Session(this, {
-      server: options.server,
+    this.#carrier = new SessionCarrier(this, {
+      ...options,
       limits: http2Limits,
       streamsName: "requests",
-      nowMs: options.clock.steadyMs(),
-      maxStreams: options.maxStreams,
-      maxHeaderListBytes: options.maxHeaderListBytes,
       maxReadHeaderBytes: options.maxHeaderListBytes * http2Limits.headerListSlack,
-      assumedStreams: options.assumedStreams ?? http2Limits.openedStreamsBeforeSettings,
-      pingIntervalMs: options.pingIntervalMs,
-      pingTimeoutMs: options.pingTimeoutMs,
+      assumedStreams: assumedStreams ?? http2Limits.openedStreamsBeforeSettings,
       pingsWhenIdle: false,
     });
-    this.#output = new TurnOutput({
-      stream: options.stream,
-      highWaterBytes: http2Limits.outputHighWaterBytes,
-      onRoom: () => this.#session.wake(),
-    });
+    this.#session = this.#carrier.session;
   }
 
   /** Sends the preface and starts to read. `received` are bytes that have already arrived. */
   start(received?: Buffer): void {
-    this.#session.start();
-    this.#stream.setHandler({
-      data: (chunk) => this.#read(chunk),
-      end: () => this.#inputEnded(),
-      drain: () => this.#drained(),
-      close: (error) => this.#close(error),
-    });
-    if (received !== undefined) this.#read(received);
-    if (!this.#isClosed && !this.#session.isDeferred) this.#stream.resume();
+    this.#carrier.start(received);
   }
 
   get local(): SocketAddress {
-    return this.#stream.local;
+    return this.#carrier.stream.local;
   }
 
   get peer(): string {
-    return this.#stream.remote.address;
+    return this.#carrier.peer;
   }
 
   get heldStreams(): Iterable<Http2Stream> {
-    return this.#session.streams;
+    return this.#carrier.heldStreams;
   }
 
   get activeStreams(): number {
@@ -126,7 +87,8 @@ export class Http2Connection implements SessionPort, InputHolder {
 
   /** How many bytes of the connection the kernel has taken. It shows whether anything was sent since. */
   get sentBytes(): number {
-    return this.#stream.sentBytes - this.#stream.bufferedBytes;
+    const { sentBytes, bufferedBytes } = this.#carrier.stream;
+    return sentBytes - bufferedBytes;
   }
 
   get closed(): boolean {
@@ -154,17 +116,12 @@ export class Http2Connection implements SessionPort, InputHolder {
 
   /** Lets the peer leave without losing a request. The connection ends with its last stream. */
   drain(): void {
-    if (this.closed || this.#goawayGrace !== undefined) return;
-    this.#session.drain();
-    if (this.#server)
-      this.#goawayGrace = this.#clock.after(http2Limits.goawayGraceMs, () => this.#session.refuseMore());
+    this.#carrier.drain();
   }
 
   /** Ends the connection at once, and notifies its streams. */
   destroy(error: Error): void {
-    if (this.#isClosed) return;
-    this.#stream.destroy();
-    this.#close(error);
+    this.#carrier.destroy(error);
   }
 
   /** Ends the connection with GOAWAY, because the peer broke a rule. */
@@ -178,21 +135,13 @@ export class Http2Connection implements SessionPort, InputHolder {
     this.#session.sweep(nowMs);
   }
 
-  // ---- SessionPort
-
-  output(): FrameWriter {
-    return this.#output.writer();
-  }
-
-  isFull(): boolean {
-    return this.#isBlocked || this.#output.isFull;
-  }
+  // ---- CarrierUser
 
   sendInPlace(streamId: number, bytes: Uint8Array, frameBytes: number, endStream: boolean): boolean {
-    const stream = this.#stream;
+    const { stream, frames } = this.#carrier;
     // Bytes that the kernel has not accepted yet are written first.
     if (stream.bufferedBytes > 0 || !writesInPlace(stream, bytes)) return false;
-    const writer = this.#output.writer();
+    const writer = frames.writer();
     writer.returned();
     const headEnds: number[] = [];
     for (let at = 0; at < bytes.length; at += frameBytes) {
@@ -200,8 +149,7 @@ export class Http2Connection implements SessionPort, InputHolder {
       writer.dataHead(streamId, length, endStream && at + length === bytes.length);
       headEnds.push(writer.length);
     }
-    const framed = { heads: writer.view(), headEnds, body: bytes, pieceBytes: frameBytes };
-    if (!writeFramed(stream, framed)) this.#isBlocked = true;
+    this.#carrier.wrote(writeFramed(stream, { heads: writer.view(), headEnds, body: bytes, pieceBytes: frameBytes }));
     if (stream.bufferedBytes === 0) writer.reuse();
     else writer.release();
     return true;
@@ -215,53 +163,41 @@ export class Http2Connection implements SessionPort, InputHolder {
   }
 
   streamEnded(): void {
-    if (!this.#isClosed) this.#handler.streamsChanged();
-  }
-
-  inputHeld(bytes: number): void {
-    this.#inputBytes = bytes;
-    heldInput.changed(this, bytes + this.#unsentBytes);
+    this.#handler.streamsChanged();
   }
 
   settingsChanged(): void {
     this.#handler.streamsChanged();
   }
 
-  peerLeaves(lastStreamId: number, code: number, debug: string): void {
-    if (!this.#server) {
-      const reason =
-        code === errorCode.noError
-          ? "is going away"
-          : `ended the connection (${errorCodeName(code)}${debug === "" ? "" : `: ${debug}`})`;
+  peerLeaves(lastStreamId: number, code: number, reason: string): void {
+    if (!this.#server)
       this.#abortStreams({ by: "connection", code, unprocessed: true, message: `the peer ${reason}` }, lastStreamId);
-    }
     this.#handler.goaway();
   }
 
-  finished(): void {
-    this.#output.whenEmpty(() => this.#end(http2Limits.flushTimeoutMs));
-  }
-
   failed({ code, message }: Http2ConnectionError): void {
-    this.#output.flush();
-    this.#end();
     this.#abortStreams({ by: "connection", code, unprocessed: false, message });
   }
 
-  deferred(waitMs: number): void {
-    inLaterTurn(this.#stream, { clock: this.#clock, waitMs }, () => {
-      this.#session.proceed(this.#clock.steadyMs());
-      this.#requireReader();
-      return !this.#session.isDeferred;
-    });
-  }
-
-  sendsOn(): void {
-    this.#stream.pause();
+  inputEnded(): void {
+    // Half-closed connections have no use in HTTP/2.
+    if (this.activeStreams > 0) this.destroy(new Error("the peer ended the connection"));
+    else this.#carrier.finished();
   }
 
   unanswered(): void {
     this.destroy(new Error(`the peer did not answer a PING within ${this.#pingTimeoutMs / 1000} s`));
+  }
+
+  connectionClosed(error: Error | undefined): void {
+    this.#abortStreams({
+      by: "connection",
+      code: errorCode.internalError,
+      unprocessed: false,
+      message: error?.message ?? "connection termination",
+    });
+    this.#handler.closed(error);
   }
 
   #begin(streamId: number): Http2Stream {
@@ -270,53 +206,7 @@ export class Http2Connection implements SessionPort, InputHolder {
     return stream;
   }
 
-  #read(chunk: Buffer): void {
-    this.#session.receive(chunk, this.#clock.steadyMs());
-    this.#requireReader();
-  }
-
-  #drained(): void {
-    this.#isBlocked = false;
-    this.#output.drained();
-  }
-
-  #requireReader(): void {
-    if (this.#output.length > http2Limits.maxOutputBytes)
-      this.#session.cutOff("unread_answers", "the peer does not read our answers");
-  }
-
-  #inputEnded(): void {
-    // Half-closed connections have no use in HTTP/2.
-    if (this.activeStreams > 0) this.destroy(new Error("the peer ended the connection"));
-    else this.#end();
-  }
-
-  /** `flushMs` is how long a slow peer may take for the bytes that the kernel has not taken yet. */
-  #end(flushMs = 0): void {
-    if (this.#closeGrace !== undefined || this.#isClosed) return;
-    this.#session.close();
-    this.#output.stop();
-    this.#stream.end();
-    this.#closeGrace = cutOffLater(this.#stream, this.#clock, { graceMs: http2Limits.closeGraceMs, flushMs });
-  }
-
   #abortStreams(failure: StreamFailure, above = 0): void {
     for (const stream of this.#session.streams) if (stream.id > above) stream.abort(failure);
-  }
-
-  #close(error: Error | undefined): void {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    this.#session.close();
-    this.#output.stop();
-    this.#goawayGrace?.[Symbol.dispose]();
-    this.#closeGrace?.[Symbol.dispose]();
-    this.#abortStreams({
-      by: "connection",
-      code: errorCode.internalError,
-      unprocessed: false,
-      message: error?.message ?? "connection termination",
-    });
-    this.#handler.closed(error);
   }
 }

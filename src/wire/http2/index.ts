@@ -16,4 +16,4 @@ export { HeaderBlock, hpackEncode } from "./hpack-encoder.ts";
 export { type FloodReason } from "./flood-budget.ts";
 export { Http2Session } from "./session.ts";
 export { SessionStream } from "./session-stream.ts";
-export type { SessionPort } from "./session-types.ts";
+export type { SessionLimits, SessionOptions, SessionPort } from "./session-types.ts";

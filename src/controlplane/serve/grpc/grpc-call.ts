@@ -3,6 +3,7 @@ import type { BudgetShare, SharedBudget } from "../../../base/shared-budget/inde
 import { ChunkQueue } from "../../../net/index.ts";
 import { errorCode, SessionStream, trailersFault, type Http2Session } from "../../../wire/http2/index.ts";
 import type { ClientCertificate } from "./client-certificate.ts";
+import { grpcLimits } from "./grpc-limits.ts";
 import { grpcStatus, type GrpcStatus } from "./grpc-status.ts";
 import { MessageDecoder, type Decompress } from "./message-decoder.ts";
 import { fieldValues, type RequestHead } from "./request-head.ts";
@@ -38,6 +39,16 @@ export interface CallHandler {
   closed(): void;
 }
 
+/** Where calls put what they send. */
+export interface CallOutput {
+  /** Frames as much as the windows and the output allow. Returns false if something must wait. */
+  sendMessage(call: GrpcCall, parts: readonly Buffer[], length: number): boolean;
+  /** Sends the call's trailers after everything that waits. */
+  sendEnd(call: GrpcCall): void;
+  /** Frames a waiting call's data as far as windows and the kernel allow. Returns false if some must wait. */
+  pump(call: GrpcCall): boolean;
+}
+
 /** The part of a connection that its calls use. */
 export interface CallOwner {
   readonly peer: Peer;
@@ -46,12 +57,7 @@ export interface CallOwner {
   readonly memory: SharedBudget;
   /** Whether the connection is not read now, because the clients of other addresses have their turn. */
   readonly waitsForTurn: boolean;
-  /** Frames as much as the windows and the output allow. Returns false if something must wait. */
-  sendMessage(call: GrpcCall, parts: readonly Buffer[], length: number): boolean;
-  /** Sends the call's trailers after everything that waits. */
-  sendEnd(call: GrpcCall): void;
-  /** Frames a waiting call's data as far as windows and the kernel allow. Returns false if some must wait. */
-  pump(call: GrpcCall): boolean;
+  readonly sender: CallOutput;
 }
 
 /** The length of a message's prefix, which says that the message is not compressed, and how long it is. */
@@ -93,7 +99,7 @@ export class GrpcCall extends SessionStream {
   /** Whether our side has ended, or the stream is gone. */
   isClosed = false;
   /** The number of seconds since it was ended. */
-  endSweeps = 0;
+  #endSweeps = 0;
   deadline: Disposable | undefined;
 
   constructor(
@@ -179,7 +185,7 @@ export class GrpcCall extends SessionStream {
     if (this.isClosed || this.ending !== undefined) return false;
     let length = 0;
     for (const part of parts) length += part.length;
-    return this.#owner.sendMessage(this, parts, length);
+    return this.#owner.sender.sendMessage(this, parts, length);
   }
 
   /** Ends the call after what was written. The handler then only gets `closed`. */
@@ -187,7 +193,7 @@ export class GrpcCall extends SessionStream {
     if (this.isClosed || this.ending !== undefined) return;
     this.ending = { status, message };
     this.#release();
-    this.#owner.sendEnd(this);
+    this.#owner.sender.sendEnd(this);
     this.#tellClosed();
   }
 
@@ -234,8 +240,8 @@ export class GrpcCall extends SessionStream {
   }
 
   writable(): void {
-    if (!this.#owner.pump(this)) return;
-    if (this.ending !== undefined) this.#owner.sendEnd(this);
+    if (!this.#owner.sender.pump(this)) return;
+    if (this.ending !== undefined) this.#owner.sender.sendEnd(this);
     else if (!this.#isOver) this.#handler.drained();
   }
 
@@ -267,6 +273,18 @@ export class GrpcCall extends SessionStream {
     }
     if (done > 0) this.#pending.splice(0, done);
     this.pendingBytes -= length;
+  }
+
+  /**
+   * Ends a call whose client does not read its end. It must not keep the call or its bytes alive. Must be called once a
+   * second.
+   */
+  sweep(): void {
+    if (this.ending === undefined) return;
+    this.#endSweeps += 1;
+    if (this.#endSweeps * 1000 <= grpcLimits.endTimeoutMs) return;
+    this.#owner.session.reset(this, errorCode.cancel);
+    this.close();
   }
 
   /** Called when the stream is gone, or our side has ended. */

@@ -4,18 +4,20 @@ import { inLaterTurn, type ByteStream } from "../../../net/index.ts";
 import {
   errorCode,
   errorCodeName,
-  hpackEncode,
   Http2Session,
   type FrameWriter,
   type Http2ConnectionError,
   type SessionPort,
 } from "../../../wire/http2/index.ts";
-import { acceptedEncodings, decompressionOf } from "./decompress.ts";
-import { GrpcCall, prefixBytes, type CallOwner, type Peer } from "./grpc-call.ts";
+import { refusalOf } from "./call-refusal.ts";
+import { CallSender } from "./call-sender.ts";
+import { decompressionOf } from "./decompress.ts";
+import { GrpcCall, type CallOwner, type Peer } from "./grpc-call.ts";
 import { grpcLimits } from "./grpc-limits.ts";
-import { grpcStatus, statusMessage, type GrpcStatus } from "./grpc-status.ts";
-import { isGrpc, readRequestHead, requestFault } from "./request-head.ts";
-import type { OutputOwner, FrameOutput } from "./frame-output.ts";
+import { grpcStatus, type GrpcStatus } from "./grpc-status.ts";
+import { Retirement } from "./retirement.ts";
+import { readRequestHead, requestFault } from "./request-head.ts";
+import type { FrameOutput } from "./frame-output.ts";
 import type { ReadConnection, ReadingTurns } from "./reading-turns.ts";
 
 /** The part of a server that its connections use. */
@@ -31,40 +33,28 @@ export interface ConnectionOwner {
   closed(connection: GrpcConnection, reason: string | undefined): void;
 }
 
-/** The part of a connection's maximum age by which it may differ, as in gRPC. */
-const ageSpread = 0.1;
-const contentType = "application/grpc+proto";
-const encodingFields = ["grpc-accept-encoding", acceptedEncodings];
-const responseHead = hpackEncode([":status", "200", "content-type", contentType, ...encodingFields]);
-
 /** The server's end of an HTTP/2 connection whose streams are gRPC calls, bounded by {@link grpcLimits}. */
-export class GrpcConnection implements SessionPort, CallOwner, OutputOwner, ReadConnection {
+export class GrpcConnection implements SessionPort, CallOwner, ReadConnection {
   readonly peer: Peer;
   readonly session: Http2Session<GrpcCall>;
   readonly #stream: ByteStream;
   readonly #owner: ConnectionOwner;
-  readonly #output: FrameOutput;
-  readonly #prefix = Buffer.alloc(prefixBytes);
-  /** Whether the kernel accepts no more bytes for now. */
-  #isBusy = false;
-  /** Whether the last write did not finish at once. Over TLS, no write does. */
-  #waitsForKernel = false;
+  readonly sender: CallSender;
   waitsForTurn = false;
   #isEnded = false;
   #isClosed = false;
   #reason: string | undefined;
   #goawayGrace: Disposable | undefined;
   #closeGrace: Disposable | undefined;
-  /** When its clients must connect anew. Connections that began together end at different times. */
-  readonly #retiresAtMs: number;
+  readonly #retirement: Retirement;
 
   constructor(owner: ConnectionOwner, stream: ByteStream, peer: Peer) {
     this.#owner = owner;
-    this.#output = owner.output;
     this.#stream = stream;
     this.peer = peer;
     const nowMs = owner.clock.steadyMs();
-    this.#retiresAtMs = nowMs + owner.maxConnectionAgeMs * (1 + ageSpread * (2 * owner.random() - 1));
+    const { maxConnectionAgeMs: maxAgeMs, random } = owner;
+    this.#retirement = new Retirement({ openedAtMs: nowMs, maxAgeMs, random, certificate: peer.certificate });
     this.session = new Http2Session(this, {
       server: true,
       limits: grpcLimits,
@@ -77,6 +67,12 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner, Read
       pingTimeoutMs: grpcLimits.keepaliveTimeoutMs,
       pingsWhenIdle: true,
     });
+    this.sender = new CallSender({
+      session: this.session,
+      stream,
+      output: owner.output,
+      unread: () => this.destroy("the client does not read our answers"),
+    });
   }
 
   start(): void {
@@ -84,7 +80,7 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner, Read
     this.#stream.setHandler({
       data: (chunk) => this.#timed((nowMs) => this.session.receive(chunk, nowMs)),
       end: () => this.#inputEnded(),
-      drain: () => this.#drained(),
+      drain: () => this.sender.drained(),
       close: (error) => this.#close(error?.message),
     });
     if (!this.waitsForTurn) this.#stream.resume();
@@ -143,80 +139,21 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner, Read
     if (this.session.over) return;
     // The client's answer to a PING may wait for its turn too.
     if (this.waitsForTurn) this.session.excuse(nowMs);
-    for (const call of this.session.streams) this.#sweepCall(call);
-    this.#retire(nowMs);
+    for (const call of this.session.streams) call.sweep();
+    const reason = this.#retirement.reason(nowMs);
+    if (reason !== undefined) this.endCalls(reason.status, reason.message);
+    else if (this.#retirement.isDue(nowMs)) this.drain();
     this.session.sweep(nowMs);
-  }
-
-  /** Ends a connection whose client must prove its identity anew. */
-  #retire(nowMs: number): void {
-    const { certificate } = this.peer;
-    const fault = certificate?.isUsed === true ? certificate.fault() : undefined;
-    if (fault !== undefined)
-      this.endCalls(grpcStatus.unauthenticated, `the client certificate is no longer accepted: ${fault}`);
-    else if (nowMs >= this.#retiresAtMs + grpcLimits.ageGraceMs)
-      this.endCalls(grpcStatus.unavailable, "the connection has reached its maximum age");
-    else if (nowMs >= this.#retiresAtMs) this.drain();
-  }
-
-  /** A client that does not read an ended call must not keep the call or its bytes alive. */
-  #sweepCall(call: GrpcCall): void {
-    if (call.ending === undefined) return;
-    call.endSweeps += 1;
-    if (call.endSweeps * 1000 <= grpcLimits.endTimeoutMs) return;
-    this.session.reset(call, errorCode.cancel);
-    call.close();
-  }
-
-  // ---- CallOwner
-
-  sendMessage(call: GrpcCall, parts: readonly Buffer[], length: number): boolean {
-    const { session } = this;
-    if (session.over) return false;
-    if (!call.answered) session.sendBlock(call, responseHead, false);
-    const total = length + prefixBytes;
-    this.#prefix.writeUInt32BE(length, 1);
-    if (call.pendingBytes > 0 || this.#isBusy || total > session.room(call)) {
-      call.enqueue(Buffer.from(this.#prefix), parts);
-      return this.pump(call);
-    }
-    const writer = this.#output.claim(this);
-    writer.dataHead(call.id, total, false);
-    writer.raw(this.#prefix);
-    for (const part of parts) this.#output.part(part);
-    this.#sentData(call, total);
-    return !session.congested(call);
-  }
-
-  sendEnd(call: GrpcCall): void {
-    if (call.pendingBytes > 0) return;
-    const { status, message } = call.ending ?? { status: grpcStatus.ok, message: "" };
-    const fields = ["grpc-status", String(status), ...(message === "" ? [] : ["grpc-message", statusMessage(message)])];
-    const alone = call.answered
-      ? fields
-      : [":status", "200", "content-type", contentType, ...encodingFields, ...fields];
-    this.#sendLast(call, alone);
-  }
-
-  pump(call: GrpcCall): boolean {
-    while (call.pendingBytes > 0) {
-      const length = Math.min(call.pendingBytes, this.session.reserve(call));
-      if (length <= 0) return false;
-      this.#output.claim(this).dataHead(call.id, length, false);
-      call.putPending(this.#output, length);
-      this.#sentData(call, length);
-    }
-    return !this.session.congested(call);
   }
 
   // ---- SessionPort
 
   output(): FrameWriter {
-    return this.#output.claim(this);
+    return this.sender.writer();
   }
 
   isFull(): boolean {
-    return this.#isBusy;
+    return this.sender.isBusy;
   }
 
   opened(id: number, fields: readonly string[], endStream: boolean): void {
@@ -237,23 +174,14 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner, Read
     call.remoteEnded = endStream;
     this.session.adopt(call);
     if (!call.countOrEnd()) return;
-    if (head.method !== "POST" || !isGrpc(head.contentType)) {
-      this.#sendLast(call, [":status", head.method === "POST" ? "415" : "405"]);
-      return;
-    }
     const method = this.#owner.method(head.path);
-    if (method === undefined) call.end(grpcStatus.unimplemented, `the server does not have the method ${head.path}`);
-    else if (decompress === undefined)
-      call.end(grpcStatus.unimplemented, `requests may be compressed by ${acceptedEncodings}, not by ${head.encoding}`);
-    else if (Number.isNaN(head.timeoutMs))
-      call.end(grpcStatus.internal, "grpc-timeout must be 1 to 8 digits, followed by one of H, M, S, m, u, n");
-    else {
-      if (head.timeoutMs !== undefined)
-        call.deadline = clock.after(head.timeoutMs, () =>
-          call.end(grpcStatus.deadlineExceeded, "the call's deadline has passed"),
-        );
-      method(call);
-    }
+    const refusal = refusalOf(head, { hasMethod: method !== undefined, decompress });
+    if (refusal === undefined) {
+      const end = (): void => call.end(grpcStatus.deadlineExceeded, "the call's deadline has passed");
+      if (head.timeoutMs !== undefined) call.deadline = clock.after(head.timeoutMs, end);
+      method?.(call);
+    } else if (refusal.httpStatus === undefined) call.end(refusal.status, refusal.message);
+    else this.sender.sendLast(call, [":status", refusal.httpStatus]);
   }
 
   streamEnded(): void {
@@ -293,37 +221,6 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner, Read
     this.destroy(`the client did not answer a PING within ${grpcLimits.keepaliveTimeoutMs / 1000} s`);
   }
 
-  // ---- output
-
-  /** Sends the frames of this turn. */
-  flush(): void {
-    if (this.#isClosed) return;
-    if (!this.#output.writeTo(this.#stream, this, this.#waitsForKernel)) this.#isBusy = true;
-    this.#waitsForKernel = this.#stream.bufferedBytes > 0;
-    const limit = grpcLimits.maxBufferedControlBytes + grpcLimits.outputHighWaterBytes;
-    if (this.#isBusy && this.#stream.bufferedBytes > limit) this.destroy("the client does not read our answers");
-  }
-
-  #sentData(call: GrpcCall, length: number): void {
-    this.session.spend(call, length);
-    if (this.#output.length >= grpcLimits.outputHighWaterBytes) this.flush();
-  }
-
-  /**
-   * Sends a header block that ends our side. A client that is still sending gets a reset, because its bytes will not be
-   * read.
-   */
-  #sendLast(call: GrpcCall, fields: readonly string[]): void {
-    this.session.sendHeaders(call, fields, true);
-    if (!call.remoteEnded) this.session.reset(call, errorCode.noError);
-    call.close();
-  }
-
-  #drained(): void {
-    this.#isBusy = false;
-    this.session.wake();
-  }
-
   // ---- the end
 
   /** A half-closed connection is useless in HTTP/2. */
@@ -334,7 +231,7 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner, Read
 
   #end(): void {
     if (this.#isEnded || this.#isClosed) return;
-    this.flush();
+    this.sender.flush();
     if (this.#isClosed) return;
     this.#isEnded = true;
     this.session.close();
@@ -350,7 +247,7 @@ export class GrpcConnection implements SessionPort, CallOwner, OutputOwner, Read
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.session.close();
-    this.#output.drop(this);
+    this.sender.stop();
     this.#goawayGrace?.[Symbol.dispose]();
     this.#closeGrace?.[Symbol.dispose]();
     this.#closeCalls();
