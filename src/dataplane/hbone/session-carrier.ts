@@ -50,8 +50,8 @@ export interface CarrierOptions extends Omit<SessionOptions, "limits" | "nowMs">
 }
 
 /**
- * An HTTP/2 session over a byte stream of a data plane: its frames of a turn leave together, its held bytes are counted,
- * a peer that does not read is cut off, and its end leaves the peer time to read our last frames.
+ * An HTTP/2 session over a byte stream of a data plane: its frames of a turn leave together, its held bytes are
+ * counted, a peer that does not read is cut off, and its end leaves the peer time to read our last frames.
  */
 export class SessionCarrier<Stream extends SessionStream & HeldStream> implements SessionPort, InputHolder {
   readonly session: Http2Session<Stream>;
