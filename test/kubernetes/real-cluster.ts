@@ -1,6 +1,6 @@
 // Two nodes with kubelet, containerd, runc and kube-proxy, a control plane, CoreDNS and a load balancer, in the run's
 // namespaces.
-import { existsSync, mkdirSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { Lab } from "../../scripts/demo/lab.ts";
 import { nodeKind, deploymentKind } from "../../src/api/kubernetes/index.ts";
@@ -159,9 +159,16 @@ export class RealCluster {
     };
   }
 
-  /** Runs a program in the client's network, with the administrator's kubeconfig. */
+  /**
+   * Runs a program in the client's network, with the administrator's kubeconfig. The run's logs have its times, so that
+   * a failed request can be compared with what ran meanwhile.
+   */
   async run(command: readonly string[], options: CommandOptions = {}): Promise<Ran> {
-    return await outcomeOf(command, { ...options, env: { ...this.environment, ...options.env } });
+    const begun = new Date().toISOString();
+    const ran = await outcomeOf(command, { ...options, env: { ...this.environment, ...options.env } });
+    const line = `${begun} to ${new Date().toISOString()}: ${command.join(" ")} ended with ${ran.code}\n`;
+    appendFileSync(join(this.files.logs, "commands.log"), line);
+    return ran;
   }
 
   async ok(command: readonly string[], options: CommandOptions = {}): Promise<string> {

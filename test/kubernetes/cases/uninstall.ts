@@ -1,5 +1,5 @@
 import { eventually } from "../../support/eventually.ts";
-import type { Case } from "../bench.ts";
+import type { Bench, Case } from "../bench.ts";
 import { nodeNumbers } from "../cluster-layout.ts";
 import type { RealCluster } from "../real-cluster.ts";
 import { shop } from "./bookinfo.ts";
@@ -19,16 +19,29 @@ export async function leftOnNodes(cluster: RealCluster): Promise<string[]> {
   return left;
 }
 
+/**
+ * Makes bookinfo ready for the removal of the mesh: nothing that its load asks for may need the mesh.
+ *
+ * - Its gateway loses its control plane, so the load from outside ends. The load from a pod continues.
+ * - Under STRICT, a pod that is in the mesh refuses one that is not, and the agents release one pod after the other.
+ * - The waypoint's pod stays, and trusts the authority of the removed mesh. When another mesh with a new authority is
+ *   installed, the waypoint refuses connections until the kubelet brings it the new root.
+ */
+export async function leaveMesh({ cluster, load }: Bench): Promise<void> {
+  await load.stop();
+  if ((await cluster.run(["kubectl", "get", "namespace", shop])).code !== 0) return;
+  await cluster.kubectl("delete", "peerauthentication", "-A", "--all", "--ignore-not-found");
+  await cluster.kubectl("label", "namespace", shop, "istio.io/use-waypoint-");
+}
+
 export const uninstallCase: Case = {
   name: "uninstall",
   title:
     "serin uninstall --purge while pods are captured: requests go on in plain text, and nothing is left on the nodes",
   after: ["bookinfo"],
-  async run({ cluster, load }) {
-    // The gateway loses its control plane, so the load from outside ends. The load from a pod continues.
-    await load.stop();
-    await cluster.kubectl("delete", "peerauthentication", "-A", "--all", "--ignore-not-found");
-    await cluster.kubectl("label", "namespace", shop, "istio.io/use-waypoint-");
+  async run(bench) {
+    const { cluster, load } = bench;
+    await leaveMesh(bench);
     await load.more(100);
     const said = await cluster.serin("uninstall", "--purge", "-y");
     await eventually("istio-system has no pods", async () => {
