@@ -181,6 +181,18 @@ export class RealCluster {
     return await this.ok(["kubectl", ...args]);
   }
 
+  /** Deletes namespaces, and waits until they are gone. The error says what holds a namespace that stays. */
+  async deleteNamespaces(...names: readonly string[]): Promise<void> {
+    const deletion = ["kubectl", "delete", "namespace", ...names, "--ignore-not-found", "--timeout=150s"];
+    const { code, output } = await this.run(deletion);
+    if (code === 0) return;
+    const conditions = "{range .status.conditions[?(@.status=='True')]} {.message}{end}";
+    const everyNamespace = `jsonpath={range .items[*]}{.metadata.name}:${conditions}{'\\n'}{end}`;
+    const lines = (await this.kubectl("get", "namespaces", "-o", everyNamespace)).split("\n");
+    const held = lines.filter((line) => names.some((name) => line.startsWith(`${name}:`)));
+    throw new Error(`${deletion.join(" ")} ended with ${code}:\n${output}\n${held.join("\n")}`);
+  }
+
   /** Sends a GET from a pod that has busybox. Returns wget's output and exit code. */
   async ask({ namespace, pod, seconds = 4, withHead = false }: AskingPod, url: string): Promise<Ran> {
     return await this.run(["kubectl", "exec", "-n", namespace, pod, "--", ...boundedGet(url, seconds, withHead)]);

@@ -4,7 +4,8 @@ import { eventually } from "../../support/eventually.ts";
 import type { Bench } from "../bench.ts";
 import { root } from "../real-cluster.ts";
 import type { Ran } from "../run-command.ts";
-import { leaveMesh, leftOnNodes } from "./uninstall.ts";
+import { shop } from "./bookinfo.ts";
+import { deleteGateways, leaveMesh, leftOnNodes } from "./uninstall.ts";
 
 /** The namespace of the installation. */
 export const namespace = "istio-system";
@@ -63,17 +64,23 @@ export async function written({ cluster }: Bench): Promise<string[]> {
 }
 
 /**
- * Removes a mesh that earlier cases have left, because these cases begin without one. They also install and remove
- * meshes, so bookinfo leaves the mesh first, also when a run leaves out the case `uninstall`.
+ * Removes a mesh that earlier cases have left, because these cases begin without one. They also install and upgrade
+ * meshes of their own, so bookinfo's Gateways go, too:
+ *
+ * - A waypoint that stays trusts the authority of the removed mesh. It refuses the connections of the next mesh, until
+ *   the kubelet brings it the root of the new authority.
+ * - An upgrade waits for requests through each gateway, and nobody sends any to bookinfo's.
  */
 export async function withoutMesh(bench: Bench): Promise<void> {
   const { cluster } = bench;
   const found = await cluster.kubectl("get", "deployments,daemonsets", "-n", namespace, "-o", "name");
-  if (found.trim() !== "") {
-    await leaveMesh(bench);
-    await cluster.serin("uninstall", "--purge", "-y");
+  if ((await cluster.run(["kubectl", "get", "namespace", shop])).code === 0) {
+    // Without a mesh, the case `uninstall` has done this.
+    if (found.trim() !== "") await leaveMesh(bench);
+    await deleteGateways(bench, shop);
   }
-  await cluster.kubectl("delete", "namespace", namespace, "serin-system", "--ignore-not-found", "--timeout=120s");
+  if (found.trim() !== "") await cluster.serin("uninstall", "--purge", "-y");
+  await cluster.deleteNamespaces(namespace, "serin-system");
 }
 
 export async function uninstallLeavesNothing(bench: Bench): Promise<void> {
@@ -86,5 +93,5 @@ export async function uninstallLeavesNothing(bench: Bench): Promise<void> {
   await eventually("an uninstall leaves nothing of what was installed by half", isClean).catch(() => {
     throw new Error(`serin uninstall --purge leaves ${left.join(", ")}`);
   });
-  await bench.cluster.kubectl("delete", "namespace", namespace, "serin-system", "--ignore-not-found", "--timeout=120s");
+  await bench.cluster.deleteNamespaces(namespace, "serin-system");
 }
