@@ -23,7 +23,8 @@ ${allCases.map(({ name, title }) => `                           ${name.padEnd(14
   --next-images DIR      the same with another --version, to which the mesh is upgraded; built anew as ${versionAfterOwn} when absent
   --from DIR             a release that scripts/build-first-release.ts has built: it is installed, and upgraded to --images
   --keep                 leaves the cluster to you until you end the run
-  --logs DIR             copies the logs of all programs there at the end
+  --logs DIR             copies the logs of all programs, the times of the commands, and the reports of the load there
+                         at the end
   --json                 the last line is one JSON object
 `;
 
@@ -157,6 +158,7 @@ function keepLogs(cluster: RealCluster): void {
   if (flags.logs === undefined) return;
   rmSync(flags.logs, { recursive: true, force: true });
   cpSync(cluster.files.logs, flags.logs, { recursive: true });
+  cpSync(cluster.files.reports, join(flags.logs, "reports"), { recursive: true });
   for (const number of [1, 2] as const)
     cpSync(join(cluster.files.scratch, `n${number}/log/pods`), join(flags.logs, `n${number}-pods`), {
       recursive: true,

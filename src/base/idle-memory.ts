@@ -9,11 +9,6 @@ type Collect = (options: {
 }) => void;
 
 const lookMs = 3000;
-/**
- * How long V8's own memory reducer is held off after a collection. V8 wants two more full collections then, 8 s later,
- * which find nothing and take 40 to 100 ms of CPU each.
- */
-const reducerHeldMs = 12_000;
 /** A process that is busy for at most this share of the time can afford a pause of some tens of milliseconds. */
 const idleShare = 0.03;
 /** A process that serves people can afford the pause unless it is fully loaded. */
@@ -24,14 +19,16 @@ const worthBytes = 6 * 1024 * 1024;
 /**
  * Releases the memory that a start or a burst of work has left behind. V8 collects garbage when a process allocates
  * memory, but an idle process does not. The collection waits until the process has worked for at most `busiestShare` of
- * the last seconds. After it, V8's memory reducer is held off for a while. Ends when disposed. Does not keep the
- * process alive.
+ * the last seconds. Ends when disposed. Does not keep the process alive.
+ *
+ * V8's memory reducer collects the heap twice more, 8 s later, and finds nothing. Do not hold it off by
+ * `--memory-reducer-gc-count`: the flag holds for all threads, and V8 aborts the process (SIGTRAP) if it is lowered
+ * while the reducer of any thread is under way.
  */
 export function giveBackIdleMemory(busiestShare = idleShare): Disposable {
   let collect: Collect | undefined;
   let heapBytes = 0;
   let seen = performance.eventLoopUtilization();
-  let release: NodeJS.Timeout | undefined;
   const timer = setInterval(() => {
     const now = performance.eventLoopUtilization();
     const { utilization } = performance.eventLoopUtilization(now, seen);
@@ -40,30 +37,11 @@ export function giveBackIdleMemory(busiestShare = idleShare): Disposable {
     collect ??= exposedCollector();
     collect({ type: "major", execution: "sync", flavor: "last-resort" });
     heapBytes = heapTotalBytes();
-    holdReducer();
-    clearTimeout(release);
-    release = setTimeout(releaseReducer, reducerHeldMs).unref();
     // The collection itself does not count as work.
     seen = performance.eventLoopUtilization();
   }, lookMs);
   timer.unref();
-  return {
-    [Symbol.dispose]: () => {
-      clearInterval(timer);
-      clearTimeout(release);
-      if (release !== undefined) releaseReducer();
-    },
-  };
-}
-
-/** The flag holds for all threads of the process. */
-function holdReducer(): void {
-  setFlagsFromString("--memory-reducer-gc-count=0");
-}
-
-/** Sets V8's default again, for the reason that `exposedCollector` has. */
-function releaseReducer(): void {
-  setFlagsFromString("--memory-reducer-gc-count=2");
+  return { [Symbol.dispose]: () => clearInterval(timer) };
 }
 
 /** `process.memoryUsage` would open a file, and throw in a process that has no descriptors left. */

@@ -55,6 +55,29 @@ test("a policy limits the connection to the control plane, and its certificate i
   assert.equal(await dialed({ cert: stranger.certificateChain, key: stranger.privateKey }, "pqc"), "refused");
 });
 
+test("a control plane whose certificate comes from another root is refused, and the reason names the file with our roots", async () => {
+  const stranger = await (await TestAuthority.create()).issue({ dns: "istiod.test" });
+  const server = createSecureServer({ cert: stranger.certificateChain, key: stranger.privateKey });
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const client = await connectChannel(
+    { url, rootCertificateFile, headers: {}, serverName: "istiod.test" },
+    { timeoutMs: 10_000, clock: systemClock, random: () => 1, signal: new AbortController().signal },
+  );
+  const reason = await reasonOf(client);
+  client.close();
+  server.close();
+  assert.ok(reason.includes(`comes from no root in ${rootCertificateFile}; if the mesh's root has changed`), reason);
+});
+
+/** Why a client without a connection refuses calls. */
+async function reasonOf(client: Client): Promise<string> {
+  const plain = (bytes: Buffer): Buffer => bytes;
+  return await new Promise<string>((resolve) =>
+    client.makeUnaryRequest("/x/y", plain, plain, Buffer.alloc(0), (error) => resolve(String(error))),
+  );
+}
+
 /** A Service of several control planes: the test decides which of them gets each new connection. */
 async function balanced(t: TestContext, answers: (index: number) => "serves" | "is silent" | "closes") {
   const pilot = createSecureServer({ cert, key });
@@ -139,11 +162,7 @@ test("an attempt whose only connection is refused ends at once with the reason, 
   const { connecting, clock } = await balanced(t, () => "closes");
   const client = await connecting;
   assert.deepEqual([isReady(client), clock.timers], [false, 0]);
-  const plain = (bytes: Buffer): Buffer => bytes;
-  const refused = new Promise<string>((resolve) =>
-    client.makeUnaryRequest("/x/y", plain, plain, Buffer.alloc(0), (error) => resolve(String(error))),
-  );
-  assert.match(await refused, /UNAVAILABLE/);
+  assert.match(await reasonOf(client), /UNAVAILABLE/);
   client.close();
   const other = await balanced(t, () => "is silent");
   await other.begun(1);

@@ -191,6 +191,7 @@ async function openChannel(endpoint: ControlPlaneEndpoint): Promise<Dialing> {
   const port = url.port === "" ? (secure ? "443" : "80") : url.port;
   const { credentials, endSockets } = withSockets(
     secure ? secureCredentials(roots, endpoint.compliance) : grpc().credentials.createInsecure(),
+    (error) => explained(error, endpoint),
   );
   const client = new (grpc().Client)(`${url.hostname}:${port}`, credentials, options);
   return {
@@ -202,11 +203,36 @@ async function openChannel(endpoint: ControlPlaneEndpoint): Promise<Dialing> {
   };
 }
 
+/** Node's codes of a certificate that no known root has signed. */
+const untrusted = new Set([
+  "CERT_SIGNATURE_FAILURE",
+  "DEPTH_ZERO_SELF_SIGNED_CERT",
+  "SELF_SIGNED_CERT_IN_CHAIN",
+  "UNABLE_TO_GET_ISSUER_CERT",
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+]);
+
+/** Says which roots the control plane's certificate was compared with, and that a new root arrives by itself. */
+function explained(error: unknown, { rootCertificateFile }: ControlPlaneEndpoint): unknown {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  if (!untrusted.has(code)) return error;
+  // The library passes on no hint, so the message contains it.
+  const message =
+    rootCertificateFile === undefined
+      ? "the control plane's certificate comes from none of the system's roots"
+      : `the control plane's certificate comes from no root in ${rootCertificateFile}; if the mesh's root has changed, the kubelet writes the new one to that file within two minutes`;
+  return transientError("tls-failed", message, { cause: error, reason: code });
+}
+
 /**
  * The same credentials, with an end for the sockets on which they begin. The library's `close` leaves a socket open
- * whose handshake has no answer, until the peer closes it.
+ * whose handshake has no answer, until the peer closes it. `explain` returns the error of a failed handshake.
  */
-function withSockets(credentials: ChannelCredentials): {
+function withSockets(
+  credentials: ChannelCredentials,
+  explain: (error: unknown) => unknown,
+): {
   readonly credentials: ChannelCredentials;
   readonly endSockets: () => void;
 } {
@@ -219,7 +245,11 @@ function withSockets(credentials: ChannelCredentials): {
       if (end.signal.aborted) throw transientError("cancelled", "the connection is not needed any more");
       const registration = onAbort(end.signal, () => socket.destroy());
       socket.once("close", () => registration[Symbol.dispose]());
-      return await connect(socket);
+      try {
+        return await connect(socket);
+      } catch (error) {
+        throw explain(error);
+      }
     };
     return connector;
   };

@@ -1,6 +1,6 @@
 // Two nodes with kubelet, containerd, runc and kube-proxy, a control plane, CoreDNS and a load balancer, in the run's
 // namespaces.
-import { existsSync, mkdirSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { Lab } from "../../scripts/demo/lab.ts";
 import { nodeKind, deploymentKind } from "../../src/api/kubernetes/index.ts";
@@ -159,9 +159,16 @@ export class RealCluster {
     };
   }
 
-  /** Runs a program in the client's network, with the administrator's kubeconfig. */
+  /**
+   * Runs a program in the client's network, with the administrator's kubeconfig. The run's logs have its times, so that
+   * a failed request can be compared with what ran meanwhile.
+   */
   async run(command: readonly string[], options: CommandOptions = {}): Promise<Ran> {
-    return await outcomeOf(command, { ...options, env: { ...this.environment, ...options.env } });
+    const begun = new Date().toISOString();
+    const ran = await outcomeOf(command, { ...options, env: { ...this.environment, ...options.env } });
+    const line = `${begun} to ${new Date().toISOString()}: ${command.join(" ")} ended with ${ran.code}\n`;
+    appendFileSync(join(this.files.logs, "commands.log"), line);
+    return ran;
   }
 
   async ok(command: readonly string[], options: CommandOptions = {}): Promise<string> {
@@ -172,6 +179,18 @@ export class RealCluster {
 
   async kubectl(...args: readonly string[]): Promise<string> {
     return await this.ok(["kubectl", ...args]);
+  }
+
+  /** Deletes namespaces, and waits until they are gone. The error says what holds a namespace that stays. */
+  async deleteNamespaces(...names: readonly string[]): Promise<void> {
+    const deletion = ["kubectl", "delete", "namespace", ...names, "--ignore-not-found", "--timeout=150s"];
+    const { code, output } = await this.run(deletion);
+    if (code === 0) return;
+    const conditions = "{range .status.conditions[?(@.status=='True')]} {.message}{end}";
+    const everyNamespace = `jsonpath={range .items[*]}{.metadata.name}:${conditions}{'\\n'}{end}`;
+    const lines = (await this.kubectl("get", "namespaces", "-o", everyNamespace)).split("\n");
+    const held = lines.filter((line) => names.some((name) => line.startsWith(`${name}:`)));
+    throw new Error(`${deletion.join(" ")} ended with ${code}:\n${output}\n${held.join("\n")}`);
   }
 
   /** Sends a GET from a pod that has busybox. Returns wget's output and exit code. */

@@ -39,6 +39,26 @@ test("every chart is complete, and no template contains a placeholder", () => {
   }
 });
 
+/** Functions of Helm that return something else each time. */
+const changing = /\b(?:rand\w+|now|ago|uuidv4|shuffle|gen(?:CA|PrivateKey|SelfSigned|Signed)\w*|bcrypt|htpasswd)\b/;
+
+test("a chart renders the same objects each time, also without a cluster, so that GitOps tools find no difference", () => {
+  const lookups: string[] = [];
+  for (const { name, files } of charts)
+    for (const [path, text] of files) {
+      if (!path.startsWith("templates/")) continue;
+      for (const [action] of text.matchAll(/\{\{.*?\}\}/gs)) {
+        // A text in quotes calls no function.
+        assert.doesNotMatch(action.replaceAll(/"(?:\\.|[^"\\])*"/g, '""'), changing, `${name}/${path}`);
+        const kind = /\blookup "[^"]*" (\S+)/.exec(action)?.[1];
+        if (kind !== undefined) lookups.push(`${name} ${kind}`);
+      }
+    }
+  // docs/gitops.md says what these mean for tools that render without a cluster.
+  const known = ["base $kind", 'base "Namespace"', 'istiod "Deployment"', 'ztunnel "ServiceAccount"'];
+  assert.deepEqual([...new Set(lookups)].sort(), known.sort());
+});
+
 test("values reach names, images, sizes and environment", () => {
   const istiod = fileOf("istiod", "templates/istiod.yaml");
   assert.match(istiod, /name: "istiod-\{\{ \$v\.revision \}\}"/);

@@ -19,7 +19,12 @@ export function renderRolloutEngine(
   settings: InstallSettings,
   customResources: readonly UntypedObject[],
 ): UntypedObject[] {
-  const labels = { ...componentLabels("Base", settings, "shared"), app: "serin-rollout" };
+  const labels = {
+    ...componentLabels("Base", settings, "shared"),
+    // Tools that group objects by this name must not count the engine to the account of Istio's reader.
+    "app.kubernetes.io/name": "serin-rollout",
+    app: "serin-rollout",
+  };
   const serviceAccount = { name: "serin-rollout", namespace: engineNamespace };
   return [
     object({ apiVersion: "v1", kind: "Namespace", name: engineNamespace, labels }, {}),

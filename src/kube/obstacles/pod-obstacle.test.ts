@@ -22,6 +22,17 @@ const waiting = (reason: string, message?: string, more: Partial<ContainerStatus
     ],
   });
 
+test("a pod that no node takes because of taints gets a hint about tolerations, and another one about other remedies", () => {
+  const hintFor = (message: string): string | undefined =>
+    podObstacle([pod({ conditions: [{ type: "PodScheduled", status: "False", reason: "Unschedulable", message }] })])
+      ?.hint;
+  const tolerations = /TAINTS:\.spec\.taints.*values\.global\.defaultTolerations/;
+  assert.match(hintFor("0/2 nodes are available: 2 node(s) had untolerated taint(s).") ?? "", tolerations);
+  const named = "0/1 nodes are available: 1 node(s) had untolerated taint {node-role.kubernetes.io/control-plane: }.";
+  assert.match(hintFor(named) ?? "", tolerations);
+  assert.match(hintFor("0/2 nodes are available: 2 Insufficient cpu.") ?? "", /free its resources/);
+});
+
 test("the kubelet's own reason is reported, and whether waiting may help", () => {
   const cases: readonly (readonly [Pod, string, boolean])[] = [
     [

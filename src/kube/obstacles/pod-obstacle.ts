@@ -56,6 +56,10 @@ const unschedulable: Reason = {
   patienceMs: 30_000,
   hint: "No node can take the pod. Add a node, free its resources, or change the pod's requests, selectors or tolerations.",
 };
+const tainted: Reason = {
+  ...unschedulable,
+  hint: "No node can take the pod, because it does not tolerate their taints: kubectl get nodes -o custom-columns=NODE:.metadata.name,TAINTS:.spec.taints. Add a node without a taint, or give the pod a toleration (values.global.defaultTolerations for the mesh's pods).",
+};
 
 /** Reasons of a waiting container that do not pass without help, by the kubelet's names. */
 const waitingReasons: Readonly<Record<string, Reason>> = {
@@ -93,8 +97,11 @@ function obstaclesOf(pod: Pod): PodObstacle[] {
     reason,
   } = pod.status ?? {};
   const scheduled = conditions.find(({ type }) => type === "PodScheduled");
-  if (scheduled?.status === "False")
-    return [{ text: `${subject}: ${join([scheduled.reason, scheduled.message])}`, ...unschedulable }];
+  if (scheduled?.status === "False") {
+    // The scheduler names no taint.
+    const { patienceMs, hint } = /\buntolerated taint/.test(scheduled.message ?? "") ? tainted : unschedulable;
+    return [{ text: `${subject}: ${join([scheduled.reason, scheduled.message])}`, patienceMs, hint }];
+  }
   if (phase === "Failed")
     return [
       {

@@ -48,31 +48,29 @@ export interface ProbePlacement {
 const parametersName = "probe-proxies";
 
 /**
- * The ConfigMap with the placement of the proxies. The control planes that deploy them read it. None without a
- * placement.
+ * How long a proxy of the probes may take to end. A proxy of a Gateway has an hour, and Kubernetes looks again at a
+ * namespace that is being deleted only after half of the longest grace period of its pods, or after five minutes. No
+ * probe keeps a connection open for that long.
  */
-export function probeParameters(placement: ProbePlacement | undefined): UntypedObject[] {
-  if (placement === undefined) return [];
-  return [
-    {
-      apiVersion: "v1",
-      kind: "ConfigMap",
-      metadata: { name: parametersName, namespace: probeNamespace },
-      // JSON is YAML too.
-      data: { deployment: JSON.stringify({ spec: { template: { spec: placement } } }) },
-    },
-  ];
+const graceSeconds = 30;
+
+/** The ConfigMap with the fields of the proxies' pods. The control planes that deploy them read it. */
+export function probeParameters(placement: ProbePlacement = {}): UntypedObject {
+  const pod = { terminationGracePeriodSeconds: graceSeconds, ...placement };
+  return {
+    apiVersion: "v1",
+    kind: "ConfigMap",
+    metadata: { name: parametersName, namespace: probeNamespace },
+    // JSON is YAML too.
+    data: { deployment: JSON.stringify({ spec: { template: { spec: pod } } }) },
+  };
 }
 
-/**
- * The gateways and waypoints of the matrix, and the routes from gateways to servers. `hasParameters`: there are
- * {@link probeParameters}.
- */
-export function probeMeshObjects(scope: ProbeScope, hasParameters = false): UntypedObject[] {
+/** The gateways and waypoints of the matrix, and the routes from gateways to servers. */
+export function probeMeshObjects(scope: ProbeScope): UntypedObject[] {
   const gateways = hasPlane(scope, "gateway") ? scope.revisions : [];
   const waypoints = hasPlane(scope, "waypoint") ? scope.revisions : [];
-  const parametersRef = { group: "", kind: "ConfigMap", name: parametersName };
-  const infrastructure = hasParameters ? { infrastructure: { parametersRef } } : {};
+  const infrastructure = { parametersRef: { group: "", kind: "ConfigMap", name: parametersName } };
   return [
     ...waypoints.map((revision) => waypoint(revision, infrastructure)),
     ...gateways.map((revision) => gateway(revision, infrastructure)),
@@ -92,7 +90,7 @@ function waypoint(revision: string, infrastructure: object): UntypedObject {
     spec: {
       gatewayClassName: "istio-waypoint",
       listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE" }],
-      ...infrastructure,
+      infrastructure,
     },
   };
 }
@@ -113,7 +111,7 @@ function gateway(revision: string, infrastructure: object): UntypedObject {
     spec: {
       gatewayClassName: "istio",
       listeners: [{ name: "http", port: gatewayPort, protocol: "HTTP" }],
-      ...infrastructure,
+      infrastructure,
     },
   };
 }

@@ -88,7 +88,7 @@ test("probes run on Linux, and on tainted or labelled nodes where the engine's o
   for (const place of placesOf(engine)) assert.deepEqual(place, engine);
 });
 
-test("the proxies of gateways and waypoints run where the engine's own pod may run", () => {
+test("the proxies of gateways and waypoints run where the engine's own pod may run, and end soon, so that the namespace can be deleted", () => {
   const proxiesOf = (pod: ProbePodSource): { readonly texts: unknown[]; readonly references: unknown[] } => {
     const objects = probeObjects({ ...allProbes, image: "serin", pod });
     return {
@@ -101,14 +101,17 @@ test("the proxies of gateways and waypoints run where the engine's own pod may r
     };
   };
   const place = { nodeSelector: { "kubernetes.io/os": "linux" }, tolerations: [{ key: "dedicated" }] };
-  const { texts, references } = proxiesOf(place);
-  assert.deepEqual(texts, [{ spec: { template: { spec: place } } }]);
-  const parameters = { group: "", kind: "ConfigMap", name: "probe-proxies" };
-  assert.equal(references.length, 4);
-  for (const reference of references) assert.deepEqual(reference, parameters);
   const usual = { nodeSelector: { "kubernetes.io/os": "linux" } };
-  assert.deepEqual(proxiesOf(usual).texts, []);
-  for (const reference of proxiesOf(usual).references) assert.equal(reference, undefined);
+  const parameters = { group: "", kind: "ConfigMap", name: "probe-proxies" };
+  const grace = { terminationGracePeriodSeconds: 30 };
+  for (const [given, pod] of [
+    [place, { ...grace, ...place }],
+    [usual, grace],
+  ] as const) {
+    const { texts, references } = proxiesOf(given);
+    assert.deepEqual(texts, [{ spec: { template: { spec: pod } } }]);
+    assert.deepEqual(references, [parameters, parameters, parameters, parameters]);
+  }
 });
 
 test("clients slow down with the number of pairs, up to a bound that a step can wait for", () => {

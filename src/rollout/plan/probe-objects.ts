@@ -87,7 +87,6 @@ export function probeObjects(input: ProbeObjectsInput): UntypedObject[] {
   const pairs = probePairs(input);
   const servers = [...new Map(pairs.map(({ to }) => [serverName(to), to])).values()];
   const hasProxies = hasPlane(input, "gateway") || hasPlane(input, "waypoint");
-  const parameters = probeParameters(hasProxies ? chosenPlacement(input.pod) : undefined);
   return [
     {
       apiVersion: "v1",
@@ -101,8 +100,8 @@ export function probeObjects(input: ProbeObjectsInput): UntypedObject[] {
       metadata: { name, namespace: probeNamespace },
     })),
     ...servers.map(service),
-    ...parameters,
-    ...probeMeshObjects(input, parameters.length > 0),
+    ...(hasProxies ? [probeParameters(chosenPlacement(input.pod))] : []),
+    ...probeMeshObjects(input),
     ...pods.map((pod) => probePod(pod, pairs, input)),
   ];
 }

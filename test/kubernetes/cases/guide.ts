@@ -5,10 +5,10 @@ import { blockOf, commandsOf } from "../../support/typed-blocks.ts";
 import { eventually } from "../../support/eventually.ts";
 import type { Bench, Case } from "../bench.ts";
 import { root } from "../real-cluster.ts";
-import { addressOf, page } from "./bookinfo.ts";
+import { addressOf, page, shop } from "./bookinfo.ts";
 import { tidyUp } from "./helm.ts";
 import { loadLayout } from "./install.ts";
-import { leftOnNodes } from "./uninstall.ts";
+import { deleteGateways, leftOnNodes } from "./uninstall.ts";
 
 const limitMs = 900_000;
 
@@ -53,7 +53,8 @@ export const guideCase: Case = {
     const { cluster, load, release, next, note } = bench;
     const guide = readFileSync(join(root, "docs/kubernetes.md"), "utf8");
     await load.stop();
-    await forgetBookinfo(bench);
+    await deleteGateways(bench, shop);
+    await cluster.deleteNamespaces(shop);
     await tidyUp(bench);
     for (const images of [release.images, next.images]) await loadLayout(cluster, images);
     const upgrade = blockOf(guide, "yaml")?.replaceAll(/tag: [\d.]+/g, `tag: ${next.version}`);
@@ -92,16 +93,6 @@ async function addresses(bench: Bench): Promise<string[]> {
 function whileAsking(hosts: readonly string[], line: string): string {
   const commands = hosts.map((host) => `curl -s -o /dev/null -m 4 http://${host}/productpage`).join("; ");
   return `{ (while sleep 0.05; do ${commands}; done) > /dev/null 2>&1 & asking=$!; ${line}; code=$?; kill $asking; exit $code; }`;
-}
-
-/** Removes bookinfo of earlier cases. Its Gateways are deleted first, as the page says. */
-async function forgetBookinfo({ cluster }: Bench): Promise<void> {
-  const proxies = "gateway.networking.k8s.io/gateway-name";
-  const ignoring = ["-n", "bookinfo", "--ignore-not-found"];
-  await cluster.run(["kubectl", "delete", "gateways.gateway.networking.k8s.io", "--all", ...ignoring]);
-  await cluster.run(["kubectl", "delete", "deployments", "-l", proxies, ...ignoring]);
-  await cluster.ok(["kubectl", "wait", "--for=delete", "pod", "-l", proxies, "-n", "bookinfo", "--timeout=120s"]);
-  await cluster.kubectl("delete", "namespace", "bookinfo", "--ignore-not-found", "--timeout=120s");
 }
 
 async function thePageAnswers({ cluster }: Bench, address: string): Promise<void> {

@@ -46,7 +46,7 @@ export async function tidyUp({ cluster }: Bench): Promise<void> {
     await cluster.run(["kubectl", "delete", "deployments,daemonsets", "--all", "-n", one, "--timeout=60s"]);
     await cluster.run(["kubectl", "wait", "--for=delete", "pod", "--all", "-n", one, "--timeout=120s"]);
   }
-  await cluster.kubectl("delete", "namespace", namespace, "serin-system", "--ignore-not-found", "--timeout=120s");
+  await cluster.deleteNamespaces(namespace, "serin-system");
   await cluster.kubectl("annotate", "pods", "--all", "-n", shop, `${captured}-`);
 }
 

@@ -4,7 +4,8 @@ import { eventually } from "../../support/eventually.ts";
 import type { Bench } from "../bench.ts";
 import { root } from "../real-cluster.ts";
 import type { Ran } from "../run-command.ts";
-import { leftOnNodes } from "./uninstall.ts";
+import { shop } from "./bookinfo.ts";
+import { deleteGateways, leaveMesh, leftOnNodes } from "./uninstall.ts";
 
 /** The namespace of the installation. */
 export const namespace = "istio-system";
@@ -62,11 +63,26 @@ export async function written({ cluster }: Bench): Promise<string[]> {
   );
 }
 
-/** Removes a mesh that earlier cases have left, because these cases begin without one. */
-export async function withoutMesh({ cluster }: Bench): Promise<void> {
+/**
+ * Removes a mesh that earlier cases have left, because these cases begin without one. They also install and upgrade
+ * meshes of their own, so bookinfo's Gateways go, too:
+ *
+ * - A waypoint that stays trusts the authority of the removed mesh. It refuses the connections of the next mesh, until
+ *   the kubelet brings it the root of the new authority.
+ * - An upgrade waits for requests through each gateway, and nobody sends any to bookinfo's.
+ */
+export async function withoutMesh(bench: Bench): Promise<void> {
+  const { cluster } = bench;
   const found = await cluster.kubectl("get", "deployments,daemonsets", "-n", namespace, "-o", "name");
+  if ((await cluster.run(["kubectl", "get", "namespace", shop])).code === 0) {
+    // Without a mesh, the case `uninstall` has done this.
+    if (found.trim() !== "") await leaveMesh(bench);
+    await deleteGateways(bench, shop);
+  }
   if (found.trim() !== "") await cluster.serin("uninstall", "--purge", "-y");
-  await cluster.kubectl("delete", "namespace", namespace, "serin-system", "--ignore-not-found", "--timeout=120s");
+  // A ztunnel that still ends has an hour, and Kubernetes would look at the namespace again only after five minutes.
+  await cluster.run(["kubectl", "wait", "--for=delete", "pod", "--all", "-n", namespace, "--timeout=120s"]);
+  await cluster.deleteNamespaces(namespace, "serin-system");
 }
 
 export async function uninstallLeavesNothing(bench: Bench): Promise<void> {
@@ -79,5 +95,5 @@ export async function uninstallLeavesNothing(bench: Bench): Promise<void> {
   await eventually("an uninstall leaves nothing of what was installed by half", isClean).catch(() => {
     throw new Error(`serin uninstall --purge leaves ${left.join(", ")}`);
   });
-  await bench.cluster.kubectl("delete", "namespace", namespace, "serin-system", "--ignore-not-found", "--timeout=120s");
+  await bench.cluster.deleteNamespaces(namespace, "serin-system");
 }

@@ -9,6 +9,7 @@ import { ambient, deploymentObject, namespaceObject } from "../objects.ts";
 import { addressOf } from "./bookinfo.ts";
 import { ended, upgradeObject } from "./mesh-upgrade.ts";
 import { applyText, restricted, restrictedContainer, restrictedWeb } from "./policies.ts";
+import { deleteGateways } from "./uninstall.ts";
 
 export const inAmbient = "small-ambient";
 export const withSidecars = "small-sidecars";
@@ -133,12 +134,10 @@ async function nothingFailed({ cluster }: Bench, namespace: string): Promise<voi
   if (faults.length > 0) throw new Error(`${faults.length} requests failed:\n${faults.slice(0, 5).join("\n")}`);
 }
 
-/** Removes the application. Its gateways are deleted first, because a proxy needs its control plane to end. */
-export async function removeSmallApplication({ cluster }: Bench): Promise<void> {
-  const proxies = "gateway.networking.k8s.io/gateway-name";
-  await cluster.kubectl("delete", "gateways.gateway.networking.k8s.io", "--all", "-n", inAmbient);
-  await cluster.kubectl("wait", "--for=delete", "pod", "-l", proxies, "-n", inAmbient, "--timeout=120s");
-  await cluster.kubectl("delete", "namespace", ...namespaces, "serin-probes", "--ignore-not-found", "--timeout=180s");
+/** Removes the application. Its Gateways are deleted first, as the guide says. */
+export async function removeSmallApplication(bench: Bench): Promise<void> {
+  await deleteGateways(bench, inAmbient);
+  await bench.cluster.deleteNamespaces(...namespaces, "serin-probes");
 }
 
 /** The images of every container of the mesh and of the application, with the pods that run them. */

@@ -158,7 +158,7 @@ const restrictedCase: Case = {
   async run(bench) {
     const { cluster } = bench;
     await prepare(bench);
-    await cluster.kubectl("delete", "namespace", probes, "--ignore-not-found", "--timeout=120s");
+    await cluster.deleteNamespaces(probes);
     const configuration = join(cluster.files.scratch, "restricted.json");
     writeFileSync(configuration, JSON.stringify(restrictedByDefault));
     await restartApiServer(bench, [`--admission-control-config-file=${configuration}`]);
@@ -203,11 +203,11 @@ const taintedNodesCase: Case = {
   async run(bench) {
     const { cluster, next } = bench;
     await prepare(bench);
-    await cluster.kubectl("delete", "namespace", probes, "--ignore-not-found", "--timeout=120s");
+    await cluster.deleteNamespaces(probes);
     await restartApiServer(bench, ["--enable-admission-plugins=PodTolerationRestriction"]);
     await cluster.kubectl("taint", "nodes", "--all", "dedicated=mesh:NoSchedule");
     try {
-      await refused(bench, [], [/Unschedulable: .*untolerated taint/]);
+      await refused(bench, [], [/Unschedulable: .*untolerated taint/, /values\.global\.defaultTolerations/]);
       await applyText(bench, smallNamespaces());
       await annotateApplications(bench, `${tolerationsAnnotation}=${JSON.stringify([dedicated])}`);
       const values = Object.entries(dedicated).map(([name, value]) => `global.defaultTolerations[0].${name}=${value}`);

@@ -1,5 +1,5 @@
 import { eventually } from "../../support/eventually.ts";
-import type { Case } from "../bench.ts";
+import type { Bench, Case } from "../bench.ts";
 import { nodeNumbers } from "../cluster-layout.ts";
 import type { RealCluster } from "../real-cluster.ts";
 import { shop } from "./bookinfo.ts";
@@ -19,17 +19,40 @@ export async function leftOnNodes(cluster: RealCluster): Promise<string[]> {
   return left;
 }
 
+/**
+ * Makes bookinfo ready for the removal of the mesh: nothing that its load asks for may need the mesh. Its gateway loses
+ * its control plane, so the load from outside ends. Under STRICT, a pod that is in the mesh refuses one that is not,
+ * and the agents release one pod after the other. The waypoint loses its control plane, too. The load from a pod
+ * continues.
+ */
+export async function leaveMesh({ cluster, load }: Bench): Promise<void> {
+  await load.stop();
+  await cluster.kubectl("delete", "peerauthentication", "-A", "--all", "--ignore-not-found");
+  await cluster.kubectl("label", "namespace", shop, "istio.io/use-waypoint-");
+  await load.more(100);
+}
+
+/**
+ * Deletes the Gateways of a namespace, and waits until their proxies have ended. If the control plane is already gone,
+ * nobody tells the proxies to end, so their Deployments are deleted, too.
+ */
+export async function deleteGateways({ cluster }: Bench, namespace: string): Promise<void> {
+  const proxies = "gateway.networking.k8s.io/gateway-name";
+  const ignoring = ["-n", namespace, "--ignore-not-found"];
+  // The cluster may have no such kind.
+  await cluster.run(["kubectl", "delete", "gateways.gateway.networking.k8s.io", "--all", ...ignoring]);
+  await cluster.kubectl("delete", "deployments", "-l", proxies, ...ignoring);
+  await cluster.kubectl("wait", "--for=delete", "pod", "-l", proxies, "-n", namespace, "--timeout=120s");
+}
+
 export const uninstallCase: Case = {
   name: "uninstall",
   title:
     "serin uninstall --purge while pods are captured: requests go on in plain text, and nothing is left on the nodes",
   after: ["bookinfo"],
-  async run({ cluster, load }) {
-    // The gateway loses its control plane, so the load from outside ends. The load from a pod continues.
-    await load.stop();
-    await cluster.kubectl("delete", "peerauthentication", "-A", "--all", "--ignore-not-found");
-    await cluster.kubectl("label", "namespace", shop, "istio.io/use-waypoint-");
-    await load.more(100);
+  async run(bench) {
+    const { cluster, load } = bench;
+    await leaveMesh(bench);
     const said = await cluster.serin("uninstall", "--purge", "-y");
     await eventually("istio-system has no pods", async () => {
       const { output } = await cluster.run(["kubectl", "get", "pods", "-n", "istio-system", "-o", "name"]);
