@@ -14,6 +14,7 @@ import { openViews, views, type ProofView } from "./dashboard-proof/views.ts";
 import { isWithinLab, runThisScriptWithLab } from "../lab/run-with-lab.ts";
 import { numberOption } from "../arguments/number-option.ts";
 import { scriptArguments } from "../arguments/script-arguments.ts";
+import { limitedEnd } from "./limited-end.ts";
 import { LoadReports } from "./upgrade-proof/load-totals.ts";
 import { ProofLab } from "./upgrade-proof/proof-lab.ts";
 import { revisions, versions, type Proof } from "./upgrade-proof/proof.ts";
@@ -96,10 +97,9 @@ async function main(): Promise<number> {
     found.problems.push(describeError(error));
   }
   const complaints = browser?.complaints ?? [];
-  await browser?.close();
-  proof.note("the browser and the dashboards have ended");
-  await load?.stop();
-  proof.note("the load has ended");
+  for (const end of [async () => await browser?.close(), async () => await load?.stop()])
+    await end().catch((error: unknown) => void found.problems.push(describeError(error)));
+  proof.note("the browser, the dashboards and the load have ended");
   for (const text of [...found.problems, ...complaints.map((complaint) => `console: ${complaint}`)])
     proof.note(`FAILED ${text}`);
   if (flags.keep) proof.note(`the lab stays: ${lab.cluster.stateDirectory}`);
@@ -174,7 +174,7 @@ async function play(proof: Proof, browser: ProofBrowser, wanted: ReadonlySet<str
     if (wanted.has("upgrade"))
       found.problems.push(...(await orderUpgrade(proof, { browser, page, base, cookies: state.cookies }, found)));
   } finally {
-    await context.close();
+    await limitedEnd("the page's window", context.close());
     await own.stop();
   }
 }
@@ -199,7 +199,7 @@ async function figuresOf(proof: Proof, page: Page, base: string): Promise<readon
     proof.note(
       `${service}: ${pageRate} requests a second on the page, ${loadRate.toFixed(2)} by the generators: ${(share * 100).toFixed(2)} % apart`,
     );
-  await page.close();
+  await limitedEnd("the page of the figures", page.close());
   return figures;
 }
 
@@ -255,4 +255,5 @@ function entered(base: string, cookies: Cookies): (page: Page) => Promise<string
 }
 
 // A kept lab must outlive its creator, so it gets no namespaces that end with it.
-process.exitCode = flags.keep || isWithinLab ? await main() : await runThisScriptWithLab();
+// Something that has not ended would keep this process alive.
+process.exit(flags.keep || isWithinLab ? await main() : await runThisScriptWithLab());

@@ -64,7 +64,7 @@ step("Istio's control plane serves an application with sidecars", async () => {
   await ok("kubectl create namespace shop && kubectl label namespace shop istio-injection=enabled");
   await ok(`kubectl apply -n shop -f ${root}/samples/canary/web.yaml`);
   await ok(
-    `kubectl create deployment -n shop users --image=curlimages/curl -- sh -c 'while sleep 0.2; do curl -s -o /dev/null "http://web/?[1-10]"; done'`,
+    `kubectl create deployment -n shop users --image=curlimages/curl -- sh -c 'while sleep 0.2; do curl -s -o /dev/null --rate 20/s "http://web/?[1-200]"; done'`,
   );
   await ok("kubectl wait -n shop --for=condition=Available deployment --all --timeout=180s");
   await sidecarsAreOf("istiod");

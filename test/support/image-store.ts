@@ -40,6 +40,9 @@ export interface StoredImage {
   readonly configuration: Configuration;
 }
 
+/** A layer's digest, and its digest before compression. */
+type Layer = readonly [digest: string, diffId: string | undefined];
+
 const nameAnnotations = ["io.containerd.image.name", "org.opencontainers.image.ref.name"] as const;
 const ownArchitecture = process.arch === "x64" ? "amd64" : process.arch;
 
@@ -77,21 +80,36 @@ export class ImageStore {
 
   /** Unpacks all layers, and checks each against the image's configuration. */
   unpack({ manifest, configuration }: StoredImage): string {
-    const key = manifest.layers.map(({ digest }) => digest).join();
+    return this.#rootOf(manifest.layers.map(({ digest }, index) => [digest, configuration.rootfs.diff_ids[index]]));
+  }
+
+  /**
+   * A directory with the files of these layers. Most files are in lower layers, which several images have, so that
+   * their directories share them by hard links. A container adds files to its image, but changes none in place.
+   */
+  #rootOf(layers: readonly Layer[]): string {
+    const key = layers.map(([digest]) => digest).join();
     const known = this.#roots.get(key);
     if (known !== undefined) return known;
+    const top = layers.at(-1);
+    const below = top === undefined ? undefined : this.#rootOf(layers.slice(0, -1));
     const root = join(this.#scratch, `root-${this.#roots.size}`);
-    mkdirSync(root);
-    manifest.layers.forEach(({ digest }, index) => {
+    if (below === undefined) mkdirSync(root);
+    else run("cp", ["--archive", "--link", below, root]);
+    if (top !== undefined) {
+      const [digest, diffId] = top;
       const tar = gunzipSync(readBlob(this.#layout, digest));
-      assert.equal(sha256(tar), configuration.rootfs.diff_ids[index]);
-      const args = ["--extract", "--directory", root, "--no-same-owner", "--same-permissions"];
-      const { status, stderr } = spawnSync("tar", args, { input: tar });
-      assert.equal(status, 0, stderr.toString());
-    });
+      assert.equal(sha256(tar), diffId);
+      run("tar", ["--extract", "--directory", root, "--no-same-owner", "--same-permissions"], tar);
+    }
     this.#roots.set(key, root);
     return root;
   }
+}
+
+function run(program: string, args: readonly string[], input?: Buffer): void {
+  const { status, stderr } = spawnSync(program, args, input === undefined ? {} : { input });
+  assert.equal(status, 0, `${program}: ${stderr.toString()}`);
 }
 
 function variantsOf(layout: string, entry: Descriptor): Map<string, StoredImage> {

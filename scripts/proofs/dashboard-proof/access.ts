@@ -3,6 +3,7 @@
 import type { Page } from "playwright-core";
 import type { UntypedObject } from "../../../src/api/index.ts";
 import { namespaces } from "../upgrade-proof/load-plans.ts";
+import { limitedEnd } from "../limited-end.ts";
 import type { Proof } from "../upgrade-proof/proof.ts";
 import type { ProofBrowser } from "./browser.ts";
 import { canaryName } from "./views.ts";
@@ -65,7 +66,7 @@ export async function tryAccess({ lab }: Proof, browser: ProofBrowser, base: str
   } catch (error) {
     problems.push(error instanceof Error ? error.message : String(error));
   } finally {
-    await context.close();
+    await limitedEnd("the window of the rights", context.close());
   }
   return problems;
 }

@@ -1,6 +1,7 @@
 // Drives a real Chromium as a person does, and collects its console errors.
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { launchChromium } from "../../../test/support/chromium.ts";
+import { limitedEnd } from "../limited-end.ts";
 
 export interface Sight {
   readonly width: 1280 | 390;
@@ -64,6 +65,6 @@ export class ProofBrowser {
   }
 
   async close(): Promise<void> {
-    await this.#browser.close();
+    await limitedEnd("the browser", this.#browser.close());
   }
 }

