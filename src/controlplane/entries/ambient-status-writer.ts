@@ -1,4 +1,5 @@
-import { metaTime, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
+import { rfc3339Seconds } from "../../base/index.ts";
+import { type KindDefinition, type KubernetesObject } from "../../api/index.ts";
 import {
   authorizationPolicyKind,
   serviceEntryKind,
@@ -85,7 +86,7 @@ async function write(
   const wanted = statuses[kind].get(key)?.conditions ?? [];
   const before = object.status?.conditions ?? [];
   const own = ownConditions(kind, object);
-  const now = metaTime(clock.nowMs());
+  const now = rfc3339Seconds(clock.nowMs());
   const ours = wanted.map((condition) =>
     merged(
       condition,

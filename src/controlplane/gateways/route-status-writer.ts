@@ -1,4 +1,5 @@
-import { keyOf, metaTime, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
+import { rfc3339Seconds } from "../../base/index.ts";
+import { keyOf, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
 import {
   gatewayClassKind,
   gatewayGroup,
@@ -93,7 +94,7 @@ export async function writeRoute(
     const isOfOther = entry.controllerName !== gatewayControllerName || parent?.owned === false;
     if (isOfOther || (parent === undefined && (await isNewParent(client, route, entry)))) kept.push(entry);
   }
-  const now = metaTime(clock.nowMs());
+  const now = rfc3339Seconds(clock.nowMs());
   const ours = known
     .filter(({ owned }) => owned)
     .map(({ status }) => {

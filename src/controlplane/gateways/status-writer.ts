@@ -1,4 +1,4 @@
-import { metaTime } from "../../api/index.ts";
+import { rfc3339Seconds } from "../../base/index.ts";
 import {
   backendTlsPolicyKind,
   gatewayKind,
@@ -156,7 +156,7 @@ async function writeGateway(
   if (wanted === undefined) return;
   const gateway = await client.get(gatewayKind, wanted.name, wanted.namespace);
   if (gateway === undefined) return;
-  const now = metaTime(clock.nowMs());
+  const now = rfc3339Seconds(clock.nowMs());
   const before = gateway.status;
   const status: GatewayStatus = {
     addresses: [...wanted.addresses],
@@ -208,7 +208,7 @@ async function writeListenerSet(
   if (wanted === undefined) return;
   const set = await client.get(listenerSetKind, wanted.name, wanted.namespace);
   if (set === undefined) return;
-  const now = metaTime(clock.nowMs());
+  const now = rfc3339Seconds(clock.nowMs());
   const { conditions = [], listeners = [] } = set.status ?? {};
   const status = {
     conditions: mergeConditions(wanted.conditions, conditions, now),
@@ -246,7 +246,7 @@ async function writePolicy(
       );
       return {
         ...ancestor,
-        conditions: mergeConditions(ancestor.conditions, known?.conditions ?? [], metaTime(clock.nowMs())),
+        conditions: mergeConditions(ancestor.conditions, known?.conditions ?? [], rfc3339Seconds(clock.nowMs())),
       };
     }),
   ].slice(0, maxPolicyAncestors);
