@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { parseAllDocuments } from "yaml";
 import { describeError, silentLogger, systemClock, userError } from "../../base/index.ts";
+import { HandClock } from "../../base/testing/index.ts";
 import type { WebhookConfiguration } from "../../api/kubernetes/index.ts";
 import { createKubeClient, loadKubeConfig } from "../../kube/index.ts";
 import type { ReportWait } from "../context.ts";
@@ -49,12 +50,16 @@ test("objects that are installed from an IstioOperator file name it, and those o
   assert.deepEqual(await ownersOf("--set profile=minimal", ""), ["unknown"]);
 });
 
-test("an installation without a terminal prints a line for each new wait, as in the log of a CI job", async () => {
-  const context = new FakeContext({});
+test("an installation without a terminal prints its long waits, as in the log of a CI job", async () => {
+  const clock = new HandClock();
+  const context = Object.assign(new FakeContext({}), { clock });
   const apply = async ({ onWait }: { readonly onWait?: ReportWait }): Promise<void> => {
     onWait?.("", "writing 40 objects of 3 components");
     onWait?.("Deployment istio-system/istiod", "0 of 1 replicas are available");
+    await Promise.resolve();
+    clock.pass(3_000);
     onWait?.("Deployment istio-system/istiod", undefined);
+    onWait?.("DaemonSet istio-system/ztunnel", "0 of 3 nodes run it");
   };
   Object.assign(context.installer, { apply });
   await createProgram(context).parseAsync(["install", "-y"], { from: "user" });
