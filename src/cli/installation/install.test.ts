@@ -172,9 +172,13 @@ test("invalid flags and files are reported with the place and a suggestion", asy
     "manifest generate --set component.pilot.enabled=true",
     "spec.component: is not a known field; did you mean components?",
   );
-  await refused("manifest generate -f iop.yaml", "iop.yaml:3:1: All mapping items must start at the same column", {
-    files: { "iop.yaml": "spec:\n  profile: default\n components\n" },
-  });
+  await refused(
+    "manifest generate -f iop.yaml",
+    "iop.yaml:3:1: this is not valid YAML: All mapping items must start at the same column",
+    {
+      files: { "iop.yaml": "spec:\n  profile: default\n components\n" },
+    },
+  );
   await refused("manifest generate -f gone.yaml", "cannot read gone.yaml: there is no such file or directory");
   await refused(
     "install --readiness-timeout soon -y",
