@@ -357,6 +357,27 @@ test("verify-install checks the profile that the revision was installed with", a
   );
 });
 
+test("verify-install of a cluster without the installation says so once, and names objects that are missing from one", async () => {
+  const refused = async (good: readonly string[], bad: readonly string[]): Promise<string> => {
+    const context = new FakeContext({});
+    const verify = async (): Promise<object> =>
+      await Promise.resolve({ good, bad, absent: bad.length, definitions: 0, deployments: 0 });
+    Object.assign(context.installer, { verify });
+    return await createProgram(context)
+      .parseAsync(["verify-install"], { from: "user" })
+      .then(() => "verified", describeError);
+  };
+  const absent = ["Service: istiod.istio-system: does not exist", "Deployment: istiod.istio-system: does not exist"];
+  assert.match(
+    await refused([], absent),
+    /^none of the 2 objects of this installation exists\n {2}hint: install it \(serin install\)/,
+  );
+  assert.match(
+    await refused(["ConfigMap: istio checked successfully"], absent),
+    /\n {2}Service: istiod\.istio-system: does/,
+  );
+});
+
 test("the error for an unreachable cluster names it, and nothing is reported as installed", async () => {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");

@@ -1,5 +1,4 @@
-import { rfc3339Seconds } from "../../base/index.ts";
-import { type KindDefinition, type KubernetesObject } from "../../api/index.ts";
+import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
 import {
   authorizationPolicyKind,
   serviceEntryKind,
@@ -7,7 +6,7 @@ import {
   type IstioCondition,
 } from "../../api/istio/index.ts";
 import { serviceKind } from "../../api/kubernetes/index.ts";
-import type { Clock, Logger } from "../../base/index.ts";
+import { rfc3339Seconds, type Clock, type Logger } from "../../base/index.ts";
 import { Reconciler, structurallyEqual, type Informer, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
 import {
   ambientConditionTypes,

@@ -1,6 +1,5 @@
-import { rfc3339Seconds } from "../../base/index.ts";
 import { gatewayClassKind, type GatewayClass } from "../../api/gateway/index.ts";
-import type { Clock, Logger } from "../../base/index.ts";
+import { rfc3339Seconds, type Clock, type Logger } from "../../base/index.ts";
 import { createInformer, Reconciler, structurallyEqual, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
 import {
   eastWestClassName,

@@ -1,4 +1,3 @@
-import { rfc3339Seconds } from "../../base/index.ts";
 import { keyOf, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
 import {
   gatewayClassKind,
@@ -13,7 +12,7 @@ import {
   type ParentReference,
   type RouteParentStatus,
 } from "../../api/gateway/index.ts";
-import type { Clock } from "../../base/index.ts";
+import { rfc3339Seconds, type Clock } from "../../base/index.ts";
 import { structurallyEqual, type KubeClient } from "../../kube/index.ts";
 import {
   gatewayControllerName,

@@ -1,4 +1,3 @@
-import { rfc3339Seconds } from "../../base/index.ts";
 import {
   backendTlsPolicyKind,
   gatewayKind,
@@ -11,7 +10,7 @@ import {
   type ListenerStatus,
 } from "../../api/gateway/index.ts";
 import { ingressKind, type Ingress } from "../../api/kubernetes/index.ts";
-import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import { messageOf, rfc3339Seconds, type Clock, type Logger } from "../../base/index.ts";
 import {
   Reconciler,
   structurallyEqual,
