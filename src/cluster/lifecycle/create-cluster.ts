@@ -274,8 +274,8 @@ async function waitForLauncher(launcher: ChildProcess, directory: string, signal
         }),
       ),
     );
-    // An error means that the launcher has ended, which its exit reports.
-    launcher.send({ type: "prepared" } satisfies CreationMessage, () => undefined);
+    // A launcher that did not start, or has ended, reports this itself.
+    if (launcher.connected) launcher.send({ type: "prepared" } satisfies CreationMessage, () => undefined);
     launcher.on("message", (message) => {
       const progress = message as LauncherProgress;
       if (progress.type === "listening") port = progress.port;
