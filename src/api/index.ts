@@ -6,7 +6,6 @@ export { formatLabelSelector, matchesLabels, matchesLabelSelector } from "./labe
 export {
   isMirrorPod,
   keyOf,
-  metaTime,
   mirrorAnnotation,
   type Condition,
   type KubernetesObject,

@@ -74,11 +74,6 @@ export function keyOf(object: KubernetesObject): string {
   return namespace === undefined || namespace === "" ? name : `${namespace}/${name}`;
 }
 
-/** Formats milliseconds since the epoch as metav1.Time: RFC 3339, in UTC, to the second. */
-export function metaTime(ms: number): string {
-  return `${new Date(ms).toISOString().slice(0, "2026-01-01T00:00:00".length)}Z`;
-}
-
 /** The uid of a static pod at its kubelet, which differs from that of its object in the API. */
 export const mirrorAnnotation = "kubernetes.io/config.mirror";
 

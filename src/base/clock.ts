@@ -22,6 +22,11 @@ export function rfc3339Seconds(atMs: number): string {
   return `${new Date(atMs).toISOString().slice(0, -5)}Z`;
 }
 
+/** A time in RFC 3339 with six decimals, as Kubernetes' Leases have it: `2026-05-05T10:01:30.250000Z`. */
+export function rfc3339Micros(atMs: number): string {
+  return new Date(atMs).toISOString().replace("Z", "000Z");
+}
+
 /** The maximum time of a timer. Node treats a longer time as one millisecond. */
 const maxTimerMs = 2 ** 31 - 1;
 

@@ -11,7 +11,7 @@ export { AgingCache, BoundedCache, moduleCache, moduleCacheSizes } from "./bound
 export { BoundedQueue } from "./bounded-queue.ts";
 export { clientNetwork } from "./client-network.ts";
 export { ConnectionLimit, limitConnections, connectionsToEnd } from "./connection-limit.ts";
-export { afterRunning, rfc3339Seconds, systemClock, threadCpuTimeMs, type Clock } from "./clock.ts";
+export { afterRunning, rfc3339Micros, rfc3339Seconds, systemClock, threadCpuTimeMs, type Clock } from "./clock.ts";
 export { aborted, onAbort, ShutdownController, shutdownOnSignals, type Shutdown } from "./drain.ts";
 export {
   envBoolean,

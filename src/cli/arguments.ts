@@ -10,6 +10,8 @@ const earlyFlags = new Set([
   "--proxy-admin-port",
 ]);
 
+const knownEarly: ReadonlySet<string> = new Set([...earlyFlags, "-h", "--help", "--version"]);
+
 /** The words of the line that are not flags. They may include the value of a flag after the verb. */
 export function wordsOf(args: readonly string[]): readonly string[] {
   return args.filter((word, index) => !word.startsWith("-") && !earlyFlags.has(args[index - 1] ?? ""));
@@ -51,9 +53,18 @@ export function arrangeArguments(program: Command, args: readonly string[]): str
     command = next;
   }
   if (command === program && held.includes("--version")) return ["--version"];
-  // A group without a verb shows its help, even if there are flags.
-  if (index >= args.length && command.commands.length > 0 && !hasAction(command)) return [...path, "--help"];
+  // A group without a verb shows its help, even if there are flags. The parser reports an unknown flag.
+  if (index >= args.length && command.commands.length > 0 && !hasAction(command)) {
+    const unknown = held.find((word) => word.startsWith("-") && !isKnownEarly(word));
+    return [...path, unknown ?? "--help"];
+  }
   return [...path, ...arrangeFlags(command, [...held, ...args.slice(index)])];
+}
+
+/** Whether the flag may stand before a verb, with its value beside it or attached: `-nshop`, `--context=lab`. */
+function isKnownEarly(word: string): boolean {
+  const [flag = ""] = word.split("=");
+  return knownEarly.has(flag) || (!flag.startsWith("--") && knownEarly.has(flag.slice(0, 2)));
 }
 
 /**

@@ -162,6 +162,7 @@ export interface Installer {
   ): Promise<{
     readonly good: readonly string[];
     readonly bad: readonly string[];
+    readonly absent: number;
     readonly definitions: number;
     readonly deployments: number;
   }>;

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Command } from "commander";
 import { describeError } from "../base/index.ts";
+import { HandClock } from "../base/testing/index.ts";
 import { commonFlags } from "./flags.ts";
 import { createProgram, completeProgram } from "./program.ts";
 import { Progress } from "./terminal/progress.ts";
@@ -157,6 +158,10 @@ test("a wrong value of a flag is reported before any request to a cluster", asyn
     ["pc cluster web --port x", /--port: a port must be a number/],
     ["graph --window x", /^--window: expected a number/],
     ["create-remote-secret --name A_B", /--name must be lower-case/],
+    ["--name=lab cluster delete", /--name=lab cannot stand before cluster\n  hint: .*serin cluster --help/],
+    ["--name lab cluster delete", /unknown command 'lab'\n  hint: .*; flags stand behind the command/],
+    ["--bogus", /unknown option '--bogus'/],
+    ["pc --bogus -n shop", /unknown option '--bogus'/],
   ] as const)
     assert.match(await refusal(line), reason, line);
 });
@@ -217,16 +222,36 @@ test("a terminal shows the latest wait that has not ended, on one line", (t) => 
   assert.ok(cut.length + 2 <= 40, cut);
 });
 
-test("without a terminal, and in a verb that lasts, each new wait is a line", () => {
+test("without a terminal, and in a verb that lasts, each wait of more than three seconds is a line, and so are its changes", () => {
   for (const lasts of [false, true]) {
-    const context = Object.assign(new FakeContext({}), { showsProgress: lasts });
-    using progress = new Progress(context, "install");
+    const clock = new HandClock();
+    const context = Object.assign(new FakeContext({}), { showsProgress: lasts, clock });
+    const progress = new Progress(context, "install");
     const { waiting } = progress.start({ lasts });
+    const linesAfter = (ms: number): readonly string[] => {
+      clock.pass(ms);
+      const lines = context.errors.split("\n").slice(0, -1);
+      context.errors = "";
+      return lines;
+    };
     waiting("", "writing 5 objects");
-    for (const missing of ["0 of 3 nodes", "0 of 3 nodes", "2 of 3 nodes", undefined])
-      waiting("DaemonSet a/b", missing);
-    waiting("", undefined);
-    assert.equal(context.errors, "  writing 5 objects\n  DaemonSet a/b: 0 of 3 nodes\n  DaemonSet a/b: 2 of 3 nodes\n");
+    assert.deepEqual(linesAfter(1_000), []);
+    waiting("", "waiting until the components are ready");
+    waiting("DaemonSet a/b", "0 of 3 nodes");
+    assert.deepEqual(linesAfter(2_000), ["  waiting until the components are ready"]);
+    waiting("DaemonSet a/b", "1 of 3 nodes");
+    assert.deepEqual(linesAfter(1_000), ["  DaemonSet a/b: 1 of 3 nodes"]);
+    waiting("DaemonSet a/b", "1 of 3 nodes");
+    assert.deepEqual(linesAfter(10_000), []);
+    waiting("DaemonSet a/b", "2 of 3 nodes");
+    waiting("DaemonSet a/b", "0 of 3 nodes");
+    assert.deepEqual(linesAfter(3_000), ["  DaemonSet a/b: 0 of 3 nodes"]);
+    waiting("DaemonSet a/b", "2 of 3 nodes");
+    waiting("DaemonSet a/b", undefined);
+    waiting("Deployment a/c", "0 of 1 pods");
+    progress[Symbol.dispose]();
+    assert.deepEqual(linesAfter(10_000), []);
+    assert.equal(clock.timers, 0);
   }
 });
 

@@ -21,6 +21,7 @@ async function run(line: readonly string[], given: CliContext): Promise<void> {
   const args = await graduated(line, given);
   const called = calledVerbs(args);
   if (called.length === 0) await refuseElsewhere(args, given);
+  refuseFlagBefore(called, args, given);
   using progress = new Progress(given, called.map(({ name }) => name).join(" "));
   const context = progress.start({ lasts: isLasting(args, called) });
   const program = emptyProgram(context);
@@ -37,7 +38,7 @@ async function run(line: readonly string[], given: CliContext): Promise<void> {
     if (error instanceof CommanderError && incompleteLines.has(error.code))
       context.err(`  hint: ${commandOf(program, arranged)} --help shows its arguments, flags and examples\n`);
     if (error instanceof CommanderError && error.code === "commander.unknownCommand")
-      context.err(`  hint: ${unknownHint(commandOf(program, arranged), arranged)}\n`);
+      context.err(`  hint: ${unknownHint(commandOf(program, arranged), args)}\n`);
     throw error;
   }
 }
@@ -53,7 +54,21 @@ const missingCommands: Readonly<Record<string, string>> = {
 function unknownHint(parent: string, words: readonly string[]): string {
   const known = parent.split(" ").length - 1;
   const reason = ownField(missingCommands, wordsOf(words)[known] ?? "");
-  return `${reason === undefined ? "" : `${reason}. `}${parent} --help lists the commands`;
+  const order = words[0]?.startsWith("-") === true ? "; flags stand behind the command" : "";
+  return `${reason === undefined ? "" : `${reason}. `}${parent} --help lists the commands${order}`;
+}
+
+/**
+ * Refuses a line with a command of another role, such as `cluster`. Such a line comes here only if a flag that the
+ * command does not know, or does not take there, stands before it.
+ */
+function refuseFlagBefore(called: readonly Verb[], args: readonly string[], { programName }: CliContext): void {
+  const verb = called.find(({ load }) => load === undefined);
+  const flag = args.find((word) => word.startsWith("-"));
+  if (verb === undefined || flag === undefined) return;
+  throw userError("argument-invalid", `${flag} cannot stand before ${verb.name}`, {
+    hint: `write flags behind the command; ${programName} ${verb.name} --help lists them`,
+  });
 }
 
 /** Refuses a verb that stands below `experimental`, with the line that runs it. */

@@ -39,6 +39,6 @@ export function refuseSyntaxErrors(
   const at = syntax.linePos?.[0];
   const place = at === undefined ? "" : `:${at.line}:${at.col}`;
   // The other lines show the place in the file.
-  const [fault = "is not YAML"] = syntax.message.split("\n");
-  throw userError("file-invalid", `${file}${place}: ${fault.replace(/ at line \d+, column \d+:?$/, "")}`);
+  const fault = (syntax.message.split("\n")[0] ?? "").replace(/ at line \d+, column \d+:?$/, "");
+  throw userError("file-invalid", `${file}${place}: this is not valid YAML: ${fault}`);
 }

@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
-import { systemClock } from "../base/index.ts";
+import { aborted, systemClock } from "../base/index.ts";
 import { Launcher, watchOwner, type LauncherProgress } from "../cluster/launcher/index.ts";
-import { readClusterRecord } from "../cluster/record/index.ts";
+import { isClusterRunning, readClusterRecord } from "../cluster/record/index.ts";
 import type { RoleContext } from "./role.ts";
 
 /**
@@ -21,12 +21,6 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
     // Without the callback, a creation that was killed a moment ago would end this process by an error.
     if (process.connected) process.send?.(progress, undefined, undefined, () => undefined);
   };
-  const owner = readClusterRecord(stateDirectory)?.owner;
-  using _watch = watchOwner(owner, systemClock, () => {
-    const message = `the owner of the cluster, process ${owner?.pid}, ended before the cluster was ready`;
-    report({ type: "failed", kind: "user", code: "lab-not-started", message, hint: "nothing was left behind" });
-    abandon("its owner has ended");
-  });
   // The creation writes the kubeconfig last, and then closes the channel.
   const onCreationEnd = (): void => {
     if (readClusterRecord(stateDirectory)?.kubeconfig === undefined) abandon("its creation has ended early");
@@ -34,6 +28,14 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
   // The creation may have ended before this process listened.
   if (process.connected) process.once("disconnect", onCreationEnd);
   else onCreationEnd();
+  const ending = AbortSignal.any([shutdown.drain, abandoned.signal]);
+  await untilPrepared(ending);
+  const owner = readClusterRecord(stateDirectory)?.owner;
+  using _watch = watchOwner(owner, systemClock, () => {
+    const message = `the owner of the cluster, process ${owner?.pid}, ended before the cluster was ready`;
+    report({ type: "failed", kind: "user", code: "lab-not-started", message, hint: "nothing was left behind" });
+    abandon("its owner has ended");
+  });
   const launcher = new Launcher({
     stateDirectory,
     releaseRoot: release.root,
@@ -43,18 +45,29 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
     clock: systemClock,
     report,
   });
-  const code = await launcher.run(AbortSignal.any([shutdown.drain, abandoned.signal]));
-  if (abandoned.signal.aborted) await forget(stateDirectory);
-  // An open channel would keep this process alive.
-  if (process.connected) process.disconnect();
-  return code;
+  try {
+    return ending.aborted ? 0 : await launcher.run(ending);
+  } finally {
+    if (abandoned.signal.aborted) await forget(stateDirectory);
+    // An open channel would keep this process alive.
+    if (process.connected) process.disconnect();
+  }
+}
+
+/** Waits until the creation has written the state directory. A launcher without a channel finds it written. */
+async function untilPrepared(ending: AbortSignal): Promise<void> {
+  if (!process.connected) return;
+  // The only message is a CreationMessage.
+  const prepared = new Promise<void>((resolve) => process.once("message", () => resolve()));
+  await Promise.race([prepared, aborted(ending)]);
 }
 
 /** Removes the lab, whose processes have ended, with its files and its context. */
 async function forget(stateDirectory: string): Promise<void> {
   // The record names the kubeconfig only once the lab was ready.
   const record = readClusterRecord(stateDirectory);
-  if (record === undefined) return;
+  // Meanwhile another creation may have taken the directory.
+  if (record === undefined || (record.launcher?.pid !== process.pid && isClusterRunning(record))) return;
   const { forgetCluster } = await import("../cluster/lifecycle/index.ts");
   forgetCluster(stateDirectory, record);
 }

@@ -1,6 +1,6 @@
-import { keyOf, metaTime, type KindDefinition, type KubernetesObject } from "../api/index.ts";
+import { keyOf, type KindDefinition, type KubernetesObject } from "../api/index.ts";
 import { authorizationPolicyKind, closedPolicySpec, istioKinds } from "../api/istio/index.ts";
-import { truncated } from "../base/index.ts";
+import { truncated, rfc3339Seconds } from "../base/index.ts";
 import { Reconciler, structurallyEqual, type Informer } from "../kube/index.ts";
 import { refusedId, type RefusedObject, type RefusedObjects } from "./ingest/index.ts";
 import { leadAlone, type LeadingControllerOptions } from "./leadership/index.ts";
@@ -78,7 +78,7 @@ async function write(options: RefusedStatusOptions, id: string): Promise<void> {
           status: "False",
           reason: found.isCorrected ? "Corrected" : "Refused",
           message: messageFor(found, object),
-          lastTransitionTime: known?.lastTransitionTime ?? metaTime(clock.nowMs()),
+          lastTransitionTime: known?.lastTransitionTime ?? rfc3339Seconds(clock.nowMs()),
         };
   const conditions = [
     ...before.filter((condition) => condition.type !== type),

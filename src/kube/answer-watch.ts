@@ -73,8 +73,8 @@ export class AnswerWatch {
     this.#overdue += 1;
     const isFirst = !this.#hasAnswered && firstAnswerMs < requestTimeoutMs;
     const limit = isFirst
-      ? `${timeText(firstAnswerMs)} until the server's first answer, then ${timeText(requestTimeoutMs)}`
-      : timeText(requestTimeoutMs);
+      ? `${limitText(firstAnswerMs)} until the server's first answer, then ${limitText(requestTimeoutMs)}`
+      : limitText(requestTimeoutMs);
     if (this.#overdue === 1) overdue(name, `no answer yet to the ${verb} of ${object}; the limit is ${limit}`);
     const asking = new AbortController();
     // If the server does not answer, the limit of the first answer ends the request.
@@ -91,10 +91,11 @@ export class AnswerWatch {
   #lateError({ verb, object }: RequestSubject, limitMs: number): SerinError {
     const { config, person } = this.#options;
     const hint = `check that ${config.server} is the API server of the context "${config.context}", and that it runs: kubectl get --raw /readyz${person === undefined ? "" : `; ${person.raise}`}`;
-    return transientError("timeout", `${verb} of ${object}: no answer within ${timeText(limitMs)}`, { hint });
+    return transientError("timeout", `${verb} of ${object}: no answer within ${limitText(limitMs)}`, { hint });
   }
 }
 
-function timeText(ms: number): string {
+/** A time limit: `500 ms`, `15 s`. */
+function limitText(ms: number): string {
   return ms < 1_000 ? `${ms} ms` : `${ms / 1_000} s`;
 }

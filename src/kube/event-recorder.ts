@@ -1,6 +1,14 @@
-import { apiVersionOf, metaTime, type KindDefinition, type KubernetesObject } from "../api/index.ts";
+import { apiVersionOf, type KindDefinition, type KubernetesObject } from "../api/index.ts";
 import { eventKind, type Event } from "../api/kubernetes/index.ts";
-import { BoundedQueue, describeError, systemRandom, type Clock, type Logger, type Random } from "../base/index.ts";
+import {
+  BoundedQueue,
+  describeError,
+  systemRandom,
+  type Clock,
+  type Logger,
+  type Random,
+  rfc3339Seconds,
+} from "../base/index.ts";
 import type { KubeClient } from "./client.ts";
 
 export interface EventRecorderOptions {
@@ -53,7 +61,7 @@ export class EventRecorder {
   record(kind: KindDefinition, object: KubernetesObject, note: EventNote): void {
     const { component, host, clock, random = systemRandom } = this.#options;
     const { name = "", namespace, uid = "", resourceVersion } = object.metadata;
-    const now = metaTime(clock.nowMs());
+    const now = rfc3339Seconds(clock.nowMs());
     const suffix = `${clock.nowMs().toString(16)}${Math.floor(random() * 0xffff).toString(16)}`;
     const event: Event = {
       metadata: {

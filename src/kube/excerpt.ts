@@ -1,3 +1,4 @@
+import { rfc3339Seconds } from "../base/index.ts";
 import type { KubernetesObject } from "../api/index.ts";
 import { unreadableBytes, WireReader } from "./wire-reader.ts";
 
@@ -204,5 +205,5 @@ function time(reader: WireReader): string {
     else reader.skip();
   }
   reader.widen(outer);
-  return `${new Date(seconds * 1000).toISOString().slice(0, -".000Z".length)}Z`;
+  return rfc3339Seconds(seconds * 1000);
 }

@@ -3,6 +3,7 @@ import {
   describeError,
   envString,
   onAbort,
+  rfc3339Micros,
   systemRandom,
   type Clock,
   type Environment,
@@ -150,7 +151,7 @@ export class LeaderElection {
     this.#written = undefined;
     if (lease === undefined) return false;
     try {
-      const spec = { ...lease.spec, renewTime: microTime(clock.nowMs()) };
+      const spec = { ...lease.spec, renewTime: rfc3339Micros(clock.nowMs()) };
       this.#written = await client.update(leaseKind, { ...lease, spec });
       return true;
     } catch (error) {
@@ -165,7 +166,7 @@ export class LeaderElection {
     try {
       const lease = await client.get(leaseKind, name, namespace);
       if (leading?.aborted === true) return false;
-      const now = microTime(clock.nowMs());
+      const now = rfc3339Micros(clock.nowMs());
       if (lease === undefined) {
         this.#written = await client.create(leaseKind, {
           metadata: { name, namespace },
@@ -287,9 +288,4 @@ async function isBeingDeleted({ client, env, shutdown, log, clock }: PodProcess)
     }
   }
   return false;
-}
-
-/** RFC 3339 with six decimals, as metav1.MicroTime wants it. */
-function microTime(ms: number): string {
-  return new Date(ms).toISOString().replace("Z", "000Z");
 }

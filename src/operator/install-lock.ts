@@ -1,4 +1,4 @@
-import { messageOf, transientError, type Clock } from "../base/index.ts";
+import { messageOf, rfc3339Micros, transientError, type Clock } from "../base/index.ts";
 import { leaseKind, type Lease } from "../api/kubernetes/index.ts";
 import { isKubeCode, type KubeClient } from "../kube/index.ts";
 import { pollPauseMs } from "./readiness.ts";
@@ -80,7 +80,7 @@ async function tryTake(
   expired: string | undefined,
 ): Promise<{ holder: string; record: string } | undefined> {
   const lease = await client.get(leaseKind, name, namespace);
-  const now = new Date(clock.nowMs()).toISOString().replace("Z", "000Z");
+  const now = rfc3339Micros(clock.nowMs());
   const spec = { holderIdentity: identity, leaseDurationSeconds: leaseSeconds, acquireTime: now, renewTime: now };
   const holder = lease?.spec?.holderIdentity ?? "";
   const record = JSON.stringify([holder, lease?.spec?.renewTime]);
@@ -102,7 +102,7 @@ async function renew(options: InstallLockOptions, signal: AbortSignal): Promise<
   while (!signal.aborted) {
     await clock.sleep(renewMs, signal).catch(() => undefined);
     if (signal.aborted) return;
-    const renewTime = new Date(clock.nowMs()).toISOString().replace("Z", "000Z");
+    const renewTime = rfc3339Micros(clock.nowMs());
     // A failed renewal is retried before the lease expires.
     await client
       .patchMerge(leaseKind, name, namespace, { spec: { renewTime } })

@@ -22,7 +22,8 @@ async function fault(
   client.put(wanted.kind ?? "", { ...wanted, ...found });
   for (const [index, labels] of nodes.entries())
     client.put("Node", { apiVersion: "v1", kind: "Node", metadata: { name: `n${index}`, labels } } as UntypedObject);
-  const { bad, good } = await verifyInstalled(client, [wanted]);
+  const { bad, good, absent } = await verifyInstalled(client, [wanted]);
+  assert.equal(absent, 0);
   assert.equal(bad.length + good.length, 1);
   return bad[0];
 }

@@ -11,6 +11,8 @@ export interface Verification {
   readonly good: readonly string[];
   /** One line for each object that is missing or not ready, with the reason. */
   readonly bad: readonly string[];
+  /** How many of the objects do not exist. */
+  readonly absent: number;
   readonly definitions: number;
   readonly deployments: number;
 }
@@ -19,9 +21,11 @@ export interface Verification {
 export async function verifyInstalled(client: KubeClient, objects: readonly UntypedObject[]): Promise<Verification> {
   const good: string[] = [];
   const bad: string[] = [];
+  let absent = 0;
   for (const object of objects) {
     const name = `${object.kind ?? ""}: ${keyOf(object).split("/").toReversed().join(".")}`;
     const found = await client.get(installedKindOf(object), object.metadata.name ?? "", object.metadata.namespace);
+    if (found === undefined) absent += 1;
     const missing =
       found === undefined
         ? "does not exist"
@@ -30,7 +34,7 @@ export async function verifyInstalled(client: KubeClient, objects: readonly Unty
     else bad.push(`${name}: ${missing}`);
   }
   const count = (kind: string): number => objects.filter((object) => object.kind === kind).length;
-  return { good, bad, definitions: count("CustomResourceDefinition"), deployments: count("Deployment") };
+  return { good, bad, absent, definitions: count("CustomResourceDefinition"), deployments: count("Deployment") };
 }
 
 /**

@@ -1,4 +1,5 @@
 import { X509Certificate } from "node:crypto";
+import { rfc3339Seconds } from "../base/index.ts";
 import type { CertificateManager } from "../dataplane/index.ts";
 import type { ZtunnelConfig } from "./config.ts";
 import { isOwnPod } from "./own-pod.ts";
@@ -125,14 +126,9 @@ function chainDump(pem: string): unknown {
   return {
     pem: Buffer.from(pem).toString("base64"),
     serialNumber: BigInt(`0x${parsed.serialNumber}`).toString(),
-    validFrom: secondText(parsed.validFromDate),
-    expirationTime: secondText(parsed.validToDate),
+    validFrom: rfc3339Seconds(parsed.validFromDate.getTime()),
+    expirationTime: rfc3339Seconds(parsed.validToDate.getTime()),
   };
-}
-
-/** A certificate's time as upstream's ztunnel writes it, `2026-11-29T20:00:00Z`, which istioctl prints unchanged. */
-function secondText(time: Date): string {
-  return time.toISOString().replace(".000Z", "Z");
 }
 
 function byUid(a: { readonly uid: string }, b: { readonly uid: string }): number {

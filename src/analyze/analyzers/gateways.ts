@@ -1,5 +1,5 @@
 import { matchesLabels } from "../../api/index.ts";
-import { certificateValidity } from "../../base/index.ts";
+import { certificateValidity, rfc3339Seconds } from "../../base/index.ts";
 import { secretKind, serviceKind, type Secret } from "../../api/kubernetes/index.ts";
 import { istioGatewayKind, istioLabels, type GatewayServer, type IstioGateway } from "../../api/istio/index.ts";
 import { labelsText, listed, type Analyzer, type Report } from "../analyzer.ts";
@@ -199,12 +199,8 @@ function secretFault(values: SecretValues): string | undefined {
 function validityFault(values: SecretValues, nowMs: number | undefined): string | undefined {
   const validity = certificateValidity(values[pairOf(values)?.[0] ?? ""] ?? "");
   if (validity === undefined || nowMs === undefined) return undefined;
-  if (nowMs > validity.notAfterMs) return `has expired at ${timeText(validity.notAfterMs)}`;
-  return nowMs < validity.notBeforeMs ? `is valid only from ${timeText(validity.notBeforeMs)} on` : undefined;
-}
-
-function timeText(ms: number): string {
-  return new Date(ms).toISOString().replace(".000Z", "Z");
+  if (nowMs > validity.notAfterMs) return `has expired at ${rfc3339Seconds(validity.notAfterMs)}`;
+  return nowMs < validity.notBeforeMs ? `is valid only from ${rfc3339Seconds(validity.notBeforeMs)} on` : undefined;
 }
 
 function decoded(base64: string): string {

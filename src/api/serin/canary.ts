@@ -238,7 +238,7 @@ function checkWeights(spec: Reader, steps: readonly CanaryStep[]): void {
 
 const ofRequests: ReadonlySet<string> = new Set(["request-success-rate", "request-duration", "request-share"]);
 
-/** Reports checks that would wait forever. The type of a referenced one is not known yet. */
+/** Reports checks that would wait forever. Leaves out references, because the type of their Check is not known here. */
 function refuseRequestChecks(spec: Reader, target: CanaryTarget, checks: readonly CheckSpec[], place: string): void {
   checks.forEach((check, index) => {
     const fault = check.ref === undefined ? requestCheckFault(target, check) : undefined;

@@ -54,7 +54,7 @@ function findingOf({ metadata, handler = "" }: RuntimeClass, inMesh: readonly Po
     warning(
       subject,
       `RuntimeClass ${name}`,
-      `${counted(pods.length, "pod")} of the mesh, such as ${namespace}/${pod}, run in a sandbox with a network stack of its own (handler ${handler}): the mesh's rules do not see their traffic, so no policy applies to it and connections from the mesh may fail`,
+      `${counted(pods.length, "pod")} of the mesh, such as ${namespace}/${pod}: the sandbox has a network stack of its own (handler ${handler}). The mesh's rules do not see the traffic, so no policy applies to it, and connections from the mesh may fail`,
       'take these pods out of the mesh with the labels istio.io/dataplane-mode=none and sidecar.istio.io/inject="false", or run them without the sandbox',
     ),
   ];

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { parseAllDocuments } from "yaml";
 import { describeError, silentLogger, systemClock, userError } from "../../base/index.ts";
+import { HandClock } from "../../base/testing/index.ts";
 import type { WebhookConfiguration } from "../../api/kubernetes/index.ts";
 import { createKubeClient, loadKubeConfig } from "../../kube/index.ts";
 import type { ReportWait } from "../context.ts";
@@ -49,12 +50,16 @@ test("objects that are installed from an IstioOperator file name it, and those o
   assert.deepEqual(await ownersOf("--set profile=minimal", ""), ["unknown"]);
 });
 
-test("an installation without a terminal prints a line for each new wait, as in the log of a CI job", async () => {
-  const context = new FakeContext({});
+test("an installation without a terminal prints its long waits, as in the log of a CI job", async () => {
+  const clock = new HandClock();
+  const context = Object.assign(new FakeContext({}), { clock });
   const apply = async ({ onWait }: { readonly onWait?: ReportWait }): Promise<void> => {
     onWait?.("", "writing 40 objects of 3 components");
     onWait?.("Deployment istio-system/istiod", "0 of 1 replicas are available");
+    await Promise.resolve();
+    clock.pass(3_000);
     onWait?.("Deployment istio-system/istiod", undefined);
+    onWait?.("DaemonSet istio-system/ztunnel", "0 of 3 nodes run it");
   };
   Object.assign(context.installer, { apply });
   await createProgram(context).parseAsync(["install", "-y"], { from: "user" });
@@ -167,9 +172,13 @@ test("invalid flags and files are reported with the place and a suggestion", asy
     "manifest generate --set component.pilot.enabled=true",
     "spec.component: is not a known field; did you mean components?",
   );
-  await refused("manifest generate -f iop.yaml", "iop.yaml:3:1: All mapping items must start at the same column", {
-    files: { "iop.yaml": "spec:\n  profile: default\n components\n" },
-  });
+  await refused(
+    "manifest generate -f iop.yaml",
+    "iop.yaml:3:1: this is not valid YAML: All mapping items must start at the same column",
+    {
+      files: { "iop.yaml": "spec:\n  profile: default\n components\n" },
+    },
+  );
   await refused("manifest generate -f gone.yaml", "cannot read gone.yaml: there is no such file or directory");
   await refused(
     "install --readiness-timeout soon -y",
@@ -345,6 +354,27 @@ test("verify-install checks the profile that the revision was installed with", a
   assert.match(
     (await serin("verify-install", { objects: { ConfigMap: [values] } })).output,
     /Checked 0 custom resource definitions\n[\s\S]*✔ Istio is installed and verified successfully\n$/,
+  );
+});
+
+test("verify-install of a cluster without the installation says so once, and names objects that are missing from one", async () => {
+  const refused = async (good: readonly string[], bad: readonly string[]): Promise<string> => {
+    const context = new FakeContext({});
+    const verify = async (): Promise<object> =>
+      await Promise.resolve({ good, bad, absent: bad.length, definitions: 0, deployments: 0 });
+    Object.assign(context.installer, { verify });
+    return await createProgram(context)
+      .parseAsync(["verify-install"], { from: "user" })
+      .then(() => "verified", describeError);
+  };
+  const absent = ["Service: istiod.istio-system: does not exist", "Deployment: istiod.istio-system: does not exist"];
+  assert.match(
+    await refused([], absent),
+    /^none of the 2 objects of this installation exists\n {2}hint: install it \(serin install\)/,
+  );
+  assert.match(
+    await refused(["ConfigMap: istio checked successfully"], absent),
+    /\n {2}Service: istiod\.istio-system: does/,
   );
 });
 

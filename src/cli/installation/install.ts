@@ -268,11 +268,15 @@ function nameOf({ kind = "", metadata }: UntypedObject): string {
 }
 
 async function verify(rendered: RenderedInstall, flags: ConnectionFlags, context: CliContext): Promise<void> {
-  const { good, bad, definitions, deployments } = await context.installer.verify(
+  const { good, bad, absent, definitions, deployments } = await context.installer.verify(
     await context.connect(flags),
     manifestOf(rendered),
   );
   for (const line of good) context.out(`✔ ${line}\n`);
+  if (absent > 0 && absent === good.length + bad.length)
+    throw userError("problem-found", `none of the ${absent} objects of this installation exists`, {
+      hint: "install it (serin install), or name the installation that you mean with -f, --set or --revision",
+    });
   if (bad.length > 0) {
     throw userError(
       "problem-found",

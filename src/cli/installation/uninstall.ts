@@ -233,7 +233,10 @@ async function lastingDependents(
   for (;;) {
     const found = await dependentsOf(client, revision);
     const staying = { ...found, proxies: found.proxies.filter((id) => !found.podless.includes(id)) };
-    if (found.podless.length === 0 || describe(staying).length > 0 || clock.steadyMs() >= endsAtMs) return found;
+    if (found.podless.length === 0 || describe(staying).length > 0 || clock.steadyMs() >= endsAtMs) {
+      waiting("", undefined);
+      return found;
+    }
     waiting(
       "",
       `waiting until the control plane forgets ${counted(found.podless.length, "proxy", "proxies")} without a pod`,

@@ -201,8 +201,16 @@ test("a syntax error of a file or of standard input has its line and column in e
       await createProgram(new FakeContext({ files: { [file]: "a: [1" } }))
         .parseAsync([...words, "-f", file], { from: "user" })
         .then(() => "accepted", describeError);
-    assert.match(await refusal("a.yaml"), /^a\.yaml:1:6: Flow sequence [^\n]*$/, words.join(" "));
-    assert.match(await refusal("-"), /^standard input:1:6: Flow sequence [^\n]*$/, words.join(" "));
+    assert.match(
+      await refusal("a.yaml"),
+      /^a\.yaml:1:6: this is not valid YAML: Flow sequence [^\n]*$/,
+      words.join(" "),
+    );
+    assert.match(
+      await refusal("-"),
+      /^standard input:1:6: this is not valid YAML: Flow sequence [^\n]*$/,
+      words.join(" "),
+    );
   }
 });
 

@@ -2,22 +2,32 @@ import type { CliContext, ReportWait } from "../context.ts";
 
 const silentMs = 1_000;
 const tickMs = 200;
+/** How long a wait, or a change of its text, may last before a line of its own reports it. */
+const lineAfterMs = 3_000;
 const frames = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 const clearLine = "\r\u001b[K";
 const usualColumns = 80;
 /** The maximum number of waits of one verb that are remembered. An installation waits for some dozen objects. */
 const maxWaits = 256;
 
+interface Wait {
+  readonly missing: string;
+  /** The text of the line that was printed for it. */
+  readonly told: string | undefined;
+  /** Runs until a line is due. */
+  readonly due: Disposable | undefined;
+}
+
 /**
  * Says what a verb waits for. On a terminal, its last line shows this after a second without output. Elsewhere, for
- * example in the log of a CI job, each new wait is a line of its own.
+ * example in the log of a CI job, each wait of more than three seconds is a line of its own, and so are its changes.
  */
 export class Progress implements Disposable {
   readonly #context: CliContext;
   readonly #label: string;
   readonly #startedMs: number;
-  /** The missing part of each subject. The last entry is the latest one. */
-  readonly #waits = new Map<string, string>();
+  /** The wait for each subject. The last entry is the latest one. */
+  readonly #waits = new Map<string, Wait>();
   #lastMs: number;
   #paused = 0;
   #shown = false;
@@ -63,15 +73,30 @@ export class Progress implements Disposable {
 
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
+    for (const { due } of this.#waits.values()) due?.[Symbol.dispose]();
     this.#clear();
   }
 
   #note(subject: string, missing: string | undefined): void {
-    if (missing !== undefined && this.#waits.get(subject) === missing) return;
+    const before = this.#waits.get(subject);
+    if (missing !== undefined && before?.missing === missing) return;
     this.#waits.delete(subject);
-    if (missing === undefined) return;
-    if (this.#waits.size < maxWaits) this.#waits.set(subject, missing);
-    if (this.#timer === undefined) this.#context.err(`  ${waitText(subject, missing)}\n`);
+    if (missing === undefined) before?.due?.[Symbol.dispose]();
+    else if (this.#waits.size < maxWaits) {
+      const isLine = this.#timer === undefined;
+      const due =
+        before?.due ?? (isLine ? this.#context.clock.after(lineAfterMs, () => this.#tell(subject)) : undefined);
+      this.#waits.set(subject, { missing, told: before?.told, due });
+    }
+  }
+
+  /** Prints the line of a wait that has lasted. */
+  #tell(subject: string): void {
+    const wait = this.#waits.get(subject);
+    if (wait === undefined) return;
+    const { missing } = wait;
+    if (missing !== wait.told) this.#context.err(`  ${waitText(subject, missing)}\n`);
+    this.#waits.set(subject, { missing, told: missing, due: undefined });
   }
 
   #write(write: (text: string) => void, text: string): void {
@@ -85,7 +110,7 @@ export class Progress implements Disposable {
     if (this.#paused > 0 || now - this.#lastMs < silentMs) return;
     const seconds = Math.floor((now - this.#startedMs) / 1000);
     const frame = frames[Math.floor(now / tickMs) % frames.length] ?? "";
-    const [subject, missing] = [...this.#waits].at(-1) ?? ["", this.#label];
+    const [subject, { missing }] = [...this.#waits].at(-1) ?? ["", { missing: this.#label }];
     this.#shown = true;
     this.#context.err(`${clearLine}${frame} ${this.#fitted(waitText(subject, missing), `, ${seconds} s`)}`);
   }

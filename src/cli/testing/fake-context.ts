@@ -135,7 +135,7 @@ export class FakeContext implements CliContext {
       _force: boolean,
     ): Promise<{ components: readonly RenderedComponent[]; notes: readonly string[] }> => ({ components, notes: [] }),
     plan: async () => "created" as const,
-    verify: async () => ({ good: [], bad: [], definitions: 0, deployments: 0 }),
+    verify: async () => ({ good: [], bad: [], absent: 0, definitions: 0, deployments: 0 }),
     remove: async ({ selection, keeps, onRemoved, dryRun }: Removal): Promise<number> => {
       this.removed.push(dryRun === true ? { dryRun, selection } : selection);
       for (const object of this.#cluster?.installed ?? []) if (keeps?.(object) !== true) onRemoved(object);

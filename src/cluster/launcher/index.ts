@@ -2,4 +2,4 @@
 export { watchOwner } from "./owner-watch.ts";
 export { compileCacheDirectory, Launcher, type LauncherProgress } from "./launcher.ts";
 export { labHostUid, labRunsAsOtherUser } from "./lab-command.ts";
-export type { LauncherReply, LauncherRequest } from "./messages.ts";
+export type { CreationMessage, LauncherReply, LauncherRequest } from "./messages.ts";

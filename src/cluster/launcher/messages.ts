@@ -1,5 +1,10 @@
 import type { ErrorCode, ErrorKind } from "../../base/index.ts";
 
+/** A message from the creation to the launcher: the state directory is complete. */
+export interface CreationMessage {
+  readonly type: "prepared";
+}
+
 /** A message from the supervisor to the launcher over Node's IPC channel. */
 export type LauncherRequest =
   | { readonly type: "ready" }

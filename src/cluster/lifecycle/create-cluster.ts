@@ -15,7 +15,13 @@ import { join } from "node:path";
 import { internalError, Interruption, SerinError, userError, onAbort, type Environment } from "../../base/index.ts";
 import { createClusterPki, type ClusterPki } from "../apiserver/cluster-pki.ts";
 import { parseImageCatalogue } from "../images/parse-catalogue.ts";
-import { compileCacheDirectory, labHostUid, labRunsAsOtherUser, type LauncherProgress } from "../launcher/index.ts";
+import {
+  compileCacheDirectory,
+  labHostUid,
+  labRunsAsOtherUser,
+  type CreationMessage,
+  type LauncherProgress,
+} from "../launcher/index.ts";
 import {
   clusterDirectory,
   hostProcess,
@@ -76,12 +82,14 @@ export async function createCluster(options: CreateClusterOptions): Promise<Crea
   if (signal.aborted) throw interrupted();
   const directory = clusterDirectory(env, plan.name);
   const formerContext = clearRemains(directory, options);
+  claimDirectory(directory, options);
   try {
     progress("Preparing the state directory and certificates");
-    const pki = prepareDirectory(directory, options);
-    progress(`Starting ${plan.nodes.length} node${plan.nodes.length === 1 ? "" : "s"}`);
+    // From here on, the launcher removes the files if this process is killed.
     const launcher = startLauncher(directory, options);
     try {
+      const pki = prepareDirectory(directory, hostProcess(launcher.pid ?? -1), options);
+      progress(`Starting ${plan.nodes.length} node${plan.nodes.length === 1 ? "" : "s"}`);
       const port = await waitForLauncher(launcher, directory, signal);
       return finish(directory, port, pki, formerContext, options);
     } catch (error) {
@@ -103,26 +111,58 @@ export async function createCluster(options: CreateClusterOptions): Promise<Crea
  */
 function clearRemains(directory: string, { plan: { name }, progress }: CreateClusterOptions): string | undefined {
   const record = readClusterRecord(directory);
-  if (record !== undefined && isClusterRunning(record)) {
-    throw userError("cluster-exists", `a cluster "${name}" exists already`, {
-      hint: `delete it (serin cluster delete --name ${name}) or choose another --name`,
-    });
-  }
+  if (record !== undefined && isClusterRunning(record)) throw exists(name);
   if (record !== undefined) progress(`Removing the files of the former cluster "${name}", which no longer runs`);
   rmSync(directory, { recursive: true, force: true });
   return record?.kubeconfig?.previousContext;
 }
 
-function prepareDirectory(directory: string, options: CreateClusterOptions): ClusterPki {
-  const { plan, release, env } = options;
-  makeStateDirectory(directory);
-  mkdirSync(join(directory, "pki"), { mode: 0o755 });
-  const space = statfsSync(directory);
-  if (space.bavail * space.bsize < neededBytes) {
-    throw userError("disk-full", `less than ${neededBytes / 1024 / 1024} MB are free at ${directory}`, {
-      hint: "make room, or set XDG_STATE_HOME to a directory on another disk",
-    });
+/**
+ * Makes the directory, with a record that names this process. So another creation of the same name finds one that runs.
+ */
+function claimDirectory(directory: string, options: CreateClusterOptions): void {
+  try {
+    makeStateDirectory(directory);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") throw exists(options.plan.name);
+    throw fileFault(error, directory) ?? error;
   }
+  try {
+    writeClusterRecord(directory, newRecord(hostProcess(process.pid), options));
+    const space = statfsSync(directory);
+    if (space.bavail * space.bsize < neededBytes)
+      throw userError("disk-full", `less than ${neededBytes / 1024 / 1024} MB are free at ${directory}`, {
+        hint: "make room, or set XDG_STATE_HOME to a directory on another disk",
+      });
+  } catch (error) {
+    rmSync(directory, { recursive: true, force: true });
+    throw fileFault(error, directory) ?? error;
+  }
+}
+
+function newRecord(launcher: HostProcess | undefined, options: CreateClusterOptions): ClusterRecord {
+  const { plan, release } = options;
+  return {
+    name: plan.name,
+    nodes: plan.nodes,
+    apiServer: plan.apiServer,
+    release: { root: release.root, version: release.version },
+    createdAt: new Date().toISOString(),
+    ...(options.autoscale ? { autoscale: true } : {}),
+    ...(options.eventTtlMs === undefined ? {} : { eventTtlMs: options.eventTtlMs }),
+    ...(options.owner === undefined ? {} : { owner: options.owner }),
+    ...(launcher === undefined ? {} : { launcher }),
+  };
+}
+
+function prepareDirectory(
+  directory: string,
+  launcher: HostProcess | undefined,
+  options: CreateClusterOptions,
+): ClusterPki {
+  const { plan, release, env } = options;
+  writeClusterRecord(directory, newRecord(launcher, options));
+  mkdirSync(join(directory, "pki"), { mode: 0o755 });
   const controlPlane = plan.nodes[0];
   const pki = createClusterPki(join(directory, "pki"), {
     serverNames: [
@@ -137,16 +177,6 @@ function prepareDirectory(directory: string, options: CreateClusterOptions): Clu
     "manifests/images.yaml",
   );
   writeFileSync(join(directory, "images.json"), JSON.stringify(images));
-  writeClusterRecord(directory, {
-    name: plan.name,
-    nodes: plan.nodes,
-    apiServer: plan.apiServer,
-    release: { root: release.root, version: release.version },
-    createdAt: new Date().toISOString(),
-    ...(options.autoscale ? { autoscale: true } : {}),
-    ...(options.eventTtlMs === undefined ? {} : { eventTtlMs: options.eventTtlMs }),
-    ...(options.owner === undefined ? {} : { owner: options.owner }),
-  });
   const cache = compileCacheDirectory(env);
   mkdirSync(cache, { recursive: true });
   if (labRunsAsOtherUser()) {
@@ -155,6 +185,12 @@ function prepareDirectory(directory: string, options: CreateClusterOptions): Clu
     chownSync(cache, labHostUid, labHostUid);
   }
   return pki;
+}
+
+function exists(name: string): SerinError {
+  return userError("cluster-exists", `a cluster "${name}" exists already`, {
+    hint: `delete it (serin cluster delete --name ${name}) or choose another --name`,
+  });
 }
 
 /** Gives a path to the user of root's lab, who must own the files that it writes. */
@@ -212,7 +248,7 @@ function startLauncher(directory: string, { release, env }: CreateClusterOptions
   return child;
 }
 
-/** Resolves with the API server's port once everything is ready. */
+/** Tells the launcher to begin. Resolves with the API server's port once everything is ready. */
 async function waitForLauncher(launcher: ChildProcess, directory: string, signal: AbortSignal): Promise<number> {
   return await new Promise<number>((resolve, reject) => {
     let port = 0;
@@ -238,6 +274,8 @@ async function waitForLauncher(launcher: ChildProcess, directory: string, signal
         }),
       ),
     );
+    // A launcher that did not start, or has ended, reports this itself.
+    if (launcher.connected) launcher.send({ type: "prepared" } satisfies CreationMessage, () => undefined);
     launcher.on("message", (message) => {
       const progress = message as LauncherProgress;
       if (progress.type === "listening") port = progress.port;
@@ -329,7 +367,7 @@ function fileFault(error: unknown, directory: string): SerinError | undefined {
     if (isRefused && path !== undefined) {
       return userError("path-not-writable", `cannot write ${path}`, {
         cause: error,
-        hint: "set XDG_STATE_HOME (the cluster's files) or KUBECONFIG to a directory that you may write",
+        hint: "set XDG_STATE_HOME (the cluster's files) and XDG_CACHE_HOME (compiled code) to directories that you may write, and KUBECONFIG to such a file",
       });
     }
   }

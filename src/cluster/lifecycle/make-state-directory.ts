@@ -3,10 +3,10 @@ import { dirname } from "node:path";
 
 /**
  * Creates a cluster's directory, which only its owner can open: besides keys it holds every object, with all Secrets.
- * The directories above stay open, because the user of root's lab must reach it.
+ * The directories above stay open, because the user of root's lab must reach it. Fails with EEXIST if it exists.
  */
 export function makeStateDirectory(directory: string): void {
   mkdirSync(dirname(directory), { recursive: true, mode: 0o755 });
-  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  mkdirSync(directory, { mode: 0o700 });
   chmodSync(directory, 0o700);
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { arch, cpus, release, totalmem } from "node:os";
 import { leaseKind, nodeKind, type Lease, type Node, type NodeCondition } from "../../api/kubernetes/index.ts";
-import { messageOf, rfc3339Seconds, type Clock, type Logger } from "../../base/index.ts";
+import { messageOf, rfc3339Micros, rfc3339Seconds, type Clock, type Logger } from "../../base/index.ts";
 import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import { kubernetesVersion } from "../record/index.ts";
 
@@ -192,7 +192,7 @@ export class NodeRegistration {
 
   async #renewLease(): Promise<void> {
     const { client, name, clock } = this.#options;
-    const renewTime = new Date(clock.nowMs()).toISOString().replace("Z", "000Z");
+    const renewTime = rfc3339Micros(clock.nowMs());
     const spec = { holderIdentity: name, leaseDurationSeconds: leaseSeconds, renewTime };
     try {
       await client.patchMerge(leaseKind, name, leaseNamespace, { spec });

@@ -1,4 +1,4 @@
-import { metaTime, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
+import type { KindDefinition, KubernetesObject } from "../../api/index.ts";
 import {
   authorizationPolicyKind,
   serviceEntryKind,
@@ -6,7 +6,7 @@ import {
   type IstioCondition,
 } from "../../api/istio/index.ts";
 import { serviceKind } from "../../api/kubernetes/index.ts";
-import type { Clock, Logger } from "../../base/index.ts";
+import { rfc3339Seconds, type Clock, type Logger } from "../../base/index.ts";
 import { Reconciler, structurallyEqual, type Informer, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
 import {
   ambientConditionTypes,
@@ -85,7 +85,7 @@ async function write(
   const wanted = statuses[kind].get(key)?.conditions ?? [];
   const before = object.status?.conditions ?? [];
   const own = ownConditions(kind, object);
-  const now = metaTime(clock.nowMs());
+  const now = rfc3339Seconds(clock.nowMs());
   const ours = wanted.map((condition) =>
     merged(
       condition,

@@ -1,6 +1,6 @@
-import { formatIssues, metaTime, meansNoEffect, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
+import { formatIssues, meansNoEffect, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
 import { istioKinds, type IstioCondition } from "../../api/istio/index.ts";
-import { truncated, type Clock } from "../../base/index.ts";
+import { truncated, type Clock, rfc3339Seconds } from "../../base/index.ts";
 import { Reconciler, structurallyEqual, type Informer, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
 import { leadAlone, type LeadershipOptions } from "../leadership/index.ts";
 
@@ -108,7 +108,7 @@ function wantedConditions(
   } as IstioCondition;
   const wanted: IstioCondition = {
     ...condition,
-    lastTransitionTime: own?.lastTransitionTime ?? metaTime(clock.nowMs()),
+    lastTransitionTime: own?.lastTransitionTime ?? rfc3339Seconds(clock.nowMs()),
   };
   if (
     own !== undefined &&

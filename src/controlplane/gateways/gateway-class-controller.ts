@@ -1,6 +1,5 @@
-import { metaTime } from "../../api/index.ts";
 import { gatewayClassKind, type GatewayClass } from "../../api/gateway/index.ts";
-import type { Clock, Logger } from "../../base/index.ts";
+import { rfc3339Seconds, type Clock, type Logger } from "../../base/index.ts";
 import { createInformer, Reconciler, structurallyEqual, type KubeClient, type QueueMetrics } from "../../kube/index.ts";
 import {
   eastWestClassName,
@@ -128,7 +127,7 @@ async function acceptClass(
     message: "Handled by Istio controller",
     observedGeneration: object.metadata.generation ?? 0,
   } as const;
-  const merged = mergeConditions([accepted], before, metaTime(clock.nowMs()));
+  const merged = mergeConditions([accepted], before, rfc3339Seconds(clock.nowMs()));
   const conditions = [...merged, ...before.filter(({ type }) => type !== accepted.type)];
   if (
     structurallyEqual(

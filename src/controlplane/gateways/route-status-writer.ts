@@ -1,4 +1,4 @@
-import { keyOf, metaTime, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
+import { keyOf, type KindDefinition, type KubernetesObject } from "../../api/index.ts";
 import {
   gatewayClassKind,
   gatewayGroup,
@@ -12,7 +12,7 @@ import {
   type ParentReference,
   type RouteParentStatus,
 } from "../../api/gateway/index.ts";
-import type { Clock } from "../../base/index.ts";
+import { rfc3339Seconds, type Clock } from "../../base/index.ts";
 import { structurallyEqual, type KubeClient } from "../../kube/index.ts";
 import {
   gatewayControllerName,
@@ -93,7 +93,7 @@ export async function writeRoute(
     const isOfOther = entry.controllerName !== gatewayControllerName || parent?.owned === false;
     if (isOfOther || (parent === undefined && (await isNewParent(client, route, entry)))) kept.push(entry);
   }
-  const now = metaTime(clock.nowMs());
+  const now = rfc3339Seconds(clock.nowMs());
   const ours = known
     .filter(({ owned }) => owned)
     .map(({ status }) => {

@@ -1,4 +1,3 @@
-import { metaTime } from "../../api/index.ts";
 import {
   backendTlsPolicyKind,
   gatewayKind,
@@ -11,7 +10,7 @@ import {
   type ListenerStatus,
 } from "../../api/gateway/index.ts";
 import { ingressKind, type Ingress } from "../../api/kubernetes/index.ts";
-import { messageOf, type Clock, type Logger } from "../../base/index.ts";
+import { messageOf, rfc3339Seconds, type Clock, type Logger } from "../../base/index.ts";
 import {
   Reconciler,
   structurallyEqual,
@@ -156,7 +155,7 @@ async function writeGateway(
   if (wanted === undefined) return;
   const gateway = await client.get(gatewayKind, wanted.name, wanted.namespace);
   if (gateway === undefined) return;
-  const now = metaTime(clock.nowMs());
+  const now = rfc3339Seconds(clock.nowMs());
   const before = gateway.status;
   const status: GatewayStatus = {
     addresses: [...wanted.addresses],
@@ -208,7 +207,7 @@ async function writeListenerSet(
   if (wanted === undefined) return;
   const set = await client.get(listenerSetKind, wanted.name, wanted.namespace);
   if (set === undefined) return;
-  const now = metaTime(clock.nowMs());
+  const now = rfc3339Seconds(clock.nowMs());
   const { conditions = [], listeners = [] } = set.status ?? {};
   const status = {
     conditions: mergeConditions(wanted.conditions, conditions, now),
@@ -246,7 +245,7 @@ async function writePolicy(
       );
       return {
         ...ancestor,
-        conditions: mergeConditions(ancestor.conditions, known?.conditions ?? [], metaTime(clock.nowMs())),
+        conditions: mergeConditions(ancestor.conditions, known?.conditions ?? [], rfc3339Seconds(clock.nowMs())),
       };
     }),
   ].slice(0, maxPolicyAncestors);

@@ -58,7 +58,8 @@ export class PilotWatcher {
         {
           name: "pilots",
           ok: false,
-          problem: "no control plane runs in this cluster, or its pods may not be read: serin install",
+          problem:
+            "no control plane runs in this cluster (to install one: serin install), or you may not read its pods",
         },
       ];
     return [...this.#pilots.values()].map(({ address, asOfMs, problem }) => ({

@@ -76,7 +76,7 @@ async function exchange(url: URL, options: RequestInit, signal: AbortSignal | un
     throw new RequestFailure({
       code: "unavailable",
       message: "The dashboard's server does not answer.",
-      hint: "Is `serin dashboard` still running? The page reconnects as soon as it runs.",
+      hint: "Does the command serin dashboard still run? The page reconnects as soon as it does.",
     });
   }
   if (response.ok && body !== undefined) return body;

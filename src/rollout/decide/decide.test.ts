@@ -250,18 +250,18 @@ test("a repeated write says who undoes it, and the status names them when it wai
     return decide(input({ status: begun, steps, observation, ...more }));
   };
   assert.equal(look({ isFirst: true }).repeats, undefined);
-  const { repeats = "" } = look({ by: "argocd at 2026-01-01T00:00:00Z" });
+  const { detail = "" } = look({ by: "argocd at 2026-01-01T00:00:00Z" }).repeats ?? {};
   assert.equal(
-    repeats,
+    detail,
     "argocd at 2026-01-01T00:00:00Z restores the earlier value; configure it to leave the field alone",
   );
   assert.match(
-    look({ isRewritten: true }).repeats ?? "",
+    look({ isRewritten: true }).repeats?.detail ?? "",
     /^an admission webhook changes what the engine writes; let it/,
   );
-  const waits = look({ by: "argocd" }, { failedWrite: { detail: repeats, waits: true } });
-  assert.deepEqual([waits.repeats, reasons(waits), waits.status.message], [undefined, [], `one: ${repeats}`]);
-  const over = look({ by: "argocd" }, { failedWrite: { detail: repeats, waits: true }, elapsedMs: 300_001 });
+  const waits = look({ by: "argocd" }, { failedWrite: { detail, waits: true } });
+  assert.deepEqual([waits.repeats, reasons(waits), waits.status.message], [undefined, [], `one: ${detail}`]);
+  const over = look({ by: "argocd" }, { failedWrite: { detail, waits: true }, elapsedMs: 300_001 });
   assert.match(over.status.cause ?? "", /overwritten or refused: ConfigMap n\/c \/data\/a: argocd at .* restores/);
 });
 

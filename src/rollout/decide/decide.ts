@@ -10,7 +10,7 @@ import type { Action } from "./observation.ts";
 import { currentStep, plannedSteps, withLastWeightOpen } from "./planned-steps.ts";
 import { handleDeletion, leftoverCause, rollBackFurther, startRollback, undoLeftover } from "./rollback.ts";
 import { completedAgain, completedMessage, isHeld, recovered, withHold, withoutHold } from "./hold.ts";
-import { describeReference, type Write } from "./step.ts";
+import { describeReference } from "./step.ts";
 import { promotion, waitFor } from "./step-outcome.ts";
 
 const ends: ReadonlySet<RolloutPhase> = new Set(["Completed", "RolledBack"]);
@@ -91,12 +91,11 @@ function holdAgain({ change, orders, failedWrite, status }: DecideInput, decisio
       ...(failedWrite === undefined ? [{ type: "event", reason: "Held", message, warning: true } as const] : []),
       { type: "write", write: resumed },
     ],
-    repeats: decision.repeats ?? heldAgainText(resumed),
+    repeats: decision.repeats ?? {
+      detail: `${describeReference(resumed.object)} was resumed and is held again`,
+      holdsAgain: true,
+    },
   };
-}
-
-function heldAgainText({ object }: Pick<Write, "object">): string {
-  return `${describeReference(object)} was resumed and is held again`;
 }
 
 const watchingMessage = "waits for a change to roll out";
@@ -120,7 +119,7 @@ function shownMessage(input: DecideInput, status: RolloutStatus): string | undef
 function notHeldText({ change: { resumed }, orders, failedWrite }: DecideInput): string | undefined {
   if (resumed === undefined || failedWrite === undefined || orders.deletion !== undefined) return undefined;
   const object = describeReference(resumed.object);
-  if (failedWrite.detail === heldAgainText(resumed))
+  if (failedWrite.holdsAgain === true)
     return `${object} is resumed again and again, and this Canary holds it again each time; let whoever resumes it, such as a GitOps controller, leave spec.paused alone`;
   return `${object} was resumed, and the engine cannot hold it: ${failedWrite.detail}; correct what it names, or pause the Deployment (kubectl patch deployment ${resumed.object.name} -n ${resumed.object.namespace ?? ""} -p '{"spec":{"paused":true}}')`;
 }

@@ -54,8 +54,11 @@ test("an undo and a deletion leave a resumed Deployment alone", () => {
 
 test("a Deployment that somebody resumes again and again is held again more and more rarely", () => {
   const decision = decided(running);
-  assert.equal(decision.repeats, "Deployment shop/web was resumed and is held again");
-  const failedWrite = { detail: decision.repeats ?? "", waits: true };
+  assert.deepEqual(decision.repeats, {
+    detail: "Deployment shop/web was resumed and is held again",
+    holdsAgain: true,
+  });
+  const failedWrite = { ...decision.repeats, waits: true };
   assert.deepEqual(kinds(decided(running, { failedWrite })), []);
   assert.match(
     decided({ ...initialStatus, phase: "Watching", run: 0, candidate: "v2" }, { failedWrite }).status.message,

@@ -104,6 +104,8 @@ export interface FailedWrite {
   readonly detail: string;
   /** The action that failed clears the journal of an ended run, and changes nothing else. */
   readonly clearsJournal?: true;
+  /** The write succeeds: it holds a Deployment that somebody resumes again and again. */
+  readonly holdsAgain?: true;
   /** Whether it is too early to repeat the write. */
   readonly waits: boolean;
 }
@@ -112,9 +114,9 @@ export interface Decision {
   readonly status: RolloutStatus;
   readonly actions: readonly Action[];
   /**
-   * The advice if an action repeats a write of the step, because somebody has undone it. It names who has undone it.
+   * Set if an action repeats a write, because somebody has undone it. The detail names who has undone it, or what.
    */
-  readonly repeats?: string;
+  readonly repeats?: Omit<FailedWrite, "waits">;
 }
 
 export interface JournalCounts {

@@ -95,5 +95,6 @@ export function repeated(writing: readonly Action[], states: readonly WriteState
   const written = writing.filter(({ type }) => type === "write").length;
   if (written === 0 || by.length + rewritten < written) return {};
   const restored = `${[...new Set(by)].join(", ")} restores the earlier value; configure it to leave the field alone`;
-  return { repeats: [...(by.length === 0 ? [] : [restored]), ...(rewritten === 0 ? [] : [rewriting])].join("; ") };
+  const detail = [...(by.length === 0 ? [] : [restored]), ...(rewritten === 0 ? [] : [rewriting])].join("; ");
+  return { repeats: { detail } };
 }

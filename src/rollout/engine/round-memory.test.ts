@@ -67,7 +67,7 @@ test("a write that somebody keeps undoing is repeated as rarely as one that fail
     memory.remember(key, initialStatus, nowMs);
     if (memory.failedWrite(key, nowMs)?.waits === true) continue;
     writtenAtMs.push(nowMs);
-    const repeats = "argocd puts back what was there before";
+    const repeats = { detail: "argocd puts back what was there before" };
     memory.rememberDone(key, { status: initialStatus, actions: [], repeats }, nowMs);
     // The written value stays for a moment, and the step pauses again.
     memory.rememberDone(key, { status: initialStatus, actions: [event("Paused")] }, nowMs);

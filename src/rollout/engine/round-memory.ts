@@ -144,7 +144,7 @@ export class RoundMemory {
    * step paused in between.
    */
   rememberDone(key: string, { actions, repeats }: Decision, steadyMs: number): void {
-    if (repeats !== undefined) return this.rememberFailedWrite(key, { detail: repeats }, steadyMs);
+    if (repeats !== undefined) return this.rememberFailedWrite(key, repeats, steadyMs);
     if (!actions.some(clearsFailure)) return;
     const last = this.#rounds.get(key);
     if (last?.failure !== undefined) this.#rounds.set(key, { ...last, failure: undefined });

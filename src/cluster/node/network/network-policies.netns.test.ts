@@ -368,7 +368,10 @@ test("if the kernel refuses the rules of one pod, nothing reaches it, and the ot
   ];
   const refused: string[] = [];
   assert.throws(() => rules.replaceAll(all, undefined));
-  rules.replaceEach(all, undefined, ({ address }) => refused.push(address));
+  rules.replaceEach(all, undefined, ({ address }) => {
+    refused.push(address);
+    assert.equal(rules.addresses().length, 3, "a pod whose turn has not come is closed, not open");
+  });
   assert.deepEqual(refused, ["10.244.9.2"]);
   assert.deepEqual(rules.addresses(), ["10.244.9.1", "10.244.9.2", "10.244.9.3"]);
   rules.replaceAll([], undefined);

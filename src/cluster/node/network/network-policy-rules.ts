@@ -56,24 +56,23 @@ export class NetworkPolicyRules implements Disposable {
   }
 
   /**
-   * Replaces all rules pod by pod. A pod whose rules the kernel refuses gets no traffic in its isolated directions, and
-   * those of the others take effect. Calls `refused` for each such pod.
+   * Replaces all rules pod by pod. Until its turn, a pod gets no traffic in its isolated directions, and a pod whose
+   * rules the kernel refuses stays like that. Calls `refused` for each such pod.
    */
   replaceEach(
     isolations: readonly PodIsolation[],
     nameServer: string | undefined,
     refused: (isolation: PodIsolation, error: unknown) => void,
   ): void {
-    this.replaceAll([], nameServer);
-    const accepted: PodIsolation[] = [];
-    for (const isolation of isolations) {
+    let shown = isolations.map(closed);
+    this.replaceAll(shown, nameServer);
+    for (const [index, isolation] of isolations.entries()) {
+      const opened = shown.with(index, isolation);
       try {
-        this.update([...accepted, isolation]);
-        accepted.push(isolation);
+        this.update(opened);
+        shown = opened;
       } catch (error) {
         refused(isolation, error);
-        accepted.push(closed(isolation));
-        this.update(accepted);
       }
     }
   }

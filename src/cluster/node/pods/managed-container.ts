@@ -180,11 +180,12 @@ export class ManagedContainer {
     if (refusal !== undefined) throw userError("not-allowed", refusal);
     const rights = containerRights(spec, pod, { uidCount: host.uidCount, runsAs: image.runsAs });
     const hostPid = pod.spec?.hostPID === true;
+    // This may fail, for example on a damaged disk. A program that ran already would then be left alone.
+    removeBelow(this.#files.logOf(record.restartCount - 2));
     const mount = this.#files.buildRoot(image, { rights, ...surroundings, hostPid });
     const [spawned, terminal] = this.#spawn({ argv, hostPid, rights, mount, ...surroundings });
     const console = terminal === undefined ? undefined : { terminal, screen: terminalStream(terminal) };
     const log = new ContainerLog(this.#files.logOf(record.restartCount), host.clock);
-    removeBelow(this.#files.logOf(record.restartCount - 2));
     this.#recordRun(image, spawned);
     this.#event("Normal", "Started", `Started container ${spec.name}`);
     const input =

@@ -69,7 +69,7 @@ export function LadderPage(): JSX.Element {
             icon={only === "all" ? "idle" : "good"}
           >
             {only === "all"
-              ? "The cluster has no control plane and no namespace in the mesh, or the selected namespaces have none. Install a mesh with `serin install`."
+              ? "The cluster has no control plane and no namespace in the mesh, or the selected namespaces have none. To install a mesh: serin install"
               : "All parts of the mesh are at their target revision."}
           </Empty>
         ) : (

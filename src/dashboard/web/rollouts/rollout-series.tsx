@@ -42,17 +42,32 @@ function Side({
   readonly backend: string;
   readonly workloads: readonly string[];
 }): JSX.Element {
+  // A backend that is a workload itself already shows its name.
+  const own = workloads.find((key) => backend === `workload ${key}`);
+  if (own !== undefined) return <WorkloadLink of={own}>{backend}</WorkloadLink>;
   return (
     <>
       {backend}
       {workloads.map((key) => (
         <Fragment key={key}>
           {" "}
-          <a href={linkTo(["workloads", ...key.split("/")])} title={`Workload ${key}`}>
-            {key.split("/")[1]}
-          </a>
+          <WorkloadLink of={key}>{key.split("/")[1]}</WorkloadLink>
         </Fragment>
       ))}
     </>
+  );
+}
+
+function WorkloadLink({
+  of: key,
+  children,
+}: {
+  readonly of: string;
+  readonly children?: string | undefined;
+}): JSX.Element {
+  return (
+    <a href={linkTo(["workloads", ...key.split("/")])} title={`Workload ${key}`}>
+      {children}
+    </a>
   );
 }

@@ -20,7 +20,7 @@ export interface RestoredWorkload {
   readonly found: UntypedObject | undefined;
   /** The time of its restart, if undo has restarted it by a time. */
   readonly restartedAt: string | undefined;
-  /** How many ready pods it lacked before the rollout. */
+  /** How many ready pods the workload lacked before the rollout. */
   readonly lacked: number;
 }
 
