@@ -273,35 +273,47 @@ function deriveEntryEndpoints(
     hosts.keys,
     (key, reader): Iterable<readonly [string, readonly EndpointModel[]]> => {
       const mesh = reader.get(inputs.mesh, meshKey);
-      const entries = mesh === undefined ? [] : entriesOfHost(key, hosts, mesh, reader);
-      const [oldest] = entries;
-      if (mesh === undefined || oldest === undefined) return [];
+      if (mesh === undefined) return [];
+      const entries = entriesOfHost(key, hosts, mesh, reader);
+      const [oldest] = entries.joined;
+      if (oldest === undefined) return [];
       // A proxy that looks up one name at a time refuses a cluster with several.
-      const isOneName = oldest.spec.resolution === "DNS_ROUND_ROBIN" || racesAddresses(entries);
+      const isOneName = oldest.spec.resolution === "DNS_ROUND_ROBIN" || racesAddresses(entries.joined);
+      const found = new Map(
+        entries.all.map((entry) => [
+          entry,
+          endpointsOf(entry, oldest.spec.resolution, hostIn(entry, key), mesh, reader),
+        ]),
+      );
       // As in upstream, ports are the same if their numbers and names are equal. The first name of a number counts.
-      const ports = new Map<number, { readonly name: string; readonly joined: JoinedEndpoints }>();
-      for (const entry of entries) {
-        for (const [{ name = "", number }, found] of endpointsOf(entry, hostIn(entry, key), mesh, reader)) {
-          const known = ports.get(number);
-          if (known === undefined) ports.set(number, { name, joined: new JoinedEndpoints(found) });
-          else if (!isOneName && known.name === name) known.joined.add(found);
+      const ports = new Map<number, { readonly name: string; joined?: JoinedEndpoints }>();
+      for (const entry of entries.joined)
+        for (const [{ name = "", number }] of found.get(entry) ?? [])
+          if (!ports.has(number)) ports.set(number, { name });
+      for (const ofPorts of found.values())
+        for (const [{ name = "", number }, own] of ofPorts) {
+          const port = ports.get(number);
+          if (port?.name !== name || own.length === 0) continue;
+          if (port.joined === undefined) port.joined = new JoinedEndpoints(isOneName ? own.slice(0, 1) : own);
+          else if (!isOneName) port.joined.add(own);
         }
-      }
       return [...ports].map(([port, { joined }]) => [
         endpointsKey(key, port),
-        sortedEndpoints(withDraining(joined.endpoints, oldest, mesh)),
+        sortedEndpoints(withDraining(joined?.endpoints ?? [], oldest, mesh)),
       ]);
     },
   );
 }
 
-/** Reads the endpoints of each port of a ServiceEntry. */
+/** Reads the endpoints of each port of a ServiceEntry, as far as a cluster of its host may have them. */
 function entryEndpointsReader(inputs: MeshInputs) {
   const pods = podsByLabel(inputs);
   const remotePods = inputs.remote.pods.index("label", podLabelKeys);
   const servers = new TunnelServers(inputs);
+  /** `resolution` is that of the host's service, which another entry may decide. */
   return (
     entry: ServiceEntryFacts,
+    resolution: ServiceEntryFacts["spec"]["resolution"],
     host: string,
     mesh: MeshSettings,
     reader: CollectionReader,
@@ -314,7 +326,6 @@ function entryEndpointsReader(inputs: MeshInputs) {
       ...podsSelectedBy(remotePods, entry.namespace, selector, reader),
     ].filter((pod) => pod.ready && pod.addresses.length > 0);
     // A proxy refuses a cluster that looks up names and has a socket in its file system.
-    const { resolution } = entry.spec;
     const isByName = resolution === "DNS" || resolution === "DNS_ROUND_ROBIN" || resolution === "DYNAMIC_DNS";
     const viewOf = ({ clusterId }: PodFacts): ClusterView =>
       clusterId === undefined ? view : clusterView(clusterId, mesh, inputs, reader);

@@ -11,6 +11,7 @@ import {
   type TrafficPreference,
 } from "../facts.ts";
 import { memos } from "../memos.ts";
+import { aliasTarget } from "./alias-target.ts";
 import { deriveImportedServices } from "./imported-services.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import type { OfCluster } from "../remote-inputs.ts";
@@ -55,7 +56,8 @@ export function deriveServiceRegistry(graph: CollectionGraph, inputs: MeshInputs
     const model = kubernetesService(service, mesh, reader.lookup(remotes, factsKey(service)));
     const preference =
       service.inheritsPreference === true ? namespacePreference(service.namespace, inputs, reader) : service.preference;
-    return [[serviceKey(model), { ...model, preference }]];
+    const aliasOf = model.aliasOf === "" ? "" : aliasTarget(model.aliasOf, mesh.domain, inputs, reader);
+    return [[serviceKey(model), { ...model, preference, aliasOf }]];
   });
   const remote = graph.derive("services-remote", inputs.remote.services, (service, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
@@ -70,9 +72,10 @@ export function deriveServiceRegistry(graph: CollectionGraph, inputs: MeshInputs
     entryHosts.keys,
     (key, reader): Iterable<readonly [string, ServiceModel]> => {
       const mesh = reader.get(inputs.mesh, meshKey);
-      const found = mesh === undefined ? [] : entriesOfHost(key, entryHosts, mesh, reader);
+      if (mesh === undefined) return [];
+      const { joined: found } = entriesOfHost(key, entryHosts, mesh, reader);
       const [oldest] = found;
-      if (mesh === undefined || oldest === undefined) return [];
+      if (oldest === undefined) return [];
       const { namespace } = oldest;
       const preference = oldest.preference ?? namespacePreference(namespace, inputs, reader);
       const visibility =
@@ -80,9 +83,16 @@ export function deriveServiceRegistry(graph: CollectionGraph, inputs: MeshInputs
       const hosts = found.map((entry) => ({ entry, host: hostIn(entry, key) }));
       const model = serviceEntryModel(hosts, mesh, visibility);
       if (model === undefined) return [];
-      const addresses = model.addresses.filter((address) => !isGivenToOthers(address, namespace, given, reader));
+      const ownOf = (addresses: readonly string[]): readonly string[] =>
+        addresses.filter((address) => !isGivenToOthers(address, namespace, given, reader));
+      const addresses = ownOf(model.addresses);
       const lost = addresses.length === 0 && model.addresses.length > 0 ? ({ lostAddresses: true } as const) : {};
-      return [[key, { ...model, addresses, ...lost, preference }]];
+      const ofPorts = model.addressesOfPorts;
+      const portAddresses =
+        ofPorts === undefined
+          ? {}
+          : { addressesOfPorts: new Map([...ofPorts].map(([port, named]) => [port, ownOf(named)])) };
+      return [[key, { ...model, addresses, ...portAddresses, ...lost, preference }]];
     },
   );
   const imported = deriveImportedServices(graph, inputs, [kubernetes, remote]);

@@ -112,8 +112,10 @@ interface ChosenHosts {
 
 function chooseHosts(planned: PlannedPort): ChosenHosts {
   const { port, namespace, labels } = planned.port;
-  const routed = planned.services.filter((entry) => entry.service.resolution !== "alias" && speaksHttp(entry));
-  const attached = routed.flatMap(({ service }): Candidate[] => {
+  const spoken = planned.services.filter(speaksHttp);
+  // Without routes of its own, an alias is a further name of the service that it leads to.
+  const routed = spoken.filter(({ service }) => service.resolution !== "alias");
+  const attached = spoken.flatMap(({ service }): Candidate[] => {
     const routes = planned.httpRoutesOf?.(service, port) ?? [];
     if (routes.length === 0) return [];
     const backends = routes.flatMap(({ mesh }) => mesh.backends.flat());
@@ -130,7 +132,7 @@ function chooseHosts(planned: PlannedPort): ChosenHosts {
   });
   const taken = new Set(attached.map(({ host }) => host));
   const ofVirtualServices = virtualServiceCandidates(
-    taken.size === 0 ? routed : routed.filter(({ service }) => !taken.has(service.hostname)),
+    taken.size === 0 ? spoken : spoken.filter(({ service }) => !taken.has(service.hostname)),
     planned,
   );
   for (const { host } of ofVirtualServices) taken.add(host);

@@ -635,12 +635,12 @@ test("an address that a ServiceEntry lists twice is a domain once, however it is
 
 test("ServiceEntries of one namespace with one host are one service with the ports and endpoints of all", () => {
   const { apply, remove, serve } = createOutboundFixture();
-  const entry = (name: string, day: number, port: object, rest: object): KubernetesObject =>
+  const entry = (name: string, day: number, port: object, rest: object, labels: object = {}): KubernetesObject =>
     config(
       "ServiceEntry",
       `shop/${name}`,
       { hosts: ["api.example.org"], resolution: "STATIC", ports: [port], ...rest },
-      { creationTimestamp: `2026-01-0${day}T00:00:00Z`, labels: { app: name } },
+      { creationTimestamp: `2026-01-0${day}T00:00:00Z`, labels },
     );
   const plain = { number: 80, name: "http", protocol: "HTTP" };
   const secure = { number: 443, name: "tls", protocol: "TLS" };
@@ -650,11 +650,17 @@ test("ServiceEntries of one namespace with one host are one service with the por
   apply(
     ...base,
     oldest,
-    entry("a", 2, secure, at("192.0.2.2")),
+    entry("a", 2, secure, { ...at("192.0.2.2"), location: "MESH_INTERNAL", subjectAltNames: ["spiffe://a/b"] }),
     entry("c", 3, plain, at("192.0.2.3")),
-    entry("d", 4, { ...secure, number: 8443 }, { ...at("192.0.2.4"), resolution: "NONE", endpoints: [] }),
+    entry("d", 4, { ...secure, number: 8443 }, { resolution: "NONE", endpoints: [] }),
     config("WorkloadEntry", "shop/vm", { address: "192.0.2.5", labels: { app: "vm" } }),
     entry("e", 5, secure, { workloadSelector: { labels: { app: "vm" } } }),
+    // Those that disagree with the oldest add no ports, but endpoints.
+    entry("f", 6, { ...plain, number: 8080 }, at("192.0.2.6"), { team: "f" }),
+    entry("g", 6, plain, at("192.0.2.7"), { team: "g" }),
+    entry("h", 6, plain, { ...at("192.0.2.8"), exportTo: ["."] }),
+    entry("i", 6, plain, { resolution: "DNS", endpoints: [{ address: "192.0.2.9" }, { address: "i.example.org" }] }),
+    entry("j", 6, { ...plain, name: "other" }, at("192.0.2.10")),
   );
   const sidecar = serve();
   const endpoints = (): object =>
@@ -663,9 +669,10 @@ test("ServiceEntries of one namespace with one host are one service with the por
         .filter(([name]) => name.includes("example"))
         .map(([name, assignment]) => [name, addressesOf(assignment).flatMap(([, , addresses]) => addresses)]),
     );
+  const later = ["192.0.2.3", "192.0.2.7", "192.0.2.8", "192.0.2.9"];
   assert.deepEqual(endpoints(), {
     "outbound|443||api.example.org": ["192.0.2.2", "192.0.2.5"],
-    "outbound|80||api.example.org": ["192.0.2.1", "192.0.2.3"],
+    "outbound|80||api.example.org": ["192.0.2.1", ...later],
   });
   assert.deepEqual(
     hostsOf(sidecar.routes()["80"]).find(([name]) => name.includes("example"))?.[0],
@@ -675,8 +682,31 @@ test("ServiceEntries of one namespace with one host are one service with the por
   remove(oldest);
   assert.deepEqual(endpoints(), {
     "outbound|443||api.example.org": ["192.0.2.2", "192.0.2.5"],
-    "outbound|80||api.example.org": ["192.0.2.3"],
+    "outbound|80||api.example.org": later,
   });
+});
+
+test("ServiceEntries of one host have their own addresses for their own ports", () => {
+  const { apply, serve } = createOutboundFixture();
+  const entry = (name: string, number: number, addresses: readonly string[]): KubernetesObject =>
+    config("ServiceEntry", `shop/${name}`, {
+      hosts: ["db.example.org"],
+      addresses,
+      resolution: "STATIC",
+      ports: [{ number, name: `tcp-${number}`, protocol: "TCP" }],
+      endpoints: [{ address: "192.0.2.1" }],
+    });
+  const client = serve();
+  apply(
+    ...base,
+    entry("a", 5001, ["240.0.0.1"]),
+    entry("b", 5002, ["240.0.0.2"]),
+    entry("c", 5001, ["240.0.0.3"]),
+    entry("d", 5004, []),
+    entry("e", 5004, ["240.0.0.5"]),
+  );
+  const listeners = (): readonly string[] => Object.keys(client.listeners()).filter((name) => name.includes("_50"));
+  assert.deepEqual(listeners(), ["0.0.0.0_5004", "240.0.0.1_5001", "240.0.0.2_5002", "240.0.0.3_5001"]);
 });
 
 test("a host that is looked up has one name if its clusters may have only one, and no endpoint twice", () => {
@@ -755,5 +785,36 @@ test("of rules for one host that are exported to different namespaces, the young
   assert.deepEqual(
     [subsetsOf(3, "shop"), subsetsOf(1, "shop"), subsetsOf(3, "other")],
     [["private"], ["public"], ["public"]],
+  );
+});
+
+test("an alias of an alias leads to the same host, and one that leads back to itself to none", () => {
+  const { apply, serve } = createOutboundFixture();
+  const alias = (name: string, externalName: string): KubernetesObject =>
+    ({
+      kind: "Service",
+      metadata: { name, namespace: "other" },
+      spec: { type: "ExternalName", externalName, ports: [http] },
+    }) as KubernetesObject;
+  const client = serve();
+  apply(
+    ...base,
+    alias("first", "second.other.svc.cluster.local"),
+    alias("second", "web.shop.svc.cluster.local"),
+    alias("self", "self.other.svc.cluster.local"),
+    alias("ping", "pong.other.svc.cluster.local"),
+    alias("pong", "ping.other.svc.cluster.local"),
+    ...Array.from({ length: 40 }, (_, index) => alias(`n${index}`, `n${index + 1}.other.svc.cluster.local`)),
+  );
+  const domains = hostsOf(client.routes()["80"]).find(([name]) => name === "web.shop.svc.cluster.local:80")?.[1] ?? [];
+  assert.deepEqual(
+    domains.filter((domain) => domain.endsWith(".other.svc.cluster.local")),
+    ["first.other.svc.cluster.local", "second.other.svc.cluster.local"],
+  );
+  assert.doesNotMatch(JSON.stringify(client.routes()), /ping|pong|self/);
+  apply(alias("second", "api.other.svc.cluster.local"));
+  assert.match(
+    JSON.stringify(hostsOf(client.routes()["80"]).find(([name]) => name === "api.other.svc.cluster.local:80")),
+    /first\.other/,
   );
 });
