@@ -193,6 +193,16 @@ const shapes: Readonly<Record<string, (size: number) => readonly KubernetesObjec
         endpoints: [{ address: "192.0.2.1" }],
       }),
     ),
+  "ServiceEntries of one host, each for another namespace": (size) =>
+    indexes(size).map((index) =>
+      config("ServiceEntry", `shop/s-${index}`, {
+        hosts: ["one.example.com"],
+        ports: [http],
+        resolution: "STATIC",
+        exportTo: ["shop", `n-${index}`],
+        endpoints: [{ address: `192.0.${index >> 8}.${index & 255}` }],
+      }),
+    ),
   "Sidecars with the same hosts several times": (size) => [
     config("Sidecar", "shop/all", {
       egress: [

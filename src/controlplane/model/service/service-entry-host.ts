@@ -10,6 +10,12 @@ import { visibilityOf } from "./service-visibility.ts";
  */
 const maxJoinedEntries = 1000;
 
+/**
+ * The maximum number of services that the entries of one host form for different namespaces. A small object could ask
+ * for another one, with the endpoints of all entries.
+ */
+const maxServices = 16;
+
 /** The hosts of ServiceEntries. Several entries of a namespace may have one host. */
 export interface EntryHosts {
   /** `namespace/host`, once for each host of each namespace. */
@@ -72,20 +78,27 @@ function spellingsIn({ hosts }: Spec): ReadonlyMap<string, string> {
   return new Map(hosts.toReversed().map((host) => [host.toLowerCase(), host]));
 }
 
-/** The entries of a host, oldest first. */
+/** The entries of one service, oldest first. The oldest decides about the service, and the others add ports. */
+export interface EntriesOfService {
+  readonly entries: readonly ServiceEntryFacts[];
+  /** The namespaces that see it, if others see the service of the host's oldest entry. */
+  readonly variant: string | undefined;
+}
+
+/** The entries of a host in a namespace. */
 export interface EntriesOfHost {
-  /** Those that form its service: the oldest, which decides about it, and those that add ports. */
-  readonly joined: readonly ServiceEntryFacts[];
-  /** All of them, whose endpoints count. */
+  /** One service for each set of namespaces to which entries are exported: that of the oldest entry comes first. */
+  readonly services: readonly EntriesOfService[];
+  /** All entries, oldest first. */
   readonly all: readonly ServiceEntryFacts[];
 }
 
-const nobody: EntriesOfHost = { joined: [], all: [] };
+const nobody: EntriesOfHost = { services: [], all: [] };
 
 /**
  * The entries of a host. As in upstream, a user may write an entry for each port of a host, or for some of its
- * endpoints. The oldest entry decides about the whole service. An entry with another resolution, exportTo,
- * workloadSelector or other labels adds no ports. Endpoints belong to the host, whichever entry names them.
+ * endpoints. The oldest entry decides about the whole service. An entry with another resolution, workloadSelector or
+ * other labels adds no ports. Endpoints belong to the host, whichever entry names them.
  */
 export function entriesOfHost(
   key: string,
@@ -94,19 +107,23 @@ export function entriesOfHost(
   reader: CollectionReader,
 ): EntriesOfHost {
   const found = reader.lookup(entries, key);
-  if (found.length < 2) return found.length === 0 ? nobody : { joined: found, all: found };
+  if (found.length < 2)
+    return found.length === 0 ? nobody : { services: [{ entries: found, variant: undefined }], all: found };
   const all = [...found].sort(byAge).slice(0, maxJoinedEntries);
-  const [oldest] = all;
-  if (oldest === undefined) return nobody;
-  const wanted = settings.of(oldest, settingsText);
-  const visible = visibleText(oldest, mesh);
-  return {
-    joined: all.filter(
-      (entry) =>
-        entry === oldest || (settings.of(entry, settingsText) === wanted && visibleText(entry, mesh) === visible),
-    ),
-    all,
-  };
+  const bySight = [...Map.groupBy(all, (entry) => visibleText(entry, mesh))].slice(0, maxServices);
+  const services = bySight.map(([visible, same], index) => {
+    const wanted = same[0] === undefined ? "" : settings.of(same[0], settingsText);
+    return {
+      entries: same.filter((entry) => settings.of(entry, settingsText) === wanted),
+      variant: index === 0 ? undefined : visible,
+    };
+  });
+  return { services, all };
+}
+
+/** The key of a service of a host `namespace/host`. */
+export function hostServiceKey(host: string, variant: string | undefined): string {
+  return variant === undefined ? host : `${host}#${variant}`;
 }
 
 function visibleText({ namespace, spec }: ServiceEntryFacts, mesh: MeshSettings): string {

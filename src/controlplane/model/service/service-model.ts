@@ -16,16 +16,23 @@ import { deriveImportedServices } from "./imported-services.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import type { OfCluster } from "../remote-inputs.ts";
 import type { ServiceModel } from "./service.ts";
-import { givenAddresses, isGivenToOthers } from "./given-addresses.ts";
+import { givenAddresses, isGivenToOthers, type GivenAddresses } from "./given-addresses.ts";
 import { entryVisibilityOf } from "./service-entry-visibility.ts";
-import { deriveEntryHosts, entriesOfHost, hostIn, type EntryHosts } from "./service-entry-host.ts";
+import {
+  deriveEntryHosts,
+  entriesOfHost,
+  hostIn,
+  hostServiceKey,
+  type EntriesOfService,
+  type EntryHosts,
+} from "./service-entry-host.ts";
 import { serviceEntryModel } from "./service-entry-model.ts";
 import { visibilityOf } from "./service-visibility.ts";
 
 export type { ServiceModel, ServicePortModel } from "./service.ts";
 
 /**
- * All services, by `namespace/hostname`. A Kubernetes Service wins over a ServiceEntry with the same host and
+ * All services, by {@link serviceKey}. A Kubernetes Service wins over a ServiceEntry with the same host and
  * namespace.
  */
 export interface ServiceRegistry {
@@ -44,8 +51,10 @@ export interface ServiceRegistry {
   readonly allAliases: CollectionIndex<ServiceModel>;
 }
 
-export function serviceKey(service: { readonly namespace: string; readonly hostname: string }): string {
-  return `${service.namespace}/${service.hostname}`;
+type ServiceName = Pick<ServiceModel, "namespace" | "hostname" | "variant">;
+
+export function serviceKey({ namespace, hostname, variant }: ServiceName): string {
+  return hostServiceKey(`${namespace}/${hostname}`, variant);
 }
 
 export function deriveServiceRegistry(graph: CollectionGraph, inputs: MeshInputs): ServiceRegistry {
@@ -67,34 +76,14 @@ export function deriveServiceRegistry(graph: CollectionGraph, inputs: MeshInputs
   });
   const entryHosts = deriveEntryHosts(graph, inputs);
   const given = givenAddresses(inputs);
-  const entries = graph.derive(
-    "services-entries",
-    entryHosts.keys,
-    (key, reader): Iterable<readonly [string, ServiceModel]> => {
-      const mesh = reader.get(inputs.mesh, meshKey);
-      if (mesh === undefined) return [];
-      const { joined: found } = entriesOfHost(key, entryHosts, mesh, reader);
-      const [oldest] = found;
-      if (oldest === undefined) return [];
-      const { namespace } = oldest;
-      const preference = oldest.preference ?? namespacePreference(namespace, inputs, reader);
-      const visibility =
-        mesh.serviceEntryVisibility?.applyToSidecars === true ? entryVisibilityOf(namespace, inputs, reader) : "PUBLIC";
-      const hosts = found.map((entry) => ({ entry, host: hostIn(entry, key) }));
-      const model = serviceEntryModel(hosts, mesh, visibility);
-      if (model === undefined) return [];
-      const ownOf = (addresses: readonly string[]): readonly string[] =>
-        addresses.filter((address) => !isGivenToOthers(address, namespace, given, reader));
-      const addresses = ownOf(model.addresses);
-      const lost = addresses.length === 0 && model.addresses.length > 0 ? ({ lostAddresses: true } as const) : {};
-      const ofPorts = model.addressesOfPorts;
-      const portAddresses =
-        ofPorts === undefined
-          ? {}
-          : { addressesOfPorts: new Map([...ofPorts].map(([port, named]) => [port, ownOf(named)])) };
-      return [[key, { ...model, addresses, ...portAddresses, ...lost, preference }]];
-    },
-  );
+  const entries = graph.derive("services-entries", entryHosts.keys, (key, reader) => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    if (mesh === undefined) return [];
+    return entriesOfHost(key, entryHosts, mesh, reader).services.flatMap((group) => {
+      const model = serviceOfEntries(key, group, mesh, { inputs, given, reader });
+      return model === undefined ? [] : [[hostServiceKey(key, group.variant), model] as const];
+    });
+  });
   const imported = deriveImportedServices(graph, inputs, [kubernetes, remote]);
   const all = [kubernetes, remote, imported, entries];
   return {
@@ -107,6 +96,42 @@ export function deriveServiceRegistry(graph: CollectionGraph, inputs: MeshInputs
     byVisibility: all.map((collection) => collection.index("visible", (service) => service.visibleIn)),
     aliases: kubernetes.index("alias", (service) => (service.aliasOf === "" ? [] : [service.aliasOf])),
     allAliases: kubernetes.index("any-alias", (service) => (service.aliasOf === "" ? [] : ["any"])),
+  };
+}
+
+interface EntryContext {
+  readonly inputs: MeshInputs;
+  readonly given: GivenAddresses;
+  readonly reader: CollectionReader;
+}
+
+function serviceOfEntries(
+  key: string,
+  { entries, variant }: EntriesOfService,
+  mesh: MeshSettings,
+  { inputs, given, reader }: EntryContext,
+): ServiceModel | undefined {
+  const [oldest] = entries;
+  if (oldest === undefined) return undefined;
+  const { namespace } = oldest;
+  const visibility =
+    mesh.serviceEntryVisibility?.applyToSidecars === true ? entryVisibilityOf(namespace, inputs, reader) : "PUBLIC";
+  const hosts = entries.map((entry) => ({ entry, host: hostIn(entry, key) }));
+  const model = serviceEntryModel(hosts, mesh, visibility);
+  if (model === undefined) return undefined;
+  const ownOf = (addresses: readonly string[]): readonly string[] =>
+    addresses.filter((address) => !isGivenToOthers(address, namespace, given, reader));
+  const addresses = ownOf(model.addresses);
+  const ofPorts = model.addressesOfPorts;
+  return {
+    ...model,
+    ...(variant === undefined ? {} : { variant }),
+    addresses,
+    ...(ofPorts === undefined
+      ? {}
+      : { addressesOfPorts: new Map([...ofPorts].map(([port, named]) => [port, ownOf(named)])) }),
+    ...(addresses.length === 0 && model.addresses.length > 0 ? { lostAddresses: true } : {}),
+    preference: oldest.preference ?? namespacePreference(namespace, inputs, reader),
   };
 }
 

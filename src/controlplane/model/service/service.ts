@@ -28,6 +28,11 @@ export interface ServiceModel {
   readonly namespace: string;
   /** In lower case. For a ServiceEntry, it may be a wildcard. */
   readonly hostname: string;
+  /**
+   * Distinguishes services of one namespace and host, whose ServiceEntries are exported to other namespaces than the
+   * oldest. Absent for the oldest.
+   */
+  readonly variant?: string;
   /** The Service's name. For a ServiceEntry, the host. */
   readonly name: string;
   /** The object's name. */

@@ -32,6 +32,10 @@ function aged(object: KubernetesObject, day: number): KubernetesObject {
   };
 }
 
+/** Another endpoint of the trap. */
+const trapSlice = slice("evil/trap", tcp, [{ address: "192.0.2.7" }]);
+const other: KubernetesObject = { ...trapSlice, metadata: { ...trapSlice.metadata, name: "other" } };
+
 /** The listeners of a sidecar in `shop`, if another namespace claims the address of its Service. */
 function victim(claim: KubernetesObject, trapDay: number, own: KubernetesObject, more: readonly KubernetesObject[]) {
   const { apply, serve } = createOutboundFixture();
@@ -41,7 +45,7 @@ function victim(claim: KubernetesObject, trapDay: number, own: KubernetesObject,
     aged(own, 2),
     aged(service("evil/trap", "None", { app: "trap" }, [tcp]), trapDay),
     service("evil/sink", "10.96.0.66", { app: "sink" }, [tcp]),
-    config("WorkloadEntry", "evil/vm", { address: "192.0.2.7", labels: { app: "trap" } }),
+    other,
     config("VirtualService", "evil/trap", {
       hosts: ["trap.evil.svc.cluster.local"],
       tcp: [{ route: [{ destination: { host: "sink.evil.svc.cluster.local" } }] }],
@@ -296,7 +300,7 @@ test("endpoints of a ServiceEntry join a port only if its number and name are eq
   const clusterHost = "db.shop.svc.cluster.local";
   const key = (host: string): string => `outbound|5432||${host}`;
   assert.deepEqual(endpointsOf(withEntries([[entryPort]], clusterHost), key(clusterHost)), ["192.0.2.0"]);
-  assert.deepEqual(endpointsOf(withEntries([[other], [entryPort]], clusterHost), key(clusterHost)), []);
+  assert.deepEqual(endpointsOf(withEntries([[other], [entryPort]], clusterHost), key(clusterHost)), ["192.0.2.1"]);
   const host = "db.example.org";
   assert.deepEqual(endpointsOf(withEntries([[entryPort], [other], [entryPort]], host), key(host)), [
     "192.0.2.0",

@@ -658,7 +658,7 @@ test("ServiceEntries of one namespace with one host are one service with the por
     // Those that disagree with the oldest add no ports, but endpoints.
     entry("f", 6, { ...plain, number: 8080 }, at("192.0.2.6"), { team: "f" }),
     entry("g", 6, plain, at("192.0.2.7"), { team: "g" }),
-    entry("h", 6, plain, { ...at("192.0.2.8"), exportTo: ["."] }),
+    entry("h", 6, plain, { ...at("192.0.2.8"), exportTo: ["third"] }),
     entry("i", 6, plain, { resolution: "DNS", endpoints: [{ address: "192.0.2.9" }, { address: "i.example.org" }] }),
     entry("j", 6, { ...plain, name: "other" }, at("192.0.2.10")),
   );
@@ -684,6 +684,39 @@ test("ServiceEntries of one namespace with one host are one service with the por
     "outbound|443||api.example.org": ["192.0.2.2", "192.0.2.5"],
     "outbound|80||api.example.org": later,
   });
+});
+
+test("of ServiceEntries of one host, a namespace sees those that are exported to it, and all of their endpoints", () => {
+  const { apply, remove, serve } = createOutboundFixture();
+  const entry = (name: string, number: number, exportTo: readonly string[]): KubernetesObject =>
+    config("ServiceEntry", `other/${name}`, {
+      hosts: ["api.example.org"],
+      resolution: "STATIC",
+      ports: [{ number, name: "http", protocol: "HTTP" }],
+      endpoints: [{ address: `192.0.2.${number}` }],
+      exportTo,
+    });
+  const own = entry("a", 81, ["."]);
+  const later = entry("d", 82, ["shop"]);
+  apply(...base, own, entry("b", 82, ["*"]), entry("c", 83, ["*"]), later, entry("e", 84, ["~"]));
+  const shop = serve();
+  const other = serve({ namespace: "other" });
+  const third = serve({ namespace: "third" });
+  const seenBy = (client: typeof shop): object =>
+    Object.fromEntries(
+      Object.entries(client.endpoints())
+        .filter(([name]) => name.includes("example"))
+        .map(([name, assignment]) => [name.split("|")[1], addressesOf(assignment).flatMap(([, , found]) => found)]),
+    );
+  const of82 = ["192.0.2.82"];
+  assert.deepEqual(seenBy(other), { 81: ["192.0.2.81"] });
+  assert.deepEqual(seenBy(shop), { 82: of82 });
+  assert.deepEqual(seenBy(third), { 82: of82, 83: ["192.0.2.83"] });
+  assert.deepEqual(hostsOf(third.routes()["83"])[0]?.[0], "api.example.org:83");
+  remove(later);
+  assert.deepEqual(seenBy(shop), { 82: of82, 83: ["192.0.2.83"] });
+  remove(own);
+  assert.deepEqual(seenBy(other), { 82: of82, 83: ["192.0.2.83"] });
 });
 
 test("ServiceEntries of one host have their own addresses for their own ports", () => {
@@ -758,11 +791,12 @@ test("a ServiceEntry adds endpoints to the Service of its namespace with its hos
     entry("shop/vm", "192.0.2.1"),
     entry("other/vm", "192.0.2.2"),
     entry("shop/name", "192.0.2.3", { ports: [{ number: 81, name: "http", protocol: "HTTP" }] }),
+    entry("shop/team", "192.0.2.4", { resolution: "DNS", exportTo: ["other"] }),
   );
   const sidecar = serve();
   assert.deepEqual(
     addressesOf(sidecar.endpoints()["outbound|80||web.shop.svc.cluster.local"]).flatMap(([, , addresses]) => addresses),
-    ["192.0.2.1", "10.244.1.5", "10.244.2.6"],
+    ["192.0.2.1", "192.0.2.4", "10.244.1.5", "10.244.2.6"],
   );
 });
 
@@ -817,4 +851,22 @@ test("an alias of an alias leads to the same host, and one that leads back to it
     JSON.stringify(hostsOf(client.routes()["80"]).find(([name]) => name === "api.other.svc.cluster.local:80")),
     /first\.other/,
   );
+});
+
+test("a WorkloadEntry is an endpoint of a Service with an address, and of no headless one", () => {
+  const { apply, serve } = createOutboundFixture();
+  const gateway = serve({ kind: "router", namespace: "other" });
+  const sidecar = serve();
+  const port = { name: "tcp", port: 9000, targetPort: 9000 };
+  const addresses = (): readonly JsonValue[] =>
+    addressesOf(gateway.endpoints()["outbound|9000||vm.shop.svc.cluster.local"]).flatMap(([, , found]) => found);
+  const listens = (): boolean => Object.hasOwn(sidecar.listeners(), "192.0.2.5_9000");
+  apply(
+    ...base,
+    config("WorkloadEntry", "shop/vm", { address: "192.0.2.5", labels: { app: "vm" } }),
+    service("shop/vm", "10.96.0.9", { app: "vm" }, [port]),
+  );
+  assert.deepEqual([addresses(), listens()], [["192.0.2.5"], false]);
+  apply(service("shop/vm", "None", { app: "vm" }, [port]));
+  assert.deepEqual([addresses(), listens()], [[], false]);
 });
