@@ -91,14 +91,14 @@ function addressesOf([oldest, ...later]: readonly ServiceEntryFacts[]): Pick<
   const addresses = distinctAddresses(oldest?.spec.addresses ?? []);
   if (later.every(({ spec }) => sameItems(distinctAddresses(spec.addresses), addresses))) return { addresses };
   const ofPorts = new Map<number, readonly string[]>();
-  for (const { number } of oldest?.spec.ports ?? []) ofPorts.set(number, addresses);
+  for (const { number } of oldest?.spec.ports.filter(isTcp) ?? []) ofPorts.set(number, addresses);
   for (const { spec } of later)
-    for (const { number } of spec.ports) {
+    for (const { number } of spec.ports.filter(isTcp)) {
       const known = ofPorts.get(number);
       if (known === undefined) ofPorts.set(number, distinctAddresses(spec.addresses));
       else if (known.length > 0) ofPorts.set(number, distinctAddresses([...known, ...spec.addresses]));
     }
-  return { addresses, addressesOfPorts: ofPorts };
+  return { addresses, addressesOfPorts: new Map([...ofPorts].map(([port, own]) => [port, { addresses: own }])) };
 }
 
 function sameItems(left: readonly string[], right: readonly string[]): boolean {

@@ -119,18 +119,18 @@ function serviceOfEntries(
   const hosts = entries.map((entry) => ({ entry, host: hostIn(entry, key) }));
   const model = serviceEntryModel(hosts, mesh, visibility);
   if (model === undefined) return undefined;
-  const ownOf = (addresses: readonly string[]): readonly string[] =>
-    addresses.filter((address) => !isGivenToOthers(address, namespace, given, reader));
-  const addresses = ownOf(model.addresses);
+  const ownOf = (named: readonly string[]): Pick<ServiceModel, "addresses" | "lostAddresses"> => {
+    const addresses = named.filter((address) => !isGivenToOthers(address, namespace, given, reader));
+    return { addresses, ...(addresses.length === 0 && named.length > 0 ? { lostAddresses: true } : {}) };
+  };
   const ofPorts = model.addressesOfPorts;
   return {
     ...model,
     ...(variant === undefined ? {} : { variant }),
-    addresses,
+    ...ownOf(model.addresses),
     ...(ofPorts === undefined
       ? {}
-      : { addressesOfPorts: new Map([...ofPorts].map(([port, named]) => [port, ownOf(named)])) }),
-    ...(addresses.length === 0 && model.addresses.length > 0 ? { lostAddresses: true } : {}),
+      : { addressesOfPorts: new Map([...ofPorts].map(([port, { addresses }]) => [port, ownOf(addresses)])) }),
     preference: oldest.preference ?? namespacePreference(namespace, inputs, reader),
   };
 }

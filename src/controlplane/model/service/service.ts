@@ -51,7 +51,7 @@ export interface ServiceModel {
   /** The service's addresses and CIDRs. If empty, traffic is matched by name. */
   readonly addresses: readonly string[];
   /** The addresses of ports whose ServiceEntries have others than the oldest one. Absent if there are no such ports. */
-  readonly addressesOfPorts?: ReadonlyMap<number, readonly string[]>;
+  readonly addressesOfPorts?: ReadonlyMap<number, Pick<ServiceModel, "addresses" | "lostAddresses">>;
   /** Set if all addresses that it names belong to entries of other namespaces. Then it has no listener. */
   readonly lostAddresses?: true;
   /**

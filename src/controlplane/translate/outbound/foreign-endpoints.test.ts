@@ -136,7 +136,7 @@ test("an automatic address stays with its ServiceEntry, whatever endpoint claims
 });
 
 /** What a sidecar gets if `shop/db` was given the address, and an older entry writes addresses. */
-function withGiven(addresses: readonly string[], writer: object = {}, namespaceOf = "evil") {
+function withGiven(addresses: readonly string[], writer: object = {}, namespaceOf = "evil", added?: object) {
   const { apply, serve } = createOutboundFixture();
   const ports = [
     { name: "tcp", number: 5432, protocol: "TCP" },
@@ -154,6 +154,7 @@ function withGiven(addresses: readonly string[], writer: object = {}, namespaceO
       status: { addresses: [{ value: entryAddress, host: "db.example" }] },
     }),
     entry(`${namespaceOf}/old`, 1, { hosts: ["old.example"], addresses, ...writer }),
+    ...(added === undefined ? [] : [entry(`${namespaceOf}/added`, 3, { hosts: ["old.example"], ...added })]),
   );
   const served = serve({ namespace: "client", dnsCapture: true });
   const clustersOf = (name: string): string =>
@@ -181,6 +182,12 @@ test("an address that was given to an entry stays with it, although an older ent
   assert.deepEqual(beside.ipsOf("old.example"), ["240.240.9.9"]);
   const tcpOnly = withGiven([entryAddress], { ports: [{ name: "tcp", number: 80, protocol: "TCP" }] });
   assert.equal(tcpOnly.clustersOf(`${entryAddress}_80`), "", "a TCP port takes no HTTP requests");
+  const tls = { ports: [{ name: "tls", number: 443, protocol: "TLS" }] };
+  const added = { ports: [{ name: "tcp", number: 5432, protocol: "TCP" }], addresses: [entryAddress] };
+  const joined = withGiven(["240.240.9.9"], tls, "evil", added);
+  assert.equal(joined.clustersOf("240.240.9.9_443"), "outbound|443||old.example");
+  assert.equal(joined.clustersOf(`${entryAddress}_5432`), "outbound|5432||db.example");
+  assert.equal(joined.clustersOf("0.0.0.0_5432"), "", "an entry that adds a port has no listener for every address");
   const own = withGiven([entryAddress], {}, "shop");
   assert.equal(own.clustersOf(`${entryAddress}_5432`), "outbound|5432||old.example", "a namespace decides on its own");
 });

@@ -264,10 +264,12 @@ export function portService(
 }
 
 function withPortAddresses(service: ServiceModel, port: number): ServiceModel {
-  const addresses = service.addressesOfPorts?.get(port);
-  return addresses === undefined
-    ? service
-    : addressedServices.of(service, String(port), () => ({ ...service, addresses }));
+  const own = service.addressesOfPorts?.get(port);
+  if (own === undefined) return service;
+  return addressedServices.of(service, String(port), () => {
+    const { lostAddresses: _ofOtherPorts, ...rest } = service;
+    return { ...rest, ...own };
+  });
 }
 
 /** One object for each port, because what is made of a service is kept by its object. */
