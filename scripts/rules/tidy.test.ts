@@ -531,10 +531,11 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   //   the sources and controllers of the control plane, the scopes of proxies
   // - 2 each: descriptors by an expression, kubeconfigs of remote clusters, sessions of services, foreign web pages,
   //   sizes of regular expressions
-  // - 1 each: servers that take HBONE at a captured pod's address, the watch over an API server's answers
+  // - 1 each: servers that take HBONE at a captured pod's address, the watch over an API server's answers, aliases of
+  //   aliases
   // Controllers that are off by default are loaded when they are turned on.
   pilot: {
-    modules: 976,
+    modules: 977,
     never: [
       "src/cluster/",
       "src/dataplane/",
