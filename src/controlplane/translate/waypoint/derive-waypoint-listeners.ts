@@ -50,10 +50,13 @@ export function deriveWaypointListeners(
         policies: policiesOf(waypoint, [target], mesh, reader),
       };
     });
-    const addressesIn = (indexes: readonly CollectionIndex<WaypointWorkload>[]): readonly string[] =>
-      [
-        ...new Set(indexes.flatMap((index) => reader.lookup(index, waypoint.key).flatMap((item) => item.addresses))),
-      ].sort(compareText);
+    const found = reader.lookup(workloads.pods, waypoint.key);
+    const named = Map.groupBy(
+      workloads.named.flatMap((index) => reader.lookup(index, waypoint.key)),
+      ({ namespace }) => namespace,
+    );
+    const addressesOf = (items: readonly WaypointWorkload[]): readonly string[] =>
+      [...new Set(items.flatMap(({ addresses }) => addresses))].sort(compareText);
     return [
       connectTerminateListener(
         mesh,
@@ -66,8 +69,8 @@ export function deriveWaypointListeners(
       mainInternalListener({
         mesh,
         services: chains,
-        workloads: addressesIn([workloads.pods]),
-        named: addressesIn(workloads.named),
+        workloads: addressesOf(found),
+        named: [...named].sort(([left], [right]) => compareText(left, right)).map(([, items]) => addressesOf(items)),
         direct: policiesOf(waypoint, [], mesh, reader),
       }),
       connectOriginateListener(),
@@ -93,6 +96,7 @@ export function deriveWaypointListeners(
 
 interface WaypointWorkload {
   readonly waypoint: string;
+  readonly namespace: string;
   readonly addresses: readonly string[];
 }
 
@@ -117,13 +121,13 @@ function workloadsOfWaypoints(
     const { waypoint } = bindings.bindingOfEntry(workload, reader);
     return waypoint === undefined || address === undefined || !isAddress(address)
       ? []
-      : [[key, { waypoint: waypoint.key, addresses: [address] }]];
+      : [[key, { waypoint: waypoint.key, namespace: workload.namespace, addresses: [address] }]];
   };
   const pods = graph.derive("waypoint-workloads", inputs.pods, (pod, reader) => {
     const waypoint = bindings.ofPod(pod, reader);
     return waypoint === undefined
       ? []
-      : [[factsKey(pod), { waypoint: waypoint.key, addresses: pod.addresses }] as const];
+      : [[factsKey(pod), { waypoint: waypoint.key, namespace: pod.namespace, addresses: pod.addresses }] as const];
   });
   const named = [
     graph.derive("waypoint-workload-entries", inputs.workloadEntries, (facts, reader, key) =>

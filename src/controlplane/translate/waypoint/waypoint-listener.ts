@@ -82,8 +82,11 @@ export interface MainInternalOptions {
   readonly services: readonly WaypointServiceChains[];
   /** The addresses of pods whose own traffic goes through the waypoint. */
   readonly workloads: readonly string[];
-  /** The same of WorkloadEntries and of endpoints of ServiceEntries, whose addresses users write. */
-  readonly named: readonly string[];
+  /**
+   * The same of WorkloadEntries and of endpoints of ServiceEntries, whose addresses users write: a list for each
+   * namespace, so that one namespace does not change the matcher of another.
+   */
+  readonly named: readonly (readonly string[])[];
   readonly direct: WaypointPolicies;
 }
 
@@ -132,7 +135,7 @@ export function mainInternalListener({ mesh, services, workloads, named, direct 
 function rangesOf(
   services: readonly WaypointServiceChains[],
   workloads: readonly string[],
-  named: readonly string[],
+  named: readonly (readonly string[])[],
 ): readonly AddressRanges[] {
   const toServices = ({ addresses, ports }: WaypointServiceChains): readonly AddressRanges[] =>
     addresses.length === 0 || ports.length === 0
@@ -142,16 +145,17 @@ function rangesOf(
   const taken = new Set([...owned.flatMap(({ addresses }) => addresses), ...workloads].map(rangeKey));
   const entries = services.filter(({ kind }) => kind === "ServiceEntry");
   const claimed = entries.flatMap(({ addresses }) => addresses);
-  const direct = [
-    ...workloads,
-    ...outsideOf(
+  const free = named.map((own) =>
+    outsideOf(
       claimed,
-      named.filter((address) => !taken.has(rangeKey(address))),
+      own.filter((address) => !taken.has(rangeKey(address))),
     ),
-  ];
+  );
   return [
     ...owned.flatMap(toServices),
-    ...(direct.length === 0 ? [] : [{ addresses: direct, onMatch: toMatcher(byProtocol(directTcp, directHttp)) }]),
+    ...[workloads, ...free].flatMap((addresses) =>
+      addresses.length === 0 ? [] : [{ addresses, onMatch: toMatcher(byProtocol(directTcp, directHttp)) }],
+    ),
     ...entries.flatMap((entry) =>
       toServices({ ...entry, addresses: entry.addresses.filter((address) => !taken.has(rangeKey(address))) }),
     ),
