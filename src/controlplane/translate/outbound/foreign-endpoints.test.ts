@@ -214,6 +214,27 @@ test("a ServiceImport takes no address that was given to another namespace's ent
   );
 });
 
+test("an address that a ServiceImport lists twice is a domain once", () => {
+  const { apply, serve, inputs } = createOutboundFixture();
+  const multiClusterServices = { host: true, clusterLocal: false, group: "multicluster.x-k8s.io" };
+  inputs.mesh.set(meshKey, { ...testMesh, multiClusterServices });
+  apply(
+    namespace("evil"),
+    service("evil/web", "10.96.0.66", { app: "web" }, [{ name: "http", port: 80 }]),
+    config("ServiceImport", "evil/web", {
+      ips: ["FD00::1", "fd00::1", "fd00::1"],
+      type: "ClusterSetIP",
+      ports: [{ name: "http", port: 80, protocol: "TCP" }],
+    }),
+  );
+  const hosts = serve().routes()["80"]?.["virtualHosts"] as unknown as { name: string; domains: string[] }[];
+  const domains = hosts.find(({ name }) => name === "web.evil.svc.clusterset.local:80")?.domains ?? [];
+  assert.deepEqual(
+    domains.filter((domain) => domain.startsWith("[")),
+    ["[fd00::1]"],
+  );
+});
+
 test("a ServiceImport takes no address of another namespace's Service", () => {
   for (const own of [plainService, httpService]) {
     const { apply, serve, inputs } = createOutboundFixture();
