@@ -73,6 +73,7 @@ export {
   isAddressOf,
   isInsideAddress,
   isLoopbackAddress,
+  isWithin,
   isOwnMachineAddress,
   joinHostPort,
   urlHost,

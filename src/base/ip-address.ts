@@ -159,7 +159,7 @@ function networkOf(text: string): Network {
   return network;
 }
 
-function isWithin(address: Uint8Array, network: Network): boolean {
+export function isWithin(address: Uint8Array, network: Network): boolean {
   if (address.length !== network.address.length) return false;
   for (let bit = 0; bit < network.length; bit += 8) {
     const mask = network.length - bit >= 8 ? 0xff : 0xff00 >> (network.length - bit);

@@ -1,7 +1,7 @@
 import { withoutEnd } from "../../base/index.ts";
 import { compareText } from "../model/facts.ts";
 import { endpointsKey, localityText, type EndpointModel } from "../model/service/service-endpoint-model.ts";
-import type { ServiceModel } from "../model/service/service-model.ts";
+import { serviceKey, type ServiceModel } from "../model/service/service-model.ts";
 import { isWanted, type Budget } from "./bounded-answer.ts";
 import type { InspectionSources } from "./inspection-sources.ts";
 
@@ -79,10 +79,11 @@ export function serviceForm(service: ServiceModel): Readonly<Record<string, unkn
 
 export function endpointsOf(
   { endpoints }: Pick<InspectionSources, "endpoints">,
-  { registry, namespace, hostname }: ServiceModel,
+  service: ServiceModel,
   port: number,
 ): readonly EndpointModel[] {
-  const key = endpointsKey(`${namespace}/${hostname}`, port);
+  const { registry } = service;
+  const key = endpointsKey(serviceKey(service), port);
   if (registry !== "Kubernetes") return endpoints.entries.get(key) ?? [];
   return endpoints.kubernetes.get(key) ?? endpoints.remote.get(key) ?? endpoints.imported.get(key) ?? [];
 }

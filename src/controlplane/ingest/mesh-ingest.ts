@@ -53,6 +53,7 @@ export class MeshIngest {
   /** Versions that the settling includes. */
   readonly #settling = new Set<HeldVersion>();
   readonly #log: Logger;
+  readonly #excluded: MeshInputs["excludedNamespaces"];
   /** The faults of the object that is being read. */
   #faults: string | undefined;
   /** Whether that object is used in spite of its faults. */
@@ -62,6 +63,7 @@ export class MeshIngest {
   constructor(options: MeshIngestOptions) {
     const { client, inputs, revision, clock, log } = options;
     this.#log = log;
+    this.#excluded = inputs.excludedNamespaces;
     this.refused = new RefusedObjects(options.metrics);
     const refused = (
       { kind, metadata }: KubernetesObject,
@@ -99,7 +101,12 @@ export class MeshIngest {
 
   /** Sets which namespaces are read. Without selectors, all are. */
   setSelectors(selectors: readonly LabelSelector[]): void {
-    this.#refill(this.#namespaces.setSelectors(selectors));
+    const changed = this.#namespaces.setSelectors(selectors);
+    for (const name of changed) {
+      if (this.#namespaces.includes(name)) this.#excluded.delete(name);
+      else this.#excluded.set(name, true);
+    }
+    this.#refill(changed);
   }
 
   /** Whether the mesh config's selectors include the namespace. */
@@ -170,11 +177,14 @@ export class MeshIngest {
       });
     }
     this.refused.set(feed.kind, key, this.#faults, this.#isCorrected);
-    if (
-      feed.kind.kind === "Namespace" &&
-      this.#namespaces.setNamespace(key, isThere ? (object.metadata.labels ?? {}) : undefined)
-    )
-      this.#refill(new Set([key]));
+    if (feed.kind.kind === "Namespace") this.#takeNamespace(key, isThere ? (object.metadata.labels ?? {}) : undefined);
+  }
+
+  #takeNamespace(name: string, labels: Readonly<Record<string, string>> | undefined): void {
+    const changed = this.#namespaces.setNamespace(name, labels);
+    if (labels === undefined || this.#namespaces.includes(name)) this.#excluded.delete(name);
+    else this.#excluded.set(name, true);
+    if (changed) this.#refill(new Set([name]));
   }
 
   /** Reads the objects of namespaces again that have become included or excluded. */

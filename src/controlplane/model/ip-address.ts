@@ -1,6 +1,6 @@
 import { addressBytes } from "../../base/index.ts";
 
-export { addressBytes, cidrOf, isAddress } from "../../base/index.ts";
+export { addressBytes, cidrOf, isAddress, isWithin } from "../../base/index.ts";
 
 /** The address of listeners that accept connections to every IPv4 address. */
 export const anyAddress = "0.0.0.0";

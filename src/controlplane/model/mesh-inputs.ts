@@ -42,6 +42,8 @@ import type { SecretFacts } from "./secret-facts.ts";
 export interface MeshInputs {
   readonly mesh: SourceCollection<MeshSettings>;
   readonly namespaces: SourceCollection<NamespaceFacts>;
+  /** Namespaces whose objects are not read, because no discovery selector of the mesh config matches them. */
+  readonly excludedNamespaces: SourceCollection<true>;
   readonly nodes: SourceCollection<NodeFacts>;
   readonly pods: SourceCollection<PodFacts>;
   readonly services: SourceCollection<ServiceFacts>;
@@ -95,6 +97,7 @@ export function createMeshInputs(graph: CollectionGraph): MeshInputs {
   return {
     mesh: source("mesh"),
     namespaces: source("namespaces"),
+    excludedNamespaces: source("excluded-namespaces"),
     nodes: source("nodes"),
     pods: source("pods"),
     services: source("services"),

@@ -24,7 +24,7 @@ import { destinationsOf, virtualServiceShapesOf, type VirtualServiceShape } from
 
 /** A service in a scope. The scope may contain only some of its ports. */
 export interface ScopedService {
-  /** `namespace/hostname`. */
+  /** See {@link serviceKey}. */
   readonly key: string;
   readonly hostname: string;
   readonly registry: ServiceModel["registry"];
@@ -224,7 +224,7 @@ function isSelected(
 
 /**
  * Keeps one service for each host: the one of the client's own namespace, or else one with a Kubernetes Service, or
- * else the oldest.
+ * else the oldest. Of ServiceEntries of one namespace, those that name the client's namespace come first.
  */
 function onePerHost(services: readonly ServiceModel[], namespace: string): readonly ServiceModel[] {
   const chosen = new Map<string, ServiceModel>();
@@ -236,6 +236,8 @@ function onePerHost(services: readonly ServiceModel[], namespace: string): reado
 }
 
 function isBetter(service: ServiceModel, known: ServiceModel, namespace: string): boolean {
+  if (service.namespace === known.namespace && service.registry === known.registry)
+    return known.visibleIn.includes("*") && !service.visibleIn.includes("*");
   const rank = (candidate: ServiceModel): number =>
     Number(candidate.namespace === namespace) * 2 + Number(candidate.registry === "Kubernetes");
   return rank(service) > rank(known);

@@ -1,4 +1,5 @@
-import type { DescMessage, JsonObject } from "@bufbuild/protobuf";
+import type { DescMessage, JsonObject, JsonValue } from "@bufbuild/protobuf";
+import type { KubernetesObject } from "../../api/index.ts";
 import { deriveMeshModel } from "../translate/mesh-model.ts";
 import { NameTableSchema } from "../../wire/discovery/index.ts";
 import {
@@ -18,8 +19,8 @@ import {
 } from "../serve/resource-views/resource-view.ts";
 import { ScopeClusterView } from "../serve/resource-views/scope-cluster-view.ts";
 import { deriveOutboundResources, fixedClusterNames } from "../translate/outbound/outbound-resources.ts";
-import { decodeResource } from "./decode-resource.ts";
-import { createModelFixture, type ModelFixture } from "./model-fixture.ts";
+import { decodeResource, valueAt } from "./decode-resource.ts";
+import { createModelFixture, namespace, node, pod, service, slice, type ModelFixture } from "./model-fixture.ts";
 
 /** The resources of one group of proxies as JSON by name. */
 export interface ServedOutbound {
@@ -91,4 +92,55 @@ export function createOutboundFixture(): OutboundFixture {
       };
     },
   };
+}
+
+/** A port of a Service. */
+export const http = { name: "http", port: 80, targetPort: 8080 };
+/** The label of pods with a sidecar. */
+export const sidecarLabel = { "security.istio.io/tlsMode": "istio" };
+
+/** Two namespaces with a Service each, of which one has two pods with sidecars. */
+export const smallMesh: readonly KubernetesObject[] = [
+  namespace("shop"),
+  namespace("other"),
+  node("node-1", "z1"),
+  node("node-2", "z2"),
+  service("shop/web", "10.96.0.5", { app: "web" }, [http]),
+  service("other/api", "10.96.0.7", { app: "api" }, [http]),
+  pod("shop/web-1", "10.244.1.5", {
+    labels: { app: "web", version: "v1", ...sidecarLabel },
+    account: "web",
+    redirected: false,
+  }),
+  pod("shop/web-2", "10.244.2.6", {
+    labels: { app: "web", version: "v2", ...sidecarLabel },
+    account: "web",
+    node: "node-2",
+    redirected: false,
+  }),
+  slice("shop/web", { name: "http", port: 8080 }, [
+    { address: "10.244.1.5", pod: "web-1" },
+    { address: "10.244.2.6", pod: "web-2", node: "node-2" },
+  ]),
+];
+
+/** The virtual hosts of a route configuration, each with its domains. */
+export function hostsOf(routes: JsonObject | undefined): readonly (readonly [string, readonly string[]])[] {
+  const hosts = (routes?.["virtualHosts"] ?? []) as readonly JsonObject[];
+  return hosts.map((host) => [host["name"] as string, host["domains"] as string[]]);
+}
+
+/** The localities of an assignment: each with its zone, its priority and its addresses. */
+export function addressesOf(
+  assignment: JsonObject | undefined,
+): readonly (readonly [JsonValue | undefined, number, readonly JsonValue[]])[] {
+  const localities = (assignment?.["endpoints"] ?? []) as readonly JsonObject[];
+  return localities.map((locality) => {
+    const endpoints = (locality["lbEndpoints"] ?? []) as readonly JsonObject[];
+    return [
+      valueAt(locality, "locality", "zone"),
+      Number(locality["priority"] ?? 0),
+      endpoints.flatMap((endpoint) => valueAt(endpoint, "endpoint", "address", "socketAddress", "address") ?? []),
+    ];
+  });
 }

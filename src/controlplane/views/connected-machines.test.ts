@@ -100,6 +100,25 @@ test("a sidecar whose pod appears later gets only the inbound resources of its p
   assert.deepEqual(inboundOf(proxy).ports, [8080, 9000], "the entry has another address than the pod");
 });
 
+test("a sidecar in a namespace that is no longer read keeps its inbound listener, without ports of Services", () => {
+  const { apply, remove, connect, inputs } = createExtensionFixture();
+  const own = pod("shop/vm-1", "10.0.0.1", { labels: { app: "web" }, redirected: false }) as KubernetesObject & {
+    spec: { containers: object[] };
+  };
+  own.spec.containers.push({ name: "istio-proxy", args: ["proxy", "sidecar"], env: [] });
+  apply(namespace("shop"), web, own);
+  const proxy = connect(machine);
+  assert.deepEqual(inboundOf(proxy).ports, [8080, 9000]);
+  inputs.excludedNamespaces.set("shop", true);
+  remove(own, web);
+  const listens = (of: ProxyResources): boolean => of.show(typeUrls.listener)["virtualInbound"] !== undefined;
+  assert.deepEqual([listens(proxy), inboundOf(proxy).ports], [true, []]);
+  assert.ok(listens(connect({ ...machine, pod: "shop/vm-2" })), "new sidecars get one too");
+  inputs.excludedNamespaces.delete("shop");
+  apply(web, own);
+  assert.deepEqual(inboundOf(proxy).ports, [8080, 9000]);
+});
+
 test("machines with the same name serve their own ports", () => {
   const { apply, connect } = createExtensionFixture();
   apply(

@@ -13,13 +13,14 @@ export interface MachineSources {
 export interface ConnectedMachinesOptions {
   readonly machines: MachineSources;
   readonly workloadEntries: Collection<WorkloadEntryFacts>;
+  readonly excludedNamespaces: Collection<true>;
   readonly bounds: Omit<HeldKeysOptions, "forgotten">;
   /** The remote cluster of a proxy. Undefined for the control plane's own cluster. */
   readonly remoteOf: (proxy: ProxyIdentity) => string | undefined;
   readonly hasPod: (proxy: ProxyIdentity) => boolean;
 }
 
-/** A connected proxy that may be on a machine outside of the cluster. */
+/** A connected proxy that may be on a machine outside of the cluster, or in a namespace that is not read. */
 export interface MachineMember {
   readonly proxy: ProxyIdentity;
   /** The key in the collection of machines. Undefined for pods, and until the workload is known. */
@@ -27,8 +28,9 @@ export interface MachineMember {
 }
 
 /**
- * Sidecars on machines outside of the cluster, such as virtual machines. They have a WorkloadEntry instead of a pod. A
- * workload is kept while its sidecar is connected, and for some time afterwards.
+ * Sidecars on machines outside of the cluster, such as virtual machines. They have a WorkloadEntry instead of a pod. So
+ * do those in namespaces that no discovery selector matches: their pods are never read, but their traffic must still
+ * pass. A workload is kept while its sidecar is connected, and for some time afterwards.
  */
 export class ConnectedMachines<Member extends MachineMember> {
   readonly #options: ConnectedMachinesOptions;
@@ -50,9 +52,13 @@ export class ConnectedMachines<Member extends MachineMember> {
     this.#held = new HeldKeys({ ...bounds, forgotten });
   }
 
-  /** Calls the function for each sidecar without a pod whose WorkloadEntries have changed. */
-  follow(reconsider: (member: Member) => void): Disposable {
-    return this.#options.workloadEntries.subscribe((changes) => {
+  /** Calls the function for each sidecar without a pod whose WorkloadEntries, or whose namespace, have changed. */
+  follow(reconsider: (member: Member) => void): void {
+    this.#options.excludedNamespaces.subscribe((changes) => {
+      const changed = new Set(changes.map(({ key }) => key));
+      for (const member of this.#withoutPod) if (changed.has(member.proxy.namespace)) reconsider(member);
+    });
+    this.#options.workloadEntries.subscribe((changes) => {
       const changed = new Set(
         changes.flatMap((change) =>
           (change.type === "set" ? [change.previous, change.item] : [change.previous]).map(
@@ -65,8 +71,14 @@ export class ConnectedMachines<Member extends MachineMember> {
     });
   }
 
-  hasEntry(proxy: ProxyIdentity): boolean {
-    return this.#entriesOf(proxy).length > 0;
+  /** Whether its workload is known without a pod. */
+  isKnown(proxy: ProxyIdentity): boolean {
+    return proxy.registration !== undefined || this.#entriesOf(proxy).length > 0 || this.#isExcluded(proxy);
+  }
+
+  #isExcluded(proxy: ProxyIdentity): boolean {
+    const { excludedNamespaces, remoteOf } = this.#options;
+    return remoteOf(proxy) === undefined && excludedNamespaces.get(proxy.namespace) === true;
   }
 
   /** Adds the workload of a sidecar on a machine. Removes it when the sidecar turns out to be that of a pod. */
@@ -101,13 +113,13 @@ export class ConnectedMachines<Member extends MachineMember> {
 
   /**
    * The workload of a sidecar on a machine, as if it were a pod. Its labels are those that the proxy sends, and those
-   * of its WorkloadEntry. Returns undefined for proxies of pods, and for proxies that neither register nor have a
-   * WorkloadEntry: their pods may not have been seen yet. A known machine stays one without its WorkloadEntry.
+   * of its WorkloadEntry. Returns undefined for proxies of pods, and for those whose pods may not have been seen yet. A
+   * known machine stays one without its WorkloadEntry.
    */
   workloadOf(proxy: ProxyIdentity, isKnown = false): PodFacts | undefined {
     if (proxy.type !== "sidecar" || this.#options.hasPod(proxy)) return undefined;
+    if (!isKnown && !this.isKnown(proxy)) return undefined;
     const [entry] = this.#entriesOf(proxy);
-    if (!isKnown && proxy.registration === undefined && entry === undefined) return undefined;
     const { INTERCEPTION_MODE: interception, WORKLOAD_NAME: workloadName } = proxy.metadata;
     const clusterId = this.#options.remoteOf(proxy);
     return {

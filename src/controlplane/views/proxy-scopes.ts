@@ -102,10 +102,11 @@ export class ProxyScopes {
     const bounds = { clock, lingerMs, maxLingering, maxLingeringCharacters };
     this.#groups = new HeldKeys({ ...bounds, forgotten: (key) => scopes.groups.delete(key) });
     this.#pods = new HeldKeys({ ...bounds, forgotten: (key) => connectedPods.delete(key) });
-    const { pods, nodes, remote, workloadEntries } = options.inputs;
+    const { pods, nodes, remote, workloadEntries, excludedNamespaces } = options.inputs;
     this.#machines = new ConnectedMachines({
       machines,
       workloadEntries,
+      excludedNamespaces,
       bounds,
       remoteOf: (proxy) => this.#remoteOf(proxy),
       hasPod: (proxy) => this.hasPod(proxy),
@@ -161,10 +162,10 @@ export class ProxyScopes {
    * pod of a gateway or a proxyless gRPC client adds nothing to the labels that the client sends.
    */
   #isKnown(proxy: ProxyIdentity): boolean {
-    if ((this.#podOf(proxy)?.addresses.length ?? 0) > 0 || proxy.registration !== undefined) return true;
+    if ((this.#podOf(proxy)?.addresses.length ?? 0) > 0) return true;
     if ((proxy.type === "router" || proxy.metadata["GENERATOR"] === "grpc") && Object.keys(proxy.labels).length > 0)
       return true;
-    return this.#machines.hasEntry(proxy);
+    return this.#machines.isKnown(proxy);
   }
 
   /** Whether the proxy's pod is known. A machine outside of the cluster never has one. */
@@ -213,12 +214,12 @@ export class ProxyScopes {
   }
 
   #reconsider(member: Member): void {
-    const { key, pod } = member;
+    const { key, pod, machine } = member;
     this.#join(member);
     if (member.pod !== pod && pod !== undefined) this.#pods.release(pod, member);
-    if (member.key === key) return;
-    if (key !== undefined) this.#groups.release(key, member);
-    tellFollowers(member);
+    if (member.key !== key && key !== undefined) this.#groups.release(key, member);
+    // A proxy whose pod is no longer read gets the inbound resources of a machine.
+    if (member.key !== key || member.machine !== machine) tellFollowers(member);
   }
 
   #nodeOf(proxy: ProxyIdentity): string {

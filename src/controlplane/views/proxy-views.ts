@@ -173,7 +173,11 @@ export class ProxyViews {
       case "ztunnel":
         return this.#ambientViews().get(typeUrl) ?? emptyView;
       case "sidecar":
-        return this.#placed(proxy, scopeKey, (place) => this.#sidecarView(place, proxy, typeUrl));
+        return this.#placed(
+          proxy,
+          (place) => `${scopeKey(place)} ${this.#scopes.hasPod(proxy)}`,
+          (place) => this.#sidecarView(place, proxy, typeUrl),
+        );
       case "router":
         return this.#placed(proxy, routerKey, (place) => this.#routerView(place, typeUrl));
       case "waypoint":

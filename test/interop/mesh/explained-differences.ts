@@ -223,10 +223,6 @@ export const explanations: readonly Explanation[] = [
       configuration === "services/ingress-use-waypoint" && at.startsWith("router endpoints endpoints[]"),
   },
   {
-    why: "of two ServiceEntries of the same second, upstream uses either for a host",
-    covers: configured(/^services\/service-entry-one-host-twice$/),
-  },
-  {
     why: "a ServiceEntry is one service, whatever its number of addresses; upstream has one for each, with all endpoints",
     covers: configured(/^services\/service-entry-two-addresses$/),
   },

@@ -3,6 +3,7 @@ import { rmSync, mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { UntypedObject } from "../../../src/api/index.ts";
+import { systemClock } from "../../../src/base/index.ts";
 import {
   defaultMeshConfig,
   meshConfigFile,
@@ -59,8 +60,23 @@ export async function startTestMesh(): Promise<TestMesh> {
 export async function applyCase(mesh: TestMesh, one: CorpusCase): Promise<StoredObject[]> {
   if (one.meshConfig !== undefined) writeMeshConfig(mesh.meshConfig, one.meshConfig, one.meshNetworks);
   const stored: StoredObject[] = [];
-  for (const object of one.objects) stored.push(await mesh.objects.create(object));
+  const hosts = new Set<string>();
+  for (const object of one.objects) {
+    const own = hostsOfEntry(object);
+    if (own.some((host) => hosts.has(host))) await nextSecond();
+    for (const host of own) hosts.add(host);
+    stored.push(await mesh.objects.create(object));
+  }
   return stored;
+}
+
+function hostsOfEntry({ kind, ...object }: UntypedObject): readonly string[] {
+  return kind === "ServiceEntry" ? ((object as { spec?: { hosts?: readonly string[] } }).spec?.hosts ?? []) : [];
+}
+
+/** Objects are as old as the second of their creation. Of two of one second, Istio may take either for the older. */
+async function nextSecond(): Promise<void> {
+  await systemClock.sleep(1000);
 }
 
 /** Removes a configuration, and restores objects of the base that it had changed. */

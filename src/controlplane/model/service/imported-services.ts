@@ -13,6 +13,7 @@ import type { MeshInputs } from "../mesh-inputs.ts";
 import { givenAddresses, isGivenToOthers } from "./given-addresses.ts";
 import { importedDiscoverability } from "./service-discoverability.ts";
 import { endpointsKey, type EndpointModel } from "./service-endpoint-model.ts";
+import { distinctAddresses } from "./service-entry-model.ts";
 import type { ServiceModel } from "./service.ts";
 
 /** The domain of exported services in all clusters. It does not depend on the domain of a cluster. */
@@ -72,7 +73,10 @@ export function deriveImportedServices(
     // This control plane's cluster has no id here, so it sorts first.
     const imports = reader
       .lookup(byName, factsKey(imported))
-      .map((facts) => ({ ...facts, addresses: facts.addresses.filter((address) => isFree(address, facts, reader)) }))
+      .map((facts) => ({
+        ...facts,
+        addresses: distinctAddresses(facts.addresses.filter((address) => isFree(address, facts, reader))),
+      }))
       .filter(({ addresses }) => addresses.length > 0)
       .toSorted((left, right) => compareText(left.clusterId ?? "", right.clusterId ?? ""));
     const [first] = imports;

@@ -38,7 +38,7 @@ import {
 import { podLabelKeys, podsByLabel, podsSelectedBy } from "./selected-pods.ts";
 import { isAddress } from "../ip-address.ts";
 import { entryEndpoints, JoinedEndpoints, workloadEntryEndpoint } from "./service-entry-endpoints.ts";
-import { entriesOfHost, hostIn, type EntryHosts } from "./service-entry-host.ts";
+import { entriesOfHost, hostIn, hostServiceKey, type EntryHosts } from "./service-entry-host.ts";
 import { isTcp, racesAddresses } from "./service-entry-model.ts";
 import { entryVisibilityOf } from "./service-entry-visibility.ts";
 import { serviceKey, type ServiceModel, type ServiceRegistry } from "./service-model.ts";
@@ -56,11 +56,7 @@ export interface ServiceEndpoints {
   readonly entries: Collection<readonly EndpointModel[]>;
 }
 
-interface EndpointOwner {
-  readonly registry: string;
-  readonly namespace: string;
-  readonly hostname: string;
-}
+type EndpointOwner = Pick<ServiceModel, "namespace" | "hostname" | "variant"> & { readonly registry: string };
 
 /** The endpoints that clients of the whole service use. */
 export function getEndpoints(
@@ -82,7 +78,7 @@ export function getAllEndpoints(
   port: number,
   reader: CollectionReader,
 ): readonly EndpointModel[] {
-  const key = endpointsKey(`${service.namespace}/${service.hostname}`, port);
+  const key = endpointsKey(serviceKey(service), port);
   if (service.registry !== "Kubernetes") return reader.get(endpoints.entries, key) ?? [];
   return (
     reader.get(endpoints.kubernetes, key) ??
@@ -111,10 +107,10 @@ export function ofSubset(
 export function deriveServiceEndpoints(
   graph: CollectionGraph,
   inputs: MeshInputs,
-  registry: Pick<ServiceRegistry, "imported" | "entryHosts" | "entries">,
+  registry: Pick<ServiceRegistry, "imported" | "entryHosts">,
 ): ServiceEndpoints {
   const entries = deriveEntryEndpoints(graph, inputs, registry.entryHosts);
-  const kubernetes = deriveKubernetesEndpoints(graph, inputs, { services: registry.entries, endpoints: entries });
+  const kubernetes = deriveKubernetesEndpoints(graph, inputs, deriveAddedEndpoints(graph, inputs, registry.entryHosts));
   const remote = deriveRemoteEndpoints(graph, inputs);
   return {
     kubernetes,
@@ -132,16 +128,10 @@ function remoteServicesByName(inputs: MeshInputs): CollectionIndex<ServiceFacts 
   return inputs.remote.services.index("name", (service) => [factsKey(service)]);
 }
 
-/** The services of ServiceEntries, and their endpoints. */
-interface EntryServices {
-  readonly services: Collection<ServiceModel>;
-  readonly endpoints: Collection<readonly EndpointModel[]>;
-}
-
 function deriveKubernetesEndpoints(
   graph: CollectionGraph,
   inputs: MeshInputs,
-  entries: EntryServices,
+  added: Collection<PortEndpoints>,
 ): Collection<readonly EndpointModel[]> {
   const slices = inputs.slices.index("service", (slice) => [slice.service]);
   const servers = new TunnelServers(inputs);
@@ -150,13 +140,15 @@ function deriveKubernetesEndpoints(
     if (mesh === undefined || service.type === "ExternalName") return [];
     const view = clusterView(undefined, mesh, inputs, reader);
     const own = reader.lookup(slices, key);
-    const selected = selectedWorkloadEntries(service.namespace, service.selector, inputs, reader);
+    const isHeadless = service.clusterAddresses.length === 0;
+    // As in upstream, a WorkloadEntry is no endpoint of a headless Service, whose clients connect to addresses in DNS.
+    const selected = isHeadless ? [] : selectedWorkloadEntries(service.namespace, service.selector, inputs, reader);
     const discoverable = discoverability(key, undefined, { mesh, inputs, reader });
     const host = serviceKey({
       namespace: service.namespace,
       hostname: hostnameOf(service, mesh.domain).toLowerCase(),
     });
-    const addedTo = addedEndpoints(service, host, entries, { mesh, inputs, reader });
+    const ofEntries = addedEndpoints(service, host, added, { mesh, inputs, reader });
     return service.ports
       .filter((port) => port.protocol === "TCP")
       .map((port) => {
@@ -177,34 +169,51 @@ function deriveKubernetesEndpoints(
             .map((endpoint) => servers.reach(endpoint, view.networkOf, reader)),
           ...remoteEndpoints(key, port.name, { mesh, inputs, reader }),
         ];
-        const added = addedTo(port);
-        const all = added.length === 0 ? found : new JoinedEndpoints(found).add(added).endpoints;
+        const ofPort = ofEntries.flatMap(([{ name = "", number }, own]) =>
+          number === port.port && name === port.name ? own : [],
+        );
+        const all = ofPort.length === 0 ? found : new JoinedEndpoints(found).add(ofPort).endpoints;
         return [endpointsKey(host, port.port), sortedEndpoints(withDraining(all, service, mesh))] as const;
       });
   });
 }
 
 /**
- * The endpoints that ServiceEntries add to a port of the Service, such as those of virtual machines. As in upstream, an
- * entry counts if it has the Service's namespace and host, and its port has the same number and name. Clients connect
- * to the endpoints of a headless Service directly, so an entry adds none there.
+ * The endpoints that ServiceEntries add to the ports of the Service, such as those of virtual machines. As in upstream,
+ * an entry counts if it has the Service's namespace and host, and its port has the same number and name. Clients
+ * connect to the endpoints of a headless Service directly, so an entry adds none there.
  */
 function addedEndpoints(
   service: ServiceFacts,
   host: string,
-  { services, endpoints }: EntryServices,
+  added: Collection<PortEndpoints>,
   { mesh, inputs, reader }: EndpointContext,
-): (port: { readonly name: string; readonly port: number }) => readonly EndpointModel[] {
-  const entry = service.clusterAddresses.length === 0 ? undefined : reader.get(services, host);
+): PortEndpoints {
+  const found = service.clusterAddresses.length === 0 ? undefined : reader.get(added, host);
   const isVisible =
-    entry !== undefined &&
+    found !== undefined &&
     (mesh.serviceEntryVisibility?.applyToSidecars !== true ||
       entryVisibilityOf(service.namespace, inputs, reader) === "PUBLIC");
-  if (!isVisible) return () => [];
-  return ({ name, port }) =>
-    entry.ports.some((own) => own.port === port && own.name === name)
-      ? (reader.get(endpoints, endpointsKey(host, port)) ?? []).filter(isDiscoverable)
-      : [];
+  return isVisible ? found : [];
+}
+
+/** The endpoints of all ServiceEntries with the host and namespace of a Service, by `namespace/host`. */
+function deriveAddedEndpoints(
+  graph: CollectionGraph,
+  inputs: MeshInputs,
+  hosts: EntryHosts,
+): Collection<PortEndpoints> {
+  const endpointsOf = entryEndpointsReader(inputs);
+  return graph.derive("endpoints-added", hosts.keys, (key, reader): Iterable<readonly [string, PortEndpoints]> => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    if (mesh === undefined) return [];
+    const [namespace = "", host = ""] = key.split("/");
+    const suffix = `.${namespace}.svc.${mesh.domain}`.toLowerCase();
+    const name = host.endsWith(suffix) ? host.slice(0, -suffix.length) : "";
+    if (name === "" || reader.get(inputs.services, `${namespace}/${name}`) === undefined) return [];
+    const { all } = entriesOfHost(key, hosts, mesh, reader);
+    return [[key, all.flatMap((entry) => endpointsOf(entry, false, hostIn(entry, key), mesh, reader))]];
+  });
 }
 
 /**
@@ -273,39 +282,71 @@ function deriveEntryEndpoints(
     hosts.keys,
     (key, reader): Iterable<readonly [string, readonly EndpointModel[]]> => {
       const mesh = reader.get(inputs.mesh, meshKey);
-      const entries = mesh === undefined ? [] : entriesOfHost(key, hosts, mesh, reader);
-      const [oldest] = entries;
-      if (mesh === undefined || oldest === undefined) return [];
-      // A proxy that looks up one name at a time refuses a cluster with several.
-      const isOneName = oldest.spec.resolution === "DNS_ROUND_ROBIN" || racesAddresses(entries);
-      // As in upstream, ports are the same if their numbers and names are equal. The first name of a number counts.
-      const ports = new Map<number, { readonly name: string; readonly joined: JoinedEndpoints }>();
-      for (const entry of entries) {
-        for (const [{ name = "", number }, found] of endpointsOf(entry, hostIn(entry, key), mesh, reader)) {
-          const known = ports.get(number);
-          if (known === undefined) ports.set(number, { name, joined: new JoinedEndpoints(found) });
-          else if (!isOneName && known.name === name) known.joined.add(found);
-        }
-      }
-      return [...ports].map(([port, { joined }]) => [
-        endpointsKey(key, port),
-        sortedEndpoints(withDraining(joined.endpoints, oldest, mesh)),
-      ]);
+      if (mesh === undefined) return [];
+      const { services, all } = entriesOfHost(key, hosts, mesh, reader);
+      // The services of a host seldom differ in whether their clusters look up names, so the endpoints are read once.
+      const found = new Map<boolean, PortEndpoints>();
+      return services.flatMap(({ entries, variant }) => {
+        const [oldest] = entries;
+        if (oldest === undefined) return [];
+        const byName = looksUpNames(oldest);
+        const endpoints =
+          found.get(byName) ?? all.flatMap((entry) => endpointsOf(entry, byName, hostIn(entry, key), mesh, reader));
+        found.set(byName, endpoints);
+        return [...joinedEndpoints(entries, endpoints)].map(
+          ([port, own]) =>
+            [
+              endpointsKey(hostServiceKey(key, variant), port),
+              sortedEndpoints(withDraining(own, oldest, mesh)),
+            ] as const,
+        );
+      });
     },
   );
 }
 
-/** Reads the endpoints of each port of a ServiceEntry. */
+type PortEndpoints = readonly (readonly [port: IstioPort, endpoints: readonly EndpointModel[]])[];
+
+/**
+ * The endpoints of a service's ports, from all entries of its host. As in upstream, ports are the same if their numbers
+ * and names are equal. The first name of a number counts.
+ */
+function joinedEndpoints(
+  entries: readonly ServiceEntryFacts[],
+  endpoints: PortEndpoints,
+): ReadonlyMap<number, readonly EndpointModel[]> {
+  const names = new Map<number, string>();
+  for (const { name = "", number } of entries.flatMap(({ spec }) => spec.ports.filter(isTcp)))
+    if (!names.has(number)) names.set(number, name);
+  // A proxy that looks up one name at a time refuses a cluster with several.
+  const isOneName = entries[0]?.spec.resolution === "DNS_ROUND_ROBIN" || racesAddresses(entries);
+  const joined = new Map<number, JoinedEndpoints>();
+  for (const [{ name = "", number }, own] of endpoints) {
+    if (names.get(number) !== name || own.length === 0) continue;
+    const known = joined.get(number);
+    if (known === undefined) joined.set(number, new JoinedEndpoints(isOneName ? own.slice(0, 1) : own));
+    else if (!isOneName) known.add(own);
+  }
+  return new Map([...names.keys()].map((number) => [number, joined.get(number)?.endpoints ?? []]));
+}
+
+function looksUpNames({ spec: { resolution } }: ServiceEntryFacts): boolean {
+  return resolution === "DNS" || resolution === "DNS_ROUND_ROBIN" || resolution === "DYNAMIC_DNS";
+}
+
+/** Reads the endpoints of each port of a ServiceEntry, as far as a cluster of its host may have them. */
 function entryEndpointsReader(inputs: MeshInputs) {
   const pods = podsByLabel(inputs);
   const remotePods = inputs.remote.pods.index("label", podLabelKeys);
   const servers = new TunnelServers(inputs);
+  /** `isByName` says whether the clusters of the host look up names. Another entry may decide that. */
   return (
     entry: ServiceEntryFacts,
+    isByName: boolean,
     host: string,
     mesh: MeshSettings,
     reader: CollectionReader,
-  ): readonly (readonly [port: IstioPort, endpoints: readonly EndpointModel[]])[] => {
+  ): PortEndpoints => {
     const selector = entry.spec.workloadSelector?.labels ?? {};
     const view = clusterView(undefined, mesh, inputs, reader);
     const workloads = selectedWorkloadEntries(entry.namespace, selector, inputs, reader);
@@ -313,9 +354,6 @@ function entryEndpointsReader(inputs: MeshInputs) {
       ...podsSelectedBy(pods, entry.namespace, selector, reader),
       ...podsSelectedBy(remotePods, entry.namespace, selector, reader),
     ].filter((pod) => pod.ready && pod.addresses.length > 0);
-    // A proxy refuses a cluster that looks up names and has a socket in its file system.
-    const { resolution } = entry.spec;
-    const isByName = resolution === "DNS" || resolution === "DNS_ROUND_ROBIN" || resolution === "DYNAMIC_DNS";
     const viewOf = ({ clusterId }: PodFacts): ClusterView =>
       clusterId === undefined ? view : clusterView(clusterId, mesh, inputs, reader);
     return entry.spec.ports.filter(isTcp).map((port) => {
@@ -333,6 +371,7 @@ function entryEndpointsReader(inputs: MeshInputs) {
           }),
         ),
       ];
+      // A proxy refuses a cluster that looks up names and has a socket in its file system.
       return [port, found.filter(isByName ? (endpoint) => endpoint.port !== 0 : isDiscoverable)] as const;
     });
   };

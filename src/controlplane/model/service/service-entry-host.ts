@@ -1,15 +1,20 @@
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../../kube/index.ts";
-import { byAge, type MeshSettings, type ServiceEntryFacts } from "../facts.ts";
+import { byAge, compareText, type Labels, type MeshSettings, type ServiceEntryFacts } from "../facts.ts";
 import { memos } from "../memos.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
-import { distinctAddresses } from "./service-entry-model.ts";
 import { visibilityOf } from "./service-visibility.ts";
 
 /**
- * The maximum number of entries that form one host. The oldest ones count. A change of one entry reads all of them
+ * The maximum number of entries of one host. The oldest ones count. A change of one entry reads all of them
  * again, so a namespace with more would keep the control plane busy.
  */
 const maxJoinedEntries = 1000;
+
+/**
+ * The maximum number of services that the entries of one host form for different namespaces. A small object could ask
+ * for another one, with the endpoints of all entries.
+ */
+const maxServices = 16;
 
 /** The hosts of ServiceEntries. Several entries of a namespace may have one host. */
 export interface EntryHosts {
@@ -73,38 +78,65 @@ function spellingsIn({ hosts }: Spec): ReadonlyMap<string, string> {
   return new Map(hosts.toReversed().map((host) => [host.toLowerCase(), host]));
 }
 
+/** The entries of one service, oldest first. The oldest decides about the service, and the others add ports. */
+export interface EntriesOfService {
+  readonly entries: readonly ServiceEntryFacts[];
+  /** The namespaces that see it, if others see the service of the host's oldest entry. */
+  readonly variant: string | undefined;
+}
+
+/** The entries of a host in a namespace. */
+export interface EntriesOfHost {
+  /** One service for each set of namespaces to which entries are exported: that of the oldest entry comes first. */
+  readonly services: readonly EntriesOfService[];
+  /** All entries, oldest first. */
+  readonly all: readonly ServiceEntryFacts[];
+}
+
+const nobody: EntriesOfHost = { services: [], all: [] };
+
 /**
- * The entries that form the service of a host, oldest first. As in upstream, a user may write an entry for each port of
- * a host, or for some of its endpoints. The oldest entry decides about the whole service. An entry with another
- * resolution, location or exportTo, or with other addresses or subjectAltNames, is left out.
+ * The entries of a host. As in upstream, a user may write an entry for each port of a host, or for some of its
+ * endpoints. The oldest entry decides about the whole service. An entry with another resolution, workloadSelector or
+ * other labels adds no ports. Endpoints belong to the host, whichever entry names them.
  */
 export function entriesOfHost(
   key: string,
   { entries }: EntryHosts,
   mesh: MeshSettings,
   reader: CollectionReader,
-): readonly ServiceEntryFacts[] {
+): EntriesOfHost {
   const found = reader.lookup(entries, key);
-  if (found.length < 2) return found;
-  const [oldest, ...later] = [...found].sort(byAge);
-  if (oldest === undefined) return [];
-  const said = settings.of(oldest.spec, settingsText);
-  const visible = visibleText(oldest, mesh);
-  const joined = [oldest];
-  for (const entry of later) {
-    if (joined.length === maxJoinedEntries) break;
-    if (settings.of(entry.spec, settingsText) === said && visibleText(entry, mesh) === visible) joined.push(entry);
-  }
-  return joined;
+  if (found.length < 2)
+    return found.length === 0 ? nobody : { services: [{ entries: found, variant: undefined }], all: found };
+  const all = [...found].sort(byAge).slice(0, maxJoinedEntries);
+  const bySight = [...Map.groupBy(all, (entry) => visibleText(entry, mesh))].slice(0, maxServices);
+  const services = bySight.map(([visible, same], index) => {
+    const wanted = same[0] === undefined ? "" : settings.of(same[0], settingsText);
+    return {
+      entries: same.filter((entry) => settings.of(entry, settingsText) === wanted),
+      variant: index === 0 ? undefined : visible,
+    };
+  });
+  return { services, all };
+}
+
+/** The key of a service of a host `namespace/host`. */
+export function hostServiceKey(host: string, variant: string | undefined): string {
+  return variant === undefined ? host : `${host}#${variant}`;
 }
 
 function visibleText({ namespace, spec }: ServiceEntryFacts, mesh: MeshSettings): string {
   return visibilityOf(spec.exportTo.length === 0 ? mesh.defaultServiceExportTo : spec.exportTo, namespace).join();
 }
 
-/** Made once for an entry, because it may have thousands of hosts and addresses. */
-const settings = memos.memo<Spec, string>("settings-of-entries");
+/** Made once for an entry, because it may have thousands of labels. */
+const settings = memos.memo<ServiceEntryFacts, string>("settings-of-entries");
 
-function settingsText({ resolution, location, addresses, subjectAltNames }: Spec): string {
-  return JSON.stringify([resolution, location, [...distinctAddresses(addresses)].sort(), [...subjectAltNames].sort()]);
+function settingsText({ labels, spec: { resolution, workloadSelector } }: ServiceEntryFacts): string {
+  return JSON.stringify([resolution, sorted(labels), sorted(workloadSelector?.labels ?? {})]);
+}
+
+function sorted(labels: Labels): readonly (readonly [string, string])[] {
+  return Object.entries(labels).sort(([left], [right]) => compareText(left, right));
 }

@@ -56,7 +56,7 @@ export function serviceEntryModel(
     ...portsOf(entries),
     resolution: resolutions[spec.resolution],
     ...(racesAddresses(entries) ? { racesAddresses: true } : {}),
-    addresses: distinctAddresses(spec.addresses),
+    ...addressesOf(entries),
     ...(allocated === undefined ? {} : { automaticAddresses: allocated }),
     meshExternal: spec.location === "MESH_EXTERNAL",
     visibleIn: visibilityOf(exportTo, namespace),
@@ -78,6 +78,31 @@ function portsOf([oldest, ...later]: readonly ServiceEntryFacts[]): Pick<Service
     added.push(port);
   }
   return added.length === 0 ? { ports: own } : { ports: [...own, ...added], ownPorts: own };
+}
+
+/**
+ * The addresses of the oldest entry, and those of ports that others add. Each address of an entry leads to the entry's
+ * own ports. A port without an address is matched by name, whatever later entries of the port have.
+ */
+function addressesOf([oldest, ...later]: readonly ServiceEntryFacts[]): Pick<
+  ServiceModel,
+  "addresses" | "addressesOfPorts"
+> {
+  const addresses = distinctAddresses(oldest?.spec.addresses ?? []);
+  if (later.every(({ spec }) => sameItems(distinctAddresses(spec.addresses), addresses))) return { addresses };
+  const ofPorts = new Map<number, readonly string[]>();
+  for (const { number } of oldest?.spec.ports.filter(isTcp) ?? []) ofPorts.set(number, addresses);
+  for (const { spec } of later)
+    for (const { number } of spec.ports.filter(isTcp)) {
+      const known = ofPorts.get(number);
+      if (known === undefined) ofPorts.set(number, distinctAddresses(spec.addresses));
+      else if (known.length > 0) ofPorts.set(number, distinctAddresses([...known, ...spec.addresses]));
+    }
+  return { addresses, addressesOfPorts: new Map([...ofPorts].map(([port, own]) => [port, { addresses: own }])) };
+}
+
+function sameItems(left: readonly string[], right: readonly string[]): boolean {
+  return left.length === right.length && left.every((item) => right.includes(item));
 }
 
 /** Whether the entries of a host ask proxies to connect to whichever address of its name answers first. */

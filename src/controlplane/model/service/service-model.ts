@@ -11,20 +11,28 @@ import {
   type TrafficPreference,
 } from "../facts.ts";
 import { memos } from "../memos.ts";
+import { aliasTarget } from "./alias-target.ts";
 import { deriveImportedServices } from "./imported-services.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import type { OfCluster } from "../remote-inputs.ts";
 import type { ServiceModel } from "./service.ts";
-import { givenAddresses, isGivenToOthers } from "./given-addresses.ts";
+import { givenAddresses, isGivenToOthers, type GivenAddresses } from "./given-addresses.ts";
 import { entryVisibilityOf } from "./service-entry-visibility.ts";
-import { deriveEntryHosts, entriesOfHost, hostIn, type EntryHosts } from "./service-entry-host.ts";
+import {
+  deriveEntryHosts,
+  entriesOfHost,
+  hostIn,
+  hostServiceKey,
+  type EntriesOfService,
+  type EntryHosts,
+} from "./service-entry-host.ts";
 import { serviceEntryModel } from "./service-entry-model.ts";
 import { visibilityOf } from "./service-visibility.ts";
 
 export type { ServiceModel, ServicePortModel } from "./service.ts";
 
 /**
- * All services, by `namespace/hostname`. A Kubernetes Service wins over a ServiceEntry with the same host and
+ * All services, by {@link serviceKey}. A Kubernetes Service wins over a ServiceEntry with the same host and
  * namespace.
  */
 export interface ServiceRegistry {
@@ -43,8 +51,10 @@ export interface ServiceRegistry {
   readonly allAliases: CollectionIndex<ServiceModel>;
 }
 
-export function serviceKey(service: { readonly namespace: string; readonly hostname: string }): string {
-  return `${service.namespace}/${service.hostname}`;
+type ServiceName = Pick<ServiceModel, "namespace" | "hostname" | "variant">;
+
+export function serviceKey({ namespace, hostname, variant }: ServiceName): string {
+  return hostServiceKey(`${namespace}/${hostname}`, variant);
 }
 
 export function deriveServiceRegistry(graph: CollectionGraph, inputs: MeshInputs): ServiceRegistry {
@@ -55,7 +65,8 @@ export function deriveServiceRegistry(graph: CollectionGraph, inputs: MeshInputs
     const model = kubernetesService(service, mesh, reader.lookup(remotes, factsKey(service)));
     const preference =
       service.inheritsPreference === true ? namespacePreference(service.namespace, inputs, reader) : service.preference;
-    return [[serviceKey(model), { ...model, preference }]];
+    const aliasOf = model.aliasOf === "" ? "" : aliasTarget(model.aliasOf, mesh.domain, inputs, reader);
+    return [[serviceKey(model), { ...model, preference, aliasOf }]];
   });
   const remote = graph.derive("services-remote", inputs.remote.services, (service, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
@@ -65,26 +76,14 @@ export function deriveServiceRegistry(graph: CollectionGraph, inputs: MeshInputs
   });
   const entryHosts = deriveEntryHosts(graph, inputs);
   const given = givenAddresses(inputs);
-  const entries = graph.derive(
-    "services-entries",
-    entryHosts.keys,
-    (key, reader): Iterable<readonly [string, ServiceModel]> => {
-      const mesh = reader.get(inputs.mesh, meshKey);
-      const found = mesh === undefined ? [] : entriesOfHost(key, entryHosts, mesh, reader);
-      const [oldest] = found;
-      if (mesh === undefined || oldest === undefined) return [];
-      const { namespace } = oldest;
-      const preference = oldest.preference ?? namespacePreference(namespace, inputs, reader);
-      const visibility =
-        mesh.serviceEntryVisibility?.applyToSidecars === true ? entryVisibilityOf(namespace, inputs, reader) : "PUBLIC";
-      const hosts = found.map((entry) => ({ entry, host: hostIn(entry, key) }));
-      const model = serviceEntryModel(hosts, mesh, visibility);
-      if (model === undefined) return [];
-      const addresses = model.addresses.filter((address) => !isGivenToOthers(address, namespace, given, reader));
-      const lost = addresses.length === 0 && model.addresses.length > 0 ? ({ lostAddresses: true } as const) : {};
-      return [[key, { ...model, addresses, ...lost, preference }]];
-    },
-  );
+  const entries = graph.derive("services-entries", entryHosts.keys, (key, reader) => {
+    const mesh = reader.get(inputs.mesh, meshKey);
+    if (mesh === undefined) return [];
+    return entriesOfHost(key, entryHosts, mesh, reader).services.flatMap((group) => {
+      const model = serviceOfEntries(key, group, mesh, { inputs, given, reader });
+      return model === undefined ? [] : [[hostServiceKey(key, group.variant), model] as const];
+    });
+  });
   const imported = deriveImportedServices(graph, inputs, [kubernetes, remote]);
   const all = [kubernetes, remote, imported, entries];
   return {
@@ -97,6 +96,42 @@ export function deriveServiceRegistry(graph: CollectionGraph, inputs: MeshInputs
     byVisibility: all.map((collection) => collection.index("visible", (service) => service.visibleIn)),
     aliases: kubernetes.index("alias", (service) => (service.aliasOf === "" ? [] : [service.aliasOf])),
     allAliases: kubernetes.index("any-alias", (service) => (service.aliasOf === "" ? [] : ["any"])),
+  };
+}
+
+interface EntryContext {
+  readonly inputs: MeshInputs;
+  readonly given: GivenAddresses;
+  readonly reader: CollectionReader;
+}
+
+function serviceOfEntries(
+  key: string,
+  { entries, variant }: EntriesOfService,
+  mesh: MeshSettings,
+  { inputs, given, reader }: EntryContext,
+): ServiceModel | undefined {
+  const [oldest] = entries;
+  if (oldest === undefined) return undefined;
+  const { namespace } = oldest;
+  const visibility =
+    mesh.serviceEntryVisibility?.applyToSidecars === true ? entryVisibilityOf(namespace, inputs, reader) : "PUBLIC";
+  const hosts = entries.map((entry) => ({ entry, host: hostIn(entry, key) }));
+  const model = serviceEntryModel(hosts, mesh, visibility);
+  if (model === undefined) return undefined;
+  const ownOf = (named: readonly string[]): Pick<ServiceModel, "addresses" | "lostAddresses"> => {
+    const addresses = named.filter((address) => !isGivenToOthers(address, namespace, given, reader));
+    return { addresses, ...(addresses.length === 0 && named.length > 0 ? { lostAddresses: true } : {}) };
+  };
+  const ofPorts = model.addressesOfPorts;
+  return {
+    ...model,
+    ...(variant === undefined ? {} : { variant }),
+    ...ownOf(model.addresses),
+    ...(ofPorts === undefined
+      ? {}
+      : { addressesOfPorts: new Map([...ofPorts].map(([port, { addresses }]) => [port, ownOf(addresses)])) }),
+    preference: oldest.preference ?? namespacePreference(namespace, inputs, reader),
   };
 }
 

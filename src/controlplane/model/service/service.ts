@@ -28,6 +28,11 @@ export interface ServiceModel {
   readonly namespace: string;
   /** In lower case. For a ServiceEntry, it may be a wildcard. */
   readonly hostname: string;
+  /**
+   * Distinguishes services of one namespace and host, whose ServiceEntries are exported to other namespaces than the
+   * oldest. Absent for the oldest.
+   */
+  readonly variant?: string;
   /** The Service's name. For a ServiceEntry, the host. */
   readonly name: string;
   /** The object's name. */
@@ -45,6 +50,8 @@ export interface ServiceModel {
   readonly racesAddresses?: true;
   /** The service's addresses and CIDRs. If empty, traffic is matched by name. */
   readonly addresses: readonly string[];
+  /** The addresses of ports whose ServiceEntries have others than the oldest one. Absent if there are no such ports. */
+  readonly addressesOfPorts?: ReadonlyMap<number, Pick<ServiceModel, "addresses" | "lostAddresses">>;
   /** Set if all addresses that it names belong to entries of other namespaces. Then it has no listener. */
   readonly lostAddresses?: true;
   /**
@@ -61,7 +68,7 @@ export interface ServiceModel {
   readonly visibleIn: readonly string[];
   readonly selector: Labels;
   readonly subjectAltNames: readonly string[];
-  /** The host to which an alias points. */
+  /** The host to which an alias points, through further aliases. */
   readonly aliasOf: string;
   readonly preference: ServiceFacts["preference"];
   readonly waypointCanaryWeight?: string | undefined;

@@ -32,6 +32,10 @@ function aged(object: KubernetesObject, day: number): KubernetesObject {
   };
 }
 
+/** Another endpoint of the trap. */
+const trapSlice = slice("evil/trap", tcp, [{ address: "192.0.2.7" }]);
+const other: KubernetesObject = { ...trapSlice, metadata: { ...trapSlice.metadata, name: "other" } };
+
 /** The listeners of a sidecar in `shop`, if another namespace claims the address of its Service. */
 function victim(claim: KubernetesObject, trapDay: number, own: KubernetesObject, more: readonly KubernetesObject[]) {
   const { apply, serve } = createOutboundFixture();
@@ -41,7 +45,7 @@ function victim(claim: KubernetesObject, trapDay: number, own: KubernetesObject,
     aged(own, 2),
     aged(service("evil/trap", "None", { app: "trap" }, [tcp]), trapDay),
     service("evil/sink", "10.96.0.66", { app: "sink" }, [tcp]),
-    config("WorkloadEntry", "evil/vm", { address: "192.0.2.7", labels: { app: "trap" } }),
+    other,
     config("VirtualService", "evil/trap", {
       hosts: ["trap.evil.svc.cluster.local"],
       tcp: [{ route: [{ destination: { host: "sink.evil.svc.cluster.local" } }] }],
@@ -132,7 +136,7 @@ test("an automatic address stays with its ServiceEntry, whatever endpoint claims
 });
 
 /** What a sidecar gets if `shop/db` was given the address, and an older entry writes addresses. */
-function withGiven(addresses: readonly string[], writer: object = {}, namespaceOf = "evil") {
+function withGiven(addresses: readonly string[], writer: object = {}, namespaceOf = "evil", added?: object) {
   const { apply, serve } = createOutboundFixture();
   const ports = [
     { name: "tcp", number: 5432, protocol: "TCP" },
@@ -150,6 +154,7 @@ function withGiven(addresses: readonly string[], writer: object = {}, namespaceO
       status: { addresses: [{ value: entryAddress, host: "db.example" }] },
     }),
     entry(`${namespaceOf}/old`, 1, { hosts: ["old.example"], addresses, ...writer }),
+    ...(added === undefined ? [] : [entry(`${namespaceOf}/added`, 3, { hosts: ["old.example"], ...added })]),
   );
   const served = serve({ namespace: "client", dnsCapture: true });
   const clustersOf = (name: string): string =>
@@ -177,6 +182,12 @@ test("an address that was given to an entry stays with it, although an older ent
   assert.deepEqual(beside.ipsOf("old.example"), ["240.240.9.9"]);
   const tcpOnly = withGiven([entryAddress], { ports: [{ name: "tcp", number: 80, protocol: "TCP" }] });
   assert.equal(tcpOnly.clustersOf(`${entryAddress}_80`), "", "a TCP port takes no HTTP requests");
+  const tls = { ports: [{ name: "tls", number: 443, protocol: "TLS" }] };
+  const added = { ports: [{ name: "tcp", number: 5432, protocol: "TCP" }], addresses: [entryAddress] };
+  const joined = withGiven(["240.240.9.9"], tls, "evil", added);
+  assert.equal(joined.clustersOf("240.240.9.9_443"), "outbound|443||old.example");
+  assert.equal(joined.clustersOf(`${entryAddress}_5432`), "outbound|5432||db.example");
+  assert.equal(joined.clustersOf("0.0.0.0_5432"), "", "an entry that adds a port has no listener for every address");
   const own = withGiven([entryAddress], {}, "shop");
   assert.equal(own.clustersOf(`${entryAddress}_5432`), "outbound|5432||old.example", "a namespace decides on its own");
 });
@@ -200,6 +211,27 @@ test("a ServiceImport takes no address that was given to another namespace's ent
   assert.deepEqual(
     new Set(JSON.stringify(found).match(/outbound\|5432\|\|[a-z.]+/g)),
     new Set(["outbound|5432||db.example"]),
+  );
+});
+
+test("an address that a ServiceImport lists twice is a domain once", () => {
+  const { apply, serve, inputs } = createOutboundFixture();
+  const multiClusterServices = { host: true, clusterLocal: false, group: "multicluster.x-k8s.io" };
+  inputs.mesh.set(meshKey, { ...testMesh, multiClusterServices });
+  apply(
+    namespace("evil"),
+    service("evil/web", "10.96.0.66", { app: "web" }, [{ name: "http", port: 80 }]),
+    config("ServiceImport", "evil/web", {
+      ips: ["FD00::1", "fd00::1", "fd00::1"],
+      type: "ClusterSetIP",
+      ports: [{ name: "http", port: 80, protocol: "TCP" }],
+    }),
+  );
+  const hosts = serve().routes()["80"]?.["virtualHosts"] as unknown as { name: string; domains: string[] }[];
+  const domains = hosts.find(({ name }) => name === "web.evil.svc.clusterset.local:80")?.domains ?? [];
+  assert.deepEqual(
+    domains.filter((domain) => domain.startsWith("[")),
+    ["[fd00::1]"],
   );
 });
 
@@ -296,7 +328,7 @@ test("endpoints of a ServiceEntry join a port only if its number and name are eq
   const clusterHost = "db.shop.svc.cluster.local";
   const key = (host: string): string => `outbound|5432||${host}`;
   assert.deepEqual(endpointsOf(withEntries([[entryPort]], clusterHost), key(clusterHost)), ["192.0.2.0"]);
-  assert.deepEqual(endpointsOf(withEntries([[other], [entryPort]], clusterHost), key(clusterHost)), []);
+  assert.deepEqual(endpointsOf(withEntries([[other], [entryPort]], clusterHost), key(clusterHost)), ["192.0.2.1"]);
   const host = "db.example.org";
   assert.deepEqual(endpointsOf(withEntries([[entryPort], [other], [entryPort]], host), key(host)), [
     "192.0.2.0",

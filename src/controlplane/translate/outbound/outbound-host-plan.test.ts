@@ -134,6 +134,13 @@ const meshes: Readonly<Record<string, Partial<PlannedPort>>> = {
     targetOf: (alias) => (alias === "old.stock.svc.cluster.local" ? web.hostname : undefined),
     virtualServices: [{ ...shape("stock/api", ["api.stock.svc.cluster.local"]), http: [toOld] }],
   },
+  "a VirtualService of an alias": {
+    services: [...services, resolved("stock/old", { resolution: "alias", aliasOf: web.hostname })],
+    aliased: [web.hostname],
+    aliasesOf: (host) => (host === web.hostname ? ["old.stock.svc.cluster.local"] : []),
+    targetOf: (alias) => (alias === "old.stock.svc.cluster.local" ? web.hostname : undefined),
+    virtualServices: [shape("stock/old", ["old.stock.svc.cluster.local"])],
+  },
   "VirtualServices, also of hosts that nobody knows": {
     virtualServices: [
       shape("shop/web", [web.hostname, "unknown.example.com"]),
@@ -207,6 +214,21 @@ test("a route to an ExternalName Service reaches the host that it points to, wha
   assert.deepEqual(source?.from === "virtual-service" ? [...(source.destinations ?? [])] : source, [
     ["old.stock.svc.cluster.local", web.hostname],
   ]);
+});
+
+test("a VirtualService of an ExternalName Service applies to its name, and the rest goes to the host it points to", () => {
+  const old = "old.stock.svc.cluster.local";
+  const aliases: Partial<PlannedPort> = {
+    services: [...services, resolved("stock/old", { resolution: "alias", aliasOf: web.hostname })],
+    aliased: [web.hostname],
+    aliasesOf: (host) => (host === web.hostname ? [old] : []),
+  };
+  const hostOf = (own: Partial<PlannedPort>, domain: string): string | undefined =>
+    planTables(planned("edge", { ...aliases, ...own }))[0]?.hosts.find(({ domains }) => domains.includes(domain))?.host;
+  assert.equal(hostOf({}, old), web.hostname);
+  assert.equal(hostOf({ virtualServices: [shape("stock/old", [old])] }, old), old);
+  assert.equal(hostOf({ virtualServices: [shape("stock/old", [old])] }, "old.stock"), old);
+  assert.equal(hostOf({ virtualServices: [shape("stock/old", [old])] }, web.hostname), web.hostname);
 });
 
 test("of several VirtualServices with one host, a client gets the first one that has routes for it", () => {

@@ -3,7 +3,7 @@ import { compareText, factsKey, type MeshSettings } from "../../model/facts.ts";
 import type { RouteModel } from "../../model/gateway/gateway-model.ts";
 import { memos } from "../../model/memos.ts";
 import { hostCovers, isWildcard, mostSpecificHost } from "../../model/service/service-hostname.ts";
-import type { ServiceModel } from "../../model/service/service-model.ts";
+import { serviceKey, type ServiceModel } from "../../model/service/service-model.ts";
 import type { VirtualServiceShape } from "../../model/routing/virtual-service-shape.ts";
 import { serviceDomains } from "./outbound-domain.ts";
 import type { HostClient, HostPlan, HostSource, RouteTable, ServiceReference } from "./outbound-host.ts";
@@ -112,8 +112,10 @@ interface ChosenHosts {
 
 function chooseHosts(planned: PlannedPort): ChosenHosts {
   const { port, namespace, labels } = planned.port;
-  const routed = planned.services.filter((entry) => entry.service.resolution !== "alias" && speaksHttp(entry));
-  const attached = routed.flatMap(({ service }): Candidate[] => {
+  const spoken = planned.services.filter(speaksHttp);
+  // Without routes of its own, an alias is a further name of the service that it leads to.
+  const routed = spoken.filter(({ service }) => service.resolution !== "alias");
+  const attached = spoken.flatMap(({ service }): Candidate[] => {
     const routes = planned.httpRoutesOf?.(service, port) ?? [];
     if (routes.length === 0) return [];
     const backends = routes.flatMap(({ mesh }) => mesh.backends.flat());
@@ -124,13 +126,13 @@ function chooseHosts(planned: PlannedPort): ChosenHosts {
         service,
         host: service.hostname,
         source: { from: "http-routes", service: referenceOf(service), port, client },
-        key: `routes ${hashes ? clientKey(client) : namespace} ${serviceKey(service)}`,
+        key: `routes ${hashes ? clientKey(client) : namespace} ${ownerText(service)}`,
       },
     ];
   });
   const taken = new Set(attached.map(({ host }) => host));
   const ofVirtualServices = virtualServiceCandidates(
-    taken.size === 0 ? routed : routed.filter(({ service }) => !taken.has(service.hostname)),
+    taken.size === 0 ? spoken : spoken.filter(({ service }) => !taken.has(service.hostname)),
     planned,
   );
   for (const { host } of ofVirtualServices) taken.add(host);
@@ -145,19 +147,19 @@ function chooseHosts(planned: PlannedPort): ChosenHosts {
 }
 
 function referenceOf(service: ServiceModel): ServiceReference {
-  return { registry: service.registry, key: `${service.namespace}/${service.hostname}` };
+  return { registry: service.registry, key: serviceKey(service) };
 }
 
 /** Services in different namespaces or registries may have the same hostname. */
-function serviceKey({ registry, namespace }: ServiceModel): string {
-  return `${registry} ${namespace}`;
+function ownerText({ registry, namespace, variant = "" }: ServiceModel): string {
+  return `${registry} ${namespace} ${variant}`;
 }
 
 function ownCandidate({ service, port }: ResolvedService, planned: PlannedPort): Candidate {
   if (mayHash(planned, service.hostname)) {
     const forClient = (client: HostClient): Origin => ({
       source: { from: "service", service: referenceOf(service), port: port.port, client },
-      key: `${clientKey(client)} ${serviceKey(service)}`,
+      key: `${clientKey(client)} ${ownerText(service)}`,
       forClient,
     });
     return { service, host: service.hostname, ...forClient(clientOf(planned.port)) };
@@ -166,7 +168,7 @@ function ownCandidate({ service, port }: ResolvedService, planned: PlannedPort):
     service,
     host: service.hostname,
     source: { from: "service", service: referenceOf(service), port: port.port, client: undefined },
-    key: serviceKey(service),
+    key: ownerText(service),
   }));
 }
 

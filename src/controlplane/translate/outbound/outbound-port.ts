@@ -250,15 +250,27 @@ function soleAddress(service: ServiceModel | undefined, port: number): string | 
   return others.length === 0 && address !== undefined && !address.includes("/") && isPlain ? address : undefined;
 }
 
-/** A service together with one of its ports. */
+/** The service of a port, with the addresses of that port. */
 export function portService(
-  port: Pick<OutboundPort, "clusterId" | "dnsCapture">,
+  port: Pick<OutboundPort, "port" | "clusterId" | "dnsCapture">,
   entry: OutboundPort["services"][number],
   registry: ServiceRegistry,
   reader: CollectionReader,
 ): ServiceModel | undefined {
   const registered = registeredService(entry, registry, reader);
   if (registered === undefined) return undefined;
-  const service = serviceInCluster(registered, port.clusterId);
+  const service = withPortAddresses(serviceInCluster(registered, port.clusterId), port.port);
   return port.dnsCapture ? withAutomaticAddresses(service) : service;
 }
+
+function withPortAddresses(service: ServiceModel, port: number): ServiceModel {
+  const own = service.addressesOfPorts?.get(port);
+  if (own === undefined) return service;
+  return addressedServices.of(service, String(port), () => {
+    const { lostAddresses: _ofOtherPorts, ...rest } = service;
+    return { ...rest, ...own };
+  });
+}
+
+/** One object for each port, because what is made of a service is kept by its object. */
+const addressedServices = memos.keyed<ServiceModel, ServiceModel>("addressed-services");

@@ -7,53 +7,15 @@ import type { KubernetesObject } from "../../../api/index.ts";
 import { valueAt } from "../../testing/decode-resource.ts";
 import { maxSubsetClusters } from "../../model/destination-rule-model.ts";
 import { meshKey } from "../../model/facts.ts";
-import { config, namespace, node, pod, service, slice, testMesh } from "../../testing/model-fixture.ts";
-import { createOutboundFixture } from "../../testing/outbound-fixture.ts";
-
-const http = { name: "http", port: 80, targetPort: 8080 };
-const sidecarLabel = { "security.istio.io/tlsMode": "istio" };
-const base: readonly KubernetesObject[] = [
-  namespace("shop"),
-  namespace("other"),
-  node("node-1", "z1"),
-  node("node-2", "z2"),
-  service("shop/web", "10.96.0.5", { app: "web" }, [http]),
-  service("other/api", "10.96.0.7", { app: "api" }, [http]),
-  pod("shop/web-1", "10.244.1.5", {
-    labels: { app: "web", version: "v1", ...sidecarLabel },
-    account: "web",
-    redirected: false,
-  }),
-  pod("shop/web-2", "10.244.2.6", {
-    labels: { app: "web", version: "v2", ...sidecarLabel },
-    account: "web",
-    node: "node-2",
-    redirected: false,
-  }),
-  slice("shop/web", { name: "http", port: 8080 }, [
-    { address: "10.244.1.5", pod: "web-1" },
-    { address: "10.244.2.6", pod: "web-2", node: "node-2" },
-  ]),
-];
-
-function hostsOf(routes: JsonObject | undefined): readonly (readonly [string, readonly string[]])[] {
-  const hosts = (routes?.["virtualHosts"] ?? []) as readonly JsonObject[];
-  return hosts.map((host) => [host["name"] as string, host["domains"] as string[]]);
-}
-
-function addressesOf(
-  assignment: JsonObject | undefined,
-): readonly (readonly [JsonValue | undefined, number, readonly JsonValue[]])[] {
-  const localities = (assignment?.["endpoints"] ?? []) as readonly JsonObject[];
-  return localities.map((locality) => {
-    const endpoints = (locality["lbEndpoints"] ?? []) as readonly JsonObject[];
-    return [
-      valueAt(locality, "locality", "zone"),
-      Number(locality["priority"] ?? 0),
-      endpoints.flatMap((endpoint) => valueAt(endpoint, "endpoint", "address", "socketAddress", "address") ?? []),
-    ];
-  });
-}
+import { config, namespace, pod, service, slice, testMesh } from "../../testing/model-fixture.ts";
+import {
+  addressesOf,
+  createOutboundFixture,
+  hostsOf,
+  http,
+  sidecarLabel,
+  smallMesh,
+} from "../../testing/outbound-fixture.ts";
 
 test("a sidecar of a small mesh gets the recorded resources", () => {
   const { apply, serve } = createOutboundFixture();
@@ -81,7 +43,7 @@ test("a sidecar of a small mesh gets the recorded resources", () => {
 
 test("names are short for clients of the same namespace, and a service that is not exported is invisible elsewhere", () => {
   const { apply, serve } = createOutboundFixture();
-  apply(...base, {
+  apply(...smallMesh, {
     ...service("other/hidden", "10.96.0.9", {}, [http]),
     metadata: { name: "hidden", namespace: "other", annotations: { "networking.istio.io/exportTo": "." } },
   });
@@ -122,7 +84,7 @@ test("a host of two services leads each client to the routes of the service that
       egress: [{ hosts: [`${place}/*`] }],
     }),
   ];
-  apply(...base, ...of("north"), ...of("south"));
+  apply(...smallMesh, ...of("north"), ...of("south"));
   const served = ["north", "south"].map((sees) => serve({ labels: { sees } }));
   const redirects = served.map((one) =>
     valueAt(one.routes()["80"], "virtualHosts", 0, "routes", 0, "redirect", "hostRedirect"),
@@ -138,7 +100,7 @@ test("the Sidecar that matches by labels, then by namespace, then of the root na
     egress: [{ hosts: ["./*"] }],
   });
   const everywhere = config("Sidecar", "istio-system/default", { egress: [{ hosts: ["other/*"] }] });
-  apply(...base, strict, everywhere);
+  apply(...smallMesh, strict, everywhere);
   const [selected, plain] = [serve({ labels: { app: "web" } }), serve()];
   const services = (served: typeof plain): readonly string[] =>
     Object.keys(served.clusters()).filter((name) => name.startsWith("outbound"));
@@ -163,7 +125,7 @@ test("a cluster that looks up names has no socket of a WorkloadEntry, with which
       workloadSelector: { labels: { app: "api" } },
     });
   apply(
-    ...base,
+    ...smallMesh,
     entry("DNS"),
     config("WorkloadEntry", "shop/name", { address: "a.example.org", labels: { app: "api" } }),
     config("WorkloadEntry", "shop/socket", { address: "unix:///run/api.sock", labels: { app: "api" } }),
@@ -183,7 +145,7 @@ test("subsets select endpoints by label, and the client namespace's rule wins ov
     });
   const ofClient = rule("other/mine", "ROUND_ROBIN");
   const ofService = rule("shop/web", "RANDOM", { subsets: [{ name: "v1", labels: { version: "v1" } }] });
-  apply(...base, ofClient, ofService, rule("istio-system/web", "PASSTHROUGH"));
+  apply(...smallMesh, ofClient, ofService, rule("istio-system/web", "PASSTHROUGH"));
   const other = serve({ namespace: "other" });
   const policy = (): readonly JsonValue[] =>
     Object.entries(other.clusters()).flatMap(([name, cluster]) =>
@@ -214,7 +176,7 @@ test("LEAST_REQUEST of a DestinationRule has a configuration of its own, which t
     const cluster = shop.clusters()[name];
     return [cluster?.["lbPolicy"], cluster?.["leastRequestLbConfig"]];
   };
-  apply(...base, rule());
+  apply(...smallMesh, rule());
   assert.deepEqual(chosen(), ["LEAST_REQUEST", undefined]);
   for (const simple of ["LEAST_REQUEST", "LEAST_CONN"]) {
     apply(rule(simple));
@@ -245,7 +207,7 @@ test("subsets beyond the limit of a service's clusters are left out, whichever o
 test("rules for one host combine their subsets, and a rule with a selector applies only to the clients that it selects", () => {
   const { apply, serve } = createOutboundFixture();
   apply(
-    ...base,
+    ...smallMesh,
     config("DestinationRule", "shop/a", { host: "web", subsets: [{ name: "v1", labels: { version: "v1" } }] }),
     config("DestinationRule", "shop/b", {
       host: "web.shop.svc.cluster.local",
@@ -271,7 +233,7 @@ test("rules for one host combine their subsets, and a rule with a selector appli
 
 test("endpoints that support mutual TLS get it, unless the service's namespace disables it", () => {
   const { apply, serve } = createOutboundFixture();
-  apply(...base);
+  apply(...smallMesh);
   const served = serve();
   const sockets = (): JsonValue | undefined =>
     (
@@ -299,7 +261,7 @@ test("endpoints that support mutual TLS get it, unless the service's namespace d
 
 test("proxies that support HBONE reach captured pods through its listener, and others directly", () => {
   const { apply, serve } = createOutboundFixture();
-  apply(...base, pod("shop/web-1", "10.244.1.5", { labels: { app: "web" }, account: "web" }));
+  apply(...smallMesh, pod("shop/web-1", "10.244.1.5", { labels: { app: "web" }, account: "web" }));
   const [tunnelling, plain] = [serve({ hbone: true }), serve({ hbone: false })];
   const address = (served: typeof plain): JsonValue | undefined =>
     valueAt(
@@ -329,7 +291,7 @@ test("a sidecar that accepts Istio's mutual TLS and HBONE gets mutual TLS, unles
     redirected: false,
   });
   apply(
-    ...base,
+    ...smallMesh,
     service("shop/both", "10.96.0.19", { app: "both" }, [http]),
     both,
     slice("shop/both", { name: "http", port: 8080 }, [{ address: "10.244.1.9", pod: "both-1" }]),
@@ -351,7 +313,7 @@ test("a sidecar that accepts Istio's mutual TLS and HBONE gets mutual TLS, unles
 
 test("localities become priorities only with outlier detection, from the client's view", () => {
   const { apply, serve } = createOutboundFixture();
-  apply(...base);
+  apply(...smallMesh);
   const near = { region: "r1", zone: "z2", subzone: "" };
   const served = serve({ locality: near });
   const endpoints = (): unknown => addressesOf(served.endpoints()["outbound|80||web.shop.svc.cluster.local"]);
@@ -388,7 +350,7 @@ test("localities become priorities only with outlier detection, from the client'
 test("the mesh config sets defaults for locality shares, pools, outliers, retries, ciphers and trust aliases", () => {
   const { apply, serve, inputs, graph } = createOutboundFixture();
   apply(
-    ...base,
+    ...smallMesh,
     config("DestinationRule", "other/api", {
       host: "api",
       trafficPolicy: { tls: { mode: "SIMPLE", sni: "api.example.com" } },
@@ -485,7 +447,7 @@ test("Telemetry decides which clients write access logs", () => {
       selector: { matchLabels: { app: "web" } },
       accessLogging: [{ match: { mode }, providers: [{ name: "envoy" }] }],
     });
-  apply(...base, telemetry("CLIENT"));
+  apply(...smallMesh, telemetry("CLIENT"));
   const [web, other] = [serve({ labels: { app: "web" } }), serve({ labels: { app: "other" } })];
   const writes = (served: typeof web): readonly boolean[] =>
     ["virtualOutbound", "0.0.0.0_80"].map((name) => JSON.stringify(served.listeners()[name]).includes("/dev/stdout"));
@@ -502,7 +464,7 @@ test("Telemetry decides which clients write access logs", () => {
 
 test("a change of a service's endpoints recomputes only its own assignment", () => {
   const { apply, serve, graph } = createOutboundFixture();
-  apply(...base);
+  apply(...smallMesh);
   serve();
   serve({ namespace: "other" });
   const counts = (): Readonly<Record<string, number>> =>
@@ -538,7 +500,7 @@ test("a cluster is recomputed when an identity, a capture by ztunnel, or mutual 
       account: "web",
       redirected,
     });
-  apply(...base);
+  apply(...smallMesh);
   const served = serve({ hbone: true });
   const web = (): JsonObject | undefined => served.clusters()["outbound|80||web.shop.svc.cluster.local"];
   const identities = (): readonly string[] => [...new Set(JSON.stringify(web()).match(/spiffe:[^"]+/g))];
@@ -574,7 +536,7 @@ test("an HTTP route does not change listeners, and a rule for one TCP service do
   const { apply, serve, graph } = createOutboundFixture();
   const tcp = [{ name: "tcp", port: 9000, targetPort: 9000 }];
   apply(
-    ...base,
+    ...smallMesh,
     service("shop/db", "10.96.1.1", { app: "db" }, tcp),
     service("other/queue", "10.96.1.2", { app: "queue" }, tcp),
   );
@@ -618,7 +580,7 @@ test("an address that a ServiceEntry lists twice is a domain once, however it is
   const { apply, serve } = createOutboundFixture();
   const client = serve();
   apply(
-    ...base,
+    ...smallMesh,
     config("ServiceEntry", "other/twice", {
       hosts: ["twice.test"],
       addresses: ["240.0.0.1", "240.0.0.1/32", "240.0.0.1", "FD00::1", "fd00::1"],
@@ -633,109 +595,6 @@ test("an address that a ServiceEntry lists twice is a domain once, however it is
   ]);
 });
 
-test("ServiceEntries of one namespace with one host are one service with the ports and endpoints of all", () => {
-  const { apply, remove, serve } = createOutboundFixture();
-  const entry = (name: string, day: number, port: object, rest: object): KubernetesObject =>
-    config(
-      "ServiceEntry",
-      `shop/${name}`,
-      { hosts: ["api.example.org"], resolution: "STATIC", ports: [port], ...rest },
-      { creationTimestamp: `2026-01-0${day}T00:00:00Z`, labels: { app: name } },
-    );
-  const plain = { number: 80, name: "http", protocol: "HTTP" };
-  const secure = { number: 443, name: "tls", protocol: "TLS" };
-  const at = (address: string): object => ({ endpoints: [{ address }] });
-  // The names are not in the order of age.
-  const oldest = entry("b", 1, plain, at("192.0.2.1"));
-  apply(
-    ...base,
-    oldest,
-    entry("a", 2, secure, at("192.0.2.2")),
-    entry("c", 3, plain, at("192.0.2.3")),
-    entry("d", 4, { ...secure, number: 8443 }, { ...at("192.0.2.4"), resolution: "NONE", endpoints: [] }),
-    config("WorkloadEntry", "shop/vm", { address: "192.0.2.5", labels: { app: "vm" } }),
-    entry("e", 5, secure, { workloadSelector: { labels: { app: "vm" } } }),
-  );
-  const sidecar = serve();
-  const endpoints = (): object =>
-    Object.fromEntries(
-      Object.entries(sidecar.endpoints())
-        .filter(([name]) => name.includes("example"))
-        .map(([name, assignment]) => [name, addressesOf(assignment).flatMap(([, , addresses]) => addresses)]),
-    );
-  assert.deepEqual(endpoints(), {
-    "outbound|443||api.example.org": ["192.0.2.2", "192.0.2.5"],
-    "outbound|80||api.example.org": ["192.0.2.1", "192.0.2.3"],
-  });
-  assert.deepEqual(
-    hostsOf(sidecar.routes()["80"]).find(([name]) => name.includes("example"))?.[0],
-    "api.example.org:80",
-  );
-  assert.match(JSON.stringify(sidecar.listeners()), /"serverNames":\["api\.example\.org"\]/);
-  remove(oldest);
-  assert.deepEqual(endpoints(), {
-    "outbound|443||api.example.org": ["192.0.2.2", "192.0.2.5"],
-    "outbound|80||api.example.org": ["192.0.2.3"],
-  });
-});
-
-test("a host that is looked up has one name if its clusters may have only one, and no endpoint twice", () => {
-  const { apply, serve } = createOutboundFixture();
-  const entries = (resolution: string, annotations: object = {}): readonly KubernetesObject[] =>
-    ["a", "b"].map((name, index) =>
-      config(
-        "ServiceEntry",
-        `shop/${name}`,
-        {
-          hosts: ["api.example.org"],
-          ports: [{ number: 80, name: "http", protocol: "HTTP" }],
-          resolution,
-          ...(index === 0 ? {} : { endpoints: [{ address: "b.example.org" }] }),
-        },
-        { annotations },
-      ),
-    );
-  const sidecar = serve();
-  const namesOf = (): readonly JsonValue[] =>
-    addressesOf(sidecar.clusters()["outbound|80||api.example.org"]?.["loadAssignment"] as JsonObject).flatMap(
-      ([, , addresses]) => addresses,
-    );
-  apply(...base, ...entries("DNS"));
-  assert.deepEqual(namesOf(), ["api.example.org", "b.example.org"]);
-  apply(...entries("DNS_ROUND_ROBIN"));
-  assert.deepEqual(namesOf(), ["api.example.org"]);
-  apply(...entries("DNS", { "istio.io/connect-strategy": "RACE_FIRST_TCP_CONNECT" }));
-  assert.deepEqual(namesOf(), ["api.example.org"]);
-  const [first] = entries("DNS");
-  assert.ok(first !== undefined);
-  apply(...entries("DNS"), { ...first, metadata: { ...first.metadata, name: "c" } });
-  assert.deepEqual(namesOf(), ["api.example.org", "b.example.org"]);
-});
-
-test("a ServiceEntry adds endpoints to the Service of its namespace with its host, and to no other", () => {
-  const { apply, serve } = createOutboundFixture();
-  const entry = (key: string, address: string, fields: object = {}): KubernetesObject =>
-    config("ServiceEntry", key, {
-      hosts: ["web.shop.svc.cluster.local"],
-      location: "MESH_INTERNAL",
-      resolution: "STATIC",
-      ports: [{ number: 80, name: "http", protocol: "HTTP" }],
-      endpoints: [{ address }, { address: "10.244.1.5", ports: { http: 8080 } }],
-      ...fields,
-    });
-  apply(
-    ...base,
-    entry("shop/vm", "192.0.2.1"),
-    entry("other/vm", "192.0.2.2"),
-    entry("shop/name", "192.0.2.3", { ports: [{ number: 81, name: "http", protocol: "HTTP" }] }),
-  );
-  const sidecar = serve();
-  assert.deepEqual(
-    addressesOf(sidecar.endpoints()["outbound|80||web.shop.svc.cluster.local"]).flatMap(([, , addresses]) => addresses),
-    ["192.0.2.1", "10.244.1.5", "10.244.2.6"],
-  );
-});
-
 test("of rules for one host that are exported to different namespaces, the youngest for a client wins", () => {
   const subsetsOf = (privateDay: number, namespaceOfClient: string): readonly string[] => {
     const { apply, serve } = createOutboundFixture();
@@ -746,7 +605,7 @@ test("of rules for one host that are exported to different namespaces, the young
         { host: "web", exportTo: [exportTo], subsets: [{ name: version, labels: { version } }] },
         { creationTimestamp: `2026-01-0${day}T00:00:00Z` },
       );
-    apply(...base, rule("private", ".", privateDay), rule("public", "*", 2));
+    apply(...smallMesh, rule("private", ".", privateDay), rule("public", "*", 2));
     return Object.keys(serve({ namespace: namespaceOfClient }).clusters()).flatMap((name) => {
       const [, , subset = "", host = ""] = name.split("|");
       return host.startsWith("web.shop") && subset !== "" ? subset : [];

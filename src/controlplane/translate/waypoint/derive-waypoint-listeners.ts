@@ -1,14 +1,15 @@
 import { istioLabels, withOwnProxyConfig } from "../../../api/istio/index.ts";
-import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
+import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../../kube/index.ts";
 import { ListenerSchema } from "../../../wire/envoy/index.ts";
-import { anyAddress } from "../../model/ip-address.ts";
+import { anyAddress, isAddress } from "../../model/ip-address.ts";
 import type { Waypoint, WaypointBindings } from "../../model/ambient/waypoint.ts";
 import type { PolicySubject } from "../../model/authorization-selection.ts";
 import { localNetwork } from "../../model/cluster-view.ts";
-import { type MeshSettings, byCreation, compareText, factsKey, meshKey } from "../../model/facts.ts";
+import { type Labels, type MeshSettings, byCreation, compareText, factsKey, meshKey } from "../../model/facts.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { proxyConfigOfGateway } from "../../model/gateway/gateway-proxy-config.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
+import { workloadEntryLabels } from "../../model/workload-entry.ts";
 import { connectOriginateListener } from "../connect-originate.ts";
 import { doubleTunnelListeners } from "../double-tunnel.ts";
 import { connectTerminateListener } from "../inbound/inbound-hbone.ts";
@@ -36,14 +37,7 @@ export function deriveWaypointListeners(
   const { model, waypoints, registries } = sources;
   const { inputs } = model;
   const policiesOf = waypointPolicies(inputs);
-  const workloads = graph
-    .derive("waypoint-workloads", inputs.pods, (pod, reader) => {
-      const waypoint = bindings.ofPod(pod, reader);
-      return waypoint === undefined
-        ? []
-        : [[factsKey(pod), { waypoint: waypoint.key, addresses: pod.addresses }] as const];
-    })
-    .index("waypoint", (item) => [item.waypoint]);
+  const workloads = workloadsOfWaypoints(graph, inputs, bindings);
   const listenersOf = (waypoint: Waypoint, mesh: MeshSettings, reader: CollectionReader) => {
     const context = routeContext(waypoint, mesh, sources, reader);
     const services = servicesOf(waypoint, registries, reader);
@@ -56,10 +50,13 @@ export function deriveWaypointListeners(
         policies: policiesOf(waypoint, [target], mesh, reader),
       };
     });
-    const addresses = reader
-      .lookup(workloads, waypoint.key)
-      .flatMap((item) => item.addresses)
-      .sort(compareText);
+    const found = reader.lookup(workloads.pods, waypoint.key);
+    const named = Map.groupBy(
+      workloads.named.flatMap((index) => reader.lookup(index, waypoint.key)),
+      ({ namespace }) => namespace,
+    );
+    const addressesOf = (items: readonly WaypointWorkload[]): readonly string[] =>
+      [...new Set(items.flatMap(({ addresses }) => addresses))].sort(compareText);
     return [
       connectTerminateListener(
         mesh,
@@ -72,7 +69,8 @@ export function deriveWaypointListeners(
       mainInternalListener({
         mesh,
         services: chains,
-        workloads: addresses,
+        workloads: addressesOf(found),
+        named: [...named].sort(([left], [right]) => compareText(left, right)).map(([, items]) => addressesOf(items)),
         direct: policiesOf(waypoint, [], mesh, reader),
       }),
       connectOriginateListener(),
@@ -94,6 +92,56 @@ export function deriveWaypointListeners(
     },
     sameScopedResource,
   );
+}
+
+interface WaypointWorkload {
+  readonly waypoint: string;
+  readonly namespace: string;
+  readonly addresses: readonly string[];
+}
+
+/** The workloads whose own addresses lead to a waypoint, by its key: those to which ztunnels give one. */
+interface WaypointWorkloads {
+  readonly pods: CollectionIndex<WaypointWorkload>;
+  /** WorkloadEntries, and endpoints of ServiceEntries. */
+  readonly named: readonly CollectionIndex<WaypointWorkload>[];
+}
+
+function workloadsOfWaypoints(
+  graph: CollectionGraph,
+  inputs: MeshInputs,
+  bindings: WaypointBindings,
+): WaypointWorkloads {
+  const entry = (
+    key: string,
+    workload: { readonly namespace: string; readonly labels: Labels },
+    address: string | undefined,
+    reader: CollectionReader,
+  ): readonly (readonly [string, WaypointWorkload])[] => {
+    const { waypoint } = bindings.bindingOfEntry(workload, reader);
+    return waypoint === undefined || address === undefined || !isAddress(address)
+      ? []
+      : [[key, { waypoint: waypoint.key, namespace: workload.namespace, addresses: [address] }]];
+  };
+  const pods = graph.derive("waypoint-workloads", inputs.pods, (pod, reader) => {
+    const waypoint = bindings.ofPod(pod, reader);
+    return waypoint === undefined
+      ? []
+      : [[factsKey(pod), { waypoint: waypoint.key, namespace: pod.namespace, addresses: pod.addresses }] as const];
+  });
+  const named = [
+    graph.derive("waypoint-workload-entries", inputs.workloadEntries, (facts, reader, key) =>
+      entry(key, { namespace: facts.namespace, labels: workloadEntryLabels(facts) }, facts.spec.address, reader),
+    ),
+    graph.derive("waypoint-entry-endpoints", inputs.serviceEntries, ({ namespace, spec }, reader, key) =>
+      spec.endpoints.flatMap(({ address, labels }, index) =>
+        entry(`${key}#${index}`, { namespace, labels }, address, reader),
+      ),
+    ),
+  ];
+  const byWaypoint = (collection: Collection<WaypointWorkload>): CollectionIndex<WaypointWorkload> =>
+    collection.index("waypoint", ({ waypoint }) => [waypoint]);
+  return { pods: byWaypoint(pods), named: named.map(byWaypoint) };
 }
 
 /**

@@ -539,3 +539,39 @@ test("an entry takes no requests for a pod behind the waypoint, and no address o
   assert.deepEqual(chainsAt("2001:0db8:0::5"), []);
   assert.deepEqual(chainsAt("192.0.2.8"), [[vip("own.test")], [vip("evil.test")]]);
 });
+
+test("a waypoint passes requests for the addresses of WorkloadEntries and endpoints that lead to it, unless others have them", () => {
+  const { apply, chainsAt, foreign } = sharedWaypoint();
+  const machine = (key: string, address: string): KubernetesObject =>
+    config("WorkloadEntry", key, { address, labels: { app: "vm" } });
+  const direct = [["direct-http", "direct-tcp"]];
+  apply(
+    config(
+      "Gateway",
+      "shop/wp",
+      {
+        gatewayClassName: "istio-waypoint",
+        listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE", allowedRoutes: { namespaces: { from: "All" } } }],
+      },
+      { labels: { "istio.io/waypoint-for": "all" } },
+    ),
+    machine("team/vm", "192.0.2.20"),
+    machine("team/name", "vm.example.org"),
+    config("ServiceEntry", "team/fixed", {
+      hosts: ["fixed.test"],
+      location: "MESH_INTERNAL",
+      resolution: "STATIC",
+      ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+      endpoints: [{ address: "192.0.2.21" }],
+    }),
+    foreign("own.test", "2002-01-01T00:00:00Z", "team", ["192.0.2.8", "192.0.3.0/24"]),
+    machine("evil/service", "10.96.0.5"),
+    machine("evil/entry", "192.0.2.8"),
+    machine("evil/range", "192.0.3.7"),
+  );
+  assert.deepEqual(chainsAt("192.0.2.20"), direct);
+  assert.deepEqual(chainsAt("192.0.2.21"), direct);
+  assert.deepEqual(chainsAt("192.0.2.8"), [[vip("own.test")]]);
+  assert.deepEqual(chainsAt("192.0.3.7"), []);
+  assert.doesNotMatch(JSON.stringify(chainsAt("10.96.0.5")), /direct/);
+});

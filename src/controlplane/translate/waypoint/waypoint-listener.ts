@@ -17,7 +17,7 @@ import {
 } from "../../../wire/envoy/index.ts";
 import { formatAuthority } from "../../../wire/hbone/index.ts";
 import type { AppProtocol, MeshSettings } from "../../model/facts.ts";
-import { cidrOf } from "../../model/ip-address.ts";
+import { addressBytes, cidrOf, isWithin } from "../../model/ip-address.ts";
 import { serviceLogsOf2022, writesLogsOf2022 } from "../telemetry/access-log-2022.ts";
 import { tcpIdleTimeout } from "../connection-settings.ts";
 import { forwardTlsFilter, wildcardCache } from "../dynamic-forward-proxy.ts";
@@ -82,6 +82,11 @@ export interface MainInternalOptions {
   readonly services: readonly WaypointServiceChains[];
   /** The addresses of pods whose own traffic goes through the waypoint. */
   readonly workloads: readonly string[];
+  /**
+   * The same of WorkloadEntries and of endpoints of ServiceEntries, whose addresses users write: a list for each
+   * namespace, so that one namespace does not change the matcher of another.
+   */
+  readonly named: readonly (readonly string[])[];
   readonly direct: WaypointPolicies;
 }
 
@@ -92,7 +97,7 @@ const directHttp = "direct-http";
  * The listener for connections inside the tunnels. They are matched by the service's address and port, or by the pod's
  * address.
  */
-export function mainInternalListener({ mesh, services, workloads, direct }: MainInternalOptions): Listener {
+export function mainInternalListener({ mesh, services, workloads, named, direct }: MainInternalOptions): Listener {
   const chains = services.flatMap(({ ports, policies }) =>
     ports.flatMap((port) => carriedKinds(port.protocol).map((carries) => serviceChain(port, carries, policies, mesh))),
   );
@@ -113,20 +118,25 @@ export function mainInternalListener({ mesh, services, workloads, direct }: Main
     trafficDirection: TrafficDirection.INBOUND,
     listenerFilters: [
       originalDestination(),
-      httpInspectorFor(services, workloads.length > 0),
+      httpInspectorFor(services, workloads.length + named.length > 0),
       ...tlsInspectorFor(services),
     ],
     filterChains: [...chains, ...directChains(direct, mesh)],
-    filterChainMatcher: byNameOr(names, addressRanges(rangesOf(services, workloads))),
+    filterChainMatcher: byNameOr(names, addressRanges(rangesOf(services, workloads, named))),
   });
 }
 
 /**
  * The chains by address. Of equal ranges, a proxy uses the first one that has a chain. ServiceEntries therefore come
  * last: one that claims the address of a Service or a pod could capture requests and bypass their policies. It loses
- * that address altogether, because the proxy would otherwise use it for the ports that the Service does not have.
+ * that address altogether, because the proxy would otherwise use it for the ports that the Service does not have. For
+ * the same reason, an address that users name for a workload counts only if nothing else has it.
  */
-function rangesOf(services: readonly WaypointServiceChains[], workloads: readonly string[]): readonly AddressRanges[] {
+function rangesOf(
+  services: readonly WaypointServiceChains[],
+  workloads: readonly string[],
+  named: readonly (readonly string[])[],
+): readonly AddressRanges[] {
   const toServices = ({ addresses, ports }: WaypointServiceChains): readonly AddressRanges[] =>
     addresses.length === 0 || ports.length === 0
       ? []
@@ -134,15 +144,33 @@ function rangesOf(services: readonly WaypointServiceChains[], workloads: readonl
   const owned = services.filter(({ kind }) => kind === "Service");
   const taken = new Set([...owned.flatMap(({ addresses }) => addresses), ...workloads].map(rangeKey));
   const entries = services.filter(({ kind }) => kind === "ServiceEntry");
+  const claimed = entries.flatMap(({ addresses }) => addresses);
+  const free = named.map((own) =>
+    outsideOf(
+      claimed,
+      own.filter((address) => !taken.has(rangeKey(address))),
+    ),
+  );
   return [
     ...owned.flatMap(toServices),
-    ...(workloads.length === 0
-      ? []
-      : [{ addresses: workloads, onMatch: toMatcher(byProtocol(directTcp, directHttp)) }]),
+    ...[workloads, ...free].flatMap((addresses) =>
+      addresses.length === 0 ? [] : [{ addresses, onMatch: toMatcher(byProtocol(directTcp, directHttp)) }],
+    ),
     ...entries.flatMap((entry) =>
       toServices({ ...entry, addresses: entry.addresses.filter((address) => !taken.has(rangeKey(address))) }),
     ),
   ];
+}
+
+/** The addresses that are in none of the ranges. */
+function outsideOf(ranges: readonly string[], addresses: readonly string[]): readonly string[] {
+  if (addresses.length === 0) return addresses;
+  const single = new Set(ranges.map(rangeKey));
+  const wide = ranges.flatMap((range) => (range.includes("/") ? (cidrOf(range) ?? []) : []));
+  return addresses.filter((address) => {
+    const bytes = addressBytes(address);
+    return !single.has(rangeKey(address)) && bytes !== undefined && !wide.some((range) => isWithin(bytes, range));
+  });
 }
 
 /** A key that is equal for all spellings of an address or range. IPv4 has only one spelling here. */

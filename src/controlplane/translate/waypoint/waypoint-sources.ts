@@ -69,7 +69,8 @@ export function routeContext(
     const own = registries.find(
       ({ kind }) => kind === (service.registry === "Kubernetes" ? "Service" : "ServiceEntry"),
     );
-    const found = own && reader.get(own.served, servedKey(waypoint.key, serviceKey(service)));
+    const { namespace, hostname } = service;
+    const found = own && reader.get(own.served, servedKey(waypoint.key, serviceKey({ namespace, hostname })));
     return found && { ports: service.ports, vipHost: found.vipHost };
   };
   const servedOf = (host: string): VipService | undefined => {
