@@ -1,16 +1,21 @@
-import { matchesLabels } from "../../api/index.ts";
+import { matchesLabels, type KubernetesObject } from "../../api/index.ts";
 import {
+  authorizationPolicyKind,
+  copiedLength,
   destinationRuleKind,
   endpointShare,
   istioGatewayKind,
+  maxCopiedLength,
   maxProxyRoutes,
   maxServicePorts,
   meshGateway,
+  requestAuthenticationKind,
   routeLimitMessage,
   routeUnits,
   serviceEntryKind,
   subsetLimitMessage,
   subsetShare,
+  telemetryKind,
   virtualServiceKind,
   workloadEntryKind,
   workloadLimitMessage,
@@ -76,10 +81,28 @@ function checkServices(inventory: Inventory, report: Report): void {
         `spec.ports: ${ports.length - maxServicePorts} of ${ports.length} ports have no effect, because a Service may have ${maxServicePorts}; remove ports, or divide the Service`,
       );
     const clusters = Math.min(ports.length, maxServicePorts);
+    checkPolicies(resource, clusters, inventory, report);
     if (Object.keys(selector).length === 0) continue;
     const found = selected(workloads(inventory), selector, object.metadata.namespace ?? "").length;
     if (found > endpointShare(clusters))
       tell(report, resource, workloadLimitMessage({ clusters, workloads: found }, "spec.ports"));
+  }
+}
+
+/** The filter chains of each port repeat the policies. The control plane counts the filters, which are as long. */
+function checkPolicies(resource: Resource, ports: number, inventory: Inventory, report: Report): void {
+  const namespace = resource.object.metadata.namespace ?? "";
+  const policies = [authorizationPolicyKind, requestAuthenticationKind, telemetryKind].flatMap((kind) =>
+    inventory.of<KubernetesObject>(kind).filter(({ object }) => object.metadata.namespace === namespace),
+  );
+  for (const { object, resource: policy } of policies) {
+    const length = copiedLength((object as { readonly spec?: unknown }).spec);
+    if (length * ports > maxCopiedLength)
+      tell(
+        report,
+        policy,
+        `spec: has ${length} characters, and each port of a workload repeats it. For all ${ports} ports of Service ${resource.object.metadata.name ?? ""} together, proxies repeat at most ${maxCopiedLength} characters of policies, and close connections to further ports; shorten the policy, or use fewer ports`,
+      );
   }
 }
 

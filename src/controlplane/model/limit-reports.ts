@@ -1,5 +1,6 @@
 import {
   endpointShare,
+  maxProxyRoutes,
   routeLimitMessage,
   routeUnits,
   subsetLimitMessage,
@@ -54,7 +55,10 @@ export function deriveLimitReports(graph: CollectionGraph, sources: LimitSources
       sources.virtualServices.models,
       (model, reader, key): Iterable<readonly [string, string]> => {
         const gateways = model.gateways.flatMap((name) => reader.get(inputs.istioGateways, name) ?? []);
-        const merged = mergeGateways(gateways.sort(byAge), (port) => [port]);
+        const places = gateways.reduce((sum, { spec }) => sum + spec.servers.length, 0) * model.hosts.length;
+        // Few VirtualServices are large, and merging the servers for each of the others would take long.
+        const isLarge = places * routeUnits(model) > maxProxyRoutes;
+        const merged = mergeGateways(isLarge ? gateways.sort(byAge) : [], (port) => [port]);
         const servers = [...withheldServers(model, merged)].map(({ gateway, port }) => `port ${port} of ${gateway}`);
         const ports = new Set(reader.lookup(byVirtualService, key).map(({ port }) => port));
         const numbers = [...ports].toSorted((left, right) => left - right).map((port) => `port ${port}`);

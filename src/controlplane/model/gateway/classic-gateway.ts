@@ -9,7 +9,7 @@ import { factsKey, type IstioGatewayFacts } from "../facts.ts";
 import { anyAddress, isAddress } from "../ip-address.ts";
 import { memos } from "../memos.ts";
 import type { VirtualServiceModel } from "../routing/virtual-service.ts";
-import { intersectHosts } from "../service/service-hostname.ts";
+import { anyOverlap, intersectHosts } from "../service/service-hostname.ts";
 
 /** The traffic of a Gateway's server, after TLS was terminated. */
 export type ServerKind =
@@ -209,6 +209,14 @@ export function commonHosts(
   virtualService: { readonly namespace: string; readonly hosts: readonly string[] },
 ): readonly string[] {
   return intersectHosts(hostsForNamespace(server, virtualService.namespace), virtualService.hosts);
+}
+
+/** Whether a VirtualService and the server have a host in common. */
+export function concernsServer(
+  server: GatewayServerModel,
+  virtualService: { readonly namespace: string; readonly hosts: readonly string[] },
+): boolean {
+  return anyOverlap(hostsForNamespace(server, virtualService.namespace), virtualService.hosts);
 }
 
 type Servers = ReadonlySet<GatewayServerModel>;

@@ -71,6 +71,13 @@ export function intersectHosts(left: readonly string[], right: readonly string[]
   return [...found];
 }
 
+/** Whether any host of one list overlaps with one of the other. */
+export function anyOverlap(left: readonly string[], right: readonly string[]): boolean {
+  return left.length * right.length > maxComparedPairs
+    ? intersectManyHosts(left, right).length > 0
+    : left.some((first) => right.some((second) => hostsOverlap(first, second)));
+}
+
 /** The lists of two users may have tens of thousands of hosts each, so they are not compared pair by pair. */
 function intersectManyHosts(ours: readonly string[], theirs: readonly string[]): readonly string[] {
   const within = (hosts: readonly string[], others: readonly string[]): readonly string[] => {

@@ -2,6 +2,7 @@ import { VirtualHost_TlsRequirementType, type Listener, type RouteConfiguration 
 import { anyAddress } from "../../model/ip-address.ts";
 import {
   commonHosts,
+  concernsServer,
   serverNamesOf,
   withheldServers,
   withoutNamespace,
@@ -131,8 +132,7 @@ function concerning(
   { model, namespace, merged, reader }: ClassicGatewayContext,
 ): readonly VirtualServiceModel[] {
   return virtualServicesOf(server.gateway, namespace, model.virtualServices, reader).filter(
-    (virtualService) =>
-      commonHosts(server, virtualService).length > 0 && !withheldServers(virtualService, merged).has(server),
+    (virtualService) => concernsServer(server, virtualService) && !withheldServers(virtualService, merged).has(server),
   );
 }
 
