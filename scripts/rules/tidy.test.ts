@@ -536,7 +536,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   //   aliases
   // Controllers that are off by default are loaded when they are turned on.
   pilot: {
-    modules: 982,
+    modules: 986,
     never: [
       "src/cluster/",
       "src/dataplane/",

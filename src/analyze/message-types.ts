@@ -364,6 +364,12 @@ export const messageTypes = {
     "Warning",
     "A field has no effect, or none on Serin's own proxies.",
   ),
+  beyondLimit: ownType(
+    "SER0111",
+    "BeyondLimit",
+    "Warning",
+    "Objects multiply beyond a limit of a proxy, so a part of one has no effect.",
+  ),
   podOfOtherRevision: ownType(
     "SER0109",
     "PodOfOtherRevision",

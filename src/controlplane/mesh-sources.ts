@@ -20,6 +20,7 @@ import {
 import { MeshClusters } from "./mesh-clusters.ts";
 import { meshSettings } from "./mesh-settings.ts";
 import { meshKey } from "./model/index.ts";
+import { reportLimits } from "./report-limits.ts";
 import type { ServedMesh } from "./served-mesh.ts";
 
 export interface MeshSourcesOptions {
@@ -89,6 +90,7 @@ export class MeshSources {
       clock,
       log,
     });
+    reportLimits(mesh.limits, this.ingest.refused, log);
     this.clusters = this.#createClusters();
   }
 

@@ -17,6 +17,7 @@ import {
   deriveGatewayPlacements,
   deriveGatewayStatuses,
   deriveIngresses,
+  deriveLimitReports,
   deriveListenerSetStatuses,
   derivePullSecretReferences,
   deriveRouteStatuses,
@@ -26,6 +27,7 @@ import {
   type ConfigMapReference,
   type AmbientStatuses,
   type GatewayPlacement,
+  type LimitReports,
   type MeshInputs,
   type PullSecretReference,
   type NetworkGateways,
@@ -115,6 +117,8 @@ export class ServedMesh {
   readonly inputs: MeshInputs;
   readonly discovery: DiscoveryServer;
   readonly wanted: WantedState;
+  /** What the limits of a proxy leave out of objects. */
+  readonly limits: LimitReports;
   /** Secrets that configuration names. */
   readonly references: readonly Collection<SecretReference>[];
   /** Network gateways, including those with names instead of addresses. */
@@ -165,9 +169,11 @@ export class ServedMesh {
     });
     const ambient = new ServedAmbient(graph, inputs, model.waypoints);
     const waypoint = deriveWaypointResources(graph, model);
+    const outbound = deriveOutboundResources(graph, model);
+    this.limits = deriveLimitReports(graph, { ...model, withheldPorts: outbound.withheldPorts });
     const views = new ProxyViews(scopes, {
       ambient: () => ambient.resources(),
-      outbound: deriveOutboundResources(graph, model),
+      outbound,
       inbound: deriveInboundResources(graph, model, connectedPods),
       remoteInbound: deriveRemoteInboundResources(graph, model, connectedPods),
       machineInbound: deriveMachineInboundResources(graph, model, machines),

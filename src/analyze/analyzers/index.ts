@@ -11,6 +11,7 @@ import {
   gatewaySecretAnalyzer,
 } from "./gateways.ts";
 import { autoImageAnalyzer, injectionAnalyzer, podRevisionAnalyzer, proxyImageAnalyzer } from "./injection.ts";
+import { limitAnalyzer } from "./limits.ts";
 import { meshConfigAnalyzer, meshNetworksAnalyzer } from "./mesh-config.ts";
 import {
   authorizationAnalyzer,
@@ -82,4 +83,5 @@ export const analyzers: readonly Analyzer[] = [
   externalControlPlaneAnalyzer,
   telemetryProviderAnalyzer,
   telemetrySelectorAnalyzer,
+  limitAnalyzer,
 ];

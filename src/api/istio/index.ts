@@ -95,6 +95,20 @@ export type { TrustedAuthority } from "./mesh-config/trusted-authority.ts";
 export { istioGatewayKind, type GatewayServer, type IstioGateway } from "./networking/istio-gateway.ts";
 export type { IstioPort } from "./networking/istio-port.ts";
 export { externalSecretPrefix, type ServerTls, type TlsVersion } from "./networking/server-tls.ts";
+export {
+  copiedLength,
+  endpointShare,
+  maxCopiedLength,
+  maxExpandedRoutes,
+  maxProxyRoutes,
+  maxServicePorts,
+  maxSubsetClusters,
+  routeLimitMessage,
+  routeUnits,
+  subsetLimitMessage,
+  subsetShare,
+  workloadLimitMessage,
+} from "./proxy-limits.ts";
 export { automaticallyAddressedHosts, serviceEntryKind, type ServiceEntry } from "./networking/service-entry.ts";
 export {
   sidecarKind,
@@ -143,7 +157,6 @@ export type {
   VirtualServiceHttpRoute,
 } from "./virtual-service/virtual-service-http.ts";
 export {
-  maxExpandedRoutes,
   meshGateway,
   virtualServiceKind,
   type L4Match,

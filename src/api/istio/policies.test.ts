@@ -334,3 +334,32 @@ test("proxy extensions are validated, and options without effect are named", () 
   assert.deepEqual(issuesOf(trafficExtensionKind, { lua: { inlineCode: "-- x" } }), { errors: [], warnings: [] });
   assertErrors(trafficExtensionKind, [[{ lua: { inlineCode: "" } }, "spec.lua.inlineCode: is required"]]);
 });
+
+test("metrics and tags of traces that are too long to repeat in each listener are refused", () => {
+  const overrides = (count: number): object[] =>
+    Array.from({ length: count }, (_, index) => ({ tagOverrides: { [`tag_${index}`]: { operation: "REMOVE" } } }));
+  const customTags = (count: number): object =>
+    Object.fromEntries(Array.from({ length: count }, (_, index) => [`tag_${index}`, { literal: { value: "a" } }]));
+  const spec = (count: number): object => ({
+    metrics: [{ overrides: overrides(count) }],
+    tracing: [{ customTags: customTags(count) }],
+  });
+  assert.deepEqual(issuesOf(telemetryKind, spec(1_000)).errors, []);
+  const [metrics = "", tracing = "", ...others] = issuesOf(telemetryKind, spec(2_000)).errors;
+  const advice = "and at most 65536 are allowed, because every listener of a proxy repeats them; override fewer tags";
+  assert.match(metrics, new RegExp(`^spec\\.metrics: has \\d+ characters, ${advice}$`));
+  assert.match(tracing, new RegExp(`^spec\\.tracing: has \\d+ characters, ${advice}$`));
+  assert.deepEqual(others, []);
+});
+
+test("an EnvoyFilter with more patches than a proxy can apply to all its clusters is refused", () => {
+  const patch = { applyTo: "CLUSTER", patch: { operation: "MERGE", value: { connect_timeout: "1s" } } };
+  const spec = (count: number): object => ({ configPatches: Array.from({ length: count }, () => patch) });
+  assertErrors(envoyFilterKind, [
+    [spec(256)],
+    [
+      spec(257),
+      "spec.configPatches: has 257 patches, and at most 256 are allowed, because each is compared with each cluster, listener and route of a proxy; use fewer, or several EnvoyFilters",
+    ],
+  ]);
+});

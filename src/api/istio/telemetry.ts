@@ -5,6 +5,7 @@ import type { Reader } from "../reader.ts";
 import { celFault, envoyCelFault } from "./expressions/envoy-expression.ts";
 import { exceedsExpressions, exceedsFormat } from "./expressions/expression-bound.ts";
 import { envoyFormatFault, taggedHeaderFault } from "./expressions/http-headers.ts";
+import { copiedLength } from "./proxy-limits.ts";
 import { openObject, readDurationMs, readObjects, refuseDryRun, requireText, warnOfUnknown } from "./fields.ts";
 import { readPolicyTarget, type PolicyTargetReference } from "./policy-target.ts";
 
@@ -93,9 +94,27 @@ export function parseTelemetry(raw: unknown): Parsed<Telemetry> {
     metrics: reader.objects("metrics").map(readMetrics),
     accessLogging: reader.objects("accessLogging").map(readAccessLogging),
   };
+  checkLength(reader);
   if (spec.tracing.length > 1) reader.warn("has more than one entry; only the first has an effect", "tracing");
   warnOfUnknown(reader);
   return object.finish(() => ({ ...(raw as Telemetry), spec }));
+}
+
+/**
+ * The maximum length of the metrics, and of the tags of traces, as JSON. Every listener of a proxy repeats them, the
+ * metrics ten times, and a proxy may have a listener for each service of the mesh.
+ */
+const maxTelemetryLength = 65_536;
+
+function checkLength(reader: Reader): void {
+  for (const field of ["metrics", "tracing"] as const) {
+    const length = copiedLength({ [field]: reader.has(field) ? reader.list(field).map(({ raw }) => raw) : [] });
+    if (length > maxTelemetryLength)
+      reader.error(
+        `has ${length} characters, and at most ${maxTelemetryLength} are allowed, because every listener of a proxy repeats them; override fewer tags`,
+        field,
+      );
+  }
 }
 
 function readTracing(reader: Reader): TelemetryTracing {

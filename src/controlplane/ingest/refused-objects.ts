@@ -11,9 +11,10 @@ export interface RefusedObject {
   readonly isCorrected: boolean;
 }
 
-/** The objects whose current version is invalid, as a whole or in some fields. */
+/** The objects whose current version is invalid, as a whole or in some fields, or exceeds a limit. */
 export class RefusedObjects {
   readonly #objects = new Map<string, RefusedObject>();
+  readonly #limits = new Map<string, RefusedObject>();
   readonly #counts = new Map<string, number>();
   readonly #listeners = new Set<(id: string) => void>();
   readonly #gauge: ReturnType<MetricsRegistry["gauge"]> | undefined;
@@ -37,12 +38,26 @@ export class RefusedObjects {
     for (const listener of this.#listeners) listener(id);
   }
 
+  /** Sets what the limits of a proxy leave out of a valid object. Undefined means nothing. */
+  setLimit(kind: KindDefinition, key: string, message: string | undefined): void {
+    const id = refusedId(kind, key);
+    if (this.#limits.get(id)?.faults === message) return;
+    if (message === undefined) this.#limits.delete(id);
+    else this.#limits.set(id, { kind, key, faults: message, isCorrected: true });
+    for (const listener of this.#listeners) listener(id);
+  }
+
+  /** The faults of an object, or else what limits leave out of it. */
   get(id: string): RefusedObject | undefined {
-    return this.#objects.get(id);
+    const refused = this.#objects.get(id);
+    const limited = this.#limits.get(id);
+    return refused?.isCorrected === true && limited !== undefined
+      ? { ...refused, faults: `${refused.faults}\n${limited.faults}` }
+      : (refused ?? limited);
   }
 
   ids(): Iterable<string> {
-    return this.#objects.keys();
+    return new Set([...this.#objects.keys(), ...this.#limits.keys()]);
   }
 
   /** Calls the listener with the id of an object that has become refused, or is no longer refused. */

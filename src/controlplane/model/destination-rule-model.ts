@@ -1,10 +1,12 @@
-import type { DestinationSubset, TrafficPolicy } from "../../api/istio/index.ts";
+import { endpointShare, subsetShare, type DestinationSubset, type TrafficPolicy } from "../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../kube/index.ts";
 import { deriveBackendTlsTargets, type BackendTlsTarget } from "./backend-tls-model.ts";
 import { compareText, meshKey, type DestinationRuleFacts, type Labels, type MeshSettings } from "./facts.ts";
 import { memos } from "./memos.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { isWildcard, qualifiedHost, wildcardSet, wildcardsOver, type WildcardSet } from "./service/service-hostname.ts";
+import type { EndpointModel } from "./service/service-endpoint-model.ts";
+import { ofSubset } from "./service/service-endpoints.ts";
 import { visibilityOf } from "./service/service-visibility.ts";
 
 /** The DestinationRules of one namespace for one host, merged. */
@@ -232,22 +234,32 @@ export function subsetOf(
 }
 
 /**
- * The maximum number of clusters that the subsets of a rule make for one service, in each proxy that sees the service.
- * A cluster takes the control plane about half a millisecond and 10 kB, and a small object could ask for millions.
- */
-export const maxSubsetClusters = 4_096;
-
-/**
  * The subsets of a rule that have clusters of a service with this number of ports: a cluster for each port. Those
  * beyond the maximum are left out, as if the rule did not have them.
  */
 export function clusterSubsets(
-  rule: Pick<DestinationRuleModel, "subsets"> | undefined,
+  rule: Pick<DestinationRuleModel, "subsets" | "host"> | undefined,
   ports: number,
 ): readonly DestinationSubset[] {
   const subsets = rule?.subsets ?? none;
-  const most = Math.floor(maxSubsetClusters / Math.max(ports, 1));
+  const most = rule === undefined ? 0 : subsetShare(rule.host, ports);
   return subsets.length <= most ? subsets : subsets.slice(0, most);
+}
+
+/**
+ * The endpoints of one cluster of a service with this number of ports: all of them, or those of a rule's subset. Many
+ * subsets may have the same endpoints, so together they have no more than a service may have.
+ */
+export function clusterEndpoints(
+  endpoints: readonly EndpointModel[],
+  rule: Pick<DestinationRuleModel, "subsets" | "host"> | undefined,
+  subset: DestinationSubset | undefined,
+  ports: number,
+): readonly EndpointModel[] {
+  if (subset === undefined) return endpoints;
+  const found = ofSubset(endpoints, subset);
+  const most = endpointShare(clusterSubsets(rule, ports).length * ports);
+  return found.length <= most ? found : found.slice(0, most);
 }
 
 const none: readonly DestinationSubset[] = [];

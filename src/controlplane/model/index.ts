@@ -26,6 +26,7 @@ export {
   type AmbientStatuses,
   type AmbientStatusKind,
 } from "./ambient/ambient-status.ts";
+export { deriveLimitReports, type LimitReports } from "./limit-reports.ts";
 export { WaypointBindings, waypointKeyOf, type Waypoints } from "./ambient/waypoint.ts";
 export {
   deriveGatewayPlacements,

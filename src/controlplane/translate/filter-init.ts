@@ -1,5 +1,6 @@
 import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
 import type { Any } from "@bufbuild/protobuf/wkt";
+import { maxCopiedLength } from "../../api/istio/index.ts";
 import { FilterStateValue_SharedWithUpstream } from "../../wire/envoy/index.ts";
 import { packed } from "./envoy-any.ts";
 
@@ -15,6 +16,19 @@ export function filterInit<Schema extends DescMessage>(
   config: MessageInitShape<Schema>,
 ): FilterInit {
   return { name, configType: { case: "typedConfig", value: packed(schema, config) } };
+}
+
+/** The maximum number of filter chains for a port: for requests and other connections, each with and without TLS. */
+const maxChainsOfPort = 4;
+
+/**
+ * How many ports of a listener may have chains with these filters, because each chain repeats the policies. A service
+ * has thousands of ports, and its policies may have a megabyte. Connections to further ports are closed, so that they
+ * bypass no policy.
+ */
+export function portShare(filters: readonly FilterInit[]): number {
+  const length = filters.reduce((sum, { configType }) => sum + configType.value.value.length, 0);
+  return Math.max(1, Math.floor(maxCopiedLength / (maxChainsOfPort * Math.max(1, length))));
 }
 
 /** The address to which the next connection goes, in the filter state. */

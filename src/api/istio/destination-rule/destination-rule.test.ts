@@ -138,3 +138,33 @@ test("a hash key that an Envoy takes is accepted, with a warning if no request h
   ] as const)
     assert.ok(issues(consistentHash).errors.join("; ").startsWith(`${at}.${field}: must `), field);
 });
+
+test("a traffic policy that is too long to repeat in each cluster of a host is refused", () => {
+  const tls = (count: number): object => ({
+    tls: {
+      mode: "SIMPLE",
+      subjectAltNames: Array.from({ length: count }, (_, index) => `spiffe://a/${index}/`.padEnd(30, "x")),
+    },
+  });
+  const ports = Array.from({ length: 4 }, (_, index) => ({ port: { number: index + 1 }, ...tls(400) }));
+  const spec = {
+    host: "a",
+    trafficPolicy: { ...tls(400), portLevelSettings: ports },
+    subsets: [{ name: "b", trafficPolicy: tls(400) }],
+  };
+  assert.deepEqual(issuesOf(destinationRuleKind, spec).errors, []);
+  const message = (length: number): string =>
+    `has ${length} characters, and at most 16384 are allowed, because each cluster of the host repeats them; write fewer subjectAltNames or localities`;
+  assert.deepEqual(
+    issuesOf(destinationRuleKind, {
+      host: "a",
+      trafficPolicy: { ...tls(500), portLevelSettings: [{ port: { number: 1 }, ...tls(500) }] },
+      subsets: [{ name: "b", trafficPolicy: tls(500) }],
+    }).errors,
+    [
+      `spec.trafficPolicy: ${message(16_540)}`,
+      `spec.trafficPolicy.portLevelSettings[0]: ${message(16_556)}`,
+      `spec.subsets[0].trafficPolicy: ${message(16_540)}`,
+    ],
+  );
+});

@@ -1,5 +1,6 @@
 import type { Reader } from "../../reader.ts";
 import { domainOrAddressFault } from "../checks.ts";
+import { copiedLength } from "../proxy-limits.ts";
 import { readConnectionPool, type ConnectionPool } from "./connection-pool.ts";
 import {
   maxUint32,
@@ -71,6 +72,20 @@ const configMapPrefix = "configmap://";
 const settingFields = ["loadBalancer", "connectionPool", "outlierDetection", "tls"] as const;
 const policyFields = [...settingFields, "portLevelSettings", "tunnel", "proxyProtocol", "retryBudget"] as const;
 
+/**
+ * The maximum length of one policy as JSON, without its settings for single ports. Each cluster of a host repeats the
+ * policy, and a host may have thousands of clusters.
+ */
+const maxPolicyLength = 16_384;
+
+function checkLength(reader: Reader): void {
+  const length = copiedLength(reader.raw, "portLevelSettings");
+  if (length > maxPolicyLength)
+    reader.error(
+      `has ${length} characters, and at most ${maxPolicyLength} are allowed, because each cluster of the host repeats them; write fewer subjectAltNames or localities`,
+    );
+}
+
 /** `namespace` is that of the object. Credentials in ConfigMaps must be in the same namespace. */
 export function readTrafficPolicy(reader: Reader | undefined, namespace: string): TrafficPolicy | undefined {
   if (reader === undefined) return undefined;
@@ -78,6 +93,7 @@ export function readTrafficPolicy(reader: Reader | undefined, namespace: string)
     reader.error(`must have at least one of ${policyFields.join(", ")}`);
   if (reader.has("tunnel") && reader.has("proxyProtocol"))
     reader.error("cannot be combined with tunnel", "proxyProtocol");
+  checkLength(reader);
   const proxyProtocol = reader.object("proxyProtocol");
   const policy: TrafficPolicy = {
     ...readSettings(reader, namespace),
@@ -104,6 +120,7 @@ function readSettings(reader: Reader, namespace: string): TrafficPolicySettings 
 function readPortPolicy(reader: Reader, namespace: string): PortTrafficPolicy {
   if (!settingFields.some((field) => reader.has(field)))
     reader.error(`must have at least one of ${settingFields.join(", ")}`);
+  checkLength(reader);
   const port = reader.required("port", reader.object("port"));
   const policy = {
     port: { number: port?.required("number", readPortNumber(port, "number")) ?? 0 },

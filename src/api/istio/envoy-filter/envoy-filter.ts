@@ -46,6 +46,12 @@ const operations = [
 /** The annotation that names services whose clusters a waypoint also receives, because a filter uses them. */
 const referencedServices = "envoyfilter.istio.io/referenced-services";
 
+/**
+ * The maximum number of patches. The control plane applies each to each cluster that it matches, for about 10 µs, so
+ * ten thousand patches and the clusters of a thousand services would take minutes.
+ */
+const maxPatches = 256;
+
 function parseEnvoyFilter(raw: unknown): Parsed<EnvoyFilter> {
   const opened = openObject(raw);
   const { object, spec: reader } = opened;
@@ -66,6 +72,11 @@ function parseEnvoyFilter(raw: unknown): Parsed<EnvoyFilter> {
     reader.error("cannot be combined with targetRefs", "workloadSelector");
   if (spec.workloadSelector !== undefined)
     checkSelectorLabels(reader, "workloadSelector.labels", spec.workloadSelector.labels);
+  if (spec.configPatches.length > maxPatches)
+    reader.error(
+      `has ${spec.configPatches.length} patches, and at most ${maxPatches} are allowed, because each is compared with each cluster, listener and route of a proxy; use fewer, or several EnvoyFilters`,
+      "configPatches",
+    );
   if (spec.configPatches.length === 0) reader.warn("is empty: the filter does nothing", "configPatches");
   refuseUnknown(selector);
   refuseUnknown(reader);

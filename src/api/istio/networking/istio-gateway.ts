@@ -36,6 +36,9 @@ export interface GatewayServer {
   readonly name?: string | undefined;
 }
 
+/** The maximum number of servers with the TLS mode AUTO_PASSTHROUGH. Gateways between networks have one. */
+const maxAutoPassthrough = 8;
+
 function parseIstioGateway(raw: unknown): Parsed<IstioGateway> {
   const opened = openObject(raw);
   const { object, spec: reader, name } = opened;
@@ -47,6 +50,12 @@ function parseIstioGateway(raw: unknown): Parsed<IstioGateway> {
     selector: reader.stringMap("selector"),
   };
   if (spec.servers.length === 0) reader.error("must have at least one server", "servers");
+  const passing = spec.servers.filter(({ tls }) => tls?.mode === "AUTO_PASSTHROUGH").length;
+  if (passing > maxAutoPassthrough)
+    reader.error(
+      `has ${passing} servers with the TLS mode AUTO_PASSTHROUGH, and at most ${maxAutoPassthrough} are allowed, because each has a filter chain for each port of each service of the mesh; use fewer ports`,
+      "servers",
+    );
   const repeated = areRepeated(spec.servers.map(({ port }) => port.name));
   for (const [index, { port }] of spec.servers.entries()) {
     if (repeated[index] === true)

@@ -173,6 +173,52 @@ test("a small service entry that would make gigabytes of clusters, listeners or 
   ]);
 });
 
+test("a service entry whose lists multiply to more than a proxy can hold is refused", () => {
+  const many = <Item>(count: number, make: (index: number) => Item): Item[] =>
+    Array.from({ length: count }, (_, index) => make(index));
+  const entry = (hosts: number, fields: object): object => ({
+    hosts: many(hosts, (index) => `h${index}.example`),
+    ports: [{ number: 80, name: "http", protocol: "HTTP" }],
+    resolution: "STATIC",
+    ...fields,
+  });
+  const addresses = many(257, (index) => `10.0.${index >> 8}.${index & 255}`);
+  const exportTo = many(1_025, (index) => `team-${index}`);
+  const subjectAltNames = many(1_000, (index) => `spiffe://cluster.local/${index}/`.padEnd(70, "x"));
+  assertErrors(serviceEntryKind, [
+    [entry(255, { addresses })],
+    [
+      entry(256, { addresses }),
+      "spec.addresses: 256 hosts times 257 of these are 65792, and at most 65536 are allowed; write fewer, or several ServiceEntries",
+    ],
+    [
+      entry(256, { exportTo }),
+      "spec.exportTo: 256 hosts times 1025 of these are 262400, and at most 262144 are allowed; write fewer, or several ServiceEntries",
+    ],
+    [entry(900, { subjectAltNames })],
+    [
+      entry(1_000, { subjectAltNames }),
+      "spec: the endpoints and subjectAltNames, once for each host and port, are 73034000 characters of every proxy, and at most 67108864 are allowed; write fewer of them, or several ServiceEntries",
+    ],
+  ]);
+});
+
+test("a gateway with many servers that pass every service of the mesh is refused", () => {
+  const servers = (count: number): object[] =>
+    Array.from({ length: count }, (_, index) => ({
+      port: { number: 15_443 + index, name: `tls-${index}`, protocol: "TLS" },
+      hosts: ["*.local"],
+      tls: { mode: "AUTO_PASSTHROUGH" },
+    }));
+  assertErrors(istioGatewayKind, [
+    [{ selector: { a: "b" }, servers: servers(8) }],
+    [
+      { selector: { a: "b" }, servers: servers(9) },
+      "spec.servers: has 9 servers with the TLS mode AUTO_PASSTHROUGH, and at most 8 are allowed, because each has a filter chain for each port of each service of the mesh; use fewer ports",
+    ],
+  ]);
+});
+
 test("a sidecar's faults are reported at their fields", () => {
   const port = { number: 80, name: "http", protocol: "HTTP" };
   assertErrors(sidecarKind, [

@@ -16,6 +16,7 @@ import { openObject, refuseDryRun, refuseUnknown, type OpenedObject } from "../f
 import { readIstioPort, type IstioPort } from "./istio-port.ts";
 import { istioLabels } from "../labels.ts";
 import { networkingGroup, networkingVersions } from "../networking-group.ts";
+import { copiedLength, maxClusterEndpoints, maxCopiedLength } from "../proxy-limits.ts";
 import { isHttpProtocol, isTcpProtocol, isTlsProtocol } from "../protocols.ts";
 import { readWorkloadEntry, type WorkloadEntrySpec } from "./workload-entry.ts";
 
@@ -184,10 +185,12 @@ function checkPorts(reader: Reader, { ports, hosts, resolution }: ServiceEntrySp
  * port. A few kilobytes could otherwise become gigabytes of clusters, and block the control plane while it builds them.
  */
 const maxClusters = 4_096;
-/** The maximum number of hosts times ports times endpoints, because each cluster has all endpoints. */
-const maxClusterEndpoints = 262_144;
+/** The maximum number of hosts times addresses, because clients look up all addresses of each host. */
+const maxHostAddresses = 65_536;
+/** The maximum number of hosts times namespaces that see them. */
+const maxHostNamespaces = 262_144;
 
-function checkProducts(reader: Reader, { hosts, addresses, ports, endpoints }: ServiceEntrySpec): void {
+function checkProducts(reader: Reader, { hosts, addresses, ports, endpoints, exportTo }: ServiceEntrySpec): void {
   for (const [field, list] of Object.entries({ hosts, addresses })) {
     const total = list.length * ports.length;
     if (total > maxClusters)
@@ -201,6 +204,20 @@ function checkProducts(reader: Reader, { hosts, addresses, ports, endpoints }: S
     reader.error(
       `${endpoints.length} endpoints of ${hosts.length} hosts with ${ports.length} ports each are ${total} endpoints of every proxy, and at most ${maxClusterEndpoints} are allowed`,
       "endpoints",
+    );
+  for (const [field, { length }, most] of [
+    ["addresses", addresses, maxHostAddresses],
+    ["exportTo", exportTo, maxHostNamespaces],
+  ] as const)
+    if (hosts.length * length > most)
+      reader.error(
+        `${hosts.length} hosts times ${length} of these are ${hosts.length * length}, and at most ${most} are allowed; write fewer, or several ServiceEntries`,
+        field,
+      );
+  const copied = hosts.length * ports.length * copiedLength(reader.raw, "hosts", "addresses", "ports", "exportTo");
+  if (copied > maxCopiedLength)
+    reader.error(
+      `the endpoints and subjectAltNames, once for each host and port, are ${copied} characters of every proxy, and at most ${maxCopiedLength} are allowed; write fewer of them, or several ServiceEntries`,
     );
 }
 

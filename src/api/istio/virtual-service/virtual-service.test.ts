@@ -318,3 +318,25 @@ test("hosts and matches that multiply to more routes than a proxy can hold are r
     "spec.hosts: 401 hosts with 250 HTTP matches each are 100250 routes of every proxy, and at most 100000 are allowed; use a wildcard host, or fewer matches",
   ]);
 });
+
+test("routes whose content multiplies with their matches to more than a proxy can hold are refused", () => {
+  const match = Array.from({ length: 1_000 }, (_, index) => ({ uri: { prefix: `/${index}` } }));
+  const route = (count: number): object[] =>
+    Array.from({ length: count }, (_, index) => ({ destination: { host: "web", subset: `s${index}` }, weight: 1 }));
+  const spec = (count: number): object => ({
+    hosts: ["a.example", "b.example"],
+    http: [{ match, route: route(count) }],
+  });
+  assert.deepEqual(issuesOf(virtualServiceKind, spec(500)).errors, []);
+  assert.deepEqual(issuesOf(virtualServiceKind, spec(700)).errors, [
+    "spec: the routes without their matches, once for each match and host, are 80992000 characters of every proxy, and at most 67108864 are allowed; use fewer matches, hosts, destinations, headers or origins",
+  ]);
+  const gateways = Array.from({ length: 400 }, (_, index) => `gateway-${index}`);
+  const exportTo = Array.from({ length: 251 }, (_, index) => `team-${index}`);
+  assert.deepEqual(
+    issuesOf(virtualServiceKind, { hosts: ["a.example"], gateways, exportTo, http: [{ route: route(1) }] }).errors,
+    [
+      "spec.exportTo: 400 gateways with 251 namespaces each are 100400 pairs, and at most 100000 are allowed; export to all namespaces, or name fewer gateways",
+    ],
+  );
+});

@@ -4,6 +4,7 @@ import type { KubernetesObject } from "../../meta.ts";
 import type { Parsed } from "../../parsed.ts";
 import type { Reader } from "../../reader.ts";
 import { checkEach, checkGatewayNames, checkLabels, readExportTo, subnetFault } from "../checks.ts";
+import { copiedLength, maxCopiedLength, maxExpandedRoutes } from "../proxy-limits.ts";
 import { checkWeights, readWeight, requireDestination, type RouteDestination } from "./destination.ts";
 import { firstOverlaps, isDnsLabel, isWithinOneOf, wildcardDomainFault } from "../domain-names.ts";
 import { openObject, readPortNumber, readText, refuseDryRun, refuseUnknown } from "../fields.ts";
@@ -79,6 +80,7 @@ export function parseVirtualService(raw: unknown): Parsed<VirtualService> {
   checkParts(reader, spec);
   checkHosts(reader, spec, onGatewaysOnly);
   checkExpansion(reader, spec);
+  checkCopies(reader, spec);
   warnOfUnreachable(reader, spec);
   refuseUnknown(reader);
   return object.finish(() => ({ ...(raw as VirtualService), spec }));
@@ -96,12 +98,6 @@ function checkParts(reader: Reader, spec: VirtualServiceSpec): void {
     );
 }
 
-/**
- * The maximum of the number of routes times the number of hosts, because each proxy gets every route once for every
- * host. Otherwise, a small object could become gigabytes of routes, and block the control plane while it builds them.
- */
-export const maxExpandedRoutes = 100_000;
-
 function checkExpansion(reader: Reader, { hosts, http }: VirtualServiceSpec): void {
   const routes = http.reduce((sum, { match }) => sum + Math.max(1, match.length), 0);
   const total = hosts.length * routes;
@@ -110,6 +106,26 @@ function checkExpansion(reader: Reader, { hosts, http }: VirtualServiceSpec): vo
     `${hosts.length} hosts with ${routes} HTTP matches each are ${total} routes of every proxy, and at most ${maxExpandedRoutes} are allowed; use a wildcard host, or fewer matches`,
     "hosts",
   );
+}
+
+/** Bounds the length of the routes of a proxy. All matches of a route repeat its destinations, headers and origins. */
+function checkCopies(reader: Reader, spec: VirtualServiceSpec): void {
+  const { hosts, gateways, exportTo } = spec;
+  let length = 0;
+  for (const field of ["http", "tls", "tcp"] as const)
+    for (const [index, route] of reader.list(field).entries())
+      length += Math.max(1, spec[field][index]?.match.length ?? 0) * copiedLength(route.raw, "match");
+  const total = length * Math.max(1, hosts.length);
+  if (total > maxCopiedLength)
+    reader.error(
+      `the routes without their matches, once for each match and host, are ${total} characters of every proxy, and at most ${maxCopiedLength} are allowed; use fewer matches, hosts, destinations, headers or origins`,
+    );
+  const pairs = gateways.length * exportTo.length;
+  if (pairs > maxExpandedRoutes)
+    reader.error(
+      `${gateways.length} gateways with ${exportTo.length} namespaces each are ${pairs} pairs, and at most ${maxExpandedRoutes} are allowed; export to all namespaces, or name fewer gateways`,
+      "exportTo",
+    );
 }
 
 function checkHosts(reader: Reader, spec: VirtualServiceSpec, onGatewaysOnly: boolean): void {

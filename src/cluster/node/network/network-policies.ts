@@ -8,6 +8,7 @@ import {
 } from "../../../api/kubernetes/index.ts";
 import { aborted, jsonEqual, messageOf, type Clock, type Logger } from "../../../base/index.ts";
 import { createInformer, type Informer, type KubeClient } from "../../../kube/index.ts";
+import { maxSelectorParts } from "./network-policy-peers.ts";
 import { maxRulesPerDirection, planNetworkPolicies, type LocalPod, type PodIsolation } from "./network-policy-plan.ts";
 import { closed, NetworkPolicyRules } from "./network-policy-rules.ts";
 
@@ -173,9 +174,10 @@ export class NetworkPolicies {
     );
     for (const name of overfull)
       if (!this.#overfull.has(name))
-        this.#options.log.error("a pod's network policies have too many rules, so nothing is allowed", {
+        this.#options.log.error("a pod's network policies have too many rules or selectors, so nothing is allowed", {
           pod: name,
           most: maxRulesPerDirection,
+          mostInSelectors: maxSelectorParts,
         });
     this.#overfull.clear();
     for (const name of overfull) this.#overfull.add(name);

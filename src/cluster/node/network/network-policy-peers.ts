@@ -121,7 +121,8 @@ function partsOf({ podSelector, namespaceSelector }: NetworkPolicyPeer): number 
   return 1 + partsOfSelector(podSelector) + partsOfSelector(namespaceSelector);
 }
 
-function partsOfSelector({ matchLabels = {}, matchExpressions = [] }: LabelSelector = {}): number {
+/** The number of keys and values of a selector. */
+export function partsOfSelector({ matchLabels = {}, matchExpressions = [] }: LabelSelector = {}): number {
   return matchExpressions.reduce((sum, { values = [] }) => sum + 1 + values.length, Object.keys(matchLabels).length);
 }
 

@@ -166,6 +166,37 @@ test("policies that allow nothing do not keep the node busy, however many rules,
   assert.ok(performance.now() - startedMs < 5_000, `took ${Math.round(performance.now() - startedMs)} ms`);
 });
 
+test("pod selectors of a namespace that are too large together close all of its pods, and are not compared with them", () => {
+  const localPods = Array.from({ length: 100 }, (_, index) => {
+    const address = `10.244.3.${index}`;
+    return { pod: pod(`shop/web-${index}`, address, { app: "web" }), address };
+  });
+  const neighbour = { pod: other, address: "10.244.2.2" };
+  const planned = (values: number): readonly PodIsolation[] =>
+    planNetworkPolicies({
+      policies: [
+        ...Array.from({ length: 50 }, (_, index): NetworkPolicy => ({
+          metadata: { name: `p${index}`, namespace: "shop" },
+          spec: { podSelector: { matchExpressions: [{ key: "app", operator: "In", values: many(values) }] } },
+        })),
+        { metadata: { name: "own", namespace: "other" }, spec: { podSelector: {}, egress: [{}] } },
+      ],
+      localPods: [...localPods, neighbour],
+      pods: [other],
+      namespaceLabels: () => ({}),
+    });
+  const shown = (values: number) =>
+    planned(values).map(({ address, overfull, egress }) => [address, overfull, egress?.length]);
+  assert.deepEqual(shown(maxSelectorParts / 50 - 2), [["10.244.2.2", [], 1]]);
+  assert.deepEqual(shown(maxSelectorParts / 50), [
+    ...localPods.map(({ address }) => [address, ["ingress"], undefined]),
+    ["10.244.2.2", [], 1],
+  ]);
+  const start = performance.now();
+  planned(20_000);
+  assert.ok(performance.now() - start < 2_000, "it took 2 s or longer");
+});
+
 test("a rule is matched once for all pods that it isolates", () => {
   let asked = 0;
   const pods = Array.from({ length: 100 }, (_, index) => pod(`shop/p${index}`, `10.244.0.${index}`, { app: "x" }));

@@ -1,6 +1,6 @@
 import { matchesLabelSelector } from "../../../api/index.ts";
 import type { NetworkPolicy, NetworkPolicyPort, Pod } from "../../../api/kubernetes/index.ts";
-import { PolicyPeers, type MatchedPeers } from "./network-policy-peers.ts";
+import { maxSelectorParts, partsOfSelector, PolicyPeers, type MatchedPeers } from "./network-policy-peers.ts";
 import { numberedPorts, portsOn, type AllowedTraffic, type TrafficPorts } from "./network-policy-traffic.ts";
 
 /** A pod of this node that policies isolate. A direction that is undefined is not isolated. */
@@ -44,19 +44,19 @@ const maxReadPerDirection = 2_000;
 /** The pods that at least one policy selects, with the traffic that all of these policies allow together. */
 export function planNetworkPolicies(world: PolicyWorld): PodIsolation[] {
   const byNamespace = Map.groupBy(world.policies, ({ metadata }) => metadata.namespace ?? "");
+  const divided = new Map([...byNamespace].map(([namespace, policies]) => [namespace, bySelectorSize(policies)]));
   const peers = new PolicyPeers(world.pods, world.namespaceLabels);
   const isolations: PodIsolation[] = [];
   for (const local of world.localPods) {
     const { labels, namespace = "" } = local.pod.metadata;
-    const policies = (byNamespace.get(namespace) ?? []).filter(({ spec }) =>
-      matchesLabelSelector(spec?.podSelector ?? {}, labels),
-    );
+    const { read, unread } = divided.get(namespace) ?? noPolicies;
+    const policies = [...read.filter(({ spec }) => matchesLabelSelector(spec?.podSelector ?? {}, labels)), ...unread];
     const incoming = policies.filter((policy) => typesOf(policy).includes("Ingress"));
     const outgoing = policies.filter((policy) => typesOf(policy).includes("Egress"));
     if (incoming.length === 0 && outgoing.length === 0) continue;
     const lists = {
-      ingress: incoming.length === 0 ? undefined : collected(incoming, ingressOf(local.pod, peers)),
-      egress: outgoing.length === 0 ? undefined : collected(outgoing, egressOf(peers)),
+      ingress: incoming.length === 0 ? undefined : collected(incoming, unread, ingressOf(local.pod, peers)),
+      egress: outgoing.length === 0 ? undefined : collected(outgoing, unread, egressOf(peers)),
     };
     isolations.push({
       address: local.address,
@@ -100,11 +100,38 @@ class AllowedList {
   }
 }
 
+interface DividedPolicies {
+  /** The policies whose pod selectors are compared with pods. */
+  readonly read: readonly NetworkPolicy[];
+  /** The policies beyond the bound. They may select any pod of the namespace, so they select all and allow nothing. */
+  readonly unread: ReadonlySet<NetworkPolicy>;
+}
+
+const noPolicies: DividedPolicies = { read: [], unread: new Set() };
+
+/**
+ * Each policy's pod selector is compared with each of the namespace's pods on the node, again at each change of a pod.
+ * Those of one namespace are read up to the bound of the selectors in its rules.
+ */
+function bySelectorSize(policies: readonly NetworkPolicy[]): DividedPolicies {
+  let parts = 0;
+  const isRead = ({ spec }: NetworkPolicy): boolean => {
+    parts += 1 + partsOfSelector(spec?.podSelector);
+    return parts <= maxSelectorParts;
+  };
+  const read = policies.filter(isRead);
+  return { read, unread: new Set(policies).difference(new Set(read)) };
+}
+
 function collected(
   policies: readonly NetworkPolicy[],
+  unread: DividedPolicies["unread"],
   addTo: (list: AllowedList, policy: NetworkPolicy) => void,
 ): AllowedList {
   const list = new AllowedList();
+  // Those that are not read come last.
+  const last = policies.at(-1);
+  if (last !== undefined && unread.has(last)) list.close();
   for (const policy of policies) {
     if (list.isOverfull) break;
     addTo(list, policy);

@@ -1,7 +1,15 @@
-import type { GatewayServer, IstioPort, ServerTls } from "../../../api/istio/index.ts";
+import {
+  maxProxyRoutes,
+  routeUnits,
+  type GatewayServer,
+  type IstioPort,
+  type ServerTls,
+} from "../../../api/istio/index.ts";
 import { factsKey, type IstioGatewayFacts } from "../facts.ts";
 import { anyAddress, isAddress } from "../ip-address.ts";
-import { hostCovers } from "../service/service-hostname.ts";
+import { memos } from "../memos.ts";
+import type { VirtualServiceModel } from "../routing/virtual-service.ts";
+import { anyOverlap, intersectHosts } from "../service/service-hostname.ts";
 
 /** The traffic of a Gateway's server, after TLS was terminated. */
 export type ServerKind =
@@ -42,6 +50,8 @@ export interface GatewayListenerModel {
 /** All Gateways of one proxy, merged. */
 export interface MergedGateway {
   readonly listeners: readonly GatewayListenerModel[];
+  /** The servers of all listeners, older Gateways first. */
+  readonly servers: readonly GatewayServerModel[];
   /** Servers by the name of their route configuration. */
   readonly tables: ReadonlyMap<string, readonly GatewayServerModel[]>;
   /** Servers that conflict with others, and why. */
@@ -73,27 +83,36 @@ export function mergeGateways(
   gateways: readonly IstioGatewayFacts[],
   portsOf: (port: number) => readonly number[],
 ): MergedGateway {
-  const listeners = new Map<string, GatewayServerModel[]>();
+  const listeners = new Map<string, SharedListener>();
+  const servers: GatewayServerModel[] = [];
   const rejected: { gateway: string; reason: string }[] = [];
   for (const gateway of gateways) {
     for (const server of gateway.spec.servers) {
       for (const port of portsOf(server.port.number)) {
         const model = serverModel(gateway, server, port);
         const key = `${model.bind}_${port}`;
-        const before = listeners.get(key) ?? [];
-        const reason = conflictOf(model, before);
-        if (reason === undefined) listeners.set(key, [...before, model]);
-        else rejected.push({ gateway: model.gateway, reason: `port ${server.port.number}: ${reason}` });
+        const listener = listeners.get(key) ?? { servers: [], hosts: new Set(), routeNames: new Set() };
+        listeners.set(key, listener);
+        const reason = conflictOf(model, listener);
+        if (reason === undefined) {
+          servers.push(model);
+          listener.servers.push(model);
+          listener.routeNames.add(model.routeName);
+          for (const host of model.hosts) listener.hosts.add(withoutNamespace(host));
+        } else rejected.push({ gateway: model.gateway, reason: `port ${server.port.number}: ${reason}` });
       }
     }
   }
   const all = [...listeners.values()];
   return {
     listeners: all
-      .flatMap((servers) => (servers[0] === undefined ? [] : { bind: servers[0].bind, port: servers[0].port, servers }))
+      .flatMap(({ servers: [first, ...others] }) =>
+        first === undefined ? [] : { bind: first.bind, port: first.port, servers: [first, ...others] },
+      )
       .sort((left, right) => left.port - right.port),
+    servers,
     tables: Map.groupBy(
-      all.flat().filter((server) => server.routeName !== ""),
+      all.flatMap((listener) => listener.servers).filter((server) => server.routeName !== ""),
       (server) => server.routeName,
     ),
     rejected,
@@ -140,16 +159,22 @@ function routeNameOf(
     : "";
 }
 
-function conflictOf(server: GatewayServerModel, before: readonly GatewayServerModel[]): string | undefined {
-  const [first] = before;
+/** The servers of one port and address so far. */
+interface SharedListener {
+  readonly servers: GatewayServerModel[];
+  readonly hosts: Set<string>;
+  readonly routeNames: Set<string>;
+}
+
+function conflictOf(server: GatewayServerModel, { servers, hosts, routeNames }: SharedListener): string | undefined {
+  const [first] = servers;
   if (first === undefined) return undefined;
   if (first.kind === "http" || server.kind === "http")
     return first.kind === server.kind ? undefined : "plain HTTP and others cannot be on one port";
   if (first.tls === undefined || server.tls === undefined) return "servers without TLS cannot share a port";
-  const taken = new Set(before.flatMap(({ hosts }) => hosts.map(withoutNamespace)));
-  const twice = server.hosts.map(withoutNamespace).filter((host) => taken.has(host));
+  const twice = server.hosts.map(withoutNamespace).filter((host) => hosts.has(host));
   if (twice.length > 0) return `another server has the host ${twice.join(", ")}`;
-  if (server.routeName !== "" && before.some((other) => other.routeName === server.routeName))
+  if (server.routeName !== "" && routeNames.has(server.routeName))
     return `another HTTPS server has the port name of this one`;
   return undefined;
 }
@@ -178,12 +203,52 @@ export function serverNamesOf(server: GatewayServerModel): readonly string[] {
   return names.includes("*") ? [] : names.sort();
 }
 
+/** The hosts that a VirtualService and the server have in common. */
+export function commonHosts(
+  server: GatewayServerModel,
+  virtualService: { readonly namespace: string; readonly hosts: readonly string[] },
+): readonly string[] {
+  return intersectHosts(hostsForNamespace(server, virtualService.namespace), virtualService.hosts);
+}
+
 /** Whether a VirtualService and the server have a host in common. */
 export function concernsServer(
   server: GatewayServerModel,
   virtualService: { readonly namespace: string; readonly hosts: readonly string[] },
 ): boolean {
-  return hostsForNamespace(server, virtualService.namespace).some((own) =>
-    virtualService.hosts.some((host) => hostCovers(own, host) || hostCovers(host, own)),
-  );
+  return anyOverlap(hostsForNamespace(server, virtualService.namespace), virtualService.hosts);
+}
+
+type Servers = ReadonlySet<GatewayServerModel>;
+
+const none: Servers = new Set();
+const withheld = memos.memo<MergedGateway, WeakMap<VirtualServiceModel, Servers>>("withheld-servers");
+
+/**
+ * The servers of a proxy that get no routes of a VirtualService, because it would have more than the maximum number of
+ * routes there: one list for each of its servers and hosts. Two users, or one, could otherwise multiply thousands of
+ * routes by thousands of servers.
+ */
+export function withheldServers(virtualService: VirtualServiceModel, merged: MergedGateway): Servers {
+  // Validation bounds the routes of one server to half of the maximum.
+  if (merged.servers.length <= 2) return none;
+  const known = withheld.of(merged, () => new WeakMap<VirtualServiceModel, Servers>());
+  const found = known.get(virtualService) ?? serversBeyond(virtualService, merged.servers);
+  known.set(virtualService, found);
+  return found;
+}
+
+function serversBeyond(virtualService: VirtualServiceModel, servers: readonly GatewayServerModel[]): Servers {
+  const gateways = new Set(virtualService.gateways);
+  const own = servers.filter(({ gateway }) => gateways.has(gateway));
+  const units = routeUnits(virtualService);
+  if (own.length * units * Math.max(1, virtualService.hosts.length) <= maxProxyRoutes) return none;
+  const beyond = new Set<GatewayServerModel>();
+  let total = 0;
+  for (const server of own) {
+    const hosts = commonHosts(server, virtualService).length;
+    if (total + units * hosts > maxProxyRoutes) beyond.add(server);
+    else total += units * hosts;
+  }
+  return beyond;
 }

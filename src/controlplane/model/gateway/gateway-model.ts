@@ -6,6 +6,7 @@ import { asHttpRoute } from "./grpc-route.ts";
 import type { Verdict } from "../verdict.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 import { attachmentsOf, type ParentAttachment } from "./route-attachment.ts";
+import { withinCopies } from "./route-copies.ts";
 
 /** The backends of a route's rules. */
 export interface RouteBackends {
@@ -46,7 +47,7 @@ function routeModel(
   reader: CollectionReader,
 ): readonly (readonly [string, RouteModel])[] {
   const mesh = reader.get(inputs.mesh, meshKey);
-  const parents = attachmentsOf(route, kind, inputs, reader);
+  const parents = withinCopies(route, attachmentsOf(route, kind, inputs, reader), inputs, reader);
   if (mesh === undefined || parents.length === 0) return [];
   const gateway = resolveAll(route, kind, { mesh, inputs, reader, needsGrant: true });
   const foreign = route.spec.rules.some(({ backendRefs, filters }) =>

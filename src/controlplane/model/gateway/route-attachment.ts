@@ -50,6 +50,13 @@ export function attachmentsOf(
   inputs: MeshInputs,
   reader: CollectionReader,
 ): readonly ParentAttachment[] {
+  // A route may name many listeners of one Gateway.
+  const judged = new Map<GatewayFacts, readonly ListenerVerdict[]>();
+  const listenersOf = (gateway: GatewayFacts): readonly ListenerVerdict[] => {
+    const known = judged.get(gateway) ?? judgeListeners(gateway, inputs, reader);
+    judged.set(gateway, known);
+    return known;
+  };
   return route.spec.parentRefs.flatMap((parentRef) => {
     const meshParent = meshParentOf(route, parentRef);
     if (meshParent !== undefined)
@@ -57,7 +64,9 @@ export function attachmentsOf(
         ? []
         : attachToService(parentRef, meshParent, inputs, reader);
     const found = gatewayOf(route, parentRef, inputs, reader);
-    return found === undefined ? [] : attach({ route, kind, parentRef }, found, inputs, reader);
+    return found === undefined
+      ? []
+      : attach({ route, kind, parentRef }, { ...found, listeners: listenersOf(found.gateway) }, { inputs, reader });
   });
 }
 
@@ -157,13 +166,12 @@ interface AttachmentRequest {
 
 function attach(
   request: AttachmentRequest,
-  { gateway, set }: GatewayParent,
-  inputs: MeshInputs,
-  reader: CollectionReader,
+  { gateway, set, listeners: verdicts }: GatewayParent & { readonly listeners: readonly ListenerVerdict[] },
+  { inputs, reader }: { readonly inputs: MeshInputs; readonly reader: CollectionReader },
 ): ParentAttachment {
   const { route, parentRef } = request;
   const base = { parentRef, gateway: factsKey(gateway) };
-  const own = judgeListeners(gateway, inputs, reader).filter(
+  const own = verdicts.filter(
     ({ owner, conflicted }) =>
       conflicted === undefined &&
       (set === undefined ? owner.kind === "Gateway" : owner.kind === "ListenerSet" && factsKey(owner) === set),

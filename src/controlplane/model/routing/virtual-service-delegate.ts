@@ -1,15 +1,16 @@
 import { ownField } from "../../../base/index.ts";
-import type {
-  HttpHeaderChanges,
-  HttpMatch,
-  PresenceMatch,
-  StringMatch,
-  VirtualServiceHttpRoute,
+import {
+  routeUnits,
+  type HttpHeaderChanges,
+  type HttpMatch,
+  type PresenceMatch,
+  type StringMatch,
+  type VirtualServiceHttpRoute,
 } from "../../../api/istio/index.ts";
 
 /** The remaining budget for merging one VirtualService with its delegates. */
 export interface MergeBudget {
-  /** The number of matches that the result may have. */
+  /** The number of matches that the result may have. A long route counts several times. */
   matches: number;
   /** The number of comparisons of a root's match with a delegate's match. */
   comparisons: number;
@@ -30,9 +31,7 @@ export function mergeDelegate(
     if (budget.comparisons < 0) return merged;
     const match = mergeMatches(root.match, delegate.match);
     if (match === undefined) continue;
-    budget.matches -= Math.max(1, match.length);
-    if (budget.matches < 0) return merged;
-    merged.push({
+    const found: VirtualServiceHttpRoute = {
       ...delegate,
       match,
       name: joinedName(root.name, delegate.name),
@@ -44,7 +43,10 @@ export function mergeDelegate(
       mirrors: delegate.mirrors.length === 0 ? root.mirrors : delegate.mirrors,
       corsPolicy: delegate.corsPolicy ?? root.corsPolicy,
       headers: isEmpty(delegate.headers) ? root.headers : delegate.headers,
-    });
+    };
+    budget.matches -= routeUnits({ http: [found], tls: [], tcp: [] });
+    if (budget.matches < 0) return merged;
+    merged.push(found);
   }
   return merged;
 }

@@ -1,6 +1,7 @@
 import {
   maxExpandedRoutes,
   meshGateway,
+  routeUnits,
   type Destination,
   type VirtualServiceHttpRoute,
   type VirtualServiceSpec,
@@ -131,7 +132,7 @@ function withDelegates(
     comparisons: maxExpandedRoutes * comparisonsPerRoute,
   };
   for (const route of http) {
-    if (route.delegate === undefined) budget.matches -= Math.max(1, route.match.length);
+    if (route.delegate === undefined) budget.matches -= routeUnits({ http: [route], tls: [], tcp: [] });
     if (budget.matches < 0 || budget.comparisons < 0) break;
     if (route.delegate === undefined) routes.push(route);
     else for (const merged of mergeDelegate(route, routesOf(route.delegate), budget)) routes.push(merged);

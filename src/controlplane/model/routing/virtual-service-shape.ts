@@ -1,4 +1,4 @@
-import type { Destination, HttpMatch } from "../../../api/istio/index.ts";
+import { routeUnits, type Destination, type HttpMatch } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../../kube/index.ts";
 import { byCreation } from "../facts.ts";
 import type { VirtualServiceModel } from "./virtual-service.ts";
@@ -14,6 +14,8 @@ export interface VirtualServiceShape extends Pick<
   readonly http: readonly HttpRouteShape[];
   /** The destinations of TLS and TCP routes. */
   readonly layer4: readonly Destination[];
+  /** The size of its routes, see {@link routeUnits}, rounded up to a power of two, so that it seldom changes. */
+  readonly units: number;
 }
 
 export interface HttpRouteShape {
@@ -106,6 +108,7 @@ function shapeOf({
       match,
       destinations: [...route, ...mirrors].map(({ destination }) => destination),
     })),
+    units: 2 ** Math.ceil(Math.log2(Math.max(1, routeUnits({ http, tls, tcp })))),
     layer4: [...tls, ...tcp].flatMap(({ route }) => route.map(({ destination }) => destination)),
   };
 }

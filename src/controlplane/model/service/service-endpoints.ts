@@ -1,5 +1,5 @@
 import { matchesLabels } from "../../../api/index.ts";
-import { istioLabels, unixPrefix, type IstioPort } from "../../../api/istio/index.ts";
+import { endpointShare, istioLabels, unixPrefix, type IstioPort } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../../kube/index.ts";
 import {
   compareText,
@@ -37,6 +37,7 @@ import {
 } from "./service-endpoint-model.ts";
 import { podLabelKeys, podsByLabel, podsSelectedBy } from "./selected-pods.ts";
 import { isAddress } from "../ip-address.ts";
+import { firstByName, orderedSlices } from "./crowded-services.ts";
 import { entryEndpoints, JoinedEndpoints, workloadEntryEndpoint } from "./service-entry-endpoints.ts";
 import { entriesOfHost, hostIn, hostServiceKey, type EntryHosts } from "./service-entry-host.ts";
 import { isTcp, racesAddresses } from "./service-entry-model.ts";
@@ -139,42 +140,51 @@ function deriveKubernetesEndpoints(
     const mesh = reader.get(inputs.mesh, meshKey);
     if (mesh === undefined || service.type === "ExternalName") return [];
     const view = clusterView(undefined, mesh, inputs, reader);
-    const own = reader.lookup(slices, key);
+    const ports = service.ports.filter((port) => port.protocol === "TCP");
+    const most = endpointShare(ports.length);
+    const own = orderedSlices(reader.lookup(slices, key), most).map((slice) => ({
+      slice,
+      targetOf: targetPorts(slice, service),
+    }));
     const isHeadless = service.clusterAddresses.length === 0;
     // As in upstream, a WorkloadEntry is no endpoint of a headless Service, whose clients connect to addresses in DNS.
-    const selected = isHeadless ? [] : selectedWorkloadEntries(service.namespace, service.selector, inputs, reader);
+    const selected = isHeadless
+      ? []
+      : firstByName(selectedWorkloadEntries(service.namespace, service.selector, inputs, reader), most);
     const discoverable = discoverability(key, undefined, { mesh, inputs, reader });
     const host = serviceKey({
       namespace: service.namespace,
       hostname: hostnameOf(service, mesh.domain).toLowerCase(),
     });
     const ofEntries = addedEndpoints(service, host, added, { mesh, inputs, reader });
-    return service.ports
-      .filter((port) => port.protocol === "TCP")
-      .map((port) => {
-        const found = [
-          ...own.flatMap((slice) =>
-            sliceEndpoints(slice, service, port.name, view, { mesh, inputs, reader, discoverable }).map((endpoint) =>
-              servers.reach(endpoint, view.networkOf, reader),
-            ),
-          ),
-          ...selected
-            .flatMap((entry) => {
-              const own = workloadEntryTarget(port, entry.spec.ports);
-              if (own === undefined) return [];
-              const target = { name: "", port: port.port, target: own };
-              return workloadEntryEndpoint(entry, target, mesh, view.networkOf) ?? [];
-            })
-            .filter(isDiscoverable)
-            .map((endpoint) => servers.reach(endpoint, view.networkOf, reader)),
-          ...remoteEndpoints(key, port.name, { mesh, inputs, reader }),
-        ];
-        const ofPort = ofEntries.flatMap(([{ name = "", number }, own]) =>
-          number === port.port && name === port.name ? own : [],
-        );
-        const all = ofPort.length === 0 ? found : new JoinedEndpoints(found).add(ofPort).endpoints;
-        return [endpointsKey(host, port.port), sortedEndpoints(withDraining(all, service, mesh))] as const;
-      });
+    const context = { mesh, inputs, reader, discoverable, view };
+    return ports.map((port) => {
+      const listed: EndpointModel[] = [];
+      for (const { slice, targetOf } of own) {
+        const target = targetOf(port.name);
+        if (target === undefined || listed.length >= most) continue;
+        for (const endpoint of sliceEndpoints(slice, service, target, most - listed.length, context))
+          listed.push(servers.reach(endpoint, view.networkOf, reader));
+      }
+      const found = [
+        ...listed,
+        ...selected
+          .flatMap((entry) => {
+            const own = workloadEntryTarget(port, entry.spec.ports);
+            if (own === undefined) return [];
+            const target = { name: "", port: port.port, target: own };
+            return workloadEntryEndpoint(entry, target, mesh, view.networkOf) ?? [];
+          })
+          .filter(isDiscoverable)
+          .map((endpoint) => servers.reach(endpoint, view.networkOf, reader)),
+        ...remoteEndpoints(key, port.name, { mesh, inputs, reader }),
+      ];
+      const ofPort = ofEntries.flatMap(([{ name = "", number }, own]) =>
+        number === port.port && name === port.name ? own : [],
+      );
+      const all = ofPort.length === 0 ? found : new JoinedEndpoints(found).add(ofPort).endpoints;
+      return [endpointsKey(host, port.port), sortedEndpoints(withDraining(all, service, mesh))] as const;
+    });
   });
 }
 
@@ -249,6 +259,7 @@ interface EndpointContext {
 }
 
 interface SliceContext extends EndpointContext {
+  readonly view: ClusterView;
   readonly discoverable: Discoverability | undefined;
 }
 
@@ -267,7 +278,9 @@ function remoteEndpoints(service: string, portName: string, context: EndpointCon
     const view = views.get(slice.clusterId) ?? clusterView(slice.clusterId, mesh, inputs, reader);
     views.set(slice.clusterId, view);
     const discoverable = discoverability(service, slice.clusterId, context);
-    return sliceEndpoints(slice, own, portName, view, { ...context, discoverable });
+    const target = targetPorts(slice, own)(portName);
+    const most = endpointShare(own.ports.length);
+    return target === undefined ? [] : sliceEndpoints(slice, own, target, most, { ...context, discoverable, view });
   });
 }
 
@@ -349,11 +362,15 @@ function entryEndpointsReader(inputs: MeshInputs) {
   ): PortEndpoints => {
     const selector = entry.spec.workloadSelector?.labels ?? {};
     const view = clusterView(undefined, mesh, inputs, reader);
-    const workloads = selectedWorkloadEntries(entry.namespace, selector, inputs, reader);
-    const selectedPods = [
-      ...podsSelectedBy(pods, entry.namespace, selector, reader),
-      ...podsSelectedBy(remotePods, entry.namespace, selector, reader),
-    ].filter((pod) => pod.ready && pod.addresses.length > 0);
+    const most = endpointShare(entry.spec.hosts.length * entry.spec.ports.length);
+    const workloads = firstByName(selectedWorkloadEntries(entry.namespace, selector, inputs, reader), most);
+    const selectedPods = firstByName(
+      [
+        ...podsSelectedBy(pods, entry.namespace, selector, reader),
+        ...podsSelectedBy(remotePods, entry.namespace, selector, reader),
+      ].filter((pod) => pod.ready && pod.addresses.length > 0),
+      most - workloads.length,
+    );
     const viewOf = ({ clusterId }: PodFacts): ClusterView =>
       clusterId === undefined ? view : clusterView(clusterId, mesh, inputs, reader);
     return entry.spec.ports.filter(isTcp).map((port) => {
@@ -400,16 +417,15 @@ function sortedEndpoints(endpoints: readonly EndpointModel[]): readonly Endpoint
   );
 }
 
+/** The endpoints of a slice for one port, of which at most the given number is read. */
 function sliceEndpoints(
   slice: SliceFacts,
   service: ServiceFacts,
-  portName: string,
-  view: ClusterView,
+  target: number,
+  most: number,
   context: SliceContext,
 ): readonly EndpointModel[] {
-  const target = targetPortOf(slice, service, portName);
-  if (target === undefined) return [];
-  const { discoverable } = context;
+  const { discoverable, view } = context;
   const modelsOf = (endpoint: EndpointFacts): readonly EndpointModel[] => {
     const pod = endpoint.pod === "" ? undefined : view.pod(endpoint.pod);
     // The pod is not known yet, or no longer known. Without its labels, clients would send plain text.
@@ -422,26 +438,39 @@ function sliceEndpoints(
       return discoverable === undefined ? found : { ...found, discoverable };
     });
   };
-  const models = slice.endpoints.flatMap((endpoint): readonly EndpointModel[] =>
-    endpoint.ready || service.publishNotReady
-      ? modelsOf(endpoint)
-      : modelsOf(endpoint).map((model) => ({ ...model, unready: true })),
-  );
-  if (slice.draining === undefined) return models;
+  const models: EndpointModel[] = [];
+  const add = (
+    endpoints: readonly EndpointFacts[],
+    changesOf: (endpoint: EndpointFacts) => Partial<EndpointModel> | undefined,
+  ): void => {
+    for (const endpoint of endpoints) {
+      if (models.length >= most) return;
+      const changes = changesOf(endpoint);
+      for (const model of modelsOf(endpoint).slice(0, most - models.length))
+        models.push(changes === undefined ? model : { ...model, ...changes });
+    }
+  };
+  add(slice.endpoints, ({ ready }) => (ready || service.publishNotReady ? undefined : { unready: true }));
   const sessions = keepsDraining(service, context.mesh) ? ({ draining: true } as const) : {};
-  const terminating = slice.draining.flatMap(modelsOf);
-  return [...models, ...terminating.map((model): EndpointModel => ({ ...model, ...sessions, terminating: true }))];
+  add(slice.draining ?? [], () => ({ ...sessions, terminating: true }));
+  return models;
 }
 
 /**
- * A slice follows its Service with a delay. A port that was renamed is therefore found by its number, among the slice's
- * ports whose names the Service does not have.
+ * Returns a function that finds the target port of a service's port by its name. A slice follows its Service with a
+ * delay. A port that was renamed is therefore found by its number, among the slice's ports whose names the Service does
+ * not have.
  */
-function targetPortOf(slice: SliceFacts, { ports }: ServiceFacts, portName: string): number | undefined {
-  const named = slice.ports.find(({ name }) => name === portName);
-  if (named !== undefined) return named.port;
-  const target = ports.find(({ name }) => name === portName)?.target;
-  return slice.ports.find(({ name, port }) => port === target && !ports.some((other) => other.name === name))?.port;
+function targetPorts(slice: SliceFacts, service: ServiceFacts): (portName: string) => number | undefined {
+  const byName = new Map(slice.ports.toReversed().map(({ name, port }) => [name, port]));
+  const targets = new Map(service.ports.toReversed().map(({ name, target }) => [name, target]));
+  const renamed = new Set<number | string | undefined>(
+    slice.ports.flatMap(({ name, port }) => (targets.has(name) ? [] : port)),
+  );
+  return (portName) => {
+    const target = targets.get(portName);
+    return byName.get(portName) ?? (typeof target === "number" && renamed.has(target) ? target : undefined);
+  };
 }
 
 /** An endpoint whose address does not belong to a pod. */

@@ -361,3 +361,30 @@ test("a change of one of many PeerAuthentications with a selector converts only 
   apply(config("PeerAuthentication", "shop/all", { mtls: { mode: "STRICT" } }));
   assert.equal(converted() - before, 21 + 1, "the whole namespace's policy concerns all of them");
 });
+
+test("of thousands of ports times thousands of workloads, ztunnels get those that a proxy has as endpoints", () => {
+  const { graph, apply, address } = ambient();
+  const many = <Item>(count: number, make: (index: number) => Item): readonly Item[] =>
+    Array.from({ length: count }, (_, index) => make(index));
+  const pods = many(80, (index) => pod(`shop/web-${100 + index}`, `10.244.1.${index}`, { labels: { app: "web" } }));
+  const withPorts = (count: number): KubernetesObject =>
+    service(
+      "shop/web",
+      "10.96.0.5",
+      { app: "web" },
+      many(count, (index) => ({ name: `tcp-${index}`, port: index + 1 })),
+    );
+  const serving = (): number => {
+    graph.settle();
+    return pods.filter(({ metadata: { name = "" } }) => {
+      const workload = address(`Kubernetes//Pod/shop/${name}`)["workload"] as JsonObject;
+      return workload["services"] !== undefined;
+    }).length;
+  };
+  apply(namespace("shop", { "istio.io/dataplane-mode": "ambient" }), ...pods, withPorts(3_000));
+  assert.equal(serving(), 80);
+  apply(withPorts(4_096));
+  assert.equal(serving(), 64);
+  apply(withPorts(2));
+  assert.equal(serving(), 80);
+});

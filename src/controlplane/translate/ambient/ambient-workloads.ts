@@ -20,7 +20,13 @@ import {
   peerAuthenticationsFor,
 } from "../../model/peer-authentication.ts";
 import { selecting, selectorKeys } from "../../model/selection.ts";
-import { podsByLabel, podsSelectedBy } from "../../model/service/selected-pods.ts";
+import {
+  deriveServiceCrowds,
+  entryMember,
+  podMember,
+  type ServiceCrowd,
+  type ServiceCrowds,
+} from "../../model/service/crowded-services.ts";
 import { waypointKeyOf, waypointPods, type InboundBinding, type Waypoint } from "../../model/ambient/waypoint.ts";
 import { capacityOf, usedWaypointPods } from "../../model/ambient/waypoint-canary.ts";
 import type { AmbientSources } from "./ambient-services.ts";
@@ -41,8 +47,18 @@ interface Subject {
 
 /** Settings that apply to workloads of every kind. */
 interface WorkloadRules {
-  /** The services that select the workload. A ServiceEntry is left out if another one owns its host. */
-  readonly servicesFor: (workload: Subject, mesh: MeshSettings, reader: CollectionReader) => readonly AmbientService[];
+  /** Which workloads of each service count. */
+  readonly crowds: ServiceCrowds;
+  /**
+   * The services that select the workload and in which it counts, as {@link podMember} or {@link entryMember}. A
+   * ServiceEntry is left out if another one owns its host.
+   */
+  readonly servicesFor: (
+    workload: Subject,
+    member: string,
+    mesh: MeshSettings,
+    reader: CollectionReader,
+  ) => readonly AmbientService[];
   readonly policiesFor: (workload: Subject, mesh: MeshSettings, reader: CollectionReader) => readonly string[];
   /** Encodes a workload with the gateway of its network. */
   readonly encode: (uid: string, address: Address, reader: CollectionReader) => readonly [string, EncodedResource];
@@ -54,7 +70,7 @@ export function deriveAmbientWorkloads(
   sources: AmbientSources,
   gateways: AmbientGateways,
 ): readonly Collection<EncodedResource>[] {
-  const rules = workloadRules(sources, gateways);
+  const rules = workloadRules(sources, gateways, deriveServiceCrowds(graph, sources.inputs));
   return [
     derivePods(graph, sources, rules),
     deriveWorkloadEntries(graph, sources, rules),
@@ -63,17 +79,28 @@ export function deriveAmbientWorkloads(
   ];
 }
 
-function workloadRules({ inputs, entries }: AmbientSources, gateways: AmbientGateways): WorkloadRules {
+function workloadRules(
+  { inputs, entries }: AmbientSources,
+  gateways: AmbientGateways,
+  crowds: ServiceCrowds,
+): WorkloadRules {
   const services = selectorIndexOf(inputs.services);
   const entryServices = selectorIndexOf(entries.chosen);
   const selectorOf = (service: { readonly selector: Labels }): Labels => service.selector;
   const policies = inputs.authorizationPolicies.index("selector", (policy) =>
     selectorKeys(policy.namespace, policy.spec.selector?.matchLabels ?? {}),
   );
+  const counts = (crowd: Collection<ServiceCrowd>, key: string, member: string, reader: CollectionReader): boolean =>
+    reader.get(crowd, key)?.members?.has(member) !== false;
   return {
-    servicesFor: ({ namespace, labels }, mesh, reader) => [
-      ...selecting(services, namespace, labels, selectorOf, reader).flatMap((service) => asAmbient(service, mesh)),
-      ...selecting(entryServices, namespace, labels, selectorOf, reader),
+    crowds,
+    servicesFor: ({ namespace, labels }, member, mesh, reader) => [
+      ...selecting(services, namespace, labels, selectorOf, reader)
+        .filter((service) => counts(crowds.services, factsKey(service), member, reader))
+        .flatMap((service) => asAmbient(service, mesh)),
+      ...selecting(entryServices, namespace, labels, selectorOf, reader).filter((service) =>
+        counts(crowds.entries, factsKey(service), member, reader),
+      ),
     ],
     policiesFor: (workload, mesh, reader) => {
       const scopes =
@@ -114,15 +141,6 @@ function derivePods(
   rules: WorkloadRules,
 ): Collection<EncodedResource> {
   const { inputs, waypoints, bindings } = sources;
-  const podsOf = podsByLabel(inputs);
-  /** Whether a Service selects a ready pod. Its terminating pods depend on this, and not on each of the others. */
-  const withReadyPods = graph.derive(
-    "services-with-ready-pods",
-    inputs.services,
-    ({ namespace, selector }, reader, key) => [
-      [key, podsSelectedBy(podsOf, namespace, selector, reader).some(({ ready }) => ready)],
-    ],
-  );
   // A slice that names a pod of another namespace would give that pod's connections the name of its own service.
   const slicesOfPod = inputs.slices.index("pod", (slice) =>
     slice.endpoints.flatMap(({ pod }) => (pod.startsWith(`${slice.namespace}/`) ? [pod] : [])),
@@ -133,7 +151,10 @@ function derivePods(
     const names = new Set(reader.lookup(slicesOfPod, factsKey(pod)).map(({ service }) => service));
     return [...names].flatMap((name) => {
       const service = reader.get(inputs.services, name);
-      return service === undefined || Object.keys(service.selector).length > 0 ? [] : asAmbient(service, mesh);
+      if (service === undefined || Object.keys(service.selector).length > 0) return [];
+      return reader.get(rules.crowds.services, name)?.members?.has(podMember(pod)) === false
+        ? []
+        : asAmbient(service, mesh);
     });
   };
 
@@ -144,7 +165,7 @@ function derivePods(
   const isLastOf = ({ source, namespace, name, selector }: AmbientService, reader: CollectionReader): boolean =>
     source === "Service" &&
     Object.keys(selector).length > 0 &&
-    reader.get(withReadyPods, `${namespace}/${name}`) === false;
+    reader.get(rules.crowds.services, `${namespace}/${name}`)?.hasReadyPod === false;
 
   const waypointRole = (pod: PodFacts, reader: CollectionReader): WaypointRole => {
     const key = waypointKeyOf(pod);
@@ -166,7 +187,7 @@ function derivePods(
     (pod, reader) => {
       const mesh = localMesh(inputs, reader);
       if (mesh === undefined || pod.addresses.length === 0) return [];
-      const services = [...rules.servicesFor(pod, mesh, reader), ...listing(pod, mesh, reader)];
+      const services = [...rules.servicesFor(pod, podMember(pod), mesh, reader), ...listing(pod, mesh, reader)];
       const address = podAddress(pod, {
         mesh,
         node: reader.get(inputs.nodes, pod.node),
@@ -196,7 +217,7 @@ function deriveWorkloadEntries(
       const subject = { namespace: entry.namespace, labels: workloadEntryLabels(entry) };
       const address = workloadEntryAddress(entry, {
         mesh,
-        services: rules.servicesFor(subject, mesh, reader),
+        services: rules.servicesFor(subject, entryMember(entry), mesh, reader),
         policies: rules.policiesFor(subject, mesh, reader),
         waypoint: published(bindings.bindingOfEntry(subject, reader).waypoint),
       });

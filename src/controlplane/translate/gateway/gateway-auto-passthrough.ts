@@ -8,11 +8,16 @@ import {
 } from "../../../wire/envoy/index.ts";
 import { serverNamesOf, type GatewayServerModel, type MergedGateway } from "../../model/gateway/classic-gateway.ts";
 import { isClusterLocal } from "../../model/service/cluster-local.ts";
-import { clusterSubsets, destinationRuleFor, type DestinationRuleModel } from "../../model/destination-rule-model.ts";
+import {
+  clusterEndpoints,
+  clusterSubsets,
+  destinationRuleFor,
+  type DestinationRuleModel,
+} from "../../model/destination-rule-model.ts";
 import type { Labels } from "../../model/facts.ts";
 import { gatewaysOf } from "../../model/network-gateways.ts";
 import { sentEndpoints } from "../../model/service/service-endpoint-model.ts";
-import { getAllEndpoints, ofSubset } from "../../model/service/service-endpoints.ts";
+import { getAllEndpoints } from "../../model/service/service-endpoints.ts";
 import { hostCovers } from "../../model/service/service-hostname.ts";
 import { visibleServices, type ServiceModel, type ServicePortModel } from "../../model/service/service-model.ts";
 import { clusterMetadataExchange } from "../cluster.ts";
@@ -142,7 +147,12 @@ export function autoPassthroughAssignments(
     const policy = effectivePolicy(rule, subset?.name, port.port, mesh);
     const options = { hbone: "never" as const, healthKnown: true, ruleTls: policy.tls?.mode, client };
     const clusterLocal = isClusterLocal(service.hostname, mesh);
-    const all = ofSubset(getAllEndpoints(model.endpoints, service, port.port, reader), subset);
+    const all = clusterEndpoints(
+      getAllEndpoints(model.endpoints, service, port.port, reader),
+      rule,
+      subset,
+      service.ports.length,
+    );
     const seen = all.filter((endpoint) => isSeenBy(client, endpoint, clusterLocal));
     const endpoints = sentEndpoints(seen, sendsUnready(service, policy, mesh)).filter((endpoint) =>
       speaksMutualTls(endpoint, options),

@@ -1,6 +1,7 @@
 import type { MeshModel } from "../mesh-model.ts";
 import type { CollectionReader } from "../../../kube/index.ts";
 import type { Labels, MeshSettings } from "../../model/facts.ts";
+import type { MergedGateway } from "../../model/gateway/classic-gateway.ts";
 import type { ProviderCluster } from "../../model/provider-cluster.ts";
 import type { ProxyGroup } from "../../model/scope-choice.ts";
 import type { SecurityFilters } from "../security/security-filters.ts";
@@ -9,6 +10,8 @@ import type { ProxyTelemetry } from "../telemetry/telemetry-policies.ts";
 /** A group of proxies that classic Gateways select, with the inputs for their resources. */
 export interface ClassicGatewayContext {
   readonly model: MeshModel;
+  /** The Gateways that select the group. */
+  readonly merged: MergedGateway;
   readonly mesh: MeshSettings;
   readonly namespace: string;
   readonly labels: Labels;

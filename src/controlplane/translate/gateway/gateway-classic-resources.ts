@@ -45,13 +45,18 @@ export function deriveClassicGatewayResources(graph: CollectionGraph, model: Mes
   const telemetry = new TelemetryPolicies(inputs);
   const providers = new ProviderClusters(inputs);
   const merged = deriveMergedGateways(graph, model);
-  const contextOf = (group: ProxyGroup, reader: CollectionReader): ClassicGatewayContext | undefined => {
+  const contextOf = (
+    group: ProxyGroup | undefined,
+    gateway: MergedGateway,
+    reader: CollectionReader,
+  ): ClassicGatewayContext | undefined => {
     const settings = reader.get(inputs.mesh, meshKey);
-    if (settings === undefined) return undefined;
+    if (settings === undefined || group === undefined) return undefined;
     const mesh = withOwnProxyConfig(settings, group.proxyConfig);
     const { namespace, labels } = group;
     return {
       model,
+      merged: gateway,
       mesh,
       namespace,
       labels,
@@ -71,7 +76,7 @@ export function deriveClassicGatewayResources(graph: CollectionGraph, model: Mes
       merged,
       (gateway, reader, scope) => {
         const group = reader.get(scopes.groups, scope);
-        const context = group === undefined ? undefined : contextOf(group, reader);
+        const context = contextOf(group, gateway, reader);
         if (group === undefined || context === undefined) return [];
         return write(gateway, context, group).map((resource) => scopedEntry(scope, resource));
       },
@@ -82,14 +87,8 @@ export function deriveClassicGatewayResources(graph: CollectionGraph, model: Mes
     listeners: perGroup("lds-classic-gateways", (gateway, context, group) => {
       const listeners = gateway.listeners.flatMap((listener) => classicListener(listener, context) ?? []);
       const encoded = listeners.map((listener) => encodeResource(ListenerSchema, listener.name, listener));
-      return group.hbone
-        ? [
-            ...encoded,
-            ...tunnelListeners(context.mesh, context.model, context.reader).map((listener) =>
-              encodeResource(ListenerSchema, listener.name, listener),
-            ),
-          ]
-        : encoded;
+      const tunnels = group.hbone ? tunnelListeners(context.mesh, context.model, context.reader) : [];
+      return [...encoded, ...tunnels.map((listener) => encodeResource(ListenerSchema, listener.name, listener))];
     }),
     clusters: perGroup("cds-auto-passthrough", (gateway, context) =>
       autoPassthroughClusters(gateway, context).map((cluster) => encodeResource(ClusterSchema, cluster.name, cluster)),

@@ -1,16 +1,16 @@
 import { VirtualHost_TlsRequirementType, type Listener, type RouteConfiguration } from "../../../wire/envoy/index.ts";
 import { anyAddress } from "../../model/ip-address.ts";
 import {
+  commonHosts,
   concernsServer,
-  hostsForNamespace,
   serverNamesOf,
+  withheldServers,
   withoutNamespace,
   type GatewayListenerModel,
   type GatewayServerModel,
 } from "../../model/gateway/classic-gateway.ts";
 import { destinationRuleFor, type DestinationRuleModel } from "../../model/destination-rule-model.ts";
 import { compareText } from "../../model/facts.ts";
-import { intersectHosts } from "../../model/service/service-hostname.ts";
 import { visibleService, type ServiceModel } from "../../model/service/service-model.ts";
 import { serviceSession, sessionRulesOf } from "../../model/service/service-session.ts";
 import { virtualServicesOf, type VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
@@ -129,10 +129,10 @@ function passthroughChains(server: GatewayServerModel, context: ClassicGatewayCo
 
 function concerning(
   server: GatewayServerModel,
-  { model, namespace, reader }: ClassicGatewayContext,
+  { model, namespace, merged, reader }: ClassicGatewayContext,
 ): readonly VirtualServiceModel[] {
-  return virtualServicesOf(server.gateway, namespace, model.virtualServices, reader).filter((virtualService) =>
-    concernsServer(server, virtualService),
+  return virtualServicesOf(server.gateway, namespace, model.virtualServices, reader).filter(
+    (virtualService) => concernsServer(server, virtualService) && !withheldServers(virtualService, merged).has(server),
   );
 }
 
@@ -194,9 +194,9 @@ export function classicRouteTable(
     const redirects = server.tls?.httpsRedirect === true;
     for (const virtualService of concerning(server, context)) {
       const routes = routesOf(virtualService, server, context);
-      for (const host of intersectHosts(hostsForNamespace(server, virtualService.namespace), virtualService.hosts)) {
+      for (const host of commonHosts(server, virtualService)) {
         const table = tableOf(host);
-        table.routes.push(...routes);
+        for (const route of routes) table.routes.push(route);
         table.sources.push(`${server.gateway} ${virtualService.namespace}/${virtualService.name}`);
         table.redirects ||= redirects;
       }

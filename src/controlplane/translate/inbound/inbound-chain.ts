@@ -128,6 +128,15 @@ export function blackHoleChain({ mesh, telemetry }: InboundContext): FilterChain
   };
 }
 
+/** Closes connections to a port beyond {@link portShare}. */
+export function closedChain(port: number, { mesh }: InboundContext): FilterChainInit {
+  return {
+    name: blackHoleChainName,
+    filterChainMatch: { destinationPort: port },
+    filters: [tcpMetadataExchange(mesh), tcpProxy(blackHoleCluster, mesh, [])],
+  };
+}
+
 function chainOf(match: InboundChainMatch, destination: Destination, context: InboundContext): FilterChainInit {
   const alpn = match.serves === "http" ? ["h2", "http/1.1"] : ["istio-peer-exchange", "h2", "http/1.1"];
   return {

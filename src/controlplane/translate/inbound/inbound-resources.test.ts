@@ -437,3 +437,22 @@ test("connections by HBONE to a sidecar are subject to the same policies, with t
     "unless sidecars are not to take it",
   );
 });
+
+test("long policies are repeated for a limited number of ports, and the sidecar closes connections to the others", () => {
+  const { apply, chains, listener } = sidecars();
+  const principals = Array.from({ length: 300 }, (_, index) => `cluster.local/ns/a/sa/${index}/`.padEnd(1_000, "x"));
+  const many = Array.from({ length: 100 }, (_, index) => ({ name: `http-${index}`, port: 1_000 + index }));
+  const policy = (names: readonly string[]): KubernetesObject =>
+    config("AuthorizationPolicy", "shop/all", { rules: [{ from: [{ source: { principals: names } }] }] });
+  apply(namespace("shop"), workload(), service("shop/web", "10.96.0.5", { app: "web" }, many), policy(principals));
+  const isClosed = (port: number): boolean => chains(port).join() === "/ > tcp";
+  const closed = many.map(({ port }) => isClosed(port));
+  assert.equal(closed.indexOf(true), closed.lastIndexOf(false) + 1, "the first ports stay open");
+  assert.ok(
+    closed.indexOf(true) > 10 && closed.indexOf(true) < 90,
+    `port ${closed.indexOf(true)} is the first closed one`,
+  );
+  assert.ok(JSON.stringify(listener()).length < 2 * 67_108_864);
+  apply(policy(principals.slice(0, 10)));
+  assert.ok(!many.some(({ port }) => isClosed(port)));
+});

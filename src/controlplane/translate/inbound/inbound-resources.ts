@@ -14,11 +14,13 @@ import {
 } from "../../model/peer-authentication.ts";
 import {
   blackHoleChain,
+  closedChain,
   passthroughChains,
   targetChains,
   type FilterChainInit,
   type InboundContext,
 } from "./inbound-chain.ts";
+import { portShare } from "../filter-init.ts";
 import { inboundCluster, inboundPassthrough } from "./inbound-cluster.ts";
 import { hboneCluster, hboneListeners } from "./inbound-hbone.ts";
 import { boundInboundListener, virtualInboundListener } from "./inbound-listener.ts";
@@ -180,13 +182,17 @@ function listenersOf(workload: Workload, sources: Sources, reader: CollectionRea
   };
   const listeners: Listener[] = [];
   const redirected: FilterChainInit[] = [];
-  for (const target of targets) {
+  const share = portShare([...context.security.http, ...telemetry.stats("server")]);
+  const own = targets.slice(0, share);
+  for (const { port, bindsToPort } of targets.slice(share))
+    if (!bindsToPort) redirected.push(closedChain(port, context));
+  for (const target of own) {
     const chains = targetChains(target, mutualTlsModeOf(modes, target.port), context);
     if (target.bindsToPort) listeners.push(boundInboundListener(target.bind, target.port, chains, mesh));
     else redirected.push(...chains);
   }
   if (sidecar.interception !== "NONE") {
-    const chains = [blackHoleChain(context), ...passthroughOf(targets, modes, context), ...redirected];
+    const chains = [blackHoleChain(context), ...passthroughOf(targets, modes, share, context), ...redirected];
     listeners.unshift(
       virtualInboundListener(chains, {
         mesh,
@@ -198,7 +204,7 @@ function listenersOf(workload: Workload, sources: Sources, reader: CollectionRea
   }
   if (takesHbone(sidecar, mesh)) {
     const security = sources.security.filtersFor(pod, mesh, reader, { peer: "filter-state" });
-    listeners.push(...hboneListeners(targets, { ...context, security, addresses: pod.addresses }));
+    listeners.push(...hboneListeners(own, { ...context, security, addresses: pod.addresses }));
   }
   return listeners;
 }
@@ -211,12 +217,14 @@ function takesHbone(sidecar: SidecarProxyFacts, mesh: MeshSettings): boolean {
 function passthroughOf(
   targets: readonly InboundTarget[],
   modes: WorkloadMutualTls,
+  share: number,
   context: InboundContext,
 ): readonly FilterChainInit[] {
   const declared = new Set(targets.map((target) => target.port));
   const named = [...modes.ports].filter(([port]) => !declared.has(port));
   return [
     ...passthroughChains(0, modes.mode, context),
-    ...named.flatMap(([port, mode]) => passthroughChains(port, mode, context)),
+    ...named.slice(0, share).flatMap(([port, mode]) => passthroughChains(port, mode, context)),
+    ...named.slice(share).map(([port]) => closedChain(port, context)),
   ];
 }

@@ -8,6 +8,7 @@ import {
 } from "../../../wire/envoy/index.ts";
 import { isClusterLocal } from "../../model/service/cluster-local.ts";
 import {
+  clusterEndpoints,
   clusterSubsets,
   destinationRuleFor,
   subsetOf,
@@ -20,7 +21,7 @@ import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { gatewaysOf, type NetworkGatewaysModel } from "../../model/network-gateways.ts";
 import { inheritedPeerAuthenticationsFor, namespaceMutualTls } from "../../model/peer-authentication.ts";
 import { nowhere, sentEndpoints } from "../../model/service/service-endpoint-model.ts";
-import { getAllEndpoints, ofSubset, type ServiceEndpoints } from "../../model/service/service-endpoints.ts";
+import { getAllEndpoints, type ServiceEndpoints } from "../../model/service/service-endpoints.ts";
 import { ServersOfServices } from "../../model/service/service-servers.ts";
 import { memos } from "../../model/memos.ts";
 import { registeredService, type ServiceModel, type ServiceRegistry } from "../../model/service/service-model.ts";
@@ -404,7 +405,12 @@ function assignmentOf(
     gateways: gatewaysOf(healthKnown ? networkGateways.resolved : networkGateways.unresolved, reader),
   };
   const clusterLocal = isClusterLocal(service.hostname, mesh);
-  const own = ofSubset(getAllEndpoints(endpoints, service, variant.port, reader), subsetOf(rule, variant.subset));
+  const own = clusterEndpoints(
+    getAllEndpoints(endpoints, service, variant.port, reader),
+    rule,
+    subsetOf(rule, variant.subset),
+    service.ports.length,
+  );
   const policy = effectivePolicy(rule, variant.subset, variant.port, mesh);
   const seen = own.filter((endpoint) => isSeenBy(client, endpoint, clusterLocal));
   const groups = localityGroups(sentEndpoints(seen, healthKnown && sendsUnready(service, policy, mesh)), {

@@ -58,6 +58,7 @@ function shape(name: string, hosts: readonly string[], match: Partial<HttpMatch>
     visibleIn: ["*"],
     http: [{ match: Object.keys(match).length === 0 ? [] : [whole], destinations: [{ host }] }],
     layer4: [],
+    units: 1,
   };
 }
 
@@ -89,6 +90,7 @@ function planned(namespace: string, own: Partial<PlannedPort> = {}, labels = {})
     services: [],
     shared: undefined,
     virtualServices: [],
+    withheld: [],
   };
   return {
     port,

@@ -1,4 +1,4 @@
-import { unixPrefix } from "../../../api/istio/index.ts";
+import { maxProxyRoutes, unixPrefix } from "../../../api/istio/index.ts";
 import { istioPortProtocol } from "../../model/service/service-entry-model.ts";
 import type { AppProtocol } from "../../model/facts.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
@@ -33,6 +33,8 @@ export interface OutboundPort extends Pick<
   readonly shared: string | undefined;
   /** The keys of the VirtualServices that may apply to the port, in order of precedence. */
   readonly virtualServices: readonly string[];
+  /** The keys of those that do not apply to the port, because they would have too many routes in one proxy. */
+  readonly withheld: readonly string[];
 }
 
 /** The port on which VirtualServices also apply to hosts that no registry knows. */
@@ -69,10 +71,10 @@ function portsOf(
   const byPort = servicesByPort.of(egress.services, egress.port === undefined ? "" : String(egress.port.number), () =>
     servicesOfPorts(egress),
   );
-  const hosts = egress.virtualServices.map((key) => ({
-    key,
-    hosts: reader.get(virtualServices.shapes.all, key)?.hosts ?? [],
-  }));
+  const candidates = egress.virtualServices.map((key): Candidate => {
+    const { hosts = [], units = 0 } = reader.get(virtualServices.shapes.all, key) ?? {};
+    return { key, hosts, units, isLarge: mayBeLarge(units, hosts, byPort), total: 0 };
+  });
   const bindsToPort = egress.captureMode === "NONE";
   const { unknownTraffic, egressProxy, namespace, labels, clusterId, dnsCapture, proxyConfig } = scope;
   const shared = (port: number): string | undefined =>
@@ -94,7 +96,7 @@ function portsOf(
     bindsToPort,
     services,
     shared: egress.port === undefined ? shared(port) : undefined,
-    virtualServices: concerning(hosts, services, port),
+    ...concerning(candidates, services, port),
   }));
 }
 
@@ -124,12 +126,35 @@ function servicesOfPorts(egress: EgressScope): ReadonlyMap<number, readonly Port
   return byPort;
 }
 
+/** A VirtualService that may apply to some ports of a scope. */
+interface Candidate {
+  readonly key: string;
+  readonly hosts: readonly string[];
+  /** The size of its routes for one host of one port. */
+  readonly units: number;
+  /** Whether all its hosts and ports together may exceed the maximum, so that they are counted. */
+  readonly isLarge: boolean;
+  /** The units of the ports so far. */
+  total: number;
+}
+
+/** Each service of each port that a VirtualService covers has its routes, so a wildcard may multiply them a lot. */
+function mayBeLarge(
+  units: number,
+  hosts: readonly string[],
+  byPort: ReadonlyMap<number, readonly PortService[]>,
+): boolean {
+  if (!hosts.some(isWildcard)) return units * hosts.length * byPort.size > maxProxyRoutes;
+  let services = 0;
+  for (const ofPort of byPort.values()) services += ofPort.length;
+  return units * (services + hosts.length) > maxProxyRoutes;
+}
+
 function concerning(
-  candidates: readonly { readonly key: string; readonly hosts: readonly string[] }[],
+  candidates: readonly Candidate[],
   services: readonly PortService[],
   port: number,
-): readonly string[] {
-  if (port === httpPort) return candidates.map(({ key }) => key);
+): Pick<OutboundPort, "virtualServices" | "withheld"> {
   const { names, wildcards } = hostnames.of(services, () => {
     const all = new Set(services.map(({ hostname }) => hostname));
     return { names: all, wildcards: [...all].filter(isWildcard) };
@@ -138,7 +163,27 @@ function concerning(
     names.has(host) ||
     wildcards.some((name) => hostsOverlap(name, host)) ||
     (isWildcard(host) && [...names].some((name) => hostsOverlap(host, name)));
-  return candidates.filter(({ hosts }) => hosts.some(concerns)).map(({ key }) => key);
+  const found = port === httpPort ? candidates : candidates.filter(({ hosts }) => hosts.some(concerns));
+  const withheld = found.filter((candidate) => candidate.isLarge && isBeyond(candidate, names, port));
+  const keysOf = (list: readonly Candidate[]): readonly string[] => list.map(({ key }) => key);
+  return {
+    virtualServices: keysOf(withheld.length === 0 ? found : found.filter((candidate) => !withheld.includes(candidate))),
+    withheld: withheld.length === 0 ? none : keysOf(withheld),
+  };
+}
+
+const none: readonly string[] = [];
+
+/** Whether the routes of one more port would be too many. Counts them if not. */
+function isBeyond(candidate: Candidate, names: ReadonlySet<string>, port: number): boolean {
+  const { hosts, units } = candidate;
+  let covered = 0;
+  for (const host of hosts)
+    if (isWildcard(host)) for (const name of names) covered += Number(hostsOverlap(host, name));
+    else covered += Number(names.has(host) || port === httpPort);
+  if (candidate.total + units * covered > maxProxyRoutes) return true;
+  candidate.total += units * covered;
+  return false;
 }
 
 /** The services of a port, grouped by the listener that they affect. */

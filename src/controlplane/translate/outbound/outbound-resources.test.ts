@@ -4,8 +4,8 @@ import { test } from "node:test";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { parseAllDocuments } from "yaml";
 import type { KubernetesObject } from "../../../api/index.ts";
+import { maxSubsetClusters } from "../../../api/istio/index.ts";
 import { valueAt } from "../../testing/decode-resource.ts";
-import { maxSubsetClusters } from "../../model/destination-rule-model.ts";
 import { meshKey } from "../../model/facts.ts";
 import { config, namespace, pod, service, slice, testMesh } from "../../testing/model-fixture.ts";
 import {

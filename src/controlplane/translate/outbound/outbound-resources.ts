@@ -1,6 +1,12 @@
 import { connectOriginateListener } from "../connect-originate.ts";
 import { withOwnProxyConfig } from "../../../api/istio/index.ts";
-import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
+import {
+  structurallyEqual,
+  type Collection,
+  type CollectionGraph,
+  type CollectionReader,
+} from "../../../kube/index.ts";
+import type { WithheldPort } from "../../model/limit-reports.ts";
 import { NameTableSchema } from "../../../wire/discovery/index.ts";
 import { ClusterSchema, ListenerSchema, type Cluster } from "../../../wire/envoy/index.ts";
 import { destinationRuleFor } from "../../model/destination-rule-model.ts";
@@ -57,6 +63,8 @@ export interface OutboundResources {
   readonly routes: OutboundRoutes;
   /** DNS name tables of sidecars. */
   readonly nameTables: Collection<ScopedEncodedResource>;
+  /** The ports at which VirtualServices do not apply, by `<VirtualService>|<scope>|<port>`. */
+  readonly withheldPorts: Collection<WithheldPort>;
 }
 
 export function deriveOutboundResources(graph: CollectionGraph, model: MeshModel): OutboundResources {
@@ -64,6 +72,13 @@ export function deriveOutboundResources(graph: CollectionGraph, model: MeshModel
   const ports = deriveOutboundPorts(graph, model.scopes.scopes, model.virtualServices);
   const shared = deriveSharedPorts(graph, ports, model);
   return {
+    withheldPorts: graph.derive(
+      "withheld-routes",
+      ports,
+      ({ withheld, port }, _, key) =>
+        withheld.map((name) => [`${name}|${key}`, { virtualService: name, port }] as const),
+      structurallyEqual,
+    ),
     fixedClusters: deriveFixedClusters(graph, model.inputs),
     scopedClusters: deriveScopedClusters(graph, model),
     clusters: deriveOutboundClusters(graph, model.scopes.scopes, model),

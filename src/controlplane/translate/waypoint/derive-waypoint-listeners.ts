@@ -14,6 +14,7 @@ import { connectOriginateListener } from "../connect-originate.ts";
 import { doubleTunnelListeners } from "../double-tunnel.ts";
 import { connectTerminateListener } from "../inbound/inbound-hbone.ts";
 import { type ScopedEncodedResource, sameScopedResource } from "../resource.ts";
+import { portShare } from "../filter-init.ts";
 import { SecurityPolicies } from "../security/security-filters.ts";
 import { tunnelLogsOf2022, writesLogsOf2022 } from "../telemetry/access-log-2022.ts";
 import type { AccessLogInit } from "../telemetry/access-log.ts";
@@ -43,11 +44,13 @@ export function deriveWaypointListeners(
     const services = servicesOf(waypoint, registries, reader);
     const chains = services.map(({ kind, item, service }): WaypointServiceChains => {
       const target = { kind, namespace: service.namespace, name: service.objectName };
+      const policies = policiesOf(waypoint, [target], mesh, reader);
+      const { security, telemetry } = policies;
       return {
         kind,
         addresses: service.addresses,
-        ports: portsOf(service, item, context),
-        policies: policiesOf(waypoint, [target], mesh, reader),
+        ports: portsOf(service, item, context).slice(0, portShare([...security.http, ...telemetry.stats("waypoint")])),
+        policies,
       };
     });
     const found = reader.lookup(workloads.pods, waypoint.key);

@@ -6,11 +6,16 @@ import {
   Cluster_DiscoveryType,
 } from "../../../wire/envoy/index.ts";
 import type { Waypoint } from "../../model/ambient/waypoint.ts";
-import { type DestinationRuleModel, destinationRuleFor, subsetOf } from "../../model/destination-rule-model.ts";
+import {
+  clusterEndpoints,
+  type DestinationRuleModel,
+  destinationRuleFor,
+  subsetOf,
+} from "../../model/destination-rule-model.ts";
 import { type MeshSettings, meshKey } from "../../model/facts.ts";
 import { proxyConfigOfGateway } from "../../model/gateway/gateway-proxy-config.ts";
 import { sentEndpoints, usedEndpoints, type EndpointModel } from "../../model/service/service-endpoint-model.ts";
-import { getAllEndpoints, ofSubset } from "../../model/service/service-endpoints.ts";
+import { getAllEndpoints } from "../../model/service/service-endpoints.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
 import { type LocalityGroup, loadAssignment, localityGroups } from "../endpoints.ts";
 import { discoveryType } from "../outbound-cluster.ts";
@@ -94,7 +99,7 @@ function reachedEndpoints(
 ): readonly EndpointModel[] {
   const reached = waypoint.staysInNetwork === true ? nearEndpoints : waypointEndpoints;
   const near = reached(getAllEndpoints(model.endpoints, service, port, reader), service, mesh, model.inputs, reader);
-  return ofSubset(near, subsetOf(rule, subset));
+  return clusterEndpoints(near, rule, subsetOf(rule, subset), service.ports.length);
 }
 
 /** Connections through a waypoint have an original destination. */

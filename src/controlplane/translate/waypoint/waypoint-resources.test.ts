@@ -654,3 +654,21 @@ test("a gateway between networks leads tunnels for global services to their pods
   graph.batch(() => inputs.mesh.set(meshKey, testMesh));
   assert.equal(placementOf("net/ew"), undefined, "in a mesh of one network the class means nothing");
 });
+
+test("long policies of a service are repeated for a limited number of its ports, and the others are not served", () => {
+  const { apply, listeners } = waypoints();
+  const principals = Array.from({ length: 300 }, (_, index) => `cluster.local/ns/a/sa/${index}/`.padEnd(1_000, "x"));
+  const policy = (names: readonly string[]): KubernetesObject =>
+    config("AuthorizationPolicy", "shop/web", {
+      targetRefs: [{ kind: "Service", group: "", name: "web" }],
+      rules: [{ from: [{ source: { principals: names } }] }],
+    });
+  const ports = Array.from({ length: 100 }, (_, index) => ({ name: `http-${index}`, port: 1_000 + index }));
+  const web = service("shop/web", "10.96.0.5", { app: "web" }, ports, { "istio.io/use-waypoint": "wp" });
+  const served = (): readonly string[] => Object.keys(ranges(listeners("shop/wp")["main_internal"])["10.96.0.5"] ?? {});
+  apply(...shop, gateway, web, policy(principals));
+  assert.ok(served().length > 10 && served().length < 90, `${served().length} ports are served`);
+  assert.equal(served()[0], "1000");
+  apply(policy(principals.slice(0, 10)));
+  assert.equal(served().length, 100);
+});

@@ -1,10 +1,10 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { l4RoutesToService, type MeshModel, routesToService } from "../mesh-model.ts";
-import { meshGateway, type HashKey, type RouteDestination } from "../../../api/istio/index.ts";
+import { maxProxyRoutes, meshGateway, type HashKey, type RouteDestination } from "../../../api/istio/index.ts";
 import type { CollectionReader } from "../../../kube/index.ts";
 import { RouteSchema, type Route, type RouteConfigurationSchema } from "../../../wire/envoy/index.ts";
 import { destinationRuleFor } from "../../model/destination-rule-model.ts";
-import type { MeshSettings } from "../../model/facts.ts";
+import { factsKey, type MeshSettings } from "../../model/facts.ts";
 import { hostCovers } from "../../model/service/service-hostname.ts";
 import { visibleService, type ServiceModel } from "../../model/service/service-model.ts";
 import { virtualServicesOf, type VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
@@ -139,7 +139,7 @@ export function waypointTcp(
   const attached = l4RoutesToService(service, port, context.waypoint.namespace, context.model, context.reader).map(
     (route) => l4VirtualService(route, service, port),
   );
-  const models = [...attached, ...virtualServicesFor(service, context)];
+  const models = [...attached, ...virtualServicesFor(service, port, context)];
   const tlsRoutes = models
     .flatMap(({ tls }) => tls)
     .map(({ match, route }) => ({
@@ -210,7 +210,7 @@ function routesOfVirtualService(
 ): readonly RouteInit[] {
   const { waypoint, model, mesh, reader } = context;
   const client = { namespace: waypoint.namespace, labels: {} };
-  return virtualServicesFor(service, context).flatMap((found) =>
+  return virtualServicesFor(service, port, context).flatMap((found) =>
     virtualServiceRoutes(forAnyClient(found), {
       client: { ...client, gateway: meshGateway },
       port,
@@ -230,15 +230,23 @@ function routesOfVirtualService(
   );
 }
 
-/** Only routes in the service's or the waypoint's namespace may change a service's traffic. */
+/**
+ * Only routes in the service's or the waypoint's namespace may change a service's traffic. At the last ports of a
+ * service, a VirtualService does not apply that would have too many routes at all of them.
+ */
 function virtualServicesFor(
   service: ServiceModel,
+  port: number,
   { waypoint, model, reader }: WaypointRouteContext,
 ): readonly VirtualServiceModel[] {
   const namespaces = [waypoint.namespace, service.namespace];
+  const place = service.ports.findIndex((own) => own.port === port) + 1;
+  const units = (key: string): number => reader.get(model.virtualServices.shapes.all, key)?.units ?? 0;
   return virtualServicesOf(meshGateway, waypoint.namespace, model.virtualServices, reader).filter(
-    ({ namespace, hosts }) =>
-      namespaces.includes(namespace) && hosts.some((host) => hostCovers(host, service.hostname)),
+    (found) =>
+      namespaces.includes(found.namespace) &&
+      found.hosts.some((host) => hostCovers(host, service.hostname)) &&
+      place * units(factsKey(found)) <= maxProxyRoutes,
   );
 }
 

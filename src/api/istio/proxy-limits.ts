@@ -1,0 +1,106 @@
+// Products of an object's lists, and of several objects. Validation refuses the former. It sees each object by itself,
+// so of the latter a proxy gets a part only, and the analysis and the statuses of objects report the rest.
+
+/**
+ * The maximum length of everything that an object repeats in one proxy: the length of each part as JSON, times the
+ * number of clusters or routes that contain the part. A megabyte in each of thousands of routes would fill the control
+ * plane's memory.
+ */
+export const maxCopiedLength = 67_108_864;
+
+/** The length of a value as JSON, without the fields that are not repeated. */
+export function copiedLength(value: unknown, ...others: readonly string[]): number {
+  if (typeof value !== "object" || value === null) return 0;
+  const own = Object.entries(value).filter(([field]) => !others.includes(field));
+  return own.reduce((sum, [field, inner]) => sum + field.length + (JSON.stringify(inner)?.length ?? 0), 0);
+}
+
+/**
+ * The maximum of the number of routes times the number of hosts, because each proxy gets every route once for every
+ * host. Otherwise, a small object could become gigabytes of routes, and block the control plane while it builds them.
+ */
+export const maxExpandedRoutes = 100_000;
+
+/**
+ * The maximum number of routes, in units, that one VirtualService has in one proxy: those of all hosts and all servers
+ * or ports. Twice the maximum for a single server, because many Gateways have one for HTTP and one for HTTPS.
+ */
+export const maxProxyRoutes = 2 * maxExpandedRoutes;
+
+/** A route counts once for each begun part of this length. */
+const unitLength = Math.floor(maxCopiedLength / maxExpandedRoutes);
+
+/** The size of the routes of one host at one port, in units. A route without much content is one unit. */
+export function routeUnits(
+  spec: Readonly<Record<"http" | "tls" | "tcp", readonly { readonly match: readonly unknown[] }[]>>,
+): number {
+  let units = 0;
+  for (const field of ["http", "tls", "tcp"] as const)
+    for (const route of spec[field])
+      units += Math.max(1, route.match.length) * Math.max(1, Math.ceil(copiedLength(route, "match") / unitLength));
+  return units;
+}
+
+/**
+ * The maximum number of ports of a Service. Each proxy has a cluster for each of them, and often a listener and a
+ * route. Further ports are left out.
+ */
+export const maxServicePorts = 4_096;
+
+/**
+ * The maximum number of clusters that the subsets of a rule make for one service, in each proxy that sees the service.
+ * A cluster takes the control plane about half a millisecond and 10 kB, and a small object could ask for millions.
+ */
+export const maxSubsetClusters = 4_096;
+
+/**
+ * The maximum number of subsets that a rule for a wildcard has at each service, because it may cover thousands of
+ * services.
+ */
+export const maxWildcardSubsets = 32;
+
+/**
+ * The maximum number of endpoints in all clusters of a service, because each cluster has all endpoints: a ServiceEntry
+ * has a cluster for each host and port, and a Service has one for each port.
+ */
+export const maxClusterEndpoints = 262_144;
+
+/** How many endpoints each of a service's clusters may have. */
+export function endpointShare(clusters: number): number {
+  return Math.floor(maxClusterEndpoints / Math.max(1, clusters));
+}
+
+/** How many subsets of a rule for the host have clusters of a service with this number of ports. */
+export function subsetShare(host: string, ports: number): number {
+  const most = Math.floor(maxSubsetClusters / Math.max(ports, 1));
+  return host.startsWith("*") ? Math.min(most, maxWildcardSubsets) : most;
+}
+
+/** Says which subsets of a DestinationRule have no clusters. */
+export function subsetLimitMessage(
+  { host, ports, share }: { readonly host: string; readonly ports: number; readonly share: number },
+  lost: readonly string[],
+): string {
+  const what = `spec.subsets: ${lost.length} subsets, from "${lost[0] ?? ""}" on, have no effect`;
+  return host.startsWith("*")
+    ? `${what}: a rule for a wildcard such as ${host} may have ${maxWildcardSubsets} subsets; remove subsets, or name hosts`
+    : `${what}: each subset is a cluster for each of the ${ports} ports of ${host}, and all subsets may have ${maxSubsetClusters} clusters in a proxy, so ${share} subsets count; remove subsets or ports`;
+}
+
+/** Says where a VirtualService has no routes. */
+export function routeLimitMessage(
+  units: number,
+  places: { readonly kind: "servers" | "ports"; readonly lost: readonly string[] },
+): string {
+  const { kind, lost } = places;
+  return `spec: the ${units} routes have no effect at ${lost.length} ${kind === "servers" ? "servers of its Gateways" : "ports of its hosts"}, from ${lost[0] ?? ""} on: each server and port has all of them for each host, and a proxy may have ${maxProxyRoutes} routes of one VirtualService; use fewer routes, hosts or ${kind}`;
+}
+
+/** Says how many workloads of a service count. */
+export function workloadLimitMessage(
+  { clusters, workloads }: { readonly clusters: number; readonly workloads: number },
+  what: string,
+): string {
+  const most = endpointShare(clusters);
+  return `${what}: ${workloads - most} of ${workloads} workloads have no effect: each is an endpoint of ${clusters} clusters, one for each host and port, and all clusters may have ${maxClusterEndpoints} endpoints in a proxy; use fewer ports, hosts or workloads`;
+}

@@ -1,0 +1,111 @@
+import {
+  endpointShare,
+  maxProxyRoutes,
+  routeLimitMessage,
+  routeUnits,
+  subsetLimitMessage,
+  subsetShare,
+  workloadLimitMessage,
+} from "../../api/istio/index.ts";
+import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
+import type { DestinationRules } from "./destination-rule-model.ts";
+import { byAge, meshKey, type DestinationRuleFacts, type MeshSettings } from "./facts.ts";
+import { mergeGateways, withheldServers } from "./gateway/classic-gateway.ts";
+import type { MeshInputs } from "./mesh-inputs.ts";
+import type { VirtualServices } from "./routing/virtual-service-model.ts";
+import { labelKeys, selectedBy } from "./selection.ts";
+import { podsByLabel, podsSelectedBy } from "./service/selected-pods.ts";
+import { qualifiedHost } from "./service/service-hostname.ts";
+import type { ServiceRegistry } from "./service/service-model.ts";
+import { workloadEntryLabels } from "./workload-entry.ts";
+
+/** A port of a scope at which a VirtualService does not apply, because it would have too many routes in a proxy. */
+export interface WithheldPort {
+  readonly virtualService: string;
+  readonly port: number;
+}
+
+/** What the limits of a proxy leave out of objects, as messages by `namespace/name`. Others have no item. */
+export interface LimitReports {
+  readonly DestinationRule: Collection<string>;
+  readonly ServiceEntry: Collection<string>;
+  readonly VirtualService: Collection<string>;
+}
+
+export interface LimitSources {
+  readonly inputs: MeshInputs;
+  readonly registry: ServiceRegistry;
+  readonly destinationRules: DestinationRules;
+  readonly virtualServices: VirtualServices;
+  readonly withheldPorts: Collection<WithheldPort>;
+}
+
+export function deriveLimitReports(graph: CollectionGraph, sources: LimitSources): LimitReports {
+  const { inputs } = sources;
+  const byVirtualService = sources.withheldPorts.index("virtual-service", ({ virtualService }) => [virtualService]);
+  return {
+    DestinationRule: graph.derive("limits-of-destination-rules", inputs.destinationRules, (rule, reader, key) => {
+      const mesh = reader.get(inputs.mesh, meshKey);
+      const message = mesh === undefined ? undefined : lostSubsets(rule, mesh, sources, reader);
+      return message === undefined ? [] : [[key, message]];
+    }),
+    ServiceEntry: deriveEntryReports(graph, inputs),
+    VirtualService: graph.derive(
+      "limits-of-virtual-services",
+      sources.virtualServices.models,
+      (model, reader, key): Iterable<readonly [string, string]> => {
+        const gateways = model.gateways.flatMap((name) => reader.get(inputs.istioGateways, name) ?? []);
+        const places = gateways.reduce((sum, { spec }) => sum + spec.servers.length, 0) * model.hosts.length;
+        // Few VirtualServices are large, and merging the servers for each of the others would take long.
+        const isLarge = places * routeUnits(model) > maxProxyRoutes;
+        const merged = mergeGateways(isLarge ? gateways.sort(byAge) : [], (port) => [port]);
+        const servers = [...withheldServers(model, merged)].map(({ gateway, port }) => `port ${port} of ${gateway}`);
+        const ports = new Set(reader.lookup(byVirtualService, key).map(({ port }) => port));
+        const numbers = [...ports].toSorted((left, right) => left - right).map((port) => `port ${port}`);
+        const messages = [
+          ...(servers.length === 0 ? [] : [routeLimitMessage(routeUnits(model), { kind: "servers", lost: servers })]),
+          ...(numbers.length === 0 ? [] : [routeLimitMessage(routeUnits(model), { kind: "ports", lost: numbers })]),
+        ];
+        return messages.length === 0 ? [] : [[key, messages.join("\n")]];
+      },
+    ),
+  };
+}
+
+/** Which of the rule's subsets have no clusters at one of its host's services, or undefined if all have. */
+function lostSubsets(
+  rule: DestinationRuleFacts,
+  mesh: MeshSettings,
+  { registry, destinationRules }: LimitSources,
+  reader: CollectionReader,
+): string | undefined {
+  const host = qualifiedHost(rule.spec.host, rule.namespace, mesh.domain);
+  const rules = reader.get(destinationRules.hosts, `${rule.namespace}/${host}`);
+  if (rules === undefined || rule.spec.subsets.length === 0) return undefined;
+  const services = registry.byHost.flatMap((index) => reader.lookup(index, host));
+  const ports = Math.max(1, ...services.map((service) => service.ports.length));
+  const share = subsetShare(host, ports);
+  const own = new Set(rule.spec.subsets.map(({ name }) => name));
+  const lost = [...rules.local, ...rules.exported].flatMap(({ subsets }) =>
+    subsets.length <= share ? [] : subsets.slice(share).flatMap(({ name }) => (own.has(name) ? [name] : [])),
+  );
+  return lost.length === 0 ? undefined : subsetLimitMessage({ host, ports, share }, [...new Set(lost)]);
+}
+
+function deriveEntryReports(graph: CollectionGraph, inputs: MeshInputs): Collection<string> {
+  const pods = podsByLabel(inputs);
+  const workloadEntries = inputs.workloadEntries.index("label", (entry) =>
+    labelKeys(entry.namespace, workloadEntryLabels(entry)),
+  );
+  return graph.derive("limits-of-service-entries", inputs.serviceEntries, ({ namespace, spec }, reader, key) => {
+    if (spec.workloadSelector === undefined) return [];
+    const { labels } = spec.workloadSelector;
+    const clusters = spec.hosts.length * spec.ports.length;
+    const workloads =
+      podsSelectedBy(pods, namespace, labels, reader).length +
+      selectedBy(workloadEntries, namespace, labels, workloadEntryLabels, reader).length;
+    return workloads <= endpointShare(clusters)
+      ? []
+      : [[key, workloadLimitMessage({ clusters, workloads }, "spec.workloadSelector")]];
+  });
+}

@@ -1,0 +1,130 @@
+import { endpointShare } from "../../../api/istio/index.ts";
+import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
+import {
+  compareText,
+  factsKey,
+  type Labels,
+  type PodFacts,
+  type ServiceFacts,
+  type SliceFacts,
+  type WorkloadEntryFacts,
+} from "../facts.ts";
+import type { MeshInputs } from "../mesh-inputs.ts";
+import { labelKeys, selectedBy } from "../selection.ts";
+import { workloadEntryLabels } from "../workload-entry.ts";
+import { podsByLabel, podsSelectedBy } from "./selected-pods.ts";
+
+/** The workloads of a service, as far as its other workloads depend on them. */
+export interface ServiceCrowd {
+  /** Whether a Service selects a ready pod. Its terminating pods depend on this, and not on each of the others. */
+  readonly hasReadyPod: boolean;
+  /**
+   * The workloads that count, by {@link podMember} and {@link entryMember}, if the service has more than its clusters
+   * may have endpoints. Undefined means that all count.
+   */
+  readonly members: ReadonlySet<string> | undefined;
+}
+
+export interface ServiceCrowds {
+  /** By the Service's `namespace/name`. */
+  readonly services: Collection<ServiceCrowd>;
+  /** By the ServiceEntry's `namespace/name`. */
+  readonly entries: Collection<ServiceCrowd>;
+}
+
+export function podMember(pod: Pick<PodFacts, "namespace" | "name">): string {
+  return `Pod ${factsKey(pod)}`;
+}
+
+export function entryMember(entry: Pick<WorkloadEntryFacts, "namespace" | "name">): string {
+  return `WorkloadEntry ${factsKey(entry)}`;
+}
+
+/**
+ * A ztunnel gets each workload with the ports of all its services, so the ports of a service are as many times in its
+ * memory as there are workloads. The bound is that of the endpoints of other proxies.
+ */
+export function deriveServiceCrowds(graph: CollectionGraph, inputs: MeshInputs): ServiceCrowds {
+  const pods = podsByLabel(inputs);
+  const workloadEntries = inputs.workloadEntries.index("label", (entry) =>
+    labelKeys(entry.namespace, workloadEntryLabels(entry)),
+  );
+  const slices = inputs.slices.index("service", (slice) => [slice.service]);
+  const crowdOf = (namespace: string, selector: Labels, clusters: number, reader: CollectionReader): ServiceCrowd => {
+    const selected = podsSelectedBy(pods, namespace, selector, reader);
+    const entries = selectedBy(workloadEntries, namespace, selector, workloadEntryLabels, reader);
+    return {
+      hasReadyPod: selected.some(({ ready }) => ready),
+      members: membersOf(selected, entries, endpointShare(clusters)),
+    };
+  };
+  const listed = (service: ServiceFacts, key: string, reader: CollectionReader): ServiceCrowd => {
+    const most = endpointShare(service.ports.length);
+    const own = orderedSlices(reader.lookup(slices, key), most);
+    const total = own.reduce((sum, { endpoints }) => sum + endpoints.length, 0);
+    const names = own.flatMap(({ endpoints }) => endpoints.map(({ pod }) => `Pod ${pod}`));
+    return { hasReadyPod: false, members: total <= most ? undefined : new Set(names.slice(0, most)) };
+  };
+  return {
+    services: graph.derive(
+      "service-crowds",
+      inputs.services,
+      (service, reader, key): Iterable<readonly [string, ServiceCrowd]> => [
+        [
+          key,
+          Object.keys(service.selector).length === 0
+            ? listed(service, key, reader)
+            : crowdOf(service.namespace, service.selector, service.ports.length, reader),
+        ],
+      ],
+      sameCrowd,
+    ),
+    entries: graph.derive(
+      "service-entry-crowds",
+      inputs.serviceEntries,
+      ({ namespace, spec }, reader, key): Iterable<readonly [string, ServiceCrowd]> =>
+        spec.workloadSelector === undefined
+          ? []
+          : [[key, crowdOf(namespace, spec.workloadSelector.labels, spec.hosts.length * spec.ports.length, reader)]],
+      sameCrowd,
+    ),
+  };
+}
+
+function membersOf(
+  pods: readonly PodFacts[],
+  entries: readonly WorkloadEntryFacts[],
+  most: number,
+): ReadonlySet<string> | undefined {
+  if (pods.length + entries.length <= most) return undefined;
+  const chosen = firstByName(entries, most);
+  return new Set([...chosen.map(entryMember), ...firstByName(pods, most - chosen.length).map(podMember)]);
+}
+
+function sameCrowd(left: ServiceCrowd, right: ServiceCrowd): boolean {
+  if (left.hasReadyPod !== right.hasReadyPod || left.members?.size !== right.members?.size) return false;
+  return left.members === undefined || (right.members !== undefined && left.members.isSubsetOf(right.members));
+}
+
+interface Named {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+/** The first objects by name, if there are more than the maximum. */
+export function firstByName<Item extends Named>(items: readonly Item[], most: number): readonly Item[] {
+  return items.length <= most ? items : sortedByName(items).slice(0, most);
+}
+
+/** The slices in the order in which their endpoints count. It matters only if there are more than the maximum. */
+export function orderedSlices<Slice extends Pick<SliceFacts, "namespace" | "name" | "endpoints">>(
+  slices: readonly Slice[],
+  most: number,
+): readonly Slice[] {
+  const total = slices.reduce((sum, { endpoints }) => sum + endpoints.length, 0);
+  return total <= most ? slices : sortedByName(slices);
+}
+
+function sortedByName<Item extends Named>(items: readonly Item[]): readonly Item[] {
+  return [...items].sort((left, right) => compareText(factsKey(left), factsKey(right)));
+}
