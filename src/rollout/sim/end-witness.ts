@@ -1,7 +1,7 @@
 import { invariant } from "../../base/index.ts";
 import { isRestingPhase } from "../../api/serin/index.ts";
 import { cannotClear, cannotGoOn, isPuttingBack, journalCounts } from "../decide/index.ts";
-import { journalNameOf } from "../engine/rollout-object.ts";
+import { journalNameOf } from "../engine/journal-name.ts";
 import { objectsOf, versionOf } from "./canary-shape.ts";
 import type { ModelCluster } from "./model-cluster.ts";
 import type { Scenario } from "./scenario.ts";

@@ -2,7 +2,7 @@ import { invariant, jsonEqualWithoutNulls, type Random } from "../../base/index.
 import type { JournalEntry, ObjectReference, RolloutStatus } from "../../api/serin/index.ts";
 import { isPuttingBack, referenceKey } from "../decide/index.ts";
 import { reference } from "../plan/index.ts";
-import { journalNameOf } from "../engine/rollout-object.ts";
+import { journalNameOf } from "../engine/journal-name.ts";
 import type { ModelCluster } from "./model-cluster.ts";
 import type { ModelObject } from "./model-object.ts";
 import type { Addition, Disturbance, SimRollout } from "./scenario.ts";

@@ -1,5 +1,6 @@
 import { approvalsSince, maxApprovals, withoutJournalAnnotation, type RolloutStatus } from "../../api/serin/index.ts";
-import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
+import { journalNameOf } from "../engine/journal-name.ts";
+import { type Rollout } from "../engine/rollout-object.ts";
 import { objectsOf, podTemplate, versionOf } from "./canary-shape.ts";
 import { calmFromTick, type SimRollout } from "./scenario.ts";
 import { templatePointer } from "./sim-canary.ts";

@@ -25,14 +25,8 @@ import { entriesForPlan } from "../engine/entries-for-plan.ts";
 import { needsFinalizer } from "../engine/finalizer.ts";
 import { RoundBoard } from "../engine/round-board.ts";
 import { planRefusal, unplannedChange, type Plan } from "../engine/planner.ts";
-import {
-  asksForRun,
-  isMeshUpgrade,
-  journalNameOf,
-  ordersOf,
-  parseRollout,
-  type Rollout,
-} from "../engine/rollout-object.ts";
+import { journalNameOf } from "../engine/journal-name.ts";
+import { asksForRun, isMeshUpgrade, ordersOf, parseRollout, type Rollout } from "../engine/rollout-object.ts";
 import { failedWriteOf, isTold, tellsFailure } from "../engine/rollout-rounds.ts";
 import { isAtRest, lateReadRoundMs, nextRoundMs, refusedTickMs } from "../engine/next-round.ts";
 import { PatchRefused, type ModelCluster } from "./model-cluster.ts";

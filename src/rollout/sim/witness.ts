@@ -18,7 +18,8 @@ import {
   type Step,
 } from "../decide/index.ts";
 import { essenceOf, storeTextsMs } from "../engine/round-memory.ts";
-import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
+import { journalNameOf } from "../engine/journal-name.ts";
+import { type Rollout } from "../engine/rollout-object.ts";
 import { happens, isAllowedCause } from "./allowed-cause.ts";
 import { routeKey } from "./canary-traffic.ts";
 import type { ModelCluster } from "./model-cluster.ts";
