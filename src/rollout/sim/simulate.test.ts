@@ -1,17 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  changedScenarioOf,
-  earlierScenarioOf,
-  editedScenarioOf,
-  faultyServerScenarioOf,
-  laterScenarioOf,
-  lostScenarioOf,
-  othersScenarioOf,
-  plainScenarioOf,
-  routeScenarioOf,
-  scenarioOf,
-} from "./scenario-seeds.ts";
+import { changedScenarioOf, earlierScenarioOf, laterScenarioOf } from "./seeds/app-scenarios.ts";
+import { faultyServerScenarioOf, othersScenarioOf } from "./seeds/cluster-scenarios.ts";
+import { editedScenarioOf, lostScenarioOf, routeScenarioOf } from "./seeds/object-scenarios.ts";
+import { plainScenarioOf } from "./seeds/plain-scenario.ts";
+import { replacedScenarioOf } from "./seeds/replaced-scenario.ts";
+import { scenarioOf } from "./seeds/scenario-of-seed.ts";
 import { shrink } from "./shrink.ts";
 import { simulate } from "./simulate.ts";
 
@@ -63,7 +57,7 @@ const keptOfReplaced = [10_000_526, 10_001_613];
 test("no seed of crashes, losses, delays and foreign writes breaks an invariant", () => {
   const scenarios = [
     ...seeds.map((seed) => scenarioOf(seed)),
-    ...keptOfReplaced.map((seed) => scenarioOf(seed)),
+    ...keptOfReplaced.map((seed) => replacedScenarioOf(seed)),
     ...keptOfScenarios.map((seed) => editedScenarioOf(seed)),
     ...keptOfJournals.map((seed) => lostScenarioOf(seed)),
     ...keptOfCanaries.map((seed) => routeScenarioOf(seed)),
