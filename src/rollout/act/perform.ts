@@ -83,7 +83,19 @@ export interface UndoSurroundings {
     current: UntypedObject,
     found: unknown,
   ): Promise<string | undefined>;
+  /**
+   * Why a route's list cannot be restored yet: a version that would get more requests has no ready pod. Undefined if it
+   * can.
+   */
+  notServedYet(route: UntypedObject, change: ListChange): Promise<string | undefined>;
   readonly nowMs: number;
+}
+
+/** The list of a route as it is, and as the engine is about to write it. */
+export interface ListChange {
+  readonly object: ObjectReference;
+  readonly before: unknown;
+  readonly after: unknown;
 }
 
 type FieldEntry = Extract<JournalEntry, { type: "field" }>;
@@ -366,6 +378,8 @@ async function undoList(
     if (undo.restored !== undefined) await context.keepRestored(entry, undo.restored);
   } else {
     const value = undo?.type === "due" ? undo.value : listUndoneAnyway(entry, found);
+    const detail = await context.notServedYet(current, { object: entry.object, before: found, after: value });
+    if (detail !== undefined) return { state: "waiting", detail };
     const stored = await objects.setField(entry.object, entry.pointer, value, found, entry.madeParents);
     const restored = restoredList(entry, first, value, stored);
     if (restored !== undefined) await context.keepRestored(entry, restored);

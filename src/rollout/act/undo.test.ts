@@ -162,6 +162,7 @@ const free: UndoContext = {
   notReached: async () => undefined,
   notAcknowledged: async () => undefined,
   notForgotten: async () => undefined,
+  notServedYet: async () => undefined,
   heldBack: async () => undefined,
 };
 
@@ -218,6 +219,31 @@ test("an interrupted undo has the same result when it is repeated", async () => 
     await undo(objects, journal);
     assert.deepEqual(objects.snapshot(), undone.snapshot(), `cut after ${cut}`);
   }
+});
+
+test("undo leaves a route as it is, and what the rollout has made, while the restored version has no ready pod", async () => {
+  const objects = cluster();
+  const journal = await perform(objects);
+  const asked: unknown[] = [];
+  let detail: string | undefined = "Service n/stable has no ready pod";
+  const context: Partial<UndoContext> = {
+    notServedYet: async (_route, { before, after }) => {
+      asked.push([before, after]);
+      return await Promise.resolve(detail);
+    },
+  };
+  const { report } = await undo(objects, journal, context, true);
+  assert.deepEqual(report.waitingFor, ["HTTPRoute n/r: Service n/stable has no ready pod"]);
+  const rules = (): unknown => valueAt(objects.all.get("HTTPRoute r"), "/spec/rules");
+  assert.deepEqual(rules(), [{ weight: 50 }, { weight: 50 }]);
+  assert.ok(objects.all.has("Deployment canary"));
+  detail = undefined;
+  await undo(objects, journal, context);
+  assert.deepEqual(rules(), [{ weight: 100 }]);
+  assert.deepEqual(asked, [
+    [[{ weight: 50 }, { weight: 50 }], [{ weight: 100 }]],
+    [[{ weight: 50 }, { weight: 50 }], [{ weight: 100 }]],
+  ]);
 });
 
 test("undo gives up the engine's claim to a field with its first entry, so that server-side apply may change it again", async () => {

@@ -7,6 +7,12 @@ export { holding } from "./canary/deployment-writes.ts";
 export { carriesHttp, carriesTls, protocolOf } from "./canary/made-route.ts";
 export { clusterSuffix, destinationOf, resolveHost } from "./canary/pairings.ts";
 export { meantIdentity, ownRecord } from "./canary/meant-rule.ts";
+export {
+  hostInMesh,
+  movedDestinations,
+  type GainingDestination,
+  type RouteDestination,
+} from "./canary/route-destinations.ts";
 export { ruleNames } from "./canary/rule-names.ts";
 export {
   backendsField,
