@@ -75,6 +75,7 @@ export {
   plannedSteps,
   withLastWeightOpen,
 } from "./planned-steps.ts";
+export { probeNamespace } from "./probe-namespace.ts";
 export type { ProbeCounts, ProbeFacts, ProbePairFacts } from "./probe-matrix.ts";
 export type { ProbePodFacts, ServingPod } from "./replaced-probes.ts";
 export { sinceSettledMs } from "./settle-progress.ts";

@@ -46,7 +46,6 @@ export { injectionLabel, restartedForAnnotation, restartMark, revisionLabel, tag
 export { webhooksLedTo, type WebhookClient } from "./mesh/tag-steps.ts";
 export { probeObjects, probePods, probeSettle } from "./probe-objects.ts";
 export {
-  probeNamespace,
   plainClientName,
   probePacePort,
   probePairs,
@@ -54,4 +53,5 @@ export {
   type PlannedProbePair,
   type ProbeScope,
 } from "./probe-pairs.ts";
+export { probeNamespace } from "../decide/index.ts";
 export { annotationPointer, labelPointer, reference, referenceTo } from "./references.ts";
