@@ -63,7 +63,11 @@ export class TrafficWitness {
   /** Checks that every request reaches a pod, unless somebody else has taken the pods or the routes away. */
   #isServed(sim: SimRollout): void {
     const reason = this.#cluster.traffic.unserved.get(sim.name);
+    if (this.#cluster.traffic.isStale) return;
     const excuses = ["losePods", "resumeApp", "vanish", "loseRoute", "remakeApp"] as const;
+    // Somebody else may send requests to a version that its owner has stopped.
+    const theirs = ["meddle", "selfHeal", "theirs", "rewrite"] as const;
+    if (sim.retiresStable === true && theirs.some((type) => this.#did(type, sim))) return;
     if (reason === undefined || excuses.some((type) => this.#did(type, sim))) return;
     throw new Error(`${keyOf(sim)}: ${reason}`);
   }
@@ -75,7 +79,7 @@ export class TrafficWitness {
     const allowed = this.#allowed.get(sim.name) ?? (makesRoutes(shape) ? 0 : share);
     // Without its route, the Service sends requests to all pods alike.
     const isTheirs = ["rewrite", "loseRoute", "remakeApp"].some((type) => this.#did(type, sim));
-    if (isTheirs) return;
+    if (isTheirs || this.#cluster.traffic.isStale) return;
     invariant(
       share <= allowed,
       `${keyOf(sim)}: the canary gets ${share} % of the requests, at most ${allowed} % may be`,
@@ -84,7 +88,11 @@ export class TrafficWitness {
 
   #did(type: string, sim: SimRollout): boolean {
     const { rollouts, disturbances, lasting } = this.#scenario;
-    const isIt = (rollout: number): boolean => rollouts[rollout] === sim;
+    const { guest, guestOf } = sim.canary ?? {};
+    const isIt = (rollout: number): boolean => {
+      const other = rollouts[rollout];
+      return other === sim || (other !== undefined && (other.name === guest || other.name === guestOf));
+    };
     return (
       (lasting?.type === type && isIt(lasting.rollout)) ||
       disturbances.some((other) => other.type === type && "rollout" in other && isIt(other.rollout))
