@@ -307,7 +307,10 @@ async function undoRestart(
   if (heldBack !== undefined) return { state: "waiting", detail: heldBack };
   // A later restart may have happened before or after undo restored the template. An unnecessary restart is harmless,
   // but without a necessary one, pods would keep the wrong template.
-  const restartedAt = restartTime(context.nowMs);
+  // The clock may be behind the one by which the rollout has restarted it, of another leader or before a jump. An
+  // earlier time would not tell this restart from that one, and each pass would restart the workload again.
+  const laterMs = timeOf(entry.written) + 1000;
+  const restartedAt = restartTime(Number.isNaN(laterMs) ? context.nowMs : Math.max(context.nowMs, laterMs));
   await objects.setField(entry.object, entry.pointer, restartedAt, found);
   await context.keepRestored(entry, restartedAt);
   return await whenReplaced(entry, context, restartedAt);
