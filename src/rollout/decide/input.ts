@@ -74,8 +74,11 @@ export interface DecideInput {
     readonly idle?: boolean;
     /** This version does not run, and this is why no run begins. */
     readonly held?: string;
-    /** What the spec asks for without an effect, which admission cannot know. */
-    readonly ignored?: readonly string[];
+    /**
+     * What a person should know before the run begins, and admission cannot tell: what the spec asks for without an
+     * effect, and which requests will fail.
+     */
+    readonly remarks?: readonly string[];
     /** Somebody has resumed the Deployment that the rollout holds. The write holds it again. */
     readonly resumed?: Extract<Write, { type: "field" }>;
     /** See {@link RolloutStatus.meantRule}. */

@@ -40,6 +40,7 @@ export type {
   WorkloadInWorld,
 } from "./mesh/mesh-world.ts";
 export { movedGateway, type ControlPlanes } from "./mesh/moved-gateway.ts";
+export { restartGaps } from "./mesh/restart-gaps.ts";
 export { retireStepId, usualNamespace } from "./mesh/retire-steps.ts";
 export { nextRootName } from "./mesh/root-steps.ts";
 export { injectionLabel, restartedForAnnotation, restartMark, revisionLabel, tagLabel } from "./mesh/sidecar-steps.ts";
