@@ -248,6 +248,7 @@ export class Faults {
 
 /** The disturbances at whose end somebody writes objects again. */
 const putsBack: ReadonlySet<string> = new Set([
+  "pause",
   "meddle",
   "scaleApp",
   "scaleGateway",

@@ -9,7 +9,7 @@ import { rememberedMap, rememberedSet } from "./remembered.ts";
 import { templatePointer } from "./sim-canary.ts";
 import type { SimParts } from "./sim-parts.ts";
 import { keyOf, rolloutObject, simOf } from "./sim-plan.ts";
-import type { Decided } from "./witness.ts";
+import type { Decided } from "./decided.ts";
 
 /** How long a person waits until an engine has noticed a restored journal. */
 const noticingTicks = 40;
@@ -86,7 +86,7 @@ export class People {
     // A requested rollback must still happen, even after the end.
     if (phase === "Completed" && this.#isToRunAgain(key)) return false;
     if (phase === "Completed" && (spec.abort || this.#isToBeAborted(key))) return false;
-    const isTried = this.#isTried(key);
+    const isTried = this.#isTried(key, status);
     return isTried || (phase === "RolledBack" && spec.abort);
   }
 
@@ -221,10 +221,12 @@ export class People {
   }
 
   /** Whether a run has tried the template that a person has written last, or it runs, because somebody has resumed. */
-  #isTried(key: string): boolean {
+  #isTried(key: string, status: Rollout["status"]): boolean {
     const sim = this.#parts.scenario.rollouts.find((candidate) => keyOf(candidate) === key);
     const template = sim === undefined ? undefined : this.#untried.get(sim.name);
     if (sim === undefined || template === undefined) return true;
+    // The engine was away while somebody withdrew a template that was rolled back, and wrote it again.
+    if (status?.candidate === template && status.message.includes("waits because it was rolled back")) return true;
     return template === versionOf(this.#parts.cluster.find(objectsOf(sim).app)?.running);
   }
 

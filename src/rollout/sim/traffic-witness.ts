@@ -24,6 +24,14 @@ export class TrafficWitness {
     this.#store = store;
   }
 
+  /** Remembers what is allowed now. Returns a function that allows it again, when the objects are restored. */
+  backup(): () => void {
+    const before = new Map(this.#allowed);
+    return () => {
+      for (const [name, share] of before) this.#allowed.set(name, Math.max(share, this.#allowed.get(name) ?? 0));
+    };
+  }
+
   /** A step has begun or goes on, so its weight is allowed. */
   decided(sim: SimRollout, { step }: RolloutStatus, steps: readonly Step[]): void {
     const weight = steps.find(({ id }) => id === step?.id)?.weight ?? 0;

@@ -1,44 +1,28 @@
+import { type Freeze, type ObjectReference, type RolloutStatus, hasUndoFinalizer } from "../../api/serin/index.ts";
 import { invariant } from "../../base/index.ts";
-import { hasUndoFinalizer, type Freeze, type ObjectReference, type RolloutStatus } from "../../api/serin/index.ts";
-import {
-  isUnderWay,
-  journalCounts,
-  nextOrdinalOf,
-  referenceKey,
-  windowState,
-  type Decision,
-  type Step,
-} from "../decide/index.ts";
+import { isUnderWay, journalCounts, nextOrdinalOf, referenceKey, windowState } from "../decide/index.ts";
 import { journalNameOf } from "../engine/journal-name.ts";
-import { type Rollout } from "../engine/rollout-object.ts";
-import { isAllowedCause } from "./allowed-cause.ts";
-import type { ModelCluster } from "./model-cluster.ts";
-import { minSamples, tickMs, type Scenario, type SimRollout } from "./scenario.ts";
-import { ownsObject, rolloutObject } from "./sim-plan.ts";
+import type { Rollout } from "../engine/rollout-object.ts";
 import { probeNamespace } from "../plan/index.ts";
+import { isAllowedCause } from "./allowed-cause.ts";
 import { comparable } from "./comparable-snapshots.ts";
 import { isWithinLimits } from "./contention-witness.ts";
+import type { Decided } from "./decided.ts";
 import { atTheEnd } from "./end-witness.ts";
 import { gatewayPods } from "./mesh-model.ts";
+import type { ModelCluster } from "./model-cluster.ts";
 import { engineWriter } from "./model-object.ts";
-import { gatewayObjects, isBroken, podRev, restartPointer } from "./sim-mesh.ts";
 import { rememberedMap, rememberedSet } from "./remembered.ts";
+import { type Scenario, type SimRollout, minSamples, tickMs } from "./scenario.ts";
+import { gatewayObjects, isBroken, podRev, restartPointer } from "./sim-mesh.ts";
+import { ownsObject, rolloutObject } from "./sim-plan.ts";
 import type { SimStore } from "./sim-store.ts";
+import { type Snapshot, differencesOf, snapshotOf, withWritten, withoutUnprepared } from "./snapshot.ts";
 import { StatusWitness } from "./status-witness.ts";
-import { differencesOf, snapshotOf, withoutUnprepared, withWritten, type Snapshot } from "./snapshot.ts";
 import { TrafficWitness } from "./traffic-witness.ts";
 
 /** A tolerance, because a round may pause for a few ticks between reading and storing. */
 const slackMs = 20 * tickMs;
-
-/** A decision that an engine has stored, with the plan from which it comes. */
-export interface Decided {
-  readonly key: string;
-  readonly rollout: Rollout;
-  readonly decision: Decision;
-  readonly before: RolloutStatus;
-  readonly steps: readonly Step[];
-}
 
 interface Surroundings {
   readonly wallMs: number;
@@ -68,6 +52,8 @@ export class Witness {
   readonly #store: SimStore;
   readonly #seen = new Map<string, Seen>();
   #freezeSinceMs: number | undefined;
+  /** When the storage of the API server was restored last. */
+  #restoredAtMs = Number.NEGATIVE_INFINITY;
   readonly #lostGateways = new Set<string>();
   /** The keys of objects that somebody made again during an undo. */
   readonly #madeInUndo = new Set<string>();
@@ -143,6 +129,8 @@ export class Witness {
         continue;
       if (partner.status.phase === "RollingBack" || partner.status.undo !== undefined) continue;
       if (this.#cluster.nowMs - (this.#seen.get(other)?.startedAtMs ?? 0) < slackMs) continue;
+      // An engine that goes on after a restore knows the other as it was before, until it reads it again.
+      if (this.#cluster.nowMs - this.#restoredAtMs < slackMs) continue;
       const behind = nextOrdinalOf(partner.status);
       invariant(
         behind === undefined || behind >= ordinal,
@@ -253,7 +241,10 @@ export class Witness {
   backup(): () => void {
     const seen = rememberedMap(this.#seen, (known) => ({ ...known, settled: new Map(known.settled) }));
     const sets = [this.#madeInUndo, this.#lostMade].map((set) => rememberedSet(set));
+    const traffic = this.#traffic.backup();
     return () => {
+      traffic();
+      this.#restoredAtMs = this.#cluster.nowMs;
       seen();
       for (const restore of sets) restore();
       for (const sim of this.#scenario.rollouts)
@@ -338,7 +329,9 @@ export class Witness {
       if (seen !== undefined && rollout !== undefined) seen.kept = hasUndoFinalizer(rollout);
       return rollout?.status === undefined ? [] : [{ key, rollout, status: rollout.status }];
     });
-    isWithinLimits(this.#scenario, rollouts);
+    // An engine that goes on after a restore knows the rollouts as they were. People are told to restart it.
+    const isStale = this.#scenario.disturbances.some((fault) => fault.type === "restoreEtcd" && !fault.isRestarted);
+    if (!isStale || this.#restoredAtMs < 0) isWithinLimits(this.#scenario, rollouts);
   }
 
   #gone(key: string, seen: Seen): void {
