@@ -69,11 +69,13 @@ export class OtherWriters {
     this.#rollouts = rollouts;
   }
 
-  /** Remembers what it has done to objects. Returns a function that restores that, when they are restored. */
+  /**
+   * Remembers what it has done to objects. Returns a function that restores that, when they are restored. What a GitOps
+   * controller watches is in Git.
+   */
   backup(): () => void {
     const maps = [
       rememberedMap(this.#meddled, (meddled) => ({ ...meddled })),
-      rememberedMap(this.#inGit),
       rememberedMap(this.#extended),
       rememberedMap(this.#lost),
       rememberedMap(this.#vanished),

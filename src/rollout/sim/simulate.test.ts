@@ -64,10 +64,11 @@ const keptOfReplaced = [10_000_526, 10_001_613];
 const keptOfRetired = [11_000_008, 11_000_127, 11_000_189];
 /**
  * Seeds that failed once since two Canaries may share a route, and the storage of the API server may be restored. They
- * were faults of the model: what an engine may do that goes on after a restore, a pause that ended before it, a share
- * that was allowed before it, and a template that somebody wrote again while no engine ran.
+ * were faults of the model: what an engine may do that goes on after a restore, a pause and a GitOps
+ * controller that ended before it, a share that was allowed before it, a
+ * grant that proxies learn after its route, and a template that somebody wrote again while no engine ran.
  */
-const keptOfRestored = [11_000_632, 11_000_708, 11_000_788, 11_000_924, 11_001_108];
+const keptOfRestored = [11_000_632, 11_000_708, 11_000_788, 11_000_924, 11_001_108, 11_001_199, 11_002_023];
 
 test("no seed of crashes, losses, delays and foreign writes breaks an invariant", () => {
   const scenarios = [

@@ -52,6 +52,8 @@ export class TrafficWitness {
     const route = this.#cluster.find(objectsOf(sim).route);
     if (sim.kind !== "Canary" || step?.weight === undefined || route === undefined) return;
     if (route.writers.get(routePointer(sim)) === "somebody" || this.#did("rewrite", sim)) return;
+    // A control plane that starts after a restore tells its proxies of a route and its grants together.
+    if (this.#cluster.traffic.isStale) return;
     const share = this.#cluster.traffic.canaryShare(sim);
     invariant(
       share === step.weight,
