@@ -8,9 +8,8 @@ import {
   type UndoCause,
 } from "../../api/serin/index.ts";
 import type { Blocker } from "./blockers.ts";
-import { journalCounts } from "./input.ts";
 import { decide, initialStatus } from "./decide.ts";
-import type { DecideInput, Decision } from "./input.ts";
+import { journalCounts, type DecideInput, type Decision } from "./input.ts";
 import type { Observation, UndoReport } from "./observation.ts";
 import { orderedSteps } from "./planned-steps.ts";
 import type { Step } from "./step.ts";

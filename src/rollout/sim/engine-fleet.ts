@@ -1,8 +1,8 @@
 import type { Random } from "../../base/index.ts";
 import { Conflict, Killed, NotLeading, PatchRefused, Unreadable } from "./sim-errors.ts";
 import type { Scenario } from "./scenario.ts";
-import { type SimEngine } from "./sim-engine.ts";
-import { type SimStore } from "./sim-store.ts";
+import type { SimEngine } from "./sim-engine.ts";
+import type { SimStore } from "./sim-store.ts";
 
 export interface EngineFleetOptions {
   readonly scenario: Scenario;

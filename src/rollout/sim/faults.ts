@@ -1,7 +1,7 @@
 import type { Freeze } from "../../api/serin/index.ts";
 import { referenceKey, type Refusal } from "../decide/index.ts";
 import { journalNameOf } from "../engine/journal-name.ts";
-import { type Rollout } from "../engine/rollout-object.ts";
+import type { Rollout } from "../engine/rollout-object.ts";
 import { reference } from "../plan/index.ts";
 import { objectsOf, plainCanary } from "./canary-shape.ts";
 import { specChecks, specStep } from "./canary-spec.ts";

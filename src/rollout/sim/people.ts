@@ -1,6 +1,6 @@
 import { approvalsSince, maxApprovals, withoutJournalAnnotation, type RolloutStatus } from "../../api/serin/index.ts";
 import { journalNameOf } from "../engine/journal-name.ts";
-import { type Rollout } from "../engine/rollout-object.ts";
+import type { Rollout } from "../engine/rollout-object.ts";
 import { objectsOf } from "./canary-shape.ts";
 import { podTemplate, versionOf } from "./canary-before.ts";
 import { specStep } from "./canary-spec.ts";

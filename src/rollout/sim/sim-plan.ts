@@ -1,4 +1,4 @@
-import { type Canary, type MeshUpgrade, type ObjectReference } from "../../api/serin/index.ts";
+import type { Canary, MeshUpgrade, ObjectReference } from "../../api/serin/index.ts";
 import { invariant } from "../../base/index.ts";
 import { unplannedChange, type Plan } from "../engine/planner.ts";
 import type { Rollout } from "../engine/rollout-object.ts";

@@ -17,7 +17,7 @@ import { SimTime, type SimParts } from "./sim-parts.ts";
 import { simOf, simPlan } from "./sim-plan.ts";
 import { SimStore } from "./sim-store.ts";
 import { Witness } from "./witness.ts";
-import { type Decided } from "./decided.ts";
+import type { Decided } from "./decided.ts";
 
 export interface SimResult {
   readonly failure: string | undefined;

@@ -129,8 +129,7 @@ export class Witness {
         continue;
       if (partner.status.phase === "RollingBack" || partner.status.undo !== undefined) continue;
       if (this.#cluster.nowMs - (this.#seen.get(other)?.startedAtMs ?? 0) < slackMs) continue;
-      // An engine that goes on after a restore knows the other as it was before, until it reads it again.
-      if (this.#cluster.nowMs - this.#restoredAtMs < slackMs) continue;
+      if (this.#mayBeOutdated && this.#cluster.nowMs - this.#restoredAtMs < slackMs) continue;
       const behind = nextOrdinalOf(partner.status);
       invariant(
         behind === undefined || behind >= ordinal,
@@ -223,6 +222,12 @@ export class Witness {
     });
     const differences = differencesOf(before, now);
     invariant(differences.length === 0, `${key} ${why}, and differs: ${differences.join("; ")}`);
+  }
+
+  /** Whether an engine goes on after a restore, and knows rollouts as they were before. People are told to restart it. */
+  get #mayBeOutdated(): boolean {
+    const goesOn = this.#scenario.disturbances.some((fault) => fault.type === "restoreEtcd" && !fault.isRestarted);
+    return goesOn && this.#restoredAtMs >= 0;
   }
 
   #hasEnded(namespace = ""): boolean {
@@ -329,9 +334,7 @@ export class Witness {
       if (seen !== undefined && rollout !== undefined) seen.kept = hasUndoFinalizer(rollout);
       return rollout?.status === undefined ? [] : [{ key, rollout, status: rollout.status }];
     });
-    // An engine that goes on after a restore knows the rollouts as they were. People are told to restart it.
-    const isStale = this.#scenario.disturbances.some((fault) => fault.type === "restoreEtcd" && !fault.isRestarted);
-    if (!isStale || this.#restoredAtMs < 0) isWithinLimits(this.#scenario, rollouts);
+    if (!this.#mayBeOutdated) isWithinLimits(this.#scenario, rollouts);
   }
 
   #gone(key: string, seen: Seen): void {

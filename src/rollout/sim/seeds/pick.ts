@@ -1,4 +1,4 @@
-import { type Random } from "../../../base/index.ts";
+import type { Random } from "../../../base/index.ts";
 
 /** A whole number below the count. */
 export function pick(random: Random, count: number): number {
