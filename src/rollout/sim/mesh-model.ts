@@ -40,7 +40,7 @@ export interface MeshCluster extends MeshObjects {
 }
 
 /** The state of the cluster and of its operators. */
-interface OperatedCluster extends MeshCluster {
+export interface OperatedCluster extends MeshCluster {
   readonly operated: readonly OperatedMesh[];
   readonly operatorsRead: ReadonlyMap<string, boolean>;
 }

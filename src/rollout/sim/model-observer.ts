@@ -14,20 +14,25 @@ import {
   type Step,
   type WriteState,
 } from "../decide/index.ts";
-import { reference } from "../plan/index.ts";
 import { readyPodsOf } from "./mesh-in-world.ts";
-import { meshState } from "./mesh-model.ts";
+import { meshState, type MeshCluster } from "./mesh-model.ts";
+import type { ModelTraffic } from "./canary-traffic.ts";
 import { writeState } from "./model-writes.ts";
 import { isApp } from "./pod-groups.ts";
 import { templateHash, templatePointer } from "./sim-canary.ts";
-import type { ModelCluster } from "./model-cluster.ts";
+
+/** What an observer needs of the cluster. */
+export interface ObservedCluster extends MeshCluster {
+  readonly traffic: ModelTraffic;
+  preview(object: ObjectReference, pointer: string, value: unknown): unknown;
+}
 
 /** What the engine sees of the model: the model of the real cluster's `Observer`. */
 export class ModelObserver {
-  readonly #cluster: ModelCluster;
+  readonly #cluster: ObservedCluster;
   readonly #random: Random;
 
-  constructor(cluster: ModelCluster, random: Random) {
+  constructor(cluster: ObservedCluster, random: Random) {
     this.#cluster = cluster;
     this.#random = random;
   }

@@ -1,4 +1,4 @@
-import type { JournalEntry } from "../../api/serin/index.ts";
+import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import { invariant, jsonEqualWithoutNulls } from "../../base/index.ts";
 import { covers } from "../act/object-access.ts";
 import { isRestart, movesTraffic, mustRun } from "../act/undo-order.ts";
@@ -12,11 +12,11 @@ import {
   restoredList,
   type FieldEntry,
 } from "../decide/index.ts";
-import { heldByGateway, injectingRevision, notServing, stillServes } from "./mesh-model.ts";
+import { heldByGateway, injectingRevision, notServing, stillServes, type OperatedCluster } from "./mesh-model.ts";
 import { engineWriter, fieldsOfBody, type ModelObject } from "./model-object.ts";
 import { isApp } from "./pod-groups.ts";
 import { restartPointer } from "./sim-mesh.ts";
-import type { ModelCluster } from "./model-cluster.ts";
+import type { ModelObserver, ObservedCluster } from "./model-observer.ts";
 
 /** How undo stores values in the journal, and whether it has waited long enough. */
 interface UndoJournal {
@@ -26,11 +26,22 @@ interface UndoJournal {
   readonly keepRestored: (entry: JournalEntry, restored: unknown) => void;
 }
 
+/** What an undo needs of the cluster. */
+export interface UndoneCluster extends ObservedCluster, OperatedCluster {
+  readonly observer: ModelObserver;
+  add(object: ObjectReference, fields?: Readonly<Record<string, unknown>>): ModelObject;
+  remove(object: ObjectReference): void;
+  start(object: ModelObject): void;
+  setField(object: ModelObject, pointer: string, value: unknown, writer: string): void;
+  refuses(object: ObjectReference): boolean;
+  hasEnded(object: ObjectReference): boolean;
+}
+
 /** The undo of entries in the model. */
 export class ModelUndo {
-  readonly #cluster: ModelCluster;
+  readonly #cluster: UndoneCluster;
 
-  constructor(cluster: ModelCluster) {
+  constructor(cluster: UndoneCluster) {
     this.#cluster = cluster;
   }
 

@@ -407,11 +407,14 @@ test("an undo waits for the pods of a version that was scaled to 0, but not on t
   } as unknown as KubeClient;
   const objects = { get: async () => await Promise.resolve(undefined) } as unknown as ObjectAccess;
   const ages = new EventAges(clock);
-  const { notServedYet } = undoSurroundings({ client, objects, view, clock, ages }, { ...pass, passOver: true });
+  const surroundings = undoSurroundings({ client, objects, view, clock, ages }, { ...pass, passOver: true });
   const object = reference("gateway.networking.k8s.io/v1", "HTTPRoute", "web", "shop");
   const to = (name: string) => [{ backendRefs: [{ name, port: 80 }] }];
   const change = { object, before: to("v2"), after: to("v1") };
-  assert.match((await notServedYet({ metadata: { name: "web" } }, change)) ?? "", /^Service shop\/v1 has no ready pod/);
+  assert.match(
+    (await surroundings.notServedYet({ metadata: { name: "web" } }, change)) ?? "",
+    /^Service shop\/v1 has no ready pod/,
+  );
   const ownerReferences = [{ apiVersion: "apps/v1", kind: "Deployment", name: "web", uid: "1" }];
-  assert.equal(await notServedYet({ metadata: { name: "web", ownerReferences } }, change), undefined);
+  assert.equal(await surroundings.notServedYet({ metadata: { name: "web", ownerReferences } }, change), undefined);
 });

@@ -34,7 +34,7 @@ export function sharedScenarioOf(seed: number): Scenario {
     ...rest,
     rollouts: scenario.rollouts.map((rollout) => shared.get(rollout) ?? rollout),
     disturbances: scenario.disturbances.filter(isKept).map((fault) => withoutFirstRule(fault, isShared)),
-    ...(lasting === undefined || isKept(lasting) ? { ...(lasting === undefined ? {} : { lasting }) } : {}),
+    ...(lasting === undefined || !isKept(lasting) ? {} : { lasting }),
   };
 }
 
