@@ -221,31 +221,6 @@ test("an interrupted undo has the same result when it is repeated", async () => 
   }
 });
 
-test("undo leaves a route as it is, and what the rollout has made, while the restored version has no ready pod", async () => {
-  const objects = cluster();
-  const journal = await perform(objects);
-  const asked: unknown[] = [];
-  let detail: string | undefined = "Service n/stable has no ready pod";
-  const context: Partial<UndoContext> = {
-    notServedYet: async (_route, { before, after }) => {
-      asked.push([before, after]);
-      return await Promise.resolve(detail);
-    },
-  };
-  const { report } = await undo(objects, journal, context, true);
-  assert.deepEqual(report.waitingFor, ["HTTPRoute n/r: Service n/stable has no ready pod"]);
-  const rules = (): unknown => valueAt(objects.all.get("HTTPRoute r"), "/spec/rules");
-  assert.deepEqual(rules(), [{ weight: 50 }, { weight: 50 }]);
-  assert.ok(objects.all.has("Deployment canary"));
-  detail = undefined;
-  await undo(objects, journal, context);
-  assert.deepEqual(rules(), [{ weight: 100 }]);
-  assert.deepEqual(asked, [
-    [[{ weight: 50 }, { weight: 50 }], [{ weight: 100 }]],
-    [[{ weight: 50 }, { weight: 50 }], [{ weight: 100 }]],
-  ]);
-});
-
 test("undo restarts a workload once, also by a clock that is behind the one of the restart", async () => {
   const pointer = "/spec/restartAt";
   const object = reference("Rollout", "web");

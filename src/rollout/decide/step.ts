@@ -58,7 +58,7 @@ export type Write =
       readonly own?: boolean;
       /**
        * Set for a list of which the rollout changes only a part: the write keeps what others have changed in it. See
-       * `PlannedList`. `awaitsPods`: the step waits until each destination that gets more requests by it has ready pods.
+       * `PlannedList`. `awaitsPods`: the step waits until each destination that gets more requests has ready pods.
        */
       readonly keeps?: { readonly base: unknown; readonly isMade: boolean; readonly awaitsPods?: true };
       /**

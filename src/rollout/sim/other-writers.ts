@@ -15,7 +15,7 @@ import { keyOf, namespaceOf, ownsObject, revisionPointer, rolloutObject } from "
 import { rememberedMap } from "./remembered.ts";
 import type { SimStore } from "./sim-store.ts";
 import { hasTheirs, withoutTheirs, withTheirs, withTheirWeights } from "./their-rules.ts";
-import type { Witness } from "./witness.ts";
+import type { Witness } from "./witness/witness.ts";
 
 interface Meddled {
   readonly object: ModelObject;

@@ -9,7 +9,7 @@ import { rememberedMap, rememberedSet } from "./remembered.ts";
 import { templatePointer } from "./sim-canary.ts";
 import type { SimParts } from "./sim-parts.ts";
 import { keyOf, rolloutObject, simOf } from "./sim-plan.ts";
-import type { Decided } from "./decided.ts";
+import type { Decided } from "./witness/decided.ts";
 
 /** How long a person waits until an engine has noticed a restored journal. */
 const noticingTicks = 40;

@@ -6,7 +6,7 @@ import type { ModelCluster } from "./model-cluster.ts";
 import type { Unread } from "./scenario.ts";
 import type { Journals } from "./sim-canary.ts";
 import type { SimStore } from "./sim-store.ts";
-import type { Decided } from "./decided.ts";
+import type { Decided } from "./witness/decided.ts";
 
 export interface SimEngineOptions {
   readonly id: number;

@@ -33,7 +33,7 @@ import { RoundBoard } from "../engine/round-board.ts";
 import { parsed } from "./parsed-rollout.ts";
 import type { SimEngineOptions } from "./sim-engine-options.ts";
 import { Conflict, Killed, NotLeading, PatchRefused, Unreadable } from "./sim-errors.ts";
-import type { Decided } from "./decided.ts";
+import type { Decided } from "./witness/decided.ts";
 
 const maxRetryMs = 5000;
 

@@ -16,8 +16,8 @@ import { isSidecarWorkload, meshBefore, operatedMesh } from "./sim-mesh.ts";
 import { SimTime, type SimParts } from "./sim-parts.ts";
 import { simOf, simPlan } from "./sim-plan.ts";
 import { SimStore } from "./sim-store.ts";
-import { Witness } from "./witness.ts";
-import type { Decided } from "./decided.ts";
+import { Witness } from "./witness/witness.ts";
+import type { Decided } from "./witness/decided.ts";
 
 export interface SimResult {
   readonly failure: string | undefined;

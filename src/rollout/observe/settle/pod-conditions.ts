@@ -127,7 +127,6 @@ export function readyPodsState(view: ClusterView, { namespace, labels, without, 
       };
 }
 
-/** Whether a version's requests would reach a pod. */
 /**
  * Where a version serves: by ready pods of this cluster, or elsewhere, because nothing here makes such pods, or because
  * another cluster has them.
@@ -149,6 +148,7 @@ export async function podsServe(
   return (await isServedElsewhere(view, match)) ? "elsewhere" : "none";
 }
 
+/** Whether a version's requests would reach a pod. */
 export async function versionServesState(
   view: ClusterView,
   { namespace, service, labels }: Extract<SettleCondition, { type: "versionServes" }>,

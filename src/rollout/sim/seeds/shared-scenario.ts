@@ -21,9 +21,10 @@ export function sharedScenarioOf(seed: number): Scenario {
   const [host, guest] = canaries;
   if (host === undefined || guest === undefined || random() < 0.5) return scenario;
   const shared = new Map<SimRollout, SimRollout>(
-    pairOf(random, host, guest).map((one, index) => [canaries[index] ?? one, one]),
+    pairOf(random, host, guest).map((rollout, index) => [canaries[index] ?? rollout, rollout]),
   );
-  const isShared = (rollout: number): boolean => canaries.slice(0, 2).some((one) => one === scenario.rollouts[rollout]);
+  const isShared = (rollout: number): boolean =>
+    canaries.slice(0, 2).some((canary) => canary === scenario.rollouts[rollout]);
   const isKept = (fault: Disturbance | Lasting): boolean =>
     !("rollout" in fault) ||
     !isShared(fault.rollout) ||

@@ -1,9 +1,9 @@
-import { invariant, jsonEqualWithoutNulls } from "../../base/index.ts";
-import { isRestingPhase, type RolloutStatus } from "../../api/serin/index.ts";
-import { cannotGoOn } from "../decide/index.ts";
-import { essenceOf, storeTextsMs } from "../engine/round-memory.ts";
-import type { ModelCluster } from "./model-cluster.ts";
-import { calmFromTick, tickMs } from "./scenario.ts";
+import { invariant, jsonEqualWithoutNulls } from "../../../base/index.ts";
+import { isRestingPhase, type RolloutStatus } from "../../../api/serin/index.ts";
+import { cannotGoOn } from "../../decide/index.ts";
+import { essenceOf, storeTextsMs } from "../../engine/round-memory.ts";
+import type { ModelCluster } from "../model-cluster.ts";
+import { calmFromTick, tickMs } from "../scenario.ts";
 
 const minuteMs = 60_000;
 const maxRepetitions = 20;

@@ -1,5 +1,5 @@
-import { invariant } from "../../base/index.ts";
-import type { Scenario, SimRollout } from "./scenario.ts";
+import { invariant } from "../../../base/index.ts";
+import type { Scenario, SimRollout } from "../scenario.ts";
 
 /** Whether a disturbance or a lasting fault of this type happens in the scenario. */
 export function happens({ lasting, disturbances }: Scenario, type: string): boolean {

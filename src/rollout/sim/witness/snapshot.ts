@@ -1,13 +1,13 @@
-import { jsonEqual } from "../../base/index.ts";
-import type { CompletedStep, JournalEntry } from "../../api/serin/index.ts";
-import { keepsEdits, referenceKey, shown, type Step } from "../decide/index.ts";
-import { guestPath, objectsOf } from "./canary-shape.ts";
-import type { ModelCluster } from "./model-cluster.ts";
-import type { ModelObject } from "./model-object.ts";
-import type { SimRollout } from "./scenario.ts";
-import { templatePointer } from "./sim-canary.ts";
-import { ownsObject } from "./sim-plan.ts";
-import { withoutTheirs } from "./their-rules.ts";
+import { jsonEqual } from "../../../base/index.ts";
+import type { CompletedStep, JournalEntry } from "../../../api/serin/index.ts";
+import { keepsEdits, referenceKey, shown, type Step } from "../../decide/index.ts";
+import { guestPath, objectsOf } from "../canary-shape.ts";
+import type { ModelCluster } from "../model-cluster.ts";
+import type { ModelObject } from "../model-object.ts";
+import type { SimRollout } from "../scenario.ts";
+import { templatePointer } from "../sim-canary.ts";
+import { ownsObject } from "../sim-plan.ts";
+import { withoutTheirs } from "../their-rules.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 /** The fields of objects, by their keys. */

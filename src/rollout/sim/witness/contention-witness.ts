@@ -1,8 +1,8 @@
-import { invariant } from "../../base/index.ts";
-import type { RolloutStatus } from "../../api/serin/index.ts";
-import { allDone, isUnderWay } from "../decide/index.ts";
-import type { Rollout } from "../engine/rollout-object.ts";
-import type { Scenario } from "./scenario.ts";
+import { invariant } from "../../../base/index.ts";
+import type { RolloutStatus } from "../../../api/serin/index.ts";
+import { allDone, isUnderWay } from "../../decide/index.ts";
+import type { Rollout } from "../../engine/rollout-object.ts";
+import type { Scenario } from "../scenario.ts";
 
 interface RolloutNow {
   readonly key: string;

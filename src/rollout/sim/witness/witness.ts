@@ -1,22 +1,22 @@
-import { type Freeze, type ObjectReference, type RolloutStatus, hasUndoFinalizer } from "../../api/serin/index.ts";
-import { invariant } from "../../base/index.ts";
-import { isUnderWay, journalCounts, nextOrdinalOf, referenceKey, windowState } from "../decide/index.ts";
-import { journalNameOf } from "../engine/journal-name.ts";
-import type { Rollout } from "../engine/rollout-object.ts";
-import { probeNamespace } from "../plan/index.ts";
+import { type Freeze, type ObjectReference, type RolloutStatus, hasUndoFinalizer } from "../../../api/serin/index.ts";
+import { invariant } from "../../../base/index.ts";
+import { isUnderWay, journalCounts, nextOrdinalOf, referenceKey, windowState } from "../../decide/index.ts";
+import { journalNameOf } from "../../engine/journal-name.ts";
+import type { Rollout } from "../../engine/rollout-object.ts";
+import { probeNamespace } from "../../plan/index.ts";
 import { isAllowedCause } from "./allowed-cause.ts";
 import { comparable } from "./comparable-snapshots.ts";
 import { isWithinLimits } from "./contention-witness.ts";
 import type { Decided } from "./decided.ts";
 import { atTheEnd } from "./end-witness.ts";
-import { gatewayPods } from "./mesh-model.ts";
-import type { ModelCluster } from "./model-cluster.ts";
-import { engineWriter } from "./model-object.ts";
-import { rememberedMap, rememberedSet } from "./remembered.ts";
-import { type Scenario, type SimRollout, minSamples, tickMs } from "./scenario.ts";
-import { gatewayObjects, isBroken, podRev, restartPointer } from "./sim-mesh.ts";
-import { ownsObject, rolloutObject } from "./sim-plan.ts";
-import type { SimStore } from "./sim-store.ts";
+import { gatewayPods } from "../mesh-model.ts";
+import type { ModelCluster } from "../model-cluster.ts";
+import { engineWriter } from "../model-object.ts";
+import { rememberedMap, rememberedSet } from "../remembered.ts";
+import { type Scenario, type SimRollout, minSamples, tickMs } from "../scenario.ts";
+import { gatewayObjects, isBroken, podRev, restartPointer } from "../sim-mesh.ts";
+import { ownsObject, rolloutObject } from "../sim-plan.ts";
+import type { SimStore } from "../sim-store.ts";
 import { type Snapshot, differencesOf, snapshotOf, withWritten, withoutUnprepared } from "./snapshot.ts";
 import { StatusWitness } from "./status-witness.ts";
 import { TrafficWitness } from "./traffic-witness.ts";
@@ -224,7 +224,7 @@ export class Witness {
     invariant(differences.length === 0, `${key} ${why}, and differs: ${differences.join("; ")}`);
   }
 
-  /** Whether an engine goes on after a restore, and knows rollouts as they were before. People are told to restart it. */
+  /** Whether an engine goes on after a restore with what it knew before. People are told to restart it. */
   get #mayBeOutdated(): boolean {
     const goesOn = this.#scenario.disturbances.some((fault) => fault.type === "restoreEtcd" && !fault.isRestarted);
     return goesOn && this.#restoredAtMs >= 0;

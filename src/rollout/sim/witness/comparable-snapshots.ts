@@ -1,6 +1,6 @@
 import { happens } from "./allowed-cause.ts";
-import { routeKey } from "./routing-kinds.ts";
-import type { Scenario } from "./scenario.ts";
+import { routeKey } from "../routing-kinds.ts";
+import type { Scenario } from "../scenario.ts";
 import { withoutWeights, type Snapshot } from "./snapshot.ts";
 
 /** What has happened to objects between two snapshots. */

@@ -1,12 +1,12 @@
-import { invariant } from "../../base/index.ts";
-import type { RolloutStatus } from "../../api/serin/index.ts";
-import type { Step } from "../decide/index.ts";
-import { lostPodsLimitMs } from "../decide/checks/lost-pods.ts";
-import { makesRoutes, objectsOf, plainCanary, routePointer } from "./canary-shape.ts";
-import type { ModelCluster } from "./model-cluster.ts";
-import { calmFromTick, tickMs, type Scenario, type SimRollout } from "./scenario.ts";
-import { keyOf } from "./sim-plan.ts";
-import type { SimStore } from "./sim-store.ts";
+import { invariant } from "../../../base/index.ts";
+import type { RolloutStatus } from "../../../api/serin/index.ts";
+import type { Step } from "../../decide/index.ts";
+import { lostPodsLimitMs } from "../../decide/checks/lost-pods.ts";
+import { makesRoutes, objectsOf, plainCanary, routePointer } from "../canary-shape.ts";
+import type { ModelCluster } from "../model-cluster.ts";
+import { calmFromTick, tickMs, type Scenario, type SimRollout } from "../scenario.ts";
+import { keyOf } from "../sim-plan.ts";
+import type { SimStore } from "../sim-store.ts";
 
 /** Checks the invariants of the requests that canaries get. */
 export class TrafficWitness {
