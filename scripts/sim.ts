@@ -5,7 +5,7 @@ import { availableParallelism } from "node:os";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { canaryMatrix, simulateCanary } from "../src/rollout/sim/canary-matrix.ts";
 import type { CellResult } from "../src/rollout/sim/matrix-cell.ts";
-import { scenarioOf } from "../src/rollout/sim/scenario-seeds.ts";
+import { scenarioOf } from "../src/rollout/sim/seeds/scenario-of-seed.ts";
 import { shrink } from "../src/rollout/sim/shrink.ts";
 import { simulate, unendedText } from "../src/rollout/sim/simulate.ts";
 import { simulateUpgrade, upgradeMatrix } from "../src/rollout/sim/upgrade-matrix.ts";

@@ -83,7 +83,19 @@ export interface UndoSurroundings {
     current: UntypedObject,
     found: unknown,
   ): Promise<string | undefined>;
+  /**
+   * Why a route's list cannot be restored yet: a version that would get more requests has no ready pod. Undefined if it
+   * can.
+   */
+  notServedYet(route: UntypedObject, change: ListChange): Promise<string | undefined>;
   readonly nowMs: number;
+}
+
+/** The list of a route as it is, and as the engine is about to write it. */
+export interface ListChange {
+  readonly object: ObjectReference;
+  readonly before: unknown;
+  readonly after: unknown;
 }
 
 type FieldEntry = Extract<JournalEntry, { type: "field" }>;
@@ -295,7 +307,10 @@ async function undoRestart(
   if (heldBack !== undefined) return { state: "waiting", detail: heldBack };
   // A later restart may have happened before or after undo restored the template. An unnecessary restart is harmless,
   // but without a necessary one, pods would keep the wrong template.
-  const restartedAt = restartTime(context.nowMs);
+  // The clock may be behind the one by which the rollout has restarted it, of another leader or before a jump. An
+  // earlier time would not tell this restart from that one, and each pass would restart the workload again.
+  const laterMs = timeOf(entry.written) + 1000;
+  const restartedAt = restartTime(Number.isNaN(laterMs) ? context.nowMs : Math.max(context.nowMs, laterMs));
   await objects.setField(entry.object, entry.pointer, restartedAt, found);
   await context.keepRestored(entry, restartedAt);
   return await whenReplaced(entry, context, restartedAt);
@@ -366,6 +381,8 @@ async function undoList(
     if (undo.restored !== undefined) await context.keepRestored(entry, undo.restored);
   } else {
     const value = undo?.type === "due" ? undo.value : listUndoneAnyway(entry, found);
+    const detail = await context.notServedYet(current, { object: entry.object, before: found, after: value });
+    if (detail !== undefined) return { state: "waiting", detail };
     const stored = await objects.setField(entry.object, entry.pointer, value, found, entry.madeParents);
     const restored = restoredList(entry, first, value, stored);
     if (restored !== undefined) await context.keepRestored(entry, restored);

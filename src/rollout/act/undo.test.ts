@@ -162,6 +162,7 @@ const free: UndoContext = {
   notReached: async () => undefined,
   notAcknowledged: async () => undefined,
   notForgotten: async () => undefined,
+  notServedYet: async () => undefined,
   heldBack: async () => undefined,
 };
 
@@ -218,6 +219,39 @@ test("an interrupted undo has the same result when it is repeated", async () => 
     await undo(objects, journal);
     assert.deepEqual(objects.snapshot(), undone.snapshot(), `cut after ${cut}`);
   }
+});
+
+test("undo restarts a workload once, also by a clock that is behind the one of the restart", async () => {
+  const pointer = "/spec/restartAt";
+  const object = reference("Rollout", "web");
+  const objects = cluster();
+  const written = "2026-01-01T00:02:00Z";
+  objects.all.set("Rollout web", {
+    metadata: { name: "web", resourceVersion: "1" },
+    spec: { restartAt: written },
+  });
+  let entry: Extract<JournalEntry, { type: "field" }> = {
+    type: "field",
+    step: "s",
+    object,
+    pointer,
+    written,
+    restart: "time",
+  };
+  const times: unknown[] = [];
+  for (let pass = 0; pass < 3; pass += 1) {
+    await undo(objects, [entry], {
+      nowMs: (free.nowMs ?? 0) + pass * 1000,
+      keepRestored: async (_entry, prior) => {
+        entry = { ...entry, prior };
+        await Promise.resolve();
+      },
+      notReplaced: async () => await Promise.resolve({ detail: "its pods are old", left: 1 }),
+    });
+    times.push(valueAt(objects.all.get("Rollout web"), pointer));
+  }
+  const later = "2026-01-01T00:02:01Z";
+  assert.deepEqual(times, [later, later, later]);
 });
 
 test("undo gives up the engine's claim to a field with its first entry, so that server-side apply may change it again", async () => {

@@ -79,14 +79,14 @@ function begin(input: DecideInput, step: Step): Decision {
 }
 
 /** The events of a run's first step, unless that only prepares the target. */
-function startEvents({ status, steps, orders, change: { ignored = [] } }: DecideInput, step: Step): RolloutEvent[] {
+function startEvents({ status, steps, orders, change: { remarks = [] } }: DecideInput, step: Step): RolloutEvent[] {
   if (status.startedAt !== undefined || step.setup === true) return [];
   return [
     {
       type: "event",
       reason: "Started",
-      message: [`${counted(steps.length, "step")}, the first: ${step.title}`, ...ignored].join("; "),
-      warning: ignored.length > 0,
+      message: [`${counted(steps.length, "step")}, the first: ${step.title}`, ...remarks].join("; "),
+      warning: remarks.length > 0,
     },
     ...(orders.fullPromotion === undefined ? [] : [promotion(orders.fullPromotion)]),
   ];

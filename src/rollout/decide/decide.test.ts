@@ -33,8 +33,8 @@ test("a run begins with its plan, the namespaces of all its steps, and a name fo
 });
 
 test("the first event of a run warns of what its spec asks for without an effect", () => {
-  const startOf = (ignored: readonly string[]) => {
-    const { actions } = decide(input({ change: { candidate: "v1", watched: false, ignored } }));
+  const startOf = (remarks: readonly string[]) => {
+    const { actions } = decide(input({ change: { candidate: "v1", watched: false, remarks } }));
     const [start] = actions.flatMap((action) =>
       action.type === "event" && action.reason === "Started" ? [action] : [],
     );

@@ -1,7 +1,7 @@
 // Decides the next status and actions of a rollout from its steps and observations. Pure.
 export { noticed } from "./conditions.ts";
 export { compareRoots, describeRoot, type RevisionRoots, type RootCertificate } from "./compare-roots.ts";
-export { blockers, groupView, type Blocker } from "./blockers.ts";
+export { blockers, groupView, type Blocker, type GroupView } from "./blockers.ts";
 export { isUnbegunCopy } from "./copied.ts";
 export { isJournalLost } from "./lost-journal.ts";
 export {
@@ -75,6 +75,7 @@ export {
   plannedSteps,
   withLastWeightOpen,
 } from "./planned-steps.ts";
+export { probeNamespace } from "./probe-namespace.ts";
 export type { ProbeCounts, ProbeFacts, ProbePairFacts } from "./probe-matrix.ts";
 export type { ProbePodFacts, ServingPod } from "./replaced-probes.ts";
 export { sinceSettledMs } from "./settle-progress.ts";

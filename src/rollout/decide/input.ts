@@ -5,12 +5,14 @@ import {
   type JournalEntry,
   type LostJournal,
   type MeantRule,
+  type ObjectReference,
   type OrdersMark,
   type RolloutStatus,
 } from "../../api/serin/index.ts";
 import type { Blocker, GroupView } from "./blockers.ts";
 import { isPuttingBack, isRefusedAfterEnd, isUnderWay } from "./contender.ts";
 import type { Action, Observation, UndoReport } from "./observation.ts";
+import { probeNamespace } from "./probe-namespace.ts";
 import { describeReference, type Step, type Write } from "./step.ts";
 
 /** The commands for this rollout, for messages that say how to go on. */
@@ -72,8 +74,11 @@ export interface DecideInput {
     readonly idle?: boolean;
     /** This version does not run, and this is why no run begins. */
     readonly held?: string;
-    /** What the spec asks for without an effect, which admission cannot know. */
-    readonly ignored?: readonly string[];
+    /**
+     * What a person should know before the run begins, and admission cannot tell: what the spec asks for without an
+     * effect, and which requests will fail.
+     */
+    readonly remarks?: readonly string[];
     /** Somebody has resumed the Deployment that the rollout holds. The write holds it again. */
     readonly resumed?: Extract<Write, { type: "field" }>;
     /** See {@link RolloutStatus.meantRule}. */
@@ -128,6 +133,8 @@ export interface JournalCounts {
   readonly isLeftover?: boolean;
   /** The journal does not exist. */
   readonly missing?: true;
+  /** The namespace of the probes, if the run has made it. */
+  readonly probes?: ObjectReference;
   /** The objects of the entries. */
   readonly objects?: readonly string[];
   /** The number and the digest of what an undo of the entries would restore. */
@@ -158,11 +165,15 @@ export function journalCounts(
   const isForeign = madeBy !== undefined && uid !== undefined && madeBy !== uid && madeBy !== copied;
   const isLeftover = entries.length > 0 && isForeign;
   const setup = entries.filter((entry) => entry.setup === true).length;
+  const probes = entries.find(
+    ({ type, object: { kind, name } }) => type === "created" && kind === "Namespace" && name === probeNamespace,
+  );
   return {
     run: entries.length - setup,
     setup,
     completed: lastRunCompleted(decisions),
     ...(isLeftover ? { isLeftover } : {}),
+    ...(probes === undefined ? {} : { probes: probes.object }),
     ...(missing === undefined ? {} : { missing }),
     ...(undoSum === undefined ? {} : { sum: undoSum }),
     objects: [...new Set(entries.filter(isNotDerived).map(({ object }) => describeReference(object)))],

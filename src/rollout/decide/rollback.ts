@@ -199,7 +199,7 @@ function deletedEvent(what: string): RolloutEvent {
  * of a target is always undone, and a run that builds on one is undone with it.
  */
 export function handleDeletion(input: DecideInput, underWay: boolean): Decision {
-  const { status, journal, orders } = input;
+  const { status, journal, orders, failedWrite } = input;
   if (underWay && !leavesRun(input) && journal.run > 0)
     return startRollback(
       input,
@@ -208,13 +208,20 @@ export function handleDeletion(input: DecideInput, underWay: boolean): Decision 
       orders.orderedBy,
     );
   if (journal.run > 0 && status.undo?.next !== "Deleted") {
+    const probes = underWay ? withoutProbes(journal) : [];
+    // A server that refuses to delete the probes is asked again, and the message says why.
+    if (probes.length > 0 && failedWrite !== undefined) {
+      const message = `the object is deleted when its probes are: ${failedWrite.detail}; correct what it names, and the engine continues`;
+      return { status: { ...status, message }, actions: failedWrite.waits ? [] : [...probes, { type: "forget" }] };
+    }
     const left = underWay
-      ? `its changes stay, because of onDeletion: ${orders.deletion ?? "Leave"}`
+      ? `its changes stay, because of onDeletion: ${orders.deletion ?? "Leave"}${probes.length === 0 ? "" : ", without its probes"}`
       : "its changes stay";
     return {
       status,
       actions: [
         { type: "event", reason: "Deleted", message: `the object is deleted: ${left}`, warning: false },
+        ...probes,
         { type: "forget" },
       ],
     };
@@ -222,6 +229,11 @@ export function handleDeletion(input: DecideInput, underWay: boolean): Decision 
   if (journal.setup > 0)
     return startRollback(input, { because: "deletion", cause: "the object was deleted" }, "Deleted", orders.orderedBy);
   return { status, actions: [deletedEvent("nothing was left to roll back"), { type: "release" }] };
+}
+
+/** The probes serve only the upgrade that has made them, so they leave with it. Its other changes stay. */
+function withoutProbes({ probes }: DecideInput["journal"]): readonly Action[] {
+  return probes === undefined ? [] : [{ type: "write", write: { type: "delete", object: probes, own: true } }];
 }
 
 /**

@@ -58,9 +58,9 @@ export type Write =
       readonly own?: boolean;
       /**
        * Set for a list of which the rollout changes only a part: the write keeps what others have changed in it. See
-       * `PlannedList`.
+       * `PlannedList`. `awaitsPods`: the step waits until each destination that gets more requests has ready pods.
        */
-      readonly keeps?: { readonly base: unknown; readonly isMade: boolean };
+      readonly keeps?: { readonly base: unknown; readonly isMade: boolean; readonly awaitsPods?: true };
       /**
        * The value that another field of the object must have before this one is written. The step waits until that
        * field is written.

@@ -23,14 +23,8 @@ import {
   type UndoReport,
 } from "../decide/index.ts";
 import type { EngineMetrics } from "./engine-metrics.ts";
-import {
-  entriesOfHold,
-  heldDeployment,
-  journalNameOf,
-  kindOfRollout,
-  rolloutKey,
-  type Rollout,
-} from "./rollout-object.ts";
+import { journalNameOf } from "./journal-name.ts";
+import { entriesOfHold, heldDeployment, kindOfRollout, rolloutKey, type Rollout } from "./rollout-object.ts";
 
 export interface ActionsOptions {
   readonly objects: ObjectAccess;

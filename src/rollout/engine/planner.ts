@@ -29,6 +29,7 @@ import {
   meantRule,
   planCanary,
   planMeshUpgrade,
+  restartGaps,
   rollingStep,
   type MeshWorld,
 } from "../plan/index.ts";
@@ -83,13 +84,11 @@ export class Planner {
     const { client, objects, view } = this.#options;
     if (isMeshUpgrade(rollout)) {
       const resolved = await withChecks(client, view, rollout);
-      const ignored = ignoredReferences(rollout, resolved);
+      const world = await this.#meshWorld(rollout, journal);
+      const remarks = [...ignoredReferences(rollout, resolved), ...restartGaps(resolved, world)];
       return {
-        steps: withApprovals(
-          planMeshUpgrade(resolved, await this.#meshWorld(rollout, journal)),
-          rollout.spec.approvals,
-        ),
-        change: { ...unplannedChange(rollout), ...(ignored.length === 0 ? {} : { ignored }) },
+        steps: withApprovals(planMeshUpgrade(resolved, world), rollout.spec.approvals),
+        change: { ...unplannedChange(rollout), ...(remarks.length === 0 ? {} : { remarks }) },
       };
     }
     const sources = { client, objects, view, ...(others === undefined ? {} : { others }) };

@@ -4,11 +4,11 @@ import type { UntypedObject } from "../../api/index.ts";
 import type { Canary, OrdersMark, RolloutStatus } from "../../api/serin/index.ts";
 import { initialStatus } from "../decide/index.ts";
 import { meantRule, movedRoutes, ruleIndex } from "../plan/index.ts";
+import { journalNameOf } from "./journal-name.ts";
 import {
   type Rollout,
   entriesOfHold,
   heldDeployment,
-  journalNameOf,
   ordersOf,
   parseRollout,
   strayProblem,

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { jsonEqualWithoutNulls, withoutEnd } from "../../base/index.ts";
+import { jsonEqualWithoutNulls } from "../../base/index.ts";
 import { formatIssues, keyOf, type KindDefinition, type UntypedObject } from "../../api/index.ts";
 import { whoWrote } from "../../api/serin/field-managers/index.ts";
 import {
@@ -24,6 +24,7 @@ import {
 } from "../../api/serin/index.ts";
 import { isUnderWay, type RolloutCommands, type RolloutOrders } from "../decide/index.ts";
 import { annotationPointer, type TargetedCanary } from "../plan/index.ts";
+import { journalNameOf } from "./journal-name.ts";
 
 export type Rollout = Canary | MeshUpgrade;
 
@@ -38,23 +39,6 @@ export function isMeshUpgrade(rollout: Rollout): rollout is MeshUpgrade {
 
 export function kindOfRollout(rollout: Rollout): KindDefinition {
   return isMeshUpgrade(rollout) ? meshUpgradeKind : canaryKind;
-}
-
-/** The longest name of an object. */
-const maxNameLength = 253;
-const digestLength = 12;
-
-/**
- * Journals are cluster-scoped, so their names contain their rollout's kind and namespace. The parser refuses a rollout
- * with which the name would be too long. A rollout that was stored despite that can still be undone and deleted.
- */
-export function journalNameOf({ kind = "", metadata }: Pick<Rollout, "kind" | "metadata">): string {
-  const name = [kind.toLowerCase(), metadata.namespace, metadata.name]
-    .filter((part) => part !== undefined && part !== "")
-    .join(".");
-  if (name.length <= maxNameLength) return name;
-  const digest = createHash("sha256").update(name).digest("hex").slice(0, digestLength);
-  return `${withoutEnd(name.slice(0, maxNameLength - digestLength - 1), "-.")}-${digest}`;
 }
 
 /** The parsed object with the orders for its current run, or the faults of its spec. */

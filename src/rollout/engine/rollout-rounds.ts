@@ -19,9 +19,9 @@ import {
   refusedStatus,
   saysTheSame,
   type Action,
-  type Contender,
   type Decision,
   type FailedWrite,
+  type GroupView,
   type JournalCounts,
   type Observation,
   type Refusal,
@@ -42,11 +42,11 @@ import { isAtRest, lateReadRoundMs, nextRoundMs, refusedTickMs, restAfterMs } fr
 import type { OrphanedJournals } from "./orphaned-journals.ts";
 import { moversOfPosition } from "./moved-rules.ts";
 import { planRefusal, unplannedChange, type Plan, type Planner } from "./planner.ts";
+import { journalNameOf, journalOfContender } from "./journal-name.ts";
 import {
   asksForRun,
   isMeshUpgrade,
   isWatched,
-  journalNameOf,
   kindOfRollout,
   copiedUid,
   ordersOf,
@@ -55,7 +55,7 @@ import {
   strayProblem,
   type Rollout,
 } from "./rollout-object.ts";
-import type { RoundBoard } from "./round-board.ts";
+import { asksToPutBack, type RoundBoard } from "./round-board.ts";
 import { RolloutWriter } from "./rollout-writer.ts";
 
 /** What rounds use of the engine. */
@@ -102,6 +102,8 @@ interface SeenRollout {
 interface Round extends SeenRollout {
   /** See {@link companionsOf}. */
   readonly companions: ReadonlySet<string> | undefined;
+  /** The group as it is at the beginning of the round. */
+  readonly group: GroupView | undefined;
 }
 
 /** The rounds of all rollouts. A round reads one rollout, observes it, decides, stores the decision and acts. */
@@ -170,8 +172,9 @@ export class RolloutRounds {
     if (this.#services.board.memory.isSuperseded(key, raw.metadata.resourceVersion, this.#services.clock.steadyMs()))
       throw transientError("read-late", `${key}: the server answered with a version that this engine has replaced`);
     const seen = this.#roundOf(key, raw);
-    const round = { ...seen, companions: await this.#companionsOf(seen) };
-    if (round.problem !== undefined && !this.#services.board.mustPutBack(round))
+    const companions = await this.#companionsOf(seen);
+    const round = { ...seen, companions, group: this.#services.board.groupOf({ ...seen, companions }) };
+    if (round.problem !== undefined && !asksToPutBack(round))
       return await this.#refuse(kind, round, refusedSpec(round.problem));
     const nextMs = this.#isAtRest(round) ? await this.#rest(kind, round) : await this.#advance(kind, round);
     return (
@@ -266,13 +269,13 @@ export class RolloutRounds {
     const { board, clock } = this.#services;
     const begunMs = clock.steadyMs();
     const { namespace } = rollout.metadata;
-    const waitMs = namespace === undefined || board.mustPutBack(round) ? 0 : this.#shares.waitMs(namespace);
+    const waitMs = namespace === undefined || asksToPutBack(round) ? 0 : this.#shares.waitMs(namespace);
     if (waitMs > 0) return waitMs;
     const journal = await this.#journalOf(raw);
     const isUnbegun = isUnbegunCopy(orders, status);
     const counts = journalCounts(journal, raw.metadata.uid, isUnbegun ? undefined : copiedUid(raw));
     // An undo needs neither a plan nor a right.
-    const mustPutBack = board.mustPutBack(round, counts);
+    const mustPutBack = asksToPutBack(round, counts);
     const isLost = isJournalLost(status, journal, { ...orders, mustPutBack });
     if ((isUnbegun || orders.deletion !== undefined) && !isLost && journal.entries.length === 0)
       if (await this.#services.actions.journalLostHold(rollout)) return atOnceMs;
@@ -286,8 +289,8 @@ export class RolloutRounds {
     const step = currentStep(steps, status, planned.change.watched);
     const observation = await this.#observe(round, step, journal.entries);
     const derived = isLost ? await this.#derived(round) : undefined;
-    // The reason for the undo has gone meanwhile. This round has no plan, so no step would seem to be left, and it has
-    // not checked the author's rights.
+    // The reason for the undo may have gone meanwhile, with another member of the group. This round has no plan, so no
+    // step would seem to be left, and it has not checked the author's rights.
     if (mustPutBack && !board.mustPutBack(round, counts)) return atOnceMs;
     // Processor time, so that a busy machine makes no rollout wait.
     const busyMs = this.#services.busyMs ?? threadCpuTimeMs;
@@ -511,10 +514,6 @@ export function isTold(stored: RolloutStatus | undefined, failing: RolloutStatus
     stored.observedGeneration === failing.observedGeneration &&
     saysTheSame(stored.message, failing.message)
   );
-}
-
-function journalOfContender({ kind, namespace, name }: Contender): string {
-  return journalNameOf({ kind, metadata: { name, ...(namespace === undefined ? {} : { namespace }) } });
 }
 
 function refusedSpec(problem: string): Refusal {

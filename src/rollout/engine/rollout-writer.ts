@@ -6,7 +6,8 @@ import type { KubeClient } from "../../kube/index.ts";
 import type { JournalStore } from "../act/journal-store.ts";
 import type { Decision } from "../decide/index.ts";
 import { addFinalizer, isPrepared, needsFinalizer, removeFinalizer } from "./finalizer.ts";
-import { journalNameOf, kindOfRollout, type Rollout } from "./rollout-object.ts";
+import { journalNameOf } from "./journal-name.ts";
+import { kindOfRollout, type Rollout } from "./rollout-object.ts";
 
 /**
  * Writes a rollout's own object: its status and its finalizer. Each write puts the new version into the object that it

@@ -13,6 +13,7 @@ import {
   type Contender,
   type DecideInput,
   type Decision,
+  type GroupView,
   type JournalCounts,
   type RolloutOrders,
 } from "../decide/index.ts";
@@ -31,6 +32,22 @@ export interface RolloutSeen {
   readonly heldUp: boolean;
   /** The members of its group in other namespaces that count for it. Absent means all. */
   readonly companions?: ReadonlySet<string> | undefined;
+}
+
+type PutBackSeen = Pick<RolloutSeen, "rollout" | "status" | "orders" | "companions">;
+
+/** A rollout with its group as the round has found it at its beginning. */
+export interface GroupedRollout extends Pick<RolloutSeen, "status" | "orders"> {
+  readonly group: GroupView | undefined;
+}
+
+/** The same as {@link RoundBoard.mustPutBack} for a group that is known already. */
+export function asksToPutBack(
+  { status, orders, group }: GroupedRollout,
+  journal?: Pick<JournalCounts, "run">,
+): boolean {
+  const known = { ...(group === undefined ? {} : { group }), ...(journal === undefined ? {} : { journal }) };
+  return putBackCause({ status, orders, ...known }) !== undefined;
 }
 
 export interface RoundFacts extends Pick<DecideInput, "steps" | "change" | "observation" | "journal" | "derived"> {
@@ -107,14 +124,14 @@ export class RoundBoard {
    * Whether the rollout must be undone. A spec that is refused does not prevent that, and it needs no right. `journal`:
    * what the journal has, if the round has read it.
    */
-  mustPutBack(
-    { rollout, status, orders, companions }: Pick<RolloutSeen, "rollout" | "status" | "orders" | "companions">,
-    journal?: Pick<JournalCounts, "run">,
-  ): boolean {
+  mustPutBack(seen: PutBackSeen, journal?: Pick<JournalCounts, "run">): boolean {
+    return asksToPutBack({ ...seen, group: this.groupOf(seen) }, journal);
+  }
+
+  /** The rollout's group as it is now. Undefined if the rollout has none. */
+  groupOf({ rollout, status, companions }: Omit<PutBackSeen, "orders">): GroupView | undefined {
     const self = contenderOf(rollout, status, { wants: [], heldUp: true });
-    const group = groupView(self, this.#seenBy(self, companions));
-    const known = { ...(group === undefined ? {} : { group }), ...(journal === undefined ? {} : { journal }) };
-    return putBackCause({ status, orders, ...known }) !== undefined;
+    return self.group === undefined ? undefined : groupView(self, this.#seenBy(self, companions));
   }
 
   /**

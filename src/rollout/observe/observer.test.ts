@@ -5,6 +5,7 @@ import type { KubeClient } from "../../kube/index.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { Step } from "../decide/index.ts";
+import { reference } from "../plan/index.ts";
 import { fakePod, fakeView, standingClock } from "./checks/testing/fake-mesh.ts";
 import { Observer } from "./observer.ts";
 
@@ -179,6 +180,49 @@ test("a step moves no requests to a version without a ready pod, unless nothing 
     written: 9,
   };
   assert.equal((await stateOf(false, 1, [entry]))?.state, "pending", "a write that somebody has undone is repeated");
+});
+
+test("a step that gives requests back to a version that was scaled to 0 waits for its pods, also after an edit", async () => {
+  const object = reference("gateway.networking.k8s.io/v1", "HTTPRoute", "web", "shop");
+  const divided = (stable: number) => [
+    { backendRefs: [stable, 100 - stable].map((weight, index) => ({ name: `v${index + 1}`, port: 80, weight })) },
+  ];
+  const stateOf = async (isReady: boolean, before: number, journal: readonly JournalEntry[] = []) => {
+    const status = (ready: boolean) => ({ conditions: [{ type: "Ready", status: ready ? "True" : "False" }] }) as never;
+    const pods = ["v1", "v2"].map((app) =>
+      fakePod({ name: app, labels: { app }, status: status(app === "v2" || isReady) }),
+    );
+    const client = {
+      get: async (_kind: unknown, name: string) => await Promise.resolve({ spec: { selector: { app: name } } }),
+      list: async (_kind: unknown, { labelSelector = "" }: { readonly labelSelector?: string }) => {
+        const [, name] = labelSelector.split("=");
+        return await Promise.resolve({
+          items: [{ metadata: { name }, endpoints: [{ targetRef: { kind: "Pod", name } }] }],
+        });
+      },
+    } as unknown as KubeClient;
+    const managedFields = [{ manager: "serin-rollout", fieldsV1: { "f:spec": { "f:rules": {} } } }];
+    const found = { metadata: { name: "web", managedFields }, spec: { rules: divided(before) } };
+    const objects = { get: async () => await Promise.resolve(found) } as unknown as ObjectAccess;
+    const keeps = { base: divided(before), isMade: false, awaitsPods: true } as const;
+    const moving: Step = {
+      ...step,
+      writes: [{ type: "field", object, pointer: "/spec/rules", value: divided(70), keeps }],
+    };
+    const progress = { hasSettled: false, settlingMs: 0, doneSteps: new Set<string>(), passed: new Set<string>() };
+    const observer = new Observer(client, objects, fakeView(pods), standingClock());
+    return (await observer.observe(moving, journal, origin, progress)).writes[0];
+  };
+  const own = { type: "field", step: step.id, object, pointer: "/spec/rules", prior: divided(0), written: divided(0) };
+  for (const journal of [[], [own as JournalEntry]]) {
+    const waiting = await stateOf(false, 0, journal);
+    assert.match(waiting?.state === "later" ? waiting.detail : "", /^Service shop\/v1 has no ready pod/);
+    // The proxies must know the pods of a version that had no requests.
+    const known = await stateOf(true, 0, journal);
+    assert.equal(known?.state === "later" ? known.detail : "", "no control plane is ready");
+  }
+  assert.equal((await stateOf(false, 50))?.state, "later");
+  assert.equal((await stateOf(true, 50))?.state, "pending");
 });
 
 test("an undone write names who undid it, and a recreated object is no conflict", async () => {

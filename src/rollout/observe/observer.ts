@@ -22,6 +22,7 @@ import { LostFields } from "./lost-fields.ts";
 import { notReadyLeft } from "./acknowledgements.ts";
 import { namespacesOf } from "./trusted-reporters.ts";
 import { RecentValues } from "./recent-values.ts";
+import { notServedYet } from "./settle/destinations-serve.ts";
 import { observeSettle, type SettleSources } from "./settle/settle.ts";
 import { lackedPodsOf } from "./undo/undo-gateways.ts";
 import { askedWriteState, type LackedPods } from "./write-state.ts";
@@ -90,7 +91,8 @@ export class Observer {
     if (!hasSettled) this.#checks.beginAnew({ ...origin, step: step.id });
     const kept = hasSettled ? undefined : this.#writesSeen.get(key);
     const concerned = namespacesTouched(step, journal);
-    const writes = kept ?? (await this.#dueWrites(step, await this.#writeStates(step, journal), concerned));
+    const writes =
+      kept ?? (await this.#dueWrites(step, await this.#writeStates(step, journal), { settlingMs, concerned }));
     const lost = await this.#lostFields.detailOf(origin.rollout, keptFields(step, journal, doneSteps));
     if (lost !== undefined) return { writes, lost, settle: [], checks: [] };
     if (!writes.every(isWritten)) return { writes, settle: [], checks: [] };
@@ -138,8 +140,29 @@ export class Observer {
     return [...states, ...(await statesOf(proxyConditions))];
   }
 
-  /** The writes that are due. A step that has written nothing yet waits for the conditions that it needs. */
+  /**
+   * The writes that are due. A step that has written nothing yet waits for the conditions that it needs. A write that
+   * moves requests waits for the pods that get them.
+   */
   async #dueWrites(
+    step: Step,
+    writes: readonly WriteState[],
+    { settlingMs, concerned }: Pick<StepProgress, "settlingMs"> & Pick<SettleSources, "concerned">,
+  ): Promise<readonly WriteState[]> {
+    const needed = await this.#neededFirst(step, writes, concerned);
+    const sources = this.#sources((event, atMs) => this.#ages.ageMs(event, atMs, settlingMs), concerned);
+    for (const [index, write] of step.writes.entries()) {
+      const state = needed[index];
+      if (write.type !== "field" || write.keeps?.awaitsPods !== true) continue;
+      if (state?.state !== "pending" || state.merged === undefined) continue;
+      const { found: before, value: after } = state.merged;
+      const detail = await notServedYet(sources, { object: write.object, before, after });
+      if (detail !== undefined) return later(needed, detail);
+    }
+    return needed;
+  }
+
+  async #neededFirst(
     { needs = [] }: Step,
     writes: readonly WriteState[],
     concerned: readonly string[],
@@ -157,7 +180,7 @@ export class Observer {
     );
     const missing = states.find(({ state }) => state !== "met");
     if (missing === undefined || missing.state === "met") return writes;
-    return writes.map((write) => (write.state === "pending" ? { state: "later", detail: missing.detail } : write));
+    return later(writes, missing.detail);
   }
 
   #sources(ageMs: AgeOfEvent, concerned: readonly string[]): SettleSources {
@@ -198,6 +221,10 @@ function namespacesTouched({ namespaces = [] }: Step, journal: readonly JournalE
 
 function isWritten({ state }: WriteState): boolean {
   return state === "done" || state === "gone";
+}
+
+function later(writes: readonly WriteState[], detail: string): readonly WriteState[] {
+  return writes.map((write) => (write.state === "pending" ? { state: "later", detail } : write));
 }
 
 function asksProxies({ type }: SettleCondition): boolean {

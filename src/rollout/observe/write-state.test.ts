@@ -107,6 +107,7 @@ class Rollout {
   async undo({ crashes = false } = {}): Promise<string | undefined> {
     const context = {
       notAcknowledged: async () => await Promise.resolve(undefined),
+      notServedYet: async () => await Promise.resolve(undefined),
       heldBack: async () => await Promise.resolve(undefined),
       otherRollout: async () => await Promise.resolve(undefined),
       keepRestored: async (entry: JournalEntry, restored: unknown) => {

@@ -7,6 +7,12 @@ export { holding } from "./canary/deployment-writes.ts";
 export { carriesHttp, carriesTls, protocolOf } from "./canary/made-route.ts";
 export { clusterSuffix, destinationOf, resolveHost } from "./canary/pairings.ts";
 export { meantIdentity, ownRecord } from "./canary/meant-rule.ts";
+export {
+  hostInMesh,
+  movedDestinations,
+  type GainingDestination,
+  type RouteDestination,
+} from "./canary/route-destinations.ts";
 export { ruleNames } from "./canary/rule-names.ts";
 export {
   backendsField,
@@ -34,13 +40,13 @@ export type {
   WorkloadInWorld,
 } from "./mesh/mesh-world.ts";
 export { movedGateway, type ControlPlanes } from "./mesh/moved-gateway.ts";
+export { restartGaps } from "./mesh/restart-gaps.ts";
 export { retireStepId, usualNamespace } from "./mesh/retire-steps.ts";
 export { nextRootName } from "./mesh/root-steps.ts";
 export { injectionLabel, restartedForAnnotation, restartMark, revisionLabel, tagLabel } from "./mesh/sidecar-steps.ts";
 export { webhooksLedTo, type WebhookClient } from "./mesh/tag-steps.ts";
 export { probeObjects, probePods, probeSettle } from "./probe-objects.ts";
 export {
-  probeNamespace,
   plainClientName,
   probePacePort,
   probePairs,
@@ -48,4 +54,5 @@ export {
   type PlannedProbePair,
   type ProbeScope,
 } from "./probe-pairs.ts";
+export { probeNamespace } from "../decide/index.ts";
 export { annotationPointer, labelPointer, reference, referenceTo } from "./references.ts";

@@ -1,8 +1,8 @@
 import type { UntypedObject } from "../../api/index.ts";
+import { probeNamespace } from "../decide/index.ts";
 import {
   gatewayName,
   hasPlane,
-  probeNamespace,
   probePairs,
   probePort,
   serverName,

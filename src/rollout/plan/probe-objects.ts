@@ -2,7 +2,7 @@ import { jsonEqual } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { nonRootUser, restrictedContext } from "../../api/pod-security/index.ts";
 import { ztunnelRevisionLabel, type ObjectReference, type ProbeEnd } from "../../api/serin/index.ts";
-import type { SettleCondition } from "../decide/index.ts";
+import { probeNamespace, type SettleCondition } from "../decide/index.ts";
 import {
   probeMeshObjects,
   probeParameters,
@@ -15,7 +15,6 @@ import {
   gatewayProxyName,
   hasPlane,
   plainClientName,
-  probeNamespace,
   probePairs,
   probePacePort,
   probePlanesAnnotation,

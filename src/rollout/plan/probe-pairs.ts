@@ -1,8 +1,7 @@
 import { moduleCache } from "../../base/index.ts";
 import { describeProbePair, type ProbeDataPlane, type ProbeEnd } from "../../api/serin/index.ts";
+import { probeNamespace } from "../decide/index.ts";
 
-/** The namespace of the probe pods. Each pod is enrolled or injected by its own labels. No application runs there. */
-export const probeNamespace = "serin-probes";
 /** An annotation of the namespace: the data planes of its probes, separated by commas. */
 export const probePlanesAnnotation = "rollout.serin.dev/probe-data-planes";
 /** The port that also accepts plain text, so that unencrypted traffic is noticed. */

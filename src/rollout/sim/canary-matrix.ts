@@ -9,7 +9,7 @@ import {
 } from "./canary-shape.ts";
 import { simulateWays, type CellResult, type Way } from "./matrix-cell.ts";
 import type { Disturbance, Scenario } from "./scenario.ts";
-import { withCanary } from "./scenario-seeds.ts";
+import { withCanary } from "./seeds/plain-scenario.ts";
 
 /**
  * All Canaries of the matrix. Its dimensions are the target, the kind of its routes, the list of a VirtualService, how

@@ -7,6 +7,8 @@ export interface SimRequest {
   readonly port: number;
   readonly protocol: "http" | "tcp" | "tls";
   readonly matched: boolean;
+  /** Absent means `/`. */
+  readonly path?: string;
 }
 
 export interface Backend {
@@ -35,18 +37,22 @@ function matchesOf(matches: unknown): readonly Fields[] {
   return Array.isArray(matches) && matches.length > 0 ? (matches as Fields[]) : [{}];
 }
 
-/** The requests of the model have the path `/`, no cookies and no query. */
+/** The requests of the model have no cookies and no query. */
 function isMatch({ port, uri, headers = {} }: Fields, request: SimRequest): boolean {
   if (port !== undefined && port !== request.port) return false;
   const { prefix = "/" } = (uri ?? {}) as { prefix?: string };
   const wanted = Object.entries(headers as Readonly<Record<string, { exact?: string }>>);
-  return prefix === "/" && wanted.every(([name, { exact }]) => isHeader(name, exact, request));
+  return isBelow(prefix, request) && wanted.every(([name, { exact }]) => isHeader(name, exact, request));
 }
 
 function isGatewayMatch({ path, headers = [] }: Fields, request: SimRequest): boolean {
   const { value = "/" } = (path ?? {}) as { value?: string };
   const wanted = headers as readonly { readonly name: string; readonly value: string }[];
-  return value === "/" && wanted.every((header) => isHeader(header.name, header.value, request));
+  return isBelow(value, request) && wanted.every((header) => isHeader(header.name, header.value, request));
+}
+
+function isBelow(prefix: string, { path = "/" }: SimRequest): boolean {
+  return path.startsWith(prefix);
 }
 
 function isHeader(name: string, value: string | undefined, { matched }: SimRequest): boolean {

@@ -1,4 +1,5 @@
 import {
+  guestRule,
   httpPort,
   objectsOf,
   otherNamespace,
@@ -38,8 +39,8 @@ function targetOf(app: SimApp, shape: SimCanary): Readonly<Record<string, unknow
     ...(at === namespace ? {} : { namespace: at }),
   });
   const route = {
-    name,
-    rule: shape.second ? 1 : 0,
+    name: shape.guestOf ?? name,
+    rule: (shape.second ? 1 : 0) + (shape.guest === undefined ? 0 : 1),
     stable: backend("stable", namespace),
     canary: backend("canary", canaryNamespace),
   };
@@ -52,8 +53,9 @@ function targetOf(app: SimApp, shape: SimCanary): Readonly<Record<string, unknow
       const ofSubset = shape.by === "subsets";
       const stable = ofSubset ? { host: name, subset: "v1" } : { host: `stable-${name}` };
       const canary = ofSubset ? { host: name, subset: "v2" } : { host: `canary-${name}` };
-      const moved = shape.protocol === "http" ? "main" : 0;
-      return { virtualService: { name, protocol: shape.protocol, route: moved, stable, canary } };
+      const own = shape.guestOf === undefined ? "main" : guestRule(name);
+      const moved = shape.protocol === "http" ? own : 0;
+      return { virtualService: { name: route.name, protocol: shape.protocol, route: moved, stable, canary } };
     }
     case "services":
       return {

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom } from "../../base/index.ts";
 import { weightedBackends } from "./canary-rules.ts";
-import { canaryBefore, objectsOf, plainCanary, podTemplate, routePointer, type SimApp } from "./canary-shape.ts";
+import { objectsOf, plainCanary, routePointer, type SimApp } from "./canary-shape.ts";
+import { canaryBefore, podTemplate } from "./canary-before.ts";
 import { ModelCluster } from "./model-cluster.ts";
 import { templatePointer } from "./sim-canary.ts";
 
@@ -74,11 +75,11 @@ test("a held Deployment of the model keeps its pods while its template changes, 
   cluster.setField(deployment, templatePointer, podTemplate(app, "v2"), "somebody");
   ticked(cluster);
   assert.deepEqual(deployment.running, podTemplate(app, "v1"));
-  assert.equal(cluster.settled({ type: "ready", object: reference }).state, "waiting");
+  assert.equal(cluster.observer.settled({ type: "ready", object: reference }).state, "waiting");
   cluster.setField(deployment, "/spec/paused", undefined, "engine");
   ticked(cluster);
   assert.deepEqual(deployment.running, podTemplate(app, "v2"));
-  assert.equal(cluster.settled({ type: "ready", object: reference }).state, "met");
+  assert.equal(cluster.observer.settled({ type: "ready", object: reference }).state, "met");
 });
 
 test("a weight below 0 or with a fraction is out of its bounds", () => {

@@ -1,45 +1,32 @@
-import { invariant, pointerNames, type Random } from "../../base/index.ts";
 import { matchesLabels } from "../../api/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
-import { referenceKey, type OutcomeCounts, type SettleCondition } from "../decide/index.ts";
-import { clusterSuffix, copyLabel, reference, resolveHost } from "../plan/index.ts";
-import { httpPort, objectsOf, otherHttpPort, plainCanary, tcpPort, type SimApp } from "./canary-shape.ts";
+import { type Random, invariant } from "../../base/index.ts";
+import { type OutcomeCounts, type SettleCondition, referenceKey } from "../decide/index.ts";
+import {
+  type RouteDestination,
+  clusterSuffix,
+  copyLabel,
+  movedDestinations,
+  reference,
+  resolveHost,
+} from "../plan/index.ts";
+import { type Backend, chosenRule, weightedBackends } from "./canary-rules.ts";
+import { type SimApp, objectsOf } from "./canary-shape.ts";
 import { matchedHeader } from "./canary-spec.ts";
-import { chosenRule, weightedBackends, type Backend, type SimRequest } from "./canary-rules.ts";
+import { type Entrance, entrancesOf } from "./entrances.ts";
+import { readyPodsOf } from "./mesh-in-world.ts";
 import type { ModelObject } from "./model-object.ts";
+import { type PodGroup, isApp, isCanaryApp, isSame, ownLabels, selectorOf } from "./pod-groups.ts";
+import { routeKey, routingKinds } from "./routing-kinds.ts";
 import { templateHash } from "./sim-canary.ts";
-import { readyPodsOf } from "./sim-mesh.ts";
+import type { TrafficCluster } from "./traffic-cluster.ts";
 
 const requestsPerTick = 400;
+
 /** Each proxy learns of a change after a while. */
 const learnsPerTick = 0.5;
-export const routingKinds: ReadonlySet<string> = new Set([
-  "VirtualService",
-  "HTTPRoute",
-  "GRPCRoute",
-  "DestinationRule",
-  "Service",
-  "ReferenceGrant",
-]);
 
-/** The keys of users' routes, and of those that the engine makes. */
-export const routeKey = /\/(HTTPRoute|GRPCRoute|VirtualService)\//;
-
-/** The state of the cluster that the traffic of applications needs. */
-export interface TrafficCluster {
-  readonly nowMs: number;
-  readonly controlPlaneUp: boolean;
-  readonly objects: ReadonlyMap<string, ModelObject>;
-  find(object: ObjectReference): ModelObject | undefined;
-}
-
-/** The pods of one Deployment. They all have the same labels. */
-interface PodGroup {
-  readonly namespace: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly ready: number;
-  readonly isCanary: boolean;
-}
+type Endpoints = Extract<SettleCondition, { type: "endpoints" }>;
 
 interface Seen {
   readonly object: ModelObject;
@@ -68,6 +55,8 @@ export class ModelTraffic {
   readonly lostPods = new Set<string>();
   /** The applications of whose requests some reached no pod in this tick, with the reason. */
   readonly unserved = new Map<string, string>();
+  /** Objects were restored from a backup, and some proxies do not know all of them yet. */
+  isStale = false;
   readonly #cluster: TrafficCluster;
   readonly #random: Random;
   readonly #apps: SimApp[] = [];
@@ -93,6 +82,7 @@ export class ModelTraffic {
     if (this.#cluster.controlPlaneUp && !this.#wasUp) this.#forgetRoutes();
     this.#wasUp = this.#cluster.controlPlaneUp;
     if (this.#wasUp) this.#learn(learnsPerTick);
+    if (this.isStale) this.isStale = !this.#knowsAll();
     this.unserved.clear();
     for (const app of this.#apps) this.#send(app, errorRateOf(app.name));
   }
@@ -105,6 +95,20 @@ export class ModelTraffic {
     for (const key of this.#seen.keys())
       if (routeKey.test(key) && !this.#cluster.objects.has(key)) this.#seen.delete(key);
     this.#epoch += 1;
+  }
+
+  #knowsAll(): boolean {
+    const { objects, controlPlaneUp } = this.#cluster;
+    const isKnown = ([key, object]: readonly [string, ModelObject]): boolean => {
+      const seen = this.#seen.get(key);
+      if (routingKinds.has(object.reference.kind)) return seen?.object === object && seen.version === object.version;
+      return (
+        !isApp(object.reference) ||
+        (object.readyAtMs <= this.#cluster.nowMs && isSame(this.#known.get(key), this.#groupOf(object)))
+      );
+    };
+    const hasGone = [...this.#seen.keys(), ...this.#known.keys()].some((key) => !objects.has(key));
+    return controlPlaneUp && !hasGone && [...objects].every(isKnown);
   }
 
   #learn(rate: number): void {
@@ -317,17 +321,27 @@ export class ModelTraffic {
   }
 
   /** Why proxies do not know enough pods as endpoints of a Service. */
-  endpointsMissing({ service, labels, atLeast }: Extract<SettleCondition, { type: "endpoints" }>): string | undefined {
+  endpointsMissing(condition: Endpoints): string | undefined {
+    const lacked = this.#lackedEndpoints(condition);
+    if (lacked !== undefined) return lacked;
+    if (!this.#cluster.controlPlaneUp) return "no control plane is ready";
+    const own = this.#selected(condition);
+    return own.every(({ key, group }) => isSame(this.#known.get(key), group)) ? undefined : "not acknowledged yet";
+  }
+
+  #lackedEndpoints(condition: Endpoints): string | undefined {
+    const { service, atLeast } = condition;
+    const ready = this.#selected(condition).reduce((sum, { group }) => sum + group.ready, 0);
+    return ready < atLeast ? `Service ${service.name}: ${ready} of ${atLeast} pods are endpoints` : undefined;
+  }
+
+  #selected({ service, labels }: Endpoints): readonly { readonly key: string; readonly group: PodGroup }[] {
     const selector = selectorOf(this.#cluster.find(service)?.fields ?? new Map());
-    const own = [...this.#cluster.objects].flatMap(([key, object]) => {
+    return [...this.#cluster.objects].flatMap(([key, object]) => {
       if (!isApp(object.reference) || object.reference.namespace !== service.namespace) return [];
       const group = this.#groupOf(object);
       return matchesLabels({ ...selector, ...labels }, group.labels) ? [{ key, group }] : [];
     });
-    const ready = own.reduce((sum, { group }) => sum + group.ready, 0);
-    if (ready < atLeast) return `Service ${service.name}: ${ready} of ${atLeast} pods are endpoints`;
-    if (!this.#cluster.controlPlaneUp) return "no control plane is ready";
-    return own.every(({ key, group }) => isSame(this.#known.get(key), group)) ? undefined : "not acknowledged yet";
   }
 
   /** Why the version with these labels does not serve. Undefined if it does, or if nothing makes such pods. */
@@ -338,6 +352,29 @@ export class ModelTraffic {
       return matchesLabels(labels, group.labels) ? [group] : [];
     });
     return groups.length === 0 || groups.some(({ ready }) => ready > 0) ? undefined : "the canary has no ready pod";
+  }
+
+  /** The model of the real cluster's `notServedYet`. */
+  notServedYet(
+    route: ObjectReference,
+    { before, after }: { readonly before: unknown; readonly after: unknown },
+    withoutProxies = false,
+  ): string | undefined {
+    const { gaining, former } = movedDestinations(route, before, after);
+    const missing = gaining
+      .map((to) => this.#missingAt(to, withoutProxies || !to.isNew))
+      .find((reason) => reason !== undefined);
+    return former.some((from) => this.#missingAt(from, true) === undefined) ? missing : undefined;
+  }
+
+  #missingAt({ namespace, service, subset }: RouteDestination, withoutProxies: boolean): string | undefined {
+    const found = this.#cluster.find(reference("v1", "Service", service, namespace));
+    const full = `${service}.${namespace}.${clusterSuffix}`;
+    const labels = subset === undefined ? {} : this.#subsetLabels(full, subset);
+    if (found === undefined || labels === undefined) return undefined;
+    const condition = { type: "endpoints", service: found.reference, labels, atLeast: 1 } as const;
+    const missing = withoutProxies ? this.#lackedEndpoints(condition) : this.endpointsMissing(condition);
+    return missing === undefined ? undefined : `Service ${namespace}/${service} has no ready pod: ${missing}`;
   }
 
   /** Why requests cannot go to a Deployment again yet: it has too few pods, or proxies do not know them. */
@@ -353,73 +390,5 @@ export class ModelTraffic {
       if (missing !== undefined) return missing;
     }
     return undefined;
-  }
-}
-
-/** The labels by which a Deployment selects its own pods. */
-function ownLabels({ labels }: PodGroup): Readonly<Record<string, string>> {
-  const { app = "", [copyLabel]: role } = labels;
-  return { app, ...(role === undefined ? {} : { [copyLabel]: role }) };
-}
-
-function isSame(known: PodGroup | undefined, now: PodGroup): boolean {
-  return (
-    known !== undefined &&
-    known.ready === now.ready &&
-    known.labels["pod-template-hash"] === now.labels["pod-template-hash"]
-  );
-}
-
-/** Whether the object is a Deployment of an application, or a copy of one. */
-export function isApp({ kind, name }: ObjectReference): boolean {
-  return kind === "Deployment" && (name.startsWith("app-") || name.startsWith("canary-"));
-}
-
-function isCanaryApp({ name }: ObjectReference): boolean {
-  return name.startsWith("canary-") || (name.startsWith("app-") && name.endsWith("-canary"));
-}
-
-const selectorPointer = "/spec/selector/";
-
-function selectorOf(fields: ReadonlyMap<string, unknown>): Readonly<Record<string, string>> {
-  const selector: Record<string, string> = {};
-  for (const [pointer, value] of fields)
-    if (pointer.startsWith(selectorPointer)) selector[pointerNames(pointer).at(-1) ?? ""] = String(value);
-  return selector;
-}
-
-/** How clients call an application. */
-interface Entrance {
-  /** The routes that may apply, by name. */
-  readonly names: readonly string[];
-  /** The Service whose pods get the requests without a route. Absent if there are none without a route. */
-  readonly service?: string;
-  readonly request: SimRequest;
-}
-
-function entrancesOf({ name, canary: shape = plainCanary }: SimApp): Entrance[] {
-  const http: SimRequest = { port: httpPort, protocol: "http", matched: false };
-  const matched = shape.first === "match" ? [{ ...http, matched: true }] : [];
-  switch (shape.target) {
-    case "namespaces":
-      return [name, `api-${name}`].flatMap((route) =>
-        [http, ...matched].map((request) => ({ names: [route], request })),
-      );
-    case "services":
-      return [http, ...matched].map((request) => ({ names: [`${name}-canary`], service: name, request }));
-    case "deployment": {
-      const more = shape.onePort || shape.second ? [{ ...http, port: otherHttpPort }] : [];
-      const tcp: SimRequest[] = shape.tcpPort ? [{ port: tcpPort, protocol: "tcp", matched: false }] : [];
-      return [http, ...matched, ...more, ...tcp].map((request) => ({
-        names: [`${name}-canary`, `${name}-canary-${request.port}`],
-        service: name,
-        request,
-      }));
-    }
-    default: {
-      const port = { http: httpPort, tcp: tcpPort, tls: 443 }[shape.protocol];
-      const request: SimRequest = { port, protocol: shape.protocol, matched: false };
-      return [request, ...matched].map((sent) => ({ names: [name], request: sent }));
-    }
   }
 }

@@ -1,8 +1,8 @@
 import type { Random } from "../../base/index.ts";
-import { PatchRefused } from "./model-cluster.ts";
+import { Conflict, Killed, NotLeading, PatchRefused, Unreadable } from "./sim-errors.ts";
 import type { Scenario } from "./scenario.ts";
-import { Killed, NotLeading, Unreadable, type SimEngine } from "./sim-engine.ts";
-import { Conflict, type SimStore } from "./sim-store.ts";
+import type { SimEngine } from "./sim-engine.ts";
+import type { SimStore } from "./sim-store.ts";
 
 export interface EngineFleetOptions {
   readonly scenario: Scenario;
@@ -52,6 +52,16 @@ export class EngineFleet {
   /** Makes a rollout due in every engine, because its object has changed. */
   wake(key: string, afterMs: () => number): void {
     for (const engine of this.#engines) engine.wake(key, afterMs());
+  }
+
+  /** The API server ends, and with it all requests. */
+  loseRequests(): void {
+    for (const engine of this.#engines)
+      for (const [key, round] of this.#rounds.get(engine) ?? []) {
+        this.#advance(round, true);
+        this.#rounds.get(engine)?.delete(key);
+        engine.retry(key);
+      }
   }
 
   /** Lets every engine do its due rounds, unless it is stopped. */

@@ -1,6 +1,7 @@
 import type { Freeze } from "../../api/serin/index.ts";
 import { referenceKey, type Refusal } from "../decide/index.ts";
-import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
+import { journalNameOf } from "../engine/journal-name.ts";
+import type { Rollout } from "../engine/rollout-object.ts";
 import { reference } from "../plan/index.ts";
 import { objectsOf, plainCanary } from "./canary-shape.ts";
 import { specChecks, specStep } from "./canary-spec.ts";
@@ -25,6 +26,8 @@ export class Faults {
   readonly #refusals = new Map<string, Refusal>();
   /** What the server cannot read: `target` or `journal`, and the rollout's name. */
   readonly #unread = new Set<string>();
+  /** Backups of the API server's storage, as functions that restore them. */
+  readonly #backups = new Map<Disturbance, readonly (() => void)[]>();
   isApiUp = true;
   freezes: readonly Freeze[] = [];
 
@@ -90,6 +93,9 @@ export class Faults {
       case "apiDown":
         this.isApiUp = !begins;
         return;
+      case "restoreEtcd":
+        this.#restoreEtcd(disturbance, begins);
+        return;
       case "clockJump":
         time.wallOffsetMs += disturbance.byMs;
         return;
@@ -113,6 +119,27 @@ export class Faults {
         engines.scale(begins ? 0 : 1);
         return;
       default:
+    }
+  }
+
+  #restoreEtcd(restored: Extract<Disturbance, { type: "restoreEtcd" }>, begins: boolean): void {
+    const { cluster, others, people, scenario, store, witness } = this.#options;
+    if (begins) {
+      this.#backups.set(
+        restored,
+        [cluster, store, witness, others, people].map((kept) => kept.backup()),
+      );
+      return;
+    }
+    this.#options.engines().loseRequests();
+    for (const restore of this.#backups.get(restored) ?? []) restore();
+    if (restored.isRestarted) this.#options.engines().crash();
+    // What somebody has put back since the backup is not put back any more.
+    for (const other of scenario.disturbances) {
+      if (!("untilTick" in other) || !("rollout" in other) || !putsBack.has(other.type)) continue;
+      const sim = scenario.rollouts[other.rollout];
+      const isOver = other.untilTick > restored.atTick && other.untilTick <= restored.untilTick;
+      if (sim !== undefined && other.atTick <= restored.atTick && isOver) this.#disturbRollout(other, sim, false);
     }
   }
 
@@ -218,6 +245,18 @@ export class Faults {
     if (disturbance.type === "revertApp") people.revert(sim, begins);
   }
 }
+
+/** The disturbances at whose end somebody writes objects again. */
+const putsBack: ReadonlySet<string> = new Set([
+  "pause",
+  "meddle",
+  "scaleApp",
+  "scaleGateway",
+  "vanish",
+  "revertApp",
+  "loseMade",
+  "extend",
+]);
 
 const refusals: Readonly<Record<"badSpec" | "noRights", Refusal>> = {
   badSpec: { reason: "spec", problem: "its target does not exist", remedy: "correct the spec" },

@@ -3,15 +3,8 @@ import { test } from "node:test";
 import { ModelCluster } from "./model-cluster.ts";
 import { reference } from "../plan/index.ts";
 import { gatewayPods, heldByGateway, injectingRevision, meshState } from "./mesh-model.ts";
-import {
-  canaryReplicas,
-  classicReference,
-  meshNames,
-  operatedMesh,
-  rev,
-  tagPointer,
-  type SimMesh,
-} from "./sim-mesh.ts";
+import { classicReference, meshNames, operatedMesh, rev, tagPointer, type SimMesh } from "./sim-mesh.ts";
+import { canaryReplicas } from "./mesh-in-world.ts";
 import { enabledPointer } from "../decide/index.ts";
 import type { JournalEntry } from "../../api/serin/index.ts";
 
@@ -81,8 +74,13 @@ function operatedCluster() {
   const undo = (component: "pilot" | "ztunnel"): string => {
     const pointer = enabledPointer(component);
     const entry: JournalEntry = { type: "field", step: "retire", object: operated.operator, pointer, written: false };
-    const keep = { keepLater: () => undefined, keepRemade: () => undefined, keepRestored: () => undefined };
-    return cluster.undo(entry, entry, keep).state;
+    const keep = {
+      passOver: false,
+      keepLater: () => undefined,
+      keepRemade: () => undefined,
+      keepRestored: () => undefined,
+    };
+    return cluster.undoing.undo(entry, entry, keep).state;
   };
   const set = (component: "pilot" | "ztunnel", value: boolean): void =>
     cluster.setField(operator, enabledPointer(component), value, "engine");

@@ -11,23 +11,25 @@ import {
 import { reference, revisionLabel } from "../plan/index.ts";
 import type { ModelObject } from "./model-object.ts";
 import {
+  classicReference,
+  isSidecarWorkload,
+  meshNames,
+  podRev,
+  rev,
+  tagPointer,
+  type OperatedMesh,
+  serviceOf,
+} from "./sim-mesh.ts";
+import {
   calledBy,
   canaryReplicas,
   canaryRevision,
-  classicReference,
   countOf,
-  isSidecarWorkload,
-  meshNames,
   ownerOf,
-  podRev,
   readyPodsOf,
   isRestartedFor,
-  rev,
-  serviceOf,
-  tagPointer,
   type MeshObjects,
-  type OperatedMesh,
-} from "./sim-mesh.ts";
+} from "./mesh-in-world.ts";
 
 /** The state of the cluster that the model of a mesh needs. */
 export interface MeshCluster extends MeshObjects {
@@ -38,7 +40,7 @@ export interface MeshCluster extends MeshObjects {
 }
 
 /** The state of the cluster and of its operators. */
-interface OperatedCluster extends MeshCluster {
+export interface OperatedCluster extends MeshCluster {
   readonly operated: readonly OperatedMesh[];
   readonly operatorsRead: ReadonlyMap<string, boolean>;
 }

@@ -28,6 +28,16 @@ export interface ModelObject {
   ran?: Set<string>;
 }
 
+/** An object that does not change with the other one. */
+export function copyOfObject(object: ModelObject): ModelObject {
+  return {
+    ...object,
+    fields: new Map(object.fields),
+    writers: new Map(object.writers),
+    ...(object.ran === undefined ? {} : { ran: new Set(object.ran) }),
+  };
+}
+
 /** The maps of a body whose members are fields of their own, because others may write each of them. */
 const divided: ReadonlySet<string> = new Set(["", "/metadata", "/metadata/labels", "/metadata/annotations", "/spec"]);
 /** What the model knows without a field, or does not need. */

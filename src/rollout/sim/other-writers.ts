@@ -2,18 +2,20 @@ import { invariant, jsonEqualWithoutNulls, type Random } from "../../base/index.
 import type { JournalEntry, ObjectReference, RolloutStatus } from "../../api/serin/index.ts";
 import { isPuttingBack, referenceKey } from "../decide/index.ts";
 import { reference } from "../plan/index.ts";
-import { journalNameOf } from "../engine/rollout-object.ts";
+import { journalNameOf } from "../engine/journal-name.ts";
 import type { ModelCluster } from "./model-cluster.ts";
 import type { ModelObject } from "./model-object.ts";
 import type { Addition, Disturbance, SimRollout } from "./scenario.ts";
 import { meshBefore, meshNames, rev } from "./sim-mesh.ts";
-import { canaryBefore, makesRoutes, objectsOf, plainCanary, routePointer, versionOf } from "./canary-shape.ts";
+import { makesRoutes, objectsOf, plainCanary, routePointer } from "./canary-shape.ts";
+import { canaryBefore, versionOf } from "./canary-before.ts";
 import { templatePointer } from "./sim-canary.ts";
-import { routingKinds } from "./canary-traffic.ts";
+import { routingKinds } from "./routing-kinds.ts";
 import { keyOf, namespaceOf, ownsObject, revisionPointer, rolloutObject } from "./sim-plan.ts";
+import { rememberedMap } from "./remembered.ts";
 import type { SimStore } from "./sim-store.ts";
 import { hasTheirs, withoutTheirs, withTheirs, withTheirWeights } from "./their-rules.ts";
-import type { Witness } from "./witness.ts";
+import type { Witness } from "./witness/witness.ts";
 
 interface Meddled {
   readonly object: ModelObject;
@@ -65,6 +67,22 @@ export class OtherWriters {
     this.#store = store;
     this.#witness = witness;
     this.#rollouts = rollouts;
+  }
+
+  /**
+   * Remembers what it has done to objects. Returns a function that restores that, when they are restored. What a GitOps
+   * controller watches is in Git.
+   */
+  backup(): () => void {
+    const maps = [
+      rememberedMap(this.#meddled, (meddled) => ({ ...meddled })),
+      rememberedMap(this.#extended),
+      rememberedMap(this.#lost),
+      rememberedMap(this.#vanished),
+    ];
+    return () => {
+      for (const restore of maps) restore();
+    };
   }
 
   /**

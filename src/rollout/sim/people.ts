@@ -1,11 +1,15 @@
 import { approvalsSince, maxApprovals, withoutJournalAnnotation, type RolloutStatus } from "../../api/serin/index.ts";
-import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
-import { objectsOf, podTemplate, versionOf } from "./canary-shape.ts";
+import { journalNameOf } from "../engine/journal-name.ts";
+import type { Rollout } from "../engine/rollout-object.ts";
+import { objectsOf } from "./canary-shape.ts";
+import { podTemplate, versionOf } from "./canary-before.ts";
+import { specStep } from "./canary-spec.ts";
 import { calmFromTick, type SimRollout } from "./scenario.ts";
+import { rememberedMap, rememberedSet } from "./remembered.ts";
 import { templatePointer } from "./sim-canary.ts";
 import type { SimParts } from "./sim-parts.ts";
 import { keyOf, rolloutObject, simOf } from "./sim-plan.ts";
-import type { Decided } from "./witness.ts";
+import type { Decided } from "./witness/decided.ts";
 
 /** How long a person waits until an engine has noticed a restored journal. */
 const noticingTicks = 40;
@@ -21,11 +25,28 @@ export class People {
   readonly #createdAgain = new Set<SimRollout>();
   /** When a person has restored a journal last, by its name. */
   readonly #restoredAtTick = new Map<string, number>();
+  /** The rollouts whose stable version a person has stopped, and those that a person has let run again. */
+  readonly #retired = new Set<string>();
+  readonly #ranAgain = new Set<string>();
   /** The rollouts in one of whose steps a person has changed the template. */
   readonly #changed = new Set<string>();
 
   constructor(parts: SimParts) {
     this.#parts = parts;
+  }
+
+  /** Remembers what people have written into objects. Returns a function that restores that, with the objects. */
+  backup(): () => void {
+    const kept = [
+      rememberedMap(this.#untried),
+      rememberedMap(this.#withdrawn),
+      rememberedMap(this.#restoredAtTick),
+      ...[this.#changed, this.#retired, this.#ranAgain].map((set) => rememberedSet(set)),
+      rememberedSet(this.#createdAgain),
+    ];
+    return () => {
+      for (const restore of kept) restore();
+    };
   }
 
   /** Creates the rollouts that are due, and changes Deployments in the steps that the scenario names. */
@@ -40,6 +61,7 @@ export class People {
   react(): void {
     const { store } = this.#parts;
     for (const key of store.keys) {
+      this.#retireStable(key);
       this.#abortAtStep(key);
       this.#answer(key);
     }
@@ -62,8 +84,9 @@ export class People {
   isContent(key: string, { spec, status }: Rollout): boolean {
     const { phase } = status ?? {};
     // A requested rollback must still happen, even after the end.
+    if (phase === "Completed" && this.#isToRunAgain(key)) return false;
     if (phase === "Completed" && (spec.abort || this.#isToBeAborted(key))) return false;
-    const isTried = this.#isTried(key);
+    const isTried = this.#isTried(key, status);
     return isTried || (phase === "RolledBack" && spec.abort);
   }
 
@@ -153,16 +176,57 @@ export class People {
     this.changeTemplate(sim, "v9");
   }
 
+  /** A person stops the old version once the new one gets all requests. */
+  #retireStable(key: string): void {
+    const { cluster, note, scenario, store } = this.#parts;
+    const sim = scenario.rollouts.find((candidate) => keyOf(candidate) === key);
+    if (sim?.retiresStable !== true || this.#retired.has(sim.name)) return;
+    const isAlone = [cluster.traffic.canaryShare(sim), cluster.traffic.dueShare(sim)].every((share) => share === 100);
+    const app = cluster.find(objectsOf(sim).app);
+    if (store.read(key)?.status?.phase !== "Completed" || !isAlone || app === undefined) return;
+    this.#retired.add(sim.name);
+    note(`${key}: the stable version is scaled to 0`);
+    cluster.setField(app, "/spec/replicas", 0, "somebody");
+  }
+
+  /** A person starts a version again if the status asks for its pods. */
+  #startStable(key: string, { message }: RolloutStatus): void {
+    const { cluster, note, scenario } = this.#parts;
+    const sim = scenario.rollouts.find((candidate) => keyOf(candidate) === key);
+    const app = sim === undefined ? undefined : cluster.find(objectsOf(sim).app);
+    if (app?.fields.get("/spec/replicas") !== 0 || !message.includes("has no ready pod")) return;
+    note(`${key}: the stable version is scaled up: ${message}`);
+    cluster.setField(app, "/spec/replicas", sim?.canary?.replicas ?? 1, "somebody");
+  }
+
+  #isToRunAgain(key: string): boolean {
+    const sim = this.#parts.scenario.rollouts.find((candidate) => keyOf(candidate) === key);
+    return sim?.runsAgain === true && !this.#ranAgain.has(sim.name);
+  }
+
+  /** A person changes the steps of a completed rollout, which then runs again. Returns whether that is so. */
+  #runAgain(key: string): boolean {
+    const { note, scenario, store } = this.#parts;
+    const sim = scenario.rollouts.find((candidate) => keyOf(candidate) === key);
+    if (sim?.runsAgain !== true || this.#ranAgain.has(sim.name)) return false;
+    this.#ranAgain.add(sim.name);
+    note(`${key} runs again`);
+    store.patchSpec(key, { steps: [{ weight: 30 }, { weight: 100 }].map((step) => specStep(step)) });
+    return true;
+  }
+
   /** Whether a person will roll it back after it has completed. */
   #isToBeAborted(key: string): boolean {
     return this.#parts.scenario.rollouts.some((sim) => sim.abortedAfterEnd === true && keyOf(sim) === key);
   }
 
   /** Whether a run has tried the template that a person has written last, or it runs, because somebody has resumed. */
-  #isTried(key: string): boolean {
+  #isTried(key: string, status: Rollout["status"]): boolean {
     const sim = this.#parts.scenario.rollouts.find((candidate) => keyOf(candidate) === key);
     const template = sim === undefined ? undefined : this.#untried.get(sim.name);
     if (sim === undefined || template === undefined) return true;
+    // The engine was away while somebody withdrew a template that was rolled back, and wrote it again.
+    if (status?.candidate === template && status.message.includes("waits because it was rolled back")) return true;
     return template === versionOf(this.#parts.cluster.find(objectsOf(sim).app)?.running);
   }
 
@@ -182,6 +246,8 @@ export class People {
     const found = store.read(key);
     const status = found?.status;
     if (found === undefined || status === undefined || random() > 0.2) return;
+    this.#startStable(key, status);
+    if (status.phase === "Completed" && this.#runAgain(key)) return;
     if (status.phase === "Completed" && this.#isToBeAborted(key) && !found.spec.abort) {
       note(`${key} is put back after its end`);
       store.patchSpec(key, { abort: true });

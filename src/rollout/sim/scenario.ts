@@ -27,6 +27,10 @@ export interface SimRollout {
   readonly changedInStep?: string;
   /** A person changes the number of its Deployment's pods. */
   readonly scaledByPerson?: boolean;
+  /** A person scales the stable version to 0 after the end, and up again when a status asks for its pods. */
+  readonly retiresStable?: true;
+  /** A person changes its steps after the end, so that another run begins. */
+  readonly runsAgain?: true;
   /** A person rolls it back when this many steps are done. */
   readonly abortedAfterSteps?: number;
 }
@@ -110,6 +114,11 @@ export type Disturbance =
       readonly atTick: number;
       readonly untilTick: number;
     }
+  /**
+   * Somebody restores the storage of the API server, to which the cluster and the engine have written since: all
+   * objects are as they were at the first tick. Proxies and pods follow. The engine may go on with its memory.
+   */
+  | { readonly type: "restoreEtcd"; readonly atTick: number; readonly untilTick: number; readonly isRestarted: boolean }
   | { readonly type: "clockJump"; readonly atTick: number; readonly byMs: number }
   /** A person deletes the route, and makes it again later. */
   | { readonly type: "vanish"; readonly atTick: number; readonly untilTick: number; readonly rollout: number }
@@ -206,6 +215,8 @@ export interface Scenario {
   readonly crashRate: number;
   readonly lostRate: number;
   readonly staleRate: number;
+  /** How far the clocks of every second leader are from those of the others. */
+  readonly clockSkewMs?: number;
   /** The engine is killed whenever it has journaled the first writes of a step, before it has written anything. */
   readonly killedBeforeWrites?: boolean;
 }

@@ -14,6 +14,7 @@ import {
   holding,
   meantRule,
   movedRoutes,
+  ownRecord,
   planCanary,
   reference,
   targetError,
@@ -21,10 +22,17 @@ import {
   type DeploymentInWorld,
   type Subject,
 } from "../plan/index.ts";
-import { objectsOf, otherNamespace, plainCanary, versionOf, type SimApp, type SimCanary } from "./canary-shape.ts";
+import { objectsOf, otherNamespace, plainCanary, type SimApp, type SimCanary } from "./canary-shape.ts";
+import { versionOf } from "./canary-before.ts";
 import { bodyOf, type ModelObject } from "./model-object.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
+
+/** The journal of a Canary, and those of the rollouts that move the list in which it names a position. */
+export interface Journals {
+  readonly journal: readonly JournalEntry[];
+  readonly others: readonly (readonly JournalEntry[])[];
+}
 
 /** Access to the model's objects. */
 export interface AppObjects {
@@ -36,13 +44,13 @@ const replicasPointer = "/spec/replicas";
 const subsetsPointer = "/spec/subsets";
 
 /** The engine's real plan of a Canary for the current state of the model, as `Planner.plan` makes it. */
-export function canaryPlan(objects: AppObjects, app: SimApp, canary: Canary, journal: readonly JournalEntry[]): Plan {
+export function canaryPlan(objects: AppObjects, app: SimApp, canary: Canary, { journal, others }: Journals): Plan {
   const found = (object: ObjectReference): UntypedObject | undefined => {
     const known = objects.find(object);
     return known === undefined ? undefined : bodyOf(known);
   };
   for (const { object, error } of neededRouting(canary, journal)) if (objects.find(object) === undefined) throw error();
-  const world = worldOf(objects, app, canary, journal);
+  const world = worldOf(objects, app, canary, { journal, others });
   const steps = planCanary(canary, world);
   if (journal.every(({ setup }) => setup === true))
     for (const { object, refusal } of madeObjects(canary, steps, journal)) {
@@ -62,7 +70,7 @@ export function canaryPlan(objects: AppObjects, app: SimApp, canary: Canary, jou
   return { steps: withApprovals(steps, canary.spec.approvals), change };
 }
 
-function worldOf(objects: AppObjects, app: SimApp, canary: Canary, journal: readonly JournalEntry[]): CanaryWorld {
+function worldOf(objects: AppObjects, app: SimApp, canary: Canary, { journal, others }: Journals): CanaryWorld {
   const { canary: shape = plainCanary } = app;
   if (shape.target === "deployment") {
     const deployment = deploymentOf(objects, app, canary, journal);
@@ -78,7 +86,8 @@ function worldOf(objects: AppObjects, app: SimApp, canary: Canary, journal: read
   }
   const routes = movedRoutes(canary).map((route) => {
     const found = objects.find(route.object);
-    return routeFrom(route, journal, found === undefined ? undefined : bodyOf(found));
+    const isCounted = typeof route.rule === "number" && ownRecord(route) === undefined;
+    return routeFrom(route, journal, found === undefined ? undefined : bodyOf(found), isCounted ? others : []);
   });
   return {
     routes,

@@ -1,86 +1,41 @@
-import { invariant, jsonEqualWithoutNulls } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
-import { hasUndoFinalizer, type Freeze, type JournalEntry, type RolloutStatus } from "../../api/serin/index.ts";
-import { entryKey, type StoredJournal } from "../act/journal-store.ts";
+import { type JournalEntry, type RolloutStatus, hasUndoFinalizer } from "../../api/serin/index.ts";
+import { invariant, jsonEqualWithoutNulls } from "../../base/index.ts";
+import { type StoredJournal, entryKey } from "../act/journal-store.ts";
 import { isRestart } from "../act/undo-order.ts";
 import { UndoPlay } from "../act/undo-play.ts";
 import {
+  type Action,
+  type Decision,
+  type Refusal,
   currentStep,
   failingStatus,
   initialStatus,
-  isPuttingBack,
   isJournalLost,
+  isPuttingBack,
   journalCounts,
   keepsEdits,
   noticed,
   orderedSteps,
   referenceKey,
   refusedStatus,
-  type Action,
-  type Decision,
-  type Refusal,
 } from "../decide/index.ts";
 import { contenderOf } from "../engine/contender-table.ts";
 import { entriesForPlan } from "../engine/entries-for-plan.ts";
 import { needsFinalizer } from "../engine/finalizer.ts";
-import { RoundBoard } from "../engine/round-board.ts";
-import { planRefusal, unplannedChange, type Plan } from "../engine/planner.ts";
-import {
-  asksForRun,
-  isMeshUpgrade,
-  journalNameOf,
-  ordersOf,
-  parseRollout,
-  type Rollout,
-} from "../engine/rollout-object.ts";
-import { failedWriteOf, isTold, tellsFailure } from "../engine/rollout-rounds.ts";
+import { journalNameOf, journalOfContender } from "../engine/journal-name.ts";
+import { moversOfPosition } from "../engine/moved-rules.ts";
 import { isAtRest, lateReadRoundMs, nextRoundMs, refusedTickMs } from "../engine/next-round.ts";
-import { PatchRefused, type ModelCluster } from "./model-cluster.ts";
-import type { Unread } from "./scenario.ts";
-import { Conflict, type SimStore } from "./sim-store.ts";
-import type { Decided } from "./witness.ts";
-
-/** Thrown when an engine notices that it no longer leads. */
-export class NotLeading extends Error {}
-
-/** Thrown when the process of an engine ends at a certain point of a round. */
-export class Killed extends Error {}
-
-const parsedRollouts = new WeakMap<Rollout, Rollout>();
-
-/** The rollout as the real engine parses it. The spec of a simulated upgrade is parsed already. */
-function parsed(raw: Rollout): Rollout {
-  const known = isMeshUpgrade(raw) ? raw : parsedRollouts.get(raw);
-  if (known !== undefined) return known;
-  const result = parseRollout(raw);
-  invariant("rollout" in result, `the spec of ${raw.metadata.name ?? ""} is wrong: ${JSON.stringify(result)}`);
-  parsedRollouts.set(raw, result.rollout);
-  return result.rollout;
-}
-
-/** The server's error if it cannot read an object, although it can write the rollout's status. */
-export class Unreadable extends Error {}
+import { type Plan, planRefusal, unplannedChange } from "../engine/planner.ts";
+import { type Rollout, asksForRun, ordersOf } from "../engine/rollout-object.ts";
+import { failedWriteOf, isTold, tellsFailure } from "../engine/rollout-rounds.ts";
+import { RoundBoard } from "../engine/round-board.ts";
+import { parsed } from "./parsed-rollout.ts";
+import type { SimEngineOptions } from "./sim-engine-options.ts";
+import { Conflict, Killed, NotLeading, PatchRefused, Unreadable } from "./sim-errors.ts";
+import type { Decided } from "./witness/decided.ts";
 
 const maxRetryMs = 5000;
-
-export interface SimEngineOptions {
-  readonly id: number;
-  readonly store: SimStore;
-  readonly cluster: ModelCluster;
-  readonly maxConcurrent: number;
-  readonly plan: (rollout: Rollout, journal: readonly JournalEntry[]) => Plan;
-  readonly freezes: () => readonly Freeze[];
-  readonly now: () => { readonly steadyMs: number; readonly nowMs: number };
-  readonly isStale: () => boolean;
-  /** Whether the engine is killed now that it has journaled these entries, before it writes what they describe. */
-  readonly isKilled: (journal: string, entries: readonly JournalEntry[]) => boolean;
-  /** Why the rollout cannot be planned, or may not do its steps. */
-  readonly refusal: (rollout: Rollout) => Refusal | undefined;
-  /** Whether the server cannot read the rollout's journal, or its target. */
-  readonly isUnreadable: (rollout: Rollout, what: Unread) => boolean;
-  /** Called for each stored decision. */
-  readonly onDecision: (decided: Decided) => void;
-}
 
 /** The process of one engine: the real board and decisions, with a pause after each action on the cluster. */
 export class SimEngine {
@@ -196,7 +151,7 @@ export class SimEngine {
       orders.deletion === undefined &&
       !puttingBack;
     const observation = observing
-      ? cluster.observe(step, journal.entries, new Set(status.completedSteps.map(({ id }) => id)))
+      ? cluster.observer.observe(step, journal.entries, new Set(status.completedSteps.map(({ id }) => id)))
       : undefined;
     yield;
     if (mustPutBack && !this.board.mustPutBack({ rollout, status, orders }, counts)) return this.wake(key, 1);
@@ -285,7 +240,9 @@ export class SimEngine {
     const refused = refusal === undefined ? {} : { refusal };
     if (isUnplanned || refusal?.reason === "spec") return { ...refused, plan: unplanned };
     try {
-      return { ...refused, plan: this.#options.plan(rollout, journal) };
+      const movers = moversOfPosition(rollout, rollout.status ?? {}, this.board.table.all);
+      const others = movers.map((other) => this.#options.store.journals.get(journalOfContender(other))?.entries ?? []);
+      return { ...refused, plan: this.#options.plan(rollout, { journal, others }) };
     } catch (error) {
       const fault = planRefusal(error);
       if (fault === undefined) throw error;
@@ -408,7 +365,8 @@ export class SimEngine {
     for (let entry = play.next(); entry !== undefined; entry = play.next()) {
       this.#fence();
       const restored: (() => void)[] = [];
-      const result = cluster.undo(entry, play.original ?? entry, {
+      const result = cluster.undoing.undo(entry, play.original ?? entry, {
+        passOver,
         keepLater: (original, later) => store.keepLater(name, original, later),
         keepRemade: (of, uid) => restored.push(() => store.keepRemade(name, of, uid)),
         keepRestored: (of, list) => restored.push(() => store.keepRestored(name, of, list)),

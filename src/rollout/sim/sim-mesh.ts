@@ -1,33 +1,20 @@
 import type { UntypedObject } from "../../api/index.ts";
+import { type ObjectReference, ztunnelRevisionLabel } from "../../api/serin/index.ts";
+import { type Random, invariant, seededRandom } from "../../base/index.ts";
+import { type OperatedPart, enabledPointer } from "../decide/index.ts";
 import {
-  parseMeshUpgrade,
-  ztunnelRevisionLabel,
-  type MeshUpgrade,
-  type ObjectReference,
-} from "../../api/serin/index.ts";
-import { invariant, seededRandom, type Random } from "../../base/index.ts";
-import { referenceKey, enabledPointer, type OperatedPart, type Step } from "../decide/index.ts";
-import {
+  type MeshWorld,
   annotationPointer,
   labelPointer,
-  planMeshUpgrade,
   reference,
-  referenceTo,
   restartedForAnnotation,
   revisionLabel,
-  webhooksLedTo,
-  type ClassicGatewayInWorld,
-  type EnrolledPod,
-  type GatewayInWorld,
-  type MeshWorld,
-  type NamespaceInWorld,
-  type ScaledDeployment,
-  type WorkloadInWorld,
 } from "../plan/index.ts";
-import type { ModelObject } from "./model-object.ts";
 
 export const gatewayKinds = ["operator", "helm", "byHand", "gatewayApi", "eastWest", "waypoint"] as const;
+
 export type GatewayKind = (typeof gatewayKinds)[number];
+
 export const dataPlanes = ["ambient", "sidecar", "both", "none"] as const;
 
 /** The mesh of a simulated upgrade, which is one cell of the matrix. */
@@ -92,12 +79,17 @@ function one<Value>(random: Random, values: readonly Value[]): Value {
   return found;
 }
 
-const system = "istio-system";
+export const system = "istio-system";
+
 /** The namespace of the new control planes. Their Services have other names and another namespace. */
 const nextSystem = "istio-next";
+
 const isNext = (revision: string): boolean => revision.startsWith("new-");
+
 export const tagPointer = "/webhooks/0/clientConfig/service";
+
 export const rev = labelPointer(revisionLabel);
+
 export const ztunnelRev = labelPointer(ztunnelRevisionLabel);
 
 /** The names of an upgrade's two revisions and of all objects that it may change. */
@@ -129,9 +121,10 @@ export interface SimUpgrade {
   readonly mesh?: SimMesh;
 }
 
-const isSidecar = (mesh: SimMesh, index: number): boolean =>
+export const isSidecar = (mesh: SimMesh, index: number): boolean =>
   mesh.dataPlane === "sidecar" || (mesh.dataPlane === "both" && index === 0);
-const isAmbient = (mesh: SimMesh, index: number): boolean =>
+
+export const isAmbient = (mesh: SimMesh, index: number): boolean =>
   mesh.dataPlane === "ambient" || (mesh.dataPlane === "both" && index > 0);
 
 /** The objects before the upgrade, with the fields that it may change. */
@@ -172,22 +165,23 @@ export function meshBefore({ name, moves = [], mesh }: SimUpgrade): [ObjectRefer
   return found;
 }
 
-function hasAmbient(mesh: SimMesh, moves: readonly string[]): boolean {
+export function hasAmbient(mesh: SimMesh, moves: readonly string[]): boolean {
   return moves.some((_namespace, index) => isAmbient(mesh, index));
 }
 
-function labelOf(name: string, mesh: SimMesh): string {
+export function labelOf(name: string, mesh: SimMesh): string {
   return mesh.by === "tag" ? meshNames(name).tag : meshNames(name).from;
 }
 
 export const podRev = `/spec/template${rev}`;
+
 export const restartPointer = `/spec/template${annotationPointer(restartedForAnnotation)}`;
 
 /**
  * The workloads of a namespace. Gateways of helm and injected gateways are workloads with a sidecar, and move in a
  * wave.
  */
-function workloadsOf(
+export function workloadsOf(
   { name, mesh }: { readonly name: string; readonly mesh: SimMesh },
   namespace: string,
   index: number,
@@ -240,7 +234,7 @@ export function operatedMesh({ name, moves = [], mesh }: SimUpgrade): OperatedMe
 }
 
 /** What the retirement of the old revision deletes itself, and the operator's object that it changes instead. */
-function retiredParts(
+export function retiredParts(
   sim: SimUpgrade & { readonly mesh: SimMesh },
   parts: readonly ObjectReference[],
 ): Pick<MeshWorld, "retirable" | "owners"> {
@@ -254,13 +248,13 @@ function retiredParts(
   };
 }
 
-const podNames = ["one", "two", "three"] as const;
+export const podNames = ["one", "two", "three"] as const;
 
-function podsOf(name: string, namespace: string): ObjectReference[] {
+export function podsOf(name: string, namespace: string): ObjectReference[] {
   return podNames.map((pod) => reference("v1", "Pod", `${pod}-${name}`, namespace));
 }
 
-function isApi(kind: GatewayKind): boolean {
+export function isApi(kind: GatewayKind): boolean {
   return kind === "gatewayApi" || kind === "eastWest" || kind === "waypoint";
 }
 
@@ -268,12 +262,12 @@ function apiGateway(name: string, kind: GatewayKind, namespace: string): ObjectR
   return reference("gateway.networking.k8s.io/v1", "Gateway", `${kind}-${name}`, namespace);
 }
 
-function stableOf(name: string, kind: GatewayKind, namespace: string): ObjectReference {
+export function stableOf(name: string, kind: GatewayKind, namespace: string): ObjectReference {
   return reference("apps/v1", "Deployment", `${kind}-${name}-istio`, namespace);
 }
 
 /** The gateways that the installation brought. */
-function classicNames(name: string, { gateways, egress = false }: SimMesh): string[] {
+export function classicNames(name: string, { gateways, egress = false }: SimMesh): string[] {
   if (!gateways.includes("operator")) return [];
   return egress ? [name, `egress-${name}`] : [name];
 }
@@ -282,7 +276,7 @@ export function classicReference(name: string): ObjectReference {
   return reference("apps/v1", "Deployment", `ingressgateway-${name}`, system);
 }
 
-function classicBody(name: string, revision: string): UntypedObject["spec"] {
+export function classicBody(name: string, revision: string): UntypedObject["spec"] {
   return { metadata: { labels: { gateway: name, [revisionLabel]: revision } } };
 }
 
@@ -296,192 +290,7 @@ export function gatewayObjects({ name, moves = [], mesh }: SimUpgrade): ObjectRe
   ];
 }
 
-/** Access to the model's objects. */
-export interface MeshObjects {
-  readonly nowMs: number;
-  readonly endedNamespaces?: ReadonlySet<string>;
-  /** The revision that injected a workload's pods, by namespace or by the workload's key. */
-  readonly injected?: ReadonlyMap<string, unknown>;
-  find(object: ObjectReference): ModelObject | undefined;
-}
-
-/** The ztunnel that serves a pod, by the label of the pod, its namespace or its node. */
-export function ownerOf(objects: MeshObjects, { name, namespace = "" }: ObjectReference): string {
-  const upgrade = name.slice(name.lastIndexOf("-") + 1);
-  const names = meshNames(upgrade);
-  const revisions = [
-    objects.find(reference("v1", "Pod", name, namespace))?.fields.get(ztunnelRev),
-    objects.find(reference("v1", "Namespace", namespace))?.fields.get(ztunnelRev),
-    objects.find(names.node)?.fields.get(rev),
-  ].find((value) => value !== undefined);
-  return typeof revisions === "string" ? revisions : names.from;
-}
-
-const autoscaleMs = 3500;
-
-/** The number of pods at this time, at most `most`. */
-function scaledTo(objects: MeshObjects, { autoscaled }: SimMesh, most: number): number {
-  if (autoscaled !== true) return most;
-  return 1 + (Math.floor(objects.nowMs / autoscaleMs) % most);
-}
-
-function enrolled(
-  objects: MeshObjects,
-  { name, mesh }: Required<Pick<SimUpgrade, "name" | "mesh">>,
-  moves: readonly string[],
-) {
-  return moves.map((namespace, index): EnrolledPod[] =>
-    isAmbient(mesh, index)
-      ? podsOf(name, namespace)
-          .slice(0, scaledTo(objects, mesh, podNames.length))
-          .map((pod) => ({
-            name: pod.name,
-            namespace,
-            node: meshNames(name).node.name,
-            owner: ownerOf(objects, pod),
-          }))
-      : [],
-  );
-}
-
-function namespacesInWorld(
-  objects: MeshObjects,
-  { name, moves = [], mesh }: SimUpgrade & { readonly mesh: SimMesh },
-  mark: string,
-): NamespaceInWorld[] {
-  const { to, tag } = meshNames(name);
-  const pods = enrolled(objects, { name, mesh }, moves);
-  return moves.map((namespace, index) => ({
-    name: namespace,
-    labels: {},
-    ...(isSidecar(mesh, index)
-      ? {
-          injection: {
-            label: "istio.io/rev" as const,
-            value: labelOf(name, mesh),
-            ...(mesh.by === "tag" ? { tag } : {}),
-          },
-        }
-      : {}),
-    labelled: objects.find(reference("v1", "Namespace", namespace))?.fields.get(rev) === to,
-    workloads: workloadsOf({ name, mesh }, namespace, index).map(({ object, byPodLabel }): WorkloadInWorld => ({
-      object,
-      labels: {},
-      byPodLabel,
-      state: stateOf(objects, object, to, mark),
-    })),
-    leftToEnd: [],
-    ambient: isAmbient(mesh, index),
-    enrolledPods: pods[index] ?? [],
-  }));
-}
-
-/** A workload that somebody has made again needs no restart if its pods started with the new sidecar. */
-function stateOf(objects: MeshObjects, object: ObjectReference, to: string, mark: string): WorkloadInWorld["state"] {
-  const found = objects.find(object);
-  const hasOldPods = objects.injected?.get(referenceKey(object)) !== to;
-  if (found === undefined || (hasOldPods && !isRestartedFor(found, to, mark))) return "waiting";
-  return objects.nowMs >= found.readyAtMs ? "moved" : "moving";
-}
-
-/** Whether the template has the mark of the upgrade's restart, or the revision's label. */
-export function isRestartedFor({ fields }: ModelObject, revision: string, mark: string): boolean {
-  return fields.get(restartPointer) === mark || fields.get(podRev) === revision;
-}
-
-const parsedSpecs = new WeakMap<object, MeshUpgrade["spec"]>();
-
-/** The spec of the simulated upgrade, as the real parser returns it. Every round needs it, so it is parsed once. */
-export function meshUpgradeSpec(sim: SimUpgrade & { readonly mesh: SimMesh }): MeshUpgrade["spec"] {
-  const spec = parsedSpecs.get(sim) ?? parsedSpec(sim);
-  parsedSpecs.set(sim, spec);
-  return spec;
-}
-
-function parsedSpec({ name, mesh }: SimUpgrade & { readonly mesh: SimMesh }): MeshUpgrade["spec"] {
-  const { from, to } = meshNames(name);
-  const parsed = parseMeshUpgrade({
-    metadata: { name },
-    spec: {
-      from: { revision: from },
-      to: { revision: to, ...(mesh.installs ? { install: [{ revision: to }] } : {}) },
-      gateways: { weights: mesh.weights },
-      ztunnel: { by: mesh.ztunnelBy, maxConcurrent: 2 },
-      soakSeconds: 5,
-      retire: mesh.retire,
-    },
-  });
-  invariant(parsed.value !== undefined, JSON.stringify(parsed.errors));
-  return parsed.value.spec;
-}
-
-/** The engine's real plan of the upgrade for the current state of the model. */
-export function meshSteps(
-  objects: MeshObjects,
-  sim: SimUpgrade & { readonly mesh: SimMesh },
-  {
-    spec: { approvals },
-    status,
-  }: Pick<MeshUpgrade, "status"> & { readonly spec: Pick<MeshUpgrade["spec"], "approvals"> },
-): Step[] {
-  const upgrade: MeshUpgrade = {
-    apiVersion: "rollout.serin.dev/v1alpha1",
-    kind: "MeshUpgrade",
-    metadata: { name: sim.name, uid: sim.name },
-    spec: { ...meshUpgradeSpec(sim), approvals },
-    ...(status === undefined ? {} : { status }),
-  };
-  return planMeshUpgrade(upgrade, worldOf(objects, sim, `${upgrade.spec.to.revision}.${sim.name}`));
-}
-
-function worldOf(objects: MeshObjects, sim: SimUpgrade & { readonly mesh: SimMesh }, mark: string): MeshWorld {
-  const { name, moves = [], mesh } = sim;
-  const names = meshNames(name);
-  const [first = "a"] = moves;
-  const parts = (revision: string): ObjectReference[] => [
-    names.istiod(revision),
-    ...(hasAmbient(mesh, moves) ? [names.ztunnel(revision)] : []),
-  ];
-  return {
-    installs: mesh.installs
-      ? [parts(names.to).map(({ apiVersion, kind, ...metadata }) => ({ apiVersion, kind, metadata: placed(metadata) }))]
-      : [],
-    namespaces: namespacesInWorld(objects, sim, mark).filter(({ name: namespace }) => !hasEnded(objects, namespace)),
-    gateways: mesh.gateways
-      .filter((kind) => isApi(kind) && !hasEnded(objects, first))
-      .map((kind): GatewayInWorld => ({
-        name: `${kind}-${name}`,
-        namespace: first,
-        waypoint: kind === "waypoint",
-        label: names.from,
-        followsNamespace: false,
-        deployments: [scaledDeployment(objects, mesh, stableOf(name, kind, first).name)],
-      })),
-    classicGateways: classicNames(name, mesh).map((gateway) => classicGateway(objects, gateway, names.to, mesh)),
-    tags:
-      mesh.by === "tag"
-        ? [
-            {
-              tag: names.tag,
-              fields: webhooksLedTo(names.injector, [{ service: calledBy(objects, names.injector) }], {
-                service: serviceOf(names.istiod(names.to)),
-              }),
-              objects: [],
-            },
-          ]
-        : [],
-    ...retiredParts(sim, parts(names.from)),
-    injectors: [],
-    ztunnelNodes: hasAmbient(mesh, moves) ? [names.node.name] : [],
-    probeImage: "serin",
-    dataPlanes: [
-      ...(moves.some((_one, index) => isSidecar(mesh, index)) ? (["sidecar"] as const) : []),
-      ...(hasAmbient(mesh, moves) ? (["ambient"] as const) : []),
-    ],
-  };
-}
-
-interface SimService {
+export interface SimService {
   readonly name: string;
   readonly namespace: string;
 }
@@ -489,59 +298,4 @@ interface SimService {
 /** A control plane's Service, which has the name of its Deployment. */
 export function serviceOf({ name, namespace = "" }: ObjectReference): SimService {
   return { name, namespace };
-}
-
-/** The Service that a tag's webhook calls. */
-export function calledBy(objects: Pick<MeshObjects, "find">, injector: ObjectReference): SimService {
-  const found = objects.find(injector)?.fields.get(tagPointer) as SimService | undefined;
-  return found ?? { name: "", namespace: "" };
-}
-
-function hasEnded({ endedNamespaces }: MeshObjects, namespace: string): boolean {
-  return endedNamespaces?.has(namespace) === true;
-}
-
-function placed({ name, namespace }: Pick<ObjectReference, "name" | "namespace">): UntypedObject["metadata"] {
-  return { name, ...(namespace === undefined ? {} : { namespace }) };
-}
-
-function scaledDeployment(objects: MeshObjects, mesh: SimMesh, name: string): ScaledDeployment {
-  return { name, replicas: scaledTo(objects, mesh, mesh.replicas), autoscaled: mesh.autoscaled === true };
-}
-
-function classicGateway(objects: MeshObjects, name: string, to: string, mesh: SimMesh): ClassicGatewayInWorld {
-  const object = classicReference(name);
-  const body: UntypedObject = {
-    apiVersion: "apps/v1",
-    kind: "Deployment",
-    metadata: placed(object),
-    spec: {
-      replicas: mesh.replicas,
-      selector: { matchLabels: { gateway: name } },
-      template: classicBody(name, to),
-    },
-  };
-  invariant(referenceTo(body).name === object.name, "a gateway has one name");
-  return {
-    namespace: system,
-    deployment: scaledDeployment(objects, mesh, object.name),
-    body,
-    parts: [],
-    readyCanaryPods: readyPodsOf(objects, objects.find({ ...object, name: `${object.name}-${to}` })),
-  };
-}
-
-export const canaryRevision = annotationPointer("rollout.serin.dev/canary-revision");
-export const canaryReplicas = annotationPointer("rollout.serin.dev/canary-replicas");
-
-/** The number of a Deployment's pods that are ready. */
-export function readyPodsOf({ nowMs }: MeshObjects, deployment: ModelObject | undefined): number {
-  if (deployment === undefined) return 0;
-  const wantedReplicas = countOf(deployment.fields.get("/spec/replicas"));
-  return nowMs >= deployment.readyAtMs ? wantedReplicas : Math.min(wantedReplicas, deployment.readyBefore ?? 0);
-}
-
-/** A number of pods as a field has it. An absent one means one pod. */
-export function countOf(value: unknown): number {
-  return value === undefined ? 1 : Number(value);
 }

@@ -3,7 +3,7 @@ import type { ModelCluster } from "./model-cluster.ts";
 import type { OtherWriters } from "./other-writers.ts";
 import { calmFromTick, type Scenario } from "./scenario.ts";
 import type { SimStore } from "./sim-store.ts";
-import type { Witness } from "./witness.ts";
+import type { Witness } from "./witness/witness.ts";
 
 const epochMs = Date.parse("2026-01-01T00:00:00Z");
 

@@ -1,10 +1,11 @@
-import { type Canary, type JournalEntry, type MeshUpgrade, type ObjectReference } from "../../api/serin/index.ts";
+import type { Canary, MeshUpgrade, ObjectReference } from "../../api/serin/index.ts";
 import { invariant } from "../../base/index.ts";
 import { unplannedChange, type Plan } from "../engine/planner.ts";
 import type { Rollout } from "../engine/rollout-object.ts";
-import { canaryPlan } from "./sim-canary.ts";
+import { canaryPlan, type Journals } from "./sim-canary.ts";
 import { canarySpec } from "./canary-spec.ts";
-import { meshSteps, meshUpgradeSpec, rev, type MeshObjects, type SimMesh } from "./sim-mesh.ts";
+import { rev, type SimMesh } from "./sim-mesh.ts";
+import { meshSteps, meshUpgradeSpec, type MeshObjects } from "./mesh-in-world.ts";
 import { minSamples, type SimRollout } from "./scenario.ts";
 
 export const revisionPointer = rev;
@@ -72,9 +73,9 @@ export function simPlan(
   objects: MeshObjects,
   sim: SimRollout,
   rollout: Canary | MeshUpgrade,
-  journal: readonly JournalEntry[],
+  journals: Journals,
 ): Plan {
-  if (sim.kind === "Canary") return canaryPlan(objects, sim, rollout as Canary, journal);
+  if (sim.kind === "Canary") return canaryPlan(objects, sim, rollout as Canary, journals);
   const { mesh } = sim;
   // A person may have edited the mesh since.
   const { edited } = rollout.spec as { readonly edited?: Partial<SimMesh> };

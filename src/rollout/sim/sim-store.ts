@@ -1,18 +1,16 @@
-import { undoFinalizer, type DecisionRecord, type JournalEntry, type RolloutStatus } from "../../api/serin/index.ts";
+import { type DecisionRecord, type JournalEntry, type RolloutStatus, undoFinalizer } from "../../api/serin/index.ts";
 import {
+  type StoredJournal,
   withEntries,
   withLater,
   withPrior,
   withStored,
   withUid,
   withoutRun,
-  type StoredJournal,
 } from "../act/journal-store.ts";
-import { PatchRefused } from "./model-cluster.ts";
 import type { Rollout } from "../engine/rollout-object.ts";
-
-/** The server's error if a write names an outdated version. */
-export class Conflict extends Error {}
+import { Conflict, PatchRefused } from "./sim-errors.ts";
+import { rememberedMap } from "./remembered.ts";
 
 /** The API server as engines see it: rollouts with versions, journals, and one lease. */
 export class SimStore {
@@ -37,6 +35,23 @@ export class SimStore {
 
   get keys(): readonly string[] {
     return [...this.#rollouts.keys()];
+  }
+
+  /** Remembers all that is stored. Returns a function that restores it, also the versions. */
+  backup(): () => void {
+    const stored = [this.#rollouts, this.#former, this.journals, this.lostJournals, this.editedJournals].map((map) =>
+      rememberedMap(map as Map<string, unknown>),
+    );
+    const version = this.#version;
+    return () => {
+      const [keys, newer] = [this.keys, new Map(this.journals)];
+      for (const restore of stored) restore();
+      this.#version = version;
+      // An engine that goes on has these in its memory.
+      for (const [name, journal] of newer)
+        if (!this.journals.has(name) && !this.lostJournals.has(name)) this.lostJournals.set(name, journal);
+      for (const key of new Set([...keys, ...this.keys])) for (const notify of this.watchers) notify(key);
+    };
   }
 
   /** The journal as the engine has written it last, also if somebody has changed or deleted it since. */

@@ -1,17 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  changedScenarioOf,
-  earlierScenarioOf,
-  editedScenarioOf,
-  faultyServerScenarioOf,
-  laterScenarioOf,
-  lostScenarioOf,
-  othersScenarioOf,
-  plainScenarioOf,
-  routeScenarioOf,
-  scenarioOf,
-} from "./scenario-seeds.ts";
+import { changedScenarioOf, earlierScenarioOf, laterScenarioOf } from "./seeds/app-scenarios.ts";
+import { faultyServerScenarioOf, othersScenarioOf } from "./seeds/cluster-scenarios.ts";
+import { editedScenarioOf, lostScenarioOf, routeScenarioOf } from "./seeds/object-scenarios.ts";
+import { plainScenarioOf } from "./seeds/plain-scenario.ts";
+import { replacedScenarioOf } from "./seeds/replaced-scenario.ts";
+import { retiredScenarioOf } from "./seeds/retired-scenario.ts";
+import { scenarioOf } from "./seeds/scenario-of-seed.ts";
+import { skewedScenarioOf } from "./seeds/skewed-scenario.ts";
 import { shrink } from "./shrink.ts";
 import { simulate } from "./simulate.ts";
 
@@ -60,10 +56,26 @@ const keptOfScenarios = [
  */
 const keptOfReplaced = [10_000_526, 10_001_613];
 
+/**
+ * Seeds that failed once with people who stop the stable version and let a Canary run again: a rule for clients of the
+ * canary hid that the stable version gains requests, a rule that stays made it look like one that has requests, and
+ * somebody else gave requests back to it.
+ */
+const keptOfRetired = [11_000_008, 11_000_127, 11_000_189];
+/**
+ * Seeds that failed once since two Canaries may share a route, and the storage of the API server may be restored. They
+ * were faults of the model: what an engine may do that goes on after a restore, a pause and a GitOps
+ * controller that ended before it, a share that was allowed before it, a
+ * grant that proxies learn after its route, and a template that somebody wrote again while no engine ran.
+ */
+const keptOfRestored = [11_000_632, 11_000_708, 11_000_788, 11_000_924, 11_001_108, 11_001_199, 11_002_023];
+
 test("no seed of crashes, losses, delays and foreign writes breaks an invariant", () => {
   const scenarios = [
     ...seeds.map((seed) => scenarioOf(seed)),
-    ...keptOfReplaced.map((seed) => scenarioOf(seed)),
+    ...keptOfRestored.map((seed) => skewedScenarioOf(seed)),
+    ...keptOfRetired.map((seed) => retiredScenarioOf(seed)),
+    ...keptOfReplaced.map((seed) => replacedScenarioOf(seed)),
     ...keptOfScenarios.map((seed) => editedScenarioOf(seed)),
     ...keptOfJournals.map((seed) => lostScenarioOf(seed)),
     ...keptOfCanaries.map((seed) => routeScenarioOf(seed)),

@@ -3,7 +3,7 @@ import { isRestingPhase, type JournalEntry } from "../../api/serin/index.ts";
 import { isUnderWay, undoPatienceMs } from "../decide/index.ts";
 import type { Rollout } from "../engine/rollout-object.ts";
 import { failingRoundsMs } from "../engine/round-memory.ts";
-import { canaryBefore } from "./canary-shape.ts";
+import { canaryBefore } from "./canary-before.ts";
 import { EngineFleet } from "./engine-fleet.ts";
 import { Faults } from "./faults.ts";
 import { injectingRevision } from "./mesh-model.ts";
@@ -16,7 +16,8 @@ import { isSidecarWorkload, meshBefore, operatedMesh } from "./sim-mesh.ts";
 import { SimTime, type SimParts } from "./sim-parts.ts";
 import { simOf, simPlan } from "./sim-plan.ts";
 import { SimStore } from "./sim-store.ts";
-import { Witness, type Decided } from "./witness.ts";
+import { Witness } from "./witness/witness.ts";
+import type { Decided } from "./witness/decided.ts";
 
 export interface SimResult {
   readonly failure: string | undefined;
@@ -220,14 +221,14 @@ class Simulation {
       store: this.#store,
       cluster: this.#cluster,
       maxConcurrent: this.#scenario.maxConcurrent,
-      plan: (rollout, journal) => simPlan(this.#cluster, simOf(this.#scenario.rollouts, rollout), rollout, journal),
+      plan: (rollout, journals) => simPlan(this.#cluster, simOf(this.#scenario.rollouts, rollout), rollout, journals),
       refusal: (rollout) => this.#faults.refusalOf(rollout),
       isUnreadable: (rollout, what) => this.#faults.isUnreadable(rollout, what),
       freezes: () => this.#faults.freezes,
-      now: () => ({ steadyMs: this.#cluster.nowMs, nowMs: this.#time.wallMs }),
+      now: () => ({ steadyMs: this.#cluster.nowMs, nowMs: this.#wallMsOf(id) }),
       isStale: () => this.#isLate(),
       isKilled: (journal, entries) => this.#isKilled(journal, entries),
-      onDecision: (decided) => this.#stored(decided),
+      onDecision: (decided) => this.#stored(decided, this.#wallMsOf(id)),
     });
   }
 
@@ -238,13 +239,18 @@ class Simulation {
     return true;
   }
 
-  #stored(decided: Decided): void {
+  /** The wall clock of a leader, which runs on another node than the one before. */
+  #wallMsOf(engine: number): number {
+    return this.#time.wallMs + (engine % 2 === 0 ? 0 : (this.#scenario.clockSkewMs ?? 0));
+  }
+
+  #stored(decided: Decided, wallMs: number): void {
     const { key, decision, before } = decided;
     for (const action of decision.actions)
       if (action.type === "event") this.#note(`${key} ${action.reason}: ${action.message}`);
     if (decision.status.phase !== before.phase) this.#note(`${key} is ${decision.status.phase}`);
     this.#people.stored(decided);
-    this.#witness.decided(decided, { wallMs: this.#time.wallMs, freezes: this.#faults.freezes });
+    this.#witness.decided(decided, { wallMs, freezes: this.#faults.freezes });
   }
 
   #note(text: string): void {

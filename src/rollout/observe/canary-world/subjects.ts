@@ -1,18 +1,16 @@
 import { matchesLabels } from "../../../api/index.ts";
-import { destinationRuleKind, type DestinationRule } from "../../../api/istio/index.ts";
-import { serviceKind } from "../../../api/kubernetes/index.ts";
 import type { Canary, DestinationTarget } from "../../../api/serin/index.ts";
 import type { WorkloadMatch } from "../../decide/index.ts";
 import {
   backendsField,
-  clusterSuffix,
   destinationOf,
+  hostInMesh,
   movedRoutes,
   targetError,
   type RouteInWorld,
   type Subject,
 } from "../../plan/index.ts";
-import { storedSpec } from "../stored-fields.ts";
+import { selectorOf, subsetLabels } from "../service-labels.ts";
 import type { CanarySources } from "./canary-sources.ts";
 
 /** The groups that the checks of a canary compare, named as in the metrics of proxies. */
@@ -78,32 +76,19 @@ async function ofService(sources: CanarySources, name: string, namespace: string
   return { namespace, service: name, ...(selector === undefined ? {} : { podLabels: selector }) };
 }
 
-async function selectorOf(
-  { client, view }: Pick<CanarySources, "client" | "view">,
-  name: string,
-  namespace: string,
-): Promise<Record<string, string> | undefined> {
-  const found = await view.recently(
-    `service ${namespace}/${name}`,
-    async () => await client.get(serviceKind, name, namespace),
-  );
-  const { selector } = (found?.spec ?? {}) as { selector?: Record<string, string> };
-  return selector !== undefined && Object.keys(selector).length > 0 ? selector : undefined;
-}
-
 /** Subsets of one host share a Service, so their workloads distinguish them. */
 async function ofDestination(
-  { client, view }: CanarySources,
+  sources: CanarySources,
   { host, subset }: DestinationTarget,
   routeNamespace: string,
 ): Promise<WorkloadMatch> {
   const fullHost = hostInMesh(host, routeNamespace);
   const [, service = host, namespace = routeNamespace] = fullServiceName.exec(fullHost) ?? [];
-  const selector = await selectorOf({ client, view }, service, namespace);
+  const selector = await selectorOf(sources, service, namespace);
   if (subset === undefined) return { namespace, service, ...(selector === undefined ? {} : { podLabels: selector }) };
-  const labels = await subsetLabels({ client, view }, fullHost, subset, [routeNamespace, namespace]);
+  const labels = await labelsOfSubset(sources, fullHost, subset, [routeNamespace, namespace]);
   const podLabels = { ...selector, ...labels };
-  const workloads = view.deployments
+  const workloads = sources.view.deployments
     .list()
     .filter(
       ({ metadata, spec }) =>
@@ -120,32 +105,17 @@ async function ofDestination(
 
 const fullServiceName = /^([^.]+)\.([^.]+)\.svc\.cluster\.local$/;
 
-/**
- * The host as the mesh reads it, which expands only names without a dot. So `web.other` names no Service of the
- * namespace `other`, about which the Canary's author may not know anything.
- */
-function hostInMesh(host: string, namespace: string): string {
-  return host.includes(".") ? host : `${host}.${namespace}.${clusterSuffix}`;
-}
-
-async function subsetLabels(
-  { client, view }: Pick<CanarySources, "client" | "view">,
+async function labelsOfSubset(
+  sources: CanarySources,
   host: string,
   subset: string,
   namespaces: readonly string[],
 ): Promise<Readonly<Record<string, string>>> {
-  const { items } = await view.recently("destination rules", async () => await client.list(destinationRuleKind));
-  const rules = items
-    .map((item) => ({ ...item, spec: storedSpec<DestinationRule["spec"]>("DestinationRule", item) }))
-    .filter(({ metadata, spec }) => hostInMesh(spec.host, metadata.namespace ?? "") === host);
-  const [found] = rules
-    .toSorted((a, b) => namespaces.indexOf(b.metadata.namespace ?? "") - namespaces.indexOf(a.metadata.namespace ?? ""))
-    .flatMap(({ spec }) => spec.subsets.filter(({ name }) => name === subset));
-  if (found === undefined)
-    throw targetError(
-      "target-missing",
-      `spec.target.virtualService: no DestinationRule of host ${host} has a subset ${subset}`,
-      "create one with the labels of that version's pods",
-    );
-  return found.labels;
+  const labels = await subsetLabels(sources, host, subset, namespaces);
+  if (labels !== undefined) return labels;
+  throw targetError(
+    "target-missing",
+    `spec.target.virtualService: no DestinationRule of host ${host} has a subset ${subset}`,
+    "create one with the labels of that version's pods",
+  );
 }

@@ -3,7 +3,7 @@ import { formatLabelSelector, matchesLabels } from "../../../api/index.ts";
 import type { Pod } from "../../../api/kubernetes/index.ts";
 import { ztunnelOwnerAnnotation, type ObjectReference } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
-import type { SettleCondition, SettleState } from "../../decide/index.ts";
+import type { SettleCondition, SettleState, WorkloadMatch } from "../../decide/index.ts";
 import { howToMove, probeNamespace } from "../../plan/index.ts";
 import { isServedElsewhere } from "../remote-endpoints.ts";
 import type { ClusterView } from "../cluster-view.ts";
@@ -127,17 +127,34 @@ export function readyPodsState(view: ClusterView, { namespace, labels, without, 
       };
 }
 
+/**
+ * Where a version serves: by ready pods of this cluster, or elsewhere, because nothing here makes such pods, or because
+ * another cluster has them.
+ */
+export type Serving = "here" | "elsewhere" | "none";
+
+export async function podsServe(
+  view: ClusterView,
+  match: WorkloadMatch & { readonly podLabels: Readonly<Record<string, string>> },
+): Promise<Serving> {
+  const { namespace, podLabels } = match;
+  const pods = view.pods
+    .list()
+    .filter(
+      (pod) => pod.metadata.namespace === namespace && matchesLabels(podLabels, pod.metadata.labels) && isLive(pod),
+    );
+  if (pods.some(isReady)) return "here";
+  if (pods.length === 0 && !isMade(view, match)) return "elsewhere";
+  return (await isServedElsewhere(view, match)) ? "elsewhere" : "none";
+}
+
 /** Whether a version's requests would reach a pod. */
 export async function versionServesState(
   view: ClusterView,
   { namespace, service, labels }: Extract<SettleCondition, { type: "versionServes" }>,
 ): Promise<SettleState> {
-  const pods = view.pods
-    .list()
-    .filter((pod) => pod.metadata.namespace === namespace && matchesLabels(labels, pod.metadata.labels) && isLive(pod));
-  if (pods.some(isReady) || (pods.length === 0 && !isMade(view, { namespace, podLabels: labels })))
-    return { state: "met" };
-  if (await isServedElsewhere(view, { namespace, service, podLabels: labels })) return { state: "met" };
+  const serves = await podsServe(view, { namespace, service, podLabels: labels });
+  if (serves !== "none") return { state: "met" };
   return {
     state: "waiting",
     detail: `Service ${namespace}/${service} has no ready pod, so the canary gets no requests yet: kubectl -n ${namespace} get pods -l ${formatLabelSelector({ matchLabels: labels })}`,

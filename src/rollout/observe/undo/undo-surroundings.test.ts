@@ -387,3 +387,34 @@ test("undo does not wait for a pod of a restarted workload whose node is lost", 
   assert.deepEqual(await missing(ending("other-1", "other", past)), waiting, "a pod of another workload");
   assert.equal(await missing(ending("agent-1", "agent", past)), undefined);
 });
+
+test("an undo waits for the pods of a version that was scaled to 0, but not on the routes of a Deployment's own Canary", async () => {
+  const clock = { nowMs: () => 0, steadyMs: () => 0 } as Parameters<typeof undoSurroundings>[0]["clock"];
+  const status = { conditions: [{ type: "Ready", status: "True" }] } as never;
+  const view = fakeView(
+    [fakePod({ name: "v2", labels: { app: "v2" }, status })],
+    [
+      {
+        metadata: { name: "v1", namespace: "shop" },
+        spec: { template: { metadata: { labels: { app: "v1" } } } },
+      } as never,
+    ],
+  );
+  const endpoints = [{ targetRef: { kind: "Pod", name: "v2" } }];
+  const client = {
+    get: async (_kind: unknown, name: string) => await Promise.resolve({ spec: { selector: { app: name } } }),
+    list: async () => await Promise.resolve({ items: [{ metadata: { name: "v2" }, endpoints }] }),
+  } as unknown as KubeClient;
+  const objects = { get: async () => await Promise.resolve(undefined) } as unknown as ObjectAccess;
+  const ages = new EventAges(clock);
+  const surroundings = undoSurroundings({ client, objects, view, clock, ages }, { ...pass, passOver: true });
+  const object = reference("gateway.networking.k8s.io/v1", "HTTPRoute", "web", "shop");
+  const to = (name: string) => [{ backendRefs: [{ name, port: 80 }] }];
+  const change = { object, before: to("v2"), after: to("v1") };
+  assert.match(
+    (await surroundings.notServedYet({ metadata: { name: "web" } }, change)) ?? "",
+    /^Service shop\/v1 has no ready pod/,
+  );
+  const ownerReferences = [{ apiVersion: "apps/v1", kind: "Deployment", name: "web", uid: "1" }];
+  assert.equal(await surroundings.notServedYet({ metadata: { name: "web", ownerReferences } }, change), undefined);
+});

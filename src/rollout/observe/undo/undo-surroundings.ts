@@ -17,6 +17,7 @@ import { controlPlaneDeployments, isZtunnel } from "../pilot-answers.ts";
 import { withPodReason } from "../pod-reason.ts";
 import { readyState } from "../ready-state.ts";
 import { missingPods } from "./replaced-pods.ts";
+import { notServedYet } from "../settle/destinations-serve.ts";
 import { reachableState } from "../settle/endpoints-state.ts";
 import { rootsSettledState } from "../settle/root-conditions.ts";
 import { stillServes } from "./still-needed.ts";
@@ -73,12 +74,24 @@ export function undoSurroundings(
           ...asking,
         }),
       ),
+    notServedYet: async (route, change) =>
+      isOfDeployment(route)
+        ? undefined
+        : await notServedYet({ client, view, ageMs, ...asking, withoutProxies: passOver }, change),
     notForgotten: async (object, isNow) => {
       const deletion = `deletion of ${referenceKey(object)}`;
       ages.notice(deletion, !isNow);
       return reasonOf(await observeForgotten(view, { reference: object, ...asking }, ageMs(deletion, 0)));
     },
   };
+}
+
+/**
+ * Whether a Canary of a Deployment has made the route. The undo starts the Deployment's pods itself, and a Deployment
+ * without pods may be rolled out.
+ */
+function isOfDeployment({ metadata: { ownerReferences = [] } }: UntypedObject): boolean {
+  return ownerReferences.some(({ kind }) => kind === "Deployment");
 }
 
 function reasonOf(state: SettleState): string | undefined {

@@ -104,8 +104,10 @@ function madeVirtualService(spec: MadeRouteSpec): MadeRoute {
     body,
     object,
     writes: (traffic) => [
-      madeList(object, "/spec/http", httpFor, traffic),
-      ...(tcp.length === 0 || traffic.otherPorts === undefined ? [] : [madeList(object, "/spec/tcp", tcpFor, traffic)]),
+      madeList({ object, owner }, "/spec/http", httpFor, traffic),
+      ...(tcp.length === 0 || traffic.otherPorts === undefined
+        ? []
+        : [madeList({ object, owner }, "/spec/tcp", tcpFor, traffic)]),
     ],
   };
 }
@@ -139,18 +141,26 @@ function madeHttpRoute(spec: MadeRouteSpec, port: number | undefined, several: b
   return {
     body,
     object,
-    writes: (traffic) => [madeList(object, "/spec/rules", listFor, traffic)],
+    writes: (traffic) => [madeList({ object, owner }, "/spec/rules", listFor, traffic)],
   };
 }
 
-/** A write of a list that the engine has made with {@link noTraffic}. */
+/**
+ * A write of a list that the engine has made with {@link noTraffic}. The steps of a Deployment's Canary start its pods
+ * themselves, and a Deployment without pods may be rolled out.
+ */
 function madeList(
-  object: ObjectReference,
+  { object, owner }: { readonly object: ObjectReference; readonly owner: OwnerReference | undefined },
   pointer: string,
   listFor: (traffic: Traffic) => Fields[],
   traffic: Traffic,
 ): Write {
-  return { ...field(object, pointer, listFor(traffic)), keeps: { base: listFor(noTraffic), isMade: true } };
+  const keeps = {
+    base: listFor(noTraffic),
+    isMade: true,
+    ...(owner === undefined ? { awaitsPods: true as const } : {}),
+  };
+  return { ...field(object, pointer, listFor(traffic)), keeps };
 }
 
 export function metadataOf(

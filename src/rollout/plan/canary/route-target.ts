@@ -190,7 +190,7 @@ export function routeTargetPlan(
         object: planned.route.object,
         pointer: planned.route.pointer,
         value: listFor(planned, traffic),
-        keeps: { base: planned.list, isMade: false },
+        keeps: { base: planned.list, isMade: false, awaitsPods: true },
       })),
       settle: routes.map(({ route }) => ({ type: "acknowledged", object: route.object })),
     }),

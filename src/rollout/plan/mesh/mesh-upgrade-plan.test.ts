@@ -5,6 +5,7 @@ import type { Step, Write } from "../../decide/index.ts";
 import { reference } from "../references.ts";
 import type { GatewayInWorld, MeshWorld, NamespaceInWorld, WorkloadInWorld } from "./mesh-world.ts";
 import { planMeshUpgrade } from "./mesh-upgrade-plan.ts";
+import { restartGaps } from "./restart-gaps.ts";
 
 function workload(name: string, more: Partial<WorkloadInWorld> = {}): WorkloadInWorld {
   return {
@@ -255,6 +256,25 @@ test("surging makes every new pod ready before an old one leaves, and restores t
     /^Deployment cart strategy=.*"maxSurge":"100%","maxUnavailable":0/,
   );
   assert.deepEqual(stepOf(steps, "wave-1/end").writes.map(fieldOf), ['Deployment cart strategy={"type":"Recreate"}']);
+});
+
+test("an upgrade says which Deployments stop all of their pods when they restart, unless their wave starts new ones first", () => {
+  const own = (name: string, strategy: unknown) => workload(name, { strategy });
+  const rolling = (maxUnavailable: unknown) => ({ type: "RollingUpdate", rollingUpdate: { maxUnavailable } });
+  const workloads = [
+    own("cart", { type: "Recreate" }),
+    own("pay", rolling("100%")),
+    own("web", rolling("25%")),
+    own("api", undefined),
+  ];
+  const shops = { ...world, namespaces: [sidecars("shop", { workloads })] };
+  const [gaps = ""] = restartGaps(upgrade(), shops);
+  assert.match(
+    gaps,
+    /requests to them fail: Deployment shop\/cart, Deployment shop\/pay; mode: ScaleFirst of their wave/,
+  );
+  assert.deepEqual(restartGaps(upgrade({ waves: [{ mode: "ScaleFirst" }] }), shops), []);
+  assert.deepEqual(restartGaps(upgrade({ scope: { namespaces: false } }), shops), []);
 });
 
 test("parts that an operator installed are retired in the operator's object, because the operator would restore them", () => {

@@ -1,6 +1,12 @@
 import type { MeshUpgrade, ObjectReference } from "../../../api/serin/index.ts";
-import { describeReference, enabledPointer, type SettleCondition, type Step, type Write } from "../../decide/index.ts";
-import { probeNamespace } from "../probe-pairs.ts";
+import {
+  probeNamespace,
+  describeReference,
+  enabledPointer,
+  type SettleCondition,
+  type Step,
+  type Write,
+} from "../../decide/index.ts";
 import { reference } from "../references.ts";
 import type { MeshWorld, RevisionOwner } from "./mesh-world.ts";
 import { revisionLabel } from "./sidecar-steps.ts";

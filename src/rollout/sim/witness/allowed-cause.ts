@@ -1,5 +1,5 @@
-import { invariant } from "../../base/index.ts";
-import type { Scenario, SimRollout } from "./scenario.ts";
+import { invariant } from "../../../base/index.ts";
+import type { Scenario, SimRollout } from "../scenario.ts";
 
 /** Whether a disturbance or a lasting fault of this type happens in the scenario. */
 export function happens({ lasting, disturbances }: Scenario, type: string): boolean {
@@ -43,7 +43,7 @@ export function isAllowedCause(
         (cause.includes("or refused") && ["refused", "selfHeal", "refuse", "journalFull", "rewrite"].some(did)) ||
         // A person has ended it without its journal.
         (cause.includes("its journal was gone") && did("loseJournal")) ||
-        /aborted by|^group g|another change|was reverted|was deleted|journal still has/.test(cause),
+        /aborted by|^group |another change|was reverted|was deleted|journal still has/.test(cause),
       `${key} was rolled back: ${cause}`,
     );
 }

@@ -1,13 +1,13 @@
-import { jsonEqual } from "../../base/index.ts";
-import type { CompletedStep, JournalEntry } from "../../api/serin/index.ts";
-import { keepsEdits, referenceKey, shown, type Step } from "../decide/index.ts";
-import { objectsOf } from "./canary-shape.ts";
-import type { ModelCluster } from "./model-cluster.ts";
-import type { ModelObject } from "./model-object.ts";
-import type { SimRollout } from "./scenario.ts";
-import { templatePointer } from "./sim-canary.ts";
-import { ownsObject } from "./sim-plan.ts";
-import { withoutTheirs } from "./their-rules.ts";
+import { jsonEqual } from "../../../base/index.ts";
+import type { CompletedStep, JournalEntry } from "../../../api/serin/index.ts";
+import { keepsEdits, referenceKey, shown, type Step } from "../../decide/index.ts";
+import { guestPath, objectsOf } from "../canary-shape.ts";
+import type { ModelCluster } from "../model-cluster.ts";
+import type { ModelObject } from "../model-object.ts";
+import type { SimRollout } from "../scenario.ts";
+import { templatePointer } from "../sim-canary.ts";
+import { ownsObject } from "../sim-plan.ts";
+import { withoutTheirs } from "../their-rules.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 /** The fields of objects, by their keys. */
@@ -18,27 +18,40 @@ const ofPeople: ReadonlySet<string> = new Set([templatePointer, "/spec/paused"])
 
 /** The objects of a rollout, without the fields of its Deployment that people or an autoscaler write. */
 export function snapshotOf(cluster: ModelCluster, sim: SimRollout): Snapshot {
+  const isCanary = sim.kind === "Canary";
   const app = referenceKey(objectsOf(sim).app);
-  const found = cluster.snapshot((object: ModelObject) => ownsObject(sim, object.reference));
+  const route = referenceKey(objectsOf(sim).route);
+  const found = cluster.snapshot(
+    ({ reference }: ModelObject) => ownsObject(sim, reference) || (isCanary && referenceKey(reference) === route),
+  );
   const isLeft = (key: string, pointer: string): boolean =>
     key === app &&
     (ofPeople.has(pointer) ||
-      (pointer === "/spec/replicas" && (sim.canary?.autoscaled === true || sim.scaledByPerson === true)));
+      (pointer === "/spec/replicas" &&
+        (sim.canary?.autoscaled === true || sim.scaledByPerson === true || sim.retiresStable === true)));
   return Object.fromEntries(
     Object.entries(found).map(([key, fields]) => [
       key,
       Object.fromEntries(
         Object.entries(fields).flatMap(([pointer, value]) =>
-          isLeft(key, pointer) ? [] : [[pointer, keepsEdits({ pointer }) ? withoutAdded(value) : value]],
+          isLeft(key, pointer) ? [] : [[pointer, keepsEdits({ pointer }) ? ownRules(sim, value) : value]],
         ),
       ),
     ]),
   );
 }
 
-/** The list without what others have added, which stays after an undo. */
-function withoutAdded(list: unknown): unknown {
-  return Array.isArray(list) ? withoutTheirs(list) : list;
+/** The list without what others have added, which stays after an undo, and without the rules of other Canaries. */
+function ownRules({ name, canary }: SimRollout, list: unknown): unknown {
+  if (!Array.isArray(list)) return list;
+  const own = withoutTheirs(list);
+  const { guest, guestOf } = canary ?? {};
+  if (guestOf !== undefined) return own.filter((rule) => isRuleOf(rule, name));
+  return guest === undefined ? own : own.filter((rule) => !isRuleOf(rule, guest));
+}
+
+function isRuleOf(rule: Fields, guest: string): boolean {
+  return JSON.stringify(rule).includes(guestPath(guest));
 }
 
 /** The snapshot without the weights of routes. */

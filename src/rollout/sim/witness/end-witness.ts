@@ -1,13 +1,14 @@
-import { invariant } from "../../base/index.ts";
-import { isRestingPhase } from "../../api/serin/index.ts";
-import { cannotClear, cannotGoOn, isPuttingBack, journalCounts } from "../decide/index.ts";
-import { journalNameOf } from "../engine/rollout-object.ts";
-import { objectsOf, versionOf } from "./canary-shape.ts";
-import type { ModelCluster } from "./model-cluster.ts";
-import type { Scenario } from "./scenario.ts";
-import { templatePointer } from "./sim-canary.ts";
-import { keyOf, rolloutObject } from "./sim-plan.ts";
-import type { SimStore } from "./sim-store.ts";
+import { invariant } from "../../../base/index.ts";
+import { isRestingPhase } from "../../../api/serin/index.ts";
+import { cannotClear, cannotGoOn, isPuttingBack, journalCounts } from "../../decide/index.ts";
+import { journalNameOf } from "../../engine/journal-name.ts";
+import { objectsOf } from "../canary-shape.ts";
+import { versionOf } from "../canary-before.ts";
+import type { ModelCluster } from "../model-cluster.ts";
+import type { Scenario } from "../scenario.ts";
+import { templatePointer } from "../sim-canary.ts";
+import { keyOf, rolloutObject } from "../sim-plan.ts";
+import type { SimStore } from "../sim-store.ts";
 
 interface EndOfSimulation {
   readonly scenario: Scenario;

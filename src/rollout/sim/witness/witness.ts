@@ -1,58 +1,28 @@
-import { invariant, jsonEqualWithoutNulls } from "../../base/index.ts";
-import {
-  hasUndoFinalizer,
-  isRestingPhase,
-  type Freeze,
-  type ObjectReference,
-  type RolloutStatus,
-} from "../../api/serin/index.ts";
-import {
-  allDone,
-  cannotGoOn,
-  isUnderWay,
-  journalCounts,
-  nextOrdinalOf,
-  referenceKey,
-  windowState,
-  type Decision,
-  type Step,
-} from "../decide/index.ts";
-import { essenceOf, storeTextsMs } from "../engine/round-memory.ts";
-import { journalNameOf, type Rollout } from "../engine/rollout-object.ts";
-import { happens, isAllowedCause } from "./allowed-cause.ts";
-import { routeKey } from "./canary-traffic.ts";
-import type { ModelCluster } from "./model-cluster.ts";
-import { calmFromTick, minSamples, tickMs, type Scenario, type SimRollout } from "./scenario.ts";
-import { ownsObject, rolloutObject } from "./sim-plan.ts";
-import { probeNamespace } from "../plan/index.ts";
+import { type Freeze, type ObjectReference, type RolloutStatus, hasUndoFinalizer } from "../../../api/serin/index.ts";
+import { invariant } from "../../../base/index.ts";
+import { isUnderWay, journalCounts, nextOrdinalOf, referenceKey, windowState } from "../../decide/index.ts";
+import { journalNameOf } from "../../engine/journal-name.ts";
+import type { Rollout } from "../../engine/rollout-object.ts";
+import { probeNamespace } from "../../plan/index.ts";
+import { isAllowedCause } from "./allowed-cause.ts";
+import { comparable } from "./comparable-snapshots.ts";
+import { isWithinLimits } from "./contention-witness.ts";
+import type { Decided } from "./decided.ts";
 import { atTheEnd } from "./end-witness.ts";
-import { gatewayPods } from "./mesh-model.ts";
-import { engineWriter } from "./model-object.ts";
-import { gatewayObjects, isBroken, podRev, restartPointer } from "./sim-mesh.ts";
-import type { SimStore } from "./sim-store.ts";
-import {
-  differencesOf,
-  snapshotOf,
-  withoutUnprepared,
-  withoutWeights,
-  withWritten,
-  type Snapshot,
-} from "./snapshot.ts";
+import { gatewayPods } from "../mesh-model.ts";
+import type { ModelCluster } from "../model-cluster.ts";
+import { engineWriter } from "../model-object.ts";
+import { rememberedMap, rememberedSet } from "../remembered.ts";
+import { type Scenario, type SimRollout, minSamples, tickMs } from "../scenario.ts";
+import { gatewayObjects, isBroken, podRev, restartPointer } from "../sim-mesh.ts";
+import { ownsObject, rolloutObject } from "../sim-plan.ts";
+import type { SimStore } from "../sim-store.ts";
+import { type Snapshot, differencesOf, snapshotOf, withWritten, withoutUnprepared } from "./snapshot.ts";
+import { StatusWitness } from "./status-witness.ts";
 import { TrafficWitness } from "./traffic-witness.ts";
 
 /** A tolerance, because a round may pause for a few ticks between reading and storing. */
 const slackMs = 20 * tickMs;
-
-const minuteMs = 60_000;
-const maxRepetitions = 20;
-/** A decision that an engine has stored, with the plan from which it comes. */
-export interface Decided {
-  readonly key: string;
-  readonly rollout: Rollout;
-  readonly decision: Decision;
-  readonly before: RolloutStatus;
-  readonly steps: readonly Step[];
-}
 
 interface Surroundings {
   readonly wallMs: number;
@@ -73,10 +43,6 @@ interface Seen {
   last: RolloutStatus | undefined;
   /** Whether the object had the finalizer when it was last read. */
   kept: boolean;
-  /** When the status was last written only to update texts and counters. */
-  toldAtMs: number;
-  /** The times in the last minute at which the engine wrote for this step again. */
-  repeated: { readonly step: string; readonly atMs: readonly number[] };
 }
 
 /** Checks the invariants of a simulation. */
@@ -86,18 +52,22 @@ export class Witness {
   readonly #store: SimStore;
   readonly #seen = new Map<string, Seen>();
   #freezeSinceMs: number | undefined;
+  /** When the storage of the API server was restored last. */
+  #restoredAtMs = Number.NEGATIVE_INFINITY;
   readonly #lostGateways = new Set<string>();
   /** The keys of objects that somebody made again during an undo. */
   readonly #madeInUndo = new Set<string>();
   /** The keys of objects that Canaries have made, and somebody has deleted. */
   readonly #lostMade = new Set<string>();
   readonly #traffic: TrafficWitness;
+  readonly #statuses: StatusWitness;
 
   constructor(scenario: Scenario, cluster: ModelCluster, store: SimStore) {
     this.#scenario = scenario;
     this.#cluster = cluster;
     this.#store = store;
     this.#traffic = new TrafficWitness(scenario, cluster, store);
+    this.#statuses = new StatusWitness(cluster);
   }
 
   decided(
@@ -124,8 +94,8 @@ export class Witness {
       if (action.reason === "StepDone") this.#stepDone(seen, { key, rollout, status, steps }, evidence);
     }
     this.#traffic.decided(seen.sim, status, steps);
-    this.#isWorthWriting(key, seen, rollout.status, status, actions.length);
-    if (actions.some(({ type }) => type === "write")) this.#isPatient(key, seen, rollout.status, status);
+    this.#statuses.isWorthWriting(key, rollout.status, status, actions.length);
+    if (actions.some(({ type }) => type === "write")) this.#statuses.isPatient(key, rollout.status, status);
     const { step } = status;
     if (step?.settledAt !== undefined && before.step?.settledAt === undefined) {
       // A step whose route somebody has changed settles again, and keeps the time that it was settled before.
@@ -138,47 +108,6 @@ export class Witness {
     if (status.phase === "RolledBack" && before.phase !== "RolledBack") this.#putBack(key, seen, status);
     if (status.phase === "Completed" && before.phase !== "Completed") this.#completed(key, seen, rollout, status);
     seen.last = status;
-  }
-
-  /** Checks that a waiting rollout updates its status only rarely, and never while a person pauses it. */
-  #isWorthWriting(
-    key: string,
-    seen: Seen,
-    stored: RolloutStatus | undefined,
-    status: RolloutStatus,
-    actions: number,
-  ): void {
-    if (stored === undefined || actions > 0 || !jsonEqualWithoutNulls(essenceOf(stored), essenceOf(status))) {
-      seen.toldAtMs = this.#cluster.nowMs;
-      return;
-    }
-    invariant(status.phase !== "Paused", `${key} wrote its status while it was paused: ${status.message}`);
-    invariant(
-      status.phase !== "Stuck" || status.undo !== undefined || stored.message !== status.message,
-      `${key} wrote its status while a person must act, and said the same: ${status.message}`,
-    );
-    const sinceMs = this.#cluster.nowMs - seen.toldAtMs;
-    // A failure of rounds is reported at most once a minute. Their recovery is reported at once.
-    if (stored.message.includes(cannotGoOn) && !status.message.includes(cannotGoOn)) return;
-    // At rest, another text is the only news.
-    if (isRestingPhase(status.phase) && stored.message !== status.message) return;
-    invariant(sinceMs >= storeTextsMs, `${key} wrote its status ${sinceMs} ms after the last time: ${status.message}`);
-    seen.toldAtMs = this.#cluster.nowMs;
-  }
-
-  /**
-   * Checks, after all disturbances, that a failing write is repeated only rarely, although each repetition starts
-   * another round. Before that time, engines are killed and start again.
-   */
-  #isPatient(key: string, seen: Seen, stored: RolloutStatus | undefined, status: RolloutStatus): void {
-    if (stored === undefined || !jsonEqualWithoutNulls(essenceOf(stored), essenceOf(status))) return;
-    const nowMs = this.#cluster.nowMs;
-    if (nowMs < calmFromTick * tickMs) return;
-    const step = status.step?.id ?? "";
-    const before = seen.repeated.step === step ? seen.repeated.atMs.filter((atMs) => nowMs - atMs < minuteMs) : [];
-    seen.repeated = { step, atMs: [...before, nowMs] };
-    const count = seen.repeated.atMs.length;
-    invariant(count <= maxRepetitions, `${key} wrote the same ${count} times in a minute: ${status.message}`);
   }
 
   #begun(key: string, rollout: Rollout, status: RolloutStatus): void {
@@ -200,6 +129,7 @@ export class Witness {
         continue;
       if (partner.status.phase === "RollingBack" || partner.status.undo !== undefined) continue;
       if (this.#cluster.nowMs - (this.#seen.get(other)?.startedAtMs ?? 0) < slackMs) continue;
+      if (this.#mayBeOutdated && this.#cluster.nowMs - this.#restoredAtMs < slackMs) continue;
       const behind = nextOrdinalOf(partner.status);
       invariant(
         behind === undefined || behind >= ordinal,
@@ -279,42 +209,25 @@ export class Witness {
 
   #isAsBefore(key: string, seen: Seen, why: string): void {
     const { entries = [] } = this.#store.writtenJournal(journalNameOf(rolloutObject(seen.sim, ""))) ?? {};
-    const [now, before] = this.#withoutVanished(
-      ...withoutUnprepared([this.#snapshot(seen.sim), seen.baseline], entries, seen.last?.completedSteps ?? []),
+    const snapshots = withoutUnprepared(
+      [this.#snapshot(seen.sim), seen.baseline],
+      entries,
+      seen.last?.completedSteps ?? [],
     );
+    const [now, before] = comparable(snapshots, {
+      scenario: this.#scenario,
+      madeInUndo: this.#madeInUndo,
+      lostMade: this.#lostMade,
+      ended: [...this.#cluster.endedNamespaces],
+    });
     const differences = differencesOf(before, now);
     invariant(differences.length === 0, `${key} ${why}, and differs: ${differences.join("; ")}`);
   }
 
-  /**
-   * Both snapshots without a route that somebody has deleted meanwhile, without weights if a webhook changes them, and
-   * without what somebody made again during an undo, or has deleted although a Canary has made it. A deleted upgrade
-   * may have left its probes, which the next one removes.
-   */
-  #withoutVanished(current: Snapshot, former: Snapshot): readonly [Snapshot, Snapshot] {
-    const kept = Object.entries(current).filter(([key]) => key in former || !this.#madeInUndo.has(key));
-    const found = Object.entries(former).filter(([key]) => key in current || !key.includes(`/${probeNamespace}/`));
-    const [now, before] = [Object.fromEntries(kept), Object.fromEntries(found)].map((snapshot) =>
-      this.#withoutEnded(Object.fromEntries(Object.entries(snapshot).filter(([key]) => !this.#lostMade.has(key)))),
-    ) as [Snapshot, Snapshot];
-    const [left, right] = happens(this.#scenario, "rewrite")
-      ? [withoutWeights(now), withoutWeights(before)]
-      : [now, before];
-    if (this.#scenario.disturbances.every(({ type }) => type !== "vanish")) return [left, right];
-    const shared = (snapshot: Snapshot, other: Snapshot): Snapshot =>
-      Object.fromEntries(Object.entries(snapshot).filter(([key]) => key in other || !routeKey.test(key)));
-    return [shared(left, right), shared(right, left)];
-  }
-
-  /** The snapshot without objects of namespaces that somebody has deleted. */
-  #withoutEnded(snapshot: Snapshot): Snapshot {
-    const ended = [...this.#cluster.endedNamespaces];
-    if (ended.length === 0) return snapshot;
-    return Object.fromEntries(
-      Object.entries(snapshot).filter(
-        ([key]) => !ended.some((name) => key.includes(`/${name}/`) || key.endsWith(`Namespace//${name}`)),
-      ),
-    );
+  /** Whether an engine goes on after a restore with what it knew before. People are told to restart it. */
+  get #mayBeOutdated(): boolean {
+    const goesOn = this.#scenario.disturbances.some((fault) => fault.type === "restoreEtcd" && !fault.isRestarted);
+    return goesOn && this.#restoredAtMs >= 0;
   }
 
   #hasEnded(namespace = ""): boolean {
@@ -329,9 +242,24 @@ export class Witness {
     invariant(seen.sim.errorRate === 0 || excused, `${key} is bad and completed`);
   }
 
-  /** A new engine does not know what the former one has repeated, so it begins with short intervals again. */
+  /** Remembers what it knows about the objects. Returns a function that restores it, when they are restored. */
+  backup(): () => void {
+    const seen = rememberedMap(this.#seen, (known) => ({ ...known, settled: new Map(known.settled) }));
+    const sets = [this.#madeInUndo, this.#lostMade].map((set) => rememberedSet(set));
+    const traffic = this.#traffic.backup();
+    return () => {
+      traffic();
+      this.#restoredAtMs = this.#cluster.nowMs;
+      seen();
+      for (const restore of sets) restore();
+      for (const sim of this.#scenario.rollouts)
+        for (const gateway of gatewayObjects(sim)) this.#lostGateways.add(gateway.name);
+      this.engineRestarted();
+    };
+  }
+
   engineRestarted(): void {
-    for (const seen of this.#seen.values()) seen.repeated = { step: "", atMs: [] };
+    this.#statuses.engineRestarted();
   }
 
   /** Somebody makes an object again while an undo is under way, which may have passed it already. */
@@ -406,34 +334,12 @@ export class Witness {
       if (seen !== undefined && rollout !== undefined) seen.kept = hasUndoFinalizer(rollout);
       return rollout?.status === undefined ? [] : [{ key, rollout, status: rollout.status }];
     });
-    const moving = rollouts.filter(
-      ({ status }) =>
-        isUnderWay(status) && status.undo === undefined && !allDone(status) && status.step?.lingers !== true,
-    );
-    const grouped = moving.filter(({ rollout }) => rollout.spec.group !== undefined).length;
-    invariant(
-      moving.length - Math.max(0, grouped - 1) <= this.#scenario.maxConcurrent,
-      `${moving.length} are under way, ${this.#scenario.maxConcurrent} may be`,
-    );
-    invariant(
-      moving.filter(({ rollout }) => rollout.kind === "MeshUpgrade").length <= 1,
-      "two mesh upgrades are under way",
-    );
-    for (const moved of moving) {
-      for (const other of moving) {
-        if (
-          moved.key >= other.key ||
-          (moved.rollout.spec.group !== undefined && moved.rollout.spec.group === other.rollout.spec.group)
-        )
-          continue;
-        const shared = (moved.status.namespaces ?? []).find((name) => other.status.namespaces?.includes(name) === true);
-        invariant(shared === undefined, `${moved.key} and ${other.key} both hold namespace ${shared ?? ""}`);
-      }
-    }
+    if (!this.#mayBeOutdated) isWithinLimits(this.#scenario, rollouts);
   }
 
   #gone(key: string, seen: Seen): void {
     this.#seen.delete(key);
+    this.#statuses.forget(key);
     if (!seen.kept) return;
     const journal = this.#store.writtenJournal(journalNameOf(rolloutObject(seen.sim, "")));
     const left = seen.last?.phase === "Completed" ? [] : (journal?.entries ?? []);
@@ -441,6 +347,10 @@ export class Witness {
     const app = [...this.#cluster.objects.values()].find(({ reference }) => reference.name === `app-${seen.sim.name}`);
     invariant(app?.fields.get("/spec/paused") === undefined, `${key} is gone, and its target is still held`);
     const wasMoving = seen.last !== undefined && isUnderWay(seen.last);
+    const probe = [...this.#cluster.objects.values()].find(
+      ({ reference }) => reference.namespace === probeNamespace && ownsObject(seen.sim, reference),
+    );
+    invariant(probe === undefined, `${key} is gone, and its probe ${probe?.reference.name ?? ""} is not`);
     if (!wasMoving || seen.sim.onDeletion !== "Rollback") return;
     // The deletion undoes the preparation of the target too.
     const before = seen.sim.watched ? { ...seen, baseline: seen.unprepared } : seen;
@@ -465,8 +375,6 @@ export class Witness {
       settled: new Map(),
       last: undefined,
       kept: false,
-      toldAtMs: Number.NEGATIVE_INFINITY,
-      repeated: { step: "", atMs: [] },
     };
     this.#seen.set(key, seen);
     return seen;

@@ -1,12 +1,12 @@
-import { invariant } from "../../base/index.ts";
-import type { RolloutStatus } from "../../api/serin/index.ts";
-import type { Step } from "../decide/index.ts";
-import { lostPodsLimitMs } from "../decide/checks/lost-pods.ts";
-import { makesRoutes, objectsOf, plainCanary, routePointer } from "./canary-shape.ts";
-import type { ModelCluster } from "./model-cluster.ts";
-import { calmFromTick, tickMs, type Scenario, type SimRollout } from "./scenario.ts";
-import { keyOf } from "./sim-plan.ts";
-import type { SimStore } from "./sim-store.ts";
+import { invariant } from "../../../base/index.ts";
+import type { RolloutStatus } from "../../../api/serin/index.ts";
+import type { Step } from "../../decide/index.ts";
+import { lostPodsLimitMs } from "../../decide/checks/lost-pods.ts";
+import { makesRoutes, objectsOf, plainCanary, routePointer } from "../canary-shape.ts";
+import type { ModelCluster } from "../model-cluster.ts";
+import { calmFromTick, tickMs, type Scenario, type SimRollout } from "../scenario.ts";
+import { keyOf } from "../sim-plan.ts";
+import type { SimStore } from "../sim-store.ts";
 
 /** Checks the invariants of the requests that canaries get. */
 export class TrafficWitness {
@@ -22,6 +22,14 @@ export class TrafficWitness {
     this.#scenario = scenario;
     this.#cluster = cluster;
     this.#store = store;
+  }
+
+  /** Remembers what is allowed now. Returns a function that allows it again, when the objects are restored. */
+  backup(): () => void {
+    const before = new Map(this.#allowed);
+    return () => {
+      for (const [name, share] of before) this.#allowed.set(name, Math.max(share, this.#allowed.get(name) ?? 0));
+    };
   }
 
   /** A step has begun or goes on, so its weight is allowed. */
@@ -44,6 +52,8 @@ export class TrafficWitness {
     const route = this.#cluster.find(objectsOf(sim).route);
     if (sim.kind !== "Canary" || step?.weight === undefined || route === undefined) return;
     if (route.writers.get(routePointer(sim)) === "somebody" || this.#did("rewrite", sim)) return;
+    // A control plane that starts after a restore tells its proxies of a route and its grants together.
+    if (this.#cluster.traffic.isStale) return;
     const share = this.#cluster.traffic.canaryShare(sim);
     invariant(
       share === step.weight,
@@ -63,7 +73,11 @@ export class TrafficWitness {
   /** Checks that every request reaches a pod, unless somebody else has taken the pods or the routes away. */
   #isServed(sim: SimRollout): void {
     const reason = this.#cluster.traffic.unserved.get(sim.name);
+    if (this.#cluster.traffic.isStale) return;
     const excuses = ["losePods", "resumeApp", "vanish", "loseRoute", "remakeApp"] as const;
+    // Somebody else may send requests to a version that its owner has stopped.
+    const theirs = ["meddle", "selfHeal", "theirs", "rewrite"] as const;
+    if (sim.retiresStable === true && theirs.some((type) => this.#did(type, sim))) return;
     if (reason === undefined || excuses.some((type) => this.#did(type, sim))) return;
     throw new Error(`${keyOf(sim)}: ${reason}`);
   }
@@ -75,7 +89,7 @@ export class TrafficWitness {
     const allowed = this.#allowed.get(sim.name) ?? (makesRoutes(shape) ? 0 : share);
     // Without its route, the Service sends requests to all pods alike.
     const isTheirs = ["rewrite", "loseRoute", "remakeApp"].some((type) => this.#did(type, sim));
-    if (isTheirs) return;
+    if (isTheirs || this.#cluster.traffic.isStale) return;
     invariant(
       share <= allowed,
       `${keyOf(sim)}: the canary gets ${share} % of the requests, at most ${allowed} % may be`,
@@ -84,7 +98,11 @@ export class TrafficWitness {
 
   #did(type: string, sim: SimRollout): boolean {
     const { rollouts, disturbances, lasting } = this.#scenario;
-    const isIt = (rollout: number): boolean => rollouts[rollout] === sim;
+    const { guest, guestOf } = sim.canary ?? {};
+    const isIt = (rollout: number): boolean => {
+      const other = rollouts[rollout];
+      return other === sim || (other !== undefined && (other.name === guest || other.name === guestOf));
+    };
     return (
       (lasting?.type === type && isIt(lasting.rollout)) ||
       disturbances.some((other) => other.type === type && "rollout" in other && isIt(other.rollout))

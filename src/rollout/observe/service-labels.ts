@@ -1,0 +1,42 @@
+import { destinationRuleKind, type DestinationRule } from "../../api/istio/index.ts";
+import { serviceKind } from "../../api/kubernetes/index.ts";
+import type { KubeClient } from "../../kube/index.ts";
+import { hostInMesh } from "../plan/index.ts";
+import type { ClusterView } from "./cluster-view.ts";
+import { storedSpec } from "./stored-fields.ts";
+
+export interface LabelSources {
+  readonly client: KubeClient;
+  readonly view: ClusterView;
+}
+
+/** The labels by which a Service selects its pods. Undefined if it selects none, or does not exist. */
+export async function selectorOf(
+  { client, view }: LabelSources,
+  name: string,
+  namespace: string,
+): Promise<Record<string, string> | undefined> {
+  const found = await view.recently(
+    `service ${namespace}/${name}`,
+    async () => await client.get(serviceKind, name, namespace),
+  );
+  const { selector } = (found?.spec ?? {}) as { selector?: Record<string, string> };
+  return selector !== undefined && Object.keys(selector).length > 0 ? selector : undefined;
+}
+
+/** The labels of a subset. Undefined if no DestinationRule of the host has it. The rules of `namespaces` come first. */
+export async function subsetLabels(
+  { client, view }: LabelSources,
+  host: string,
+  subset: string,
+  namespaces: readonly string[],
+): Promise<Readonly<Record<string, string>> | undefined> {
+  const { items } = await view.recently("destination rules", async () => await client.list(destinationRuleKind));
+  const rules = items
+    .map((item) => ({ ...item, spec: storedSpec<DestinationRule["spec"]>("DestinationRule", item) }))
+    .filter(({ metadata, spec }) => hostInMesh(spec.host, metadata.namespace ?? "") === host);
+  const [found] = rules
+    .toSorted((a, b) => namespaces.indexOf(b.metadata.namespace ?? "") - namespaces.indexOf(a.metadata.namespace ?? ""))
+    .flatMap(({ spec }) => spec.subsets.filter(({ name }) => name === subset));
+  return found?.labels;
+}

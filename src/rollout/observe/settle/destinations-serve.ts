@@ -1,0 +1,55 @@
+import { formatLabelSelector } from "../../../api/index.ts";
+import type { ListChange } from "../../act/perform.ts";
+import { clusterSuffix, movedDestinations, type GainingDestination, type RouteDestination } from "../../plan/index.ts";
+import { selectorOf, subsetLabels } from "../service-labels.ts";
+import { endpointsState, type EndpointSources } from "./endpoints-state.ts";
+import { podsServe, type Serving } from "./pod-conditions.ts";
+
+/**
+ * Why a route's list must not change yet: a destination that would get more requests has no ready pod, or proxies do
+ * not know the pods of one that had no requests, although requests reach a pod now. Somebody may have scaled a version
+ * to 0 that got no requests. Undefined if nothing is in the way, or if nobody knows the pods.
+ */
+export async function notServedYet(
+  sources: EndpointSources,
+  { object, before, after }: ListChange,
+): Promise<string | undefined> {
+  const { gaining, former } = movedDestinations(object, before, after);
+  for (const destination of gaining) {
+    const missing = await missingPods(sources, destination);
+    if (missing === undefined) continue;
+    const left = await Promise.all(former.map(async (from) => await podsOf(sources, from)));
+    return left.some((pods) => pods?.serves !== "none") ? missing : undefined;
+  }
+  return undefined;
+}
+
+/** Why requests to the destination would reach nothing. Undefined if they would not, or if nobody knows its pods. */
+async function missingPods(sources: EndpointSources, destination: GainingDestination): Promise<string | undefined> {
+  const { namespace, service, isNew } = destination;
+  const { labels, serves } = (await podsOf(sources, destination)) ?? {};
+  if (labels === undefined || serves === "elsewhere") return undefined;
+  if (serves === "none")
+    return `Service ${namespace}/${service} has no ready pod, and would get more requests; let pods of it become ready: kubectl -n ${namespace} get pods -l ${formatLabelSelector({ matchLabels: labels })}`;
+  const reference = { apiVersion: "v1", kind: "Service", plural: "services", name: service, namespace };
+  const state = await endpointsState(
+    { ...sources, withoutProxies: !isNew || sources.withoutProxies === true },
+    { type: "endpoints", service: reference, labels, atLeast: 1 },
+  );
+  // Whoever may create a pod somewhere could otherwise stop every rollout.
+  return state.state === "met" || (state.state === "waiting" && state.isOfOthers === true) ? undefined : state.detail;
+}
+
+/** The labels of the destination's pods, and where these serve. Undefined if nobody knows the labels. */
+async function podsOf(
+  { client, view }: EndpointSources,
+  { namespace, service, subset }: RouteDestination,
+): Promise<{ readonly labels: Readonly<Record<string, string>>; readonly serves: Serving } | undefined> {
+  const selector = await selectorOf({ client, view }, service, namespace);
+  if (selector === undefined) return undefined;
+  const host = `${service}.${namespace}.${clusterSuffix}`;
+  const own = subset === undefined ? {} : await subsetLabels({ client, view }, host, subset, [namespace]);
+  if (own === undefined) return undefined;
+  const labels = { ...selector, ...own };
+  return { labels, serves: await podsServe(view, { namespace, service, podLabels: labels }) };
+}

@@ -1,0 +1,286 @@
+import type { UntypedObject } from "../../api/index.ts";
+import { type MeshUpgrade, type ObjectReference, parseMeshUpgrade } from "../../api/serin/index.ts";
+import { invariant } from "../../base/index.ts";
+import { type Step, referenceKey } from "../decide/index.ts";
+import {
+  type ClassicGatewayInWorld,
+  type EnrolledPod,
+  type GatewayInWorld,
+  type MeshWorld,
+  type NamespaceInWorld,
+  type ScaledDeployment,
+  type WorkloadInWorld,
+  annotationPointer,
+  planMeshUpgrade,
+  reference,
+  referenceTo,
+  webhooksLedTo,
+} from "../plan/index.ts";
+import type { ModelObject } from "./model-object.ts";
+import {
+  type SimMesh,
+  system,
+  tagPointer,
+  rev,
+  ztunnelRev,
+  meshNames,
+  type SimUpgrade,
+  isSidecar,
+  isAmbient,
+  hasAmbient,
+  labelOf,
+  podRev,
+  restartPointer,
+  workloadsOf,
+  podNames,
+  podsOf,
+  isApi,
+  stableOf,
+  classicNames,
+  classicReference,
+  classicBody,
+  serviceOf,
+  type SimService,
+  retiredParts,
+} from "./sim-mesh.ts";
+
+/** Access to the model's objects. */
+export interface MeshObjects {
+  readonly nowMs: number;
+  readonly endedNamespaces?: ReadonlySet<string>;
+  /** The revision that injected a workload's pods, by namespace or by the workload's key. */
+  readonly injected?: ReadonlyMap<string, unknown>;
+  find(object: ObjectReference): ModelObject | undefined;
+}
+
+/** The ztunnel that serves a pod, by the label of the pod, its namespace or its node. */
+export function ownerOf(objects: MeshObjects, { name, namespace = "" }: ObjectReference): string {
+  const upgrade = name.slice(name.lastIndexOf("-") + 1);
+  const names = meshNames(upgrade);
+  const revisions = [
+    objects.find(reference("v1", "Pod", name, namespace))?.fields.get(ztunnelRev),
+    objects.find(reference("v1", "Namespace", namespace))?.fields.get(ztunnelRev),
+    objects.find(names.node)?.fields.get(rev),
+  ].find((value) => value !== undefined);
+  return typeof revisions === "string" ? revisions : names.from;
+}
+
+const autoscaleMs = 3500;
+
+/** The number of pods at this time, at most `most`. */
+function scaledTo(objects: MeshObjects, { autoscaled }: SimMesh, most: number): number {
+  if (autoscaled !== true) return most;
+  return 1 + (Math.floor(objects.nowMs / autoscaleMs) % most);
+}
+
+function enrolled(
+  objects: MeshObjects,
+  { name, mesh }: Required<Pick<SimUpgrade, "name" | "mesh">>,
+  moves: readonly string[],
+) {
+  return moves.map((namespace, index): EnrolledPod[] =>
+    isAmbient(mesh, index)
+      ? podsOf(name, namespace)
+          .slice(0, scaledTo(objects, mesh, podNames.length))
+          .map((pod) => ({
+            name: pod.name,
+            namespace,
+            node: meshNames(name).node.name,
+            owner: ownerOf(objects, pod),
+          }))
+      : [],
+  );
+}
+
+function namespacesInWorld(
+  objects: MeshObjects,
+  { name, moves = [], mesh }: SimUpgrade & { readonly mesh: SimMesh },
+  mark: string,
+): NamespaceInWorld[] {
+  const { to, tag } = meshNames(name);
+  const pods = enrolled(objects, { name, mesh }, moves);
+  return moves.map((namespace, index) => ({
+    name: namespace,
+    labels: {},
+    ...(isSidecar(mesh, index)
+      ? {
+          injection: {
+            label: "istio.io/rev" as const,
+            value: labelOf(name, mesh),
+            ...(mesh.by === "tag" ? { tag } : {}),
+          },
+        }
+      : {}),
+    labelled: objects.find(reference("v1", "Namespace", namespace))?.fields.get(rev) === to,
+    workloads: workloadsOf({ name, mesh }, namespace, index).map(({ object, byPodLabel }): WorkloadInWorld => ({
+      object,
+      labels: {},
+      byPodLabel,
+      state: stateOf(objects, object, to, mark),
+    })),
+    leftToEnd: [],
+    ambient: isAmbient(mesh, index),
+    enrolledPods: pods[index] ?? [],
+  }));
+}
+
+/** A workload that somebody has made again needs no restart if its pods started with the new sidecar. */
+function stateOf(objects: MeshObjects, object: ObjectReference, to: string, mark: string): WorkloadInWorld["state"] {
+  const found = objects.find(object);
+  const hasOldPods = objects.injected?.get(referenceKey(object)) !== to;
+  if (found === undefined || (hasOldPods && !isRestartedFor(found, to, mark))) return "waiting";
+  return objects.nowMs >= found.readyAtMs ? "moved" : "moving";
+}
+
+/** Whether the template has the mark of the upgrade's restart, or the revision's label. */
+export function isRestartedFor({ fields }: ModelObject, revision: string, mark: string): boolean {
+  return fields.get(restartPointer) === mark || fields.get(podRev) === revision;
+}
+
+const parsedSpecs = new WeakMap<object, MeshUpgrade["spec"]>();
+
+/** The spec of the simulated upgrade, as the real parser returns it. Every round needs it, so it is parsed once. */
+export function meshUpgradeSpec(sim: SimUpgrade & { readonly mesh: SimMesh }): MeshUpgrade["spec"] {
+  const spec = parsedSpecs.get(sim) ?? parsedSpec(sim);
+  parsedSpecs.set(sim, spec);
+  return spec;
+}
+
+function parsedSpec({ name, mesh }: SimUpgrade & { readonly mesh: SimMesh }): MeshUpgrade["spec"] {
+  const { from, to } = meshNames(name);
+  const parsed = parseMeshUpgrade({
+    metadata: { name },
+    spec: {
+      from: { revision: from },
+      to: { revision: to, ...(mesh.installs ? { install: [{ revision: to }] } : {}) },
+      gateways: { weights: mesh.weights },
+      ztunnel: { by: mesh.ztunnelBy, maxConcurrent: 2 },
+      soakSeconds: 5,
+      retire: mesh.retire,
+    },
+  });
+  invariant(parsed.value !== undefined, JSON.stringify(parsed.errors));
+  return parsed.value.spec;
+}
+
+/** The engine's real plan of the upgrade for the current state of the model. */
+export function meshSteps(
+  objects: MeshObjects,
+  sim: SimUpgrade & { readonly mesh: SimMesh },
+  {
+    spec: { approvals },
+    status,
+  }: Pick<MeshUpgrade, "status"> & { readonly spec: Pick<MeshUpgrade["spec"], "approvals"> },
+): Step[] {
+  const upgrade: MeshUpgrade = {
+    apiVersion: "rollout.serin.dev/v1alpha1",
+    kind: "MeshUpgrade",
+    metadata: { name: sim.name, uid: sim.name },
+    spec: { ...meshUpgradeSpec(sim), approvals },
+    ...(status === undefined ? {} : { status }),
+  };
+  return planMeshUpgrade(upgrade, worldOf(objects, sim, `${upgrade.spec.to.revision}.${sim.name}`));
+}
+
+function worldOf(objects: MeshObjects, sim: SimUpgrade & { readonly mesh: SimMesh }, mark: string): MeshWorld {
+  const { name, moves = [], mesh } = sim;
+  const names = meshNames(name);
+  const [first = "a"] = moves;
+  const parts = (revision: string): ObjectReference[] => [
+    names.istiod(revision),
+    ...(hasAmbient(mesh, moves) ? [names.ztunnel(revision)] : []),
+  ];
+  return {
+    installs: mesh.installs
+      ? [parts(names.to).map(({ apiVersion, kind, ...metadata }) => ({ apiVersion, kind, metadata: placed(metadata) }))]
+      : [],
+    namespaces: namespacesInWorld(objects, sim, mark).filter(({ name: namespace }) => !hasEnded(objects, namespace)),
+    gateways: mesh.gateways
+      .filter((kind) => isApi(kind) && !hasEnded(objects, first))
+      .map((kind): GatewayInWorld => ({
+        name: `${kind}-${name}`,
+        namespace: first,
+        waypoint: kind === "waypoint",
+        label: names.from,
+        followsNamespace: false,
+        deployments: [scaledDeployment(objects, mesh, stableOf(name, kind, first).name)],
+      })),
+    classicGateways: classicNames(name, mesh).map((gateway) => classicGateway(objects, gateway, names.to, mesh)),
+    tags:
+      mesh.by === "tag"
+        ? [
+            {
+              tag: names.tag,
+              fields: webhooksLedTo(names.injector, [{ service: calledBy(objects, names.injector) }], {
+                service: serviceOf(names.istiod(names.to)),
+              }),
+              objects: [],
+            },
+          ]
+        : [],
+    ...retiredParts(sim, parts(names.from)),
+    injectors: [],
+    ztunnelNodes: hasAmbient(mesh, moves) ? [names.node.name] : [],
+    probeImage: "serin",
+    dataPlanes: [
+      ...(moves.some((_one, index) => isSidecar(mesh, index)) ? (["sidecar"] as const) : []),
+      ...(hasAmbient(mesh, moves) ? (["ambient"] as const) : []),
+    ],
+  };
+}
+
+/** The Service that a tag's webhook calls. */
+export function calledBy(objects: Pick<MeshObjects, "find">, injector: ObjectReference): SimService {
+  const found = objects.find(injector)?.fields.get(tagPointer) as SimService | undefined;
+  return found ?? { name: "", namespace: "" };
+}
+
+function hasEnded({ endedNamespaces }: MeshObjects, namespace: string): boolean {
+  return endedNamespaces?.has(namespace) === true;
+}
+
+function placed({ name, namespace }: Pick<ObjectReference, "name" | "namespace">): UntypedObject["metadata"] {
+  return { name, ...(namespace === undefined ? {} : { namespace }) };
+}
+
+function scaledDeployment(objects: MeshObjects, mesh: SimMesh, name: string): ScaledDeployment {
+  return { name, replicas: scaledTo(objects, mesh, mesh.replicas), autoscaled: mesh.autoscaled === true };
+}
+
+function classicGateway(objects: MeshObjects, name: string, to: string, mesh: SimMesh): ClassicGatewayInWorld {
+  const object = classicReference(name);
+  const body: UntypedObject = {
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: placed(object),
+    spec: {
+      replicas: mesh.replicas,
+      selector: { matchLabels: { gateway: name } },
+      template: classicBody(name, to),
+    },
+  };
+  invariant(referenceTo(body).name === object.name, "a gateway has one name");
+  return {
+    namespace: system,
+    deployment: scaledDeployment(objects, mesh, object.name),
+    body,
+    parts: [],
+    readyCanaryPods: readyPodsOf(objects, objects.find({ ...object, name: `${object.name}-${to}` })),
+  };
+}
+
+export const canaryRevision = annotationPointer("rollout.serin.dev/canary-revision");
+
+export const canaryReplicas = annotationPointer("rollout.serin.dev/canary-replicas");
+
+/** The number of a Deployment's pods that are ready. */
+export function readyPodsOf({ nowMs }: MeshObjects, deployment: ModelObject | undefined): number {
+  if (deployment === undefined) return 0;
+  const wantedReplicas = countOf(deployment.fields.get("/spec/replicas"));
+  return nowMs >= deployment.readyAtMs ? wantedReplicas : Math.min(wantedReplicas, deployment.readyBefore ?? 0);
+}
+
+/** A number of pods as a field has it. An absent one means one pod. */
+export function countOf(value: unknown): number {
+  return value === undefined ? 1 : Number(value);
+}

@@ -1,0 +1,43 @@
+import type { ObjectReference } from "../../api/serin/index.ts";
+import { pointerNames } from "../../base/index.ts";
+import { copyLabel } from "../plan/index.ts";
+
+/** The pods of one Deployment. They all have the same labels. */
+export interface PodGroup {
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly ready: number;
+  readonly isCanary: boolean;
+}
+
+/** The labels by which a Deployment selects its own pods. */
+export function ownLabels({ labels }: PodGroup): Readonly<Record<string, string>> {
+  const { app = "", [copyLabel]: role } = labels;
+  return { app, ...(role === undefined ? {} : { [copyLabel]: role }) };
+}
+
+export function isSame(known: PodGroup | undefined, now: PodGroup): boolean {
+  return (
+    known !== undefined &&
+    known.ready === now.ready &&
+    known.labels["pod-template-hash"] === now.labels["pod-template-hash"]
+  );
+}
+
+/** Whether the object is a Deployment of an application, or a copy of one. */
+export function isApp({ kind, name }: ObjectReference): boolean {
+  return kind === "Deployment" && (name.startsWith("app-") || name.startsWith("canary-"));
+}
+
+export function isCanaryApp({ name }: ObjectReference): boolean {
+  return name.startsWith("canary-") || (name.startsWith("app-") && name.endsWith("-canary"));
+}
+
+const selectorPointer = "/spec/selector/";
+
+export function selectorOf(fields: ReadonlyMap<string, unknown>): Readonly<Record<string, string>> {
+  const selector: Record<string, string> = {};
+  for (const [pointer, value] of fields)
+    if (pointer.startsWith(selectorPointer)) selector[pointerNames(pointer).at(-1) ?? ""] = String(value);
+  return selector;
+}

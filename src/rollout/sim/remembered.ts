@@ -1,0 +1,19 @@
+/** Remembers what a map has now. Returns a function that puts it back. `copyOf`: for values that change in place. */
+export function rememberedMap<Key, Value>(
+  map: Map<Key, Value>,
+  copyOf: (value: Value) => Value = (value) => value,
+): () => void {
+  const before = [...map].map(([key, value]) => [key, copyOf(value)] as const);
+  return () => {
+    map.clear();
+    for (const [key, value] of before) map.set(key, copyOf(value));
+  };
+}
+
+export function rememberedSet<Value>(set: Set<Value>): () => void {
+  const before = [...set];
+  return () => {
+    set.clear();
+    for (const value of before) set.add(value);
+  };
+}

@@ -1,0 +1,42 @@
+import { happens } from "./allowed-cause.ts";
+import { routeKey } from "../routing-kinds.ts";
+import type { Scenario } from "../scenario.ts";
+import { withoutWeights, type Snapshot } from "./snapshot.ts";
+
+/** What has happened to objects between two snapshots. */
+export interface Meanwhile {
+  readonly scenario: Scenario;
+  /** The keys of objects that somebody made again during an undo. */
+  readonly madeInUndo: ReadonlySet<string>;
+  /** The keys of objects that Canaries have made, and somebody has deleted. */
+  readonly lostMade: ReadonlySet<string>;
+  /** The namespaces that somebody has deleted. */
+  readonly ended: readonly string[];
+}
+
+/**
+ * The present and the former snapshot without a route that somebody has deleted meanwhile, without weights if a webhook
+ * changes them, and without what somebody made again during an undo, or has deleted although a Canary has made it.
+ */
+export function comparable(
+  [current, former]: readonly [Snapshot, Snapshot],
+  { scenario, madeInUndo, lostMade, ended }: Meanwhile,
+): readonly [Snapshot, Snapshot] {
+  const kept = only(current, (key) => key in former || !madeInUndo.has(key));
+  const isOfEnded = (key: string): boolean =>
+    ended.some((name) => key.includes(`/${name}/`) || key.endsWith(`Namespace//${name}`));
+  const [now, before] = [kept, former].map((snapshot) =>
+    only(snapshot, (key) => !lostMade.has(key) && !isOfEnded(key)),
+  );
+  const pair = [now ?? {}, before ?? {}] as const;
+  const [left, right] = happens(scenario, "rewrite") ? [withoutWeights(pair[0]), withoutWeights(pair[1])] : pair;
+  if (scenario.disturbances.every(({ type }) => type !== "vanish")) return [left, right];
+  return [
+    only(left, (key) => key in right || !routeKey.test(key)),
+    only(right, (key) => key in left || !routeKey.test(key)),
+  ];
+}
+
+function only(snapshot: Snapshot, isKept: (key: string) => boolean): Snapshot {
+  return Object.fromEntries(Object.entries(snapshot).filter(([key]) => isKept(key)));
+}

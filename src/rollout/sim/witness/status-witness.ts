@@ -1,0 +1,81 @@
+import { invariant, jsonEqualWithoutNulls } from "../../../base/index.ts";
+import { isRestingPhase, type RolloutStatus } from "../../../api/serin/index.ts";
+import { cannotGoOn } from "../../decide/index.ts";
+import { essenceOf, storeTextsMs } from "../../engine/round-memory.ts";
+import type { ModelCluster } from "../model-cluster.ts";
+import { calmFromTick, tickMs } from "../scenario.ts";
+
+const minuteMs = 60_000;
+const maxRepetitions = 20;
+
+interface Writing {
+  /** When the status was last written only to update texts and counters. */
+  toldAtMs: number;
+  /** The times in the last minute at which the engine wrote for this step again. */
+  repeated: { readonly step: string; readonly atMs: readonly number[] };
+}
+
+/** Checks that engines write statuses and repeat writes only as often as they must. */
+export class StatusWitness {
+  readonly #cluster: Pick<ModelCluster, "nowMs">;
+  readonly #writings = new Map<string, Writing>();
+
+  constructor(cluster: Pick<ModelCluster, "nowMs">) {
+    this.#cluster = cluster;
+  }
+
+  /** Checks that a waiting rollout updates its status only rarely, and never while a person pauses it. */
+  isWorthWriting(key: string, stored: RolloutStatus | undefined, status: RolloutStatus, actions: number): void {
+    const seen = this.#writingOf(key);
+    if (stored === undefined || actions > 0 || !jsonEqualWithoutNulls(essenceOf(stored), essenceOf(status))) {
+      seen.toldAtMs = this.#cluster.nowMs;
+      return;
+    }
+    invariant(status.phase !== "Paused", `${key} wrote its status while it was paused: ${status.message}`);
+    invariant(
+      status.phase !== "Stuck" || status.undo !== undefined || stored.message !== status.message,
+      `${key} wrote its status while a person must act, and said the same: ${status.message}`,
+    );
+    const sinceMs = this.#cluster.nowMs - seen.toldAtMs;
+    // A failure of rounds is reported at most once a minute. Their recovery is reported at once.
+    if (stored.message.includes(cannotGoOn) && !status.message.includes(cannotGoOn)) return;
+    // At rest, another text is the only news.
+    if (isRestingPhase(status.phase) && stored.message !== status.message) return;
+    invariant(sinceMs >= storeTextsMs, `${key} wrote its status ${sinceMs} ms after the last time: ${status.message}`);
+    seen.toldAtMs = this.#cluster.nowMs;
+  }
+
+  /**
+   * Checks, after all disturbances, that a failing write is repeated only rarely, although each repetition starts
+   * another round. Before that time, engines are killed and start again.
+   */
+  isPatient(key: string, stored: RolloutStatus | undefined, status: RolloutStatus): void {
+    if (stored === undefined || !jsonEqualWithoutNulls(essenceOf(stored), essenceOf(status))) return;
+    const nowMs = this.#cluster.nowMs;
+    if (nowMs < calmFromTick * tickMs) return;
+    const seen = this.#writingOf(key);
+    const step = status.step?.id ?? "";
+    const before = seen.repeated.step === step ? seen.repeated.atMs.filter((atMs) => nowMs - atMs < minuteMs) : [];
+    seen.repeated = { step, atMs: [...before, nowMs] };
+    const count = seen.repeated.atMs.length;
+    invariant(count <= maxRepetitions, `${key} wrote the same ${count} times in a minute: ${status.message}`);
+  }
+
+  /** A new engine does not know what the former one has repeated, so it begins with short intervals again. */
+  engineRestarted(): void {
+    for (const writing of this.#writings.values()) writing.repeated = { step: "", atMs: [] };
+  }
+
+  forget(key: string): void {
+    this.#writings.delete(key);
+  }
+
+  #writingOf(key: string): Writing {
+    const known = this.#writings.get(key) ?? {
+      toldAtMs: Number.NEGATIVE_INFINITY,
+      repeated: { step: "", atMs: [] },
+    };
+    this.#writings.set(key, known);
+    return known;
+  }
+}
