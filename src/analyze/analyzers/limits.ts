@@ -6,8 +6,7 @@ import {
   endpointShare,
   istioGatewayKind,
   maxCopiedLength,
-  maxProxyRoutes,
-  maxServicePorts,
+  proxyLimits,
   meshGateway,
   requestAuthenticationKind,
   routeLimitMessage,
@@ -74,13 +73,13 @@ function checkSubsets(inventory: Inventory, report: Report): void {
 function checkServices(inventory: Inventory, report: Report): void {
   for (const { resource, object } of inventory.of(serviceKind)) {
     const { ports = [], selector = {} } = object.spec ?? {};
-    if (ports.length > maxServicePorts)
+    if (ports.length > proxyLimits.servicePorts)
       tell(
         report,
         resource,
-        `spec.ports: ${ports.length - maxServicePorts} of ${ports.length} ports have no effect, because a Service may have ${maxServicePorts}; remove ports, or divide the Service`,
+        `spec.ports: ${ports.length - proxyLimits.servicePorts} of ${ports.length} ports have no effect, because a Service may have ${proxyLimits.servicePorts}; remove ports, or divide the Service`,
       );
-    const clusters = Math.min(ports.length, maxServicePorts);
+    const clusters = Math.min(ports.length, proxyLimits.servicePorts);
     checkPolicies(resource, clusters, inventory, report);
     if (Object.keys(selector).length === 0) continue;
     const found = selected(workloads(inventory), selector, object.metadata.namespace ?? "").length;
@@ -168,7 +167,7 @@ function checkRoutes(
 function placesBeyond(places: readonly { readonly name: string; readonly units: number }[]): readonly string[] {
   let total = 0;
   return places.flatMap(({ name, units }) => {
-    if (total + units > maxProxyRoutes) return [name];
+    if (total + units > proxyLimits.routes) return [name];
     total += units;
     return [];
   });

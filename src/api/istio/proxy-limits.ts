@@ -21,11 +21,30 @@ export function copiedLength(value: unknown, ...others: readonly string[]): numb
  */
 export const maxExpandedRoutes = 100_000;
 
-/**
- * The maximum number of routes, in units, that one VirtualService has in one proxy: those of all hosts and all servers
- * or ports. Twice the maximum for a single server, because many Gateways have one for HTTP and one for HTTPS.
- */
-export const maxProxyRoutes = 2 * maxExpandedRoutes;
+/** The limits of what several objects multiply. Only tests change them, because it takes minutes to reach them. */
+export const proxyLimits = {
+  /**
+   * The maximum number of routes, in units, that one VirtualService has in one proxy: those of all hosts and all
+   * servers or ports. Twice the maximum for a single server, because many Gateways have one for HTTP and one for HTTPS.
+   */
+  routes: 2 * maxExpandedRoutes,
+  /**
+   * The maximum number of ports of a Service. Each proxy has a cluster for each of them, and often a listener and a
+   * route. Further ports are left out.
+   */
+  servicePorts: 4_096,
+  /**
+   * The maximum number of clusters that the subsets of a rule make for one service, in each proxy that sees the
+   * service. A cluster takes the control plane about half a millisecond and 10 kB, and a small object could ask for
+   * millions.
+   */
+  subsetClusters: 4_096,
+  /**
+   * The maximum number of endpoints in all clusters of a service, because each cluster has all endpoints: a
+   * ServiceEntry has a cluster for each host and port, and a Service has one for each port.
+   */
+  clusterEndpoints: 262_144,
+};
 
 /** A route counts once for each begun part of this length. */
 const unitLength = Math.floor(maxCopiedLength / maxExpandedRoutes);
@@ -42,37 +61,19 @@ export function routeUnits(
 }
 
 /**
- * The maximum number of ports of a Service. Each proxy has a cluster for each of them, and often a listener and a
- * route. Further ports are left out.
- */
-export const maxServicePorts = 4_096;
-
-/**
- * The maximum number of clusters that the subsets of a rule make for one service, in each proxy that sees the service.
- * A cluster takes the control plane about half a millisecond and 10 kB, and a small object could ask for millions.
- */
-export const maxSubsetClusters = 4_096;
-
-/**
  * The maximum number of subsets that a rule for a wildcard has at each service, because it may cover thousands of
  * services.
  */
 export const maxWildcardSubsets = 32;
 
-/**
- * The maximum number of endpoints in all clusters of a service, because each cluster has all endpoints: a ServiceEntry
- * has a cluster for each host and port, and a Service has one for each port.
- */
-export const maxClusterEndpoints = 262_144;
-
 /** How many endpoints each of a service's clusters may have. */
 export function endpointShare(clusters: number): number {
-  return Math.floor(maxClusterEndpoints / Math.max(1, clusters));
+  return Math.floor(proxyLimits.clusterEndpoints / Math.max(1, clusters));
 }
 
 /** How many subsets of a rule for the host have clusters of a service with this number of ports. */
 export function subsetShare(host: string, ports: number): number {
-  const most = Math.floor(maxSubsetClusters / Math.max(ports, 1));
+  const most = Math.floor(proxyLimits.subsetClusters / Math.max(ports, 1));
   return host.startsWith("*") ? Math.min(most, maxWildcardSubsets) : most;
 }
 
@@ -84,7 +85,7 @@ export function subsetLimitMessage(
   const what = `spec.subsets: ${lost.length} subsets, from "${lost[0] ?? ""}" on, have no effect`;
   return host.startsWith("*")
     ? `${what}: a rule for a wildcard such as ${host} may have ${maxWildcardSubsets} subsets; remove subsets, or name hosts`
-    : `${what}: each subset is a cluster for each of the ${ports} ports of ${host}, and all subsets may have ${maxSubsetClusters} clusters in a proxy, so ${share} subsets count; remove subsets or ports`;
+    : `${what}: each subset is a cluster for each of the ${ports} ports of ${host}, and all subsets may have ${proxyLimits.subsetClusters} clusters in a proxy, so ${share} subsets count; remove subsets or ports`;
 }
 
 /** Says where a VirtualService has no routes. */
@@ -93,7 +94,7 @@ export function routeLimitMessage(
   places: { readonly kind: "servers" | "ports"; readonly lost: readonly string[] },
 ): string {
   const { kind, lost } = places;
-  return `spec: the ${units} routes have no effect at ${lost.length} ${kind === "servers" ? "servers of its Gateways" : "ports of its hosts"}, from ${lost[0] ?? ""} on: each server and port has all of them for each host, and a proxy may have ${maxProxyRoutes} routes of one VirtualService; use fewer routes, hosts or ${kind}`;
+  return `spec: the ${units} routes have no effect at ${lost.length} ${kind === "servers" ? "servers of its Gateways" : "ports of its hosts"}, from ${lost[0] ?? ""} on: each server and port has all of them for each host, and a proxy may have ${proxyLimits.routes} routes of one VirtualService; use fewer routes, hosts or ${kind}`;
 }
 
 /** Says how many workloads of a service count. */
@@ -102,5 +103,5 @@ export function workloadLimitMessage(
   what: string,
 ): string {
   const most = endpointShare(clusters);
-  return `${what}: ${workloads - most} of ${workloads} workloads have no effect: each is an endpoint of ${clusters} clusters, one for each host and port, and all clusters may have ${maxClusterEndpoints} endpoints in a proxy; use fewer ports, hosts or workloads`;
+  return `${what}: ${workloads - most} of ${workloads} workloads have no effect: each is an endpoint of ${clusters} clusters, one for each host and port, and all clusters may have ${proxyLimits.clusterEndpoints} endpoints in a proxy; use fewer ports, hosts or workloads`;
 }

@@ -1,5 +1,5 @@
 import { ownField } from "../../base/index.ts";
-import { istioAnnotations, istioLabels, maxServicePorts } from "../../api/istio/index.ts";
+import { istioAnnotations, istioLabels, proxyLimits } from "../../api/istio/index.ts";
 import type { EndpointSlice, Node, Service, ServicePort } from "../../api/kubernetes/index.ts";
 import type {
   AppProtocol,
@@ -31,7 +31,7 @@ export function serviceFacts(service: Service): ServiceFacts | undefined {
     labels: metadata.labels ?? {},
     families: spec.ipFamilies ?? [],
     selector: spec.selector ?? {},
-    ports: (spec.ports ?? []).slice(0, maxServicePorts).map(portFacts),
+    ports: (spec.ports ?? []).slice(0, proxyLimits.servicePorts).map(portFacts),
     type: spec.type ?? "ClusterIP",
     externalName: spec.type === "ExternalName" ? (spec.externalName ?? "").toLowerCase() : "",
     createdAt: metadata.creationTimestamp ?? "",

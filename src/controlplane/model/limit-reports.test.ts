@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { KubernetesObject } from "../../api/index.ts";
 import { config, namespace, service } from "../testing/model-fixture.ts";
+import { lowerLimits } from "../testing/lower-limits.ts";
 import { createServedFixture } from "../testing/served-fixture.ts";
 
 const many = <Item>(count: number, make: (index: number) => Item): readonly Item[] =>
@@ -50,7 +51,8 @@ test("subsets without clusters are reported at the rule that has them, also if t
   );
 });
 
-test("workloads that do not count are reported at the ServiceEntry that selects them", () => {
+test("workloads that do not count are reported at the ServiceEntry that selects them", (t) => {
+  lowerLimits(t, { clusterEndpoints: 4_096 });
   const entry = (hosts: number): KubernetesObject =>
     config("ServiceEntry", "shop/vms", {
       hosts: many(hosts, (index) => `h${index}.example`),
@@ -61,19 +63,20 @@ test("workloads that do not count are reported at the ServiceEntry that selects 
   const workloads = many(65, (index) =>
     config("WorkloadEntry", `shop/vm-${index}`, { address: `10.0.0.${index}`, labels: { app: "vm" } }),
   );
-  assert.deepEqual(reports([...workloads, entry(4_096)], entry(4_000)), [
+  assert.deepEqual(reports([...workloads, entry(64)], entry(60)), [
     [
       [
         "ServiceEntry shop/vms",
-        "spec.workloadSelector: 1 of 65 workloads have no effect: each is an endpoint of 4096 clusters, one for each host and port, and all clusters may have 262144 endpoints in a proxy; use fewer ports, hosts or workloads",
+        "spec.workloadSelector: 1 of 65 workloads have no effect: each is an endpoint of 64 clusters, one for each host and port, and all clusters may have 4096 endpoints in a proxy; use fewer ports, hosts or workloads",
       ],
     ],
     [],
   ]);
 });
 
-test("servers and ports at which a VirtualService has no routes are reported", () => {
-  const http = many(5_000, (index) => ({
+test("servers and ports at which a VirtualService has no routes are reported", (t) => {
+  lowerLimits(t, { routes: 2_000 });
+  const http = many(50, (index) => ({
     match: [{ uri: { prefix: `/${index}` } }],
     route: [{ destination: { host: "web" } }],
   }));
@@ -97,7 +100,7 @@ test("servers and ports at which a VirtualService has no routes are reported", (
       [
         [
           "VirtualService shop/all",
-          "spec: the 5000 routes have no effect at 5 servers of its Gateways, from port 8040 of shop/many on: each server and port has all of them for each host, and a proxy may have 200000 routes of one VirtualService; use fewer routes, hosts or servers",
+          "spec: the 50 routes have no effect at 5 servers of its Gateways, from port 8040 of shop/many on: each server and port has all of them for each host, and a proxy may have 2000 routes of one VirtualService; use fewer routes, hosts or servers",
         ],
       ],
       [],

@@ -1,6 +1,6 @@
 import {
   endpointShare,
-  maxProxyRoutes,
+  proxyLimits,
   routeLimitMessage,
   routeUnits,
   subsetLimitMessage,
@@ -57,7 +57,7 @@ export function deriveLimitReports(graph: CollectionGraph, sources: LimitSources
         const gateways = model.gateways.flatMap((name) => reader.get(inputs.istioGateways, name) ?? []);
         const places = gateways.reduce((sum, { spec }) => sum + spec.servers.length, 0) * model.hosts.length;
         // Few VirtualServices are large, and merging the servers for each of the others would take long.
-        const isLarge = places * routeUnits(model) > maxProxyRoutes;
+        const isLarge = places * routeUnits(model) > proxyLimits.routes;
         const merged = mergeGateways(isLarge ? gateways.sort(byAge) : [], (port) => [port]);
         const servers = [...withheldServers(model, merged)].map(({ gateway, port }) => `port ${port} of ${gateway}`);
         const ports = new Set(reader.lookup(byVirtualService, key).map(({ port }) => port));

@@ -16,7 +16,7 @@ import { openObject, refuseDryRun, refuseUnknown, type OpenedObject } from "../f
 import { readIstioPort, type IstioPort } from "./istio-port.ts";
 import { istioLabels } from "../labels.ts";
 import { networkingGroup, networkingVersions } from "../networking-group.ts";
-import { copiedLength, maxClusterEndpoints, maxCopiedLength } from "../proxy-limits.ts";
+import { copiedLength, proxyLimits, maxCopiedLength } from "../proxy-limits.ts";
 import { isHttpProtocol, isTcpProtocol, isTlsProtocol } from "../protocols.ts";
 import { readWorkloadEntry, type WorkloadEntrySpec } from "./workload-entry.ts";
 
@@ -200,9 +200,9 @@ function checkProducts(reader: Reader, { hosts, addresses, ports, endpoints, exp
       );
   }
   const total = hosts.length * ports.length * endpoints.length;
-  if (total > maxClusterEndpoints)
+  if (total > proxyLimits.clusterEndpoints)
     reader.error(
-      `${endpoints.length} endpoints of ${hosts.length} hosts with ${ports.length} ports each are ${total} endpoints of every proxy, and at most ${maxClusterEndpoints} are allowed`,
+      `${endpoints.length} endpoints of ${hosts.length} hosts with ${ports.length} ports each are ${total} endpoints of every proxy, and at most ${proxyLimits.clusterEndpoints} are allowed`,
       "endpoints",
     );
   for (const [field, { length }, most] of [

@@ -1,5 +1,5 @@
 import {
-  maxProxyRoutes,
+  proxyLimits,
   routeUnits,
   type GatewayServer,
   type IstioPort,
@@ -242,12 +242,12 @@ function serversBeyond(virtualService: VirtualServiceModel, servers: readonly Ga
   const gateways = new Set(virtualService.gateways);
   const own = servers.filter(({ gateway }) => gateways.has(gateway));
   const units = routeUnits(virtualService);
-  if (own.length * units * Math.max(1, virtualService.hosts.length) <= maxProxyRoutes) return none;
+  if (own.length * units * Math.max(1, virtualService.hosts.length) <= proxyLimits.routes) return none;
   const beyond = new Set<GatewayServerModel>();
   let total = 0;
   for (const server of own) {
     const hosts = commonHosts(server, virtualService).length;
-    if (total + units * hosts > maxProxyRoutes) beyond.add(server);
+    if (total + units * hosts > proxyLimits.routes) beyond.add(server);
     else total += units * hosts;
   }
   return beyond;

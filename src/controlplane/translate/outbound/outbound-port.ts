@@ -1,4 +1,4 @@
-import { maxProxyRoutes, unixPrefix } from "../../../api/istio/index.ts";
+import { proxyLimits, unixPrefix } from "../../../api/istio/index.ts";
 import { istioPortProtocol } from "../../model/service/service-entry-model.ts";
 import type { AppProtocol } from "../../model/facts.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
@@ -144,10 +144,10 @@ function mayBeLarge(
   hosts: readonly string[],
   byPort: ReadonlyMap<number, readonly PortService[]>,
 ): boolean {
-  if (!hosts.some(isWildcard)) return units * hosts.length * byPort.size > maxProxyRoutes;
+  if (!hosts.some(isWildcard)) return units * hosts.length * byPort.size > proxyLimits.routes;
   let services = 0;
   for (const ofPort of byPort.values()) services += ofPort.length;
-  return units * (services + hosts.length) > maxProxyRoutes;
+  return units * (services + hosts.length) > proxyLimits.routes;
 }
 
 function concerning(
@@ -181,7 +181,7 @@ function isBeyond(candidate: Candidate, names: ReadonlySet<string>, port: number
   for (const host of hosts)
     if (isWildcard(host)) for (const name of names) covered += Number(hostsOverlap(host, name));
     else covered += Number(names.has(host) || port === httpPort);
-  if (candidate.total + units * covered > maxProxyRoutes) return true;
+  if (candidate.total + units * covered > proxyLimits.routes) return true;
   candidate.total += units * covered;
   return false;
 }

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import type { JsonObject, JsonValue } from "@bufbuild/protobuf";
 import { parseAllDocuments } from "yaml";
 import type { KubernetesObject } from "../../../api/index.ts";
-import { maxSubsetClusters } from "../../../api/istio/index.ts";
+import { proxyLimits } from "../../../api/istio/index.ts";
 import { valueAt } from "../../testing/decode-resource.ts";
 import { meshKey } from "../../model/facts.ts";
 import { config, namespace, pod, service, slice, testMesh } from "../../testing/model-fixture.ts";
@@ -197,7 +197,7 @@ test("subsets beyond the limit of a service's clusters are left out, whichever o
     config("DestinationRule", "shop/b", { host: "web", subsets: subsets("b") }),
   );
   const names = Object.keys(fixture.serve().clusters()).filter((name) => name.startsWith("outbound|"));
-  assert.equal(names.length, ports.length + Math.floor(maxSubsetClusters / ports.length) * ports.length);
+  assert.equal(names.length, ports.length + Math.floor(proxyLimits.subsetClusters / ports.length) * ports.length);
   const whole = names.filter((name) => name.includes("||"));
   assert.equal(whole.length, ports.length, "the service's own clusters stay");
   assert.ok(names.includes("outbound|100|a29|web.shop.svc.cluster.local"));
