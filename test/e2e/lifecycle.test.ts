@@ -96,7 +96,8 @@ describe("failures around a lab", { concurrency: 1 }, () => {
     const command = prepared(`mount -t tmpfs -o ro tmpfs ${sealed}`, create);
     for (const env of [
       { XDG_STATE_HOME: sealed },
-      { XDG_CACHE_HOME: sealed },
+      // A test run names a cache of its own.
+      { XDG_CACHE_HOME: sealed, NODE_COMPILE_CACHE: "" },
       { KUBECONFIG: join(sealed, "config") },
     ]) {
       const { code, output } = await lab.run(command, { env, timeoutMs: 30_000 });
@@ -198,8 +199,9 @@ describe("failures around a lab", { concurrency: 1 }, () => {
     await createAndDelete();
   });
 
-  test("a lab with an owner is deleted with its files and its context when the owner is killed", async () => {
+  test("a lab with an owner is deleted with its files and its context when the owner is killed", async (t) => {
     const owner = spawn("sleep", ["600"]);
+    t.after(() => owner.kill("SIGKILL"));
     const ended = new Promise((resolve) => owner.once("exit", resolve));
     const created = await lab.create(undefined, ["--workers", "0", "--owner", String(owner.pid)]);
     assert.equal(created.code, 0, created.output);
@@ -210,6 +212,7 @@ describe("failures around a lab", { concurrency: 1 }, () => {
     await eventually("the files are gone", () => !existsSync(lab.stateDirectory));
     assert.equal(lab.hasContext(), false);
     const early = spawn("sleep", ["600"]);
+    t.after(() => early.kill("SIGKILL"));
     const running = lab.run([...create, "--owner", String(early.pid)]);
     await eventually("the launcher runs", () => lab.ofRole("cluster-launcher")[0]);
     early.kill("SIGKILL");

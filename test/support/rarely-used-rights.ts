@@ -110,7 +110,7 @@ const ofEngine: readonly RareRights[] = [
       ...bySteps,
       at("src/rollout/observe/canary-world/deployment-in-world.ts", "client.list(replicaSetKind"),
       at("src/rollout/observe/canary-world/missing-grants.ts", "client.list(referenceGrantKind"),
-      at("src/rollout/observe/canary-world/subjects.ts", "client.list(destinationRuleKind"),
+      at("src/rollout/observe/service-labels.ts", "client.list(destinationRuleKind"),
     ],
     rights: [
       ...each(engine, "get create patch delete", "virtualservices.networking.istio.io"),

@@ -45,11 +45,13 @@ export class Progress implements Disposable {
    */
   start({ lasts = false }: { readonly lasts?: boolean } = {}): CliContext {
     const context = this.#context;
-    const waiting: ReportWait = (subject, missing) => this.#note(subject, missing);
+    const waiting: ReportWait = (subject, missing) => this.#note(subject, missing, lineAfterMs);
+    // A client reports a request only when its answer is late.
+    const late: ReportWait = (subject, missing) => this.#note(subject, missing, 0);
     const connected = {
       ...context,
       waiting,
-      connect: async (flags: Parameters<CliContext["connect"]>[0]) => await context.connect(flags, waiting),
+      connect: async (flags: Parameters<CliContext["connect"]>[0]) => await context.connect(flags, late),
     };
     if (!context.showsProgress || lasts) return connected;
     this.#timer = setInterval(() => this.#tick(), tickMs);
@@ -77,7 +79,7 @@ export class Progress implements Disposable {
     this.#clear();
   }
 
-  #note(subject: string, missing: string | undefined): void {
+  #note(subject: string, missing: string | undefined, afterMs: number): void {
     const before = this.#waits.get(subject);
     if (missing !== undefined && before?.missing === missing) return;
     this.#waits.delete(subject);
@@ -85,7 +87,7 @@ export class Progress implements Disposable {
     else if (this.#waits.size < maxWaits) {
       const isLine = this.#timer === undefined;
       const due =
-        before?.due ?? (isLine ? this.#context.clock.after(lineAfterMs, () => this.#tell(subject)) : undefined);
+        before?.due ?? (isLine ? this.#context.clock.after(afterMs, () => this.#tell(subject)) : undefined);
       this.#waits.set(subject, { missing, told: before?.told, due });
     }
   }
