@@ -30,7 +30,7 @@ export interface CarrierLimits extends SessionLimits {
 
 /** The connection whose session is carried. It decides what streams mean. None of the methods may throw. */
 export interface CarrierUser extends Pick<
-  SessionPort,
+  Required<SessionPort>,
   "opened" | "streamEnded" | "settingsChanged" | "sendInPlace" | "inPlaceBytes" | "unanswered"
 > {
   /** Called for GOAWAY: the peer processes no stream of ours above `lastStreamId`. `reason` completes "the peer". */
@@ -167,12 +167,12 @@ export class SessionCarrier<Stream extends SessionStream & HeldStream> implement
     return this.#isBlocked || this.frames.isFull;
   }
 
-  get inPlaceBytes(): number | undefined {
+  get inPlaceBytes(): number {
     return this.#user.inPlaceBytes;
   }
 
   sendInPlace(streamId: number, bytes: Uint8Array, frameBytes: number, endStream: boolean): boolean {
-    return this.#user.sendInPlace?.(streamId, bytes, frameBytes, endStream) === true;
+    return this.#user.sendInPlace(streamId, bytes, frameBytes, endStream);
   }
 
   opened(streamId: number, fields: readonly string[], endStream: boolean): void {

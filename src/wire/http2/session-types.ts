@@ -56,7 +56,7 @@ export interface SessionPort {
   /** Whether the output is full. Then streams wait until {@link Http2Session.wake}. */
   isFull(): boolean;
   /** DATA of at least this size is offered to {@link sendInPlace}. Absent means 32 KiB. */
-  readonly inPlaceBytes?: number | undefined;
+  readonly inPlaceBytes?: number;
   /**
    * Sends the bytes as DATA frames of at most `frameBytes`, after the content of the output, without a copy. If it
    * returns false, they go through the output instead. Only called while the output is not full.
