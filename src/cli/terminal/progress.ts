@@ -86,8 +86,7 @@ export class Progress implements Disposable {
     if (missing === undefined) before?.due?.[Symbol.dispose]();
     else if (this.#waits.size < maxWaits) {
       const isLine = this.#timer === undefined;
-      const due =
-        before?.due ?? (isLine ? this.#context.clock.after(afterMs, () => this.#tell(subject)) : undefined);
+      const due = before?.due ?? (isLine ? this.#context.clock.after(afterMs, () => this.#tell(subject)) : undefined);
       this.#waits.set(subject, { missing, told: before?.told, due });
     }
   }

@@ -124,7 +124,10 @@ test("a file that is not YAML, a missing file name, and an unknown revision are 
       files,
       objects: { ConfigMap: [{ metadata: { name: "istio-sidecar-injector-canary", namespace: "istio-system" } }] },
     }).then(() => assert.fail("it was not refused"), describeError);
-  assert.match(await refused("-f bad.yaml"), /^bad\.yaml:4:1: this is not valid YAML: All mapping items must start at the same column/);
+  assert.match(
+    await refused("-f bad.yaml"),
+    /^bad\.yaml:4:1: this is not valid YAML: All mapping items must start at the same column/,
+  );
   assert.match(await refused("--revision canry"), /^filename not specified/);
   assert.equal(
     await refused("-f web.yaml -r canry"),
