@@ -12,7 +12,7 @@ export interface FramedBytes {
   readonly pieceBytes: number;
 }
 
-/** More pieces are left to libuv. The largest chunk that is read has 17 of HTTP/2's smallest frames. */
+/** More pieces are left to libuv. The largest chunk that is read has 16 of HTTP/2's smallest frames. */
 const maxPieces = 64;
 /** An iovec is an address and a length, of 8 bytes each. */
 const wordsOfPart = 4;
@@ -28,7 +28,7 @@ let functions: Libc | undefined | null = null;
 
 /**
  * Writes to a non-blocking socket by one system call, without an object for each part. Node's own `writev` takes an
- * array of buffers, and making and reading them costs a tenth of the write. Returns how many bytes the kernel has
+ * array of buffers, and making and reading them costs a seventh of the write. Returns how many bytes the kernel has
  * taken: 0 if it takes none now, if the write failed, or if libc cannot be called. The caller writes the rest, and
  * learns of errors by that.
  */

@@ -6,11 +6,7 @@ import { LinkedList, type Linked } from "../base/index.ts";
 /** Free bytes in front of the data, so that a frame header fits there without a copy. */
 const headroomBytes = 16;
 
-/**
- * The sizes of the buffers. The largest has 4 KiB more than 256 KiB, because bodies often have a power of two as their
- * size: the head of a message then fits into the first read, and no few bytes remain for a last one.
- */
-export const readBufferTiers = [4096, 65_536, 266_240] as const;
+export const readBufferTiers = [4096, 65_536, 262_144] as const;
 /** The number of spare buffers to keep for each tier: 1, 4 and 4 MiB in total. */
 const sparesKept: readonly number[] = [256, 64, 16];
 const spares: readonly ReadBuffer[][] = readBufferTiers.map(() => []);
