@@ -1,4 +1,4 @@
-import type { Clock } from "../../base/index.ts";
+import { transientError, type Clock } from "../../base/index.ts";
 import { inLaterTurn, type ByteStream } from "../../net/index.ts";
 import {
   errorCode,
@@ -68,6 +68,7 @@ export class SessionCarrier<Stream extends SessionStream & HeldStream> implement
   /** Whether the kernel has not accepted all of the bytes that were written in place. */
   #isBlocked = false;
   #goawayGrace: Disposable | undefined;
+  #flushGrace: Disposable | undefined;
   #closeGrace: Disposable | undefined;
 
   constructor(user: CarrierUser, options: CarrierOptions) {
@@ -130,6 +131,7 @@ export class SessionCarrier<Stream extends SessionStream & HeldStream> implement
    */
   end(flushMs = this.#limits.flushTimeoutMs): void {
     if (this.#closeGrace !== undefined || this.#isClosed) return;
+    this.#flushGrace?.[Symbol.dispose]();
     this.session.close();
     this.frames.stop();
     this.stream.end();
@@ -143,6 +145,7 @@ export class SessionCarrier<Stream extends SessionStream & HeldStream> implement
     this.session.close();
     this.frames.stop();
     this.#goawayGrace?.[Symbol.dispose]();
+    this.#flushGrace?.[Symbol.dispose]();
     this.#user.connectionClosed(error);
   }
 
@@ -200,7 +203,11 @@ export class SessionCarrier<Stream extends SessionStream & HeldStream> implement
     this.#user.peerLeaves(lastStreamId, code, reason);
   }
 
+  /** Ends the connection after the frames that were written, unless the peer does not read them. */
   finished(): void {
+    const { flushTimeoutMs } = this.#limits;
+    const message = `the peer did not read our last frames within ${flushTimeoutMs / 1000} s`;
+    this.#flushGrace ??= this.#clock.after(flushTimeoutMs, () => this.destroy(transientError("timeout", message)));
     this.frames.whenEmpty(() => this.end());
   }
 

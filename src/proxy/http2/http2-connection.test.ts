@@ -564,6 +564,22 @@ test("an answer leaves although the client ends its direction in the same turn, 
   assert.equal(peer.pipe.destroyed, true);
 });
 
+test("a client that ends its direction and reads none of the last frames is cut off", async () => {
+  const clock = new HandClock();
+  const peer = new Peer(true, 10, clock).greet().request(1);
+  await peer.takeFrames();
+  peer.pipe.stuck = true;
+  const stream = peer.streams.get(1)?.stream;
+  stream?.sendHeaders([":status", "200"], false);
+  await turn();
+  stream?.write(Buffer.from("x"), true);
+  peer.pipe.handler?.end();
+  await turn();
+  assert.deepEqual([peer.connection.activeStreams, peer.pipe.ended], [0, false], "frames still wait");
+  clock.pass(http2Limits.flushTimeoutMs);
+  assert.deepEqual([peer.pipe.destroyed, peer.closed], [true, 1]);
+});
+
 test("when the peer shrinks the HPACK table, the next header block announces our table as empty", async () => {
   const peer = new Peer().greet([[setting.headerTableSize, 0]]).request(1);
   await peer.takeFrames();
