@@ -6,18 +6,19 @@ import {
   endpointShare,
   istioGatewayKind,
   maxCopiedLength,
-  proxyLimits,
   meshGateway,
+  proxyLimits,
   requestAuthenticationKind,
-  routeLimitMessage,
+  routeLimitFault,
   routeUnits,
   serviceEntryKind,
-  subsetLimitMessage,
+  subsetLimitFault,
   subsetShare,
   telemetryKind,
   virtualServiceKind,
   workloadEntryKind,
-  workloadLimitMessage,
+  workloadLimitFault,
+  type LimitFault,
   type VirtualService,
 } from "../../api/istio/index.ts";
 import { serviceKind } from "../../api/kubernetes/index.ts";
@@ -40,9 +41,8 @@ export const limitAnalyzer: Analyzer = {
   },
 };
 
-function tell(report: Report, resource: Resource, message: string): void {
-  const colon = message.indexOf(": ");
-  report(messageTypes.beyondLimit, resource, message.slice(0, colon), message.slice(colon + 2));
+function tell(report: Report, resource: Resource, { path, message }: LimitFault): void {
+  report(messageTypes.beyondLimit, resource, path, message);
 }
 
 /** The subsets of all rules of a namespace for one host count together, those of older rules first. */
@@ -65,44 +65,56 @@ function checkSubsets(inventory: Inventory, report: Report): void {
       for (const { name } of subsets)
         if (kept.size < share) kept.add(name);
         else if (!kept.has(name)) lost.push(name);
-      if (lost.length > 0) tell(report, resource, subsetLimitMessage({ host, ports, share }, lost));
+      if (lost.length > 0) tell(report, resource, subsetLimitFault({ host, ports, share }, lost));
     }
   }
 }
 
 function checkServices(inventory: Inventory, report: Report): void {
+  const policies = longPolicies(inventory);
   for (const { resource, object } of inventory.of(serviceKind)) {
     const { ports = [], selector = {} } = object.spec ?? {};
     if (ports.length > proxyLimits.servicePorts)
-      tell(
-        report,
-        resource,
-        `spec.ports: ${ports.length - proxyLimits.servicePorts} of ${ports.length} ports have no effect, because a Service may have ${proxyLimits.servicePorts}; remove ports, or divide the Service`,
-      );
+      tell(report, resource, {
+        path: "spec.ports",
+        message: `${ports.length - proxyLimits.servicePorts} of ${ports.length} ports have no effect, because a Service may have ${proxyLimits.servicePorts}; remove ports, or divide the Service`,
+      });
     const clusters = Math.min(ports.length, proxyLimits.servicePorts);
-    checkPolicies(resource, clusters, inventory, report);
+    checkPolicies(resource, clusters, policies.get(object.metadata.namespace ?? "") ?? [], report);
     if (Object.keys(selector).length === 0) continue;
     const found = selected(workloads(inventory), selector, object.metadata.namespace ?? "").length;
     if (found > endpointShare(clusters))
-      tell(report, resource, workloadLimitMessage({ clusters, workloads: found }, "spec.ports"));
+      tell(report, resource, workloadLimitFault({ clusters, workloads: found }, "spec.ports"));
   }
 }
 
 /** The filter chains of each port repeat the policies. The control plane counts the filters, which are as long. */
-function checkPolicies(resource: Resource, ports: number, inventory: Inventory, report: Report): void {
-  const namespace = resource.object.metadata.namespace ?? "";
-  const policies = [authorizationPolicyKind, requestAuthenticationKind, telemetryKind].flatMap((kind) =>
-    inventory.of<KubernetesObject>(kind).filter(({ object }) => object.metadata.namespace === namespace),
-  );
-  for (const { object, resource: policy } of policies) {
-    const length = copiedLength((object as { readonly spec?: unknown }).spec);
-    if (length * ports > maxCopiedLength)
-      tell(
-        report,
-        policy,
-        `spec: has ${length} characters, and each port of a workload repeats it. For all ${ports} ports of Service ${resource.object.metadata.name ?? ""} together, proxies repeat at most ${maxCopiedLength} characters of policies, and close connections to further ports; shorten the policy, or use fewer ports`,
-      );
+function checkPolicies(service: Resource, ports: number, policies: readonly LongPolicy[], report: Report): void {
+  for (const { policy, length } of policies) {
+    if (length * ports <= maxCopiedLength) continue;
+    tell(report, policy, {
+      path: "spec",
+      message: `has ${length} characters, and each port of a workload repeats it. For all ${ports} ports of Service ${service.object.metadata.name ?? ""} together, proxies repeat at most ${maxCopiedLength} characters of policies, and close connections to further ports; shorten the policy, or use fewer ports`,
+    });
   }
+}
+
+interface LongPolicy {
+  readonly policy: Resource;
+  /** The number of characters of its spec. */
+  readonly length: number;
+}
+
+/** The policies that may exceed the limit at a Service, by their namespaces. Each is measured once. */
+function longPolicies(inventory: Inventory): ReadonlyMap<string, readonly LongPolicy[]> {
+  const policies = [authorizationPolicyKind, requestAuthenticationKind, telemetryKind].flatMap((kind) =>
+    inventory.of<KubernetesObject>(kind).map(({ object, resource }) => ({
+      policy: resource,
+      length: copiedLength((object as { readonly spec?: unknown }).spec),
+    })),
+  );
+  const long = policies.filter(({ length }) => length * proxyLimits.servicePorts > maxCopiedLength);
+  return Map.groupBy(long, ({ policy }) => policy.object.metadata.namespace ?? "");
 }
 
 function checkEntries(inventory: Inventory, report: Report): void {
@@ -120,7 +132,7 @@ function checkEntries(inventory: Inventory, report: Report): void {
     const found = selected(workloads(inventory), workloadSelector.labels, namespace).length + entries.length;
     const clusters = hosts.length * ports.length;
     if (found > endpointShare(clusters))
-      tell(report, resource, workloadLimitMessage({ clusters, workloads: found }, "spec.workloadSelector"));
+      tell(report, resource, workloadLimitFault({ clusters, workloads: found }, "spec.workloadSelector"));
   }
 }
 
@@ -160,7 +172,7 @@ function checkRoutes(
     ["ports", atPorts],
   ] as const) {
     const lost = placesBeyond(places);
-    if (lost.length > 0) tell(report, resource, routeLimitMessage(units, { kind, lost }));
+    if (lost.length > 0) tell(report, resource, routeLimitFault(units, { kind, lost }));
   }
 }
 

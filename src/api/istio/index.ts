@@ -101,11 +101,12 @@ export {
   maxCopiedLength,
   maxExpandedRoutes,
   proxyLimits,
-  routeLimitMessage,
+  routeLimitFault,
   routeUnits,
-  subsetLimitMessage,
+  subsetLimitFault,
   subsetShare,
-  workloadLimitMessage,
+  workloadLimitFault,
+  type LimitFault,
 } from "./proxy-limits.ts";
 export { automaticallyAddressedHosts, serviceEntryKind, type ServiceEntry } from "./networking/service-entry.ts";
 export {

@@ -77,31 +77,41 @@ export function subsetShare(host: string, ports: number): number {
   return host.startsWith("*") ? Math.min(most, maxWildcardSubsets) : most;
 }
 
+/** What a limit leaves out of an object. */
+export interface LimitFault {
+  /** The path of the field that is too large. */
+  readonly path: string;
+  readonly message: string;
+}
+
 /** Says which subsets of a DestinationRule have no clusters. */
-export function subsetLimitMessage(
+export function subsetLimitFault(
   { host, ports, share }: { readonly host: string; readonly ports: number; readonly share: number },
   lost: readonly string[],
-): string {
-  const what = `spec.subsets: ${lost.length} subsets, from "${lost[0] ?? ""}" on, have no effect`;
-  return host.startsWith("*")
+): LimitFault {
+  const what = `${lost.length} subsets, from "${lost[0] ?? ""}" on, have no effect`;
+  const message = host.startsWith("*")
     ? `${what}: a rule for a wildcard such as ${host} may have ${maxWildcardSubsets} subsets; remove subsets, or name hosts`
     : `${what}: each subset is a cluster for each of the ${ports} ports of ${host}, and all subsets may have ${proxyLimits.subsetClusters} clusters in a proxy, so ${share} subsets count; remove subsets or ports`;
+  return { path: "spec.subsets", message };
 }
 
 /** Says where a VirtualService has no routes. */
-export function routeLimitMessage(
+export function routeLimitFault(
   units: number,
   places: { readonly kind: "servers" | "ports"; readonly lost: readonly string[] },
-): string {
+): LimitFault {
   const { kind, lost } = places;
-  return `spec: the ${units} routes have no effect at ${lost.length} ${kind === "servers" ? "servers of its Gateways" : "ports of its hosts"}, from ${lost[0] ?? ""} on: each server and port has all of them for each host, and a proxy may have ${proxyLimits.routes} routes of one VirtualService; use fewer routes, hosts or ${kind}`;
+  const message = `the ${units} routes have no effect at ${lost.length} ${kind === "servers" ? "servers of its Gateways" : "ports of its hosts"}, from ${lost[0] ?? ""} on: each server and port has all of them for each host, and a proxy may have ${proxyLimits.routes} routes of one VirtualService; use fewer routes, hosts or ${kind}`;
+  return { path: "spec", message };
 }
 
 /** Says how many workloads of a service count. */
-export function workloadLimitMessage(
+export function workloadLimitFault(
   { clusters, workloads }: { readonly clusters: number; readonly workloads: number },
-  what: string,
-): string {
+  path: string,
+): LimitFault {
   const most = endpointShare(clusters);
-  return `${what}: ${workloads - most} of ${workloads} workloads have no effect: each is an endpoint of ${clusters} clusters, one for each host and port, and all clusters may have ${proxyLimits.clusterEndpoints} endpoints in a proxy; use fewer ports, hosts or workloads`;
+  const message = `${workloads - most} of ${workloads} workloads have no effect: each is an endpoint of ${clusters} clusters, one for each host and port, and all clusters may have ${proxyLimits.clusterEndpoints} endpoints in a proxy; use fewer ports, hosts or workloads`;
+  return { path, message };
 }

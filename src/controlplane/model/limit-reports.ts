@@ -1,11 +1,12 @@
 import {
   endpointShare,
   proxyLimits,
-  routeLimitMessage,
+  routeLimitFault,
   routeUnits,
-  subsetLimitMessage,
+  subsetLimitFault,
   subsetShare,
-  workloadLimitMessage,
+  workloadLimitFault,
+  type LimitFault,
 } from "../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
 import type { DestinationRules } from "./destination-rule-model.ts";
@@ -13,11 +14,11 @@ import { byAge, meshKey, type DestinationRuleFacts, type MeshSettings } from "./
 import { mergeGateways, withheldServers } from "./gateway/classic-gateway.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import type { VirtualServices } from "./routing/virtual-service-model.ts";
-import { labelKeys, selectedBy } from "./selection.ts";
+import { selectedBy } from "./selection.ts";
 import { podsByLabel, podsSelectedBy } from "./service/selected-pods.ts";
 import { qualifiedHost } from "./service/service-hostname.ts";
 import type { ServiceRegistry } from "./service/service-model.ts";
-import { workloadEntryLabels } from "./workload-entry.ts";
+import { workloadEntriesByLabel, workloadEntryLabels } from "./workload-entry.ts";
 
 /** A port of a scope at which a VirtualService does not apply, because it would have too many routes in a proxy. */
 export interface WithheldPort {
@@ -46,8 +47,8 @@ export function deriveLimitReports(graph: CollectionGraph, sources: LimitSources
   return {
     DestinationRule: graph.derive("limits-of-destination-rules", inputs.destinationRules, (rule, reader, key) => {
       const mesh = reader.get(inputs.mesh, meshKey);
-      const message = mesh === undefined ? undefined : lostSubsets(rule, mesh, sources, reader);
-      return message === undefined ? [] : [[key, message]];
+      const fault = mesh === undefined ? undefined : lostSubsets(rule, mesh, sources, reader);
+      return fault === undefined ? [] : [[key, textOf(fault)]];
     }),
     ServiceEntry: deriveEntryReports(graph, inputs),
     VirtualService: graph.derive(
@@ -57,19 +58,24 @@ export function deriveLimitReports(graph: CollectionGraph, sources: LimitSources
         const gateways = model.gateways.flatMap((name) => reader.get(inputs.istioGateways, name) ?? []);
         const places = gateways.reduce((sum, { spec }) => sum + spec.servers.length, 0) * model.hosts.length;
         // Few VirtualServices are large, and merging the servers for each of the others would take long.
-        const isLarge = places * routeUnits(model) > proxyLimits.routes;
+        const units = routeUnits(model);
+        const isLarge = places * units > proxyLimits.routes;
         const merged = mergeGateways(isLarge ? gateways.sort(byAge) : [], (port) => [port]);
         const servers = [...withheldServers(model, merged)].map(({ gateway, port }) => `port ${port} of ${gateway}`);
         const ports = new Set(reader.lookup(byVirtualService, key).map(({ port }) => port));
         const numbers = [...ports].toSorted((left, right) => left - right).map((port) => `port ${port}`);
-        const messages = [
-          ...(servers.length === 0 ? [] : [routeLimitMessage(routeUnits(model), { kind: "servers", lost: servers })]),
-          ...(numbers.length === 0 ? [] : [routeLimitMessage(routeUnits(model), { kind: "ports", lost: numbers })]),
+        const faults = [
+          ...(servers.length === 0 ? [] : [routeLimitFault(units, { kind: "servers", lost: servers })]),
+          ...(numbers.length === 0 ? [] : [routeLimitFault(units, { kind: "ports", lost: numbers })]),
         ];
-        return messages.length === 0 ? [] : [[key, messages.join("\n")]];
+        return faults.length === 0 ? [] : [[key, faults.map(textOf).join("\n")]];
       },
     ),
   };
+}
+
+function textOf({ path, message }: LimitFault): string {
+  return `${path}: ${message}`;
 }
 
 /** Which of the rule's subsets have no clusters at one of its host's services, or undefined if all have. */
@@ -78,7 +84,7 @@ function lostSubsets(
   mesh: MeshSettings,
   { registry, destinationRules }: LimitSources,
   reader: CollectionReader,
-): string | undefined {
+): LimitFault | undefined {
   const host = qualifiedHost(rule.spec.host, rule.namespace, mesh.domain);
   const rules = reader.get(destinationRules.hosts, `${rule.namespace}/${host}`);
   if (rules === undefined || rule.spec.subsets.length === 0) return undefined;
@@ -89,14 +95,12 @@ function lostSubsets(
   const lost = [...rules.local, ...rules.exported].flatMap(({ subsets }) =>
     subsets.length <= share ? [] : subsets.slice(share).flatMap(({ name }) => (own.has(name) ? [name] : [])),
   );
-  return lost.length === 0 ? undefined : subsetLimitMessage({ host, ports, share }, [...new Set(lost)]);
+  return lost.length === 0 ? undefined : subsetLimitFault({ host, ports, share }, [...new Set(lost)]);
 }
 
 function deriveEntryReports(graph: CollectionGraph, inputs: MeshInputs): Collection<string> {
   const pods = podsByLabel(inputs);
-  const workloadEntries = inputs.workloadEntries.index("label", (entry) =>
-    labelKeys(entry.namespace, workloadEntryLabels(entry)),
-  );
+  const workloadEntries = workloadEntriesByLabel(inputs);
   return graph.derive("limits-of-service-entries", inputs.serviceEntries, ({ namespace, spec }, reader, key) => {
     if (spec.workloadSelector === undefined) return [];
     const { labels } = spec.workloadSelector;
@@ -106,6 +110,6 @@ function deriveEntryReports(graph: CollectionGraph, inputs: MeshInputs): Collect
       selectedBy(workloadEntries, namespace, labels, workloadEntryLabels, reader).length;
     return workloads <= endpointShare(clusters)
       ? []
-      : [[key, workloadLimitMessage({ clusters, workloads }, "spec.workloadSelector")]];
+      : [[key, textOf(workloadLimitFault({ clusters, workloads }, "spec.workloadSelector"))]];
   });
 }

@@ -1,9 +1,17 @@
 import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
+import type { CollectionIndex } from "../../kube/index.ts";
 import type { Labels, ServicePortFacts, WorkloadEntryFacts } from "./facts.ts";
+import type { MeshInputs } from "./mesh-inputs.ts";
+import { labelKeys } from "./selection.ts";
 
 /** The object's labels take precedence over those in its spec. */
 export function workloadEntryLabels({ labels, spec }: Pick<WorkloadEntryFacts, "labels" | "spec">): Labels {
   return { ...spec.labels, ...labels };
+}
+
+/** The WorkloadEntries by each of their labels. */
+export function workloadEntriesByLabel({ workloadEntries }: MeshInputs): CollectionIndex<WorkloadEntryFacts> {
+  return workloadEntries.index("label", (entry) => labelKeys(entry.namespace, workloadEntryLabels(entry)));
 }
 
 /** The WorkloadGroup that registered it, or else its label, or else its own name. */

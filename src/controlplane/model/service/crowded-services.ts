@@ -10,8 +10,8 @@ import {
   type WorkloadEntryFacts,
 } from "../facts.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
-import { labelKeys, selectedBy } from "../selection.ts";
-import { workloadEntryLabels } from "../workload-entry.ts";
+import { selectedBy } from "../selection.ts";
+import { workloadEntriesByLabel, workloadEntryLabels } from "../workload-entry.ts";
 import { podsByLabel, podsSelectedBy } from "./selected-pods.ts";
 
 /** The workloads of a service, as far as its other workloads depend on them. */
@@ -46,9 +46,7 @@ export function entryMember(entry: Pick<WorkloadEntryFacts, "namespace" | "name"
  */
 export function deriveServiceCrowds(graph: CollectionGraph, inputs: MeshInputs): ServiceCrowds {
   const pods = podsByLabel(inputs);
-  const workloadEntries = inputs.workloadEntries.index("label", (entry) =>
-    labelKeys(entry.namespace, workloadEntryLabels(entry)),
-  );
+  const workloadEntries = workloadEntriesByLabel(inputs);
   const slices = inputs.slices.index("service", (slice) => [slice.service]);
   const crowdOf = (namespace: string, selector: Labels, clusters: number, reader: CollectionReader): ServiceCrowd => {
     const selected = podsSelectedBy(pods, namespace, selector, reader);

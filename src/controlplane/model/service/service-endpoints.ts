@@ -19,7 +19,7 @@ import { labelKeys, rarestKey } from "../selection.ts";
 import { clusterView, type ClusterView } from "../cluster-view.ts";
 import { memos } from "../memos.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
-import { workloadEntryLabels, workloadEntryTarget } from "../workload-entry.ts";
+import { workloadEntriesByLabel, workloadEntryLabels, workloadEntryTarget } from "../workload-entry.ts";
 import type { OfCluster } from "../remote-inputs.ts";
 import { mutualTlsModeOf, peerAuthenticationsFor, workloadMutualTls } from "../peer-authentication.ts";
 import { deriveImportedEndpoints } from "./imported-services.ts";
@@ -548,9 +548,7 @@ function selectedWorkloadEntries(
   inputs: MeshInputs,
   reader: CollectionReader,
 ): readonly WorkloadEntryFacts[] {
-  const entries = inputs.workloadEntries.index("label", (entry) =>
-    labelKeys(entry.namespace, workloadEntryLabels(entry)),
-  );
+  const entries = workloadEntriesByLabel(inputs);
   const rarest = rarestKey(entries, labelKeys(namespace, selector));
   if (rarest === undefined) return [];
   const candidates = reader.lookup(entries, rarest);
