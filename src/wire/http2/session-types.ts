@@ -55,7 +55,7 @@ export interface SessionPort {
   output(): FrameWriter;
   /** Whether the output is full. Then streams wait until {@link Http2Session.wake}. */
   isFull(): boolean;
-  /** DATA of at least this size is offered to {@link sendInPlace}. Absent means 32 KiB. */
+  /** DATA of at least this size is offered to {@link sendInPlace}. Absent means that none is. */
   readonly inPlaceBytes?: number;
   /**
    * Sends the bytes as DATA frames of at most `frameBytes`, after the content of the output, without a copy. If it

@@ -11,8 +11,6 @@ const lifePing = Buffer.from("alive???", "latin1");
 /** Tells the peer's decoder that our encoder uses no table, after it asked for a smaller one (RFC 7541, 4.2). */
 const emptyTableUpdate = Buffer.from([0x20]);
 const noBytes = new Uint8Array(0);
-/** The default of {@link SessionPort.inPlaceBytes}. Copying fewer bytes costs less than a separate write. */
-const defaultInPlaceBytes = 32_768;
 
 /**
  * One end of an HTTP/2 connection (RFC 9113) without I/O. It takes the peer's bytes and the time, calls streams and the
@@ -225,7 +223,7 @@ export class Http2Session<Stream extends SessionStream> {
   sendData(stream: Stream, bytes: Uint8Array, start: number, endStream: boolean): number {
     const { port, windows, over } = this.#core;
     if (over) return bytes.length;
-    const inPlaceBytes = port.inPlaceBytes ?? defaultInPlaceBytes;
+    const inPlaceBytes = port.inPlaceBytes ?? Infinity;
     let at = bytes.length - start < inPlaceBytes ? start : this.#sendInPlace(stream, bytes, start, endStream);
     while (at < bytes.length) {
       if (port.isFull()) {
@@ -251,7 +249,7 @@ export class Http2Session<Stream extends SessionStream> {
   #sendInPlace(stream: Stream, bytes: Uint8Array, start: number, endStream: boolean): number {
     const { port, windows } = this.#core;
     const end = Math.min(bytes.length, start + windows.roomForAll(stream));
-    if (end - start < (port.inPlaceBytes ?? defaultInPlaceBytes)) return start;
+    if (end - start < (port.inPlaceBytes ?? Infinity)) return start;
     if (port.sendInPlace === undefined || port.isFull()) return start;
     const part = start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end);
     if (!port.sendInPlace(stream.id, part, windows.frameBytes, endStream && end === bytes.length)) return start;

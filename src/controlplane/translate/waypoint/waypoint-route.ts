@@ -1,6 +1,6 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { l4RoutesToService, type MeshModel, routesToService } from "../mesh-model.ts";
-import { proxyLimits, meshGateway, type HashKey, type RouteDestination } from "../../../api/istio/index.ts";
+import { meshGateway, proxyLimits, type HashKey, type RouteDestination } from "../../../api/istio/index.ts";
 import type { CollectionReader } from "../../../kube/index.ts";
 import { RouteSchema, type Route, type RouteConfigurationSchema } from "../../../wire/envoy/index.ts";
 import { destinationRuleFor } from "../../model/destination-rule-model.ts";
