@@ -6,9 +6,9 @@ import { endpointsState, type EndpointSources } from "./endpoints-state.ts";
 import { podsServe, type Serving } from "./pod-conditions.ts";
 
 /**
- * Why a route's list must not change yet: a destination that would get more requests has no ready pod, or proxies do
- * not know the pods of one that had no requests, although requests reach a pod now. Somebody may have scaled a version
- * to 0 that got no requests. Undefined if nothing is in the way, or if nobody knows the pods.
+ * Says why a route's list must not change yet: a destination that would get more requests has no ready pod, or proxies
+ * do not know the pods of a destination that had no requests. Somebody may have scaled down a version without requests.
+ * Undefined if nothing is in the way, if nobody knows the pods, or if requests reach no pod now either.
  */
 export async function notServedYet(
   sources: EndpointSources,
