@@ -2,11 +2,12 @@
 // parsers report faults.
 export { meansNoEffect } from "./field-effect.ts";
 export { apiVersionOf, defineKind, groupVersionOf, type KindDefinition } from "./kind.ts";
-export { formatLabelSelector, matchesLabels, matchesLabelSelector } from "./label-selector.ts";
+export { formatLabelSelector, matchesLabels, matchesLabelSelector, type Labels } from "./label-selector.ts";
 export {
   isMirrorPod,
   keyOf,
   mirrorAnnotation,
+  serviceNameLabel,
   type Condition,
   type KubernetesObject,
   type LabelSelector,

@@ -1,7 +1,8 @@
 import { ownField } from "../base/index.ts";
 import type { LabelSelector } from "./meta.ts";
 
-type Labels = Readonly<Record<string, string>>;
+/** The labels of an object by their names. */
+export type Labels = Readonly<Record<string, string>>;
 
 /**
  * Whether the labels match the selector. An empty selector matches everything, and an absent selector matches nothing

@@ -74,6 +74,9 @@ export function keyOf(object: KubernetesObject): string {
   return namespace === undefined || namespace === "" ? name : `${namespace}/${name}`;
 }
 
+/** The label of an EndpointSlice that names its Service (KEP-752). */
+export const serviceNameLabel = "kubernetes.io/service-name";
+
 /** The uid of a static pod at its kubelet, which differs from that of its object in the API. */
 export const mirrorAnnotation = "kubernetes.io/config.mirror";
 

@@ -61,6 +61,8 @@ export {
   textAt,
   textMapAt,
   treeAt,
+  treeOf,
+  treesOf,
   valueAt,
   withoutNulls,
   type MergeRules,

@@ -6,6 +6,16 @@ export function isTree(value: unknown): value is Tree {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** The value if it is an object. Otherwise an object without fields. */
+export function treeOf(value: unknown): Tree {
+  return isTree(value) ? value : {};
+}
+
+/** The elements of a list that are objects. Empty if the value is no list. */
+export function treesOf(value: unknown): readonly Tree[] {
+  return Array.isArray(value) ? value.filter(isTree) : [];
+}
+
 /** The value if it is a string. Otherwise an empty text. */
 export function stringOf(value: unknown): string {
   return typeof value === "string" ? value : "";

@@ -1,9 +1,7 @@
-import { definedFields, jsonEqual, valueAt } from "../base/index.ts";
+import { definedFields, jsonEqual, valueAt, type Tree } from "../base/index.ts";
 import { Reader, type UntypedObject } from "../api/index.ts";
 import { checkName, checksOfTemplate, type CheckFields } from "./argo-analysis.ts";
 import { at, durationSeconds, Notes, objectName, type Conversion, type ConversionNote } from "./conversion.ts";
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /** Finds what a Rollout needs in the given files. */
 export interface RolloutFinder {
@@ -131,7 +129,7 @@ export function convertRollout(rollout: UntypedObject, find: RolloutFinder): Con
     kind: "Canary",
     metadata: { name, ...(namespace === undefined ? {} : { namespace }) },
     spec: {
-      target: { deployment: { name: workload.name, ...(target as Fields) } },
+      target: { deployment: { name: workload.name, ...(target as Tree) } },
       ...rest,
       ...definedFields({ settleTimeoutSeconds: settle, paused }),
     },
@@ -150,7 +148,7 @@ function serviceOf(
   notes: Notes,
 ): string {
   const { strategy, template } = spec.raw as {
-    readonly strategy?: { readonly canary?: Fields; readonly blueGreen?: Fields };
+    readonly strategy?: { readonly canary?: Tree; readonly blueGreen?: Tree };
     readonly template?: { readonly metadata?: { readonly labels?: Readonly<Record<string, unknown>> } };
   };
   const named = strategy?.canary?.["stableService"] ?? strategy?.blueGreen?.["activeService"];
@@ -195,7 +193,7 @@ function deploymentOf(
   const copied = Object.fromEntries(
     ["replicas", "selector", "template", "minReadySeconds", "revisionHistoryLimit"].map((field) => [
       field,
-      spec.has(field) ? (spec.raw as Fields)[field] : undefined,
+      spec.has(field) ? (spec.raw as Tree)[field] : undefined,
     ]),
   );
   const metadata = {
@@ -217,14 +215,14 @@ function strategySpec(
   service: string,
   pool: CheckPool,
   notes: Notes,
-): Fields {
+): Tree {
   if (canary !== undefined) return canarySpec(canary, service, pool, notes);
   if (blueGreen !== undefined) return blueGreenSpec(blueGreen, service, pool, notes);
   notes.note("spec.strategy", "has neither canary nor blueGreen: the Canary has one step, all at once");
   return { target: { service }, steps: [{ weight: 100 }] };
 }
 
-function canarySpec(canary: Reader, service: string, pool: CheckPool, notes: Notes): Fields {
+function canarySpec(canary: Reader, service: string, pool: CheckPool, notes: Notes): Tree {
   canary.ignore("stableService");
   const canaryService = canary.string("canaryService");
   tellTraffic(canary.object("trafficRouting"), notes);
@@ -256,7 +254,7 @@ function canarySpec(canary: Reader, service: string, pool: CheckPool, notes: Not
   };
 }
 
-function checksField(checks: readonly { readonly ref: string }[]): Fields {
+function checksField(checks: readonly { readonly ref: string }[]): Tree {
   return checks.length === 0 ? {} : { checks };
 }
 
@@ -281,13 +279,13 @@ function tellTraffic(traffic: Reader | undefined, notes: Notes): void {
   notes.rest(traffic);
 }
 
-function stepOf(step: Reader, pool: CheckPool, notes: Notes): Fields[] {
+function stepOf(step: Reader, pool: CheckPool, notes: Notes): Tree[] {
   const weight = step.integer("setWeight");
   const pause = step.object("pause");
   const scale = step.object("setCanaryScale");
   const header = step.object("setHeaderRoute");
   const mirror = step.object("setMirrorRoute");
-  const made: Fields[] = [];
+  const made: Tree[] = [];
   if (weight !== undefined) made.push({ weight });
   if (pause !== undefined) made.push({ pause: pauseOf(pause, notes) });
   if (scale !== undefined) made.push({ scale: scaleOf(scale, notes) });
@@ -301,7 +299,7 @@ function stepOf(step: Reader, pool: CheckPool, notes: Notes): Fields[] {
   return made;
 }
 
-function pauseOf(pause: Reader, notes: Notes): Fields {
+function pauseOf(pause: Reader, notes: Notes): Tree {
   const duration = valueAt(pause.raw, "duration");
   pause.ignore("duration");
   const seconds = durationSeconds(duration);
@@ -309,7 +307,7 @@ function pauseOf(pause: Reader, notes: Notes): Fields {
   return seconds === undefined ? { untilApproved: true } : { durationSeconds: seconds };
 }
 
-function scaleOf(scale: Reader, notes: Notes): Fields {
+function scaleOf(scale: Reader, notes: Notes): Tree {
   const made = definedFields({
     replicas: scale.integer("replicas"),
     percent: scale.integer("weight"),
@@ -319,7 +317,7 @@ function scaleOf(scale: Reader, notes: Notes): Fields {
   return made;
 }
 
-function headerOf(header: Reader, notes: Notes): Fields[] {
+function headerOf(header: Reader, notes: Notes): Tree[] {
   const name = header.string("name") ?? "";
   const headers = header.list("match").flatMap((match) => {
     const value = match.object("headerValue");
@@ -343,7 +341,7 @@ function headerOf(header: Reader, notes: Notes): Fields[] {
   return [];
 }
 
-function mirrorOf(mirror: Reader, notes: Notes): Fields[] {
+function mirrorOf(mirror: Reader, notes: Notes): Tree[] {
   const percent = mirror.integer("percentage");
   mirror.ignore("name");
   notes.dropped(mirror, { match: "the percentage applies to all requests of the route" });
@@ -353,7 +351,7 @@ function mirrorOf(mirror: Reader, notes: Notes): Fields[] {
   return [];
 }
 
-function experimentOf(experiment: Reader, pool: CheckPool, notes: Notes): Fields[] {
+function experimentOf(experiment: Reader, pool: CheckPool, notes: Notes): Tree[] {
   const seconds = durationSeconds(valueAt(experiment.raw, "duration"));
   experiment.ignore("duration");
   const templates = experiment.list("templates");
@@ -389,7 +387,7 @@ function experimentOf(experiment: Reader, pool: CheckPool, notes: Notes): Fields
   return [{ experiment: { durationSeconds: seconds ?? 3600, replicas }, ...checksField(checks) }];
 }
 
-function blueGreenSpec(blueGreen: Reader, service: string, pool: CheckPool, notes: Notes): Fields {
+function blueGreenSpec(blueGreen: Reader, service: string, pool: CheckPool, notes: Notes): Tree {
   blueGreen.ignore("activeService");
   const preview = blueGreen.string("previewService") ?? `${service}-preview`;
   const automatic = blueGreen.boolean("autoPromotionEnabled") ?? true;

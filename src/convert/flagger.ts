@@ -1,9 +1,7 @@
-import { definedFields, ownField, valueAt } from "../base/index.ts";
+import { definedFields, ownField, valueAt, type Tree } from "../base/index.ts";
 import { Reader, type UntypedObject } from "../api/index.ts";
 import { checkName } from "./argo-analysis.ts";
 import { at, durationSeconds, Notes, objectName, type Conversion } from "./conversion.ts";
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /** Finds the MetricTemplate or the AlertProvider that a Canary names. */
 export type FindObject = (kind: string, name: string, namespace: string | undefined) => UntypedObject | undefined;
@@ -80,7 +78,7 @@ export function convertFlaggerCanary(source: UntypedObject, find: FindObject): C
   return { objects: [...checks.objects, canary], notes: [...notes.all] };
 }
 
-function targetOf(spec: Reader, name: string, notes: Notes): Fields {
+function targetOf(spec: Reader, name: string, notes: Notes): Tree {
   const reference = spec.object("targetRef");
   reference?.ignore("apiVersion");
   const kind = reference?.string("kind") ?? "Deployment";
@@ -126,15 +124,15 @@ function targetOf(spec: Reader, name: string, notes: Notes): Fields {
 
 interface Hooks {
   /** The webhooks that run before the first request goes to the canary. */
-  readonly before: readonly Fields[];
-  readonly always: readonly Fields[];
+  readonly before: readonly Tree[];
+  readonly always: readonly Tree[];
   /** The webhooks that run before the last step. */
-  readonly beforePromotion: readonly Fields[];
-  readonly notifications: readonly Fields[];
+  readonly beforePromotion: readonly Tree[];
+  readonly notifications: readonly Tree[];
 }
 
 function hooksOf(analysis: Reader, interval: number, notes: Notes): Hooks {
-  const hooks: { before: Fields[]; always: Fields[]; beforePromotion: Fields[]; notifications: Fields[] } = {
+  const hooks: { before: Tree[]; always: Tree[]; beforePromotion: Tree[]; notifications: Tree[] } = {
     before: [],
     always: [],
     beforePromotion: [],
@@ -178,7 +176,7 @@ function hooksOf(analysis: Reader, interval: number, notes: Notes): Hooks {
 /** How often the Check of a gate may fail. A gate may refuse any number of times before it allows the step. */
 const gateFailureLimit = 10_000;
 
-function affinityOf(analysis: Reader, notes: Notes): Fields {
+function affinityOf(analysis: Reader, notes: Notes): Tree {
   const affinity = analysis.object("sessionAffinity");
   if (affinity === undefined) return {};
   const made = definedFields({ cookieName: affinity.string("cookieName"), maxAgeSeconds: affinity.integer("maxAge") });
@@ -195,7 +193,7 @@ function affinityOf(analysis: Reader, notes: Notes): Fields {
   return { sessionAffinity: made };
 }
 
-function stepsOf(analysis: Reader, interval: number, hooks: Hooks, notes: Notes): Fields[] {
+function stepsOf(analysis: Reader, interval: number, hooks: Hooks, notes: Notes): Tree[] {
   const first = hooks.before.length === 0 ? [] : [{ weight: 0, checks: hooks.before }];
   const pause = { durationSeconds: interval };
   const iterations = analysis.integer("iterations");
@@ -213,7 +211,7 @@ function stepsOf(analysis: Reader, interval: number, hooks: Hooks, notes: Notes)
       "is set, so the weights are not carried over: as in Flagger, there are none",
     );
   const weights = hasIterations ? [] : given;
-  const steps: Fields[] = [...first, ...mirror];
+  const steps: Tree[] = [...first, ...mirror];
   if (matches.length > 0) {
     const [match, ...others] = matches;
     if (others.length > 0)
@@ -238,9 +236,9 @@ function weightsOf(analysis: Reader): number[] {
   );
 }
 
-function matchOf(match: Reader, notes: Notes): Fields {
-  const headers: Fields[] = [];
-  const cookies: Fields[] = [];
+function matchOf(match: Reader, notes: Notes): Tree {
+  const headers: Tree[] = [];
+  const cookies: Tree[] = [];
   const headerMatches = match.object("headers");
   for (const name of Object.keys(headerMatches?.raw ?? {})) {
     const value = headerMatches?.object(name);
@@ -323,7 +321,7 @@ class Metrics {
     return [check];
   }
 
-  #specOf(metric: Reader, name: string, min: number | undefined, max: number | undefined): Fields | undefined {
+  #specOf(metric: Reader, name: string, min: number | undefined, max: number | undefined): Tree | undefined {
     const reference = metric.object("templateRef");
     const inline = metric.string("query");
     if (reference === undefined && inline === undefined) {

@@ -1,10 +1,8 @@
 import { istioLabels } from "../api/istio/index.ts";
-import { matchesLabelSelector, type LabelSelector } from "../api/index.ts";
+import { matchesLabelSelector, type LabelSelector, type Labels } from "../api/index.ts";
 import type { Pod } from "../api/kubernetes/index.ts";
 import { podAnnotations, podLabels } from "./annotations.ts";
 import type { InjectionSettings } from "./injection-settings.ts";
-
-type Labels = Readonly<Record<string, string>>;
 
 export type InjectionDecision = { readonly inject: true } | { readonly inject: false; readonly reason: string };
 

@@ -1,10 +1,8 @@
-import { definedFields, filledTree, isTree, treeAt, valueAt } from "../base/index.ts";
+import { definedFields, filledTree, isTree, treeAt, valueAt, type Tree } from "../base/index.ts";
 import type { GatewaySpec, IstioOperatorSpec, KubernetesSettings } from "../api/istio/index.ts";
 import { mergeTrees } from "./merge.ts";
 
 export type ChartName = "base" | "istiod" | "cni" | "ztunnel" | "gateway";
-
-type Tree = Readonly<Record<string, unknown>>;
 
 export interface ChartValues {
   readonly values: Tree;

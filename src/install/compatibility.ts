@@ -1,4 +1,4 @@
-type Tree = Readonly<Record<string, unknown>>;
+import type { Tree } from "../base/index.ts";
 
 /**
  * The pilot's variables that keep the behaviour from before a version of Istio changed it. The installer names those

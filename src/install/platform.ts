@@ -1,6 +1,4 @@
-import { nearestName, ownField } from "../base/index.ts";
-
-type Tree = Readonly<Record<string, unknown>>;
+import { nearestName, ownField, type Tree } from "../base/index.ts";
 
 /** Where the nodes of a platform keep CNI's files, and what the platform requires of pods that every node needs. */
 export interface NodePlatform {

@@ -1,12 +1,10 @@
-import { textAt, treeAt, valueAt, withoutEnd } from "../base/index.ts";
+import { textAt, treeAt, valueAt, withoutEnd, type Tree } from "../base/index.ts";
 import { suffixedTag, withoutDigest } from "../api/images/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import { istioLabels, rootSource, type ComponentSpec, type KubernetesSettings } from "../api/istio/index.ts";
 import { affinityOfDaemons } from "./daemonless-nodes.ts";
 import { mergeTrees } from "./merge.ts";
 import { numberAt, type InstallSettings } from "./settings.ts";
-
-type Tree = Readonly<Record<string, unknown>>;
 
 /** `istiod` for the default revision, `istiod-1-18-1` for another. */
 export function revisioned(name: string, settings: InstallSettings): string {

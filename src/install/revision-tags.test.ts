@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Tree } from "../base/index.ts";
 import { injectorWebhooks } from "./components/webhooks.ts";
 import { deactivateDefault, reactivateDefault } from "./revision-tags.ts";
 import { resolveSettings } from "./settings.ts";
-
-type Tree = Readonly<Record<string, unknown>>;
 
 function injectorOf(revision: string, enableNamespacesByDefault = false): readonly Tree[] {
   const spec = {

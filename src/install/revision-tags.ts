@@ -1,10 +1,8 @@
-import { isTree } from "../base/index.ts";
+import { isTree, type Tree } from "../base/index.ts";
 import type { UntypedObject } from "../api/index.ts";
 import { defaultValidator, revisionTag, unnamedWebhooks } from "./components/webhooks.ts";
 import { revisionTagService } from "./components/revision-tag-service.ts";
 import { resolveSettings, type InstallSettings } from "./settings.ts";
-
-type Tree = Readonly<Record<string, unknown>>;
 
 export interface TagTarget {
   readonly tag: string;

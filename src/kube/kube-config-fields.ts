@@ -1,14 +1,12 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
-import { isTree, userError } from "../base/index.ts";
-
-export type Fields = Readonly<Record<string, unknown>>;
+import { isTree, userError, type Tree } from "../base/index.ts";
 
 /** An object in a kubeconfig. */
 interface Titled {
   /** The object in messages: `user "me" of /home/me/.kube/config`. */
   readonly title: string;
-  readonly value: Fields;
+  readonly value: Tree;
 }
 
 /** An entry of a kubeconfig's lists. */
@@ -36,7 +34,7 @@ export function flag({ title, value }: Titled, name: string): boolean {
 }
 
 /** An object in a field, which is empty if it is absent. Throws a user error for another type. */
-export function object({ title, value }: Titled, name: string): Fields {
+export function object({ title, value }: Titled, name: string): Tree {
   const found = value[name] ?? {};
   if (!isTree(found)) throw userError("kubeconfig-invalid", `${name} of ${title} must be an object`);
   return found;

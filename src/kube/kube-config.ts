@@ -11,9 +11,10 @@ import {
   withoutQuotes,
   type Environment,
   withoutEnd,
+  type Tree,
 } from "../base/index.ts";
 import { parseProxy, proxyOfEnvironment } from "./forward-proxy.ts";
-import { flag, inlineOrFile, object, readNamed, text, type Fields, type Named } from "./kube-config-fields.ts";
+import { flag, inlineOrFile, object, readNamed, text, type Named } from "./kube-config-fields.ts";
 import { parseUser, type KubeUser } from "./kube-config-user.ts";
 
 /**
@@ -108,7 +109,7 @@ export async function loadInClusterConfig(env: Environment): Promise<KubeConfig>
 type InsecureKubeConfigOption = "clientKey" | "clientCertificate" | "tokenFile" | "certificateAuthority";
 
 /**
- * A kubeconfig that is not the user's own, such as one in another cluster's Secret. Fields that read files of this
+ * A kubeconfig that is not the user's own, such as one in another cluster's Secret. Tree that read files of this
  * machine are refused unless they are allowed by name. Programs and plugins are always refused. Throws a user error.
  */
 export async function parseUntrustedKubeConfig(
@@ -202,7 +203,7 @@ async function readOptional(path: string, required: boolean): Promise<string | u
   }
 }
 
-async function parseFile(text: string, path: string): Promise<Fields> {
+async function parseFile(text: string, path: string): Promise<Tree> {
   let value: unknown;
   try {
     // The YAML parser takes time to load, and the lab's own kubeconfigs are JSON. `trimStart` also removes a byte order
@@ -219,7 +220,7 @@ async function parseFile(text: string, path: string): Promise<Fields> {
   if (value === null || value === undefined) return {};
   if (typeof value !== "object" || Array.isArray(value))
     throw userError("kubeconfig-invalid", `the kubeconfig ${path} must be an object`);
-  return value as Fields;
+  return value as Tree;
 }
 
 function nothingMerged(): Merged {
@@ -232,7 +233,7 @@ interface Place {
   readonly directory: string;
 }
 
-function mergeInto(merged: Merged, file: Fields, { where, directory }: Place): void {
+function mergeInto(merged: Merged, file: Tree, { where, directory }: Place): void {
   merged.currentContext ??= text({ title: where, value: file }, "current-context");
   for (const [list, field, into] of [
     ["clusters", "cluster", merged.clusters],
@@ -248,11 +249,11 @@ function mergeInto(merged: Merged, file: Fields, { where, directory }: Place): v
 }
 
 /** The entries of a list. As for kubectl, an entry that is null has no effect. */
-function entriesIn(file: Fields, list: "clusters" | "users" | "contexts", where: string): Fields[] {
+function entriesIn(file: Tree, list: "clusters" | "users" | "contexts", where: string): Tree[] {
   const entries = file[list] ?? [];
   const isList = Array.isArray(entries) && entries.every((entry) => entry === null || isTree(entry));
   if (!isList) throw userError("kubeconfig-invalid", `${list} of ${where} must be a list of objects`);
-  return (entries as (Fields | null)[]).filter((entry) => entry !== null);
+  return (entries as (Tree | null)[]).filter((entry) => entry !== null);
 }
 
 interface Origin {
@@ -285,7 +286,7 @@ async function choose(merged: Merged, wanted: string | undefined, origin: Origin
   const ca = await inlineOrFile(cluster, "certificate-authority");
   const tlsServerName = text(cluster, "tls-server-name");
   const proxy = proxyOf(cluster, server, origin);
-  const clusterInfo = (): Fields => clusterInfoOf(cluster, server, ca);
+  const clusterInfo = (): Tree => clusterInfoOf(cluster, server, ca);
   return {
     server: withoutEnd(server, "/"),
     context: name,
@@ -333,7 +334,7 @@ function proxyOf(cluster: Named, server: string, { where, env }: Origin): URL | 
 }
 
 /** The cluster in the form of `client.authentication.k8s.io/v1`. */
-function clusterInfoOf({ value }: Named, server: string, ca: string | undefined): Fields {
+function clusterInfoOf({ value }: Named, server: string, ca: string | undefined): Tree {
   const extensions = Array.isArray(value["extensions"]) ? (value["extensions"] as unknown[]) : [];
   const own = extensions.find((entry) => valueAt(entry, "name") === "client.authentication.k8s.io/exec");
   const config = valueAt(own, "extension");

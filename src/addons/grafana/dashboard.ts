@@ -1,4 +1,4 @@
-import { ownField, stringOf } from "../../base/index.ts";
+import { treeOf, ownField, stringOf, type Tree } from "../../base/index.ts";
 
 /** The shown part of a dashboard's JSON: the queries of its panels, and their variables. */
 export interface Dashboard {
@@ -32,19 +32,13 @@ export interface DashboardPanel {
   readonly targets: readonly { readonly expression: string; readonly legend: string }[];
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
-function fieldsOf(value: unknown): Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Fields) : {};
-}
-
 function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
 /** Reads a dashboard's JSON leniently: skips what has another form. `name` replaces a missing uid. */
 export function readDashboard(raw: unknown, name: string, folder: string): Dashboard {
-  const json = fieldsOf(raw);
+  const json = treeOf(raw);
   const panels: DashboardPanel[] = [];
   collectPanels(listOf(json["panels"]), "", panels);
   return {
@@ -52,7 +46,7 @@ export function readDashboard(raw: unknown, name: string, folder: string): Dashb
     title: stringOf(json["title"]) === "" ? name : stringOf(json["title"]),
     folder,
     tags: listOf(json["tags"]).map(stringOf),
-    variables: listOf(fieldsOf(json["templating"])["list"]).map(readVariable),
+    variables: listOf(treeOf(json["templating"])["list"]).map(readVariable),
     panels,
     json: raw,
   };
@@ -61,14 +55,14 @@ export function readDashboard(raw: unknown, name: string, folder: string): Dashb
 function collectPanels(raw: readonly unknown[], row: string, panels: DashboardPanel[]): void {
   let current = row;
   for (const entry of raw) {
-    const panel = fieldsOf(entry);
+    const panel = treeOf(entry);
     if (panel["type"] === "row") {
       current = stringOf(panel["title"]);
       collectPanels(listOf(panel["panels"]), current, panels);
       continue;
     }
     const targets = listOf(panel["targets"])
-      .map(fieldsOf)
+      .map(treeOf)
       .map((target) => ({ expression: stringOf(target["expr"]), legend: stringOf(target["legendFormat"]) }));
     const queries = targets.filter(({ expression }) => expression !== "");
     if (queries.length > 0)
@@ -76,21 +70,21 @@ function collectPanels(raw: readonly unknown[], row: string, panels: DashboardPa
   }
 }
 
-function unitOf(panel: Fields): string {
+function unitOf(panel: Tree): string {
   return (
-    stringOf(fieldsOf(fieldsOf(panel["fieldConfig"])["defaults"])["unit"]) ||
+    stringOf(treeOf(treeOf(panel["fieldConfig"])["defaults"])["unit"]) ||
     stringOf(panel["format"]) ||
-    stringOf(fieldsOf(listOf(panel["yaxes"])[0])["format"])
+    stringOf(treeOf(listOf(panel["yaxes"])[0])["format"])
   );
 }
 
 function readVariable(raw: unknown): DashboardVariable {
-  const variable = fieldsOf(raw);
+  const variable = treeOf(raw);
   const { query } = variable;
   const kind = stringOf(variable["type"]);
-  const text = typeof query === "string" ? query : stringOf(fieldsOf(query)["query"]);
+  const text = typeof query === "string" ? query : stringOf(treeOf(query)["query"]);
   const options = listOf(variable["options"])
-    .map((option) => stringOf(fieldsOf(option)["value"]))
+    .map((option) => stringOf(treeOf(option)["value"]))
     .filter((value) => value !== "" && value !== "$__all");
   const written =
     kind === "custom" || kind === "interval" || kind === "constant"

@@ -1,4 +1,4 @@
-import { matchesLabels } from "../../api/index.ts";
+import { matchesLabels, type Labels } from "../../api/index.ts";
 import { certificateValidity, rfc3339Seconds } from "../../base/index.ts";
 import { secretKind, serviceKind, type Secret } from "../../api/kubernetes/index.ts";
 import { istioGatewayKind, istioLabels, type GatewayServer, type IstioGateway } from "../../api/istio/index.ts";
@@ -9,8 +9,6 @@ import type { Resource } from "../resource.ts";
 import { knowsAllWorkloads, selected, workloads, type Workload } from "../workloads.ts";
 
 type Gateway = Entry<IstioGateway>;
-type Labels = Readonly<Record<string, string>>;
-
 /** Gateways of an installation. An analysis of files assumes that they exist. */
 const installedSelectors: readonly Labels[] = [
   { istio: "ingressgateway", app: "istio-ingressgateway" },

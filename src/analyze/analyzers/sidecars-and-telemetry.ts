@@ -1,6 +1,6 @@
 import { namespaceKind } from "../../api/kubernetes/index.ts";
 import { sidecarKind, telemetryKind, type Sidecar, type Telemetry } from "../../api/istio/index.ts";
-import type { KubernetesObject } from "../../api/index.ts";
+import type { KubernetesObject, Labels } from "../../api/index.ts";
 import { labelsText, listed, type Analyzer, type Report } from "../analyzer.ts";
 import type { Entry, Inventory } from "../inventory.ts";
 import { messageTypes, type MessageType } from "../message-types.ts";
@@ -13,8 +13,6 @@ import {
   workloads,
   type Workload,
 } from "../workloads.ts";
-
-type Labels = Readonly<Record<string, string>>;
 
 export const sidecarSelectorAnalyzer: Analyzer = {
   name: "sidecar.SelectorAnalyzer",

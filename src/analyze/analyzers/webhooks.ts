@@ -1,4 +1,4 @@
-import { matchesLabelSelector } from "../../api/index.ts";
+import { matchesLabelSelector, type Labels } from "../../api/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
 import {
   mutatingWebhookConfigurationKind,
@@ -13,8 +13,6 @@ import type { Entry, Inventory } from "../inventory.ts";
 import { messageTypes } from "../message-types.ts";
 
 const { revision } = istioLabels;
-type Labels = Readonly<Record<string, string>>;
-
 interface PlacedWebhook {
   readonly entry: Entry<WebhookConfiguration>;
   readonly webhook: Webhook;

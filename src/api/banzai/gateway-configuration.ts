@@ -1,6 +1,5 @@
+import type { Tree } from "../../base/index.ts";
 import type { Reader } from "../reader.ts";
-
-type Tree = Readonly<Record<string, unknown>>;
 
 export interface ResourceReference {
   readonly name: string;

@@ -1,10 +1,9 @@
+import type { Tree } from "../../base/index.ts";
 import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
 import { readGateway, type GatewayConfiguration, type ResourceReference } from "./gateway-configuration.ts";
-
-type Tree = Readonly<Record<string, unknown>>;
 
 /** `istio.banzaicloud.io/v1beta1` Istio, as the operators of 1.6 and 1.7 read it: one control plane. */
 export interface BanzaiIstio extends KubernetesObject {

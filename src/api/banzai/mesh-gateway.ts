@@ -1,11 +1,10 @@
+import type { Tree } from "../../base/index.ts";
 import { defineKind } from "../kind.ts";
 import type { KubernetesObject } from "../meta.ts";
 import type { Parsed } from "../parsed.ts";
 import { Reader } from "../reader.ts";
 import { readGateway, type GatewayConfiguration, type ResourceReference } from "./gateway-configuration.ts";
 import type { BanzaiStatus } from "./istio.ts";
-
-type Tree = Readonly<Record<string, unknown>>;
 
 /**
  * `istio.banzaicloud.io/v1beta1` MeshGateway: a gateway's Deployment and Service, and the control plane that configures

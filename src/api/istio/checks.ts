@@ -1,11 +1,10 @@
 import { cidrOf, isAddress } from "../../base/index.ts";
+import type { Labels } from "../label-selector.ts";
 import type { Reader } from "../reader.ts";
 import { domainFault, isDnsLabel } from "./domain-names.ts";
 import { isKnownProtocol, protocols } from "./protocols.ts";
 
 // Checks that several of Istio's kinds share. They report faults to the given reader.
-
-type Labels = Readonly<Record<string, string>>;
 
 const labelValuePattern = /^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$/;
 const labelKeyPattern =

@@ -1,4 +1,4 @@
-import { matchesLabelSelector, type LabelSelector } from "../../api/index.ts";
+import { matchesLabelSelector, type LabelSelector, type Labels } from "../../api/index.ts";
 import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
 import {
   mutatingWebhookConfigurationKind,
@@ -20,7 +20,6 @@ export interface CheckInjectFlags extends CommonFlags {
   readonly labels?: string;
 }
 
-type Labels = Readonly<Record<string, string>>;
 interface Verdict {
   readonly injected: boolean;
   readonly reason: string;

@@ -1,7 +1,7 @@
 // The metrics API, which metrics-server adds to other clusters: the current resource use of nodes and pods, measured by
 // their nodes.
 import type { UntypedObject } from "../../api/index.ts";
-import { messageOf, rfc3339Seconds } from "../../base/index.ts";
+import { stringOf, treeOf, messageOf, rfc3339Seconds, type Tree } from "../../base/index.ts";
 import { apiVersionOf, type ResourceType } from "../schema/contract.ts";
 import { metricsGroup } from "../schema/metrics-types.ts";
 import type { StoredRecord } from "../store/index.ts";
@@ -111,29 +111,23 @@ async function summariesOf(parts: ServerParts, nodes: readonly string[]): Promis
   return found;
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
-function fieldsOf(value: unknown): Fields {
-  return typeof value === "object" && value !== null ? (value as Fields) : {};
-}
-
-function listOf(value: unknown): readonly Fields[] {
-  return Array.isArray(value) ? value.map(fieldsOf) : [];
+function listOf(value: unknown): readonly Tree[] {
+  return Array.isArray(value) ? value.map(treeOf) : [];
 }
 
 /** The valid parts of a node's answer. A pod with an invalid container is left out, because its sum would be wrong. */
 function summaryOf(value: unknown): Summary {
-  const { node, pods } = fieldsOf(value);
+  const { node, pods } = treeOf(value);
   return {
-    node: statsOf(fieldsOf(node)),
+    node: statsOf(treeOf(node)),
     pods: new Map(
       listOf(pods).map(({ podRef, containers }) => {
         const measured = listOf(containers).flatMap((container) => {
           const stats = statsOf(container);
-          return stats === undefined ? [] : [{ name: textOf(container["name"]), ...stats }];
+          return stats === undefined ? [] : [{ name: stringOf(container["name"]), ...stats }];
         });
         const isWhole = measured.length === listOf(containers).length;
-        return [textOf(fieldsOf(podRef)["uid"]), isWhole ? measured : []];
+        return [stringOf(treeOf(podRef)["uid"]), isWhole ? measured : []];
       }),
     ),
   };
@@ -143,20 +137,16 @@ function summaryOf(value: unknown): Summary {
  * A container's usage. Undefined without a valid time, or if an amount is not a whole number, because clients could
  * then not read the list at all.
  */
-function statsOf(container: Fields): Stats | undefined {
-  const cpu = fieldsOf(container["cpu"]);
-  const time = textOf(cpu["time"]);
+function statsOf(container: Tree): Stats | undefined {
+  const cpu = treeOf(container["cpu"]);
+  const time = stringOf(cpu["time"]);
   const timeMs = /^\d{4}-.*Z$/.test(time) ? Date.parse(time) : NaN;
   const windowMs = amountOf(wholeOf(cpu["windowMs"]));
   const usageNanoCores = amountOf(cpu["usageNanoCores"]);
-  const workingSetBytes = amountOf(fieldsOf(container["memory"])["workingSetBytes"]);
+  const workingSetBytes = amountOf(treeOf(container["memory"])["workingSetBytes"]);
   if (Number.isNaN(timeMs) || windowMs === undefined) return undefined;
   if (usageNanoCores === undefined || workingSetBytes === undefined) return undefined;
   return { timeMs, windowMs, usageNanoCores, workingSetBytes };
-}
-
-function textOf(value: unknown): string {
-  return typeof value === "string" ? value : "";
 }
 
 /** Rounds a number, because a node measures the time between two samples with fractions of a millisecond. */

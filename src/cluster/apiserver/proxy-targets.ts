@@ -1,5 +1,5 @@
 import { isInsideAddress } from "../../base/index.ts";
-import type { UntypedObject } from "../../api/index.ts";
+import { serviceNameLabel, type UntypedObject } from "../../api/index.ts";
 import type { ResourceContext, ServerParts } from "./context.ts";
 import type { ProxyTarget } from "./node-client.ts";
 import { ApiError, badRequest, notFound } from "./status.ts";
@@ -195,7 +195,7 @@ function endpointOf(
     throw new ApiError(503, "ServiceUnavailable", `no service port "${wanted}" found for service "${name}"`);
   const found: { host: string; port: number }[] = [];
   for (const record of parts.store.collection("discovery.k8s.io/endpointslices").list(namespace)) {
-    if (record.labels["kubernetes.io/service-name"] !== name) continue;
+    if (record.labels[serviceNameLabel] !== name) continue;
     const slice = record.object as unknown as SliceFields;
     const target = slice.ports?.find((candidate) => (candidate.name ?? "") === (port.name ?? ""))?.port;
     if (target === undefined) continue;

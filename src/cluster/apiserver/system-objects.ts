@@ -1,7 +1,7 @@
 // The objects that every cluster has: the system namespaces, the default roles and priority classes, and the Service
 // `kubernetes`, by which pods reach the API server.
 import { messageOf } from "../../base/index.ts";
-import { groupVersionOf, type UntypedObject } from "../../api/index.ts";
+import { groupVersionOf, type UntypedObject, serviceNameLabel } from "../../api/index.ts";
 import { defaultClusterRoleBindings, defaultClusterRoles } from "../auth/index.ts";
 import { systemPriorityClasses } from "../schema/system-priority-classes.ts";
 import type { ServerParts } from "./context.ts";
@@ -144,7 +144,7 @@ function endpointSlice(address: string, port: number): UntypedObject {
   return {
     apiVersion: "discovery.k8s.io/v1",
     kind: "EndpointSlice",
-    metadata: { ...own, labels: { "kubernetes.io/service-name": own.name } },
+    metadata: { ...own, labels: { [serviceNameLabel]: own.name } },
     addressType: "IPv4",
     endpoints: [{ addresses: [address], conditions: { ready: true } }],
     ports: [{ name: "https", port, protocol: "TCP" }],

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { defineKind, groupVersionOf, type UntypedObject } from "../../api/index.ts";
+import { defineKind, groupVersionOf, type UntypedObject, serviceNameLabel } from "../../api/index.ts";
 import {
   configMapKind,
   endpointsKind,
@@ -100,7 +100,7 @@ async function createDnsService(client: KubeClient, { dns, dnsServiceIP }: Boots
     {
       metadata: {
         ...metadata,
-        labels: { "kubernetes.io/service-name": "kube-dns", "endpointslice.kubernetes.io/managed-by": fieldManager },
+        labels: { [serviceNameLabel]: "kube-dns", "endpointslice.kubernetes.io/managed-by": fieldManager },
       },
       addressType: dns.address.includes(":") ? "IPv6" : "IPv4",
       endpoints: [{ addresses: [dns.address], conditions: { ready: true, serving: true, terminating: false } }],

@@ -1,3 +1,4 @@
+import { serviceNameLabel } from "../../api/index.ts";
 import {
   endpointSliceKind,
   namespaceKind,
@@ -26,7 +27,7 @@ export function addClusterDns(context: ControllerContext, options: ClusterDnsOpt
   const namespaces = context.view(namespaceKind);
   const servicesByClusterIP = services.index((service) => clusterIPsOf(service));
   const slicesByService = slices.index((slice) => {
-    const name = slice.metadata.labels?.["kubernetes.io/service-name"];
+    const name = slice.metadata.labels?.[serviceNameLabel];
     return name === undefined ? [] : [`${slice.metadata.namespace ?? ""}/${name}`];
   });
   const slicesByAddress = slices.index((slice) =>

@@ -1,4 +1,5 @@
 import { isIP } from "node:net";
+import { serviceNameLabel } from "../../api/index.ts";
 import type { EndpointSlice, Service } from "../../api/kubernetes/index.ts";
 
 /** The data behind a cluster's names. Each look-up must be cheap. */
@@ -246,7 +247,7 @@ function answerReverse(source: ZoneSource, domain: string, name: string, type: s
     names.push(`${service.metadata.name ?? ""}.${service.metadata.namespace ?? ""}.svc.${domain}`);
   else {
     for (const slice of source.slicesByAddress(address)) {
-      const serviceName = slice.metadata.labels?.["kubernetes.io/service-name"] ?? "";
+      const serviceName = slice.metadata.labels?.[serviceNameLabel] ?? "";
       const target = targetsOf(slice).byAddress.get(address);
       if (target === undefined) continue;
       names.push(`${target.label}.${serviceName}.${slice.metadata.namespace ?? ""}.svc.${domain}`);

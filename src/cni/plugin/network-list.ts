@@ -1,13 +1,11 @@
 import { parse as parsePath } from "node:path";
-import { isTree } from "../../base/index.ts";
+import { isTree, type Tree } from "../../base/index.ts";
 
 /** The name of the plugin and of its program. */
 export const pluginType = "serin-cni";
 
-type Fields = Readonly<Record<string, unknown>>;
-
-interface NetworkList extends Fields {
-  readonly plugins: readonly Fields[];
+interface NetworkList extends Tree {
+  readonly plugins: readonly Tree[];
 }
 
 /** A configuration file in the directory that container runtimes read. */
@@ -81,7 +79,7 @@ export function standalone(name: string): NetworkFile {
   return { name, text: print({ cniVersion: "1.0.0", name: pluginType, type: pluginType }) };
 }
 
-function print(fields: Fields): string {
+function print(fields: Tree): string {
   return `${JSON.stringify(fields, undefined, 2)}\n`;
 }
 
@@ -109,6 +107,6 @@ function listOf({ name, text }: NetworkFile): NetworkList | undefined {
   };
 }
 
-function isPlugin(value: unknown): value is Fields {
+function isPlugin(value: unknown): value is Tree {
   return isTree(value) && typeof value["type"] === "string" && value["type"] !== "";
 }

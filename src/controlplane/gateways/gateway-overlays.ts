@@ -1,15 +1,13 @@
 import * as yaml from "yaml";
 import type { KubernetesObject } from "../../api/index.ts";
 import { horizontalPodAutoscalerKind, podDisruptionBudgetKind, type Deployment } from "../../api/kubernetes/index.ts";
-import { isTree, messageOf, userError } from "../../base/index.ts";
+import { isTree, messageOf, userError, type Tree } from "../../base/index.ts";
 import { valueForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import { yamlBoundsFault } from "../../base/yaml-bounds/index.ts";
 import { underOtherSource } from "../../inject/index.ts";
 
 export const autoscalerKind = horizontalPodAutoscalerKind;
 export const disruptionBudgetKind = podDisruptionBudgetKind;
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /** The field that identifies an element of each list. Lists with such a field are merged, and others are replaced. */
 const mergeKeys: Readonly<Record<string, string>> = {
@@ -34,7 +32,7 @@ const ownLabels = /^(gateway\.networking\.k8s\.io|gateway\.istio\.io|istio\.io)\
 export function overlaid<Value extends KubernetesObject>(object: Value, text: string | undefined): Value {
   const patch = readOverlay(text, object);
   if (patch === undefined) return object;
-  const merged = merge(object as unknown as Fields, patch);
+  const merged = merge(object as unknown as Tree, patch);
   const { name, namespace, ownerReferences, labels } = object.metadata;
   const mergedMetadata = isTree(merged["metadata"]) ? merged["metadata"] : {};
   const { name: _name, namespace: _namespace, ownerReferences: _owners, ...others } = mergedMetadata;
@@ -45,7 +43,7 @@ export function overlaid<Value extends KubernetesObject>(object: Value, text: st
     ...(isTree(mergedMetadata["labels"]) ? mergedMetadata["labels"] : {}),
     ...Object.fromEntries(Object.entries(labels ?? {}).filter(([label]) => ownLabels.test(label))),
   };
-  const type = object as unknown as Fields;
+  const type = object as unknown as Tree;
   return {
     ...merged,
     apiVersion: type["apiVersion"],
@@ -78,7 +76,7 @@ export function budgetOf(deployment: Deployment, text: string | undefined): read
 function besideDeployment(
   { metadata: { name, namespace, labels, ownerReferences } }: Deployment,
   type: { readonly apiVersion: string; readonly kind: string },
-  spec: Fields,
+  spec: Tree,
   text: string | undefined,
 ): readonly KubernetesObject[] {
   if (text === undefined) return [];
@@ -88,7 +86,7 @@ function besideDeployment(
   return [overlaid({ ...type, metadata, spec } as KubernetesObject, text)];
 }
 
-function readOverlay(text: string | undefined, { kind = "" }: KubernetesObject): Fields | undefined {
+function readOverlay(text: string | undefined, { kind = "" }: KubernetesObject): Tree | undefined {
   if (text === undefined || text.trim() === "") return undefined;
   const hint = "the value must be YAML of an object of that kind, with only the fields to change";
   const fault = yamlBoundsFault(text);
@@ -108,7 +106,7 @@ function readOverlay(text: string | undefined, { kind = "" }: KubernetesObject):
 }
 
 /** Null removes a field. */
-function merge(base: Fields, patch: Fields): Fields {
+function merge(base: Tree, patch: Tree): Tree {
   const result: Record<string, unknown> = { ...base };
   for (const [field, value] of Object.entries(patch)) {
     const before = base[field];
@@ -124,15 +122,15 @@ function mergeLists(base: readonly unknown[], patch: readonly unknown[], field: 
   const key = mergeKeys[field];
   if (key === undefined || ![...base, ...patch].every((element) => isTree(element) && element[key] !== undefined))
     return patch;
-  const elements = new Map((base as readonly Fields[]).map((element) => [element[key], element]));
-  for (const element of patch as readonly Fields[]) {
+  const elements = new Map((base as readonly Tree[]).map((element) => [element[key], element]));
+  for (const element of patch as readonly Tree[]) {
     const { $patch: directive, ...fields } = element;
     const known = elements.get(element[key]) ?? {};
     if (directive === "delete") elements.delete(element[key]);
     else
       elements.set(
         element[key],
-        merge(field === "volumes" ? (underOtherSource(known, fields) as Fields) : known, fields),
+        merge(field === "volumes" ? (underOtherSource(known, fields) as Tree) : known, fields),
       );
   }
   return [...elements.values()];

@@ -1,8 +1,7 @@
-import { isTree, textAt, treeAt, valueAt } from "../../base/index.ts";
+import { isTree, textAt, treeAt, valueAt, type Tree } from "../../base/index.ts";
 import { rootSource } from "../../api/istio/index.ts";
 import type { PodSpec } from "../../api/kubernetes/index.ts";
 
-type Tree = Readonly<Record<string, unknown>>;
 type Container = PodSpec["containers"][number];
 type Resources = NonNullable<Container["resources"]>;
 

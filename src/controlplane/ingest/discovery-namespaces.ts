@@ -1,6 +1,4 @@
-import { matchesLabelSelector, type LabelSelector } from "../../api/index.ts";
-
-type Labels = Readonly<Record<string, string>>;
+import { matchesLabelSelector, type LabelSelector, type Labels } from "../../api/index.ts";
 
 /**
  * The namespaces of one cluster that are read: those that a selector of the mesh config matches, or all if there is no

@@ -1,4 +1,5 @@
 import { ownField } from "../../base/index.ts";
+import { serviceNameLabel } from "../../api/index.ts";
 import { istioAnnotations, istioLabels, proxyLimits } from "../../api/istio/index.ts";
 import type { EndpointSlice, Node, Service, ServicePort } from "../../api/kubernetes/index.ts";
 import type {
@@ -11,7 +12,6 @@ import type {
   TrafficPreference,
 } from "../model/facts.ts";
 
-const serviceNameLabel = "kubernetes.io/service-name";
 /** Marks copies of other clusters' endpoints that a controller of multi-cluster services has made. */
 const importedSliceLabel = "multicluster.kubernetes.io/service-name";
 

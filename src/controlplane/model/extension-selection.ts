@@ -1,3 +1,4 @@
+import { waypointClassName } from "./gateway-class.ts";
 import { matchesLabels } from "../../api/index.ts";
 import { istioLabels, type PolicyTargetReference } from "../../api/istio/index.ts";
 import type { Collection, CollectionIndex } from "../../kube/index.ts";
@@ -44,8 +45,6 @@ export interface ExtendedService {
   readonly namespace: string;
   readonly hostname: string;
 }
-
-const waypointClass = "istio-waypoint";
 
 interface Attachment {
   readonly namespace: string;
@@ -141,7 +140,7 @@ export class ExtensionSelection {
     return targetRefs.some(({ group, kind, name }) => {
       if (group !== "gateway.networking.k8s.io") return false;
       if (kind === "GatewayClass")
-        return type === "waypoint" && own === this.#options.rootNamespace() && name === waypointClass;
+        return type === "waypoint" && own === this.#options.rootNamespace() && name === waypointClassName;
       return kind === "Gateway" && own === namespace && name === gateway;
     });
   }

@@ -28,6 +28,7 @@ import type {
   UdpRoute,
 } from "../../api/gateway/index.ts";
 import type { CompliancePolicy } from "../../base/compliance/index.ts";
+import type { Labels } from "../../api/index.ts";
 
 // The part of each object that translation reads. Changes of other fields have no effect.
 
@@ -207,7 +208,7 @@ export interface IngressPathFacts {
   readonly port: number | string | undefined;
 }
 
-export type Labels = Readonly<Record<string, string>>;
+export type { Labels };
 
 export interface NamespaceFacts {
   readonly name: string;

@@ -1,4 +1,4 @@
-import { keyOf, type KubernetesObject } from "../../api/index.ts";
+import { keyOf, type KubernetesObject, serviceNameLabel } from "../../api/index.ts";
 import { defaultMultiClusterApi } from "../../api/multicluster/index.ts";
 import { CollectionGraph } from "../../kube/index.ts";
 import { createFeeds } from "../ingest/feeds.ts";
@@ -168,7 +168,7 @@ export function slice(
   const [namespaceName = "", name = ""] = key.split("/");
   return {
     kind: "EndpointSlice",
-    metadata: { name: `${name}-x`, namespace: namespaceName, labels: { "kubernetes.io/service-name": name } },
+    metadata: { name: `${name}-x`, namespace: namespaceName, labels: { [serviceNameLabel]: name } },
     addressType: "IPv4",
     ports: [{ ...port, protocol: "TCP" }],
     endpoints: endpoints.map((endpoint) => ({

@@ -1,23 +1,7 @@
-import { stringOf } from "../../base/index.ts";
+import { treeOf, treesOf, stringOf, type Tree } from "../../base/index.ts";
 import { matchesLabels, type UntypedObject } from "../../api/index.ts";
 import type { Inventory, Workload } from "./inventory.ts";
 import { isVisible, type VisibleNamespaces } from "./view-input.ts";
-
-/** An object as somebody wrote it, whose fields may have any form. */
-type Fields = Readonly<Record<string, unknown>>;
-
-function fieldsOf(value: unknown): Fields {
-  return typeof value === "object" && value !== null ? (value as Fields) : {};
-}
-
-/** The elements of a list that are objects. */
-function listOf(value: unknown): readonly Fields[] {
-  return Array.isArray(value)
-    ? (value as readonly unknown[]).filter(
-        (element): element is Fields => typeof element === "object" && element !== null,
-      )
-    : [];
-}
 
 const bySelector = new Set([
   "AuthorizationPolicy",
@@ -51,9 +35,9 @@ export function configsOfService(key: string, inventory: Inventory, visible: Vis
 
 function selects(object: UntypedObject, workload: Workload): boolean {
   if (!bySelector.has(object.kind ?? "") || object.metadata.namespace !== workload.namespace) return false;
-  const { targetRef, targetRefs, workloadSelector, selector } = fieldsOf(object["spec"]);
-  if (targetRef !== undefined || listOf(targetRefs).length > 0) return false;
-  const labels = fieldsOf(fieldsOf(workloadSelector)["labels"] ?? fieldsOf(selector)["matchLabels"]) as Readonly<
+  const { targetRef, targetRefs, workloadSelector, selector } = treeOf(object["spec"]);
+  if (targetRef !== undefined || treesOf(targetRefs).length > 0) return false;
+  const labels = treeOf(treeOf(workloadSelector)["labels"] ?? treeOf(selector)["matchLabels"]) as Readonly<
     Record<string, string>
   >;
   return Object.keys(labels).length === 0 || matchesLabels(labels, workload.labels);
@@ -61,11 +45,11 @@ function selects(object: UntypedObject, workload: Workload): boolean {
 
 /** Whether an object routes to the Service, or configures connections to it. */
 function concernsService({ kind, metadata, ...rest }: UntypedObject, key: string): boolean {
-  const spec = fieldsOf(rest["spec"]);
+  const spec = treeOf(rest["spec"]);
   const home = metadata.namespace ?? "";
   const isHost = (host: unknown): boolean => typeof host === "string" && serviceKeyOf(host, home) === key;
   const isOneHost = (hosts: unknown): boolean => Array.isArray(hosts) && hosts.some(isHost);
-  const isReference = ({ kind: of = "Service", name = "", namespace = home }: Fields): boolean =>
+  const isReference = ({ kind: of = "Service", name = "", namespace = home }: Tree): boolean =>
     of === "Service" && `${stringOf(namespace)}/${stringOf(name)}` === key;
   switch (kind) {
     case "DestinationRule":
@@ -76,17 +60,19 @@ function concernsService({ kind, metadata, ...rest }: UntypedObject, key: string
       return (
         isOneHost(spec["hosts"]) ||
         ["http", "tcp", "tls"]
-          .flatMap((section) => listOf(spec[section]))
-          .some(({ route }) => listOf(route).some(({ destination }) => isHost(fieldsOf(destination)["host"])))
+          .flatMap((section) => treesOf(spec[section]))
+          .some(({ route }) => treesOf(route).some(({ destination }) => isHost(treeOf(destination)["host"])))
       );
     default: {
       const named = [
-        ...listOf(spec["targetRefs"]),
-        ...listOf([spec["targetRef"]]),
-        ...listOf(spec["parentRefs"]).filter(({ kind: of }) => of === "Service"),
+        ...treesOf(spec["targetRefs"]),
+        ...treesOf([spec["targetRef"]]),
+        ...treesOf(spec["parentRefs"]).filter(({ kind: of }) => of === "Service"),
       ];
       const backends =
-        kind?.endsWith("Route") === true ? listOf(spec["rules"]).flatMap(({ backendRefs }) => listOf(backendRefs)) : [];
+        kind?.endsWith("Route") === true
+          ? treesOf(spec["rules"]).flatMap(({ backendRefs }) => treesOf(backendRefs))
+          : [];
       return [...named, ...backends].some(isReference);
     }
   }

@@ -1,4 +1,4 @@
-import { keyOf, matchesLabels, type KubernetesObject } from "../../api/index.ts";
+import { keyOf, matchesLabels, type KubernetesObject, serviceNameLabel } from "../../api/index.ts";
 import { istioAnnotations, istioLabels } from "../../api/istio/index.ts";
 import {
   workloadOfJob,
@@ -253,7 +253,7 @@ function servicesIn(
 ): Map<string, ServiceRecord> {
   const slicesOf = Map.groupBy(
     objects.endpointSlices,
-    ({ metadata }) => `${metadata.namespace ?? ""}/${metadata.labels?.["kubernetes.io/service-name"] ?? ""}`,
+    ({ metadata }) => `${metadata.namespace ?? ""}/${metadata.labels?.[serviceNameLabel] ?? ""}`,
   );
   const workloadsIn = Map.groupBy(workloads.values(), ({ namespace }) => namespace);
   return new Map(

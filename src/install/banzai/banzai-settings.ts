@@ -1,9 +1,7 @@
-import { definedFields, invariant } from "../../base/index.ts";
+import { definedFields, invariant, type Tree } from "../../base/index.ts";
 import { hubFault, imageTag, tagFault, withoutDigest } from "../../api/images/index.ts";
 import { resourceSuffixOf, revisionLabelOf, type BanzaiIstio, type BanzaiIstioSpec } from "../../api/banzai/index.ts";
 import { resolveSettings, type InstallSettings } from "../settings.ts";
-
-type Tree = Readonly<Record<string, unknown>>;
 
 /** The hub and tag of the images of the installing release. */
 export interface ReleaseImages {

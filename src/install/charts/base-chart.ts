@@ -1,3 +1,4 @@
+import type { Tree } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { definitionReleaseAnnotation, renderBase } from "../components/base.ts";
 import { ownReaderAccount } from "../components/reader-account.ts";
@@ -21,7 +22,6 @@ import {
   wantsNetworkPolicy,
   writesUnlessTaken,
   type ChartOptions,
-  type Tree,
 } from "./chart-settings.ts";
 import { assembleChart, defaultsKey, dict, resourcesAt, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
 import { platformFiles, profileFiles } from "./profile-files.ts";

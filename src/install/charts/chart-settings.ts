@@ -1,4 +1,4 @@
-import { treeAt } from "../../base/index.ts";
+import { treeAt, type Tree } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { defaultMultiClusterApi } from "../../api/multicluster/index.ts";
 import { constrainedPlatforms, quotaPlatforms } from "../platform.ts";
@@ -9,8 +9,6 @@ import { resolveSettings, type InstallSettings } from "../settings.ts";
 import { resourcesAt } from "./chart.ts";
 import type { TemplateMarks } from "./template-marks.ts";
 import type { Switch } from "./variants.ts";
-
-export type Tree = Readonly<Record<string, unknown>>;
 
 export interface ChartOptions {
   readonly hub: string;

@@ -1,4 +1,4 @@
-import { isTree } from "../../base/index.ts";
+import { isTree, type Tree } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { affinityOfDaemons } from "../daemonless-nodes.ts";
 import { nodePlatformChoices, unchainedPlatforms } from "../platform.ts";
@@ -15,7 +15,6 @@ import {
   quotaMarks,
   wantsQuota,
   workloadMarks,
-  type Tree,
   type ChartOptions,
 } from "./chart-settings.ts";
 import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";

@@ -1,3 +1,4 @@
+import type { Tree } from "../../base/index.ts";
 import { booleanVariables } from "../../api/pilot-variables/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { trustBundleRules } from "../components/pilot-access.ts";
@@ -24,7 +25,6 @@ import {
   wantsNetworkPolicy,
   workloadMarks,
   type ChartOptions,
-  type Tree,
 } from "./chart-settings.ts";
 import { assembleChart, defaultsKey, dict, valuesHeader, valuesHelper, type Chart } from "./chart.ts";
 import { compatibilityFiles, platformFiles, profileFiles } from "./profile-files.ts";

@@ -1,3 +1,4 @@
+import type { Tree } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { renderZtunnel } from "../components/ztunnel.ts";
 import { affinityOfDaemons } from "../daemonless-nodes.ts";
@@ -17,7 +18,6 @@ import {
   wantsQuota,
   workloadMarks,
   writesUnlessTaken,
-  type Tree,
   type ChartOptions,
 } from "./chart-settings.ts";
 import { assembleChart, defaultsKey, valuesHeader, valuesHelper, type Chart } from "./chart.ts";

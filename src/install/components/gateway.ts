@@ -1,4 +1,4 @@
-import { textAt, treeAt, valueAt } from "../../base/index.ts";
+import { textAt, treeAt, valueAt, type Tree } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { istioLabels, istioTokenVolume, type GatewaySpec } from "../../api/istio/index.ts";
 import { mergeTrees } from "../merge.ts";
@@ -23,8 +23,6 @@ import { type InstallSettings } from "../settings.ts";
 import { gatewayEnvironment } from "./gateway-environment.ts";
 import { networkPolicyObjects } from "./network-policy.ts";
 import { grant } from "./roles.ts";
-
-type Tree = Readonly<Record<string, unknown>>;
 
 const ingressPorts = [
   { name: "status-port", port: 15_021, targetPort: 15_021, protocol: "TCP" },

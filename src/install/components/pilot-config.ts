@@ -1,12 +1,10 @@
 import { stringify } from "yaml";
-import { textAt, treeAt, valueAt } from "../../base/index.ts";
+import { textAt, treeAt, valueAt, type Tree } from "../../base/index.ts";
 import { writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { mergeTrees } from "../merge.ts";
 import { object, revisioned } from "../render-context.ts";
 import { type InstallSettings } from "../settings.ts";
-
-type Tree = Readonly<Record<string, unknown>>;
 
 /** The ConfigMap `istio[-rev]`: the mesh config with the defaults of the charts. */
 export function meshConfigMap(settings: InstallSettings, labels: Record<string, string>): UntypedObject {

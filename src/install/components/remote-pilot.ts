@@ -1,5 +1,5 @@
 import { textAt } from "../../base/index.ts";
-import type { UntypedObject } from "../../api/index.ts";
+import { serviceNameLabel, type UntypedObject } from "../../api/index.ts";
 import { object, revisioned } from "../render-context.ts";
 import { type InstallSettings } from "../settings.ts";
 
@@ -32,7 +32,7 @@ export function remoteService(settings: InstallSettings, labels: Record<string, 
         apiVersion: "discovery.k8s.io/v1",
         kind: "EndpointSlice",
         ...identity,
-        labels: { ...identity.labels, "kubernetes.io/service-name": name },
+        labels: { ...identity.labels, [serviceNameLabel]: name },
       },
       {
         addressType: address.includes(":") ? "IPv6" : "IPv4",

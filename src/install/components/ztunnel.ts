@@ -1,4 +1,4 @@
-import { logFormatVariable, textAt, treeAt } from "../../base/index.ts";
+import { logFormatVariable, textAt, treeAt, type Tree } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { istioTokenVolume } from "../../api/istio/index.ts";
 import {
@@ -24,8 +24,6 @@ import { nodePlatform, type NodePlatform } from "../platform.ts";
 import { booleanAt, numberAt, type InstallSettings } from "../settings.ts";
 import { networkPolicyObjects } from "./network-policy.ts";
 import { privilegedConstraints } from "./roles.ts";
-
-type Tree = Readonly<Record<string, unknown>>;
 
 /** The time for live connections to end. An old ztunnel ends with its last connection, and not after a fixed time. */
 const terminationGracePeriodSeconds = 3600;

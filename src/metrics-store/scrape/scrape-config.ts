@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { parse, YAMLParseError } from "yaml";
-import { messageOf, nearestName, userError } from "../../base/index.ts";
+import { messageOf, nearestName, userError, type Tree } from "../../base/index.ts";
 import { compileWhole, parseDurationMs } from "../../promql/index.ts";
 import { relabelActions, type RelabelRule } from "./relabel.ts";
 
@@ -197,18 +197,16 @@ function parseRule(section: Section): RelabelRule {
   }
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
 /** A map in the file, read field by field. */
 class Section {
-  readonly #fields: Fields;
+  readonly #fields: Tree;
   readonly #path: string;
   readonly #warnings: string[];
 
   constructor(value: unknown, path: string, warnings: string[]) {
     if (typeof value !== "object" || value === null || Array.isArray(value))
       throw userError("file-invalid", `${path}: expected a map`);
-    this.#fields = value as Fields;
+    this.#fields = value as Tree;
     this.#path = path;
     this.#warnings = warnings;
   }

@@ -1,4 +1,4 @@
-import { jsonEqual, messageOf, type Clock, type Logger } from "../../base/index.ts";
+import { jsonEqual, messageOf, type Clock, type Logger, type Tree } from "../../base/index.ts";
 import {
   defineKind,
   formatIssues,
@@ -25,7 +25,6 @@ import { applyComponents } from "../installer.ts";
 import { OwnedObjects } from "../owned-objects.ts";
 import { removeInstalled } from "../uninstaller.ts";
 
-type Tree = Readonly<Record<string, unknown>>;
 type Health = "HEALTHY" | "RECONCILING" | "ERROR" | "NONE";
 
 export interface IstioOperatorStatus {

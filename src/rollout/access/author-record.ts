@@ -1,4 +1,5 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
+import { canonicalJsonWithoutNulls } from "../../base/index.ts";
 import type { RequestUser } from "../../api/admission-review/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 
@@ -34,7 +35,12 @@ export function planText(object: Pick<UntypedObject, "kind" | "metadata"> & { re
   );
   const { namespace = "", name = "", generateName = "" } = object.metadata;
   // The API server generates the name only after the webhooks' reviews.
-  return canonical([object.kind, namespace, generateName === "" ? name : generateName, Object.fromEntries(spec)]);
+  return canonicalJsonWithoutNulls([
+    object.kind,
+    namespace,
+    generateName === "" ? name : generateName,
+    Object.fromEntries(spec),
+  ]);
 }
 
 /** The annotation's value: the author, and a signature that binds the author to the rollout's spec. */
@@ -59,19 +65,6 @@ export function readAuthor(key: Buffer, plan: string, text: string | undefined):
 
 function signatureOf(key: Buffer, plan: string, author: Author): string {
   return createHmac("sha256", key)
-    .update(canonical([author as unknown, plan]))
+    .update(canonicalJsonWithoutNulls([author as unknown, plan]))
     .digest("hex");
-}
-
-/** JSON with sorted members, without those that are null. */
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_key, item: unknown) =>
-    typeof item === "object" && item !== null && !Array.isArray(item)
-      ? Object.fromEntries(
-          Object.entries(item)
-            .filter(([, member]) => member !== null && member !== undefined)
-            .toSorted(([a], [b]) => (a < b ? -1 : 1)),
-        )
-      : item,
-  );
 }

@@ -13,6 +13,7 @@ import {
   restoredList,
   shown,
   type Write,
+  type FieldEntry,
 } from "../decide/index.ts";
 import { covers, valueAt, type ObjectAccess } from "./object-access.ts";
 import { givesBackRevision, hasLeftMesh, isCopy, isWorkload, movesTraffic, mustRun } from "./undo-order.ts";
@@ -97,8 +98,6 @@ export interface ListChange {
   readonly before: unknown;
   readonly after: unknown;
 }
-
-type FieldEntry = Extract<JournalEntry, { type: "field" }>;
 
 /** What undo needs besides the objects. */
 export interface UndoContext extends UndoSurroundings {

@@ -1,6 +1,7 @@
 // The journal of a Canary of a Deployment is lost. What its objects and its plan show is undone instead.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Tree } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { parseCanary, type Canary, type JournalEntry, type RolloutStatus } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
@@ -11,14 +12,12 @@ import type { ClusterView } from "../observe/cluster-view.ts";
 import { lostValues } from "../observe/lost-journal/lost-values.ts";
 import { Planner } from "./planner.ts";
 
-type Fields = Readonly<Record<string, unknown>>;
-
-const template = (image: string): Fields => ({
+const template = (image: string): Tree => ({
   metadata: { labels: { app: "web" } },
   spec: { containers: [{ name: "web", image }] },
 });
-const claim = (manager: string, fieldsV1: Fields = {}): Fields => ({ manager, operation: "Update", fieldsV1 });
-const object = (kind: string, name: string, managers: readonly Fields[], more: Fields = {}): UntypedObject =>
+const claim = (manager: string, fieldsV1: Tree = {}): Tree => ({ manager, operation: "Update", fieldsV1 });
+const object = (kind: string, name: string, managers: readonly Tree[], more: Tree = {}): UntypedObject =>
   ({
     kind,
     metadata: { name, namespace: "shop", uid: `uid of ${name}`, managedFields: managers },
@@ -27,7 +26,7 @@ const object = (kind: string, name: string, managers: readonly Fields[], more: F
 
 const engine = claim("serin-rollout");
 const holder = "rollout.serin.dev/held-by";
-const destination = (subset: string, weight?: number): Fields => ({
+const destination = (subset: string, weight?: number): Tree => ({
   destination: { host: "web.shop.svc.cluster.local", subset },
   ...(weight === undefined ? {} : { weight }),
 });
@@ -70,9 +69,9 @@ const names = [
 /** What is derived, in the order in which it is undone. Undefined if the plan shows nothing. */
 async function derived(found: readonly UntypedObject[], status: Partial<RolloutStatus>) {
   const client = {
-    get: async ({ kind }: Fields, name: string) =>
+    get: async ({ kind }: Tree, name: string) =>
       await Promise.resolve(found.find((each) => each.kind === kind && each.metadata.name === name)),
-    list: async ({ kind }: Fields) => await Promise.resolve({ items: found.filter((each) => each.kind === kind) }),
+    list: async ({ kind }: Tree) => await Promise.resolve({ items: found.filter((each) => each.kind === kind) }),
     raw: async () => await Promise.resolve({ status: 404, text: "" }),
   } as unknown as KubeClient;
   const { value, errors } = parseCanary({

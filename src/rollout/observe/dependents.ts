@@ -7,7 +7,7 @@ import {
   type WebhookConfiguration,
 } from "../../api/kubernetes/index.ts";
 import { gatewayKind } from "../../api/gateway/index.ts";
-import { workloadEntryKind } from "../../api/istio/index.ts";
+import { workloadEntryKind, istioLabels } from "../../api/istio/index.ts";
 import { itemsIfServed, type KubeClient } from "../../kube/index.ts";
 import { podOfProxyId, ztunnelOwnerAnnotation } from "../../api/serin/index.ts";
 import { injectionLabel, probeNamespace, revisionLabel, tagLabel, type Dependent } from "../plan/index.ts";
@@ -19,8 +19,6 @@ import { podOfProxy } from "./pilot-answers.ts";
 import { dependentProxies } from "./served-proxies.ts";
 import { isLive, restartObstacle, sidecarRevision, workloadOf } from "./sidecar-workloads.ts";
 
-const componentLabel = "operator.istio.io/component";
-const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 const controllerAnnotation = "istio.io/workloadController";
 
 /**
@@ -79,7 +77,7 @@ function connectedProxy(view: ClusterView, id: string, operatorOf: OperatorObjec
 }
 
 function isInstalledGateway({ metadata: { labels = {} } }: Pod | Deployment): boolean {
-  return /^(Ingress|Egress)Gateways$/.test(labels[componentLabel] ?? "");
+  return /^(Ingress|Egress)Gateways$/.test(labels[istioLabels.component] ?? "");
 }
 
 /** The gateway of an installation or of an operator whose pod this is. */
@@ -111,7 +109,7 @@ function podsOf(view: ClusterView, revision: string, operatorOf: OperatorObjectO
       return [{ type: "sidecar", name, ...own, ...kept, ...elsewhere, ...outside, text: `${text} (its sidecar)` }];
     }
     if ((labels[revisionLabel] ?? "default") !== revision) return [];
-    const gateway = labels[gatewayNameLabel];
+    const gateway = labels[istioLabels.gatewayName];
     if (gateway !== undefined)
       return labels[revisionLabel] === undefined
         ? []

@@ -1,15 +1,13 @@
-import { matchesLabelSelector, type UntypedObject } from "../../api/index.ts";
+import type { FieldEntry } from "../decide/index.ts";
+import { matchesLabelSelector, type UntypedObject, type Labels } from "../../api/index.ts";
 import type { PodTemplate, WebhookConfiguration } from "../../api/kubernetes/index.ts";
 import { isEngine, whoWrote } from "../../api/serin/field-managers/index.ts";
-import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
+import type { ObjectReference } from "../../api/serin/index.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
 import { isRestart } from "../act/undo-order.ts";
 import { injectionLabel, labelPointer, reference, revisionLabel, tagLabel } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { pilotPods } from "./pilot-answers.ts";
-
-type Labels = Readonly<Record<string, string>>;
-type FieldEntry = Extract<JournalEntry, { type: "field" }>;
 
 /**
  * Why no workload of the namespace may restart now: its new pods would start without a sidecar, or be refused. A

@@ -1,4 +1,5 @@
 import { messageOf, SerinError, transientError } from "../../base/index.ts";
+import { istioLabels } from "../../api/istio/index.ts";
 import { groupVersionOf, isMirrorPod, type KubernetesObject } from "../../api/index.ts";
 import { ztunnelNamespaces } from "../../api/mesh-namespaces/index.ts";
 import type { Deployment, Pod } from "../../api/kubernetes/index.ts";
@@ -15,7 +16,6 @@ import type { ClusterView } from "./cluster-view.ts";
 import type { PilotPod } from "./pilot-debug/pilot-pod.ts";
 import { isReady } from "./pod-reason.ts";
 
-const revisionLabel = "istio.io/rev";
 const controlPlaneLabels = { app: "istiod" } as const;
 
 /** The running pods of control planes, both ours and upstream's, including those that are ending. */
@@ -57,7 +57,7 @@ export function isZtunnel(view: Pick<ClusterView, "controlPlaneNamespaces">, obj
 
 /** The revision of a control plane's pod or Deployment. */
 export function controlPlaneRevision({ metadata: { labels = {} } }: KubernetesObject): string {
-  return labels[revisionLabel] ?? "default";
+  return labels[istioLabels.revision] ?? "default";
 }
 
 /** The ready pods of the control plane, both ours and upstream's. */

@@ -1,4 +1,5 @@
 import { ownField, withArticle } from "../../base/index.ts";
+import { istioLabels } from "../../api/istio/index.ts";
 import { matchesLabelSelector, type UntypedObject } from "../../api/index.ts";
 import {
   delaysUpdate,
@@ -33,8 +34,6 @@ export interface SidecarWorkload {
   readonly unmovable?: string;
 }
 
-const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
-const componentLabel = "operator.istio.io/component";
 const injectLabel = "sidecar.istio.io/inject";
 const statusAnnotation = "sidecar.istio.io/status";
 const hashLabels = { "pod-template-hash": "Deployment", "rollouts-pod-template-hash": "Rollout" } as const;
@@ -46,8 +45,8 @@ const hashLabels = { "pod-template-hash": "Deployment", "rollouts-pod-template-h
 export function sidecarRevision({ metadata, spec }: Pod): string | undefined {
   const { labels = {}, annotations = {} } = metadata;
   if (
-    labels[gatewayNameLabel] !== undefined ||
-    /^(IngressGateways|EgressGateways|Ztunnel)$/.test(labels[componentLabel] ?? "") ||
+    labels[istioLabels.gatewayName] !== undefined ||
+    /^(IngressGateways|EgressGateways|Ztunnel)$/.test(labels[istioLabels.component] ?? "") ||
     labels["app"] === "ztunnel"
   )
     return undefined;

@@ -1,7 +1,7 @@
 // Runs the planned steps of Canaries against a route that people change meanwhile, and undoes them.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { SerinError } from "../../base/index.ts";
+import { SerinError, type Tree } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { parseCanary, type Canary, type JournalEntry } from "../../api/serin/index.ts";
 import { withEntries, withPrior, withStored } from "../act/journal-store.ts";
@@ -14,16 +14,14 @@ import { movedRoutes, planCanary, reference, type RouteInWorld } from "../plan/i
 import { routeFrom } from "./canary-world/route-in-world.ts";
 import { askedWriteState, writeState } from "./write-state.ts";
 
-type Fields = Readonly<Record<string, unknown>>;
-
 /** One HTTPRoute in memory, with the last writer of its rules. */
 class StoredRoute {
-  rules: readonly Fields[];
+  rules: readonly Tree[];
   /** An admission webhook that changes what the engine writes. */
-  webhook = (written: readonly Fields[]): readonly Fields[] => written;
+  webhook = (written: readonly Tree[]): readonly Tree[] => written;
   #writer = "kubectl";
 
-  constructor(rules: readonly Fields[]) {
+  constructor(rules: readonly Tree[]) {
     this.rules = rules;
   }
 
@@ -33,7 +31,7 @@ class StoredRoute {
     return { metadata, spec: { rules: this.rules } };
   }
 
-  edit(change: (rules: readonly Fields[]) => readonly Fields[]): void {
+  edit(change: (rules: readonly Tree[]) => readonly Tree[]): void {
     this.rules = change(this.rules);
     this.#writer = "kubectl";
   }
@@ -43,12 +41,12 @@ class StoredRoute {
       get: async () => await Promise.resolve(this.object),
       setField: async (_object: unknown, _pointer: string, value: unknown, expected: unknown) => {
         assert.deepEqual(this.rules, expected, "the server compares before it sets");
-        this.rules = this.webhook(value as readonly Fields[]);
+        this.rules = this.webhook(value as readonly Tree[]);
         this.#writer = "serin-rollout";
         return await Promise.resolve(this.rules);
       },
       preview: async (_object: unknown, _pointer: string, value: unknown) =>
-        await Promise.resolve(this.webhook(value as readonly Fields[])),
+        await Promise.resolve(this.webhook(value as readonly Tree[])),
       release: async () => await Promise.resolve(),
     } as unknown as ObjectAccess;
   }
@@ -60,7 +58,7 @@ class Rollout {
   readonly #route: StoredRoute;
   journal: readonly JournalEntry[] = [];
 
-  constructor(route: StoredRoute, name: string, rule: number, steps: readonly Fields[]) {
+  constructor(route: StoredRoute, name: string, rule: number, steps: readonly Tree[]) {
     const { value, errors } = parseCanary({
       apiVersion: "rollout.serin.dev/v1alpha1",
       kind: "Canary",
@@ -123,11 +121,11 @@ class Rollout {
   }
 }
 
-const path = (value: string): Fields => ({ path: { type: "PathPrefix", value } });
-const backend = (name: string, weight = 1): Fields => ({ group: "", kind: "Service", name, port: 80, weight });
-const rule = (name: string): Fields => ({ matches: [path(`/${name}`)], backendRefs: [backend(name)] });
+const path = (value: string): Tree => ({ path: { type: "PathPrefix", value } });
+const backend = (name: string, weight = 1): Tree => ({ group: "", kind: "Service", name, port: 80, weight });
+const rule = (name: string): Tree => ({ matches: [path(`/${name}`)], backendRefs: [backend(name)] });
 const rules = [rule("web"), rule("api")];
-const divided = (name: string, weight: number): readonly Fields[] => [
+const divided = (name: string, weight: number): readonly Tree[] => [
   backend(name, 100 - weight),
   backend(`${name}-next`, weight),
 ];
@@ -158,9 +156,9 @@ test("somebody's other weights stop the rollout, which names the object, the fie
   assert.match((await canary.undo()) ?? "", /^HTTPRoute shop\/shop \/spec\/rules was changed by kubectl since step/);
 });
 
-const withWeight = (rules: readonly Fields[], weight: number): readonly Fields[] =>
+const withWeight = (rules: readonly Tree[], weight: number): readonly Tree[] =>
   rules.map((rule) => {
-    const [stable, next] = (rule["backendRefs"] ?? []) as readonly Fields[];
+    const [stable, next] = (rule["backendRefs"] ?? []) as readonly Tree[];
     return next === undefined ? rule : { ...rule, backendRefs: [{ ...stable, weight }, next] };
   });
 
@@ -204,7 +202,7 @@ test("a webhook that changes what the undo restores, and an edit meanwhile, do n
 });
 
 test("an edit is no conflict although the engine ended before it journaled what a webhook made of its write", async () => {
-  const edits: readonly ((list: readonly Fields[]) => readonly Fields[])[] = [
+  const edits: readonly ((list: readonly Tree[]) => readonly Tree[])[] = [
     (list) => [rule("new"), ...list],
     (list) => list.map((known) => ({ ...known, timeouts: { request: "5s" } })),
   ];

@@ -1,6 +1,5 @@
+import type { Tree } from "../../base/index.ts";
 import { matchedHeader } from "./canary-spec.ts";
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /** A request or a connection of the model. `matched`: it has the header of the steps with a match. */
 export interface SimRequest {
@@ -18,34 +17,30 @@ export interface Backend {
 }
 
 /** The rule of a route that applies to a request. Undefined if there is none. */
-export function chosenRule(
-  kind: string,
-  fields: ReadonlyMap<string, unknown>,
-  request: SimRequest,
-): Fields | undefined {
+export function chosenRule(kind: string, fields: ReadonlyMap<string, unknown>, request: SimRequest): Tree | undefined {
   if (kind === "VirtualService") {
-    const list = (fields.get(`/spec/${request.protocol}`) ?? []) as readonly Fields[];
+    const list = (fields.get(`/spec/${request.protocol}`) ?? []) as readonly Tree[];
     return list.find(({ match }) => matchesOf(match).some((candidate) => isMatch(candidate, request)));
   }
   const [parent] = (fields.get("/spec/parentRefs") ?? []) as readonly { readonly port?: number }[];
   if (request.protocol !== "http" || (parent?.port ?? request.port) !== request.port) return undefined;
-  const rules = (fields.get("/spec/rules") ?? []) as readonly Fields[];
+  const rules = (fields.get("/spec/rules") ?? []) as readonly Tree[];
   return rules.find(({ matches }) => matchesOf(matches).some((candidate) => isGatewayMatch(candidate, request)));
 }
 
-function matchesOf(matches: unknown): readonly Fields[] {
-  return Array.isArray(matches) && matches.length > 0 ? (matches as Fields[]) : [{}];
+function matchesOf(matches: unknown): readonly Tree[] {
+  return Array.isArray(matches) && matches.length > 0 ? (matches as Tree[]) : [{}];
 }
 
 /** The requests of the model have no cookies and no query. */
-function isMatch({ port, uri, headers = {} }: Fields, request: SimRequest): boolean {
+function isMatch({ port, uri, headers = {} }: Tree, request: SimRequest): boolean {
   if (port !== undefined && port !== request.port) return false;
   const { prefix = "/" } = (uri ?? {}) as { prefix?: string };
   const wanted = Object.entries(headers as Readonly<Record<string, { exact?: string }>>);
   return isBelow(prefix, request) && wanted.every(([name, { exact }]) => isHeader(name, exact, request));
 }
 
-function isGatewayMatch({ path, headers = [] }: Fields, request: SimRequest): boolean {
+function isGatewayMatch({ path, headers = [] }: Tree, request: SimRequest): boolean {
   const { value = "/" } = (path ?? {}) as { value?: string };
   const wanted = headers as readonly { readonly name: string; readonly value: string }[];
   return isBelow(value, request) && wanted.every((header) => isHeader(header.name, header.value, request));
@@ -62,10 +57,10 @@ function isHeader(name: string, value: string | undefined, { matched }: SimReque
 /** The backends of a rule with their weights. Throws if a weight is out of its bounds. */
 export function weightedBackends(
   kind: string,
-  rule: Fields,
+  rule: Tree,
 ): readonly { readonly backend: Backend; readonly weight: number }[] {
   const isIstio = kind === "VirtualService";
-  const backends = ((isIstio ? rule["route"] : rule["backendRefs"]) ?? []) as readonly Fields[];
+  const backends = ((isIstio ? rule["route"] : rule["backendRefs"]) ?? []) as readonly Tree[];
   const hasWeights = backends.some(({ weight }) => typeof weight === "number");
   return backends.map((backend) => {
     // In a VirtualService a missing weight is 0 beside others that have one.
@@ -76,12 +71,12 @@ export function weightedBackends(
   });
 }
 
-function destinationOf({ destination }: Fields): Backend {
+function destinationOf({ destination }: Tree): Backend {
   const { host = "", subset } = (destination ?? {}) as { host?: string; subset?: string };
   return { host, ...(subset === undefined ? {} : { subset }) };
 }
 
-function serviceOf(backend: Fields): Backend {
+function serviceOf(backend: Tree): Backend {
   const { name = "", namespace } = backend as { name?: string; namespace?: string };
   return { host: name, ...(namespace === undefined ? {} : { namespace }) };
 }

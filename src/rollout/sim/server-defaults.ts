@@ -1,7 +1,5 @@
-import { isTree } from "../../base/index.ts";
+import { treesOf, isTree, type Tree } from "../../base/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /**
  * The rules of a route of the Gateway API as the API server stores them: with the defaults of its schema. A value of
@@ -9,12 +7,12 @@ type Fields = Readonly<Record<string, unknown>>;
  */
 export function withServerDefaults({ kind }: ObjectReference, pointer: string, value: unknown): unknown {
   if (pointer !== "/spec/rules" || !Array.isArray(value)) return value;
-  return (value as readonly Fields[]).map((rule) => (kind === "HTTPRoute" ? httpRule(rule) : commonRule(rule)));
+  return (value as readonly Tree[]).map((rule) => (kind === "HTTPRoute" ? httpRule(rule) : commonRule(rule)));
 }
 
 const anyPath = { path: { type: "PathPrefix", value: "/" } };
 
-function httpRule(rule: Fields): Fields {
+function httpRule(rule: Tree): Tree {
   const { matches } = rule;
   return {
     ...commonRule(rule),
@@ -22,7 +20,7 @@ function httpRule(rule: Fields): Fields {
   };
 }
 
-function httpMatch(match: Fields): Fields {
+function httpMatch(match: Tree): Tree {
   const { path, headers } = match;
   return {
     ...match,
@@ -31,7 +29,7 @@ function httpMatch(match: Fields): Fields {
   };
 }
 
-function commonRule(rule: Fields): Fields {
+function commonRule(rule: Tree): Tree {
   const { backendRefs, filters } = rule;
   return {
     ...rule,
@@ -44,15 +42,11 @@ function commonRule(rule: Fields): Fields {
 
 const ofService = { group: "", kind: "Service" };
 
-function mirrorFilter(filter: Fields): Fields {
+function mirrorFilter(filter: Tree): Tree {
   const { requestMirror } = filter;
   if (!isTree(requestMirror) || !isTree(requestMirror["backendRef"])) return filter;
   return {
     ...filter,
     requestMirror: { ...requestMirror, backendRef: { ...ofService, ...requestMirror["backendRef"] } },
   };
-}
-
-function treesOf(value: unknown): readonly Fields[] {
-  return Array.isArray(value) ? value.filter(isTree) : [];
 }

@@ -1,4 +1,4 @@
-import { jsonEqualWithoutNulls } from "../../base/index.ts";
+import { jsonEqualWithoutNulls, type Tree } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { Canary, JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import { madeObjects } from "../observe/canary-world/taken-names.ts";
@@ -25,8 +25,6 @@ import {
 import { objectsOf, otherNamespace, plainCanary, type SimApp, type SimCanary } from "./canary-shape.ts";
 import { versionOf } from "./canary-before.ts";
 import { bodyOf, type ModelObject } from "./model-object.ts";
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /** The journal of a Canary, and those of the rollouts that move the list in which it names a position. */
 export interface Journals {
@@ -139,8 +137,8 @@ function deploymentOf(
       `spec.target.deployment.name: Deployment ${object.name} does not exist`,
       "create it first, or name another",
     );
-  const current = found.fields.get(templatePointer) as Fields;
-  const stable = stableTemplate(found, journal) as Fields;
+  const current = found.fields.get(templatePointer) as Tree;
+  const stable = stableTemplate(found, journal) as Tree;
   const copy = objects.find({ ...object, name: copyName(target.deployment, "canary") });
   const scaler = (of: string) => reference("autoscaling/v2", "HorizontalPodAutoscaler", of, object.namespace);
   const autoscaler = objects.find(scaler(object.name));
@@ -161,7 +159,7 @@ function deploymentOf(
     stableHash: templateHash(stable),
     candidateTemplate: current,
     service: {
-      ports: (service?.fields.get("/spec/ports") ?? []) as readonly Fields[],
+      ports: (service?.fields.get("/spec/ports") ?? []) as readonly Tree[],
       selector: { app: name },
     },
     ...(copy === undefined
@@ -200,5 +198,5 @@ function ruleOf(
   if (found === undefined) return undefined;
   const written = setupWrite(journal, rule, subsetsPointer);
   const subsets = written === undefined ? found.fields.get(subsetsPointer) : written.prior;
-  return { object: rule, subsets: (subsets ?? []) as readonly Fields[] };
+  return { object: rule, subsets: (subsets ?? []) as readonly Tree[] };
 }

@@ -1,3 +1,5 @@
+import type { Labels } from "../../../api/index.ts";
+
 /** The Pod Security Standards' levels, from the widest to the strictest. */
 export const levels = ["privileged", "baseline", "restricted"] as const;
 export type Level = (typeof levels)[number];
@@ -21,8 +23,6 @@ export interface LabelFault {
   readonly field: string;
   readonly message: string;
 }
-
-type Labels = Readonly<Record<string, string>>;
 
 const prefix = "pod-security.kubernetes.io/";
 const privileged: LevelVersion = { level: "privileged", version: "latest" };

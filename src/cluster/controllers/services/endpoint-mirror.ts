@@ -1,5 +1,6 @@
 import { isIPv6 } from "node:net";
 import { jsonEqual } from "../../../base/index.ts";
+import { serviceNameLabel } from "../../../api/index.ts";
 import {
   endpointsKind,
   endpointSliceKind,
@@ -14,7 +15,6 @@ import { ownerReference } from "../../../kube/index.ts";
 import { enqueueOn, type ControllerContext } from "../controller.ts";
 import type { ObjectIndex, ObjectView } from "../object-view.ts";
 import { isTerminating } from "../pods/pod-facts.ts";
-import { serviceNameLabel } from "./endpoint-slice.ts";
 
 const managedByLabel = "endpointslice.kubernetes.io/managed-by";
 const manager = "endpointslicemirroring-controller.k8s.io";

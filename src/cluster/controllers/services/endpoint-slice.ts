@@ -1,5 +1,5 @@
 import { jsonEqual } from "../../../base/index.ts";
-import { keyOf, matchesLabels } from "../../../api/index.ts";
+import { keyOf, matchesLabels, serviceNameLabel } from "../../../api/index.ts";
 import {
   endpointsKind,
   endpointSliceKind,
@@ -19,7 +19,6 @@ import { planSlices, planSubsets, type SlicePlan } from "./endpoints-plan.ts";
 import { isTerminating } from "../pods/pod-facts.ts";
 import { templateHash } from "../pods/pod-template.ts";
 
-export const serviceNameLabel = "kubernetes.io/service-name";
 const managedByLabel = "endpointslice.kubernetes.io/managed-by";
 const manager = "endpointslice-controller.k8s.io";
 const zoneLabel = "topology.kubernetes.io/zone";

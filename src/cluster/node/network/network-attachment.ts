@@ -2,7 +2,7 @@ import type { ChildProcess } from "node:child_process";
 import { closeSync, constants, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { Pod } from "../../../api/kubernetes/index.ts";
-import { SerinError, transientError } from "../../../base/index.ts";
+import { SerinError, transientError, type Tree } from "../../../base/index.ts";
 import { buildRootOf } from "../containers/container-root.ts";
 import { noProgram, noRights, startInContainer } from "../containers/starter.ts";
 import { closeDescriptor } from "../libc.ts";
@@ -24,8 +24,6 @@ const ownProgram = "#!/bin/sh\nexit 0\n";
 /** The node's own network. Other plugins are chained behind it. */
 const ownType = "lab";
 const ownNetwork = { cniVersion: "1.1.0", name: "lab", plugins: [{ type: ownType }] };
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /** A pod with the network that the runtime has made, before the chained plugins run. */
 export interface AttachedPod {
@@ -91,8 +89,8 @@ export class NetworkAttachment {
   }
 
   /** The configurations of all plugins after the first, with the list's name and version. */
-  #plugins(): Fields[] {
-    let list: { readonly cniVersion?: string; readonly name?: string; readonly plugins?: readonly Fields[] };
+  #plugins(): Tree[] {
+    let list: { readonly cniVersion?: string; readonly name?: string; readonly plugins?: readonly Tree[] };
     try {
       // A pod with a hostPath volume can put a pipe there. A plain read would wait for its other end.
       const place = { root: this.#hostRoot, path: join(this.#hostRoot, configPath) };
@@ -108,7 +106,7 @@ export class NetworkAttachment {
    * Runs a plugin with the node's root, so that it finds sockets at the same paths as on a real machine. A pod with a
    * hostPath volume may have written the plugin, so the plugin has no rights and sees no other files or processes.
    */
-  async #run(command: string, { pod, initPid }: AttachedPod, configuration: Fields): Promise<string> {
+  async #run(command: string, { pod, initPid }: AttachedPod, configuration: Tree): Promise<string> {
     const type = String(configuration["type"]);
     const { name = "", namespace = "", uid = "" } = pod.metadata;
     const environment = {

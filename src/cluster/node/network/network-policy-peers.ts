@@ -1,4 +1,4 @@
-import { isMirrorPod, matchesLabelSelector, type LabelSelector } from "../../../api/index.ts";
+import { isMirrorPod, matchesLabelSelector, type LabelSelector, type Labels } from "../../../api/index.ts";
 import {
   isFinishedPod,
   type NetworkPolicyPeer,
@@ -6,8 +6,6 @@ import {
   type Pod,
 } from "../../../api/kubernetes/index.ts";
 import { portsOn, protocolOf, type AllowedTraffic, type TrafficPeer } from "./network-policy-traffic.ts";
-
-type Labels = Readonly<Record<string, string>>;
 
 /** The peers of a rule. */
 export interface MatchedPeers {

@@ -1,4 +1,4 @@
-import { keyOf } from "../../../api/index.ts";
+import { keyOf, serviceNameLabel } from "../../../api/index.ts";
 import type { EndpointSlice, Service } from "../../../api/kubernetes/index.ts";
 import { aborted, messageOf, type Logger } from "../../../base/index.ts";
 import type { Informer } from "../../../kube/index.ts";
@@ -27,7 +27,6 @@ export interface ServiceProxyOptions {
   readonly turnMs?: number;
 }
 
-const serviceNameLabel = "kubernetes.io/service-name";
 const retryMs = 1_000;
 /** The time in which an answer of an endpoint that has just left arrives, even over a slow link. */
 const answerMs = 1_000;

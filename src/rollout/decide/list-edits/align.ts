@@ -1,7 +1,5 @@
-import { canonicalJsonWithoutNulls, isTree } from "../../../base/index.ts";
+import { canonicalJsonWithoutNulls, isTree, type Tree } from "../../../base/index.ts";
 import { withDefaultPaths } from "./server-defaults.ts";
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /** The name of a list's field, which says how its elements are known again. */
 export type Role = string;
@@ -14,14 +12,14 @@ const ruleRoles: ReadonlySet<Role> = new Set(["rules", "http", "tcp", "tls"]);
  * The index in `right` of each element of `left`, or -1. Elements are the same if they have the same name, backend or
  * type, or are equal. Rules without a name are the same if they match the same requests or send to the same backends.
  */
-export function aligned(role: Role, left: readonly Fields[], right: readonly Fields[]): readonly number[] {
+export function aligned(role: Role, left: readonly Tree[], right: readonly Tree[]): readonly number[] {
   const pairs = left.map(() => -1);
   const taken = new Set<number>();
   const pair = (from: number, to: number): void => {
     pairs[from] = to;
     taken.add(to);
   };
-  for (const keyOf of [(element: Fields) => identityOf(role, element), textOf]) {
+  for (const keyOf of [(element: Tree) => identityOf(role, element), textOf]) {
     const open = new Map<string, number[]>();
     for (const [index, element] of right.entries()) {
       const key = taken.has(index) ? undefined : keyOf(element);
@@ -56,8 +54,8 @@ const maxComparedPairs = 100_000;
  * reports a conflict.
  */
 function pairAlike(
-  left: readonly Fields[],
-  right: readonly Fields[],
+  left: readonly Tree[],
+  right: readonly Tree[],
   pairs: readonly number[],
   pair: (from: number, to: number) => void,
 ): void {
@@ -86,7 +84,7 @@ interface Traits {
   readonly backends: string;
 }
 
-function traitsOf(rule: Fields): Traits {
+function traitsOf(rule: Tree): Traits {
   const { name, match, matches } = rule;
   return {
     name: typeof name === "string" ? name : undefined,
@@ -103,35 +101,35 @@ function likeness(a: Traits, b: Traits): number {
   return isRenamed && matches + backends < 3 ? 0 : matches + backends;
 }
 
-function backendsOf(rule: Fields): string {
+function backendsOf(rule: Tree): string {
   return backendNames(rule).toSorted().join(" ");
 }
 
 /** Whether two rules send to the same backend, among others. */
-export function sharesBackend(a: Fields, b: Fields): boolean {
+export function sharesBackend(a: Tree, b: Tree): boolean {
   const others = new Set(backendNames(b));
   return backendNames(a).some((name) => others.has(name));
 }
 
-function backendNames(rule: Fields): readonly string[] {
+function backendNames(rule: Tree): readonly string[] {
   return [...backendRoles].flatMap((role) => elementsOf(rule[role]).map((backend) => identityOf(role, backend) ?? ""));
 }
 
 /** The name of an element among those of its list. Undefined if it has none. */
-export function identityOf(role: Role, element: Fields): string | undefined {
+export function identityOf(role: Role, element: Tree): string | undefined {
   if (backendRoles.has(role) || role === "mirrors") return backendIdentity(element);
   if (role === "filters") return filterIdentity(element);
   const { name } = element;
   return typeof name === "string" ? name : undefined;
 }
 
-function backendIdentity({ destination, group, kind, namespace, name, port }: Fields): string {
+function backendIdentity({ destination, group, kind, namespace, name, port }: Tree): string {
   if (isTree(destination)) return textOf(destination);
   return textOf({ group: group ?? "", kind: kind ?? "Service", namespace, name, port });
 }
 
 /** A rule has one filter of most types, but may mirror to several backends and have several extensions. */
-function filterIdentity({ type, requestMirror, extensionRef }: Fields): string {
+function filterIdentity({ type, requestMirror, extensionRef }: Tree): string {
   const { backendRef } = isTree(requestMirror) ? requestMirror : {};
   return textOf([type, isTree(backendRef) ? backendIdentity(backendRef) : "", extensionRef]);
 }
@@ -140,6 +138,6 @@ function textOf(value: unknown): string {
   return canonicalJsonWithoutNulls(value);
 }
 
-function elementsOf(value: unknown): readonly Fields[] {
+function elementsOf(value: unknown): readonly Tree[] {
   return Array.isArray(value) ? value.filter(isTree) : [];
 }

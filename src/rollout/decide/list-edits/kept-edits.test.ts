@@ -1,20 +1,19 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Tree } from "../../../base/index.ts";
 import type { JournalEntry } from "../../../api/serin/index.ts";
 import { hasOwnChanges, listUndo, listWrite, type ListInCluster } from "./kept-edits.ts";
 
 type FieldEntry = Extract<JournalEntry, { type: "field" }>;
-type Fields = Readonly<Record<string, unknown>>;
-
 const object = { apiVersion: "v1", kind: "HTTPRoute", plural: "httproutes", name: "shop", namespace: "shop" };
-const backend = (name: string, weight?: number): Fields => ({
+const backend = (name: string, weight?: number): Tree => ({
   group: "",
   kind: "Service",
   name,
   port: 80,
   ...(weight === undefined ? {} : { weight }),
 });
-const path = (value: string): Fields => ({ path: { type: "PathPrefix", value } });
+const path = (value: string): Tree => ({ path: { type: "PathPrefix", value } });
 const header = { headers: [{ type: "Exact", name: "traffic", value: "test" }] };
 
 const moved = { matches: [path("/shop")], backendRefs: [backend("shop", 1)] };
@@ -22,7 +21,7 @@ const other = { matches: [path("/api")], backendRefs: [backend("api", 1)] };
 /** The user's rules. The rollout moves the first one. */
 const prior = [moved, other];
 const copy = { matches: [{ ...path("/shop"), ...header }], backendRefs: [backend("next", 1)] };
-const atWeight = (weight: number, rule: Fields = moved): Fields => ({
+const atWeight = (weight: number, rule: Tree = moved): Tree => ({
   ...rule,
   backendRefs: [backend("shop", 100 - weight), backend("next", weight)],
 });
@@ -55,7 +54,7 @@ const filter = { type: "RequestHeaderModifier", requestHeaderModifier: { set: [{
 const added = { matches: [path("/new")], backendRefs: [backend("new", 1)] };
 
 /** What people do to the rules of a route, with what the rules have become, given rules of the rollout. */
-const edits: Readonly<Record<string, (rules: readonly Fields[]) => Fields[]>> = {
+const edits: Readonly<Record<string, (rules: readonly Tree[]) => Tree[]>> = {
   "a field in the moved rule": (rules) => rules.map((rule) => (isOf(rule, moved) ? { ...rule, timeouts } : rule)),
   "a filter in the moved rule": (rules) =>
     rules.map((rule) => (isOf(rule, moved) ? { ...rule, filters: [filter] } : rule)),
@@ -73,13 +72,13 @@ const edits: Readonly<Record<string, (rules: readonly Fields[]) => Fields[]>> = 
   "another order": (rules) => rules.toSorted((a, b) => Number(isOf(b, other)) - Number(isOf(a, other))),
 };
 
-function isOf(rule: Fields, original: Fields): boolean {
-  const backends = rule["backendRefs"] as readonly Fields[];
+function isOf(rule: Tree, original: Tree): boolean {
+  const backends = rule["backendRefs"] as readonly Tree[];
   return backends.some(({ name }) => name === (original === moved ? "shop" : "api"));
 }
 
-function withFilter(backends: unknown): Fields[] {
-  return (backends as readonly Fields[]).map((ref) => (ref["name"] === "shop" ? { ...ref, filters: [filter] } : ref));
+function withFilter(backends: unknown): Tree[] {
+  return (backends as readonly Tree[]).map((ref) => (ref["name"] === "shop" ? { ...ref, filters: [filter] } : ref));
 }
 
 test("what people change in a list during a run survives the next write, and the undo of all writes", () => {
@@ -106,7 +105,7 @@ test("what people change in a list during a run survives the next write, and the
 });
 
 test("a header that somebody removes is gone, also with a name that every JavaScript object has", () => {
-  const withHeaders = (headers: Fields, weight?: number): Fields[] => {
+  const withHeaders = (headers: Tree, weight?: number): Tree[] => {
     const route = [{ destination: { host: "shop" }, ...(weight === undefined ? {} : { weight: 100 - weight }) }];
     const canary = weight === undefined ? [] : [{ destination: { host: "next" }, weight }];
     return [{ match: [{ headers }], route: [...route, ...canary] }];
@@ -235,7 +234,7 @@ test("a route that the engine has made keeps the server's defaults and the users
     { entries: [], step: "step-1", found, isWrittenByEngine: true, isRemade: false },
   );
   assert.ok(due.type === "due");
-  const [rule] = due.value as readonly Fields[];
+  const [rule] = due.value as readonly Tree[];
   assert.deepEqual(rule, {
     matches: [path("/")],
     backendRefs: [backend("shop-stable", 9), { name: "next", port: 80, weight: 1 }],
@@ -260,7 +259,7 @@ test("a rule of the engine's own route that has its weights from an earlier run 
   const ofMatch = [{ matches: [header], backendRefs: [{ name: "next", port: 80 }] }, ...base];
   const both = listWrite({ pointer: "/spec/rules", value: ofMatch, base, isMade: true }, cluster);
   assert.ok(both.type === "due");
-  const stored = (both.value as readonly Fields[]).map((rule) => ({ matches: [path("/")], ...rule }));
+  const stored = (both.value as readonly Tree[]).map((rule) => ({ matches: [path("/")], ...rule }));
   assert.equal(stored.length, 2);
   const own = [entry("step-1", found, both.value, { planned: ofMatch })];
   const again = { ...cluster, entries: own, found: stored };
@@ -291,7 +290,7 @@ test("the first write of a run takes back the division of an earlier run, also i
     );
     const undone = listUndo(own, own, stored);
     assert.ok(undone.type === "due");
-    const [rule] = undone.value as readonly { readonly backendRefs: readonly Fields[] }[];
+    const [rule] = undone.value as readonly { readonly backendRefs: readonly Tree[] }[];
     assert.deepEqual(
       rule?.backendRefs.map(({ name, weight }) => [name, weight]),
       [

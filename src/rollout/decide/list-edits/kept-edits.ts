@@ -1,9 +1,7 @@
 import { jsonEqualWithoutNulls, pointerNames } from "../../../base/index.ts";
-import type { JournalEntry } from "../../../api/serin/index.ts";
+import type { FieldEntry } from "../field-entries.ts";
 import { hasAll, mergeEdits, mergeOverEdits, withDivisionsOf } from "./merge.ts";
 import { hasRemains, removedFrom, withoutSame } from "./removed.ts";
-
-type FieldEntry = Extract<JournalEntry, { type: "field" }>;
 
 const pointers = /^\/spec\/(rules|http|tcp|tls|subsets)$/;
 

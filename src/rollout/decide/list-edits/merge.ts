@@ -1,4 +1,4 @@
-import { isTree, jsonEqualWithoutNulls, ownField } from "../../../base/index.ts";
+import { isTree, jsonEqualWithoutNulls, ownField, type Tree } from "../../../base/index.ts";
 import { aligned, backendRoles, identityOf, type Role } from "./align.ts";
 import { defaultWeights } from "./server-defaults.ts";
 
@@ -6,8 +6,6 @@ export type Merge =
   | { readonly value: unknown }
   /** Both have changed this place differently. It is a JSON pointer below the merged value. */
   | { readonly conflict: string };
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /** Where the merge is, and what it does where both have changed the same place. */
 interface Place {
@@ -45,8 +43,8 @@ function merged(place: Place, base: unknown, ours: unknown, theirs: unknown): un
   return ours;
 }
 
-function mergedFields(place: Place, base: object, ours: object, theirs: object): Fields {
-  const [before, own, other] = [base as Fields, ours as Fields, theirs as Fields];
+function mergedFields(place: Place, base: object, ours: object, theirs: object): Tree {
+  const [before, own, other] = [base as Tree, ours as Tree, theirs as Tree];
   const keys = new Set([...Object.keys(other), ...Object.keys(own)]);
   return Object.fromEntries(
     [...keys].flatMap((key) => {
@@ -69,17 +67,17 @@ function mergedWeight(place: Place, role: Role, values: readonly [unknown, unkno
 }
 
 interface Merged {
-  readonly value: Fields;
+  readonly value: Tree;
   /** The index of the element in the engine's list. */
   readonly own?: number;
 }
 
 function mergedLists(
   place: Place,
-  base: readonly Fields[],
-  ours: readonly Fields[],
-  theirs: readonly Fields[],
-): readonly Fields[] {
+  base: readonly Tree[],
+  ours: readonly Tree[],
+  theirs: readonly Tree[],
+): readonly Tree[] {
   const { role, conflicts } = place;
   const isShared = backendRoles.has(role) && isDividedByBoth(role, base, ours, theirs);
   if (isShared) conflicts.push(place.path);
@@ -100,7 +98,7 @@ function mergedLists(
     const own = (known === -1 ? addedByBoth.get(index) : toOurs[known]) ?? -1;
     const inner = { ...place, path: `${place.path}/${index}`, role };
     const before = base[known];
-    if (own !== -1) result.push({ value: merged(inner, before, ours[own], element) as Fields, own });
+    if (own !== -1) result.push({ value: merged(inner, before, ours[own], element) as Tree, own });
     else if (before === undefined) result.push(...(isShared ? [] : [{ value: element }]));
     else if (!hasAll(element, before)) conflicts.push(inner.path);
   }
@@ -120,7 +118,7 @@ function inverse(aligned: readonly number[]): ReadonlyMap<number, number> {
  * rule of matching requests must come before the rule from which it was copied. An element whose successor is gone
  * comes before all later ones.
  */
-function withAdded(result: readonly Merged[], ours: readonly Fields[], added: ReadonlySet<number>): readonly Fields[] {
+function withAdded(result: readonly Merged[], ours: readonly Tree[], added: ReadonlySet<number>): readonly Tree[] {
   /** By index in the engine's list: the index in the result of the element itself, or of the one that it precedes. */
   const places = new Map<number, number>();
   for (const [place, { own }] of result.entries()) if (own !== undefined) places.set(own, place);
@@ -131,18 +129,12 @@ function withAdded(result: readonly Merged[], ours: readonly Fields[], added: Re
     firstLater = Math.min(firstLater, places.get(index) ?? firstLater);
   }
   const byPlace = Map.groupBy(missing, (index) => places.get(index) ?? result.length);
-  const addedBefore = (place: number): readonly Fields[] =>
-    (byPlace.get(place) ?? []).map((index) => ours[index] ?? {});
+  const addedBefore = (place: number): readonly Tree[] => (byPlace.get(place) ?? []).map((index) => ours[index] ?? {});
   return [...result.flatMap(({ value }, place) => [...addedBefore(place), value]), ...addedBefore(result.length)];
 }
 
 /** Whether both have changed how requests are divided, which depends on all backends of the list together. */
-function isDividedByBoth(
-  role: Role,
-  base: readonly Fields[],
-  ours: readonly Fields[],
-  theirs: readonly Fields[],
-): boolean {
+function isDividedByBoth(role: Role, base: readonly Tree[], ours: readonly Tree[], theirs: readonly Tree[]): boolean {
   const [before, own, other] = [base, ours, theirs].map((list) => divisionOf(role, list));
   return own !== before && other !== before && own !== other;
 }
@@ -168,11 +160,11 @@ export function withDivisionsOf(role: Role, base: unknown, planned: unknown, fou
 }
 
 /** The backend with its weight and the fields that the known one has. */
-function withFieldsOf(backend: Fields, known: Fields = backend): Fields {
+function withFieldsOf(backend: Tree, known: Tree = backend): Tree {
   return Object.fromEntries(Object.entries(backend).filter(([key]) => key === "weight" || key in known));
 }
 
-export function divisionOf(role: Role, list: readonly Fields[]): string {
+export function divisionOf(role: Role, list: readonly Tree[]): string {
   const missing = defaultWeights.get(role) ?? 0;
   const parts = list.map((backend) => {
     // A backend that is alone gets all requests, whatever its weight is.
@@ -211,10 +203,10 @@ export function isAbsent(value: unknown): value is undefined | null {
   return value === undefined || value === null;
 }
 
-export function isListOfTrees(value: unknown): value is readonly Fields[] {
+export function isListOfTrees(value: unknown): value is readonly Tree[] {
   return Array.isArray(value) && value.every(isTree);
 }
 
-export function listOf(value: unknown): readonly Fields[] {
+export function listOf(value: unknown): readonly Tree[] {
   return isListOfTrees(value) ? value : [];
 }

@@ -1,12 +1,12 @@
 // Steps that take back what earlier steps of their rollout wrote: the rule of a match, a mirror, or all of it.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Tree } from "../../../base/index.ts";
 import type { JournalEntry } from "../../../api/serin/index.ts";
 import { hasOwnChanges, listUndo, listWrite, rewrittenList } from "./kept-edits.ts";
 
 type FieldEntry = Extract<JournalEntry, { type: "field" }>;
-type Fields = Readonly<Record<string, unknown>>;
-type List = readonly Fields[];
+type List = readonly Tree[];
 
 const object = { apiVersion: "v1", kind: "HTTPRoute", plural: "httproutes", name: "shop", namespace: "shop" };
 
@@ -17,10 +17,10 @@ interface Route {
   /** Adds what the API server adds to a list that the engine has written. */
   readonly stored: (list: List) => List;
   /** Somebody adds a rule. */
-  readonly added: Fields;
+  readonly added: Tree;
 }
 
-const backend = (name: string, weight?: number): Fields => ({
+const backend = (name: string, weight?: number): Tree => ({
   name,
   port: 80,
   ...(weight === undefined ? {} : { weight }),
@@ -35,21 +35,21 @@ const mirrorFilter = { filters: [{ type: "RequestMirror", requestMirror: { backe
 const ofHeader = { matches: [{ headers: [{ type: "Exact", name: "traffic", value: "test" }] }] };
 const stable = { backendRefs: [backend("shop")] };
 /** The rule with the canary's weight. The stable backend keeps its fields. */
-const at = (weight: number, rule: Fields = stable): Fields => {
+const at = (weight: number, rule: Tree = stable): Tree => {
   const [shop] = rule["backendRefs"] as List;
   return { ...rule, backendRefs: [{ ...shop, weight: 100 - weight }, backend("next", weight)] };
 };
 
-const destination = (host: string, weight?: number): Fields => ({
+const destination = (host: string, weight?: number): Tree => ({
   destination: { host },
   ...(weight === undefined ? {} : { weight }),
 });
-const tcp = (...route: readonly Fields[]): Fields => ({ match: [{ port: 90 }], route });
-const tls = (...route: readonly Fields[]): Fields => ({ match: [{ port: 443, sniHosts: ["shop.example"] }], route });
+const tcp = (...route: readonly Tree[]): Tree => ({ match: [{ port: 90 }], route });
+const tls = (...route: readonly Tree[]): Tree => ({ match: [{ port: 443, sniHosts: ["shop.example"] }], route });
 const split = (weight: number): List => [destination("shop", 100 - weight), destination("next", weight)];
 const asWritten = (list: List): List => list;
 
-const gatewayRoute = (moved: Fields): Route => ({
+const gatewayRoute = (moved: Tree): Route => ({
   pointer: "/spec/rules",
   lists: [
     [moved],

@@ -1,15 +1,13 @@
-import { isTree, ownField } from "../../../base/index.ts";
+import { isTree, ownField, type Tree } from "../../../base/index.ts";
 import { aligned, backendRoles, sharesBackend, type Role } from "./align.ts";
 import { divisionOf, hasAll, isAbsent, isListOfTrees, isSame, listOf } from "./merge.ts";
 import { isServerDefault } from "./server-defaults.ts";
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /**
  * The elements of `before` that the list `now` does not have any more. Undefined if there are none, or if a new or
  * changed element sends to one of their backends, because it may be one of them with other fields.
  */
-export function removedFrom(role: Role, before: unknown, now: unknown): readonly Fields[] | undefined {
+export function removedFrom(role: Role, before: unknown, now: unknown): readonly Tree[] | undefined {
   const [known, found] = [before, now].map(treesOf);
   if (known === undefined || found === undefined) return undefined;
   const places = aligned(role, known, found);
@@ -23,14 +21,14 @@ export function removedFrom(role: Role, before: unknown, now: unknown): readonly
 }
 
 /** The list without the elements that are the same as one of these. */
-export function withoutSame(role: Role, list: unknown, gone: readonly Fields[]): unknown {
+export function withoutSame(role: Role, list: unknown, gone: readonly Tree[]): unknown {
   const elements = treesOf(list);
   if (elements === undefined) return list;
   const places = aligned(role, gone, elements);
   return elements.filter((_element, index) => !places.includes(index));
 }
 
-function treesOf(list: unknown): readonly Fields[] | undefined {
+function treesOf(list: unknown): readonly Tree[] | undefined {
   return Array.isArray(list) && list.every(isTree) ? list : undefined;
 }
 
@@ -54,9 +52,9 @@ export function hasRemains(role: Role, before: unknown, planned: unknown, found:
 
 function listHasRemains(
   role: Role,
-  before: readonly Fields[],
-  planned: readonly Fields[],
-  found: readonly Fields[],
+  before: readonly Tree[],
+  planned: readonly Tree[],
+  found: readonly Tree[],
 ): boolean {
   const [toPlanned, toFound] = [aligned(role, before, planned), aligned(role, before, found)];
   // The server gives a backend its default weight if the plan leaves the weight out.

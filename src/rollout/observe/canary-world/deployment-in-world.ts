@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { isTree, jsonEqualWithoutNulls } from "../../../base/index.ts";
+import { isTree, jsonEqualWithoutNulls, type Tree, canonicalJson } from "../../../base/index.ts";
 import { formatLabelSelector, matchesLabels, type UntypedObject } from "../../../api/index.ts";
 import { destinationRuleKind, type DestinationRule } from "../../../api/istio/index.ts";
 import {
@@ -24,8 +24,6 @@ import { isUnderWay } from "../../decide/index.ts";
 import { firstWrite, lastWrite, setupWrite } from "./prior-values.ts";
 import type { ServiceInWorld } from "./service-in-world.ts";
 import { nameTaken } from "./taken-names.ts";
-
-type Fields = Readonly<Record<string, unknown>>;
 
 const hashLabel = "pod-template-hash";
 /** The fields of the spec that a copy sets itself. */
@@ -62,10 +60,10 @@ export async function deploymentInWorld(
   checkRuns(canary, `${namespace}/${target.name}`, spec.replicas);
   const sets = await replicaSetsOf(sources, found);
   const adopted = firstWrite(journal, object, "/spec/template");
-  const current = spec.template as unknown as Fields;
+  const current = spec.template as unknown as Tree;
   // During a run and after it, the stable version is the template from before the run.
   const running =
-    adopted !== undefined && jsonEqualWithoutNulls(adopted.written, current) ? (adopted.prior as Fields) : undefined;
+    adopted !== undefined && jsonEqualWithoutNulls(adopted.written, current) ? (adopted.prior as Tree) : undefined;
   const active = activeSet(sets);
   const stable = running ?? templateOf(active) ?? current;
   const changes = !sameTemplate(stable, current);
@@ -84,7 +82,7 @@ export async function deploymentInWorld(
     uid: metadata.uid ?? "",
     labels: metadata.labels ?? {},
     replicas: typeof replicas === "number" ? replicas : (spec.replicas ?? 1),
-    selector: spec.selector as unknown as Fields,
+    selector: spec.selector as unknown as Tree,
     spec: Object.fromEntries(Object.entries(spec).filter(([field]) => !notCopied.has(field))),
     stableTemplate: stable,
     stableHash: hashOf(stableSet) ?? "",
@@ -106,7 +104,7 @@ const spareTheEngine =
 
 interface HeldDeployment {
   readonly object: ObjectReference;
-  readonly current: Fields;
+  readonly current: Tree;
   readonly changes: boolean;
   readonly replicas: number | undefined;
 }
@@ -229,19 +227,19 @@ function activeSet(sets: readonly ReplicaSet[]): ReplicaSet | undefined {
 }
 
 /** The template that the Deployment had, without the template hash. */
-function templateOf(set: ReplicaSet | undefined): Fields | undefined {
+function templateOf(set: ReplicaSet | undefined): Tree | undefined {
   const template = set?.spec?.template;
   if (template === undefined) return undefined;
   const { [hashLabel]: _hash, ...labels } = template.metadata?.labels ?? {};
   return { ...template, metadata: { ...template.metadata, labels } };
 }
 
-function sameTemplate(a: Fields, b: Fields): boolean {
+function sameTemplate(a: Tree, b: Tree): boolean {
   return jsonEqualWithoutNulls(withoutTime(a), withoutTime(b));
 }
 
-function withoutTime(template: Fields): Fields {
-  const { creationTimestamp: _created, ...metadata } = (template["metadata"] ?? {}) as Fields;
+function withoutTime(template: Tree): Tree {
+  const { creationTimestamp: _created, ...metadata } = (template["metadata"] ?? {}) as Tree;
   return { ...template, metadata };
 }
 
@@ -249,18 +247,11 @@ function hashOf(set: ReplicaSet | undefined): string | undefined {
   return set?.metadata.labels?.[hashLabel];
 }
 
-function digest(template: Fields): string {
+function digest(template: Tree): string {
   return createHash("sha256")
-    .update(canonical(withoutTime(template)))
+    .update(canonicalJson(withoutTime(template)))
     .digest("hex")
     .slice(0, 16);
-}
-
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_key, item: unknown) => {
-    if (typeof item !== "object" || item === null || Array.isArray(item)) return item;
-    return Object.fromEntries(Object.entries(item).toSorted(([a], [b]) => (a < b ? -1 : 1)));
-  });
 }
 
 /**
@@ -299,7 +290,7 @@ async function autoscalersOf(
   return { autoscaler: found as unknown as UntypedObject, ofCopy };
 }
 
-function isListOfFields(value: unknown): value is readonly Fields[] {
+function isListOfFields(value: unknown): value is readonly Tree[] {
   return Array.isArray(value) && value.every(isTree);
 }
 

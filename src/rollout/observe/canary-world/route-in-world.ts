@@ -1,6 +1,6 @@
 import type { UntypedObject } from "../../../api/index.ts";
 import type { JournalEntry } from "../../../api/serin/index.ts";
-import { withoutNulls } from "../../../base/index.ts";
+import { withoutNulls, type Tree } from "../../../base/index.ts";
 import { valueAt } from "../../act/object-access.ts";
 import { describeReference, fieldEntries, listWithout } from "../../decide/index.ts";
 import {
@@ -15,8 +15,6 @@ import {
 import { routeFault } from "../stored-fields.ts";
 import type { CanarySources } from "./canary-sources.ts";
 import { firstWrite } from "./prior-values.ts";
-
-type Fields = Readonly<Record<string, unknown>>;
 
 /** Reads the list of a user's route before the rollout, and checks that the target can move a rule of it. */
 export async function routeInWorld(
@@ -63,7 +61,7 @@ export function routeFrom(
       `${field}: ${title} has a field of a wrong type: ${pointer.slice(1).replaceAll("/", ".")}${fault}`,
       "correct it",
     );
-  const rules = withoutNulls(list as readonly Fields[]);
+  const rules = withoutNulls(list as readonly Tree[]);
   checkRule(route, rules, title);
   return { object, pointer, list: rules };
 }
@@ -74,7 +72,7 @@ function listsOf(kind: string): readonly string[] {
 }
 
 /** How to name a rule of the list, for a spec that names none. */
-function choiceOf(rule: number | string, list: readonly Fields[]): string {
+function choiceOf(rule: number | string, list: readonly Tree[]): string {
   if (typeof rule === "string" && /^\d+$/.test(rule) && Number(rule) < list.length)
     return `a position is a number without quotes: write ${rule}, not "${rule}"`;
   const last = list.length - 1;
@@ -85,10 +83,10 @@ function choiceOf(rule: number | string, list: readonly Fields[]): string {
     : `name it by its name, ${names}, or by its position, ${positions}`;
 }
 
-function checkRule(route: MovedRoute, list: readonly Fields[], title: string): void {
+function checkRule(route: MovedRoute, list: readonly Tree[], title: string): void {
   const { field, stable, pairing, rule } = route;
-  const backendsAt = (index: number): readonly Fields[] =>
-    (list[index]?.[backendsField(route)] as readonly Fields[] | undefined) ?? [];
+  const backendsAt = (index: number): readonly Tree[] =>
+    (list[index]?.[backendsField(route)] as readonly Tree[] | undefined) ?? [];
   if (rule === undefined) {
     if (!list.some((_, index) => backendsAt(index).some((backend) => pairing.isStable(backend)))) {
       throw targetError("target-missing", `${field}: no rule of ${title} sends to ${stable}`, "name a route that does");
@@ -118,7 +116,7 @@ function checkRule(route: MovedRoute, list: readonly Fields[], title: string): v
   }
 }
 
-function backendText(backend: Fields): string {
+function backendText(backend: Tree): string {
   const { host, subset } = (backend["destination"] ?? {}) as { host?: string; subset?: string };
   if (host !== undefined) return subset === undefined ? host : `${host} subset ${subset}`;
   const { namespace, name, port } = backend as { namespace?: string; name?: string; port?: number };

@@ -1,3 +1,4 @@
+import type { Tree } from "../../../base/index.ts";
 import { gatewayKind, grpcRouteKind, httpRouteKind, storedGateway, type Gateway } from "../../../api/gateway/index.ts";
 import { istioLabels, virtualServiceKind } from "../../../api/istio/index.ts";
 import { matchesLabels, type KindDefinition, type KubernetesObject } from "../../../api/index.ts";
@@ -18,13 +19,11 @@ import { sidecarRevision } from "../sidecar-workloads.ts";
 import type { CanarySources } from "./canary-sources.ts";
 import { oneCanary } from "./other-canaries.ts";
 
-type Fields = Readonly<Record<string, unknown>>;
-
 export interface ServiceInWorld {
   readonly name: string;
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
-  readonly ports: readonly Fields[];
+  readonly ports: readonly Tree[];
   readonly selector: Readonly<Record<string, string>>;
 }
 
@@ -43,7 +42,7 @@ export async function requireService(
       "create it first, or name another",
     );
   const { ports = [], selector = {} } = (service.spec ?? {}) as unknown as {
-    ports?: readonly Fields[];
+    ports?: readonly Tree[];
     selector?: Record<string, string>;
   };
   if (port !== undefined && !ports.some((candidate) => candidate["port"] === port)) {
@@ -67,7 +66,7 @@ export function requireHttp(
   { port, gateways = [] }: { readonly port?: number; readonly gateways?: readonly string[] } = {},
 ): void {
   const moved = ports.filter((candidate) => port === undefined || candidate["port"] === port);
-  const isMoved = (candidate: Fields): boolean =>
+  const isMoved = (candidate: Tree): boolean =>
     carriesHttp(candidate) || (gateways.length > 0 && carriesTls(candidate));
   if (moved.length === 0 || moved.some(isMoved)) return;
   const named = moved.map((candidate) => `${String(candidate["port"])} (${protocolOf(candidate)})`).join(", ");
@@ -167,10 +166,7 @@ export async function requireReaders(sources: CanarySources, { object, field }: 
 }
 
 /** The Services to which a route applies. Empty if a gateway applies the route too. */
-function servicesOfRoute(
-  { kind, namespace = "" }: ObjectReference,
-  spec: Fields,
-): { name: string; namespace: string }[] {
+function servicesOfRoute({ kind, namespace = "" }: ObjectReference, spec: Tree): { name: string; namespace: string }[] {
   if (kind === "VirtualService") {
     const { gateways = ["mesh"], hosts = [] } = spec as { gateways?: readonly string[]; hosts?: readonly string[] };
     if (gateways.some((gateway) => gateway !== "mesh")) return [];
@@ -229,10 +225,10 @@ export async function refuseOtherRoutes(
     const at = metadata.namespace ?? "";
     const place = `${kind} ${at}/${metadata.name ?? ""}`;
     const { parentRefs = [], rules = [] } = spec as {
-      parentRefs?: readonly Fields[];
-      rules?: readonly { backendRefs?: readonly Fields[] }[];
+      parentRefs?: readonly Tree[];
+      rules?: readonly { backendRefs?: readonly Tree[] }[];
     };
-    const isIt = ({ kind: backendKind = "Service", name, namespace: its = at }: Fields): boolean =>
+    const isIt = ({ kind: backendKind = "Service", name, namespace: its = at }: Tree): boolean =>
       backendKind === "Service" && name === service && its === namespace;
     if (parentRefs.some((parent) => parent["kind"] === "Service" && isIt(parent))) {
       await refuseOtherCanary(sources, field, { labels: metadata.labels, place, canary, service });
@@ -270,7 +266,7 @@ async function refuseOtherCanary(
   const { namespace = "default" } = canary.metadata;
   if (labels["app.kubernetes.io/managed-by"] !== "serin-rollout") return;
   const owner = (await listed(sources, canaryKind)).find(({ metadata, spec }) => {
-    const { deployment, services } = (spec["target"] ?? {}) as Readonly<Record<string, Fields | undefined>>;
+    const { deployment, services } = (spec["target"] ?? {}) as Readonly<Record<string, Tree | undefined>>;
     const its = deployment?.["service"] ?? services?.["service"] ?? services?.["stable"];
     return metadata.namespace === namespace && metadata.name !== canary.metadata.name && its === service;
   });
@@ -291,12 +287,12 @@ async function refuseOtherCanary(
 async function listed<Value extends KubernetesObject>(
   { client }: CanarySources,
   kind: KindDefinition<Value>,
-): Promise<readonly (KubernetesObject & { spec: Fields })[]> {
+): Promise<readonly (KubernetesObject & { spec: Tree })[]> {
   const items = await itemsIfServed(client.list(kind));
-  return items.map((item) => ({ ...item, kind: kind.kind, spec: storedSpec<Fields>(kind.kind, item) }));
+  return items.map((item) => ({ ...item, kind: kind.kind, spec: storedSpec<Tree>(kind.kind, item) }));
 }
 
-function destinationsOf(spec: Fields): { host?: string; subset?: string }[] {
+function destinationsOf(spec: Tree): { host?: string; subset?: string }[] {
   return ["http", "tcp", "tls"].flatMap((list) =>
     (
       (spec[list] ?? []) as readonly { route?: readonly { destination?: { host?: string; subset?: string } }[] }[]

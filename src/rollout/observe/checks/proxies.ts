@@ -1,12 +1,11 @@
+import { istioLabels } from "../../../api/istio/index.ts";
 import type { Pod } from "../../../api/kubernetes/index.ts";
 import type { CheckSubject } from "../../decide/index.ts";
 import { isRunning, type ClusterView } from "../cluster-view.ts";
 import { isZtunnel } from "../pilot-answers.ts";
 import { sidecarRevision } from "../sidecar-workloads.ts";
 
-const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 const waypointClass = "istio-waypoint";
-const revisionLabel = "istio.io/rev";
 const templatesAnnotation = "inject.istio.io/templates";
 const gatewayTemplate = "gateway";
 
@@ -43,10 +42,10 @@ function kindOf(view: ClusterView, pod: Pod): ProxyKind | undefined {
   const { labels = {}, annotations = {} } = pod.metadata;
   if (
     labels["gateway.istio.io/managed"] === "istio.io-mesh-controller" ||
-    labels["gateway.networking.k8s.io/gateway-class-name"] === waypointClass
+    labels[istioLabels.gatewayClassName] === waypointClass
   )
     return "waypoint";
-  if (labels[gatewayNameLabel] !== undefined || /^(ingress|egress)gateway$/.test(labels["istio"] ?? ""))
+  if (labels[istioLabels.gatewayName] !== undefined || /^(ingress|egress)gateway$/.test(labels["istio"] ?? ""))
     return "gateway";
   if (annotations[templatesAnnotation]?.split(",").some((name) => name.trim() === gatewayTemplate) === true)
     return "gateway";
@@ -58,7 +57,7 @@ function kindOf(view: ClusterView, pod: Pod): ProxyKind | undefined {
 
 /** The revision of the control plane to which a pod of the mesh belongs. */
 export function revisionOf(pod: Pod): string {
-  return sidecarRevision(pod) ?? pod.metadata.labels?.[revisionLabel] ?? "default";
+  return sidecarRevision(pod) ?? pod.metadata.labels?.[istioLabels.revision] ?? "default";
 }
 
 /** The proxies whose metrics may concern a subject. */
@@ -71,7 +70,7 @@ export function proxiesFor(view: ClusterView, subject: CheckSubject): ProxyPod[]
       return bounded(
         all.filter(
           ({ pod: { metadata } }) =>
-            metadata.labels?.[gatewayNameLabel] === subject.gateway.name &&
+            metadata.labels?.[istioLabels.gatewayName] === subject.gateway.name &&
             metadata.namespace === subject.gateway.namespace,
         ),
       );

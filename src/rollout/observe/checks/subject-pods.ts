@@ -1,3 +1,4 @@
+import { istioLabels } from "../../../api/istio/index.ts";
 import { matchesLabels } from "../../../api/index.ts";
 import { serviceKind, type Pod } from "../../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
@@ -38,7 +39,7 @@ async function sidesOf(client: KubeClient, view: ClusterView, subject: CheckSubj
       };
     case "gatewayRevisions": {
       const pods = proxyPods(view).flatMap(({ pod }) =>
-        pod.metadata.labels?.["gateway.networking.k8s.io/gateway-name"] === subject.gateway.name &&
+        pod.metadata.labels?.[istioLabels.gatewayName] === subject.gateway.name &&
         pod.metadata.namespace === subject.gateway.namespace
           ? [pod]
           : [],
@@ -121,10 +122,7 @@ function getsRequests(pod: Pod): boolean {
 function isOfMesh(pod: Pod): boolean {
   const { labels = {} } = pod.metadata;
   const app = labels["app"] ?? labels["k8s-app"] ?? "";
-  if (
-    ["istiod", "ztunnel", "istio-cni-node"].includes(app) ||
-    labels["gateway.networking.k8s.io/gateway-name"] !== undefined
-  )
+  if (["istiod", "ztunnel", "istio-cni-node"].includes(app) || labels[istioLabels.gatewayName] !== undefined)
     return true;
   return [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])].some(
     ({ name }) => name === "istio-proxy",

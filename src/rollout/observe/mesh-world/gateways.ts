@@ -7,7 +7,7 @@ import {
   storedGatewayClass,
   type Gateway,
 } from "../../../api/gateway/index.ts";
-import { resolveRevision } from "../../../api/istio/index.ts";
+import { resolveRevision, istioLabels } from "../../../api/istio/index.ts";
 import { horizontalPodAutoscalerKind, type Deployment } from "../../../api/kubernetes/index.ts";
 import { canaryOfLabel, type MeshUpgrade } from "../../../api/serin/index.ts";
 import { itemsIfServed, type KubeClient } from "../../../kube/index.ts";
@@ -29,8 +29,6 @@ import { isReady } from "../pod-reason.ts";
 import type { PriorValues } from "./prior-values.ts";
 import { installedControlPlanes } from "./render-install.ts";
 
-const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
-const componentLabel = "operator.istio.io/component";
 const classicComponent = /^(Ingress|Egress)Gateways$/;
 /** The kind of work that a Gateway's proxies do. */
 type GatewayType = "ingress" | "eastWest" | "waypoint";
@@ -108,7 +106,7 @@ export async function observeGateways(sources: GatewaySources): Promise<GatewayI
         .filter(
           (deployment) =>
             deployment.metadata.namespace === namespace &&
-            deployment.metadata.labels?.[gatewayNameLabel] === name &&
+            deployment.metadata.labels?.[istioLabels.gatewayName] === name &&
             deployment.metadata.labels[canaryOfLabel] === undefined,
         )
         .map((deployment) => scaled(deployment, prior, autoscaled))
@@ -143,7 +141,8 @@ export async function observeClassicGateways(
   if (!scope.gateways || from.revision === to.revision) return [];
   const rendered = new Map(installs.flat().map((body) => [`${body.kind ?? ""} ${nameOf(body)}`, body]));
   const classic = view.deployments.list().filter(({ metadata: { labels = {}, name = "", namespace } }) => {
-    if (!classicComponent.test(labels[componentLabel] ?? "") || labels[canaryOfLabel] !== undefined) return false;
+    if (!classicComponent.test(labels[istioLabels.component] ?? "") || labels[canaryOfLabel] !== undefined)
+      return false;
     const object = reference("apps/v1", "Deployment", name, namespace);
     return (prior.revisionLabel(object, labels) ?? "default") === from.revision;
   });
@@ -195,7 +194,7 @@ async function gatewayParts(
   prior: PriorValues,
   revision: string,
 ): Promise<UntypedObject[]> {
-  const labelSelector = `${componentLabel} in (IngressGateways,EgressGateways),${revisionLabel}`;
+  const labelSelector = `${istioLabels.component} in (IngressGateways,EgressGateways),${revisionLabel}`;
   const lists = await Promise.all(kinds.map(async (kind) => (await client.list(kind, { labelSelector })).items));
   return (lists.flat() as UntypedObject[]).filter(
     (object) => prior.revisionLabel(referenceTo(object), object.metadata.labels) === revision,

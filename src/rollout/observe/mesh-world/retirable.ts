@@ -10,7 +10,6 @@ import type { ClusterView } from "../cluster-view.ts";
 import { operatorObjectOf, readOperators } from "../operator-objects.ts";
 import { controlPlaneDeployments, controlPlaneRevision } from "../pilot-answers.ts";
 
-const componentLabel = "operator.istio.io/component";
 const titles = Object.values(operatedParts).map(({ title }) => title);
 
 /**
@@ -25,7 +24,7 @@ export async function observeRetirable(
   journal: readonly JournalEntry[],
 ): Promise<Pick<MeshWorld, "retirable" | "owners" | "retiredFrom">> {
   const { revision } = spec.from;
-  const labelSelector = `${istioLabels.revision}=${revision},${componentLabel} in (${titles.join(",")}),!${istioLabels.tag}`;
+  const labelSelector = `${istioLabels.revision}=${revision},${istioLabels.component} in (${titles.join(",")}),!${istioLabels.tag}`;
   const list = async () =>
     await Promise.all(kinds.map(async (kind) => (await client.list(kind, { labelSelector })).items.filter(isOwn)));
   // The step that begins next must see the present objects.
@@ -51,7 +50,7 @@ export async function observeRetirable(
     const key = referenceKey(owner);
     const known = owners.get(key) ?? { object: owner, components: new Set() };
     owners.set(key, known);
-    const part = partTitled(found.metadata.labels?.[componentLabel] ?? "");
+    const part = partTitled(found.metadata.labels?.[istioLabels.component] ?? "");
     if (part !== undefined) known.components.add(part);
   }
   return {

@@ -1,3 +1,4 @@
+import { istioLabels } from "../../../api/istio/index.ts";
 import type { ContainerStatus, Pod } from "../../../api/kubernetes/index.ts";
 import type { ProbePodFacts, ServingPod } from "../../decide/index.ts";
 import { probeNamespace, type PlannedProbePair } from "../../plan/index.ts";
@@ -5,8 +6,6 @@ import type { ClusterView } from "../cluster-view.ts";
 import type { AgeOfEvent } from "../event-ages.ts";
 import { isReady } from "../pod-reason.ts";
 import { probePodState } from "./probe-start.ts";
-
-const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 
 /**
  * How long a pod that runs may be not ready before that counts against the mesh. A kubelet that was restarted reports
@@ -67,7 +66,8 @@ function podsByProbe(view: Pick<ClusterView, "pods">, pairs: readonly PlannedPro
     found.set(name, pod === undefined ? [] : [pod]);
   }
   for (const pod of view.pods.list()) {
-    const gateway = pod.metadata.namespace === probeNamespace ? pod.metadata.labels?.[gatewayNameLabel] : undefined;
+    const gateway =
+      pod.metadata.namespace === probeNamespace ? pod.metadata.labels?.[istioLabels.gatewayName] : undefined;
     if (gateway !== undefined) found.set(gateway, [...(found.get(gateway) ?? []), pod]);
   }
   return found;

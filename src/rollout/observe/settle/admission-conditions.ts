@@ -6,7 +6,7 @@ import {
   type PodSpec,
 } from "../../../api/kubernetes/index.ts";
 import { nonRootUser, restrictedContext } from "../../../api/pod-security/index.ts";
-import { defaultValidatorName, istioAnnotations } from "../../../api/istio/index.ts";
+import { defaultValidatorName, istioAnnotations, istioLabels } from "../../../api/istio/index.ts";
 import { denialIn, errorOfStatus, type KubeClient } from "../../../kube/index.ts";
 import type { SettleState } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
@@ -16,7 +16,6 @@ const messageCharacters = 300;
 
 /** The engine's own namespace, whose labels request no sidecars. */
 const testNamespace = "serin-system";
-const revisionKey = "istio.io/rev";
 
 /** A container that PodSecurity's level `restricted` and a quota of limits admit. */
 const strictContainer: Container = {
@@ -54,7 +53,7 @@ export async function tagServesState(
     metadata: {
       name: `tag-test-${tag.replaceAll(".", "-")}`,
       namespace: testNamespace,
-      labels: { [revisionKey]: tag, "istio.io/dataplane-mode": "none" },
+      labels: { [istioLabels.revision]: tag, "istio.io/dataplane-mode": "none" },
       // Without a redirect no container needs NET_ADMIN, which the namespace may refuse.
       annotations: { [istioAnnotations.interceptionMode]: "NONE" },
     },
@@ -67,7 +66,7 @@ export async function tagServesState(
     const refusal = errorOfStatus({ verb: "dry run", object: `a pod of tag ${tag}` }, status, text);
     return { state: "waiting", detail: truncated(refusal.message, messageCharacters) };
   }
-  const found = (JSON.parse(text) as Pod).metadata.annotations?.[revisionKey];
+  const found = (JSON.parse(text) as Pod).metadata.annotations?.[istioLabels.revision];
   if (found === revision) return { state: "met" };
   return {
     state: "waiting",
@@ -92,7 +91,7 @@ export async function validatorServesState(client: KubeClient, revision: string)
   const service = found?.webhooks?.[0]?.clientConfig.service?.name;
   if (found === undefined) return { state: "met" };
   const expected = revision === "default" ? "istiod" : `istiod-${revision}`;
-  if (found.metadata.labels?.[revisionKey] !== revision)
+  if (found.metadata.labels?.[istioLabels.revision] !== revision)
     return {
       state: "waiting",
       detail: `${defaultValidatorName} points to ${service ?? "no Service"}, not to ${expected}`,

@@ -1,4 +1,5 @@
 import { messageOf, rfc3339Seconds } from "../../../base/index.ts";
+import { istioLabels } from "../../../api/istio/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
 import type { Pod, PodTemplate } from "../../../api/kubernetes/index.ts";
 import { ztunnelOwnerAnnotation, type JournalEntry } from "../../../api/serin/index.ts";
@@ -14,9 +15,6 @@ import { isReady, whoChangesOwner } from "../pod-reason.ts";
 import { dependentProxies } from "../served-proxies.ts";
 import { howToRestart, workloadOf } from "../sidecar-workloads.ts";
 
-const revisionLabel = "istio.io/rev";
-const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
-
 /** Why what the rollout has made must stay for now: requests, proxies or pods still need it. */
 export async function stillServes(
   { objects, view, nowMs }: { readonly objects: ObjectAccess; readonly view: ClusterView; readonly nowMs: number },
@@ -25,7 +23,7 @@ export async function stillServes(
   if (movesTraffic({ object })) return copyBehind(view, await objects.get(object));
   if (object.kind !== "Deployment" && object.kind !== "DaemonSet") return undefined;
   const labels = (await objects.get(object))?.metadata.labels ?? {};
-  const revision = labels[revisionLabel] ?? /^(?:istiod|ztunnel)-(.+)$/.exec(object.name)?.[1];
+  const revision = labels[istioLabels.revision] ?? /^(?:istiod|ztunnel)-(.+)$/.exec(object.name)?.[1];
   if (revision === undefined) return undefined;
   if (labels["app"] === "ztunnel" || object.name.startsWith("ztunnel")) return podOwnedBy(view, revision);
   if (labels["app"] === "istiod" || object.name.startsWith("istiod"))
@@ -66,7 +64,7 @@ function isLeftBehind(view: ClusterView, pod: Pod): boolean {
 
 /** What an upgrade writes into a template when it restarts a workload. */
 function marksOf({ labels = {}, annotations = {} }: PodTemplate["metadata"] & object = {}): readonly string[] {
-  return [labels[revisionLabel] ?? "", annotations[restartedForAnnotation] ?? ""];
+  return [labels[istioLabels.revision] ?? "", annotations[restartedForAnnotation] ?? ""];
 }
 
 function podOwnedBy(view: ClusterView, revision: string): string | undefined {
@@ -83,13 +81,13 @@ function podOwnedBy(view: ClusterView, revision: string): string | undefined {
 function podOfRevision(view: ClusterView, revision: string): string | undefined {
   const found = livePods(view).find((pod) => {
     const { labels = {}, annotations = {} } = pod.metadata;
-    if (labels[gatewayNameLabel] !== undefined) return labels[revisionLabel] === revision;
+    if (labels[istioLabels.gatewayName] !== undefined) return labels[istioLabels.revision] === revision;
     const isInjected = annotations["sidecar.istio.io/status"] !== undefined;
-    return isInjected && annotations[revisionLabel] === revision && !isLeftBehind(view, pod);
+    return isInjected && annotations[istioLabels.revision] === revision && !isLeftBehind(view, pod);
   });
   if (found === undefined) return undefined;
   const text = `${podName(found)} still runs at revision ${revision}`;
-  if (found.metadata.labels?.[gatewayNameLabel] !== undefined) return text;
+  if (found.metadata.labels?.[istioLabels.gatewayName] !== undefined) return text;
   // Undo restarts the workloads that the upgrade restarted. Only a person can restart pods that were added later, or
   // whose namespace somebody has moved to the revision since.
   const first = howToLeadAway(view, found.metadata.namespace ?? "", revision);

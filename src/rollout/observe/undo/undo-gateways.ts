@@ -1,10 +1,10 @@
+import type { FieldEntry } from "../../decide/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
-import { resolveRevision } from "../../../api/istio/index.ts";
+import { resolveRevision, istioLabels } from "../../../api/istio/index.ts";
 import type { Deployment, PodTemplate } from "../../../api/kubernetes/index.ts";
 import {
   canaryOfLabel,
   gatewayCanaryAnnotations as annotations,
-  type JournalEntry,
   type ObjectReference,
 } from "../../../api/serin/index.ts";
 import type { ObjectAccess } from "../../act/object-access.ts";
@@ -14,12 +14,9 @@ import { controlPlaneDeployments, controlPlaneRevision } from "../pilot-answers.
 import { withPodReason } from "../pod-reason.ts";
 import { lackedPods, readyState } from "../ready-state.ts";
 
-const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 const canaryPointers: ReadonlySet<string> = new Set(
   [annotations.revision, annotations.replicas, annotations.weight].map(annotationPointer),
 );
-
-type FieldEntry = Extract<JournalEntry, { type: "field" }>;
 
 interface Sources {
   readonly objects: ObjectAccess;
@@ -47,7 +44,7 @@ function ownDeployments(view: ClusterView, { metadata: { name = "", namespace = 
     .filter(
       ({ metadata }) =>
         metadata.namespace === namespace &&
-        metadata.labels?.[gatewayNameLabel] === name &&
+        metadata.labels?.[istioLabels.gatewayName] === name &&
         metadata.labels[canaryOfLabel] === undefined,
     );
 }
@@ -132,7 +129,7 @@ async function canaryMissing(
 ): Promise<string | undefined> {
   const { labels = {} } = deployment.metadata;
   const gateway =
-    labels[gatewayNameLabel] ??
+    labels[istioLabels.gatewayName] ??
     (/^(Ingress|Egress)Gateways$/.test(labels["operator.istio.io/component"] ?? "") ? name : undefined);
   if (gateway === undefined) return undefined;
   const canary = view.deployments

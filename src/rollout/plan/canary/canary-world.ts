@@ -1,8 +1,8 @@
+import type { Tree } from "../../../base/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
 import type { ObjectReference } from "../../../api/serin/index.ts";
 import type { Write } from "../../decide/index.ts";
 import type { Subject } from "./target-plan.ts";
-import type { Fields } from "./traffic.ts";
 
 /** The state of the cluster from which a canary is planned. */
 export interface CanaryWorld {
@@ -20,7 +20,7 @@ export interface CanaryWorld {
   /** The ReferenceGrants that routes still need to use Services of another namespace. */
   readonly missingGrants: readonly MissingGrant[];
   /** The ports of the Service whose name clients use, for a target of two Services. */
-  readonly servicePorts?: readonly Fields[];
+  readonly servicePorts?: readonly Tree[];
   readonly deployment?: DeploymentInWorld;
 }
 
@@ -29,7 +29,7 @@ export interface RouteInWorld {
   readonly object: ObjectReference;
   /** `/spec/rules`, `/spec/http`, `/spec/tcp` or `/spec/tls`. */
   readonly pointer: string;
-  readonly list: readonly Fields[];
+  readonly list: readonly Tree[];
 }
 
 export interface MissingGrant {
@@ -59,18 +59,18 @@ export interface DeploymentInWorld {
   readonly copyReplicas?: number;
   /** Somebody may have made or deleted the Deployment's autoscaler since the copy got one, or got none. */
   readonly copyIsAutoscaled?: boolean;
-  readonly selector: Fields;
+  readonly selector: Tree;
   /** The fields of its spec that a copy takes over: strategy, minReadySeconds, … */
-  readonly spec: Fields;
+  readonly spec: Tree;
   /** The template that runs, without the template hash. */
-  readonly stableTemplate: Fields;
+  readonly stableTemplate: Tree;
   readonly stableHash: string;
   /** The template to roll out. It is the stable one if there is nothing to roll out. */
-  readonly candidateTemplate: Fields;
+  readonly candidateTemplate: Tree;
   /** The hash of the candidate's ReplicaSet, which exists once the Deployment itself rolls. */
   readonly candidateHash?: string;
-  readonly service: { readonly ports: readonly Fields[]; readonly selector: Readonly<Record<string, string>> };
+  readonly service: { readonly ports: readonly Tree[]; readonly selector: Readonly<Record<string, string>> };
   /** The user's DestinationRule for the host, with its subsets before the rollout. */
-  readonly destinationRule?: { readonly object: ObjectReference; readonly subsets: readonly Fields[] };
+  readonly destinationRule?: { readonly object: ObjectReference; readonly subsets: readonly Tree[] };
   readonly autoscaler?: UntypedObject;
 }

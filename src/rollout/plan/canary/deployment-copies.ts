@@ -1,10 +1,10 @@
+import { treeOf, type Tree } from "../../../base/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
 import type { OwnerReference } from "./made-route.ts";
 import type { DeploymentTarget, ObjectReference } from "../../../api/serin/index.ts";
 import type { Write } from "../../decide/index.ts";
 import { reference, referenceTo } from "../references.ts";
 import type { DeploymentInWorld } from "./canary-world.ts";
-import { fieldsOf, type Fields } from "./traffic.ts";
 
 /** The label with the role of a copy, on the pods of copies that the engine made. */
 export const copyLabel = "rollout.serin.dev/copy";
@@ -27,7 +27,7 @@ export function copiesOf(target: DeploymentTarget, namespace: string | undefined
 
 /** The labels that select only the pods of a copy. */
 export function copyLabels({ selector }: DeploymentInWorld, role: CopyRole): Readonly<Record<string, string>> {
-  return { ...(fieldsOf(selector["matchLabels"]) as Record<string, string>), [copyLabel]: role };
+  return { ...(treeOf(selector["matchLabels"]) as Record<string, string>), [copyLabel]: role };
 }
 
 /** Makes the Deployment the owner of the engine's objects, so that they are deleted with it. */
@@ -44,15 +44,15 @@ export function copyOf(
   target: DeploymentTarget,
   world: DeploymentInWorld,
   role: CopyRole,
-  template: Fields,
+  template: Tree,
   replicas: number,
 ): { readonly body: UntypedObject; readonly write: Write } {
   const { namespace = "" } = world.object;
   const labels = copyLabels(world, role);
-  const { labels: own, annotations, ...metadata } = fieldsOf(template["metadata"]);
+  const { labels: own, annotations, ...metadata } = treeOf(template["metadata"]);
   const { canaryMetadata } = target;
   const added = role === "experiment-baseline" ? undefined : canaryMetadata;
-  const allAnnotations = { ...fieldsOf(annotations), ...added?.annotations };
+  const allAnnotations = { ...treeOf(annotations), ...added?.annotations };
   const body: UntypedObject = {
     apiVersion: "apps/v1",
     kind: "Deployment",
@@ -70,7 +70,7 @@ export function copyOf(
         ...template,
         metadata: {
           ...metadata,
-          labels: { ...fieldsOf(own), ...added?.labels, ...labels },
+          labels: { ...treeOf(own), ...added?.labels, ...labels },
           ...(Object.keys(allAnnotations).length === 0 ? {} : { annotations: allAnnotations }),
         },
       },
@@ -86,7 +86,7 @@ export function autoscalerOf(
   minReplicas: number,
 ): UntypedObject | undefined {
   if (world.autoscaler === undefined) return undefined;
-  const spec = fieldsOf(world.autoscaler["spec"]);
+  const spec = treeOf(world.autoscaler["spec"]);
   const { namespace = "" } = world.object;
   const maxReplicas = Math.max(typeof spec["maxReplicas"] === "number" ? spec["maxReplicas"] : 1, minReplicas);
   return {

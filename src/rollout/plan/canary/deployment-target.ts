@@ -1,3 +1,4 @@
+import { treeOf, type Tree } from "../../../base/index.ts";
 import type { Canary, CanarySpec, CanaryStep, DeploymentTarget, ObjectReference } from "../../../api/serin/index.ts";
 import { describeReference, type SettleCondition, type Write } from "../../decide/index.ts";
 import { reference } from "../references.ts";
@@ -16,7 +17,7 @@ import {
 import { creation, describeMade, shiftOf } from "./made-route.ts";
 import { targetError } from "./target-error.ts";
 import type { Move, PartialStep, Subject, TargetPlan } from "./target-plan.ts";
-import { fieldsOf, noTraffic, type Fields } from "./traffic.ts";
+import { noTraffic } from "./traffic.ts";
 import { versionsOf, type Versions } from "./deployment-versions.ts";
 import { created, field, heldBy, holding } from "./deployment-writes.ts";
 
@@ -209,7 +210,7 @@ class DeploymentPlan implements TargetPlan {
 
   #stableLabels(hash = this.#world.candidateHash): Readonly<Record<string, string>> {
     return {
-      ...(fieldsOf(this.#world.selector["matchLabels"]) as Record<string, string>),
+      ...(treeOf(this.#world.selector["matchLabels"]) as Record<string, string>),
       [templateHashLabel]: hash ?? "",
     };
   }
@@ -392,10 +393,10 @@ function withSettle<Part extends { readonly settle: readonly SettleCondition[] }
   return { ...part, settle: [...part.settle, condition] };
 }
 
-function imagesOf(template: Fields): string {
-  const containers = fieldsOf(template["spec"])["containers"];
+function imagesOf(template: Tree): string {
+  const containers = treeOf(template["spec"])["containers"];
   const images = Array.isArray(containers)
-    ? containers.map((container) => (fieldsOf(container) as { image?: string }).image ?? "")
+    ? containers.map((container) => (treeOf(container) as { image?: string }).image ?? "")
     : [];
   return images.join(", ");
 }

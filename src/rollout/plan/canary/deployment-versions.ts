@@ -1,3 +1,4 @@
+import { treeOf, type Tree } from "../../../base/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
 import type { CanarySpec, DeploymentTarget } from "../../../api/serin/index.ts";
 import { describeReference, type SettleCondition, type Write } from "../../decide/index.ts";
@@ -6,7 +7,7 @@ import type { DeploymentInWorld } from "./canary-world.ts";
 import { copyLabel, ownerOf, serviceOf, templateHashLabel, type CopyRole } from "./deployment-copies.ts";
 import { madeRoutes, metadataOf, type MadeRoute } from "./made-route.ts";
 import type { PartialStep } from "./target-plan.ts";
-import { fieldsOf, type Fields, type MirrorTarget, type Pairing } from "./traffic.ts";
+import type { MirrorTarget, Pairing } from "./traffic.ts";
 import { created, field } from "./deployment-writes.ts";
 
 /** How routes distinguish the pods of the versions: by subsets of a DestinationRule, or by Services. */
@@ -33,21 +34,21 @@ function subsetVersions(spec: CanarySpec, target: DeploymentTarget, world: Deplo
     ? (["experiment-baseline", "experiment-canary"] as const)
     : [];
   const roles: readonly CopyRole[] = ["canary", ...experiments];
-  const subsets = (hash: string): Fields[] => [
+  const subsets = (hash: string): Tree[] => [
     ...(world.destinationRule?.subsets ?? []),
     { name: "stable", labels: { [templateHashLabel]: hash } },
     ...roles.map((role) => ({ name: role, labels: { [copyLabel]: role } })),
   ];
-  const destination = (subset: string, port?: number): Fields => ({
+  const destination = (subset: string, port?: number): Tree => ({
     destination: { host, subset, ...(port === undefined ? {} : { port: { number: port } }) },
   });
   const to =
     (subset: string) =>
-    (backend: Fields): Fields => ({ ...backend, destination: { ...fieldsOf(backend["destination"]), subset } });
+    (backend: Tree): Tree => ({ ...backend, destination: { ...treeOf(backend["destination"]), subset } });
   const routes = madeRoutes({
     ...routeSpec(target, world),
     stable: (port) => destination("stable", port),
-    pairing: { ...alone, canaryOf: to("canary"), mirrorOf: (backend: Fields, role: MirrorTarget) => to(role)(backend) },
+    pairing: { ...alone, canaryOf: to("canary"), mirrorOf: (backend: Tree, role: MirrorTarget) => to(role)(backend) },
   });
   const body: UntypedObject = {
     apiVersion: "networking.istio.io/v1",
@@ -88,7 +89,7 @@ function subsetVersions(spec: CanarySpec, target: DeploymentTarget, world: Deplo
 /** Uses one Service for the stable pods and one for the canary pods. */
 function serviceVersions(target: DeploymentTarget, world: DeploymentInWorld): Versions {
   const nameOf = (role: string): string => `${target.service}-${role}`;
-  const backend = (role: string, port: unknown): Fields => ({ name: nameOf(role), port });
+  const backend = (role: string, port: unknown): Tree => ({ name: nameOf(role), port });
   const routes = madeRoutes({
     ...routeSpec(target, world),
     stable: (port) => backend("stable", port),

@@ -1,15 +1,13 @@
+import { treesOf, treeOf, type Tree } from "../../../base/index.ts";
 import type { TrafficMatch, ValueMatch } from "../../../api/serin/index.ts";
 import { bySegment, cookieExpression, intersectPaths, literal, type PathPattern } from "./paths.ts";
 import { targetError } from "./target-error.ts";
 import {
   canaryRules,
-  fieldsOf,
-  listOf,
   onlyCanaries,
   setCookieValue,
   splitBackends,
   type Affinity,
-  type Fields,
   type Pairing,
   type Traffic,
 } from "./traffic.ts";
@@ -21,11 +19,11 @@ const maxRules = 16;
  * `title` names the route in errors.
  */
 export function gatewayRules(
-  original: readonly Fields[],
+  original: readonly Tree[],
   pairingOf: (index: number) => Pairing | undefined,
   traffic: Traffic,
   title: string,
-): Fields[] {
+): Tree[] {
   const rules = original.flatMap((rule, index) => {
     const pairing = pairingOf(index);
     return pairing === undefined ? [rule] : movedRule(rule, pairing, traffic, `${title} rule ${index}`);
@@ -39,8 +37,8 @@ export function gatewayRules(
   return rules;
 }
 
-function movedRule(rule: Fields, pairing: Pairing, traffic: Traffic, title: string): Fields[] {
-  const backends = listOf(rule["backendRefs"]);
+function movedRule(rule: Tree, pairing: Pairing, traffic: Traffic, title: string): Tree[] {
+  const backends = treesOf(rule["backendRefs"]);
   // The canary's rule keeps the matches of the original rule. With only headers, an exact path of another rule would
   // take precedence.
   const special = canaryRules(traffic, (match) => ({
@@ -49,13 +47,13 @@ function movedRule(rule: Fields, pairing: Pairing, traffic: Traffic, title: stri
     backendRefs: onlyCanaries(backends, pairing),
   }));
   const { affinity } = traffic;
-  const dress = (backend: Fields): Fields =>
-    affinity === undefined ? backend : { ...backend, filters: withCookie(listOf(backend["filters"]), affinity) };
+  const dress = (backend: Tree): Tree =>
+    affinity === undefined ? backend : { ...backend, filters: withCookie(treesOf(backend["filters"]), affinity) };
   const main = { ...rule, backendRefs: splitBackends(backends, pairing, traffic.weight, dress) };
   return [...special, withMirrors(main, backends, pairing, traffic)];
 }
 
-function withMirrors(rule: Fields, backends: readonly Fields[], pairing: Pairing, { mirrors }: Traffic): Fields {
+function withMirrors(rule: Tree, backends: readonly Tree[], pairing: Pairing, { mirrors }: Traffic): Tree {
   const stable = backends.find((backend) => pairing.isStable(backend));
   const filters = mirrors.flatMap(({ to, percent }) => {
     const backend = stable === undefined ? undefined : pairing.mirrorOf(stable, to);
@@ -63,24 +61,24 @@ function withMirrors(rule: Fields, backends: readonly Fields[], pairing: Pairing
     const { weight: _weight, filters: _filters, ...backendRef } = backend;
     return [{ type: "RequestMirror", requestMirror: { backendRef, ...(percent === 100 ? {} : { percent }) } }];
   });
-  return filters.length === 0 ? rule : { ...rule, filters: [...listOf(rule["filters"]), ...filters] };
+  return filters.length === 0 ? rule : { ...rule, filters: [...treesOf(rule["filters"]), ...filters] };
 }
 
 /** Adds the cookie to an existing header filter, because a rule may have only one of that type. */
-function withCookie(filters: readonly Fields[], affinity: Affinity): Fields[] {
+function withCookie(filters: readonly Tree[], affinity: Affinity): Tree[] {
   const header = { name: "Set-Cookie", value: setCookieValue(affinity) };
   const existing = filters.find(({ type }) => type === "ResponseHeaderModifier");
-  const modifier = fieldsOf(existing?.["responseHeaderModifier"]);
+  const modifier = treeOf(existing?.["responseHeaderModifier"]);
   const filter = {
     type: "ResponseHeaderModifier",
-    responseHeaderModifier: { ...modifier, add: [...listOf(modifier["add"]), header] },
+    responseHeaderModifier: { ...modifier, add: [...treesOf(modifier["add"]), header] },
   };
   return [...filters.filter((other) => other !== existing), filter];
 }
 
 /** Combines each of the rule's own matches with the match of the step. */
-function withMatch(matches: unknown, wanted: TrafficMatch, title: string): Fields[] {
-  const own = listOf(matches);
+function withMatch(matches: unknown, wanted: TrafficMatch, title: string): Tree[] {
+  const own = treesOf(matches);
   const found = (own.length === 0 ? [{}] : own).flatMap((match) => {
     const paths = wanted.paths.length === 0 ? [undefined] : wanted.paths;
     return paths.flatMap((path) => joined(match, wanted, path, title));
@@ -96,7 +94,7 @@ function withMatch(matches: unknown, wanted: TrafficMatch, title: string): Field
 
 const pathTypes = { Exact: "Exact", Prefix: "PathPrefix", Regex: "RegularExpression" } as const;
 
-function joined(match: Fields, wanted: TrafficMatch, path: PathPattern | undefined, title: string): Fields[] {
+function joined(match: Tree, wanted: TrafficMatch, path: PathPattern | undefined, title: string): Tree[] {
   const both = intersectPaths(pathOf(match["path"]), path, bySegment);
   if (both === "none") return [];
   if (both === "unclear")
@@ -109,9 +107,9 @@ function joined(match: Fields, wanted: TrafficMatch, path: PathPattern | undefin
     wanted.cookies.length === 0
       ? []
       : [{ type: "RegularExpression", name: "cookie", value: cookieExpression(wanted.cookies) }];
-  const headers = merged(listOf(match["headers"]), [...wanted.headers.map(valueMatch), ...cookies], title, "header");
+  const headers = merged(treesOf(match["headers"]), [...wanted.headers.map(valueMatch), ...cookies], title, "header");
   const queryParams = merged(
-    listOf(match["queryParams"]),
+    treesOf(match["queryParams"]),
     wanted.queryParams.map(valueMatch),
     title,
     "query parameter",
@@ -127,18 +125,18 @@ function joined(match: Fields, wanted: TrafficMatch, path: PathPattern | undefin
 }
 
 function pathOf(path: unknown): PathPattern | undefined {
-  const { type = "PathPrefix", value = "/" } = fieldsOf(path) as { type?: string; value?: string };
+  const { type = "PathPrefix", value = "/" } = treeOf(path) as { type?: string; value?: string };
   if (path === undefined || path === null) return undefined;
   return { type: type === "Exact" ? "Exact" : type === "RegularExpression" ? "Regex" : "Prefix", value };
 }
 
 /** The Gateway API has no prefix matches of header values, so they become regular expressions. */
-function valueMatch({ name, type, value }: ValueMatch): Fields {
+function valueMatch({ name, type, value }: ValueMatch): Tree {
   if (type === "Exact") return { type: "Exact", name, value };
   return { type: "RegularExpression", name, value: type === "Prefix" ? `${literal(value)}.*` : value };
 }
 
-function merged(own: readonly Fields[], added: readonly Fields[], title: string, kind: string): Fields[] {
+function merged(own: readonly Tree[], added: readonly Tree[], title: string, kind: string): Tree[] {
   const twice = added.find(({ name }) =>
     own.some((entry) => String(entry["name"]).toLowerCase() === String(name).toLowerCase()),
   );

@@ -1,10 +1,11 @@
+import type { Tree } from "../../../base/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
 import type { ObjectReference, RouteKind } from "../../../api/serin/index.ts";
 import { describeReference, type SettleCondition, type Write } from "../../decide/index.ts";
 import { referenceTo } from "../references.ts";
 import { field } from "./deployment-writes.ts";
 import { gatewayRules } from "./gateway-route.ts";
-import { noTraffic, type Fields, type Pairing, type Traffic } from "./traffic.ts";
+import { noTraffic, type Pairing, type Traffic } from "./traffic.ts";
 import { virtualServiceRoutes } from "./virtual-service-route.ts";
 
 export type OwnerReference = NonNullable<UntypedObject["metadata"]["ownerReferences"]>[number];
@@ -24,13 +25,13 @@ export interface MadeRouteSpec {
   readonly service: string;
   /** The port whose traffic moves. Absent means all ports. */
   readonly port?: number;
-  readonly ports: readonly Fields[];
+  readonly ports: readonly Tree[];
   readonly gateways: readonly string[];
   readonly hosts: readonly string[];
   /** The stable backend on a port, in the form of the route's kind. */
-  readonly stable: (port: number | undefined) => Fields;
+  readonly stable: (port: number | undefined) => Tree;
   /** The stable backend on a port that the steps do not move, if it differs from `stable`. */
-  readonly other?: (port: number | undefined) => Fields;
+  readonly other?: (port: number | undefined) => Tree;
   readonly pairing: Pairing;
   readonly owner?: OwnerReference;
 }
@@ -81,13 +82,13 @@ function madeVirtualService(spec: MadeRouteSpec): MadeRoute {
   const tcp = ports
     .filter((candidate) => isPlainTcp(candidate))
     .map(({ port: number }) => ({ match: [{ port: number }], route: [other(number as number)] }));
-  const routesFor = (list: readonly Fields[], protocol: "http" | "tcp", traffic: Traffic): Fields[] =>
+  const routesFor = (list: readonly Tree[], protocol: "http" | "tcp", traffic: Traffic): Tree[] =>
     virtualServiceRoutes(list, protocol, () => pairing, traffic, `VirtualService ${namespace}/${name}`);
-  const httpFor = (traffic: Traffic): Fields[] => [
+  const httpFor = (traffic: Traffic): Tree[] => [
     ...routesFor(moved, "http", traffic),
     ...routesFor(rest, "http", otherTraffic(traffic)),
   ];
-  const tcpFor = (traffic: Traffic): Fields[] => routesFor(tcp, "tcp", otherTraffic(traffic));
+  const tcpFor = (traffic: Traffic): Tree[] => routesFor(tcp, "tcp", otherTraffic(traffic));
   const body: UntypedObject = {
     apiVersion: "networking.istio.io/v1",
     kind: "VirtualService",
@@ -121,7 +122,7 @@ function madeHttpRoute(spec: MadeRouteSpec, port: number | undefined, several: b
   const { namespace, service, gateways, hosts, stable, pairing, owner } = spec;
   const name = several ? `${spec.name}-${port ?? 0}` : spec.name;
   const list = [{ backendRefs: [stable(port)] }];
-  const listFor = (traffic: Traffic): Fields[] =>
+  const listFor = (traffic: Traffic): Tree[] =>
     gatewayRules(list, () => pairing, traffic, `HTTPRoute ${namespace}/${name}`);
   const parents = gateways.map((gateway) => {
     const [first = "", second] = gateway.split("/");
@@ -152,7 +153,7 @@ function madeHttpRoute(spec: MadeRouteSpec, port: number | undefined, several: b
 function madeList(
   { object, owner }: { readonly object: ObjectReference; readonly owner: OwnerReference | undefined },
   pointer: string,
-  listFor: (traffic: Traffic) => Fields[],
+  listFor: (traffic: Traffic) => Tree[],
   traffic: Traffic,
 ): Write {
   const keeps = {
@@ -179,22 +180,22 @@ export function metadataOf(
 const plainProtocols = ["tcp", "tls", "mongo", "mysql", "redis", "udp", "sctp"];
 
 /** Whether a port carries no HTTP requests, by its `appProtocol` or the prefix of its name. */
-export function isPlainTcp(port: Fields): boolean {
+export function isPlainTcp(port: Tree): boolean {
   return plainProtocols.includes(protocolOf(port));
 }
 
 /** Whether proxies read requests on a port. HTTPS is encrypted by the client, so they see only connections. */
-export function carriesHttp(port: Fields): boolean {
+export function carriesHttp(port: Tree): boolean {
   return !isPlainTcp(port) && protocolOf(port) !== "https";
 }
 
 /** Whether the connections of a port are encrypted. A gateway that begins TLS to the port can route its requests. */
-export function carriesTls(port: Fields): boolean {
+export function carriesTls(port: Tree): boolean {
   return ["https", "tls"].includes(protocolOf(port));
 }
 
 /** The protocol of a Service's port, in lower case. Empty if proxies find it out by themselves. */
-export function protocolOf({ name, appProtocol, protocol }: Fields): string {
+export function protocolOf({ name, appProtocol, protocol }: Tree): string {
   if (protocol === "UDP" || protocol === "SCTP") return protocol.toLowerCase();
   if (typeof appProtocol === "string") return appProtocol.toLowerCase();
   return typeof name === "string" ? (name.split("-")[0] ?? "").toLowerCase() : "";

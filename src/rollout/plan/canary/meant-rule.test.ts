@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Tree } from "../../../base/index.ts";
 import { parseCanary, type Canary, type MeantRule } from "../../../api/serin/index.ts";
 import { planCanary } from "./canary-plan.ts";
 import { meantRule, movedRoutes, ruleIndex } from "./route-target.ts";
-import type { Fields } from "./traffic.ts";
 
-const rule = (path: string, name?: string): Fields => ({
+const rule = (path: string, name?: string): Tree => ({
   ...(name === undefined ? {} : { name }),
   matches: [{ path: { type: "PathPrefix", value: path } }],
   backendRefs: [{ name: "web", port: 80 }],
@@ -25,18 +25,18 @@ function canary(httpRoute: object, meant?: MeantRule): Canary {
   return { ...value, ...(meant === undefined ? {} : { status: { meantRule: meant } }) } as unknown as Canary;
 }
 
-const worldOf = (of: Canary, list: readonly Fields[]) => {
+const worldOf = (of: Canary, list: readonly Tree[]) => {
   const [{ object, pointer } = assert.fail()] = movedRoutes(of);
   return { routes: [{ object, pointer, list }], subjects: [], missingGrants: [] };
 };
 
 /** What position 1 of a list meant. */
-const meantOf = (list: readonly Fields[]): MeantRule => {
+const meantOf = (list: readonly Tree[]): MeantRule => {
   const first = canary({ rule: 1 });
   return meantRule(first, worldOf(first, list)) ?? assert.fail();
 };
 
-function found(httpRoute: object, list: readonly Fields[], meant?: MeantRule): number | string | undefined {
+function found(httpRoute: object, list: readonly Tree[], meant?: MeantRule): number | string | undefined {
   const [route = assert.fail()] = movedRoutes(canary(httpRoute, meant));
   try {
     return ruleIndex(route, list);
@@ -55,9 +55,9 @@ test("a position still means the rule from the first plan after somebody inserte
   const moved = canary({ rule: 1 }, meant);
   const [step] = planCanary(moved, worldOf(moved, [added, shop, cart]));
   const [write] = step?.writes ?? [];
-  const rules = (write as { readonly value?: readonly Fields[] } | undefined)?.value ?? [];
+  const rules = (write as { readonly value?: readonly Tree[] } | undefined)?.value ?? [];
   assert.deepEqual(
-    rules.map(({ backendRefs }) => (backendRefs as readonly Fields[]).length),
+    rules.map(({ backendRefs }) => (backendRefs as readonly Tree[]).length),
     [1, 1, 2],
     "only the rule that was meant is divided",
   );
@@ -123,7 +123,7 @@ test("a rule of an HTTPRoute is named by its name, which must be the only one", 
 });
 
 test("a position in a VirtualService is known again by what its route matches", () => {
-  const route = (prefix: string): Fields => ({
+  const route = (prefix: string): Tree => ({
     match: [{ uri: { prefix } }],
     route: [{ destination: { host: "web" } }],
   });
@@ -149,7 +149,7 @@ test("of a long list, the record has only the rules around the one that is meant
 });
 
 test("the advice names only what helps: no name for connections, the first names of a long list, a new one for the rest", () => {
-  const tcp = (port: number): Fields => ({ match: [{ port }], route: [{ destination: { host: "web" } }] });
+  const tcp = (port: number): Tree => ({ match: [{ port }], route: [{ destination: { host: "web" } }] });
   const { value } = parseCanary({
     metadata: { name: "c", namespace: "shop" },
     spec: {

@@ -1,10 +1,9 @@
 import { createHash } from "node:crypto";
-import { canonicalJson } from "../../../base/index.ts";
+import { canonicalJson, type Tree } from "../../../base/index.ts";
 import type { MeantRule, ObjectReference } from "../../../api/serin/index.ts";
 import { describeReference, fieldKey } from "../../decide/index.ts";
 import { ruleNames } from "./rule-names.ts";
 import { targetError } from "./target-error.ts";
-import type { Fields } from "./traffic.ts";
 
 /**
  * How many rules before and after the one that is meant are remembered. They show whether somebody has inserted or
@@ -25,7 +24,7 @@ export interface PositionedRoute {
 }
 
 /** The record of the rule at this index, for the next plan. Undefined if the target does not name it by position. */
-export function recordOf(route: PositionedRoute, list: readonly Fields[], index: number): MeantRule | undefined {
+export function recordOf(route: PositionedRoute, list: readonly Tree[], index: number): MeantRule | undefined {
   const { rule, target } = route;
   if (typeof rule !== "number") return undefined;
   const from = Math.max(0, index - maxNeighbours);
@@ -41,7 +40,7 @@ export function recordOf(route: PositionedRoute, list: readonly Fields[], index:
  */
 export function meantIndex(
   route: PositionedRoute,
-  list: readonly Fields[],
+  list: readonly Tree[],
   isStable: (index: number) => boolean,
 ): number | undefined {
   const { rule } = route;
@@ -82,7 +81,7 @@ export function meantIdentity(meant: MeantRule | undefined): string | undefined 
 
 function indexNow(
   { known, from, index, length }: MeantRule,
-  list: readonly Fields[],
+  list: readonly Tree[],
   isStable: (index: number) => boolean,
 ): number | "several" | undefined {
   const isSame = (at: number): boolean => {
@@ -114,7 +113,7 @@ function isAlike(a: string, b: string): boolean {
 }
 
 /** What shows that a rule is the same: digests of its name, if it has one, and of what it matches. */
-function identityOf({ name, match, matches }: Fields): string {
+function identityOf({ name, match, matches }: Tree): string {
   return `${typeof name === "string" ? digestOf(name) : ""}:${digestOf([match, matches])}`;
 }
 
@@ -129,7 +128,7 @@ function digestOf(value: unknown): string {
 }
 
 /** How to say which rule is meant. */
-function adviceFor({ protocol }: PositionedRoute, meant: MeantRule, list: readonly Fields[]): string {
+function adviceFor({ protocol }: PositionedRoute, meant: MeantRule, list: readonly Tree[]): string {
   if (protocol !== "http")
     return `${protocol} routes have no names: create the Canary again with the position that the rule has now`;
   const names = nameOf(meantIdentity(meant) ?? "") === "" ? undefined : ruleNames(list);

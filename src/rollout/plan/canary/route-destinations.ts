@@ -1,7 +1,6 @@
-import { canonicalJsonWithoutNulls } from "../../../base/index.ts";
+import { treesOf, treeOf, canonicalJsonWithoutNulls, type Tree } from "../../../base/index.ts";
 import type { ObjectReference } from "../../../api/serin/index.ts";
 import { clusterSuffix, destinationOf } from "./pairings.ts";
-import { fieldsOf, listOf, type Fields } from "./traffic.ts";
 
 /** A Service, or a subset of its pods, to which a route sends requests. */
 export interface RouteDestination {
@@ -33,7 +32,7 @@ interface Share {
  * out backends that are no Services of the cluster, because nobody knows their pods.
  */
 export function movedDestinations(route: ObjectReference, before: unknown, after: unknown): MovedDestinations {
-  const [was, is] = [listOf(before), listOf(after)];
+  const [was, is] = [treesOf(before), treesOf(after)];
   const from = sharesOf(route, without(was, is));
   const to = sharesOf(route, without(is, was));
   const gaining = [...to].filter(([key, { share }]) => share > (from.get(key)?.share ?? 0) + tolerance);
@@ -44,7 +43,7 @@ export function movedDestinations(route: ObjectReference, before: unknown, after
 }
 
 /** The rules that the other list does not have. Those of both divide their requests as before. */
-function without(rules: readonly Fields[], others: readonly Fields[]): readonly Fields[] {
+function without(rules: readonly Tree[], others: readonly Tree[]): readonly Tree[] {
   const left = others.map((rule) => canonicalJsonWithoutNulls(rule));
   return rules.filter((rule) => {
     const index = left.indexOf(canonicalJsonWithoutNulls(rule));
@@ -56,10 +55,10 @@ function without(rules: readonly Fields[], others: readonly Fields[]): readonly 
 /** Shares are fractions, which are not exact. */
 const tolerance = 1e-9;
 
-function sharesOf({ kind, namespace = "" }: ObjectReference, rules: readonly Fields[]): ReadonlyMap<string, Share> {
+function sharesOf({ kind, namespace = "" }: ObjectReference, rules: readonly Tree[]): ReadonlyMap<string, Share> {
   const shares = new Map<string, Share>();
   for (const rule of rules) {
-    const backends = kind === "VirtualService" ? listOf(rule["route"]) : listOf(rule["backendRefs"]);
+    const backends = kind === "VirtualService" ? treesOf(rule["route"]) : treesOf(rule["backendRefs"]);
     const weights = backends.map((backend) => weightOf(backend, kind, backends));
     const sum = weights.reduce((total, weight) => total + weight, 0);
     for (const [index, backend] of backends.entries()) {
@@ -74,7 +73,7 @@ function sharesOf({ kind, namespace = "" }: ObjectReference, rules: readonly Fie
 }
 
 /** In a VirtualService a missing weight is 0 beside others that have one. In the Gateway API it is 1. */
-function weightOf({ weight }: Fields, kind: string, among: readonly Fields[]): number {
+function weightOf({ weight }: Tree, kind: string, among: readonly Tree[]): number {
   if (typeof weight === "number") return Math.max(0, weight);
   const hasWeights = among.some((other) => typeof other["weight"] === "number");
   return kind === "VirtualService" && among.length > 1 && hasWeights ? 0 : 1;
@@ -82,15 +81,15 @@ function weightOf({ weight }: Fields, kind: string, among: readonly Fields[]): n
 
 const fullServiceName = /^([^.]+)\.([^.]+)\.svc\.cluster\.local$/;
 
-function ofHost(backend: Fields, home: string): RouteDestination | undefined {
+function ofHost(backend: Tree, home: string): RouteDestination | undefined {
   const { host, subset } = destinationOf(backend);
   const [, service, namespace] = fullServiceName.exec(hostInMesh(host, home)) ?? [];
   if (service === undefined || namespace === undefined) return undefined;
   return { namespace, service, ...(subset === undefined ? {} : { subset }) };
 }
 
-function ofService(backend: Fields, home: string): RouteDestination | undefined {
-  const { name, namespace = home, kind = "Service", group = "" } = fieldsOf(backend);
+function ofService(backend: Tree, home: string): RouteDestination | undefined {
+  const { name, namespace = home, kind = "Service", group = "" } = treeOf(backend);
   if (typeof name !== "string" || typeof namespace !== "string") return undefined;
   return kind === "Service" && (group === "" || group === "core") ? { namespace, service: name } : undefined;
 }

@@ -1,3 +1,4 @@
+import { treesOf, type Tree } from "../../../base/index.ts";
 import type { Canary, CanarySpec, MeantRule, NamespacesTarget, ObjectReference } from "../../../api/serin/index.ts";
 import { describeReference, type Write } from "../../decide/index.ts";
 import { reference, referenceTo } from "../references.ts";
@@ -7,7 +8,7 @@ import { meantIndex, recordOf } from "./meant-rule.ts";
 import { backendPairing, destinationPairing, hostNamespacePairing, namespacePairing } from "./pairings.ts";
 import { targetError } from "./target-error.ts";
 import { plainTarget, type PartialStep, type TargetPlan } from "./target-plan.ts";
-import { listOf, type Fields, type Pairing, type Traffic } from "./traffic.ts";
+import type { Pairing, Traffic } from "./traffic.ts";
 import { virtualServiceRoutes } from "./virtual-service-route.ts";
 
 /** A user's route that the rollout changes: which of its rules, and how. */
@@ -132,7 +133,7 @@ export function backendsField({ object }: Pick<MovedRoute, "object">): "route" |
 }
 
 /** The index of the list entry to change. Undefined if there is no such entry. Throws if several may be meant. */
-export function ruleIndex(route: MovedRoute, list: readonly Fields[]): number | undefined {
+export function ruleIndex(route: MovedRoute, list: readonly Tree[]): number | undefined {
   const { rule } = route;
   if (typeof rule !== "string") {
     const index = meantIndex(route, list, (at) => sendsToStable(route, list[at])) ?? 0;
@@ -148,8 +149,8 @@ export function ruleIndex(route: MovedRoute, list: readonly Fields[]): number | 
   return named[0];
 }
 
-function sendsToStable(route: MovedRoute, rule: Fields | undefined): boolean {
-  return listOf(rule?.[backendsField(route)]).some((backend) => route.pairing.isStable(backend));
+function sendsToStable(route: MovedRoute, rule: Tree | undefined): boolean {
+  return treesOf(rule?.[backendsField(route)]).some((backend) => route.pairing.isStable(backend));
 }
 
 /**
@@ -212,12 +213,12 @@ function inWorld(world: CanaryWorld, route: MovedRoute, index: number): RouteInW
 /** A route with its list before the rollout. `moved`: the index of the rule that the target names, if it names one. */
 interface PlannedRoute {
   readonly route: MovedRoute;
-  readonly list: readonly Fields[];
+  readonly list: readonly Tree[];
   readonly moved: number | undefined;
 }
 
 /** Computes the whole list of a route for the traffic, from the list before the rollout. */
-function listFor({ route, list, moved }: PlannedRoute, traffic: Traffic): Fields[] {
+function listFor({ route, list, moved }: PlannedRoute, traffic: Traffic): Tree[] {
   const title = describeReference(route.object);
   const pairingOf = (index: number): Pairing | undefined => {
     const isMoved = route.rule === undefined ? sendsToStable(route, list[index]) : index === moved;
@@ -228,7 +229,7 @@ function listFor({ route, list, moved }: PlannedRoute, traffic: Traffic): Fields
   return gatewayRules(list, pairingOf, traffic, title);
 }
 
-function grantFor(canary: Canary, { kind, fromNamespace, toNamespace, service }: MissingGrant): Fields {
+function grantFor(canary: Canary, { kind, fromNamespace, toNamespace, service }: MissingGrant): Tree {
   return {
     apiVersion: "gateway.networking.k8s.io/v1beta1",
     kind: "ReferenceGrant",
@@ -249,7 +250,7 @@ export function grantName(
   return `${name}.${namespace}-${kind.toLowerCase()}-${fromNamespace}`;
 }
 
-function grantStep(grants: readonly Fields[]): PartialStep {
+function grantStep(grants: readonly Tree[]): PartialStep {
   const objects = grants.map((grant) => ({
     body: grant,
     object: referenceTo(grant as Parameters<typeof referenceTo>[0]),

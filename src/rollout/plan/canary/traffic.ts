@@ -1,7 +1,5 @@
+import type { Tree } from "../../../base/index.ts";
 import type { TrafficMatch } from "../../../api/serin/index.ts";
-
-/** Any JSON object. Routes are changed in their stored form, so that unknown fields are kept. */
-export type Fields = Readonly<Record<string, unknown>>;
 
 /**
  * The traffic that a step requests. Each kind of route is computed from this and from its content before the rollout.
@@ -49,27 +47,27 @@ function cookieMatch({ cookieName, value }: Affinity): TrafficMatch {
 }
 
 /** Copies a rule or route beside its original, under another name, because names must be unique within their object. */
-function renamedCopy(rule: Fields, suffix: string): Fields {
+function renamedCopy(rule: Tree, suffix: string): Tree {
   const { name } = rule;
   return typeof name === "string" ? { ...rule, name: `${name}-${suffix}` } : rule;
 }
 
 /** Which backends of a rule are stable, and which canary backends belong to them. */
 export interface Pairing {
-  readonly isStable: (backend: Fields) => boolean;
-  readonly isCanary: (backend: Fields) => boolean;
+  readonly isStable: (backend: Tree) => boolean;
+  readonly isCanary: (backend: Tree) => boolean;
   /** The stable backend as it must be written. It is unchanged if the user wrote it. */
-  readonly stableOf: (backend: Fields) => Fields;
-  readonly canaryOf: (backend: Fields) => Fields;
+  readonly stableOf: (backend: Tree) => Tree;
+  readonly canaryOf: (backend: Tree) => Tree;
   /** The copy of a stable backend to which mirrored requests go. Undefined if there is no such copy. */
-  readonly mirrorOf: (backend: Fields, to: MirrorTarget) => Fields | undefined;
+  readonly mirrorOf: (backend: Tree, to: MirrorTarget) => Tree | undefined;
 }
 
 /**
  * The rules that precede the main one, and send their requests to the canary alone: one for each match of the step, and
  * one for the clients that an affinity's cookie keeps there. `ruleFor` makes the rule of a match.
  */
-export function canaryRules({ matches, affinity }: Traffic, ruleFor: (match: TrafficMatch) => Fields): Fields[] {
+export function canaryRules({ matches, affinity }: Traffic, ruleFor: (match: TrafficMatch) => Tree): Tree[] {
   const own = matches.map((match) => renamedCopy(ruleFor(match), "canary"));
   return affinity === undefined ? own : [...own, renamedCopy(ruleFor(cookieMatch(affinity)), "again")];
 }
@@ -81,18 +79,18 @@ const all = 100;
  * keep their share. `dress` may add fields to a canary backend.
  */
 export function splitBackends(
-  backends: readonly Fields[],
+  backends: readonly Tree[],
   pairing: Pairing,
   weight: number,
-  dress: (backend: Fields) => Fields = (backend) => backend,
-): Fields[] {
+  dress: (backend: Tree) => Tree = (backend) => backend,
+): Tree[] {
   // Without traffic to the canary, the rule stays as its user wrote it.
   if (weight === 0 && !backends.some((backend) => pairing.isCanary(backend) && weightOf(backend, backends) > 0)) {
     return backends.map((backend) => (pairing.isStable(backend) ? pairing.stableOf(backend) : backend));
   }
   const kept = backends.filter((backend) => !pairing.isCanary(backend));
   const only = kept.length === 1;
-  const parts = kept.flatMap((backend): { backend: Fields; weight: number }[] => {
+  const parts = kept.flatMap((backend): { backend: Tree; weight: number }[] => {
     const share = only ? 1 : weightOf(backend, kept);
     if (!pairing.isStable(backend)) return [{ backend, weight: share * all }];
     return [
@@ -105,7 +103,7 @@ export function splitBackends(
 }
 
 /** Replaces each stable backend with its canary, in the same proportions, and drops the others. */
-export function onlyCanaries(backends: readonly Fields[], pairing: Pairing): Fields[] {
+export function onlyCanaries(backends: readonly Tree[], pairing: Pairing): Tree[] {
   const stable = backends.filter((backend) => pairing.isStable(backend) && !pairing.isCanary(backend));
   return stable.map((backend) => ({
     ...pairing.canaryOf(backend),
@@ -117,16 +115,8 @@ export function onlyCanaries(backends: readonly Fields[], pairing: Pairing): Fie
  * If no backend has a weight, all have the same weight. If others have one, a missing weight means 0, because a
  * VirtualService omits zeros.
  */
-function weightOf(backend: Fields, among: readonly Fields[]): number {
+function weightOf(backend: Tree, among: readonly Tree[]): number {
   const hasWeights = among.some((other) => typeof other["weight"] === "number");
   const { weight } = backend;
   return typeof weight === "number" ? weight : hasWeights ? 0 : 1;
-}
-
-export function listOf(value: unknown): readonly Fields[] {
-  return Array.isArray(value) ? (value as Fields[]) : [];
-}
-
-export function fieldsOf(value: unknown): Fields {
-  return typeof value === "object" && value !== null ? (value as Fields) : {};
 }

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Tree } from "../../../base/index.ts";
 import type { TrafficMatch } from "../../../api/serin/index.ts";
 import { destinationPairing, hostNamespacePairing } from "./pairings.ts";
-import { noTraffic, type Fields } from "./traffic.ts";
+import { noTraffic } from "./traffic.ts";
 import { virtualServiceRoutes } from "./virtual-service-route.ts";
 
 const pairing = destinationPairing("shop", { host: "web", subset: "v1" }, { host: "web", subset: "v2" });
-const list: Fields[] = [
+const list: Tree[] = [
   { name: "health", match: [{ uri: { exact: "/health" } }], directResponse: { status: 200 } },
   {
     name: "pages",
@@ -29,7 +30,7 @@ const match = (more: Partial<TrafficMatch>): TrafficMatch => ({
   sourceLabels: {},
   ...more,
 });
-const routes = (traffic: Partial<typeof noTraffic>): Fields[] =>
+const routes = (traffic: Partial<typeof noTraffic>): Tree[] =>
   virtualServiceRoutes(
     list,
     "http",
@@ -98,7 +99,7 @@ test("a mirror uses the field mirror, and is rejected, with its name, beside the
 });
 
 test("connections move by weight and by the caller's labels", () => {
-  const tcp: Fields[] = [{ match: [{ port: 9000 }], route: [{ destination: { host: "web", subset: "v1" } }] }];
+  const tcp: Tree[] = [{ match: [{ port: 9000 }], route: [{ destination: { host: "web", subset: "v1" } }] }];
   const moved = virtualServiceRoutes(
     tcp,
     "tcp",

@@ -1,15 +1,13 @@
+import { treesOf, treeOf, type Tree } from "../../../base/index.ts";
 import type { TrafficMatch, ValueMatch } from "../../../api/serin/index.ts";
 import { byLetter, cookieExpression, intersectPaths, type PathPattern } from "./paths.ts";
 import { targetError } from "./target-error.ts";
 import {
   canaryRules,
-  fieldsOf,
-  listOf,
   onlyCanaries,
   setCookieValue,
   splitBackends,
   type Affinity,
-  type Fields,
   type Pairing,
   type Traffic,
 } from "./traffic.ts";
@@ -19,12 +17,12 @@ import {
  * unchanged. `title` names the VirtualService in errors.
  */
 export function virtualServiceRoutes(
-  original: readonly Fields[],
+  original: readonly Tree[],
   protocol: "http" | "tcp" | "tls",
   pairingOf: (index: number) => Pairing | undefined,
   traffic: Traffic,
   title: string,
-): Fields[] {
+): Tree[] {
   return original.flatMap((route, index) => {
     const pairing = pairingOf(index);
     if (pairing === undefined) return [route];
@@ -34,39 +32,39 @@ export function virtualServiceRoutes(
 }
 
 /** TCP and TLS routes can match only the labels of the client. */
-function movedL4(route: Fields, pairing: Pairing, { weight, matches }: Traffic): Fields[] {
-  const backends = listOf(route["route"]);
+function movedL4(route: Tree, pairing: Pairing, { weight, matches }: Traffic): Tree[] {
+  const backends = treesOf(route["route"]);
   const special = matches.map(({ sourceLabels }) => ({
     ...route,
     match: orEmpty(route["match"]).map((match) => ({
       ...match,
-      sourceLabels: { ...fieldsOf(match["sourceLabels"]), ...sourceLabels },
+      sourceLabels: { ...treeOf(match["sourceLabels"]), ...sourceLabels },
     })),
     route: onlyCanaries(backends, pairing),
   }));
   return [...special, { ...route, route: splitBackends(backends, pairing, weight) }];
 }
 
-function movedHttp(route: Fields, pairing: Pairing, traffic: Traffic, title: string): Fields[] {
-  const backends = listOf(route["route"]);
+function movedHttp(route: Tree, pairing: Pairing, traffic: Traffic, title: string): Tree[] {
+  const backends = treesOf(route["route"]);
   const special = canaryRules(traffic, (match) => ({
     ...route,
     match: withMatch(route["match"], match, title),
     route: onlyCanaries(backends, pairing),
   }));
   const { affinity } = traffic;
-  const dress = (backend: Fields): Fields => (affinity === undefined ? backend : withCookie(backend, affinity));
+  const dress = (backend: Tree): Tree => (affinity === undefined ? backend : withCookie(backend, affinity));
   const main = { ...route, route: splitBackends(backends, pairing, traffic.weight, dress) };
   return [...special, withMirrors(main, backends, pairing, traffic, title)];
 }
 
 function withMirrors(
-  route: Fields,
-  backends: readonly Fields[],
+  route: Tree,
+  backends: readonly Tree[],
   pairing: Pairing,
   { mirrors }: Traffic,
   title: string,
-): Fields {
+): Tree {
   const stable = backends.find((backend) => pairing.isStable(backend));
   const added = mirrors.flatMap(({ to, percent }) => {
     const backend = stable === undefined ? undefined : pairing.mirrorOf(stable, to);
@@ -81,26 +79,26 @@ function withMirrors(
       "write it as an entry of mirrors, which may have several, or leave mirror out of the step",
     );
   }
-  const own = listOf(route["mirrors"]);
+  const own = treesOf(route["mirrors"]);
   if (own.length === 0 && more.length === 0)
     return { ...route, mirror: only.destination, mirrorPercentage: only.percentage };
   return { ...route, mirrors: [...own, ...added] };
 }
 
-function withCookie(backend: Fields, affinity: Affinity): Fields {
-  const headers = fieldsOf(backend["headers"]);
-  const response = fieldsOf(headers["response"]);
+function withCookie(backend: Tree, affinity: Affinity): Tree {
+  const headers = treeOf(backend["headers"]);
+  const response = treeOf(headers["response"]);
   return {
     ...backend,
     headers: {
       ...headers,
-      response: { ...response, add: { ...fieldsOf(response["add"]), "Set-Cookie": setCookieValue(affinity) } },
+      response: { ...response, add: { ...treeOf(response["add"]), "Set-Cookie": setCookieValue(affinity) } },
     },
   };
 }
 
 /** Combines each of the route's own matches with the match of the step. */
-function withMatch(matches: unknown, wanted: TrafficMatch, title: string): Fields[] {
+function withMatch(matches: unknown, wanted: TrafficMatch, title: string): Tree[] {
   const found = orEmpty(matches).flatMap((match) => {
     const paths = wanted.paths.length === 0 ? [undefined] : wanted.paths;
     return paths.flatMap((path) => joined(match, wanted, path, title));
@@ -114,14 +112,14 @@ function withMatch(matches: unknown, wanted: TrafficMatch, title: string): Field
   return found;
 }
 
-function orEmpty(matches: unknown): readonly Fields[] {
-  const own = listOf(matches);
+function orEmpty(matches: unknown): readonly Tree[] {
+  const own = treesOf(matches);
   return own.length === 0 ? [{}] : own;
 }
 
 const words = { Exact: "exact", Prefix: "prefix", Regex: "regex" } as const;
 
-function joined(match: Fields, wanted: TrafficMatch, path: PathPattern | undefined, title: string): Fields[] {
+function joined(match: Tree, wanted: TrafficMatch, path: PathPattern | undefined, title: string): Tree[] {
   const both = intersectPaths(pathOf(match["uri"]), path, byLetter);
   if (both === "none") return [];
   if (both === "unclear")
@@ -130,21 +128,21 @@ function joined(match: Fields, wanted: TrafficMatch, path: PathPattern | undefin
       `${title}: a regular expression of a path cannot be combined with the route's own uri`,
       "use a route with the prefix /, or a match of type Exact or Prefix",
     );
-  const cookies: [string, Fields][] =
+  const cookies: [string, Tree][] =
     wanted.cookies.length === 0 ? [] : [["cookie", { regex: cookieExpression(wanted.cookies) }]];
   const headers = merged(
-    fieldsOf(match["headers"]),
+    treeOf(match["headers"]),
     [...wanted.headers.map((value) => valueMatch(value, true)), ...cookies],
     title,
     "header",
   );
   const queryParams = merged(
-    fieldsOf(match["queryParams"]),
+    treeOf(match["queryParams"]),
     wanted.queryParams.map((value) => valueMatch(value, false)),
     title,
     "query parameter",
   );
-  const sourceLabels = { ...fieldsOf(match["sourceLabels"]), ...wanted.sourceLabels };
+  const sourceLabels = { ...treeOf(match["sourceLabels"]), ...wanted.sourceLabels };
   return [
     {
       ...match,
@@ -157,18 +155,18 @@ function joined(match: Fields, wanted: TrafficMatch, path: PathPattern | undefin
 }
 
 function pathOf(uri: unknown): PathPattern | undefined {
-  const { exact, prefix, regex } = fieldsOf(uri) as { exact?: string; prefix?: string; regex?: string };
+  const { exact, prefix, regex } = treeOf(uri) as { exact?: string; prefix?: string; regex?: string };
   if (exact !== undefined) return { type: "Exact", value: exact };
   if (prefix !== undefined) return { type: "Prefix", value: prefix };
   return regex === undefined ? undefined : { type: "Regex", value: regex };
 }
 
 /** A VirtualService needs header names in lower case. */
-function valueMatch({ name, type, value }: ValueMatch, header: boolean): [string, Fields] {
+function valueMatch({ name, type, value }: ValueMatch, header: boolean): [string, Tree] {
   return [header ? name.toLowerCase() : name, { [words[type]]: value }];
 }
 
-function merged(own: Fields, added: readonly (readonly [string, Fields])[], title: string, kind: string): Fields {
+function merged(own: Tree, added: readonly (readonly [string, Tree])[], title: string, kind: string): Tree {
   const twice = added.find(([name]) => own[name] !== undefined);
   if (twice !== undefined)
     throw targetError(

@@ -1,4 +1,5 @@
 import { counted } from "../../../base/index.ts";
+import { istioLabels } from "../../../api/istio/index.ts";
 import {
   canaryOfLabel,
   gatewayCanaryAnnotations as annotations,
@@ -14,7 +15,6 @@ import { check, namedChecks } from "./planned-check.ts";
 import { revisionLabel } from "./sidecar-steps.ts";
 
 const ofRequests: ReadonlySet<CheckType> = new Set(["request-success-rate", "request-duration"]);
-const gatewayNameLabel = "gateway.networking.k8s.io/gateway-name";
 
 /** Labels gateways that follow their namespace with the old revision, so that they do not move with the namespace. */
 export function pinGatewaySteps({ spec }: MeshUpgrade, { gateways }: MeshWorld): Step[] {
@@ -62,7 +62,7 @@ function ingressSteps(upgrade: MeshUpgrade, gateway: GatewayInWorld, matrix: rea
     deployment,
     stable,
     canary: reference("apps/v1", "Deployment", `${deployment.name}-${to.revision}`, namespace),
-    podLabels: { [gatewayNameLabel]: name },
+    podLabels: { [istioLabels.gatewayName]: name },
     canaryLabel: canaryOfLabel,
     acknowledged: [{ type: "acknowledged", object }],
     checks: ingressChecks(upgrade, gateway, matrix),
@@ -185,7 +185,7 @@ function waypointTakeOverStep(move: WaypointMove): Step {
       ...deployments.map((deployment): SettleCondition => ({
         type: "readyPods",
         namespace,
-        labels: { [gatewayNameLabel]: name, [revisionLabel]: revision },
+        labels: { [istioLabels.gatewayName]: name, [revisionLabel]: revision },
         without: canaryOfLabel,
         atLeast: deployment.replicas,
       })),

@@ -1,4 +1,4 @@
-import { jsonEqual } from "../../../base/index.ts";
+import { jsonEqual, type Tree } from "../../../base/index.ts";
 import type { CompletedStep, JournalEntry } from "../../../api/serin/index.ts";
 import { keepsEdits, referenceKey, shown, type Step } from "../../decide/index.ts";
 import { guestPath, objectsOf } from "../canary-shape.ts";
@@ -9,9 +9,8 @@ import { templatePointer } from "../sim-canary.ts";
 import { ownsObject } from "../sim-plan.ts";
 import { withoutTheirs } from "../their-rules.ts";
 
-type Fields = Readonly<Record<string, unknown>>;
 /** The fields of objects, by their keys. */
-export type Snapshot = Readonly<Record<string, Fields>>;
+export type Snapshot = Readonly<Record<string, Tree>>;
 
 /** What people write into a Deployment, and what the engine writes again after them. */
 const ofPeople: ReadonlySet<string> = new Set([templatePointer, "/spec/paused"]);
@@ -50,7 +49,7 @@ function ownRules({ name, canary }: SimRollout, list: unknown): unknown {
   return guest === undefined ? own : own.filter((rule) => !isRuleOf(rule, guest));
 }
 
-function isRuleOf(rule: Fields, guest: string): boolean {
+function isRuleOf(rule: Tree, guest: string): boolean {
   return JSON.stringify(rule).includes(guestPath(guest));
 }
 
@@ -62,7 +61,7 @@ export function withoutWeights(snapshot: Snapshot): Snapshot {
 
 /** The former snapshot with what a step has written. */
 export function withWritten(before: Snapshot, now: Snapshot, { writes }: Step): Snapshot {
-  const written: Record<string, Fields> = { ...before };
+  const written: Record<string, Tree> = { ...before };
   for (const write of writes) {
     const key = referenceKey(write.object);
     const present = now[key];
@@ -80,7 +79,7 @@ export function withoutUnprepared(
   completed: readonly CompletedStep[],
 ): readonly [Snapshot, Snapshot] {
   const done = new Set(completed.map(({ id }) => id));
-  const [now, before]: [Record<string, Fields>, Record<string, Fields>] = [{ ...current }, { ...former }];
+  const [now, before]: [Record<string, Tree>, Record<string, Tree>] = [{ ...current }, { ...former }];
   for (const entry of journal) {
     if (entry.setup !== true || done.has(entry.step)) continue;
     const key = referenceKey(entry.object);
