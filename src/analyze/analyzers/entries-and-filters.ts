@@ -90,26 +90,31 @@ export const envoyFilterAnalyzer: Analyzer = {
     const versioned = new Set<string>();
     for (const { resource, object } of inventory.of(envoyFilterKind)) {
       for (const [index, patch] of object.spec.configPatches.entries()) {
-        const name = typeof patch.value["name"] === "string" ? patch.value["name"] : "";
+        const name = filterName(patch);
         const wrong = wrongOperation(patch);
         const path = `spec.configPatches[${index}].patch`;
         if (wrong !== undefined) report(wrong, resource, path, wrongText(patch));
         else if (relativeOperations.has(patch.operation) && object.spec.priority === 0) {
-          const isVersioned = versioned.has(name);
+          const isVersioned = name !== undefined && versioned.has(name);
           report(
             isVersioned
               ? messageTypes.envoyFilterUsesRelativeOperationWithProxyVersion
               : messageTypes.envoyFilterUsesRelativeOperation,
             resource,
             path,
-            `${patch.operation} depends on earlier patches, and the EnvoyFilter has no priority: it may be applied before ${isVersioned ? `the patch of "${name}" that is for some proxy versions only` : "what it refers to"}, and then does nothing; set spec.priority, or use INSERT_FIRST or ADD`,
+            `${patch.operation} depends on earlier patches, and the EnvoyFilter has no priority: it may be applied before ${isVersioned ? `the patch of "${name ?? ""}" that is for some proxy versions only` : "what it refers to"}, and then does nothing; set spec.priority, or use INSERT_FIRST or ADD`,
           );
         }
-        if (patch.proxyVersion !== undefined) versioned.add(name);
+        if (patch.proxyVersion !== undefined && name !== undefined) versioned.add(name);
       }
     }
   },
 };
+
+/** The name by which patches of the same filter are recognised: that of the patch, or of the filter that it matches. */
+function filterName({ value, listener }: EnvoyConfigPatch): string | undefined {
+  return typeof value["name"] === "string" ? value["name"] : listener?.filterChain?.filter;
+}
 
 function wrongOperation({ applyTo, operation }: EnvoyConfigPatch): MessageType | undefined {
   if (operation === "ADD" && routePlaces.has(applyTo)) return messageTypes.envoyFilterUsesAddOperationIncorrectly;

@@ -17,10 +17,11 @@ const installedSelectors: readonly Labels[] = [
 /** The ports of the Services of installed gateways. */
 const installedPorts = new Set([80, 443, 8080, 8443, 15_021, 15_443, 31_400]);
 
-function isInstalled({ object: { spec } }: Gateway, inventory: Inventory): boolean {
-  return (
-    inventory.options.scope === "files" &&
-    installedSelectors.some((labels) => Object.entries(spec.selector).every(([key, value]) => labels[key] === value))
+/** The labels of the installed gateway that the Gateway selects, if one is assumed to exist. */
+export function installedGateway({ object: { spec } }: Gateway, inventory: Inventory): Labels | undefined {
+  if (inventory.options.scope !== "files") return undefined;
+  return installedSelectors.find((labels) =>
+    Object.entries(spec.selector).every(([key, value]) => labels[key] === value),
   );
 }
 
@@ -32,12 +33,11 @@ export const gatewayPortAnalyzer: Analyzer = {
   name: "gateway.IngressGatewayPortAnalyzer",
   description: "Gateways select pods, and Services cover their ports",
   analyze(inventory, report) {
-    if (!knowsAllWorkloads(inventory)) return;
     for (const gateway of inventory.of(istioGatewayKind)) {
       const behind = podsOf(gateway, inventory);
-      const installed = behind.length === 0 && isInstalled(gateway, inventory);
-      if (behind.length === 0 && !installed) reportNoPods(gateway, inventory, report);
-      else checkPorts(gateway, installed ? installedPorts : portsOf(behind, inventory), report);
+      if (behind.length > 0) checkPorts(gateway, portsOf(behind, inventory), report);
+      else if (installedGateway(gateway, inventory) !== undefined) checkPorts(gateway, installedPorts, report);
+      else if (knowsAllWorkloads(inventory)) reportNoPods(gateway, inventory, report);
     }
   },
 };
@@ -106,7 +106,8 @@ export const gatewaySecretAnalyzer: Analyzer = {
     for (const gateway of inventory.of(istioGatewayKind)) {
       const behind = podsOf(gateway, inventory);
       const namespace =
-        behind[0]?.namespace ?? (isInstalled(gateway, inventory) ? inventory.options.istioNamespace : undefined);
+        behind[0]?.namespace ??
+        (installedGateway(gateway, inventory) === undefined ? undefined : inventory.options.istioNamespace);
       if (namespace === undefined || !inventory.knowsAll(secretKind)) continue;
       for (const [index, { tls }] of gateway.object.spec.servers.entries()) {
         const path = `spec.servers[${index}].tls.credentialName`;

@@ -1,6 +1,7 @@
 // The analyzers. Each one finds the messages of one subject.
 import type { Analyzer } from "../analyzer.ts";
 import { annotationsAnalyzer } from "./annotations.ts";
+import { claimRouteAnalyzer } from "./claim-routes.ts";
 import { caCertificateAnalyzer, subsetPodsAnalyzer } from "./destination-rules.ts";
 import { entryAddressesAnalyzer, entryProtocolAnalyzer, envoyFilterAnalyzer } from "./entries-and-filters.ts";
 import { routeReferenceAnalyzer, servedAnalyzer, waypointReferenceAnalyzer } from "./gateway-api.ts";
@@ -30,7 +31,6 @@ import {
   telemetrySelectorAnalyzer,
 } from "./sidecars-and-telemetry.ts";
 import {
-  claimRouteAnalyzer,
   conflictingHostsAnalyzer,
   destinationHostAnalyzer,
   gatewayReferenceAnalyzer,

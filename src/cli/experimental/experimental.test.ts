@@ -480,7 +480,7 @@ test("precheck finds an old cluster, missing rights and an old Gateway API, by i
   );
   assert.ok(
     lines.includes(
-      "Error [IST0143] (Cluster) Missing required permission to create resource deployments in namespace istio-system (no rule for it)",
+      "Error [IST0141] (Cluster) Missing required permission to create resource deployments in namespace istio-system (no rule for it)",
     ),
   );
   assert.ok(

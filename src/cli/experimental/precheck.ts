@@ -133,7 +133,7 @@ async function checkPermissions(client: KubeClient, istioNamespace: string): Pro
       if (reason === undefined) return [];
       return [
         {
-          code: "IST0143",
+          code: "IST0141",
           level: "Error",
           origin: "Cluster",
           message: `Missing required permission to create resource ${resource}${namespaced ? ` in namespace ${istioNamespace}` : ""} (${reason})`,
