@@ -29,6 +29,7 @@ const parts: readonly Part[] = [
   { name: "prometheus", title: "Prometheus" },
   { name: "registry", title: "CNCF's registry" },
   { name: "grpc-xds", title: "grpc-js-xds" },
+  { name: "istio-analyzers", title: "Istio's analyzers' own inputs", peer: "ISTIOD" },
   { name: "ztunnel", title: "real ztunnel", peer: "ZTUNNEL" },
   { name: "networks", title: "two clusters, two networks" },
   { name: "envoy", title: "stock Envoy in a lab" },

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds Istio's control plane and command line from their Go module, and copies its charts. They are in
-# .cache/interop/{pilot-discovery,istioctl,istio-charts}. Existing files stay. Needs Go. The build takes some minutes.
+# Builds Istio's control plane and command line from their Go module, and copies its charts and the inputs of the tests
+# of its analyzers. They are in .cache/interop/{pilot-discovery,istioctl,istio-charts,istio-analyzers}. Existing files
+# stay. Needs Go. The build takes some minutes.
 # Use: ISTIOD=.cache/interop/pilot-discovery npm run interop
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -26,11 +27,14 @@ build() {
     rm -rf "$target/istio-charts"
     cp -r "$(go list -m -f '{{.Dir}}' istio.io/istio)/manifests/charts" "$target/istio-charts"
     chmod -R u+w "$target/istio-charts"
+    analysis=$(go list -m -f '{{.Dir}}' istio.io/istio)/pkg/config/analysis
+    mkdir -p "$target/istio-analyzers"
+    cp -r --no-preserve=mode "$analysis/msg/messages.yaml" "$analysis/analyzers/"{analyzers_test.go,testdata} "$target/istio-analyzers"
     [[ -x $target/pilot-discovery ]] || go build -trimpath -ldflags "-s -w" -o "$target/pilot-discovery" istio.io/istio/pilot/cmd/pilot-discovery
     [[ -x $target/istioctl ]] || go build -trimpath -ldflags "-s -w" -o "$target/istioctl" istio.io/istio/istioctl/cmd/istioctl
   )
   rm -rf "$scratch"
 }
 
-[[ -x $target/pilot-discovery && -x $target/istioctl && -d $target/istio-charts ]] || build
+[[ -x $target/pilot-discovery && -x $target/istioctl && -d $target/istio-charts && -d $target/istio-analyzers ]] || build
 printf '.cache/interop/{pilot-discovery,istioctl}: istio.io/istio %s\n' "$istio"
