@@ -390,7 +390,10 @@ export interface GatewayFacts extends ConfigFacts<Gateway["spec"]> {
   readonly programmed: boolean;
   /** The addresses of a Gateway into another network. */
   readonly networkAddresses?: readonly string[];
-  /** The ports of proxies that somebody else deploys, by the Gateway's ports. Absent means the same ports. */
+  /**
+   * The ports of proxies that somebody else deploys, by the ports of their Service. The Gateway has no listeners at
+   * other ports. Absent means the same ports.
+   */
   readonly targetPorts?: ReadonlyMap<number, number>;
 }
 

@@ -54,12 +54,12 @@ function servedListeners(
   gateway: GatewayFacts,
   { inputs, reader }: Pick<GatewayApiContext, "inputs" | "reader">,
 ): readonly ServedListener[] {
-  const served = judgeListeners(gateway, inputs, reader).filter((verdict) => verdict.serves);
-  return served.map((verdict) => ({
-    ...verdict,
-    declaredPort: verdict.listener.port,
-    listener: { ...verdict.listener, port: gateway.targetPorts?.get(verdict.listener.port) ?? verdict.listener.port },
-  }));
+  return judgeListeners(gateway, inputs, reader).flatMap((verdict) => {
+    const { port } = verdict.listener;
+    const target = gateway.targetPorts === undefined ? port : gateway.targetPorts.get(port);
+    if (!verdict.serves || target === undefined) return [];
+    return [{ ...verdict, declaredPort: port, listener: { ...verdict.listener, port: target } }];
+  });
 }
 
 /** The name of an HTTPS listener's route configuration. It is the one that upstream uses for its internal Gateway. */

@@ -452,6 +452,26 @@ test("a Gateway with the address of a Service is served by the Service's pods, o
   ]);
 });
 
+test("a Gateway with the address of a Service has no listener at a port that the Service lacks", () => {
+  const { apply, addProxy, listener, statuses } = gateways();
+  apply(
+    ...base,
+    service("edge/own", "10.96.0.7", { istio: "gw" }, [
+      { name: "http", port: 80, targetPort: 8080 },
+      { name: "named", port: 81, targetPort: "web" },
+    ]),
+    slice("edge/own", { name: "http", port: 8080 }, [{ address: "10.244.1.7" }]),
+    gateway({
+      listeners: [http, { ...http, name: "named", port: 81 }, { ...http, name: "lacking", port: 8443 }],
+      addresses: [{ type: "Hostname", value: "own" }],
+    }),
+  );
+  addProxy("router", "own proxies", "edge", { istio: "gw" });
+  for (const port of [8080, 81]) listener("own proxies", `0.0.0.0_${port}`);
+  assert.throws(() => listener("own proxies", "0.0.0.0_8443"), /no such resource/);
+  assert.match(String(conditionTexts(statuses.get("edge/web")?.conditions)), /Programmed=False/);
+});
+
 test("a Gateway's conditions report unusable addresses and parameters, and missing pods", () => {
   const { apply, statuses, putConfigMap } = gateways();
   const conditions = (): readonly string[] => conditionTexts(statuses.get("edge/web")?.conditions).slice(0, 2);

@@ -68,8 +68,8 @@ function servicesOf(gateway: GatewayFacts, inputs: MeshInputs, reader: Collectio
 }
 
 function withTargets(gateway: GatewayFacts, service: ServiceFacts): GatewayFacts {
-  const targets = service.ports.flatMap(({ port, target }) =>
-    typeof target === "number" && target > 0 ? [[port, target] as const] : [],
+  const targets = service.ports.map(
+    ({ port, target }) => [port, typeof target === "number" && target > 0 ? target : port] as const,
   );
   return { ...gateway, targetPorts: new Map(targets) };
 }
