@@ -4,6 +4,7 @@ import type { ChildProcess } from "node:child_process";
 import { mkdirSync, readdirSync, renameSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { root, type LabCluster } from "../../test/support/lab-cluster.ts";
+import { eventually } from "../../test/support/eventually.ts";
 import type { Suite } from "./suites.ts";
 
 /** For each chart of ours, the folder of the Istio chart that it replaces. */
@@ -65,5 +66,11 @@ export async function serveFormerCharts(lab: LabCluster): Promise<ChildProcess> 
   }
   await lab.ok([join(lab.directory, "bin/helm"), "repo", "index", charts]);
   const server = join(root, "test/interop/istio-suite/web-server.ts");
-  return lab.spawnInShell([process.execPath, server, "-f", "-p", String(repositoryPort), "-h", charts]);
+  const repository = lab.spawnInShell([process.execPath, server, "-f", "-p", String(repositoryPort), "-h", charts]);
+  // Otherwise the first test may be faster than the server.
+  await eventually(
+    "the former releases' charts are served",
+    async () => (await lab.shell(`curl -sf -m 2 -o /dev/null ${formerCharts}/index.yaml`)).code === 0,
+  );
+  return repository;
 }

@@ -49,13 +49,18 @@ export class PolicySelection<Facts extends ConfigFacts<AttachedSpec>> {
   }
 
   /**
-   * Policies of the root namespace first, then those of the subject and of its services. Within a namespace, older ones
-   * first.
+   * Policies of the root namespace first, then those of the subject and of its services; with `own` as the first ones,
+   * the subject's before the root namespace's. Within a namespace, older ones first.
    */
-  attachedTo(subject: PolicySubject, rootNamespace: string, reader: CollectionReader): readonly Facts[] {
+  attachedTo(
+    subject: PolicySubject,
+    rootNamespace: string,
+    reader: CollectionReader,
+    first: "root" | "own" = "root",
+  ): readonly Facts[] {
+    const { namespace: own } = subject;
     const namespaces = new Set([
-      rootNamespace,
-      subject.namespace,
+      ...(first === "root" ? [rootNamespace, own] : [own, rootNamespace]),
       ...(subject.services ?? []).map((service) => service.namespace),
     ]);
     const found = [

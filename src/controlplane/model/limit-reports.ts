@@ -10,7 +10,7 @@ import {
 } from "../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
 import type { DestinationRules } from "./destination-rule-model.ts";
-import { byAge, meshKey, type DestinationRuleFacts, type MeshSettings } from "./facts.ts";
+import { byCreation, meshKey, type DestinationRuleFacts, type MeshSettings } from "./facts.ts";
 import { mergeGateways, withheldServers } from "./gateway/classic-gateway.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import type { VirtualServices } from "./routing/virtual-service-model.ts";
@@ -60,7 +60,7 @@ export function deriveLimitReports(graph: CollectionGraph, sources: LimitSources
         // Few VirtualServices are large, and merging the servers for each of the others would take long.
         const units = routeUnits(model);
         const isLarge = places * units > proxyLimits.routes;
-        const merged = mergeGateways(isLarge ? gateways.sort(byAge) : [], (port) => [port]);
+        const merged = mergeGateways(isLarge ? gateways.sort(byCreation) : [], (port) => [port]);
         const servers = [...withheldServers(model, merged)].map(({ gateway, port }) => `port ${port} of ${gateway}`);
         const ports = new Set(reader.lookup(byVirtualService, key).map(({ port }) => port));
         const numbers = [...ports].toSorted((left, right) => left - right).map((port) => `port ${port}`);

@@ -8,7 +8,7 @@ import {
   RouteConfigurationSchema,
 } from "../../../wire/envoy/index.ts";
 import { mergeGateways, type MergedGateway } from "../../model/gateway/classic-gateway.ts";
-import { byAge, meshKey, type Labels, type ServiceFacts } from "../../model/facts.ts";
+import { byCreation, meshKey, type Labels, type ServiceFacts } from "../../model/facts.ts";
 import { ProviderClusters } from "../../model/provider-cluster.ts";
 import { selecting, selectorKeys } from "../../model/selection.ts";
 import type { ProxyGroup } from "../../model/scope-choice.ts";
@@ -128,7 +128,7 @@ function deriveMergedGateways(graph: CollectionGraph, { inputs, scopes }: MeshMo
     return [
       [
         key,
-        mergeGateways(selected.sort(byAge), (port) =>
+        mergeGateways(selected.sort(byCreation), (port) =>
           targetPorts(port, group, group.clusterId === undefined ? services : remoteServices, reader),
         ),
       ],

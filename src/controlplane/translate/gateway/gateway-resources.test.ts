@@ -196,6 +196,20 @@ test("servers of one port are distinguished by server name, each with its certif
   );
 });
 
+test("of Gateways of one second, the first by name owns a server name, whatever their namespaces", () => {
+  const { apply, merged } = gateways();
+  const spec = {
+    selector: { istio: "ingressgateway" },
+    servers: [server(443, "HTTPS", ["one.example"], { mode: "SIMPLE", credentialName: "one" })],
+  };
+  const of = (key: string): KubernetesObject => ({ ...config("Gateway", key, spec), ...istio });
+  apply(...base, of("aisle/web"), of("shop/edge"));
+  assert.deepEqual(
+    merged()?.servers.map(({ gateway }) => gateway),
+    ["shop/edge"],
+  );
+});
+
 test("the statistics of a named HTTPS server have its name, as in upstream", () => {
   const { apply, listener } = gateways();
   const tls = { mode: "SIMPLE", credentialName: "one" };

@@ -1,5 +1,5 @@
 import { meshGateway, type HttpMatch } from "../../../api/istio/index.ts";
-import { compareText, factsKey, type MeshSettings } from "../../model/facts.ts";
+import { compareText, factsKey, type AppProtocol, type MeshSettings } from "../../model/facts.ts";
 import type { RouteModel } from "../../model/gateway/gateway-model.ts";
 import { memos } from "../../model/memos.ts";
 import { hostCovers, isWildcard, mostSpecificHost } from "../../model/service/service-hostname.ts";
@@ -46,8 +46,10 @@ const httpPort = 80;
 export function planTables(planned: PlannedPort): readonly RouteTable[] {
   const hosts = planHosts(planned);
   const { port, scope } = planned.port;
+  // An egress listener's own protocol takes precedence, so its traffic needs no detection.
+  const protocolOf = ({ port: own }: ResolvedService): AppProtocol => planned.port.protocol ?? own.protocol;
   const detected = new Set(
-    planned.services.filter(({ port: own }) => own.protocol === "unknown" && planned.port.bind === undefined),
+    planned.services.filter((entry) => protocolOf(entry) === "unknown" && planned.port.bind === undefined),
   );
   const ofServices = [...detected].flatMap(({ service }): RouteTable[] => {
     if (!hasAddress(service) && service.resolution !== "passthrough") return [];
@@ -58,7 +60,7 @@ export function planTables(planned: PlannedPort): readonly RouteTable[] {
       : [{ scope, name, hosts: [{ ...host, table: name, key: `${name} * ${host.key}`, domains: ["*"] }] }];
   });
   const shared = planned.services.some(
-    (entry) => speaksHttp(entry) && (!detected.has(entry) || !hasAddress(entry.service)),
+    (entry) => isHttp(protocolOf(entry)) && (!detected.has(entry) || !hasAddress(entry.service)),
   );
   return [...(shared ? [{ scope, name: String(port), hosts: [...hosts, unknownHost(planned)] }] : []), ...ofServices];
 }
@@ -68,8 +70,13 @@ function hasAddress(service: ServiceModel): boolean {
   return service.addresses.some((address) => !address.includes("/"));
 }
 
-function speaksHttp({ port: { protocol } }: ResolvedService): boolean {
+/** Whether a listener for the protocol has routes. Undeclared protocols are detected. */
+function isHttp(protocol: AppProtocol): boolean {
   return protocol !== "tcp" && protocol !== "tls";
+}
+
+function speaksHttp({ port: { protocol } }: ResolvedService): boolean {
+  return isHttp(protocol);
 }
 
 /** The origin of a host's routes. */

@@ -173,3 +173,31 @@ test("a Sidecar's egress listener has its own port, protocol and services, and m
   assert.equal(served.listeners()["127.0.0.1_80"]?.["bindToPort"], undefined);
   assert.ok("80" in served.routes());
 });
+
+test("a Sidecar's HTTP port has routes, whatever protocols the services declare there", () => {
+  const { apply, serve } = createOutboundFixture();
+  const sidecar = (protocol: string): ReturnType<typeof config> =>
+    config("Sidecar", "shop/s", {
+      egress: [{ port: { number: 7000, protocol, name: "own" }, hosts: ["./*"] }],
+    });
+  apply(
+    namespace("shop"),
+    service("shop/raw", "10.96.0.6", {}, [{ name: "odd", port: 7000 }]),
+    service("shop/db", "10.96.0.7", {}, [{ name: "tcp", port: 7000 }]),
+    sidecar("HTTP"),
+  );
+  const requests = serve();
+  assert.deepEqual(chainsOf(requests.listeners()["0.0.0.0_7000"]), [
+    [detected, "7000"],
+    ["default", "PassthroughCluster"],
+  ]);
+  assert.deepEqual(Object.keys(requests.routes()), ["7000"]);
+  assert.deepEqual(
+    (requests.routes()["7000"]?.["virtualHosts"] as readonly JsonObject[]).map(({ name }) => name),
+    ["raw.shop.svc.cluster.local:7000", "allow_any"],
+  );
+  apply(sidecar("TCP"));
+  const connections = serve();
+  assert.deepEqual(Object.keys(connections.listeners()), ["10.96.0.6_7000", "10.96.0.7_7000", "virtualOutbound"]);
+  assert.deepEqual(Object.keys(connections.routes()), []);
+});

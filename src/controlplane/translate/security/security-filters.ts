@@ -51,8 +51,9 @@ export class SecurityPolicies {
   ): SecurityFilters {
     const { peer = "certificate", clearRouteCache = false } = options;
     const policies = this.#authorization.attachedTo(subject, mesh.rootNamespace, reader);
+    // As in upstream Istio. The order matters to rules of one issuer, which are tried in turn.
     const rules = this.#authentication
-      .attachedTo(subject, mesh.rootNamespace, reader)
+      .attachedTo(subject, mesh.rootNamespace, reader, "own")
       .flatMap((policy) => policy.spec.jwtRules);
     const keysOf = (rule: (typeof rules)[number]): string | undefined => {
       if (rule.jwks !== undefined) return usableKeySet(rule, rule.jwks);
