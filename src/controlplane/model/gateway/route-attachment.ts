@@ -219,8 +219,9 @@ function refusalOf(
     : { reason: "NotAllowedByListeners", message: `kind ${kind} is not allowed by the listener` };
 }
 
+/** The hostnames that both have in common. Two wide ones of the route may meet the listener's in the same. */
 function hostnamesOf(route: AttachableRoute, listener: Listener): readonly string[] {
   const { hostnames = [] } = route.spec;
   const own = hostnames.length === 0 ? ["*"] : hostnames;
-  return own.flatMap((hostname) => intersectHostnames(hostname, listener.hostname ?? "*") ?? []);
+  return [...new Set(own.flatMap((hostname) => intersectHostnames(hostname, listener.hostname ?? "*") ?? []))];
 }

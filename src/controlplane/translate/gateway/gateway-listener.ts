@@ -41,10 +41,10 @@ export interface GatewayChain {
 export function withDistinctNames(chains: readonly GatewayChain[]): readonly GatewayChain[] {
   const taken = new Set<string>();
   return chains.flatMap((chain): GatewayChain[] => {
-    const names = chain.serverNames.length === 0 ? [""] : chain.serverNames;
+    const names = chain.serverNames.length === 0 ? [""] : [...new Set(chain.serverNames)];
     const free = names.filter((name) => !taken.has(name));
     for (const name of free) taken.add(name);
-    if (free.length === names.length) return [chain];
+    if (free.length === Math.max(1, chain.serverNames.length)) return [chain];
     return free.length === 0 ? [] : [{ ...chain, serverNames: free }];
   });
 }

@@ -634,6 +634,44 @@ test("a route that is younger than another with one of its server names keeps th
   assert.deepEqual(chains("classic", "0.0.0.0_8443"), expected);
 });
 
+test("hostnames of a route that meet the listener's in the same name count once", () => {
+  const { apply, chains, table } = gateways();
+  const allowedRoutes = { namespaces: { from: "All" } };
+  const hostname = "*.b.example";
+  const route = {
+    parentRefs: [{ name: "web", namespace: "edge" }],
+    hostnames: ["*.example", "*.b.example"],
+    rules: [{ backendRefs: [{ name: "web", port: 80 }] }],
+  };
+  apply(
+    ...base,
+    apiGateway([
+      { name: "tls", port: 8443, protocol: "TLS", hostname, tls: { mode: "Passthrough" }, allowedRoutes },
+      { name: "http", port: 80, protocol: "HTTP", hostname, allowedRoutes },
+    ]),
+    config("TLSRoute", "shop/tls", route),
+    config("HTTPRoute", "shop/http", route),
+    classicGateway("a", [server(443, "TLS", ["*.example"], { mode: "PASSTHROUGH" })]),
+    virtualService("edge/twice", {
+      hosts: ["*.example"],
+      gateways: ["a"],
+      tls: [
+        {
+          match: [{ sniHosts: ["a.example", "a.example"] }],
+          route: [{ destination: { host: "web.shop.svc.cluster.local", port: { number: 80 } } }],
+        },
+      ],
+    }),
+  );
+  assert.deepEqual(chains("api", "0.0.0.0_8443"), ["*.b.example > outbound|80||web.shop.svc.cluster.local"]);
+  assert.deepEqual(chains("classic", "0.0.0.0_8443"), ["a.example > outbound|80||web.shop.svc.cluster.local"]);
+  const hosts = table("api", "http.80")["virtualHosts"] as readonly JsonObject[];
+  assert.deepEqual(
+    hosts.map(({ name, routes }) => [name, (routes as readonly JsonObject[]).length]),
+    [["*.b.example:80", 1]],
+  );
+});
+
 test("a route whose backends all have weight 0 still matches before wider routes, and its connections reach no backend", () => {
   const { apply, chains } = gateways();
   const listeners = [
