@@ -123,7 +123,7 @@ if (istiod === undefined) {
         (codesOf.get(one.analyzer) ?? []).flatMap(({ expected }) => expected.map((entry) => entry.slice(0, 7))),
       );
       for (const entry of new Set(one.expected)) {
-        // Istio's inputs are often incomplete. An object that Serin calls invalid has no effect, so nothing more is said.
+        // Istio's inputs are often incomplete. An object that Serin calls invalid has no effect, and no more messages.
         const isInvalid = isReported(entry.replace(/^\w+/, "IST0106"), reported);
         if (!isInvalid && !isReported(entry, reported)) found.push(`${one.name}: not ${entry}`);
       }
