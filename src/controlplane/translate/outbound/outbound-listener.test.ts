@@ -193,7 +193,7 @@ test("a Sidecar's HTTP port has routes, whatever protocols the services declare 
   ]);
   assert.deepEqual(Object.keys(requests.routes()), ["7000"]);
   assert.deepEqual(
-    (requests.routes()["7000"]?.["virtualHosts"] as readonly JsonObject[]).map(({ name }) => name),
+    ((requests.routes()["7000"]?.["virtualHosts"] ?? []) as readonly JsonObject[]).map(({ name }) => name),
     ["raw.shop.svc.cluster.local:7000", "allow_any"],
   );
   apply(sidecar("TCP"));
