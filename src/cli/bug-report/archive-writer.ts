@@ -8,12 +8,13 @@ import { userError } from "../../base/index.ts";
 import { tarEnd, tarHeader, tarPadding } from "../tar-header.ts";
 import { reasonOf } from "../user-file.ts";
 
-/** Only its owner can read an archive, because it holds objects and logs of the whole mesh. */
+/** The mode of an archive. Only its owner may read it, because it contains objects and logs of the whole mesh. */
 const ownersFile = 0o600;
 
 /**
- * Writes a gzipped tar file by file, so that only one file is in memory. The archive replaces what has its name,
- * because an existing file would keep its mode, its owner and those who have opened it.
+ * Writes a gzipped tar archive file by file, so that only one file is in memory. It writes a new file, and then
+ * renames it to the path. If it wrote into an existing file, that file's owner and mode would remain, and programs that
+ * have the file open could read the archive.
  */
 export class ArchiveWriter implements AsyncDisposable {
   readonly #path: string;
@@ -28,7 +29,7 @@ export class ArchiveWriter implements AsyncDisposable {
     this.#gzip = createGzip();
     const file = createWriteStream(this.#partial, { flags: "wx", mode: ownersFile });
     this.#done = finished(this.#gzip.pipe(file));
-    // The calls of write and end report the error.
+    // `add` and the disposal report the error.
     this.#done.catch(() => undefined);
     this.#modifiedSeconds = Math.floor(nowMs / 1000);
   }

@@ -2,7 +2,7 @@ import type { CliContext, ReportWait } from "../context.ts";
 
 const silentMs = 1_000;
 const tickMs = 200;
-/** How long a wait, or a change of its text, may last before a line of its own reports it. */
+/** Where no last line shows the waits, a wait that lasts longer than this is printed as a line. */
 const lineAfterMs = 3_000;
 const frames = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 const clearLine = "\r\u001b[K";
@@ -12,9 +12,9 @@ const maxWaits = 256;
 
 interface Wait {
   readonly missing: string;
-  /** The text of the line that was printed for it. */
+  /** The text of the last line that was printed for the wait. */
   readonly told: string | undefined;
-  /** Runs until a line is due. */
+  /** The timer that prints the next line. */
   readonly due: Disposable | undefined;
 }
 
@@ -40,8 +40,9 @@ export class Progress implements Disposable {
   }
 
   /**
-   * Returns a context that reports waits, and whose output erases the last line first. A verb that lasts until the user
-   * ends it has its own picture on the terminal, so its waits are lines everywhere.
+   * Returns a context that reports waits. Before it prints anything else, it erases the line that shows a wait. With
+   * `lasts`, waits are always lines of their own: a verb such as `top`, which lasts until the user ends it, draws the
+   * terminal itself.
    */
   start({ lasts = false }: { readonly lasts?: boolean } = {}): CliContext {
     const context = this.#context;
@@ -91,7 +92,7 @@ export class Progress implements Disposable {
     }
   }
 
-  /** Prints the line of a wait that has lasted. */
+  /** Prints a line about a wait that is still under way. */
   #tell(subject: string): void {
     const wait = this.#waits.get(subject);
     if (wait === undefined) return;
@@ -116,7 +117,7 @@ export class Progress implements Disposable {
     this.#context.err(`${clearLine}${frame} ${this.#fitted(waitText(subject, missing), `, ${seconds} s`)}`);
   }
 
-  /** The text and its end, on one line of the terminal. A longer text would continue on a line that is not erased. */
+  /** Shortens the text to one line of the terminal, because only the last line is erased. `end` is never shortened. */
   #fitted(text: string, end: string): string {
     const room = (this.#context.columns() ?? usualColumns) - `⠋ ${end} `.length;
     return `${text.length <= room ? text : `${text.slice(0, Math.max(0, room - 1))}…`}${end}`;

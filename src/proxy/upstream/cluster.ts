@@ -223,13 +223,13 @@ export interface ClusterCounters {
   retries: number;
   noHealthyEndpoint: number;
   overflow: number;
-  /** Requests that ended because their whole time had passed. */
+  /** Requests that ended at the time-out of the whole request. */
   timeouts: number;
-  /** Attempts that ended because the time of one attempt had passed. */
+  /** Attempts that ended at the time-out of one attempt. */
   tryTimeouts: number;
   /** Waiting requests that failed because no connection could be opened. */
   waitFailures: number;
-  /** Responses by the first digit of their status. */
+  /** The number of responses for each first digit of their status: `responses[2]` counts 2xx. */
   readonly responses: number[];
 }
 

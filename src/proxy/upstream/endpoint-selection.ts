@@ -78,7 +78,7 @@ export class EndpointSelection<Endpoint extends Selectable> implements LoadBalan
     }));
   }
 
-  /** Selects among the other priorities by their usable endpoints. Undefined if no endpoint is usable. */
+  /** Returns a load balancer over the priorities that are not excluded, or undefined if none has a usable endpoint. */
   without(excluded: ReadonlySet<number>): LoadBalancer<Endpoint> | undefined {
     const loads = priorityLoads(
       this.#levels.map(({ priority, all, chosen }) => ({
@@ -109,20 +109,21 @@ export class EndpointSelection<Endpoint extends Selectable> implements LoadBalan
   }
 }
 
-/** The endpoints of one priority, and its usable endpoints. */
+/** The endpoints of one priority. */
 interface Level<Endpoint> {
   readonly priority: number;
+  /** The endpoints that may get requests: the usable ones, except in panic mode. */
   readonly chosen: readonly Endpoint[];
   readonly all: readonly Endpoint[];
 }
 
 interface PriorityLevel<Endpoint> extends Level<Endpoint> {
   readonly share: number;
-  /** Whether too few endpoints are usable, so that all of them are chosen. */
+  /** Whether too few endpoints are usable, so that all of them are chosen, or none (Envoy's panic mode). */
   readonly panics: boolean;
 }
 
-/** The most preferred priority comes first. */
+/** Groups the endpoints by their priority. The most preferred priority comes first. */
 function levelsOf<Endpoint extends Selectable>(endpoints: readonly Endpoint[]): Level<Endpoint>[] {
   return [
     ...Map.groupBy(

@@ -18,7 +18,7 @@ export interface ModuleThreadOptions {
   readonly machine: MachineOptions;
   readonly logLevel: number;
   readonly clock: Clock;
-  /** Answers a request of the module. Must answer at once. */
+  /** Answers a request of the module. It is synchronous, because the module's thread waits for the answer. */
   readonly ask: (request: SharedRequest) => SharedAnswer;
   readonly tell: (request: HostRequest) => void;
   /** Receives the effects of calls on streams. */
@@ -40,7 +40,7 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-/** The thread needs little memory in addition to the module's own. */
+/** The limit of the thread's JavaScript heap. The module's own memory does not count. */
 const heapMiB = 64;
 
 /** A module in its own thread. Calls are answered in order. A call that takes too long ends the thread. */

@@ -6,7 +6,7 @@ import { checkRequest, checkResponse, noteField } from "./scan-head.ts";
 import { statusText } from "./status-text.ts";
 
 const initialBytes = 4096;
-/** A larger buffer, left by a large head, is not kept. */
+/** A buffer that a large head has grown beyond this size is replaced before the next head. */
 const keepBytes = 65_536;
 const versionAndLineEnd = latin1(" HTTP/1.1\r\n");
 const isLowerToken = Uint8Array.from(isToken, (accepted, byte) => (byte >= 65 && byte <= 90 ? 0 : accepted));
@@ -18,7 +18,7 @@ interface UsualName {
   readonly kind: FieldKind;
 }
 
-/** A status has three digits. */
+/** Status lines by status. The bound holds every status, because a status has three digits. */
 const statusLines = moduleCache<number, Uint8Array>("status-lines", 1_000);
 
 /**
@@ -74,7 +74,7 @@ export class HeadWriter {
     this.head.fieldsStart = this.#at;
   }
 
-  /** Adds a field. A name with capitals counts as unusual. */
+  /** Adds a field. Returns false for a name with capitals too, as for any unusual part. */
   field(name: string, value: string, limits: HeadLimits): boolean {
     const { head } = this;
     const field = head.fieldCount;

@@ -23,7 +23,7 @@ export class ReceiveWindow {
     return this.#uncredited >= this.#creditBytes;
   }
 
-  /** Records a change in the bytes that streams hold back. Returns how many they hold back now. */
+  /** Adds a difference to the number of bytes that streams hold back. Returns the new number. */
   queued(difference: number): number {
     this.#queuedBytes += difference;
     return this.#queuedBytes;

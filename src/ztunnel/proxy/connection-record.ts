@@ -23,7 +23,7 @@ export interface ConnectionDetails extends ConnectionEnds {
   readonly hboneTarget?: string | undefined;
 }
 
-/** Why a connection failed, for `response_flags`. `-` if it did not fail. */
+/** The value of `response_flags`: why a connection failed, or `-` if it did not fail. */
 export type ResponseFlag =
   | "-"
   | "DENY"
@@ -39,8 +39,9 @@ export interface EndedConnection {
   /** Unix time. */
   readonly startedMs: number;
   readonly durationMs: number;
-  /** Bytes from the client to the server, and back. */
+  /** Bytes from the client to the server. */
   readonly forwardBytes: number;
+  /** Bytes from the server to the client. */
   readonly backwardBytes: number;
   readonly flag: ResponseFlag;
 }

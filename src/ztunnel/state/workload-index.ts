@@ -7,7 +7,7 @@ import type { Workload } from "./model.ts";
 export class WorkloadIndex {
   /** A key's only workload, or its workloads by uid in the order in which they arrived. */
   readonly #byKey = new Map<string, Workload | Map<string, Workload>>();
-  /** The results of {@link rememberedBest} for keys with several workloads, since such a key last changed. */
+  /** The results of {@link rememberedBest} for keys with several workloads. A change of a key removes its result. */
   readonly #best = new Map<string, Workload>();
 
   get size(): number {
@@ -40,7 +40,10 @@ export class WorkloadIndex {
     if (present.size === 0) this.#byKey.delete(key);
   }
 
-  /** The workload of a key with the highest rank. Among equals, the latest. Workloads without a rank do not count. */
+  /**
+   * Returns the highest-ranked workload of a key, and the latest of several with this rank. Workloads without a rank
+   * are left out.
+   */
   best(key: string, rankOf: (workload: Workload) => number | undefined): Workload | undefined {
     const present = this.#byKey.get(key);
     if (present === undefined) return undefined;
@@ -55,7 +58,7 @@ export class WorkloadIndex {
     return best;
   }
 
-  /** Does the same as {@link best}. All calls must pass the same function, because the result is kept. */
+  /** Does the same as {@link best}, and keeps the result. All calls must therefore pass the same function. */
   rememberedBest(key: string, rankOf: (workload: Workload) => number | undefined): Workload | undefined {
     const known = this.#best.get(key);
     if (known !== undefined) return known;

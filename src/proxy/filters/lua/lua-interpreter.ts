@@ -142,8 +142,8 @@ export class LuaInterpreter {
   }
 
   /**
-   * The script's error for a log that others may share. The script chooses it, so it could otherwise be as long as its
-   * memory, or contain a line that looks like one of the proxy.
+   * Returns the script's error for the log, shortened and without control characters. The script chooses the text,
+   * which could otherwise fill the log or imitate a log line of the proxy.
    */
   #failure(thread: number): string {
     const type = this.#machine.lua.lua_type(thread, -1);

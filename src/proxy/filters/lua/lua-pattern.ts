@@ -1,7 +1,7 @@
 /** A pattern that Lua refuses. The message is Lua's. */
 export class PatternError extends Error {}
 
-/** A text and a pattern in one memory, as positions. */
+/** A text and a pattern, as positions in the same memory. */
 export interface PatternText {
   readonly memory: Uint8Array;
   readonly from: number;
@@ -10,7 +10,10 @@ export interface PatternText {
   readonly patternTo: number;
 }
 
-/** The position of a match, and its captures: a range, or a position in the text that counts from 1. */
+/**
+ * The position of a match, and its captures. A capture is a range of bytes, or, for Lua's empty capture `()`, the
+ * number of a byte of the text. The first byte has the number 1.
+ */
 export interface PatternMatch {
   readonly from: number;
   readonly to: number;
@@ -99,12 +102,12 @@ export class LuaPattern {
     return captures;
   }
 
-  /** A byte of the pattern. 0 at its end. */
+  /** Returns a byte of the pattern, or 0 at its end. */
   #at(position: number): number {
     return position < this.#patternEnd ? (this.#bytes[position] ?? 0) : 0;
   }
 
-  /** A byte of the text. 0 at its end, where Lua's strings have one. */
+  /** Returns a byte of the text, or 0 at its end, because a zero byte follows each of Lua's strings. */
   #textAt(position: number): number {
     return position < this.#end ? (this.#bytes[position] ?? 0) : 0;
   }
@@ -274,7 +277,7 @@ export class LuaPattern {
     return kind === bracket ? this.#inSet(byte, p, after - 1) : kind === byte;
   }
 
-  /** `p` is the position of the opening bracket, and `end` that of the closing one. */
+  /** Whether a set such as `[a-z]` contains the byte. `p` and `end` are the positions of its brackets. */
   #inSet(byte: number, p: number, end: number): boolean {
     let at = p + 1;
     const isComplement = this.#at(at) === caret;
