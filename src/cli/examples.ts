@@ -42,7 +42,10 @@ export const examples: Readonly<Record<string, readonly Example[]>> = {
   ],
   "manifest generate": [["manifest generate --set profile=ambient", "the objects of a profile as YAML"]],
   "manifest diff": [["manifest diff old.yaml new.yaml --ignore Secret:*:*", "everything but the Secrets"]],
-  "manifest translate": [["manifest translate -f mesh.yaml", "print the Helm values for each chart"]],
+  "manifest translate": [
+    ["manifest translate -f mesh.yaml", "print the Helm values for each chart"],
+    ["manifest translate --set profile=ambient -o values", "write a file of values for each chart"],
+  ],
   "gateway-api install": [["gateway-api install", "the kinds Gateway, HTTPRoute and others"]],
   "profile list": [["profile list", "the names for --set profile=NAME"]],
   "profile dump": [["profile dump ambient --config-path components", "a part of a profile"]],

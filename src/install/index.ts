@@ -41,6 +41,7 @@ export {
 } from "./render.ts";
 export { deactivateDefault, reactivateDefault, renderTag } from "./revision-tags.ts";
 export {
+  givenSpec,
   hasAgent,
   resolveSettings,
   resolveSpec,

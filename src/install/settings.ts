@@ -98,6 +98,16 @@ export function resolveSettings(sources: SettingsSources, defaults: InstallDefau
   return conflicts.length > 0 ? failed(conflicts, warnings) : { value: settings, errors: [], warnings };
 }
 
+/** Merges files and then flags, without the profile that they name. */
+export function givenSpec({ specs, setFlags = [] }: SettingsSources): Parsed<IstioOperatorSpec> {
+  const { flags, errors } = parseSetFlags(setFlags);
+  const parsed = parseIstioOperator({
+    spec: withTypes(applySetFlags(specs.map(withMeshNames).reduce(mergeTrees, {}), flags)),
+  });
+  if (errors.length > 0 || parsed.value === undefined) return failed([...errors, ...parsed.errors], parsed.warnings);
+  return { value: parsed.value.spec, errors: [], warnings: parsed.warnings };
+}
+
 /** The profile's spec with files and flags merged in, without defaults: the output of `profile dump`. */
 export function resolveSpec(sources: SettingsSources): Parsed<IstioOperatorSpec> {
   const flags = parseSetFlags(sources.setFlags ?? []);

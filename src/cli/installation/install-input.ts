@@ -61,15 +61,21 @@ export interface RenderedInstall {
 
 /** Reads files and flags and renders them. Throws user errors for faults, and prints warnings on standard error. */
 export async function renderFromFlags(flags: InstallFlags, context: CliContext): Promise<RenderedInstall> {
-  const specs: IstioOperatorSpec[] = [];
-  for (const file of flags.filename) specs.push(...(await readOperatorFile(file, context)));
+  const specs = await readOperatorFiles(flags, context);
   const rendered = await renderSpecs(specs, setFlagsOf(flags), context);
   noteOtherNamespace(flags, rendered, context);
+  return rendered;
+}
+
+/** Reads the specs of all files. Notes that `--manifests` has no effect. */
+export async function readOperatorFiles(flags: InstallFlags, context: CliContext): Promise<IstioOperatorSpec[]> {
+  const specs: IstioOperatorSpec[] = [];
+  for (const file of flags.filename) specs.push(...(await readOperatorFile(file, context)));
   if (flags.manifests !== undefined)
     context.err(
       `! --manifests ${flags.manifests} has no effect: the objects are those of release ${context.version}\n`,
     );
-  return rendered;
+  return specs;
 }
 
 /**

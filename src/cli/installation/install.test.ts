@@ -567,6 +567,30 @@ test("an IstioOperator file is converted to chart values", async () => {
   );
 });
 
+test("files and flags are converted together, and -o writes a file for each chart", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "translate-"));
+  const files = {
+    "a.yaml": "metadata: { name: mine }\nspec: { profile: minimal, values: { pilot: { env: { A: x, B: x } } } }\n",
+    "b.yaml": "spec: { values: { pilot: { env: { B: two } } } }\n",
+  };
+  const line = `manifest translate -f a.yaml -f b.yaml -s values.pilot.env.C=z -r canary -o ${directory}/values`;
+  const { output } = await serin(line, { files });
+  assert.equal(
+    output,
+    `helm install istio-base istio/base -n istio-system -f ${directory}/values/istio-base-values.yaml\n` +
+      `helm install istiod istio/istiod -n istio-system -f ${directory}/values/istiod-values.yaml\n`,
+  );
+  const values = readFileSync(join(directory, "values/istiod-values.yaml"), "utf8");
+  assert.match(values, /^profile: minimal\nrevision: canary\n[\s\S]*env:\n {2}A: x\n {2}B: two\n {2}C: z\n/);
+  assert.doesNotMatch(values, /ownerName/);
+  rmSync(directory, { recursive: true });
+  const { output: defaults } = await serin("manifest translate");
+  assert.deepEqual(
+    [...defaults.matchAll(/# helm install (\S+)/g)].map(([, release]) => release),
+    ["istio-base", "istiod", "istio-ingressgateway"],
+  );
+});
+
 test("the values of istiod's chart state that sidecars leave their redirect to an agent, as an installation does", async () => {
   const translated = async (spec: string): Promise<string> =>
     (await serin("manifest translate -f iop.yaml", { files: { "iop.yaml": `spec: { ${spec} }\n` } })).output;
@@ -589,8 +613,8 @@ test("an IstioOperator with a profile names all charts, and fields without a cha
   );
   assert.match(output, /autoscaleMin: 2\n[\s\S]*annotations:\n {4}a: b\n[\s\S]*type: ClusterIP\n/);
   assert.deepEqual(errors.split("\n").slice(0, -1), [
-    "! iop.yaml: spec.components.ingressGateways[0].k8s.strategy: the chart gateway has no value for this field; patch the rendered objects",
-    "! iop.yaml: spec.components.ingressGateways[0].k8s.env (those with a valueFrom): the chart gateway has no value for this field; patch the rendered objects",
+    "! spec.components.ingressGateways[0].k8s.strategy: the chart gateway has no value for this field; patch the rendered objects",
+    "! spec.components.ingressGateways[0].k8s.env (those with a valueFrom): the chart gateway has no value for this field; patch the rendered objects",
   ]);
 });
 

@@ -1,13 +1,23 @@
+import { join } from "node:path";
 import type { Command } from "commander";
 import { stringify } from "yaml";
-import { userError } from "../../base/index.ts";
+import { shellWord, userError } from "../../base/index.ts";
 import { writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
 import { keyOf, type UntypedObject } from "../../api/index.ts";
-import { installFlags, manifestOf, readYaml, renderFromFlags, type InstallFlags } from "./install-input.ts";
+import type { IstioOperatorSpec } from "../../api/istio/index.ts";
+import {
+  installFlags,
+  manifestOf,
+  readOperatorFiles,
+  readYaml,
+  renderFromFlags,
+  setFlagsOf,
+  type InstallFlags,
+} from "./install-input.ts";
 import type { CliContext } from "../context.ts";
 import { lineChanges } from "../terminal/line-changes.ts";
 import { translateOperator } from "./translate-operator.ts";
-import { writeUserFile } from "../user-file.ts";
+import { makeUserDirectory, writeUserFile } from "../user-file.ts";
 
 export function manifestCommands(program: Command, context: CliContext): void {
   const manifest = program
@@ -31,15 +41,41 @@ export function manifestCommands(program: Command, context: CliContext): void {
       async (from: string, to: string, flags: { readonly ignore: string }) =>
         await diff(from, to, flags.ignore, context),
     );
-  manifest
-    .command("translate")
-    .description("convert an IstioOperator file to Helm values, one file for each chart")
-    .requiredOption("-f, --filename <file>", "the IstioOperator file")
-    .action(async (flags: { readonly filename: string }) => {
-      const { text, warnings } = translateOperator(await readYaml(flags.filename, context), flags.filename);
-      for (const warning of warnings) context.err(`! ${warning}\n`);
-      context.out(text);
-    });
+  installFlags(
+    manifest
+      .command("translate")
+      .description("convert an installation's files and flags to Helm values, one document for each chart"),
+  )
+    .option("-o, --output <directory>", "write a file for each chart into this directory (default: standard output)")
+    .action(async (flags: TranslateFlags) => await translate(flags, context));
+}
+
+/** The spec without the name of its IstioOperator, which labels objects only if this program installs them. */
+function withoutOwner(spec: IstioOperatorSpec): IstioOperatorSpec {
+  const { ownerName: _owner, ...values } = spec.values ?? {};
+  return { ...spec, values };
+}
+
+interface TranslateFlags extends InstallFlags {
+  readonly output?: string;
+}
+
+async function translate(flags: TranslateFlags, context: CliContext): Promise<void> {
+  const specs = (await readOperatorFiles(flags, context)).map(withoutOwner);
+  const { releases, warnings } = translateOperator(specs, setFlagsOf(flags));
+  for (const warning of warnings) context.err(`! ${warning}\n`);
+  const { output } = flags;
+  if (output !== undefined) makeUserDirectory(output, "choose another with --output");
+  for (const { chart, release, namespace, values } of releases) {
+    const command = `helm install ${release} istio/${chart} -n ${namespace} -f`;
+    if (output === undefined) {
+      context.out(`---\n# ${command} <this document>\n${values}`);
+      continue;
+    }
+    const file = join(output, `${release}-values.yaml`);
+    await writeUserFile(file, values);
+    context.out(`${command} ${shellWord(file)}\n`);
+  }
 }
 
 interface GenerateFlags extends InstallFlags {

@@ -1,49 +1,52 @@
 import { stringify } from "yaml";
 import { userError } from "../../base/index.ts";
 import { writtenForKubernetes } from "../../base/kubernetes-yaml/index.ts";
-import { formatIssuesOf, type UntypedObject } from "../../api/index.ts";
+import { formatIssues } from "../../api/index.ts";
+import type { ComponentSpec, GatewaySpec, IstioOperatorSpec } from "../../api/istio/index.ts";
 import {
-  parseIstioOperator,
-  type ComponentSpec,
-  type GatewaySpec,
-  type IstioOperatorSpec,
-} from "../../api/istio/index.ts";
-import { chartValuesOf, hasAgent, resolveSpec, withRedirectByAgent, type ChartName } from "../../install/index.ts";
+  chartValuesOf,
+  givenSpec,
+  hasAgent,
+  resolveSpec,
+  withRedirectByAgent,
+  type ChartName,
+} from "../../install/index.ts";
+
+/** The values of one release of a chart. */
+export interface ChartRelease {
+  readonly chart: ChartName;
+  readonly release: string;
+  readonly namespace: string;
+  /** The values as YAML. */
+  readonly values: string;
+}
 
 export interface Translation {
-  /** A YAML document for each chart, with the helm command that uses it. */
-  readonly text: string;
+  readonly releases: readonly ChartRelease[];
   /** Fields for which the charts have no value. */
   readonly warnings: readonly string[];
 }
 
-/** Translates an IstioOperator file into values of charts. Its profile decides which charts are needed. */
-export function translateOperator(objects: readonly UntypedObject[], file: string): Translation {
-  const [raw, second] = objects;
-  if (raw === undefined) throw userError("file-invalid", `${file} contains no IstioOperator`);
-  if (second !== undefined)
-    throw userError(
-      "file-invalid",
-      `${file} contains ${objects.length} documents, and the command translates one at a time`,
-    );
-  const parsed = parseIstioOperator(raw);
-  if (parsed.value === undefined) throw userError("install-invalid", formatIssuesOf(file, parsed.errors));
-  const { spec } = parsed.value;
+/** Translates the specs of files, and flags, into values of charts. Their profile decides which charts are needed. */
+export function translateOperator(specs: readonly IstioOperatorSpec[], setFlags: readonly string[]): Translation {
+  const given = givenSpec({ specs, setFlags });
+  if (given.value === undefined) throw userError("install-invalid", formatIssues(given.errors));
+  const spec = given.value;
   const resolved = resolveSpec({ specs: [spec] });
-  if (resolved.value === undefined) throw userError("install-invalid", formatIssuesOf(file, resolved.errors));
+  if (resolved.value === undefined) throw userError("install-invalid", formatIssues(resolved.errors));
   const namespace = spec.namespace ?? "istio-system";
   const uses = chartsOf(spec, resolved.value);
   return {
-    text: uses
-      .map(
-        ({ chart, release, component, values }) =>
-          `---\n# helm install ${release} istio/${chart} -n ${component?.namespace ?? namespace} -f <this document>\n${stringify(values, writtenForKubernetes)}`,
-      )
-      .join(""),
+    releases: uses.map(({ chart, release, component, values }) => ({
+      chart,
+      release,
+      namespace: component?.namespace ?? namespace,
+      values: stringify(values, writtenForKubernetes),
+    })),
     warnings: uses.flatMap(({ chart, path, left }) =>
       left.map(
         (field) =>
-          `${file}: spec.components.${path}.k8s.${field}: the chart ${chart} has no value for this field; patch the rendered objects`,
+          `spec.components.${path}.k8s.${field}: the chart ${chart} has no value for this field; patch the rendered objects`,
       ),
     ),
   };
