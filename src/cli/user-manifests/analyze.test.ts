@@ -185,6 +185,15 @@ const cluster: FakeCluster = {
   },
 };
 
+test("an analysis without the cluster, and without a readable file, claims no result", async () => {
+  const { errors, exitCode } = await run(["analyze", "--use-kube=false", "README.md"]);
+  assert.equal(
+    errors,
+    "Skipping file README.md, recognized file extensions are: [.json .yaml .yml]\nNo file was analyzed.\n",
+  );
+  assert.equal(exitCode, 0);
+});
+
 test("the context's namespace of a cluster is analysed, -n chooses another one, and -A all", async () => {
   const own = await run(["analyze"], cluster);
   assert.match(

@@ -145,8 +145,9 @@ async function run(paths: readonly string[], flags: AnalyzeFlags, context: CliCo
   const shown = messages.filter((message) => reaches(message.type.level, flags.outputThreshold));
   await print(shown, flags, context);
   const unread = [...(target.unread ?? [])];
-  if (shown.length === 0) reportNothing({ files, unread, where }, context);
-  end(messages, { files, unread, where }, flags, context);
+  const extent = { files, unread, where, usesCluster: flags.useKube };
+  if (shown.length === 0) reportNothing(extent, context);
+  end(messages, extent, flags, context);
 }
 
 function checkAnalyzers(names: readonly string[]): void {
@@ -259,9 +260,10 @@ interface Extent {
   /** The kinds that the cluster did not list, as `group/Kind`. */
   readonly unread: readonly string[];
   readonly where: string;
+  readonly usesCluster: boolean;
 }
 
-function reportNothing({ files: { files, faults }, unread, where }: Extent, context: CliContext): void {
+function reportNothing({ files: { files, faults }, unread, where, usesCluster }: Extent, context: CliContext): void {
   const broken = new Set(faults.map(({ file }) => file)).size;
   const lacks = [
     ...(broken > 0 ? [`${broken} ${broken === 1 ? "file" : "files"} could not be parsed`] : []),
@@ -271,6 +273,7 @@ function reportNothing({ files: { files, faults }, unread, where }: Extent, cont
     context.err(`No validation issues found when analyzing ${where} (but ${lacks.join(" and ")}).\n`);
   else if (files.length > 1)
     context.err(`✔ No validation issues found when analyzing:\n${files.map((file) => `  - ${file}\n`).join("")}`);
+  else if (files.length === 0 && !usesCluster) context.err("No file was analyzed.\n");
   else context.err(`✔ No validation issues found when analyzing ${files[0] ?? where}.\n`);
 }
 
