@@ -243,6 +243,18 @@ casesInChromium("the page", () => {
     assert.deepEqual(errors, []);
   });
 
+  test("the list of rollouts says why one was rolled back, on a phone too", async () => {
+    await using opened = await open(browser);
+    const { page } = opened;
+    const cause = page.getByText("4.1 % of the canary's 900 requests failed").filter({ visible: true });
+    for (const width of [1280, 390]) {
+      await page.setViewportSize({ width, height: 844 });
+      await page.goto(`${server.url}#/rollouts`);
+      await cause.first().waitFor({ timeout: patienceMs });
+      assert.equal(await cause.count(), 1, `at a width of ${width}`);
+    }
+  });
+
   test("the dialog says why an order is not possible now", async () => {
     await using opened = await open(browser);
     const { page } = opened;

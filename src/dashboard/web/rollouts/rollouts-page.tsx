@@ -113,6 +113,15 @@ function ProgressBar({ progress, title }: { readonly progress: string; readonly 
   );
 }
 
+/** What the rollout does or waits for, or why it failed. */
+function Message({ row: { message, cause } }: { readonly row: RolloutRow }): JSX.Element {
+  return (
+    <div class="two-lines" title={cause === "" ? message : cause}>
+      {cause === "" ? message : <span class="bad-text">{cause}</span>}
+    </div>
+  );
+}
+
 const columns: readonly Column<RolloutRow>[] = [
   {
     key: "name",
@@ -123,6 +132,9 @@ const columns: readonly Column<RolloutRow>[] = [
         <a href={linkTo(rolloutPath(row))}>{rolloutName(row)}</a>
         <div class="muted small rollout-target">
           {row.kind} of {row.target}
+        </div>
+        <div class="small rollout-message">
+          <Message row={row} />
         </div>
       </>
     ),
@@ -165,11 +177,7 @@ const columns: readonly Column<RolloutRow>[] = [
     title: "What it does",
     width: "36%",
     priority: 2,
-    cell: ({ message, cause }) => (
-      <div class="two-lines" title={cause === "" ? message : cause}>
-        {cause === "" ? message : <span class="bad-text">{cause}</span>}
-      </div>
-    ),
+    cell: (row) => <Message row={row} />,
   },
   {
     key: "time",
