@@ -1,17 +1,20 @@
 import { join, resolve } from "node:path";
-import type { Command } from "commander";
+import { Option, type Command } from "commander";
 import { withoutSecretPaths } from "../../api/serin/index.ts";
 import { counted, messageOf, transientError, userError, type Clock } from "../../base/index.ts";
 import { errorOfStatus, type KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
-import { collect, durationFlag } from "../flags.ts";
-import { checkNamespaceNames, checkNamespaces, namesIn } from "../existing-namespaces.ts";
+import { durationFlag, durationOption } from "../flags.ts";
+import { checkNamespaceNames, checkNamespaces } from "../existing-namespaces.ts";
 import { adminPortFlag } from "../proxies/proxy-admin.ts";
 import { makeUserDirectory } from "../user-file.ts";
 import { ArchiveWriter } from "./archive-writer.ts";
-import { collectReport, type ReportFile, type ReportFlags } from "./collect-report.ts";
+import { collectReport, namedNamespaces, type ReportFile, type ReportFlags } from "./collect-report.ts";
+import { parseSelection, selectionForm, type PodSelection } from "./pod-selection.ts";
 
 interface CommandFlags extends ReportFlags {
+  /** Milliseconds. */
+  readonly timeout: number;
   readonly outputDir?: string;
   readonly dryRun?: boolean;
 }
@@ -22,27 +25,53 @@ const maxFileBytes = 16 << 20;
 /** The time limit for one file, because a kubelet or a process that hangs accepts a request and never answers. */
 const fileTimeoutMs = 20_000;
 
+/** Flags of istioctl for parts that a report never has, and for its order of work. */
+const flagsWithoutEffect = [
+  "--skip-analyze",
+  "--skip-coredumps",
+  "--skip-netstat",
+  "--critical-errs <patterns>",
+  "--ignore-errs <patterns>",
+  "--rq-concurrency <requests>",
+  "--dir <directory>",
+];
+
 export function bugReportCommand(program: Command, context: CliContext): void {
-  program
+  const command = program
     .command("bug-report")
     .description(
       "collect objects, logs and states of a mesh in an archive for support; the archive never contains a Secret's content",
     )
     .option(
-      "--include <namespaces>",
-      "collect only from proxies of these namespaces, separated by commas; may be repeated",
-      collect,
+      "--include <selection>",
+      `collect only from these proxies: ${selectionForm}, where * matches any text and later parts may be left out; may be repeated`,
+      collectSelections("--include"),
       [],
     )
-    .option("--exclude <namespaces>", "leave out the proxies of these namespaces", collect, [])
+    .option("--exclude <selection>", "leave out these proxies", collectSelections("--exclude"), [])
     .option("--duration <time>", "collect only logs of this time, such as 30m", durationFlag)
+    .option("--start-time <time>", "collect only logs since this time, such as 2026-01-31T10:00:00Z", timeFlag)
+    .addOption(durationOption("--timeout <time>", "the time after which the archive gets no more files", "30m"))
     .option("--tail <lines>", "the maximum number of lines of each log", linesFlag)
     .option("--skip-cluster-dump", "leave out the cluster's objects")
     .option("--skip-proxy-debug", "leave out the states of the proxies")
     .option("--output-dir <directory>", "the directory for bug-report.tar.gz (default: the current one)")
     .option("--dry-run", "print the files that would be collected, and collect nothing")
     .option(...adminPortFlag)
-    .action(async (flags: CommandFlags) => await bugReport(flags, context));
+    .addOption(new Option("--istio-namespace <namespace>", "the same as --istioNamespace").hideHelp());
+  for (const flag of flagsWithoutEffect)
+    command.addOption(new Option(flag, "has no effect; exists for old scripts").hideHelp());
+  command.action(async (flags: CommandFlags) => await bugReport(flags, context));
+}
+
+function collectSelections(flag: string): (text: string, previous: readonly PodSelection[]) => readonly PodSelection[] {
+  return (text, previous) => [...previous, parseSelection(text, flag)];
+}
+
+function timeFlag(text: string): string {
+  if (/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(text) && !Number.isNaN(Date.parse(text)))
+    return text;
+  throw userError("argument-invalid", `expected a time such as 2026-01-31T10:00:00Z, got "${text}"`);
 }
 
 function linesFlag(text: string): string {
@@ -53,10 +82,12 @@ function linesFlag(text: string): string {
 async function bugReport(flags: CommandFlags, context: CliContext): Promise<void> {
   const directory = resolve(flags.outputDir ?? ".");
   const path = join(directory, "bug-report.tar.gz");
-  checkNamespaceNames(namesIn(flags.exclude), "--exclude");
+  checkNamespaceNames(namedNamespaces(flags.exclude), "--exclude");
+  if (flags.duration !== undefined && flags.startTime !== undefined)
+    throw userError("argument-invalid", "--duration and --start-time exclude each other");
   const client = await context.connect(flags);
   await checkAnswer(client);
-  await checkNamespaces(client, namesIn(flags.include), "--include");
+  await checkNamespaces(client, namedNamespaces(flags.include), "--include");
   if (flags.dryRun === true) {
     let count = 0;
     for await (const { path: file } of collectReport(client, flags, context)) {
@@ -70,12 +101,17 @@ async function bugReport(flags: CommandFlags, context: CliContext): Promise<void
   let bytes = 0;
   const notes: string[] = [];
   const reader = new ReportReader(context.clock, notes);
+  const endMs = context.clock.nowMs() + flags.timeout;
   {
     await using archive = new ArchiveWriter(path, context.clock.nowMs());
     for await (const reportFile of collectReport(client, flags, context)) {
       const file = reportFile.path;
       if (context.signal.aborted) {
         notes.push(`${file} and later files: left out, because the command was ended`);
+        break;
+      }
+      if (context.clock.nowMs() >= endMs) {
+        notes.push(`${file} and later files: left out at the time limit; --timeout sets another`);
         break;
       }
       const content = await reader.read(reportFile);

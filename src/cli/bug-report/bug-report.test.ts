@@ -204,6 +204,34 @@ test("a dry run lists what would be collected, restricted by namespace", async (
   for (const name of ["networkpolicies", "resourcequotas"])
     assert.ok(output.includes(`\ncluster/${name}.json\n`), name);
   assert.doesNotMatch((await report("/nowhere", "--dry-run", "--exclude", "shop")).output, /proxies/);
+  assert.doesNotMatch((await report("/nowhere", "--dry-run", "--include", "*//api-*")).output, /proxies/);
+  const withoutLogs = (await report("/nowhere", "--dry-run", "--exclude", "shop/////istio-proxy")).output;
+  assert.match(withoutLogs, /^proxies\/shop\/web-1\/config_dump\.json$/m);
+  assert.doesNotMatch(withoutLogs, /istio-proxy\.log/);
+});
+
+test("the flags of istioctl are accepted, and the time limit ends the collection with a note", async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), "serin-report-"));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const flags = "--skip-analyze --skip-coredumps --skip-netstat --critical-errs a,b --ignore-errs c --rq-concurrency 4";
+  const { output } = await report(directory, ...flags.split(" "), "--dir", "/tmp", "--istio-namespace", "istio-system");
+  assert.match(output, /^✔ \d+ files/);
+  const ended = await report(directory, "--timeout", "0s");
+  assert.match(ended.errors, /^! report\.txt and later files: left out at the time limit; --timeout sets another$/m);
+});
+
+test("a start time limits the logs, and is no duration", async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), "serin-report-"));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const { errors } = await report(directory, "--start-time", "2026-01-31T10:00:00Z");
+  // The fake cluster answers only the request without a start.
+  assert.match(errors, /^! proxies\/shop\/web-1\/istio-proxy\.log: .*not found$/m);
+  for (const wrong of ["yesterday", "2026-13-31T10:00:00Z"])
+    await assert.rejects(report(directory, "--start-time", wrong), /expected a time such as/);
+  await assert.rejects(
+    report(directory, "--start-time", "2026-01-31T10:00:00Z", "--duration", "5m"),
+    /--duration and --start-time exclude each other/,
+  );
 });
 
 test("long paths keep their names in an archive, which only its owner can read", async (t) => {

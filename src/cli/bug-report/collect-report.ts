@@ -2,17 +2,19 @@ import { toSerinError } from "../../base/index.ts";
 import { podKind, type Pod } from "../../api/kubernetes/index.ts";
 import { errorOfStatus, isKubeCode, podLogPath, type KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
-import { namesIn } from "../existing-namespaces.ts";
 import { istioNamespaceOf } from "../flags.ts";
 import { askPilot, listPilots } from "../control-planes/pilots.ts";
 import { isRunning } from "../proxies/pods.ts";
 import { askAdmin, hasProxy, type AdminFlags } from "../proxies/proxy-admin.ts";
+import { selectsContainer, selectsPod, type PodSelection } from "./pod-selection.ts";
 
 export interface ReportFlags extends AdminFlags {
-  readonly include: readonly string[];
-  readonly exclude: readonly string[];
+  readonly include: readonly PodSelection[];
+  readonly exclude: readonly PodSelection[];
   /** Milliseconds. */
   readonly duration?: number;
+  /** The time from which on logs are collected. Undefined means from their beginning on. */
+  readonly startTime?: string;
   readonly tail?: string;
   readonly skipClusterDump?: boolean;
   readonly skipProxyDebug?: boolean;
@@ -72,7 +74,7 @@ async function visiblePods(client: KubeClient, flags: ReportFlags): Promise<read
   try {
     return (await client.list(podKind)).items;
   } catch (error) {
-    const included = namesIn(flags.include);
+    const included = namedNamespaces(flags.include);
     if (included.length === 0 || !isKubeCode(error, "forbidden")) throw error;
     const lists = [...new Set([istioNamespaceOf(flags), ...included])].map(
       async (namespace) => (await client.list(podKind, { namespace })).items,
@@ -202,9 +204,23 @@ async function* podFiles(
     };
 }
 
-function isWanted({ metadata: { namespace = "" } }: Pod, { include, exclude }: ReportFlags): boolean {
-  const wanted = namesIn(include);
-  return (wanted.length === 0 || wanted.includes(namespace)) && !namesIn(exclude).includes(namespace);
+/** The namespaces that selections name without `*`. */
+export function namedNamespaces(selections: readonly PodSelection[]): string[] {
+  return selections.flatMap(({ namespaces }) => namespaces.filter((name) => !name.includes("*")));
+}
+
+/** Whether the report contains the pod: its states, and the logs of some of its containers. */
+function isWanted(pod: Pod, { include, exclude }: ReportFlags): boolean {
+  return (
+    (include.length === 0 || include.some((selection) => selectsPod(selection, pod))) &&
+    !exclude.some((selection) => selection.containers.length === 0 && selectsPod(selection, pod))
+  );
+}
+
+function isLogWanted(pod: Pod, container: string, { include, exclude }: ReportFlags): boolean {
+  const isSelected = (selection: PodSelection): boolean =>
+    selectsPod(selection, pod) && selectsContainer(selection, container);
+  return (include.length === 0 || include.some(isSelected)) && !exclude.some(isSelected);
 }
 
 function nameOf({ metadata }: Pod): string {
@@ -218,7 +234,9 @@ async function* stateFiles(
   flags: ReportFlags,
   context: CliContext,
 ): AsyncGenerator<ReportFile> {
-  yield* logFiles(client, pod, folder, flags, ["istio-proxy", "istio-init"]);
+  const isOfProxy = (name: string): boolean =>
+    ["istio-proxy", "istio-init"].includes(name) && (folder === ztunnelPages.folder || isLogWanted(pod, name, flags));
+  yield* logFiles(client, pod, folder, flags, isOfProxy);
   if (flags.skipProxyDebug === true || !isRunning(pod)) return;
   const { name = "", namespace = "" } = pod.metadata;
   for (const path of paths)
@@ -246,24 +264,25 @@ function processOf(namespace: string, pod: string): Respondent {
   return { name: `pod ${namespace}/${pod}`, command: `kubectl describe pod -n ${namespace} ${pod}` };
 }
 
-/** The logs of the named containers, or of all. */
+/** The logs of the wanted containers, or of all. */
 async function* logFiles(
   client: KubeClient,
   pod: Pod,
   folder: string,
-  { duration, tail }: ReportFlags,
-  names?: readonly string[],
+  { duration, startTime, tail }: ReportFlags,
+  isWantedName: (container: string) => boolean = () => true,
 ): AsyncGenerator<ReportFile> {
   const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
   const limits = {
     limitBytes: String(maxLogBytes),
     ...(duration === undefined ? {} : { sinceSeconds: String(Math.ceil(duration / 1000)) }),
+    ...(startTime === undefined ? {} : { sinceTime: startTime }),
     ...(tail === undefined ? {} : { tailLines: tail }),
   };
   const { namespace = "", name: podName = "" } = pod.metadata;
   const respondents = kubeletOf(pod);
   for (const { name, restartCount } of statuses) {
-    if (names !== undefined && !names.includes(name)) continue;
+    if (!isWantedName(name)) continue;
     const pathOf = (run: Readonly<Record<string, string>>): string =>
       podLogPath({ namespace, name: podName }, { container: name, ...limits, ...run });
     yield {

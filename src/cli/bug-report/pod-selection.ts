@@ -1,0 +1,101 @@
+import { userError } from "../../base/index.ts";
+import { workloadOfPod, type Pod } from "../../api/kubernetes/index.ts";
+
+/**
+ * The pods of one `--include` or `--exclude`. A pod must match each part that is given, and may match any entry of a
+ * part. Names and the values of labels and annotations may contain `*`. An empty part matches everything.
+ */
+export interface PodSelection {
+  readonly namespaces: readonly string[];
+  /** Names of Deployments, StatefulSets, DaemonSets or Jobs, or of pods without such an owner. */
+  readonly workloads: readonly string[];
+  readonly pods: readonly string[];
+  readonly labels: readonly KeyValue[];
+  readonly annotations: readonly KeyValue[];
+  readonly containers: readonly string[];
+}
+
+type KeyValue = readonly [key: string, value: string];
+
+/** The form of a selection, as in istioctl. */
+export const selectionForm = "ns1,ns2/workloads/pods/key=label/key=annotation/containers";
+
+/** Parses `ns1,ns2/workloads/pods/labels/annotations/containers`, where later parts may be left out. */
+export function parseSelection(text: string, flag: string): PodSelection {
+  const parts = text.split("/");
+  // Keys of labels often contain a slash. Such a text would be cut in the wrong place.
+  if (parts.length > 6)
+    throw userError("argument-invalid", `${flag} ${text}: expected at most six parts, got ${parts.length}`, {
+      hint: `the form is ${selectionForm}; keys with a slash cannot be selected`,
+    });
+  const [namespaces = "", workloads = "", pods = "", labels = "", annotations = "", containers = ""] = parts;
+  return {
+    namespaces: entriesOf(namespaces),
+    workloads: entriesOf(workloads),
+    pods: entriesOf(pods),
+    labels: pairsOf(labels, text, flag),
+    annotations: pairsOf(annotations, text, flag),
+    containers: entriesOf(containers),
+  };
+}
+
+/** Whether a selection matches a pod, whatever its containers are. */
+export function selectsPod(selection: PodSelection, pod: Pod): boolean {
+  const { name = "", namespace = "", labels = {}, annotations = {} } = pod.metadata;
+  return (
+    isAnyOf(selection.namespaces, namespace) &&
+    isAnyOf(selection.workloads, workloadOfPod(pod).name) &&
+    isAnyOf(selection.pods, name) &&
+    hasAll(selection.labels, labels) &&
+    hasAll(selection.annotations, annotations)
+  );
+}
+
+/** Whether a selection matches a container, by its name. */
+export function selectsContainer({ containers }: PodSelection, name: string): boolean {
+  return isAnyOf(containers, name);
+}
+
+function entriesOf(part: string): string[] {
+  const entries = part
+    .split(",")
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== "");
+  return entries.includes("*") ? [] : entries;
+}
+
+function pairsOf(part: string, text: string, flag: string): KeyValue[] {
+  return entriesOf(part).map((entry) => {
+    const [key = "", value, ...rest] = entry.split("=");
+    if (key === "" || key.includes("*") || value === undefined || rest.length > 0)
+      throw userError("argument-invalid", `${flag} ${text}: "${entry}" must be key=value, without * in the key`, {
+        hint: `the form is ${selectionForm}`,
+      });
+    return [key, value];
+  });
+}
+
+function isAnyOf(patterns: readonly string[], text: string): boolean {
+  return patterns.length === 0 || patterns.some((pattern) => isLike(pattern, text));
+}
+
+function hasAll(pairs: readonly KeyValue[], values: Readonly<Record<string, string>>): boolean {
+  return pairs.every(([key, pattern]) => {
+    const value = values[key];
+    return value !== undefined && isLike(pattern, value);
+  });
+}
+
+function isLike(pattern: string, text: string): boolean {
+  const [first = "", ...rest] = pattern.split("*");
+  const last = rest.pop();
+  if (last === undefined) return pattern === text;
+  if (!text.startsWith(first)) return false;
+  let at = first.length;
+  for (const part of rest) {
+    const found = text.indexOf(part, at);
+    if (found === -1) return false;
+    at = found + part.length;
+  }
+  return text.length >= at + last.length && text.endsWith(last);
+}
