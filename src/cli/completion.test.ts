@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import { createProgram } from "./program.ts";
 import { FakeContext } from "./testing/fake-context.ts";
@@ -29,18 +32,81 @@ test("bash completes verbs, nested verbs under any name, and flags", async () =>
   const bash = await script("bash");
   assert.deepEqual(offered(bash, "serin zt"), ["ztunnel-config"]);
   assert.ok(offered(bash, "serin ztunnel-config ").includes("workload"));
+  assert.deepEqual(
+    offered(bash, "serin ztunnel-config ").filter((word) => word.startsWith("-")),
+    [],
+  );
   assert.deepEqual(offered(bash, "istioctl -n shop pc end"), ["endpoint"]);
   assert.deepEqual(offered(bash, "serin pc ep web-1.shop --clu"), ["--cluster"]);
   assert.deepEqual(offered(bash, "serin x describe po"), ["pod"]);
   assert.deepEqual(offered(bash, "serin cluster cr"), ["create"]);
+  assert.deepEqual(offered(bash, "serin cluster create --"), ["--name", "--autoscale", "--help"]);
   assert.deepEqual(offered(bash, "serin ztunnel-config log --level debug --lo"), []);
 });
 
-test("zsh loads bash's completion, and fish has a line for each verb and flag", async () => {
-  assert.match(await script("zsh"), /bashcompinit\n[^]*complete -o default -F _serin serin istioctl\n$/);
+test("bash completes known values, and leaves other values and arguments to the completion of files", async () => {
+  const bash = await script("bash");
+  assert.deepEqual(offered(bash, "serin pc cluster -o "), ["json", "yaml", "short"]);
+  assert.deepEqual(offered(bash, "serin pc cluster --output y"), ["yaml"]);
+  assert.deepEqual(offered(bash, "serin completion "), ["bash", "zsh", "fish"]);
+  assert.deepEqual(offered(bash, "serin install -f "), []);
+  assert.deepEqual(offered(bash, "serin install -f up"), []);
+  assert.deepEqual(offered(bash, "serin manifest generate -o "), []);
+  assert.deepEqual(offered(bash, "serin analyze "), []);
+  assert.deepEqual(offered(bash, "serin analyze --use-k"), ["--use-kube"]);
+});
+
+/** Skips a test on a machine without the shell. */
+function needs(shell: string): { readonly skip: string | false } {
+  const { error } = spawnSync(shell, ["--version"]);
+  return { skip: error === undefined ? false : `${shell} is not installed` };
+}
+
+test("zsh completes the same, and files where no word is known", needs("zsh"), async () => {
+  const zsh = await script("zsh");
+  assert.match(zsh, /^#compdef serin istioctl\n/);
+  const stubs = `compdef() { : }
+compadd() { shift; print -l -- "$@"; (( $# )) }
+_files() { print files }`;
+  const offers = (line: string): string[] => {
+    const words = line.split(" ");
+    const list = words.map((word) => `"${word}"`).join(" ");
+    const program = `${stubs}\n${zsh}\nwords=(${list}); CURRENT=${words.length}; _serin`;
+    return execFileSync("zsh", ["-f", "-c", program], { encoding: "utf8" }).trim().split("\n");
+  };
+  assert.ok(offers("istioctl -n shop pc ").includes("endpoint"));
+  assert.deepEqual(offers("serin pc ep -o "), ["json", "yaml", "short"]);
+  assert.ok(offers("serin pc ep web-1.shop --clu").includes("--cluster"));
+  assert.deepEqual(offers("serin install -f "), ["files"]);
+});
+
+test("fish completes the same", needs("fish"), async (t) => {
+  const directory = mkdtempSync(join(tmpdir(), "completion-"));
+  t.after(() => rmSync(directory, { recursive: true }));
+  const file = join(directory, "serin.fish");
+  writeFileSync(file, await script("fish"));
+  const offers = (line: string): string[] => {
+    const program = `source ${file}; complete -C '${line}'`;
+    const { stdout, stderr } = spawnSync("fish", ["--no-config", "-c", program], { encoding: "utf8" });
+    // Errors of the script would appear in the user's terminal.
+    assert.equal(stderr, "");
+    return stdout
+      .trim()
+      .split("\n")
+      .map((row) => row.split("\t")[0] ?? "");
+  };
+  assert.ok(offers("istioctl -n shop pc ").includes("endpoint"));
+  assert.deepEqual(offers("serin pc ep -o "), ["json", "short", "yaml"]);
+  assert.deepEqual(offers("serin pc ep web-1.shop --clu"), ["--cluster"]);
+  assert.deepEqual(offers("serin completion "), ["bash", "fish", "zsh"]);
+  assert.ok(offers("serin install -f /etc/host").includes("/etc/hosts"));
+});
+
+test("fish has a line for each verb and flag", async () => {
   const fish = await script("fish");
   assert.match(fish, /^complete -c istioctl -n '__serin_at "proxy-config" "pc"' -a 'endpoint' -d '/m);
-  assert.match(fish, /^complete -c serin -n '__serin_at "waypoint apply"' -l for -r -d '/m);
+  assert.match(fish, /^complete -c serin -n '__serin_at "waypoint apply"' -l for -r -F -d '/m);
+  assert.match(fish, /^complete -c serin -n '__serin_at "analyze"' -F$/m);
 });
 
 test("another shell is refused", async () => {

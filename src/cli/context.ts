@@ -20,6 +20,14 @@ type DefinitionFile = "istio" | "rollout" | "istio-operator" | "banzai";
 export type ReportWait = (subject: string, missing: string | undefined) => void;
 
 /** Everything outside the process that a verb may use. `cmd` builds it, and tests fake it. */
+/**
+ * Verbs of other roles with their flags, and with their own verbs and the flags of these. A flag that takes a value ends
+ * with `=`.
+ */
+export type OtherVerbs = Readonly<
+  Record<string, { readonly flags: readonly string[]; readonly verbs: Readonly<Record<string, readonly string[]>> }>
+>;
+
 export interface CliContext {
   readonly env: Environment;
   /** The name under which the program was called: `serin` or `istioctl`. */
@@ -43,8 +51,8 @@ export interface CliContext {
   readonly waiting: ReportWait;
   /** The current width of the terminal at standard output. Undefined if it is not a terminal. */
   readonly columns: () => number | undefined;
-  /** Verbs of other roles with their own verbs, for completion. */
-  readonly otherVerbs: Readonly<Record<string, readonly string[]>>;
+  /** The verbs of other roles, for completion. */
+  readonly otherVerbs: OtherVerbs;
   /** Asks a yes-or-no question on the terminal, or reads the answer from standard input. */
   readonly confirm: (question: string) => Promise<boolean>;
   /**

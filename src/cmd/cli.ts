@@ -17,6 +17,7 @@ import {
 } from "../cli/index.ts";
 import type { DashboardReader } from "../dashboard/read/index.ts";
 import type { KubeConfig } from "../kube/index.ts";
+import { otherVerbs } from "./other-verbs.ts";
 import type { Release, RoleContext } from "./role.ts";
 
 /** The exit code that a shell reports for a command whose reader has left. */
@@ -48,11 +49,7 @@ function cliContext(env: Environment, release: Release, signal: AbortSignal): Cl
     version: release.version,
     executable: join(release.root, "bin/serin"),
     programName: env["SERIN_PROGRAM"] === "istioctl" ? "istioctl" : "serin",
-    otherVerbs: {
-      cluster: ["create", "delete", "list", "kubeconfig", "shell", "urls"],
-      release: ["add", "list", "build", "export"],
-      doctor: [],
-    },
+    otherVerbs,
     identity: `${userName()}@${hostname()} (pid ${process.pid})`,
     signal,
     ...terminal,

@@ -50,7 +50,7 @@ export class FakeContext implements CliContext {
   readonly colour: boolean = false;
   readonly showsProgress: boolean = false;
   readonly columns = (): number | undefined => undefined;
-  readonly otherVerbs = { cluster: ["create", "delete"] };
+  readonly otherVerbs = { cluster: { flags: [], verbs: { create: ["--name=", "--autoscale"], delete: ["--name="] } } };
   readonly signal = new AbortController().signal;
   /** The applied objects as `Kind/name`. */
   readonly applied: string[] = [];

@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { clusterUsage } from "./cluster.ts";
+import { doctorUsage } from "./doctor.ts";
+import { otherVerbs } from "./other-verbs.ts";
+
+/** The flags of a usage line. Those with a value end with `=`. */
+function flagsIn(usage: string): string[] {
+  return [
+    ...new Set(
+      Array.from(
+        usage.matchAll(/(--[\w-]+)( [A-Z])?/g),
+        ([, flag, value]) => `${flag}${value === undefined ? "" : "="}`,
+      ),
+    ),
+  ];
+}
+
+test("completion knows each verb and flag that the usage of cluster names", () => {
+  // A verb's lines go on until its description, which four spaces indent.
+  const lines = [...clusterUsage.matchAll(/^serin cluster (\w+)(.*(?:\n {5,}.*)*)/gm)];
+  const found = Object.fromEntries(lines.map(([, verb = "", usage = ""]) => [verb, flagsIn(usage)]));
+  assert.deepEqual(found, otherVerbs["cluster"]?.verbs);
+});
+
+test("completion knows each long flag that the usage of doctor names", () => {
+  const [usage = ""] = doctorUsage.split("\n\n");
+  const flags = otherVerbs["doctor"]?.flags ?? [];
+  for (const flag of flagsIn(usage)) assert.ok(flags.includes(flag), flag);
+});

@@ -1,0 +1,39 @@
+import type { OtherVerbs } from "../cli/index.ts";
+
+/** The verbs of the command line that are roles, as their usage texts describe them. */
+export const otherVerbs: OtherVerbs = {
+  cluster: {
+    flags: [],
+    verbs: {
+      create: ["--name=", "--workers=", "--config=", "--autoscale", "--event-ttl=", "--owner="],
+      delete: ["--name="],
+      list: ["--names", "--json"],
+      kubeconfig: ["--name="],
+      shell: ["--name="],
+      urls: ["--name=", "--json"],
+    },
+  },
+  release: {
+    flags: [],
+    verbs: {
+      add: ["--name="],
+      list: ["--name=", "--output="],
+      build: ["--version=", "--overlay="],
+      export: [],
+    },
+  },
+  doctor: {
+    flags: [
+      "--json",
+      "--kubernetes",
+      "--kubeconfig=",
+      "--context=",
+      "--istioNamespace=",
+      "--as=",
+      "--as-uid=",
+      "--as-group=",
+      "--kubeclient-timeout=",
+    ],
+    verbs: {},
+  },
+};
