@@ -44,6 +44,7 @@ export interface LocalDashboardOptions {
 export async function serveLocalDashboard(options: LocalDashboardOptions): Promise<void> {
   const { kubeConfig, host, ports, prometheusUrl, announce, log, readerLog, release, signal } = options;
   const clock = systemClock;
+  const cluster = `${kubeConfig.context} at ${kubeConfig.server}`;
   const ended = new AbortController();
   const until = AbortSignal.any([signal, ended.signal]);
   const own = credentialsOf(kubeConfig, { log, clock });
@@ -53,7 +54,7 @@ export async function serveLocalDashboard(options: LocalDashboardOptions): Promi
     announce(`http://${joinHostPort(dialled(host), listensOn)}/enter?secret=${access.secret}`, isFirst);
   const access: KubeconfigAccess = await KubeconfigAccess.open({
     own,
-    cluster: kubeConfig.server,
+    cluster,
     namespace: kubeConfig.namespace,
     clock,
     users: { own: process.getuid?.() ?? 0, sudo: userId(options.env["SUDO_UID"]) },
@@ -64,7 +65,7 @@ export async function serveLocalDashboard(options: LocalDashboardOptions): Promi
     clock,
     log: readerLog,
     askPod: askFromWithin(askPodByApiServer(client), kubeConfig),
-    cluster: kubeConfig.server,
+    cluster,
     ...(prometheusUrl === undefined ? {} : { prometheusUrl }),
   });
   const audit = new AuditLog({ clock, log });

@@ -87,6 +87,7 @@ export function SeriesChart({
       boundLabel={boundLabel}
       note={note}
       loading={loaded === undefined}
+      isLive={toMs === 0}
       {...(height === undefined ? {} : { height })}
     />
   );

@@ -29,6 +29,8 @@ export interface TimeChartProps {
   readonly height?: number;
   /** Whether the values are still loading, so that it is unknown if there are any. */
   readonly loading?: boolean;
+  /** Whether the range ends now, so that values may follow. */
+  readonly isLive?: boolean;
   /** A note beside the title, such as an age or a problem. */
   readonly note?: ComponentChildren;
 }
@@ -40,7 +42,7 @@ const defaultHeight = 150;
  * Arrow keys move between times. The plot library is loaded with the first chart.
  */
 export function TimeChart(props: TimeChartProps): JSX.Element {
-  const { title, unit, timesMs, fromMs, toMs, height = defaultHeight, loading = false, note } = props;
+  const { title, unit, timesMs, fromMs, toMs, height = defaultHeight, loading = false, isLive = false, note } = props;
   const lines = useMemo(() => summarized(props.lines), [props.lines]);
   const { host, plot, pointed } = usePlot(props);
   const id = useId();
@@ -76,7 +78,9 @@ export function TimeChart(props: TimeChartProps): JSX.Element {
         {isMeasured(lines) || loading ? undefined : (
           <p class="chart-empty">
             <span>
-              Nothing was measured between {formatClock(fromMs)} and {formatClock(toMs)}.
+              {isLive
+                ? `Nothing has been measured since ${formatClock(fromMs)}. A new dashboard needs some seconds.`
+                : `Nothing was measured between ${formatClock(fromMs)} and ${formatClock(toMs)}.`}
             </span>
           </p>
         )}

@@ -1,4 +1,7 @@
-import type { SourceState } from "../../../api/dashboard/index.ts";
+import type { OverviewHead, SourceState } from "../../../api/dashboard/index.ts";
+
+/** Why the states of some or all proxies are unknown. */
+type ProxyReports = Pick<OverviewHead["proxies"], "unknown" | "incomplete">;
 
 interface AllClear {
   readonly title: string;
@@ -6,9 +9,16 @@ interface AllClear {
   readonly text: string;
 }
 
-/** The text in place of problems if none is known. It is good news only if all sources have reported. */
-export function allClear(sources: readonly SourceState[]): AllClear {
+/** The text in place of problems if none is known. It is good news only if all sources and control planes report. */
+export function allClear(sources: readonly SourceState[], { unknown, incomplete }: ProxyReports = {}): AllClear {
   const silent = sources.filter(({ ok }) => !ok).map(({ name }) => name);
+  const proxies = unknown ?? incomplete;
+  if (silent.length === 0 && proxies !== undefined)
+    return {
+      title: "No problem is known",
+      icon: "unknown",
+      text: `Proxies may reject their configuration without being listed here: ${proxies}.`,
+    };
   return silent.length === 0
     ? {
         title: "Nothing needs attention",

@@ -1,5 +1,5 @@
 import type { JSX } from "preact";
-import type { AttentionRow, NamespaceRow, OverviewHead, SourceState } from "../../../api/dashboard/index.ts";
+import type { AttentionRow, NamespaceRow, OverviewHead } from "../../../api/dashboard/index.ts";
 import {
   DataTable,
   Empty,
@@ -28,7 +28,7 @@ export function OverviewPage(): JSX.Element {
     <Page title="Overview" live={live} subtitle={head === undefined ? undefined : `Cluster ${head.cluster}`}>
       {head === undefined ? undefined : <Figures head={head} />}
       <div class="overview-columns">
-        <Attention rows={attention} sources={head?.sources ?? []} />
+        <Attention rows={attention} head={head} />
         <section class="card overview-charts" aria-label="The whole mesh over 15 minutes">
           <Lazy load={async () => (await import("./mesh-charts.tsx")).MeshCharts} height={190} given={{}} />
         </section>
@@ -106,12 +106,12 @@ const levels: Readonly<Record<AttentionRow["level"], Tone>> = { error: "bad", wa
 
 function Attention({
   rows,
-  sources,
+  head,
 }: {
   readonly rows: readonly (readonly [string, AttentionRow])[];
-  readonly sources: readonly SourceState[];
+  readonly head: OverviewHead | undefined;
 }): JSX.Element {
-  const clear = allClear(sources);
+  const clear = allClear(head?.sources ?? [], head?.proxies);
   return (
     <section class="card" aria-label="What needs attention">
       <div class="card-head">
