@@ -152,7 +152,7 @@ function unknownVerb(verb: string): SerinError {
 }
 
 async function create({ env, release, shutdown }: RoleContext, flags: Flags): Promise<number> {
-  const { createCluster, parseKindConfig } = await import("../cluster/lifecycle/index.ts");
+  const { createCluster, parseKindConfig, programPath } = await import("../cluster/lifecycle/index.ts");
   const source = flags.config === "-" ? "standard input" : (flags.config ?? "default");
   const text = flags.config === undefined ? nodesConfig(flags.workers) : await readConfig(flags.config);
   if (flags.config !== undefined && flags.workers !== undefined)
@@ -184,6 +184,8 @@ async function create({ env, release, shutdown }: RoleContext, flags: Flags): Pr
   process.stdout.write(
     `API server: ${created.server}\nLook around:  kubectl get nodes;  serin cluster shell --name ${plan.name};  serin cluster delete --name ${plan.name}\n`,
   );
+  if (programPath("kubectl", env) === undefined)
+    process.stdout.write("kubectl is not in PATH: https://kubernetes.io/docs/tasks/tools/ says how to install it\n");
   return 0;
 }
 
@@ -253,6 +255,8 @@ async function list({ env }: RoleContext, { names, json }: Flags): Promise<numbe
 async function urls({ env }: RoleContext, name: string, asJson: boolean): Promise<number> {
   const { clusterUrls } = await import("../cluster/lifecycle/index.ts");
   const found = clusterUrls(name, env);
+  if (!asJson && found.length === 0)
+    process.stderr.write(`no Service of type LoadBalancer has an address in cluster "${name}"\n`);
   if (asJson) process.stdout.write(jsonText(found));
   else
     for (const entry of found)

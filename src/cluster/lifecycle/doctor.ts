@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
-import { accessSync, constants, mkdirSync, readFileSync, statfsSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { accessSync, constants, existsSync, readFileSync, statfsSync } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
 import type { Environment } from "../../base/index.ts";
 import { labHostUid, labRunsAsOtherUser } from "../launcher/index.ts";
 import { stateHome } from "../record/index.ts";
@@ -63,30 +63,39 @@ function systemFinding(): Finding {
 }
 
 function programFinding({ name, packageName }: (typeof programs)[number], env: Environment): Finding {
+  const path = programPath(name, env);
+  if (path !== undefined) return good(`program ${name}`, path);
+  return bad(`program ${name}`, "not in PATH", `install the package ${packageName}`);
+}
+
+/** Returns the path of a program in PATH, or undefined if it is not there. */
+export function programPath(name: string, env: Environment): string | undefined {
   for (const directory of (env["PATH"] ?? "").split(delimiter)) {
     try {
       accessSync(join(directory, name), constants.X_OK);
-      return good(`program ${name}`, join(directory, name));
+      return join(directory, name);
     } catch {
       // The program is not in this directory.
     }
   }
-  return bad(`program ${name}`, "not in PATH", `install the package ${packageName}`);
+  return undefined;
 }
 
 function stateFinding(env: Environment): Finding {
   const directory = stateHome(env);
+  let existing = directory;
+  while (!existsSync(existing) && existing !== dirname(existing)) existing = dirname(existing);
   try {
-    mkdirSync(directory, { recursive: true });
-    accessSync(directory, constants.W_OK);
+    accessSync(existing, constants.W_OK | constants.X_OK);
   } catch (error) {
+    const isReadOnly = (error as NodeJS.ErrnoException).code === "EROFS";
     return bad(
       "state directory",
-      `${directory}: ${(error as Error).message}`,
+      `cannot write ${existing}${isReadOnly ? ": the file system is read-only" : ""}`,
       "set XDG_STATE_HOME to a directory that you may write",
     );
   }
-  const space = statfsSync(directory);
+  const space = statfsSync(existing);
   const freeMb = Math.floor((space.bavail * space.bsize) / 1024 / 1024);
   if (freeMb < neededMb)
     return bad(

@@ -2,7 +2,7 @@
 export { clusterDirectory, requireCluster } from "../record/index.ts";
 export { runInCluster } from "./cluster-shell.ts";
 export { clusterUrls } from "./cluster-urls.ts";
-export { diagnose, type Finding } from "./doctor.ts";
+export { diagnose, programPath, type Finding } from "./doctor.ts";
 export { createCluster } from "./create-cluster.ts";
 export { clusterKubeconfig, deleteCluster, forgetCluster, listClusters } from "./delete-cluster.ts";
 export { parseKindConfig } from "./kind-config.ts";
