@@ -21,7 +21,7 @@ serin cluster kubeconfig [--name NAME]
     Prints the kubeconfig of a cluster.
 serin cluster shell [--name NAME] [-- COMMAND…]
     Opens a shell, or runs a command, where the addresses of LoadBalancers and
-    Services work.
+    Services work, and the names of Services.
 serin cluster urls [--name NAME] [--json]
     Lists the URLs by which this machine reaches the ports of LoadBalancers.
 

@@ -151,7 +151,7 @@ test("a second cluster with the same name is refused", () => {
 
 const program = "require('http').createServer((q, r) => r.end('hello from ' + process.env.WHO)).listen(8080)";
 
-test("a pod runs, and a Service reaches it by its LoadBalancer address in the shell and by its URL on the loopback", async () => {
+test("a pod runs, and a Service reaches it by its LoadBalancer address and its name in the shell, and by its URL on the loopback", async () => {
   const pod: Pod = {
     apiVersion: "v1",
     kind: "Pod",
@@ -201,11 +201,12 @@ test("a pod runs, and a Service reaches it by its LoadBalancer address in the sh
     metadata: { name: "web", namespace: "default" },
     spec: { type: "LoadBalancer", selector: { app: "web" }, ports: [{ port: 80, targetPort: 8080 }] },
   } satisfies Service);
-  const script = "fetch('http://172.18.255.200/').then((r) => r.text()).then(console.log)";
-  await eventually("the address answers in the shell", async () => {
-    const { stdout } = serin(["cluster", "shell", "--name", name, "--", process.execPath, "-e", script]);
-    return await Promise.resolve(stdout.includes(`hello from ${running.spec?.nodeName}`) ? true : undefined);
-  });
+  for (const host of ["172.18.255.200", "web", "web.default.svc.cluster.local"])
+    await eventually(`${host} answers in the shell`, async () => {
+      const script = `fetch('http://${host}/').then((r) => r.text()).then(console.log)`;
+      const { stdout } = serin(["cluster", "shell", "--name", name, "--", process.execPath, "-e", script]);
+      return await Promise.resolve(stdout.includes(`hello from ${running.spec?.nodeName}`) ? true : undefined);
+    });
   const url = await eventually("the URL is there", async () => {
     const urls = JSON.parse(succeed(["cluster", "urls", "--name", name, "--json"])) as { url: string }[];
     return await Promise.resolve(urls[0]?.url);

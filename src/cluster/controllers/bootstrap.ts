@@ -64,7 +64,8 @@ export function definitionFiles(manifestsDirectory: string): string[] {
 
 async function createNamespace(client: KubeClient, name: string): Promise<void> {
   if ((await client.get(namespaceKind, name)) !== undefined) return;
-  await client.create(namespaceKind, { metadata: { name } });
+  // Without the label, `analyze` would report a namespace of the lab's own to every user.
+  await client.create(namespaceKind, { metadata: { name, labels: { "istio-injection": "disabled" } } });
 }
 
 /**

@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
+import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { userError, type Environment } from "../../base/index.ts";
-import { isHostProcessAlive, requireRunningCluster } from "../record/index.ts";
+import { isHostProcessAlive, labNetwork, requireRunningCluster } from "../record/index.ts";
 import { shimDirectory } from "./shims.ts";
 
 /** Variables of HTTP proxies that are removed, because the lab cannot reach the machine's network. */
@@ -23,12 +24,43 @@ export function shellCommand(name: string, command: readonly string[], env: Envi
   // Root may enter the network namespace directly. Others first enter the user namespace that owns it, as themselves.
   const args = process.getuid?.() === 0 ? target : [...target, "--user", "--preserve-credentials"];
   const words = command.length === 0 ? [env["SHELL"] ?? "/bin/sh"] : command;
-  return { program: "nsenter", args: [...args, "--", ...words], env: shellEnvironment(env, directory, name) };
+  return {
+    program: "nsenter",
+    args: [...args, "--", ...withLabNames(directory), ...words],
+    env: shellEnvironment(env, directory, name),
+  };
+}
+
+/**
+ * Mounts the lab's resolv.conf over the machine's before it runs the command, so that names of Services resolve. A mount
+ * namespace keeps this from all other processes; mounts of the machine still arrive. If the machine refuses the mount,
+ * the command runs without names.
+ */
+const mountResolver = 'mount --bind "$0" /etc/resolv.conf 2>/dev/null; exec "$@"';
+
+function withLabNames(directory: string): readonly string[] {
+  const file = resolverPath(directory);
+  if (!existsSync(file)) return [];
+  return ["unshare", "--mount", "--propagation", "slave", "sh", "-c", mountResolver, file];
+}
+
+function resolverPath(directory: string): string {
+  return join(directory, "resolv.conf");
+}
+
+/** Writes the resolv.conf of the cluster's shells, which is that of a pod of the namespace default. */
+export function writeResolver(directory: string): void {
+  const searches = ["default.svc.cluster.local", "svc.cluster.local", "cluster.local"];
+  writeFileSync(
+    resolverPath(directory),
+    `nameserver ${labNetwork.dnsService}\nsearch ${searches.join(" ")}\noptions ndots:5\n`,
+  );
 }
 
 /**
  * Runs a command, or the user's shell if it is empty, in the lab's host namespace. LoadBalancer, node and pod addresses
- * are reachable there. Files and the working directory are the user's own. Returns the exit code.
+ * are reachable there, and names of Services resolve. Files, except /etc/resolv.conf, and the working directory are the
+ * user's own. Returns the exit code.
  */
 export async function runInCluster(name: string, command: readonly string[], env: Environment): Promise<number> {
   const { program, args, env: inside } = shellCommand(name, command, env);

@@ -37,6 +37,7 @@ import { kubeconfigText, mergeIntoKubeconfig, userKubeconfigPath, type AdminAcce
 import type { Finding } from "./doctor.ts";
 import type { ClusterPlan } from "./kind-config.ts";
 import { makeStateDirectory } from "./make-state-directory.ts";
+import { writeResolver } from "./cluster-shell.ts";
 import { writeShims } from "./shims.ts";
 
 export interface CreateClusterOptions {
@@ -321,6 +322,7 @@ function finish(
   const kubeconfigPath = userKubeconfigPath(env);
   const previousContext = mergeIntoKubeconfig(kubeconfigPath, access);
   writeShims(directory, plan.name, release.root);
+  writeResolver(directory);
   const record = readClusterRecord(directory);
   if (record === undefined) throw internalError("cluster-record", "the cluster's record no longer exists");
   const complete: ClusterRecord = {
