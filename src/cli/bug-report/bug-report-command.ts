@@ -10,7 +10,7 @@ import { adminPortFlag } from "../proxies/proxy-admin.ts";
 import { makeUserDirectory } from "../user-file.ts";
 import { ArchiveWriter } from "./archive-writer.ts";
 import { collectReport, namedNamespaces, type ReportFile, type ReportFlags } from "./collect-report.ts";
-import { parseSelection, selectionForm, type PodSelection } from "./pod-selection.ts";
+import { parseSelection, type PodSelection } from "./pod-selection.ts";
 
 interface CommandFlags extends ReportFlags {
   /** Milliseconds. */
@@ -44,7 +44,7 @@ export function bugReportCommand(program: Command, context: CliContext): void {
     )
     .option(
       "--include <selection>",
-      `collect only from these proxies: ${selectionForm}, where * matches any text and later parts may be left out; may be repeated`,
+      "collect only from these proxies: ns1,ns2/workload/pod/key=val/key=val/name selects by namespace, workload, pod, label, annotation and container, where * matches any text and later parts may be left out; may be repeated",
       collectSelections("--include"),
       [],
     )

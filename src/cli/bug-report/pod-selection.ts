@@ -17,8 +17,8 @@ export interface PodSelection {
 
 type KeyValue = readonly [key: string, value: string];
 
-/** The form of a selection, as in istioctl. */
-export const selectionForm = "ns1,ns2/workloads/pods/key=label/key=annotation/containers";
+/** The parts of a selection in their order, as in istioctl. */
+const selectionForm = "namespaces/workloads/pods/labels/annotations/containers";
 
 /** Parses `ns1,ns2/workloads/pods/labels/annotations/containers`, where later parts may be left out. */
 export function parseSelection(text: string, flag: string): PodSelection {
