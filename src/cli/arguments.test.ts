@@ -47,3 +47,13 @@ test("an unknown word after a verb that also runs alone is reported", () => {
   assert.deepEqual(arranged("upgrade"), ["upgrade"]);
   assert.deepEqual(arranged("upgrade", "status", "bogus"), ["upgrade", "status", "bogus"]);
 });
+
+test("a flag without its value is reported, although the line has no verb", () => {
+  const arranged = (...args: string[]): string[] => arrangeArguments(program(), args);
+  assert.throws(() => arranged("waypoint", "--context"), {
+    message: "the flag --context needs a value, and a command behind it",
+    hint: "serin waypoint --help lists the commands",
+  });
+  assert.throws(() => arranged("-n"), { hint: "serin --help lists the commands" });
+  assert.deepEqual(arranged("-n", "shop"), ["--help"]);
+});

@@ -32,7 +32,8 @@ export function arrangeArguments(program: Command, args: readonly string[]): str
     if (word.startsWith("-")) {
       held.push(word);
       const value = args[index + 1];
-      if (earlyFlags.has(word) && value !== undefined) {
+      if (earlyFlags.has(word)) {
+        if (value === undefined) throw valueless(program, path, word);
         held.push(value);
         index += 1;
       } else if (command.options.some(({ long, short, required }) => required && (long === word || short === word))) {
@@ -59,6 +60,13 @@ export function arrangeArguments(program: Command, args: readonly string[]): str
     return [...path, unknown ?? "--help"];
   }
   return [...path, ...arrangeFlags(command, [...held, ...args.slice(index)])];
+}
+
+/** The error for a flag at the end of a line without a verb. Without it, the help would hide that the value is missing. */
+function valueless(program: Command, path: readonly string[], flag: string): Error {
+  return userError("argument-invalid", `the flag ${flag} needs a value, and a command behind it`, {
+    hint: `${[program.name(), ...path].join(" ")} --help lists the commands`,
+  });
 }
 
 /** Whether the flag may stand before a verb, with its value beside it or attached: `-nshop`, `--context=lab`. */
