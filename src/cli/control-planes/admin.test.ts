@@ -48,6 +48,13 @@ test("the log scopes of a control plane are listed, and one is changed", async (
     await refused("admin log --level asd:warn"),
     'there is no scope "asd"; did you mean ads?\n  hint: scopes are default, ads',
   );
+  const single = JSON.stringify([{ name: "default", output_level: "info" }]);
+  const pods = { "GET istiod-1.istio-system:9876/scopej/": single };
+  // This is a line of Istio's documentation.
+  assert.equal(
+    await refused("admin log --level ads:debug,authorization:debug", { ...cluster, pods }),
+    'there is no scope "ads"\n  hint: this control plane has only the scope default: --level debug',
+  );
   assert.match(await refused("admin log istiod-3"), /^there is no istiod "istiod-3"; did you mean istiod-1\?/);
 });
 

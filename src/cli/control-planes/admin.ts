@@ -153,7 +153,12 @@ function ofScopes(
   throw userError(
     "argument-invalid",
     `there is no scope "${scope}"${near === undefined ? "" : `; did you mean ${near}?`}`,
-    { hint: `scopes are ${known.join(", ")}` },
+    {
+      hint:
+        known.length === 1
+          ? `this control plane has only the scope ${known.join("")}: --level ${level}`
+          : `scopes are ${known.join(", ")}`,
+    },
   );
 }
 
