@@ -72,6 +72,18 @@ test("every invalid field is reported with its line and the expected value", () 
   assert.throws(() => parseKindConfig("kind: [", { source: "x" }), /x:1:/);
 });
 
+test("a file that is no YAML gets one short line, although the parser quotes the rest of it", () => {
+  const page = `# A page\n\n**Bold** text\n${"with `code` and: more\n".repeat(200)}`;
+  assert.throws(
+    () => parseKindConfig(page, { source: "README.md" }),
+    ({ message }: Error) => {
+      assert.match(message, /^README\.md:3: this is not valid YAML: /);
+      assert.ok(!message.includes("\n") && message.length < 300, message);
+      return true;
+    },
+  );
+});
+
 test("kind's fields without a counterpart are accepted with a warning", () => {
   const { warnings } = parseKindConfig(
     "kind: Cluster\napiVersion: kind.x-k8s.io/v1alpha4\nfeatureGates: {A: true}\nnodes:\n- role: control-plane\n  image: kindest/node:v1\n",

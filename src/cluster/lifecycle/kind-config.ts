@@ -78,6 +78,9 @@ const knownNetworking = [
   "dnsSearch",
 ];
 
+/** The longest part of the YAML parser's message that an error quotes. */
+const maxFaultCharacters = 200;
+
 /**
  * Reads kind's `Cluster` (v1alpha4). Absent text means kind's default: one control plane. Throws one user error that
  * names every wrong line and field, and what was expected. `name`, the value of the flag --name, overrides the file's.
@@ -108,8 +111,12 @@ class ConfigReader {
 
   read(overridingName: string | undefined): ClusterPlan {
     const document = yaml().parseDocument(this.#text, { lineCounter: this.#lines, prettyErrors: false });
-    for (const error of document.errors)
-      this.#problems.push({ line: this.#lines.linePos(error.pos[0]).line, text: error.message });
+    const [syntax] = document.errors;
+    if (syntax !== undefined) {
+      // Later errors follow from the first one. A message may quote the rest of the file.
+      const fault = (syntax.message.split("\n")[0] ?? "").slice(0, maxFaultCharacters);
+      this.#problems.push({ line: this.#lines.linePos(syntax.pos[0]).line, text: `this is not valid YAML: ${fault}` });
+    }
     this.throwIfBad();
     const top = this.#fields(document.contents, "the file", knownTop);
     if (top.size > 0) {
