@@ -62,7 +62,7 @@ export function arrangeArguments(program: Command, args: readonly string[]): str
   return [...path, ...arrangeFlags(command, [...held, ...args.slice(index)])];
 }
 
-/** The error for a flag at the end of a line without a verb. Without it, the help would hide that the value is missing. */
+/** The error for a flag at the end of a line without a verb. The help would hide that the value is missing. */
 function valueless(program: Command, path: readonly string[], flag: string): Error {
   return userError("argument-invalid", `the flag ${flag} needs a value, and a command behind it`, {
     hint: `${[program.name(), ...path].join(" ")} --help lists the commands`,

@@ -19,15 +19,15 @@ type DefinitionFile = "istio" | "rollout" | "istio-operator" | "banzai";
  */
 export type ReportWait = (subject: string, missing: string | undefined) => void;
 
-/** Everything outside the process that a verb may use. `cmd` builds it, and tests fake it. */
 /**
- * Verbs of other roles with their flags, and with their own verbs and the flags of these. A flag that takes a value ends
- * with `=`.
+ * Verbs of other roles with their flags, and with their own verbs and the flags of these. A flag that takes a value
+ * ends with `=`.
  */
 export type OtherVerbs = Readonly<
   Record<string, { readonly flags: readonly string[]; readonly verbs: Readonly<Record<string, readonly string[]>> }>
 >;
 
+/** Everything outside the process that a verb may use. `cmd` builds it, and tests fake it. */
 export interface CliContext {
   readonly env: Environment;
   /** The name under which the program was called: `serin` or `istioctl`. */

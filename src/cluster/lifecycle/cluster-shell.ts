@@ -32,9 +32,9 @@ export function shellCommand(name: string, command: readonly string[], env: Envi
 }
 
 /**
- * Mounts the lab's resolv.conf over the machine's before it runs the command, so that names of Services resolve. A mount
- * namespace keeps this from all other processes; mounts of the machine still arrive. If the machine refuses the mount,
- * the command runs without names.
+ * Mounts the lab's resolv.conf over the machine's before it runs the command, so that names of Services resolve. A
+ * mount namespace keeps this from all other processes; mounts of the machine still arrive. If the machine refuses the
+ * mount, the command runs without names.
  */
 const mountResolver = 'mount --bind "$0" /etc/resolv.conf 2>/dev/null; exec "$@"';
 
