@@ -5,7 +5,7 @@ import { counted, messageOf, transientError, userError, type Clock } from "../..
 import { errorOfStatus, type KubeClient } from "../../kube/index.ts";
 import type { CliContext } from "../context.ts";
 import { durationFlag, durationOption } from "../flags.ts";
-import { checkNamespaceNames, checkNamespaces } from "../existing-namespaces.ts";
+import { checkNamespaces } from "../existing-namespaces.ts";
 import { adminPortFlag } from "../proxies/proxy-admin.ts";
 import { makeUserDirectory } from "../user-file.ts";
 import { ArchiveWriter } from "./archive-writer.ts";
@@ -45,10 +45,10 @@ export function bugReportCommand(program: Command, context: CliContext): void {
     .option(
       "--include <selection>",
       "collect only from these proxies: ns1,ns2/workload/pod/key=val/key=val/name selects by namespace, workload, pod, label, annotation and container, where * matches any text and later parts may be left out; may be repeated",
-      collectSelections("--include"),
+      collectSelection,
       [],
     )
-    .option("--exclude <selection>", "leave out these proxies", collectSelections("--exclude"), [])
+    .option("--exclude <selection>", "leave out these proxies", collectSelection, [])
     .option("--duration <time>", "collect only logs of this time, such as 30m", durationFlag)
     .option("--start-time <time>", "collect only logs since this time, such as 2026-01-31T10:00:00Z", timeFlag)
     .addOption(durationOption("--timeout <time>", "the time after which the archive gets no more files", "30m"))
@@ -64,8 +64,8 @@ export function bugReportCommand(program: Command, context: CliContext): void {
   command.action(async (flags: CommandFlags) => await bugReport(flags, context));
 }
 
-function collectSelections(flag: string): (text: string, previous: readonly PodSelection[]) => readonly PodSelection[] {
-  return (text, previous) => [...previous, parseSelection(text, flag)];
+function collectSelection(text: string, previous: readonly PodSelection[]): readonly PodSelection[] {
+  return [...previous, parseSelection(text)];
 }
 
 function timeFlag(text: string): string {
@@ -82,7 +82,6 @@ function linesFlag(text: string): string {
 async function bugReport(flags: CommandFlags, context: CliContext): Promise<void> {
   const directory = resolve(flags.outputDir ?? ".");
   const path = join(directory, "bug-report.tar.gz");
-  checkNamespaceNames(namedNamespaces(flags.exclude), "--exclude");
   if (flags.duration !== undefined && flags.startTime !== undefined)
     throw userError("argument-invalid", "--duration and --start-time exclude each other");
   const client = await context.connect(flags);

@@ -16,7 +16,7 @@ const pod = {
 } as Pod;
 
 function matches(text: string): boolean {
-  return selectsPod(parseSelection(text, "--include"), pod);
+  return selectsPod(parseSelection(text), pod);
 }
 
 test("a selection matches namespaces, workloads, pods, labels and annotations, each if it is given", () => {
@@ -39,22 +39,22 @@ test("a selection matches namespaces, workloads, pods, labels and annotations, e
 });
 
 test("the last part of a selection matches containers", () => {
-  const selection = parseSelection("shop/////istio-*", "--include");
+  const selection = parseSelection("shop/////istio-*");
   assert.ok(selectsContainer(selection, "istio-proxy"));
   assert.ok(!selectsContainer(selection, "web"));
-  assert.ok(selectsContainer(parseSelection("shop", "--include"), "web"));
+  assert.ok(selectsContainer(parseSelection("shop"), "web"));
 });
 
 test("a selection that would select something else than was meant is refused", () => {
   const refusal = (text: string): string => {
     try {
-      parseSelection(text, "--exclude");
+      parseSelection(text);
     } catch (error) {
       return (error as Error).message;
     }
     return "";
   };
-  assert.equal(refusal("shop///app"), '--exclude shop///app: "app" must be key=value, without * in the key');
+  assert.equal(refusal("shop///app"), '"app" must be key=value, without * in the key');
   assert.match(refusal("shop///a*=web"), /must be key=value/);
   assert.match(refusal("shop///app.kubernetes.io/name=web/x/y"), /expected at most six parts, got 7/);
 });

@@ -1,4 +1,4 @@
-import { userError } from "../../base/index.ts";
+import { isDnsLabel, userError } from "../../base/index.ts";
 import { workloadOfPod, type Pod } from "../../api/kubernetes/index.ts";
 
 /**
@@ -21,20 +21,20 @@ type KeyValue = readonly [key: string, value: string];
 const selectionForm = "namespaces/workloads/pods/labels/annotations/containers";
 
 /** Parses `ns1,ns2/workloads/pods/labels/annotations/containers`, where later parts may be left out. */
-export function parseSelection(text: string, flag: string): PodSelection {
+export function parseSelection(text: string): PodSelection {
   const parts = text.split("/");
   // Keys of labels often contain a slash. Such a text would be cut in the wrong place.
   if (parts.length > 6)
-    throw userError("argument-invalid", `${flag} ${text}: expected at most six parts, got ${parts.length}`, {
+    throw userError("argument-invalid", `expected at most six parts, got ${parts.length}`, {
       hint: `the form is ${selectionForm}; keys with a slash cannot be selected`,
     });
   const [namespaces = "", workloads = "", pods = "", labels = "", annotations = "", containers = ""] = parts;
   return {
-    namespaces: entriesOf(namespaces),
+    namespaces: namespacesOf(namespaces),
     workloads: entriesOf(workloads),
     pods: entriesOf(pods),
-    labels: pairsOf(labels, text, flag),
-    annotations: pairsOf(annotations, text, flag),
+    labels: pairsOf(labels),
+    annotations: pairsOf(annotations),
     containers: entriesOf(containers),
   };
 }
@@ -64,11 +64,21 @@ function entriesOf(part: string): string[] {
   return entries.includes("*") ? [] : entries;
 }
 
-function pairsOf(part: string, text: string, flag: string): KeyValue[] {
+function namespacesOf(part: string): string[] {
+  const entries = entriesOf(part);
+  const wrong = entries.find((entry) => !isDnsLabel(entry.replaceAll("*", "x")));
+  if (wrong === undefined) return entries;
+  throw userError(
+    "argument-invalid",
+    `"${wrong}" cannot be the name of a namespace: expected lower-case letters, digits and "-"`,
+  );
+}
+
+function pairsOf(part: string): KeyValue[] {
   return entriesOf(part).map((entry) => {
     const [key = "", value, ...rest] = entry.split("=");
     if (key === "" || key.includes("*") || value === undefined || rest.length > 0)
-      throw userError("argument-invalid", `${flag} ${text}: "${entry}" must be key=value, without * in the key`, {
+      throw userError("argument-invalid", `"${entry}" must be key=value, without * in the key`, {
         hint: `the form is ${selectionForm}`,
       });
     return [key, value];
