@@ -26,6 +26,7 @@ import { podsSelectedBy } from "../../model/service/selected-pods.ts";
 import type { AmbientSources } from "./ambient-services.ts";
 import { encodeResource, sameResource, type EncodedResource } from "../resource.ts";
 import { serviceAddress } from "./service-address.ts";
+import { ServiceAddresses } from "./service-addresses.ts";
 import { explicitTrustDomain, gatewayReference, podAddress, podUid } from "./workload-address.ts";
 
 /**
@@ -204,6 +205,7 @@ function deriveGatewayWorkloads(
   name: string,
   gateways: Collection<AmbientGateway>,
 ): Collection<EncodedResource> {
+  const taken = new ServiceAddresses(inputs);
   return graph.derive(
     name,
     gateways,
@@ -222,7 +224,8 @@ function deriveGatewayWorkloads(
         addresses: bytes === undefined ? [] : [bytes],
         hostname: bytes === undefined ? address : "",
       });
-      return [[uid, encodeResource(AddressSchema, uid, create(AddressSchema, { type: { case: "workload", value } }))]];
+      const workload = taken.yieldTo(create(AddressSchema, { type: { case: "workload", value } }), reader);
+      return [[uid, encodeResource(AddressSchema, uid, workload)]];
     },
     sameResource,
   );

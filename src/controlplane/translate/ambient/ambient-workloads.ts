@@ -38,6 +38,7 @@ import {
   workloadEntryUid,
 } from "./entry-address.ts";
 import { encodeResource, sameResource, type EncodedResource } from "../resource.ts";
+import { ServiceAddresses } from "./service-addresses.ts";
 import { behindGateway, podAddress, podUid, sliceAddresses } from "./workload-address.ts";
 
 interface Subject {
@@ -62,6 +63,8 @@ interface WorkloadRules {
   readonly policiesFor: (workload: Subject, mesh: MeshSettings, reader: CollectionReader) => readonly string[];
   /** Encodes a workload with the gateway of its network. */
   readonly encode: (uid: string, address: Address, reader: CollectionReader) => readonly [string, EncodedResource];
+  /** Does the same for a workload whose author chose its address. */
+  readonly encodeEntry: WorkloadRules["encode"];
 }
 
 /** Pods, WorkloadEntries, endpoints of ServiceEntries, and other endpoints of EndpointSlices, each by its uid. */
@@ -92,6 +95,11 @@ function workloadRules(
   );
   const counts = (crowd: Collection<ServiceCrowd>, key: string, member: string, reader: CollectionReader): boolean =>
     reader.get(crowd, key)?.members?.has(member) !== false;
+  const encode: WorkloadRules["encode"] = (uid, address, reader) => [
+    uid,
+    encodeResource(AddressSchema, uid, behindGateway(address, gateways, reader)),
+  ];
+  const taken = new ServiceAddresses(inputs);
   return {
     crowds,
     servicesFor: ({ namespace, labels }, member, mesh, reader) => [
@@ -115,10 +123,8 @@ function workloadRules(
       );
       return [...selected.filter(isForZtunnel).map(factsKey).sort(), ...converted];
     },
-    encode: (uid, address, reader) => [
-      uid,
-      encodeResource(AddressSchema, uid, behindGateway(address, gateways, reader)),
-    ],
+    encode,
+    encodeEntry: (uid, address, reader) => encode(uid, taken.yieldTo(address, reader), reader),
   };
 }
 
@@ -221,7 +227,7 @@ function deriveWorkloadEntries(
         policies: rules.policiesFor(subject, mesh, reader),
         waypoint: published(bindings.bindingOfEntry(subject, reader).waypoint),
       });
-      return [rules.encode(workloadEntryUid(entry, mesh.clusterId), address, reader)];
+      return [rules.encodeEntry(workloadEntryUid(entry, mesh.clusterId), address, reader)];
     },
     sameResource,
   );
@@ -254,7 +260,7 @@ function deriveEntryEndpoints(
           policies,
           waypoint: published(waypoint),
         });
-        return rules.encode(uid, address, reader);
+        return rules.encodeEntry(uid, address, reader);
       });
     },
     sameResource,
