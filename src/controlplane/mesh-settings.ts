@@ -92,7 +92,12 @@ export function meshSettings(config: MeshConfig, settings: OwnOptions, networks:
 function switches(settings: OwnOptions) {
   return {
     ambientMultiNetwork: settings.clusters?.ambient.enabled ?? false,
-    ...(settings.clusters === undefined ? {} : { ambientNetworkCrossing: settings.clusters.ambient.crossing }),
+    ...(settings.clusters === undefined
+      ? {}
+      : {
+          ambientNetworkCrossing: settings.clusters.ambient.crossing,
+          networkGateways: settings.clusters.networkGateways,
+        }),
     ...multiClusterServices(settings.clusters),
     wildcardTlsAtWaypoints: settings.wildcardTlsAtWaypoints ?? false,
     ...(settings.dynamicDnsMaxHosts === undefined ? {} : { dynamicDnsMaxHosts: settings.dynamicDnsMaxHosts }),

@@ -43,6 +43,8 @@ const victimHosts = [
 const ingressHosts = ["shop.example.com", "site.example.com"];
 const ofIngresses = /^ingress route http\.80$/;
 const victimAddresses = /\b(?:10\.96\.[1-6]\.\d|240\.0\.0\.[12]|242\.0\.0\.1|10\.244\.1\.3)\b|\/\d/;
+/** A Gateway of any namespace counts as one into the network that its label names, as docs/influence.md says. */
+const ofNetworks = /^ambient address NetworkGateway\//;
 /** The attacker's names and addresses. */
 const attackers = /\bevil\b|\b10\.(?:96|244)\.9\./;
 
@@ -69,7 +71,7 @@ export function harmOf(before: Snapshot, after: Snapshot, objects: readonly Kube
     else found.push(...differences(place, resource, changed.resource, "contained"));
   }
   for (const place of after.keys()) {
-    if (before.has(place) || attackers.test(place)) continue;
+    if (before.has(place) || attackers.test(place) || ofNetworks.test(place)) continue;
     if (closed.test(place) || own.test(place) || /^(ambient|status) /.test(place)) found.push(`${place} is new`);
   }
   return found;

@@ -13,12 +13,21 @@ export interface ClusterSettings {
   readonly insecureKubeConfigOptions: ReadonlySet<InsecureKubeConfigOption>;
   /** Whether to resolve the names of network gateways. Otherwise gateways with a name are ignored. */
   readonly resolveGatewayNames: boolean;
+  /** Which objects count as gateways into networks, besides those that the mesh networks name. */
+  readonly networkGateways: NetworkGatewayPolicy;
   /** Whether ambient mode reaches services that are global in all clusters and networks. */
   readonly ambient: AmbientMultiNetwork;
   /** The settings of the Multi-Cluster Services API. */
   readonly services: MultiClusterServiceSettings;
   /** Settings of the environment that have no effect, for the log. */
   readonly withoutEffect: readonly string[];
+}
+
+export interface NetworkGatewayPolicy {
+  /** Whether sidecars and gateways use Gateways (Gateway API) with a network's label. Services count in any case. */
+  readonly discoversResources: boolean;
+  /** The namespaces whose Services and Gateways count. Undefined means all, as in upstream Istio. */
+  readonly namespaces: readonly string[] | undefined;
 }
 
 export interface AmbientMultiNetwork {
@@ -42,6 +51,7 @@ export function readClusterSettings(env: Environment): ClusterSettings {
     remoteTimeoutMs: envDuration(env, "PILOT_REMOTE_CLUSTER_TIMEOUT", defaultTimeoutMs),
     insecureKubeConfigOptions: insecureOptions(envList(env, "PILOT_INSECURE_MULTICLUSTER_KUBECONFIG_OPTIONS", "")),
     resolveGatewayNames: envBoolean(env, "RESOLVE_HOSTNAME_GATEWAYS", true),
+    networkGateways: readNetworkGateways(env),
     ambient: {
       enabled,
       crossing: {
@@ -51,6 +61,14 @@ export function readClusterSettings(env: Environment): ClusterSettings {
     },
     services: services.settings,
     withoutEffect: [...services.withoutEffect, ...unreadVariables(env)],
+  };
+}
+
+function readNetworkGateways(env: Environment): NetworkGatewayPolicy {
+  const namespaces = envList(env, "PILOT_NETWORK_GATEWAY_NAMESPACES", "");
+  return {
+    discoversResources: envBoolean(env, "PILOT_MULTI_NETWORK_DISCOVER_GATEWAY_API", true),
+    namespaces: namespaces.length === 0 ? undefined : namespaces,
   };
 }
 

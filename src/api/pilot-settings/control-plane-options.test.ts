@@ -93,3 +93,16 @@ test("a range of automatic addresses that is none, or of the other family, is re
       message: `${name} must be a range of addresses such as ${example}, got "${value}"`,
     });
 });
+
+test("variables say which namespaces' objects, and whether Gateways, count as gateways into networks", () => {
+  const read = (env: Readonly<Record<string, string>>) =>
+    readControlPlaneSettings([], env, "1").clusters.networkGateways;
+  assert.deepEqual(read({}), { discoversResources: true, namespaces: undefined });
+  assert.deepEqual(
+    read({
+      PILOT_NETWORK_GATEWAY_NAMESPACES: "istio-system, edge",
+      PILOT_MULTI_NETWORK_DISCOVER_GATEWAY_API: "false",
+    }),
+    { discoversResources: false, namespaces: ["istio-system", "edge"] },
+  );
+});

@@ -11,5 +11,6 @@ export {
   type SessionRules,
   type UnreadyEndpoints,
 } from "./pilot-types.ts";
+export type { NetworkGatewayPolicy } from "./cluster-options.ts";
 export { pilotFaults } from "./pilot-faults.ts";
 export { readResourceFilter, type IsIgnored } from "./resource-filter.ts";

@@ -1,4 +1,10 @@
-import type { HboneSettings, KeySetFetcher, SessionRules, UnreadyEndpoints } from "../../api/pilot-settings/index.ts";
+import type {
+  HboneSettings,
+  KeySetFetcher,
+  NetworkGatewayPolicy,
+  SessionRules,
+  UnreadyEndpoints,
+} from "../../api/pilot-settings/index.ts";
 import type {
   AuthorizationPolicy,
   DestinationRule,
@@ -97,6 +103,8 @@ export interface MeshSettings
   readonly trustedDomains: readonly string[];
   /** The networks, from the file beside the mesh config. */
   readonly networks: MeshNetworks;
+  /** Which objects count as gateways into networks. Absent means all with a network's label, as in upstream Istio. */
+  readonly networkGateways?: NetworkGatewayPolicy;
   /** Whether ambient mode reaches global services in all clusters and networks. Absent means no. */
   readonly ambientMultiNetwork?: boolean;
   /**

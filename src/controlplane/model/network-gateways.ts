@@ -66,18 +66,24 @@ export function deriveNetworkGateways(graph: CollectionGraph, inputs: MeshInputs
   const localResources = inputs.gateways.index("network-gateway", resources);
   const remoteResources = inputs.remote.gateways.index("network-gateway", resources);
   const unresolved = graph.derive("network-gateways", inputs.mesh, (mesh, reader) => {
+    const services = [...reader.lookup(localServices, anyGateway), ...reader.lookup(remoteServices, anyGateway)];
+    const described = reader
+      .lookup(localResources, anyGateway)
+      .map((gateway) => ({ gateway, cluster: mesh.clusterId }));
+    // A Gateway that describes another cluster's gateway only applies in its own cluster.
+    const ofOthers = reader
+      .lookup(remoteResources, anyGateway)
+      .filter(({ spec }) => spec.gatewayClassName !== remoteClassName)
+      .map((gateway) => ({ gateway, cluster: gateway.clusterId }));
     const found = [
       ...configuredGateways(mesh),
-      ...reader.lookup(localServices, anyGateway).flatMap((service) => labelledGateways(service, mesh.clusterId)),
-      ...reader.lookup(remoteServices, anyGateway).flatMap((service) => labelledGateways(service, service.clusterId)),
+      ...services
+        .filter(({ namespace }) => mayAddGateways(namespace, mesh))
+        .flatMap((service) => labelledGateways(service, service.clusterId ?? mesh.clusterId)),
       ...registeredGateways(mesh, inputs, reader),
-      ...reader.lookup(localResources, anyGateway).flatMap((gateway) => resourceGateways(gateway, mesh.clusterId)),
-      // A Gateway that describes another cluster's gateway only applies in its own cluster.
-      ...reader
-        .lookup(remoteResources, anyGateway)
-        .flatMap((gateway) =>
-          gateway.spec.gatewayClassName === remoteClassName ? [] : resourceGateways(gateway, gateway.clusterId),
-        ),
+      ...(mesh.networkGateways?.discoversResources === false ? [] : [...described, ...ofOthers])
+        .filter(({ gateway }) => mayAddGateways(gateway.namespace, mesh))
+        .flatMap(({ gateway, cluster }) => resourceGateways(gateway, cluster)),
     ];
     return [[gatewaysKey, networkGateways(found)]];
   });
@@ -97,6 +103,11 @@ export function deriveNetworkGateways(graph: CollectionGraph, inputs: MeshInputs
     ],
   ]);
   return { unresolved, resolved };
+}
+
+/** Whether the labels of a namespace's Services and Gateways make them gateways into networks. */
+export function mayAddGateways(namespace: string, { networkGateways: policy }: MeshSettings): boolean {
+  return policy?.namespaces?.includes(namespace) !== false;
 }
 
 function networkGateways(found: readonly NetworkGateway[]): NetworkGateways {

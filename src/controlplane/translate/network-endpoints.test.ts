@@ -306,3 +306,35 @@ test("weights of a ServiceEntry's endpoints that add up to more than 32 bits kee
   const assignment = fixture.serve().endpoints()["outbound|80||heavy.test"];
   assert.deepEqual(addressesOf(assignment), ["192.0.2.1:80 1073741823", "192.0.2.3:80 1", "192.0.2.2:80 1073741823"]);
 });
+
+test("objects of a namespace that may not add gateways into networks get no share of the connections", () => {
+  const inEvil = (object: KubernetesObject): KubernetesObject => ({
+    ...object,
+    metadata: { ...object.metadata, namespace: "evil" },
+  });
+  const described = (namespaceName: string, address: string): KubernetesObject => ({
+    ...config(
+      "Gateway",
+      `${namespaceName}/crossing`,
+      {
+        gatewayClassName: "istio-remote",
+        addresses: [{ type: "IPAddress", value: address }],
+        listeners: [{ name: "tls", port: 15_443, protocol: "TLS", tls: { mode: "Passthrough" } }],
+      },
+      { labels: { "topology.istio.io/network": "net-west" } },
+    ),
+    apiVersion: "gateway.networking.k8s.io/v1",
+  });
+  const gatewaysWith = (policy?: MeshSettings["networkGateways"]): readonly string[] => {
+    const { fixture, west } = twoClusters(policy === undefined ? {} : { networkGateways: policy });
+    fixture.apply(networkNamespace("net-home"), inEvil(eastWest("net-west", "198.51.100.1")));
+    fixture.apply(described("evil", "198.51.100.2"), described("istio-system", "192.0.2.2"));
+    west.apply(networkNamespace("net-west"));
+    return addressesOf(fixture.serve().endpoints()[web]).flatMap((text) => text.match(/^(.*):15443 /)?.[1] ?? []);
+  };
+  assert.deepEqual(gatewaysWith(), ["192.0.2.2", "198.51.100.1", "198.51.100.2"]);
+  const namespaces = ["istio-system"];
+  assert.deepEqual(gatewaysWith({ discoversResources: true, namespaces }), ["192.0.2.2"]);
+  assert.deepEqual(gatewaysWith({ discoversResources: false, namespaces }), []);
+  assert.deepEqual(gatewaysWith({ discoversResources: false, namespaces: undefined }), ["198.51.100.1"]);
+});

@@ -5,6 +5,7 @@ import { remoteNetwork } from "../cluster-view.ts";
 import { factsKey, meshKey, type GatewayFacts, type Labels, type MeshSettings, type ServiceFacts } from "../facts.ts";
 import { eastWestClassName, remoteClassName } from "../gateway-class.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
+import { mayAddGateways } from "../network-gateways.ts";
 import { remoteKey, type OfCluster } from "../remote-inputs.ts";
 
 /** Whether the mesh config's scopes merge a Service with its namesakes in other clusters. */
@@ -83,6 +84,8 @@ export interface AmbientGateway {
   readonly address: string;
   /** 0 means the usual port. */
   readonly hbonePort: number;
+  /** Of several gateways into a network, and of several with one address, the one with the lowest rank counts. */
+  readonly rank: string;
 }
 
 export interface AmbientGateways {
@@ -100,7 +103,7 @@ export function deriveAmbientGateways(graph: CollectionGraph, inputs: MeshInputs
     const mesh = reader.get(inputs.mesh, meshKey);
     const listener = gateway.spec.listeners.find(({ protocol }) => protocol === "HBONE");
     if (mesh === undefined || gateway.spec.gatewayClassName !== remoteClassName || listener === undefined) return [];
-    return gatewaysOf(gateway, mesh.clusterId, listener.port).map(
+    return gatewaysOf(gateway, mesh, { cluster: mesh.clusterId, hbonePort: listener.port }).map(
       (found) => [`${found.gateway}/${found.address}`, found] as const,
     );
   });
@@ -111,32 +114,37 @@ export function deriveAmbientGateways(graph: CollectionGraph, inputs: MeshInputs
     );
     if (mesh?.ambientMultiNetwork !== true || gateway.spec.gatewayClassName !== eastWestClassName || !terminates)
       return [];
-    return gatewaysOf(gateway, gateway.clusterId, 0).map(
+    return gatewaysOf(gateway, mesh, { cluster: gateway.clusterId, hbonePort: 0 }).map(
       (found) => [`${found.gateway}/${found.address}`, found] as const,
     );
   });
   return { local, remote };
 }
 
-function gatewaysOf(gateway: GatewayFacts, cluster: string, hbonePort: number): readonly AmbientGateway[] {
-  const { namespace, name, labels, annotations, spec } = gateway;
+function gatewaysOf(
+  { namespace, name, labels, annotations, spec, createdAt, networkAddresses }: GatewayFacts,
+  mesh: MeshSettings,
+  place: Pick<AmbientGateway, "cluster" | "hbonePort">,
+): readonly AmbientGateway[] {
   const network = labels[istioLabels.network] ?? "";
-  if (network === "") return [];
+  if (network === "" || !mayAddGateways(namespace, mesh)) return [];
   const account =
     annotations[istioAnnotations.serviceAccountName] ??
     (spec.gatewayClassName === remoteClassName ? `${name}-${remoteClassName}` : name);
-  return (gateway.networkAddresses ?? []).map((address) => ({
+  // Everybody may write a Gateway, so those of the mesh's administrators come first.
+  const rank = `${namespace === mesh.rootNamespace ? 0 : 1} ${createdAt} ${namespace}/${name}`;
+  return (networkAddresses ?? []).map((address) => ({
     gateway: `${namespace}/${name}`,
     namespace,
     account,
     network,
-    cluster,
     address,
-    hbonePort,
+    rank: `${rank} ${place.cluster} ${address}`,
+    ...place,
   }));
 }
 
-/** The first gateway into a network. Like upstream, uses only one of several gateways. */
+/** The first gateway into a network. As in upstream Istio, clients use only one of several gateways. */
 export function ambientGatewayOf(
   gateways: AmbientGateways,
   network: string,
@@ -144,10 +152,7 @@ export function ambientGatewayOf(
 ): AmbientGateway | undefined {
   return (
     describedGatewayOf(gateways, network, reader) ??
-    reader.lookup(
-      gateways.remote.index("network", (gateway) => [gateway.network]),
-      network,
-    )[0]
+    first(reader.lookup(gateways.remote.index("network", networkKeys), network))
   );
 }
 
@@ -157,9 +162,38 @@ export function describedGatewayOf(
   network: string,
   reader: CollectionReader,
 ): AmbientGateway | undefined {
-  const [found] = reader.lookup(
-    local.index("network", (gateway) => [gateway.network]),
-    network,
-  );
+  return first(reader.lookup(local.index("network", networkKeys), network));
+}
+
+/**
+ * The gateway that counts at its address. Several Gateways may name one address, but only one account can be the one
+ * that a server there must have.
+ */
+export function gatewayAt(
+  { local, remote }: AmbientGateways,
+  gateway: AmbientGateway,
+  reader: CollectionReader,
+): AmbientGateway | undefined {
+  const key = gatewayUid(gateway);
+  const found = reader.lookup(local.index("uid", uidKeys), key);
+  return first(found.length > 0 ? found : reader.lookup(remote.index("uid", uidKeys), key));
+}
+
+/** The name of the workload that stands for a network's gateway. */
+export function gatewayUid({ network, address, hbonePort }: AmbientGateway): string {
+  return `NetworkGateway/${network}/${address}/${hbonePort}`;
+}
+
+function networkKeys({ network }: AmbientGateway): readonly string[] {
+  return [network];
+}
+
+function uidKeys(gateway: AmbientGateway): readonly string[] {
+  return [gatewayUid(gateway)];
+}
+
+function first(gateways: readonly AmbientGateway[]): AmbientGateway | undefined {
+  let found = gateways[0];
+  for (const gateway of gateways) if (found !== undefined && gateway.rank < found.rank) found = gateway;
   return found;
 }

@@ -127,6 +127,69 @@ test("a service that is not global stays in its own cluster, and other networks'
   assert.deepEqual(Object.keys(addresses()), own);
 });
 
+/** A Gateway that describes the gateway of the network `machines`. */
+function describedIn(namespaceName: string, day: number, address: string): KubernetesObject {
+  return {
+    ...config(
+      "Gateway",
+      `${namespaceName}/machines`,
+      {
+        gatewayClassName: "istio-remote",
+        addresses: [{ type: "IPAddress", value: address }],
+        listeners: [{ name: "hbone", port: 15_008, protocol: "HBONE" }],
+      },
+      { labels: { "topology.istio.io/network": "machines" } },
+    ),
+    metadata: {
+      name: "machines",
+      namespace: namespaceName,
+      labels: { "topology.istio.io/network": "machines" },
+      creationTimestamp: new Date(Date.UTC(2026, 0, day)).toISOString(),
+    },
+  };
+}
+
+test("of several Gateways that describe a network's gateway, one of the root namespace counts, or else the oldest", () => {
+  const gatewayWith = (settings: Partial<MeshSettings>, ...described: readonly KubernetesObject[]): unknown => {
+    const { fixture, addresses } = twoNetworks(settings);
+    fixture.apply(
+      namespace("evil"),
+      ...described,
+      config("WorkloadEntry", "shop/vm", { address: "10.9.0.1", network: "machines" }),
+    );
+    const found = addresses();
+    const accounts = Object.entries(found).flatMap(([name, value]) =>
+      name.startsWith("NetworkGateway/") ? `${name} ${String(valueAt(value, "workload", "namespace"))}` : [],
+    );
+    const uid = "home/networking.istio.io/WorkloadEntry/shop/vm";
+    return [valueAt(found[uid] ?? {}, "workload", "networkGateway", "address", "address"), ...accounts];
+  };
+  const own = describedIn("istio-system", 3, "192.0.2.5");
+  const at = (address: string, ...owners: readonly string[]): readonly string[] => [
+    bytes(address),
+    ...owners.map((owner) => `NetworkGateway/machines/${owner}`),
+  ];
+  for (const turned of [false, true]) {
+    const both = (...pair: readonly KubernetesObject[]): readonly KubernetesObject[] =>
+      turned ? pair.toReversed() : pair;
+    assert.deepEqual(
+      gatewayWith({}, ...both(describedIn("evil", 1, "192.0.2.66"), own)),
+      at("192.0.2.5", "192.0.2.5/15008 istio-system", "192.0.2.66/15008 evil"),
+    );
+    assert.deepEqual(
+      gatewayWith({}, ...both(describedIn("evil", 1, "192.0.2.5"), own)),
+      at("192.0.2.5", "192.0.2.5/15008 istio-system"),
+      "the account of a gateway is not that of another Gateway with its address",
+    );
+    assert.deepEqual(
+      gatewayWith({}, ...both(describedIn("evil", 2, "192.0.2.66"), describedIn("shop", 1, "192.0.2.7"))),
+      at("192.0.2.7", "192.0.2.66/15008 evil", "192.0.2.7/15008 shop"),
+    );
+  }
+  const networkGateways = { discoversResources: true, namespaces: ["istio-system"] };
+  assert.deepEqual(gatewayWith({ networkGateways }, describedIn("evil", 1, "192.0.2.66")), [undefined]);
+});
+
 test("workloads of a network whose gateway a Gateway describes are behind that gateway, even if multi-network is off", () => {
   const described = (address: object, network: string, name: string): KubernetesObject => ({
     ...config("Gateway", `istio-system/${name}`, {

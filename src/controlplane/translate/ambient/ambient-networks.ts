@@ -10,6 +10,8 @@ import {
 import {
   addressesElsewhere,
   ambientGatewayOf,
+  gatewayAt,
+  gatewayUid,
   globalElsewhere,
   isGlobalHere,
   isGlobalService,
@@ -43,8 +45,8 @@ export function deriveAmbientNetworks(
     deriveRemoteServices(graph, sources),
     deriveRemotePods(graph, sources),
     deriveSplitHorizon(graph, sources, gateways),
-    deriveGatewayWorkloads(graph, sources, "wds-network-gateways", gateways.local),
-    deriveGatewayWorkloads(graph, sources, "wds-remote-network-gateways", gateways.remote),
+    deriveGatewayWorkloads(graph, sources, gateways, "local"),
+    deriveGatewayWorkloads(graph, sources, gateways, "remote"),
   ];
 }
 
@@ -202,17 +204,18 @@ function splitHorizon(
 function deriveGatewayWorkloads(
   graph: CollectionGraph,
   { inputs }: AmbientSources,
-  name: string,
-  gateways: Collection<AmbientGateway>,
+  gateways: AmbientGateways,
+  place: keyof AmbientGateways,
 ): Collection<EncodedResource> {
   const taken = new ServiceAddresses(inputs);
   return graph.derive(
-    name,
-    gateways,
-    ({ network, address, hbonePort: port, account, namespace }, reader) => {
+    place === "local" ? "wds-network-gateways" : "wds-remote-network-gateways",
+    gateways[place],
+    (gateway, reader) => {
       const mesh = reader.get(inputs.mesh, meshKey);
-      if (mesh === undefined) return [];
-      const uid = `NetworkGateway/${network}/${address}/${port}`;
+      if (mesh === undefined || gatewayAt(gateways, gateway, reader)?.rank !== gateway.rank) return [];
+      const { network, address, account, namespace } = gateway;
+      const uid = gatewayUid(gateway);
       const bytes = addressBytes(address);
       const value = create(WorkloadSchema, {
         uid,
