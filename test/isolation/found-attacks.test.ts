@@ -260,3 +260,10 @@ test("a stored VirtualService with a value that an Envoy would reject is correct
     }
   });
 });
+
+test("a workload of the attacker does not take the address of a victim's Service from ztunnels", async () => {
+  await inRange(async (range) => {
+    const machine = config("WorkloadEntry", "evil/machine", { address: "10.96.1.1", labels: { app: "machine" } });
+    assert.deepEqual(await range.faultsOf([machine]), []);
+  });
+});

@@ -5,7 +5,7 @@ import type { KubernetesObject } from "../../src/api/index.ts";
 import { envoyTypes } from "../../src/controlplane/envoy-types-file.ts";
 import type { EncodedResource } from "../../src/controlplane/translate/index.ts";
 import { NameTableSchema } from "../../src/wire/discovery/index.ts";
-import { AddressSchema, AuthorizationSchema } from "../../src/wire/workload/index.ts";
+import { AddressSchema, AuthorizationSchema, NetworkMode } from "../../src/wire/workload/index.ts";
 import type { Snapshot } from "./attacked-mesh.ts";
 
 /** Proxies in whose configuration nobody else may change anything. */
@@ -70,11 +70,25 @@ export function harmOf(before: Snapshot, after: Snapshot, objects: readonly Kube
       found.push(...differences(place, resource, changed.resource, "equal"));
     else found.push(...differences(place, resource, changed.resource, "contained"));
   }
-  for (const place of after.keys()) {
+  for (const [place, { resource }] of after) {
+    if (!before.has(place) && place.startsWith("ambient address ") && resource !== undefined && takesAddress(resource))
+      found.push(`${place} takes the address of a Service`);
     if (before.has(place) || attackers.test(place) || ofNetworks.test(place)) continue;
     if (closed.test(place) || own.test(place) || /^(ambient|status) /.test(place)) found.push(`${place} is new`);
   }
   return found;
+}
+
+const serviceAddresses = /^10\.96\.[1-6]\.\d+$/;
+
+/** Whether ztunnels find a workload at the cluster address of a victim's Service. */
+function takesAddress({ any }: EncodedResource): boolean {
+  const { type } = fromBinary(AddressSchema, fromBinary(AnySchema, any).value);
+  return (
+    type.case === "workload" &&
+    type.value.networkMode !== NetworkMode.HOST_NETWORK &&
+    type.value.addresses.some((bytes) => serviceAddresses.test(bytes.join(".")))
+  );
 }
 
 interface Exported extends KubernetesObject {
