@@ -170,7 +170,11 @@ export class ServedMesh {
     const ambient = new ServedAmbient(graph, inputs, model.waypoints);
     const waypoint = deriveWaypointResources(graph, model);
     const outbound = deriveOutboundResources(graph, model);
-    this.limits = deriveLimitReports(graph, { ...model, withheldPorts: outbound.withheldPorts });
+    this.limits = deriveLimitReports(graph, {
+      ...model,
+      withheldPorts: outbound.withheldPorts,
+      withheldServers: classic.withheldServers,
+    });
     const views = new ProxyViews(scopes, {
       ambient: () => ambient.resources(),
       outbound,

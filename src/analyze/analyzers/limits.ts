@@ -37,7 +37,8 @@ export const limitAnalyzer: Analyzer = {
     checkSubsets(inventory, report);
     checkServices(inventory, report);
     checkEntries(inventory, report);
-    for (const rule of inventory.of(virtualServiceKind)) checkRoutes(rule, inventory, report);
+    checkServers(inventory, report);
+    for (const rule of inventory.of(virtualServiceKind)) checkPorts(rule, inventory, report);
   },
 };
 
@@ -139,48 +140,62 @@ function checkEntries(inventory: Inventory, report: Report): void {
 /** Comparing more pairs of hosts than this takes too long, and all of the VirtualService's hosts count then. */
 const maxComparedHosts = 10_000;
 
-function checkRoutes(
+/**
+ * The VirtualServices of a namespace count together at the servers of each proxy, the oldest ones first. Gateways with
+ * the same selector have the same proxies.
+ */
+function checkServers(inventory: Inventory, report: Report): void {
+  const serversOf = new Map(
+    inventory.of(istioGatewayKind).map(({ object: { metadata, spec } }) => {
+      const gateway = `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
+      const proxies = JSON.stringify(Object.entries(spec.selector).map(String).toSorted());
+      return [gateway, spec.servers.map((server) => ({ gateway, proxies, server }))] as const;
+    }),
+  );
+  const ageOf = ({ object: { metadata } }: Entry<VirtualService>): string => metadata.creationTimestamp ?? "";
+  const totals = new Map<string, number>();
+  const rules = inventory.of(virtualServiceKind).toSorted((left, right) => (ageOf(left) < ageOf(right) ? -1 : 1));
+  for (const { resource, object } of rules) {
+    const { namespace = "" } = object.metadata;
+    const units = routeUnits(object.spec);
+    const lost: string[] = [];
+    const names = object.spec.gateways.map((name) => (name.includes("/") ? name : `${namespace}/${name}`));
+    for (const { gateway, proxies, server } of names.flatMap((name) => serversOf.get(name) ?? [])) {
+      const key = `${namespace} ${proxies}`;
+      const total = (totals.get(key) ?? 0) + units * commonHosts(object, server.hosts);
+      if (total <= proxyLimits.routes) totals.set(key, total);
+      else lost.push(`port ${server.port.number} of ${gateway}`);
+    }
+    const [first] = lost;
+    if (first !== undefined)
+      tell(report, resource, routeLimitFault(units, { kind: "servers", count: lost.length, first }));
+  }
+}
+
+/** How many hosts of a VirtualService a server has. */
+function commonHosts({ metadata: { namespace = "" }, spec }: VirtualService, own: readonly string[]): number {
+  if (own.length * spec.hosts.length > maxComparedHosts) return spec.hosts.length;
+  return spec.hosts.filter((host) => {
+    const name = fullHost(host, namespace);
+    return own.some((other) => hostsMeet(name, other.slice(other.indexOf("/") + 1)));
+  }).length;
+}
+
+function checkPorts(
   { resource, object: { metadata, spec } }: Entry<VirtualService>,
   inventory: Inventory,
   report: Report,
 ): void {
-  const namespace = metadata.namespace ?? "";
   const units = routeUnits(spec);
-  const names = new Set(spec.gateways.map((name) => (name.includes("/") ? name : `${namespace}/${name}`)));
-  const servers = inventory.of(istioGatewayKind).flatMap(({ object }) => {
-    const gateway = `${object.metadata.namespace ?? ""}/${object.metadata.name ?? ""}`;
-    return names.has(gateway) ? object.spec.servers.map((server) => ({ gateway, server })) : [];
-  });
-  const hosts = spec.hosts.map((host) => fullHost(host, namespace));
-  const common = (own: readonly string[]): number =>
-    own.length * hosts.length > maxComparedHosts
-      ? hosts.length
-      : hosts.filter((host) => own.some((other) => hostsMeet(host, other.slice(other.indexOf("/") + 1)))).length;
-  const atServers = servers.map(({ gateway, server }) => ({
-    name: `port ${server.port.number} of ${gateway}`,
-    units: units * common(server.hosts),
-  }));
   const isOfMesh = spec.gateways.length === 0 || spec.gateways.includes(meshGateway);
-  const covered = new Set(hosts);
-  const atPorts = isOfMesh
-    ? knownHosts(inventory)
-        .filter(({ host }) => covered.has(host))
-        .flatMap(({ ports }) => ports.map((port) => ({ name: `port ${port}`, units })))
-    : [];
-  for (const [kind, places] of [
-    ["servers", atServers],
-    ["ports", atPorts],
-  ] as const) {
-    const lost = placesBeyond(places);
-    if (lost.length > 0) tell(report, resource, routeLimitFault(units, { kind, lost }));
-  }
-}
-
-function placesBeyond(places: readonly { readonly name: string; readonly units: number }[]): readonly string[] {
-  let total = 0;
-  return places.flatMap(({ name, units }) => {
-    if (total + units > proxyLimits.routes) return [name];
-    total += units;
-    return [];
-  });
+  if (!isOfMesh || units === 0) return;
+  const covered = new Set(spec.hosts.map((host) => fullHost(host, metadata.namespace ?? "")));
+  const ports = knownHosts(inventory).flatMap((known) => (covered.has(known.host) ? known.ports : []));
+  const lost = ports.slice(Math.floor(proxyLimits.routes / units));
+  if (lost.length > 0)
+    tell(
+      report,
+      resource,
+      routeLimitFault(units, { kind: "ports", count: lost.length, first: `port ${lost[0] ?? ""}` }),
+    );
 }

@@ -24,8 +24,9 @@ export const maxExpandedRoutes = 100_000;
 /** The limits of what several objects multiply. Only tests change them, because it takes minutes to reach them. */
 export const proxyLimits = {
   /**
-   * The maximum number of routes, in units, that one VirtualService has in one proxy: those of all hosts and all
-   * servers or ports. Twice the maximum for a single server, because many Gateways have one for HTTP and one for HTTPS.
+   * The maximum number of routes, in units, that one VirtualService has in one sidecar: those of all hosts and all
+   * ports. In a gateway, the VirtualServices of one namespace have as many together, at all hosts and servers. Twice
+   * the maximum for a single server, because many Gateways have one for HTTP and one for HTTPS.
    */
   routes: 2 * maxExpandedRoutes,
   /**
@@ -96,13 +97,14 @@ export function subsetLimitFault(
   return { path: "spec.subsets", message };
 }
 
-/** Says where a VirtualService has no routes. */
+/** Says where a VirtualService has no routes. `first` is the first of the places. */
 export function routeLimitFault(
   units: number,
-  places: { readonly kind: "servers" | "ports"; readonly lost: readonly string[] },
+  { kind, count, first }: { readonly kind: "servers" | "ports"; readonly count: number; readonly first: string },
 ): LimitFault {
-  const { kind, lost } = places;
-  const message = `the ${units} routes have no effect at ${lost.length} ${kind === "servers" ? "servers of its Gateways" : "ports of its hosts"}, from ${lost[0] ?? ""} on: each server and port has all of them for each host, and a proxy may have ${proxyLimits.routes} routes of one VirtualService; use fewer routes, hosts or ${kind}`;
+  const place = kind === "servers" ? "servers of its Gateways" : "ports of its hosts";
+  const whose = kind === "servers" ? "all VirtualServices of a namespace" : "one VirtualService";
+  const message = `the ${units} routes have no effect at ${count} ${place}, from ${first} on: each server and port has all of them for each host, and a proxy may have ${proxyLimits.routes} routes of ${whose}; use fewer routes, hosts or ${kind}`;
   return { path: "spec", message };
 }
 

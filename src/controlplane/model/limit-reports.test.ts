@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { create, toBinary } from "@bufbuild/protobuf";
 import type { KubernetesObject } from "../../api/index.ts";
 import { config, namespace, service } from "../testing/model-fixture.ts";
 import { lowerLimits } from "../testing/lower-limits.ts";
 import { createServedFixture } from "../testing/served-fixture.ts";
+import { DeltaDiscoveryRequestSchema } from "../../wire/discovery/index.ts";
+import { typeUrls } from "../../wire/xds/index.ts";
 
 const many = <Item>(count: number, make: (index: number) => Item): readonly Item[] =>
   Array.from({ length: count }, (_, index) => make(index));
@@ -20,6 +23,14 @@ function reports(
     Object.entries(mesh.limits).flatMap(([kind, messages]) =>
       [...messages.entries()].map(([key, message]) => [`${kind} ${key}`, message] as const),
     );
+  const client = mesh.discovery.connect("delta", { write: () => true }, () => false);
+  const node = {
+    id: "router~10.0.0.1~ingress.edge~edge.svc.cluster.local",
+    metadata: { LABELS: { istio: "ingressgateway" } },
+  };
+  client.receive(
+    toBinary(DeltaDiscoveryRequestSchema, create(DeltaDiscoveryRequestSchema, { typeUrl: typeUrls.listener, node })),
+  );
   change([namespace("shop"), ...present]);
   const before = found();
   change([mended]);
@@ -100,7 +111,7 @@ test("servers and ports at which a VirtualService has no routes are reported", (
       [
         [
           "VirtualService shop/all",
-          "spec: the 50 routes have no effect at 5 servers of its Gateways, from port 8040 of shop/many on: each server and port has all of them for each host, and a proxy may have 2000 routes of one VirtualService; use fewer routes, hosts or servers",
+          "spec: the 50 routes have no effect at 5 servers of its Gateways, from port 8040 of shop/many on: each server and port has all of them for each host, and a proxy may have 2000 routes of all VirtualServices of a namespace; use fewer routes, hosts or servers",
         ],
       ],
       [],

@@ -1,6 +1,5 @@
 import {
   endpointShare,
-  proxyLimits,
   routeLimitFault,
   routeUnits,
   subsetLimitFault,
@@ -10,8 +9,8 @@ import {
 } from "../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../kube/index.ts";
 import type { DestinationRules } from "./destination-rule-model.ts";
-import { byCreation, meshKey, type DestinationRuleFacts, type MeshSettings } from "./facts.ts";
-import { mergeGateways, withheldServers } from "./gateway/classic-gateway.ts";
+import { compareText, meshKey, type DestinationRuleFacts, type MeshSettings } from "./facts.ts";
+import type { WithheldServers } from "./gateway/server-routes.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import type { VirtualServices } from "./routing/virtual-service-model.ts";
 import { selectedBy } from "./selection.ts";
@@ -39,11 +38,13 @@ export interface LimitSources {
   readonly destinationRules: DestinationRules;
   readonly virtualServices: VirtualServices;
   readonly withheldPorts: Collection<WithheldPort>;
+  readonly withheldServers: Collection<WithheldServers>;
 }
 
 export function deriveLimitReports(graph: CollectionGraph, sources: LimitSources): LimitReports {
   const { inputs } = sources;
-  const byVirtualService = sources.withheldPorts.index("virtual-service", ({ virtualService }) => [virtualService]);
+  const portsOf = sources.withheldPorts.index("virtual-service", ({ virtualService }) => [virtualService]);
+  const serversOf = sources.withheldServers.index("virtual-service", ({ virtualService }) => [virtualService]);
   return {
     DestinationRule: graph.derive("limits-of-destination-rules", inputs.destinationRules, (rule, reader, key) => {
       const mesh = reader.get(inputs.mesh, meshKey);
@@ -55,20 +56,21 @@ export function deriveLimitReports(graph: CollectionGraph, sources: LimitSources
       "limits-of-virtual-services",
       sources.virtualServices.models,
       (model, reader, key): Iterable<readonly [string, string]> => {
-        const gateways = model.gateways.flatMap((name) => reader.get(inputs.istioGateways, name) ?? []);
-        const places = gateways.reduce((sum, { spec }) => sum + spec.servers.length, 0) * model.hosts.length;
-        // Few VirtualServices are large, and merging the servers for each of the others would take long.
+        // Proxies that several Gateways select may have other servers. The one that lacks most of them counts.
+        const [most] = reader
+          .lookup(serversOf, key)
+          .toSorted((left, right) => right.count - left.count || compareText(left.first, right.first));
+        const ports = new Set(reader.lookup(portsOf, key).map(({ port }) => port));
+        const first = Math.min(...ports);
+        if (most === undefined && ports.size === 0) return [];
         const units = routeUnits(model);
-        const isLarge = places * units > proxyLimits.routes;
-        const merged = mergeGateways(isLarge ? gateways.sort(byCreation) : [], (port) => [port]);
-        const servers = [...withheldServers(model, merged)].map(({ gateway, port }) => `port ${port} of ${gateway}`);
-        const ports = new Set(reader.lookup(byVirtualService, key).map(({ port }) => port));
-        const numbers = [...ports].toSorted((left, right) => left - right).map((port) => `port ${port}`);
         const faults = [
-          ...(servers.length === 0 ? [] : [routeLimitFault(units, { kind: "servers", lost: servers })]),
-          ...(numbers.length === 0 ? [] : [routeLimitFault(units, { kind: "ports", lost: numbers })]),
+          ...(most === undefined ? [] : [routeLimitFault(units, { kind: "servers", ...most })]),
+          ...(ports.size === 0
+            ? []
+            : [routeLimitFault(units, { kind: "ports", count: ports.size, first: `port ${first}` })]),
         ];
-        return faults.length === 0 ? [] : [[key, faults.map(textOf).join("\n")]];
+        return [[key, faults.map(textOf).join("\n")]];
       },
     ),
   };

@@ -1,15 +1,6 @@
-import {
-  proxyLimits,
-  routeUnits,
-  type GatewayServer,
-  type IstioPort,
-  type ServerTls,
-} from "../../../api/istio/index.ts";
+import type { GatewayServer, IstioPort, ServerTls } from "../../../api/istio/index.ts";
 import { factsKey, type IstioGatewayFacts } from "../facts.ts";
 import { anyAddress, isAddress } from "../ip-address.ts";
-import { memos } from "../memos.ts";
-import type { VirtualServiceModel } from "../routing/virtual-service.ts";
-import { anyOverlap, intersectHosts } from "../service/service-hostname.ts";
 
 /** The traffic of a Gateway's server, after TLS was terminated. */
 export type ServerKind =
@@ -192,63 +183,8 @@ export function withoutNamespace(host: string): string {
   return host.slice(host.indexOf("/") + 1);
 }
 
-/** The server's hosts for which VirtualServices of a namespace may define routes. */
-export function hostsForNamespace(server: GatewayServerModel, namespace: string): readonly string[] {
-  return server.hosts.filter((host) => !host.includes("/") || host.startsWith(`${namespace}/`)).map(withoutNamespace);
-}
-
 /** The server names of connections to the server. Empty means any. */
 export function serverNamesOf(server: GatewayServerModel): readonly string[] {
   const names = [...new Set(server.hosts.map(withoutNamespace))];
   return names.includes("*") ? [] : names.sort();
-}
-
-/** The hosts that a VirtualService and the server have in common. */
-export function commonHosts(
-  server: GatewayServerModel,
-  virtualService: { readonly namespace: string; readonly hosts: readonly string[] },
-): readonly string[] {
-  return intersectHosts(hostsForNamespace(server, virtualService.namespace), virtualService.hosts);
-}
-
-/** Whether a VirtualService and the server have a host in common. */
-export function concernsServer(
-  server: GatewayServerModel,
-  virtualService: { readonly namespace: string; readonly hosts: readonly string[] },
-): boolean {
-  return anyOverlap(hostsForNamespace(server, virtualService.namespace), virtualService.hosts);
-}
-
-type Servers = ReadonlySet<GatewayServerModel>;
-
-const none: Servers = new Set();
-const withheld = memos.memo<MergedGateway, WeakMap<VirtualServiceModel, Servers>>("withheld-servers");
-
-/**
- * The servers of a proxy that get no routes of a VirtualService, because it would have more than the maximum number of
- * routes there: one list for each of its servers and hosts. Two users, or one, could otherwise multiply thousands of
- * routes by thousands of servers.
- */
-export function withheldServers(virtualService: VirtualServiceModel, merged: MergedGateway): Servers {
-  // Validation bounds the routes of one server to half of the maximum.
-  if (merged.servers.length <= 2) return none;
-  const known = withheld.of(merged, () => new WeakMap<VirtualServiceModel, Servers>());
-  const found = known.get(virtualService) ?? serversBeyond(virtualService, merged.servers);
-  known.set(virtualService, found);
-  return found;
-}
-
-function serversBeyond(virtualService: VirtualServiceModel, servers: readonly GatewayServerModel[]): Servers {
-  const gateways = new Set(virtualService.gateways);
-  const own = servers.filter(({ gateway }) => gateways.has(gateway));
-  const units = routeUnits(virtualService);
-  if (own.length * units * Math.max(1, virtualService.hosts.length) <= proxyLimits.routes) return none;
-  const beyond = new Set<GatewayServerModel>();
-  let total = 0;
-  for (const server of own) {
-    const hosts = commonHosts(server, virtualService).length;
-    if (total + units * hosts > proxyLimits.routes) beyond.add(server);
-    else total += units * hosts;
-  }
-  return beyond;
 }

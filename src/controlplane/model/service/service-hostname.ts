@@ -52,48 +52,6 @@ export function mostSpecificHost(hosts: Iterable<string>, name: string): string 
   return found;
 }
 
-/** Up to this many pairs of hosts, comparing all of them is faster than building sets. */
-const maxComparedPairs = 256;
-
-/**
- * The hosts that both lists cover, without repetition, in the order of the first list. Of two overlapping hosts, the
- * narrower one is returned.
- */
-export function intersectHosts(left: readonly string[], right: readonly string[]): readonly string[] {
-  if (left.length * right.length > maxComparedPairs) return intersectManyHosts(left, right);
-  const found = new Set<string>();
-  for (const first of left) {
-    for (const second of right) {
-      if (hostCovers(first, second)) found.add(second);
-      else if (hostCovers(second, first)) found.add(first);
-    }
-  }
-  return [...found];
-}
-
-/** Whether any host of one list overlaps with one of the other. */
-export function anyOverlap(left: readonly string[], right: readonly string[]): boolean {
-  return left.length * right.length > maxComparedPairs
-    ? intersectManyHosts(left, right).length > 0
-    : left.some((first) => right.some((second) => hostsOverlap(first, second)));
-}
-
-/** The lists of two users may have tens of thousands of hosts each, so they are not compared pair by pair. */
-function intersectManyHosts(ours: readonly string[], theirs: readonly string[]): readonly string[] {
-  const within = (hosts: readonly string[], others: readonly string[]): readonly string[] => {
-    const all = new Set(others);
-    const wildcards = wildcardSet(others.filter(isWildcard));
-    return hosts.filter((host) => all.has(host) || wildcardsOver(host, wildcards).length > 0);
-  };
-  const place = new Map(ours.toReversed().map((host, index) => [host, ours.length - index]));
-  const wildcards = wildcardSet(ours.filter(isWildcard));
-  const firstOver = (host: string): number =>
-    Math.min(...[host, ...wildcardsOver(host, wildcards)].map((wide) => place.get(wide) ?? ours.length + 1));
-  const found = [...new Set([...within(ours, theirs), ...within(theirs, ours)])];
-  const places = new Map(found.map((host) => [host, firstOver(host)]));
-  return found.sort((left, right) => (places.get(left) ?? 0) - (places.get(right) ?? 0));
-}
-
 /**
  * Qualifies a host from a configuration object of that namespace: a bare name is a Service of the namespace. Returns
  * lower case, because names are compared.

@@ -1,7 +1,8 @@
 import type { MeshModel } from "../mesh-model.ts";
 import type { CollectionReader } from "../../../kube/index.ts";
 import type { Labels, MeshSettings } from "../../model/facts.ts";
-import type { MergedGateway } from "../../model/gateway/classic-gateway.ts";
+import type { GatewayServerModel, MergedGateway } from "../../model/gateway/classic-gateway.ts";
+import type { ServedVirtualService } from "../../model/gateway/server-routes.ts";
 import type { ProviderCluster } from "../../model/provider-cluster.ts";
 import type { ProxyGroup } from "../../model/scope-choice.ts";
 import type { SecurityFilters } from "../security/security-filters.ts";
@@ -12,6 +13,8 @@ export interface ClassicGatewayContext {
   readonly model: MeshModel;
   /** The Gateways that select the group. */
   readonly merged: MergedGateway;
+  /** The VirtualServices that have routes at a server, in the order in which they apply. */
+  readonly virtualServicesAt: (server: GatewayServerModel) => readonly ServedVirtualService[];
   readonly mesh: MeshSettings;
   readonly namespace: string;
   readonly labels: Labels;

@@ -9,6 +9,13 @@ import {
 } from "../../../wire/envoy/index.ts";
 import { mergeGateways, type MergedGateway } from "../../model/gateway/classic-gateway.ts";
 import { byCreation, meshKey, type Labels, type ServiceFacts } from "../../model/facts.ts";
+import {
+  sameServerRoutes,
+  serverRoutes,
+  type ServerRoutes,
+  type WithheldServers,
+} from "../../model/gateway/server-routes.ts";
+import { virtualServicesOf } from "../../model/routing/virtual-service-model.ts";
 import { ProviderClusters } from "../../model/provider-cluster.ts";
 import { selecting, selectorKeys } from "../../model/selection.ts";
 import type { ProxyGroup } from "../../model/scope-choice.ts";
@@ -35,38 +42,17 @@ export interface ClassicGatewayResources {
   readonly endpoints: Collection<ScopedEncodedResource>;
   /** The merged Gateways by the group's key. */
   readonly merged: Collection<MergedGateway>;
+  /** The servers at which VirtualServices have no routes, by `<VirtualService>|<group>`. */
+  readonly withheldServers: Collection<WithheldServers>;
 }
 
 const everyPod = "any";
 
 export function deriveClassicGatewayResources(graph: CollectionGraph, model: MeshModel): ClassicGatewayResources {
-  const { inputs, scopes } = model;
-  const security = new SecurityPolicies(inputs);
-  const telemetry = new TelemetryPolicies(inputs);
-  const providers = new ProviderClusters(inputs);
+  const { scopes } = model;
   const merged = deriveMergedGateways(graph, model);
-  const contextOf = (
-    group: ProxyGroup | undefined,
-    gateway: MergedGateway,
-    reader: CollectionReader,
-  ): ClassicGatewayContext | undefined => {
-    const settings = reader.get(inputs.mesh, meshKey);
-    if (settings === undefined || group === undefined) return undefined;
-    const mesh = withOwnProxyConfig(settings, group.proxyConfig);
-    const { namespace, labels } = group;
-    return {
-      model,
-      merged: gateway,
-      mesh,
-      namespace,
-      labels,
-      place: group,
-      reader,
-      secretService: providers.ofSecrets(mesh, reader),
-      security: security.filtersFor(group, mesh, reader, { clearRouteCache: true }),
-      telemetry: telemetry.telemetryFor(group, "gateway", mesh, reader),
-    };
-  };
+  const routes = deriveServerRoutes(graph, merged, model);
+  const contextOf = contextMaker(model, routes);
   const perGroup = (
     name: string,
     write: (gateway: MergedGateway, context: ClassicGatewayContext, group: ProxyGroup) => readonly EncodedResource[],
@@ -76,7 +62,7 @@ export function deriveClassicGatewayResources(graph: CollectionGraph, model: Mes
       merged,
       (gateway, reader, scope) => {
         const group = reader.get(scopes.groups, scope);
-        const context = contextOf(group, gateway, reader);
+        const context = contextOf(group, gateway, scope, reader);
         if (group === undefined || context === undefined) return [];
         return write(gateway, context, group).map((resource) => scopedEntry(scope, resource));
       },
@@ -84,6 +70,9 @@ export function deriveClassicGatewayResources(graph: CollectionGraph, model: Mes
     );
   return {
     merged,
+    withheldServers: graph.derive("withheld-servers", routes, ({ withheld }, _, scope) =>
+      withheld.map((servers) => [`${servers.virtualService}|${scope}`, servers] as const),
+    ),
     listeners: perGroup("lds-classic-gateways", (gateway, context, group) => {
       const listeners = gateway.listeners.flatMap((listener) => classicListener(listener, context) ?? []);
       const encoded = listeners.map((listener) => encodeResource(ListenerSchema, listener.name, listener));
@@ -104,6 +93,63 @@ export function deriveClassicGatewayResources(graph: CollectionGraph, model: Mes
       ),
     ),
   };
+}
+
+type ContextOf = (
+  group: ProxyGroup | undefined,
+  gateway: MergedGateway,
+  scope: string,
+  reader: CollectionReader,
+) => ClassicGatewayContext | undefined;
+
+function contextMaker(model: MeshModel, routes: Collection<ServerRoutes>): ContextOf {
+  const { inputs } = model;
+  const security = new SecurityPolicies(inputs);
+  const telemetry = new TelemetryPolicies(inputs);
+  const providers = new ProviderClusters(inputs);
+  return (group, gateway, scope, reader) => {
+    const settings = reader.get(inputs.mesh, meshKey);
+    if (settings === undefined || group === undefined) return undefined;
+    const mesh = withOwnProxyConfig(settings, group.proxyConfig);
+    const { namespace, labels } = group;
+    return {
+      model,
+      merged: gateway,
+      // Read only on demand, so that most listeners do not depend on VirtualServices.
+      virtualServicesAt: (server) => reader.get(routes, scope)?.of.get(server) ?? [],
+      mesh,
+      namespace,
+      labels,
+      place: group,
+      reader,
+      secretService: providers.ofSecrets(mesh, reader),
+      security: security.filtersFor(group, mesh, reader, { clearRouteCache: true }),
+      telemetry: telemetry.telemetryFor(group, "gateway", mesh, reader),
+    };
+  };
+}
+
+function deriveServerRoutes(
+  graph: CollectionGraph,
+  merged: Collection<MergedGateway>,
+  { scopes, virtualServices }: MeshModel,
+): Collection<ServerRoutes> {
+  return graph.derive(
+    "gateway-server-routes",
+    merged,
+    (gateway, reader, scope) => {
+      const group = reader.get(scopes.groups, scope);
+      return group === undefined
+        ? []
+        : [
+            [
+              scope,
+              serverRoutes(gateway, (name) => virtualServicesOf(name, group.namespace, virtualServices, reader)),
+            ] as const,
+          ];
+    },
+    sameServerRoutes,
+  );
 }
 
 /**

@@ -1,10 +1,7 @@
 import { VirtualHost_TlsRequirementType, type Listener, type RouteConfiguration } from "../../../wire/envoy/index.ts";
 import { anyAddress } from "../../model/ip-address.ts";
 import {
-  commonHosts,
-  concernsServer,
   serverNamesOf,
-  withheldServers,
   withoutNamespace,
   type GatewayListenerModel,
   type GatewayServerModel,
@@ -13,7 +10,7 @@ import { destinationRuleFor, type DestinationRuleModel } from "../../model/desti
 import { compareText } from "../../model/facts.ts";
 import { visibleService, type ServiceModel } from "../../model/service/service-model.ts";
 import { serviceSession, sessionRulesOf } from "../../model/service/service-session.ts";
-import { virtualServicesOf, type VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
+import type { VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
 import type { FilterInit } from "../filter-init.ts";
 import { autoPassthroughChains } from "./gateway-auto-passthrough.ts";
 import type { ClassicGatewayContext } from "./gateway-classic-context.ts";
@@ -85,7 +82,7 @@ function chainsOf(
 /** The first TCP route of the server's VirtualServices. */
 function tcpChains(server: GatewayServerModel, context: ClassicGatewayContext): readonly GatewayChain[] {
   const client = clientOf(server, context);
-  for (const virtualService of concerning(server, context)) {
+  for (const { model: virtualService } of context.virtualServicesAt(server)) {
     const route = virtualService.tcp.find(
       (tcp) =>
         tcp.route.length > 0 &&
@@ -110,7 +107,7 @@ function tcpChains(server: GatewayServerModel, context: ClassicGatewayContext): 
 /** A filter chain for each match of each TLS route, selected by the TLS server name. */
 function passthroughChains(server: GatewayServerModel, context: ClassicGatewayContext): readonly GatewayChain[] {
   const client = clientOf(server, context);
-  return concerning(server, context).flatMap((virtualService) =>
+  return context.virtualServicesAt(server).flatMap(({ model: virtualService }) =>
     virtualService.tls
       .filter((tls) => tls.route.length > 0)
       .flatMap((tls) =>
@@ -124,15 +121,6 @@ function passthroughChains(server: GatewayServerModel, context: ClassicGatewayCo
             ],
           })),
       ),
-  );
-}
-
-function concerning(
-  server: GatewayServerModel,
-  { model, namespace, merged, reader }: ClassicGatewayContext,
-): readonly VirtualServiceModel[] {
-  return virtualServicesOf(server.gateway, namespace, model.virtualServices, reader).filter(
-    (virtualService) => concernsServer(server, virtualService) && !withheldServers(virtualService, merged).has(server),
   );
 }
 
@@ -192,9 +180,9 @@ export function classicRouteTable(
   const port = servers[0]?.declaredPort ?? 0;
   for (const server of servers) {
     const redirects = server.tls?.httpsRedirect === true;
-    for (const virtualService of concerning(server, context)) {
+    for (const { model: virtualService, hosts: common } of context.virtualServicesAt(server)) {
       const routes = routesOf(virtualService, server, context);
-      for (const host of commonHosts(server, virtualService)) {
+      for (const host of common) {
         const table = tableOf(host);
         for (const route of routes) table.routes.push(route);
         table.sources.push(`${server.gateway} ${virtualService.namespace}/${virtualService.name}`);

@@ -3,8 +3,8 @@ import { test } from "node:test";
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { KubernetesObject } from "../../../api/index.ts";
 import { RouteConfigurationSchema } from "../../../wire/envoy/index.ts";
-import { intersectHosts } from "../../model/service/service-hostname.ts";
 import { decodeResource } from "../../testing/decode-resource.ts";
+import { lowerLimits } from "../../testing/lower-limits.ts";
 import { config, createModelFixture, namespace, service } from "../../testing/model-fixture.ts";
 import { deriveMeshModel } from "../mesh-model.ts";
 import { deriveClassicGatewayResources } from "./gateway-classic-resources.ts";
@@ -68,16 +68,24 @@ test("servers that share a port count one by one", () => {
   assert.deepEqual(routesOf(gateway(servers), routes(100)), [20 * 100]);
 });
 
-test("hosts of long lists meet as in a comparison of all pairs", () => {
-  const names = ["a.x", "b.x", "c.y", "*.x", "*.b.x", "q.b.x", "*", "*x", "z.b.x", "d.y", "*.z"];
-  const longer = (start: number): string[] => [
-    ...names.filter((_, index) => (index * 7 + start) % 3 !== 0),
-    ...many(40, (index) => `${start}-${index}.other`),
-  ];
-  for (const start of [0, 1, 2])
-    for (const end of [0, 1, 2]) {
-      const [left, right] = [longer(start), longer(end)];
-      const pairs = left.flatMap((one) => right.flatMap((other) => intersectHosts([one], [other])));
-      assert.deepEqual([...intersectHosts(left, right)].sort(), [...new Set(pairs)].sort());
-    }
+/** One small VirtualService for each index, from the oldest on. */
+function small(count: number, namespaceName = "shop"): readonly KubernetesObject[] {
+  return many(count, (index) => {
+    const object = config("VirtualService", `${namespaceName}/v${index}`, {
+      hosts: [`h${index}.${namespaceName}.example`],
+      gateways: ["shop/many"],
+      http: [{ route: [{ destination: { host: "web.shop.svc.cluster.local" } }] }],
+    });
+    const creationTimestamp = new Date(Date.UTC(2026, 0, 1, 0, 0, count - index)).toISOString();
+    return { ...object, metadata: { ...object.metadata, creationTimestamp } };
+  });
+}
+
+test("the VirtualServices of a namespace share a maximum of routes at the servers of a proxy, the oldest ones first", (t) => {
+  lowerLimits(t, { routes: 200 });
+  const servers = gateway(many(30, (index) => server(8_000 + index)));
+  // The last one is the oldest. Six have routes at all of the 30 servers, and a seventh at 20 of them.
+  assert.deepEqual(routesOf(servers, ...small(50)), [...many(20, () => 7), ...many(10, () => 6)]);
+  const both = routesOf(servers, ...small(50), ...small(3, "other"));
+  assert.deepEqual(both, [...many(20, () => 10), ...many(10, () => 9)], "other namespaces have a share of their own");
 });
