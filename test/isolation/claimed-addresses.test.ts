@@ -21,6 +21,7 @@ const victims: readonly KubernetesObject[] = [
   service("shop/web", "10.96.0.5", { app: "web" }, [http]),
   pod("shop/web-1", "10.244.0.5", { labels: { app: "web" } }),
   pod("shop/client", "10.244.0.6"),
+  onHost(pod("shop/exporter", "192.0.2.100")),
   {
     ...config("ServiceEntry", "shop/far", {
       hosts: ["far.example.com"],
@@ -31,6 +32,10 @@ const victims: readonly KubernetesObject[] = [
     status: { addresses: [{ value: given, host: "far.example.com" }] },
   } as KubernetesObject,
 ];
+
+function onHost(object: KubernetesObject): KubernetesObject {
+  return { ...object, spec: { ...(object as { spec?: object }).spec, hostNetwork: true } } as KubernetesObject;
+}
 
 /** The address to which a ztunnel sends a connection of `shop/client`, among the objects of an attacker. */
 function nextHop(destination: string, attack: readonly KubernetesObject[]): string {
@@ -64,6 +69,16 @@ const entry = (address: string): KubernetesObject =>
     ports: [{ name: "http", number: 80, protocol: "HTTP" }],
     endpoints: [{ address }],
   });
+/** An entry that has the address itself. */
+const owner = (address: string): KubernetesObject =>
+  config("ServiceEntry", "evil/owner", {
+    hosts: ["owner.example.org"],
+    addresses: [address],
+    location: "MESH_INTERNAL",
+    resolution: "STATIC",
+    ports: [{ name: "http", number: 80, protocol: "HTTP" }],
+    endpoints: [{ address: "192.0.2.66" }],
+  });
 const gateway = (address: string): KubernetesObject => ({
   ...config(
     "Gateway",
@@ -78,14 +93,25 @@ const gateway = (address: string): KubernetesObject => ({
   apiVersion: "gateway.networking.k8s.io/v1",
 });
 
-for (const [kind, claim] of Object.entries({ WorkloadEntry: machine, ServiceEntry: entry, Gateway: gateway })) {
-  test(`a ${kind} does not take connections to the address of another namespace's Service or entry`, () => {
+const claims = {
+  "a WorkloadEntry": machine,
+  "an endpoint of a ServiceEntry": entry,
+  "a ServiceEntry": owner,
+  "a Gateway": gateway,
+};
+for (const [title, claim] of Object.entries(claims)) {
+  test(`${title} does not take connections to the address of another namespace's Service or entry`, () => {
     assert.equal(nextHop("10.96.0.5", []), "shop/web-1 10.244.0.5");
     assert.equal(nextHop("10.96.0.5", [claim("10.96.0.5")]), "shop/web-1 10.244.0.5");
     assert.equal(nextHop(given, []), "shop/far 192.0.2.80");
     assert.equal(nextHop(given, [claim(given)]), "shop/far 192.0.2.80");
   });
 }
+
+test("a workload that is not a pod does not take connections to the address of a node", () => {
+  for (const claim of [machine, entry, gateway])
+    assert.equal(nextHop("192.0.2.100", [claim("192.0.2.100")]), "no/workload 192.0.2.100");
+});
 
 test("an entry whose endpoint has the address of a Service still leads there", () => {
   assert.equal(nextHop("192.0.2.1", [entry("10.96.0.5")]), "evil/trap 10.96.0.5");

@@ -28,7 +28,7 @@ import { podsSelectedBy } from "../../model/service/selected-pods.ts";
 import type { AmbientSources } from "./ambient-services.ts";
 import { encodeResource, sameResource, type EncodedResource } from "../resource.ts";
 import { serviceAddress } from "./service-address.ts";
-import { ServiceAddresses } from "./service-addresses.ts";
+import { TakenAddresses } from "./taken-addresses.ts";
 import { explicitTrustDomain, gatewayReference, podAddress, podUid } from "./workload-address.ts";
 
 /**
@@ -207,7 +207,7 @@ function deriveGatewayWorkloads(
   gateways: AmbientGateways,
   place: keyof AmbientGateways,
 ): Collection<EncodedResource> {
-  const taken = new ServiceAddresses(inputs);
+  const taken = new TakenAddresses(inputs);
   return graph.derive(
     place === "local" ? "wds-network-gateways" : "wds-remote-network-gateways",
     gateways[place],

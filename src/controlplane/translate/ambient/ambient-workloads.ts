@@ -38,7 +38,7 @@ import {
   workloadEntryUid,
 } from "./entry-address.ts";
 import { encodeResource, sameResource, type EncodedResource } from "../resource.ts";
-import { ServiceAddresses } from "./service-addresses.ts";
+import { TakenAddresses } from "./taken-addresses.ts";
 import { behindGateway, podAddress, podUid, sliceAddresses } from "./workload-address.ts";
 
 interface Subject {
@@ -99,7 +99,7 @@ function workloadRules(
     uid,
     encodeResource(AddressSchema, uid, behindGateway(address, gateways, reader)),
   ];
-  const taken = new ServiceAddresses(inputs);
+  const taken = new TakenAddresses(inputs);
   return {
     crowds,
     servicesFor: ({ namespace, labels }, member, mesh, reader) => [

@@ -1,29 +1,37 @@
 import type { CollectionIndex, CollectionReader } from "../../../kube/index.ts";
 import { NetworkMode, type Address, type Workload } from "../../../wire/workload/index.ts";
 import { localNetwork, remoteNetwork } from "../../model/cluster-view.ts";
-import { meshKey, type ServiceFacts } from "../../model/facts.ts";
+import { meshKey, type PodFacts, type ServiceFacts } from "../../model/facts.ts";
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import type { OfCluster } from "../../model/remote-inputs.ts";
 import { givenAddresses, singleAddress, type GivenAddresses } from "../../model/service/given-addresses.ts";
 
-/** The addresses of Kubernetes Services, and those that a control plane gave to the hosts of ServiceEntries. */
-export class ServiceAddresses {
+/**
+ * The addresses of Kubernetes Services and of nodes with pods, and those that a control plane gave to the hosts of
+ * ServiceEntries.
+ */
+export class TakenAddresses {
   readonly #inputs: MeshInputs;
   readonly #local: CollectionIndex<ServiceFacts>;
   readonly #remote: CollectionIndex<ServiceFacts & OfCluster>;
   readonly #given: GivenAddresses;
+  readonly #nodes: CollectionIndex<PodFacts>;
 
   constructor(inputs: MeshInputs) {
     this.#inputs = inputs;
     this.#local = inputs.services.index("ambient-address", addressKeys);
     this.#remote = inputs.remote.services.index("ambient-address", addressKeys);
     this.#given = givenAddresses(inputs);
+    this.#nodes = inputs.pods.index("node-address", ({ hostNetwork, addresses }) =>
+      hostNetwork ? addresses.flatMap(singleAddress) : [],
+    );
   }
 
   /**
-   * Lets services keep their addresses. The author of a workload that is not a pod may write any address, and a ztunnel
-   * prefers the workload of an address to the service. So a workload with the address of a service is marked as one
-   * that shares its address, as pods on a node's network do. Ztunnels then find it as an endpoint, but not by address.
+   * Lets services and nodes keep their addresses. The author of a workload that is not a pod may write any address, and
+   * a ztunnel prefers the workload of an address to a service, and to the address itself. So a workload with such an
+   * address is marked as one that shares its address, as pods on a node's network do. Ztunnels then find it as an
+   * endpoint, but not by address.
    */
   yieldTo(address: Address, reader: CollectionReader): Address {
     if (address.type.case !== "workload") return address;
@@ -32,14 +40,15 @@ export class ServiceAddresses {
     return address;
   }
 
-  /** Whether a service has one of the workload's addresses in the workload's network. */
+  /** Whether a service or a node has one of the workload's addresses in the workload's network. */
   #overlap({ network, addresses, namespace }: Workload, reader: CollectionReader): boolean {
     const mesh = reader.get(this.#inputs.mesh, meshKey);
     if (mesh === undefined || addresses.length === 0) return false;
     const isLocal = network === localNetwork(mesh, this.#inputs, reader);
     return addresses.some((bytes) => {
       const key = bytes.join(".");
-      if (isLocal && reader.lookup(this.#local, key).length > 0) return true;
+      if (isLocal && [this.#local, this.#nodes].some((index) => reader.lookup<unknown>(index, key).length > 0))
+        return true;
       if (isLocal && reader.lookup(this.#given, key).some((entry) => entry.namespace !== namespace)) return true;
       const remote = reader.lookup(this.#remote, key);
       return remote.some(({ clusterId }) => network === remoteNetwork(clusterId, mesh, this.#inputs, reader));
