@@ -533,10 +533,10 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
   // - 2 each: framed writes to a socket, descriptors by an expression, kubeconfigs of remote clusters, sessions of
   //   services, foreign web pages, sizes of regular expressions
   // - 1 each: servers that take HBONE at a captured pod's address, the watch over an API server's answers, aliases of
-  //   aliases
+  //   aliases, routes at the servers of a gateway, addresses that workloads may not take over
   // Controllers that are off by default are loaded when they are turned on.
   pilot: {
-    modules: 986,
+    modules: 988,
     never: [
       "src/cluster/",
       "src/dataplane/",

@@ -50,14 +50,14 @@ export function serverRoutes(
     let total = totals.get(model.namespace) ?? 0;
     let [count, first] = [0, ""];
     for (const gateway of gateways)
-      for (const [server, hosts] of gateway.commonWith(model)) {
-        const cost = units * hosts.size;
-        if (total + cost > proxyLimits.routes) {
+      for (const { server, parts } of gateway.matchesOf(model)) {
+        const hosts = joined(parts, (proxyLimits.routes - total) / units);
+        if (hosts === undefined) {
           count += 1;
           first ||= `port ${server.declaredPort} of ${server.gateway}`;
           continue;
         }
-        total += cost;
+        total += units * hosts.size;
         const others = granted.get(server);
         if (others === undefined) granted.set(server, [{ model, hosts }]);
         else others.push({ model, hosts });
@@ -79,16 +79,31 @@ export function sameServerRoutes(left: ServerRoutes, right: ServerRoutes): boole
     if (others?.length !== served.length || !served.every(({ model }, index) => model === others[index]?.model))
       return false;
   }
-  return left.withheld.every((one, index) => {
+  return left.withheld.every(({ virtualService, count, first }, index) => {
     const other = right.withheld[index];
-    return one.virtualService === other?.virtualService && one.count === other.count && one.first === other.first;
+    return virtualService === other?.virtualService && count === other.count && first === other.first;
   });
 }
 
+/** All hosts of the sets, or undefined if there are more than a maximum. Does not copy sets that are too large. */
+function joined(parts: readonly ReadonlySet<string>[], most: number): ReadonlySet<string> | undefined {
+  const [only] = parts;
+  if (parts.some(({ size }) => size > most)) return undefined;
+  if (only !== undefined && parts.length === 1) return only;
+  const all = new Set(parts.flatMap((part) => [...part]));
+  return all.size > most ? undefined : all;
+}
+
+/** A server that has hosts in common with a VirtualService. */
+interface ServerMatch {
+  readonly server: GatewayServerModel;
+  /** The hosts in common for each host of the server: the narrower one of each pair. */
+  readonly parts: readonly ReadonlySet<string>[];
+}
+
 /** A host of a server, which may be limited to the VirtualServices of one namespace. */
-interface HostPlace {
-  readonly server: number;
-  readonly host: string;
+interface ServerHost {
+  readonly name: string;
   /** Empty means all. */
   readonly namespace: string;
 }
@@ -98,52 +113,63 @@ class GatewayPlaces {
   readonly servers: readonly GatewayServerModel[];
   /** The place of each VirtualService in the order in which they apply. */
   readonly places: ReadonlyMap<VirtualServiceModel, number>;
-  readonly #byHost = new Map<string, HostPlace[]>();
+  /** The hosts of each server. */
+  readonly #hosts: readonly (readonly ServerHost[])[];
+  /** The indexes of the servers by host. */
+  readonly #byName = new Map<string, number[]>();
   /** The hosts by each wildcard that covers them, except wildcards for a part of a label. */
-  readonly #byWildcard = new Map<string, HostPlace[]>();
-  readonly #all: HostPlace[] = [];
+  readonly #byWildcard = new Map<string, string[]>();
   readonly #wildcards: WildcardSet;
 
   constructor(servers: readonly GatewayServerModel[], models: readonly VirtualServiceModel[]) {
     this.servers = servers;
     this.places = new Map(models.map((model, index) => [model, index]));
-    for (const [server, { hosts }] of servers.entries())
-      for (const text of hosts) {
-        const slash = text.indexOf("/");
-        const place = { server, host: text.slice(slash + 1), namespace: text.slice(0, Math.max(0, slash)) };
-        this.#all.push(place);
-        addTo(this.#byHost, place.host, place);
-        for (const wildcard of wildcardsOfLabels(place.host)) addTo(this.#byWildcard, wildcard, place);
-      }
-    this.#wildcards = wildcardSet([...this.#byHost.keys()].filter(isWildcard));
+    this.#hosts = servers.map(({ hosts }) => hosts.map(serverHost));
+    for (const [index, hosts] of this.#hosts.entries()) for (const { name } of hosts) addTo(this.#byName, name, index);
+    for (const name of this.#byName.keys())
+      for (const wildcard of wildcardsOfLabels(name)) addTo(this.#byWildcard, wildcard, name);
+    this.#wildcards = wildcardSet([...this.#byName.keys()].filter(isWildcard));
   }
 
-  /** The servers that have hosts in common with a VirtualService, with these hosts: the narrower ones of each pair. */
-  *commonWith(model: VirtualServiceModel): Iterable<readonly [GatewayServerModel, ReadonlySet<string>]> {
+  /** The servers that have hosts in common with a VirtualService, in their order. */
+  *matchesOf(model: VirtualServiceModel): Iterable<ServerMatch> {
     if (!this.places.has(model)) return;
-    const found = new Map<number, Set<string>>();
-    const note = ({ server, namespace }: HostPlace, host: string): void => {
-      if (namespace !== "" && namespace !== model.namespace) return;
-      const hosts = found.get(server);
-      if (hosts === undefined) found.set(server, new Set([host]));
-      else hosts.add(host);
-    };
-    for (const own of model.hosts) {
-      for (const name of [own, ...wildcardsOver(own, this.#wildcards)])
-        for (const place of this.#byHost.get(name) ?? []) note(place, own);
-      if (isWildcard(own)) for (const place of this.#coveredBy(own)) note(place, place.host);
-    }
-    for (const index of [...found.keys()].sort((left, right) => left - right)) {
-      const [server, hosts] = [this.servers[index], found.get(index)];
-      if (server !== undefined && hosts !== undefined) yield [server, hosts];
+    const common = this.#commonBy(model.hosts);
+    const indexes = new Set([...common.keys()].flatMap((name) => this.#byName.get(name) ?? []));
+    for (const index of [...indexes].sort((left, right) => left - right)) {
+      const server = this.servers[index];
+      const parts = (this.#hosts[index] ?? []).flatMap(({ name, namespace }) =>
+        namespace === "" || namespace === model.namespace ? (common.get(name) ?? []) : [],
+      );
+      if (server !== undefined && parts.length > 0) yield { server, parts };
     }
   }
 
-  #coveredBy(wildcard: string): readonly HostPlace[] {
+  /** The hosts in common with those of a VirtualService, by the server's host. All servers with that host share them. */
+  #commonBy(hosts: readonly string[]): ReadonlyMap<string, ReadonlySet<string>> {
+    const found = new Map<string, Set<string>>();
+    const note = (name: string, host: string): void => {
+      const known = found.get(name);
+      if (known === undefined) found.set(name, new Set([host]));
+      else known.add(host);
+    };
+    for (const host of hosts) {
+      for (const name of [host, ...wildcardsOver(host, this.#wildcards)]) if (this.#byName.has(name)) note(name, host);
+      if (isWildcard(host)) for (const name of this.#coveredBy(host)) note(name, name);
+    }
+    return found;
+  }
+
+  #coveredBy(wildcard: string): Iterable<string> {
     return wildcard === "*" || wildcard.startsWith("*.")
       ? (this.#byWildcard.get(wildcard) ?? [])
-      : this.#all.filter(({ host }) => hostCovers(wildcard, host));
+      : [...this.#byName.keys()].filter((name) => hostCovers(wildcard, name));
   }
+}
+
+function serverHost(text: string): ServerHost {
+  const slash = text.indexOf("/");
+  return { name: text.slice(slash + 1), namespace: text.slice(0, Math.max(0, slash)) };
 }
 
 /** The wildcards for whole labels that cover a host, other than the host itself. */
