@@ -145,7 +145,7 @@ class GatewayPlaces {
     }
   }
 
-  /** The hosts in common with those of a VirtualService, by the server's host. All servers with that host share them. */
+  /** The hosts in common with a VirtualService's, by the server's host. All servers with that host share them. */
   #commonBy(hosts: readonly string[]): ReadonlyMap<string, ReadonlySet<string>> {
     const found = new Map<string, Set<string>>();
     const note = (name: string, host: string): void => {

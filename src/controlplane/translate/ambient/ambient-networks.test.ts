@@ -159,7 +159,7 @@ test("of several Gateways that describe a network's gateway, one of the root nam
     );
     const found = addresses();
     const accounts = Object.entries(found).flatMap(([name, value]) =>
-      name.startsWith("NetworkGateway/") ? `${name} ${String(valueAt(value, "workload", "namespace"))}` : [],
+      name.startsWith("NetworkGateway/") ? `${name} ${JSON.stringify(valueAt(value, "workload", "namespace"))}` : [],
     );
     const uid = "home/networking.istio.io/WorkloadEntry/shop/vm";
     return [valueAt(found[uid] ?? {}, "workload", "networkGateway", "address", "address"), ...accounts];
@@ -174,16 +174,16 @@ test("of several Gateways that describe a network's gateway, one of the root nam
       turned ? pair.toReversed() : pair;
     assert.deepEqual(
       gatewayWith({}, ...both(describedIn("evil", 1, "192.0.2.66"), own)),
-      at("192.0.2.5", "192.0.2.5/15008 istio-system", "192.0.2.66/15008 evil"),
+      at("192.0.2.5", '192.0.2.5/15008 "istio-system"', '192.0.2.66/15008 "evil"'),
     );
     assert.deepEqual(
       gatewayWith({}, ...both(describedIn("evil", 1, "192.0.2.5"), own)),
-      at("192.0.2.5", "192.0.2.5/15008 istio-system"),
+      at("192.0.2.5", '192.0.2.5/15008 "istio-system"'),
       "the account of a gateway is not that of another Gateway with its address",
     );
     assert.deepEqual(
       gatewayWith({}, ...both(describedIn("evil", 2, "192.0.2.66"), describedIn("shop", 1, "192.0.2.7"))),
-      at("192.0.2.7", "192.0.2.66/15008 evil", "192.0.2.7/15008 shop"),
+      at("192.0.2.7", '192.0.2.66/15008 "evil"', '192.0.2.7/15008 "shop"'),
     );
   }
   const networkGateways = { discoversResources: true, namespaces: ["istio-system"] };
