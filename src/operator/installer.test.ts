@@ -414,6 +414,46 @@ test("a control plane keeps its rights until its pods have ended, so that it can
   assert.equal(cluster.names("Role").includes("istio-system/istiod-canary"), false);
 });
 
+test("a complete removal waits for the pods of what it removed, and names those whose connections last longer", async () => {
+  const cluster = new MemoryCluster();
+  await install(cluster, ["profile=ambient"]);
+  const put = (name: string, app: string, nodeName: string): void => {
+    cluster.put("Pod", {
+      metadata: { name, namespace: "istio-system", labels: { app, istio: app.replace("istio-", "") } },
+      spec: { nodeName, containers: [] },
+    } as KubernetesObject);
+  };
+  put("ztunnel-1", "ztunnel", "n1");
+  put("ztunnel-2", "ztunnel", "n2");
+  put("istio-ingressgateway-1", "istio-ingressgateway", "n1");
+  let nowMs = 0;
+  let setsWhileWaiting: readonly string[] = [];
+  const clock: Clock = {
+    ...systemClock,
+    steadyMs: () => nowMs,
+    sleep: async (ms) => {
+      nowMs += ms;
+      setsWhileWaiting = cluster.names("DaemonSet");
+      if (nowMs > 5_000)
+        for (const name of ["ztunnel-1", "istio-ingressgateway-1"])
+          await cluster.delete(podKind, name, "istio-system").catch(() => undefined);
+    },
+  };
+  const messages: string[] = [];
+  await removeInstalled({
+    client: cluster,
+    clock,
+    selection: "everything",
+    onRemoved: () => undefined,
+    onWarning: (text) => void messages.push(text),
+  });
+  assert.deepEqual(setsWhileWaiting, []);
+  assert.equal(nowMs > 30_000 && nowMs < 70_000, true, String(nowMs));
+  assert.deepEqual(messages, [
+    "these pods still end, most likely because they have open connections: istio-system/ztunnel-2 on n2. Wait for them before you delete their namespaces: kubectl wait --for=delete pod -n istio-system -l app=ztunnel --timeout=1h",
+  ]);
+});
+
 test("an agent that does not end appears in the error", async () => {
   const cluster = new MemoryCluster();
   await install(cluster, ["profile=ambient"]);

@@ -1,5 +1,12 @@
-import { userError, type Clock } from "../base/index.ts";
-import type { KindDefinition, KubernetesObject, UntypedObject } from "../api/index.ts";
+import { firstNames, userError, type Clock } from "../base/index.ts";
+import type { Pod } from "../api/kubernetes/index.ts";
+import {
+  formatLabelSelector,
+  keyOf,
+  type KindDefinition,
+  type KubernetesObject,
+  type UntypedObject,
+} from "../api/index.ts";
 import { istioLabels } from "../api/istio/index.ts";
 import { controllerOf, itemsIfServed, type KubeClient } from "../kube/index.ts";
 import { installedKinds } from "../install/index.ts";
@@ -41,6 +48,13 @@ const rightsGroup = "rbac.authorization.k8s.io";
  * The time to wait for a control plane to end. Its leases expire earlier than that, so waiting longer would not help.
  */
 const controlPlanePatienceMs = 20_000;
+/**
+ * The time to wait for the pods of a complete removal. A ztunnel or a gateway whose connections last longer may need an
+ * hour.
+ */
+const endPatienceMs = 30_000;
+const maxNamed = 5;
+const workloadKinds = new Set(["Deployment", "DaemonSet"]);
 const webhookKinds = new Set(["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"]);
 
 /**
@@ -48,7 +62,8 @@ const webhookKinds = new Set(["MutatingWebhookConfiguration", "ValidatingWebhook
  * CNI agents, which release their pods while everything else still serves. The other kinds follow in reverse order of
  * their installation. Rights are removed only when the control planes have ended, because without rights a control
  * plane could not release its leases, and the next one would wait for these. CRDs stay, because removing them would
- * remove users' objects. The root certificate and namespaces stay too.
+ * remove users' objects. The root certificate and namespaces stay too. A complete removal also waits for the pods,
+ * because users delete their namespaces next.
  */
 export async function removeInstalled({
   client,
@@ -66,6 +81,7 @@ export async function removeInstalled({
     .filter(({ kind }) => kind !== "CustomResourceDefinition" && kind !== "Namespace");
   let removed = 0;
   const controlPlanes: SelectingWorkload[] = [];
+  const workloads: SelectingWorkload[] = [];
   // A dry run changes nothing, so it reads all kinds at once.
   const listed = dryRun ? listAll(client, kinds, labelSelector) : undefined;
   const removeAll = async (kind: KindDefinition<UntypedObject>): Promise<void> => {
@@ -79,6 +95,7 @@ export async function removeInstalled({
         onRemoved({ kind: kind.kind, metadata });
         removed += 1;
         if (kind.kind === "Deployment" && metadata.labels?.["app"] === "istiod") controlPlanes.push(object);
+        if (workloadKinds.has(kind.kind)) workloads.push(object);
       }),
     );
   };
@@ -93,7 +110,37 @@ export async function removeInstalled({
         await podsLeft({ client, clock, patienceMs: controlPlanePatienceMs, onWait }, ending);
     await removeAll(kind);
   }
+  if (selection === "everything" && !dryRun) {
+    const ends = await Promise.all(
+      workloads.map(async (workload) => ({
+        workload,
+        pods: await podsLeft({ client, clock, patienceMs: endPatienceMs, onWait }, workload),
+      })),
+    );
+    const left = ends.filter(({ pods }) => pods.length > 0);
+    if (left.length > 0) onWarning(endingText(left));
+  }
   return removed;
+}
+
+interface EndingWorkload {
+  readonly workload: SelectingWorkload;
+  readonly pods: readonly Pod[];
+}
+
+/**
+ * Names the pods that still end. Kubernetes looks only rarely at a namespace that is being deleted while the grace
+ * period of its pods is long, so a deletion that begins too early seems to hang.
+ */
+function endingText(left: readonly EndingWorkload[]): string {
+  const names = left.flatMap(({ pods }) =>
+    pods.map(({ metadata, spec }) => `${keyOf({ metadata })} on ${spec?.nodeName ?? "no node"}`),
+  );
+  const commands = left.map(
+    ({ workload: { metadata, spec } }) =>
+      `kubectl wait --for=delete pod -n ${metadata.namespace ?? ""} -l ${formatLabelSelector(spec?.selector ?? {})} --timeout=1h`,
+  );
+  return `these pods still end, most likely because they have open connections: ${firstNames(names, maxNamed)}. Wait for them before you delete their namespaces: ${commands.join("; ")}`;
 }
 
 async function selectorOf(selection: UninstallOptions["selection"], client: KubeClient): Promise<string> {
