@@ -4,3 +4,4 @@ export * from "./batch.ts";
 export * from "./core.ts";
 export * from "./others.ts";
 export * from "./rbac.ts";
+export * from "./taints.ts";

@@ -11,6 +11,7 @@ import { meshFindings } from "./mesh-findings.ts";
 import { loadBalancerFindings, networkFindings } from "./network-findings.ts";
 import { policyFindings } from "./policy-findings.ts";
 import { sandboxFindings } from "./sandbox-findings.ts";
+import { taintFindings } from "./taint-findings.ts";
 import { webhookFindings } from "./webhook-findings.ts";
 import { nodeFindings, platformFinding, readyNodes, type ExaminedNode } from "./node-findings.ts";
 
@@ -38,6 +39,7 @@ export async function examineCluster(
     clockFindings(client, readyNodes(examined ?? []), clock),
     gatewayApiFindings(client),
     loadBalancerFindings(client, examined),
+    taintFindings(client, examined ?? []),
   ]);
   const platform = examined === undefined ? undefined : platformFinding(examined);
   return [

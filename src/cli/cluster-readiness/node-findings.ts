@@ -1,4 +1,4 @@
-import { nodeKind } from "../../api/kubernetes/index.ts";
+import { nodeKind, type Taint } from "../../api/kubernetes/index.ts";
 import { isDaemonless } from "../../install/index.ts";
 import { undefinedIfForbidden, type KubeClient } from "../../kube/index.ts";
 import { isSupported, majorMinor, oldestMinor } from "./cluster-facts.ts";
@@ -7,7 +7,11 @@ import { fault, good, warning, type ClusterFinding } from "./cluster-finding.ts"
 /** The fields of a Node that are checked. */
 export interface ExaminedNode {
   readonly metadata?: { readonly name?: string; readonly labels?: Readonly<Record<string, string>> };
-  readonly spec?: { readonly providerID?: string; readonly podCIDRs?: readonly string[] };
+  readonly spec?: {
+    readonly providerID?: string;
+    readonly podCIDRs?: readonly string[];
+    readonly taints?: readonly Taint[];
+  };
   readonly status?: {
     readonly addresses?: readonly { readonly type: string; readonly address: string }[];
     readonly conditions?: readonly { readonly type: string; readonly status: string; readonly message?: string }[];

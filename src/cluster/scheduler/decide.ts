@@ -1,8 +1,8 @@
 import { ownField } from "../../base/index.ts";
 import { controllerOf } from "../../kube/index.ts";
-import type { Pod } from "../../api/kubernetes/index.ts";
+import { untoleratedTaint, type Pod } from "../../api/kubernetes/index.ts";
 import { filtersFor, refusalReasons, spreadNodes, type FilterInputs } from "./filters.ts";
-import { matchesTerm, untoleratedTaint } from "../controllers/pods/node-match.ts";
+import { matchesTerm } from "../controllers/pods/node-match.ts";
 import { allocatable, type NodeState } from "./node-state.ts";
 import { countByDomain, termMatches, type NamespaceLabels } from "./pod-affinity.ts";
 import { requestsOf } from "./resources.ts";

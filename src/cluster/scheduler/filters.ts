@@ -1,7 +1,12 @@
 import { matchesLabelSelector } from "../../api/index.ts";
 import { ownField } from "../../base/index.ts";
-import type { Pod, PodAffinityTerm, TopologySpreadConstraint } from "../../api/kubernetes/index.ts";
-import { formatTaint, matchesNode, untoleratedTaint } from "../controllers/pods/node-match.ts";
+import {
+  untoleratedTaint,
+  type Pod,
+  type PodAffinityTerm,
+  type TopologySpreadConstraint,
+} from "../../api/kubernetes/index.ts";
+import { formatTaint, matchesNode } from "../controllers/pods/node-match.ts";
 import { allocatable, hostPortsOf, portsConflict, type NodeState, type PlacedPod } from "./node-state.ts";
 import { countByDomain, selectorOf, termMatches, type NamespaceLabels } from "./pod-affinity.ts";
 import { requestsOf } from "./resources.ts";

@@ -1,5 +1,11 @@
-import type { Lease, Node, NodeCondition, Pod, Taint } from "../../../api/kubernetes/index.ts";
-import { tolerates } from "../pods/node-match.ts";
+import {
+  tolerates,
+  type Lease,
+  type Node,
+  type NodeCondition,
+  type Pod,
+  type Taint,
+} from "../../../api/kubernetes/index.ts";
 
 /** How long a node may be silent, like kube-controller-manager's --node-monitor-grace-period. */
 const graceMs = 50_000;

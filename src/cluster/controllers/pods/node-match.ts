@@ -1,13 +1,5 @@
 import { ownField } from "../../../base/index.ts";
-import type {
-  Node,
-  NodeSelectorRequirement,
-  NodeSelectorTerm,
-  Pod,
-  PodSpec,
-  Taint,
-  Toleration,
-} from "../../../api/kubernetes/index.ts";
+import type { Node, NodeSelectorRequirement, NodeSelectorTerm, PodSpec, Taint } from "../../../api/kubernetes/index.ts";
 
 /** Whether `spec.nodeSelector` and the required node affinity allow the node. */
 export function matchesNode(spec: PodSpec, node: Node): boolean {
@@ -47,29 +39,6 @@ function matchesRequirement({ operator, values = [] }: NodeSelectorRequirement, 
     default:
       return false;
   }
-}
-
-/** The first taint with one of the effects that the pod does not tolerate. */
-export function untoleratedTaint(
-  pod: Pod | PodSpec,
-  taints: readonly Taint[] | undefined,
-  effects: readonly Taint["effect"][],
-): Taint | undefined {
-  const spec = "containers" in pod ? pod : pod.spec;
-  const tolerations = spec?.tolerations ?? [];
-  return taints?.find(
-    (taint) => effects.includes(taint.effect) && !tolerations.some((toleration) => tolerates(toleration, taint)),
-  );
-}
-
-export function tolerates(
-  { key = "", operator = "Equal", value = "", effect = "" }: Toleration,
-  taint: Taint,
-): boolean {
-  if (effect !== "" && effect !== taint.effect) return false;
-  if (key === "") return operator === "Exists";
-  if (key !== taint.key) return false;
-  return operator === "Exists" || value === (taint.value ?? "");
 }
 
 /** A taint in kubectl's form: `{key: value}`. */

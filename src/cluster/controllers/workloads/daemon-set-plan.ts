@@ -1,12 +1,13 @@
 import {
   isFinishedPod,
+  untoleratedTaint,
   type DaemonSet,
   type Node,
   type Pod,
   type PodSpec,
   type Toleration,
 } from "../../../api/kubernetes/index.ts";
-import { matchesNode, untoleratedTaint } from "../pods/node-match.ts";
+import { matchesNode } from "../pods/node-match.ts";
 import { hashOf } from "./controller-revisions.ts";
 import { availableAtMs, createdMs, isAvailable, isReady, isTerminating, resolveCount } from "../pods/pod-facts.ts";
 
