@@ -3,9 +3,9 @@ import { test } from "node:test";
 import { checkDefaults } from "../../api/serin/index.ts";
 import { decide } from "./decide.ts";
 import type { DecideInput } from "./input.ts";
-import type { Observation } from "./observation.ts";
+import type { Observation, SettleState } from "./observation.ts";
 import type { Step } from "./step.ts";
-import { first, input, last, object, waiting } from "./testing/two-steps.ts";
+import { begun, first, input, last, met, object, waiting } from "./testing/two-steps.ts";
 
 test("requests that come while somebody has changed a step's route do not count, and the step settles again", () => {
   const write = { type: "field", object, pointer: "/spec/rules", value: 1 } as const;
@@ -111,4 +111,25 @@ test("a step that must write again after it had settled has the whole limit for 
     status = before;
     assert.equal(lasts(unwritten, { failedWrite: { detail: "bob restores it", waits: false } }), 10, name);
   }
+});
+
+test("pods for which a workload's readiness waits are named once, and again when the workload is ready without them", () => {
+  const of = { apiVersion: "apps/v1", kind: "Deployment", plural: "deployments", name: "edge", namespace: "shop" };
+  const step: Step = {
+    ...first,
+    settle: [
+      { type: "ready", object: of },
+      { type: "readyPods", of, namespace: "shop", labels: { app: "edge" }, atLeast: 1 },
+      { type: "readyPods", of: { ...of, name: "door" }, namespace: "shop", labels: { app: "door" }, atLeast: 1 },
+    ],
+  };
+  const pods = (name: string): SettleState => ({ state: "waiting", detail: `0 of 1 pods with ${name} are ready` });
+  const waitingFor = (ready: SettleState): unknown => {
+    const observation = { ...met, settle: [ready, pods("edge"), pods("door")] };
+    return decide(input({ status: begun, steps: [step, last], observation })).status.step?.waitingFor;
+  };
+  const detail = "Deployment edge: 0 of 1 ready";
+  const [edge, door] = ["0 of 1 pods with edge are ready", "0 of 1 pods with door are ready"];
+  assert.deepEqual(waitingFor({ state: "waiting", detail }), [detail, door]);
+  assert.deepEqual(waitingFor({ state: "met" }), [edge, door]);
 });

@@ -15,7 +15,7 @@ import {
   waitingOn,
   withoutProgressMs,
 } from "./settle-progress.ts";
-import { describeReference, type Step } from "./step.ts";
+import { describeReference, referenceKey, type SettleCondition, type Step } from "./step.ts";
 import { endOverruled, fail, promotion, recovery, stick, waitFor } from "./step-outcome.ts";
 import { repeated, writeActions } from "./step-writes.ts";
 
@@ -196,9 +196,7 @@ function settle(input: DecideInput, step: Step, before: StepStatus, observation:
     );
   if (failed !== undefined)
     return fail(input, step, { because: "settle-failed", cause: `${step.title}: ${failed.detail}` });
-  const waiting = [...observation.writes, ...observation.settle].flatMap((state) =>
-    state.state === "waiting" || state.state === "later" ? [state.detail] : [],
-  );
+  const waiting = waitingDetails(step, observation);
   // A condition that has settled once stays settled. The checks notice pods that restart later.
   const isOpen = waiting.length > 0 && before.settledAt === undefined;
   if (isOpen && !hasWaitedForOthers(input, step, before, observation))
@@ -212,6 +210,23 @@ function settle(input: DecideInput, step: Step, before: StepStatus, observation:
   const decision = judge({ ...input, status: { ...weighed, step: settled } }, step, settled, observation);
   const remarks = before.settledAt === undefined ? remarksOn(step, observation) : [];
   return remarks.length === 0 ? decision : { ...decision, actions: [...remarks, ...decision.actions] };
+}
+
+/** What the step waits for, each pod once. */
+function waitingDetails({ settle: conditions }: Step, { writes, settle: states }: Observation): string[] {
+  const unready = new Set(
+    conditions.flatMap((condition, index) =>
+      condition.type === "ready" && states[index]?.state === "waiting" ? [referenceKey(condition.object)] : [],
+    ),
+  );
+  const isRepeated = (condition: SettleCondition | undefined): boolean =>
+    condition?.type === "readyPods" && unready.has(referenceKey(condition.of));
+  return [
+    ...writes.flatMap((state) => (state.state === "later" ? [state.detail] : [])),
+    ...states.flatMap((state, index) =>
+      state.state === "waiting" && !isRepeated(conditions[index]) ? [state.detail] : [],
+    ),
+  ];
 }
 
 /**

@@ -145,9 +145,13 @@ export type SettleCondition =
       readonly service: string;
       readonly labels: Readonly<Record<string, string>>;
     }
-  /** At least this many ready pods with these labels, not counting pods that are ending. */
+  /**
+   * At least this many ready pods with these labels, not counting pods that are ending. `of`: the workload that makes
+   * them. A status does not repeat the pods for which a condition `ready` of the same workload waits.
+   */
   | {
       readonly type: "readyPods";
+      readonly of: ObjectReference;
       readonly namespace: string;
       readonly labels: Readonly<Record<string, string>>;
       readonly without?: string;

@@ -137,6 +137,7 @@ test("the gateway belongs to the new revision when all its pods without the cana
   const own = gatewayMoveSteps(move, [100]).find(({ id }) => id.endsWith("/own"));
   assert.deepEqual(own?.settle[0], {
     type: "readyPods",
+    of: stable,
     namespace: "shop",
     labels: { app: "edge", "istio.io/rev": "next" },
     without: "canary",

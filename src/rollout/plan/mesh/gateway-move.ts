@@ -83,7 +83,7 @@ function startPodsStep(move: GatewayMove, { weight, canary }: Share): Step {
     id: `${idOf(move)}/${weight}/pods`,
     title: `${titleOf(move)}: ${counted(canary, "pod")} of ${move.revision} behind the same Service`,
     writes: move.scaleCanary(canary),
-    settle: [{ type: "ready", object: move.canary }, readyPods(move, canary), ...move.acknowledged],
+    settle: [{ type: "ready", object: move.canary }, readyPods(move, move.canary, canary), ...move.acknowledged],
     checks: move.checks.slice(0, 1),
   };
 }
@@ -104,7 +104,7 @@ function removePodsStep(move: GatewayMove, share: Share): Step {
     ],
     settle: [
       ...(isAway ? [{ type: "ready", object: move.canary } as const] : []),
-      readyPods(move, share.canary),
+      readyPods(move, move.canary, share.canary),
       { type: "ready", object: move.stable },
       ...move.acknowledged,
     ],
@@ -119,7 +119,7 @@ function takeOverStep(move: GatewayMove): Step {
     writes: move.takeOver,
     settle: [
       ...move.acknowledged,
-      { ...readyPods(move, move.deployment.replicas), without: move.canaryLabel },
+      { ...readyPods(move, move.stable, move.deployment.replicas), without: move.canaryLabel },
       { type: "ready", object: move.stable },
     ],
     checks: move.checks,
@@ -146,9 +146,10 @@ function titleOf({ namespace, name }: GatewayMove): string {
 
 function readyPods(
   { namespace, podLabels, revision }: GatewayMove,
+  of: ObjectReference,
   atLeast: number,
 ): Extract<SettleCondition, { type: "readyPods" }> {
-  return { type: "readyPods", namespace, labels: { ...podLabels, [revisionLabel]: revision }, atLeast };
+  return { type: "readyPods", of, namespace, labels: { ...podLabels, [revisionLabel]: revision }, atLeast };
 }
 
 /** The checks of a gateway: rejected resources first, then its answers, then those that the spec names. */

@@ -54,14 +54,14 @@ function ingressSteps(upgrade: MeshUpgrade, gateway: GatewayInWorld, matrix: rea
   const [deployment] = gateway.deployments;
   if (deployment === undefined) return [];
   const object = gatewayReference(gateway);
-  const stable = reference("apps/v1", "Deployment", deployment.name, namespace);
+  const stable = deploymentReference(deployment.name, namespace);
   const move: GatewayMove = {
     namespace,
     name,
     revision: to.revision,
     deployment,
     stable,
-    canary: reference("apps/v1", "Deployment", `${deployment.name}-${to.revision}`, namespace),
+    canary: deploymentReference(`${deployment.name}-${to.revision}`, namespace),
     podLabels: { [istioLabels.gatewayName]: name },
     canaryLabel: canaryOfLabel,
     acknowledged: [{ type: "acknowledged", object }],
@@ -184,6 +184,7 @@ function waypointTakeOverStep(move: WaypointMove): Step {
       acknowledged,
       ...deployments.map((deployment): SettleCondition => ({
         type: "readyPods",
+        of: deploymentReference(deployment.name, namespace),
         namespace,
         labels: { [istioLabels.gatewayName]: name, [revisionLabel]: revision },
         without: canaryOfLabel,
@@ -208,7 +209,7 @@ function waypointDoneStep(move: WaypointMove): Step {
       acknowledged,
       ...deployments.map((deployment): SettleCondition => ({
         type: "gone",
-        object: reference("apps/v1", "Deployment", `${deployment.name}-${revision}`, namespace),
+        object: deploymentReference(`${deployment.name}-${revision}`, namespace),
       })),
     ],
     checks: [],
@@ -222,8 +223,12 @@ function waypointStep({ namespace, name }: WaypointMove, id: string, action: str
 function readyDeployments({ deployments, namespace }: WaypointMove, suffix: string): SettleCondition[] {
   return deployments.map((deployment) => ({
     type: "ready",
-    object: reference("apps/v1", "Deployment", `${deployment.name}${suffix}`, namespace),
+    object: deploymentReference(`${deployment.name}${suffix}`, namespace),
   }));
+}
+
+function deploymentReference(name: string, namespace: string): ObjectReference {
+  return reference("apps/v1", "Deployment", name, namespace);
 }
 
 function annotate(object: ObjectReference, key: string, value?: string): Write {
