@@ -56,6 +56,21 @@ test("each weight starts pods of the canary before it removes stable ones", () =
   assert.deepEqual(steps[1]?.writes, [{ type: "field", object: stable, pointer: "/spec/replicas", value: 1 }]);
 });
 
+test("a weight that starts no pods lists none, and waits until those of the weight before are ready", () => {
+  const titles = (replicas: number): string[] =>
+    gatewayMoveSteps({ ...move, deployment: { ...move.deployment, replicas } }, [50, 100])
+      .filter(({ id }) => id.endsWith("/pods"))
+      .map(({ title }) => title);
+  assert.deepEqual(titles(1), [
+    "gateway shop/edge: 1 pod of next behind the same Service",
+    "gateway shop/edge: make sure that 1 pod of next is still ready",
+  ]);
+  assert.deepEqual(titles(2), [
+    "gateway shop/edge: 1 pod of next behind the same Service",
+    "gateway shop/edge: 2 pods of next behind the same Service",
+  ]);
+});
+
 test("a canary that the upgrade has made is recreated in each weight, and no stable pod leaves before all of its pods serve", () => {
   const body = { apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "edge-next", namespace: "shop" } };
   const count = (object: typeof canary, value: number): object => ({

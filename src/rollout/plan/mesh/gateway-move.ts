@@ -49,7 +49,7 @@ export function gatewayMoveSteps(move: GatewayMove, weights: readonly number[], 
   // The gateway's owner has stopped it. Steps by shares would start its pods again.
   const shares = move.deployment.replicas === 0 ? [] : sharesOf(weights, move.deployment, runningWeight(move, status));
   const shifts = shares
-    .flatMap((share) => [startPodsStep(move, share), removePodsStep(move, share)])
+    .flatMap((share, index) => [startPodsStep(move, share, shares[index - 1]), removePodsStep(move, share)])
     .map((step) => (move.deployment.autoscaled ? withSettledCount(step, status) : step));
   const steps = [...shifts, takeOverStep(move), deleteCanaryStep(move)];
   return withoutOvertaken(steps, status).map((step) => ({ ...step, namespaces: [move.namespace] }));
@@ -77,11 +77,19 @@ function isCount(write: Write): boolean {
   return write.type === "field" && write.pointer.endsWith("replicas");
 }
 
-/** The new pods must be ready before the old ones are removed, so each weight takes two steps. */
-function startPodsStep(move: GatewayMove, { weight, canary }: Share): Step {
+/**
+ * The new pods must be ready before the old ones are removed, so each weight takes two steps. A weight that only
+ * removes old pods has this step too, because a new pod may have ended since the weight before.
+ */
+function startPodsStep(move: GatewayMove, { weight, canary }: Share, before?: Share): Step {
+  const pods = `${counted(canary, "pod")} of ${move.revision}`;
+  const action =
+    before?.canary === canary
+      ? `make sure that ${pods} ${canary === 1 ? "is" : "are"} still ready`
+      : `${pods} behind the same Service`;
   return {
     id: `${idOf(move)}/${weight}/pods`,
-    title: `${titleOf(move)}: ${counted(canary, "pod")} of ${move.revision} behind the same Service`,
+    title: `${titleOf(move)}: ${action}`,
     writes: move.scaleCanary(canary),
     settle: [{ type: "ready", object: move.canary }, readyPods(move, move.canary, canary), ...move.acknowledged],
     checks: move.checks.slice(0, 1),
