@@ -155,6 +155,11 @@ export class UndoPlay {
   }
 }
 
+/** The detail with the object that it concerns. A detail that begins with the object's name gets the namespace alone. */
 function describedIn({ object }: JournalEntry, detail: string): string {
-  return `${describeReference(object)}: ${detail}`;
+  const own = `${object.kind} ${object.name}`;
+  const rest = detail.slice(own.length);
+  return detail.startsWith(own) && /^[: ]/.test(rest)
+    ? `${describeReference(object)}${rest}`
+    : `${describeReference(object)}: ${detail}`;
 }
