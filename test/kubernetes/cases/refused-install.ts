@@ -80,8 +80,6 @@ export async function withoutMesh(bench: Bench): Promise<void> {
     await deleteGateways(bench, shop);
   }
   if (found.trim() !== "") await cluster.serin("uninstall", "--purge", "-y");
-  // A ztunnel that still ends has an hour, and Kubernetes would look at the namespace again only after five minutes.
-  await cluster.run(["kubectl", "wait", "--for=delete", "pod", "--all", "-n", namespace, "--timeout=120s"]);
   await cluster.deleteNamespaces(namespace, "serin-system");
 }
 

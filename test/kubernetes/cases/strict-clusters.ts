@@ -13,7 +13,7 @@ import { loadLayout } from "./install.ts";
 import { upgradeEngine } from "./mesh-upgrade.ts";
 import { applyText } from "./policies.ts";
 import { restartApiServer } from "./refusals.ts";
-import { ofAdministrators, refused, uninstallLeavesNothing, withoutMesh } from "./refused-install.ts";
+import { expectWords, ofAdministrators, refused, uninstallLeavesNothing, withoutMesh } from "./refused-install.ts";
 import {
   applySmallApplication,
   imagesInUse,
@@ -207,7 +207,13 @@ const taintedNodesCase: Case = {
     await restartApiServer(bench, ["--enable-admission-plugins=PodTolerationRestriction"]);
     await cluster.kubectl("taint", "nodes", "--all", "dedicated=mesh:NoSchedule");
     try {
+      const keptOff = /taints \(Cluster\): keep pods off all 2 nodes: dedicated=mesh:NoSchedule\./;
+      expectWords(await cluster.serin("doctor", "--kubernetes"), [keptOff, /Pods that do not tolerate them/]);
       await refused(bench, [], [/Unschedulable: .*untolerated taint/, /values\.global\.defaultTolerations/]);
+      expectWords(await cluster.serin("doctor", "--kubernetes"), [
+        keptOff,
+        /these Deployments starts nowhere: .*istio-system\/istiod/,
+      ]);
       await applyText(bench, smallNamespaces());
       await annotateApplications(bench, `${tolerationsAnnotation}=${JSON.stringify([dedicated])}`);
       const values = Object.entries(dedicated).map(([name, value]) => `global.defaultTolerations[0].${name}=${value}`);
