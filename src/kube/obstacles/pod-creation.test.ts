@@ -65,6 +65,15 @@ test("waiting does not help where the container runtime does not find the mesh's
   assert.match(obstacle?.hint ?? "", /values\.global\.platform=.*values\.cni\.cniBinDir=/);
 });
 
+test("a pod without the mesh's root gets a hint about istiod, which writes it, and another absent object none", async () => {
+  const hintWithout = async (name: string): Promise<string | undefined> => {
+    const message = `MountVolume.SetUp failed for volume "istiod-ca-cert" : configmap "${name}" not found`;
+    return (await findPodObstacle(clientWith({ reason: "FailedMount", message }), [creating()]))?.hint;
+  };
+  assert.match((await hintWithout("istio-ca-root-cert")) ?? "", /make istiod ready first: kubectl get pods -A -l app=/);
+  assert.equal(await hintWithout("settings"), "kubectl describe pod -n istio-system ztunnel-1");
+});
+
 test("the events of only a few pods are read", async () => {
   let asked = 0;
   const list = (): Promise<unknown> => {

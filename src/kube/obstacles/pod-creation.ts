@@ -102,8 +102,15 @@ function obstacleOf(pod: Pod, message: string): PodObstacle {
           patienceMs: missingPluginPatienceMs,
           hint: "The container runtime looks for CNI plugins in other folders than the agent writes to. Install again with --set values.global.platform=… if your platform has a name there, or else with --set values.cni.cniBinDir=… and a folder of the message. Until then no pod starts on the node.",
         }
-      : { patienceMs: undefined, hint: `kubectl describe pod -n ${namespace} ${name}` }),
+      : { patienceMs: undefined, hint: hintFor(message) ?? `kubectl describe pod -n ${namespace} ${name}` }),
   };
+}
+
+/** The hint about an object that istiod writes. The description of the pod would not lead to the cause. */
+function hintFor(message: string): string | undefined {
+  return /configmap "istio-ca-root-cert" not found/.test(message)
+    ? "istiod writes ConfigMap istio-ca-root-cert into each namespace, so make istiod ready first: kubectl get pods -A -l app=istiod"
+    : undefined;
 }
 
 /** The message without what differs in each attempt, and not longer than a person reads. */
