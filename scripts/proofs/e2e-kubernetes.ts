@@ -12,7 +12,9 @@ import { ConstantLoad } from "../../test/kubernetes/constant-load.ts";
 import { enteringCommand, runIsolated, surroundings, type Surroundings } from "../../test/kubernetes/isolation.ts";
 import { RealCluster, root } from "../../test/kubernetes/real-cluster.ts";
 import { latencyBoundsMs, type LoadFailure } from "../../samples/load-generator/load-plan.ts";
+import { nodeName, nodeNumbers } from "../../test/kubernetes/cluster-layout.ts";
 import { scriptArguments } from "../arguments/script-arguments.ts";
+import { ContainerCrashes } from "./container-crashes.ts";
 import { difference, LoadReports, type LoadTotals } from "./upgrade-proof/load-totals.ts";
 
 const help = `npm run e2e:kubernetes [-- options]
@@ -64,12 +66,15 @@ async function main(inside: Surroundings): Promise<number> {
     ...(await releases()),
     note,
   };
+  const crashes = new ContainerCrashes(
+    nodeNumbers.map((number) => join(cluster.files.logs, `${nodeName(number)}-kubelet.log`)),
+  );
   const results: CaseResult[] = [];
   try {
     await cluster.create();
     note(`two nodes of Kubernetes ${flags.kubernetes} are ready after ${secondsSince(begun)} s`);
     for (const one of cases) {
-      const result = await runCase(bench, one, results);
+      const result = withoutCrashes(await runCase(bench, one, results), crashes.next());
       results.push(result);
       note(`${result.ok ? "ok    " : "FAILED"}  ${one.name} (${result.seconds} s): ${result.saw}`);
     }
@@ -139,6 +144,12 @@ async function runCase(bench: Bench, one: Case, results: readonly CaseResult[]):
   } catch (error) {
     return end(false, describeError(error));
   }
+}
+
+/** The result, or a failure if a container has crashed in the case, whatever the case itself has seen. */
+function withoutCrashes(result: CaseResult, crashed: readonly string[]): CaseResult {
+  if (crashed.length === 0) return result;
+  return { ...result, ok: false, saw: `containers crashed: ${crashed.join(", ")}; ${result.saw}` };
 }
 
 function requestsText(bench: Bench, before: LoadTotals): string {
