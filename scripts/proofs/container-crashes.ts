@@ -3,8 +3,8 @@ import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
 /** How much of the end of a kubelet's log stays in memory. Its lines give the names of the pods. */
 const keptCharacters = 4_000_000;
 /**
- * The kubelet's line about an ended container whose process ended itself by a signal: SIGILL, SIGTRAP, SIGABRT, SIGBUS,
- * SIGFPE or SIGSEGV. V8 and a failed assertion of Node end a process in this way. A kill by a user, a test or the kernel
+ * The kubelet's line about a container whose process ended itself by a signal: SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE
+ * or SIGSEGV. V8 and a failed assertion of Node end a process in this way. A kill by a user, a test or the kernel
  * has another code.
  */
 const crash = /"Generic \(PLEG\): container finished" podID="([^"]+)".* exitCode=(13[2-6]|139)\b/g;

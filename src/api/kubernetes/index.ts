@@ -4,4 +4,3 @@ export * from "./batch.ts";
 export * from "./core.ts";
 export * from "./others.ts";
 export * from "./rbac.ts";
-export * from "./taints.ts";

@@ -155,7 +155,7 @@ export class UndoPlay {
   }
 }
 
-/** The detail with the object that it concerns. A detail that begins with the object's name gets the namespace alone. */
+/** The detail with its object. A detail that begins with the name of the object gets only the namespace. */
 function describedIn({ object }: JournalEntry, detail: string): string {
   const own = `${object.kind} ${object.name}`;
   const rest = detail.slice(own.length);
