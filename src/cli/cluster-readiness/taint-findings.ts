@@ -1,15 +1,9 @@
 import { istioLabels } from "../../api/istio/index.ts";
-import {
-  deploymentKind,
-  untoleratedTaint,
-  type Deployment,
-  type PodSpec,
-  type Taint,
-} from "../../api/kubernetes/index.ts";
-import { keyOf } from "../../api/index.ts";
+import { deploymentKind, podKind, untoleratedTaint, type PodSpec, type Taint } from "../../api/kubernetes/index.ts";
+import { formatLabelSelector, keyOf } from "../../api/index.ts";
 import { counted, firstNames } from "../../base/index.ts";
 import { isDaemonless } from "../../install/index.ts";
-import { undefinedIfForbidden, type KubeClient } from "../../kube/index.ts";
+import { isKubeCode, type KubeClient } from "../../kube/index.ts";
 import { warning, type ClusterFinding } from "./cluster-finding.ts";
 import type { ExaminedNode } from "./node-findings.ts";
 
@@ -21,35 +15,39 @@ const cordoned = "node.kubernetes.io/unschedulable";
 const ofNodeState = /^node(\.cloudprovider)?\.kubernetes\.io\//;
 const keepingPodsOff: readonly Taint["effect"][] = ["NoSchedule", "NoExecute"];
 
+/** How many Deployments are judged by their pods too. There may be a Gateway in every namespace. */
+const maxAsked = 20;
+
 /**
  * Reports that every node keeps pods off by taints which the mesh's Deployments do not tolerate, or without a mesh, any
  * pod. The pods that run stay ready, so nothing else shows it before the next one has to start. The mesh's DaemonSets
  * tolerate every taint.
  */
 export async function taintFindings(client: KubeClient, nodes: readonly ExaminedNode[]): Promise<ClusterFinding[]> {
-  const tainted = nodes
-    .filter(
-      ({ metadata, status }) => status?.nodeInfo?.["operatingSystem"] !== "windows" && !isDaemonless(metadata?.labels),
-    )
-    .map(({ spec }) => (spec?.taints ?? []).filter(lasts));
+  const tainted = nodes.filter(isOfDeployments).map(({ spec }) => (spec?.taints ?? []).filter(lasts));
   if (tainted.length === 0 || tainted.some((taints) => taints.length === 0)) return [];
-  const deployments = await ownDeployments(client);
-  // A user who may not list Deployments is told so by the finding about the mesh.
-  if (deployments === undefined) return [];
-  const homeless = deployments.filter(({ spec }) => !tainted.some((taints) => mayStart(spec?.template.spec, taints)));
-  if (deployments.length > 0 && homeless.length === 0) return [];
-  const names = [...new Set(tainted.flat().map(formatTaint))].toSorted();
-  const detail = `keep pods off ${tainted.length === 1 ? "the only node" : `all ${counted(tainted.length, "node")}`}: ${firstNames(names, maxNamed)}`;
-  return [
-    deployments.length === 0
-      ? warning(subject, "Cluster", `${detail}. Pods that do not tolerate them start nowhere`, remedyFor(tainted))
-      : warning(
-          subject,
-          "Cluster",
-          `${detail}. A new pod of these Deployments starts nowhere: ${firstNames(homeless.map(keyOf), maxNamed)}`,
-          remedyFor(tainted),
-        ),
-  ];
+  try {
+    const [installed, ofGateways] = await Promise.all([
+      homelessOf(client, istioLabels.component, tainted),
+      homelessOf(client, istioLabels.gatewayManaged, tainted),
+    ]);
+    const remedy = remedyFor(tainted);
+    if (installed.all + ofGateways.all === 0)
+      return [finding(tainted, "Pods that do not tolerate them start nowhere", remedy.ofInstallation)];
+    return [
+      ...homelessFindings(tainted, installed.homeless, remedy.ofInstallation),
+      ...homelessFindings(tainted, ofGateways.homeless, remedy.ofGateways),
+    ];
+  } catch (error) {
+    // The finding about the mesh says that this user may not list its objects.
+    if (isKubeCode(error, "forbidden")) return [];
+    throw error;
+  }
+}
+
+/** Whether the mesh's Deployments are meant to run there. Nodes without DaemonSets have taints of their provider. */
+function isOfDeployments({ metadata, status }: ExaminedNode): boolean {
+  return status?.nodeInfo?.["operatingSystem"] !== "windows" && !isDaemonless(metadata?.labels);
 }
 
 /** Whether the taint keeps pods off until a person removes it. */
@@ -57,19 +55,43 @@ function lasts({ key, effect }: Taint): boolean {
   return keepingPodsOff.includes(effect) && (key === cordoned || !ofNodeState.test(key));
 }
 
-function mayStart(spec: PodSpec | undefined, taints: readonly Taint[]): boolean {
-  return spec !== undefined && untoleratedTaint(spec, taints, keepingPodsOff) === undefined;
+/** The Deployments with the label whose next pod no node takes, by name, and the number of all with the label. */
+async function homelessOf(
+  client: KubeClient,
+  labelSelector: string,
+  tainted: readonly (readonly Taint[])[],
+): Promise<{ readonly all: number; readonly homeless: readonly string[] }> {
+  const { items } = await client.list(deploymentKind, { labelSelector });
+  const mayStart = (spec: PodSpec | undefined): boolean =>
+    spec !== undefined && tainted.some((taints) => untoleratedTaint(spec, taints, keepingPodsOff) === undefined);
+  const homeless = items.filter(({ spec }) => !mayStart(spec?.template.spec));
+  // Admission may add tolerations to the pods, such as those of a namespace (PodTolerationRestriction).
+  const tolerated = await Promise.all(
+    homeless.slice(0, maxAsked).map(async ({ metadata: { namespace = "" }, spec }) => {
+      const pods = await client.list(podKind, {
+        namespace,
+        labelSelector: formatLabelSelector(spec?.selector ?? {}),
+      });
+      return pods.items.some((pod) => mayStart(pod.spec));
+    }),
+  );
+  return { all: items.length, homeless: homeless.filter((_, index) => tolerated[index] !== true).map(keyOf) };
 }
 
-/** The Deployments of the mesh, of which DaemonSets are no part. Undefined if the user may not list them. */
-async function ownDeployments(client: KubeClient): Promise<readonly Deployment[] | undefined> {
-  const lists = await Promise.all(
-    [istioLabels.component, istioLabels.gatewayManaged].map(async (labelSelector) =>
-      undefinedIfForbidden(client.list(deploymentKind, { labelSelector })),
-    ),
-  );
-  const found = lists.flatMap((list) => (list === undefined ? [] : [list.items]));
-  return found.length < lists.length ? undefined : found.flat();
+function homelessFindings(
+  tainted: readonly (readonly Taint[])[],
+  homeless: readonly string[],
+  remedy: string,
+): ClusterFinding[] {
+  if (homeless.length === 0) return [];
+  const names = firstNames(homeless, maxNamed);
+  return [finding(tainted, `A new pod of these Deployments starts nowhere: ${names}`, remedy)];
+}
+
+function finding(tainted: readonly (readonly Taint[])[], what: string, remedy: string): ClusterFinding {
+  const names = [...new Set(tainted.flat().map(formatTaint))].toSorted();
+  const nodes = tainted.length === 1 ? "the only node" : `all ${counted(tainted.length, "node")}`;
+  return warning(subject, "Cluster", `keep pods off ${nodes}: ${firstNames(names, maxNamed)}. ${what}`, remedy);
 }
 
 /** As in `kubectl taint`: `key=value:effect`. */
@@ -77,15 +99,25 @@ function formatTaint({ key, value = "", effect }: Taint): string {
   return `${key}${value === "" ? "" : `=${value}`}:${effect}`;
 }
 
-/** The remedy. The values tolerate the taints of one node, which is enough for the mesh's Deployments. */
-function remedyFor(tainted: readonly (readonly Taint[])[]): string {
+/** The remedies. The values tolerate the taints of one node, which is enough for Deployments. */
+function remedyFor(tainted: readonly (readonly Taint[])[]): {
+  readonly ofInstallation: string;
+  readonly ofGateways: string;
+} {
   const tolerable = tainted.find((taints) => taints.every(({ key }) => key !== cordoned));
-  if (tolerable === undefined) return "kubectl uncordon NODE, for at least one node";
+  if (tolerable === undefined) {
+    const uncordon = "kubectl uncordon NODE, for at least one node";
+    return { ofInstallation: uncordon, ofGateways: uncordon };
+  }
   const flags = tolerable.flatMap(({ key, value = "", effect }, index) => {
     const fields = { key, operator: value === "" ? "Exists" : "Equal", ...(value === "" ? {} : { value }), effect };
     return Object.entries(fields).map(
       ([name, text]) => `--set 'values.global.defaultTolerations[${index}].${name}=${text}'`,
     );
   });
-  return `let the mesh's pods tolerate the taints: serin install ${flags.join(" ")}, together with the flags of your installation. Or remove the taints from a node: kubectl taint nodes NODE KEY-. Your own pods need tolerations, too`;
+  const orRemove = "Or remove the taints from a node: kubectl taint nodes NODE KEY-";
+  return {
+    ofInstallation: `let the mesh's pods tolerate the taints: serin install ${flags.join(" ")}, together with the flags of your installation. ${orRemove}. Your own pods need tolerations, too`,
+    ofGateways: `let the proxies tolerate the taints: of a Gateway by a Deployment in the ConfigMap of its infrastructure.parametersRef, of all waypoints by values.global.waypoint.tolerations. ${orRemove}`,
+  };
 }
