@@ -160,7 +160,7 @@ test("a complete removal waits for the pods of what it removed, and names those 
   assert.deepEqual(setsWhileWaiting, []);
   assert.equal(nowMs > 30_000 && nowMs < 70_000, true, String(nowMs));
   assert.deepEqual(messages, [
-    "these pods still end, most likely because they have open connections: istio-system/ztunnel-2 on n2. Wait for them before you delete their namespaces: kubectl wait --for=delete pod -n istio-system -l app=ztunnel --timeout=1h",
+    "these pods still end, because they have open connections or their node does not answer: istio-system/ztunnel-2 on n2. Wait for them before you delete their namespaces: kubectl wait --for=delete pod -n istio-system -l app=ztunnel --timeout=1h",
   ]);
 });
 

@@ -140,7 +140,7 @@ function endingText(left: readonly EndingWorkload[]): string {
     ({ workload: { metadata, spec } }) =>
       `kubectl wait --for=delete pod -n ${metadata.namespace ?? ""} -l ${formatLabelSelector(spec?.selector ?? {})} --timeout=1h`,
   );
-  return `these pods still end, most likely because they have open connections: ${firstNames(names, maxNamed)}. Wait for them before you delete their namespaces: ${commands.join("; ")}`;
+  return `these pods still end, because they have open connections or their node does not answer: ${firstNames(names, maxNamed)}. Wait for them before you delete their namespaces: ${commands.join("; ")}`;
 }
 
 async function selectorOf(selection: UninstallOptions["selection"], client: KubeClient): Promise<string> {
