@@ -54,14 +54,14 @@ function ingressSteps(upgrade: MeshUpgrade, gateway: GatewayInWorld, matrix: rea
   const [deployment] = gateway.deployments;
   if (deployment === undefined) return [];
   const object = gatewayReference(gateway);
-  const stable = deploymentReference(deployment.name, namespace);
+  const stable = reference("apps/v1", "Deployment", deployment.name, namespace);
   const move: GatewayMove = {
     namespace,
     name,
     revision: to.revision,
     deployment,
     stable,
-    canary: deploymentReference(`${deployment.name}-${to.revision}`, namespace),
+    canary: reference("apps/v1", "Deployment", `${deployment.name}-${to.revision}`, namespace),
     podLabels: { [istioLabels.gatewayName]: name },
     canaryLabel: canaryOfLabel,
     acknowledged: [{ type: "acknowledged", object }],
