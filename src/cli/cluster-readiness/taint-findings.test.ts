@@ -100,7 +100,10 @@ test("cordoned nodes keep pods off until a person acts, and the taints of an unr
   const unready: Taint = { key: "node.kubernetes.io/not-ready", effect: "NoExecute" };
   const installed = [deployment("istiod")];
   const [found] = await findingsOf([node("n1", cordoned), node("n2", cordoned, dedicated)], { installed });
-  assert.equal(found?.remedy, "kubectl uncordon NODE, for at least one node");
+  const uncordon = "kubectl uncordon NODE, for at least one node";
+  assert.equal(found?.remedy, uncordon);
+  const [drained] = await findingsOf([node("n1", control), node("n2", cordoned)], { installed });
+  assert.equal(drained?.remedy, uncordon, "the only worker is being drained");
   assert.deepEqual(await findingsOf([node("n1", dedicated), node("n2", unready)], { installed }), []);
 });
 

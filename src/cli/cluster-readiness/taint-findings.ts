@@ -104,8 +104,9 @@ function remedyFor(tainted: readonly (readonly Taint[])[]): {
   readonly ofInstallation: string;
   readonly ofGateways: string;
 } {
-  const tolerable = tainted.find((taints) => taints.every(({ key }) => key !== cordoned));
-  if (tolerable === undefined) {
+  const isCordon = ({ key }: Taint): boolean => key === cordoned;
+  const tolerable = tainted.find((taints) => !taints.some(isCordon));
+  if (tolerable === undefined || tainted.some((taints) => taints.every(isCordon))) {
     const uncordon = "kubectl uncordon NODE, for at least one node";
     return { ofInstallation: uncordon, ofGateways: uncordon };
   }
