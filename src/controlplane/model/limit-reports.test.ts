@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { create, toBinary } from "@bufbuild/protobuf";
+import { many } from "../../base/testing/index.ts";
 import type { KubernetesObject } from "../../api/index.ts";
 import { config, namespace, service } from "../testing/model-fixture.ts";
 import { lowerLimits } from "../testing/lower-limits.ts";
@@ -8,8 +9,6 @@ import { createServedFixture } from "../testing/served-fixture.ts";
 import { DeltaDiscoveryRequestSchema } from "../../wire/discovery/index.ts";
 import { typeUrls } from "../../wire/xds/index.ts";
 
-const many = <Item>(count: number, make: (index: number) => Item): readonly Item[] =>
-  Array.from({ length: count }, (_, index) => make(index));
 const ports = (count: number): readonly object[] =>
   many(count, (index) => ({ name: `http-${index}`, port: index + 1 }));
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { many } from "../../../base/testing/index.ts";
 import type { KindDefinition } from "../../kind.ts";
 import { istioGatewayKind } from "./istio-gateway.ts";
 import { serviceEntryKind } from "./service-entry.ts";
@@ -145,8 +146,6 @@ test("a service entry's faults are reported at their fields", () => {
 });
 
 test("a small service entry that would make gigabytes of clusters, listeners or endpoints is refused", () => {
-  const many = <Item>(count: number, make: (index: number) => Item): Item[] =>
-    Array.from({ length: count }, (_, index) => make(index));
   const entry = (hosts: number, ports: number, fields: object = {}): object => ({
     hosts: many(hosts, (index) => `h${index}.example`),
     ports: many(ports, (index) => ({ number: index + 1, name: `http-${index}`, protocol: "HTTP" })),
@@ -174,8 +173,6 @@ test("a small service entry that would make gigabytes of clusters, listeners or 
 });
 
 test("a service entry whose lists multiply to more than a proxy can hold is refused", () => {
-  const many = <Item>(count: number, make: (index: number) => Item): Item[] =>
-    Array.from({ length: count }, (_, index) => make(index));
   const entry = (hosts: number, fields: object): object => ({
     hosts: many(hosts, (index) => `h${index}.example`),
     ports: [{ number: 80, name: "http", protocol: "HTTP" }],

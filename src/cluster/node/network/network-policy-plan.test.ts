@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { many } from "../../../base/testing/index.ts";
 import type { Container, NetworkPolicy, Pod } from "../../../api/kubernetes/index.ts";
 import { maxSelectorParts } from "./network-policy-peers.ts";
 import {
@@ -53,7 +54,6 @@ const only = (spec: Spec, local?: Pod, pods?: readonly Pod[]): PodIsolation => {
   assert.ok(isolation !== undefined);
   return isolation;
 };
-const many = (count: number): string[] => Array.from({ length: count }, (_, index) => String(index));
 const tcp = (first: number, last = first) => ({ protocol: "tcp" as const, first, last });
 const from = (...addresses: string[]) => ({ kind: "addresses" as const, addresses });
 
@@ -155,12 +155,14 @@ test("policies that allow nothing do not keep the node busy, however many rules,
     Array.from({ length: maxSelectorParts }, () => nobody),
     [
       {
-        podSelector: { matchExpressions: [{ key: "index", operator: "In" as const, values: many(maxSelectorParts) }] },
+        podSelector: {
+          matchExpressions: [{ key: "index", operator: "In" as const, values: many(maxSelectorParts, String) }],
+        },
       },
     ],
   ];
   for (const from of selectors) assert.deepEqual(only({ ingress: [{ from }] }, local, pods).overfull, ["ingress"]);
-  const blocks = many(maxExceptionsPerDirection + 1).map((_, index) => `10.${index >> 8}.${index & 255}.0/24`);
+  const blocks = many(maxExceptionsPerDirection + 1, (index) => `10.${index >> 8}.${index & 255}.0/24`);
   const block = { ipBlock: { cidr: "10.0.0.0/8", except: blocks } };
   assert.deepEqual(only({ egress: [{ to: [block] }] }).overfull, ["egress"]);
   assert.ok(performance.now() - startedMs < 5_000, `took ${Math.round(performance.now() - startedMs)} ms`);
@@ -177,7 +179,7 @@ test("pod selectors of a namespace that are too large together close all of its 
       policies: [
         ...Array.from({ length: 50 }, (_, index): NetworkPolicy => ({
           metadata: { name: `p${index}`, namespace: "shop" },
-          spec: { podSelector: { matchExpressions: [{ key: "app", operator: "In", values: many(values) }] } },
+          spec: { podSelector: { matchExpressions: [{ key: "app", operator: "In", values: many(values, String) }] } },
         })),
         { metadata: { name: "own", namespace: "other" }, spec: { podSelector: {}, egress: [{}] } },
       ],

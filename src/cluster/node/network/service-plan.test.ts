@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { many } from "../../../base/testing/index.ts";
 import type { EndpointSlice, Service } from "../../../api/kubernetes/index.ts";
 import { announcedAddresses, announcerOf, planService, unservedPart } from "./service-plan.ts";
 
@@ -130,8 +131,6 @@ test("no node announces an address of another node, of the host, of a pod or of 
 });
 
 test("a node serves a part of a Service with very many ports or addresses, with its LoadBalancer address, and says so", () => {
-  const many = <Value>(count: number, make: (index: number) => Value): Value[] =>
-    Array.from({ length: count }, (_, index) => make(index));
   const wide = (ports: number, addresses: number): Service => ({
     ...service,
     spec: {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { suspicion } from "../../../base/testing/index.ts";
+import { many, suspicion } from "../../../base/testing/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
 import { createSchemaRegistry } from "../registry.ts";
 import { object, pod } from "./testing/refuses.ts";
@@ -20,8 +20,6 @@ interface Write {
   readonly subresource?: string;
 }
 
-const many = <Item>(count: number, item: (index: number) => Item): Item[] =>
-  Array.from({ length: count }, (_, index) => item(index));
 const job = (spec: object): UntypedObject =>
   object("Job", { spec: { template: pod({ restartPolicy: "Never" }), ...spec } });
 const ending = (finalizers: readonly string[]): UntypedObject =>

@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { many } from "../../../base/testing/index.ts";
 import type { KubernetesObject } from "../../../api/index.ts";
 import { config, createModelFixture, namespace, service } from "../../testing/model-fixture.ts";
 import { deriveRouteModels, type RouteModel } from "./gateway-model.ts";
 
-const many = <Item>(count: number, make: (index: number) => Item): readonly Item[] =>
-  Array.from({ length: count }, (_, index) => make(index));
 const ofGatewayApi = { apiVersion: "gateway.networking.k8s.io/v1" };
 
 const shop: readonly KubernetesObject[] = [

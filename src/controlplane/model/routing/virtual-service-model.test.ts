@@ -1,13 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { many } from "../../../base/testing/index.ts";
 import { config, createModelFixture } from "../../testing/model-fixture.ts";
 import { deriveVirtualServices } from "./virtual-service-model.ts";
 
 test("a root that names a delegate many times gets no more routes than one object may have", () => {
   const { graph, inputs, apply } = createModelFixture();
   const { models } = deriveVirtualServices(graph, inputs);
-  const many = (count: number, make: (index: number) => object): object[] =>
-    Array.from({ length: count }, (_, index) => make(index));
   const route = [{ destination: { host: "web.shop.svc.cluster.local" } }];
   const roots = (count: number): object[] =>
     many(count, (index) => ({
@@ -15,7 +14,7 @@ test("a root that names a delegate many times gets no more routes than one objec
       delegate: { name: "part", namespace: "other" },
     }));
   const part = many(400, (index) => ({ match: [{ uri: { prefix: `/p${index}` } }], route }));
-  const hosts = Array.from({ length: 50 }, (_, index) => `h${index}.example.com`);
+  const hosts = many(50, (index) => `h${index}.example.com`);
   apply(
     config("VirtualService", "other/part", { http: part }),
     config("VirtualService", "shop/few", { hosts, http: roots(4) }),

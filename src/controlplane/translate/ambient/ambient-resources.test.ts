@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { JsonObject } from "@bufbuild/protobuf";
+import { many } from "../../../base/testing/index.ts";
 import type { KubernetesObject } from "../../../api/index.ts";
 import { AddressSchema, AuthorizationSchema } from "../../../wire/workload/index.ts";
 import { decodeResource, valueAt } from "../../testing/decode-resource.ts";
@@ -364,8 +365,6 @@ test("a change of one of many PeerAuthentications with a selector converts only 
 
 test("of thousands of ports times thousands of workloads, ztunnels get those that a proxy has as endpoints", () => {
   const { graph, apply, address } = ambient();
-  const many = <Item>(count: number, make: (index: number) => Item): readonly Item[] =>
-    Array.from({ length: count }, (_, index) => make(index));
   const pods = many(80, (index) => pod(`shop/web-${100 + index}`, `10.244.1.${index}`, { labels: { app: "web" } }));
   const withPorts = (count: number): KubernetesObject =>
     service(

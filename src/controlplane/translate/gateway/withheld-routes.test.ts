@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { JsonObject } from "@bufbuild/protobuf";
+import { many } from "../../../base/testing/index.ts";
 import type { KubernetesObject } from "../../../api/index.ts";
 import { RouteConfigurationSchema } from "../../../wire/envoy/index.ts";
 import { decodeResource } from "../../testing/decode-resource.ts";
@@ -8,9 +9,6 @@ import { lowerLimits } from "../../testing/lower-limits.ts";
 import { config, createModelFixture, namespace, service } from "../../testing/model-fixture.ts";
 import { deriveMeshModel } from "../mesh-model.ts";
 import { deriveClassicGatewayResources } from "./gateway-classic-resources.ts";
-
-const many = <Item>(count: number, make: (index: number) => Item): readonly Item[] =>
-  Array.from({ length: count }, (_, index) => make(index));
 
 /** The number of routes in each table of an ingress gateway. */
 function routesOf(...objects: readonly KubernetesObject[]): readonly number[] {

@@ -1,13 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { many } from "../../../base/testing/index.ts";
 import type { KubernetesObject } from "../../../api/index.ts";
 import { endpointShare, proxyLimits, subsetShare } from "../../../api/istio/index.ts";
 import { config, namespace, service, slice } from "../../testing/model-fixture.ts";
 import { lowerLimits } from "../../testing/lower-limits.ts";
 import { createOutboundFixture, type ServedOutbound } from "../../testing/outbound-fixture.ts";
 
-const many = <Item>(count: number, make: (index: number) => Item): readonly Item[] =>
-  Array.from({ length: count }, (_, index) => make(index));
 const addressOf = (index: number): string => `10.${1 + (index >> 16)}.${(index >> 8) & 255}.${index & 255}`;
 
 function endpointsIn(served: ServedOutbound, cluster: string): number {
