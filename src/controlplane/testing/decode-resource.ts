@@ -3,12 +3,19 @@ import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { envoyRegistry } from "../../wire/envoy/index.ts";
 import type { EncodedResource } from "../translate/resource.ts";
 
-/** The content of a resource as protobuf JSON. */
+/** Resources never change, and tests ask for the parts of a large one again and again. */
+const decoded = new WeakMap<EncodedResource, JsonObject>();
+
+/** The content of a resource as protobuf JSON. It is the same object for the same resource, so nobody may change it. */
 export function decodeResource(schema: DescMessage, resource: EncodedResource | undefined): JsonObject {
   if (resource === undefined) throw new Error("there is no such resource");
-  return toJson(schema, fromBinary(schema, fromBinary(AnySchema, resource.any).value), {
-    registry: envoyRegistry(),
-  }) as JsonObject;
+  let content = decoded.get(resource);
+  if (content === undefined) {
+    const message = fromBinary(schema, fromBinary(AnySchema, resource.any).value);
+    content = toJson(schema, message, { registry: envoyRegistry() }) as JsonObject;
+    decoded.set(resource, content);
+  }
+  return content;
 }
 
 /** The value at a path of keys and indexes. Undefined if there is none. */
