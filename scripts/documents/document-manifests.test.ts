@@ -10,6 +10,7 @@ import { gatewayApiKinds } from "../../src/api/gateway/index.ts";
 import { istioKinds, parseIstioOperator } from "../../src/api/istio/index.ts";
 import { rolloutKinds } from "../../src/api/serin/index.ts";
 import { createSchemaRegistry } from "../../src/cluster/schema/index.ts";
+import { objectsInManifest } from "../../src/kube/index.ts";
 import { reviewRollout } from "../../src/rollout/admission/review.ts";
 import { blocksOf, readDocument, userDocuments, type Block } from "./document-blocks.ts";
 
@@ -32,7 +33,7 @@ interface Manifest {
 
 const registry = createSchemaRegistry();
 for (const file of globSync("*.yaml", { cwd: crds }))
-  for (const definition of readObjects(readFileSync(join(crds, file), "utf8")))
+  for await (const definition of objectsInManifest(readFileSync(join(crds, file), "utf8")))
     if (definition.kind === "CustomResourceDefinition") registry.addCustomResourceDefinition(definition);
 
 const parsers = new Map<string, Pick<KindDefinition, "parse">>([

@@ -4,10 +4,10 @@ import assert from "node:assert/strict";
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { test } from "node:test";
-import { parseAllDocuments } from "yaml";
 import type { UntypedObject } from "../../src/api/index.ts";
 import type { IstioOperatorSpec } from "../../src/api/istio/index.ts";
 import { createSchemaRegistry, type ResourceType } from "../../src/cluster/schema/index.ts";
+import { objectsInManifest } from "../../src/kube/index.ts";
 import { applySetFlags, parseSetFlags } from "../../src/install/set-flags.ts";
 import { chartNames, renderCharts, renderInstall, resolveSettings } from "../../src/install/index.ts";
 import { blocksOf, readDocument, userDocuments } from "./document-blocks.ts";
@@ -35,19 +35,19 @@ interface Line {
 
 const registry = createSchemaRegistry();
 for (const file of globSync("*.yaml", { cwd: crds }))
-  for (const definition of objectsIn(readFileSync(join(crds, file), "utf8")))
+  for (const definition of await definitionsIn(file))
     if (definition.kind === "CustomResourceDefinition") registry.addCustomResourceDefinition(definition);
 
 /** What an installation of the profile `ambient` and the charts write. */
-const written: readonly UntypedObject[] = (() => {
+const written: readonly UntypedObject[] = await (async () => {
   const { value: settings, errors } = resolveSettings(
     { specs: [{ profile: "ambient" }] },
     { hub: "h", tag: packageJson.version },
   );
   assert.ok(settings, JSON.stringify(errors));
   const customResources = {
-    istio: objectsIn(readFileSync(join(crds, "istio.yaml"), "utf8")),
-    rollout: objectsIn(readFileSync(join(crds, "rollout.yaml"), "utf8")),
+    istio: await definitionsIn("istio.yaml"),
+    rollout: await definitionsIn("rollout.yaml"),
   };
   return renderInstall(settings, customResources).components.flatMap(({ objects }) => objects);
 })();
@@ -128,8 +128,8 @@ function faultsOfSet(text: string): string[] {
   return [...errors, ...settings.errors, ...settings.warnings].map(({ path, message }) => `${path}: ${message}`);
 }
 
-function objectsIn(text: string): UntypedObject[] {
-  return parseAllDocuments(text).flatMap((document) => (document.toJS() as UntypedObject | null) ?? []);
+async function definitionsIn(file: string): Promise<UntypedObject[]> {
+  return await Array.fromAsync(objectsInManifest(readFileSync(join(crds, file), "utf8")));
 }
 
 function lineOf(text: string, at = ""): Line {

@@ -8,6 +8,7 @@ import { gatewayApiKinds } from "./gateway/index.ts";
 import { istioKinds } from "./istio/index.ts";
 import type { KindDefinition } from "./kind.ts";
 import { canaryKind, checkKind, freezeKind, meshUpgradeKind } from "./serin/index.ts";
+import { definitionsIn } from "./testing/definitions-in.ts";
 
 // Grows every list, map and text of every kind, and reports parsers whose time grows more than linearly.
 
@@ -41,15 +42,12 @@ const kinds = [
   { ...banzaiMeshGatewayKind, parse: parseBanzaiMeshGateway },
 ];
 const read = (file: string): string => readFileSync(new URL(file, import.meta.url), "utf8");
-// Some CRDs are JSON, which JSON.parse reads a hundred times as fast as the YAML parser.
-const definitionOf = (text: string): Definition | null =>
-  (text.trimStart().startsWith("{") ? JSON.parse(text) : parse(text)) as Definition | null;
 const definitions = [
   "../../manifests/crds/istio.yaml",
   "../../manifests/crds/gateway-api.yaml",
   "../../manifests/crds/rollout.yaml",
   "../../manifests/crds/banzai.yaml",
-].flatMap((file) => read(file).split(/^---$/m).map(definitionOf));
+].flatMap((file) => definitionsIn(read(file)) as Definition[]);
 /** Objects that get deep into the parsers. Each line has the verdict, the path, the kind and the spec. */
 const cases = read("../controlplane/webhooks/testing/validation-cases.txt")
   .split("\n")
@@ -79,11 +77,11 @@ function samplesOf({ kind, group }: KindDefinition): unknown[] {
   const specs = definitions
     .filter(
       (definition) =>
-        definition?.kind === "CustomResourceDefinition" &&
+        definition.kind === "CustomResourceDefinition" &&
         definition.spec.group === group &&
         definition.spec.names.kind === kind,
     )
-    .flatMap((definition) => definition?.spec.versions.at(-1)?.schema.openAPIV3Schema.properties?.["spec"] ?? [])
+    .flatMap((definition) => definition.spec.versions.at(-1)?.schema.openAPIV3Schema.properties?.["spec"] ?? [])
     .map((schema) => sampleOf(schema));
   return [...specs, ...written];
 }

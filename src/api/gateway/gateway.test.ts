@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { parseAllDocuments } from "yaml";
+import { definitionsIn } from "../testing/definitions-in.ts";
 import { gatewayKind, meshListener, parseGateway } from "./gateway.ts";
 
 const waypoint = {
@@ -29,9 +29,7 @@ interface Schema {
 
 function labDefinition(): Definition {
   const text = readFileSync(new URL("../../../manifests/crds/gateway-api-lab.yaml", import.meta.url), "utf8");
-  const found = parseAllDocuments(text)
-    .map((document) => document.toJS() as Definition | null)
-    .find((definition) => definition?.spec.names.kind === "Gateway");
+  const found = (definitionsIn(text) as Definition[]).find(({ spec }) => spec.names.kind === "Gateway");
   assert.ok(found);
   return found;
 }

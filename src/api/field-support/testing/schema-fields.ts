@@ -1,4 +1,4 @@
-import { parseAllDocuments } from "yaml";
+import { definitionsIn } from "../../testing/definitions-in.ts";
 
 /** One field of a kind, as the kind's CRD defines it. */
 export interface SchemaField {
@@ -39,10 +39,8 @@ interface Definition {
 
 /** The kinds in a manifest of CustomResourceDefinitions, with every field of every served version. */
 export function definedKinds(manifest: string): readonly DefinedKind[] {
-  const documents = parseAllDocuments(manifest).map((document) => document.toJSON() as Definition | null);
-  return documents.flatMap((document) => {
-    if (document?.kind !== "CustomResourceDefinition") return [];
-    const { group, names, versions } = document.spec;
+  return (definitionsIn(manifest) as Definition[]).flatMap(({ kind, spec: { group, names, versions } }) => {
+    if (kind !== "CustomResourceDefinition") return [];
     const fields = new Map<string, SchemaField>();
     for (const { served, schema } of versions) {
       const spec = schema.openAPIV3Schema.properties?.["spec"];
