@@ -12,13 +12,12 @@ import { shrink } from "./shrink.ts";
 import { simulate } from "./simulate.ts";
 
 /**
- * Of the first 150 seeds, those that together reach all but a thousandth of the code that all reach, in a quarter of
- * the time. `npm run sim` simulates 10,000.
+ * Of the first 150 seeds, those that reach the most code besides that of the seeds below. Together with those below,
+ * they reach all but 20 of the 12,205 places that all of them reach. `npm run sim` simulates 10,000.
  */
 const seeds = [
-  1, 2, 4, 8, 9, 16, 17, 22, 23, 25, 31, 32, 39, 40, 42, 46, 48, 53, 55, 56, 58, 59, 61, 62, 63, 66, 74, 75, 87, 90, 93,
-  94, 95, 96, 98, 100, 101, 105, 106, 110, 114, 117, 118, 120, 121, 127, 130, 131, 132, 135, 138, 140, 143, 144, 146,
-  148,
+  8, 9, 13, 14, 16, 23, 32, 39, 46, 54, 55, 66, 72, 75, 84, 93, 94, 96, 98, 99, 100, 101, 105, 107, 110, 111, 112, 117,
+  121, 125, 127, 129, 131, 135, 137, 138, 144, 147,
 ];
 /** Seeds that failed once, each for a different reason, before there were more disturbances. */
 const kept = [277, 478, 736, 1105, 6808, 10_570, 17_573, 18_329, 19_267];
