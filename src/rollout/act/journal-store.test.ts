@@ -422,3 +422,25 @@ test("entries that somebody has removed or changed validly are an error that nam
   edited([field, created("three")], "serin-rollout");
   assert.equal(await refusal(server.store()), "", "an engine of an earlier release leaves the sum of a later one");
 });
+
+test("an object that two releases name in different versions of its API is one object", () => {
+  const inVersion = (version: string) => ({
+    apiVersion: `gateway.networking.k8s.io/${version}`,
+    kind: "ReferenceGrant",
+    plural: "referencegrants",
+    name: "web",
+    namespace: "shop",
+  });
+  const made: JournalEntry = { type: "created", step: "step-1", object: inVersion("v1beta1") };
+  const again: JournalEntry = { type: "created", step: "step-2", object: inVersion("v1") };
+  assert.deepEqual(withEntries([made], [again]), [made], "one deletion undoes it");
+
+  const label = { type: "field", pointer: "/metadata/labels/a" } as const;
+  const first: JournalEntry = { ...label, step: "step-1", object: inVersion("v1beta1"), written: "10" };
+  const repeated: JournalEntry = { ...label, step: "step-1", object: inVersion("v1"), prior: "10", written: "10" };
+  const [kept, ...more] = withEntries([first], [repeated]);
+  assert.deepEqual(more, []);
+  assert.equal(kept?.type === "field" && kept.prior === undefined, true, "the value from before the run stays");
+  const other = { ...inVersion("v1"), apiVersion: "example.org/v1" };
+  assert.equal(withEntries([made], [{ ...again, object: other }]).length, 2, "another group has another kind");
+});

@@ -57,3 +57,20 @@ test("a journal that would restore the same, one that has more, and one of the e
   );
   assert.equal(replacementOfEntries({ undoSum: undoSumOf([]), writer: "kubectl" }, undefined), undefined);
 });
+
+test("the sum of an undo is the same in all releases, because statuses store it", () => {
+  const grant = {
+    apiVersion: "gateway.networking.k8s.io/v1beta1",
+    kind: "ReferenceGrant",
+    plural: "referencegrants",
+    name: "web",
+    namespace: "shop",
+  };
+  const node = { apiVersion: "v1", kind: "Node", plural: "nodes", name: "n1" };
+  const label = { type: "field", step: "step-1", object: node, pointer: "/metadata/labels/a" } as const;
+  const entries: readonly JournalEntry[] = [
+    { type: "created", step: "step-1", object: grant },
+    { ...label, prior: "b", written: "c" },
+  ];
+  assert.equal(undoSumOf(entries), "2 50c9faaa9079f9ca");
+});

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { canonicalJsonWithoutNulls, counted, firstNames } from "../../base/index.ts";
 import { isEngine, whoWrote } from "../../api/serin/field-managers/index.ts";
 import { entriesSumAnnotation, type JournalEntry, type RolloutJournal } from "../../api/serin/index.ts";
-import { describeReference, fieldKey, referenceKey } from "../decide/index.ts";
+import { describeReference, storedKey } from "../decide/index.ts";
 
 const namesShown = 5;
 
@@ -48,7 +48,7 @@ export function undoSumOf(entries: readonly JournalEntry[]): string {
   const first = new Map<string, unknown>();
   for (const entry of entries) {
     const { type, object } = entry;
-    const key = `${type} ${type === "field" ? fieldKey(entry) : referenceKey(object)}`;
+    const key = `${type} ${storedKey(object)}${type === "field" ? ` ${entry.pointer}` : ""}`;
     if (first.has(key)) continue;
     if (type === "field") first.set(key, [entry.prior, entry.later]);
     else first.set(key, type === "deleted" ? entry.body : true);

@@ -86,6 +86,7 @@ export { restartTime } from "./restart-time.ts";
 export {
   describeReference,
   referenceKey,
+  storedKey,
   type CheckSubject,
   type PlannedCheck,
   type SettleCondition,

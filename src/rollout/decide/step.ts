@@ -1,5 +1,5 @@
 import type { CheckSpec, ObjectReference, ProbeDataPlane, RestartKind } from "../../api/serin/index.ts";
-import type { UntypedObject } from "../../api/index.ts";
+import { groupVersionOf, type UntypedObject } from "../../api/index.ts";
 
 /** One step of a plan: its writes, the conditions under which it has settled, and the checks that follow. Pure data. */
 export interface Step {
@@ -235,8 +235,20 @@ export interface WorkloadMatch {
   readonly podLabels?: Readonly<Record<string, string>>;
 }
 
-export function referenceKey(object: ObjectReference): string {
-  return `${object.apiVersion}/${object.kind}/${object.namespace ?? ""}/${object.name}`;
+/**
+ * Identifies an object. The key has the group without its version: an object is the same in all versions of its API,
+ * and the next release may name it in another one than the journal does.
+ */
+export function referenceKey({ apiVersion, kind, namespace = "", name }: ObjectReference): string {
+  return `${groupVersionOf(apiVersion).group}/${kind}/${namespace}/${name}`;
+}
+
+/**
+ * The key of an object in what statuses store: in records and in digests. It keeps the version of the API, because
+ * engines of all releases compare it.
+ */
+export function storedKey({ apiVersion, kind, namespace = "", name }: ObjectReference): string {
+  return `${apiVersion}/${kind}/${namespace}/${name}`;
 }
 
 /** Describes a reference for people, such as `HTTPRoute istio-system/bookinfo`. */

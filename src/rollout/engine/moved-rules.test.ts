@@ -16,7 +16,7 @@ test("a Canary moves one rule of a list, or all, and its matches add rules", () 
     { name: "web", port: 80 },
     { name: "next", port: 80 },
   ];
-  const list = "gateway.networking.k8s.io/v1/HTTPRoute/shop/web /spec/rules";
+  const list = "gateway.networking.k8s.io/HTTPRoute/shop/web /spec/rules";
   const httpRoute = { name: "web", rule: 1, stable, canary: to };
   assert.deepEqual(movedRules(canary({ httpRoute })), [{ list, rule: 1, addsRules: false }]);
   assert.deepEqual(movedRules(canary({ httpRoute }, [header, { weight: 10 }])), [{ list, rule: 1, addsRules: true }]);

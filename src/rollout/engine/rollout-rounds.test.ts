@@ -315,7 +315,7 @@ test("a plan gets the journals of the rollouts that move the list in which its t
     journal: { entries: [lostEntry], decisions: [] },
     learn: (others) => void learned.push(others),
   });
-  const list = "gateway.networking.k8s.io/v1/HTTPRoute/shop/web /spec/rules";
+  const list = "gateway.networking.k8s.io/HTTPRoute/shop/web /spec/rules";
   const { group: _group, groupRun: _groupRun, ...other } = { ...putBack, key: "Canary shop/cart" };
   board.table.set(other);
   await canary.run(1);

@@ -183,3 +183,13 @@ test("a plan reads no further than the remembered rules while these are the same
   const far = Object.defineProperty({ ...rule("/far") }, "matches", { get: () => assert.fail("it was read") });
   assert.equal(found({ rule: 1 }, [...list.slice(0, 50), far], meant), 1);
 });
+
+test("a record from another version of the route's API counts, and its form stays the same in all releases", () => {
+  const meant = meantOf([shop, cart]);
+  assert.equal(meant.route, "gateway.networking.k8s.io/v1/HTTPRoute/shop/web /spec/rules");
+  const older = { ...meant, route: meant.route.replace("/v1/", "/v1beta1/") };
+  assert.equal(found({ rule: 1 }, [shop, added, cart], older), found({ rule: 1 }, [shop, added, cart], meant));
+  assert.equal(found({ rule: 1 }, [shop, added, cart], older), 2);
+  const ofOther = { ...meant, route: meant.route.replace("gateway.networking.k8s.io", "example.org") };
+  assert.equal(found({ rule: 1 }, [shop, added, cart], ofOther), 1, "a route of another group");
+});

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { canonicalJson, type Tree } from "../../../base/index.ts";
 import type { MeantRule, ObjectReference } from "../../../api/serin/index.ts";
-import { describeReference, fieldKey } from "../../decide/index.ts";
+import { describeReference, fieldKey, storedKey } from "../../decide/index.ts";
 import { ruleNames } from "./rule-names.ts";
 import { targetError } from "./target-error.ts";
 
@@ -29,7 +29,15 @@ export function recordOf(route: PositionedRoute, list: readonly Tree[], index: n
   if (typeof rule !== "number") return undefined;
   const from = Math.max(0, index - maxNeighbours);
   const known = list.slice(from, index + maxNeighbours + 1).map(identityOf);
-  return { route: fieldKey(route), rule, target: digestOf(target), index, from, known, length: list.length };
+  return {
+    route: `${storedKey(route.object)} ${route.pointer}`,
+    rule,
+    target: digestOf(target),
+    index,
+    from,
+    known,
+    length: list.length,
+  };
 }
 
 /**
@@ -71,7 +79,12 @@ export function meantIndex(
 /** The record of the route's position. Undefined if there is none, or if it is that of a former target. */
 export function ownRecord(route: PositionedRoute): MeantRule | undefined {
   const { rule, meant } = route;
-  return meant?.route === fieldKey(route) && meant.rule === rule ? meant : undefined;
+  return meant !== undefined && isOfRoute(meant, route) && meant.rule === rule ? meant : undefined;
+}
+
+/** Whether the record is of the route. The next release may read the route in another version of its API. */
+function isOfRoute(meant: MeantRule, route: PositionedRoute): boolean {
+  return meant.route.replace(/^([^/]+)\/v[^/]+\//, "$1/") === fieldKey(route);
 }
 
 /** What shows that two Canaries that name their rules by position mean the same rule. */
