@@ -80,6 +80,7 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
         reporterNamespaces,
         rights: new AuthorRights(authorKey, accessReviews),
         mayWrite: () => election.holds(),
+        confirmsLead: async () => await election.confirms(),
       }).run(leading);
     });
   } finally {

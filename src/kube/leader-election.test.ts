@@ -17,6 +17,8 @@ import { drainDeletedPod, LeaderElection } from "./leader-election.ts";
 
 interface LeaseServer extends KubeClient {
   lease(): Lease | undefined;
+  /** Returns a function that restores the present lease, with its version. */
+  backup(): () => void;
   readonly counts: { gets: number; updates: number };
 }
 
@@ -29,6 +31,12 @@ function leaseServer(): LeaseServer {
   const counts = { gets: 0, updates: 0 };
   return {
     lease: () => lease,
+    backup: () => {
+      const [backedUp, versionThen] = [lease, version];
+      return () => {
+        [lease, version] = [backedUp, versionThen];
+      };
+    },
     counts,
     get: async () => {
       counts.gets += 1;
@@ -214,6 +222,88 @@ test("a holder renews its lease without reading it, at its own interval, and rea
   assert.ok(term !== undefined);
   // A leader renews for months, so a renewal must leave nothing behind.
   assert.ok(getEventListeners(term, "abort").length < 5);
+  stop.abort();
+  await running;
+});
+
+/** A process that becomes the leader of a server whose storage a test can restore. */
+function restorableLeader(clock: Clock, server = leaseServer()) {
+  const election = new LeaderElection({
+    client: server,
+    namespace: "default",
+    name: "test",
+    identity: "a",
+    log: silentLogger,
+    clock,
+    random: () => 0.5,
+  });
+  const terms: AbortSignal[] = [];
+  const stop = new AbortController();
+  const running = election.run(stop.signal, async (leading) => {
+    terms.push(leading);
+    await aborted(leading);
+  });
+  const renewed = async (times: number): Promise<void> => {
+    const { updates } = server.counts;
+    await until(() => server.counts.updates >= updates + times);
+  };
+  return { server, election, terms, stop, running, renewed };
+}
+
+test("a leader begins a new term when somebody has restored the server's storage with an older lease", async () => {
+  const { server, terms, stop, running, renewed } = restorableLeader(steppedClock());
+  await until(() => terms.length === 1);
+  await renewed(2);
+  const restore = server.backup();
+  await renewed(3);
+  assert.equal(terms.length, 1);
+  restore();
+  await until(() => terms.length === 2);
+  assert.equal(terms[0]?.aborted, true);
+  // The restored versions are the base of the next comparison.
+  await renewed(3);
+  assert.equal(terms.length, 2);
+  assert.equal(terms[1]?.aborted, false);
+  stop.abort();
+  await running;
+});
+
+test("a leader begins a new term when the restored storage has no lease yet, and its new one is older than the former", async () => {
+  const { server, terms, stop, running, renewed } = restorableLeader(steppedClock());
+  const restore = server.backup();
+  await until(() => terms.length === 1);
+  await renewed(3);
+  restore();
+  await until(() => terms.length === 2);
+  stop.abort();
+  await running;
+});
+
+test("a leader confirms its lease at the server, and ends its term if the server's lease is older than its own", async () => {
+  // The leader renews nothing meanwhile.
+  const sleep: Clock["sleep"] = async (_ms, signal) => await aborted(signal ?? AbortSignal.abort());
+  const server = leaseServer();
+  const restoreNone = server.backup();
+  await server.create(undefined as never, { metadata: { name: "test" }, spec: { holderIdentity: "" } } as never);
+  const restoreReleased = server.backup();
+  const { election, terms, stop, running } = restorableLeader({ ...steppedClock(), sleep }, server);
+  await until(() => terms.length === 1);
+  const restore = server.backup();
+  assert.equal(await election.confirms(), true);
+  const lease = server.lease();
+  assert.ok(lease !== undefined);
+  await server.update(undefined as never, { ...lease, spec: { ...lease.spec, holderIdentity: "b" } });
+  assert.equal(await election.confirms(), false, "another process has taken the lease");
+  restoreNone();
+  assert.equal(await election.confirms(), false, "the lease is gone");
+  restore();
+  assert.equal(await election.confirms(), true);
+  assert.equal(terms[0]?.aborted, false);
+  restoreReleased();
+  assert.equal(await election.confirms(), false, "the lease is older");
+  assert.equal(election.holds(), false);
+  await until(() => terms.length === 2);
+  assert.equal(terms[0]?.aborted, true);
   stop.abort();
   await running;
 });

@@ -55,6 +55,10 @@ export class LeaderElection {
   readonly #renewMs: number;
   /** The lease as this process last wrote it. As in client-go, it can be renewed without a read first. */
   #written: Lease | undefined;
+  /** The newest version of the lease that this process has written. */
+  #newestVersion: string | undefined;
+  /** Ends the present term. */
+  #lose: (reason: string) => void = () => undefined;
   /**
    * The holder's record and when it was last seen to change, by our own clock. Clocks of other machines are not
    * trusted.
@@ -82,8 +86,22 @@ export class LeaderElection {
   }
 
   /**
+   * Asks the server whether the lease is still ours, which is stronger than {@link holds}: the answer also shows that
+   * nobody has restored the server's storage from a backup. Rejects if the server does not answer.
+   */
+  async confirms(): Promise<boolean> {
+    const { client, namespace, name, identity } = this.#options;
+    const writtenBefore = this.#newestVersion;
+    const lease = await client.get(leaseKind, name, namespace);
+    if (lease === undefined) return false;
+    if (isOlderVersion(lease.metadata.resourceVersion, writtenBefore)) this.#noteRestore();
+    return lease.spec?.holderIdentity === identity && this.holds();
+  }
+
+  /**
    * Calls `lead` each time that we get the lease, with a signal that aborts when the lease is lost. Releases the lease
-   * at the end.
+   * at the end. The lease also counts as lost if somebody has restored the server's storage from a backup, so that the
+   * next term begins with what the server has now.
    */
   async run(signal: AbortSignal, lead: (leading: AbortSignal) => Promise<void>): Promise<void> {
     while (!signal.aborted) {
@@ -106,11 +124,12 @@ export class LeaderElection {
       this.#log.error("the leader's work failed", { lease: name, error: describeError(error) });
       lost.abort(error);
     });
-    const lose = (): void => {
+    const lose = (reason = "it could not be renewed"): void => {
       if (leading.aborted) return;
-      this.#log.warn("the lease is lost", { lease: name, identity });
-      lost.abort(new Error(`the lease ${name} could not be renewed`));
+      this.#log.warn("the lease is lost", { lease: name, identity, reason });
+      lost.abort(new Error(`the lease ${name} is lost: ${reason}`));
     };
+    this.#lose = lose;
     let pauseMs = this.#renewMs;
     let renewal = Promise.resolve(true);
     while (!leading.aborted) {
@@ -126,6 +145,7 @@ export class LeaderElection {
       if (renewed) this.#renewedMs = requestedMs;
       else if (!this.holds()) lose();
     }
+    this.#lose = () => undefined;
     await work;
     this.#renewedMs = Number.NEGATIVE_INFINITY;
     // A renewal that is still under way would take the released lease again, or make the release fail.
@@ -148,12 +168,12 @@ export class LeaderElection {
   async #renew(): Promise<boolean> {
     const { client, name, clock } = this.#options;
     const lease = this.#written;
+    const writtenBefore = this.#newestVersion;
     this.#written = undefined;
     if (lease === undefined) return false;
     try {
       const spec = { ...lease.spec, renewTime: rfc3339Micros(clock.nowMs()) };
-      this.#written = await client.update(leaseKind, { ...lease, spec });
-      return true;
+      return this.#isKept(await client.update(leaseKind, { ...lease, spec }), writtenBefore);
     } catch (error) {
       this.#log.debug("the lease has to be read before its renewal", { lease: name, error: describeError(error) });
       return false;
@@ -163,16 +183,19 @@ export class LeaderElection {
   /** Creates, takes over or renews the lease. False if another process holds it, or if the server does not answer. */
   async #tryHold(leading?: AbortSignal): Promise<boolean> {
     const { client, namespace, name, identity, clock } = this.#options;
+    const writtenBefore = this.#newestVersion;
     try {
       const lease = await client.get(leaseKind, name, namespace);
       if (leading?.aborted === true) return false;
       const now = rfc3339Micros(clock.nowMs());
-      if (lease === undefined) {
-        this.#written = await client.create(leaseKind, {
-          metadata: { name, namespace },
-          spec: this.#spec(now, now, 0),
-        });
-        return true;
+      if (lease === undefined)
+        return this.#isKept(
+          await client.create(leaseKind, { metadata: { name, namespace }, spec: this.#spec(now, now, 0) }),
+          writtenBefore,
+        );
+      if (isOlderVersion(lease.metadata.resourceVersion, writtenBefore)) {
+        this.#noteRestore();
+        if (leading !== undefined) return false;
       }
       const spec = lease.spec ?? {};
       const held = spec.holderIdentity === identity;
@@ -181,15 +204,40 @@ export class LeaderElection {
         return false;
       }
       const transitions = (spec.leaseTransitions ?? 0) + (held ? 0 : 1);
-      this.#written = await client.update(leaseKind, {
-        ...lease,
-        spec: this.#spec(held ? (spec.acquireTime ?? now) : now, now, transitions),
-      });
-      return true;
+      return this.#isKept(
+        await client.update(leaseKind, {
+          ...lease,
+          spec: this.#spec(held ? (spec.acquireTime ?? now) : now, now, transitions),
+        }),
+        writtenBefore,
+      );
     } catch (error) {
       this.#log.debug("the lease cannot be taken", { lease: name, error: describeError(error) });
       return false;
     }
+  }
+
+  /**
+   * Remembers a lease that this process has written. False if the lease is older than the one that this process had
+   * written before the request.
+   */
+  #isKept(lease: Lease, writtenBefore: string | undefined): boolean {
+    const { resourceVersion } = lease.metadata;
+    if (isOlderVersion(resourceVersion, writtenBefore)) {
+      this.#noteRestore();
+      return false;
+    }
+    this.#written = lease;
+    this.#newestVersion = resourceVersion;
+    return true;
+  }
+
+  /** Ends the term at once, because what this process has read in it may be newer than what the server has. */
+  #noteRestore(): void {
+    this.#newestVersion = undefined;
+    this.#written = undefined;
+    this.#renewedMs = Number.NEGATIVE_INFINITY;
+    this.#lose("the storage of the API server was restored from a backup, so the work begins anew");
   }
 
   #follow(holder: string): void {
@@ -240,6 +288,15 @@ export class LeaderElection {
     const { clock, random = systemRandom } = this.#options;
     await clock.sleep(ms * (0.8 + 0.4 * random()), signal).catch(() => undefined);
   }
+}
+
+/**
+ * Whether a version of one object is older than another one. The server counts its writes, so versions only rise until
+ * somebody restores its storage. Versions that are no numbers tell nothing.
+ */
+function isOlderVersion(version: string | undefined, than: string | undefined): boolean {
+  const isNumber = (text: string | undefined): text is string => text !== undefined && /^\d{1,20}$/.test(text);
+  return isNumber(version) && isNumber(than) && BigInt(version) < BigInt(than);
 }
 
 /** The result of a promise that never rejects, or false once the signal is aborted. */

@@ -2,7 +2,7 @@ import type { UntypedObject } from "../../api/index.ts";
 import { canaryKind } from "../../api/serin/index.ts";
 import type { AuthorRights } from "../access/index.ts";
 import type { Contender, Step } from "../decide/index.ts";
-import { isMeshUpgrade, kindOfRollout, rolloutKey, type Rollout } from "./rollout-object.ts";
+import { groupName, isMeshUpgrade, kindOfRollout, rolloutKey, type Rollout } from "./rollout-object.ts";
 
 /** What decides how far a rollout reaches into the namespaces of others. */
 export interface ReachOptions {
@@ -26,7 +26,7 @@ export async function companionsOf(
   rollout: Rollout,
   { rights, all, watched }: ReachOptions,
 ): Promise<ReadonlySet<string> | undefined> {
-  const group = groupOf(rollout);
+  const group = groupName(rollout);
   if (rights === undefined || group === undefined) return undefined;
   const { namespace } = rollout.metadata;
   const own = rolloutKey(rollout);
@@ -71,10 +71,6 @@ export async function withinReach(
   return steps.map((step) =>
     step.namespaces === undefined ? step : { ...step, namespaces: step.namespaces.filter((name) => !read.has(name)) },
   );
-}
-
-function groupOf({ spec }: Rollout): unknown {
-  return ((spec ?? {}) as { readonly group?: unknown }).group;
 }
 
 /** A list of an API server does not name the kind of its items. */

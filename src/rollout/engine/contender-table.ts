@@ -1,7 +1,7 @@
 import { isRestingPhase, type RolloutStatus } from "../../api/serin/index.ts";
 import { allDone, isLingering, isPuttingBack, isUnderWay, nextOrdinalOf, type Contender } from "../decide/index.ts";
 import { movedRules } from "./moved-rules.ts";
-import { isMeshUpgrade, rolloutKey, targetOf, type Rollout } from "./rollout-object.ts";
+import { groupName, isMeshUpgrade, rolloutKey, targetOf, type Rollout } from "./rollout-object.ts";
 
 /** Facts about a rollout that only its own round knows. */
 export interface ContenderFacts {
@@ -53,7 +53,7 @@ export class ContenderTable {
   }
 
   /** The other members of the group. */
-  partners({ key, group }: { readonly key: string; readonly group?: string }): readonly string[] {
+  partners(key: string, group: string | undefined): readonly string[] {
     return group === undefined
       ? []
       : this.all.filter((other) => other.group === group && other.key !== key).map((other) => other.key);
@@ -80,7 +80,7 @@ function withBoth(before: Contender, { nextOrdinal, ...after }: Contender): Cont
 
 export function contenderOf(rollout: Rollout, status: RolloutStatus, facts: ContenderFacts): Contender {
   const { namespace, name = "", creationTimestamp, deletionTimestamp } = rollout.metadata;
-  const { group } = (rollout.spec ?? {}) as { group?: string };
+  const group = groupName(rollout);
   const underWay = isUnderWay(status);
   const nextOrdinal = nextOrdinalOf(status);
   const atRest = isRestingPhase(status.phase) || status.phase === "Stuck" || status.phase === "Paused";

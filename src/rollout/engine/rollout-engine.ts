@@ -49,6 +49,11 @@ export interface EngineOptions {
   readonly image: EngineImage;
   /** Whether this engine is still the leader. Called before each write. Absent means always. */
   readonly mayWrite?: () => boolean;
+  /**
+   * Asks the API server whether this engine is still the leader of what the server has stored. Called before a step
+   * begins. Absent means always.
+   */
+  readonly confirmsLead?: () => Promise<boolean>;
   /** The maximum number of concurrent runs. 8 if absent. */
   readonly maxConcurrentRollouts?: number;
   readonly registry?: MetricsRegistry;
@@ -131,6 +136,7 @@ export class RolloutEngine {
         return await lostValues(this.#objects, lost, move);
       },
       rights: options.rights,
+      confirmsLead: options.confirmsLead ?? (async () => true),
       freezes: () => (this.#knowsFreezes ? this.#freezes.list() : undefined),
       watched: (kind, key) => this.#watched(kind, key),
       wake: (key) => this.#reconciler?.add(key),

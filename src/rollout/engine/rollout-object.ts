@@ -42,6 +42,11 @@ export function kindOfRollout(rollout: Rollout): KindDefinition {
 }
 
 /** The parsed object with the orders for its current run, or the faults of its spec. */
+/** The group that the rollout names, also if the parser refuses its spec. */
+export function groupName({ spec }: Rollout): string | undefined {
+  return ((spec ?? {}) as { readonly group?: string }).group;
+}
+
 export function parseRollout(raw: Rollout): { readonly rollout: Rollout } | { readonly problem: string } {
   const parsed: { value: Rollout | undefined; errors: readonly { path: string; message: string }[] } = isMeshUpgrade(
     raw,

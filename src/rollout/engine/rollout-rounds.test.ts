@@ -5,7 +5,7 @@ import { canaryKind, type Canary, type JournalEntry, type RolloutStatus } from "
 import type { KubeClient } from "../../kube/index.ts";
 import type { StoredJournal } from "../act/journal-store.ts";
 import type { LostMove } from "../observe/lost-journal/lost-values.ts";
-import { initialStatus, type Contender, type Decision } from "../decide/index.ts";
+import { initialStatus, type Contender, type Decision, type Step } from "../decide/index.ts";
 import { routeFrom } from "../observe/canary-world/route-in-world.ts";
 import { meantIdentity, meantRule, movedRoutes } from "../plan/index.ts";
 import { unplannedChange, type Plan } from "./planner.ts";
@@ -42,6 +42,7 @@ const putBack: Contender = {
 
 interface Options {
   readonly busyMs?: () => number;
+  readonly confirmsLead?: () => Promise<boolean>;
   readonly mayCreate?: () => Promise<boolean>;
   readonly spec?: object;
   readonly status?: RolloutStatus;
@@ -76,6 +77,7 @@ function roundsOf({
   named = () => "web",
   mayCreate = unanswered,
   busyMs,
+  confirmsLead = async () => true,
   journal = { entries: [], decisions: [] },
   plan = () => ({ steps: [], change: { candidate: "v1", watched: false } }),
   learn,
@@ -143,6 +145,7 @@ function roundsOf({
       perform: async (_rollout: Rollout, decision: Decision) => void decisions.push(decision),
     },
     metrics: { phase: () => undefined, verdicts: () => undefined, gone: () => undefined },
+    confirmsLead,
     board,
     orphans: {},
     rights: {
@@ -474,4 +477,36 @@ test("a rollout whose journal somebody has replaced by an older one is Stuck, sa
   back.recover();
   await back.run(1);
   assert.deepEqual([back.status().phase, back.status().journaled?.sum], ["RollingBack", "1 a"]);
+});
+
+test("a run and a step begin only after the server confirms the lead, and an undo needs no confirmation", async () => {
+  const steps = ["step-1", "step-2"].map((id, ordinal): Step => ({
+    id,
+    ordinal,
+    title: id,
+    writes: [],
+    settle: [],
+    checks: [],
+  }));
+  let leads = false;
+  let asked = 0;
+  const confirmsLead = async (): Promise<boolean> => {
+    asked += 1;
+    return await Promise.resolve(leads);
+  };
+  const plan = (): Plan => ({ steps, change: { candidate: "v1", watched: false } });
+  const canary = roundsOf({ status: initialStatus, plan, confirmsLead });
+  canary.recover();
+  await canary.run(2);
+  assert.deepEqual([canary.version(), canary.decisions, asked], [1, [], 2], "nothing is written");
+  leads = true;
+  await canary.run(1);
+  assert.equal(canary.status().step?.id, "step-1");
+
+  leads = false;
+  const undone = roundsOf({ spec: { abort: true }, plan, confirmsLead });
+  undone.recover();
+  asked = 0;
+  await undone.run(1);
+  assert.deepEqual([undone.status().phase, asked], ["RollingBack", 0]);
 });

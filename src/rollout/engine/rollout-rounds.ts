@@ -35,6 +35,7 @@ import type { LostMove, LostValues } from "../observe/lost-journal/lost-values.t
 import type { Observer } from "../observe/observer.ts";
 import type { Actions } from "./actions.ts";
 import { companionsOf, withinReach } from "./author-reach.ts";
+import { beginsStep } from "./begins-step.ts";
 import { contenderOf } from "./contender-table.ts";
 import { entriesForPlan } from "./entries-for-plan.ts";
 import type { EngineMetrics } from "./engine-metrics.ts";
@@ -45,6 +46,7 @@ import { planRefusal, unplannedChange, type Plan, type Planner } from "./planner
 import { journalNameOf, journalOfContender } from "./journal-name.ts";
 import {
   asksForRun,
+  groupName,
   isMeshUpgrade,
   isWatched,
   kindOfRollout,
@@ -72,6 +74,8 @@ export interface RoundServices {
   readonly orphans: OrphanedJournals;
   /** What the objects of a lost journal show. */
   readonly lostValues: (lost: JournaledObjects, move: LostMove) => Promise<LostValues>;
+  /** Whether the API server confirms that this engine leads, and that it knows what the server has stored. */
+  readonly confirmsLead: () => Promise<boolean>;
   /** The rights that a rollout must have. If undefined, the engine's own rights suffice. */
   readonly rights: AuthorRights | undefined;
   /** The freezes. Undefined if the server has not listed them yet. */
@@ -393,10 +397,13 @@ export class RolloutRounds {
    */
   async #carryOut<Value extends Rollout>(
     kind: KindDefinition<Value>,
-    { key, raw, rollout }: Round,
+    { key, raw, rollout, status }: Round,
     decision: Decision,
     journal: readonly JournalEntry[],
   ): Promise<void> {
+    // A step begins only if the other rollouts are as this engine remembers them, and not as in a restored backup.
+    if (beginsStep(status, decision.status) && !(await this.#services.confirmsLead()))
+      throw transientError("not-leading", "this engine may have lost its lease, so it begins no step");
     this.#services.actions.fence();
     const { resourceVersion: readVersion = "" } = raw.metadata;
     if (await this.#writer.ensureFinalizer(kind, raw, decision, journal))
@@ -431,8 +438,7 @@ export class RolloutRounds {
       await this.#writer.release(kind, raw);
     }
     this.#show(key, decision.status.phase);
-    for (const partner of this.#services.board.table.partners({ key, ...groupOf(rollout) }))
-      this.#services.wake(partner);
+    for (const partner of this.#services.board.table.partners(key, groupName(rollout))) this.#services.wake(partner);
   }
 
   /** The plan, or why the spec cannot be planned. An undo needs no plan. */
@@ -518,11 +524,6 @@ export function isTold(stored: RolloutStatus | undefined, failing: RolloutStatus
 
 function refusedSpec(problem: string): Refusal {
   return { reason: "spec", problem, remedy: "correct the spec" };
-}
-
-function groupOf(rollout: Rollout): { readonly group?: string } {
-  const { group } = (rollout.spec ?? {}) as { readonly group?: string };
-  return group === undefined ? {} : { group };
 }
 
 /** The owner of the samples. Another run starts its counts again. */

@@ -19,7 +19,7 @@ import {
 } from "../decide/index.ts";
 import { contenderOf, ContenderTable } from "./contender-table.ts";
 import { FreezeCalendar } from "./freeze-calendar.ts";
-import { isMeshUpgrade, type Rollout } from "./rollout-object.ts";
+import { groupName, isMeshUpgrade, type Rollout } from "./rollout-object.ts";
 import { RoundMemory } from "./round-memory.ts";
 
 /** A rollout as one round has read it. */
@@ -41,7 +41,7 @@ export interface GroupedRollout extends Pick<RolloutSeen, "status" | "orders"> {
   readonly group: GroupView | undefined;
 }
 
-/** The same as {@link RoundBoard.mustPutBack} for a group that is known already. */
+/** The same as {@link RoundBoard.mustPutBack} with the group of {@link GroupedRollout}, which may have changed since. */
 export function asksToPutBack(
   { status, orders, group }: GroupedRollout,
   journal?: Pick<JournalCounts, "run">,
@@ -121,8 +121,8 @@ export class RoundBoard {
   }
 
   /**
-   * Whether the rollout must be undone. A spec that is refused does not prevent that, and it needs no right. `journal`:
-   * what the journal has, if the round has read it.
+   * Whether the rollout must be undone, with its group as it is now. A spec that is refused does not prevent that, and
+   * it needs no right. `journal`: what the journal has, if the round has read it.
    */
   mustPutBack(seen: PutBackSeen, journal?: Pick<JournalCounts, "run">): boolean {
     return asksToPutBack({ ...seen, group: this.groupOf(seen) }, journal);
@@ -130,8 +130,9 @@ export class RoundBoard {
 
   /** The rollout's group as it is now. Undefined if the rollout has none. */
   groupOf({ rollout, status, companions }: Omit<PutBackSeen, "orders">): GroupView | undefined {
+    if (groupName(rollout) === undefined) return undefined;
     const self = contenderOf(rollout, status, { wants: [], heldUp: true });
-    return self.group === undefined ? undefined : groupView(self, this.#seenBy(self, companions));
+    return groupView(self, this.#seenBy(self, companions));
   }
 
   /**

@@ -1,8 +1,11 @@
 import type { Random } from "../../base/index.ts";
-import { Conflict, Killed, NotLeading, PatchRefused, Unreadable } from "./sim-errors.ts";
+import { Conflict, Killed, NotLeading, PatchRefused, Restored, Unreadable } from "./sim-errors.ts";
 import type { Scenario } from "./scenario.ts";
 import type { SimEngine } from "./sim-engine.ts";
 import type { SimStore } from "./sim-store.ts";
+
+/** How often a leader renews its lease. */
+const renewalTicks = 4;
 
 export interface EngineFleetOptions {
   readonly scenario: Scenario;
@@ -28,6 +31,7 @@ export class EngineFleet {
   readonly #rounds = new Map<SimEngine, Map<string, Generator<void, void>>>();
   #engines: SimEngine[];
   #stopped: SimEngine | undefined;
+  #ticks = 0;
 
   constructor({ scenario, random, store, make, isCalm, isApiUp, note }: EngineFleetOptions) {
     this.#scenario = scenario;
@@ -66,6 +70,9 @@ export class EngineFleet {
 
   /** Lets every engine do its due rounds, unless it is stopped. */
   work(): void {
+    this.#ticks += 1;
+    if (this.#ticks % renewalTicks === 0)
+      for (const engine of this.#engines) if (engine !== this.#stopped && engine.isOutdated) this.crash(engine);
     for (const engine of this.#engines) if (engine !== this.#stopped) this.#work(engine);
   }
 
@@ -98,7 +105,7 @@ export class EngineFleet {
       if (isLost) round.throw(new ApiDown());
       return round.next().done === true ? "over" : "under way";
     } catch (error) {
-      if (error instanceof Killed) return "killed";
+      if (error instanceof Killed || error instanceof Restored) return "killed";
       if (
         error instanceof ApiDown ||
         error instanceof Conflict ||

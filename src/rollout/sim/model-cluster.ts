@@ -92,7 +92,7 @@ export class ModelCluster {
     return this.objects.get(referenceKey(reference));
   }
 
-  /** Remembers all objects. Returns a function that restores them. Pods that are not as they were then start again. */
+  /** Remembers all objects. Returns a function that restores them. The pods of those that have changed start again. */
   backup(): () => void {
     const stored = [
       rememberedMap(this.objects, copyOfObject),
@@ -105,7 +105,8 @@ export class ModelCluster {
       for (const restore of stored) restore();
       for (const [key, object] of this.objects) {
         const former = newer.get(key);
-        if (former?.uid !== object.uid || former.version !== object.version) this.start(object);
+        if (former?.uid === object.uid && former.version === object.version) this.objects.set(key, former);
+        else this.start(object);
       }
       this.traffic.isStale = true;
     };

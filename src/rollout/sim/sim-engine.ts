@@ -20,6 +20,7 @@ import {
   referenceKey,
   refusedStatus,
 } from "../decide/index.ts";
+import { beginsStep } from "../engine/begins-step.ts";
 import { contenderOf } from "../engine/contender-table.ts";
 import { entriesForPlan } from "../engine/entries-for-plan.ts";
 import { needsFinalizer } from "../engine/finalizer.ts";
@@ -32,7 +33,7 @@ import { failedWriteOf, isTold, tellsFailure } from "../engine/rollout-rounds.ts
 import { RoundBoard } from "../engine/round-board.ts";
 import { parsed } from "./parsed-rollout.ts";
 import type { SimEngineOptions } from "./sim-engine-options.ts";
-import { Conflict, Killed, NotLeading, PatchRefused, Unreadable } from "./sim-errors.ts";
+import { Conflict, Killed, NotLeading, PatchRefused, Restored, Unreadable } from "./sim-errors.ts";
 import type { Decided } from "./witness/decided.ts";
 
 const maxRetryMs = 5000;
@@ -49,12 +50,15 @@ export class SimEngine {
   /** The names of the journals that it has in its memory. */
   readonly #knownJournals = new Set<string>();
   readonly #told = new WeakSet<Error>();
+  /** How often the storage had been restored when this engine began. */
+  readonly #restores: number;
   /** How many rounds of each rollout have failed one after another. */
   readonly #failures = new Map<string, number>();
 
   constructor(options: SimEngineOptions) {
     this.#options = options;
     this.id = options.id;
+    this.#restores = options.store.restores;
     this.board = new RoundBoard(options.maxConcurrent);
     for (const key of options.store.keys) {
       this.wake(key);
@@ -64,6 +68,11 @@ export class SimEngine {
           contenderOf(rollout, { ...initialStatus, ...rollout.status }, { wants: [], heldUp: false }),
         );
     }
+  }
+
+  /** Whether the storage was restored since this engine began. The engine sees that by its lease. */
+  get isOutdated(): boolean {
+    return this.#options.store.restores !== this.#restores;
   }
 
   /** Makes a rollout due, because its object has changed or its round has failed. */
@@ -161,9 +170,7 @@ export class SimEngine {
       now(),
     );
     yield* this.#carryOut({ key, rollout: raw, decision, before: status, steps }, journal.entries);
-    const { group } = rollout.spec;
-    for (const partner of this.board.table.partners({ key, ...(group === undefined ? {} : { group }) }))
-      this.wake(partner);
+    for (const partner of this.board.table.partners(key, rollout.spec.group)) this.wake(partner);
     const nextMs = nextRoundMs(rollout, decision.status);
     if (nextMs === undefined) this.#lookAgain(key, raw);
     else this.wake(key, nextMs);
@@ -262,6 +269,7 @@ export class SimEngine {
     const { key, rollout: raw, decision } = decided;
     const { store, onDecision } = this.#options;
     let version = raw.metadata.resourceVersion ?? "";
+    if (beginsStep(decided.before, decision.status) && this.isOutdated) throw new Restored();
     this.#fence();
     if (needsFinalizer(decision, journal) && raw.metadata.deletionTimestamp === undefined && !hasUndoFinalizer(raw)) {
       const kept = store.setFinalizer(key, version, true);

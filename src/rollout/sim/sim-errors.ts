@@ -1,3 +1,6 @@
+/** Thrown when an engine finds its lease older than it wrote it: somebody has restored the storage from a backup. */
+export class Restored extends Error {}
+
 /** Thrown when an engine notices that it no longer leads. */
 export class NotLeading extends Error {}
 

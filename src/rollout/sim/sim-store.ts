@@ -26,6 +26,8 @@ export class SimStore {
   /** The journals whose entries somebody has changed, as they were before. */
   readonly editedJournals = new Map<string, StoredJournal>();
   leader = 0;
+  /** How often the storage was restored from a backup. The lease of a leader from before is older than it wrote. */
+  restores = 0;
   #version = 1;
 
   /** A number that rises with each write. */
@@ -47,6 +49,7 @@ export class SimStore {
       const [keys, newer] = [this.keys, new Map(this.journals)];
       for (const restore of stored) restore();
       this.#version = version;
+      this.restores += 1;
       // An engine that goes on has these in its memory.
       for (const [name, journal] of newer)
         if (!this.journals.has(name) && !this.lostJournals.has(name)) this.lostJournals.set(name, journal);

@@ -52,8 +52,6 @@ export class Witness {
   readonly #store: SimStore;
   readonly #seen = new Map<string, Seen>();
   #freezeSinceMs: number | undefined;
-  /** When the storage of the API server was restored last. */
-  #restoredAtMs = Number.NEGATIVE_INFINITY;
   readonly #lostGateways = new Set<string>();
   /** The keys of objects that somebody made again during an undo. */
   readonly #madeInUndo = new Set<string>();
@@ -129,7 +127,6 @@ export class Witness {
         continue;
       if (partner.status.phase === "RollingBack" || partner.status.undo !== undefined) continue;
       if (this.#cluster.nowMs - (this.#seen.get(other)?.startedAtMs ?? 0) < slackMs) continue;
-      if (this.#mayBeOutdated && this.#cluster.nowMs - this.#restoredAtMs < slackMs) continue;
       const behind = nextOrdinalOf(partner.status);
       invariant(
         behind === undefined || behind >= ordinal,
@@ -224,12 +221,6 @@ export class Witness {
     invariant(differences.length === 0, `${key} ${why}, and differs: ${differences.join("; ")}`);
   }
 
-  /** Whether an engine goes on after a restore with what it knew before. People are told to restart it. */
-  get #mayBeOutdated(): boolean {
-    const goesOn = this.#scenario.disturbances.some((fault) => fault.type === "restoreEtcd" && !fault.isRestarted);
-    return goesOn && this.#restoredAtMs >= 0;
-  }
-
   #hasEnded(namespace = ""): boolean {
     return this.#cluster.endedNamespaces.has(namespace);
   }
@@ -249,7 +240,6 @@ export class Witness {
     const traffic = this.#traffic.backup();
     return () => {
       traffic();
-      this.#restoredAtMs = this.#cluster.nowMs;
       seen();
       for (const restore of sets) restore();
       for (const sim of this.#scenario.rollouts)
@@ -334,7 +324,7 @@ export class Witness {
       if (seen !== undefined && rollout !== undefined) seen.kept = hasUndoFinalizer(rollout);
       return rollout?.status === undefined ? [] : [{ key, rollout, status: rollout.status }];
     });
-    if (!this.#mayBeOutdated) isWithinLimits(this.#scenario, rollouts);
+    isWithinLimits(this.#scenario, rollouts);
   }
 
   #gone(key: string, seen: Seen): void {
