@@ -638,6 +638,16 @@ test("an unfinished predecessor of the same name is undone first, and a complete
   assert.deepEqual(reasons(decide(input({ journal: { run: 1, setup: 0, completed: true } }))), ["forget"]);
 });
 
+test("an abort of a run that has not begun leaves the changes of the run before, which the journal still has", () => {
+  const again = { ...initialStatus, run: 2, candidate: "v1" };
+  const aborted = { ...orders, abort: true };
+  const journal = { run: 3, setup: 1, completed: true };
+  assert.deepEqual(reasons(decide(input({ status: again, orders: aborted, journal }))), ["forget"]);
+  const forgotten = { run: 0, setup: 1, completed: false };
+  const back = decide(input({ status: again, orders: aborted, journal: forgotten }));
+  assert.deepEqual(reasons(back), ["RollingBack", "undo"]);
+});
+
 test("undo reports a dead dependency after a while and continues without it, and a conflict stops it until resolved", () => {
   const back = decide(
     input({ status: begun, journal: { run: 2, setup: 0, completed: false }, orders: { ...orders, abort: true } }),

@@ -148,8 +148,9 @@ function next(given: DecideInput): Decision {
 function abort(input: DecideInput): Decision {
   const { orders, status, journal } = input;
   // The completed run of an earlier object with this name is not part of this object, so its changes stay.
-  if ((status.run ?? 0) === 0 && status.startedAt === undefined && journal.completed && journal.run > 0)
-    return { status, actions: [{ type: "forget" }] };
+  const isOfOther = (status.run ?? 0) === 0 && status.startedAt === undefined && journal.completed && journal.run > 0;
+  // So do those of the run before, if the server has not let the engine forget them yet: this run has not begun.
+  if (isOfOther || isOfEndedRun(journal, status)) return { status, actions: [{ type: "forget" }] };
   return startRollback(
     input,
     { because: "order", cause: `aborted by ${orders.orderedBy ?? "a person"}` },
