@@ -4,6 +4,7 @@ import { journalNameOf } from "../engine/journal-name.ts";
 import type { Rollout } from "../engine/rollout-object.ts";
 import { reference } from "../plan/index.ts";
 import { objectsOf, plainCanary } from "./canary-shape.ts";
+import { changeSelector, drainNode, dropSubsets } from "./changed-services.ts";
 import { specChecks, specStep } from "./canary-spec.ts";
 import type { EngineFleet } from "./engine-fleet.ts";
 import { newerStatus, olderStatus } from "./other-release.ts";
@@ -236,6 +237,9 @@ export class Faults {
       if (begins) cluster.withoutBudget.add(namespace);
       else cluster.withoutBudget.delete(namespace);
     if (disturbance.type === "noBudget" && !begins) cluster.acceptPods(sim.name);
+    if (disturbance.type === "changeSelector") changeSelector(cluster, sim, begins ? disturbance.service : undefined);
+    if (disturbance.type === "dropSubset") dropSubsets(cluster, sim, begins);
+    if (disturbance.type === "drain") drainNode(cluster, sim);
     if (disturbance.type === "extend") others.extend(disturbance, sim, begins);
     if (disturbance.type === "loseMade") others.loseMade(sim, begins);
     if (disturbance.type === "change") people.changeTemplate(sim, disturbance.template);
@@ -256,6 +260,8 @@ const putsBack: ReadonlySet<string> = new Set([
   "revertApp",
   "loseMade",
   "extend",
+  "changeSelector",
+  "dropSubset",
 ]);
 
 const refusals: Readonly<Record<"badSpec" | "noRights", Refusal>> = {

@@ -10,7 +10,7 @@ import { injectingRevision, isInstalled, lacksPilot } from "./mesh-model.ts";
 import { type ModelObject, copyOfObject, engineWriter, fieldsOfBody } from "./model-object.ts";
 import { ModelObserver } from "./model-observer.ts";
 import { ModelUndo } from "./model-undo.ts";
-import { isApp } from "./pod-groups.ts";
+import { isApp, strangePointer } from "./pod-groups.ts";
 import { rememberedMap, rememberedSet } from "./remembered.ts";
 import { withServerDefaults } from "./server-defaults.ts";
 import { templateHash, templatePointer } from "./sim-canary.ts";
@@ -112,7 +112,10 @@ export class ModelCluster {
     };
   }
 
-  /** The state of objects for comparisons, without the restart fields, because undo writes its own time there. */
+  /**
+   * The state of objects for comparisons, without the restart fields, because undo writes its own time there, and
+   * without what others do to selectors for a while.
+   */
   snapshot(isOf: (object: ModelObject) => boolean): Readonly<Record<string, Readonly<Record<string, unknown>>>> {
     // Objects that undo created again come last in the map, so sort them.
     const kept = [...this.objects.values()]
@@ -123,7 +126,7 @@ export class ModelCluster {
         referenceKey(object.reference),
         Object.fromEntries(
           [...object.fields]
-            .filter(([pointer]) => pointer !== "/restartedAt")
+            .filter(([pointer]) => pointer !== "/restartedAt" && pointer !== strangePointer)
             .toSorted(([a], [b]) => a.localeCompare(b)),
         ),
       ]),

@@ -34,6 +34,8 @@ export function isCanaryApp({ name }: ObjectReference): boolean {
 }
 
 const selectorPointer = "/spec/selector/";
+/** A label in selectors that no pod has. No rollout writes it, so comparisons leave it out. */
+export const strangePointer = `${selectorPointer}strange`;
 
 export function selectorOf(fields: ReadonlyMap<string, unknown>): Readonly<Record<string, string>> {
   const selector: Record<string, string> = {};

@@ -59,6 +59,8 @@ export type Disturbance =
         | "resume"
         /** A pod, a node or a workload is deleted and comes back under its name. */
         | "remake"
+        /** All pods of a Canary's Deployments are evicted, and start again on another node. */
+        | "drain"
         /** A person resumes the Deployment that a Canary holds. */
         | "resumeApp"
         /**
@@ -97,6 +99,8 @@ export type Disturbance =
         | "loseMade"
         /** Somebody scales a gateway whose number of pods an upgrade has written, and scales it back later. */
         | "scaleGateway"
+        /** Somebody removes a subset of a Canary's DestinationRules, and adds it again if it was the user's. */
+        | "dropSubset"
         /** A disruption budget allows no restart in a namespace. */
         | "noBudget";
       readonly atTick: number;
@@ -122,6 +126,14 @@ export type Disturbance =
   | { readonly type: "clockJump"; readonly atTick: number; readonly byMs: number }
   /** A person deletes the route, and makes it again later. */
   | { readonly type: "vanish"; readonly atTick: number; readonly untilTick: number; readonly rollout: number }
+  /** Somebody changes the selector of a Canary's Service, the one at this position, and changes it back. */
+  | {
+      readonly type: "changeSelector";
+      readonly atTick: number;
+      readonly untilTick: number;
+      readonly rollout: number;
+      readonly service: number;
+    }
   /** A person changes the limits of the checks. */
   | { readonly type: "editChecks"; readonly atTick: number; readonly rollout: number; readonly minSamples: number }
   /** Somebody deletes the journal. The engine may end at once. A person restores it when the status asks. */

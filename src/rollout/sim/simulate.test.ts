@@ -7,6 +7,7 @@ import { plainScenarioOf } from "./seeds/plain-scenario.ts";
 import { replacedScenarioOf } from "./seeds/replaced-scenario.ts";
 import { retiredScenarioOf } from "./seeds/retired-scenario.ts";
 import { scenarioOf } from "./seeds/scenario-of-seed.ts";
+import { servicesScenarioOf } from "./seeds/services-scenario.ts";
 import { skewedScenarioOf } from "./seeds/skewed-scenario.ts";
 import { shrink } from "./shrink.ts";
 import { simulate } from "./simulate.ts";
@@ -75,9 +76,16 @@ const keptOfRestored = [11_000_632, 11_000_708, 11_000_788, 11_000_924, 11_001_1
  */
 const keptOfNoticed = [12_010_068, 12_010_257, 12_011_150, 12_011_449, 12_000_296];
 
+/**
+ * Seeds that failed once since somebody may change selectors, remove subsets and drain nodes. The first one was a fault
+ * of the engine: an abort undid the completed run before, because the server had refused to clear its journal.
+ */
+const keptOfServices = [12_021_079, 12_020_066, 12_021_102];
+
 test("no seed of crashes, losses, delays and foreign writes breaks an invariant", () => {
   const scenarios = [
     ...seeds.map((seed) => scenarioOf(seed)),
+    ...keptOfServices.map((seed) => servicesScenarioOf(seed)),
     ...keptOfNoticed.map((seed) => skewedScenarioOf(seed)),
     ...keptOfRestored.map((seed) => skewedScenarioOf(seed)),
     ...keptOfRetired.map((seed) => retiredScenarioOf(seed)),

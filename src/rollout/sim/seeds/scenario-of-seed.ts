@@ -1,7 +1,7 @@
 import type { Scenario } from "../scenario.ts";
-import { skewedScenarioOf } from "./skewed-scenario.ts";
+import { servicesScenarioOf } from "./services-scenario.ts";
 
 /** Generates the scenario of a seed. */
 export function scenarioOf(seed: number): Scenario {
-  return skewedScenarioOf(seed);
+  return servicesScenarioOf(seed);
 }

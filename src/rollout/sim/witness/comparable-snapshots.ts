@@ -16,7 +16,8 @@ export interface Meanwhile {
 
 /**
  * The present and the former snapshot without a route that somebody has deleted meanwhile, without weights if a webhook
- * changes them, and without what somebody made again during an undo, or has deleted although a Canary has made it.
+ * changes them, and without what somebody made again during an undo, or has deleted although a Canary has made it, also
+ * if that is a subset.
  */
 export function comparable(
   [current, former]: readonly [Snapshot, Snapshot],
@@ -28,7 +29,10 @@ export function comparable(
   const [now, before] = [kept, former].map((snapshot) =>
     only(snapshot, (key) => !lostMade.has(key) && !isOfEnded(key)),
   );
-  const pair = [now ?? {}, before ?? {}] as const;
+  const hasDropped = happens(scenario, "dropSubset");
+  const pair = [now ?? {}, before ?? {}].map((snapshot) =>
+    hasDropped ? only(snapshot, (key) => !key.includes("/DestinationRule/")) : snapshot,
+  ) as [Snapshot, Snapshot];
   const [left, right] = happens(scenario, "rewrite") ? [withoutWeights(pair[0]), withoutWeights(pair[1])] : pair;
   if (scenario.disturbances.every(({ type }) => type !== "vanish")) return [left, right];
   return [

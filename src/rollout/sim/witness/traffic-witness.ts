@@ -8,6 +8,9 @@ import { calmFromTick, tickMs, type Scenario, type SimRollout } from "../scenari
 import { keyOf } from "../sim-plan.ts";
 import type { SimStore } from "../sim-store.ts";
 
+/** What somebody else does to the Services, subsets and pods of a Canary. */
+const ofServices = ["changeSelector", "dropSubset", "drain"] as const;
+
 /** Checks the invariants of the requests that canaries get. */
 export class TrafficWitness {
   readonly #scenario: Scenario;
@@ -52,6 +55,8 @@ export class TrafficWitness {
     const route = this.#cluster.find(objectsOf(sim).route);
     if (sim.kind !== "Canary" || step?.weight === undefined || route === undefined) return;
     if (route.writers.get(routePointer(sim)) === "somebody" || this.#did("rewrite", sim)) return;
+    // If requests reach no pod anyway, or nobody knows the subset, the engine does not keep the route from the canary.
+    if (this.#did("changeSelector", sim) || this.#did("dropSubset", sim)) return;
     // A control plane that starts after a restore tells its proxies of a route and its grants together.
     if (this.#cluster.traffic.isStale) return;
     const share = this.#cluster.traffic.canaryShare(sim);
@@ -74,7 +79,7 @@ export class TrafficWitness {
   #isServed(sim: SimRollout): void {
     const reason = this.#cluster.traffic.unserved.get(sim.name);
     if (this.#cluster.traffic.isStale) return;
-    const excuses = ["losePods", "resumeApp", "vanish", "loseRoute", "remakeApp"] as const;
+    const excuses = ["losePods", "resumeApp", "vanish", "loseRoute", "remakeApp", ...ofServices] as const;
     // Somebody else may send requests to a version that its owner has stopped.
     const theirs = ["meddle", "selfHeal", "theirs", "rewrite"] as const;
     if (sim.retiresStable === true && theirs.some((type) => this.#did(type, sim))) return;
@@ -88,7 +93,9 @@ export class TrafficWitness {
     const share = this.#cluster.traffic.canaryShare(sim) ?? 0;
     const allowed = this.#allowed.get(sim.name) ?? (makesRoutes(shape) ? 0 : share);
     // Without its route, the Service sends requests to all pods alike.
-    const isTheirs = ["rewrite", "loseRoute", "remakeApp"].some((type) => this.#did(type, sim));
+    // A run that begins while the canary gets no requests gives back a share that the witness has not seen.
+    const excuses = ["rewrite", "loseRoute", "remakeApp", "changeSelector", "dropSubset"];
+    const isTheirs = excuses.some((type) => this.#did(type, sim));
     if (isTheirs || this.#cluster.traffic.isStale) return;
     invariant(
       share <= allowed,

@@ -1,0 +1,50 @@
+import type { ModelCluster } from "./model-cluster.ts";
+import type { ModelObject } from "./model-object.ts";
+import { isApp, strangePointer } from "./pod-groups.ts";
+import type { SimRollout } from "./scenario.ts";
+
+const writer = "somebody";
+const subsetsPointer = "/spec/subsets";
+
+type Subset = { readonly name: string; readonly labels: Readonly<Record<string, string>> };
+
+/** The second subset of a rule that the user has made for both versions. */
+const secondSubset: Subset = { name: "v2", labels: { version: "v2" } };
+
+/** Somebody gives a Service of a Canary a selector that fits no pod, and later its former selector. */
+export function changeSelector(cluster: ModelCluster, sim: SimRollout, at: number | undefined): void {
+  const services = objectsOfApp(cluster, sim, "Service");
+  if (at === undefined) {
+    for (const service of services)
+      if (service.fields.has(strangePointer)) cluster.setField(service, strangePointer, undefined, writer);
+    return;
+  }
+  const service = services[at % services.length];
+  if (service !== undefined) cluster.setField(service, strangePointer, "yes", writer);
+}
+
+/**
+ * Somebody removes the last subset from the DestinationRules of a Canary. It may be one that the Canary has added.
+ * Later, the user adds the user's own again.
+ */
+export function dropSubsets(cluster: ModelCluster, sim: SimRollout, begins: boolean): void {
+  for (const rule of objectsOfApp(cluster, sim, "DestinationRule")) {
+    const subsets = (rule.fields.get(subsetsPointer) ?? []) as readonly Subset[];
+    const isOfUser = subsets[0]?.name === "v1";
+    if (begins && subsets.length > 1) cluster.setField(rule, subsetsPointer, subsets.slice(0, -1), writer);
+    if (!begins && isOfUser && subsets.every(({ name }) => name !== secondSubset.name))
+      cluster.setField(rule, subsetsPointer, [...subsets, secondSubset], writer);
+  }
+}
+
+/** A node is drained, so that all pods of a Canary's Deployments start again elsewhere. */
+export function drainNode(cluster: ModelCluster, sim: SimRollout): void {
+  for (const deployment of objectsOfApp(cluster, sim, "Deployment"))
+    if (isApp(deployment.reference)) cluster.start(deployment);
+}
+
+function objectsOfApp(cluster: ModelCluster, sim: SimRollout, kind: string): readonly ModelObject[] {
+  return [...cluster.objects.values()].filter(
+    ({ reference }) => reference.kind === kind && reference.name.split("-").includes(sim.name),
+  );
+}
