@@ -96,3 +96,9 @@ export function allDone(status: RolloutStatus): boolean {
   const planned = status.plannedSteps ?? [];
   return planned.length > 0 && planned.every(({ id }) => done.has(id));
 }
+
+/** Whether a decision begins a run or a step. Whether it may depends on what the other rollouts hold and have done. */
+export function beginsStep(before: RolloutStatus, after: RolloutStatus): boolean {
+  if (!isUnderWay(after) || isPuttingBack(after)) return false;
+  return !isUnderWay(before) || (after.step !== undefined && after.step.id !== before.step?.id);
+}

@@ -6,6 +6,7 @@ export { isUnbegunCopy } from "./copied.ts";
 export { isJournalLost } from "./lost-journal.ts";
 export {
   allDone,
+  beginsStep,
   isLingering,
   isPuttingBack,
   isRefusedAfterEnd,

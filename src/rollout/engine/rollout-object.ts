@@ -37,16 +37,16 @@ export function isMeshUpgrade(rollout: Rollout): rollout is MeshUpgrade {
   return rollout.kind === "MeshUpgrade";
 }
 
-export function kindOfRollout(rollout: Rollout): KindDefinition {
-  return isMeshUpgrade(rollout) ? meshUpgradeKind : canaryKind;
-}
-
-/** The parsed object with the orders for its current run, or the faults of its spec. */
 /** The group that the rollout names, also if the parser refuses its spec. */
 export function groupName({ spec }: Rollout): string | undefined {
   return ((spec ?? {}) as { readonly group?: string }).group;
 }
 
+export function kindOfRollout(rollout: Rollout): KindDefinition {
+  return isMeshUpgrade(rollout) ? meshUpgradeKind : canaryKind;
+}
+
+/** The parsed object with the orders for its current run, or the faults of its spec. */
 export function parseRollout(raw: Rollout): { readonly rollout: Rollout } | { readonly problem: string } {
   const parsed: { value: Rollout | undefined; errors: readonly { path: string; message: string }[] } = isMeshUpgrade(
     raw,

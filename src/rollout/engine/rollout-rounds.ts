@@ -6,6 +6,7 @@ import type { AuthorRights, RightsRefusal } from "../access/index.ts";
 import { changedJournal, type JournalStore, type StoredJournal } from "../act/journal-store.ts";
 import { replacementOfEntries } from "../act/journal-sum.ts";
 import {
+  beginsStep,
   currentStep,
   failingStatus,
   initialStatus,
@@ -35,7 +36,6 @@ import type { LostMove, LostValues } from "../observe/lost-journal/lost-values.t
 import type { Observer } from "../observe/observer.ts";
 import type { Actions } from "./actions.ts";
 import { companionsOf, withinReach } from "./author-reach.ts";
-import { beginsStep } from "./begins-step.ts";
 import { contenderOf } from "./contender-table.ts";
 import { entriesForPlan } from "./entries-for-plan.ts";
 import type { EngineMetrics } from "./engine-metrics.ts";

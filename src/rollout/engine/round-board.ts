@@ -41,7 +41,7 @@ export interface GroupedRollout extends Pick<RolloutSeen, "status" | "orders"> {
   readonly group: GroupView | undefined;
 }
 
-/** The same as {@link RoundBoard.mustPutBack} with the group of {@link GroupedRollout}, which may have changed since. */
+/** The same as {@link RoundBoard.mustPutBack} for the group at the beginning of the round, which may have changed. */
 export function asksToPutBack(
   { status, orders, group }: GroupedRollout,
   journal?: Pick<JournalCounts, "run">,

@@ -8,6 +8,7 @@ import {
   type Action,
   type Decision,
   type Refusal,
+  beginsStep,
   currentStep,
   failingStatus,
   initialStatus,
@@ -20,7 +21,6 @@ import {
   referenceKey,
   refusedStatus,
 } from "../decide/index.ts";
-import { beginsStep } from "../engine/begins-step.ts";
 import { contenderOf } from "../engine/contender-table.ts";
 import { entriesForPlan } from "../engine/entries-for-plan.ts";
 import { needsFinalizer } from "../engine/finalizer.ts";
@@ -50,15 +50,14 @@ export class SimEngine {
   /** The names of the journals that it has in its memory. */
   readonly #knownJournals = new Set<string>();
   readonly #told = new WeakSet<Error>();
-  /** How often the storage had been restored when this engine began. */
-  readonly #restores: number;
+  readonly #restoresBefore: number;
   /** How many rounds of each rollout have failed one after another. */
   readonly #failures = new Map<string, number>();
 
   constructor(options: SimEngineOptions) {
     this.#options = options;
     this.id = options.id;
-    this.#restores = options.store.restores;
+    this.#restoresBefore = options.store.restores;
     this.board = new RoundBoard(options.maxConcurrent);
     for (const key of options.store.keys) {
       this.wake(key);
@@ -72,7 +71,7 @@ export class SimEngine {
 
   /** Whether the storage was restored since this engine began. The engine sees that by its lease. */
   get isOutdated(): boolean {
-    return this.#options.store.restores !== this.#restores;
+    return this.#options.store.restores !== this.#restoresBefore;
   }
 
   /** Makes a rollout due, because its object has changed or its round has failed. */
