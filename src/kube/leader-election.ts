@@ -183,7 +183,7 @@ export class LeaderElection {
   /** Creates, takes over or renews the lease. False if another process holds it, or if the server does not answer. */
   async #tryHold(leading?: AbortSignal): Promise<boolean> {
     const { client, namespace, name, identity, clock } = this.#options;
-    const writtenBefore = this.#newestVersion;
+    let writtenBefore = this.#newestVersion;
     try {
       const lease = await client.get(leaseKind, name, namespace);
       if (leading?.aborted === true) return false;
@@ -196,6 +196,7 @@ export class LeaderElection {
       if (isOlderVersion(lease.metadata.resourceVersion, writtenBefore)) {
         this.#noteRestore();
         if (leading !== undefined) return false;
+        writtenBefore = undefined;
       }
       const spec = lease.spec ?? {};
       const held = spec.holderIdentity === identity;
