@@ -85,8 +85,8 @@ export interface UndoSurroundings {
     found: unknown,
   ): Promise<string | undefined>;
   /**
-   * Why a route's list cannot be restored yet: a version that would get more requests has no ready pod. Undefined if it
-   * can.
+   * Why a route's list cannot be restored yet: a version that would get more requests has no ready pod or no subset.
+   * Undefined if it can.
    */
   notServedYet(route: UntypedObject, change: ListChange): Promise<string | undefined>;
   readonly nowMs: number;

@@ -24,7 +24,10 @@ export async function selectorOf(
   return selector !== undefined && Object.keys(selector).length > 0 ? selector : undefined;
 }
 
-/** The labels of a subset. Undefined if no DestinationRule of the host has it. The rules of `namespaces` come first. */
+/**
+ * The labels of a subset. Undefined if no DestinationRule of any namespace has it for the host, so that no proxy can
+ * send requests there. Rules for the host itself come before those for a wildcard, and then those of `namespaces`.
+ */
 export async function subsetLabels(
   { client, view }: LabelSources,
   host: string,
@@ -32,11 +35,18 @@ export async function subsetLabels(
   namespaces: readonly string[],
 ): Promise<Readonly<Record<string, string>> | undefined> {
   const { items } = await view.recently("destination rules", async () => await client.list(destinationRuleKind));
-  const rules = items
-    .map((item) => ({ ...item, spec: storedSpec<DestinationRule["spec"]>("DestinationRule", item) }))
-    .filter(({ metadata, spec }) => hostInMesh(spec.host, metadata.namespace ?? "") === host);
+  const rules = items.flatMap((item) => {
+    const { namespace = "" } = item.metadata;
+    const { host: pattern, subsets } = storedSpec<DestinationRule["spec"]>("DestinationRule", item);
+    const covered = hostInMesh(pattern, namespace);
+    return covers(covered, host) ? [{ isWide: covered !== host, rank: namespaces.indexOf(namespace), subsets }] : [];
+  });
   const [found] = rules
-    .toSorted((a, b) => namespaces.indexOf(b.metadata.namespace ?? "") - namespaces.indexOf(a.metadata.namespace ?? ""))
-    .flatMap(({ spec }) => spec.subsets.filter(({ name }) => name === subset));
+    .toSorted((a, b) => Number(a.isWide) - Number(b.isWide) || b.rank - a.rank)
+    .flatMap(({ subsets }) => subsets.filter(({ name }) => name === subset));
   return found?.labels;
+}
+
+function covers(pattern: string, host: string): boolean {
+  return pattern === host || (pattern.startsWith("*") && host.endsWith(pattern.slice(1)));
 }

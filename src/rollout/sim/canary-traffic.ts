@@ -371,7 +371,8 @@ export class ModelTraffic {
     const found = this.#cluster.find(reference("v1", "Service", service, namespace));
     const full = `${service}.${namespace}.${clusterSuffix}`;
     const labels = subset === undefined ? {} : this.#subsetLabels(full, subset);
-    if (found === undefined || labels === undefined) return undefined;
+    if (found === undefined) return undefined;
+    if (labels === undefined) return `no DestinationRule for ${full} has the subset ${subset ?? ""}`;
     const condition = { type: "endpoints", service: found.reference, labels, atLeast: 1 } as const;
     const missing = withoutProxies ? this.#lackedEndpoints(condition) : this.endpointsMissing(condition);
     return missing === undefined ? undefined : `Service ${namespace}/${service} has no ready pod: ${missing}`;

@@ -76,3 +76,67 @@ test("nothing waits if no requests reach a pod now, or if nobody knows the pods"
   assert.equal(await detailOf({ v1: 0, v2: 2, isMade: false }, from, to), undefined);
   assert.equal(await detailOf({ v1: 0, v2: 2, hasSelector: false }, from, to), undefined);
 });
+
+const subsetRoute = reference("networking.istio.io/v1", "VirtualService", "web", "shop");
+const split = (v1: number, v2: number): unknown => [
+  {
+    route: [
+      { destination: { host: "web", subset: "v1" }, weight: v1 },
+      { destination: { host: "web", subset: "v2" }, weight: v2 },
+    ],
+  },
+];
+
+async function detailOfSubsets(
+  rules: readonly { readonly namespace?: string; readonly host: string; readonly subsets: readonly string[] }[],
+  before: unknown,
+  after: unknown,
+): Promise<string | undefined> {
+  const status = { conditions: [{ type: "Ready", status: "True" }] } as never;
+  const pods = ["v1", "v2"].map((version) => fakePod({ name: version, labels: { app: "web", version }, status }));
+  const deployments = pods.map(({ metadata }) => ({
+    metadata: { name: metadata.name, namespace: "shop" },
+    spec: { replicas: 1, template: { metadata: { labels: metadata.labels } } },
+  }));
+  const listed = rules.map(({ namespace = "shop", host, subsets }, index) => ({
+    metadata: { name: `rule-${index}`, namespace },
+    spec: { host, subsets: subsets.map((name) => ({ name, labels: { version: name } })) },
+  }));
+  const slices = pods.map(({ metadata: { name } }) => ({
+    metadata: { name },
+    endpoints: [{ targetRef: { kind: "Pod", name } }],
+  }));
+  const client = {
+    get: async () => await Promise.resolve({ metadata: { name: "web" }, spec: { selector: { app: "web" } } }),
+    list: async ({ kind }: { readonly kind: string }) =>
+      await Promise.resolve({ items: kind === "DestinationRule" ? listed : slices }),
+  } as unknown as KubeClient;
+  return await notServedYet(
+    { client, view: fakeView(pods, deployments as never), ageMs: () => 60_000, concerned: [], withoutProxies: true },
+    { object: subsetRoute, before, after },
+  );
+}
+
+test("a subset that somebody has removed gets no more requests", async () => {
+  const both = { host: "web", subsets: ["v1", "v2"] };
+  assert.equal(await detailOfSubsets([both], split(90, 10), split(50, 50)), undefined);
+  assert.equal(
+    await detailOfSubsets([{ ...both, subsets: ["v1"] }], split(90, 10), split(50, 50)),
+    "no DestinationRule for web.shop.svc.cluster.local has the subset v2, which would get more requests; add the subset to spec.subsets of the host's DestinationRule",
+  );
+});
+
+test("a subset exists if a rule of any namespace has it, also one for a wildcard", async () => {
+  const both = ["v1", "v2"];
+  for (const rule of [
+    { namespace: "istio-system", host: "web.shop.svc.cluster.local", subsets: both },
+    { host: "*.shop.svc.cluster.local", subsets: both },
+    { namespace: "istio-system", host: "*.local", subsets: both },
+  ])
+    assert.equal(await detailOfSubsets([rule], split(90, 10), split(50, 50)), undefined, rule.host);
+});
+
+test("requests leave a subset that does not exist, also for another one that does not", async () => {
+  assert.equal(await detailOfSubsets([{ host: "web", subsets: ["v1"] }], split(0, 100), split(100, 0)), undefined);
+  assert.equal(await detailOfSubsets([], split(90, 10), split(50, 50)), undefined);
+});

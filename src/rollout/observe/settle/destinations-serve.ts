@@ -6,9 +6,10 @@ import { endpointsState, type EndpointSources } from "./endpoints-state.ts";
 import { podsServe, type Serving } from "./pod-conditions.ts";
 
 /**
- * Says why a route's list must not change yet: a destination that would get more requests has no ready pod, or proxies
- * do not know the pods of a destination that had no requests. Somebody may have scaled down a version without requests.
- * Undefined if nothing is in the way, if nobody knows the pods, or if requests reach no pod now either.
+ * Says why a route's list must not change yet: a destination that would get more requests has no ready pod or is a
+ * subset that no DestinationRule has, or proxies do not know the pods of a destination that had no requests. Somebody
+ * may have scaled down a version without requests, or removed a subset. Undefined if nothing is in the way, if nobody
+ * knows the pods, or if requests reach no pod now either.
  */
 export async function notServedYet(
   sources: EndpointSources,
@@ -26,9 +27,12 @@ export async function notServedYet(
 
 /** Why requests to the destination would reach nothing. Undefined if they would not, or if nobody knows its pods. */
 async function missingPods(sources: EndpointSources, destination: GainingDestination): Promise<string | undefined> {
-  const { namespace, service, isNew } = destination;
-  const { labels, serves } = (await podsOf(sources, destination)) ?? {};
-  if (labels === undefined || serves === "elsewhere") return undefined;
+  const { namespace, service, subset = "", isNew } = destination;
+  const pods = await podsOf(sources, destination);
+  if (pods === undefined || pods.serves === "elsewhere") return undefined;
+  const { labels, serves } = pods;
+  if (labels === undefined)
+    return `no DestinationRule for ${hostOf(destination)} has the subset ${subset}, which would get more requests; add the subset to spec.subsets of the host's DestinationRule`;
   if (serves === "none")
     return `Service ${namespace}/${service} has no ready pod, and would get more requests; let pods of it become ready: kubectl -n ${namespace} get pods -l ${formatLabelSelector({ matchLabels: labels })}`;
   const reference = { apiVersion: "v1", kind: "Service", plural: "services", name: service, namespace };
@@ -40,16 +44,27 @@ async function missingPods(sources: EndpointSources, destination: GainingDestina
   return state.state === "met" || (state.state === "waiting" && state.isOfOthers === true) ? undefined : state.detail;
 }
 
-/** The labels of the destination's pods, and where these serve. Undefined if nobody knows the labels. */
+interface DestinationPods {
+  /** Undefined if the destination is a subset that does not exist. */
+  readonly labels: Readonly<Record<string, string>> | undefined;
+  readonly serves: Serving;
+}
+
+/** The labels of the destination's pods, and where these serve. Undefined if nobody knows the Service's labels. */
 async function podsOf(
   { client, view }: EndpointSources,
-  { namespace, service, subset }: RouteDestination,
-): Promise<{ readonly labels: Readonly<Record<string, string>>; readonly serves: Serving } | undefined> {
+  destination: RouteDestination,
+): Promise<DestinationPods | undefined> {
+  const { namespace, service, subset } = destination;
   const selector = await selectorOf({ client, view }, service, namespace);
   if (selector === undefined) return undefined;
-  const host = `${service}.${namespace}.${clusterSuffix}`;
-  const own = subset === undefined ? {} : await subsetLabels({ client, view }, host, subset, [namespace]);
-  if (own === undefined) return undefined;
+  const own =
+    subset === undefined ? {} : await subsetLabels({ client, view }, hostOf(destination), subset, [namespace]);
+  if (own === undefined) return { labels: undefined, serves: "none" };
   const labels = { ...selector, ...own };
   return { labels, serves: await podsServe(view, { namespace, service, podLabels: labels }) };
+}
+
+function hostOf({ service, namespace }: RouteDestination): string {
+  return `${service}.${namespace}.${clusterSuffix}`;
 }
