@@ -1,6 +1,6 @@
 // Takes the C library and the other libraries of Node from Debian's packages, also for architectures other than this
 // machine's.
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { globSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runProgram } from "./run-program.ts";
@@ -46,6 +46,9 @@ export function unpackLibraries(debianArchitecture: string, target: string): rea
     // An image needs no manuals, translations or debugger files.
     for (const directory of ["doc", "man", "lintian", "locale", "gdb", "gcc"])
       rmSync(join(target, "usr/share", directory), { recursive: true, force: true });
+    // Nor the C library's character sets, which only programs that call iconv read. Node and busybox do not.
+    for (const directory of globSync("{usr/,}lib/*/gconv", { cwd: target }))
+      rmSync(join(target, directory), { recursive: true });
     return unpacked;
   } finally {
     rmSync(scratch, { recursive: true, force: true });
