@@ -45,12 +45,12 @@ async function missingPods(sources: EndpointSources, destination: GainingDestina
 }
 
 interface DestinationPods {
-  /** Undefined if the destination is a subset that does not exist. */
+  /** The labels of the pods. Undefined if the destination is a subset that does not exist. */
   readonly labels: Readonly<Record<string, string>> | undefined;
   readonly serves: Serving;
 }
 
-/** The labels of the destination's pods, and where these serve. Undefined if nobody knows the Service's labels. */
+/** The destination's pods. Undefined if nobody knows the labels of the Service's pods. */
 async function podsOf(
   { client, view }: EndpointSources,
   destination: RouteDestination,

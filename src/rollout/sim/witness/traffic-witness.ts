@@ -55,8 +55,8 @@ export class TrafficWitness {
     const route = this.#cluster.find(objectsOf(sim).route);
     if (sim.kind !== "Canary" || step?.weight === undefined || route === undefined) return;
     if (route.writers.get(routePointer(sim)) === "somebody" || this.#did("rewrite", sim)) return;
-    // If requests reach no pod anyway, the engine does not keep the route from the canary. A subset may be removed after
-    // the route was written.
+    // If requests reach no pod anyway, the engine does not keep the route from the canary. Somebody may remove a subset
+    // after the route was written.
     if (this.#did("changeSelector", sim) || this.#did("dropSubset", sim)) return;
     // A control plane that starts after a restore tells its proxies of a route and its grants together.
     if (this.#cluster.traffic.isStale) return;
