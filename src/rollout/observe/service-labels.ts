@@ -39,7 +39,9 @@ export async function subsetLabels(
     const { namespace = "" } = item.metadata;
     const { host: pattern, subsets } = storedSpec<DestinationRule["spec"]>("DestinationRule", item);
     const covered = hostInMesh(pattern, namespace);
-    return covers(covered, host) ? [{ isWide: covered !== host, rank: namespaces.indexOf(namespace), subsets }] : [];
+    return coversHost(covered, host)
+      ? [{ isWide: covered !== host, rank: namespaces.indexOf(namespace), subsets }]
+      : [];
   });
   const [found] = rules
     .toSorted((a, b) => Number(a.isWide) - Number(b.isWide) || b.rank - a.rank)
@@ -47,6 +49,7 @@ export async function subsetLabels(
   return found?.labels;
 }
 
-function covers(pattern: string, host: string): boolean {
+/** Whether a DestinationRule for the pattern applies to the host. A pattern may begin with `*`. */
+function coversHost(pattern: string, host: string): boolean {
   return pattern === host || (pattern.startsWith("*") && host.endsWith(pattern.slice(1)));
 }
