@@ -10,6 +10,7 @@ import { deletedAtEnd } from "./scratch-folder.ts";
  */
 export const productFlags = [
   "--max-semi-space-size=4",
+  "--no-memory-reducer",
   "--disable-warning=ExperimentalWarning",
   ...trafficFlags,
 ] as const;
