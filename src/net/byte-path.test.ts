@@ -4,7 +4,7 @@ import { SerinError } from "../base/index.ts";
 import { collectGarbage, oldBytes } from "../base/testing/index.ts";
 import { bytePath, type BytePath } from "./byte-path.ts";
 import type { ByteListener, ByteStream } from "./byte-stream.ts";
-import { forgetAddresses, readInSmallChunks, writeAll, writeFramed } from "./handle-stream.ts";
+import { forgetAddresses, readInSmallChunks, readLargeMessages, writeAll, writeFramed } from "./handle-stream.ts";
 import { libc, linux } from "./libc.ts";
 import { partsAfter, writeFramedNow, type FramedBytes } from "./framed-write.ts";
 import {
@@ -322,15 +322,16 @@ for (const kind of ["libuv", "node"] as const) {
         listener.close();
       });
 
-      test("a stream with a chunk size limit reads small chunks, however much arrives at once", async () => {
+      /** The largest chunk that a stream delivers, of several MiB that arrive at once. */
+      const largestChunk = async (prepare: (stream: ByteStream) => void): Promise<number> => {
         const { near, far, listener } = await connectedPair(path);
-        readInSmallChunks(far);
-        const sizes: number[] = [];
-        const total = 1 << 20;
+        prepare(far);
+        let largest = 0;
+        const total = 8 << 20;
         const all = new Promise<void>((resolve) => {
           let count = 0;
           const data = (chunk: Buffer): void => {
-            sizes.push(chunk.length);
+            largest = Math.max(largest, chunk.length);
             count += chunk.length;
             if (count === total) resolve();
           };
@@ -340,10 +341,21 @@ for (const kind of ["libuv", "node"] as const) {
         near.write(pattern(0, total));
         far.resume();
         await all;
-        assert.equal(Math.max(...sizes), 4096);
         near.destroy();
         far.destroy();
         listener.close();
+        return largest;
+      };
+
+      test("a stream with a chunk size limit reads small chunks, however much arrives at once", async () => {
+        assert.equal(await largestChunk(readInSmallChunks), 4096);
+      });
+
+      test("a stream of messages reads a body of a power of two with its head, and others read 256 KiB", async () => {
+        const usual = await largestChunk(() => undefined);
+        assert.ok(usual > 65_536 && usual <= 262_144, `${usual}`);
+        const ofMessages = await largestChunk(readLargeMessages);
+        assert.ok(ofMessages > 262_144 && ofMessages <= 262_144 + 4096, `${ofMessages}`);
       });
     }
 

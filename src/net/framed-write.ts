@@ -12,7 +12,7 @@ export interface FramedBytes {
   readonly pieceBytes: number;
 }
 
-/** More pieces are left to libuv. The largest chunk that is read has 16 of HTTP/2's smallest frames. */
+/** More pieces are left to libuv. The largest chunk that is read has 17 of HTTP/2's smallest frames. */
 const maxPieces = 64;
 /** An iovec is an address and a length, of 8 bytes each. */
 const wordsOfPart = 4;

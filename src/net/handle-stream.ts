@@ -9,9 +9,11 @@ import {
   expandFront,
   LargeReader,
   largeBuffers,
+  messageReadTier,
   ReadBuffer,
   readBufferOf,
   readBufferTiers,
+  usualReadTier,
 } from "./read-buffer.ts";
 
 /** A stream with more queued bytes is closed, because its writer ignores back pressure. */
@@ -70,7 +72,7 @@ export class HandleStream implements ByteStream {
   #fullReads = 0;
   #smallReads = 0;
   /** The index of the largest of {@link readBufferTiers} that reads may use. */
-  maxReadTier = readBufferTiers.length - 1;
+  maxReadTier: number = usualReadTier;
   #flushScheduled = false;
   #paused = true;
   #readEnded = false;
@@ -467,7 +469,7 @@ export class HandleStream implements ByteStream {
 
   #nextTier(buffer: ReadBuffer, lastRead: number): number {
     // An index of -1 would make each read of a small buffer a call of V8's runtime.
-    const smaller = buffer.tier === 0 ? undefined : readBufferTiers[buffer.tier - 1];
+    const smaller = buffer.tier === 0 ? undefined : readBufferTiers[Math.min(buffer.tier, usualReadTier) - 1];
     this.#fullReads = lastRead * 2 > buffer.area.length ? this.#fullReads + 1 : 0;
     this.#smallReads = smaller !== undefined && lastRead <= smaller / 2 ? this.#smallReads + 1 : 0;
     if (this.#fullReads >= fullReadsToGrow && buffer.tier < this.maxReadTier) {
@@ -605,6 +607,14 @@ export function withHeaderInFront(stream: ByteStream, chunk: Uint8Array, headerB
 export function readInSmallChunks(stream: ByteStream): void {
   if (isAbove(stream)) return readInSmallChunks(stream.below);
   if (stream instanceof HandleStream) stream.maxReadTier = 0;
+}
+
+/**
+ * Lets the stream read a large message in as few parts as possible, for readers of HTTP/1. TLS already joins its records
+ * in smaller parts.
+ */
+export function readLargeMessages(stream: ByteStream): void {
+  if (stream instanceof HandleStream && !stream.copiesWrites) stream.maxReadTier = messageReadTier;
 }
 
 /** Saves system calls at the close of a stream whose addresses are not needed afterwards. */

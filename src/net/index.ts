@@ -12,6 +12,7 @@ export {
   forgetAddresses,
   inLaterTurn,
   readInSmallChunks,
+  readLargeMessages,
   withHeaderInFront,
   writeAll,
   writeFramed,

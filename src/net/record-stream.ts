@@ -14,7 +14,7 @@ import {
 } from "../wire/tls13/index.ts";
 import type { ByteStream, ByteStreamHandler, SocketAddress } from "./byte-stream.ts";
 import type { StreamAbove } from "./handle-stream.ts";
-import { deliver, ReadBuffer, readBufferTiers } from "./read-buffer.ts";
+import { deliver, ReadBuffer, readBufferTiers, usualReadTier } from "./read-buffer.ts";
 import { sealedBytes, type Opener, type Sealer } from "./record-cipher.ts";
 import { giveBackSealedMemory, incompleteRecords, maxContentOfWrite, takeSealedMemory } from "./record-memory.ts";
 import { tlsFault } from "./node-error.ts";
@@ -157,7 +157,7 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
     if (this.#isOver() || this.#content.hasEnded) return;
     const all = this.#splitter.keptBytes + chunk.length;
     let tier = 0;
-    while (tier < readBufferTiers.length - 1 && all > (readBufferTiers[tier] ?? 0)) tier += 1;
+    while (tier < usualReadTier && all > (readBufferTiers[tier] ?? 0)) tier += 1;
     this.#opened = ReadBuffer.take(tier);
     this.#isReading = true;
     try {

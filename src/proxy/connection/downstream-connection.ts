@@ -1,5 +1,5 @@
 import { heldInput, type InputHolder } from "../../dataplane/index.ts";
-import type { ByteStream, ByteStreamHandler } from "../../net/index.ts";
+import { readLargeMessages, type ByteStream, type ByteStreamHandler } from "../../net/index.ts";
 import {
   bodyFramings,
   ChunkedScanner,
@@ -109,6 +109,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
 
   /** Starts reading. `received` contains bytes that were read before. */
   start(received?: Buffer): void {
+    readLargeMessages(this.stream);
     this.stream.setHandler(this);
     if (received !== undefined) this.#take(received);
     if (!this.#paused) this.stream.resume();

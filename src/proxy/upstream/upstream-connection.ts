@@ -1,5 +1,5 @@
 import { SerinError, type Clock, type Linked } from "../../base/index.ts";
-import type { ByteStreamHandler } from "../../net/index.ts";
+import { readLargeMessages, type ByteStreamHandler } from "../../net/index.ts";
 import {
   bodyFramings,
   ChunkedScanner,
@@ -80,6 +80,7 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel, L
     this.local = new UpstreamEnd(stream.local);
     this.openedAtMs = openedAtMs;
     this.#home = home;
+    readLargeMessages(stream);
     stream.setHandler(this);
     stream.resume();
   }
