@@ -62,7 +62,7 @@ export const commonFlags: readonly CommonFlag[] = [
 
 export const defaultIstioNamespace = "istio-system";
 
-/** The namespace in the flags, or without one that of the kubeconfig's context. */
+/** The namespace in the flags. If they have none, the namespace of the kubeconfig's context. */
 export async function namespaceOf(flags: CommonFlags, context: CliContext): Promise<string> {
   return flags.namespace ?? (await context.defaultNamespace(flags));
 }

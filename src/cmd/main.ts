@@ -24,8 +24,8 @@ import type { Release, RoleModule } from "./role.ts";
 
 enableCompileCache();
 /**
- * When to write the compile cache. Processes of the lab are usually killed, so they must write it before their end. On
- * a busy machine they take longer to load.
+ * When to write the compile cache. Processes of the lab are usually killed, so they must write it before their end. The
+ * second time is for a busy machine, on which they take longer to load.
  */
 const cacheAfterMs = [3_000, 15_000] as const;
 for (const ms of cacheAfterMs) setTimeout(flushCompileCache, ms).unref();

@@ -152,7 +152,7 @@ async function becomesReady(client: Client): Promise<boolean> {
   }
 }
 
-/** A client with its attempt to connect. */
+/** A gRPC client that is still connecting. */
 interface Dialing {
   readonly client: Client;
   /** Closes the client and its sockets, also during a handshake. */

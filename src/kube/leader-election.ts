@@ -173,7 +173,7 @@ export class LeaderElection {
     if (lease === undefined) return false;
     try {
       const spec = { ...lease.spec, renewTime: rfc3339Micros(clock.nowMs()) };
-      return this.#isKept(await client.update(leaseKind, { ...lease, spec }), writtenBefore);
+      return this.#keep(await client.update(leaseKind, { ...lease, spec }), writtenBefore);
     } catch (error) {
       this.#log.debug("the lease has to be read before its renewal", { lease: name, error: describeError(error) });
       return false;
@@ -189,7 +189,7 @@ export class LeaderElection {
       if (leading?.aborted === true) return false;
       const now = rfc3339Micros(clock.nowMs());
       if (lease === undefined)
-        return this.#isKept(
+        return this.#keep(
           await client.create(leaseKind, { metadata: { name, namespace }, spec: this.#spec(now, now, 0) }),
           writtenBefore,
         );
@@ -205,7 +205,7 @@ export class LeaderElection {
         return false;
       }
       const transitions = (spec.leaseTransitions ?? 0) + (held ? 0 : 1);
-      return this.#isKept(
+      return this.#keep(
         await client.update(leaseKind, {
           ...lease,
           spec: this.#spec(held ? (spec.acquireTime ?? now) : now, now, transitions),
@@ -219,10 +219,10 @@ export class LeaderElection {
   }
 
   /**
-   * Remembers a lease that this process has written. False if the lease is older than the one that this process had
-   * written before the request.
+   * Remembers a lease that this process has written. If the lease is older than the one that this process had written
+   * before the request, etcd was restored: the term ends, and the result is false.
    */
-  #isKept(lease: Lease, writtenBefore: string | undefined): boolean {
+  #keep(lease: Lease, writtenBefore: string | undefined): boolean {
     const { resourceVersion } = lease.metadata;
     if (isOlderVersion(resourceVersion, writtenBefore)) {
       this.#noteRestore();

@@ -610,8 +610,8 @@ export function readInSmallChunks(stream: ByteStream): void {
 }
 
 /**
- * Lets the stream read a large message in as few parts as possible, for readers of HTTP/1. TLS already joins its records
- * in smaller parts.
+ * Lets the stream read a large message in as few parts as possible, for readers of HTTP/1. Streams of TLS stay as they
+ * are: they join their records in smaller parts.
  */
 export function readLargeMessages(stream: ByteStream): void {
   if (stream instanceof HandleStream && !stream.copiesWrites) stream.maxReadTier = messageReadTier;

@@ -186,7 +186,7 @@ async function recordModule(): Promise<typeof Records> {
   return await import("./record-handshake.ts");
 }
 
-/** Says for the log who protects the records of HBONE in this process. */
+/** The log message that says whether Serin or Node's TLS encrypts the records of HBONE connections in this process. */
 export async function describeRecords(): Promise<string> {
   const { describeRecordLayer, recordLayer } = await recordModule();
   return describeRecordLayer(recordLayer());

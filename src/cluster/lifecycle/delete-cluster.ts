@@ -32,7 +32,7 @@ export async function deleteCluster(name: string, env: Environment): Promise<voi
   forgetCluster(directory, record);
 }
 
-/** Removes a cluster whose processes have ended from the kubeconfig, and removes its files. */
+/** Removes a cluster's entries in the kubeconfig, and its files. Its processes must have ended. */
 export function forgetCluster(directory: string, { name, kubeconfig }: ClusterRecord): void {
   if (kubeconfig !== undefined) removeFromKubeconfig(kubeconfig.path, contextNameOf(name), kubeconfig.previousContext);
   rmSync(directory, { recursive: true, force: true, maxRetries: 3 });

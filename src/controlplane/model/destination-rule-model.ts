@@ -40,7 +40,7 @@ export interface HostRules {
 export interface DestinationRules {
   /** The rules of each host, by `namespace/host`. */
   readonly hosts: Collection<HostRules>;
-  /** The wildcards of each namespace that has rules for any. Changes only when a wildcard appears or goes. */
+  /** The wildcard hosts for which a namespace has rules. Changes only when such a host appears or goes. */
   readonly wildcards: Collection<WildcardSet>;
   /** All rules of a namespace. */
   readonly ofNamespace: CollectionIndex<HostRules>;

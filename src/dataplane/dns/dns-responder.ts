@@ -58,8 +58,8 @@ export class DnsResponder {
   }
 
   /**
-   * The answer to a query in bytes. Undefined if it is not a query. `client` names the pod that asks, because all pods
-   * share the limit of queries that wait for name servers.
+   * The answer to a query in bytes. Undefined if it is not a query. `client` names the pod that asks: all pods share
+   * the limit of queries that wait for name servers, and the forwarder divides it among them.
    */
   async answer(
     query: Buffer,

@@ -34,7 +34,7 @@ export async function companionsOf(
     .filter((other) => other.group === group && other.key !== own && other.namespace !== namespace)
     .toSorted((left, right) => left.createdAtMs - right.createdAtMs);
   const companions = new Set<string>();
-  // Whoever may create Canaries may create thousands that name the group.
+  // A user may create thousands of Canaries that name the group, so the number for each namespace is limited.
   const reached = new Map<string, boolean>();
   const seen = new Map<string, number>();
   for (const other of others) {

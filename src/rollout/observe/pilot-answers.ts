@@ -183,7 +183,7 @@ export async function askPilot(view: Asking, pilot: PilotPod, question: PilotQue
   }
 }
 
-/** The error of a request that a pilot has not answered. Keeps the fault's code and reason for programs. */
+/** The error for a request that a pilot has not answered. It keeps the code and the reason of `fault`. */
 export function unanswered(
   { silentPods }: Pick<ClusterView, "silentPods">,
   pilot: PilotPod,

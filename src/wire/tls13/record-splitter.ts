@@ -54,7 +54,10 @@ export class RecordSplitter {
     this.#keptBytes = 0;
   }
 
-  /** Completes the kept record. Returns how many bytes of the chunk it took, or -1 if no more are wanted. */
+  /**
+   * Completes the record whose beginning came in earlier chunks. Returns how many bytes of the chunk it took, or -1 if
+   * no more are wanted.
+   */
   #complete(chunk: Buffer): number {
     let at = 0;
     if (this.#keptBytes < recordHeaderBytes) {

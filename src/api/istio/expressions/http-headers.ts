@@ -17,7 +17,7 @@ export function headerNameFault(name: string): string | undefined {
   return tokenPattern.test(name) ? undefined : `must be the name of a header, got "${truncated(name, maxShown)}"`;
 }
 
-/** The fault of a header that a span's tag shows. It may be a pseudo-header. */
+/** What is wrong with the name of a header that a span's tag shows. The name of a pseudo-header is allowed. */
 export function taggedHeaderFault(name: string): string | undefined {
   return isPseudoHeader(name) ? undefined : headerNameFault(name);
 }

@@ -40,7 +40,7 @@ export function judgeLostPods(
 function withoutPods(judged: Judgement, { stable }: ReadyPods, lostMs: number): Judgement {
   if (judged.verdict === "fail") return judged;
   const seconds = lostPodsLimitMs / 1000;
-  // A pod that comes and goes is no progress.
+  // What the step waits for stays the same while a pod comes and goes, because a change would count as progress.
   const waitsFor = judged.waitsFor ?? judged.evidence;
   if (stable === 0)
     return {

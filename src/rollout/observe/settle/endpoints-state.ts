@@ -54,8 +54,8 @@ export async function endpointsState(
 }
 
 /**
- * Whether proxies know a Deployment's ready pods as endpoints of every Service that selects them. `lacked`: as many
- * pods may be missing.
+ * Whether proxies know a Deployment's ready pods as endpoints of every Service that selects them. `lacked` is the
+ * number of pods that may be missing.
  */
 export async function reachableState(
   sources: EndpointSources,
