@@ -47,14 +47,18 @@ test("the matrix has every kind of first step with every target that can have it
 });
 
 /**
- * Tests every seventh Canary, which together reach more code than every fifth. `npm run sim -- --matrix` tests all of
- * them.
+ * The numbers of the Canaries to test. Of the 3,106 places in the code that all 150 of them reach, these reach 3,057, and
+ * everything that every seventh of them reaches. `npm run sim -- --matrix` tests all of them.
  */
-const everySo = 7;
+const tested = [0, 11, 12, 16, 31, 32, 38, 40, 49, 51, 56, 59, 83, 91, 100, 118, 125, 138];
 
 test("Canaries of the matrix complete, and roll back from a step, from the end and from a bad version, and every request reaches a pod", () => {
-  const failures = cells
-    .filter((_cell, index) => index % everySo === 0)
-    .flatMap((cell, index) => simulateCanary(cell, (step) => step % 4 === index % 4).failures);
+  assert.ok(
+    tested.every((index) => index in cells),
+    "a number without a Canary",
+  );
+  const failures = cells.flatMap((cell, index) =>
+    tested.includes(index) ? simulateCanary(cell, (step) => step % 4 === index % 4).failures : [],
+  );
   assert.deepEqual(failures, []);
 });
