@@ -7,11 +7,12 @@ import { text } from "node:stream/consumers";
 
 /** A text that closes an attribute and an element. Its image runs a script on error. */
 export const markup = `"><img src=x onerror=struck=1>`;
+const longest = 245;
 /**
- * A text that makes the names of the synthetic mesh, to which it is added, as long as Kubernetes' longest: 253
- * characters.
+ * Makes the text so long that the names of the synthetic mesh, to which it is added, have 253
+ * characters, as the longest of Kubernetes. A line may not break within what is added.
  */
-export const length253 = `-${"n".repeat(244)}`;
+export const padded = (text: string): string => `${text}-`.padEnd(longest, "n");
 
 interface AddedText {
   readonly plain: string;
@@ -40,7 +41,7 @@ export interface MarkupRelay extends AsyncDisposable {
 }
 
 /** Starts a relay that appends the text to every name that begins with one of the words. */
-export async function startMarkupRelay(upstream: string, text = markup): Promise<MarkupRelay> {
+export async function startMarkupRelay(upstream: string, text: string): Promise<MarkupRelay> {
   const added = addedText(text);
   const server: Server = createServer((request, response) => void relay(new URL(upstream), added, request, response));
   await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
@@ -55,7 +56,7 @@ export async function startMarkupRelay(upstream: string, text = markup): Promise
 }
 
 /** Adds the text to a link, encoded as the page encodes its links. */
-export function markedLink(link: string, text = markup): string {
+export function markedLink(link: string, text: string): string {
   return link.replace(words, (word) => word + encodeURIComponent(text));
 }
 
