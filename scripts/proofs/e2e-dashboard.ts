@@ -6,8 +6,8 @@ import { describeError } from "../../src/base/index.ts";
 import { tryAccess } from "./dashboard-proof/access.ts";
 import { ProofBrowser, sights } from "./dashboard-proof/browser.ts";
 import { standFaults } from "./dashboard-proof/faults.ts";
-import { compareFigures, isCompared, type Deviation } from "./dashboard-proof/figures.ts";
-import { requestDelay, weightDelays } from "./dashboard-proof/freshness.ts";
+import { compareFigures, figureShares, type Deviation } from "./dashboard-proof/figures.ts";
+import { requestDelay, uncalledApp, weightDelays } from "./dashboard-proof/freshness.ts";
 import { giveOrders, giveUpgradeOrders, pausedCanary, upgradeName } from "./dashboard-proof/orders.ts";
 import { ServedPage } from "./dashboard-proof/served-page.ts";
 import { openViews, views, type ProofView } from "./dashboard-proof/views.ts";
@@ -23,8 +23,6 @@ import { allAvailable, ConstantLoad, setStage } from "./upgrade-proof/stage.ts";
 const parts = ["views", "figures", "freshness", "orders", "access", "faults", "upgrade"] as const;
 const maxDeviation = 0.02;
 const maxDelayMs = 2_000;
-/** The factor for the load on services whose figures are not compared. The views need only a few requests there. */
-const uncomparedShare = 0.25;
 
 const help = `npm run e2e:dashboard [-- options]
   --only PARTS      of ${parts.join(", ")}, with commas between them; all of them when absent
@@ -75,7 +73,7 @@ async function main(): Promise<number> {
   const proof: Proof = {
     lab,
     reports,
-    scale: { rate, streamSeconds: 30, uncounted: { rate: rate * uncomparedShare, isCounted: isCompared } },
+    scale: { rate, streamSeconds: 30, shares: figureShares },
     ambientOnly: false,
     requests: 0,
     signal: interrupt.signal,
@@ -88,6 +86,7 @@ async function main(): Promise<number> {
   try {
     await setStage(proof, wanted.has("upgrade") ? Object.values(versions) : [versions.old]);
     await lab.api.apply("samples/addons/kiali.yaml");
+    await lab.api.apply(uncalledApp);
     await lab.api.apply([pausedCanary(proof)]);
     await allAvailable(proof);
     load = await ConstantLoad.begin(proof);

@@ -12,7 +12,7 @@ interface ComparedService {
 }
 
 /** Services whose requests all pass an L7 proxy. */
-const compared: readonly ComparedService[] = [
+export const compared: readonly ComparedService[] = [
   {
     namespace: namespaces.sidecarServers,
     name: "app-b",
@@ -28,10 +28,26 @@ const compared: readonly ComparedService[] = [
 
 const comparedTargets: ReadonlySet<string> = new Set(compared.flatMap(({ targets }) => targets));
 
-/** Whether requests of this target of the load are compared with a figure of the page. */
-export function isCompared(target: string): boolean {
-  return comparedTargets.has(target);
-}
+/**
+ * The targets that keep their whole rate. The Canary waits for answers of pages, and one of the compared services gets
+ * only these requests by gRPC.
+ */
+const wholeTargets: ReadonlySet<string> = new Set(["gateway: page", "gateway: traced page", "sidecar: gRPC"]);
+const comparedShare = 0.5;
+/** Nobody counts these requests. The views need only a few of them. */
+const uncomparedShare = 0.25;
+
+/**
+ * The shares of the rate of the load. No compared service gets fewer requests than the one by gRPC. At six a second,
+ * the ends of the two windows make its figures differ by about 0.3 %.
+ */
+export const figureShares = {
+  ofTarget: (target: string): number => {
+    if (wholeTargets.has(target)) return 1;
+    return comparedTargets.has(target) ? comparedShare : uncomparedShare;
+  },
+  ofMessages: uncomparedShare,
+};
 
 export interface Deviation {
   readonly service: string;

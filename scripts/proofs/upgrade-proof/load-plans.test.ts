@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { isCompared } from "../dashboard-proof/figures.ts";
+import { compared, figureShares } from "../dashboard-proof/figures.ts";
 import { ambientPlan, gatewayPlan, sidecarPlan, type LoadScale } from "./load-plans.ts";
 
 function ratesOf(scale: LoadScale): Map<string, number> {
@@ -8,11 +8,14 @@ function ratesOf(scale: LoadScale): Map<string, number> {
   return new Map(plans.flatMap(({ requests }) => requests.map(({ name, perSecond }) => [name, perSecond] as const)));
 }
 
-test("targets that nobody counts have a rate of their own, and all others keep theirs", () => {
+test("each compared service of the dashboard gets six requests a second or more, and other targets a quarter", () => {
   const scale = { rate: 0.2, streamSeconds: 30 };
   const all = ratesOf(scale);
-  const mixed = ratesOf({ ...scale, uncounted: { rate: 0.05, isCounted: isCompared } });
-  const slower = [...mixed].filter(([name, perSecond]) => perSecond !== all.get(name)).map(([name]) => name);
-  assert.deepEqual(slower.sort(), ["ambient: details", "ambient: gRPC", "gateway: gRPC"]);
-  for (const name of slower) assert.equal((mixed.get(name) ?? 0) / (all.get(name) ?? 0), 0.25, name);
+  const mixed = ratesOf({ ...scale, shares: figureShares });
+  const slowest = [...mixed].filter(([name, perSecond]) => perSecond === 0.25 * (all.get(name) ?? 0));
+  assert.deepEqual(slowest.map(([name]) => name).sort(), ["ambient: details", "ambient: gRPC", "gateway: gRPC"]);
+  for (const { name, targets } of compared) {
+    const perSecond = targets.reduce((sum, target) => sum + (mixed.get(target) ?? Number.NaN), 0);
+    assert.ok(perSecond > 5.99, `${name}: ${perSecond}`);
+  }
 });

@@ -18,8 +18,8 @@ export interface LoadScale {
   readonly rate: number;
   /** How long a long connection stays open. */
   readonly streamSeconds: number;
-  /** The factor for targets whose requests nobody counts, and for messages. If absent, `rate`. */
-  readonly uncounted?: { readonly rate: number; readonly isCounted: (target: string) => boolean };
+  /** The shares of `rate` that a target's requests and the messages of long connections have. If absent, 1. */
+  readonly shares?: { readonly ofTarget: (target: string) => number; readonly ofMessages: number };
 }
 
 const limitMs = 4000;
@@ -57,7 +57,8 @@ function grpc(name: string, url: string, perSecond: number): PlannedRequest {
 }
 
 function streams(from: string, host: string, scale: LoadScale): ConnectionTarget[] {
-  const { streamSeconds: seconds, uncounted: { rate } = scale } = scale;
+  const { streamSeconds: seconds, shares } = scale;
+  const rate = scale.rate * (shares?.ofMessages ?? 1);
   const held = { count: 2, seconds, messageEveryMs: Math.min(slowestMessagesMs, fastestMessagesMs / rate) };
   return [
     { name: `${from}: TCP stream`, kind: "tcp", url: `tcp://${host}:9000`, ...held },
@@ -69,12 +70,12 @@ function streams(from: string, host: string, scale: LoadScale): ConnectionTarget
 type PlannedRequest = Omit<RequestTarget, "keptSeconds">;
 
 function plan(
-  { rate, streamSeconds, uncounted }: LoadScale,
+  { rate, streamSeconds, shares }: LoadScale,
   reportDirectory: string,
   planned: readonly PlannedRequest[],
   connections: readonly ConnectionTarget[],
 ): LoadPlan {
-  const rateOf = ({ name }: PlannedRequest): number => (uncounted?.isCounted(name) === false ? uncounted.rate : rate);
+  const rateOf = ({ name }: PlannedRequest): number => rate * (shares?.ofTarget(name) ?? 1);
   const keptSeconds = Math.min(maxKeptSeconds, streamSeconds);
   return {
     reportDirectory,

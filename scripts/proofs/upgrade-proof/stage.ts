@@ -74,10 +74,10 @@ export async function deployApplications({ lab, ambientOnly }: Proof): Promise<v
       async (file) => await api.apply(file, echoes),
     ),
   ]);
-  const apps = ["samples/canary/app-a.yaml", "samples/canary/app-b.yaml"];
-  if (ambientOnly) await api.apply(apps.flatMap((file) => inNamespace(file, echoes)));
+  const app = "samples/canary/app-b.yaml";
+  if (ambientOnly) await api.apply(inNamespace(app, echoes));
   else {
-    for (const file of [...apps, "samples/grpc-echo/grpc-echo.yaml", "samples/streams/streams.yaml"])
+    for (const file of [app, "samples/grpc-echo/grpc-echo.yaml", "samples/streams/streams.yaml"])
       await api.apply(readObjects(file).map(withPreStop).map(withSpare), sidecarServers);
     await api.apply([
       disruptionBudget(),
