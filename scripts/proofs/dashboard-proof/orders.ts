@@ -50,6 +50,7 @@ function pausedUpgrade(proof: Proof, whole: boolean): UntypedObject {
   const wave = { pause: { untilApproved: true } };
   const scope = { ztunnel: false, cni: false, waypoints: false, gateways: false, tags: false };
   const first = { name: firstWave, namespaces: [namespaces.sidecarClients], ...wave };
+  const { checks } = made["spec"] as { readonly checks: readonly { readonly type: string }[] };
   const extent = whole
     ? {
         waves: [first, { name: "rest", ...wave }],
@@ -57,7 +58,8 @@ function pausedUpgrade(proof: Proof, whole: boolean): UntypedObject {
         gateways: { weights: [100] },
         waypoints: { weights: [100] },
       }
-    : { waves: [first], scope };
+    : // Without steps of ztunnels, nothing counts connections.
+      { waves: [first], scope, checks: checks.filter(({ type }) => type !== "tcp-connect-failures") };
   return { ...made, spec: { ...(made["spec"] as object), soakSeconds: 3_600, ...extent } };
 }
 

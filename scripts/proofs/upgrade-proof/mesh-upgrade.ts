@@ -8,7 +8,7 @@ import {
   podKind,
   serviceKind,
 } from "../../../src/api/kubernetes/index.ts";
-import { meshUpgradeKind, type RolloutPhase, type RolloutStatus } from "../../../src/api/serin/index.ts";
+import { checkDefaults, meshUpgradeKind, type RolloutPhase, type RolloutStatus } from "../../../src/api/serin/index.ts";
 import type { UntypedObject } from "../../../src/api/index.ts";
 import { revisionSpec } from "../../demo/mesh-inputs.ts";
 import { follow } from "./follow.ts";
@@ -76,6 +76,7 @@ export function upgradeObject(
       checks: [
         { type: "mtls-probe-matrix", ...checkLimits, minSamples: probesOfPairs(scale, checkLimits.minSamples) },
         { type: "request-success-rate", ...checkLimits, minSamples: samplesAt(scale, checkLimits.minSamples) },
+        { type: "tcp-connect-failures", minSamples: samplesAt(scale, checkDefaults.minSamples) },
         { type: "xds-nacks", ...checkLimits },
         { type: "pod-health", ...checkLimits },
         { type: "restarts", ...checkLimits },
