@@ -55,15 +55,16 @@ metadata: {name: client, namespace: outside}
 spec:
   containers: [{name: client, image: curlimages/curl, command: [/bin/sleep, infinity]}]`;
 
-/**
- * A client in the ambient mesh. A step of the ztunnels waits until they have opened 120 connections. The probes alone
- * open ten a second.
- */
+/** A client in the ambient mesh. */
 const meshClient = `apiVersion: v1
 kind: Pod
 metadata: {name: client, namespace: shop}
 spec:
   containers: [{name: client, image: curlimages/curl, command: [/bin/sleep, infinity]}]`;
+
+/** A step of the ztunnels waits for this number of new connections, of which the probes open ten a second. */
+const connections = `  - {type: tcp-connect-failures, minSamples: 20}
+`;
 
 /** Each pair of the matrix is probed twice in a step, as in `upgrade-proof`. A single wrong answer fails the step. */
 const upgrade = (profile: string): string => `apiVersion: rollout.serin.dev/v1alpha1
@@ -81,8 +82,8 @@ spec:
   gateways: {weights: [50, 100]}
   checks:
   - {type: mtls-probe-matrix, minSamples: 2}
-  - {type: request-success-rate, minSamples: 20}
-  settleTimeoutSeconds: 600
+  - {type: request-success-rate, minSamples: 10}
+${profile === "ambient" ? connections : ""}  settleTimeoutSeconds: 600
 `;
 
 /** The ids of the gateway's steps. */
@@ -113,9 +114,9 @@ function installedGateway(kubectl: Kubectl, profile: string, labels: string): vo
       /Hostname|GET/i,
     );
     const client = { workload: "pod/client", container: "client" };
-    loads.push(new PodLoad(guide.lab, { ...client, namespace: "outside", urls: [url], roundsPerSecond: 10 }));
+    loads.push(new PodLoad(guide.lab, { ...client, namespace: "outside", urls: [url] }));
     if (profile === "ambient")
-      loads.push(new PodLoad(guide.lab, { ...client, namespace: "shop", urls: ["http://web"], roundsPerSecond: 20 }));
+      loads.push(new PodLoad(guide.lab, { ...client, namespace: "shop", urls: ["http://web"] }));
     await allMore(20);
   };
   before(guide.step("a mesh, an application and its load", prepare));

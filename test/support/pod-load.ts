@@ -12,15 +12,13 @@ export interface PodLoadOptions {
   readonly container: string;
   /** The URLs to request. Each may have options of curl before it. */
   readonly urls: readonly string[];
-  /** How often a second each URL is requested. The default is {@link defaultRoundsPerSecond}. */
-  readonly roundsPerSecond?: number;
 }
 
 /**
  * How often a second each URL is requested. A request over a new connection through two sidecars takes 10 ms of
  * processor time.
  */
-const defaultRoundsPerSecond = 5;
+const roundsPerSecond = 5;
 /**
  * The number of rounds that one curl sends. The start of a curl takes ten times the processor time of a request, but
  * each new curl asks the DNS again.
@@ -42,7 +40,7 @@ export class PodLoad {
   readonly #ended: Promise<void>;
 
   constructor(lab: Pick<LabCluster, "spawnInShell">, options: PodLoadOptions) {
-    const { namespace, workload, container, urls, roundsPerSecond = defaultRoundsPerSecond } = options;
+    const { namespace, workload, container, urls } = options;
     this.#requestsWhenBegun = 2 * urls.length;
     const round = urls.map((url) => `${requestOptions} ${url}`);
     const requests = Array.from({ length: roundsOfCurl }, () => round)
