@@ -84,7 +84,7 @@ describe("faults under load and writes", { concurrency: 1 }, () => {
   let writes: Writes;
 
   before(async () => {
-    const created = await lab.create();
+    const created = await lab.createTwoNodes();
     assert.equal(created.code, 0, created.output);
     const url = await setBookinfoStage(lab, { releaseRoot: root });
     await ok(["kubectl", "create", "configmap", "count"]);

@@ -10,7 +10,9 @@ import { LabCluster, serin } from "../support/lab-cluster.ts";
 import { processesOf } from "../support/processes.ts";
 
 const lab = new LabCluster("lifecycle");
-const create = [serin, "cluster", "create", "--name", lab.name];
+/** A node with the control plane and one beside it. A third one would only be one more of the second kind. */
+const twoNodes = ["--workers", "1"];
+const create = [serin, "cluster", "create", "--name", lab.name, ...twoNodes];
 
 /** Asserts that the clusters of this HOME have left no process (and so no namespace), no mount and no file. */
 async function nothingIsLeft(): Promise<void> {
@@ -42,7 +44,7 @@ function prepared(preparation: string, command: readonly string[]): string[] {
 }
 
 async function createAndDelete(): Promise<void> {
-  const created = await lab.create();
+  const created = await lab.create(undefined, twoNodes);
   assert.equal(created.code, 0, created.output);
   const deleted = await lab.run([serin, "cluster", "delete", "--name", lab.name]);
   assert.equal(deleted.code, 0, deleted.output);
@@ -171,7 +173,7 @@ describe("failures around a lab", { concurrency: 1 }, () => {
 
   test("kill -9 of the supervisor, and of the launcher, ends the whole lab, and the next creation works", async () => {
     for (const role of ["cluster-supervisor", "cluster-launcher"]) {
-      const created = await lab.create();
+      const created = await lab.create(undefined, twoNodes);
       assert.equal(created.code, 0, created.output);
       const [victim, ...others] = lab.ofRole(role);
       assert.ok(victim !== undefined && others.length === 0, role);

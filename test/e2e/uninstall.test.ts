@@ -9,7 +9,7 @@ import { PodLoad } from "../support/pod-load.ts";
 
 const lab = withNewestKubectl(() => new LabCluster("uninstall"));
 before(async () => {
-  assert.equal((await lab.create()).code, 0);
+  assert.equal((await lab.createTwoNodes()).code, 0);
   await lab.ok([lab.serin, "install", "--set", "profile=ambient", "-y"]);
 });
 after(async () => await lab.delete());

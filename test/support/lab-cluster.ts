@@ -107,6 +107,20 @@ export class LabCluster extends ProgramRunner {
     );
   }
 
+  /** Creates the cluster with two nodes that both run pods, for tests of connections between nodes. */
+  async createTwoNodes(): Promise<Ran> {
+    const created = await this.create(undefined, ["--workers", "1"]);
+    if (created.code === 0)
+      await this.ok([
+        "kubectl",
+        "taint",
+        "nodes",
+        `${this.name}-control-plane`,
+        "node-role.kubernetes.io/control-plane-",
+      ]);
+    return created;
+  }
+
   /** Makes this tree known to the lab as the release of another version. */
   async addRelease(version: string): Promise<void> {
     const directory = join(this.#home, `release-${version}`);
