@@ -9,8 +9,8 @@ import { text } from "node:stream/consumers";
 export const markup = `"><img src=x onerror=struck=1>`;
 const longest = 245;
 /**
- * Makes the text so long that the names of the synthetic mesh, to which it is added, have 253
- * characters, as the longest of Kubernetes. A line may not break within what is added.
+ * Makes the text so long that the names of the synthetic mesh, to which it is added, have 253 characters, as the
+ * longest of Kubernetes. A line may not break within what is added.
  */
 export const padded = (text: string): string => `${text}-`.padEnd(longest, "n");
 
