@@ -5,7 +5,7 @@ import { createLogger, systemClock } from "../../src/base/index.ts";
 import { checkDefaults, probeDataPlanes } from "../../src/api/serin/index.ts";
 import { createKubeClient, loadKubeConfig } from "../../src/kube/index.ts";
 import { ObjectAccess } from "../../src/rollout/act/object-access.ts";
-import { performWrite } from "../../src/rollout/act/perform.ts";
+import { performWrite } from "../../src/rollout/act/perform-write.ts";
 import { judgeMatrix } from "../../src/rollout/decide/probe-matrix.ts";
 import { ClusterView } from "../../src/rollout/observe/cluster-view.ts";
 import { EventAges } from "../../src/rollout/observe/event-ages.ts";

@@ -1,10 +1,9 @@
-import { BoundedCache, isTree, jsonEqualWithoutNulls, truncated, userError, type Clock } from "../../base/index.ts";
+import { BoundedCache, jsonEqualWithoutNulls, userError, type Clock } from "../../base/index.ts";
 import { fieldManager, isEngine, whoWrote } from "../../api/serin/field-managers/index.ts";
 import {
   entriesSumAnnotation,
   journalFormatVersion,
   journalOwnerAnnotation,
-  maxDecisions,
   rolloutCommand,
   rolloutGroup,
   rolloutJournalKind,
@@ -14,19 +13,13 @@ import {
   type RolloutJournal,
 } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
-import {
-  fieldEntries,
-  isOfField,
-  keepsEdits,
-  referenceKey,
-  rewrittenList,
-  shown,
-  type FieldEntry,
-  type FieldOfObject,
-} from "../decide/index.ts";
+import { fieldEntries, type FieldEntry, type FieldOfObject } from "../decide/index.ts";
 import { changeOfEntries, sumOf, undoSumOf } from "./journal-sum.ts";
-import { covers, withoutServerFields } from "./object-access.ts";
-import type { OtherRollout } from "./perform.ts";
+import { covers } from "./object-access.ts";
+import type { OtherRollout } from "./undo-context.ts";
+import { boundedDecisions, clipped, maxDecisionBytes, sizeOf } from "./bounded-decisions.ts";
+import { faultOfEntries } from "./fault-of-entries.ts";
+import { entryKey, withEntries, withLater, withoutRun, withPrior, withStored, withUid } from "./journal-entries.ts";
 
 /**
  * How long a journal is used before it is read again. Only the leading engine writes journals, so its last write still
@@ -36,15 +29,14 @@ const keptMs = 2000;
 const maxKept = 256;
 /** The number of journals in one response. Journals may be as large as the API server allows. */
 const pageSize = 5;
-const maxDecisionBytes = 512 * 1024;
+
 /**
  * The maximum size of a journal's entries. Together with its decisions they stay below the size of an object that an
  * API server stores (1.5 MiB by etcd's default).
  */
 const maxEntryBytes = 900 * 1024;
 const maxJournalBytes = maxEntryBytes + maxDecisionBytes;
-const maxTextCharacters = 1000;
-const maxEvidence = 16;
+
 /**
  * How long the answer about another rollout is used. A stuck undo asks every second, and the journals of a cluster may
  * be large.
@@ -344,35 +336,6 @@ function strangerOf(journal: RolloutJournal): string | undefined {
   return isEngine(who) ? undefined : (who ?? "somebody");
 }
 
-/** What makes a list no journal entries, with the field. Only the engine writes them, but a person may. */
-export function faultOfEntries(entries: unknown): string | undefined {
-  // A person may have written a journal without entries.
-  if (entries === undefined) return undefined;
-  if (!Array.isArray(entries)) return `entries: expected a list, got ${shown(entries)}`;
-  for (const [index, entry] of entries.entries()) {
-    const fault = faultOfEntry(entry);
-    if (fault !== undefined) return `entries[${index}]${fault}`;
-  }
-  return undefined;
-}
-
-function faultOfEntry(entry: unknown): string | undefined {
-  if (!isTree(entry)) return `: expected an object, got ${shown(entry)}`;
-  const { type, step, object, pointer, body } = entry;
-  if (type !== "field" && type !== "created" && type !== "deleted")
-    return `.type: expected field, created or deleted, got ${shown(type)}`;
-  if (typeof step !== "string") return `.step: expected the id of a step, got ${shown(step)}`;
-  if (!isTree(object)) return `.object: expected a reference to an object, got ${shown(object)}`;
-  for (const field of ["apiVersion", "kind", "plural", "name"])
-    if (typeof object[field] !== "string" || object[field] === "")
-      return `.object.${field}: expected a text, got ${shown(object[field])}`;
-  if (type === "field" && (typeof pointer !== "string" || !pointer.startsWith("/")))
-    return `.pointer: expected a JSON pointer, got ${shown(pointer)}`;
-  if (type === "deleted" && (!isTree(body) || !isTree(body["metadata"])))
-    return `.body: expected the deleted object, got ${shown(body)}`;
-  return undefined;
-}
-
 /** The journal, or a new one, with its owner. While it has entries, it keeps the owner of those. */
 function withOwner(
   name: string,
@@ -387,100 +350,6 @@ function withOwner(
   };
 }
 
-/**
- * The entries with the added ones: one for each step and field, so repeating a step after a crash adds nothing. An
- * entry of a field that is already known gets only the new written value. If a later step makes an object again,
- * because somebody has deleted it, only the first entry stays: undo then deletes the object after it has undone the
- * later steps.
- */
-export function withEntries(known: readonly JournalEntry[], added: readonly JournalEntry[]): readonly JournalEntry[] {
-  const made = madeObjects(known);
-  const byKey = new Map(
-    added.flatMap((entry) =>
-      entry.type === "created" && made.has(referenceKey(entry.object)) ? [] : [[entryKey(entry), entry] as const],
-    ),
-  );
-  const kept = known.map((entry) => {
-    const again = byKey.get(entryKey(entry));
-    byKey.delete(entryKey(entry));
-    if (entry.type === "deleted" && again?.type === "deleted") return lastBody(entry, again);
-    if (entry.type !== "field" || again?.type !== "field") return entry;
-    const isSamePlan = jsonEqualWithoutNulls(entry.planned, again.planned);
-    if (isSamePlan && jsonEqualWithoutNulls(entry.written, again.written)) return entry;
-    const { written, planned = written, replaced: _replaced, replacedPlan: _plan, stored, ...rest } = entry;
-    // What the server has made of the former plan says nothing about the new one.
-    const present = stored ?? planned;
-    const isReplanned = !jsonEqualWithoutNulls(planned, again.planned ?? again.written);
-    const isEdited = keepsEdits(entry) && !jsonEqualWithoutNulls(present, again.prior);
-    return {
-      ...rest,
-      ...(isReplanned || stored === undefined ? {} : { stored }),
-      ...(again.written === undefined ? {} : { written: again.written }),
-      ...(again.planned === undefined ? {} : { planned: again.planned }),
-      ...(again.prior === undefined ? {} : { replaced: again.prior }),
-      ...(isEdited && present !== undefined ? { replacedPlan: present } : {}),
-    };
-  });
-  return [...kept, ...byKey.values()];
-}
-
-/**
- * The entries of the preparation of the target. A field that the run has written too has the run's last value from now
- * on, so that its next change by somebody else is recognised.
- */
-export function withoutRun(entries: readonly JournalEntry[]): readonly JournalEntry[] {
-  return entries.flatMap((entry): JournalEntry[] => {
-    if (entry.setup !== true) return [];
-    if (entry.type !== "field") return [entry];
-    const last = fieldEntries(entries, entry).findLast(({ setup }) => setup !== true);
-    if (last === undefined) return [entry];
-    const {
-      written: _written,
-      planned: _planned,
-      replaced: _replaced,
-      replacedPlan: _plan,
-      stored: _,
-      ...rest
-    } = entry;
-    const { written, planned, stored } = last;
-    return [
-      {
-        ...rest,
-        ...(written === undefined ? {} : { written }),
-        ...(planned === undefined ? {} : { planned }),
-        ...(stored === undefined ? {} : { stored }),
-      },
-    ];
-  });
-}
-
-type DeletedEntry = Extract<JournalEntry, { type: "deleted" }>;
-
-/**
- * The entry of an object whose deletion is repeated because the server has refused it. Somebody may have changed the
- * object meanwhile. Another object that has got its name does not count: undo restores the first one.
- */
-function lastBody(known: DeletedEntry, again: DeletedEntry): DeletedEntry {
-  const isSame = known.body.metadata.uid === again.body.metadata.uid;
-  const [before, now] = [withoutServerFields(known.body), withoutServerFields(again.body)];
-  return isSame && !jsonEqualWithoutNulls(before, now) ? again : known;
-}
-
-/** The objects that the rollout has made, and not deleted itself since. */
-function madeObjects(entries: readonly JournalEntry[]): ReadonlySet<string> {
-  const made = new Set<string>();
-  for (const { type, object } of entries)
-    if (type === "created") made.add(referenceKey(object));
-    else if (type === "deleted") made.delete(referenceKey(object));
-  return made;
-}
-
-/** The entries, with `later` added to the given one. */
-export function withLater(entries: readonly JournalEntry[], entry: JournalEntry, later: unknown): JournalEntry[] {
-  const key = entryKey(entry);
-  return entries.map((held) => (held.type === "field" && entryKey(held) === key ? { ...held, later } : held));
-}
-
 /** A journal has the name of its rollout: `canary.shop.web`, or `meshupgrade.next`. */
 function rolloutOf(name: string): OtherRollout {
   const [kind, ...rest] = name.split(".");
@@ -491,109 +360,6 @@ function rolloutOf(name: string): OtherRollout {
     name: isCanary ? `Canary ${namespace}/${metadata.name}` : `MeshUpgrade ${metadata.name}`,
     undo: rolloutCommand(isCanary ? "Canary" : "MeshUpgrade", { metadata }, "rollback"),
   };
-}
-
-/**
- * The entries, with what the server has made of the planned list. `written` is the list that the engine has sent,
- * which has the edits of others too, and `stored` is what the server has made of that. If both are equal, the entry
- * loses what the server made of an earlier write: if the object gets that list again, it comes from another writer.
- */
-export function withStored(
-  entries: readonly JournalEntry[],
-  field: FieldOfObject,
-  { written, stored }: { readonly written: unknown; readonly stored: unknown },
-): readonly JournalEntry[] {
-  const own = fieldEntries(entries, field);
-  const [first, last] = [own[0], own.at(-1)];
-  if (first === undefined || last === undefined) return entries;
-  const rewritten = jsonEqualWithoutNulls(written, stored)
-    ? undefined
-    : rewrittenList(last, first, { written, stored });
-  if (jsonEqualWithoutNulls(rewritten, last.stored)) return entries;
-  const { stored: _, ...rest } = last;
-  const known = rewritten === undefined ? rest : { ...rest, stored: rewritten };
-  return entries.map((entry) => (entry === last ? known : entry));
-}
-
-/**
- * The entries. Those of the same field with the same prior value as `entry` get the new prior value. If it is a list,
- * that is also what the server has stored for the entry before it.
- */
-export function withPrior(entries: readonly JournalEntry[], entry: JournalEntry, prior: unknown): JournalEntry[] {
-  return entries.map((held) =>
-    entry.type === "field" && isOfField(held, entry) && jsonEqualWithoutNulls(held.prior, entry.prior)
-      ? { ...held, prior }
-      : isBeforeIn(held, entry)
-        ? { ...held, stored: prior }
-        : held,
-  );
-}
-
-/** The entries, with another uid of the given one's object. */
-export function withUid(entries: readonly JournalEntry[], entry: JournalEntry, uid: string): JournalEntry[] {
-  const key = entryKey(entry);
-  return entries.map((held) => (held.type === "field" && entryKey(held) === key ? { ...held, uid } : held));
-}
-
-/** Whether an entry has written the list that the other one has found. */
-function isBeforeIn(held: JournalEntry, entry: JournalEntry): held is FieldEntry {
-  if (entry.type !== "field" || !isOfField(held, entry) || !keepsEdits(held)) return false;
-  return [held.planned ?? held.written, held.stored].some(
-    (list) => list !== undefined && jsonEqualWithoutNulls(list, entry.prior),
-  );
-}
-
-/** Each write of a step asks for the keys of all entries, which stay the same objects. */
-const keys = new WeakMap<JournalEntry, string>();
-
-export function entryKey(entry: JournalEntry): string {
-  let key = keys.get(entry);
-  if (key === undefined) {
-    key = `${entry.step} ${entry.type} ${referenceKey(entry.object)} ${entry.type === "field" ? entry.pointer : ""}`;
-    keys.set(entry, key);
-  }
-  return key;
-}
-
-function clipped(record: DecisionRecord): DecisionRecord {
-  const { evidence } = record;
-  return {
-    ...record,
-    message: clippedText(record.message),
-    ...(evidence === undefined ? {} : { evidence: evidence.slice(0, maxEvidence).map(clippedText) }),
-  };
-}
-
-function clippedText(text: string): string {
-  return truncated(text, maxTextCharacters);
-}
-
-/**
- * The latest decisions: at most {@link maxDecisions}, and at most as many bytes as an API server accepts. The oldest
- * decisions of ended runs are dropped first.
- */
-export function boundedDecisions(
-  records: readonly DecisionRecord[],
-  maxBytes: number = maxDecisionBytes,
-): readonly DecisionRecord[] {
-  const kept = [...records];
-  let bytes = kept.reduce((sum, record) => sum + sizeOf(record), 0);
-  const lastRun = kept.at(-1)?.run ?? 0;
-  while (kept.length > maxDecisions || bytes > maxBytes) {
-    const index = Math.max(
-      0,
-      kept.findIndex(({ run }) => run < lastRun),
-    );
-    const [gone] = kept.splice(index, 1);
-    if (gone === undefined) break;
-    bytes -= sizeOf(gone);
-  }
-  return kept;
-}
-
-/** The size of a value in bytes, as the API server stores it. */
-function sizeOf(value: unknown): number {
-  return Buffer.byteLength(JSON.stringify(value));
 }
 
 function kibibytes(bytes: number): number {

@@ -11,6 +11,7 @@ import {
   undoOrder,
   wantsPods,
 } from "./undo-order.ts";
+import type { Missing } from "./undo-context.ts";
 
 export type UndoResult =
   /** The entry is done. `isGone`: there was nothing to restore, because the object does not exist. */
@@ -19,12 +20,12 @@ export type UndoResult =
    * Another entry must be undone first, or the object cannot be reached. `isEnding`: pods that are ending still need
    * the object, at most until a known time.
    */
-  | { readonly state: "waiting"; readonly detail: string; readonly isEnding?: boolean }
+  | ({ readonly state: "waiting"; readonly isEnding?: boolean } & Missing)
   /**
    * The entry's value is restored, and the workload still replaces its pods. `left`: how many pods it lacks. Entries of
    * other workloads need not wait for it.
    */
-  | { readonly state: "settling"; readonly detail: string; readonly left: number }
+  | ({ readonly state: "settling"; readonly left: number } & Missing)
   | { readonly state: "conflict"; readonly detail: string };
 
 /**
@@ -76,10 +77,10 @@ export class UndoPlay {
     if (entry === undefined) return;
     if (result.state === "undone") (result.isGone === true ? this.gone : this.undone).push(entry);
     else if (result.state === "settling")
-      this.#settling.push({ entry, detail: describedIn(entry, result.detail), left: result.left });
+      this.#settling.push({ entry, detail: describedIn(entry, result), left: result.left });
     else if (result.state === "waiting") {
-      const { detail, isEnding = false } = result;
-      this.#waiting.push({ entry, detail: describedIn(entry, detail), isEnding });
+      const { isEnding = false } = result;
+      this.#waiting.push({ entry, detail: describedIn(entry, result), isEnding });
     } else this.#conflict = result.detail;
   }
 
@@ -98,7 +99,11 @@ export class UndoPlay {
         (other) => other.type !== "field" || referenceKey(other.object) !== key || passed.has(other),
       );
       if (!isStillGone(entry.object))
-        this.#waiting.push({ entry, detail: describedIn(entry, "somebody has made it again"), isEnding: false });
+        this.#waiting.push({
+          entry,
+          detail: describedIn(entry, { detail: "somebody has made it again" }),
+          isEnding: false,
+        });
       else if (isWhole) this.undone.push(...own);
     }
   }
@@ -155,11 +160,7 @@ export class UndoPlay {
   }
 }
 
-/** The detail with its object. A detail that begins with the name of the object gets only the namespace. */
-function describedIn({ object }: JournalEntry, detail: string): string {
-  const own = `${object.kind} ${object.name}`;
-  const rest = detail.slice(own.length);
-  return detail.startsWith(own) && /^[: ]/.test(rest)
-    ? `${describeReference(object)}${rest}`
-    : `${describeReference(object)}: ${detail}`;
+/** The detail with its object. */
+function describedIn({ object }: JournalEntry, { detail, followsName }: Missing): string {
+  return `${describeReference(object)}${followsName === true ? "" : ": "}${detail}`;
 }

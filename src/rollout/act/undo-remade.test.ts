@@ -4,7 +4,8 @@ import { test } from "node:test";
 import type { UntypedObject } from "../../api/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import type { ObjectAccess } from "./object-access.ts";
-import { undoEntry, type UndoContext } from "./perform.ts";
+import type { UndoContext } from "./undo-context.ts";
+import { undoEntry } from "./undo-entry.ts";
 import { UndoPlay, type UndoResult } from "./undo-play.ts";
 
 type FieldEntry = Extract<JournalEntry, { type: "field" }>;

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { UntypedObject } from "../../api/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
-import { undoEntry, type UndoContext } from "./perform.ts";
+import type { UndoContext } from "./undo-context.ts";
+import { undoEntry } from "./undo-entry.ts";
 import type { ObjectAccess } from "./object-access.ts";
 import { UndoPlay } from "./undo-play.ts";
 

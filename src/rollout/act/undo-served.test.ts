@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { JournalEntry } from "../../api/serin/index.ts";
 import type { ObjectAccess } from "./object-access.ts";
-import { undoEntry, type UndoContext } from "./perform.ts";
+import type { UndoContext } from "./undo-context.ts";
+import { undoEntry } from "./undo-entry.ts";
 
 test("undo leaves a route as it is while the restored version has no ready pod", async () => {
   const object = { apiVersion: "v1", kind: "HTTPRoute", plural: "httproutes", name: "r", namespace: "n" };

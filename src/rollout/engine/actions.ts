@@ -7,10 +7,13 @@ import {
   type RolloutStatus,
 } from "../../api/serin/index.ts";
 import type { EventRecorder } from "../../kube/index.ts";
-import { entryKey, type JournalStore } from "../act/journal-store.ts";
+import { entryKey } from "../act/journal-entries.ts";
+import type { JournalStore } from "../act/journal-store.ts";
 import { notificationEventOf, type Notifier } from "../act/notifier.ts";
 import type { ObjectAccess } from "../act/object-access.ts";
-import { performWrite, undoEntry, type UndoContext, type UndoPass, type UndoSurroundings } from "../act/perform.ts";
+import { performWrite } from "../act/perform-write.ts";
+import type { UndoContext, UndoPass, UndoSurroundings } from "../act/undo-context.ts";
+import { undoEntry } from "../act/undo-entry.ts";
 import { isRestart } from "../act/undo-order.ts";
 import { UndoPlay } from "../act/undo-play.ts";
 import {

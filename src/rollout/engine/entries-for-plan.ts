@@ -1,5 +1,5 @@
 import type { JournalEntry, RolloutStatus } from "../../api/serin/index.ts";
-import { withoutRun } from "../act/journal-store.ts";
+import { withoutRun } from "../act/journal-entries.ts";
 import { isOfEndedRun, isPuttingBack, isRefusedAfterEnd, type JournalCounts } from "../decide/index.ts";
 import { asksForRun, isWatched, type Rollout } from "./rollout-object.ts";
 

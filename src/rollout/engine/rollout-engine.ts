@@ -30,7 +30,7 @@ import { EventAges } from "../observe/event-ages.ts";
 import type { EngineImage } from "../observe/mesh-world/render-install.ts";
 import { Observer } from "../observe/observer.ts";
 import { undoSurroundings } from "../observe/undo/undo-surroundings.ts";
-import type { UndoPass } from "../act/perform.ts";
+import type { UndoPass } from "../act/undo-context.ts";
 import { Actions } from "./actions.ts";
 import { contenderOf } from "./contender-table.ts";
 import { EngineMetrics } from "./engine-metrics.ts";
@@ -38,7 +38,8 @@ import { Planner } from "./planner.ts";
 import { journalNameOf } from "./journal-name.ts";
 import { parseRollout, type Rollout } from "./rollout-object.ts";
 import { OrphanedJournals } from "./orphaned-journals.ts";
-import { isRace, RolloutRounds } from "./rollout-rounds.ts";
+import { RolloutRounds } from "./rollout-rounds.ts";
+import { isRace } from "./round-failure.ts";
 import { RoundBoard } from "./round-board.ts";
 
 export interface EngineOptions {

@@ -10,8 +10,9 @@ import { routeFrom } from "../observe/canary-world/route-in-world.ts";
 import { meantIdentity, meantRule, movedRoutes } from "../plan/index.ts";
 import { unplannedChange, type Plan } from "./planner.ts";
 import type { Rollout } from "./rollout-object.ts";
-import { RolloutRounds, type RoundServices } from "./rollout-rounds.ts";
+import { RolloutRounds } from "./rollout-rounds.ts";
 import { RoundBoard } from "./round-board.ts";
+import type { RoundServices } from "./round.ts";
 
 const underWay: RolloutStatus = {
   ...initialStatus,

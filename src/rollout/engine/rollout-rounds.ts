@@ -1,15 +1,10 @@
-import { messageOf, SerinError, threadCpuTimeMs, transientError, type Clock, type Logger } from "../../base/index.ts";
+import { messageOf, threadCpuTimeMs, transientError } from "../../base/index.ts";
 import type { KindDefinition, UntypedObject } from "../../api/index.ts";
-import type { Freeze, JournaledObjects, JournalEntry, MeshUpgrade, RolloutStatus } from "../../api/serin/index.ts";
-import { isKubeCode, type KubeClient } from "../../kube/index.ts";
-import type { AuthorRights, RightsRefusal } from "../access/index.ts";
-import { changedJournal, type JournalStore, type StoredJournal } from "../act/journal-store.ts";
-import { replacementOfEntries } from "../act/journal-sum.ts";
+import type { JournalEntry } from "../../api/serin/index.ts";
+import type { RightsRefusal } from "../access/index.ts";
 import {
-  beginsStep,
   currentStep,
   failingStatus,
-  initialStatus,
   isDone,
   isJournalLost,
   isPuttingBack,
@@ -18,110 +13,43 @@ import {
   noticed,
   orderedSteps,
   refusedStatus,
-  saysTheSame,
-  type Action,
-  type Decision,
-  type FailedWrite,
-  type GroupView,
+  sinceSettledMs,
   type JournalCounts,
   type Observation,
   type Refusal,
-  type RolloutOrders,
   type Step,
-  sinceSettledMs,
 } from "../decide/index.ts";
 import type { CheckOrigin } from "../observe/checks/check-observer.ts";
 import { TimeShares } from "../shares/time-shares.ts";
-import type { LostMove, LostValues } from "../observe/lost-journal/lost-values.ts";
-import type { Observer } from "../observe/observer.ts";
-import type { Actions } from "./actions.ts";
 import { companionsOf, withinReach } from "./author-reach.ts";
 import { contenderOf } from "./contender-table.ts";
 import { entriesForPlan } from "./entries-for-plan.ts";
-import type { EngineMetrics } from "./engine-metrics.ts";
 import { isAtRest, lateReadRoundMs, nextRoundMs, refusedTickMs, restAfterMs } from "./next-round.ts";
-import type { OrphanedJournals } from "./orphaned-journals.ts";
 import { moversOfPosition } from "./moved-rules.ts";
-import { planRefusal, unplannedChange, type Plan, type Planner } from "./planner.ts";
+import { planRefusal, unplannedChange, type Plan } from "./planner.ts";
 import { journalNameOf, journalOfContender } from "./journal-name.ts";
-import {
-  asksForRun,
-  groupName,
-  isMeshUpgrade,
-  isWatched,
-  kindOfRollout,
-  copiedUid,
-  ordersOf,
-  ordersOfRefused,
-  parseRollout,
-  strayProblem,
-  type Rollout,
-} from "./rollout-object.ts";
-import { asksToPutBack, type RoundBoard } from "./round-board.ts";
+import { asksForRun, copiedUid, isWatched, kindOfRollout, type Rollout } from "./rollout-object.ts";
+import { asksToPutBack } from "./round-board.ts";
 import { RolloutWriter } from "./rollout-writer.ts";
-
-/** What rounds use of the engine. */
-export interface RoundServices {
-  readonly client: KubeClient;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly journals: JournalStore;
-  readonly observer: Observer;
-  readonly planner: Planner;
-  readonly actions: Actions;
-  readonly metrics: EngineMetrics;
-  readonly board: RoundBoard;
-  readonly orphans: OrphanedJournals;
-  /** What the objects of a lost journal show. */
-  readonly lostValues: (lost: JournaledObjects, move: LostMove) => Promise<LostValues>;
-  /** Whether the API server confirms that this engine leads, and that it knows what the server has stored. */
-  readonly confirmsLead: () => Promise<boolean>;
-  /** The rights that a rollout must have. If undefined, the engine's own rights suffice. */
-  readonly rights: AuthorRights | undefined;
-  /** The freezes. Undefined if the server has not listed them yet. */
-  readonly freezes: () => readonly Freeze[] | undefined;
-  /** The object as the informers know it, which may be stale. */
-  readonly watched: (kind: string, key: string) => Rollout | undefined;
-  /** Requests a round of another rollout. */
-  readonly wake: (key: string) => void;
-  /** The processor time of this thread so far. Absent means as the system counts it. */
-  readonly busyMs?: () => number;
-}
+import { carryOut, type CarryOutTools } from "./carry-out.ts";
+import { isRace, isTold } from "./round-failure.ts";
+import { derivedValues, roundJournal } from "./round-journal.ts";
+import { seenRollout, showPhase, type Round, type RoundServices, type SeenRollout } from "./round.ts";
 
 const atOnceMs = 1;
-
-/** A rollout as one round has read it. */
-interface SeenRollout {
-  readonly key: string;
-  readonly raw: Rollout;
-  /** The parsed object, or the stored one if the parser refuses it. */
-  readonly rollout: Rollout;
-  readonly status: RolloutStatus;
-  readonly orders: RolloutOrders;
-  /** The fault of the spec. */
-  readonly problem: string | undefined;
-}
-
-/** A rollout with the members of its group that count for it. */
-interface Round extends SeenRollout {
-  /** See {@link companionsOf}. */
-  readonly companions: ReadonlySet<string> | undefined;
-  /** The group as it is at the beginning of the round. */
-  readonly group: GroupView | undefined;
-}
 
 /** The rounds of all rollouts. A round reads one rollout, observes it, decides, stores the decision and acts. */
 export class RolloutRounds {
   readonly #services: RoundServices;
   readonly #writer: RolloutWriter;
-  /** The failures of writes that the next round will report in the status. */
-  readonly #told = new WeakSet<Error>();
+  readonly #tools: CarryOutTools;
   /** For the decisions about a namespace's Canaries, of which each evaluates its author's conditions. */
   readonly #shares: TimeShares;
 
   constructor(services: RoundServices) {
     this.#services = services;
     this.#writer = new RolloutWriter(services.client, services.journals, services.log);
+    this.#tools = { services, writer: this.#writer, told: new WeakSet() };
     this.#shares = new TimeShares(services.clock);
   }
 
@@ -143,7 +71,7 @@ export class RolloutRounds {
       return nextMs;
     } catch (error) {
       if (!isRead) memory.forgetFailedRounds(key);
-      const isCounted = isRead && error instanceof Error && !isRace(error) && !this.#told.has(error);
+      const isCounted = isRead && error instanceof Error && !isRace(error) && !this.#tools.told.has(error);
       if (isCounted && memory.rememberFailedRound(key, this.#services.clock.steadyMs()))
         await this.#tellFailure(kind, key, name, error).catch((untold: unknown) =>
           this.#services.log.warn("a rollout's status cannot say why its rounds fail", {
@@ -175,7 +103,7 @@ export class RolloutRounds {
     // A stale copy would show others an earlier state of this rollout.
     if (this.#services.board.memory.isSuperseded(key, raw.metadata.resourceVersion, this.#services.clock.steadyMs()))
       throw transientError("read-late", `${key}: the server answered with a version that this engine has replaced`);
-    const seen = this.#roundOf(key, raw);
+    const seen = seenRollout(key, raw, this.#services.board.memory);
     const companions = await this.#companionsOf(seen);
     const round = { ...seen, companions, group: this.#services.board.groupOf({ ...seen, companions }) };
     if (round.problem !== undefined && !asksToPutBack(round))
@@ -211,7 +139,7 @@ export class RolloutRounds {
     const raw = await this.#read(kind, name);
     // A person must resume it first.
     if (raw === undefined || (raw.status?.phase === "Paused" && raw.spec?.paused === true)) return;
-    const { rollout, problem, status, orders } = this.#roundOf(key, raw);
+    const { rollout, problem, status, orders } = seenRollout(key, raw, board.memory);
     const failure = {
       detail: messageOf(error),
       undo: orders.commands.undo,
@@ -220,7 +148,7 @@ export class RolloutRounds {
     };
     const failing = failingStatus(status, failure, clock.nowMs());
     board.table.set(contenderOf(raw, { ...status, phase: failing.phase }, { wants: [], heldUp: true }));
-    this.#show(key, failing.phase);
+    showPhase(this.#services.metrics, key, failing.phase);
     if (isTold(raw.status, failing)) return;
     const isNew = failing.phase === "Stuck" && raw.status?.phase !== "Stuck";
     await this.#writer.writeStatus(kind, raw, failing);
@@ -237,21 +165,6 @@ export class RolloutRounds {
     this.#services.metrics.gone(kind, namespace, name);
   }
 
-  #roundOf(key: string, raw: Rollout): SeenRollout {
-    const parsed = parseRollout(raw);
-    const status = this.#services.board.memory.withProgress(key, { ...initialStatus, ...raw.status });
-    if ("problem" in parsed)
-      return { key, raw, rollout: raw, status, orders: ordersOfRefused(raw), problem: parsed.problem };
-    return {
-      key,
-      raw,
-      rollout: parsed.rollout,
-      status,
-      orders: ordersOf(parsed.rollout, raw as unknown as UntypedObject),
-      problem: strayProblem(parsed.rollout, raw as unknown as UntypedObject, status),
-    };
-  }
-
   #isAtRest({ rollout, raw, status, orders, problem }: SeenRollout): boolean {
     return problem === undefined && isAtRest(rollout, raw, status, orders, unplannedChange(rollout).candidate);
   }
@@ -261,7 +174,7 @@ export class RolloutRounds {
     { key, raw, rollout, status, orders }: Round,
   ): Promise<undefined> {
     this.#services.board.table.set(contenderOf(rollout, status, { wants: [], heldUp: false }));
-    this.#show(key, status.phase);
+    showPhase(this.#services.metrics, key, status.phase);
     const current = noticed(status, orders.generation, this.#services.clock.nowMs());
     if (current === undefined) return;
     this.#services.actions.fence();
@@ -275,7 +188,7 @@ export class RolloutRounds {
     const { namespace } = rollout.metadata;
     const waitMs = namespace === undefined || asksToPutBack(round) ? 0 : this.#shares.waitMs(namespace);
     if (waitMs > 0) return waitMs;
-    const journal = await this.#journalOf(raw);
+    const journal = await roundJournal(this.#services, raw);
     const isUnbegun = isUnbegunCopy(orders, status);
     const counts = journalCounts(journal, raw.metadata.uid, isUnbegun ? undefined : copiedUid(raw));
     // An undo needs neither a plan nor a right.
@@ -292,7 +205,7 @@ export class RolloutRounds {
     if (refused !== undefined) return await this.#refuse(kind, round, { ...refused, reason: "author" });
     const step = currentStep(steps, status, planned.change.watched);
     const observation = await this.#observe(round, step, journal.entries);
-    const derived = isLost ? await this.#derived(round) : undefined;
+    const derived = isLost ? await derivedValues(this.#services, round) : undefined;
     // The reason for the undo may have gone meanwhile, with another member of the group. This round has no plan, so no
     // step would seem to be left, and it has not checked the author's rights.
     if (mustPutBack && !board.mustPutBack(round, counts)) return atOnceMs;
@@ -314,55 +227,9 @@ export class RolloutRounds {
       { steadyMs: clock.steadyMs(), nowMs: clock.nowMs() },
     );
     if (namespace !== undefined) this.#shares.spent(namespace, busyMs() - decidedFromMs);
-    await this.#carryOut(kind, round, decision, journal.entries);
+    await carryOut(this.#tools, kind, round, decision, journal.entries);
     this.#services.metrics.verdicts(raw.status?.step, decision.status.step);
     return restAfterMs(nextRoundMs(rollout, decision.status), clock.steadyMs() - begunMs);
-  }
-
-  /**
-   * The journal. If somebody has deleted it, this engine writes it again from its memory. Throws a user error if
-   * somebody has put an older one in its place.
-   */
-  async #journalOf(raw: Rollout): Promise<StoredJournal> {
-    const { journals, actions } = this.#services;
-    const name = journalNameOf(raw);
-    const journal = await journals.read(name);
-    const replaced = replacementOfEntries(journal, raw.status?.journaled?.sum);
-    if (replaced !== undefined) throw changedJournal(name, replaced);
-    if (journal.missing !== true || raw.status === undefined) return journal;
-    actions.fence();
-    await journals.writeAgain(name, raw.metadata.uid);
-    return await journals.read(name);
-  }
-
-  /**
-   * Stores the entries that the objects of a lost journal show, once the status says that it is lost. Without its prior
-   * template, the target of a watched Canary cannot be given back in part: its routes need what the run has made. Then
-   * nothing is derived.
-   */
-  async #derived({
-    raw,
-    rollout,
-    problem,
-    status: { lostJournal },
-  }: Round): Promise<Pick<LostValues, "back" | "left"> | undefined> {
-    if (lostJournal === undefined || lostJournal.left !== undefined) return undefined;
-    const move = await this.#lostMove(rollout, problem);
-    if (move === undefined) return undefined;
-    const { entries, back, left } = await this.#services.lostValues(lostJournal, move);
-    this.#services.actions.fence();
-    await this.#services.journals.append(journalNameOf(raw), entries, [], raw.metadata.uid);
-    return { back, left };
-  }
-
-  /** What the spec says about the changes of a rollout whose journal is lost. Undefined if nothing can be derived. */
-  async #lostMove(rollout: Rollout, problem: SeenRollout["problem"]): Promise<LostMove | undefined> {
-    if (isMeshUpgrade(rollout)) {
-      const { from, to } = (rollout.spec ?? {}) as Partial<MeshUpgrade["spec"]>;
-      return from === undefined || to === undefined ? {} : { from: from.revision, to: to.revision };
-    }
-    if (!isWatched(rollout)) return {};
-    return problem === undefined ? await this.#services.planner.lostRun(rollout) : undefined;
   }
 
   /** Looks at the current step. Does not observe a step that has not begun, or whose rollout is being undone. */
@@ -390,55 +257,6 @@ export class RolloutRounds {
       { ...(raw as unknown as UntypedObject), kind: kindOfRollout(raw).kind },
       open,
     );
-  }
-
-  /**
-   * Stores the decision and then carries it out. After a crash between the two, the actions are repeated and not lost.
-   */
-  async #carryOut<Value extends Rollout>(
-    kind: KindDefinition<Value>,
-    { key, raw, rollout, status }: Round,
-    decision: Decision,
-    journal: readonly JournalEntry[],
-  ): Promise<void> {
-    // A step begins only if the other rollouts are as this engine remembers them, and not as in a restored backup.
-    if (beginsStep(status, decision.status) && !(await this.#services.confirmsLead()))
-      throw transientError("not-leading", "this engine may have lost its lease, so it begins no step");
-    this.#services.actions.fence();
-    const { resourceVersion: readVersion = "" } = raw.metadata;
-    if (await this.#writer.ensureFinalizer(kind, raw, decision, journal))
-      this.#services.board.memory.supersede(key, readVersion);
-    await this.#services.actions.recordCompletion(rollout, decision);
-    if (this.#services.board.memory.isDue(key, raw.status, decision)) {
-      const { resourceVersion = "" } = raw.metadata;
-      // Remembered before the write, because the response to a successful write may be lost.
-      this.#services.board.memory.rememberStored(key);
-      await this.#writer.writeStatus(kind, raw, decision.status);
-      if (raw.metadata.resourceVersion !== resourceVersion) this.#services.board.memory.supersede(key, resourceVersion);
-    }
-    this.#services.board.table.stored(key);
-    if (decision.actions.length > 0) {
-      try {
-        const report = await this.#services.actions.perform(rollout, decision);
-        this.#services.board.memory.rememberUndo(key, report);
-        this.#services.board.memory.rememberDone(key, decision, this.#services.clock.steadyMs());
-      } catch (error) {
-        if (!isRace(error))
-          this.#services.board.memory.rememberFailedWrite(
-            key,
-            failedWriteOf(messageOf(error), decision),
-            this.#services.clock.steadyMs(),
-          );
-        if (error instanceof Error && decision.actions.some(tellsFailure)) this.#told.add(error);
-        throw error;
-      }
-    }
-    if (decision.actions.some(({ type }) => type === "release")) {
-      this.#services.actions.fence();
-      await this.#writer.release(kind, raw);
-    }
-    this.#show(key, decision.status.phase);
-    for (const partner of this.#services.board.table.partners(key, groupName(rollout))) this.#services.wake(partner);
   }
 
   /** The plan, or why the spec cannot be planned. An undo needs no plan. */
@@ -481,7 +299,7 @@ export class RolloutRounds {
     const { phase, message, pauseReason } = refused;
     // It keeps what it holds until it continues or is undone.
     this.#services.board.table.set(contenderOf(raw, { ...status, phase }, { wants: [], heldUp: true }));
-    this.#show(key, phase);
+    showPhase(this.#services.metrics, key, phase);
     const isNew = status.phase !== phase || status.message !== message || status.pauseReason !== pauseReason;
     if (isNew || status.observedGeneration !== refused.observedGeneration) {
       this.#services.actions.fence();
@@ -494,32 +312,6 @@ export class RolloutRounds {
     }
     return refusedTickMs;
   }
-
-  #show(key: string, phase: RolloutStatus["phase"]): void {
-    const [kind = "", name = ""] = key.split(" ");
-    const [first = "", second] = name.split("/");
-    this.#services.metrics.phase(kind, second === undefined ? "" : first, second ?? first, phase);
-  }
-}
-
-/** Whether the decision of the next round reports a failure of this action. */
-export function tellsFailure({ type }: Action): boolean {
-  return type === "write" || type === "journal" || type === "undo" || type === "forget";
-}
-
-/** The failure of a decision's actions, as the next decision sees it. */
-export function failedWriteOf(detail: string, { actions }: Decision): Omit<FailedWrite, "waits"> {
-  const changesMore = actions.some(({ type }) => type === "write" || type === "journal" || type === "undo");
-  return !changesMore && actions.some(({ type }) => type === "forget") ? { detail, clearsJournal: true } : { detail };
-}
-
-/** Whether the stored status says the same about the failures of rounds. */
-export function isTold(stored: RolloutStatus | undefined, failing: RolloutStatus): boolean {
-  return (
-    stored?.phase === failing.phase &&
-    stored.observedGeneration === failing.observedGeneration &&
-    saysTheSame(stored.message, failing.message)
-  );
 }
 
 function refusedSpec(problem: string): Refusal {
@@ -540,9 +332,4 @@ function originOf({ key, rollout, status }: Round, nowMs: number): Omit<CheckOri
 /** During an undo, no new change is looked for. */
 function unplanned({ rollout, status }: Round): Plan {
   return { steps: [], change: { candidate: status.candidate ?? "", watched: isWatched(rollout) } };
-}
-
-/** Whether a round failed only because its copy of an object was out of date. The next round reads it again. */
-export function isRace(error: unknown): boolean {
-  return isKubeCode(error, "conflict") || (error instanceof SerinError && error.code === "read-late");
 }

@@ -10,8 +10,13 @@ type Workload = Awaited<ReturnType<ObjectAccess["get"]>>;
 
 /** Adds to a waiting state why the workload's first unready pod is not ready. */
 export function withPodReason(state: SettleState, workload: Workload, view: ClusterView): SettleState {
-  const pod = state.state === "waiting" ? firstUnready(workload, view) : undefined;
-  return pod === undefined ? state : withDetail(state, whyNotReady(pod));
+  return state.state === "waiting" ? { ...state, detail: `${state.detail}${podReason(workload, view)}` } : state;
+}
+
+/** The same as a text of its own, with a space and parentheses. Empty if no pod of the workload is unready. */
+export function podReason(workload: Workload, view: ClusterView): string {
+  const pod = firstUnready(workload, view);
+  return pod === undefined ? "" : inParentheses(whyNotReady(pod));
 }
 
 /**
@@ -25,11 +30,12 @@ export async function withKubeletReason(
 ): Promise<SettleState> {
   const pod = state.state === "waiting" ? firstUnready(workload, view) : undefined;
   if (pod === undefined) return state;
-  return withDetail(state, (await creationProblem(client, pod)) ?? whyNotReady(pod));
+  const reason = (await creationProblem(client, pod)) ?? whyNotReady(pod);
+  return state.state === "met" ? state : { ...state, detail: `${state.detail}${inParentheses(reason)}` };
 }
 
-function withDetail(state: SettleState, reason: string): SettleState {
-  return state.state === "met" ? state : { ...state, detail: `${state.detail} (${reason})` };
+function inParentheses(reason: string): string {
+  return ` (${reason})`;
 }
 
 function firstUnready(workload: Workload, view: ClusterView): Pod | undefined {

@@ -72,36 +72,53 @@ export interface ReadyQuery {
   readonly lacked?: number;
 }
 
+/** What a workload lacks. */
+interface Unready {
+  /** A text for people that follows the workload's name, such as `: 1 of 2 ready`. */
+  readonly text: string;
+  /** The number of missing pods. */
+  readonly left: number;
+}
+
 /** Whether all pods of a Deployment or DaemonSet match its spec and are ready. */
 export function readyState(
   object: Awaited<ReturnType<ObjectAccess["get"]>>,
   reference: ObjectReference,
-  { minReplicas = 0, ofAnyTemplate = false, lacked = 0 }: ReadyQuery = {},
+  query?: ReadyQuery,
 ): SettleState {
-  const { kind, name } = reference;
-  if (object === undefined)
-    return { state: "waiting", detail: `${kind} ${name} does not exist yet`, left: unknownLeft };
+  const unready = unreadyOf(object, reference, query);
+  if (unready === undefined) return { state: "met" };
+  return { state: "waiting", detail: `${reference.kind} ${reference.name}${unready.text}`, left: unready.left };
+}
+
+/** What a Deployment or DaemonSet lacks. Undefined if all of its pods match its spec and are ready. */
+export function unreadyOf(
+  object: Awaited<ReturnType<ObjectAccess["get"]>>,
+  reference: ObjectReference,
+  { minReplicas = 0, ofAnyTemplate = false, lacked = 0 }: ReadyQuery = {},
+): Unready | undefined {
+  const { kind } = reference;
+  if (object === undefined) return { text: " does not exist yet", left: unknownLeft };
   const status = (object["status"] ?? {}) as WorkloadStatus;
   if ((status.observedGeneration ?? 0) < (object.metadata.generation ?? 0))
-    return { state: "waiting", detail: `${kind} ${name} has not been seen by its controller`, left: unknownLeft };
+    return { text: " has not been seen by its controller", left: unknownLeft };
   const wanted = Math.max(minReplicas, wantedPods(object, kind));
   const updated = (kind === "DaemonSet" ? status.updatedNumberScheduled : status.updatedReplicas) ?? 0;
   const available = availablePods(status, kind);
-  if (lacked > 0 && available >= wanted - lacked && (ofAnyTemplate || updated >= wanted)) return { state: "met" };
+  if (lacked > 0 && available >= wanted - lacked && (ofAnyTemplate || updated >= wanted)) return undefined;
   const ready = ofAnyTemplate ? available : Math.min(updated, available);
   if (ready < wanted)
     return {
-      state: "waiting",
-      detail: `${kind} ${name}: ${ready} of ${wanted} ready${refusalOf(status) || absentText(reference, status) || unprovenText(object, status, wanted)}`,
+      text: `: ${ready} of ${wanted} ready${refusalOf(status) || absentText(reference, status) || unprovenText(object, status, wanted)}`,
       left: wanted - ready,
     };
   const replicas = status.replicas ?? 0;
   const surplus = kind === "Deployment" ? replicas - wanted : 0;
-  if (surplus <= 0) return { state: "met" };
+  if (surplus <= 0) return undefined;
   // The status does not show whether an old or a new pod is unavailable. Old ones are deleted when all new ones are.
   const why =
     available < replicas ? `${available} of ${replicas} pods are available` : `${surplus} old pods are leaving`;
-  return { state: "waiting", detail: `${kind} ${name}: ${why}`, left: surplus };
+  return { text: `: ${why}`, left: surplus };
 }
 
 function wantedPods(object: UntypedObject, kind: string): number {

@@ -1,4 +1,3 @@
-import { ownField, withArticle } from "../../base/index.ts";
 import { istioLabels } from "../../api/istio/index.ts";
 import { matchesLabelSelector, type UntypedObject } from "../../api/index.ts";
 import {
@@ -10,7 +9,7 @@ import {
   type PodTemplate,
   type StatefulSet,
 } from "../../api/kubernetes/index.ts";
-import { fieldManager, isHeldByCanary } from "../../api/serin/field-managers/index.ts";
+import { fieldManager } from "../../api/serin/field-managers/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 import {
   howToRestartHeld,
@@ -20,9 +19,7 @@ import {
   type RestartObstacle,
 } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
-import type { AgeOfEvent, NoticeEvent } from "./event-ages.ts";
-import { isReady, whyNotReady } from "./pod-reason.ts";
-import { readyState } from "./ready-state.ts";
+import { partitionOf, whyUnmovable, workloadObstacle } from "./workload-obstacle.ts";
 
 /** A workload with its live pods that have a sidecar. */
 export interface SidecarWorkload {
@@ -186,7 +183,7 @@ function hasRestartMark(
   return metadata?.labels?.[revisionLabel] === revision && writtenAt(workload) > 0;
 }
 
-function templateOf(found: UntypedObject | undefined): PodTemplate["metadata"] {
+export function templateOf(found: UntypedObject | undefined): PodTemplate["metadata"] {
   return (found?.["spec"] as { template?: PodTemplate } | undefined)?.template?.metadata;
 }
 
@@ -203,34 +200,6 @@ function foundIn(view: ClusterView, { kind, name, namespace = "" }: ObjectRefere
   return found as UntypedObject | undefined;
 }
 
-const endsByItself: Readonly<Record<string, string>> = {
-  Job: "a Job's pods end by themselves",
-  Pod: "a bare pod: no controller recreates it, delete and create it",
-  ReplicaSet: "a bare ReplicaSet: delete the pod and it makes a new one",
-  ReplicationController: "a ReplicationController: delete the pod and it makes a new one",
-};
-
-function whyUnmovable(
-  { kind, name, namespace = "" }: ObjectReference,
-  found: UntypedObject | undefined,
-): string | undefined {
-  if (kind === "Rollout") return undefined;
-  if (found === undefined)
-    return ownField(endsByItself, kind) ?? `it is not known how ${withArticle(kind)} recreates its pods`;
-  switch (workloadObstacle(kind, found)) {
-    case "paused":
-      return `the Deployment is paused: kubectl -n ${namespace} rollout resume deployment/${name}, then restart it`;
-    case "held":
-      return "a Canary holds the Deployment, and moves it with its next change";
-    case "OnDelete":
-      return "its updateStrategy is OnDelete: delete its pods one by one";
-    case "partition":
-      return `its rolling update leaves out pods below number ${partitionOf(found)}`;
-    case undefined:
-      return undefined;
-  }
-}
-
 /** Why a restart of the workload does not replace the pod. A partition excludes only the pods below it. */
 export function restartObstacle(
   view: ClusterView,
@@ -243,153 +212,12 @@ export function restartObstacle(
   return Number(pod.slice(pod.lastIndexOf("-") + 1)) < partitionOf(found) ? obstacle : undefined;
 }
 
-interface RollingSpec {
-  readonly paused?: boolean;
-  readonly updateStrategy?: { readonly type?: string; readonly rollingUpdate?: { readonly partition?: number } };
-}
-
-/** Why a change of the workload's template does not replace all of its pods. Undefined if it does. */
-export function workloadObstacle(kind: string, found: UntypedObject): RestartObstacle | undefined {
-  const spec = found["spec"] as RollingSpec | undefined;
-  if (spec?.paused === true) return isHeldByCanary(found) ? "held" : "paused";
-  if (spec?.updateStrategy?.type === "OnDelete") return "OnDelete";
-  return kind === "StatefulSet" && partitionOf(found) > 0 ? "partition" : undefined;
-}
-
-function partitionOf(found: UntypedObject): number {
-  return (found["spec"] as RollingSpec | undefined)?.updateStrategy?.rollingUpdate?.partition ?? 0;
-}
-
-export interface Progress {
-  readonly state: "waiting" | "moving" | "moved";
-  /** A text about what is missing or has failed. */
-  readonly detail: string;
-  /** Set if the workload will not reach the revision. */
-  readonly failed?: boolean;
-  /** The time until the workload fails, unless another pod becomes ready. */
-  readonly failsInMs?: number;
-}
-
-export interface ProgressQuery {
-  readonly revision: string;
-  readonly mark: string;
-  /** The proxies of the revision's control plane, as `<pod>.<namespace>`. */
-  readonly connected: ReadonlySet<string>;
-  readonly ageMs: AgeOfEvent;
-  /** Remembers when a workload was last at the revision. If absent, only its state matters. */
-  readonly notice?: NoticeEvent;
-  /**
-   * A workload fails this long after its restart, after its latest new pod became ready, or after it was last complete
-   * without a crash.
-   */
-  readonly withinMs: number;
-  /** Set if the workload was restarted through a field that does not name the upgrade. */
-  readonly restarted?: boolean;
-}
-
-/** The progress of a workload to the revision. */
-export function progressOf(workload: SidecarWorkload, query: ProgressQuery): Progress {
-  const { object, pods, found } = workload;
-  const { revision, connected } = query;
-  const name = `${object.kind} ${object.name}`;
-  const old = pods.filter((pod) => sidecarRevision(pod) !== revision);
-  const template = templateOf(found);
-  const isMarked =
-    template?.annotations?.[restartedForAnnotation] === query.mark ||
-    template?.labels?.[revisionLabel] === revision ||
-    query.restarted === true;
-  if (old.length > 0 && !isMarked) return { state: "waiting", detail: `${name} is to be restarted` };
-  const missing = missingOf(name, workload, old, connected);
-  const place = `${object.kind} ${object.namespace ?? ""}/${object.name}`;
-  if (missing === undefined) {
-    noticeMoved(place, pods, query);
-    return { state: "moved", detail: "" };
-  }
-  query.notice?.(`missing: ${place}`);
-  // Pods that come later, such as those of an autoscaler or of a drained node, have the whole limit.
-  const movedMs = query.ageMs(`moved: ${place}`, 0);
-  const steadyMs = query.ageMs(`steady: ${place}`, 0);
-  const sinceMs = query.ageMs(`restart of ${place}`, writtenAt(found));
-  const lastCameAt = Math.max(writtenAt(found), ...pods.map((pod) => cameAt(pod, revision)));
-  const stalledMs = Math.min(movedMs, query.ageMs(`progress of ${place}`, lastCameAt));
-  const failsInMs = Math.min(
-    query.withinMs - stalledMs,
-    hardLimitFactor * query.withinMs - Math.min(steadyMs, sinceMs),
-  );
-  const isLimited = isMarked && found !== undefined;
-  const failed = isLimited && failsInMs < 0;
-  return failed
-    ? {
-        state: "moving",
-        failed,
-        detail: `${name} is not at ${revision} ${Math.round(sinceMs / 1000)} s after its restart: ${missing}`,
-      }
-    : { state: "moving", detail: missing, ...(isLimited ? { failsInMs } : {}) };
-}
-
-/**
- * Notes that a workload is complete, so that its limit begins again, unless its pods crash. The hard limit
- * ({@link hardLimitFactor}) begins again only the first time, and when the workload has stayed complete for the whole
- * limit. Otherwise a workload that is ready now and then would never fail.
- */
-function noticeMoved(place: string, pods: readonly Pod[], { ageMs, notice, withinMs }: ProgressQuery): void {
-  if (notice === undefined) return;
-  const isSteady = ageMs(`missing: ${place}`, 0) >= withinMs;
-  if (!isSteady && pods.some(hasCrashed)) return;
-  notice(`moved: ${place}`);
-  notice(`steady: ${place}`, !isSteady);
-}
-
-function missingOf(
-  name: string,
-  { object, pods, found }: SidecarWorkload,
-  old: readonly Pod[],
-  connected: ReadonlySet<string>,
-): string | undefined {
-  if (found !== undefined) {
-    const ready = readyState(found, object);
-    if (ready.state !== "met") return `${ready.detail}${reasonOf(pods)}`;
-  }
-  if (old.length > 0)
-    return `${name}: ${old
-      .map(({ metadata }) => metadata.name ?? "")
-      .slice(0, 3)
-      .join(", ")} still has the old sidecar`;
-  const unready = pods.find((pod) => !isReady(pod));
-  if (unready !== undefined) return `${name}: ${unready.metadata.name ?? ""} is not ready${reasonOf(pods)}`;
-  const silent = pods.find(({ metadata }) => !connected.has(`${metadata.name ?? ""}.${metadata.namespace ?? ""}`));
-  return silent === undefined
-    ? undefined
-    : `${name}: ${silent.metadata.name ?? ""} is not connected to the new control plane`;
-}
-
-/** Why the first unready pod is not ready. */
-function reasonOf(pods: readonly Pod[]): string {
-  const unready = pods.find((pod) => !isReady(pod));
-  return unready === undefined ? "" : ` (${unready.metadata.name ?? ""}: ${whyNotReady(unready)})`;
-}
-
 /** When the engine last wrote to the object. This is usually its restart. */
-function writtenAt(found: UntypedObject | undefined): number {
+export function writtenAt(found: UntypedObject | undefined): number {
   const times = (found?.metadata.managedFields ?? [])
     .filter(({ manager }) => manager === fieldManager)
     .map(({ time }) => Date.parse(time ?? ""));
   return Math.max(0, ...times.filter((time) => !Number.isNaN(time)));
-}
-
-/** The factor of the limit after which a workload fails, even if its pods make progress. */
-const hardLimitFactor = 10;
-
-/** When a pod of the revision first became ready. Becoming ready again after a crash is not progress. */
-function cameAt(pod: Pod, revision: string): number {
-  const { conditions = [] } = pod.status ?? {};
-  const ready = conditions.find(({ type, status }) => type === "Ready" && status === "True")?.lastTransitionTime;
-  if (ready === undefined || sidecarRevision(pod) !== revision) return 0;
-  return hasCrashed(pod) ? 0 : Date.parse(ready) || 0;
-}
-
-function hasCrashed({ status }: Pod): boolean {
-  return (status?.containerStatuses ?? []).some(({ restartCount }) => restartCount > 0);
 }
 
 /**

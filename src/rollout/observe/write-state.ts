@@ -2,7 +2,7 @@ import { jsonEqualWithoutNulls, pointerNames } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { isEngine, whoWrote } from "../../api/serin/field-managers/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
-import { withStored } from "../act/journal-store.ts";
+import { withStored } from "../act/journal-entries.ts";
 import { covers, missingParentCount, templatePointer, valueAt, type ObjectAccess } from "../act/object-access.ts";
 import { hasLeftMesh } from "../act/undo-order.ts";
 import {

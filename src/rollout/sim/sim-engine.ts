@@ -1,7 +1,8 @@
 import type { UntypedObject } from "../../api/index.ts";
 import { type JournalEntry, type RolloutStatus, hasUndoFinalizer } from "../../api/serin/index.ts";
 import { invariant, jsonEqualWithoutNulls } from "../../base/index.ts";
-import { type StoredJournal, entryKey } from "../act/journal-store.ts";
+import { entryKey } from "../act/journal-entries.ts";
+import type { StoredJournal } from "../act/journal-store.ts";
 import { isRestart } from "../act/undo-order.ts";
 import { UndoPlay } from "../act/undo-play.ts";
 import {
@@ -29,7 +30,7 @@ import { moversOfPosition } from "../engine/moved-rules.ts";
 import { isAtRest, lateReadRoundMs, nextRoundMs, refusedTickMs } from "../engine/next-round.ts";
 import { type Plan, planRefusal, unplannedChange } from "../engine/planner.ts";
 import { type Rollout, asksForRun, ordersOf } from "../engine/rollout-object.ts";
-import { failedWriteOf, isTold, tellsFailure } from "../engine/rollout-rounds.ts";
+import { failedWriteOf, isTold, tellsFailure } from "../engine/round-failure.ts";
 import { RoundBoard } from "../engine/round-board.ts";
 import { parsed } from "./parsed-rollout.ts";
 import type { SimEngineOptions } from "./sim-engine-options.ts";
@@ -62,10 +63,9 @@ export class SimEngine {
     for (const key of options.store.keys) {
       this.wake(key);
       const rollout = options.store.read(key);
-      if (rollout !== undefined)
-        this.board.table.set(
-          contenderOf(rollout, { ...initialStatus, ...rollout.status }, { wants: [], heldUp: false }),
-        );
+      if (rollout === undefined) continue;
+      const status = { ...initialStatus, ...rollout.status };
+      this.board.table.set(contenderOf(rollout, status, { wants: [], heldUp: false }));
     }
   }
 

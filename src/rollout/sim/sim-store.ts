@@ -1,13 +1,6 @@
 import { type DecisionRecord, type JournalEntry, type RolloutStatus, undoFinalizer } from "../../api/serin/index.ts";
-import {
-  type StoredJournal,
-  withEntries,
-  withLater,
-  withPrior,
-  withStored,
-  withUid,
-  withoutRun,
-} from "../act/journal-store.ts";
+import { withEntries, withLater, withoutRun, withPrior, withStored, withUid } from "../act/journal-entries.ts";
+import type { StoredJournal } from "../act/journal-store.ts";
 import type { Rollout } from "../engine/rollout-object.ts";
 import { Conflict, PatchRefused } from "./sim-errors.ts";
 import { rememberedMap } from "./remembered.ts";

@@ -18,13 +18,8 @@ import { choosesInjector } from "../../act/undo-order.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { injectorObstacle } from "../injectors.ts";
 import { servedProxies } from "../served-proxies.ts";
-import {
-  heldByBudget,
-  progressOf,
-  sidecarRevision,
-  sidecarWorkloads,
-  type SidecarWorkload,
-} from "../sidecar-workloads.ts";
+import { heldByBudget, sidecarRevision, sidecarWorkloads, type SidecarWorkload } from "../sidecar-workloads.ts";
+import { progressOf } from "../workload-progress.ts";
 import type { PriorValues } from "./prior-values.ts";
 
 /** The rules that led namespaces to a revision before the upgrade, besides their labels. */

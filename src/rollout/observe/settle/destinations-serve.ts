@@ -1,5 +1,5 @@
 import { formatLabelSelector } from "../../../api/index.ts";
-import type { ListChange } from "../../act/perform.ts";
+import type { ListChange } from "../../act/undo-context.ts";
 import { clusterSuffix, movedDestinations, type GainingDestination, type RouteDestination } from "../../plan/index.ts";
 import { selectorOf, subsetLabels } from "../service-labels.ts";
 import { endpointsState, type EndpointSources } from "./endpoints-state.ts";

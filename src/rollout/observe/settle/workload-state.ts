@@ -6,11 +6,11 @@ import { servedProxies } from "../served-proxies.ts";
 import {
   bareRestartedPod,
   heldByBudget,
-  progressOf,
   sidecarWorkloads,
   workloadOf,
   type SidecarWorkload,
 } from "../sidecar-workloads.ts";
+import { progressOf } from "../workload-progress.ts";
 
 type WorkloadCondition = Extract<SettleCondition, { type: "workloadRevision" }>;
 

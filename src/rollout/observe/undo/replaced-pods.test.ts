@@ -115,7 +115,7 @@ test("a control plane that was never ready is as good as before when it is made 
   const sources = { client: {} as KubeClient, objects, view: fakeView([]), clock, ages: new EventAges(clock) };
   const surroundings = undoSurroundings(sources, { entries: [], passOver: false });
   assert.equal(await surroundings.notReady(object, entry?.lacked), undefined);
-  assert.match((await surroundings.notReady(object)) ?? "", /0 of 3 ready/);
+  assert.match((await surroundings.notReady(object))?.detail ?? "", /0 of 3 ready/);
 });
 
 test("requests return to a Deployment when it has as many endpoints as before the rollout", async () => {
@@ -139,7 +139,7 @@ test("requests return to a Deployment when it has as many endpoints as before th
   const surroundings = undoSurroundings(sources, { entries: [], passOver: false });
   const object = reference("apps/v1", "Deployment", "web", "shop");
   assert.equal(await surroundings.notReached(object, false, 2), undefined);
-  assert.match((await surroundings.notReached(object, false, 1)) ?? "", /0 of 1 pods are endpoints/);
+  assert.match((await surroundings.notReached(object, false, 1))?.detail ?? "", /0 of 1 pods are endpoints/);
 });
 
 test("undo does not wait for the unready pods of an Argo Rollout that lacked them, which its controller never restarts", async () => {

@@ -1,16 +1,17 @@
 import type { UntypedObject } from "../../../api/index.ts";
 import type { Pod } from "../../../api/kubernetes/index.ts";
 import type { ObjectReference } from "../../../api/serin/index.ts";
+import type { Missing } from "../../act/undo-context.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { isInUse, podName } from "../live-pods.ts";
-import { isReady, withPodReason } from "../pod-reason.ts";
-import { readyState } from "../ready-state.ts";
-import { workloadObstacle, workloadOf } from "../sidecar-workloads.ts";
+import { isReady, podReason } from "../pod-reason.ts";
+import { unreadyOf, type ReadyQuery } from "../ready-state.ts";
+import { workloadOf } from "../sidecar-workloads.ts";
+import { workloadObstacle } from "../workload-obstacle.ts";
 import { isStranded } from "../stranded-pod.ts";
 
 /** What a workload lacks, for people, and how many pods that are. */
-export interface MissingPods {
-  readonly detail: string;
+export interface MissingPods extends Missing {
   readonly left: number;
 }
 
@@ -37,13 +38,23 @@ export function missingPods(
   const pods = podsOf(view, object);
   if (restartedAt !== undefined) return olderPods(pods.filter(isInUse), Date.parse(restartedAt), lacked);
   if (workloadObstacle(object.kind, found) !== undefined) return undefined;
-  const state = withPodReason(readyState(found, object, { lacked }), found, view);
-  if (state.state !== "waiting") return undefined;
-  const { detail, left = 1 } = state;
+  const missing = missingOf(view, { object, found }, { lacked });
+  if (missing === undefined) return undefined;
   const stranded = pods.filter((pod) => isStranded(pod, nowMs));
-  return stranded.length >= left
+  return stranded.length >= missing.left
     ? undefined
-    : { detail: `${detail}${howToReplace(pods.filter(isInUse), object, found)}`, left };
+    : { ...missing, detail: `${missing.detail}${howToReplace(pods.filter(isInUse), object, found)}` };
+}
+
+/** What a workload lacks until all of its pods match its spec and are ready, with the reason of an unready pod. */
+export function missingOf(
+  view: ClusterView,
+  { object, found }: Pick<RestoredWorkload, "object" | "found">,
+  query: ReadyQuery,
+): MissingPods | undefined {
+  const unready = unreadyOf(found, object, query);
+  if (unready === undefined) return undefined;
+  return { detail: `${unready.text}${podReason(found, view)}`, followsName: true, left: unready.left };
 }
 
 function podsOf(view: ClusterView, { kind, name, namespace = "" }: ObjectReference): Pod[] {

@@ -4,7 +4,7 @@ import type { UntypedObject } from "../../../api/index.ts";
 import type { Pod, PodTemplate } from "../../../api/kubernetes/index.ts";
 import { ztunnelOwnerAnnotation, type JournalEntry } from "../../../api/serin/index.ts";
 import type { ObjectAccess } from "../../act/object-access.ts";
-import type { StillServes } from "../../act/perform.ts";
+import type { StillServes } from "../../act/undo-context.ts";
 import { movesTraffic } from "../../act/undo-order.ts";
 import { copyLabel, restartedForAnnotation } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";

@@ -3,7 +3,7 @@ import type { UntypedObject } from "../../../api/index.ts";
 import type { JournalEntry } from "../../../api/serin/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import type { ObjectAccess } from "../../act/object-access.ts";
-import type { UndoPass, UndoSurroundings } from "../../act/perform.ts";
+import type { UndoPass, UndoSurroundings } from "../../act/undo-context.ts";
 import { partGivenBack } from "../../act/undo-order.ts";
 import { referenceKey, type SettleState } from "../../decide/index.ts";
 import { nextRootName, reference } from "../../plan/index.ts";
@@ -16,7 +16,7 @@ import { notBroughtAbout, notInstalledText } from "./operator-progress.ts";
 import { controlPlaneDeployments, isZtunnel } from "../pilot-answers.ts";
 import { withPodReason } from "../pod-reason.ts";
 import { readyState } from "../ready-state.ts";
-import { missingPods } from "./replaced-pods.ts";
+import { missingOf, missingPods } from "./replaced-pods.ts";
 import { notServedYet } from "../settle/destinations-serve.ts";
 import { reachableState } from "../settle/endpoints-state.ts";
 import { rootsSettledState } from "../settle/root-conditions.ts";
@@ -56,14 +56,15 @@ export function undoSurroundings(
     },
     notReady: async (object, lacked = 0) => {
       const found = await objects.get(object);
-      return reasonOf(withPodReason(readyState(found, object, { lacked }), found, view));
+      return missingOf(view, { object, found }, { lacked });
     },
     notInstalled: async (entry) => await notInstalledAgain({ objects, view, ages }, entry),
     notReached: async (object, isScaled, lacked = 0) => {
       const found = await objects.get(object);
-      const state = readyState(found, object, { ofAnyTemplate: isScaled, lacked });
-      const notReady = reasonOf(withPodReason(state, found, view));
-      return notReady ?? reasonOf(await reachableState({ client, view, ageMs, ...asking }, found, lacked));
+      const notReady = missingOf(view, { object, found }, { ofAnyTemplate: isScaled, lacked });
+      if (notReady !== undefined) return notReady;
+      const detail = reasonOf(await reachableState({ client, view, ageMs, ...asking }, found, lacked));
+      return detail === undefined ? undefined : { detail };
     },
     notAcknowledged: async (object) =>
       reasonOf(

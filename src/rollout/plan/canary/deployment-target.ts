@@ -20,6 +20,7 @@ import type { Move, PartialStep, Subject, TargetPlan } from "./target-plan.ts";
 import { noTraffic } from "./traffic.ts";
 import { versionsOf, type Versions } from "./deployment-versions.ts";
 import { created, field, heldBy, holding } from "./deployment-writes.ts";
+import { canaryPods, stablePods } from "./pod-counts.ts";
 
 /** The step that rolls the Deployment to the new pod template. */
 export const rollingStep = "promote-roll";
@@ -296,35 +297,12 @@ class DeploymentPlan implements TargetPlan {
     };
   }
 
-  /**
-   * The number of stable pods at a weight. With `dynamicStableScale` it falls as the weight rises. At least one stays,
-   * so that a rollback has a pod at once.
-   */
   #stableReplicas(weight: number): number {
-    const { replicas } = this.#world;
-    if (!this.#spec.dynamicStableScale || replicas === 0) return replicas;
-    if (weight === 100 && this.#spec.scaleDownDelaySeconds > 0) return replicas;
-    return Math.max(1, Math.ceil((replicas * (100 - weight)) / 100));
+    return stablePods(this.#spec, this.#world.replicas, weight);
   }
 
-  /**
-   * The number of canary pods after the given steps: the last explicit scale, or the weight's share of all pods if
-   * there is none.
-   */
   #wanted(steps: readonly CanaryStep[]): number {
-    const { replicas } = this.#world;
-    let weight = 0;
-    let fixed: number | undefined;
-    for (const { weight: stepWeight, scale, preview } of steps) {
-      weight = stepWeight ?? weight;
-      if (preview === true) fixed = replicas;
-      if (scale?.matchWeight === true) fixed = undefined;
-      else if (scale !== undefined) fixed = scale.replicas ?? Math.ceil((replicas * (scale.percent ?? 0)) / 100);
-      // A fixed scale of an earlier step was meant for less traffic. Weight 100 raises it, unless the step itself sets
-      // a scale.
-      if (stepWeight === 100 && scale === undefined && fixed !== undefined) fixed = Math.max(fixed, replicas);
-    }
-    return fixed ?? Math.max(1, Math.ceil((replicas * weight) / 100));
+    return canaryPods(this.#world.replicas, steps);
   }
 
   #experiment(id: string, { replicas }: NonNullable<CanaryStep["experiment"]>): PartialStep {

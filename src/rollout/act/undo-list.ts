@@ -1,0 +1,54 @@
+import type { UntypedObject } from "../../api/index.ts";
+import type { JournalEntry } from "../../api/serin/index.ts";
+import {
+  listDoneAnyway,
+  listUndo,
+  listUndoIfRewritten,
+  listUndoneAnyway,
+  restoredList,
+  type FieldEntry,
+} from "../decide/index.ts";
+import { valueAt, type ObjectAccess } from "./object-access.ts";
+import type { UndoResult } from "./undo-play.ts";
+import { conflictOf } from "./undo-conflict.ts";
+import type { UndoContext } from "./undo-context.ts";
+import { whenItServes } from "./when-it-serves.ts";
+
+/** Restores the entry's part of a list. The changes of others stay, and those of other rollouts in the same list. */
+export async function undoList(
+  objects: ObjectAccess,
+  entry: FieldEntry,
+  context: UndoContext,
+  { current, original }: { readonly current: UntypedObject; readonly original: JournalEntry },
+): Promise<UndoResult> {
+  const first = original.type === "field" ? original : entry;
+  const found = valueAt(current, entry.pointer);
+  const known = listUndo(entry, first, found);
+  const conflict = known.type === "conflict" ? await conflictOf(current, entry, first, context, found) : undefined;
+  const undo = conflict === undefined ? known : await undoIfRewritten(objects, entry, first, found);
+  if (conflict !== undefined && undo === undefined) return conflict;
+  if (undo?.type === "restored") {
+    if (undo.restored !== undefined) await context.keepRestored(entry, undo.restored);
+  } else {
+    const value = undo?.type === "due" ? undo.value : listUndoneAnyway(entry, found);
+    const detail = await context.notServedYet(current, { object: entry.object, before: found, after: value });
+    if (detail !== undefined) return { state: "waiting", detail };
+    const stored = await objects.setField(entry.object, entry.pointer, value, found, entry.madeParents);
+    const restored = restoredList(entry, first, value, stored);
+    if (restored !== undefined) await context.keepRestored(entry, restored);
+  }
+  return await whenItServes(entry, context);
+}
+
+/** Asks the server what it makes of the lists that the rollout and its undo write. See `listUndoIfRewritten`. */
+async function undoIfRewritten(
+  objects: ObjectAccess,
+  entry: FieldEntry,
+  first: FieldEntry,
+  found: unknown,
+): Promise<ReturnType<typeof listUndoIfRewritten>> {
+  const { object, pointer } = entry;
+  const done = await objects.preview(object, pointer, listDoneAnyway(entry, found));
+  const undone = await objects.preview(object, pointer, listUndoneAnyway(entry, found));
+  return listUndoIfRewritten(entry, first, found, { done, undone });
+}

@@ -1,0 +1,29 @@
+import { SerinError } from "../../base/index.ts";
+import type { RolloutStatus } from "../../api/serin/index.ts";
+import { isKubeCode } from "../../kube/index.ts";
+import { saysTheSame, type Action, type Decision, type FailedWrite } from "../decide/index.ts";
+
+/** Whether the decision of the next round reports a failure of this action. */
+export function tellsFailure({ type }: Action): boolean {
+  return type === "write" || type === "journal" || type === "undo" || type === "forget";
+}
+
+/** The failure of a decision's actions, as the next decision sees it. */
+export function failedWriteOf(detail: string, { actions }: Decision): Omit<FailedWrite, "waits"> {
+  const changesMore = actions.some(({ type }) => type === "write" || type === "journal" || type === "undo");
+  return !changesMore && actions.some(({ type }) => type === "forget") ? { detail, clearsJournal: true } : { detail };
+}
+
+/** Whether the stored status says the same about the failures of rounds. */
+export function isTold(stored: RolloutStatus | undefined, failing: RolloutStatus): boolean {
+  return (
+    stored?.phase === failing.phase &&
+    stored.observedGeneration === failing.observedGeneration &&
+    saysTheSame(stored.message, failing.message)
+  );
+}
+
+/** Whether a round failed only because its copy of an object was out of date. The next round reads it again. */
+export function isRace(error: unknown): boolean {
+  return isKubeCode(error, "conflict") || (error instanceof SerinError && error.code === "read-late");
+}
