@@ -120,6 +120,16 @@ const flagsOfVerbs: Readonly<Record<string, readonly (keyof Flags)[]>> = {
   urls: ["name", "json"],
 };
 
+/** The flags of each verb, for completion. Those with a value end with `=`. */
+export function clusterFlags(): Readonly<Record<string, readonly string[]>> {
+  return Object.fromEntries(
+    Object.entries(flagsOfVerbs).map(([verb, flags]) => [
+      verb,
+      flags.map((flag) => `--${flag}${options[flag].type === "string" ? "=" : ""}`),
+    ]),
+  );
+}
+
 /** Refuses flags of other verbs, and a command for any verb except `shell`, because they would have no effect. */
 function refuseForeignFlags(verb: string, values: Flags, hasCommand: boolean): void {
   const known = ownField(flagsOfVerbs, verb);

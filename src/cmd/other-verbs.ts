@@ -1,17 +1,11 @@
 import type { OtherVerbs } from "../cli/index.ts";
+import { clusterFlags } from "./cluster.ts";
 
 /** The verbs of the command line that are roles, as their usage texts describe them. */
 export const otherVerbs: OtherVerbs = {
   cluster: {
     flags: [],
-    verbs: {
-      create: ["--name=", "--workers=", "--config=", "--autoscale", "--event-ttl=", "--owner="],
-      delete: ["--name="],
-      list: ["--names", "--json"],
-      kubeconfig: ["--name="],
-      shell: ["--name="],
-      urls: ["--name=", "--json"],
-    },
+    verbs: clusterFlags(),
   },
   release: {
     flags: [],

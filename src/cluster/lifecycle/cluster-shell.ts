@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { userError, type Environment } from "../../base/index.ts";
-import { isHostProcessAlive, labNetwork, requireRunningCluster } from "../record/index.ts";
+import { clusterResolver, isHostProcessAlive, requireRunningCluster, resolverFile } from "../record/index.ts";
 import { shimDirectory } from "./shims.ts";
 
 /** Variables of HTTP proxies that are removed, because the lab cannot reach the machine's network. */
@@ -50,11 +50,7 @@ function resolverPath(directory: string): string {
 
 /** Writes the resolv.conf of the cluster's shells, which is that of a pod of the namespace default. */
 export function writeResolver(directory: string): void {
-  const searches = ["default.svc.cluster.local", "svc.cluster.local", "cluster.local"];
-  writeFileSync(
-    resolverPath(directory),
-    `nameserver ${labNetwork.dnsService}\nsearch ${searches.join(" ")}\noptions ndots:5\n`,
-  );
+  writeFileSync(resolverPath(directory), resolverFile(clusterResolver("default")));
 }
 
 /**

@@ -17,3 +17,4 @@ export {
   type HostProcess,
 } from "./cluster-record.ts";
 export { kubernetesVersion } from "./kubernetes-version.ts";
+export { clusterDomain, clusterResolver, resolverFile } from "./resolver-file.ts";

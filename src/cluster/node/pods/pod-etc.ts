@@ -1,8 +1,7 @@
 import { withoutEnd } from "../../../base/index.ts";
 import type { Pod } from "../../../api/kubernetes/index.ts";
+import { clusterDomain, clusterResolver, resolverFile } from "../../record/index.ts";
 
-const clusterDomain = "cluster.local";
-const dnsService = "10.96.0.10";
 const hostnameBytes = 63;
 
 /** The host name inside the pod. */
@@ -14,7 +13,7 @@ export function hostnameOf(pod: Pod, nodeName: string): string {
 /** The pod's own files in /etc. They use the lab's DNS and never the machine's. */
 export function etcFilesOf(pod: Pod, podIp: string, nodeName: string): Record<string, string> {
   const hostname = hostnameOf(pod, nodeName);
-  return { hostname: `${hostname}\n`, hosts: hostsFile(pod, podIp, hostname), "resolv.conf": resolverFile(pod) };
+  return { hostname: `${hostname}\n`, hosts: hostsFile(pod, podIp, hostname), "resolv.conf": resolverOf(pod) };
 }
 
 function hostsFile(pod: Pod, podIp: string, hostname: string): string {
@@ -31,21 +30,15 @@ function hostsFile(pod: Pod, podIp: string, hostname: string): string {
   return `${["# Kubernetes-managed hosts file.", "127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback", ...own, ...aliases].join("\n")}\n`;
 }
 
-function resolverFile(pod: Pod): string {
+function resolverOf(pod: Pod): string {
   const { namespace = "default" } = pod.metadata;
   const { dnsPolicy = "ClusterFirst", dnsConfig } = pod.spec ?? {};
-  const fromCluster = dnsPolicy !== "None";
-  const servers = [...(fromCluster ? [dnsService] : []), ...(dnsConfig?.nameservers ?? [])];
-  const searches = [
-    ...(fromCluster ? [`${namespace}.svc.${clusterDomain}`, `svc.${clusterDomain}`, clusterDomain] : []),
-    ...(dnsConfig?.searches ?? []),
-  ];
   const given = (dnsConfig?.options ?? []).map(({ name, value }) => (value === undefined ? name : `${name}:${value}`));
-  const options = fromCluster && !given.some((option) => option.startsWith("ndots:")) ? ["ndots:5", ...given] : given;
-  return [
-    ...servers.map((server) => `nameserver ${server}`),
-    ...(searches.length > 0 ? [`search ${searches.join(" ")}`] : []),
-    ...(options.length > 0 ? [`options ${options.join(" ")}`] : []),
-    "",
-  ].join("\n");
+  const { servers, searches, options } =
+    dnsPolicy === "None" ? { servers: [], searches: [], options: [] } : clusterResolver(namespace);
+  return resolverFile({
+    servers: [...servers, ...(dnsConfig?.nameservers ?? [])],
+    searches: [...searches, ...(dnsConfig?.searches ?? [])],
+    options: given.some((option) => option.startsWith("ndots:")) ? given : [...options, ...given],
+  });
 }

@@ -1,0 +1,30 @@
+import { labNetwork } from "./cluster-record.ts";
+
+/** The domain of every lab's Services and pods. */
+export const clusterDomain = "cluster.local";
+
+/** The content of a resolv.conf. */
+interface Resolver {
+  readonly servers: readonly string[];
+  readonly searches: readonly string[];
+  readonly options: readonly string[];
+}
+
+/** The resolver of a namespace's pods that use the lab's DNS and say nothing else about it. */
+export function clusterResolver(namespace: string): Resolver {
+  return {
+    servers: [labNetwork.dnsService],
+    searches: [`${namespace}.svc.${clusterDomain}`, `svc.${clusterDomain}`, clusterDomain],
+    options: ["ndots:5"],
+  };
+}
+
+/** The text of a resolv.conf. */
+export function resolverFile({ servers, searches, options }: Resolver): string {
+  return [
+    ...servers.map((server) => `nameserver ${server}`),
+    ...(searches.length > 0 ? [`search ${searches.join(" ")}`] : []),
+    ...(options.length > 0 ? [`options ${options.join(" ")}`] : []),
+    "",
+  ].join("\n");
+}
