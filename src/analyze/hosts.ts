@@ -1,5 +1,5 @@
 import { serviceKind } from "../api/kubernetes/index.ts";
-import { serviceEntryKind, type ServiceEntry } from "../api/istio/index.ts";
+import { hostCovers, isWildcard, serviceEntryKind, type ServiceEntry } from "../api/istio/index.ts";
 import type { Entry, Inventory } from "./inventory.ts";
 
 /** A host that routes may name: the full name of a Service, or a host of a ServiceEntry, possibly a wildcard. */
@@ -20,16 +20,7 @@ const exportToAnnotation = "networking.istio.io/exportTo";
 
 /** The full name of a host in an object of the namespace. A host with a dot or a wildcard stays unchanged. */
 export function fullHost(host: string, namespace: string): string {
-  return host.includes(".") || host.startsWith("*") ? host : `${host}.${namespace}.${clusterDomain}`;
-}
-
-/** Whether one of two hosts, possibly wildcards, covers the other. */
-export function hostsMeet(left: string, right: string): boolean {
-  if (left === right || left === "*" || right === "*") return true;
-  if (left.startsWith("*") && right.startsWith("*"))
-    return left.endsWith(right.slice(1)) || right.endsWith(left.slice(1));
-  if (left.startsWith("*")) return right.endsWith(left.slice(1));
-  return right.startsWith("*") && left.endsWith(right.slice(1));
+  return host.includes(".") || isWildcard(host) ? host : `${host}.${namespace}.${clusterDomain}`;
 }
 
 const hostsOf = new WeakMap<Inventory, readonly KnownHost[]>();
@@ -46,10 +37,7 @@ export function knownHosts(inventory: Inventory): readonly KnownHost[] {
 export function findHost(inventory: Inventory, host: string, namespace: string): KnownHost | undefined {
   const wanted = fullHost(host, namespace);
   const visible = knownHosts(inventory).filter((known) => known.isVisibleIn(namespace));
-  return (
-    visible.find((known) => known.host === wanted) ??
-    visible.find((known) => known.host.startsWith("*") && wanted.endsWith(known.host.slice(1)))
-  );
+  return visible.find((known) => known.host === wanted) ?? visible.find((known) => hostCovers(known.host, wanted));
 }
 
 /** Similar names, or Services of the same name in other namespaces, for "did you mean". */

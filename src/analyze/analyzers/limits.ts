@@ -4,6 +4,7 @@ import {
   copiedLength,
   destinationRuleKind,
   endpointShare,
+  hostsOverlap,
   istioGatewayKind,
   maxCopiedLength,
   meshGateway,
@@ -23,7 +24,7 @@ import {
 } from "../../api/istio/index.ts";
 import { serviceKind } from "../../api/kubernetes/index.ts";
 import type { Analyzer, Report } from "../analyzer.ts";
-import { fullHost, hostsMeet, knownHosts } from "../hosts.ts";
+import { fullHost, knownHosts } from "../hosts.ts";
 import type { Entry, Inventory } from "../inventory.ts";
 import { messageTypes } from "../message-types.ts";
 import type { Resource } from "../resource.ts";
@@ -177,7 +178,7 @@ function commonHosts({ metadata: { namespace = "" }, spec }: VirtualService, own
   if (own.length * spec.hosts.length > maxComparedHosts) return spec.hosts.length;
   return spec.hosts.filter((host) => {
     const name = fullHost(host, namespace);
-    return own.some((other) => hostsMeet(name, other.slice(other.indexOf("/") + 1)));
+    return own.some((other) => hostsOverlap(name, other.slice(other.indexOf("/") + 1)));
   }).length;
 }
 

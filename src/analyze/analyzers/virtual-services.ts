@@ -1,6 +1,7 @@
 import { gatewayKind } from "../../api/gateway/index.ts";
 import {
   destinationRuleKind,
+  hostsOverlap,
   istioGatewayKind,
   virtualServiceKind,
   type Destination,
@@ -8,7 +9,7 @@ import {
   type VirtualService,
 } from "../../api/istio/index.ts";
 import { listed, type Analyzer, type Report } from "../analyzer.ts";
-import { findHost, fullHost, hostsMeet, knownHosts, knowsAllHosts, namesakes, visibility } from "../hosts.ts";
+import { findHost, fullHost, knownHosts, knowsAllHosts, namesakes, visibility } from "../hosts.ts";
 import type { Entry, Inventory } from "../inventory.ts";
 import { messageTypes } from "../message-types.ts";
 import type { Resource } from "../resource.ts";
@@ -188,7 +189,7 @@ export const subsetAnalyzer: Analyzer = {
         if (destination.subset === undefined || !mayCallSubsetsMissing) continue;
         const host = fullHost(destination.host, namespace);
         const ofHost = rules.filter(({ object: rule }) =>
-          hostsMeet(fullHost(rule.spec.host, rule.metadata.namespace ?? ""), host),
+          hostsOverlap(fullHost(rule.spec.host, rule.metadata.namespace ?? ""), host),
         );
         const subsets = ofHost.flatMap(({ object: rule }) => rule.spec.subsets.map(({ name }) => name));
         if (subsets.includes(destination.subset)) continue;
@@ -268,7 +269,10 @@ function checkGateway(
     );
     return;
   }
-  if (object.spec.hosts.length === 0 || hosts.some((known) => object.spec.hosts.some((host) => hostsMeet(known, host))))
+  if (
+    object.spec.hosts.length === 0 ||
+    hosts.some((known) => object.spec.hosts.some((host) => hostsOverlap(known, host)))
+  )
     return;
   report(
     messageTypes.virtualServiceHostNotFoundInGateway,

@@ -8,6 +8,7 @@ export {
   type WasmPlugin,
 } from "./extensions.ts";
 export { alwaysRejectAnnotation } from "./fields.ts";
+export { hostCovers, hostsOverlap, isWildcard, narrowerHost } from "./host-covers.ts";
 export { istioKinds } from "./istio-kinds.ts";
 export {
   parseIstioOperator,

@@ -1,10 +1,16 @@
-import { endpointShare, subsetShare, type DestinationSubset, type TrafficPolicy } from "../../api/istio/index.ts";
+import {
+  endpointShare,
+  isWildcard,
+  subsetShare,
+  type DestinationSubset,
+  type TrafficPolicy,
+} from "../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionIndex, CollectionReader } from "../../kube/index.ts";
 import { deriveBackendTlsTargets, type BackendTlsTarget } from "./backend-tls-model.ts";
 import { compareText, meshKey, type DestinationRuleFacts, type Labels, type MeshSettings } from "./facts.ts";
 import { memos } from "./memos.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
-import { isWildcard, qualifiedHost, wildcardSet, wildcardsOver, type WildcardSet } from "./service/service-hostname.ts";
+import { qualifiedHost, wildcardSet, wildcardsOver, type WildcardSet } from "./service/service-hostname.ts";
 import type { EndpointModel } from "./service/service-endpoint-model.ts";
 import { ofSubset } from "./service/service-endpoints.ts";
 import { visibilityOf } from "./service/service-visibility.ts";

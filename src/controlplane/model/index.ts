@@ -27,7 +27,8 @@ export {
   type AmbientStatusKind,
 } from "./ambient/ambient-status.ts";
 export { deriveLimitReports, type LimitReports } from "./limit-reports.ts";
-export { WaypointBindings, waypointKeyOf, type Waypoints } from "./ambient/waypoint.ts";
+export { WaypointBindings } from "./ambient/waypoint-bindings.ts";
+export { waypointKeyOf, type Waypoints } from "./ambient/waypoint.ts";
 export {
   deriveGatewayPlacements,
   type GatewayPlacement,

@@ -1,4 +1,6 @@
 import {
+  hostCovers,
+  hostsOverlap,
   meshGateway,
   type CaptureMode,
   type Destination,
@@ -11,7 +13,6 @@ import { compareText, factsKey, type MeshSettings } from "./facts.ts";
 import type { MeshInputs } from "./mesh-inputs.ts";
 import { memos } from "./memos.ts";
 import type { ScopeChoice } from "./scope-choice.ts";
-import { hostCovers, hostsOverlap } from "./service/service-hostname.ts";
 import {
   destinationService,
   serviceKey,

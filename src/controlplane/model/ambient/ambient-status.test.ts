@@ -5,7 +5,8 @@ import { config, createModelFixture, namespace, service, slice, testMesh } from 
 import { deriveAmbientStatuses, type AmbientStatusKind } from "./ambient-status.ts";
 import { meshKey, type MeshSettings } from "../facts.ts";
 import { deriveServiceRegistry } from "../service/service-model.ts";
-import { deriveWaypoints, WaypointBindings } from "./waypoint.ts";
+import { WaypointBindings } from "./waypoint-bindings.ts";
+import { deriveWaypoints } from "./waypoint.ts";
 
 function statuses() {
   const fixture = createModelFixture();

@@ -22,8 +22,8 @@ import {
   type WaypointBinding,
   type WaypointBindings,
   type WaypointFault,
-  type Waypoints,
-} from "./waypoint.ts";
+} from "./waypoint-bindings.ts";
+import type { Waypoints } from "./waypoint.ts";
 
 export interface AmbientCondition {
   readonly type: string;

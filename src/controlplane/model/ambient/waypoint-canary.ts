@@ -1,7 +1,8 @@
 import { canaryOfLabel } from "../../../api/serin/index.ts";
 import type { CollectionIndex, CollectionReader } from "../../../kube/index.ts";
 import type { PodFacts } from "../facts.ts";
-import type { Waypoint, WaypointShare } from "./waypoint.ts";
+import type { WaypointShare } from "./waypoint-bindings.ts";
+import type { Waypoint } from "./waypoint.ts";
 import { fullWeight } from "./waypoint-weight.ts";
 
 /**

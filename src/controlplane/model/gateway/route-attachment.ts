@@ -1,11 +1,11 @@
 import { gatewayGroup, type Listener, type ParentReference } from "../../../api/gateway/index.ts";
+import { narrowerHost } from "../../../api/istio/index.ts";
 import type { CollectionReader } from "../../../kube/index.ts";
 import { allowsNamespace } from "../allowed-namespaces.ts";
-import { isNone, wantedWaypoint } from "../ambient/waypoint.ts";
+import { isNone, wantedWaypoint } from "../ambient/waypoint-bindings.ts";
 import { factsKey, type GatewayFacts } from "../facts.ts";
 import { gatewayControllerName, isEastWestClass, isIngressClass, meshControllerName } from "../gateway-class.ts";
 import { allowsSet, parentOfSet } from "./gateway-listeners.ts";
-import { intersectHostnames } from "../hostname.ts";
 import { judgeListeners, type ListenerVerdict } from "./listener-validation.ts";
 import type { Verdict } from "../verdict.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
@@ -223,5 +223,5 @@ function refusalOf(
 function hostnamesOf(route: AttachableRoute, listener: Listener): readonly string[] {
   const { hostnames = [] } = route.spec;
   const own = hostnames.length === 0 ? ["*"] : hostnames;
-  return [...new Set(own.flatMap((hostname) => intersectHostnames(hostname, listener.hostname ?? "*") ?? []))];
+  return [...new Set(own.flatMap((hostname) => narrowerHost(hostname, listener.hostname ?? "*") ?? []))];
 }

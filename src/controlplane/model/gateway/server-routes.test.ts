@@ -1,8 +1,8 @@
+import { hostCovers } from "../../../api/istio/index.ts";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import * as fc from "fast-check";
 import type { VirtualServiceModel } from "../routing/virtual-service.ts";
-import { hostCovers } from "../service/service-hostname.ts";
 import type { GatewayServerModel } from "./classic-gateway.ts";
 import { serverRoutes } from "./server-routes.ts";
 

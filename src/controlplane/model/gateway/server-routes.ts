@@ -1,7 +1,7 @@
-import { proxyLimits, routeUnits } from "../../../api/istio/index.ts";
+import { hostCovers, isWildcard, proxyLimits, routeUnits } from "../../../api/istio/index.ts";
 import { byCreation, factsKey } from "../facts.ts";
 import type { VirtualServiceModel } from "../routing/virtual-service.ts";
-import { hostCovers, isWildcard, wildcardSet, wildcardsOver, type WildcardSet } from "../service/service-hostname.ts";
+import { wildcardSet, wildcardsOver, type WildcardSet } from "../service/service-hostname.ts";
 import type { GatewayServerModel, MergedGateway } from "./classic-gateway.ts";
 
 /** The VirtualServices that have routes at the servers of a proxy. */

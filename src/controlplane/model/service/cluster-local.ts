@@ -1,6 +1,7 @@
+import { hostCovers, isWildcard } from "../../../api/istio/index.ts";
 import type { MeshSettings } from "../facts.ts";
 import { memos } from "../memos.ts";
-import { hostCovers, isWildcard, mostSpecificHost } from "./service-hostname.ts";
+import { mostSpecificHost } from "./service-hostname.ts";
 
 const tables = memos.memo<MeshSettings, ReadonlyMap<string, boolean>>("cluster-local-hosts");
 

@@ -1,22 +1,5 @@
+import { hostCovers, isWildcard } from "../../../api/istio/index.ts";
 import { isAddress } from "../ip-address.ts";
-
-// Istio's host names: a name, a wildcard `*.suffix` that stands for one or more labels, or `*` for all.
-
-export function isWildcard(host: string): boolean {
-  return host.startsWith("*");
-}
-
-/** Whether two host names overlap. */
-export function hostsOverlap(left: string, right: string): boolean {
-  return hostCovers(left, right) || hostCovers(right, left);
-}
-
-/** Whether `wide` covers every name that `narrow` covers. */
-export function hostCovers(wide: string, narrow: string): boolean {
-  if (!isWildcard(wide)) return wide === narrow;
-  if (!isWildcard(narrow)) return narrow.endsWith(wide.slice(1));
-  return narrow.length >= wide.length && narrow.slice(1).endsWith(wide.slice(1));
-}
 
 /** Wildcards that can be found by a host without comparing it with each of them. */
 export interface WildcardSet {

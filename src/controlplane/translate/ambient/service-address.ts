@@ -2,7 +2,8 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { AmbientService } from "../../model/ambient/ambient-service.ts";
 import type { AppProtocol, MeshSettings } from "../../model/facts.ts";
 import { cidrOf } from "../../model/ip-address.ts";
-import { waypointHostname, type Waypoint, type WaypointShare } from "../../model/ambient/waypoint.ts";
+import type { WaypointShare } from "../../model/ambient/waypoint-bindings.ts";
+import { waypointHostname, type Waypoint } from "../../model/ambient/waypoint.ts";
 import {
   AddressSchema,
   AppProtocol as WireAppProtocol,

@@ -1,3 +1,4 @@
+import { hostCovers } from "../../../api/istio/index.ts";
 import { create } from "@bufbuild/protobuf";
 import {
   Cluster_DiscoveryType,
@@ -18,7 +19,6 @@ import type { Labels } from "../../model/facts.ts";
 import { gatewaysOf } from "../../model/network-gateways.ts";
 import { sentEndpoints } from "../../model/service/service-endpoint-model.ts";
 import { getAllEndpoints } from "../../model/service/service-endpoints.ts";
-import { hostCovers } from "../../model/service/service-hostname.ts";
 import { visibleServices, type ServiceModel, type ServicePortModel } from "../../model/service/service-model.ts";
 import { clusterMetadataExchange } from "../cluster.ts";
 import { packHttpOptions, useProtocolOf, type ClusterDraft } from "../cluster-draft.ts";

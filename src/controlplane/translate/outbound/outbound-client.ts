@@ -1,4 +1,4 @@
-import { withOwnProxyConfig } from "../../../api/istio/index.ts";
+import { hostCovers, isWildcard, withOwnProxyConfig } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
 import {
   clientLabelNames,
@@ -11,7 +11,6 @@ import { compareText, meshFailoverLabels, meshKey, type Labels, type MeshSetting
 import type { MeshInputs } from "../../model/mesh-inputs.ts";
 import { memos } from "../../model/memos.ts";
 import { localityText } from "../../model/service/service-endpoint-model.ts";
-import { hostCovers, isWildcard } from "../../model/service/service-hostname.ts";
 import type { OutboundScope, ScopedService } from "../../model/outbound-scope.ts";
 import type { ScopeChoice } from "../../model/scope-choice.ts";
 

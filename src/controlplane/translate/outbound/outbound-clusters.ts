@@ -1,67 +1,25 @@
-import { create } from "@bufbuild/protobuf";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
+import { Cluster_DiscoveryType, ClusterSchema } from "../../../wire/envoy/index.ts";
 import {
-  Cluster_DiscoveryType,
-  ClusterLoadAssignmentSchema,
-  ClusterSchema,
-  type ClusterLoadAssignment,
-} from "../../../wire/envoy/index.ts";
-import { isClusterLocal } from "../../model/service/cluster-local.ts";
-import {
-  clusterEndpoints,
   clusterSubsets,
   destinationRuleFor,
-  subsetOf,
   type DestinationRuleModel,
-  type DestinationRules,
   type RuleClient,
 } from "../../model/destination-rule-model.ts";
-import { compareText, hboneOf, meshFailoverLabels, meshKey, type MeshSettings } from "../../model/facts.ts";
-import type { MeshInputs } from "../../model/mesh-inputs.ts";
-import { gatewaysOf, type NetworkGatewaysModel } from "../../model/network-gateways.ts";
-import { inheritedPeerAuthenticationsFor, namespaceMutualTls } from "../../model/peer-authentication.ts";
-import { nowhere, sentEndpoints } from "../../model/service/service-endpoint-model.ts";
-import { getAllEndpoints, type ServiceEndpoints } from "../../model/service/service-endpoints.ts";
+import { compareText, meshFailoverLabels, meshKey, type MeshSettings } from "../../model/facts.ts";
 import { ServersOfServices } from "../../model/service/service-servers.ts";
 import { memos } from "../../model/memos.ts";
-import { registeredService, type ServiceModel, type ServiceRegistry } from "../../model/service/service-model.ts";
-import type { Waypoints } from "../../model/ambient/waypoint.ts";
+import { registeredService, type ServiceModel } from "../../model/service/service-model.ts";
 import type { OutboundScope } from "../../model/outbound-scope.ts";
 import { mayKeepHeaderCase } from "../cluster-draft.ts";
 import { isForwarded } from "../dynamic-forward-proxy.ts";
-import { loadAssignment, localityGroups, type AssignmentOptions } from "../endpoints.ts";
-import { deriveScopeServices, type ClientPlace, type ClientService, type ScopeServices } from "./outbound-client.ts";
-import { byLocality, dependsOnPlace } from "./outbound-locality.ts";
-import { isSeenBy, type NetworkCrossing } from "../network-endpoints.ts";
+import { deriveScopeServices, type ClientService, type ScopeServices } from "./outbound-client.ts";
+import { dependsOnPlace } from "./outbound-locality.ts";
 import { discoveryType, outboundCluster, subsetClusterName } from "../outbound-cluster.ts";
 import { encodeResource, sameResource, type EncodedResource } from "../resource.ts";
-import { effectivePolicy, localitySetting, sendsUnready, type EffectivePolicy } from "../traffic-policy.ts";
-import { ingressWaypoints, throughWaypoints } from "../waypoint-endpoints.ts";
-
-/** The inputs for the clusters of scopes. Scopes with equal views share clusters. */
-export interface ClusterSources {
-  readonly inputs: MeshInputs;
-  readonly registry: ServiceRegistry;
-  readonly endpoints: ServiceEndpoints;
-  readonly destinationRules: DestinationRules;
-  readonly waypoints: Waypoints;
-  readonly networkGateways: NetworkGatewaysModel;
-}
-
-/** One cluster as seen by one scope. Equal variants share one resource. */
-interface ClusterVariant extends ClientPlace {
-  readonly name: string;
-  readonly registry: ServiceModel["registry"];
-  /** The service's key. */
-  readonly service: string;
-  readonly port: number;
-  readonly subset: string | undefined;
-  /** The client whose DestinationRules apply, or the one that represents all clients that share the cluster. */
-  readonly client: RuleClient;
-  readonly isSidecar: boolean;
-  /** Whether the cluster speaks HTTP/1 and keeps the case of headers. */
-  readonly keepsHeaderCase: boolean;
-}
+import { effectivePolicy, localitySetting, type EffectivePolicy } from "../traffic-policy.ts";
+import { resolvedVariant, type ClusterSources, type ClusterVariant } from "./cluster-variant.ts";
+import { assignmentOf, encodeAssignment, takesMutualTls } from "./outbound-assignment.ts";
 
 /** A cluster as seen by some clients, which share this object. */
 export interface SharedCluster {
@@ -281,31 +239,13 @@ function hasDiscoveredEndpoints(service: ServiceModel, isSidecar: boolean, simpl
   return simple !== "PASSTHROUGH" && discoveryType(service, isSidecar) === Cluster_DiscoveryType.EDS;
 }
 
-interface ResolvedVariant {
-  readonly mesh: MeshSettings;
-  readonly service: ServiceModel;
-  readonly rule: DestinationRuleModel | undefined;
-}
-
-/** The objects that a variant names. Endpoints are left out, so that their changes do not affect the clusters. */
-function resolve(
-  variant: ClusterVariant,
-  sources: ClusterSources,
-  reader: CollectionReader,
-): ResolvedVariant | undefined {
-  const mesh = reader.get(sources.inputs.mesh, meshKey);
-  const service = registeredService({ registry: variant.registry, key: variant.service }, sources.registry, reader);
-  if (mesh === undefined || service === undefined) return undefined;
-  return { mesh, service, rule: destinationRuleFor(service, variant.client, mesh, sources.destinationRules, reader) };
-}
-
 function encodeCluster(
   variant: ClusterVariant,
   key: string,
   sources: ClusterSources & { readonly servers: ServersOfServices },
   reader: CollectionReader,
 ): Iterable<readonly [string, EncodedResource]> {
-  const found = resolve(variant, sources, reader);
+  const found = resolvedVariant(variant, sources, reader);
   const port = found?.service.ports.find((candidate) => candidate.port === variant.port);
   if (found === undefined || port === undefined) return [];
   const { service, rule } = found;
@@ -345,117 +285,4 @@ function withHeaderCase(mesh: MeshSettings, preserveHttp1HeaderCase: boolean): M
   return mesh.proxyHeaders.preserveHttp1HeaderCase === preserveHttp1HeaderCase
     ? mesh
     : { ...mesh, proxyHeaders: { ...mesh.proxyHeaders, preserveHttp1HeaderCase } };
-}
-
-function encodeAssignment(
-  variant: ClusterVariant,
-  key: string,
-  sources: ClusterSources,
-  reader: CollectionReader,
-): Iterable<readonly [string, EncodedResource]> {
-  const found = resolve(variant, sources, reader);
-  if (found === undefined) return [];
-  return [
-    [
-      key,
-      encodeResource(
-        ClusterLoadAssignmentSchema,
-        variant.name,
-        waypointAssignment(variant, found, sources, reader) ??
-          assignmentOf(variant, found, { ...sources, healthKnown: true }, reader),
-      ),
-    ],
-  ];
-}
-
-/** The endpoints of clusters that gateways reach through a waypoint. */
-function waypointAssignment(
-  { name, port, isSidecar, hbone }: ClusterVariant,
-  { service }: ResolvedVariant,
-  { inputs, waypoints }: ClusterSources,
-  reader: CollectionReader,
-): ClusterLoadAssignment | undefined {
-  const shares = isSidecar || !hbone ? [] : ingressWaypoints(service, inputs, waypoints, reader);
-  return shares.length === 0
-    ? undefined
-    : create(ClusterLoadAssignmentSchema, {
-        clusterName: name,
-        endpoints: [...throughWaypoints(service, port, shares, inputs, reader)],
-      });
-}
-
-function sendingOf({ hbone }: ClusterVariant, mesh: MeshSettings): AssignmentOptions["hbone"] {
-  if (!hbone) return "never";
-  return hboneOf(mesh).preferred ? "always" : "needed";
-}
-
-function assignmentOf(
-  variant: ClusterVariant,
-  { mesh, service, rule }: ResolvedVariant,
-  { endpoints, networkGateways, healthKnown }: ClusterSources & { readonly healthKnown: boolean },
-  reader: CollectionReader,
-): ClusterLoadAssignment {
-  const { network = "", clusterId = mesh.clusterId, networkView: view } = variant;
-  const crossing = variant.isSidecar ? undefined : gatewayCrossing(variant, service, mesh);
-  const client = {
-    network,
-    clusterId,
-    view,
-    ...(crossing === undefined ? {} : { crossing }),
-    gateways: gatewaysOf(healthKnown ? networkGateways.resolved : networkGateways.unresolved, reader),
-  };
-  const clusterLocal = isClusterLocal(service.hostname, mesh);
-  const own = clusterEndpoints(
-    getAllEndpoints(endpoints, service, variant.port, reader),
-    rule,
-    subsetOf(rule, variant.subset),
-    service.ports.length,
-  );
-  const policy = effectivePolicy(rule, variant.subset, variant.port, mesh);
-  const seen = own.filter((endpoint) => isSeenBy(client, endpoint, clusterLocal));
-  const groups = localityGroups(sentEndpoints(seen, healthKnown && sendsUnready(service, policy, mesh)), {
-    hbone: sendingOf(variant, mesh),
-    healthKnown,
-    client,
-    ruleTls: policy.tls?.mode,
-  });
-  const place = {
-    locality: variant.locality ?? nowhere,
-    node: variant.node,
-    network,
-    clusterId,
-    labels: variant.client.labels,
-  };
-  return loadAssignment(
-    variant.name,
-    variant.locality === undefined
-      ? groups
-      : byLocality(groups, policy, localitySetting(policy, service.preference, mesh), place),
-  );
-}
-
-/**
- * Gateways of an ambient mesh with several networks stay in their own network unless they are configured to enter
- * others, which needs HBONE.
- */
-function gatewayCrossing(
-  { hbone, port }: ClusterVariant,
-  { hostname }: ServiceModel,
-  { ambientMultiNetwork, ambientNetworkCrossing }: MeshSettings,
-): NetworkCrossing | undefined {
-  if (ambientMultiNetwork !== true) return undefined;
-  return hbone && ambientNetworkCrossing?.ingress === true
-    ? { kind: "double-tunnel", host: hostname, port, matched: true }
-    : { kind: "never" };
-}
-
-/** Whether the policies of a service's namespace let clients expect mutual TLS there. */
-function takesMutualTls(namespace: string, mesh: MeshSettings, inputs: MeshInputs, reader: CollectionReader): boolean {
-  return (
-    namespaceMutualTls(
-      namespace,
-      mesh.rootNamespace,
-      inheritedPeerAuthenticationsFor(namespace, mesh.rootNamespace, inputs, reader),
-    ) !== "DISABLE"
-  );
 }

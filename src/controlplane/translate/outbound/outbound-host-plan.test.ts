@@ -4,7 +4,8 @@ import type { HttpMatch } from "../../../api/istio/index.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
 import type { VirtualServiceShape } from "../../model/routing/virtual-service-shape.ts";
 import { testMesh } from "../../testing/model-fixture.ts";
-import { planTables, type PlannedPort } from "./outbound-host-plan.ts";
+import { planTables } from "./outbound-host-plan.ts";
+import type { PlannedPort } from "./planned-port.ts";
 import type { ResolvedService } from "./outbound-route.ts";
 
 function resolved(name: string, own: Partial<ServiceModel> = {}): ResolvedService {

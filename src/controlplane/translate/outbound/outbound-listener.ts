@@ -1,12 +1,9 @@
-import { meshGateway } from "../../../api/istio/index.ts";
+import { hostsOverlap, meshGateway } from "../../../api/istio/index.ts";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { ListenerSchema, TrafficDirection, type Listener } from "../../../wire/envoy/index.ts";
 import type { DestinationRuleModel } from "../../model/destination-rule-model.ts";
-import { byCreation, type AppProtocol, type MeshSettings } from "../../model/facts.ts";
-import { anyAddress, addressKey, isAddress } from "../../model/ip-address.ts";
-import { memos } from "../../model/memos.ts";
-import type { EndpointModel } from "../../model/service/service-endpoint-model.ts";
-import { hostsOverlap } from "../../model/service/service-hostname.ts";
+import type { AppProtocol, MeshSettings } from "../../model/facts.ts";
+import { anyAddress } from "../../model/ip-address.ts";
 import type { ServiceModel } from "../../model/service/service-model.ts";
 import type { VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
 import { unmatchedAccessLogs } from "../telemetry/access-log.ts";
@@ -21,18 +18,25 @@ import { httpInspector, originalDestination, tlsInspector } from "../listener-fi
 import { dynamicDnsName, dynamicDnsRoute, forwardsUnknownHosts, unknownHostCaches } from "./dynamic-dns.ts";
 import { DistinctChains, filterChain, takesEverything, type OutboundChain } from "./outbound-chain.ts";
 import { subsetClusterName } from "../outbound-cluster.ts";
-import { unknownRoute, unknownTrafficCluster, type ResolvedPort, type ResolvedService } from "./outbound-route.ts";
-import { addressClaims, type AddressClaim, type OutboundPort } from "./outbound-port.ts";
+import { unknownRoute, unknownTrafficCluster, type ResolvedService } from "./outbound-route.ts";
+import type { OutboundPort } from "./outbound-port.ts";
 import { routeConfiguration } from "../routing/route-configuration.ts";
 import { meshTelemetry, type ProxyTelemetry } from "../telemetry/telemetry-policies.ts";
 import { l4Matches, tcpClusterFilters, tcpRouteFilters, type TcpRouteContext } from "../routing/virtual-service-tcp.ts";
 import { virtualServicePath } from "../routing/virtual-service-route.ts";
+import {
+  bindsOf,
+  listensOnAddresses,
+  takenAddresses,
+  type Bind,
+  type BoundPort,
+  type TakenAddresses,
+} from "./listener-binds.ts";
 
 type ListenerInit = Exclude<MessageInitShape<typeof ListenerSchema>, { $typeName: string }>;
 
-export interface ListenerPort extends ResolvedPort {
+export interface ListenerPort extends BoundPort {
   readonly ruleOf: (host: string) => DestinationRuleModel | undefined;
-  readonly endpointsOf: (service: ServiceModel, port: number) => readonly EndpointModel[];
   readonly telemetry?: ProxyTelemetry;
 }
 
@@ -64,99 +68,6 @@ function addService(
   } else {
     addHttp(entries, port.port.bind ?? anyAddress, port);
   }
-}
-
-interface Bind {
-  readonly address: string;
-  readonly destinations: readonly string[];
-}
-
-/**
- * The service's addresses, or else those of its pods, or else all addresses. With all addresses, CIDR ranges or server
- * names must distinguish services.
- */
-function bindsOf(service: ServiceModel, { port, endpointsOf }: ListenerPort, taken: TakenAddresses): readonly Bind[] {
-  if (port.bind !== undefined) return [{ address: port.bind, destinations: [] }];
-  const ranges = service.addresses.filter((address) => address.includes("/"));
-  const binds = service.addresses
-    .filter((address) => !address.includes("/") && !taken.isOfPod(address, service))
-    .map((address) => ({ address, destinations: [] as readonly string[] }));
-  if (ranges.length > 0) binds.push({ address: anyAddress, destinations: ranges });
-  if (service.addresses.length > 0 || service.lostAddresses === true) return binds;
-  if (service.resolution !== "passthrough") return [{ address: anyAddress, destinations: [] }];
-  const endpoints = endpointsOf(service, port.port);
-  const plainEntry = service.registry === "External" && Object.keys(service.selector).length === 0;
-  if (endpoints.length === 0 && plainEntry) return [{ address: anyAddress, destinations: [] }];
-  const free = endpoints.filter((endpoint) => isAddress(endpoint.address) && !taken.isOfService(endpoint, service));
-  return [...new Set(free.map(({ address }) => address))].map((address) => ({ address, destinations: [] }));
-}
-
-/**
- * Decides between a headless Service and another service with the address of one of its endpoints. The author of one
- * could capture the clients of the other, so an assigned address always stays with its service, and a pod's address
- * with the pod. Otherwise, as in upstream, the older service wins.
- */
-interface TakenAddresses {
-  /** Whether a service other than the headless one has the endpoint's address. */
-  readonly isOfService: (endpoint: EndpointModel, headless: ServiceModel) => boolean;
-  /** Whether the address is one of a pod behind a headless Service of another namespace. */
-  readonly isOfPod: (address: string, service: ServiceModel) => boolean;
-}
-
-const noneTaken: TakenAddresses = { isOfService: () => false, isOfPod: () => false };
-
-function takenAddresses({ port, services, endpointsOf }: ListenerPort): TakenAddresses {
-  const headless = services
-    .filter(({ service, port: own }) => isHeadless(service) && listensOnAddresses(port.protocol ?? own.protocol))
-    .map(({ service }) => service);
-  if (headless.length === 0) return noneTaken;
-  const claims = claimsOfAddresses.of(port.claims ?? addressClaims(services.map(({ service }) => service)), byAddress);
-  if (claims.size === 0) return noneTaken;
-  const pods = new Map<string, string>();
-  for (const service of headless)
-    for (const { address, ofPod } of endpointsOf(service, port.port))
-      if (ofPod === true) pods.set(addressKey(address), service.namespace);
-  return {
-    isOfService: ({ address, ofPod }, service) => {
-      const isTaken = (claim: AddressClaim): boolean => {
-        const isForeign = claim.namespace !== service.namespace;
-        if (claim.isAssigned) return !(ofPod === true && isForeign && claim.isImported);
-        return ofPod !== true && isForeign && byCreation(claim, service) < 0;
-      };
-      return (claims.get(addressKey(address)) ?? []).some(isTaken);
-    },
-    isOfPod: (address, { registry, clusterSet, namespace }) => {
-      const isWritten = registry === "External" || clusterSet === true;
-      const owner = isWritten ? pods.get(addressKey(address)) : undefined;
-      return owner !== undefined && owner !== namespace;
-    },
-  };
-}
-
-type ClaimsByAddress = ReadonlyMap<string, readonly AddressClaim[]>;
-
-/** Made once for all scopes that share a list of claims. */
-const claimsOfAddresses = memos.memo<readonly AddressClaim[], ClaimsByAddress>("claims-of-addresses");
-
-function byAddress(claims: readonly AddressClaim[]): ClaimsByAddress {
-  const found = new Map<string, AddressClaim[]>();
-  for (const claim of claims)
-    for (const address of claim.addresses) {
-      const plain = addressKey(address);
-      const known = found.get(plain);
-      if (known === undefined) found.set(plain, [claim]);
-      else known.push(claim);
-    }
-  return found;
-}
-
-function isHeadless({ resolution, addresses, lostAddresses }: ServiceModel): boolean {
-  return resolution === "passthrough" && addresses.length === 0 && lostAddresses !== true;
-}
-
-/** Whether services with the protocol have listeners of their own. All others share one. */
-function listensOnAddresses(protocol: AppProtocol): boolean {
-  return protocol === "unknown" || protocol === "tcp" || protocol === "tls";
 }
 
 /**

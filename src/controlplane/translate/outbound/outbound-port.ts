@@ -1,8 +1,7 @@
-import { proxyLimits, unixPrefix } from "../../../api/istio/index.ts";
+import { hostsOverlap, isWildcard, proxyLimits, unixPrefix } from "../../../api/istio/index.ts";
 import { istioPortProtocol } from "../../model/service/service-entry-model.ts";
 import type { AppProtocol } from "../../model/facts.ts";
 import type { Collection, CollectionGraph, CollectionReader } from "../../../kube/index.ts";
-import { hostsOverlap, isWildcard } from "../../model/service/service-hostname.ts";
 import { memos } from "../../model/memos.ts";
 import {
   registeredService,

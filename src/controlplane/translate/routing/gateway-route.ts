@@ -1,6 +1,6 @@
 import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
 import type { HttpRouteMatch, HttpRouteRule } from "../../../api/gateway/index.ts";
-import type { HashKey } from "../../../api/istio/index.ts";
+import { narrowerHost, type HashKey } from "../../../api/istio/index.ts";
 import {
   RouteAction_ClusterNotFoundResponseCode,
   type RouteActionSchema,
@@ -13,7 +13,6 @@ import type { ResolvedBackend } from "../../model/gateway/backend-resolution.ts"
 import { byAge, compareText, factsKey, type GatewayFacts, type MeshSettings } from "../../model/facts.ts";
 import { isUnsupported, type RouteBackends, type RouteModel } from "../../model/gateway/gateway-model.ts";
 import type { ServiceSession } from "../../model/service/service-session.ts";
-import { intersectHostnames } from "../../model/hostname.ts";
 import { unknownService } from "../cluster.ts";
 import { durationOfMs, filterMetadata } from "../envoy-any.ts";
 import { nobody, routeConfiguration } from "./route-configuration.ts";
@@ -72,7 +71,7 @@ export function routeTable(
   const byHost = entriesByHost(gateway, listeners, routes);
   // Requests for a listener's host do not fall through to a less specific listener, even if no route matches.
   for (const { hostname } of listeners.values()) {
-    if (!byHost.has(hostname) && [...byHost.keys()].some((wider) => intersectHostnames(wider, hostname) === hostname))
+    if (!byHost.has(hostname) && [...byHost.keys()].some((wider) => narrowerHost(wider, hostname) === hostname))
       byHost.set(hostname, []);
   }
   const hosts = [...byHost].sort(([left], [right]) => compareText(left, right));
@@ -112,8 +111,8 @@ function entriesByHost(
 
 /** Whether no other listener of the port has a more specific hostname for the host. */
 function isOwn(host: string, { hostname, others }: TableListener): boolean {
-  const isNarrower = (other: string): boolean => other !== hostname && intersectHostnames(other, hostname) === other;
-  return !others.some((other) => isNarrower(other) && intersectHostnames(host, other) === host);
+  const isNarrower = (other: string): boolean => other !== hostname && narrowerHost(other, hostname) === other;
+  return !others.some((other) => isNarrower(other) && narrowerHost(host, other) === host);
 }
 
 function entriesOf(model: RouteModel, listener: string): readonly RouteEntry[] {

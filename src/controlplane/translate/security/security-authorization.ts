@@ -6,7 +6,8 @@ import { compareText, type AuthorizationPolicyFacts, type MeshSettings } from ".
 import type { ProviderCluster } from "../../model/provider-cluster.ts";
 import { filterInit, type FilterInit } from "../filter-init.ts";
 import { externalAuthorization, networkExternalAuthorization } from "./security-external.ts";
-import { matchesNever, rbacPolicy, type RbacPolicyInit, type RuleContext } from "./security-rbac.ts";
+import type { RuleContext } from "./rbac-principals.ts";
+import { matchesNever, rbacPolicy, type RbacPolicyInit } from "./security-rbac.ts";
 
 type RbacInit = Exclude<MessageInitShape<typeof RBACSchema>, { $typeName: string }>;
 

@@ -13,7 +13,7 @@ import {
   type AuthorizationContext,
 } from "./security-authorization.ts";
 import { jwtFilter } from "./security-jwt.ts";
-import type { RuleContext } from "./security-rbac.ts";
+import type { RuleContext } from "./rbac-principals.ts";
 
 /** The authentication and authorization filters, in order. */
 export interface SecurityFilters {

@@ -6,53 +6,39 @@ import {
   type AuthorizationRule,
   type AuthorizationSource,
 } from "../../../api/istio/index.ts";
-import {
-  UriTemplateMatchConfigSchema,
-  type PermissionSchema,
-  type PrincipalSchema,
-  type RBACSchema,
-} from "../../../wire/envoy/index.ts";
+import { UriTemplateMatchConfigSchema, type PermissionSchema, type RBACSchema } from "../../../wire/envoy/index.ts";
 import { packed } from "../envoy-any.ts";
 import {
-  anything,
   cidrRange,
-  endingWith,
-  exactly,
   headerMatcher,
   hostMatcher,
-  listOrValue,
   matching,
   metadataMatcher,
   oneOfValues,
   patternMatcher,
   quoteRegex,
-  startingWith,
   textValue,
-  type StringMatcherInit,
 } from "./security-matcher.ts";
+import {
+  claimPrincipal,
+  namespaceMatcher,
+  peerClause,
+  principalAnd,
+  principalClause,
+  principalNot,
+  principalOr,
+  requestPrincipals,
+  serviceAccountMatcher,
+  trustDomainMatcher,
+  type Clause,
+  type PrincipalInit,
+  type RuleContext,
+} from "./rbac-principals.ts";
 
 type PermissionInit = Exclude<MessageInitShape<typeof PermissionSchema>, { $typeName: string }>;
-type PrincipalInit = Exclude<MessageInitShape<typeof PrincipalSchema>, { $typeName: string }>;
 export type RbacPolicyInit = NonNullable<
   Exclude<MessageInitShape<typeof RBACSchema>, { $typeName: string }>["policies"]
 >[string];
-
-/** The context of a rule's translation. */
-export interface RuleContext {
-  /** The policy's namespace. Service accounts without a namespace belong to it. */
-  readonly namespace: string;
-  readonly trustDomain: string;
-  readonly trustDomainAliases: readonly string[];
-  /** Whether the rule is for connections, which lack the properties of requests. */
-  readonly tcp: boolean;
-  /**
-   * Whether the rule is an ALLOW. If it cannot be evaluated, it never matches. DENY and AUDIT drop the part that cannot
-   * be evaluated.
-   */
-  readonly allow: boolean;
-  /** The location of the peer's identity: the connection's certificate, or, behind HBONE, the filter state. */
-  readonly peer: "certificate" | "filter-state";
-}
 
 /**
  * Thrown for a part of a rule that cannot be expressed. In an ALLOW, the whole rule is then dropped, and otherwise only
@@ -60,18 +46,11 @@ export interface RuleContext {
  */
 class Inexpressible extends Error {}
 
-/** Translates one kind of value. Undefined if nothing is left. */
-type Clause<Init> = (values: readonly string[]) => Init | undefined;
-
 interface Term<Init> {
   readonly values: readonly string[];
   readonly notValues: readonly string[];
   readonly clause: Clause<Init>;
 }
-
-const jwtFilter = "envoy.filters.http.jwt_authn";
-const jwtPayload = "payload";
-const peerPrincipalKey = "io.istio.peer_principal";
 
 /** Translates a rule to an RBAC policy. Undefined if an ALLOW rule cannot be evaluated here. */
 export function rbacPolicy(rule: AuthorizationRule, context: RuleContext): RbacPolicyInit | undefined {
@@ -289,88 +268,6 @@ function rangeOf(text: string): NonNullable<ReturnType<typeof cidrRange>> {
   return range;
 }
 
-function peerClause(context: RuleContext, matcher: (value: string) => StringMatcherInit): Clause<PrincipalInit> {
-  return (values) => principalOr(values.map((value) => peerPrincipal(context, matcher(value))));
-}
-
-function peerPrincipal(context: RuleContext, matcher: StringMatcherInit): PrincipalInit {
-  if (context.peer === "certificate")
-    return { identifier: { case: "authenticated", value: { principalName: matcher } } };
-  return {
-    identifier: {
-      case: "filterState",
-      value: { key: peerPrincipalKey, matcher: { case: "stringMatch", value: matcher } },
-    },
-  };
-}
-
-/** A principal is `trust domain/ns/namespace/sa/account`. The mesh's trust domain includes its aliases. */
-function principalClause(context: RuleContext): Clause<PrincipalInit> {
-  const domains = [context.trustDomain, ...context.trustDomainAliases];
-  const withAliases = (value: string): readonly string[] => {
-    const slash = value.indexOf("/");
-    const own = slash < 0 ? "" : value.slice(0, slash);
-    const meant = own === "cluster.local" || domains.includes(own);
-    return meant ? domains.map((domain) => domain + value.slice(slash)) : [value];
-  };
-  return (values) => {
-    const written = new Set(values.flatMap(withAliases));
-    return principalOr([...written].map((value) => peerPrincipal(context, patternMatcher(value, "spiffe://"))));
-  };
-}
-
-function namespaceMatcher(namespace: string): StringMatcherInit {
-  return matching(`.*/ns/${quoteRegex(namespace).replaceAll(String.raw`\*`, ".*")}/.*`);
-}
-
-/** Only a slash may follow the account, so that longer names do not match. */
-function serviceAccountMatcher(text: string, policyNamespace: string): StringMatcherInit {
-  const slash = text.indexOf("/");
-  const namespace = slash < 0 ? policyNamespace : text.slice(0, slash);
-  return matching(`spiffe://.+/ns/${quoteRegex(namespace)}/(.+/|)sa/${quoteRegex(text.slice(slash + 1))}(/.+)?`);
-}
-
-function trustDomainMatcher(domain: string): StringMatcherInit {
-  return matching(`spiffe://${quoteRegex(domain).replaceAll(String.raw`\*`, "[^/]*")}/.*`);
-}
-
-/** Parses `issuer/subject`. The issuer may contain slashes. */
-function requestPrincipals(values: readonly string[]): PrincipalInit {
-  const both = values.map((value) => {
-    const [issuer, subject] = issuerAndSubject(value);
-    return principalAnd([claimText("iss", issuer), claimText("sub", subject)]);
-  });
-  const [only, ...others] = both;
-  return only !== undefined && others.length === 0 ? only : principalOr(both);
-}
-
-function issuerAndSubject(value: string): readonly [issuer: StringMatcherInit, subject: StringMatcherInit] {
-  if (value === "*") return [anything, anything];
-  const slash = value.lastIndexOf("/");
-  const issuer = slash < 0 ? value : value.slice(0, slash);
-  const subject = slash < 0 ? "" : value.slice(slash + 1);
-  if (value.startsWith("*")) {
-    if (slash < 0) return [anything, endingWith(value.slice(1))];
-    return [issuer === "*" ? anything : endingWith(issuer.slice(1)), exactly(subject)];
-  }
-  if (value.endsWith("*")) {
-    if (slash < 0) return [startingWith(value.slice(0, -1)), anything];
-    return [exactly(issuer), subject === "*" ? anything : startingWith(subject.slice(0, -1))];
-  }
-  return [exactly(issuer), exactly(subject)];
-}
-
-function claimText(claim: string, matcher: StringMatcherInit): PrincipalInit {
-  return {
-    identifier: { case: "metadata", value: metadataMatcher(jwtFilter, [jwtPayload, claim], textValue(matcher)) },
-  };
-}
-
-function claimPrincipal(claims: readonly string[], values: readonly string[]): PrincipalInit {
-  const value = listOrValue(oneOfValues(values.map((text) => textValue(patternMatcher(text)))));
-  return { identifier: { case: "metadata", value: metadataMatcher(jwtFilter, [jwtPayload, ...claims], value) } };
-}
-
 function permissionAnd(rules: readonly PermissionInit[]): PermissionInit {
   return {
     rule: {
@@ -386,21 +283,4 @@ function permissionOr(rules: readonly PermissionInit[]): PermissionInit {
 
 function permissionNot(rule: PermissionInit): PermissionInit {
   return { rule: { case: "notRule", value: rule } };
-}
-
-function principalAnd(ids: readonly PrincipalInit[]): PrincipalInit {
-  return {
-    identifier: {
-      case: "andIds",
-      value: { ids: ids.length === 0 ? [{ identifier: { case: "any", value: true } }] : [...ids] },
-    },
-  };
-}
-
-function principalOr(ids: readonly PrincipalInit[]): PrincipalInit {
-  return { identifier: { case: "orIds", value: { ids: [...ids] } } };
-}
-
-function principalNot(id: PrincipalInit): PrincipalInit {
-  return { identifier: { case: "notId", value: id } };
 }

@@ -25,7 +25,8 @@ import { localityText, nowhere, type EndpointModel } from "../../model/service/s
 import { getEndpoints } from "../../model/service/service-endpoints.ts";
 import { serviceKey, type ServiceModel, type ServicePortModel } from "../../model/service/service-model.ts";
 import { isTrueText } from "../../model/true-text.ts";
-import { WaypointBindings, waypointPods, type WaypointShare } from "../../model/ambient/waypoint.ts";
+import { WaypointBindings, type WaypointShare } from "../../model/ambient/waypoint-bindings.ts";
+import { waypointPods } from "../../model/ambient/waypoint.ts";
 import { weightedPods } from "../../model/ambient/waypoint-canary.ts";
 import { blackHoleCluster, blackHoleName } from "../cluster.ts";
 import { tcpAddress } from "../envoy-address.ts";

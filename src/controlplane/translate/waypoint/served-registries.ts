@@ -1,5 +1,5 @@
 import type { Collection, CollectionGraph } from "../../../kube/index.ts";
-import type { WaypointBindings } from "../../model/ambient/waypoint.ts";
+import type { WaypointBindings } from "../../model/ambient/waypoint-bindings.ts";
 import { compareText } from "../../model/facts.ts";
 import { type ServiceModel, serviceKey } from "../../model/service/service-model.ts";
 import type { MeshModel } from "../mesh-model.ts";

@@ -6,7 +6,7 @@ import type { KubernetesObject } from "../../../api/index.ts";
 import { ClusterLoadAssignmentSchema } from "../../../wire/envoy/index.ts";
 import { AddressSchema } from "../../../wire/workload/index.ts";
 import { deriveGatewayPlacements } from "../../model/gateway/gateway-placement.ts";
-import { WaypointBindings } from "../../model/ambient/waypoint.ts";
+import { WaypointBindings } from "../../model/ambient/waypoint-bindings.ts";
 import { decodeResource, valueAt } from "../../testing/decode-resource.ts";
 import { config, createModelFixture, namespace, pod, service, slice } from "../../testing/model-fixture.ts";
 import { deriveAmbientResources } from "../ambient/ambient-resources.ts";

@@ -1,7 +1,7 @@
 import type { Collection, CollectionGraph } from "../../../kube/index.ts";
 import { deriveServedRegistries } from "./served-registries.ts";
 import { ClusterSchema } from "../../../wire/envoy/index.ts";
-import { WaypointBindings } from "../../model/ambient/waypoint.ts";
+import { WaypointBindings } from "../../model/ambient/waypoint-bindings.ts";
 import { meshKey } from "../../model/facts.ts";
 import { connectOriginateCluster } from "../cluster.ts";
 import { doubleTunnelClusters } from "../double-tunnel.ts";

@@ -1,11 +1,10 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { l4RoutesToService, type MeshModel, routesToService } from "../mesh-model.ts";
-import { meshGateway, proxyLimits, type HashKey, type RouteDestination } from "../../../api/istio/index.ts";
+import { hostCovers, meshGateway, proxyLimits, type HashKey, type RouteDestination } from "../../../api/istio/index.ts";
 import type { CollectionReader } from "../../../kube/index.ts";
 import { RouteSchema, type Route, type RouteConfigurationSchema } from "../../../wire/envoy/index.ts";
 import { destinationRuleFor } from "../../model/destination-rule-model.ts";
 import { factsKey, type MeshSettings } from "../../model/facts.ts";
-import { hostCovers } from "../../model/service/service-hostname.ts";
 import { visibleService, type ServiceModel } from "../../model/service/service-model.ts";
 import { virtualServicesOf, type VirtualServiceModel } from "../../model/routing/virtual-service-model.ts";
 import type { Waypoint } from "../../model/ambient/waypoint.ts";
