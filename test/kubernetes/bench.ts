@@ -8,6 +8,8 @@ export interface Bench {
   readonly cluster: RealCluster;
   readonly reports: LoadReports;
   readonly load: ConstantLoad;
+  /** The running case adds the faults that it causes. */
+  readonly excuses: Excuse[];
   /** The release that is installed. */
   readonly release: Release;
   /** The release that the mesh is upgraded to. */
@@ -15,16 +17,21 @@ export interface Bench {
   readonly note: (text: string) => void;
 }
 
+/** A fault that a case has caused, such as a killed process. It explains the requests that fail meanwhile. */
+export interface Excuse {
+  /** The error texts of these requests. */
+  readonly cause: RegExp;
+  /** When the fault began, in milliseconds since 1970. */
+  readonly fromMs: number;
+  /** When what the fault had hit was ready again. */
+  readonly untilMs: number;
+}
+
 export interface Case {
   readonly name: string;
   readonly title: string;
   /** Cases that must run before this one. */
   readonly after?: readonly string[];
-  /**
-   * The error texts of requests that fail because of the fault itself, such as those on connections of a killed
-   * process.
-   */
-  readonly excused?: RegExp;
   /** Returns the result in words. Throws if it is wrong. */
   run(bench: Bench): Promise<string>;
 }
@@ -35,8 +42,10 @@ export interface CaseResult {
   readonly seconds: number;
   readonly saw: string;
   readonly requests: number;
-  /** The number of failed requests that the case does not excuse. */
+  /** The number of failed requests that no fault of the case explains. */
   readonly requestsFailed: number;
+  /** The number of requests that failed because of a fault of the case. */
+  readonly requestsExcused: number;
 }
 
 /** The named cases, and those that must run before them, in the order of the list. All cases if none is named. */

@@ -8,6 +8,8 @@ import { scale, withTwoOfEverything } from "./drain.ts";
 
 const apiServerAwayMs = 30_000;
 const powerAwayMs = 5_000;
+/** A request that began before a killed container was ready again may fail so much later. */
+const lateMs = 2_000;
 /** The controller manager waits up to 30 s between attempts to open a watch. */
 const controllersReadyMs = 180_000;
 
@@ -17,10 +19,11 @@ async function pidsOf({ cluster }: Bench, node: NodeNumber, role: string): Promi
   return output.trim().split("\n").filter(Boolean);
 }
 
-interface Kill extends Pick<Case, "title" | "excused"> {
-  readonly name: string;
+interface Kill extends Pick<Case, "name" | "title"> {
   /** The first words after the program's path in the command line. */
   readonly role: string;
+  /** The error texts of the requests that fail with a killed process. None may fail if absent. */
+  readonly excused?: RegExp;
   readonly after?: string;
   /**
    * A Deployment of bookinfo that gets a second pod for the case. When a Service loses its only endpoint and regains
@@ -36,38 +39,53 @@ function killCase({ name, role, title, excused, after = "bookinfo", doubled }: K
     name,
     title,
     after: [after],
-    ...(excused === undefined ? {} : { excused }),
     async run(bench) {
       const { client } = bench.cluster.api;
       const deployment = doubled === undefined ? undefined : await client.get(deploymentKind, doubled, shop);
       const deployments = deployment === undefined ? [] : [deployment];
       await scale(bench, deployments, 2);
-      const killed = await killAll(bench, role);
+      const killed = await killAll(bench, role, excused);
       await scale(bench, deployments, 1);
       return `${killed} killed, one after the other`;
     },
   };
 }
 
-/** Returns how many processes were killed. */
-async function killAll(bench: Bench, role: string): Promise<number> {
+/** Returns how many processes were killed. Requests may fail by these texts until the container is ready again. */
+async function killAll(bench: Bench, role: string, excused: RegExp | undefined): Promise<number> {
   const { cluster, load } = bench;
   let killed = 0;
   for (const number of nodeNumbers) {
     const pids = await pidsOf(bench, number, role);
     for (const pid of pids) {
+      const fromMs = Date.now();
       await cluster.nodes[number].ok(["kill", "-9", pid]);
       killed += 1;
       await eventually(`${role} runs again on n${number}`, async () => {
         const now = await pidsOf(bench, number, role);
         return now.length >= pids.length && !now.includes(pid);
       });
+      await readyAgain(bench, nodeName(number), fromMs);
+      if (excused !== undefined) bench.excuses.push({ cause: excused, fromMs, untilMs: Date.now() + lateMs });
       for (const namespace of ["istio-system", "serin-system", shop]) await cluster.available(namespace);
       await load.more(100);
     }
   }
   if (killed === 0) throw new Error(`no process ${role} on any node`);
   return killed;
+}
+
+/** Waits until a container that the node has started since then is ready. */
+async function readyAgain({ cluster }: Bench, node: string, sinceMs: number): Promise<void> {
+  // The time of a container's start has whole seconds.
+  const sinceSecondMs = Math.floor(sinceMs / 1_000) * 1_000;
+  await eventually(`the killed container of ${node} is ready again`, async () => {
+    const { items } = await cluster.api.client.list(podKind);
+    return items
+      .filter(({ spec }) => spec?.nodeName === node)
+      .flatMap(({ status }) => status?.containerStatuses ?? [])
+      .some(({ ready, state }) => ready === true && Date.parse(state?.running?.startedAt ?? "") >= sinceSecondMs);
+  });
 }
 
 /** The errors that clients see when a proxy is killed: its connections end, and nothing listens until it runs again. */
