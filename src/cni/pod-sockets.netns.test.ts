@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { connectTcp, listenTcp, originalDestination, type ByteListener, type ByteStream } from "../net/index.ts";
 import { requireOwnNetwork } from "../net/testing/index.ts";
+import { zdsListenerRoles } from "../wire/zds/index.ts";
 import { installCapture } from "./capture-rules.ts";
 import { closePodSockets, openPodSockets } from "./pod-sockets.ts";
 import { TestNode } from "./testing/test-node.ts";
@@ -10,6 +11,18 @@ import { TestNode } from "./testing/test-node.ts";
 requireOwnNetwork();
 
 const timeoutMs = 5_000;
+
+test("all sockets of a pod open although its container runtime has not started the loopback interface yet", (context) => {
+  const node = new TestNode();
+  context.after(() => node.close());
+  const { namespace } = node.addPod({ withLoopback: false });
+  const sockets = openPodSockets(namespace.fd);
+  closePodSockets(sockets);
+  assert.deepEqual(
+    sockets.map(({ role }) => role),
+    [...zdsListenerRoles],
+  );
+});
 
 test("a client that uses one port for two ports of a pod reaches both", async (context) => {
   const node = new TestNode();

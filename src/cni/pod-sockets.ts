@@ -1,4 +1,4 @@
-import { bindUdpInNamespace, closeDescriptor, isSystemCode, listenTcpInNamespace } from "../net/index.ts";
+import { bindUdpInNamespace, closeDescriptor, isSystemCode, listenTcpInNamespace, RouteNetlink } from "../net/index.ts";
 import { zdsListenerRoles, type ZdsListenerRole } from "../wire/zds/index.ts";
 import { ztunnelPorts } from "./capture-rules.ts";
 
@@ -25,6 +25,7 @@ const plans: Readonly<Record<string, SocketPlan>> = {
 
 /** Opens all sockets of a pod, or none. Fails with code `address-in-use` while a ztunnel still has them. */
 export function openPodSockets(namespaceFd: number): PodSocket[] {
+  setLoopbackUp(namespaceFd);
   const opened: PodSocket[] = [];
   try {
     for (const role of zdsListenerRoles) {
@@ -36,6 +37,16 @@ export function openPodSockets(namespaceFd: number): PodSocket[] {
     closePodSockets(opened);
     throw error;
   }
+}
+
+/**
+ * Starts the loopback interface, as the runtime does. containerd calls the plugin for the loopback interface beside
+ * those of the pod's network, and may call it last. Without the interface, no socket can have the address 127.0.0.1,
+ * and a pod with IPv6 looks like one without.
+ */
+function setLoopbackUp(namespaceFd: number): void {
+  using links = new RouteNetlink(namespaceFd);
+  links.setLoopbackUp();
 }
 
 export function closePodSockets(sockets: readonly PodSocket[]): void {

@@ -38,7 +38,8 @@ export class TestNode {
     links.addAddress(1, { address: "172.18.0.3", prefixLength: 32 });
   }
 
-  addPod(): TestPodHost {
+  /** Without its loopback interface, the pod is as a container runtime may leave it for a moment. */
+  addPod({ withLoopback = true } = {}): TestPodHost {
     this.#pods += 1;
     const number = this.#pods;
     const address = `10.244.1.${number + 1}`;
@@ -57,7 +58,7 @@ export class TestNode {
       node.addNeighbour(index, address, podMac);
     });
     using pod = new RouteNetlink(namespace.fd);
-    pod.setLoopbackUp();
+    if (withLoopback) pod.setLoopbackUp();
     pod.setLink(2, { up: true });
     pod.addAddress(2, { address, prefixLength: 32 });
     pod.addNeighbour(2, linkLocal, hostMac);
