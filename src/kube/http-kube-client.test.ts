@@ -5,6 +5,7 @@ import {
   type Http2SecureServer,
   type Http2ServerRequest,
   type Http2ServerResponse,
+  type Settings,
 } from "node:http2";
 import { createServer as createProxy } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
@@ -16,6 +17,7 @@ import "reflect-metadata";
 import { type Extension, SubjectAlternativeNameExtension, X509CertificateGenerator } from "@peculiar/x509";
 import { podKind } from "../api/kubernetes/index.ts";
 import { describeError, silentLogger, systemClock, type Clock, type SerinError } from "../base/index.ts";
+import { until } from "../base/testing/index.ts";
 import { credentialPlugin } from "./credential-plugin.ts";
 import { metadataExcerpt } from "./excerpt.ts";
 import { createKubeClient, type KubeConnection } from "./http-kube-client.ts";
@@ -52,12 +54,16 @@ const clientOf = (port: number, more: Partial<KubeConfig> = {}, clock: Clock = s
     { log: silentLogger, clock },
   );
 
-function http2Server(answer: (request: Http2ServerRequest, response: Http2ServerResponse) => void): {
+function http2Server(
+  answer: (request: Http2ServerRequest, response: Http2ServerResponse) => void,
+  settings: Settings = {},
+): {
   server: Http2SecureServer;
   destroy: () => void;
   sessions: () => number;
+  open: () => number;
 } {
-  const server = createSecureServer({ key, cert: certificate }, answer);
+  const server = createSecureServer({ key, cert: certificate, settings }, answer);
   const sessions = new Set<{ destroy: () => void }>();
   let count = 0;
   server.on("session", (session) => {
@@ -65,13 +71,19 @@ function http2Server(answer: (request: Http2ServerRequest, response: Http2Server
     sessions.add(session);
     session.on("close", () => sessions.delete(session));
   });
-  return { server, sessions: () => count, destroy: () => [...sessions].forEach((session) => session.destroy()) };
+  return {
+    server,
+    sessions: () => count,
+    open: () => sessions.size,
+    destroy: () => [...sessions].forEach((session) => session.destroy()),
+  };
 }
+
+const bookmark = '{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"7"}}}\n';
 
 test("requests and watches share one HTTP/2 connection, and after its loss the next request opens a new one", async () => {
   const { server, destroy, sessions } = http2Server((request, response) => {
-    if (request.url.includes("watch=true"))
-      response.write('{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"7"}}}\n');
+    if (request.url.includes("watch=true")) response.write(bookmark);
     else response.end('{"metadata":{"name":"web","resourceVersion":"5"}}');
   });
   const client = clientOf(await listen(server));
@@ -84,6 +96,35 @@ test("requests and watches share one HTTP/2 connection, and after its loss the n
   assert.equal((await next).done, true);
   assert.equal((await client.get(podKind, "web", "default"))?.metadata.name, "web");
   assert.equal(sessions(), 2);
+  client.close();
+  server.close();
+});
+
+test("watches beyond the streams that a server allows get further connections, which close with their last watch", async () => {
+  const maxConcurrentStreams = 4;
+  const { server, destroy, sessions, open } = http2Server(
+    (request, response) => {
+      if (request.url.includes("watch=true")) response.write(bookmark);
+      else response.end('{"metadata":{"name":"web"}}');
+    },
+    { maxConcurrentStreams },
+  );
+  const client = clientOf(await listen(server));
+  const stop = new AbortController();
+  const watches = Array.from({ length: 3 * maxConcurrentStreams }, () =>
+    client.watch(podKind, { resourceVersion: "5", signal: stop.signal })[Symbol.asyncIterator](),
+  );
+  // One after another, because the first answer of a connection brings the server's settings too.
+  for (const watch of watches) assert.equal((await watch.next()).value?.type, "BOOKMARK");
+  assert.equal((await client.get(podKind, "web", "default"))?.metadata.name, "web");
+  assert.deepEqual([sessions(), open()], [4, 4]);
+  const ends = watches.map((watch) => watch.next());
+  stop.abort();
+  for (const { done } of await Promise.all(ends)) assert.equal(done, true);
+  await until(() => open() === 1);
+  await client.get(podKind, "web", "default");
+  assert.deepEqual([sessions(), open()], [4, 1]);
+  destroy();
   client.close();
   server.close();
 });

@@ -24,9 +24,16 @@ const pingTimeoutMs = 15_000;
 const maxAttempts = 3;
 
 /**
+ * The number of streams that an API server allows on one connection, until its own setting has arrived. Kubernetes
+ * allows this many by default, and Go's clients assume as many.
+ */
+const assumedStreams = 100;
+
+/**
  * All requests and watches of one client over one HTTP/2 connection. Compared with one connection for each watch, 30
  * watches start in a quarter of the time, and the client needs half the CPU. The next request replaces a connection
- * that ended. It keeps the process alive only while a request is open.
+ * that ended, or on which the server allows no further stream: there, it would wait until a watch ends. It keeps the
+ * process alive only while a request is open.
  */
 export class Http2Transport implements Transport {
   readonly #config: KubeConfig;
@@ -34,7 +41,7 @@ export class Http2Transport implements Transport {
   readonly #clock: Clock;
   #session: Promise<ClientHttp2Session> | undefined;
   #fallback: Http1Transport | undefined;
-  /** Sessions of former certificates, whose requests and watches continue. */
+  /** Sessions of former certificates, and those that were full. Their requests and watches continue. */
   readonly #former = new Set<ClientHttp2Session>();
 
   constructor(config: KubeConfig, credentials: Credentials, clock: Clock) {
@@ -44,7 +51,7 @@ export class Http2Transport implements Transport {
   }
 
   async send(request: TransportRequest): Promise<TransportResponse> {
-    for (let attempt = 1; ; attempt += 1) {
+    for (let attempt = 1; ;) {
       request.signal?.throwIfAborted();
       const pending = (this.#session ??= this.#open());
       const session = await unlessAborted(this.#opened(pending), request.signal);
@@ -52,8 +59,12 @@ export class Http2Transport implements Transport {
       request.signal?.throwIfAborted();
       // The session may have ended in this turn, before anything was sent over it.
       const isLive = !session.destroyed && !session.closed;
-      if (isLive || attempt === maxAttempts) return await this.#exchange(session, request);
-      if (this.#session === pending) this.#session = undefined;
+      if (isLive ? !isFull(session) : attempt === maxAttempts) return await this.#exchange(session, request);
+      if (this.#session === pending) {
+        this.#session = undefined;
+        if (isLive) this.#keep(session);
+      }
+      if (!isLive) attempt += 1;
     }
   }
 
@@ -81,12 +92,17 @@ export class Http2Transport implements Transport {
     void former?.then(
       (session) => {
         if (session.closed) return;
-        this.#former.add(session);
-        session.once("close", () => this.#former.delete(session));
+        this.#keep(session);
         session.close();
       },
       () => undefined,
     );
+  }
+
+  /** Keeps a session that gets no new requests until its streams have ended. */
+  #keep(session: ClientHttp2Session): void {
+    this.#former.add(session);
+    session.once("close", () => this.#former.delete(session));
   }
 
   close(): void {
@@ -158,7 +174,7 @@ export class Http2Transport implements Transport {
       this.#retire(session);
       throw unreachable(this.#config, error);
     }
-    holdWhileOpen(session, stream);
+    this.#holdWhileOpen(session, stream);
     const head = await new Promise<IncomingHttpHeaders>((resolve, reject) => {
       stream.once("response", resolve);
       stream.on("error", (error) => reject(signal?.aborted === true ? error : unreachable(this.#config, error)));
@@ -175,6 +191,20 @@ export class Http2Transport implements Transport {
       if (value !== undefined && !name.startsWith(":")) flat[name] = String(value);
     return { status: Number(head[constants.HTTP2_HEADER_STATUS]), headers: flat, body: stream };
   }
+
+  /** Keeps the process alive while the session has a stream. Then a session that gets no new requests closes. */
+  #holdWhileOpen(session: ClientHttp2Session, stream: ClientHttp2Stream): void {
+    const count = (openStreams.get(session) ?? 0) + 1;
+    openStreams.set(session, count);
+    if (count === 1) session.ref();
+    stream.once("close", () => {
+      const left = (openStreams.get(session) ?? 1) - 1;
+      openStreams.set(session, left);
+      if (left > 0 || session.destroyed) return;
+      session.unref();
+      if (this.#former.has(session)) session.close();
+    });
+  }
 }
 
 /** The result of work that several requests share. Rejects as soon as the signal of one of them is aborted. */
@@ -187,13 +217,8 @@ async function unlessAborted<Result>(work: Promise<Result>, signal: AbortSignal 
 
 const openStreams = new WeakMap<ClientHttp2Session, number>();
 
-function holdWhileOpen(session: ClientHttp2Session, stream: ClientHttp2Stream): void {
-  const count = (openStreams.get(session) ?? 0) + 1;
-  openStreams.set(session, count);
-  if (count === 1) session.ref();
-  stream.once("close", () => {
-    const left = (openStreams.get(session) ?? 1) - 1;
-    openStreams.set(session, left);
-    if (left === 0 && !session.destroyed) session.unref();
-  });
+/** Whether the server lets a further stream wait until another one ends. */
+function isFull(session: ClientHttp2Session): boolean {
+  const open = openStreams.get(session) ?? 0;
+  return open > 0 && open >= (session.remoteSettings.maxConcurrentStreams ?? assumedStreams);
 }
