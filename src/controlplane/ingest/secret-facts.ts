@@ -22,6 +22,14 @@ const block = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE|X509 CRL)-----[^-]+---
 const blockStart = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE|X509 CRL)-----/g;
 /** A private key without a passphrase. */
 const keyBlock = /-----BEGIN ((?:RSA |EC )?PRIVATE KEY)-----[^-]+-----END \1-----/;
+/** The algorithms of PKCS#8 that are read: RSA, ECDSA and Ed25519. */
+const keyAlgorithms: ReadonlySet<string> = new Set(["2a864886f70d010101", "2a8648ce3d0201", "2b6570"]);
+/** The form of a key, by the tag of its second field: an algorithm, the modulus of RSA, or the number of ECDSA. */
+const keyForms: ReadonlyMap<number, "pkcs8" | "pkcs1" | "sec1"> = new Map([
+  [derTags.sequence, "pkcs8"],
+  [derTags.integer, "pkcs1"],
+  [derTags.octetString, "sec1"],
+]);
 /**
  * The text that is sent for a file without a revocation list. Envoys then refuse every peer, as they do for such a
  * file.
@@ -203,6 +211,26 @@ function blocksIn(text: string, isWanted: (label: string) => boolean): PemBlock[
   return blocks.length < starts.length ? undefined : blocks;
 }
 
+/**
+ * Reads the first private key of a text. Undefined if its algorithm is none that Envoys accept: OpenSSL computes the
+ * public key of such a key (DSA, Diffie-Hellman), and whoever wrote the key chooses how many hours that takes. Whatever
+ * its label says, OpenSSL reads a key as what its bytes are, so they decide here too.
+ */
+function keyIn(text: string): KeyObject | undefined {
+  const key = derOfPem(keyBlock.exec(text)?.[0] ?? "", /PRIVATE KEY$/);
+  if (key === undefined) throw new Error("there is no block PRIVATE KEY without a passphrase");
+  const fields = new DerReader(key).inside(derTags.sequence);
+  fields.next(derTags.integer);
+  const { tag, contents } = fields.next();
+  const type = keyForms.get(tag);
+  if (type === undefined) throw new Error("it has the form of no private key");
+  if (type === "pkcs8") {
+    const algorithm = new DerReader(contents).next(derTags.objectIdentifier).contents.toString("hex");
+    if (!keyAlgorithms.has(algorithm)) return undefined;
+  }
+  return createPrivateKey({ key, format: "der", type });
+}
+
 /** The private key as PKCS#8, without the other blocks of its text. */
 function privateKeyIn(
   [certificateKey, privateKeyKey]: readonly [string, string],
@@ -210,7 +238,8 @@ function privateKeyIn(
   text: string,
 ): SecretPart<string> {
   try {
-    const key = createPrivateKey(keyBlock.exec(text)?.[0] ?? text);
+    const key = keyIn(text);
+    if (key === undefined) return { fault: rejectedKey(privateKeyKey, "neither RSA, ECDSA nor Ed25519") };
     if (!leaf.checkPrivateKey(key))
       return { fault: `${privateKeyKey} is not the key of the certificate in ${certificateKey}` };
     const fault = keyFault(privateKeyKey, key);
@@ -229,5 +258,9 @@ function keyFault(
   if (type === "ed25519" || (type === "rsa" && bits >= minRsaBits) || (type === "ec" && curves.has(curve)))
     return undefined;
   const found = type === "rsa" ? `RSA of ${bits} bits` : type === "ec" ? `ECDSA on ${curve}` : (type ?? "unknown");
+  return rejectedKey(name, found);
+}
+
+function rejectedKey(name: string, found: string): string {
   return `${name} has a key that Envoys reject (${found}): use RSA of ${minRsaBits} bits or more, ECDSA on P-256, P-384 or P-521, or Ed25519`;
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { test } from "node:test";
 import { secretKind } from "../../api/kubernetes/index.ts";
-import { createLogger, systemClock } from "../../base/index.ts";
+import { createLogger, silentLogger, systemClock } from "../../base/index.ts";
 import { until } from "../../base/testing/index.ts";
 import { CollectionGraph } from "../../kube/index.ts";
 import { TestAuthority } from "../../net/testing/index.ts";
@@ -314,6 +314,37 @@ const readPair = (
   return secretFacts({ metadata, data: { ...data, "tls.ocsp-staple": staple } }).keyPair;
 };
 
+test("a key of another algorithm is refused before OpenSSL computes its public key, whatever its label says", () => {
+  // Reading this key of DSA takes OpenSSL a second. One of four times the length takes a minute.
+  const number = (byte: string, count: number): string => element("02", `00${byte.repeat(count)}`);
+  const parameters = element("30", number("ff", 2048) + number("ff", 32) + number("02", 1));
+  const dsa = element("30", element("06", "2a8648ce380401") + parameters);
+  const der = Buffer.from(element("30", number("", 1) + dsa + element("04", number("fe", 2048))), "hex");
+  for (const label of ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "DSA PRIVATE KEY"]) {
+    const before = process.cpuUsage();
+    const { keyPair } = secretFacts(secret("x", { "tls.crt": one.certificate, "tls.key": pemOf(label, der) }));
+    const { user } = process.cpuUsage(before);
+    assert.match(
+      "fault" in keyPair ? keyPair.fault : "",
+      /^tls\.key has (a key that Envoys reject \(neither RSA, ECDSA nor Ed25519\)|no private key in PEM)/,
+    );
+    assert.ok(user < 300_000, `${label}: ${user} µs`);
+  }
+});
+
+test("a key is read in each of its forms", () => {
+  const key = createPrivateKey(one.privateKey);
+  const forms =
+    key.asymmetricKeyType === "ec"
+      ? [key.export({ type: "sec1", format: "pem" }), key.export({ type: "pkcs8", format: "pem" })]
+      : [key.export({ type: "pkcs1", format: "pem" }), key.export({ type: "pkcs8", format: "pem" })];
+  for (const form of forms)
+    assert.deepEqual(
+      secretFacts(secret("x", { "tls.crt": one.certificate, "tls.key": `text\n${form.toString()}` })).keyPair,
+      { value: { certificateChain: one.certificate, privateKey: one.privateKey } },
+    );
+});
+
 test("a staple that an Envoy would reject is left out", () => {
   const read = (staple: string): unknown => {
     const keyPair = readPair(staple);
@@ -437,6 +468,29 @@ test("only referenced secrets are held; changes, absence and faults are recorded
   await client.delete(secretKind, "web", "edge");
   if (again !== undefined) references.set("web", again);
   await until(() => secrets.get("edge/web")?.exists === false);
+  stop.abort();
+  await running;
+});
+
+test("reading a secret does not look at the references to all others, because one Gateway may name thousands", async (context) => {
+  const graph = new CollectionGraph();
+  const references = graph.source<SecretReference>("references");
+  const secrets = graph.source<SecretFacts>("secrets");
+  const ingest = new SecretIngest({
+    client: new FakeKubeClient(),
+    references: [references],
+    secrets,
+    clock: systemClock,
+    log: silentLogger,
+  });
+  const stop = new AbortController();
+  const running = ingest.run(stop.signal);
+  const count = 50;
+  for (let index = 0; index < count; index += 1)
+    for (const reference of secretReferences(`kubernetes://${index}`, "edge")) references.set(String(index), reference);
+  const scans = context.mock.method(references, "values");
+  await until(() => secrets.size === count);
+  assert.ok(scans.mock.callCount() < 5, `${scans.mock.callCount()} scans of all references`);
   stop.abort();
   await running;
 });

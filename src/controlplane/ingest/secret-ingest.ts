@@ -1,6 +1,6 @@
 import { secretKind, type Secret } from "../../api/kubernetes/index.ts";
 import type { Clock, Logger } from "../../base/index.ts";
-import type { Collection, KubeClient, SourceCollection } from "../../kube/index.ts";
+import type { Collection, CollectionIndex, KubeClient, SourceCollection } from "../../kube/index.ts";
 import type { SecretFacts, SecretReference } from "../model/secret-facts.ts";
 import { NamedObjects } from "./named-objects.ts";
 import { missingSecret, secretFacts } from "./secret-facts.ts";
@@ -21,10 +21,15 @@ export interface SecretIngestOptions {
 export class SecretIngest {
   readonly #options: SecretIngestOptions;
   readonly #objects: NamedObjects<Secret>;
+  /** The references by `namespace/name` of their secret, because one object may name thousands. */
+  readonly #bySecret: readonly CollectionIndex<SecretReference>[];
 
   constructor(options: SecretIngestOptions) {
     this.#options = options;
     const { client, references, secrets, clock, log } = options;
+    this.#bySecret = references.map((collection) =>
+      collection.index("secret", ({ namespace, name }) => [`${namespace}/${name}`]),
+    );
     this.#objects = new NamedObjects({
       client,
       kind: secretKind,
@@ -44,12 +49,10 @@ export class SecretIngest {
   }
 
   #take(facts: SecretFacts): void {
-    const { references, secrets, log } = this.#options;
+    const { secrets, log } = this.#options;
     const key = `${facts.namespace}/${facts.name}`;
     secrets.set(key, facts);
-    const named = references
-      .flatMap((collection) => [...collection.values()])
-      .filter((reference) => `${reference.namespace}/${reference.name}` === key);
+    const named = this.#bySecret.flatMap((index) => index.lookup(key));
     const needed = named.filter((reference) => facts.exists || !reference.optional);
     const parts = new Set(needed.map((reference) => reference.part));
     if (parts.has("keyPair") && "value" in facts.keyPair && facts.keyPair.value.stapleFault !== undefined)

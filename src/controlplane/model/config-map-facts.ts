@@ -14,6 +14,8 @@ export interface ConfigMapFacts {
 export interface ConfigMapReference {
   readonly namespace: string;
   readonly name: string;
+  /** The namespace of the object that names the ConfigMap. Absent if it is the ConfigMap's own. */
+  readonly author?: string;
 }
 
 const scheme = "configmap://";

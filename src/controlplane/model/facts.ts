@@ -417,7 +417,11 @@ export type AuthorizationPolicyFacts = ConfigFacts<AuthorizationPolicy["spec"]>;
 export type PeerAuthenticationFacts = ConfigFacts<PeerAuthentication["spec"]>;
 export type VirtualServiceFacts = ConfigFacts<VirtualService["spec"]>;
 export type DestinationRuleFacts = ConfigFacts<DestinationRule["spec"]>;
-export type IstioGatewayFacts = ConfigFacts<IstioGateway["spec"]>;
+export interface IstioGatewayFacts extends ConfigFacts<IstioGateway["spec"]> {
+  /** The namespace of the object that it was made from. Absent for a Gateway of a user, which was made from none. */
+  readonly author?: string;
+}
+
 export interface ServiceEntryFacts extends ConfigFacts<ServiceEntry["spec"]> {
   /** Addresses that a control plane assigned to its hosts. Empty if the entry opts out. */
   readonly allocated?: Readonly<Record<string, readonly string[]>>;

@@ -45,6 +45,8 @@ export interface SecretReference {
   readonly isServer?: boolean;
   /** The Gateway (Gateway API) that names the secret. Absent if an Istio object names it. */
   readonly recipient?: SecretRecipient;
+  /** The namespace of the object that names the secret. Absent if it is the secret's own. */
+  readonly author?: string;
 }
 
 /** A Gateway of the Gateway API, with the identity of its proxies. */

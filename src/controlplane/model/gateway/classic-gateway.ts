@@ -17,6 +17,8 @@ export type ServerKind =
 export interface GatewayServerModel {
   /** `namespace/name`, as VirtualServices name it. */
   readonly gateway: string;
+  /** The namespace of the object that the Gateway was made from. Absent if it was made from none. */
+  readonly author?: string;
   readonly kind: ServerKind;
   /** The port on which the proxy listens. */
   readonly port: number;
@@ -115,6 +117,7 @@ function serverModel(gateway: IstioGatewayFacts, server: GatewayServer, port: nu
   const bind = bindOf(server);
   return {
     gateway: factsKey(gateway),
+    ...(gateway.author === undefined ? {} : { author: gateway.author }),
     kind,
     port,
     declaredPort: server.port.number,

@@ -180,8 +180,12 @@ function rootResource(gateway: GatewayFacts, reference: RootReference): string {
   return `${target.kind === "ConfigMap" ? configMapResource(target) : secretResourceName(target)}${authoritySuffix}`;
 }
 
-/** The ConfigMaps that a Gateway refers to: its parameters, and the roots of its clients. */
-export function configMapsOfGateway(gateway: GatewayFacts): readonly ConfigMapReference[] {
+/** The ConfigMaps that a Gateway refers to, and may use: its parameters, and the roots of its clients. */
+export function configMapsOfGateway(
+  gateway: GatewayFacts,
+  inputs: MeshInputs,
+  reader: CollectionReader,
+): readonly ConfigMapReference[] {
   const { infrastructure, tls } = gateway.spec;
   const parameters = infrastructure?.parametersRef;
   const validations = [tls?.frontend?.default, ...(tls?.frontend?.perPort ?? []).map((entry) => entry.tls)].flatMap(
@@ -194,7 +198,9 @@ export function configMapsOfGateway(gateway: GatewayFacts): readonly ConfigMapRe
     ...validations.flatMap(({ caCertificateRefs }) =>
       caCertificateRefs
         .filter((reference) => reference.kind === "ConfigMap" && isCore(reference))
-        .map(({ namespace, name }) => ({ namespace: namespace ?? gateway.namespace, name })),
+        .map((reference) => rootTarget(gateway, reference))
+        .filter((target) => permitted(gatewayOwner(gateway), target, inputs, reader))
+        .map(({ namespace, name }) => ({ namespace, name, author: gateway.namespace })),
     ),
   ];
 }
@@ -219,16 +225,18 @@ export function backendCertificateVerdict(
 }
 
 /**
- * The secrets that a Gateway itself refers to, in addition to those of its listeners. They are read for its status and
- * not sent to proxies.
+ * The secret that a Gateway itself refers to, and may use, in addition to those of its listeners. It is read for the
+ * Gateway's status and not sent to proxies.
  */
 export function backendCertificateOf(
   gateway: GatewayFacts,
+  inputs: MeshInputs,
+  reader: CollectionReader,
 ): { readonly namespace: string; readonly name: string } | undefined {
   const reference = gateway.spec.tls?.backend?.clientCertificateRef;
-  return reference === undefined || !isSecret(reference)
-    ? undefined
-    : { namespace: reference.namespace ?? gateway.namespace, name: reference.name };
+  if (reference === undefined || !isSecret(reference)) return undefined;
+  const named = { namespace: reference.namespace ?? gateway.namespace, name: reference.name };
+  return permitted(gatewayOwner(gateway), { kind: "Secret", ...named }, inputs, reader) ? named : undefined;
 }
 
 function certificateFault(

@@ -128,7 +128,7 @@ function gatewayOf(ingress: IngressFacts, settings: IngressSettings): IstioGatew
   })?.value?.spec;
   return spec === undefined
     ? undefined
-    : { ...generated, namespace: settings.namespace, name: gatewayName(ingress), createdAt, spec };
+    : { ...generated, namespace: settings.namespace, name: gatewayName(ingress), author: namespace, createdAt, spec };
 }
 
 const generated = { uid: "", labels: {}, annotations: {}, generation: 0 };

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { KubernetesObject } from "../../../api/index.ts";
 import { config, createModelFixture } from "../../testing/model-fixture.ts";
-import { deriveSecretReferences } from "./secret-references.ts";
+import { deriveConfigMapReferences, deriveSecretReferences } from "./secret-references.ts";
 import { nowhere } from "../service/service-endpoint-model.ts";
 import type { ProxyGroup } from "../scope-choice.ts";
 
@@ -58,4 +58,44 @@ test("a Gateway's secrets are for the account of its proxies, which is unknown i
   assert.deepEqual(recipients(), [{ gateway: "web", account: "edge" }]);
   apply(gateway({ addresses: [{ type: "Hostname", value: "ingress.edge.svc.cluster.local" }] }));
   assert.deepEqual(recipients(), [{ gateway: "web" }]);
+});
+
+test("a Secret or ConfigMap of another namespace is read only if a ReferenceGrant allows it, and for the Gateway's namespace", () => {
+  const { graph, inputs, apply } = createModelFixture();
+  const secrets = deriveSecretReferences(graph, {
+    inputs,
+    groups: graph.source<ProxyGroup>("groups"),
+    mergedGateways: graph.source("merged"),
+  });
+  const configMaps = deriveConfigMapReferences(graph, inputs);
+  const names = (): string[] =>
+    [...secrets, ...configMaps].flatMap((collection) =>
+      [...collection.values()].map(({ namespace, name, author }) => `${namespace}/${name} for ${author}`),
+    );
+  const roots = { group: "", kind: "ConfigMap", namespace: "shop", name: "roots" };
+  const pair = { namespace: "shop", name: "pair" };
+  apply({
+    ...config("Gateway", "edge/web", {
+      gatewayClassName: "istio",
+      listeners: [{ name: "a", port: 443, protocol: "HTTPS", tls: { certificateRefs: [pair] } }],
+      tls: {
+        backend: { clientCertificateRef: { namespace: "shop", name: "client" } },
+        frontend: { default: { validation: { caCertificateRefs: [roots] } } },
+      },
+    }),
+    apiVersion: "gateway.networking.k8s.io/v1",
+  });
+  assert.deepEqual(names(), []);
+  const from = [{ group: "gateway.networking.k8s.io", kind: "Gateway", namespace: "edge" }];
+  apply({
+    ...config("ReferenceGrant", "shop/edge", {
+      from,
+      to: [
+        { group: "", kind: "Secret" },
+        { group: "", kind: "ConfigMap" },
+      ],
+    }),
+    apiVersion: "gateway.networking.k8s.io/v1beta1",
+  });
+  assert.deepEqual(new Set(names()), new Set(["pair", "client", "roots"].map((name) => `shop/${name} for edge`)));
 });

@@ -1,7 +1,7 @@
 import { matchesLabels } from "../../../api/index.ts";
 import type { DestinationRuleSpec } from "../../../api/istio/index.ts";
 import type { Collection, CollectionGraph } from "../../../kube/index.ts";
-import type { MergedGateway } from "./classic-gateway.ts";
+import type { GatewayServerModel, MergedGateway } from "./classic-gateway.ts";
 import type { ConfigMapReference } from "../config-map-facts.ts";
 import { configMapsOfPolicy } from "../backend-tls-model.ts";
 import {
@@ -47,34 +47,35 @@ export function deriveSecretReferences(
     const namespace = reader.get(groups, key)?.namespace;
     if (namespace === undefined) return [];
     const hasProvider = secretProvider(reader.get(inputs.mesh, meshKey)) !== undefined;
-    const resources = merged.listeners
+    const references = merged.listeners
       .flatMap(({ servers }) => servers)
-      .flatMap(({ tls }) => {
+      .flatMap((server) => {
+        const { tls } = server;
         if (tls === undefined) return [];
         const { certificates, authority } = serverCredentials(tls, hasProvider);
         const verifies = tls.mode === "MUTUAL" || tls.mode === "OPTIONAL_MUTUAL";
-        return [...certificates, ...(verifies && authority !== undefined ? [authority] : [])];
-      })
-      .flatMap(({ resource, from }) => (from === "control-plane" ? resource : []));
-    return ownReferences(key, resources, namespace, { isServer: true });
+        const resources = [...certificates, ...(verifies && authority !== undefined ? [authority] : [])].flatMap(
+          ({ resource, from }) => (from === "control-plane" ? resource : []),
+        );
+        return ownReferences(resources, namespace, { isServer: true, author: authorOf(server) });
+      });
+    return keyed(key, references);
   });
   const gatewayApi = graph.derive("secret-references-gateways", inputs.gateways, (gateway, reader, key) => {
     if (!isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
-    const resources = gatewayListeners(gateway, inputs, reader).flatMap((owned) => {
+    const recipient = recipientOf(gateway);
+    const references = gatewayListeners(gateway, inputs, reader).flatMap((owned) => {
       const { resourceNames, clientRoots, certificates } = listenerTlsResources(gateway, owned, inputs, reader);
       const beside =
         clientRoots === undefined && verifiesClients(owned.listener.tls?.options)
           ? certificates.map((resource) => `${resource}${authoritySuffix}`)
           : [];
-      return [...resourceNames, ...beside];
+      const use = { recipient, isServer: true, author: owned.owner.namespace };
+      return [...resourceNames, ...beside].flatMap((resource) =>
+        secretReferences(resource, gateway.namespace).map((reference) => ({ ...reference, ...use })),
+      );
     });
-    const recipient = recipientOf(gateway);
-    return keyed(
-      key,
-      resources.flatMap((resource) =>
-        secretReferences(resource, gateway.namespace).map((reference) => ({ ...reference, recipient, isServer: true })),
-      ),
-    );
+    return keyed(key, references);
   });
   const destinations = graph.derive("secret-references-destinations", inputs.destinationRules, (rule, reader, key) => {
     const resources = credentialsOf(rule.spec).flatMap((name) => [
@@ -88,22 +89,28 @@ export function deriveSecretReferences(
       group.kind === "router" ||
       (selector !== undefined && group.namespace === rule.namespace && matchesLabels(selector, group.labels));
     const namespaces = new Set(reader.all(groups).flatMap((group) => (reads(group) ? group.namespace : [])));
-    return [...namespaces].flatMap((namespace) => ownReferences(`${key}@${namespace}`, resources, namespace));
+    return [...namespaces].flatMap((namespace) =>
+      keyed(`${key}@${namespace}`, ownReferences(resources, namespace, { author: rule.namespace })),
+    );
   });
-  // Read for the Gateway's status. No proxy receives it.
+  // Read for the Gateway's status, if a ReferenceGrant allows it. No proxy receives it.
   const backends = graph.derive(
     "secret-references-backends",
     inputs.gateways,
     (gateway, reader, key): Iterable<readonly [string, SecretReference]> => {
-      const named = backendCertificateOf(gateway);
+      const named = backendCertificateOf(gateway, inputs, reader);
       if (named === undefined || !isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
-      return [[key, { proxyNamespace: "", resource: "", ...named, part: "keyPair", optional: false }]];
+      const { namespace: author } = gateway;
+      return [[key, { proxyNamespace: "", resource: "", ...named, part: "keyPair", optional: false, author }]];
     },
   );
   return [classic, gatewayApi, destinations, backends];
 }
 
-/** The ConfigMaps to which Gateways and BackendTLSPolicies refer. */
+/**
+ * The ConfigMaps to which Gateways and BackendTLSPolicies refer: those of their own namespace, and others that a
+ * ReferenceGrant allows.
+ */
 export function deriveConfigMapReferences(
   graph: CollectionGraph,
   inputs: MeshInputs,
@@ -114,8 +121,8 @@ export function deriveConfigMapReferences(
   ): readonly (readonly [string, ConfigMapReference])[] =>
     references.map((reference) => [`${key}|${reference.namespace}/${reference.name}`, reference]);
   return [
-    graph.derive("config-map-references-gateways", inputs.gateways, (gateway, _reader, key) =>
-      named(key, configMapsOfGateway(gateway)),
+    graph.derive("config-map-references-gateways", inputs.gateways, (gateway, reader, key) =>
+      named(key, configMapsOfGateway(gateway, inputs, reader)),
     ),
     graph.derive("config-map-references-policies", inputs.backendTlsPolicies, (policy, _reader, key) =>
       named(key, configMapsOfPolicy(policy)),
@@ -132,26 +139,27 @@ function recipientOf(gateway: GatewayFacts): SecretRecipient {
   return isManaged(gateway) ? { gateway: name, account: gatewayAccountName(gateway) } : { gateway: name };
 }
 
+/** The namespace of the object that a server was made from. */
+function authorOf({ gateway, author }: GatewayServerModel): string {
+  return author ?? gateway.slice(0, gateway.indexOf("/"));
+}
+
 /** References to secrets of the proxies' own namespace only. */
 function ownReferences(
-  key: string,
   resources: readonly string[],
   namespace: string,
-  use: Pick<SecretReference, "isServer"> = {},
-): readonly (readonly [string, SecretReference])[] {
-  return keyed(
-    key,
-    resources
-      .flatMap((resource) => secretReferences(resource, namespace))
-      .filter((reference) => reference.namespace === namespace)
-      .map((reference) => ({ ...reference, ...use })),
-  );
+  use: Pick<SecretReference, "isServer" | "author">,
+): readonly SecretReference[] {
+  return resources
+    .flatMap((resource) => secretReferences(resource, namespace))
+    .filter((reference) => reference.namespace === namespace)
+    .map((reference) => ({ ...reference, ...use }));
 }
 
 function keyed(key: string, references: readonly SecretReference[]): readonly (readonly [string, SecretReference])[] {
   const unique = new Map(
     references.map((reference) => [
-      `${key}|${reference.proxyNamespace}|${reference.resource}|${reference.namespace}/${reference.name}`,
+      `${key}|${reference.proxyNamespace}|${reference.resource}|${reference.namespace}/${reference.name}|${reference.author ?? ""}`,
       reference,
     ]),
   );
