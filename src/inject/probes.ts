@@ -96,10 +96,13 @@ function rewriteContainer(container: Container, statusPort: number): Container {
 export function restoreProbes(pod: Pod, text: string | undefined): Pod {
   const probers = readProbers(text);
   if (probers === undefined || pod.spec === undefined) return pod;
+  // Each belongs to one probe. Copies for many probes with one path could be larger than the memory.
+  const left = new Map(Object.entries(probers));
   const restored = <Handler extends Probe | LifecycleHandler>(handler: Handler): Handler => {
     const path = handler.httpGet?.path ?? "";
-    const prober = path.startsWith("/app-health/") && Object.hasOwn(probers, path) ? probers[path] : undefined;
+    const prober = path.startsWith("/app-health/") ? left.get(path) : undefined;
     if (typeof prober !== "object" || prober === null) return handler;
+    left.delete(path);
     const { httpGet: _proxied, ...rest } = handler;
     const { timeoutSeconds: _kept, ...own } = prober;
     return { ...rest, ...own } as Handler;

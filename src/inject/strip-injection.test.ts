@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Pod } from "../api/kubernetes/index.ts";
+import { suspicion } from "../base/testing/index.ts";
 import { injectPod, readInjectionSettings, readMeshForInjection } from "./index.ts";
 
 function injectedBy(revision: string, tag: string, pod: Pod): Pod {
@@ -91,4 +92,51 @@ test("forged annotations of an earlier injection cannot add a container, and unr
     assert.equal(names.filter((name) => name === "istio-proxy").length, 1, status);
     assert.ok(names.includes("web"));
   }
+});
+
+test("a forged record of an earlier injection takes no more than linear time", () => {
+  const numbered = (size: number): { name: string }[] =>
+    Array.from({ length: size }, (_, index) => ({ name: `n${index}` }));
+  const otherNames = (size: number): string[] => Array.from({ length: size }, (_, index) => `o${index}`);
+  const pod = (spec: object, annotations: Readonly<Record<string, unknown>>): Pod => ({
+    metadata: {
+      name: "web",
+      annotations: Object.fromEntries(
+        Object.entries(annotations).map(([name, value]) => [name, JSON.stringify(value)]),
+      ),
+    },
+    spec: { containers: [{ name: "web", image: "web:1" }], ...spec },
+  });
+  const status = "sidecar.istio.io/status";
+  const path = "/app-health/web/readyz";
+  const growths: Readonly<Record<string, (size: number) => Pod>> = {
+    "names of volumes": (size) => pod({ volumes: numbered(size) }, { [status]: { volumes: otherNames(size) } }),
+    "names of containers": (size) =>
+      pod({ containers: numbered(size) }, { [status]: { containers: otherNames(size), initContainers: [] } }),
+    "a user's changes": (size) =>
+      pod(
+        {},
+        { [status]: { containers: otherNames(size) }, "proxy.istio.io/overrides": { containers: numbered(size) } },
+      ),
+    "copies of a probe": (size) => {
+      const httpGet = Object.fromEntries(otherNames(size).map((name) => [name, 1]));
+      const value = JSON.stringify({ [path]: { httpGet: { ...httpGet, port: 80 } } });
+      const probed = { name: "web", readinessProbe: { httpGet: { path, port: 15_020 } } };
+      return pod(
+        {
+          containers: [
+            { name: "istio-proxy", env: [{ name: "ISTIO_KUBE_APP_PROBERS", value }] },
+            ...Array.from({ length: size }, () => probed),
+          ],
+        },
+        { [status]: {} },
+      );
+    },
+  };
+  const found = Object.entries(growths).flatMap(([name, make]) => {
+    const size = name === "copies of a probe" ? 2000 : 16_000;
+    const times = suspicion((made) => injectedBy("new", "2", made), make, size);
+    return times === undefined ? [] : [`${name}, ${times}`];
+  });
+  assert.deepEqual(found, []);
 });

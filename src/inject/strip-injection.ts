@@ -19,14 +19,18 @@ export function withoutInjection(pod: Pod): Pod {
   const environment = environmentOf(findAnyContainer(pod, proxyContainerName));
   const own = (readObject(annotations[podAnnotations.overrides]) ?? {}) as ContainerLists;
   const { containers, initContainers, volumes } = pod.spec;
-  const left = <Item extends { readonly name: string }>(list: readonly Item[], names: unknown): Item[] =>
-    Array.isArray(names) ? list.filter(({ name }) => !names.includes(name)) : [...list];
+  const left = <Item extends { readonly name: string }>(list: readonly Item[], names: unknown): Item[] => {
+    const gone = setOf(names);
+    return gone === undefined ? [...list] : list.filter(({ name }) => !gone.has(name));
+  };
   // Restore only the user's changes to containers that injection had added, so that an annotation cannot add other
   // containers to the pod.
-  const changed = (list: readonly Container[] | undefined, names: unknown): Container[] =>
-    Array.isArray(names) && Array.isArray(list)
-      ? (list as readonly Container[]).filter(({ name }) => names.includes(name))
+  const changed = (list: readonly Container[] | undefined, names: unknown): Container[] => {
+    const known = setOf(names);
+    return known !== undefined && Array.isArray(list)
+      ? (list as readonly Container[]).filter(({ name }) => known.has(name))
       : [];
+  };
   const { [podAnnotations.status]: _status, [podAnnotations.overrides]: _overrides, ...kept } = annotations;
   const stripped: Pod = {
     ...pod,
@@ -53,6 +57,11 @@ export function withoutInjection(pod: Pod): Pod {
 
 function environmentOf(container: Container | undefined): ReadonlyMap<string, string | undefined> {
   return new Map((container?.env ?? []).map(({ name, value }) => [name, value]));
+}
+
+/** A list of names, which may be as long as the lists that are compared with it. Undefined if it is no list. */
+function setOf(names: unknown): ReadonlySet<unknown> | undefined {
+  return Array.isArray(names) ? new Set<unknown>(names) : undefined;
 }
 
 /** Anybody may have written an annotation. */

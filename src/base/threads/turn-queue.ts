@@ -1,8 +1,8 @@
 import type { Clock } from "../clock.ts";
 import { takeTurn } from "../take-turn.ts";
 
-/** The maximum number of waiting tasks of one caller. */
-const maxWaiting = 256;
+/** The maximum number of waiting tasks of one caller. Each of its groups may have half of what the others leave. */
+const maxWaiting = 512;
 /** The maximum number of callers with waiting tasks. */
 const maxCallers = 64;
 /** An idle thread ends after this time, to free its memory. */
@@ -21,15 +21,22 @@ interface Waiting<Task, Outcome> {
   readonly settle: (outcome: Outcome | undefined) => void;
 }
 
+/** The waiting tasks of a caller by group. The group with the next turn comes first. */
+interface Caller<Task, Outcome> {
+  readonly groups: Map<string, Waiting<Task, Outcome>[]>;
+  /** The number of tasks of all groups. */
+  count: number;
+}
+
 /**
  * Runs tasks one at a time in a thread, which is replaced if a task ends it. Callers take turns, so that a caller that
- * floods the queue delays only itself.
+ * floods the queue delays only itself. In each of its turns, a caller takes a task of its next group.
  */
 export class TurnQueue<Task, Outcome> {
   readonly #start: () => TaskThread<Task, Outcome>;
   readonly #clock: Clock;
-  /** The waiting tasks by caller. The caller with the next turn comes first. */
-  readonly #waiting = new Map<string, Waiting<Task, Outcome>[]>();
+  /** The callers with waiting tasks. The one with the next turn comes first. */
+  readonly #waiting = new Map<string, Caller<Task, Outcome>>();
   #thread: TaskThread<Task, Outcome> | undefined;
   #idle: Disposable | undefined;
   #isRunning = false;
@@ -48,13 +55,17 @@ export class TurnQueue<Task, Outcome> {
   /**
    * Runs the task in its turn. Returns undefined if too many tasks wait, or if the caller no longer needs the outcome.
    */
-  async run(caller: string, task: Task, isWanted = (): boolean => true): Promise<Outcome | undefined> {
-    const mine = this.#waiting.get(caller) ?? [];
-    if (this.#hasClosed || mine.length >= maxWaiting || (mine.length === 0 && this.#waiting.size >= maxCallers))
-      return undefined;
+  async run(caller: string, task: Task, isWanted = (): boolean => true, group = ""): Promise<Outcome | undefined> {
+    const known = this.#waiting.get(caller);
+    if (this.#hasClosed || (known === undefined && this.#waiting.size >= maxCallers)) return undefined;
+    const waiting: Caller<Task, Outcome> = known ?? { groups: new Map(), count: 0 };
+    const mine = waiting.groups.get(group) ?? [];
+    if (mine.length + 1 > maxWaiting - waiting.count - 1) return undefined;
     return await new Promise((settle) => {
       mine.push({ task, isWanted, settle });
-      this.#waiting.set(caller, mine);
+      waiting.count += 1;
+      waiting.groups.set(group, mine);
+      this.#waiting.set(caller, waiting);
       if (!this.#isRunning) void this.#work();
     });
   }
@@ -62,7 +73,8 @@ export class TurnQueue<Task, Outcome> {
   async close(): Promise<void> {
     this.#hasClosed = true;
     this.#idle?.[Symbol.dispose]();
-    for (const mine of this.#waiting.values()) for (const { settle } of mine) settle(undefined);
+    for (const { groups } of this.#waiting.values())
+      for (const { settle } of [...groups.values()].flat()) settle(undefined);
     this.#waiting.clear();
     await this.#thread?.end();
   }
@@ -70,8 +82,8 @@ export class TurnQueue<Task, Outcome> {
   async #work(): Promise<void> {
     this.#isRunning = true;
     this.#idle?.[Symbol.dispose]();
-    for (let next = takeTurn(this.#waiting); next !== undefined; next = takeTurn(this.#waiting)) {
-      const { task, isWanted, settle } = next.item;
+    for (let next = this.#next(); next !== undefined; next = this.#next()) {
+      const { task, isWanted, settle } = next;
       settle(isWanted() ? await this.#do(task) : undefined);
     }
     this.#isRunning = false;
@@ -80,6 +92,17 @@ export class TurnQueue<Task, Outcome> {
         void this.#thread?.end();
         this.#thread = undefined;
       });
+  }
+
+  #next(): Waiting<Task, Outcome> | undefined {
+    for (const [name, caller] of this.#waiting) {
+      const turn = takeTurn(caller.groups);
+      caller.count -= 1;
+      this.#waiting.delete(name);
+      if (caller.groups.size > 0) this.#waiting.set(name, caller);
+      if (turn !== undefined) return turn.item;
+    }
+    return undefined;
   }
 
   async #do(task: Task): Promise<Outcome> {

@@ -32,16 +32,16 @@ const task = (review: unknown, path = "/validate"): ReviewTask => ({
   path,
   body: Buffer.from(JSON.stringify(review)),
 });
-const virtualService = (uid: string, hosts: readonly string[]): ReviewTask =>
+const virtualService = (uid: string, hosts: readonly string[], namespace = "shop"): ReviewTask =>
   task({
     request: {
       uid,
       name: "reviews",
-      namespace: "shop",
+      namespace,
       kind: { group: "networking.istio.io", version: "v1", kind: "VirtualService" },
       operation: "CREATE",
       object: {
-        metadata: { name: "reviews", namespace: "shop" },
+        metadata: { name: "reviews", namespace },
         spec: { hosts, http: [{ route: [{ destination: { host: "a" } }] }] },
       },
     },
@@ -137,6 +137,21 @@ test("callers take turns, and abandoned reviews are not executed", async () => {
     submit("server", "s1"),
   ]);
   assert.deepEqual(order, ["f1", "f2", "s1", "f3 left out", "f4"]);
+});
+
+test("the namespaces of one API server take turns, and one with many waiting reviews is refused alone", async () => {
+  const order: string[] = [];
+  const submit = async (uid: string, namespace: string): Promise<void> => {
+    const verdict = await queue.review("10.0.0.1", virtualService(uid, ["a"], namespace));
+    order.push(verdict === undefined ? `${uid} refused` : uid);
+  };
+  await Promise.all([
+    ...Array.from({ length: 300 }, async (_, index) => await submit(`flood ${index}`, "flood")),
+    submit("shop", "shop"),
+  ]);
+  const served = order.filter((uid) => !uid.endsWith("refused"));
+  assert.deepEqual(served.slice(0, 4), ["flood 0", "flood 1", "shop", "flood 2"]);
+  assert.equal(served.length, 256 + 1 + 1);
 });
 
 test("a caller with many waiting reviews is refused, and other callers are not", async () => {
