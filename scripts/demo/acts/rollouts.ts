@@ -65,11 +65,6 @@ async function allServe(lab: Lab, namespace: string): Promise<boolean> {
 }
 
 const checkLimits = { minSamples: 40, timeoutSeconds: 60 };
-/**
- * The number of samples that a step of the mesh waits for under a calm load. They need not show a small share of
- * failures, because the demo fails with the first failed request anyway.
- */
-const calmSamples = 10;
 
 export const canaryTheApp: Act = {
   name: "an app canary",
@@ -135,10 +130,9 @@ interface UpgradeWords {
 }
 
 function upgradeObject(
-  { workers, calm }: Stage,
+  { workers }: Stage,
   { name, from, to, version }: UpgradeWords,
 ): Record<string, unknown> & { metadata: { name: string } } {
-  const limits = calm ? { ...checkLimits, minSamples: calmSamples } : checkLimits;
   return {
     apiVersion: "rollout.serin.dev/v1alpha1",
     kind: "MeshUpgrade",
@@ -148,10 +142,10 @@ function upgradeObject(
       to: { revision: to, install: [revisionSpec(to, version, workers?.[1])] },
       ztunnel: { maxConcurrent: 4 },
       checks: [
-        { type: "mtls-probe-matrix", ...limits },
-        { type: "tcp-connect-failures", ...limits },
-        { type: "request-success-rate", ...limits },
-        { type: "xds-nacks", ...limits },
+        { type: "mtls-probe-matrix", ...checkLimits },
+        { type: "tcp-connect-failures", ...checkLimits },
+        { type: "request-success-rate", ...checkLimits },
+        { type: "xds-nacks", ...checkLimits },
       ],
     },
   };
@@ -247,7 +241,7 @@ async function follow<Value extends Canary | MeshUpgrade>(
     if (status !== undefined) {
       for (const step of stage.printedSteps.takeNew(metadata?.uid ?? "", status.completedSteps)) showStep(stage, step);
       stage.progress(status.message);
-      if (stage.calm && kind === meshUpgradeKind) stage.load?.setPause(calmPauseMs);
+      if (stage.calm && kind === meshUpgradeKind) stage.load?.setPause(pauseIn(status));
       if (ends.includes(status.phase) || isEnough(status)) return status;
     }
     if (performance.now() - writtenAtMs > silenceMs)
@@ -256,6 +250,11 @@ async function follow<Value extends Canary | MeshUpgrade>(
       );
     return undefined;
   });
+}
+
+/** A step of the gateway waits until its pods have answered enough requests. */
+function pauseIn({ step }: RolloutStatus): number {
+  return step?.id.startsWith("gateway/") === true ? loadPauseMs : calmPauseMs;
 }
 
 function showStep(stage: Stage, step: RolloutStatus["completedSteps"][number]): void {
