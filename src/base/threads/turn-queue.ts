@@ -60,7 +60,8 @@ export class TurnQueue<Task, Outcome> {
     if (this.#hasClosed || (known === undefined && this.#waiting.size >= maxCallers)) return undefined;
     const waiting: Caller<Task, Outcome> = known ?? { groups: new Map(), count: 0 };
     const mine = waiting.groups.get(group) ?? [];
-    if (mine.length + 1 > maxWaiting - waiting.count - 1) return undefined;
+    const ofOthers = waiting.count - mine.length;
+    if (mine.length + 1 > (maxWaiting - ofOthers) / 2) return undefined;
     return await new Promise((settle) => {
       mine.push({ task, isWanted, settle });
       waiting.count += 1;

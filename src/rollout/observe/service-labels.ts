@@ -1,4 +1,4 @@
-import { destinationRuleKind, type DestinationRule } from "../../api/istio/index.ts";
+import { destinationRuleKind, hostCovers, type DestinationRule } from "../../api/istio/index.ts";
 import { serviceKind } from "../../api/kubernetes/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { hostInMesh } from "../plan/index.ts";
@@ -39,7 +39,7 @@ export async function subsetLabels(
     const { namespace = "" } = item.metadata;
     const { host: pattern, subsets } = storedSpec<DestinationRule["spec"]>("DestinationRule", item);
     const covered = hostInMesh(pattern, namespace);
-    return coversHost(covered, host)
+    return hostCovers(covered, host)
       ? [{ isWide: covered !== host, rank: namespaces.indexOf(namespace), subsets }]
       : [];
   });
@@ -47,9 +47,4 @@ export async function subsetLabels(
     .toSorted((a, b) => Number(a.isWide) - Number(b.isWide) || b.rank - a.rank)
     .flatMap(({ subsets }) => subsets.filter(({ name }) => name === subset));
   return found?.labels;
-}
-
-/** Whether a DestinationRule for the pattern applies to the host. A pattern may begin with `*`. */
-function coversHost(pattern: string, host: string): boolean {
-  return pattern === host || (pattern.startsWith("*") && host.endsWith(pattern.slice(1)));
 }
