@@ -41,26 +41,30 @@ export interface SaturatedOptions {
 interface Measured {
   readonly requestsPerSecond: number;
   readonly requestsPerCpuSecond: number;
-  /** For each serving thread, the share of the time in which it ran. */
+  /** For each serving thread, the share of the time in which it ran. The busiest comes first. */
   readonly busy: readonly number[];
-  /** The same for the load generator. */
+  /** For each of them, the share in which it ran, or waited for a core because something else ran there. */
+  readonly hadWork: readonly number[];
+  /** The share of the time in which the load generator ran. */
   readonly loadBusy: number;
 }
 
 interface Thread {
   readonly serves: boolean;
-  readonly seconds: number;
+  readonly ranSeconds: number;
+  readonly waitedSeconds: number;
 }
 
 function threadsOf(pid: number): Map<string, Thread> {
   const folder = `/proc/${pid}/task`;
   const threads = readdirSync(folder).map((id) => {
-    const seconds = Number(readFileSync(`${folder}/${id}/schedstat`, "utf8").split(" ")[0]) / 1e9;
-    return { id, seconds, isWorker: workerName.test(readFileSync(`${folder}/${id}/comm`, "utf8")) };
+    const [ran, waited] = readFileSync(`${folder}/${id}/schedstat`, "utf8").split(" ");
+    const isWorker = workerName.test(readFileSync(`${folder}/${id}/comm`, "utf8"));
+    return { id, ranSeconds: Number(ran) / 1e9, waitedSeconds: Number(waited) / 1e9, isWorker };
   });
   const hasWorkers = threads.some(({ isWorker }) => isWorker);
   return new Map(
-    threads.map(({ id, seconds, isWorker }) => [id, { seconds, serves: hasWorkers ? isWorker : id === String(pid) }]),
+    threads.map(({ id, isWorker, ...times }) => [id, { ...times, serves: hasWorkers ? isWorker : id === String(pid) }]),
   );
 }
 
@@ -78,18 +82,18 @@ async function measure(
   const answered = load.answered - answeredBefore;
   const own = process.cpuUsage(loadBefore);
   const elapsed = (performance.now() - startedMs) / 1000;
-  const spent = [...threadsOf(pid)].map(([id, { serves, seconds: now }]) => ({
+  const spent = [...threadsOf(pid)].map(([id, { serves, ranSeconds, waitedSeconds }]) => ({
     serves,
-    seconds: now - (before.get(id)?.seconds ?? 0),
+    ranSeconds: ranSeconds - (before.get(id)?.ranSeconds ?? 0),
+    waitedSeconds: waitedSeconds - (before.get(id)?.waitedSeconds ?? 0),
   }));
+  const serving = spent.filter(({ serves }) => serves).toSorted((left, right) => right.ranSeconds - left.ranSeconds);
   if (load.trouble !== undefined) throw new Error(`${name}: ${load.trouble}`);
   return {
     requestsPerSecond: answered / elapsed,
-    requestsPerCpuSecond: answered / spent.reduce((sum, thread) => sum + thread.seconds, 0),
-    busy: spent
-      .filter(({ serves }) => serves)
-      .map((thread) => thread.seconds / elapsed)
-      .toSorted((left, right) => right - left),
+    requestsPerCpuSecond: answered / spent.reduce((sum, { ranSeconds }) => sum + ranSeconds, 0),
+    busy: serving.map(({ ranSeconds }) => ranSeconds / elapsed),
+    hadWork: serving.map(({ ranSeconds, waitedSeconds }) => (ranSeconds + waitedSeconds) / elapsed),
     loadBusy: (own.user + own.system) / 1e6 / elapsed,
   };
 }
@@ -151,9 +155,10 @@ function percent(share: number): string {
   return `${Math.round(share * 100)} %`;
 }
 
-function describe({ requestsPerSecond, requestsPerCpuSecond, busy, loadBusy }: Measured): string {
+function describe({ requestsPerSecond, requestsPerCpuSecond, busy, hadWork, loadBusy }: Measured): string {
   const rates = `${requestsPerSecond.toFixed(0)} requests/s  ${requestsPerCpuSecond.toFixed(0)} per CPU second`;
-  return `${rates}  busy ${busy.map(percent).join(" and ")}, load ${percent(loadBusy)}`;
+  const shares = `busy ${busy.map(percent).join(" and ")}, had work ${hadWork.map(percent).join(" and ")}`;
+  return `${rates}  ${shares}, load ${percent(loadBusy)}`;
 }
 
 function summaryOf({ title, results, ratios }: Row): object {
@@ -163,6 +168,7 @@ function summaryOf({ title, results, ratios }: Row): object {
       requestsPerSecond: median(measured.map((one) => one.requestsPerSecond)),
       requestsPerCpuSecond: median(measured.map((one) => one.requestsPerCpuSecond)),
       busy: (measured[0]?.busy ?? []).map((_, at) => median(measured.map(({ busy }) => busy[at] ?? 0))),
+      hadWork: (measured[0]?.hadWork ?? []).map((_, at) => median(measured.map(({ hadWork }) => hadWork[at] ?? 0))),
       loadBusy: median(measured.map(({ loadBusy }) => loadBusy)),
     },
   ]);

@@ -2,34 +2,29 @@ import type { Clock, Random } from "../../../base/index.ts";
 import type { SharedBudget } from "../../../base/shared-budget/index.ts";
 import { inLaterTurn, type ByteStream } from "../../../net/index.ts";
 import {
-  errorCode,
   errorCodeName,
   Http2Session,
   type FrameWriter,
   type Http2ConnectionError,
   type SessionPort,
 } from "../../../wire/http2/index.ts";
-import { refusalOf } from "./call-refusal.ts";
+import { openCall, type CalledServer } from "./call-opening.ts";
 import { CallSender } from "./call-sender.ts";
-import { decompressionOf } from "./decompress.ts";
-import { GrpcCall, type CallOwner, type Peer } from "./grpc-call.ts";
+import { type GrpcCall, type CallOwner, type Peer } from "./grpc-call.ts";
 import { grpcLimits } from "./grpc-limits.ts";
-import { grpcStatus, type GrpcStatus } from "./grpc-status.ts";
+import type { GrpcStatus } from "./grpc-status.ts";
 import { Retirement } from "./retirement.ts";
-import { readRequestHead, requestFault } from "./request-head.ts";
 import type { FrameOutput } from "./frame-output.ts";
 import type { ReadConnection, ReadingTurns } from "./reading-turns.ts";
 
 /** The part of a server that its connections use. */
-export interface ConnectionOwner {
+export interface ConnectionOwner extends CalledServer {
   readonly output: FrameOutput;
   readonly clock: Clock;
-  readonly maxRequestBytes: number;
   readonly memory: SharedBudget;
   readonly turns: ReadingTurns;
   readonly maxConnectionAgeMs: number;
   readonly random: Random;
-  method(path: string): ((call: GrpcCall) => void) | undefined;
   closed(connection: GrpcConnection, reason: string | undefined): void;
 }
 
@@ -157,31 +152,7 @@ export class GrpcConnection implements SessionPort, CallOwner, ReadConnection {
   }
 
   opened(id: number, fields: readonly string[], endStream: boolean): void {
-    if (requestFault(fields) !== undefined) {
-      this.session.refuse(id, errorCode.protocolError);
-      return;
-    }
-    const head = readRequestHead(fields);
-    const { maxRequestBytes, clock } = this.#owner;
-    const decompress = decompressionOf(head.encoding, maxRequestBytes);
-    const call = new GrpcCall(this, {
-      id,
-      fields,
-      head,
-      maxRequestBytes,
-      decompress: decompress === "none" ? undefined : decompress,
-    });
-    call.remoteEnded = endStream;
-    this.session.adopt(call);
-    if (!call.countOrEnd()) return;
-    const method = this.#owner.method(head.path);
-    const refusal = refusalOf(head, { hasMethod: method !== undefined, decompress });
-    if (refusal === undefined) {
-      const end = (): void => call.end(grpcStatus.deadlineExceeded, "the call's deadline has passed");
-      if (head.timeoutMs !== undefined) call.deadline = clock.after(head.timeoutMs, end);
-      method?.(call);
-    } else if (refusal.httpStatus === undefined) call.end(refusal.status, refusal.message);
-    else this.sender.sendLast(call, [":status", refusal.httpStatus]);
+    openCall(this, this.#owner, { id, fields, endStream });
   }
 
   streamEnded(): void {

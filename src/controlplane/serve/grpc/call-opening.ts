@@ -1,0 +1,62 @@
+import type { Clock } from "../../../base/index.ts";
+import { errorCode } from "../../../wire/http2/index.ts";
+import { refusalOf } from "./call-refusal.ts";
+import type { CallSender } from "./call-sender.ts";
+import { decompressionOf } from "./decompress.ts";
+import { GrpcCall, type CallOwner } from "./grpc-call.ts";
+import { grpcStatus } from "./grpc-status.ts";
+import { readRequestHead, requestFault } from "./request-head.ts";
+
+/** The part of a server that new calls use. */
+export interface CalledServer {
+  readonly clock: Clock;
+  readonly maxRequestBytes: number;
+  /** Returns the method that serves calls of the path. Undefined if the server has none. */
+  method(path: string): ((call: GrpcCall) => void) | undefined;
+}
+
+/** The stream that a client has opened. */
+export interface OpenedStream {
+  readonly id: number;
+  /** The request's header fields, names and values in turn. */
+  readonly fields: readonly string[];
+  /** Whether the client has ended its side already. */
+  readonly endStream: boolean;
+}
+
+/**
+ * Makes the stream a call and starts its method, or ends it with the reason why the server refuses it. A request that
+ * breaks HTTP/2's rules for heads (RFC 9113, section 8.3) becomes no call, and its stream is reset.
+ */
+export function openCall(
+  connection: CallOwner & { readonly sender: CallSender },
+  server: CalledServer,
+  { id, fields, endStream }: OpenedStream,
+): void {
+  const { session, sender } = connection;
+  if (requestFault(fields) !== undefined) {
+    session.refuse(id, errorCode.protocolError);
+    return;
+  }
+  const head = readRequestHead(fields);
+  const { maxRequestBytes, clock } = server;
+  const decompress = decompressionOf(head.encoding, maxRequestBytes);
+  const call = new GrpcCall(connection, {
+    id,
+    fields,
+    head,
+    maxRequestBytes,
+    decompress: decompress === "none" ? undefined : decompress,
+  });
+  call.remoteEnded = endStream;
+  session.adopt(call);
+  if (!call.countOrEnd()) return;
+  const method = server.method(head.path);
+  const refusal = refusalOf(head, { hasMethod: method !== undefined, decompress });
+  if (refusal === undefined) {
+    const end = (): void => call.end(grpcStatus.deadlineExceeded, "the call's deadline has passed");
+    if (head.timeoutMs !== undefined) call.deadline = clock.after(head.timeoutMs, end);
+    method?.(call);
+  } else if (refusal.httpStatus === undefined) call.end(refusal.status, refusal.message);
+  else sender.sendLast(call, [":status", refusal.httpStatus]);
+}
