@@ -23,12 +23,13 @@ export interface ActiveCluster {
 }
 
 interface LeavingCluster extends ActiveCluster {
-  /** The steady-clock time of its removal. */
+  /** When the cluster was removed, on the steady clock. */
   readonly sinceMs: number;
 }
 
 /**
- * A removed cluster stays for this long while routes or listeners still name it. Their successors may wait meanwhile.
+ * How long a removed cluster stays while routes or listeners still name it. Their new versions, which no longer name
+ * it, may still wait for other resources.
  */
 const namedLimitMs = 15_000;
 
@@ -47,14 +48,14 @@ export interface ActiveClustersOptions {
   readonly log: Logger;
 }
 
-/** The clusters to which requests are sent, with their endpoints. */
+/** The clusters to which the proxy sends requests, with their endpoints. */
 export class ActiveClusters {
   readonly #options: ActiveClustersOptions;
   readonly #runtime: ClusterRuntime;
   readonly #clusters = new Map<string, ActiveCluster>();
   /**
-   * Removed clusters that routes or listeners in force, or connections of removed listeners or chains, may still need.
-   * Their endpoints stay as they were.
+   * Removed clusters that are still in use: by routes or listeners in force, or by connections of removed listeners or
+   * filter chains. Their endpoints no longer change.
    */
   readonly #leaving = new Map<string, LeavingCluster>();
   #localZones: LocalZones | undefined;
@@ -103,7 +104,7 @@ export class ActiveClusters {
     return names;
   }
 
-  /** Whether a cluster in force waits for its first endpoints. */
+  /** Whether a cluster in force waits for its first endpoints. False for an unknown cluster. */
   awaitsEndpoints(name: string): boolean {
     return this.#clusters.get(name)?.cluster.hasEndpoints === false;
   }
@@ -161,7 +162,8 @@ export class ActiveClusters {
       refreshMs: discovery.refreshMs,
       respectsTtl: discovery.respectsTtl,
       family: discovery.family,
-      // Without known endpoints, requests would fail until the first response, whatever has changed in the cluster.
+      // Start with the addresses that the cluster has now. Otherwise any change of the cluster would make requests fail
+      // until DNS has answered again.
       ...(known === undefined ? {} : { known }),
       resolve,
       clock,
@@ -195,7 +197,10 @@ export class ActiveClusters {
     return this.#leaving.size > 0;
   }
 
-  /** Ends the removed clusters. Those that routes and listeners in force still name stay for a while. */
+  /**
+   * Forgets removed clusters that nothing needs any more. A cluster that routes or listeners in force still name stays
+   * for {@link namedLimitMs}.
+   */
   endLeaving(reachable: ReachableClusters): void {
     const nowMs = this.#options.clock.steadyMs();
     for (const [name, active] of this.#leaving) {
@@ -206,8 +211,8 @@ export class ActiveClusters {
   }
 
   /**
-   * The caller for filters that are compiled now. These filters cannot call a cluster that is already removed, although
-   * connections of removed listeners or chains may still use it.
+   * Limits the clusters that filters compiled from now on may call. Such a filter cannot call a cluster that is already
+   * removed, although connections of removed listeners or chains may still use that cluster.
    */
   callerOfNow(callCluster: CallCluster): CallCluster {
     if (this.#leaving.size === 0) return callCluster;

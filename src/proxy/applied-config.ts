@@ -34,13 +34,14 @@ export interface AppliedConfigOptions {
   readonly resolve: ResolveName;
   readonly secrets?: SecretStore;
   readonly contexts?: Pick<TlsContexts, "awaited">;
-  /** Asks SDS providers for these secrets, and for no others. */
+  /** Requests exactly these secrets from SDS providers, and drops all others. */
   readonly followSecrets?: (wanted: ReadonlyMap<string, ServiceSecret>) => void;
   /** The services that compiled filters use. */
   readonly services?: FilterServices;
   /**
-   * Whether other threads get the same resources. Then the control plane may continue to send a resource that only they
-   * name, and does not send it again when this thread names it again.
+   * Whether other threads receive the same resources over the same stream. Then the control plane continues to send a
+   * resource that only another thread names, and does not send it again when this thread names it again. So this thread
+   * must keep it.
    */
   readonly sharesResources?: boolean;
   /** Set if the proxy requests the endpoints of its own workload, to route requests by zone. */
@@ -65,23 +66,24 @@ interface UpdateCounts {
 }
 
 /**
- * The maximum number of kept filter configurations. Beyond it, those that no listener of this thread names are dropped.
+ * The maximum number of filter configurations that are kept. Above it, those that no listener of this thread names are
+ * dropped.
  */
 const maxKeptExtensions = 1000;
 
 /**
- * The configuration from the control plane that is in force. An update is applied resource by resource: valid resources
- * serve from the next request on. The others are named in the thrown error, which becomes the NACK, and their previous
- * version stays in force.
+ * The configuration from the control plane that is in force. An update is applied resource by resource. Valid resources
+ * are in force from the next request on. The thrown error names the invalid ones and becomes the NACK; their previous
+ * versions stay in force.
  */
 export class AppliedConfig {
   readonly #options: AppliedConfigOptions;
   readonly #notes: ConfigNotes;
   readonly #activeClusters: ActiveClusters;
   readonly #tables: RouteTables;
-  /** Names of tables and of received routes that listeners no longer use. */
+  /** Names of route tables that listeners no longer use, and that are not yet forgotten. */
   #unrequested = new Set<string>();
-  // The resources as received, by type and name.
+  // The resources as the control plane sent them, by type and name.
   readonly listeners = new Map<string, AppliedResource<typeof ListenerSchema>>();
   readonly clusters = new Map<string, AppliedResource<typeof ClusterSchema>>();
   readonly endpoints = new Map<string, AppliedResource<typeof ClusterLoadAssignmentSchema>>();
@@ -91,11 +93,11 @@ export class AppliedConfig {
   /** Names of filter configurations whose latest version cannot be served. */
   readonly #refusedExtensions = new Set<string>();
   readonly #virtualHosts: VirtualHosts;
-  /** Types with a first update. */
+  /** The types of which an update has arrived. */
   readonly #received = new Set<string>();
   /** The steady-clock time at which the first clusters arrived. */
   #firstClustersMs: number | undefined;
-  /** The control plane's secrets that the configuration names. */
+  /** The names of the secrets that the configuration needs from the control plane. */
   #namedSecrets: ReadonlySet<string> = new Set();
   #client: Pick<XdsClient, "setNames"> | undefined;
   #listenerSet: ListenerSet | undefined;
@@ -125,8 +127,8 @@ export class AppliedConfig {
   }
 
   /**
-   * Connects both sides later, because each needs the other: listeners request routes from the configuration, and the
-   * configuration starts listeners.
+   * Connects the configuration with the listeners and the client. This happens after both exist, because listeners
+   * request routes from the configuration, and the configuration starts listeners.
    */
   attach(listenerSet: ListenerSet, client?: Pick<XdsClient, "setNames">): void {
     this.#listenerSet = listenerSet;
@@ -150,7 +152,7 @@ export class AppliedConfig {
     return this.#updates.get(typeUrl) ?? { accepted: 0, rejected: 0 };
   }
 
-  /** What is still missing before the proxy can serve. */
+  /** Names what is still missing before the proxy can serve. */
   pending(): string[] {
     const listeners = this.#received.has(typeUrls.listener) ? [] : ["listeners"];
     return [...this.startNeeds(), ...listeners, ...(this.#listenerSet?.pending() ?? [])];
@@ -160,7 +162,8 @@ export class AppliedConfig {
   startNeeds(): string[] {
     if (this.#firstClustersMs === undefined) return ["clusters"];
     const wanted = this.#activeClusters.current();
-    // A control plane that does not know the static cluster may never answer for it, so only the limit below applies.
+    // A control plane that does not know this cluster, which the proxy itself adds, may never send its endpoints. The
+    // time limit below ends the wait.
     const wantsEndpoints = wanted.some(
       ({ spec, cluster }) => spec.discovery.kind === "eds" && !this.#activeClusters.isStatic(cluster.name),
     );
@@ -195,14 +198,14 @@ export class AppliedConfig {
         mode: "named",
         apply: (update) => this.#take(update, () => this.#applyRoutes(update)),
       },
-      // Subscribed when a route configuration announces virtual host discovery, because upstream's control plane has
-      // none.
+      // Subscribe only when a route configuration announces virtual host discovery, because upstream's control plane
+      // does not support it.
       {
         typeUrl: typeUrls.virtualHost,
         mode: "named",
         apply: (update) => this.#take(update, () => this.#applyVirtualHosts(update)),
       },
-      // Listeners name these resources.
+      // Request only the extension configurations that listeners name.
       {
         typeUrl: typeUrls.extensionConfig,
         mode: "named",
@@ -310,15 +313,15 @@ export class AppliedConfig {
     const names = this.#activeClusters.serviceNames();
     for (const name of this.endpoints.keys()) if (!names.has(name)) this.endpoints.delete(name);
     this.#client?.setNames(typeUrls.endpoint, names);
-    // Stops waiting for resources that no longer exist.
+    // Let route tables stop waiting for clusters or endpoints that no longer exist.
     this.#tables.finishWarming();
     return troubles;
   }
 
   /**
-   * Requests on connections of a removed listener or chain still name clusters that were removed along with it. Routes
-   * and listeners still name them too, while their new versions wait or have not arrived: after a reconnect, clusters
-   * come first.
+   * Forgets removed clusters that nothing needs. Two things may still need a removed cluster: a connection of a
+   * listener or chain that was removed with it, and a route or listener whose new version waits or has not arrived.
+   * After a reconnect, clusters arrive first.
    */
   #forgetClusters(): void {
     if (this.#activeClusters.hasLeaving && this.#listenerSet?.needsRemoved !== true)
@@ -329,8 +332,9 @@ export class AppliedConfig {
     const troubles = this.#each(update, ClusterLoadAssignmentSchema, this.endpoints, (message, name) =>
       this.#activeClusters.assign(name, message),
     );
-    // As in Envoy, a removal ends the wait for the first endpoints and nothing else: endpoints are removed before the
-    // clusters and routes that still refer to them. A service without endpoints has an empty assignment.
+    // As in Envoy, a removal only ends the wait for the first endpoints. The cluster keeps its endpoints, because the
+    // control plane removes endpoints before the clusters and routes that still refer to them. A service without
+    // endpoints has an empty assignment instead.
     for (const name of update.removed) if (!this.endpoints.has(name)) this.#activeClusters.assign(name, undefined);
     this.#tables.finishWarming();
     return troubles;
@@ -384,8 +388,8 @@ export class AppliedConfig {
   }
 
   /**
-   * A table stays while a connection of a removed listener or chain may need it, so that its requests are served to the
-   * end.
+   * Forgets tables that listeners no longer use. A table stays while a connection of a removed listener or chain may
+   * need it, so that its requests are served to the end.
    */
   #forgetTables(): void {
     if (this.#unrequested.size === 0) return;
@@ -408,7 +412,8 @@ export class AppliedConfig {
       }
     });
     for (const { name } of update.resources) {
-      // The control plane will not send an unchanged table again when a listener needs it, so keep it.
+      // Keep the received table, because the control plane does not send an unchanged table again when a listener needs
+      // it again.
       this.#unrequested.delete(name);
       const applied = this.routes.get(name);
       const message = applied?.message();
@@ -419,7 +424,7 @@ export class AppliedConfig {
     return troubles;
   }
 
-  /** A configuration is in force for all of its filters, or for none. */
+  /** Applies filter configurations. A configuration is put in force for all filters that name it, or for none. */
   #applyExtensions(update: XdsUpdate): string[] {
     const filters = this.#listenerSet?.discoveries() ?? [];
     const use = ({ typedConfig }: TypedExtensionConfig, name: string): void => {
@@ -434,8 +439,8 @@ export class AppliedConfig {
       this.#refusedExtensions.add(name);
       for (const filter of filters) if (filter.resource === name) filter.refused();
     });
-    // Without a default, the last configuration stays in force until no listener names it, because the listener that
-    // still does is about to be changed or removed.
+    // A filter without a default keeps its last configuration until no listener names it: the control plane is about to
+    // change or remove the listener that does.
     for (const name of update.removed) {
       this.#refusedExtensions.delete(name);
       const staying = filters.filter((filter) => filter.resource === name && !filter.retract());
@@ -450,13 +455,16 @@ export class AppliedConfig {
     return [...troubles];
   }
 
-  /** A table without any of its hosts is not complete yet. The previous one stays meanwhile. */
+  /**
+   * Sets a table whose virtual hosts arrive separately. Undefined means that none of its hosts has arrived; the
+   * previous table then stays in force.
+   */
   #setAnnounced(name: string, table: RouteTable | undefined): void {
     if (table !== undefined) this.#tables.set(name, table);
   }
 }
 
-/** Maps may be encoded in any order, so different bytes may have the same meaning. */
+/** Compares the decoded messages if the bytes differ, because protobuf may encode the entries of a map in any order. */
 function isSame<Schema extends DescMessage>(
   schema: Schema,
   before: AppliedResource<Schema>,

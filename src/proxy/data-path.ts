@@ -55,23 +55,23 @@ export interface DataPathOptions {
   readonly random: Random;
   /** When the process started, as Unix time. */
   readonly startedMs: number;
-  /** Set if other threads serve the same configuration. */
+  /** Limits across threads. Set if other threads serve the same configuration. */
   readonly shared?: JointLimits;
 }
 
 /**
- * A removed waypoint learns of its removal at about the same time as the ztunnels. Some ztunnels learn of it later, and
- * until then they send new connections here.
+ * How long a removed waypoint still accepts connections. Some ztunnels learn of the removal later than the waypoint,
+ * and until then they send new connections to it.
  */
 const waypointLingerMs = 2000;
 const sweepMs = 1000;
-/** How long tunnels may take to end after the last connection has. */
+/** How long tunnels may take to end after the last connection in them has ended. */
 const tunnelEndMs = 1000;
 const tunnelEndStepMs = 10;
-/** How long the last spans and logs may take to reach their collector. */
+/** How long the last spans and log entries may take to reach their collector when the proxy ends. */
 const exportsEndMs = 2000;
 /**
- * Packets with this mark pass the redirect of the pod's connections. The mode TPROXY needs another mark, because there
+ * The mark of packets that the pod's redirect rules do not redirect. The mode TPROXY needs another mark, because there
  * the mark 1337 keeps packets in the pod, whatever their destination is.
  */
 export function redirectMark({ metadata }: Pick<ProxySettings, "metadata">): number {
@@ -81,7 +81,7 @@ export function redirectMark({ metadata }: Pick<ProxySettings, "metadata">): num
 /** The maximum number of open access log files. */
 const maxAccessLogs = 16;
 
-/** Serves requests in one thread, from listeners to endpoints, by the configuration from the control plane. */
+/** Serves requests in one thread, from listeners to endpoints, with the configuration from the control plane. */
 export class DataPath implements Serving {
   readonly workers = 1;
   readonly #options: DataPathOptions;
@@ -98,7 +98,7 @@ export class DataPath implements Serving {
   #external: Promise<ExternalSecrets> | undefined;
   readonly #accessLogs = new Map<string, AccessLog>();
   readonly #observer: ConnectionObserver;
-  /** The number of lines that were lost because more than {@link maxAccessLogs} files were needed. */
+  /** The number of log lines that were lost because more than {@link maxAccessLogs} files were needed. */
   #refusedLines = 0;
   #closesUnused = false;
   #failsHealthChecks = false;
@@ -193,13 +193,16 @@ export class DataPath implements Serving {
     this.#sweeper = setInterval(() => this.#sweep(), sweepMs);
   }
 
-  /** The main thread has the certificates already, and this thread shares them. */
+  /**
+   * The main thread obtains the certificate, which this thread shares. Listeners that waited for the certificate may
+   * now start.
+   */
   certify(): void {
     this.#listeners.proceed();
   }
 
   setLogLevel(): void {
-    // Nothing to do: this thread shares the logger of the process, whose level is already set.
+    // Nothing to do: this thread uses the logger of the process, whose level is already set.
   }
 
   status(): Promise<ServingStatus> {
@@ -395,7 +398,7 @@ export class DataPath implements Serving {
     if (this.#closesUnused) this.#config.closeUnused();
   }
 
-  /** Ends idle tunnels in an orderly way, so that peers do not report a fault. */
+  /** Closes idle tunnels with GOAWAY, so that peers do not report a fault. */
   async #tunnelsEnded(force: AbortSignal): Promise<void> {
     const { clock } = this.#options;
     const deadline = clock.steadyMs() + tunnelEndMs;

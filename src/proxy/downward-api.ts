@@ -1,6 +1,6 @@
 /**
- * The labels or annotations in a file of the downward API, which has lines of `name="value"`. The kubelet quotes values
- * as Go does.
+ * Reads the labels or annotations in a file of the downward API. Each line is `name="value"`, with the value quoted as
+ * Go does it.
  */
 export function readDownwardFile(text: string | undefined): Record<string, string> {
   const values: Record<string, string> = {};

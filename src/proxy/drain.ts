@@ -5,9 +5,9 @@ import type { Serving } from "./serving.ts";
 export interface DrainOptions {
   readonly serving: Pick<Serving, "status" | "drain" | "stopListening" | "closeQuiet" | "closeAll">;
   readonly shutdown: Shutdown;
-  /** The listeners stay open at least this long. */
+  /** How long the listeners stay open at least. */
   readonly minimumMs: number;
-  /** Outbound traffic is served until the end, because the application may need it as long as it runs. */
+  /** Whether outbound traffic is served until the end, because the application may need it as long as it runs. */
   readonly inboundOnly: boolean;
   /**
    * Whether the application has ended, so that no further connection can come in or go out. The drain then ends with
@@ -23,13 +23,15 @@ const quietMs = 2000;
 const stepMs = 100;
 
 /**
- * Ends the proxy without losing a request. At first it continues to listen, and its responses say `connection: close`.
- * When no new connections arrive, it closes each connection that has been idle for a while, and the drain ends with the
- * last one. A forced shutdown closes everything. When the application has ended, listening stops at once, so that a
+ * Ends the proxy without losing a request.
+ *
+ * At first, the proxy continues to listen, and its responses say `connection: close`. When no new connections
+ * arrive, it stops listening and closes each connection that has been idle for a while. The drain ends with the last
+ * connection. A forced shutdown closes everything. When the application has ended, listening stops at once, so that a
  * client is refused and tries another endpoint.
  *
- * A proxy without listeners belongs to a deleted Gateway, so no connection can arrive. Its open connections may last as
- * long as those of a removed listener.
+ * A proxy without listeners belongs to a deleted Gateway, so no connection can arrive. Its open connections may last
+ * as long as those of a removed listener.
  */
 export async function drain(options: DrainOptions): Promise<void> {
   const { serving, shutdown, clock, log, applicationEnded } = options;
@@ -58,8 +60,8 @@ async function untilNobodyComes(options: DrainOptions): Promise<void> {
   log.info("draining: asking clients to close; still listening", { connections: (await serving.status()).connections });
   while (!shutdown.force.aborted) {
     if (await nobodyComes(options, startedMs)) {
-      // A process that has waited for a processor runs its timers first. It accepts the connections that arrived
-      // meanwhile only afterwards, and closing their listener now would reset them.
+      // Let the process accept the connections that have arrived before deciding. A process that had to wait for a
+      // processor runs its timers before it accepts, and closing the listener now would reset those connections.
       await setImmediate();
       if (await nobodyComes(options, startedMs)) return;
     }

@@ -28,8 +28,8 @@ const streamSecrets = "/envoy.service.secret.v3.SecretDiscoveryService/StreamSec
 const invalidArgument = 3;
 const maxMessageBytes = 1_048_576;
 /**
- * The maximum number of secrets. Each has its own stream, as in Envoy, because some services serve only one secret on a
- * stream.
+ * The maximum number of secrets. As in Envoy, each secret has its own stream, because some services serve only one
+ * secret on a stream.
  */
 const maxSecrets = 1000;
 const retry = { initialMs: 100, maxMs: 10_000 } as const;
@@ -37,17 +37,17 @@ const retry = { initialMs: 100, maxMs: 10_000 } as const;
 interface Followed {
   readonly ref: ServiceSecret;
   readonly ended: AbortController;
-  /** The version that is in force, which the service learns again after a reconnect. */
+  /** The version of the secret that is in force. The service gets it again after a reconnect. */
   version: string;
-  /** The cluster of the open stream, and how the stream is ended. */
+  /** The cluster of the open stream, and a controller that ends the stream. Undefined without a stream. */
   stream: { readonly cluster: Cluster; readonly end: AbortController } | undefined;
   /** Why the last request to the service failed. */
   fault: string | undefined;
 }
 
 /**
- * Takes secrets from services of the proxy's own clusters, by Envoy's secret discovery (SDS). Each worker asks the
- * service itself.
+ * Gets secrets from services in the proxy's own clusters, by Envoy's secret discovery service (SDS). Each worker asks
+ * the service itself.
  */
 export class ExternalSecrets {
   readonly #options: ExternalSecretsOptions;
@@ -85,8 +85,8 @@ export class ExternalSecrets {
   }
 
   /**
-   * Moves streams off replaced clusters: such a stream would keep a connection with the old configuration. Must be
-   * called once a second.
+   * Ends streams to clusters that were replaced, because such a stream would keep a connection with the old
+   * configuration. Must be called once a second.
    */
   sweep(): void {
     for (const { stream } of this.#followed.values())
@@ -145,7 +145,7 @@ export class ExternalSecrets {
     }
   }
 
-  /** Returns the answer: an ACK, or a NACK with the reason. */
+  /** Applies a response. Returns the answer to send: an ACK, or a NACK with the reason. */
   #receive(followed: Followed, response: DiscoveryResponse): Uint8Array {
     const { ref } = followed;
     const { log, store } = this.#options;
@@ -180,7 +180,7 @@ export class ExternalSecrets {
         resourceNames: [ref.name],
         versionInfo: version,
         responseNonce,
-        // The node is in the first message of a stream only.
+        // Only the first message of a stream contains the node.
         ...(responseNonce === "" ? { node: nodeMessage(this.#options.node) } : {}),
         ...(error === undefined
           ? {}
@@ -193,7 +193,8 @@ export class ExternalSecrets {
     const { ref, ended } = followed;
     if (ended.signal.aborted) return;
     this.#options.store.fail(ref, fault);
-    // At the start, a cluster's endpoints arrive after the cluster. A provider that restarts answers the next attempt.
+    // Do not report the first failure: at the start, a cluster's endpoints arrive after the cluster, and a provider
+    // that restarts answers the next attempt.
     if (attempt === 0) return;
     if (followed.fault !== fault)
       this.#options.log.warn("an SDS provider cannot be asked for a secret", {

@@ -13,7 +13,7 @@ export interface ListenerSetOptions extends Omit<ListenerRuntime, "standsFor" | 
   /** The number of connections that all listeners may hold. */
   readonly maxConnections: number;
   readonly chains: Omit<ListenerRuntime["chains"], "enter">;
-  /** Connections of a listener or chain that is gone are closed after this time. */
+  /** The time after which connections of a removed listener or chain are closed. */
   readonly leavingLimitMs: number;
   /** What the first listeners wait for in addition to their own resources. */
   readonly startNeeds: () => readonly string[];
@@ -21,7 +21,7 @@ export interface ListenerSetOptions extends Omit<ListenerRuntime, "standsFor" | 
   readonly replaced: () => void;
 }
 
-/** A specification that is not in force yet, because something that it refers to has not arrived. */
+/** A specification that is not in force yet, because a resource that it names has not arrived. */
 interface Waiting {
   readonly spec: ListenerSpec;
   readonly limit: Disposable;
@@ -35,28 +35,32 @@ interface Removal {
   accepts: boolean;
 }
 
-/** The time without a request after which a connection of a removed listener or chain is closed. */
+/** The idle time after which a connection of a removed listener or chain is closed. */
 const leavingQuietMs = 2000;
-/** How long a specification waits for what it refers to: Envoy's default of `initial_fetch_timeout`. */
+/** How long a specification waits for the resources that it names: Envoy's default of `initial_fetch_timeout`. */
 export const firstFetchLimitMs = 15_000;
-/** The time after which a socket that could not be opened is tried again. */
+/** The time after which the proxy tries again to open a socket. */
 const rebindMs = 1000;
 
 /**
- * The listeners of this proxy. A configuration may change under open connections. A removed listener serves the
- * connections that it has.
+ * The listeners of this proxy. A listener's configuration may change under open connections. A removed listener serves
+ * the connections that it still has.
  */
 export class ListenerSet {
   readonly #options: ListenerSetOptions;
   readonly #runtime: ListenerRuntime;
   readonly #active = new Map<string, ActiveListener>();
-  /** Unbound listeners by the destination that they represent: `address port`. */
+  /** The `virtual` listeners by the destination that they represent, as `address port`. */
   #destinations = new Map<string, ActiveListener>();
   /** Removed listeners, until their last connection has ended. */
   readonly #leaving = new Map<ActiveListener, Removal>();
-  /** The listeners that wait, by name. Meanwhile a listener that already serves continues unchanged. */
+  /**
+   * The specifications that wait, by the listener's name. A listener that already serves continues unchanged meanwhile.
+   */
   readonly #waiting = new Map<string, Waiting>();
-  /** Whether the first listeners serve. They begin together, because some hand connections to others. */
+  /**
+   * Whether the first listeners accept connections. They begin together, because some hand connections over to others.
+   */
   #started = false;
   #draining: "nothing" | "inbound" | "all" = "nothing";
   #triedMs = 0;
@@ -77,7 +81,7 @@ export class ListenerSet {
     return this.#active.values();
   }
 
-  /** The number of listeners that accept connections, or will. */
+  /** The number of listeners that accept connections, or will begin to. */
   get accepting(): number {
     return [...this.#leaving.values()].reduce((sum, { accepts }) => sum + (accepts ? 1 : 0), this.#active.size);
   }
@@ -87,13 +91,19 @@ export class ListenerSet {
     return this.#all().reduce((sum, listener) => sum + listener.connections, 0);
   }
 
-  /** Connections that are only served to their end, because the proxy drains or their listener or chain is removed. */
+  /**
+   * The number of connections that are only served to their end: all if the proxy drains, otherwise those of removed
+   * listeners and chains.
+   */
   get drainingConnections(): number {
     const active = [...this.#active.values()].reduce((sum, listener) => sum + listener.drainingConnections, 0);
     return [...this.#leaving.keys()].reduce((sum, listener) => sum + listener.connections, active);
   }
 
-  /** Whether open or future connections may still need resources that were removed with their listener or chain. */
+  /**
+   * Whether present or future connections may still need resources that were removed together with their listener or
+   * chain.
+   */
   get needsRemoved(): boolean {
     return (
       this.drainingConnections > 0 ||
@@ -110,7 +120,7 @@ export class ListenerSet {
     );
   }
 
-  /** Names of listeners that do not listen yet, or whose routes have not arrived. */
+  /** The names of listeners that do not listen yet, or whose routes have not arrived. */
   pending(): string[] {
     const out: string[] = [];
     for (const { name, bound, trouble } of this.#active.values())
@@ -131,7 +141,7 @@ export class ListenerSet {
     return discoveriesOf(this.#chainSpecs());
   }
 
-  /** The chains that accept connections now, without those of specifications that wait. */
+  /** The chains that accept connections now. The chains of waiting specifications are not among them. */
   get servingChains(): ChainSpec[] {
     return [...this.#active.values()].flatMap(({ spec, begun }) => (begun ? chainsOf(spec) : []));
   }
@@ -149,8 +159,8 @@ export class ListenerSet {
   }
 
   /**
-   * Takes a listener's configuration. {@link proceed} puts it in force. Resolves when its addresses are reserved.
-   * Rejects if an address cannot be reserved, and retries in the background.
+   * Takes a listener's configuration, which {@link proceed} puts in force later. Resolves when the listener's addresses
+   * are reserved. Rejects if an address cannot be reserved; the proxy then tries again in the background.
    */
   async set(spec: ListenerSpec): Promise<void> {
     this.#makeRoomFor(spec);
@@ -194,7 +204,9 @@ export class ListenerSet {
     this.#waiting.delete(name);
   }
 
-  /** Puts configurations in force whose resources have arrived. Must be called when some may have arrived. */
+  /**
+   * Puts waiting configurations in force whose resources have arrived. Must be called whenever some may have arrived.
+   */
   proceed(): void {
     if (this.#waiting.size === 0) return;
     const ready = [...this.#waiting.values()].filter(
@@ -223,7 +235,10 @@ export class ListenerSet {
     return needsOf(spec, { contexts, routeTable: (name) => chains.routeTable(name) });
   }
 
-  /** Stops listening, at once or after a while. Open connections are served to their end. */
+  /**
+   * Makes a listener stop listening, at once or after {@link ListenerRuntime.lingerMs}. It serves its open connections
+   * to their end.
+   */
   remove(name: string): void {
     const known = this.#active.get(name);
     if (known === undefined) return;
@@ -236,7 +251,7 @@ export class ListenerSet {
     this.#leaving.set(known, { atMs: this.#options.clock.steadyMs(), accepts });
   }
 
-  /** A new listener may have the name or an address of one that was removed. */
+  /** Makes removed listeners stop listening if a new listener has their name or one of their addresses. */
   #makeRoomFor(spec: ListenerSpec): void {
     const wanted = addressesOf(spec);
     this.#stopAccepting(
@@ -268,8 +283,8 @@ export class ListenerSet {
   }
 
   /**
-   * Responses say `connection: close` from now on, while listening continues. With `inboundOnly`, outbound listeners do
-   * not change.
+   * Makes responses say `connection: close` from now on, while listening continues. With `inboundOnly`, outbound
+   * listeners do not change.
    */
   drain(inboundOnly = false): void {
     this.#draining = inboundOnly ? "inbound" : "all";
@@ -286,7 +301,7 @@ export class ListenerSet {
     }
   }
 
-  /** Closes HTTP connections without a request for that long. */
+  /** Closes HTTP connections that have had no request for at least this long. */
   closeQuiet(quietMs: number): void {
     for (const listener of this.#all()) listener.closeIdle(quietMs);
   }
@@ -301,7 +316,7 @@ export class ListenerSet {
   }
 
   /**
-   * Ends removed listeners, closes connections whose time is over, and binds ports that were taken. Must be called once
+   * Ends removed listeners, closes connections whose time is over, and tries again to open sockets. Must be called once
    * a second.
    */
   sweep(): void {
@@ -361,7 +376,7 @@ interface ListenerResources {
   readonly contexts: Pick<TlsContexts, "awaited">;
 }
 
-/** The names of what a listener's chains need and do not have yet: routes, secrets, and plugins that start. */
+/** The names of what a listener's chains still lack: routes, secrets, and plugins that are starting. */
 function needsOf(spec: ListenerSpec, { routeTable, contexts }: ListenerResources): string[] {
   const chains = chainsOf(spec);
   const routes = [...routeNamesOf(chains)].filter((name) => routeTable(name) === undefined);
@@ -382,7 +397,10 @@ function discoveriesOf(chains: readonly ChainSpec[]): Discovery[] {
   );
 }
 
-/** Whether the listener waits for a filter's configuration. That wait has its own time limit, or none. */
+/**
+ * Whether the listener waits for a filter's configuration. That wait has its own limit, or none, so the general limit
+ * must not end it.
+ */
 function awaitsFilter(spec: ListenerSpec): boolean {
   return discoveriesOf(chainsOf(spec)).some(({ awaited }) => awaited);
 }

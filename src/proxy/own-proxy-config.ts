@@ -9,13 +9,15 @@ const annotation = {
   statusPort: "status.sidecar.istio.io/port",
 } as const;
 
-/** The proxy's configuration of itself, under upstream's names, unchecked. */
+/** The proxy's own settings (ProxyConfig) under upstream's names. The values are unchecked. */
 export type OwnProxyConfig = Readonly<Record<string, unknown>>;
 
 /**
- * Joins PROXY_CONFIG and the pod's annotations. As in upstream Istio, an annotation overrides PROXY_CONFIG. The
- * injector has already merged the annotation `proxy.istio.io/config` into PROXY_CONFIG, under the ProxyConfig objects
- * that select the pod. So an injected proxy does not read that annotation again, and needs no YAML parser to start.
+ * Joins PROXY_CONFIG and the pod's annotations. As in upstream Istio, an annotation overrides PROXY_CONFIG.
+ *
+ * The injector has already merged the annotation `proxy.istio.io/config` into PROXY_CONFIG, below the ProxyConfig
+ * objects that select the pod. So an injected proxy does not read that annotation again, and needs no YAML parser to
+ * start.
  */
 export function readOwnProxyConfig(env: Environment, annotations: Readonly<Record<string, string>>): OwnProxyConfig {
   const written = annotations[annotation.config];
@@ -49,7 +51,7 @@ function readVariable(text: string): OwnProxyConfig {
   );
 }
 
-/** The injector writes JSON. The YAML parser is loaded only for text that people have written. */
+/** The injector writes JSON. Load the YAML parser only for a text that a person has written. */
 function parse(text: string): unknown {
   try {
     return JSON.parse(text);

@@ -19,7 +19,7 @@ import { readDownwardFile } from "./downward-api.ts";
 import { readOwnProxyConfig, type OwnProxyConfig } from "./own-proxy-config.ts";
 import { readStatsInclusion, type StatsInclusion } from "./stats-inclusion.ts";
 
-/** A proxy's settings from outside, under upstream's names. */
+/** The settings that a proxy gets from its environment, its arguments and its pod, under upstream's names. */
 export interface ProxySettings {
   readonly role: "router" | "sidecar" | "waypoint";
   readonly version: string;
@@ -32,63 +32,67 @@ export interface ProxySettings {
   readonly trustDomain: string;
   readonly domain: string;
   readonly revision: string;
-  /** `https://host:port`. */
+  /** The URL of the control plane, as `https://host:port`. */
   readonly xdsUrl: string;
   readonly caUrl: string;
   readonly xdsRootFile: string | undefined;
   readonly caRootFile: string | undefined;
   readonly tokenFile: string;
-  /** COMPLIANCE_POLICY. */
+  /** COMPLIANCE_POLICY: restricts the versions and ciphers of TLS. */
   readonly compliance: CompliancePolicy | undefined;
   readonly secretTtlSeconds: number;
-  /** OUTPUT_CERTS. If undefined, the certificate is not written. */
+  /** OUTPUT_CERTS: where the workload's certificate is written. If undefined, it is not written. */
   readonly certificateOutput: CertificateOutput | undefined;
   readonly workloadName: string;
   /** The pod's labels. */
   readonly labels: Readonly<Record<string, string>>;
-  /** The node's metadata, as istiod reads it. */
+  /** The node's metadata that istiod gets. */
   readonly metadata: Readonly<Record<string, unknown>>;
-  /** The listeners stay open at least this long after the first shutdown request. */
+  /** How long the listeners stay open at least after the first shutdown request, in milliseconds. */
   readonly drainMs: number;
-  /** Connections of configuration that is gone are closed after this time (`drainDuration`). */
+  /** The time after which connections of removed configuration are closed (`drainDuration`), in milliseconds. */
   readonly connectionDrainMs: number;
-  /** The application's probes and the address of its metrics, as the injector sets them. */
+  /** The application's probes and the addresses of its metrics, as the injector sets them. */
   readonly appProbers: Readonly<Record<string, AppProbe>>;
   readonly appMetrics: readonly AppMetrics[];
-  /** The probe of a machine outside of the cluster. The results go to the control plane. */
+  /** The readiness probe of a machine outside of the cluster. Its results go to the control plane. */
   readonly workloadProbe?: WorkloadProbe | undefined;
   readonly logLevel: "trace" | "debug" | "info" | "warn" | "error";
   /**
-   * Where the injector mounts the revocation lists of the mesh's authorities. If undefined, PILOT_ENABLE_CA_CRL is off.
+   * The file into which the injector mounts the revocation lists of the mesh's authorities. If undefined,
+   * PILOT_ENABLE_CA_CRL is off.
    */
   readonly meshRevocationsFile: string | undefined;
   /**
-   * PROXY_CONFIG_XDS_AGENT: requests additional roots from the control plane, besides those that come with
-   * certificates.
+   * PROXY_CONFIG_XDS_AGENT: whether the proxy requests further roots from the control plane, in addition to those that
+   * come with its certificate.
    */
   readonly requestsTrustBundle: boolean;
   /** Whether the pod's DNS queries are redirected to this proxy. */
   readonly capturesDns: boolean;
-  /** METRICS_LOCALHOST_ACCESS_ONLY: only clients in the pod get metrics. */
+  /** METRICS_LOCALHOST_ACCESS_ONLY: whether only clients in the pod get metrics. */
   readonly metricsInPodOnly: boolean;
-  /** PILOT_AGENT_MERGE_ENVOY_STATS: the status port also has this proxy's own metrics. */
+  /** PILOT_AGENT_MERGE_ENVOY_STATS: whether the status port also serves this proxy's own metrics. */
   readonly mergesOwnMetrics: boolean;
-  /** Which of Envoy's statistics the proxy has. */
+  /** Which of Envoy's statistics the proxy keeps. */
   readonly statsInclusion: StatsInclusion;
   /** The configured number of workers in its original form. Undefined if it is not set. */
   readonly concurrency: unknown;
-  /** The number of clients' connections that each serving thread may hold. */
+  /** The maximum number of clients' connections of each serving thread. */
   readonly maxConnectionsPerThread: number;
   readonly ports: {
     readonly admin: number;
     readonly stats: number;
     readonly envoyStats: number;
     /**
-     * ENVOY_SECURE_METRICS_PORT: the proxy's own metrics for clients with a certificate of the mesh. 0 means no such
-     * port.
+     * ENVOY_SECURE_METRICS_PORT: the port for the proxy's own metrics, for clients with a certificate of the mesh. 0
+     * means no such port.
      */
     readonly secureStats: number;
-    /** ENVOY_SECURE_MERGED_METRICS_PORT: the same, including the application's metrics. */
+    /**
+     * ENVOY_SECURE_MERGED_METRICS_PORT: the port for the same metrics together with the application's. 0 means no such
+     * port.
+     */
     readonly secureMergedStats: number;
     readonly readiness: number;
     readonly dns: number;
@@ -117,8 +121,8 @@ function certificateOutput(env: Environment): CertificateOutput | undefined {
 }
 
 /**
- * Refuses settings that mount certificates from files. A proxy that waited for the CA's certificate instead would never
- * become ready, and no log would say why.
+ * Refuses settings that ask for certificates from mounted files. Without this error, the proxy would wait for the CA's
+ * certificate and never become ready, and no log would say why.
  */
 function refuseMountedCertificates(env: Environment): void {
   if (envString(env, "FILE_MOUNTED_CERTS", "false") !== "false")
@@ -129,7 +133,7 @@ function refuseMountedCertificates(env: Environment): void {
     );
 }
 
-/** Reads environment and arguments. An invalid value is a user error that names it. */
+/** Reads the settings from environment and arguments. An invalid value is a user error that names it. */
 export function readSettings(sources: SettingsSources): ProxySettings {
   const { env, args, version } = sources;
   refuseMountedCertificates(env);
@@ -172,8 +176,8 @@ export function readSettings(sources: SettingsSources): ProxySettings {
     logLevel: logLevelOf(env, args),
     meshRevocationsFile: envBoolean(env, "PILOT_ENABLE_CA_CRL", true) ? meshRevocations : undefined,
     requestsTrustBundle: envBoolean(env, "PROXY_CONFIG_XDS_AGENT", false),
-    // Only a sidecar's pod has rules that redirect queries to the proxy. In a gateway's pod, a ztunnel may have the
-    // port.
+    // Answer DNS queries only in a sidecar: only its pod has rules that redirect queries to the proxy. In a gateway's
+    // pod, a ztunnel may have the port.
     capturesDns: roleOf(args) === "sidecar" && envBoolean(env, "ISTIO_META_DNS_CAPTURE", false),
     metricsInPodOnly: envBoolean(env, "METRICS_LOCALHOST_ACCESS_ONLY", false),
     mergesOwnMetrics: envBoolean(env, "PILOT_AGENT_MERGE_ENVOY_STATS", true),
@@ -193,7 +197,7 @@ export function readSettings(sources: SettingsSources): ProxySettings {
   return { ...settings, metadata: nodeMetadata(env, settings, proxyConfig, annotations) };
 }
 
-/** `<type>~<address>~<pod>.<namespace>~<domain>`. */
+/** The id of the node, in the form `<type>~<address>~<pod>.<namespace>~<domain>`. */
 export function nodeId(settings: ProxySettings): string {
   return `${settings.role}~${settings.instanceIp}~${settings.podName}.${settings.podNamespace}~${settings.domain}`;
 }
@@ -212,7 +216,7 @@ export function identityOf({ trustDomain, podNamespace: namespace, serviceAccoun
   return formatIdentity({ trustDomain, namespace, serviceAccount });
 }
 
-/** Like upstream, treats a flag of 0 as unset. */
+/** The configured number of workers. As in upstream, a flag of 0 counts as unset. */
 function concurrencyOf(args: readonly string[], proxyConfig: OwnProxyConfig): unknown {
   const flag = optionOf(args, "--concurrency");
   if (flag !== undefined && flag !== "0") return flag;
@@ -312,9 +316,10 @@ function nodeMetadata(
     LABELS: settings.labels,
     ANNOTATIONS: annotations,
     ISTIO_VERSION: settings.version,
-    // An extension of Serin: virtual hosts come separately from their route configuration.
+    // An extension of Serin: the control plane may send virtual hosts separately from their route configuration.
     VIRTUAL_HOST_DISCOVERY: "true",
-    // Another extension of Serin: its older proxies refuse filters whose configuration comes separately.
+    // Another extension of Serin: the control plane may send the configuration of filters separately. Older proxies of
+    // Serin refuse that.
     EXTENSION_CONFIG_DISCOVERY: "true",
     PILOT_SAN: ["istiod.istio-system.svc"],
     ENVOY_PROMETHEUS_PORT: ports.envoyStats,
@@ -335,8 +340,8 @@ function jsonOf(name: string, text: string): unknown {
 }
 
 /**
- * How long a terminating proxy keeps its listeners at least. As in upstream Istio, EXIT_ON_ZERO_ACTIVE_CONNECTIONS
- * replaces the mesh's time with its own minimum.
+ * How long a terminating proxy keeps its listeners open at least, in milliseconds. As in upstream Istio,
+ * EXIT_ON_ZERO_ACTIVE_CONNECTIONS has a minimum of its own, which replaces the mesh's time.
  */
 function drainMsOf(env: Environment, proxyConfig: OwnProxyConfig): number {
   if (envBoolean(env, "EXIT_ON_ZERO_ACTIVE_CONNECTIONS", false))
@@ -354,7 +359,7 @@ function durationSeconds(env: Environment, name: string, fallback: number): numb
   return text === "" ? fallback : secondsOf(text, name);
 }
 
-/** `24h0m0s`, `1m30s`, `500ms`, or plain seconds. */
+/** Parses `24h0m0s`, `1m30s`, `500ms`, or plain seconds. */
 function secondsOf(text: string, name: string): number {
   const ms = /^\d+$/.test(text) ? Number(text) * 1000 : goDurationMs(text);
   if (ms === undefined || ms < 0)
@@ -362,7 +367,7 @@ function secondsOf(text: string, name: string): number {
   return ms / 1000;
 }
 
-/** Our log levels by Envoy's and our own names. */
+/** The log levels by Envoy's names and by ours. */
 export const envoyLevels: Readonly<Record<string, ProxySettings["logLevel"]>> = {
   trace: "trace",
   debug: "debug",
@@ -382,7 +387,7 @@ function logLevelOf(env: Environment, args: readonly string[]): ProxySettings["l
       "argument-invalid",
       `--proxyLogLevel must be one of ${Object.keys(envoyLevels).join(", ")}, got "${text}"`,
     );
-  // A gateway logs its life cycle at info. Upstream's default of warning would hide drains.
+  // A gateway logs its life cycle at the level info, which upstream's default of warning would hide.
   return level === "warn" ? "info" : level;
 }
 

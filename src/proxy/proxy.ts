@@ -59,23 +59,26 @@ export interface ProxyOptions {
   readonly logThreshold?: LogThreshold;
   readonly clock: Clock;
   readonly random: Random;
-  /** Where the pod's preStop hook leaves a file, see {@link followPodEnd}. If absent, the hook sends a request. */
+  /**
+   * The folder into which the pod's preStop hook writes a file, see {@link followPodEnd}. If absent, the hook sends a
+   * request instead.
+   */
   readonly podEndFolder?: string;
-  /** Ends this process as a signal would. */
+  /** Ends this process as a termination signal would. */
   readonly quit: () => void;
-  /** Creates the part that serves requests. If absent, a {@link DataPath} in this thread. */
+  /** Creates the part that serves requests. If absent, a {@link DataPath} in this thread serves them. */
   readonly serve?: (options: DataPathOptions) => Serving;
 }
 
 /**
- * One L7 proxy process: its configuration comes from an xDS server, its identity from the CA, and requests pass from
- * listeners to endpoints.
+ * One L7 proxy process. It gets its configuration from an xDS server and its identity from the CA, and passes requests
+ * from listeners to endpoints.
  */
 export class Proxy {
   readonly #options: ProxyOptions;
   readonly #registry: MetricsRegistry;
   readonly #certificates: CertificateManager;
-  /** The revocation lists for tunnels. Other connections have the mesh's lists in their TLS contexts. */
+  /** The revocation lists that tunnels check. Other connections check the mesh's lists in their TLS contexts. */
   readonly #revocations: RevocationLists | undefined;
   readonly #identity: string;
   readonly #serving: Serving;
@@ -85,11 +88,11 @@ export class Proxy {
   readonly #startedMs: number;
   #wasReady = false;
   /**
-   * The pod began to end before our SIGTERM, so we are a native sidecar, which is stopped when its application has
-   * ended.
+   * Whether the pod began to end before this process got a SIGTERM. Then this is a native sidecar, which is stopped
+   * only after its application has ended.
    */
   #podEnds = false;
-  /** Loaded with the first certificate that is to be written. */
+  /** Writes the certificate to files. Loaded with the first certificate that is to be written. */
   #certificateFiles: Promise<CertificateFiles> | undefined;
   #healthy = true;
 
@@ -151,13 +154,13 @@ export class Proxy {
     this.#server.expose(this.#registry);
   }
 
-  /** Runs until it has drained: see {@link drain}. The second shutdown request closes what is left. */
+  /** Runs until shutdown, and then drains (see {@link drain}). The second shutdown request closes what is left. */
   async run(shutdown: Shutdown): Promise<void> {
     this.#shutdown = shutdown;
     const { log, settings, clock } = this.#options;
     log.info(`version: ${settings.version}`);
     log.info("starting", { node: nodeId(settings), control_plane: settings.xdsUrl });
-    // DNS must come first, because our own look-ups may be redirected to it.
+    // Start the DNS server first, because our own look-ups may be redirected to it.
     const dns = await this.#options.dns?.listen();
     const endpoints = await this.#listen();
     const ended = new AbortController();
@@ -325,7 +328,7 @@ export class Proxy {
     ]);
   }
 
-  /** Metrics for clients that show a certificate of the mesh, at the ports that the environment names. */
+  /** Serves metrics to clients that show a certificate of the mesh, at the ports that the environment names. */
   #secureMetrics(
     metricRoutes: Pick<ReturnType<typeof metricsRoutes>, "secure" | "secureMerged">,
   ): Promise<HttpEndpoint>[] {
@@ -351,22 +354,28 @@ export class Proxy {
     return this.#shutdown?.drain.aborted === true;
   }
 
-  /** The state for everybody who asks. {@link #pending} notices when the proxy becomes live. */
+  /**
+   * The state, as far as it is known without asking the workers. {@link #pending} notices when the proxy becomes live.
+   */
   #knownState(): ServerState {
     if (this.#isDraining() || !this.#healthy) return "DRAINING";
     return this.#wasReady ? "LIVE" : "INITIALIZING";
   }
 
-  /** What readiness waits for. Without the proxy's certificate, for example, every handshake of a peer would fail. */
+  /**
+   * Names what readiness still waits for. Without the proxy's certificate, for example, every handshake of a peer would
+   * fail.
+   */
   async #pending(): Promise<readonly string[]> {
     if (this.#wasReady) return [];
     const own = this.#certificates.peek(this.#identity) === undefined ? ["the workload's certificate"] : [];
     const { pending, listeners } = await this.#serving.status();
-    // With several workers an update takes a while, and the next one may contain the listeners that clients wait for.
+    // Wait until no update is in progress: with several workers an update takes a while, and the next one may contain
+    // the listeners that clients wait for.
     const behind = this.#xds.behind ? ["updates from the control plane"] : [];
     const all = [...pending, ...(this.#options.dns?.pending() ?? []), ...own, ...behind];
     if (all.length === 0 && !this.#wasReady) {
-      // Once ready, the proxy becomes unready only when it leaves. A control plane that is away must not take gateways
+      // Once ready, the proxy stays ready until it leaves. A control plane that is unreachable must not take gateways
       // out of service.
       this.#wasReady = true;
       this.#options.log.info("ready", { listeners });

@@ -1,7 +1,7 @@
 import type { Clock, Logger } from "../base/index.ts";
 import type { RouteTable } from "./routing/route-table.ts";
 
-/** The maximum time for which a table waits for the endpoints of its clusters. */
+/** The maximum time for which a new table waits for the endpoints of its clusters. */
 const warmingLimitMs = 5000;
 
 export interface RouteTablesOptions {
@@ -11,11 +11,11 @@ export interface RouteTablesOptions {
   readonly log: Logger;
 }
 
-/** The route tables in force, and those that wait for the endpoints of their clusters. */
+/** The route tables in force, and the new versions that wait for the endpoints of their clusters. */
 export class RouteTables {
   readonly #options: RouteTablesOptions;
   readonly #tables = new Map<string, RouteTable>();
-  /** Tables whose clusters wait for their endpoints. The previous table stays in force meanwhile. */
+  /** The tables that wait for endpoints. The previous version of each stays in force meanwhile. */
   readonly #warming = new Map<string, { readonly table: RouteTable; readonly limit: Disposable }>();
 
   constructor(options: RouteTablesOptions) {
@@ -36,7 +36,7 @@ export class RouteTables {
   }
 
   /**
-   * Sets a table. If it replaces another one, it waits, for a limited time, until the clusters that it names have
+   * Sets a table. If it replaces another one, it first waits, for a limited time, until the clusters that it names have
    * endpoints.
    */
   set(name: string, table: RouteTable): void {
@@ -63,7 +63,7 @@ export class RouteTables {
     this.#warming.delete(name);
   }
 
-  /** Puts the waiting tables into force whose clusters have endpoints now. Must be called when clusters change. */
+  /** Puts waiting tables in force whose clusters have endpoints now. Must be called when clusters change. */
   finishWarming(): void {
     for (const [name, { table }] of this.#warming) {
       if (!this.#isWarm(table)) continue;
@@ -73,8 +73,8 @@ export class RouteTables {
   }
 
   /**
-   * Whether nothing delays the table. An unknown cluster may never arrive, so only clusters that wait for their
-   * endpoints delay it.
+   * Whether the table need not wait. Only clusters that exist and wait for their first endpoints delay it: an unknown
+   * cluster may never arrive.
    */
   #isWarm(table: RouteTable): boolean {
     for (const name of table.clusters()) if (this.#options.awaitsEndpoints(name)) return false;

@@ -3,29 +3,29 @@ import type { LogLevel } from "../base/index.ts";
 import type { BreakerThresholds } from "./upstream/circuit-breaker.ts";
 import type { FamilyNames } from "../telemetry/index.ts";
 
-/** The state of the part that serves requests. */
+/** The state of the part of the process that serves requests. */
 export interface ServingStatus {
   /** What is still missing before it can serve. */
   readonly pending: readonly string[];
   readonly listeners: number;
   readonly connections: number;
-  /** The time since a draining listener last accepted a connection. Infinity if none ever has. */
+  /** The time since a draining listener last accepted a connection, in milliseconds. Infinity if none ever has. */
   readonly quietMs: number;
 }
 
 /**
- * Serves requests by a given configuration, in this thread or in several. The process around it has the stream to the
- * control plane, the identity and the admin port, and calls these methods.
+ * Serves requests with the configuration that it is given, in this thread or in several. The process around it owns the
+ * stream to the control plane, the identity and the admin port, and calls these methods.
  */
 export interface Serving {
   /** The number of threads. */
   readonly workers: number;
   /**
-   * The resource types that it needs, in the order in which a client should subscribe. An update is accepted when all
-   * workers have accepted it.
+   * The resource types to subscribe to, in the order in which the client should. An update is accepted when all workers
+   * have accepted it.
    */
   subscriptions(): readonly XdsSubscription[];
-  /** The client whose subscriptions it sets. */
+  /** Sets the client on which it sets the names of its subscriptions. */
   attach(client: Pick<XdsClient, "setNames">): void;
   start(): void;
   /** Called when the process has a new certificate of its own. */
@@ -34,26 +34,30 @@ export interface Serving {
   status(): Promise<ServingStatus>;
   /** Sets whether the filters that answer health checks report this proxy as unhealthy. */
   failHealthChecks(fails: boolean): void;
-  /** Responses say `connection: close` from now on. With `inboundOnly`, outbound listeners do not change. */
+  /** Makes responses say `connection: close` from now on. With `inboundOnly`, outbound listeners do not change. */
   drain(inboundOnly: boolean): void;
-  /** From now on, closes upstream connections on which no request was sent. */
+  /**
+   * From now on, closes upstream connections that have carried no request, because a server that shuts down waits for
+   * them.
+   */
   closeUnused(): void;
   /** Closes the sockets of draining listeners. */
   stopListening(): void;
   closeQuiet(quietMs: number): void;
   closeAll(): void;
   /**
-   * Ends for good. Unless `force` is aborted, it first sends the remaining telemetry and ends idle tunnels in an
-   * orderly way.
+   * Ends for good. It first sends the remaining telemetry and ends idle tunnels with GOAWAY, unless `force` is aborted.
    */
   end(force: AbortSignal): Promise<void>;
-  /** Whether it opened the connection from this local port to a port of this process. */
+  /**
+   * Whether this proxy opened the connection between these two ports, from `remotePort` to `localPort` of this process.
+   */
   owns(remotePort: number, localPort: number): boolean | Promise<boolean>;
   /** Answers an admin path about the configuration. `target` includes the query. */
   answer(target: string): EndpointAnswer | Promise<EndpointAnswer>;
   clusters(): Promise<readonly ClusterStatus[]>;
   statistics(): Promise<readonly Statistic[]>;
-  /** The metrics of the process in Prometheus' text format: all, or these families. */
+  /** The metrics of the process in Prometheus' text format. With `names`, only these metrics. */
   metrics(names?: FamilyNames): Promise<string>;
 }
 
@@ -84,7 +88,7 @@ export interface ClusterStatus {
   readonly name: string;
   /** The name in statistics. */
   readonly statName: string;
-  /** The limits of its circuit breaker, by Envoy's names of the priorities. */
+  /** The limits of its circuit breaker, by the names that Envoy gives the priorities. */
   readonly thresholds: Readonly<Record<"default" | "high", BreakerThresholds>>;
   readonly endpoints: readonly EndpointStatus[];
 }

@@ -1,28 +1,30 @@
 import { isTree } from "../base/index.ts";
 
-/** The statistics that a proxy has: those whose names match one entry. */
+/** Which statistics a proxy keeps: those whose names match one of the entries. */
 export interface StatsInclusion {
   readonly prefixes: readonly string[];
   readonly suffixes: readonly string[];
-  /** RE2 expressions for whole names. */
+  /** RE2 expressions, each of which must match a whole name. */
   readonly regexps: readonly string[];
-  /** Where the expressions come from, for messages. */
+  /** Where the expressions were configured, for messages. */
   readonly regexpsFrom: string;
 }
 
 export interface InclusionSources {
-  /** `proxyStatsMatcher` of the proxy's configuration, unchecked. */
+  /** The field `proxyStatsMatcher` of the proxy's configuration. Its value is unchecked. */
   readonly matcher: unknown;
-  /** The pod's annotations. Each of the three for statistics replaces its field of {@link matcher}. */
+  /** The pod's annotations. There are three for statistics, each of which replaces its field of {@link matcher}. */
   readonly annotations: Readonly<Record<string, string>>;
   readonly podIps: readonly string[];
-  /** EXIT_ON_ZERO_ACTIVE_CONNECTIONS. Upstream's agent then counts connections by the statistics. */
+  /**
+   * Whether EXIT_ON_ZERO_ACTIVE_CONNECTIONS is on. Upstream's agent then needs the statistics that count connections.
+   */
   readonly exitsWithLastConnection: boolean;
 }
 
 /**
- * What upstream's bootstrap always includes. It also includes virtual hosts' routes and Istio's own metrics. Here, no
- * statistic has such a name, and Istio's metrics are always there.
+ * The prefixes that upstream's bootstrap always includes. It also includes two that are missing here: routes of virtual
+ * hosts, which have no statistics in this proxy, and Istio's own metrics, which this proxy always has.
  */
 const alwaysPrefixes = ["cluster_manager", "listener_manager", "server", "cluster.xds-grpc", "wasm"] as const;
 const alwaysSuffixes = ["rbac.allowed", "rbac.denied", "shadow_allowed", "shadow_denied"] as const;
@@ -41,7 +43,9 @@ export function readStatsInclusion(sources: InclusionSources): StatsInclusion {
   };
 }
 
-/** The non-empty entries of an annotation, or else of a field. `{pod_ip}` stands for each address of the pod. */
+/**
+ * The entries of an annotation, or else of a field, without empty ones. `{pod_ip}` stands for each address of the pod.
+ */
 function asked(
   { matcher, annotations, podIps }: InclusionSources,
   field: string,

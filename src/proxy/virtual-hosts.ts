@@ -7,14 +7,17 @@ import { announcedRouteTable, compileAnnouncedHost } from "./config/routing/rout
 import type { RouteTable, VirtualHost } from "./routing/route-table.ts";
 
 interface AppliedHost {
-  /** The resource as received, for dumps and for compiling it again when its table's settings change. */
+  /**
+   * The bytes as received. They are needed for dumps, and to compile the host again when the settings of its table
+   * change.
+   */
   readonly body: Uint8Array;
   readonly compiled: VirtualHost;
 }
 
 /**
- * The virtual hosts of virtual host discovery, named `<route configuration>/<host>`. A changed host costs only its own
- * compilation.
+ * The virtual hosts that arrive by virtual host discovery, named `<route configuration>/<host>`. When a host changes,
+ * only that host is compiled.
  */
 export class VirtualHosts {
   readonly #notes: ConfigNotes;
@@ -26,7 +29,10 @@ export class VirtualHosts {
     this.#notes = notes;
   }
 
-  /** Announces a route configuration without its own hosts. Returns undefined until one of its hosts has arrived. */
+  /**
+   * Takes a route configuration whose hosts arrive separately. Returns its table, or undefined until one of the hosts
+   * has arrived.
+   */
   announce(message: RouteConfiguration): RouteTable | undefined {
     this.#tables.set(message.name, message);
     const hosts = this.#hosts.get(message.name);
@@ -34,12 +40,12 @@ export class VirtualHosts {
     return this.#table(message.name);
   }
 
-  /** Called when the table has its own hosts now, or was removed. */
+  /** Called when the route configuration contains its own hosts now, or was removed. */
   retract(table: string): void {
     this.#tables.delete(table);
   }
 
-  /** Returns the faults of hosts that could not be applied, and the tables that have changed. */
+  /** Applies an update. Returns the faults of hosts that could not be applied, and the tables that have changed. */
   apply(update: XdsUpdate): {
     readonly troubles: readonly string[];
     readonly tables: ReadonlyMap<string, RouteTable | undefined>;
@@ -50,7 +56,7 @@ export class VirtualHosts {
       const table = tableOf(resource.name);
       try {
         const hosts = this.#hosts.get(table) ?? new Map<string, AppliedHost>();
-        // Copies the bytes, because a slice would keep the whole response in memory.
+        // Copy the bytes, because a slice would keep the whole response in memory.
         hosts.set(
           resource.name,
           this.#compile(
@@ -72,7 +78,7 @@ export class VirtualHosts {
     return { troubles, tables: new Map(announced.map((table) => [table, this.#table(table)])) };
   }
 
-  /** A route configuration with its separately received hosts, for dumps. */
+  /** A route configuration together with the hosts that arrived separately, for dumps. */
   whole(message: RouteConfiguration): RouteConfiguration {
     const { vhds: _, ...fields } = message;
     const hosts = [...(this.#hosts.get(message.name)?.values() ?? [])].map(({ body }) =>
@@ -91,7 +97,7 @@ export class VirtualHosts {
     const message = this.#tables.get(name);
     const hosts = this.#hosts.get(name);
     this.#notes.services.buckets?.begin(`announced table ${name}`);
-    // A table without any host serves nothing.
+    // A table without any host would refuse everything, so there is no table yet.
     return message === undefined || hosts === undefined
       ? undefined
       : announcedRouteTable(

@@ -15,7 +15,7 @@ export interface AdminSources {
   readonly server: ServerStats;
   readonly startedMs: number;
   readonly nowMs: () => number;
-  /** The present state, which the statistics have too after the call. */
+  /** Returns the present state. The call also updates the state that the statistics show. */
   readonly state: () => Promise<ServerState>;
   /** Makes the readiness probe fail, or succeed again. */
   readonly setHealth: (healthy: boolean) => void;
@@ -153,7 +153,7 @@ function loggingAnswer({ logThreshold: threshold, serving }: AdminSources, post:
         body: `the level ${word} is unknown: expected one of ${Object.keys(envoyLevels).join(", ")}\n`,
       };
     if (threshold === undefined) return { status: 400, body: "the level of this process cannot be changed\n" };
-    // The whole process has one level.
+    // Every worker logs at the level of the process, so the level is set for all of them.
     threshold.level = level;
     serving.setLogLevel(level);
   }

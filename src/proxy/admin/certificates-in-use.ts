@@ -6,13 +6,16 @@ interface NamedCertificates {
   readonly pem: string;
 }
 
-/** A chain with roots beside it. Only the proxy's own certificate has both. */
+/** A certificate chain and roots. Only the entry of the proxy's own certificate has both. */
 export interface CertificatesInUse {
   readonly chain: NamedCertificates;
   readonly roots: NamedCertificates;
 }
 
-/** The certificates of the secrets that the proxy was sent, after its own with the roots of the mesh if it has them. */
+/**
+ * The certificates that the proxy uses: its own with the roots of the mesh, if it has them, then those of the secrets
+ * that it has received.
+ */
 export function certificatesInUse(secrets: SecretStore): CertificatesInUse[] {
   const own = secrets.certificate({ kind: "sds", name: "default" });
   const meshRoots = secrets.roots({ kind: "sds", name: "ROOTCA" });
@@ -33,7 +36,7 @@ export function certificatesInUse(secrets: SecretStore): CertificatesInUse[] {
 
 const dayMs = 86_400_000;
 
-/** The number of whole days until a time. 0 if it has passed. */
+/** The number of whole days until a time. 0 if the time has passed. */
 export function wholeDaysUntil(timeMs: number, nowMs: number): number {
   return Math.max(0, Math.floor((timeMs - nowMs) / dayMs));
 }

@@ -7,22 +7,26 @@ import type { IncludedStats } from "./included-stats.ts";
 /** A statistic with the labels of its metric. */
 export interface StatisticRow extends Statistic {
   readonly labels: Readonly<Record<string, string>>;
-  /** Whether Prometheus' format leaves it out, because it never changes. */
+  /** Whether Prometheus' format leaves the statistic out, because it never changes. */
   readonly textOnly?: boolean;
 }
 
 /**
- * The maximum number of label sets of one metric of clusters: as many as clusters, or a few times as many. They have a
- * limit of their own, because some twenty metrics of each cluster would take the place of the metrics of requests.
+ * The maximum number of label sets of one metric of clusters, which has one or a few for each cluster. Metrics of
+ * clusters have a limit of their own. Otherwise the twenty or so metrics of each cluster would take up the limit of the
+ * metrics of requests.
  */
 const maxClusterSeries = 10_000;
 
-/** The options of a metric with these labels. Those of clusters have {@link maxClusterSeries}. */
+/** The options of a metric with these labels. A metric of clusters gets the limit {@link maxClusterSeries}. */
 export function familyOptions(labels: StatisticRow["labels"]): { readonly ownMaxSeries?: number } {
   return labels["cluster_name"] === undefined ? {} : { ownMaxSeries: maxClusterSeries };
 }
 
-/** The gauges of a cluster's circuit breaker by Envoy's names: whether a limit is reached, and what is left of it. */
+/**
+ * The gauges of a cluster's circuit breaker by Envoy's names. The first of each pair says whether a limit is reached,
+ * the second how much of the limit is left.
+ */
 const breakerGauges = [
   ["cx_open", "remaining_cx"],
   ["cx_pool_open", undefined],
@@ -31,7 +35,7 @@ const breakerGauges = [
   ["rq_retry_open", "remaining_retries"],
 ] as const;
 
-/** Metrics of a cluster with the same value in every worker. */
+/** Metrics of a cluster that have the same value in every worker, so that they must not be summed. */
 export const sharedClusterMetrics: readonly string[] = [
   "envoy_cluster_membership_healthy",
   "envoy_cluster_membership_total",
@@ -41,10 +45,13 @@ export const sharedClusterMetrics: readonly string[] = [
   ),
 ];
 
-/** The statistics of clusters under Envoy's names, as far as the proxy has them. */
+/** The statistics of clusters under Envoy's names. Statistics that the proxy does not measure are missing. */
 export class ClusterStats {
   readonly #included: Pick<IncludedStats, "of">;
-  /** The included statistics of each cluster. Its names are compared only once, because they never change. */
+  /**
+   * The included statistics of each cluster. A cluster's names never change, so they are compared with the inclusion
+   * rules only once.
+   */
   readonly #known = new WeakMap<Cluster, readonly ClusterStat[]>();
 
   constructor(included: Pick<IncludedStats, "of">) {
@@ -79,10 +86,10 @@ export class ClusterStats {
   }
 }
 
-/** One list for all clusters without statistics. */
+/** The list that all clusters without statistics share, to save memory. */
 const none: readonly ClusterStat[] = [];
 
-/** A cluster while its statistics are read. What several of them need is computed once. */
+/** A cluster while its statistics are read. A value that several statistics need is computed once. */
 class Reading {
   readonly cluster: Cluster;
   #endpoints: readonly Endpoint[] | undefined;
@@ -153,7 +160,7 @@ const clusterStats: readonly ClusterStat[] = [
     gauge(`circuit_breakers.default.${open}`, ({ cluster }) =>
       budgetsOf(cluster, open).some(({ exhausted }) => exhausted) ? 1 : 0,
     ),
-    // No request has high priority.
+    // The proxy gives no request high priority, so these gauges are always 0.
     { ...gauge(`circuit_breakers.high.${open}`, () => 0), textOnly: true as const },
     ...(left === undefined
       ? []
@@ -170,7 +177,8 @@ const clusterStats: readonly ClusterStat[] = [
 function budgetsOf({ breaker }: Cluster, open: (typeof breakerGauges)[number][0]): readonly Budget[] {
   switch (open) {
     case "cx_open":
-      // TCP connections and connections for requests have separate limits here, and one in Envoy.
+      // Envoy has one limit for connections. This proxy has one for connections that carry requests and one for relayed
+      // TCP connections.
       return [breaker.connections, breaker.relayed];
     case "cx_pool_open":
       return [];

@@ -49,7 +49,7 @@ function endpointStatus(endpoint: Endpoint): EndpointStatus {
 
 const textPrefixes = (cluster: string, host: string): string => `${cluster}::${host}::`;
 
-/** `/clusters` as text, with one line for each value. */
+/** `/clusters` as text: one line for each value. */
 export function clustersText(fixed: readonly StaticCluster[], clusters: readonly ClusterStatus[]): string {
   const lines = fixed.flatMap(({ name, hostname, address }) => {
     const host =
@@ -113,7 +113,7 @@ function endpointLines(cluster: string, endpoint: EndpointStatus): string[] {
   ];
 }
 
-/** The health from the control plane and the health by the endpoint's responses, in Envoy's terms. */
+/** The health of an endpoint in Envoy's terms, from what the control plane says and from outlier detection. */
 function healthFlags({ healthy, ejected }: EndpointStatus): string {
   const flags = `${healthy ? "" : "/failed_eds_health"}${ejected ? "/failed_outlier_check" : ""}`;
   return flags === "" ? "healthy" : flags;

@@ -15,7 +15,7 @@ export function text(body: string): EndpointAnswer {
   return { status: 200, contentType: "text/plain; charset=utf-8", body };
 }
 
-/** The admin endpoints about the present configuration. `target` is the path with its query. */
+/** Answers the admin endpoints that show the present configuration. `target` is the path with its query. */
 export function configAnswer(sources: ConfigSources, target: string): EndpointAnswer {
   const url = new URL(target, "http://localhost");
   switch (url.pathname) {

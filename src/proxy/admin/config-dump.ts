@@ -93,7 +93,7 @@ function endpointsDump({ config, settings }: DumpSources): Record<string, unknow
   };
 }
 
-/** Route configurations inside listeners, which Envoy shows among the static ones. */
+/** The route configurations that are written inside listeners. Envoy lists them among the static ones. */
 function inlineRoutes({ filterChains, defaultFilterChain }: Listener): RouteConfiguration[] {
   return [...filterChains, ...(defaultFilterChain === undefined ? [] : [defaultFilterChain])].flatMap(({ filters }) =>
     filters.flatMap(({ configType }) => {
@@ -164,8 +164,8 @@ const secretType = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
 
 /**
- * The proxy's own certificate and the mesh's roots, then the certificates from the control plane, and those in files.
- * Never a key.
+ * The proxy's own certificate with the mesh's roots, then the certificates from the control plane, then those from
+ * files. Private keys are never included.
  */
 function secretsDump({ secrets }: DumpSources): unknown[] {
   const own = secrets.certificate({ kind: "sds", name: "default" });

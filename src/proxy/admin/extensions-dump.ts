@@ -31,7 +31,10 @@ export function extensionsDump(
   };
 }
 
-/** The credentials for pulling a plugin's image, which readers of a dump do not need. */
+/**
+ * The name of the variable with the credentials for pulling a plugin's image. The dump leaves it out, because its
+ * readers do not need it.
+ */
 const secretField = "ISTIO_META_WASM_IMAGE_PULL_SECRET";
 
 function withoutSecrets(value: JsonValue): JsonValue {

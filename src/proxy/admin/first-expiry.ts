@@ -7,7 +7,10 @@ import { certificatesInUse, wholeDaysUntil } from "./certificates-in-use.ts";
 export class FirstExpiry {
   readonly #secrets: SecretStore;
   readonly #nowMs: () => number;
-  /** When the first certificate of each text expires. It holds the texts of the last call. */
+  /**
+   * When the first certificate of each PEM text expires, for the texts of the last call, so that only new texts are
+   * parsed.
+   */
   #known = new Map<string, number>();
   #hadOwn = false;
 
@@ -16,7 +19,10 @@ export class FirstExpiry {
     this.#nowMs = nowMs;
   }
 
-  /** The number of whole days until then. 0 if a certificate has expired. Undefined without certificates. */
+  /**
+   * The number of whole days until the first certificate expires. 0 if a certificate has expired. Undefined without
+   * certificates.
+   */
   days(): number | undefined {
     const known = new Map<string, number>();
     for (const text of this.#texts()) known.set(text, this.#known.get(text) ?? firstEndMs(text));
@@ -36,13 +42,13 @@ export class FirstExpiry {
   }
 }
 
-/** When the first certificate of a PEM text expires. Infinity without certificates. */
+/** When the first certificate of a PEM text expires, as Unix time in milliseconds. Infinity without certificates. */
 function firstEndMs(text: string): number {
   const ends = certificateBlocks(text).map((block) => {
     try {
       return Date.parse(new X509Certificate(block).validTo);
     } catch {
-      // A certificate that cannot be read is reported where it is used.
+      // Ignore an unreadable certificate here: the code that uses it reports it.
       return Infinity;
     }
   });

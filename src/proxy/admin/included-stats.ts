@@ -2,14 +2,17 @@ import { messageOf } from "../../base/index.ts";
 import { compileNameRegex } from "../config/matchers/regex.ts";
 import type { StatsInclusion } from "../stats-inclusion.ts";
 
-/** `.*text.*`, the form of most expressions. A search for the text is much faster than an expression. */
+/**
+ * Matches `.*text.*`, the form of most inclusion expressions. A plain search for the text is much faster than the
+ * expression.
+ */
 const containing = /^\.\*((?:[\w:;-]|\\[.|])+)\.\*$/;
 
 type Matches = (name: string) => boolean;
 
 /** Decides by their names which of Envoy's statistics the proxy has. */
 export class IncludedStats {
-  /** The expressions that are not valid, and so include nothing. */
+  /** The expressions that are not valid. They include no statistic. */
   readonly faults: readonly string[];
   readonly #prefixes: readonly string[];
   readonly #suffixes: readonly string[];
@@ -38,7 +41,7 @@ export class IncludedStats {
     );
   }
 
-  /** The included ones of these statistics, whose names begin with `scope`. */
+  /** Returns the statistics that the proxy includes. `scope` is the prefix of their full names. */
   of<Stat extends { readonly stat: string }>(scope: string, stats: readonly Stat[]): readonly Stat[] {
     if (this.#prefixes.some((prefix) => scope.startsWith(prefix))) return stats;
     return stats.filter(({ stat }) => this.includes(`${scope}${stat}`));

@@ -11,8 +11,8 @@ import { ClusterStats, familyOptions, sharedClusterMetrics, type StatisticRow } 
 import type { IncludedStats } from "./included-stats.ts";
 
 /**
- * Metrics with the same value in every worker: those of the configuration, and of ejected endpoints. They must not be
- * summed.
+ * Metrics that have the same value in every worker: those about the configuration and about ejected endpoints. They
+ * must not be summed over workers.
  */
 export const sharedMetrics: ReadonlySet<string> = new Set([
   "envoy_cluster_manager_active_clusters",
@@ -29,7 +29,7 @@ export const sharedMetrics: ReadonlySet<string> = new Set([
 
 type Row = StatisticRow;
 
-/** A series that the last rendering contained. */
+/** A series that the last rendering contained, so that the next rendering can remove it. */
 interface Exposed {
   readonly family: MetricFamily<Counter> | MetricFamily<Gauge>;
   readonly values: readonly string[];
@@ -43,7 +43,7 @@ export interface ProxyStatsSources {
   readonly included: IncludedStats;
 }
 
-/** The statistics that tools read. They are computed when requested. */
+/** The statistics that tools read. They are computed when a tool asks. */
 export class ProxyStats {
   readonly #config: AppliedConfig;
   readonly #listeners: ListenerSet;
@@ -63,7 +63,7 @@ export class ProxyStats {
     this.#clusters = new ClusterStats(sources.included);
   }
 
-  /** Envoy's text form is `name: value`, a line each. */
+  /** The statistics of Envoy's text form, which has one line `name: value` for each. */
   statistics(): Statistic[] {
     return this.#rows();
   }
@@ -86,7 +86,7 @@ export class ProxyStats {
     });
   }
 
-  /** Series that no row has any more vanish, for example those of removed clusters. */
+  /** Removes series that no row has any more, such as those of removed clusters. */
   #exposeRows(registry: MetricsRegistry): void {
     const exposed = new Map<string, Exposed>();
     for (const row of this.#rows()) {
@@ -102,7 +102,7 @@ export class ProxyStats {
     this.#exposed = exposed;
   }
 
-  /** The rows of a metric all have the same type and labels. */
+  /** Finds or creates the metric of a row. All rows of a metric have the same type and labels. */
   #familyOf({ metric, type, labels }: Row, registry: MetricsRegistry): MetricFamily<Counter> | MetricFamily<Gauge> {
     const known = this.#families.get(metric);
     if (known !== undefined) return known;
@@ -127,7 +127,7 @@ export class ProxyStats {
     return rows;
   }
 
-  /** The rows of these statistics that the proxy has. */
+  /** Returns the rows of these statistics, without those that the proxy does not include. */
   #rowsOf(
     scope: string,
     kind: string,
@@ -169,7 +169,7 @@ export class ProxyStats {
     return [...rows, ...this.#httpRows(http), ...this.#tcpRows(tcp)];
   }
 
-  /** The rows of a listener, by its address. Internal listeners have no address. */
+  /** The rows of a listener, by its address. An internal listener has no address and therefore no rows. */
   #addressRows({ spec, connections, counters }: ActiveListener): Row[] {
     const [first] = spec.addresses;
     if (first === undefined) return [];
@@ -201,7 +201,7 @@ export class ProxyStats {
   }
 
   #managerRows(): Row[] {
-    // Each thread has a heap of its own.
+    // Each thread has its own heap, so these are the values of this thread.
     const heap = getHeapStatistics();
     const days = this.#expiry.days();
     const cds = this.#config.updatesOf(typeUrls.cluster);
@@ -234,7 +234,9 @@ interface HttpSums extends TcpSums {
 
 const rbacResult = /^(.*rbac)\.(?:istio_dry_run_(allow|deny)_)?(shadow_)?(allowed|denied)$/;
 
-/** A filter's counter. Results of access rules are labels of one metric, as Istio's documents show it. */
+/**
+ * The row of a filter's counter. The results of access rules become labels of one metric, as in Istio's documentation.
+ */
 function filterRow(name: string, value: number): Row {
   const result = rbacResult.exec(name);
   const [, base = name, dryRun, shadow, outcome = ""] = result ?? [];
@@ -249,13 +251,16 @@ function filterRow(name: string, value: number): Row {
   return { name, metric: `envoy_${base.replaceAll(/[^A-Za-z0-9_]/g, "_")}`, labels, type: "counter", value };
 }
 
-/** Raises a counter to a total that is counted elsewhere. If that total was reset, the series begins anew. */
+/**
+ * Raises a counter to a total that is counted elsewhere. If that total has started again from 0, the series starts
+ * again too.
+ */
 function raise(family: MetricFamily<Counter>, values: readonly string[], total: number): void {
   let counter = family.labels(...values);
   if (total < counter.value) {
     family.remove(...values);
     counter = family.labels(...values);
   }
-  // Series beyond the registry's limit share a counter, whose value may be higher.
+  // Beyond the registry's limit, several series share one counter, whose value may already be higher than this total.
   if (total > counter.value) counter.add(total - counter.value);
 }

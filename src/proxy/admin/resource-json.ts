@@ -2,7 +2,10 @@ import { create, toJson, type DescMessage, type JsonValue, type MessageShape, ty
 import { anyPack, anyUnpack, StringValueSchema, type Any } from "@bufbuild/protobuf/wkt";
 import { envoyRegistry } from "../../wire/envoy/index.ts";
 
-/** A resource as JSON with the names of its fields in protobuf. `registry` has the messages that may be in it. */
+/**
+ * A resource as JSON, with protobuf's names of its fields. `registry` contains the types of the messages that an Any in
+ * the resource may hold.
+ */
 export function resourceJson<Schema extends DescMessage>(
   schema: Schema,
   message: MessageShape<Schema>,
@@ -15,7 +18,9 @@ export function resourceJson<Schema extends DescMessage>(
   }
 }
 
-/** Replaces every Any of an unknown type, at any depth, by its type's name, because JSON cannot show its content. */
+/**
+ * Replaces each Any of an unknown type, at any depth, by the name of its type, because JSON cannot show its content.
+ */
 function knownOnly(value: unknown, registry: Registry): unknown {
   if (Array.isArray(value)) return value.map((inner) => knownOnly(inner, registry));
   if (typeof value !== "object" || value === null || value instanceof Uint8Array) return value;

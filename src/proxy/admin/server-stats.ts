@@ -13,10 +13,13 @@ export interface ServerStatsSources {
 /** A server's state in Envoy's words. */
 export type ServerState = "LIVE" | "DRAINING" | "INITIALIZING";
 
-/** Envoy's numbers of the states. */
+/** The numbers by which Envoy's statistics show the states. */
 const stateNumbers: Readonly<Record<ServerState, number>> = { LIVE: 0, DRAINING: 1, INITIALIZING: 3 };
 
-/** The statistics of the process, which its workers do not have: its age and state, and its control plane. */
+/**
+ * The statistics that only the whole process has, not each worker: its age, its state, and its connection to the
+ * control plane.
+ */
 export class ServerStats {
   readonly #sources: ServerStatsSources;
 

@@ -1,7 +1,7 @@
 import { discoversItself, localClusterConfig } from "../config/clusters/local-cluster.ts";
 import type { ProxySettings } from "../proxy-settings.ts";
 
-/** Clusters and listeners of upstream's bootstrap that tools look up by name. */
+/** The clusters and listeners that upstream's bootstrap contains and that tools look up by name. */
 export interface StaticCluster {
   readonly name: string;
   readonly hostname: string;
@@ -10,7 +10,10 @@ export interface StaticCluster {
     | { readonly pipe: { readonly path: string } };
 }
 
-/** The static clusters. The cluster of the proxy's own workload is missing, because it has endpoints like any other. */
+/**
+ * The static clusters, except the cluster of the proxy's own workload. That cluster has endpoints and is listed with
+ * the others.
+ */
 export function staticClusters(settings: ProxySettings): StaticCluster[] {
   const loopback = (port: number): StaticCluster["address"] => ({
     socket_address: { address: "127.0.0.1", port_value: port },
@@ -44,7 +47,7 @@ export function staticListeners({ ports }: ProxySettings): StaticListener[] {
 
 const clusterType = "type.googleapis.com/envoy.config.cluster.v3.Cluster";
 
-/** The clusters in the form of a bootstrap's static resources. */
+/** The static clusters in the form in which an Envoy bootstrap has them. */
 export function staticClusterConfigs(settings: ProxySettings): Record<string, unknown>[] {
   const fixed = staticClusters(settings).map(({ name, hostname, address }) => ({
     "@type": clusterType,

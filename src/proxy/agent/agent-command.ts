@@ -7,15 +7,15 @@ const defaultAdminPort = 15_000;
 const defaultReadyUrl = "http://localhost:15021/healthz/ready";
 
 export interface AgentCommandOptions {
-  /** `wait …` or `request …`. */
+  /** The arguments after the program's name: `wait …` or `request …`. */
   readonly args: readonly string[];
   readonly write: (text: string) => void;
   readonly clock: Clock;
 }
 
 /**
- * Commands of a pod's containers to their proxy: `wait` until it is ready, `request GET|POST <path>` to its admin port.
- * Returns the exit code.
+ * Runs a command that a container of the pod gives to its proxy: `wait` until the proxy is ready, or `request GET|POST
+ * <path>` to its admin port. Returns the exit code.
  */
 export async function runAgentCommand(options: AgentCommandOptions): Promise<number> {
   const [command, ...rest] = options.args;

@@ -5,7 +5,8 @@ import { requireFinalResponse } from "../../base/joined-bytes/index.ts";
 import type { EndpointAnswer, EndpointRoute } from "../../dataplane/index.ts";
 import { grpcFrame, grpcPrefixBytes } from "../terms/grpc-call.ts";
 
-// The clients are loaded on use, because they take megabytes, and most applications have no probes here.
+// Load the clients on first use: they take megabytes of memory, and most applications have no probes that the proxy
+// answers.
 const builtin = process.getBuiltinModule.bind(process);
 
 /** One probe of the application, like the kubelet's. */
@@ -22,10 +23,13 @@ export interface AppProbe {
   readonly timeoutSeconds?: number;
 }
 
-/** The pod's redirect treats connections from this address as the proxy's own. */
+/**
+ * The source address of probes. The pod's redirect rules treat connections from it as the proxy's own, so they reach
+ * the application.
+ */
 const proxySource = "127.0.0.6";
 const defaultTimeoutSeconds = 1;
-/** The kubelet reads as much of a body. */
+/** The number of body bytes that the kubelet reads from a probe's response. */
 const maxBodyBytes = 10 * 1024;
 
 /** Reads ISTIO_KUBE_APP_PROBERS: probes by the path that the kubelet requests. An invalid value is a user error. */
@@ -40,7 +44,7 @@ export function parseAppProbers(text: string): Readonly<Record<string, AppProbe>
   throw userError("env-invalid", "ISTIO_KUBE_APP_PROBERS must be an object of probes by path");
 }
 
-/** Answers the kubelet's probes with the application's answers. `address` is the pod's. */
+/** Answers the kubelet's probes by probing the application. `address` is the address of the pod. */
 export function appProbeRoutes(
   probers: Readonly<Record<string, AppProbe>>,
   address: string,
@@ -107,7 +111,7 @@ function probeHttp(
       let bodyBytes = 0;
       response.on("data", (chunk: Buffer) => {
         bodyBytes += chunk.length;
-        // The body may have no end, and says nothing about the outcome.
+        // Stop reading: the body may be endless, and the status alone decides.
         if (bodyBytes > maxBodyBytes) response.destroy();
       });
       response.once("close", () => limit[Symbol.dispose]());
@@ -160,7 +164,7 @@ async function probeGrpc(host: string, port: number, service: string, timeoutMs:
         "content-type": "application/grpc",
         te: "trailers",
       });
-      // The stream's own timeout would start again with each byte.
+      // Use our own timer: the stream's own timeout would start again with each byte.
       limit = afterRunning(timeoutMs, () => reject(new Error(`no answer in ${timeoutMs} ms`)));
       stream.once("error", reject);
       const parts: Buffer[] = [];

@@ -13,7 +13,10 @@ export const certificateFiles = {
 /** Where the workload's certificate is written for other programs of its pod. */
 export interface CertificateOutput {
   readonly folder: string;
-  /** Whether this process runs in a pod. The pod's other containers then read the files as other users. */
+  /**
+   * Whether this process runs in a pod. Then the pod's other containers read the files as other users, and need the
+   * right to do so.
+   */
   readonly inPod: boolean;
 }
 
@@ -23,7 +26,7 @@ interface Certificate {
   readonly rootsPem: string;
 }
 
-/** The bit of a folder whose new files get its group. */
+/** The setgid bit of a folder: files that are created in it get the folder's group. */
 const setGroupId = 0o2000;
 
 /** Keeps the workload's certificate in files, for programs in the pod that speak mutual TLS themselves. */
@@ -37,7 +40,10 @@ export class CertificateFiles {
     this.#log = log;
   }
 
-  /** Writes one certificate after the other. Resolves to whether this one was written; an error is logged. */
+  /**
+   * Writes one certificate after another. Resolves to whether this certificate was written. An error is logged, not
+   * thrown.
+   */
   async write(certificate: Certificate): Promise<boolean> {
     const { folder } = this.#output;
     const written = this.#written
@@ -64,9 +70,9 @@ export class CertificateFiles {
 }
 
 /**
- * The application's containers read the key. With an `fsGroup`, Kubernetes hands the volume to that group (setgid) and
- * puts every container into it, so the group is enough. Without one, the users of the containers have nothing in
- * common. No other pod mounts the folder.
+ * The permissions of the key, which the application's containers must read. With an `fsGroup`, Kubernetes gives the
+ * volume to that group (setgid) and puts every container into the group, so reading by the group is enough. Without an
+ * `fsGroup`, the users of the containers have nothing in common, so everybody may read. No other pod mounts the folder.
  */
 async function sharedKeyMode(folder: string): Promise<number> {
   const { mode } = await stat(folder);

@@ -1,2 +1,3 @@
-// The commands of a pod's containers to their proxy. It is small, because these commands must not load a whole proxy.
+// The commands that a pod's containers give to their proxy. This door is separate, because these commands must not load
+// a whole proxy.
 export { runAgentCommand } from "./agent-command.ts";

@@ -5,7 +5,7 @@ import { familyOfSample, readSampleText, type FamilyNames, type MetricsRegistry 
 
 const { request: requestHttp } = process.getBuiltinModule("node:http");
 
-/** An address of the application's own metrics. */
+/** An address at which the application serves its own metrics. */
 export interface AppMetrics {
   readonly port: number;
   readonly path: string;
@@ -13,7 +13,7 @@ export interface AppMetrics {
 
 const defaultPort = 80;
 const scrapeTimeoutMs = 4000;
-/** The injector accepts no more. */
+/** The maximum number of metrics addresses of one application, which is also the injector's limit. */
 const maxTargets = 16;
 const maxScrapeBytes = 16 * 1_048_576;
 const proxySource = "127.0.0.6";
@@ -50,16 +50,16 @@ export interface MergedMetricsOptions {
   /** Empty if the application has no metrics. */
   readonly apps: readonly AppMetrics[];
   readonly address: string;
-  /** Counts the scrapes of the application, and their failures. */
+  /** Receives the counters of the application's scrapes and of failed ones. */
   readonly registry: MetricsRegistry;
   readonly log: Logger;
 }
 
 /**
- * This proxy's metrics followed by the application's. If an address does not send its metrics in time, or none of their
- * lines is readable, they are left out. The log reports when that begins and ends, and metrics with the names that
- * upstream's agent uses count it. Single unreadable lines are left out, because a scraper would reject the whole
- * response with them.
+ * Serves this proxy's metrics followed by the application's. An address whose metrics do not arrive in time, or of
+ * which no line is readable, is left out. The log reports when that begins and ends, and metrics count it under the
+ * names of upstream's agent. A single unreadable line is left out, because a scraper would reject the whole response
+ * with it.
  */
 export function mergedMetricsRoute({ own, apps, address, registry, log }: MergedMetricsOptions): EndpointRoute {
   if (apps.length === 0) return own;
@@ -108,13 +108,13 @@ export function mergedMetricsRoute({ own, apps, address, registry, log }: Merged
     scrapes.increment();
     const names = namesAsked(url);
     const theirs = (await Promise.all(readers.map(async (read) => await read(names)))).filter((text) => text !== "");
-    // Rendered after the application's metrics, so that a scrape shows its own failure.
+    // Render our metrics after the application's have arrived, so that a scrape shows its own failure.
     const ours = await own(request, url);
     return theirs.length === 0 ? ours : { ...ours, body: merged(String(ours.body), theirs.map(ended).join("")) };
   };
 }
 
-/** The families that upstream's agent counts itself, and ours beside them. */
+/** The metrics that upstream's agent counts about scrapes, and those that Serin adds. */
 const agentFamilies = [
   "istio_agent_scrapes_total",
   "istio_agent_scrape_failures_total",
@@ -122,7 +122,7 @@ const agentFamilies = [
   "serin_application_metrics_left_out_lines_total",
 ] as const;
 
-/** The agent's families among those that a scraper asks for. */
+/** The agent's metrics that a scraper asks for. */
 export function agentFamiliesAsked(names: FamilyNames): NonNullable<FamilyNames> {
   return new Set(agentFamilies.filter((name) => names?.has(name) !== false));
 }
@@ -135,7 +135,7 @@ const familyOfLine = /^(?:# (?:HELP|TYPE) )?([a-zA-Z_:][a-zA-Z0-9_:]*)/;
 const endOfOpenMetrics = "# EOF";
 const openMetrics = /^application\/openmetrics-text\b/i;
 const typeLine = /^#\s+TYPE\s+(?:"(?:[^"\\]|\\.)+"|\S+)\s+(\S+)\s*$/;
-/** The content type of the text format 0.0.4, which our metrics have. */
+/** The types of metrics that the text format 0.0.4 has. The application's lines are converted to that format. */
 const knownTypes = new Set(["counter", "gauge", "histogram", "summary", "untyped"]);
 const msPerSecond = 1000;
 
@@ -145,8 +145,8 @@ interface Scraped {
 }
 
 /**
- * Converts the application's lines of the named families to text format 0.0.4. Returns also how many lines were left
- * out, and the fault of the first of them. Throws if all samples were left out.
+ * Converts the application's lines of the named metrics to the text format 0.0.4. Also returns how many lines were left
+ * out, and what is wrong with the first of them. Throws if no sample is left.
  */
 function readable(
   { text, contentType }: Scraped,
@@ -223,7 +223,7 @@ function scrape({ port, path }: AppMetrics, address: string): Promise<Scraped> {
     });
     request.once("response", (response) => {
       const body = new JoinedBytes();
-      // The connection broke off.
+      // The connection broke before the end of the response.
       response.once("error", (error) => {
         clearTimeout(limit);
         reject(error);
@@ -247,7 +247,7 @@ export interface MetricsRoutesOptions {
   /** The application's metrics and the proxy's own. */
   readonly merged: EndpointRoute;
   readonly own: EndpointRoute;
-  /** METRICS_LOCALHOST_ACCESS_ONLY: only clients in the pod get metrics. */
+  /** METRICS_LOCALHOST_ACCESS_ONLY: whether only clients in the pod get metrics. */
   readonly inPodOnly: boolean;
   /** Restricts a route to callers in the same pod. */
   readonly inPod: (route: EndpointRoute) => EndpointRoute;
@@ -257,7 +257,7 @@ export interface MetricsRoutesOptions {
 export function metricsRoutes({ merged, own, inPodOnly, inPod }: MetricsRoutesOptions): {
   readonly status: Readonly<Record<string, EndpointRoute>>;
   readonly envoy: Readonly<Record<string, EndpointRoute>>;
-  /** The metrics for clients with a certificate of the mesh. The two fields above do not restrict them. */
+  /** The metrics for clients that show a certificate of the mesh. `inPodOnly` does not restrict these routes. */
   readonly secure: Readonly<Record<string, EndpointRoute>>;
   readonly secureMerged: Readonly<Record<string, EndpointRoute>>;
 } {

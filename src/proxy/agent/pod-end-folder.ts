@@ -16,17 +16,19 @@ export interface PodEndOptions {
 }
 
 /**
- * Watches, until the signal aborts, for the file by which a pod's preStop hook tells the proxy that the pod ends. A
- * request to the proxy has the same effect, but the hook must start Node to send it. On a busy machine, Node starts
- * after the application has ended.
+ * Watches, until the signal aborts, for the file by which a pod's preStop hook tells the proxy that the pod ends.
  *
- * The folder exists only while a proxy watches it. If the folder is missing, the hook sends the request. The folder is
- * missing if the pod has no such volume, or if the kernel allows no further watch.
+ * Without the file, the hook would have to start Node to send a request to the proxy. On a busy machine, the
+ * application may end before that Node has started.
+ *
+ * The folder exists only while a proxy watches it. It is missing if the pod has no such volume, or if the kernel
+ * allows no further watch. Then the hook sends the request.
  */
 export async function followPodEnd({ folder, onPodEnd, log }: PodEndOptions, signal: AbortSignal): Promise<void> {
   const remove = async (): Promise<void> => await rm(folder, { recursive: true, force: true });
   try {
-    // A restarted container may find the file for the container before it, because the volume belongs to the pod.
+    // Remove the file that the hook may have left for an earlier container: the volume belongs to the pod, so it
+    // survives a restart.
     await remove();
     await mkdir(folder);
     const watcher = watch(folder, { persistent: false }, (_event, name) => {

@@ -16,7 +16,7 @@ export interface WorkloadHealthOptions {
   /** The application's address, if the probe names none. */
   readonly address: string;
   readonly clock: Clock;
-  /** Called for the first result and for each change. `fault` describes a failure. */
+  /** Called for the first result and for each change. `fault` describes a failure, and is undefined after a success. */
   readonly report: (fault: string | undefined) => void;
 }
 
@@ -41,7 +41,8 @@ export function readWorkloadProbe(value: unknown): WorkloadProbe | undefined {
 }
 
 /**
- * Probes until the signal aborts. The result changes after as many equal answers in a row as the thresholds require.
+ * Probes until the signal aborts. The reported result changes only after as many equal probe results in a row as the
+ * thresholds require.
  */
 export async function watchWorkloadHealth(
   { probe, address, clock, report }: WorkloadHealthOptions,

@@ -3,7 +3,7 @@ import { invariant, userError } from "../../base/index.ts";
 import { standaloneServices, type FilterServices } from "../filters/filter-services.ts";
 import { durationMs as milliseconds, type DurationLike } from "./duration.ts";
 
-/** Collects configuration that has no effect here. It is reported once and never refused. */
+/** Collects configuration that has no effect in this proxy. Each setting is reported once, and never causes a NACK. */
 export class ConfigNotes {
   readonly #seen = new Set<string>();
   readonly #report: (note: string) => void;
@@ -31,7 +31,8 @@ export class ConfigNotes {
 const maxNotes = 1000;
 
 /**
- * A configuration that cannot be served as written. The message names the resource and the field, and becomes the NACK.
+ * The error for a configuration that cannot be served as written. Its message names the resource and the field, and
+ * becomes the NACK.
  */
 export function unsupported(where: string, field: string): Error {
   return userError("config-rejected", `${where}: ${field} is not supported`);
@@ -42,13 +43,13 @@ export function invalid(where: string, expected: string): Error {
 }
 
 export interface FieldRules {
-  /** Fields with support (in lowerCamelCase, as in protobuf JSON). */
+  /** The names of fields that this proxy supports, in lowerCamelCase as in protobuf's JSON. */
   readonly used: readonly string[];
-  /** Fields that may be set and have no influence on this proxy. */
+  /** The names of fields that may be set although they do not influence this proxy. */
   readonly harmless?: readonly string[];
 }
 
-/** Refuses a message with a field that is in neither list, because the field would silently have no effect. */
+/** Refuses a message that sets a field outside of both lists. Otherwise the field would silently have no effect. */
 export function checkFields<Desc extends DescMessage>(
   schema: Desc,
   message: MessageShape<Desc>,
@@ -80,7 +81,9 @@ export function checkNested(
   checkFields(nested, message, `${where}: ${field}`, notes, rules);
 }
 
-/** Refuses a message with unknown fields. For messages in which a missing field would change access rights. */
+/**
+ * Refuses a message with unknown fields. Used for messages in which a missing condition would change who has access.
+ */
 export function refuseUnknown<Desc extends DescMessage>(
   schema: Desc,
   message: MessageShape<Desc>,
@@ -90,7 +93,7 @@ export function refuseUnknown<Desc extends DescMessage>(
   if (first !== undefined) throw unsupported(where, `${schema.typeName} field number ${first.no}`);
 }
 
-/** A duration in milliseconds, or `fallbackMs` if it is not set. */
+/** A duration in milliseconds, or `fallbackMs` if the duration is not set. */
 export function durationOr(duration: DurationLike | undefined, fallbackMs: number): number {
   return duration === undefined ? fallbackMs : milliseconds(duration);
 }

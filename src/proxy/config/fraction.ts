@@ -6,7 +6,7 @@ const denominators: Readonly<Record<number, number>> = {
   [FractionalPercent_DenominatorType.MILLION]: 1_000_000,
 };
 
-/** The denominator of a percentage: a hundred or more. */
+/** The denominator of a percentage: 100, 10,000 or 1,000,000. It is 100 if there is no percentage. */
 export function denominatorOf(percent: FractionalPercent | undefined): number {
   return denominators[percent?.denominator ?? FractionalPercent_DenominatorType.HUNDRED] ?? 100;
 }

@@ -18,9 +18,10 @@ const actions: Readonly<Record<number, AppendAction>> = {
 };
 
 /**
- * Compiles the changes of headers. Returns undefined if there are none. Refuses pseudo headers. Framing fields stay the
- * proxy's own: a change of them is noted and has no effect, because one route must not make the proxy refuse the routes
- * of all others.
+ * Compiles the changes of headers. Returns undefined if there are none. Refuses pseudo headers.
+ *
+ * Only the proxy sets the headers that frame a message, so a change of them is noted and has no effect. A NACK would
+ * let one route keep the proxy from accepting all other routes.
  */
 export function compileMutation(
   add: readonly HeaderValueOption[],
@@ -61,7 +62,7 @@ function compileAddition(
   });
   const key = option.header?.key ?? "";
   const name = key.toLowerCase() === ":authority" ? "host" : checkedName(key, where);
-  // The old field `append` is a wrapper: unset means append.
+  // The old field `append` is a wrapper message. If it is unset, the value is appended.
   const action =
     option.append === false
       ? "overwrite-if-exists-or-add"

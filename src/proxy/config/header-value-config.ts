@@ -10,10 +10,11 @@ import { invalid, unsupported, type ConfigNotes } from "./config-check.ts";
 type ValuePart = (context: MutationContext) => string;
 
 /**
- * Compiles a header's value, in header bytes, with Envoy's operators (`%REQ(name?other):length%`,
- * `%DOWNSTREAM_REMOTE_ADDRESS%`, …). A missing value becomes empty. An Envoy operator whose value this proxy does not
- * have, or whose argument is unknown, becomes empty too. It is noted and not refused, because one route must not make
- * the proxy refuse the routes of all others.
+ * Compiles a header's value with Envoy's operators (`%REQ(name?other):length%`, `%DOWNSTREAM_REMOTE_ADDRESS%`, …). The
+ * result has one character for each byte. A missing value becomes empty.
+ *
+ * An operator of Envoy that this proxy does not support, or with an argument that it does not know, becomes empty
+ * too. It is noted and does not cause a NACK: otherwise one route could keep the proxy from accepting all other routes.
  */
 export function compileHeaderValue(
   text: string,
@@ -52,7 +53,7 @@ function compilePart(operation: Operation, where: string, notes: ConfigNotes): V
   if (part === undefined) notes.ignored(`${where}: ${written}`);
   if (part === undefined) return () => "";
   const limit = operation.length === undefined ? undefined : Number(operation.length);
-  // A header's value must be a single line.
+  // A header's value must be a single line, so line breaks are removed.
   const clean: ValuePart = (context) => part(context).replaceAll(/[\r\n\0]/g, "");
   return limit === undefined ? clean : (context) => clean(context).slice(0, limit);
 }
@@ -92,7 +93,7 @@ const plain: Readonly<Record<string, ValuePart>> = {
   DOWNSTREAM_PEER_CERT: ({ connection }) => encodeURIComponent(connection.tls?.peerCertificate() ?? ""),
 };
 
-/** Compiles one operator. Returns undefined if this proxy does not have the value of the operator. */
+/** Compiles one operator. Returns undefined if this proxy does not support the operator. */
 function compileOperator({ operator, argument, direction }: Operation): ValuePart | undefined {
   const known = ownField(plain, operator);
   if (known !== undefined && argument === undefined) return known;
@@ -105,7 +106,7 @@ function compileOperator({ operator, argument, direction }: Operation): ValuePar
     }
     case "RESP":
     case "RESPONSE_HEADER": {
-      // A request is sent before there is a response.
+      // When the request's headers are sent, there is no response yet.
       if (direction === "request") return undefined;
       const [name = "", alternative] = (argument ?? "").toLowerCase().split("?");
       return ({ response }) =>
@@ -120,7 +121,9 @@ function compileOperator({ operator, argument, direction }: Operation): ValuePar
   }
 }
 
-/** Identities that the end of a tunnel recorded. Other forms than PLAIN would be JSON. */
+/**
+ * The identities that the proxy knows from the end of a tunnel. Only the form PLAIN is supported: the others are JSON.
+ */
 function filterState(argument: string): ValuePart | undefined {
   switch (argument) {
     case "io.istio.peer_principal:PLAIN":
@@ -132,7 +135,7 @@ function filterState(argument: string): ValuePart | undefined {
   }
 }
 
-/** `filter:key:key`: text as it is, other values as JSON. */
+/** Reads filters' metadata at a path such as `filter:key:key`. Text is returned as it is, other values as JSON. */
 function dynamicMetadata(path: readonly string[]): ValuePart {
   const [filter = "", ...keys] = path;
   return ({ metadata }) => {

@@ -6,7 +6,7 @@ import { typedJsonOf } from "./typed-struct.ts";
 
 const httpType = "type.googleapis.com/io.istio.http.peer_metadata.Config";
 
-/** The filter that exchanges metadata by ALPN, in chains and in clusters. */
+/** The filter, in chains and in clusters, by which peers exchange metadata if ALPN agrees on it. */
 export const peerExchangeFilter = "istio.metadata_exchange";
 
 export const noHttpExchange: PeerMetadataExchange = {
@@ -56,12 +56,12 @@ export function joinHttpExchanges(left: PeerMetadataExchange, right: PeerMetadat
 }
 
 interface TcpExchange {
-  /** Whether peers of raw connections may identify themselves before the first byte. */
+  /** Whether peers of raw TCP connections may identify themselves before the first byte. */
   readonly exchangesPeers: boolean;
   readonly peerLabelNames: readonly string[];
 }
 
-/** The exchange of peer metadata over raw connections, by the filters of a chain or of a cluster. */
+/** The exchange of peer metadata over raw TCP connections, as the filters of a chain or a cluster configure it. */
 export function compileTcpExchange<Filter extends { readonly name: string }>(
   filters: readonly Filter[],
   configOf: (filter: Filter) => Any | undefined,

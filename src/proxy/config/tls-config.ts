@@ -76,9 +76,9 @@ function clientCertificateOf(
   return roots === undefined ? "none" : "request";
 }
 
-/** A cluster's host name settings, for TLS settings that have none. */
+/** How a cluster chooses the server name, for TLS settings that have no server name of their own. */
 export interface ServerNameRule {
-  /** The host of the service. If undefined, the service has no single host, and the endpoint's host is used. */
+  /** The host of the service. Undefined if the service has no single host. Then the endpoint's host is used. */
   readonly host: string | undefined;
   readonly verified: boolean;
 }
@@ -147,7 +147,8 @@ function negotiationOf(params: TlsParameters | undefined, where: string): Negoti
   if (policy === undefined) return configured;
   if (policy !== TlsParameters_CompliancePolicy.FIPS_202205)
     throw unsupported(where, `the compliance policy ${TlsParameters_CompliancePolicy[policy] ?? policy}`);
-  // The policy replaces ciphers and curves. Of the versions that it allows, the configuration may exclude one.
+  // The compliance policy replaces the configured ciphers and curves. Of the TLS versions that the policy allows, the
+  // configuration may exclude one.
   return {
     minVersion: configured.minVersion === "TLSv1.3" ? "TLSv1.3" : "TLSv1.2",
     maxVersion: configured.maxVersion === "TLSv1.2" && configured.minVersion !== "TLSv1.3" ? "TLSv1.2" : "TLSv1.3",
@@ -197,10 +198,16 @@ function compileValidation(common: CommonTlsContext | undefined, where: string, 
   }
 }
 
-/** Istio's name for the cluster of the proxy's own agent. This proxy is its own agent. */
+/**
+ * The cluster in which Istio's bootstrap has the proxy's agent. This proxy is its own agent, so the cluster does not
+ * exist here.
+ */
 const agentCluster = "sds-grpc";
 
-/** Secrets come from the control plane or the agent, unless the source is another cluster. */
+/**
+ * The name and the source of a secret. It comes from the control plane or the agent, unless its configuration names
+ * another cluster.
+ */
 function namedSecret({ name, sdsConfig }: SdsSecretConfig, where: string): NamedSecret {
   const source = sdsConfig?.configSourceSpecifier;
   if (source?.case !== "apiConfigSource") return { kind: "sds", name };

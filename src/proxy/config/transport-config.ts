@@ -16,17 +16,19 @@ import { checkFields, invalid, unsupported, type ConfigNotes } from "./config-ch
 import { compileUpstreamTls, type ServerNameRule } from "./tls-config.ts";
 import { contentTypeUrl, unpack } from "./typed-struct.ts";
 
-/** The result of a cluster's transport sockets. The ends of a tunnel are known only with the endpoint. */
+/**
+ * How a cluster's transport sockets connect. The ends of a tunnel depend on the endpoint, so they are not known yet.
+ */
 export type TransportKind = { readonly proxyHeader?: ProxyHeaderVersion } & BareTransport;
 
 type BareTransport =
   | { readonly kind: "plain" }
   | { readonly kind: "tls"; readonly tls: UpstreamTlsSpec }
-  /** For endpoints that are internal listeners. `tls` is used inside the tunnel. */
+  /** For endpoints that are internal listeners. `tls` is used inside the tunnel that such a listener opens. */
   | { readonly kind: "internal"; readonly tls: UpstreamTlsSpec | undefined };
 
 interface TransportRule {
-  /** All of these must be in the endpoint's metadata. An empty list matches every endpoint. */
+  /** The endpoint's metadata must have all of these values. An empty list matches every endpoint. */
   readonly match: readonly (readonly [key: string, value: unknown])[];
   readonly transport: TransportKind;
 }
@@ -64,7 +66,7 @@ export class TransportRules {
     return this.#fallback;
   }
 
-  /** All certificates and roots that connections may need. */
+  /** All TLS settings of the cluster, whose certificates and roots connections may need. */
   tls(): UpstreamTlsSpec[] {
     return [...this.#rules.map(({ transport }) => transport), this.#fallback].flatMap((transport) =>
       transport.kind === "plain" || transport.tls === undefined ? [] : [transport.tls],
@@ -72,7 +74,7 @@ export class TransportRules {
   }
 }
 
-/** Absent fields keep the system's values. */
+/** TCP keepalive. Fields that are absent keep the system's values. */
 export function keepaliveOf(message: TcpKeepaliveMessage | undefined): TcpKeepalive | undefined {
   if (message === undefined) return undefined;
   const { keepaliveTime, keepaliveInterval, keepaliveProbes } = message;
@@ -92,13 +94,16 @@ function sourceAddressOf(cluster: Cluster, where: string): string | undefined {
   return source.address;
 }
 
-/** The name under which a cluster has its HTTP options. */
+/** The key under which a cluster's extensions contain its HTTP options. */
 export const httpOptionsKey = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 /**
- * With `autoSni`, the server name is the host that the connection is for. Requests name the service's host. An endpoint
- * may have the name of another machine, such as a load balancer in front of the service, for which the service's server
- * has no certificate. Only a service without a single host, such as a wildcard, has the endpoint's host.
+ * How a cluster with `autoSni` chooses the server name. As in Envoy, the server name is the host that the connection is
+ * for, and requests name the service's host.
+ *
+ * An endpoint may have the name of another machine, such as a load balancer in front of the service, for which the
+ * service's server has no certificate. So the endpoint's host is used only if the service has no single host, as with a
+ * wildcard.
  */
 function serverNameRule(cluster: Cluster, where: string): ServerNameRule | undefined {
   const any = cluster.typedExtensionProtocolOptions[httpOptionsKey];

@@ -4,7 +4,7 @@ import { messageOf } from "../../base/index.ts";
 import { envoyRegistry, TypedStructSchema, XdsTypedStructSchema } from "../../wire/envoy/index.ts";
 import { invalid } from "./config-check.ts";
 
-/** A message as JSON, with its type. */
+/** A message in JSON form, with the URL of its type. */
 interface TypedJson {
   readonly typeUrl: string;
   readonly value: JsonObject;
@@ -23,14 +23,15 @@ export function typedJsonOf(any: Any): TypedJson | undefined {
   return { typeUrl, value };
 }
 
-/** The type of a configuration, also if a TypedStruct holds it. */
+/** The URL of the type of a configuration, even if a TypedStruct contains the configuration. */
 export function contentTypeUrl(any: Any): string {
   return typedJsonOf(any)?.typeUrl ?? any.typeUrl;
 }
 
 /**
- * The message that a TypedStruct describes as JSON, as EnvoyFilters often do. Any other Any is returned unchanged, and
- * so is a TypedStruct of a type that this proxy does not know. Throws if the JSON does not fit the type.
+ * Converts a TypedStruct, as EnvoyFilters often contain, to the message that it describes as JSON. Returns any other
+ * Any unchanged, and also a TypedStruct of a type that this proxy does not know. Throws if the JSON does not fit the
+ * type.
  */
 export function resolveTypedStruct(any: Any, where: string): Any {
   const json = typedJsonOf(any);
@@ -43,7 +44,9 @@ export function resolveTypedStruct(any: Any, where: string): Any {
   }
 }
 
-/** The content of an Any or of the TypedStruct in it, if this proxy knows its type. */
+/**
+ * The message in an Any, or in the TypedStruct that the Any contains. Undefined if this proxy does not know its type.
+ */
 export function unpack(any: Any, where: string): ReturnType<typeof anyUnpack> {
   return anyUnpack(resolveTypedStruct(any, where), envoyRegistry());
 }

@@ -5,15 +5,15 @@ const http2Preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "latin1");
 
 export interface CodecDetectorOptions {
   readonly stream: ByteStream;
-  /** How long a client may take for its first bytes; 0 means no limit. Asked at each sweep. */
+  /** How long a client may take for its first bytes, in milliseconds; 0 means no limit. Called at each sweep. */
   readonly limitMs: () => number;
   /** Called once with the detected protocol and the bytes that were read. */
   readonly onDetected: (codec: "http1" | "http2", received: Buffer) => void;
-  /** Called instead if the connection ends first. */
+  /** Called instead of {@link onDetected} if the connection ends first. */
   readonly onClosed: () => void;
 }
 
-/** Waits for a connection's first bytes: only HTTP/2 begins with its preface. */
+/** Waits for a connection's first bytes to find its protocol: only HTTP/2 begins with the HTTP/2 preface. */
 export class CodecDetector implements ByteStreamHandler, ListenerConnection {
   readonly #options: CodecDetectorOptions;
   #received: Buffer | undefined;
@@ -37,11 +37,11 @@ export class CodecDetector implements ByteStreamHandler, ListenerConnection {
   }
 
   drain(): void {
-    // Nothing was written.
+    // Nothing to do, because nothing was written.
   }
 
   leave(): void {
-    // The first response tells the client to close the connection, in each protocol.
+    // Nothing to do: in either protocol, the first response will tell the client to close the connection.
   }
 
   data(chunk: Buffer): void {

@@ -25,27 +25,35 @@ import { isOver } from "./is-over.ts";
 import type { ListenerConnection } from "./listener-connection.ts";
 import { keptTrailers } from "../terms/trailers.ts";
 
-/** This thread reads one head at a time, so all connections share the buffer. */
+/**
+ * The head of the current request of any connection. This thread reads one head at a time, so all connections share the
+ * memory.
+ */
 const scratchHead = new MessageHead();
 
 /**
- * The maximum number of the client's bytes that are read and dropped after a response that ends the connection early.
+ * The maximum number of bytes that are read and dropped after a response that ends the connection early, so that the
+ * client can read that response.
  */
 const maxLingerBytes = 1024 * 1024;
-/** The number of sweeps (one each second) after which a closing connection is ended. */
+/** The number of sweeps (one each second) for which a closing connection still waits for the client to close it. */
 const maxLingerSweeps = 5;
 /**
- * The same limit while bytes of the last response wait for a slow client. HTTP/2 waits equally long. The number starts
- * again when a whole write has left, so a response in one large write has this time in total.
+ * The number of sweeps that replaces {@link maxLingerSweeps} while a slow client has not taken the whole last response.
+ * It is the same time as for HTTP/2. The count starts again whenever a whole write has left, so a response in one large
+ * write has this time in total.
  */
 const maxFlushSweeps = http2Limits.flushTimeoutMs / 1000;
 /** A half-closed tunnel is closed after this many sweeps without a byte. */
 const maxHalfClosedSweeps = 60;
 
-/** An old connection closes after this many idle sweeps. The next response of a busy one says `connection: close`. */
+/**
+ * The number of idle sweeps after which a connection past its maximum age closes. If it is busy, its next response says
+ * `connection: close`.
+ */
 const spentQuietSweeps = 2;
 
-/** Fewer bytes that cannot be used yet do not count: a connection itself takes as much memory. */
+/** The size from which bytes that cannot be used yet count as held. A connection itself takes as much memory. */
 const leastHeldBytes = 4096;
 
 type State = "head" | "request" | "tunnel" | "closing" | "closed";
@@ -59,8 +67,8 @@ export interface DownstreamOptions {
 }
 
 /**
- * One client connection with HTTP/1.1. Parses requests and serves one exchange at a time. If the client sends more, the
- * bytes wait and reading pauses. A connection therefore buffers at most one read beyond the current request.
+ * One client connection with HTTP/1.1. It parses requests, and serves one exchange at a time. If the client sends more,
+ * the bytes wait and reading pauses. A connection therefore buffers at most one read beyond the current request.
  */
 export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, ListenerConnection, InputHolder {
   readonly stream: ByteStream;
@@ -72,9 +80,9 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   #exchange: Exchange | undefined;
   readonly memory = new ExchangeMemory();
   #state: State = "head";
-  /** Received bytes that cannot be used yet. */
+  /** Received bytes that cannot be used yet, for example the beginning of a head. */
   #carry: Buffer | undefined;
-  /** How many of them count among the bytes that the process holds. */
+  /** How many of these bytes count towards the limit of bytes that the process holds for clients. */
   heldBytes = 0;
   #framing: BodyFraming = bodyFramings.none;
   #remaining = 0;
@@ -84,10 +92,10 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   #paused = false;
   #backedUp = false;
   #lingered = 0;
-  /** The bytes of the last response that waited at the last sweep. */
+  /** How many bytes of the last response had not left at the last sweep. */
   #unsentBytes = 0;
   #halfClosed = false;
-  // The number of sweeps since the last activity. A sweep is a second, which is exact enough for these limits.
+  // The number of sweeps since a byte last moved. A sweep is a second, which is exact enough for these limits.
   #quietSweeps = 0;
   #headSweeps = 0;
   #requestSweeps = 0;
@@ -107,7 +115,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     this.#idleSinceMs = this.#openedAtMs;
   }
 
-  /** Starts reading. `received` contains bytes that were read before. */
+  /** Starts reading. `received` contains bytes that were read from the stream before. */
   start(received?: Buffer): void {
     readLargeMessages(this.stream);
     this.stream.setHandler(this);
@@ -182,7 +190,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   }
 
   upstreamLost(): void {
-    // This connection ends as well.
+    // Nothing follows a tunnel, so this connection ends with it.
   }
 
   exchangeEnded(keepAlive: boolean, more: boolean): void {
@@ -287,14 +295,17 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     }
   }
 
-  /** Whether the connection is too old, or has served too many requests, to take another one. */
+  /** Whether the connection takes no further request, because it is too old or has served too many. */
   #isSpent(): boolean {
     const { maxConnectionMs, maxRequestsPerConnection } = this.context.config();
     if (maxRequestsPerConnection > 0 && this.requests >= maxRequestsPerConnection) return true;
     return maxConnectionMs > 0 && this.context.clock.steadyMs() - this.#openedAtMs >= maxConnectionMs;
   }
 
-  /** A client that has taken a whole write of the last response is active. Parts of a write do not show here. */
+  /**
+   * Starts the wait again if the client has taken a whole write of the last response. The stream does not report parts
+   * of a write.
+   */
   #noteFlush(): void {
     const { bufferedBytes } = this.stream;
     if (bufferedBytes < this.#unsentBytes) this.#quietSweeps = 0;
@@ -310,7 +321,8 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     }
     const searchFrom = Math.max(0, this.#carry.length - 3);
     const joined = Buffer.concat([this.#carry, chunk]);
-    // A head that arrives in pieces is scanned only after its end has arrived.
+    // Scan a head that arrives in pieces only after its end has arrived, so that long heads are not scanned again for
+    // each piece.
     const mayBeWhole =
       this.#state !== "head" ||
       joined.indexOf("\r\n\r\n", searchFrom) >= 0 ||
@@ -395,8 +407,8 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   }
 
   /**
-   * Removes chunk extensions and, where configured, trailers, which end at this hop. If undefined, the body passes
-   * unchanged.
+   * Removes what ends at this hop from a chunked body: chunk extensions and, unless they are configured to pass,
+   * trailers. Returns undefined if the body passes unchanged.
    */
   #withoutHop(bytes: Buffer, from: number, to: number): Buffer | undefined {
     const scanner = this.#framing === bodyFramings.chunked ? this.#chunked : undefined;

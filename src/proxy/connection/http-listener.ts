@@ -17,7 +17,7 @@ import type { OwnMetadataWith } from "../peers/peer-metadata.ts";
 
 export interface HttpListenerOptions {
   readonly config: HttpConnectionConfig;
-  /** Read for each request. */
+  /** Returns the routes for a configuration. Called for each request, because routes may change. */
   readonly routeTable: (config: HttpConnectionConfig) => RouteTable | undefined;
   readonly cluster: (name: string) => Cluster | undefined;
   readonly observe: ExchangeObserver;
@@ -42,15 +42,15 @@ const codecOfAlpn: ReadonlyMap<string, "http1" | "http2"> = new Map([
   ["istio-http/1.0", "http1"],
 ]);
 
-/** A listening address for HTTP/1.1 and HTTP/2. Connections stay open when its configuration changes. */
+/** Serves HTTP/1.1 and HTTP/2 on listening addresses. Connections stay open when its configuration changes. */
 export class HttpListener {
   readonly #options: HttpListenerOptions;
   /**
-   * This object has no getter: V8 keeps an object literal with a getter as a dictionary, and each request reads this
-   * object 20 times.
+   * A plain object without getters: V8 keeps an object literal that has a getter as a slow dictionary, and each request
+   * reads this object about 20 times.
    */
   readonly #context: ExchangeContext & { draining: boolean };
-  /** Their number is limited by whoever accepts them. */
+  /** The open connections. The caller that accepts connections limits their number. */
   readonly #connections = new LinkedList<ListenerConnection>();
   #config: HttpConnectionConfig;
   readonly #sockets = new Map<string, ByteListener>();
@@ -100,7 +100,10 @@ export class HttpListener {
     return this.#context.draining;
   }
 
-  /** Listens on exactly these addresses. Sockets that stay are not touched. New sockets open before old ones close. */
+  /**
+   * Listens on exactly these addresses. Sockets whose address stays are not touched. New sockets open before old ones
+   * close.
+   */
   async listen(listen: Listen, addresses: readonly SocketAddress[]): Promise<void> {
     const wanted = new Map(addresses.map((address) => [`${address.address} ${address.port}`, address]));
     for (const [key, address] of wanted) {
@@ -113,7 +116,7 @@ export class HttpListener {
     }
   }
 
-  /** Takes over a paused connection. Without `info`, the connection comes directly from a socket. */
+  /** Serves a paused connection. Without `info`, the connection comes directly from a socket. */
   accept(
     stream: ByteStream,
     info: ConnectionInfo = { local: stream.local, remote: stream.remote, tls: undefined, peer: undefined },
@@ -175,7 +178,7 @@ export class HttpListener {
     for (const connection of this.#connections) connection.abort();
   }
 
-  /** Lets each connection end what takes too long. Must be called once a second. */
+  /** Lets each connection end what exceeds its time limit. Must be called once a second. */
   sweep(): void {
     for (const connection of this.#connections) connection.sweep();
   }

@@ -26,10 +26,10 @@ export interface Http2DownstreamOptions {
   readonly onClosed: (connection: ListenerConnection) => void;
 }
 
-/** The maximum number of ended streams whose memory new streams reuse. */
+/** The maximum number of ended streams whose memory is kept for new streams. */
 const maxSpareMemories = 32;
 const noBytes = Buffer.alloc(0);
-/** This thread reads one head at a time, so all connections share the memory. */
+/** Reads the heads of all connections. This thread reads one head at a time, so they share its memory. */
 const reader = new HeadReader(defaultHeadLimits);
 
 /** One client connection with HTTP/2, with an exchange for each stream. */
@@ -83,11 +83,11 @@ export class Http2DownstreamConnection implements Http2ConnectionHandler, Listen
   }
 
   goaway(): void {
-    // Open streams continue, and the connection closes when they have ended.
+    // Nothing to do: open streams continue, and the connection closes when they have ended.
   }
 
   streamsChanged(): void {
-    // The exchanges report this themselves.
+    // Nothing to do: each exchange learns from its own stream.
   }
 
   closed(): void {
@@ -141,7 +141,7 @@ class DownstreamStream implements Http2StreamHandler, ExchangeOwner, Linked<Down
   #exchange: Exchange | undefined;
   #tunnel = false;
   #released = false;
-  // Sweeps since the last activity, and since the request began. A sweep is a second.
+  // The number of sweeps since a byte last moved, and since the request began. A sweep is a second.
   #quietSweeps = 0;
   #requestSweeps = 0;
   readonly isHttp2 = true;
@@ -208,7 +208,7 @@ class DownstreamStream implements Http2StreamHandler, ExchangeOwner, Linked<Down
   // ---- ExchangeOwner
 
   pauseRequest(): void {
-    // A released stream has no consumer, so it must drop bytes that still arrive, not hold them.
+    // The bytes of a released stream have no reader. Do not pause, so that they are dropped and not held.
     if (!this.#released) this.#stream.pause();
   }
 
@@ -261,7 +261,7 @@ class DownstreamStream implements Http2StreamHandler, ExchangeOwner, Linked<Down
     }
     if (head.contentLength >= 0) this.#stream.expectedBytes = head.contentLength;
     const isConnect = head.method() === "CONNECT";
-    // A tunnel's bytes wait for its other end.
+    // Pause a CONNECT's stream: its bytes wait until the other end of the tunnel is ready.
     if (isConnect) this.#stream.pause();
     this.#newExchange(head, true, endStream || isConnect).begin(head.bytes, end, end);
   }
@@ -279,8 +279,8 @@ class DownstreamStream implements Http2StreamHandler, ExchangeOwner, Linked<Down
   }
 
   /**
-   * The stream itself may still be open, because the last bytes of the response are not sent, or the client still
-   * sends.
+   * Releases the exchange. The stream itself may still be open, because the last bytes of the response have not left,
+   * or because the client still sends.
    */
   #release(): void {
     if (this.#released) return;

@@ -1,7 +1,7 @@
 /** Connections and streams are swept once a second. */
 const sweepMs = 1000;
 
-/** Whether a limit is over after this number of sweeps. A limit of 0 never is. */
+/** Whether a time limit is over after this number of sweeps. A limit of 0 is never over. */
 export function isOver(sweeps: number, limitMs: number): boolean {
   return limitMs > 0 && sweeps * sweepMs > limitMs;
 }

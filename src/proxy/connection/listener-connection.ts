@@ -6,7 +6,7 @@ export interface ListenerConnection extends Linked<ListenerConnection> {
   readonly peer: string;
   /** Closes the connection as soon as no request is lost by it. */
   leave(): void;
-  /** Closes the connection if no request has been under way for that long. */
+  /** Closes the connection if it has had no open request for at least this time. */
   closeIfIdle(nowMs: number, quietMs: number): void;
   /** Called once a second: enforces the time limits that need no precision. */
   sweep(): void;

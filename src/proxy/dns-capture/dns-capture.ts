@@ -20,26 +20,29 @@ import { NewestConnections } from "./newest-connections.ts";
 
 export interface DnsCaptureOptions {
   readonly namespace: string;
-  /** `default.svc.cluster.local`. */
+  /** The pod's domain in the cluster, such as `default.svc.cluster.local`. */
   readonly domain: string;
   /** The pod's own resolv.conf. */
   readonly resolverFile: ResolverFile;
   /** Reads the pod's hosts file, for names that the proxy itself resolves. */
   readonly readHosts: () => Promise<HostsFile>;
-  /** The mark of packets that pass the redirect of the pod's queries, if the process may set it. */
+  /** The mark of packets that pass the redirect of the pod's queries. Undefined if the process may not set marks. */
   readonly mark: number;
-  /** The port to which the pod's queries are redirected: 15053. */
+  /** The port to which the pod's queries are redirected, usually 15053. */
   readonly port: number;
   readonly random: Random;
   readonly log: Logger;
 }
 
-/** The number of connections from the pod. Its resolvers need one for each long answer. */
+/**
+ * The maximum number of connections from the pod. A resolver needs one for each answer that is too long for a UDP
+ * packet.
+ */
 const maxConnections = 256;
 
 /**
- * Answers the pod's DNS queries. The control plane's name table contains all names of the mesh's services; other
- * queries go to the pod's name servers. Before the first table arrives, all queries go there.
+ * Answers the pod's DNS queries. The control plane's name table contains all names of the mesh's services. Queries for
+ * other names go to the pod's name servers, and so do all queries before the first table arrives.
  */
 export class DnsCapture {
   readonly #options: DnsCaptureOptions;
@@ -63,12 +66,12 @@ export class DnsCapture {
     return { typeUrl: typeUrls.nameTable, mode: "wildcard", apply: (update) => this.#apply(update) };
   }
 
-  /** What is still missing before the pod's names can be answered. */
+  /** Names what is still missing before the pod's queries can be answered. */
   pending(): string[] {
     return this.#names === undefined ? ["name table"] : [];
   }
 
-  /** The addresses of a name outside the mesh, for connections of the proxy itself. */
+  /** Resolves a name outside the mesh, for connections that the proxy itself opens. */
   async resolve(name: string, client?: string): Promise<ResolvedName> {
     return await this.#lookup.lookUp(name, client);
   }

@@ -4,7 +4,7 @@ import type { NameTable } from "../../wire/discovery/index.ts";
 
 export interface PodNames {
   readonly namespace: string;
-  /** `default.svc.cluster.local`. */
+  /** The pod's domain in the cluster, such as `default.svc.cluster.local`. */
   readonly domain: string;
   /** The search domains of the pod's resolver, in its order. */
   readonly search: readonly string[];
@@ -13,7 +13,7 @@ export interface PodNames {
 /** A name table, indexed by all names that a service has in this pod. */
 export class NameIndex {
   readonly #hosts = new Map<string, readonly string[]>();
-  /** The names of Kubernetes' Services without the cluster's domain, except those without a namespace. */
+  /** The names of Kubernetes' Services in the forms `service.namespace` and `service.namespace.svc`. */
   readonly #shortNames = new Set<string>();
   readonly #pod: PodNames;
   readonly #random: Random;
@@ -22,12 +22,14 @@ export class NameIndex {
     this.#pod = pod;
     this.#random = random;
     const domain = pod.domain.startsWith(`${pod.namespace}.`) ? pod.domain.slice(pod.namespace.length + 1) : pod.domain;
-    // Names of Services come last and so replace equal hosts of entries, which any namespace may write.
+    // Add the names of Services last, so that they replace equal hosts of ServiceEntries, which any namespace may
+    // write.
     const rankOf = ({ registry }: NameTable["table"][string]): number => Number(registry === "Kubernetes");
     const entries = Object.entries(table.table).sort(([, left], [, right]) => rankOf(left) - rankOf(right));
     for (const [hostname, { ips, registry, shortname, namespace, altHosts }] of entries) {
       const names = [hostname];
-      // In another domain, short names would belong to another cluster.
+      // Add short names only for Services of the pod's own domain. In another domain, they would belong to another
+      // cluster.
       if (registry === "Kubernetes" && domain !== "" && hostname.endsWith(domain)) {
         const short = [`${shortname}.${namespace}`, `${shortname}.${namespace}.${domain.split(".")[0] ?? ""}`];
         for (const name of short) this.#shortNames.add(name.toLowerCase());
@@ -41,7 +43,8 @@ export class NameIndex {
   find(name: string): FoundName | undefined {
     const direct = this.#byName(name);
     if (direct !== undefined) return { addresses: shuffled(direct, this.#random) };
-    // A resolver first appends its first search domain, even to names that are complete already.
+    // A resolver appends its first search domain first, even to a name that is already complete. Look up such a name
+    // without the search domain.
     const [first = ""] = this.#pod.search;
     if (first === "" || !name.endsWith(`.${first}`)) return undefined;
     const alias = name.slice(0, -first.length - 1);
@@ -52,7 +55,8 @@ export class NameIndex {
   #byName(name: string): readonly string[] | undefined {
     const exact = this.#hosts.get(name);
     if (exact !== undefined) return exact;
-    // `db-0.db.shop` is a pod of a Service. The name server knows it, and no wildcard such as `*.shop` may match it.
+    // A name such as `db-0.db.shop` belongs to a pod of a Service. Leave it to the cluster's name server: a wildcard
+    // such as `*.shop` must not match it.
     if (this.#shortNames.has(name.slice(name.indexOf(".") + 1))) return undefined;
     for (let dot = name.indexOf("."); dot >= 0; dot = name.indexOf(".", dot + 1)) {
       const found = this.#hosts.get(`*${name.slice(dot)}`);

@@ -10,8 +10,9 @@ interface Place extends Linked<Place>, Disposable {
 }
 
 /**
- * Limits the connections of one client, the pod. When there are too many, the oldest one ends. Nobody else ends idle
- * connections, so processes that only keep connections open would otherwise cut the pod off from DNS over TCP.
+ * Limits the connections of one client, the pod, by ending the oldest one when there are too many. Nothing else ends
+ * idle connections. Without this, processes that open connections and send nothing would cut the pod off from DNS over
+ * TCP.
  */
 export class NewestConnections {
   readonly #max: number;
@@ -21,7 +22,7 @@ export class NewestConnections {
     this.#max = max;
   }
 
-  /** Counts a new connection until its place is disposed of. */
+  /** Counts a new connection. Its place becomes free when the result is disposed of. */
   admit(connection: PodConnection): Disposable {
     const oldest = this.#open.size < this.#max ? undefined : this.#open.first;
     if (oldest !== undefined) {

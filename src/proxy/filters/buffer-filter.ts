@@ -23,7 +23,7 @@ export class BufferFilter implements HttpFilter {
     const own = request.route?.filterConfigs.get(this.name);
     const { maxBytes } = own instanceof BufferSettings ? own : this.#settings;
     if (maxBytes === undefined || !request.hasBody) return undefined;
-    // A body with a `content-length` need not be read first.
+    // Compare the announced length: a body with a `content-length` need not be read for that.
     if (Number(request.header("content-length") ?? 0) > maxBytes) return bodyTooLarge;
     return hold(request, maxBytes);
   }
@@ -32,7 +32,7 @@ export class BufferFilter implements HttpFilter {
 async function hold(request: FilterRequest, maxBytes: number): Promise<LocalReply | undefined> {
   const { bytes, isWhole } = await request.bodyStart(maxBytes);
   if (!isWhole) return bodyTooLarge;
-  // HTTP/1.1 can carry trailers only after a chunked body.
+  // HTTP/1.1 can carry trailers only after a chunked body, so a body with trailers must not get a length.
   if (request.header("content-length") === undefined && (request.trailers ?? []).length === 0)
     request.replaceBody(bytes);
   return undefined;

@@ -6,8 +6,8 @@ import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
 
 export class CsrfSettings {
   /**
-   * The fraction (0 to 1) of requests that the policy is enforced on, and the fraction of the other requests that it
-   * only counts.
+   * The fraction (0 to 1) of requests for which the policy is enforced. Of the other requests, the fraction `shadowed`
+   * is only counted.
    */
   readonly enabled: number;
   readonly shadowed: number;
@@ -31,7 +31,7 @@ const refusal: LocalReply = {
   details: "csrf_origin_mismatch",
 };
 
-/** Refuses requests that another site makes a browser send to change something (CSRF). */
+/** Refuses requests by which another site makes a browser change something (cross-site request forgery). */
 export class CsrfFilter implements HttpFilter {
   readonly name: string;
   readonly idle: boolean;
@@ -77,12 +77,12 @@ export class CsrfFilter implements HttpFilter {
 /** The host and port of the page that sends the request. Empty if no header names it. */
 function sourceOf(request: FilterRequest): string {
   const origin = request.header("origin") ?? "";
-  // A request with the origin `null` counts as one from another site, even if its referer names this site.
+  // Treat the origin `null` as another site, even if the referer names this site.
   if (origin === "null") return "";
   return hostOf(origin === "" ? (request.header("referer") ?? "") : origin);
 }
 
-/** The host and port of an absolute URL. Any other text stays as it is. No host equals it. */
+/** The host and port of an absolute URL. Any other text is returned unchanged, which equals no host. */
 function hostOf(url: string): string {
   const [, host = url] = /^[a-z][a-z\d+.-]*:\/\/(?:[^/?#@]*@)?([^/?#@]+)(?:[/?#]|$)/i.exec(url) ?? [];
   return host;

@@ -9,12 +9,12 @@ export interface DiscoveredFilterOptions {
   readonly compile: (config: Any) => HttpFilter;
   /** The filter that serves before a configuration arrives, and after it was removed. */
   readonly fallback: HttpFilter | undefined;
-  /** How long a listener waits for the first configuration. Infinity means until it comes. */
+  /** How long a listener waits for the first configuration, in milliseconds. Infinity means until it arrives. */
   readonly waitMs: number;
   readonly clock: Pick<Clock, "steadyMs">;
 }
 
-/** Envoy's answer if the configuration has not arrived in time. */
+/** Envoy's response if the configuration has not arrived in time. */
 const noConfiguration: LocalReply = {
   status: 500,
   body: "",
@@ -23,21 +23,24 @@ const noConfiguration: LocalReply = {
   details: "",
 };
 
-/** A filter whose configuration is a resource of its own. A change takes effect without a change of the listener. */
+/**
+ * A filter whose configuration is a resource of its own (ECDS). A new configuration takes effect without a change of
+ * the listener.
+ */
 export class DiscoveredFilter implements HttpFilter, Discovery {
   readonly name: string;
   readonly #options: DiscoveredFilterOptions;
   readonly #waitsUntilMs: number;
   /**
-   * The filter that processed a request's head also processes the rest of that request, even if another filter is in
-   * force by then.
+   * The filter that processed each request's head. It also processes the rest of that request, even if another filter
+   * is in force by then.
    */
   readonly #taken = new WeakMap<FilterRequest, HttpFilter>();
   #current: HttpFilter | undefined;
-  /** The filter of the latest configuration. It is not in force while it starts. */
+  /** The filter of the latest configuration. While it starts, an earlier one is in force. */
   #latest: HttpFilter | undefined;
   #isRefused = false;
-  /** Whether a request has arrived. */
+  /** Whether a request has arrived, so that the fallback may be serving already. */
   #serves = false;
 
   constructor(options: DiscoveredFilterOptions) {
@@ -95,9 +98,9 @@ export class DiscoveredFilter implements HttpFilter, Discovery {
   }
 
   /**
-   * The previous filter continues until the new one has started. The first filter is in force at once, and the listener
-   * or the requests wait until it has started. If the default already serves, the first filter starts like any later
-   * one.
+   * Puts a new filter in force. The previous filter continues until the new one has started. The first filter is in
+   * force at once, and the listener or the requests wait until it has started. If the fallback already serves requests,
+   * the first filter starts like any later one.
    */
   #follow(next: HttpFilter): Promise<unknown> | undefined {
     const isFirst = this.#latest === undefined && !this.#serves;

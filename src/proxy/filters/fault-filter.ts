@@ -18,12 +18,13 @@ export interface FaultAbort {
   readonly fraction: number;
   readonly denominator: number;
   /**
-   * `by-header`: `x-envoy-fault-abort-request` names the HTTP status, `x-envoy-fault-abort-grpc-request` that of gRPC.
+   * The status of the abort. With `by-header`, the request's header `x-envoy-fault-abort-request` names the HTTP
+   * status, or `x-envoy-fault-abort-grpc-request` the gRPC status.
    */
   readonly with: { readonly httpStatus: number } | { readonly grpcStatus: number } | "by-header";
 }
 
-/** Injected faults. */
+/** The faults of a filter, or of a route. */
 export class FaultSettings {
   readonly delay: FaultDelay | undefined;
   readonly abort: FaultAbort | undefined;
@@ -143,7 +144,7 @@ function numberOf(text: string | undefined): number | undefined {
   return text !== undefined && /^\d{1,9}$/.test(text) ? Number(text) : undefined;
 }
 
-/** A request may lower the configured fraction by a header, and never raise it. */
+/** The fraction for a request. A header of the request may lower the configured fraction, and never raise it. */
 function lowered(
   { fraction, denominator }: Pick<FaultAbort, "fraction" | "denominator">,
   percentage: string | undefined,

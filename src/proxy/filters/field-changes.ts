@@ -61,10 +61,12 @@ export class ListedFields implements Fields {
   }
 }
 
-/** Without these headers, a message would have another end, or no destination. */
+/**
+ * Headers that a change by matcher never removes: without them, a message would end elsewhere or have no destination.
+ */
 const indispensable: ReadonlySet<string> = new Set(["connection", "content-length", "host", "transfer-encoding"]);
 
-/** Makes the changes one by one, so that each sees what earlier ones did. */
+/** Makes the changes one after another, so that each sees the results of earlier ones. */
 export function applyChanges(changes: readonly FieldChange[], fields: Fields, context: MutationContext): void {
   for (const change of changes) {
     if ("matches" in change) {

@@ -23,7 +23,7 @@ export interface ClusterHealth {
 /** The services that filters use, besides the request. */
 export interface FilterServices {
   readonly clock: Clock;
-  /** The log for decisions of filters. Absent if nobody reads it. */
+  /** The log for the decisions of filters. Absent if nobody reads it. */
   readonly log?: Logger;
   readonly random: Random;
   readonly statistics: FilterStatistics;
@@ -34,17 +34,15 @@ export interface FilterServices {
    * requests elsewhere.
    */
   readonly failsHealthChecks: () => boolean;
-  /**
-   * How many endpoints of a cluster there are, and how many may get requests. Undefined if there is no such cluster.
-   */
+  /** How many endpoints a cluster has, and how many of them may get requests. Undefined if there is no such cluster. */
   readonly clusterHealth: (cluster: string) => ClusterHealth | undefined;
-  /** Asks a cluster of this proxy's configuration. */
+  /** Sends a request to a cluster of this proxy's configuration. */
   readonly callCluster: CallCluster;
   /** Returns the host of WebAssembly modules, which the first call loads. */
   readonly modules: () => Promise<WasmModules>;
-  /** The targets of spans and of logs to services. */
+  /** The collectors of spans and log entries. */
   readonly exports: CollectorExports;
-  /** Shared token buckets for rate limits. Absent if this is the only serving thread. */
+  /** Token buckets for rate limits that all threads share. Absent if this is the only serving thread. */
   readonly buckets?: SharedBuckets;
   /** The configuration of a filter that extension discovery (ECDS) delivered. Undefined if none has. */
   readonly extensionConfig?: (name: string) => Any | undefined;
@@ -53,8 +51,8 @@ export interface FilterServices {
 }
 
 /**
- * The services for compiling a configuration outside of a proxy. They suffice to check it, but its filters reach no
- * cluster.
+ * The services for compiling a configuration outside of a proxy. They suffice to check it, but the compiled filters
+ * reach no cluster.
  */
 export function standaloneServices(): FilterServices {
   const shared = {

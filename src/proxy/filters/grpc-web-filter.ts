@@ -8,7 +8,10 @@ const webTypes: ReadonlyMap<string, boolean> = new Map([
   ["application/grpc-web-text+proto", true],
 ]);
 
-/** Treats gRPC-Web requests as gRPC. The exchange converts bodies, and the response with its trailers. */
+/**
+ * Marks gRPC-Web requests as gRPC for the upstream. The exchange converts their bodies, and the response with its
+ * trailers.
+ */
 export class GrpcWebFilter implements HttpFilter {
   readonly name: string;
 
@@ -22,7 +25,7 @@ export class GrpcWebFilter implements HttpFilter {
     request.setHeader("content-type", "application/grpc");
     request.setHeader("te", "trailers");
     request.setHeader("grpc-accept-encoding", "identity,deflate,gzip");
-    // The announced length is that of the base64 text.
+    // Drop the announced length: it is the length of the base64 text, which the exchange decodes.
     if (asText && request.hasBody) request.openLength();
     request.translateGrpcWeb({
       requestIsText: asText,

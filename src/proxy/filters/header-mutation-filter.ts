@@ -22,8 +22,8 @@ export interface MessageChanges {
 export const noChanges: MessageChanges = { request: [], response: [], requestTrailers: [], responseTrailers: [] };
 
 /**
- * The changes that tables, virtual hosts and routes add to the filter's own. Unlike with other filters, a specific
- * level does not replace a general one.
+ * The changes of tables, virtual hosts and routes. Unlike with other filters, a more specific level adds to a more
+ * general one and does not replace it.
  */
 export class RouteChanges extends FilterSwitch {
   /** The most general level comes first. */
@@ -53,7 +53,8 @@ export class HeaderMutationFilter implements HttpFilter {
   readonly #own: MessageChanges;
   readonly #mostSpecificWins: boolean;
   /**
-   * What applied to a request also applies to its response, as in Envoy. A later filter may have chosen another route.
+   * The changes that applied to each request. As in Envoy, the same levels apply to its response, even if a later
+   * filter has chosen another route.
    */
   readonly #applied = new WeakMap<FilterRequest, readonly MessageChanges[]>();
 
@@ -72,7 +73,7 @@ export class HeaderMutationFilter implements HttpFilter {
   }
 
   stream(request: FilterRequest): StreamFilter | undefined {
-    // If an earlier filter replied, this one has not seen the request.
+    // If an earlier filter replied, this filter has not seen the request, so find the levels now.
     const levels = this.#applied.get(request) ?? this.#levelsFor(request);
     const response = levels.flatMap((level) => level.response);
     const requestTrailers = levels.flatMap((level) => level.requestTrailers);

@@ -13,13 +13,13 @@ import {
 
 export interface HealthCheckSettings {
   readonly isCheck: RequestMatcher;
-  /** Whether the upstream, not the proxy, answers checks. */
+  /** Whether the upstream answers health checks, and not the proxy. */
   readonly passes: boolean;
   /** How long the upstream's answer is reused for further checks. 0 means never. */
   readonly cacheMs: number;
   /**
-   * The minimum percentage of usable endpoints, by cluster. As in Envoy, it does not apply to checks that the upstream
-   * answers.
+   * For each cluster, the minimum percentage of usable endpoints. As in Envoy, it does not apply to checks that the
+   * upstream answers.
    */
   readonly leastHealthy: ReadonlyMap<string, number>;
 }
@@ -28,11 +28,11 @@ export interface HealthCheckSettings {
 interface CachedAnswer {
   readonly status: number;
   readonly degraded: boolean;
-  /** The number of the cache interval in which the upstream gave it. */
+  /** The number of the cache interval in which the upstream answered. */
   readonly interval: number;
 }
 
-/** How a check was answered. Response code details end with this word. */
+/** Who or what answered a check. The response code details end with this word. */
 type Answerer =
   | "ok"
   | "ok_cluster_healthy"
@@ -74,7 +74,7 @@ export class HealthCheckFilter implements HttpFilter {
 
   onRequest(request: FilterRequest): LocalReply | undefined {
     const fails = this.#services.failsHealthChecks();
-    // An Envoy that balances load and receives this header stops sending requests at once, not only at its next check.
+    // Tell an Envoy that balances load to stop sending requests at once, and not only after its next check.
     if (fails) request.addResponseHeader("x-envoy-immediate-health-check-fail", "true");
     if (!this.#settings.isCheck(request)) return undefined;
     request.markHealthCheck();
@@ -99,8 +99,8 @@ export class HealthCheckFilter implements HttpFilter {
   }
 
   /**
-   * Replies according to the health of clusters. A missing cluster is unhealthy. So is a cluster without endpoints if a
-   * percentage of them must be healthy.
+   * The proxy's answer according to the health of clusters. A missing cluster counts as unhealthy, and so does a
+   * cluster without endpoints if a percentage of them must be healthy.
    */
   #judged(): LocalReply {
     const { leastHealthy } = this.#settings;

@@ -6,26 +6,35 @@ import type { RequestView } from "../routing/request-view.ts";
 import type { Route } from "../routing/route.ts";
 import type { PreferredEndpoint } from "../upstream/preferred-endpoint.ts";
 
-/** A request between its route and its upstream. It is valid until the request is answered or sent upstream. */
+/**
+ * A request after its route was chosen and before its upstream is. It is valid until the request is answered or sent
+ * upstream.
+ */
 export interface FilterRequest extends RequestView {
   readonly connection: ConnectionInfo;
   /**
-   * The client's address without port. It comes from `x-forwarded-for`, as far as the listener trusts that header.
-   * Otherwise it is the peer's.
+   * The client's address without port: the one in `x-forwarded-for` if the listener trusts that header, otherwise the
+   * peer's.
    */
   readonly clientAddress: string;
-  /** The latest chosen route. Undefined if none matched. */
+  /** The route that was chosen last. Undefined if none matched. */
   readonly route: Route | undefined;
-  /** The name of the route's cluster. If weights decide, the choice is made now, for the whole request. */
+  /**
+   * The name of the route's cluster. If the route chooses by weight, the first read makes the choice for the whole
+   * request.
+   */
   readonly cluster: string | undefined;
   /** A header as later filters and the upstream see it, after the edits of earlier filters. Names are in lower case. */
   header(name: string): string | undefined;
   /**
-   * Each value of a header that may occur several times, including edits. For callers that must not read a list as one
-   * value.
+   * Each value of a header that may occur several times, including edits. For callers that must not mistake one value
+   * with commas for several values.
    */
   values(name: string): readonly string[];
-  /** Whether the fields of that name are those of `head`: nobody has edited them, and the proxy has no own value. */
+  /**
+   * Whether the fields of that name are those that the client sent: no filter has edited them, and the proxy does not
+   * replace them by its own value.
+   */
   isAsReceived(name: string): boolean;
   /** Replaces all fields of that name, with one field for each value. */
   setHeader(name: string, value: string | readonly string[]): void;
@@ -42,31 +51,31 @@ export interface FilterRequest extends RequestView {
    */
   bodyStart(limit: number): Promise<RequestBodyStart>;
   /**
-   * A filter that keeps parts of the request's or the response's body calls it with each change in the number of bytes
-   * that it keeps. If all exchanges together hold too much, this one may end.
+   * Tells the exchange how many more (or fewer) bytes of bodies the filter keeps. A filter must call it for each
+   * change. If all exchanges together hold too much, this exchange may end.
    */
   bodyHeld(difference: number): void;
   /**
-   * Sets another body for the upstream. Allowed only if {@link bodyStart} has returned the whole body, or if there is
-   * no body.
+   * Replaces the body for the upstream. Allowed only if {@link bodyStart} has returned the whole body, or if the
+   * request has no body.
    */
   replaceBody(bytes: Buffer): void;
   /**
-   * Announces that the filter, or the exchange on its behalf, will change the body's length. The body then goes
-   * upstream without an announced length, even if another filter replaces it.
+   * Announces that the body's length will change, because this filter or the exchange on its behalf changes the body.
+   * The body then goes upstream without an announced length, even if another filter replaces it.
    */
   openLength(): void;
-  /** Alternating names and values, if trailers came with the whole body. */
+  /** The trailers that arrived with the whole body, as alternating names and values. Undefined if there are none. */
   readonly trailers: readonly string[] | undefined;
   setTrailers(fields: readonly string[]): void;
   readonly protocol: "HTTP/1.0" | "HTTP/1.1" | "HTTP/2";
-  /** Makes the exchange translate: the client speaks gRPC-Web, the upstream gRPC. */
+  /** Makes the exchange translate between the client, which speaks gRPC-Web, and the upstream, which speaks gRPC. */
   translateGrpcWeb(form: GrpcWebForm): void;
-  /** Sets the endpoint for the first attempt. It has an effect only if the cluster has this endpoint and can use it. */
+  /** Sets the endpoint for the first attempt. Ignored if the cluster does not have this endpoint or cannot use it. */
   prefer(endpoint: PreferredEndpoint): void;
   /** Keeps the request out of traces, and out of the access logs whose filter excludes health checks. */
   markHealthCheck(): void;
-  /** Chooses the route again, after edits that routes may match. */
+  /** Chooses the route again, after edits of values that routes match. */
   clearRoute(): void;
   /**
    * Metadata for other filters and the access log, keyed by the name of the filter that set it (Envoy's dynamic
@@ -74,8 +83,8 @@ export interface FilterRequest extends RequestView {
    */
   readonly metadata: Map<string, unknown>;
   /**
-   * The facts to which variables in header values may refer at this point. `response` has the response's headers, once
-   * they exist.
+   * The facts to which variables in header values may refer at this point. `response` gives the headers of the
+   * response, once there is one.
    */
   valueContext(response: MutationContext["response"]): MutationContext;
 }
@@ -94,8 +103,8 @@ export interface RequestBodyStart {
 }
 
 /**
- * A response on its way to the client, while a filter holds its head. The upstream or the proxy itself has made it.
- * Filters see it in reverse order.
+ * A response on its way to the client, while a filter holds its head. It comes from the upstream or from the proxy
+ * itself. Filters see it in reverse order.
  */
 export interface FilterResponse {
   readonly request: FilterRequest;
@@ -104,7 +113,7 @@ export interface FilterResponse {
   fields: readonly (readonly [name: string, value: string])[];
   /** Alternating names and values. They are known only after the whole body. */
   trailers: readonly string[] | undefined;
-  /** Like `bodyStart` of requests. */
+  /** Like {@link FilterRequest.bodyStart}, for the body of the response. */
   bodyStart(limit: number): Promise<RequestBodyStart>;
   replaceBody(bytes: Buffer): void;
 }
@@ -117,7 +126,7 @@ export interface LocalReply {
   readonly flag: ResponseFlag;
   /** Envoy's `response_code_details`. */
   readonly details: string;
-  /** The status for a gRPC client, instead of the one that the HTTP status maps to. */
+  /** The status for a gRPC client. If absent, it follows from the HTTP status. */
   readonly grpcStatus?: number;
 }
 
@@ -130,29 +139,29 @@ export const bodyTooLarge: LocalReply = {
   details: "request_payload_too_large",
 };
 
-/** A filter's configuration that comes as a resource of its own (Envoy's ECDS). */
+/** A filter whose configuration is a resource of its own (Envoy's ECDS). */
 export interface Discovery {
   /** The name of the resource. */
   readonly resource: string;
   /** Whether a listener with the filter waits for the first configuration before it accepts connections. */
   readonly awaited: boolean;
   /**
-   * Checks a configuration. Throws if it cannot be served. The returned function puts it in force, and returns a
-   * promise if the filter starts first.
+   * Checks a configuration. Throws if it cannot be served. The returned function puts it in force. That function
+   * returns a promise if the filter must start first.
    */
   prepare(config: Any): () => Promise<unknown> | undefined;
   /**
-   * Reports a configuration that cannot be served. The previous one stays in force, and a waiting listener waits no
-   * longer.
+   * Reports that the latest configuration cannot be served. The previous one stays in force, and a listener that waits
+   * for the first one stops waiting.
    */
   refused(): void;
-  /** Reports that the resource was removed. Returns false if its configuration stays in force. */
+  /** Reports that the resource was removed. Returns false if its last configuration stays in force. */
   retract(): boolean;
 }
 
 /**
- * One step that requests pass, in the order of the configuration. All requests of a listener share a filter, so it has
- * no state of a request.
+ * One step that requests pass, in the order of the configuration. All requests of a listener share the filter object,
+ * so the object must not hold the state of one request.
  */
 export interface HttpFilter {
   /**
@@ -161,13 +170,14 @@ export interface HttpFilter {
   readonly name: string;
   /** Whether the filter does nothing unless a route configures it. */
   readonly idle?: boolean;
-  /** Absent if the listener contains the whole configuration. */
+  /** The filter's own discovery. Absent if the listener contains the whole configuration. */
   readonly discovery?: Discovery | undefined;
-  /** Resolves when the filter can take requests. Undefined if it can already. Requests that arrive before wait. */
+  /** Resolves when the filter can process requests. Undefined if it already can. Requests that arrive earlier wait. */
   starting?(): Promise<unknown> | undefined;
   /**
-   * Processes the head of a request. If it returns undefined, the request continues. A promise holds the request until
-   * it settles. `signal` is aborted when the client leaves. A rejection is answered with 500.
+   * Processes the head of a request. If it returns undefined, the request continues. If it returns a promise, the
+   * request waits for the result. `signal` is aborted when the client leaves. A rejection becomes a response with
+   * status 500.
    */
   onRequest(
     request: FilterRequest,
@@ -183,7 +193,7 @@ export interface HttpFilter {
 /** A result that a filter has now or later. */
 export type Later<Value> = Value | Promise<Value>;
 
-/** The outcome of a part of a message: it continues, a response replaces the message, or the exchange ends. */
+/** The outcome of one part of a message: the part continues, a response replaces the message, or the exchange ends. */
 export type StreamOutcome<Part> =
   | { readonly kind: "pass"; readonly part: Part }
   | { readonly kind: "reply"; readonly reply: LocalReply }
@@ -205,7 +215,8 @@ export interface StreamFilter {
   requestBody?(bytes: Buffer, end: boolean): Later<StreamOutcome<Buffer>>;
   requestTrailers?(trailers: readonly string[]): Later<StreamOutcome<StreamTail>>;
   /**
-   * `end` says whether the response has no body. The filter may change the response until it lets the head continue.
+   * Processes the head of a response. `end` says whether the response has no body. The filter may change the response
+   * until it lets the head continue.
    */
   responseHead?(response: FilterResponse, end: boolean): Later<StreamOutcome<undefined>>;
   responseBody?(bytes: Buffer, end: boolean): Later<StreamOutcome<Buffer>>;
@@ -218,5 +229,5 @@ export function responseValue({ fields }: Pick<FilterResponse, "fields">, wanted
   return found.length === 0 ? undefined : found.map(([, value]) => value).join(",");
 }
 
-/** The outcome of a part that continues as the filter left it. */
+/** The outcome of a part that continues without a change of the outcome's own. */
 export const passed: StreamOutcome<undefined> = { kind: "pass", part: undefined };

@@ -8,7 +8,10 @@ export type ModuleLocation =
   | {
       readonly kind: "remote";
       readonly url: string;
-      /** The checksum of the module, or of an image's manifest, in hexadecimal. Empty means any. */
+      /**
+       * The SHA-256 checksum of the module, or of an image's manifest, in hexadecimal. Empty means that none is
+       * checked.
+       */
       readonly sha256: string;
       readonly timeoutMs: number;
       /** The version of the object that configures the module. */
@@ -18,7 +21,7 @@ export type ModuleLocation =
       readonly secret: string;
     };
 
-/** One plugin of a WebAssembly module, as it is configured. */
+/** The configuration of one plugin that a WebAssembly module runs. */
 export interface WasmSettings {
   readonly plugin: { readonly name: string; readonly rootId: string; readonly configuration: Uint8Array };
   readonly vmId: string;
@@ -27,11 +30,11 @@ export interface WasmSettings {
   readonly code: ModuleLocation;
   /** What happens to requests when the module has failed. */
   readonly failure: "closed" | "open" | "reload";
-  /** Equal configurations have the same key. */
+  /** A text that is the same for equal configurations. */
   readonly key: string;
 }
 
-/** The host of modules. It is loaded with the first module. */
+/** Runs modules. It is loaded with the first module. */
 export interface WasmModules {
   filter(name: string, settings: WasmSettings): HttpFilter;
 }

@@ -3,15 +3,16 @@ import type { ConnectionInfo } from "../terms/connection-info.ts";
 export type ConnectionVerdict = "allow" | "deny";
 
 /**
- * One step that a connection passes before its first byte is served, in the order of the configuration. It has no state
- * of a connection.
+ * One step that a connection passes before its first byte is served, in the order of the configuration. All connections
+ * share the filter object, so it must not hold the state of one connection.
  */
 export interface NetworkFilter {
   /** The configured name, such as `envoy.filters.network.rbac`. */
   readonly name: string;
   /**
-   * `deny` closes the connection without a byte. A promise, which never rejects, holds the connection until it settles.
-   * `metadata` is shared by the connection's filters, by the name of the filter that set it.
+   * Judges a connection. `deny` closes it without a byte. A promise, which must never reject, holds the connection
+   * until it settles. The connection's filters share `metadata`, whose keys are the names of the filters that set the
+   * values.
    */
   onConnection(info: ConnectionInfo, metadata: Map<string, unknown>): ConnectionVerdict | Promise<ConnectionVerdict>;
 }

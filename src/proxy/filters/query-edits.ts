@@ -1,6 +1,6 @@
 import type { FilterRequest } from "./http-filter.ts";
 
-/** The query that the upstream gets. */
+/** The request's query with the edits of filters, as the upstream gets it. */
 export function queryAfterEdits(request: FilterRequest): string {
   const target = request.header(":path");
   if (target === undefined) return request.query;
@@ -9,12 +9,12 @@ export function queryAfterEdits(request: FilterRequest): string {
 }
 
 export interface QueryEdits {
-  /** The parameters with their new values. A new value replaces all values of the parameter. */
+  /** The parameters with their new values. All values of a parameter are replaced. */
   readonly set: readonly (readonly [name: string, value: string])[];
   readonly remove: readonly string[];
 }
 
-/** Edits the query. Names are compared decoded, and the rest of the target stays as the client wrote it. */
+/** Edits the query. Names are compared in their decoded form. The rest of the target stays as the client wrote it. */
 export function editQuery(request: FilterRequest, { set, remove }: QueryEdits): void {
   const target = request.header(":path") ?? request.head.target();
   const mark = target.indexOf("?");
@@ -29,7 +29,10 @@ export function editQuery(request: FilterRequest, { set, remove }: QueryEdits): 
   request.setHeader(":path", `${mark < 0 ? target : target.slice(0, mark)}${written === "" ? "" : `?${written}`}`);
 }
 
-/** A text for a query, which may be percent-encoded already. Characters that would end it are encoded. */
+/**
+ * Encodes a text for a query. The text may already be percent-encoded, so only characters that would end it are
+ * encoded.
+ */
 function queryText(text: string): string {
   return text.replaceAll(/[^\w%~!$'()*+,\-./:;?@]+/gu, (part) => encodeURIComponent(part.toWellFormed()));
 }

@@ -1,7 +1,7 @@
 import { responseFlags } from "../terms/response-flags.ts";
 import type { Discovery, FilterRequest, HttpFilter, LocalReply, StreamFilter } from "./http-filter.ts";
 
-/** Whether a route switches a filter on or off, besides or instead of configuring it. */
+/** A route's configuration that switches a filter on or off, and may also configure the filter. */
 export class FilterSwitch {
   readonly enabled: boolean;
 
@@ -13,7 +13,7 @@ export class FilterSwitch {
 export const filterOff = new FilterSwitch(false);
 export const filterOn = new FilterSwitch(true);
 
-/** A filter that routes may switch off. A filter that is off by default works only where a route configures it. */
+/** A filter that routes may switch off. If it is off by default, it works only on routes that configure it. */
 export class SwitchedFilter implements HttpFilter {
   readonly name: string;
   readonly idle: boolean;
@@ -55,8 +55,8 @@ export class SwitchedFilter implements HttpFilter {
 }
 
 /**
- * Represents an unknown filter that is off by default. Requests on a route that turns it on must not be served without
- * it, so they are refused.
+ * Stands for an unknown filter that is off by default. It refuses the requests on a route that switches it on, because
+ * they must not be served without it.
  */
 export class MissingFilter implements HttpFilter {
   readonly name: string;

@@ -4,12 +4,15 @@ import { headTextOf } from "../terms/header-text.ts";
 
 type SentField = Pick<HeaderValueOption, "header">;
 
-/** A field that a service tells the proxy to set. The name is in lower case. */
+/** A header field that an external service tells the proxy to set. The name is in lower case. */
 export function fieldOf(option: SentField): readonly [name: string, value: string] {
   return [(option.header?.key ?? "").toLowerCase(), headTextOf(option.header)];
 }
 
-/** The fields that a service may set. Headers that frame an answer are set only by the proxy. */
+/**
+ * The header fields that an external service may set. Fields that frame a message are dropped, because only the proxy
+ * sets them.
+ */
 export function fieldsOf(options: readonly SentField[]): (readonly [name: string, value: string])[] {
   return options.map(fieldOf).filter(([name, value]) => isField(name, value) && !framing.has(name));
 }

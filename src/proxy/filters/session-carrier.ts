@@ -3,11 +3,14 @@ import type { Clock } from "../../base/index.ts";
 import { cookieText, cookieValue } from "../routing/hash-policy.ts";
 import type { FilterRequest } from "./http-filter.ts";
 
-/** Where a client keeps the endpoint of its session, in the form that Envoy's proxies read and write too. */
+/**
+ * Where a client keeps the name of its session's endpoint: a cookie or a header. Envoy's proxies read and write the
+ * same form.
+ */
 export interface SessionCarrier {
   /** Whether requests for the path belong to a session. */
   covers(path: string): boolean;
-  /** The name of the session's endpoint. Undefined for a new session, and for one that cannot be read. */
+  /** The name of the session's endpoint. Undefined if the client has no session yet, or if it cannot be read. */
   endpointOf(request: FilterRequest): string | undefined;
   /** The field of the response that tells the client its endpoint. */
   fieldFor(endpoint: string): SessionField;
@@ -16,11 +19,11 @@ export interface SessionCarrier {
 export interface SessionField {
   readonly name: string;
   readonly value: string;
-  /** Whether the field replaces others with its name. */
+  /** Whether the field replaces other fields with its name. Otherwise it is added. */
   readonly replaces: boolean;
 }
 
-/** Carries the endpoint in a header of its own, in both directions. `header` is in lower case. */
+/** Carries the endpoint in one header of requests and responses. `header` is in lower case. */
 export function headerCarrier(header: string): SessionCarrier {
   return {
     covers: () => true,
@@ -46,7 +49,7 @@ export interface SessionCookie {
   readonly attributes: readonly string[];
 }
 
-/** Carries the endpoint in a cookie, with the time when the session ends. */
+/** Carries the endpoint in a cookie, together with the time when the session ends. */
 export function cookieCarrier(cookie: SessionCookie, clock: Pick<Clock, "nowMs">): SessionCarrier {
   const { name, path, lifetimeSeconds, attributes } = cookie;
   const nowSeconds = (): number => Math.floor(clock.nowMs() / 1000);
@@ -68,7 +71,7 @@ export function cookieCarrier(cookie: SessionCookie, clock: Pick<Clock, "nowMs">
   };
 }
 
-/** A cookie's path covers itself and what is below it. */
+/** Whether a cookie with this path applies to the requested path: to the path itself and to what is below it. */
 function isBelow(requested: string, path: string): boolean {
   if (path === "" || path === "/" || requested === path) return true;
   return requested.startsWith(path.endsWith("/") ? path : `${path}/`);

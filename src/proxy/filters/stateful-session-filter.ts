@@ -4,9 +4,12 @@ import type { SessionCarrier } from "./session-carrier.ts";
 
 /** The settings of the filter, or of a route. */
 export class SessionSettings {
-  /** What carries the session of a request. If undefined, requests have no sessions. */
+  /** How requests carry their session. If undefined, requests have no sessions. */
   readonly carrier: SessionCarrier | undefined;
-  /** The status of requests whose endpoint does not exist. If undefined, another endpoint gets them. */
+  /**
+   * The status for a request whose session's endpoint does not exist any more. If undefined, another endpoint gets the
+   * request.
+   */
   readonly statusWithoutEndpoint: number | undefined;
 
   constructor(options: Pick<SessionSettings, "carrier" | "statusWithoutEndpoint">) {
@@ -56,7 +59,7 @@ export class StatefulSessionFilter implements HttpFilter {
   }
 }
 
-/** Tells the client the endpoint that has its session now, unless it knows. */
+/** Tells the client which endpoint has its session now, unless the client already named this endpoint. */
 function tell({ carrier, endpoint: known }: Session, response: FilterResponse): void {
   const endpoint = response.request.valueContext(undefined).upstreamHost;
   if (endpoint === "" || endpoint === known) return;

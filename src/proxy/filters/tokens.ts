@@ -6,23 +6,23 @@ export interface BucketSize {
   readonly fillIntervalMs: number;
 }
 
-/** The level of a limit, as responses show it to a client. */
+/** How full a limit is, as response headers show it to a client. */
 export interface TokenLevel {
   readonly max: number;
-  /** Whole tokens. */
+  /** The number of whole tokens that are left. */
   readonly remaining: number;
-  /** The time until the next token, rounded up. 0 if a token is left. */
+  /** The time until the next token, rounded up to seconds. 0 if a token is left. */
   readonly resetSeconds: number;
 }
 
 /** A limit from which each request takes tokens. */
 export interface Tokens {
   /**
-   * Takes this many tokens, or one. Returns false if fewer are left. As in Envoy, it also returns false for a count of
-   * 0.
+   * Takes `count` tokens, by default one. Returns false, and takes none, if fewer are left. As in Envoy, it also
+   * returns false if `count` is 0.
    */
   take(count?: number): boolean;
-  /** Gives tokens back, until the limit is full. */
+  /** Gives tokens back, up to the maximum. */
   give(count: number): void;
   level(): TokenLevel;
 }
@@ -30,16 +30,17 @@ export interface Tokens {
 /** Creates token buckets that the threads of a proxy share. */
 export interface SharedBuckets {
   /**
-   * Starts the buckets of a resource. Each thread compiles the resource in the same order, so the n-th bucket is the
-   * same in all threads.
+   * Begins to make the buckets of a resource. All threads compile a resource in the same order, so the n-th bucket that
+   * each of them makes for it is the same shared bucket.
    */
   begin(resource: string): void;
   make(size: BucketSize): Tokens;
 }
 
 /**
- * The arithmetic of a bucket that fills evenly, as in Envoy, and not all at once after each interval. The state is one
- * number: the time on a monotonic clock at which the bucket was empty.
+ * The arithmetic of a token bucket. As in Envoy, the bucket fills evenly, and not in one step at the end of each
+ * interval. Its state is one number, `emptyMs`: when it would have been empty, on a monotonic clock, if it has only
+ * been filled since.
  */
 export class TokenFlow {
   readonly #size: BucketSize;
@@ -48,16 +49,13 @@ export class TokenFlow {
     this.#size = size;
   }
 
-  /**
-   * Takes tokens. Returns the new state: the time at which the bucket was empty, if it has filled evenly since. Returns
-   * undefined if the bucket has too few.
-   */
+  /** Takes tokens. Returns the new state (`emptyMs`). Returns undefined if the bucket has too few tokens. */
   take(emptyMs: number, nowMs: number, count: number): number | undefined {
     const tokens = this.#tokens(emptyMs, nowMs);
     return tokens < count || count === 0 ? undefined : nowMs - this.#msFor(tokens - count);
   }
 
-  /** Gives tokens back. Returns the new state, like {@link take}. */
+  /** Gives tokens back. Returns the new state, as {@link take} does. */
   give(emptyMs: number, nowMs: number, count: number): number {
     return nowMs - this.#msFor(Math.min(this.#size.max, this.#tokens(emptyMs, nowMs) + count));
   }
@@ -81,7 +79,7 @@ export class TokenFlow {
   }
 }
 
-/** A bucket of one thread, which is full at first. */
+/** A token bucket of one thread. It is full at first. */
 export class TokenBucket implements Tokens {
   readonly #flow: TokenFlow;
   readonly #clock: Pick<Clock, "steadyMs">;

@@ -20,20 +20,23 @@ export interface AnsweringExchange extends ExchangeParts {
   filterFailed(error: unknown): void;
 }
 
-/** Receives the response after the filters. The methods return whether the client takes more. */
+/** Receives the response that has passed the filters. Each method returns whether the client accepts more bytes. */
 export interface FilteredTarget {
   sendFiltered(answer: ComposedAnswer, edits: HeaderEdits, sentAtMs: number): boolean;
   sendBody(bytes: Buffer, from: number, to: number, last: boolean): boolean;
   sendTrailers(fields: readonly string[]): void;
 }
 
-/** The pass of one response through the filters, from the last to the first, before the client gets it. */
+/** Passes one response through the filters, from the last filter to the first, before the client gets it. */
 export class AnswerFilters {
   readonly #exchange: AnsweringExchange;
   readonly #target: FilteredTarget;
   readonly #request: FilterRequest;
   readonly #steps: readonly FlowStep[];
-  /** The response on its way through the filters. Undefined until a response arrives. Filters process only one. */
+  /**
+   * The response that passes the filters. Undefined until a response arrives. Only one response per exchange passes
+   * them.
+   */
   #flow: MessageFlow | undefined;
   #clientBlocked = false;
 
@@ -44,7 +47,7 @@ export class AnswerFilters {
     this.#steps = steps;
   }
 
-  /** Whether a response has reached the filters. Another one does not pass them. */
+  /** Whether a response has reached the filters. A further response does not pass them. */
   get begun(): boolean {
     return this.#flow !== undefined;
   }
@@ -68,7 +71,7 @@ export class AnswerFilters {
     this.#afterPart();
   }
 
-  /** Takes a part of the body. Returns false if the response does not pass through the filters. */
+  /** Takes a part of the response's body. Returns false if the response does not pass through the filters. */
   body(bytes: Buffer, from: number, to: number, last: boolean): boolean {
     if (this.#flow === undefined) return false;
     this.#flow.body(bytes, from, to, last);
@@ -121,7 +124,7 @@ export class AnswerFilters {
   #client(sentAtMs: number): FilteredAnswerTarget {
     const { attempts } = this.#exchange;
     const target = this.#target;
-    /** A filter may end the response before the upstream does. */
+    /** Ends the upstream's attempt if a filter has ended the response before the upstream did. */
     const ends = (last: boolean): void => {
       if (last && this.#flow?.complete === false) attempts.drop();
     };

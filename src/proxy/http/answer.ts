@@ -20,30 +20,30 @@ export interface UpstreamAnswer {
   readonly sentAtMs: number;
 }
 
-/** The response of one exchange, in a form that the client's version of HTTP supports. */
+/** The response of one exchange. Its subclasses write it for the client's version of HTTP. */
 export abstract class Answer {
   protected readonly context: ExchangeContext;
   protected readonly request: ExchangeRequest;
   protected readonly config: HttpConnectionConfig;
   protected readonly clientKeepsAlive: boolean;
-  /** Whether a head has been written. */
+  /** Whether a head has been sent to the client. */
   started = false;
   /** Whether the connection can be used for another request. */
   keepAlive = false;
   /**
-   * Whether the response is complete before its request is. An HTTP/1.1 connection then ends, and the response tells
-   * the client so.
+   * Whether the response is complete before its request is. An HTTP/1.1 connection then closes, and the response says
+   * so.
    */
   precedesRequest = false;
   status = 0;
   sentBytes = 0;
-  /** The time that the upstream needed, in milliseconds. -1 if it did not respond. */
+  /** The `x-envoy-upstream-service-time` of the response, in milliseconds. -1 if no upstream responded. */
   upstreamServiceMs = -1;
   grpcStatus = "";
   captured = noTexts;
-  /** Names and values, alternating. */
+  /** The trailers of the upstream's response, as alternating names and values. */
   receivedTrailers = noTexts;
-  /** Whether the client's proxy identified itself. The response then identifies this proxy. */
+  /** Whether the client's proxy identified itself. This proxy then identifies itself in the response. */
   peerAsked = false;
 
   constructor(
@@ -61,8 +61,8 @@ export abstract class Answer {
   /** Sends `100 Continue`, if the client's protocol has it. */
   abstract sayContinue(): void;
   /**
-   * Passes the upstream's head and the first part of the body. Like the methods below, returns false if the client
-   * accepts no more bytes for now.
+   * Passes the upstream's head and the first part of its body to the client. Returns false if the client accepts no
+   * more bytes for now. The methods below do the same.
    */
   abstract fromUpstream(upstream: UpstreamAnswer, edits: HeaderEdits | undefined): boolean;
   abstract body(bytes: Buffer, from: number, to: number, last: boolean): boolean;
@@ -76,9 +76,12 @@ export abstract class Answer {
     edits: HeaderEdits | undefined,
     sentAtMs: number,
   ): boolean;
-  /** Sends bytes of a tunnel. */
+  /** Sends bytes of a tunnel to the client. */
   abstract raw(bytes: Buffer): boolean;
-  /** Sends a response of the proxy itself. `mayKeepAlive` is false if the client's next bytes cannot be trusted. */
+  /**
+   * Sends a response of the proxy itself. `mayKeepAlive` is false if the client's next bytes cannot be trusted to begin
+   * a request.
+   */
   abstract local(reply: LocalReply, mayKeepAlive: boolean): boolean;
 
   /** Ends a body that already contains the trailers, in the form that the client expects. */
@@ -90,7 +93,7 @@ export abstract class Answer {
   protected note(head: MessageHead, sentAtMs: number): void {
     this.started = true;
     this.status = head.status;
-    // If the upstream responds before it has the whole request, there is no duration to measure.
+    // If the upstream responds before it has the whole request, the time between the two cannot be measured.
     this.upstreamServiceMs = sentAtMs < 0 ? -1 : Math.max(0, Math.round(this.context.clock.steadyMs() - sentAtMs));
     const grpcStatus = head.find("grpc-status");
     if (grpcStatus >= 0) this.grpcStatus = head.value(grpcStatus);

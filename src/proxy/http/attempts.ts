@@ -40,8 +40,8 @@ import {
 } from "./retry-decision.ts";
 
 /**
- * The exchange that makes the attempts. After it has failed or its response is complete, its methods are no longer
- * called.
+ * The exchange for which the attempts are made. Its methods are no longer called after it has failed or its response is
+ * complete.
  */
 export interface AttemptsOwner {
   /** Whether a part of the response was sent to the client. Then there is no further attempt. */
@@ -53,27 +53,24 @@ export interface AttemptsOwner {
   answerTrailers(fields: readonly string[]): void;
   switched(head: MessageHead, from: number, to: number, sentAtMs: number): void;
   tunnelBytes(bytes: Buffer): void;
-  /**
-   * Called when the upstream has ended its side of a tunnel. If `isComplete` is true, it has ended the whole tunnel.
-   */
+  /** Called when the upstream has ended its side of a tunnel. `isComplete` says whether the whole tunnel has ended. */
   tunnelEnded(isComplete: boolean): void;
   /**
-   * Called if no upstream will respond. The proxy then responds itself, or cuts off a response that has already begun.
+   * Called when no endpoint responds and no further attempt follows. The owner then responds itself, or cuts off a
+   * response that has already begun.
    */
   failed(reply: ReplyRow): void;
   /** Called when the upstream accepts bytes of the request again. */
   upstreamTakesMore(): void;
 }
 
-/** A retry that was taken from the breaker of its cluster. */
+/** A retry that counts towards the retry limit of its cluster's circuit breaker. */
 interface TakenRetry {
   readonly policy: RetryPolicy;
   readonly cluster: Cluster;
 }
 
-/**
- * The attempts of one exchange, one after the other, to get a response to its request from an endpoint of a cluster.
- */
+/** Makes attempts for one exchange, one after another, until an endpoint of its cluster responds. */
 export class Attempts implements PoolUser, ResponseReceiver {
   readonly #owner: AttemptsOwner;
   readonly #context: ExchangeContext;
@@ -85,14 +82,14 @@ export class Attempts implements PoolUser, ResponseReceiver {
   endpoint: Endpoint | undefined;
   /** The pool from which the last attempt got its connection, or in which it waits for one. */
   #pool: ConnectionPool | undefined;
-  /** Whether the attempt counts among the endpoint's active requests. */
+  /** Whether the current attempt counts among the active requests of its endpoint. */
   #counted = false;
   #channel: UpstreamChannel | undefined;
   #waiting = false;
   #tunnel = false;
   #paused = false;
   /**
-   * The number of attempts. One that only sends the request again, because no server has processed it, does not count.
+   * The number of attempts. Sending the request again because no server has processed it does not count as an attempt.
    */
   #made = 0;
   /** The number of retries that the policy and the circuit breaker have allowed. */
@@ -104,23 +101,26 @@ export class Attempts implements PoolUser, ResponseReceiver {
   #retryTimer: Disposable | undefined;
   #routeTimer: Disposable | undefined;
   #tryTimer: Disposable | undefined;
-  /** When the current attempt got its connection. */
+  /** When the current attempt got its connection, on the steady clock. */
   #begunAtMs = 0;
-  /** When the whole request had been sent upstream. Negative before that. */
+  /** When the whole request had been sent upstream, on the steady clock. Negative before that. */
   #sentAtMs = -1;
-  /** The status of the response in progress. */
+  /** The status of the response that is arriving. */
   #status = 0;
   #timeoutMs = 0;
-  /** The limit of one attempt. 0 means no limit. */
+  /** The time limit of one attempt, in milliseconds. 0 means no limit. */
   #perTryMs = 0;
-  /** When the client had sent the whole request, if there is a time limit. Negative before that. */
+  /**
+   * When the client had sent the whole request, on the steady clock. Only set if there is a time limit, and negative
+   * before that.
+   */
   #completeAtMs = -1;
   #hash: number | undefined;
-  /** Why there was no further attempt although the retry policy asked for one. Undefined if it did not ask. */
+  /** Why no further attempt was made although the retry policy asked for one. Undefined if the policy did not ask. */
   unretried: UnretriedFlag | undefined;
-  /** Whether this exchange has a retry that still counts for its cluster's circuit breaker. */
+  /** Whether a retry of this exchange still counts towards the limit of its cluster's circuit breaker. */
   #retrying = false;
-  /** The client's destination, for a cluster without its own endpoints. */
+  /** The destination that the client chose, for a cluster that has no endpoints of its own. */
   #destination: SocketAddress | undefined;
   #hostname: string | undefined;
   upstreamProtocol: WireProtocol = "http1";
@@ -167,12 +167,12 @@ export class Attempts implements PoolUser, ResponseReceiver {
     return !isIdempotent(this.#facts.method);
   }
 
-  /** The number of attempts after the first one. A retry that has found no endpoint is not among them. */
+  /** The number of attempts after the first one. A retry that found no endpoint is not counted. */
   get retries(): number {
     return Math.max(0, this.#made - 1);
   }
 
-  /** The current receiver of the request's body, if there is one. */
+  /** The connection or stream to which the request's body goes now. Undefined without one. */
   get channel(): UpstreamChannel | undefined {
     return this.#channel;
   }
@@ -206,16 +206,16 @@ export class Attempts implements PoolUser, ResponseReceiver {
     this.#hostname = destination.hostname;
   }
 
-  /** The time in milliseconds that the next attempt has for its response. 0 means no limit. */
+  /** The time in milliseconds that the next attempt may take for its response. 0 means no limit. */
   get expectedMs(): number {
     if (this.#timeoutMs === 0) return this.#perTryMs;
     const spentMs = this.#completeAtMs < 0 ? 0 : this.#context.clock.steadyMs() - this.#completeAtMs;
-    // 0 would tell the upstream that there is no limit.
+    // Say at least 1, because 0 would tell the upstream that there is no limit.
     const leftMs = Math.max(1, Math.ceil(this.#timeoutMs - spentMs));
     return this.#perTryMs > 0 ? Math.min(this.#perTryMs, leftMs) : leftMs;
   }
 
-  /** Chooses an endpoint. If there is none, the exchange fails. */
+  /** Chooses an endpoint for the next attempt. If there is none, the exchange fails, and the result is undefined. */
   pick(): Endpoint | undefined {
     const { cluster } = this;
     if (cluster === undefined) return undefined;
@@ -267,7 +267,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
       this.#limitTry();
     }
     if (this.#timeoutMs > 0 && this.#routeTimer === undefined) {
-      // If an endpoint has the whole request, it got the last part just now.
+      // If `#sentAtMs` is set, the endpoint received the last part of the request just now.
       this.#completeAtMs = this.#sentAtMs < 0 ? this.#context.clock.steadyMs() : this.#sentAtMs;
       this.#routeTimer = this.#context.clock.after(this.#timeoutMs, () => {
         if (this.#counted) this.endpoint?.report({ kind: "timeout" });
@@ -320,13 +320,13 @@ export class Attempts implements PoolUser, ResponseReceiver {
     this.#begunAtMs = this.#context.clock.steadyMs();
     channel.begin(this);
     const more = this.#request.sendTo(channel);
-    // Sending takes only microseconds, so its end has the same time as its beginning.
+    // Use the time at which the attempt began, because sending takes only microseconds.
     if (this.#request.complete) this.#sentAtMs = this.#begunAtMs;
     else if (more) this.#owner.upstreamTakesMore();
     if (this.#request.complete) this.#limitTry();
   }
 
-  /** Begins the time limit of an attempt whose endpoint gets the whole request now. */
+  /** Begins the time limit of the current attempt. Called when its endpoint has got the whole request. */
   #limitTry(): void {
     if (this.#perTryMs <= 0 || this.#tryTimer !== undefined || this.#tunnel) return;
     this.#tryTimer = this.#context.clock.after(this.#perTryMs, () => this.#tryTimedOut());
@@ -359,7 +359,8 @@ export class Attempts implements PoolUser, ResponseReceiver {
     this.endpoint?.cluster.countResponse(head.status);
     this.endpoint?.report({ kind: "answer", status: judgedStatus(head.status, isGrpc ? grpcStatus : undefined) });
     if (retry !== undefined) {
-      // A body that is still arriving goes to the next endpoint, as after a failed connection.
+      // Do not wait for the whole body before sending it to the next endpoint: as after a failed connection, no
+      // application has seen the request.
       const wasUnreached = retry.on.connectFailure && isUnreached(head, grpcStatus);
       const isWanted = wasUnreached || (this.#request.complete && retriesResponse(retry, head, grpcStatus));
       if (isWanted && this.#retryInstead(last)) return;
@@ -435,9 +436,9 @@ export class Attempts implements PoolUser, ResponseReceiver {
   }
 
   /**
-   * Sends the request once more over a new connection, if the peer closed a kept-alive connection while we were
-   * writing, no response had begun, and the request was not sent yet or may be sent twice. This does not count as a
-   * retry of the policy. Returns whether it was sent.
+   * Sends the request once more over a new connection if the peer closed a kept-alive connection while the request was
+   * written. No part of the response may have begun, and the request must be unsent or safe to repeat. This does not
+   * count as a retry of the policy. Returns whether the request was sent.
    */
   #resendStale(channel: UpstreamChannel | undefined, lost: LostRequest): boolean {
     if (channel?.reused !== true || this.#staleRetried || !this.#request.replayable || !mayBeUnseen(lost)) return false;
@@ -450,8 +451,8 @@ export class Attempts implements PoolUser, ResponseReceiver {
   }
 
   /**
-   * Sends the request once more if the server goes away or refuses more streams, because it has not processed the
-   * request. Returns whether it was sent.
+   * Sends the request once more if the server goes away or refuses further streams, because the server has then not
+   * processed the request. Returns whether the request was sent.
    */
   #resendRefused(failure: UpstreamFailure): boolean {
     const { endpoint } = this;
@@ -475,7 +476,9 @@ export class Attempts implements PoolUser, ResponseReceiver {
     return true;
   }
 
-  /** Makes another attempt instead of passing on a response that has begun to arrive. */
+  /**
+   * Makes another attempt in place of a response that has begun to arrive, if that is allowed. Returns whether it does.
+   */
   #retryInstead(complete: boolean): boolean {
     const retry = this.#takeRetry();
     if (retry === undefined) return false;
@@ -487,7 +490,10 @@ export class Attempts implements PoolUser, ResponseReceiver {
     return true;
   }
 
-  /** Takes a retry from the cluster's breaker, if the policy allows another attempt of this request. */
+  /**
+   * Takes a retry from the limit of the cluster's circuit breaker, if the policy allows another attempt of this
+   * request. Returns undefined if there is none.
+   */
   #takeRetry(): TakenRetry | undefined {
     const policy = this.#action?.retry;
     const { cluster } = this;
@@ -499,7 +505,8 @@ export class Attempts implements PoolUser, ResponseReceiver {
   }
 
   /**
-   * Makes another attempt after a pause. The previous attempt has been dropped, so it no longer counts for the breaker.
+   * Makes another attempt after a pause. The previous attempt has ended by then, so it no longer counts for the circuit
+   * breaker.
    */
   #schedule({ policy, cluster }: TakenRetry): void {
     this.#retrying = true;
@@ -580,18 +587,18 @@ export class Attempts implements PoolUser, ResponseReceiver {
   }
 }
 
-/** An address that was found for the host that a request names. */
+/** The address to which a forward proxy has resolved the host that a request names. */
 export interface ForwardDestination extends SocketAddress {
   readonly hostname: string;
 }
 
 /**
- * Whether the peer reports that it could not reach its application. This counts as if the peer itself could not be
- * reached.
+ * Whether the peer reports that it could not reach its application. The response then counts as if the peer itself
+ * could not be reached.
  */
 function isUnreached(head: MessageHead, grpcStatus: string | undefined): boolean {
   return (head.status >= 500 || grpcStatus !== undefined) && head.get(unreachedHeader) !== undefined;
 }
 
-/** How often a request that the upstream has not processed is sent again without a retry policy. */
+/** How many times a request that the upstream has not processed is sent again without a retry policy. */
 const maxRefusals = 3;

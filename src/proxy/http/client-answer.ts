@@ -24,21 +24,22 @@ export interface AnsweredExchange extends ExchangeParts {
 }
 
 /**
- * Takes one response to the client, from an upstream or from the proxy itself: edits its headers, passes it through the
- * filters, and translates gRPC to gRPC-Web. Only the first response whose head is written reaches the client.
+ * Takes one response to the client, from an upstream or from the proxy itself. It edits the response's headers, passes
+ * it through the filters, and translates gRPC to gRPC-Web. If several responses come, only the first one whose head is
+ * written reaches the client.
  */
 export class ClientAnswer {
   readonly #exchange: AnsweredExchange;
   readonly #answer: Answer;
-  /** The mutations of the head, in their order. As in Envoy, they apply to the proxy's own replies too. */
+  /** The changes of the response's headers, in their order. As in Envoy, they apply to the proxy's own replies too. */
   mutations = noMutations;
-  /** Mutations of an upstream's head only. */
+  /** Changes of headers that apply to an upstream's response only. */
   upstreamMutations = noMutations;
   /** Headers that filters add to the response's head, even if the proxy itself responds. */
   addedFields = noFields;
   /** The filters that process the response. Undefined if there are none. */
   filters: AnswerFilters | undefined;
-  /** Translates a gRPC response to gRPC-Web. Undefined if the client does not speak gRPC-Web. */
+  /** Translates a gRPC response to gRPC-Web. Undefined unless the client speaks gRPC-Web. */
   grpcWeb: GrpcWebTranslation | undefined;
   /** Whether we have sent 100 Continue. */
   #saidContinue = false;
@@ -48,12 +49,12 @@ export class ClientAnswer {
     this.#answer = answer;
   }
 
-  /** Whether something of a response has been sent. */
+  /** Whether any part of a response has been sent. */
   get isSent(): boolean {
     return this.#answer.started;
   }
 
-  /** Whether a response has come. It may still be in the filters. */
+  /** Whether a response has begun. It may still be in the filters. */
   get begun(): boolean {
     return this.#answer.started || this.filters?.begun === true;
   }
@@ -64,8 +65,8 @@ export class ClientAnswer {
   }
 
   /**
-   * Sends `100 Continue` only once. A server that repeats it could otherwise fill the memory while the client does not
-   * read.
+   * Sends `100 Continue`, but only once. Otherwise a server that repeats it could fill the memory while the client does
+   * not read.
    */
   sayContinue(): void {
     if (this.#saidContinue) return;
@@ -112,7 +113,7 @@ export class ClientAnswer {
     if (!this.#answer.raw(bytes)) this.#exchange.attempts.pause();
   }
 
-  // ---- The output of the filters. The methods return whether the client takes more.
+  // ---- The output of the filters. Each method returns whether the client accepts more bytes.
 
   sendFiltered(answer: ComposedAnswer, edits: HeaderEdits, sentAtMs: number): boolean {
     return this.#sendHead({ ...answer, sentAtMs }, edits);
@@ -125,7 +126,8 @@ export class ClientAnswer {
     answer.precedesRequest = last && !this.#exchange.request.complete;
     const edits = grpcWeb === undefined ? given : grpcWeb.answer(head, given, last && from === to);
     if (grpcWeb?.translatesAnswer !== true || (last && from === to)) {
-      // The chunked body was decoded, because a gRPC response would need plain frames.
+      // Whether the chunked framing was removed although the response is not gRPC. It is removed early, because
+      // gRPC-Web is made from plain frames.
       const wasDecoded = grpcWeb !== undefined && framing === bodyFramings.chunked;
       const shown = wasDecoded ? { ...upstream, framing: bodyFramings.untilClose } : upstream;
       return this.#afterSend(answer.fromUpstream(shown, edits), last);
@@ -162,7 +164,7 @@ export class ClientAnswer {
 
   // ---- the proxy's own reply
 
-  /** Replies for this cause. The given fields replace those of the route with the same names. */
+  /** Sends the proxy's own reply for a cause. The given fields replace those of the route that have the same names. */
   reply(row: ReplyRow, given: Fields = noFields): void {
     const exchange = this.#exchange;
     const { record, config, facts, context } = exchange;

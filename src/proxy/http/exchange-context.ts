@@ -7,15 +7,18 @@ import type { HttpDate } from "./http-date.ts";
 import type { OwnMetadataWith } from "../peers/peer-metadata.ts";
 import type { NewRequestId } from "../terms/random-id.ts";
 
-/** What the connections of one listener share. Values that a new configuration may change are read for each request. */
+/**
+ * What all connections of one listener share. Methods return values that a new configuration may change, so they are
+ * called for each request.
+ */
 export interface ExchangeContext {
   config(): HttpConnectionConfig;
-  /** The routes in force. Undefined until the table has arrived. */
+  /** The route table in force. Undefined until it has arrived. */
   routeTable(): RouteTable | undefined;
   cluster(name: string): Cluster | undefined;
-  /** Whether responses carry `connection: close`, because the listener is draining. */
+  /** Whether responses carry `connection: close`, because the listener drains. */
   readonly draining: boolean;
-  /** The metadata of our workload, which peers receive. Undefined if peers do not receive our metadata. */
+  /** Our workload's metadata for peers. Undefined if the configuration does not send it to peers. */
   readonly ownMetadata: OwnMetadataWith | undefined;
   /** Receives internal errors of the proxy. */
   readonly onTrouble: ((message: string, error: unknown) => void) | undefined;

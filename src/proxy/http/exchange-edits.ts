@@ -10,7 +10,10 @@ import type { ExchangeParts } from "./exchange-parts.ts";
 
 type Parts = Pick<ExchangeParts, "record" | "facts" | "config">;
 
-/** The facts that values of headers may refer to. `response`: the response's headers, if they are edited. */
+/**
+ * The facts to which values of headers may refer. `response` gives the response's headers if the response is what is
+ * edited.
+ */
 export function mutationContext(
   { record, facts, config }: Parts,
   response: MutationContext["response"],
@@ -39,8 +42,8 @@ export function requestEdits(parts: Parts, levels: readonly HeaderMutation[]): H
 }
 
 /**
- * The edits of a response's head, with the fields that filters add. For a reply of the proxy itself, the head is
- * undefined.
+ * The edits of a response's head, including the fields that filters add. `head` is undefined for a reply of the proxy
+ * itself.
  */
 export function responseEdits(
   parts: Parts,

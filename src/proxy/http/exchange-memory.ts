@@ -8,12 +8,12 @@ const requestBufferBytes = 2048;
 
 const noBytes = Buffer.alloc(0);
 
-/** A longer value is not kept, because idle connections would hold it. */
+/** The maximum length of a kept value. A longer one is not kept, because idle connections would hold its memory. */
 const maxKeptLetters = 256;
 
 /**
- * A target or a header value that requests of a connection often repeat. The same bytes give the same string object.
- * This costs less than a new string, and later comparisons find the two equal at once.
+ * Keeps a target or a header value that requests of a connection often repeat. The same bytes then give the same string
+ * object. This costs less than a new string, and later comparisons see at once that the two are equal.
  */
 export class RepeatedText {
   #text = "";
@@ -43,7 +43,7 @@ export class RepeatedText {
   }
 }
 
-/** A target that requests of a connection often repeat. It is then parsed once. */
+/** Keeps a request target that requests of a connection often repeat, so that it is parsed once. */
 export class RepeatedTarget {
   readonly #texts = new RepeatedText();
   #text = "";
@@ -68,9 +68,7 @@ export class RepeatedTarget {
   }
 }
 
-/**
- * The budget for request bytes that a thread keeps for further attempts. A small part of each request does not count.
- */
+/** Limits the request bytes that a thread keeps for further attempts. Small requests are kept without being counted. */
 export class ReplayBudget {
   readonly #maxBytes: number;
   #bytes = 0;
@@ -79,7 +77,7 @@ export class ReplayBudget {
     this.#maxBytes = maxBytes;
   }
 
-  /** Takes these bytes, which must be given back. Returns false if there are not as many left. */
+  /** Takes bytes from the budget. The caller must give them back. Returns false if the budget has fewer left. */
   take(bytes: number): boolean {
     if (this.#bytes + bytes > this.#maxBytes) return false;
     this.#bytes += bytes;
@@ -91,23 +89,24 @@ export class ReplayBudget {
   }
 }
 
-/** The budgets for requests that have a policy of further attempts, and for all requests. */
+/** A budget for requests whose route has a retry policy, and one for all requests. */
 export interface ReplayBudgets {
   readonly ofPolicies: ReplayBudget;
   readonly ofAll: ReplayBudget;
 }
 
-/** All exchanges of the thread share them. */
+/** The budgets that all exchanges of this thread share. */
 export const replayBudgets: ReplayBudgets = {
   ofPolicies: new ReplayBudget(32 * 1024 * 1024),
   ofAll: new ReplayBudget(64 * 1024 * 1024),
 };
 
 /**
- * Memory that a connection's exchanges use one after another, because allocating it costs more than the rest of an
- * exchange. It holds no state of an exchange: all other objects are made anew for each request. A {@link RepeatedText}
- * gives a request nothing but the text of its own bytes, and a {@link RepeatedTarget} nothing but the parts of its own
- * target.
+ * Memory that the exchanges of a connection use one after another, because allocating it costs more than the rest of an
+ * exchange.
+ *
+ * It holds no state of an exchange: all other objects are made anew for each request. A {@link RepeatedText} gives a
+ * request nothing but the text of its own bytes, and a {@link RepeatedTarget} nothing but the parts of its own target.
  */
 export class ExchangeMemory {
   readonly #request = new ByteBuilder(requestBufferBytes);
@@ -123,8 +122,8 @@ export class ExchangeMemory {
   }
 
   /**
-   * Empties the request's memory. If the upstream of the previous request still reads its bytes, leaves them to it and
-   * takes new memory.
+   * Empties the request's memory. If the upstream of the previous request still reads from it, leaves it to that
+   * upstream and takes new memory.
    */
   emptyRequest(): void {
     if (this.#writtenTo?.holdsBytes === true) this.#request.detach(requestBufferBytes);
@@ -133,14 +132,14 @@ export class ExchangeMemory {
   }
 
   /**
-   * Forgets the request's bytes, because nobody sends them again. Large memory is released at once: an idle connection
-   * would hold it. An upstream that still reads the bytes keeps them.
+   * Forgets the request's bytes, which nobody sends again. A large buffer is released at once, because an idle
+   * connection would hold it. An upstream that still reads the bytes keeps them.
    */
   releaseRequest(): void {
     if (this.#request.buffer.length > requestBufferBytes) this.#request.detach(requestBufferBytes);
   }
 
-  /** Sets the upstream that reads the request's bytes. It may still read them after its response. */
+  /** Records which upstream reads the request's bytes. It may still read them after its response. */
   writtenTo(channel: UpstreamChannel): void {
     this.#writtenTo = channel;
   }
@@ -152,9 +151,9 @@ export class ExchangeMemory {
     return head;
   }
 
-  /** Takes back a head that is no longer read. */
+  /** Takes back a head that nobody reads any more. */
   giveHead(head: MessageHead): void {
-    // The head may have its maximum size, and an idle connection would hold these bytes.
+    // Drop the head's reference to its bytes, which may have the maximum size: an idle connection would hold them.
     head.reset(noBytes, 0);
     this.#head = head;
   }

@@ -9,7 +9,7 @@ import type { HttpConnectionConfig } from "./http-connection-config.ts";
 export interface ExchangeOwner {
   readonly info: ConnectionInfo;
   readonly context: ExchangeContext;
-  /** The memory for what its requests contain. */
+  /** The memory that the exchanges of this connection use one after another. */
   readonly memory: ExchangeMemory;
   readonly isHttp2: boolean;
   /** `keepAlive` says whether the client wants to use the connection again. */
@@ -17,22 +17,22 @@ export interface ExchangeOwner {
   pauseRequest(): void;
   resumeRequest(): void;
   /**
-   * Called, before {@link exchangeEnded}, if the upstream answered before the client had sent the whole request, so
-   * that the connection to the upstream was lost.
+   * Called before {@link exchangeEnded} if the upstream responded before the client had sent the whole request. The
+   * connection to the upstream was then lost.
    */
   upstreamLost(): void;
   /**
    * Called when the response is complete. The connection continues with the next request, or closes. With `more`, it
-   * continues at once, and otherwise after its output has drained. `leaves` says that the client should use another
+   * continues at once; otherwise it waits until its output has left. With `leaves`, the client should use another
    * connection, because this proxy's own application cannot be reached.
    */
   exchangeEnded(keepAlive: boolean, more: boolean, leaves?: boolean): void;
-  /** Called when bytes have moved. The idle time starts again. */
+  /** Called when bytes have moved. The idle time starts again from 0. */
   touch(): void;
-  /** Lets the client's bytes go to `Exchange.clientBytes` from now on. */
+  /** Passes the client's bytes to `Exchange.clientBytes` from now on. */
   switchToTunnel(): void;
   /** Called when the tunnel's other end has ended its side. */
   endTunnel(): void;
-  /** Called when a response was cut off. Nothing valid can follow on this connection or stream. */
+  /** Called when a response was cut off, so that nothing valid can follow on this connection or stream. */
   abort(): void;
 }

@@ -11,9 +11,9 @@ import type { ReplyRow } from "./reply-table.ts";
 export interface ExchangeParts {
   readonly owner: ExchangeOwner;
   readonly context: ExchangeContext;
-  /** The configuration at the request's beginning. */
+  /** The configuration that was in force when the request began. */
   readonly config: HttpConnectionConfig;
-  /** The request with its facts, as the exchange learns them. */
+  /** The facts about the request. The exchange adds some while it runs. */
   readonly facts: ExchangeRequest;
   /** The request that goes upstream. */
   readonly request: OutgoingRequest;
@@ -23,6 +23,6 @@ export interface ExchangeParts {
   readonly active: boolean;
   /** Called with each change in the number of a body's bytes that filters hold. */
   bodyHeld(difference: number): void;
-  /** Ends the exchange for this cause: by a reply, or by cutting the response off if a part of it has been sent. */
+  /** Ends the exchange for this cause. It replies, or cuts the response off if a part of the response has been sent. */
   fail(cause: ReplyRow): void;
 }

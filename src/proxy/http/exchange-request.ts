@@ -27,7 +27,7 @@ import { replyTable, type ReplyRow } from "./reply-table.ts";
 
 const none: readonly string[] = [];
 
-/** The empty head of an exchange whose bytes were not a valid request. */
+/** The empty head that an exchange has if the client's bytes were not a valid request. */
 const noHead = new MessageHead();
 
 /** New values by name in lower case. Undefined removes the header, and a list writes one field for each value. */
@@ -43,15 +43,16 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
   readonly connection: ConnectionInfo;
   readonly remote: SocketAddress;
   readonly local: SocketAddress;
-  /** Whether the listener treats the client as internal, so that its headers about itself are kept. */
+  /**
+   * Whether the listener treats the client as internal. The headers in which an internal client describes itself are
+   * kept.
+   */
   internalPeer = false;
   /** Whether the client speaks HTTP/2. Bodies then have no framing in either direction. */
   readonly isHttp2: boolean;
-  /**
-   * The scheme of the request's URL. For an HTTP/1 client, `x-forwarded-proto` counts as far as the listener trusts it.
-   */
+  /** The scheme of the request's URL. For an HTTP/1 client, `x-forwarded-proto` decides if the listener trusts it. */
   scheme: "http" | "https";
-  /** The value of `x-forwarded-proto` after this hop. */
+  /** The value of `x-forwarded-proto` for the upstream. */
   forwardedProto = "";
   head: MessageHead;
   readonly #memory: ExchangeMemory;
@@ -64,18 +65,18 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
   query = "";
   authority = "";
   protocol: "HTTP/1.0" | "HTTP/1.1" | "HTTP/2";
-  /** The target as the client sent it, or in normal form. */
+  /** The path and query as the client sent them, or in normal form if the configuration normalizes them. */
   pathAndQuery = "-";
   #requestId = "";
   requestIdIsNew = false;
-  /** The request's id, if the proxy has made it and a trace has not marked it. */
+  /** The request's id, if the proxy has made it and no trace has changed it. */
   randomId: RandomUuid | undefined;
   userAgent = "";
   forwardedFor = "";
   isGrpc = false;
   /** Whether the client speaks gRPC-Web. */
   isGrpcWeb = false;
-  /** Whether filters see the response. Its chunked framing is then removed. */
+  /** Whether the response passes filters. Its chunked framing is then removed. */
   answerPassesFilters = false;
   captured = none;
   preferredEndpoint: PreferredEndpoint | undefined;
@@ -85,10 +86,10 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
   #picked: { readonly target: ClusterChoice; readonly pick: ClusterPick | undefined } | undefined;
   /** Whether the target to forward differs from the head's own. */
   targetDiffers = false;
-  /** The client's address before a filter changed `x-forwarded-for`. Undefined if none did. */
+  /** The client's address before a filter changed `x-forwarded-for`. Undefined if no filter did. */
   #unedited: string | undefined;
 
-  /** Without a head, it represents bytes that were not a request. */
+  /** Without a head, the exchange represents bytes that were not a request. */
   constructor(connection: ConnectionInfo, isHttp2: boolean, head: MessageHead | undefined, memory: ExchangeMemory) {
     this.connection = connection;
     this.local = connection.local;
@@ -100,7 +101,9 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     this.#memory = memory;
   }
 
-  /** The cluster of a route's target. A choice by weight is made once, because a filter may have read it. */
+  /**
+   * The cluster of a route's target. A choice by weight is made only once, because a filter may already have read it.
+   */
   pickCluster(target: ClusterChoice, random: Random): ClusterPick | undefined {
     if (target.kind !== "weighted") return chooseCluster(target, (name) => this.header(name), random);
     if (this.#picked?.target !== target)
@@ -124,7 +127,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
       this.pathAndQuery = head.target();
       return replyTable.oldVersion;
     }
-    // A server that ignores case would see another method than the policies do.
+    // Refuse a method with small letters: a server that ignores case would see another method than the policies do.
     if (this.method !== "GET" && /[a-z]/.test(this.method)) return replyTable.badMethod;
     if (!this.#readTarget(config)) return replyTable.badPath;
     if (this.authority === "") return replyTable.noHost;
@@ -135,7 +138,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     return undefined;
   }
 
-  /** Removes the headers that `connection` names, which end at this hop. Policies do not see them either. */
+  /** Removes the headers that `connection` names. They end at this hop, so policies do not see them either. */
   #dropNominated(config: HttpConnectionConfig): boolean {
     const names = nominatedFields(this.head);
     if (names === undefined) return false;
@@ -145,8 +148,8 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
   }
 
   /**
-   * Servers that convert headers to variables, as CGI does, cannot distinguish `a_b` from `a-b`, which a proxy before
-   * them may have checked.
+   * Applies the rule for header names with an underscore. A server that turns headers into variables, as CGI does,
+   * cannot distinguish `a_b` from `a-b`, which a proxy before it may have checked.
    */
   #judgeUnderscores(config: HttpConnectionConfig, rule: "reject" | "drop"): boolean {
     const { head } = this;
@@ -159,7 +162,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     return dropped.size === 0 || rule === "drop";
   }
 
-  /** The host to send, if it differs from the client's. */
+  /** The host for the upstream, if it differs from the one that the client sent. */
   changedHost(): string | undefined {
     const { head } = this;
     const original = head.hostField < 0 ? "" : this.#valueOf(head.hostField, this.#memory.host);
@@ -168,14 +171,14 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
       : this.authority;
   }
 
-  /** The client's address: the peer's, or the one in `x-forwarded-for` as far as the listener trusts it. */
+  /** The client's address: the one in `x-forwarded-for` if the listener trusts that header, otherwise the peer's. */
   clientAddress(config: HttpConnectionConfig): string {
     if (this.#unedited !== undefined) return this.#unedited;
     const hops = config.useRemoteAddress ? config.trustedHops : config.trustedHops + 1;
     if (hops === 0) return this.remote.address;
     const given = forwardedForOf(this.head)?.split(",") ?? [];
     const claimed = given.at(-hops)?.trim() ?? "";
-    // An invalid address says nothing about the client. Then rules use the peer's address.
+    // An invalid address does not identify the client, so rules use the peer's address.
     return isIP(claimed) !== 0 && !claimed.includes("%") ? claimed : this.remote.address;
   }
 
@@ -183,7 +186,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     return this.#config === undefined ? this.remote.address : this.clientAddress(this.#config);
   }
 
-  /** Clients behind a trusted proxy may say which port they used. */
+  /** The port that the client used. A client behind a trusted proxy may name it itself. */
   get forwardedPort(): string | undefined {
     const config = this.#config;
     return config?.appendForwardedPort === true && (config.trustedHops === 0 || this.head.find(forwardedPortHeader) < 0)
@@ -209,7 +212,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
   }
 
   /**
-   * The value of a header for routes and filters: the proxy's own value about the client if it has one, otherwise the
+   * The value of a header for routes and filters: the proxy's own value if it has one about the client, otherwise the
    * client's header. `name` is in lower case.
    */
   header(name: string): string | undefined {
@@ -217,7 +220,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     return own === fromClient ? this.head.get(name) : own;
   }
 
-  /** Like {@link header}, with the value of each field. */
+  /** Like {@link header}, with one value for each field of that name. */
   values(name: string): readonly string[] {
     const own = this.#edgeField(name);
     return own === fromClient ? this.head.values(name) : own === undefined ? none : [own];
@@ -247,9 +250,13 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     return edgeField(name, this, config);
   }
 
-  /** Like {@link rewriteHead}, for a filter: the proxy's own values about the client do not replace these headers. */
+  /**
+   * Like {@link rewriteHead}, for the edits of a filter. The proxy's own values about the client do not replace these
+   * headers.
+   */
   applyFilterEdits(edits: HeadEdits, config: HttpConnectionConfig): void {
-    // A filter changes what the upstream reads, and not where the request comes from.
+    // Keep the address from before: a filter's edit changes what the upstream reads, and not where the request comes
+    // from.
     if (edits.has("x-forwarded-for")) this.#unedited = this.clientAddress(config);
     this.rewriteHead(edits, config);
     this.settled = new Set([...(this.settled ?? none), ...edits.keys()]);
@@ -282,7 +289,8 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
       const name = head.name(field).toLowerCase();
       if (edits.has(name) || (host !== undefined && name === "host")) continue;
       if (name === "connection") {
-        // `connection` must not remove headers that a filter has set, because they do not belong to the client's hop.
+        // Remove the names of these headers from `connection`, which must not remove headers that a filter has set:
+        // they do not belong to the client's hop.
         const tokens = head
           .value(field)
           .split(",")
@@ -329,7 +337,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     return kept.read(bytes, valueStarts[field] ?? 0, valueEnds[field] ?? 0);
   }
 
-  /** Like {@link MessageHead.get}, for a value that requests repeat. */
+  /** Like {@link MessageHead.get}, for a value that many requests of the connection repeat. */
   #repeated(name: string, kept: RepeatedText): string | undefined {
     const { head } = this;
     const field = head.find(name);
@@ -343,8 +351,8 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
   }
 
   /**
-   * Whether the client is internal. Only one address counts: the peer's, or the single one that the peer reports if the
-   * listener trusts it.
+   * Whether the client is internal. Its address must be unambiguous: the peer's own if no `x-forwarded-for` arrived, or
+   * else the single address in a trusted `x-forwarded-for`.
    */
   #isInternal(config: HttpConnectionConfig, forwardedFor: string | undefined): boolean {
     if (config.useRemoteAddress ? forwardedFor !== undefined : forwardedFor === undefined || forwardedFor.includes(","))
@@ -386,8 +394,8 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
 }
 
 /**
- * The client's `x-forwarded-for`. As in Envoy, a field without a value is no part of the list: a client could write one
- * behind the field to which a trusted proxy adds its address, and so hide that address.
+ * The client's `x-forwarded-for`. As in Envoy, fields without a value are dropped. Otherwise a client could write an
+ * empty field behind the one to which a trusted proxy adds its address, and so hide that address.
  */
 function forwardedForOf(head: MessageHead): string | undefined {
   const field = head.find("x-forwarded-for");
@@ -399,7 +407,9 @@ function forwardedForOf(head: MessageHead): string | undefined {
     .join(",");
 }
 
-/** The values of some headers. Empty for a missing header, and an empty list if all are missing. */
+/**
+ * The values of some headers, for the log. A missing header has an empty value. If all are missing, the list is empty.
+ */
 function capturedOf(head: MessageHead, names: readonly string[]): readonly string[] {
   let found: string[] | undefined;
   for (let index = 0; index < names.length; index += 1) {
@@ -409,5 +419,8 @@ function capturedOf(head: MessageHead, names: readonly string[]): readonly strin
   return found ?? none;
 }
 
-/** Headers that filters add count towards the number of headers, not towards the head's size. */
+/**
+ * The limits of a head that filters have edited. Headers that filters add count towards the number of headers, but not
+ * towards the size of the client's head.
+ */
 const ownHeadLimits = { maxHeadBytes: 1_048_576, maxFields: 100 };

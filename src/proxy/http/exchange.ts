@@ -31,9 +31,11 @@ const noBytes = Buffer.alloc(0);
 const noMutations: readonly HeaderMutation[] = [];
 
 /**
- * One request and its response: chooses the route, runs the filters, makes attempts at endpoints, and relays bodies
- * both ways with back pressure. Each request has an exchange of its own, with all of its parts, so that no state can
- * survive into the next request of a connection. Only memory is used again ({@link ExchangeMemory}).
+ * One request and its response. The exchange chooses the route, runs the filters, makes attempts at endpoints, and
+ * relays bodies both ways with back pressure.
+ *
+ * Each request has its own exchange with its own parts, so that no state can survive into the next request of a
+ * connection. Only memory is reused ({@link ExchangeMemory}).
  */
 export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchange, ForwardedExchange {
   readonly owner: ExchangeOwner;
@@ -46,10 +48,10 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
   readonly record: LiveRecord;
   active = true;
   chunkedByClient: boolean;
-  /** The part of the request's body that arrived while the exchange waited for a filter or a name. */
+  /** The part of the request's body that has arrived while the exchange waits for a filter or for DNS. */
   held: HeldBody | undefined;
   heldTrailers: readonly string[] | undefined;
-  /** The bytes of both bodies that filters hold. Undefined if they never held any. */
+  /** Counts the bytes of both bodies that filters hold. Undefined until they hold some. */
   #bodies: ExchangeBodies | undefined;
   /** The filters that process the request. Undefined if there are none. */
   #filters: RequestFilters | undefined;
@@ -59,7 +61,7 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
 
   /**
    * `head` is a scanned head, or undefined for bytes that never became one. `keepAlive` says whether the client wants
-   * to use the connection again. `complete` says whether the request has no body or all of it has arrived.
+   * to use the connection again. `complete` says whether the request has no body, or all of its body has arrived.
    */
   constructor(owner: ExchangeOwner, head: MessageHead | undefined, keepAlive: boolean, complete: boolean) {
     const { context, memory } = owner;
@@ -200,8 +202,8 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
   // ---- the request's way
 
   /**
-   * Whether no filter has anything to do with the request. Most listeners have filters only for routes that configure
-   * them.
+   * Whether no filter has anything to do with the request. Most listeners only have filters that act on routes which
+   * configure them.
    */
   #skipsFilters(): boolean {
     const { filters, filtersIdle } = this.config;
@@ -264,8 +266,8 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
   }
 
   /**
-   * Returns whether the CORS policy answers the request itself. Otherwise it may add headers to the response. As in
-   * Envoy, its headers replace those of the route, because a browser refuses a response with two
+   * Applies the CORS policy. Returns whether the policy answers the request itself. Otherwise it may add headers to the
+   * response. As in Envoy, these replace the headers of the route, because a browser refuses a response with two
    * `access-control-allow-origin` headers.
    */
   #answersByCors(policy: CorsPolicy): boolean {
@@ -436,7 +438,7 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
     this.active = false;
     record.end(context.clock.steadyMs());
     context.observe(record);
-    // If there are filters, one that waits may still read the request.
+    // Keep the memory if there are filters: one that waits may still read the request.
     if (filters === undefined) this.facts.giveMemoryBack();
     else filters.pass.abort();
   }
@@ -448,8 +450,8 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
 }
 
 /**
- * The mutations of a reply that is sent before the route's action, for example by a filter. As in Envoy, only a route
- * that forwards has them.
+ * The header changes of a reply that is sent before the route's action runs, for example by a filter. As in Envoy, they
+ * exist only for a route that forwards.
  */
 function mutationsBeforeAction(route: Route | undefined): readonly HeaderMutation[] {
   return route?.action.kind === "forward" ? route.responseMutations : noMutations;

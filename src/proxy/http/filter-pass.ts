@@ -13,7 +13,7 @@ export interface FilterPassOptions {
   readonly facts: ExchangeRequest;
   readonly config: HttpConnectionConfig;
   readonly route: Route | undefined;
-  /** Chooses the route by the request's current headers and metadata. */
+  /** Chooses a route by the request's present headers and metadata. */
   readonly chooseRoute: (request: RequestView) => Route | undefined;
   readonly pickCluster: (target: ClusterChoice) => ClusterPick | undefined;
   readonly hasBody: boolean;
@@ -23,14 +23,17 @@ export interface FilterPassOptions {
   readonly setTrailers: (fields: readonly string[]) => void;
   readonly bodyHeld: (difference: number) => void;
   readonly markHealthCheck: () => void;
-  /** The facts to which variables in header values may refer, without the edits and the route of this pass. */
+  /**
+   * The facts to which variables in header values may refer. They do not yet contain the edits and the route of this
+   * pass.
+   */
   readonly valueContext: (response: MutationContext["response"]) => MutationContext;
 }
 
-/** The result of the filters: a response, or `pass`. */
+/** The result of the filters: a reply that one of them made, or `pass`. */
 export type FilterVerdict = LocalReply | "pass";
 
-/** One request on its way through the filters, with what they read and change. */
+/** The pass of one request through the filters, with what they read and change. */
 export class FilterPass implements FilterRequest {
   readonly #options: FilterPassOptions;
   readonly #facts: ExchangeRequest;
@@ -42,7 +45,7 @@ export class FilterPass implements FilterRequest {
   #clientAddress: string | undefined;
   #abort: AbortController | undefined;
   #lengthIsOpen = false;
-  /** Whether the client has left, or the exchange has ended. */
+  /** Whether the client has left or the exchange has ended. */
   #over = false;
   readonly metadata = new Map<string, unknown>();
   /** The body for the upstream, if a filter has replaced the client's. */
@@ -98,8 +101,8 @@ export class FilterPass implements FilterRequest {
   }
 
   /**
-   * The facts with the edits of earlier filters to the request line and the host. A policy must see the request that
-   * the upstream gets.
+   * The facts, including the edits of earlier filters to the request line and the host. A policy must see the request
+   * that the upstream gets.
    */
   get #target(): ExchangeRequest {
     if (this.#editsTarget) this.applyEdits();
@@ -140,7 +143,7 @@ export class FilterPass implements FilterRequest {
   *headers(): Iterable<readonly [name: string, value: string]> {
     for (const field of this.#facts.fields()) {
       const [name] = field;
-      // Represents a body of unknown length, for which HTTP/2 has no header.
+      // Skip the header: in a request with HTTP/2 it only stands for a body of unknown length.
       if (name === "transfer-encoding" && this.#facts.isHttp2) continue;
       if (!this.#edits.has(name)) yield field;
     }
@@ -237,7 +240,7 @@ export class FilterPass implements FilterRequest {
   /** Aborted when the client leaves or the exchange ends. */
   readonly signal = (): AbortSignal => (this.#abort ??= new AbortController()).signal;
 
-  /** Called when the client leaves or the exchange ends. No further filter sees the request. */
+  /** Called when the client leaves or the exchange ends. No further filter gets the request. */
   abort(): void {
     this.#over = true;
     this.#abort?.abort();

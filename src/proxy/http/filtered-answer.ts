@@ -7,9 +7,9 @@ import type { FlowHead } from "./bodies/message-flow.ts";
 
 type Fields = readonly (readonly [name: string, value: string])[];
 
-/** This thread handles one head at a time, so all responses share it. */
+/** The composed head. This thread handles one head at a time, so all responses share the memory. */
 const composedHead = new MessageHead(composedLimits);
-/** The router adds this header before filters see the response, so they may remove it. */
+/** The header that Envoy's router adds before filters see the response. So filters may remove it. */
 const serviceTimeHeader = "x-envoy-upstream-service-time";
 const noBytes = Buffer.alloc(0);
 
@@ -22,7 +22,7 @@ export interface ComposedAnswer {
   readonly framing: BodyFraming;
 }
 
-/** The client's side, as filtered responses act on it. */
+/** Writes a filtered response to the client. */
 export interface FilteredAnswerTarget {
   /** Writes the head. `edits` are applied while it is written. */
   head(composed: ComposedAnswer, edits: HeaderEdits): void;
@@ -31,9 +31,11 @@ export interface FilteredAnswerTarget {
 }
 
 /**
- * An upstream's response that the filters have processed. Its head waits for the first part of the body that comes in
- * the same turn, so that both are one write. A client would take bytes beyond the announced length for the next
- * response, so a body with another length is an error.
+ * An upstream's response that has passed the filters. Its head waits for the first part of the body that arrives in the
+ * same turn of the event loop, so that both go out in one write.
+ *
+ * A body whose length differs from the announced one is an error, because a client would read the excess bytes as
+ * the next response.
  */
 export class FilteredAnswer {
   readonly #target: FilteredAnswerTarget;
@@ -44,7 +46,7 @@ export class FilteredAnswer {
   #announced = -1;
   #sent = 0;
 
-  /** `framing` is the upstream's. `toHead` says whether the request was HEAD. */
+  /** `framing` is the framing of the upstream's body. `toHead` says whether the request was HEAD. */
   constructor(target: FilteredAnswerTarget, framing: BodyFraming, toHead: boolean) {
     this.#target = target;
     this.#framing = framing;
@@ -71,7 +73,7 @@ export class FilteredAnswer {
     else this.body(noBytes, 0, 0, true);
   }
 
-  /** Sends the head if it still waits. */
+  /** Sends the head now if it still waits for the body. */
   flush(): void {
     if (this.#head !== undefined) this.#sendHead(noBytes, 0, 0, false);
   }
@@ -97,7 +99,10 @@ export class FilteredAnswer {
     );
   }
 
-  /** Composes one buffer. It is valid until the next one is composed. A chunked body loses its framing. */
+  /**
+   * Composes the head and the first part of the body in one buffer, which is valid until the next call. The chunked
+   * framing of a body is dropped.
+   */
   #compose({ status, fields }: FlowHead, body: Buffer, bodiless: boolean, end: boolean): ComposedAnswer {
     let text = `HTTP/1.1 ${status} ${statusText(status)}\r\n`;
     for (const [name, value] of fields)
@@ -138,14 +143,14 @@ const noEdits: HeaderEdits = { dropped: new Set(), added: [] };
 const noServiceTime: HeaderEdits = { dropped: new Set([serviceTimeHeader]), added: [] };
 
 /**
- * The edits that still apply after the filters. The composer adds the service time by itself, so these edits drop it if
- * a filter removed it.
+ * The edits that are still to be made after the filters. The code that composes the head adds the service time itself,
+ * so these edits drop it if a filter has removed it.
  */
 function shownEdits(fields: Fields): HeaderEdits {
   return fields.some(([name]) => name === serviceTimeHeader) ? noEdits : noServiceTime;
 }
 
-/** The fields of the proxy's own response, including those that describe its body. */
+/** The header fields of the proxy's own response, including those that describe its body. */
 export function describedFields({ body, fields }: { readonly body: string | Buffer; readonly fields: Fields }): Fields {
   const size = Buffer.byteLength(body);
   const typed = size === 0 || fields.some(([name]) => name === "content-type");

@@ -1,4 +1,4 @@
-/** The name and the port of an authority. */
+/** Splits an authority into its host and its port. */
 export function forwardHost(
   authority: string,
   defaultPort: number,

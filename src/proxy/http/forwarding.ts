@@ -25,13 +25,13 @@ const mirrorHeadBytes = 2048;
 export interface ForwardedExchange extends ExchangeParts {
   readonly answer: ClientAnswer;
   readonly held: HeldBody | undefined;
-  /** Keeps what arrived of the request, and stops reading. */
+  /** Keeps the part of the request that has arrived, and stops reading. */
   hold(bytes: Buffer, from: number, to: number): HeldBody;
-  /** Lets the request continue with the bytes that arrived meanwhile. */
+  /** Continues the request with the bytes that have arrived meanwhile. */
   letGo(goOn: (body: Buffer) => void): void;
   /** The idle time after which the exchange ends. 0 means no limit. */
   readonly idleLimitMs: number;
-  /** Ends the exchange this long after its beginning. 0 means no limit. */
+  /** Ends the exchange this many milliseconds after its beginning. 0 means no limit. */
   limitDuration(limitMs: number): void;
   /** How the body is framed for the upstream. `otherMirrors` says whether some mirrors do not use HTTP/1.1. */
   bodyForm(protocol: WireProtocol, otherMirrors: boolean, from: number, to: number): RequestBodyForm;
@@ -39,14 +39,14 @@ export interface ForwardedExchange extends ExchangeParts {
   startBody(bytes: Buffer, from: number, to: number, complete: boolean): void;
 }
 
-/** Takes one request to the cluster of its route, up to the first attempt at an endpoint. */
+/** Sends one request to the cluster of its route, up to the first attempt at an endpoint. */
 export class Forwarding {
   readonly #exchange: ForwardedExchange;
   readonly #route: Route;
   readonly #action: ForwardAction;
   /** The protocol to upgrade to. */
   #upgrade: string | undefined;
-  /** The address of the requested name, if it decides where the request goes. */
+  /** The address to which the requested host was resolved, if the host decides where the request goes. */
   #destination: ForwardDestination | undefined;
 
   constructor(exchange: ForwardedExchange, route: Route, action: ForwardAction) {
@@ -76,7 +76,7 @@ export class Forwarding {
     else this.#lookUp(names, (body, start, end) => this.#send(choice, cluster, body, start, end), bytes, from, to);
   }
 
-  /** Waits, and then chooses again, because another cluster with the name may have arrived. */
+  /** Waits, and then chooses the endpoint again. By then, another cluster with the name may have arrived. */
   #startAfter(first: Promise<void>, held: HeldBody): void {
     const exchange = this.#exchange;
     void first.then(() => {
@@ -84,7 +84,7 @@ export class Forwarding {
     });
   }
 
-  /** The requested name decides where the request goes. */
+  /** Resolves the host that the request names, because the host decides where the request goes. */
   #lookUp(
     names: ForwardNames,
     send: (body: Buffer, start: number, end: number) => void,
@@ -142,7 +142,8 @@ export class Forwarding {
     );
     const endpoint = attempts.pick();
     if (endpoint === undefined) return;
-    // Header values of the response may refer to the request, so it must outlive this read.
+    // Keep the request's head: header values of the response may refer to it, and it lies in the buffer of the current
+    // read.
     if (answer.mutations.length > 0 || config.localReplies.length > 0) facts.detach();
     const routeHost = edits?.added.find(([name]) => name === "host")?.[1] ?? choice.hostRewrite ?? action.rewriteHost;
     const host = routeHost ?? (action.autoHostRewrite ? endpoint.config.hostname : undefined);
@@ -163,8 +164,8 @@ export class Forwarding {
   }
 
   /**
-   * The request's hash, if its cluster chooses endpoints by hash. If a cookie was created for the hash, the response
-   * sets it.
+   * The request's hash, if its cluster chooses endpoints by hash. If the hash needed a new cookie, the response sets
+   * the cookie.
    */
   #hash(cluster: Cluster): number | undefined {
     const { hashPolicies } = this.#action;
@@ -186,7 +187,10 @@ export class Forwarding {
     return hash?.value;
   }
 
-  /** Returns false if the upgrade is refused. h2c is not treated as an upgrade, so the request continues without it. */
+  /**
+   * Checks a requested protocol upgrade. Returns false if the upgrade is refused. The upgrade to h2c is ignored, and
+   * the request continues without it.
+   */
   #checkUpgrade(): boolean {
     const { facts, config } = this.#exchange;
     const { head } = facts;
@@ -225,8 +229,8 @@ export class Forwarding {
   }
 
   /**
-   * The earlier hosts of the request, for `x-forwarded-host`: those that the client names, then the host before the
-   * route's rewrite.
+   * The value of `x-forwarded-host`: the hosts that the client's header names, then the host before the route's
+   * rewrite.
    */
   #forwardedHost(host: string | undefined): string | undefined {
     const { facts } = this.#exchange;
@@ -242,7 +246,7 @@ export class Forwarding {
     return cluster === undefined ? "http1" : wireProtocol(cluster, this.#exchange.facts, false);
   }
 
-  /** Sends copies to the mirrors of the route, as far as they can take them. */
+  /** Sends copies to the route's mirrors, unless a mirror's cluster has reached a limit. */
   #mirror(authority: string, edits: HeaderEdits | undefined, timeoutMs: number): void {
     const { facts, request, context } = this.#exchange;
     for (const mirror of this.#action.mirrors) {
@@ -272,7 +276,7 @@ export class Forwarding {
   }
 }
 
-/** Whether the cluster takes another request. If it is full, counts the refusal. */
+/** Whether the cluster may get another request. If it has reached its limit, counts the refusal. */
 function mayOpen({ breaker: { requests }, counters }: Cluster): boolean {
   if (!requests.exhausted) return true;
   requests.overflows += 1;

@@ -5,11 +5,11 @@ import type { LocalReply } from "./messages/compose-response.ts";
 import { grpcFrame, isGrpcContentType } from "../terms/grpc-call.ts";
 
 const noBytes = Buffer.alloc(0);
-/** The flag of a frame with trailers. */
+/** The flag that marks a frame with trailers. */
 const trailersFlag = 0x80;
 const base64 = /^[A-Za-z0-9+/]*={0,2}$/;
 
-/** Converts a gRPC-Web request to gRPC, and its response back. Other responses stay unchanged. */
+/** Converts a gRPC-Web request to gRPC, and the gRPC response back. Other responses stay unchanged. */
 export class GrpcWebTranslation {
   readonly #form: GrpcWebForm;
   readonly #chunked: ChunkedScanner | undefined;
@@ -17,13 +17,13 @@ export class GrpcWebTranslation {
   /** Whether the upstream's response is gRPC. */
   #translates = false;
 
-  /** `chunked` means that the request's body has HTTP/1.1 framing. */
+  /** `chunked` says whether the request's body has the chunked framing of HTTP/1.1. */
   constructor(form: GrpcWebForm, chunked: boolean) {
     this.#form = form;
     this.#chunked = chunked && form.requestIsText ? new ChunkedScanner() : undefined;
   }
 
-  /** Whether request bodies are converted. Those of `application/grpc-web-text` are. */
+  /** Whether request bodies are converted. Only bodies of `application/grpc-web-text` are. */
   get changesRequest(): boolean {
     return this.#form.requestIsText;
   }
@@ -36,7 +36,7 @@ export class GrpcWebTranslation {
     return this.#form.answerIsText ? "application/grpc-web-text+proto" : "application/grpc-web+proto";
   }
 
-  /** Decodes a part of a request's text. Undefined if it is not base64. */
+  /** Decodes a part of a request's base64 text. Returns undefined if it is not base64. */
   request(bytes: Buffer, from: number, to: number, complete: boolean): Buffer | undefined {
     let text = this.#rest;
     if (this.#chunked === undefined) text += bytes.toString("latin1", from, to);
@@ -51,12 +51,12 @@ export class GrpcWebTranslation {
     return decode(text.slice(0, whole));
   }
 
-  /** Remembers the kind of response. Returns the changes to its head. */
+  /** Notes whether the response is gRPC. Returns the changes to its head. */
   answer(head: MessageHead, edits: HeaderEdits | undefined, endsHere: boolean): HeaderEdits | undefined {
     this.#translates = isGrpcContentType(head.get("content-type") ?? "");
     if (!this.#translates) return edits;
     const dropped = new Set([...(edits?.dropped ?? []), "content-type"]);
-    // If the head is the whole response, its length can stay.
+    // Drop the length only if a body follows. A head that is the whole response can keep it.
     if (!endsHere) dropped.add("content-length");
     return {
       dropped,
@@ -65,7 +65,8 @@ export class GrpcWebTranslation {
   }
 
   /**
-   * The proxy's own gRPC reply consists of a head only. gRPC-Web clients accept this form with their own content type.
+   * Converts the proxy's own gRPC reply, which consists of a head only. gRPC-Web clients accept this form, with their
+   * own content type.
    */
   localReply(reply: LocalReply): LocalReply {
     const fields = reply.fields.map(
@@ -85,14 +86,16 @@ export class GrpcWebTranslation {
     return this.#encoded(grpcFrame(Buffer.from(text, "latin1"), trailersFlag));
   }
 
-  /** Each part has its own padding, which clients expect. */
+  /** Encodes each part by itself, with its own padding, as clients expect it. */
   #encoded(bytes: Buffer): Buffer {
     if (!this.#form.answerIsText) return bytes;
     return bytes.length === 0 ? noBytes : Buffer.from(bytes.toString("base64"), "latin1");
   }
 }
 
-/** Decodes whole groups of four. Several texts may follow each other, each with its padding. */
+/**
+ * Decodes base64 in whole groups of four characters. Several texts may follow each other, each with its own padding.
+ */
 function decode(text: string): Buffer | undefined {
   const parts: Buffer[] = [];
   for (let at = 0; at < text.length;) {

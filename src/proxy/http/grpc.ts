@@ -1,6 +1,6 @@
 import { grpcPrefixBytes } from "../terms/grpc-call.ts";
 
-/** The gRPC status for an HTTP status of the proxy, by gRPC's mapping. */
+/** The gRPC status of a proxy's reply by its HTTP status, as gRPC's documentation maps them. */
 const grpcStatusOf: Readonly<Record<number, number>> = {
   400: 13,
   401: 16,
@@ -17,7 +17,7 @@ export function grpcStatusOfHttp(status: number): number {
   return grpcStatusOf[status] ?? unknown;
 }
 
-/** A text for `grpc-message`: everything except printable ASCII is percent-encoded. */
+/** Encodes a text for `grpc-message`: everything except printable ASCII is percent-encoded. */
 export function encodeGrpcMessage(text: string): string {
   return text.replaceAll(/[^\x20-\x24\x26-\x7e]+/g, (part) =>
     Buffer.from(part).toString("hex").toUpperCase().replaceAll(/../g, "%$&"),
@@ -34,7 +34,7 @@ export function parseGrpcTimeout(value: string | undefined): number | undefined 
 
 const maxGrpcTimeout = 99_999_999;
 
-/** A value for `grpc-timeout`, which has at most eight digits. */
+/** Formats a time for `grpc-timeout`, whose number has at most eight digits. */
 export function formatGrpcTimeout(timeoutMs: number): string {
   if (timeoutMs <= maxGrpcTimeout) return `${timeoutMs}m`;
   const seconds = Math.floor(timeoutMs / 1000);

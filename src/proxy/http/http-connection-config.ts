@@ -18,14 +18,17 @@ export interface HttpConnectionConfig {
   /** The value of the header `server`. */
   readonly serverName: string;
   readonly serverHeader: "overwrite" | "append-if-absent" | "pass-through";
-  /** Whether the proxy omits the `x-envoy-` headers that describe its work to clients and upstreams. */
+  /** Whether the proxy omits the headers with `x-envoy-` that describe its work to clients and upstreams. */
   readonly hidesEnvoyHeaders: boolean;
   /**
    * Whether this proxy is the edge of the mesh. The peer's address is then the client's, and the proxy sets the headers
    * that an edge sets.
    */
   readonly useRemoteAddress: boolean;
-  /** Addresses of clients whose headers about themselves are trusted. None unless the listener names some. */
+  /**
+   * The networks of internal clients. Headers in which such a client describes itself are trusted. Empty unless the
+   * listener names some.
+   */
   readonly internalAddresses: readonly ((address: string) => boolean)[];
   readonly trustedHops: number;
   readonly appendForwardedFor: boolean;
@@ -45,33 +48,36 @@ export interface HttpConnectionConfig {
   /** The host of an HTTP/1.0 request without one. */
   readonly defaultHostForHttp10: string;
   /**
-   * If true, `expect: 100-continue` goes to the upstream, whose 100 is forwarded. Otherwise the proxy responds with
-   * 100.
+   * Whether `expect: 100-continue` goes to the upstream, whose status 100 is then forwarded. Otherwise the proxy itself
+   * responds with 100.
    */
   readonly forwardContinue: boolean;
   /**
-   * How `x-forwarded-client-cert` is treated. All modes except `sanitize` and `always-forward` need a verified client
-   * certificate; without one, the header is removed. `forward` keeps the header, `append` adds an element for the
-   * client's certificate, `set` replaces the header by that element.
+   * How `x-forwarded-client-cert` is treated. `sanitize` removes the header, and `always-forward` keeps it. The other
+   * modes need a verified client certificate, and remove the header without one: `forward` keeps it, `append` adds an
+   * element for the client's certificate, and `set` replaces it by that element.
    */
   readonly clientCertificate: "sanitize" | "forward" | "append" | "set" | "always-forward";
-  /** The parts of an element other than `By` and `Hash`, in this order. */
+  /** The parts that an element has besides `By` and `Hash`, in this order. */
   readonly clientCertificateFields: readonly ("Cert" | "Chain" | "Subject" | "URI" | "DNS")[];
   /**
-   * Whether HTTP/1.1 trailers pass, in both directions. If false, the proxy drops them, as it drops chunk extensions.
-   * HTTP/2 trailers always pass.
+   * Whether trailers of HTTP/1.1 pass, in both directions. If false, the proxy drops them. Trailers of HTTP/2 always
+   * pass.
    */
   readonly http1Trailers: boolean;
   readonly generateRequestId: boolean;
   readonly preserveExternalRequestId: boolean;
   readonly requestIdInResponse: boolean;
-  /** Closes a connection without an open request after this time. 0 means no limit, here and below. */
+  /**
+   * The time after which a connection without an open request closes, in milliseconds. For this and all times below, 0
+   * means no limit.
+   */
   readonly idleTimeoutMs: number;
   /** After this time, a connection takes no more requests and closes after its last one. */
   readonly maxConnectionMs: number;
   /** After this many requests, a connection takes no more requests and closes after its last one. */
   readonly maxRequestsPerConnection: number;
-  /** The maximum time without progress during a request. */
+  /** The maximum time without progress while a request is open. */
   readonly streamIdleTimeoutMs: number;
   /** The maximum time from a request's first byte until all of it has arrived. */
   readonly requestTimeoutMs: number;
@@ -80,7 +86,7 @@ export interface HttpConnectionConfig {
   readonly headLimits: HeadLimits;
   /** The filters that run between routing and the upstream, in this order. */
   readonly filters: readonly HttpFilter[];
-  /** Whether all filters only act on routes that configure them. */
+  /** Whether each filter acts only on routes that configure it. */
   readonly filtersIdle: boolean;
   /** Changes the proxy's own responses. The first rule that matches applies. */
   readonly localReplies: readonly LocalReplyRule[];
@@ -89,7 +95,7 @@ export interface HttpConnectionConfig {
    * upstream.
    */
   readonly peerMetadata: PeerMetadataExchange;
-  /** The maximum duration of a request, unless its route sets another. 0 means no limit. */
+  /** The maximum duration of a request. A route may set another. 0 means no limit. */
   readonly maxStreamDurationMs: number;
   /** How requests are traced. Undefined if they are not traced. */
   readonly tracing: RequestTracing | undefined;
@@ -98,9 +104,14 @@ export interface HttpConnectionConfig {
 }
 
 export interface LocalReplyRule {
-  /** Whether the rule matches a reply. `flags` has the letters of the reply's flags, separated by commas. */
+  /**
+   * Whether the rule matches a reply. `flags` contains the letters of the reply's response flags, separated by commas.
+   */
   readonly matches: (reply: { readonly status: number; readonly flags: string }) => boolean;
-  /** The status to send instead. Undefined keeps the reply's own status. The fields below work in the same way. */
+  /**
+   * The status to send instead. Undefined keeps the reply's own status. The fields below change other parts of the
+   * reply in the same way.
+   */
   readonly status: number | undefined;
   readonly body: ((reply: { readonly status: number; readonly body: string }) => string) | undefined;
   readonly contentType: string | undefined;
@@ -112,8 +123,8 @@ export interface PeerMetadataExchange {
   readonly writeToClient: boolean;
   readonly readFromUpstream: boolean;
   readonly writeToUpstream: boolean;
-  /** Destinations outside of the mesh get no metadata. */
+  /** Whether only destinations in the mesh get metadata. */
   readonly inMeshOnly: boolean;
-  /** The further labels that are read and written. */
+  /** The labels that are read and written in addition to the standard ones. */
   readonly labelNames: readonly string[];
 }

@@ -1,6 +1,6 @@
 import type { Clock } from "../../base/index.ts";
 
-/** The `date` header's value, formatted once a second. */
+/** Formats the value of the `date` header, once a second. */
 export class HttpDate {
   readonly #clock: Clock;
   #second = -1;

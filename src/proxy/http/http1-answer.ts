@@ -9,7 +9,7 @@ import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeRequest } from "./exchange-request.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 
-/** The first part of a body up to this size is written together with the head. A larger part gets its own write. */
+/** The maximum size of a body part that is copied behind the head into one write. A larger part gets its own write. */
 const maxJoinedBytes = 16 * 1024;
 
 /** A response to a client with HTTP/1.1 or HTTP/1.0. */
@@ -17,8 +17,8 @@ export class Http1Answer extends Answer {
   readonly #stream: ByteStream;
   #delivery: BodyDelivery = "as-is";
   /**
-   * Whether the client expects no body, whatever the head says. It would read a body as the response to its next
-   * request.
+   * Whether the response must have no body, whatever its head says. The client would read a body as the response to its
+   * next request.
    */
   #isBodiless = false;
 
@@ -64,7 +64,7 @@ export class Http1Answer extends Answer {
     }
     if (this.#isBodiless) return true;
     this.sentBytes += to - from;
-    // The bytes of the current read can be passed on without a copy: the byte path keeps them until they are sent.
+    // Pass the bytes of the current read without a copy: the byte path keeps them until they have been sent.
     return to === from || this.#stream.write(bytes.subarray(from, to));
   }
 
@@ -108,10 +108,12 @@ export class Http1Answer extends Answer {
   }
 
   /**
-   * Whether the connection can take another request. A client may send its tunnel's bytes at once, right after a
-   * CONNECT. If it gets no tunnel, the connection ends, because these bytes may come from someone else and must not be
-   * read as the client's next requests. This is a method, because V8 calls its runtime for each use of a private
-   * getter.
+   * Whether the connection can take another request.
+   *
+   * A client may send its tunnel's bytes right after a CONNECT, without waiting. If it gets no tunnel, the
+   * connection must close: these bytes may come from someone else, and must not be read as the client's next requests.
+   *
+   * This is a method and not a getter, because V8 calls into its runtime for each use of a private getter.
    */
   #mayKeepAlive(): boolean {
     return this.clientKeepsAlive && !this.precedesRequest && !this.context.draining && !this.request.isConnect;

@@ -11,9 +11,9 @@ import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeRequest } from "./exchange-request.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 
-/** The limits of a head, including the headers that the proxy adds. */
+/** The limits of a response's head, including the headers that the proxy adds. */
 const composedHeadLimits = { maxHeadBytes: 1_048_576, maxFields: 250 };
-/** This thread reads one head at a time, so all responses share the buffer. */
+/** The composed head. This thread reads one head at a time, so all responses share the memory. */
 const composedHead = new MessageHead(composedHeadLimits);
 
 /** A response on an HTTP/2 stream. */
@@ -90,10 +90,10 @@ export class Http2Answer extends Answer {
     return this.sentBytes === 0 || this.#stream.write(scratch.view(end), true);
   }
 
-  /** Sends the head in the scratch. Returns where the head ends. */
+  /** Sends the head that is composed in the shared buffer. Returns where the head ends, or 0 if it is invalid. */
   #sendHead(endStream: boolean): number {
     const end = scanResponseHead(composedHead, scratch.buffer, 0, scratch.length, composedHeadLimits);
-    // A configured header may be invalid. Then the response cannot be sent.
+    // A configured header may make the head invalid. Then the response cannot be sent.
     if (end > 0) this.#stream.sendHead(responseBlock(composedHead), endStream);
     else this.#stream.reset(errorCode.internalError);
     return Math.max(0, end);

@@ -15,8 +15,8 @@ import { GrpcMessageCounter } from "./grpc.ts";
 import type { EndRow } from "./reply-table.ts";
 
 /**
- * The record of one exchange, from its beginning on. It reads the values that the exchange's other parts hold, and
- * stores the others itself. Each request gets a new record, so that it contains nothing of an earlier exchange.
+ * The record of one exchange while it runs. It reads the values that other parts of the exchange hold, and stores the
+ * rest itself. Each request gets a new record, so that nothing of an earlier exchange is in it.
  */
 export class LiveRecord implements ExchangeRecord {
   readonly connection: ConnectionInfo;
@@ -34,7 +34,7 @@ export class LiveRecord implements ExchangeRecord {
   trace: RequestTrace | undefined;
   downstreamPeer: WorkloadLabels | undefined;
   upstreamPeer: WorkloadLabels | undefined;
-  /** Filled by filters. Undefined if none ran. */
+  /** The metadata that filters have set. Undefined if no filter ran. */
   filterMetadata: ReadonlyMap<string, unknown> | undefined;
   #requestCounter: GrpcMessageCounter | undefined;
   #answerCounter: GrpcMessageCounter | undefined;
@@ -49,7 +49,7 @@ export class LiveRecord implements ExchangeRecord {
     this.downstreamPeer = request.connection.peer;
   }
 
-  /** Sets the reason for which the exchange ends. */
+  /** Sets why the exchange ends. */
   endsBy({ flag, details }: EndRow): void {
     this.flag = joinFlags(this.#attempts.unretried, flag);
     this.details = details;
@@ -65,7 +65,7 @@ export class LiveRecord implements ExchangeRecord {
     return this.startedSteadyMs + this.durationMs;
   }
 
-  /** HTTP/2 bodies arrive without framing, so gRPC messages can be counted. */
+  /** Counts gRPC messages. Only bodies of HTTP/2 can be counted, because they arrive without framing. */
   countRequest(bytes: Buffer, from: number, to: number): void {
     if (this.#request.isHttp2) (this.#requestCounter ??= new GrpcMessageCounter()).add(bytes, from, to);
   }

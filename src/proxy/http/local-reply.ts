@@ -11,15 +11,15 @@ type Fields = LocalReply["fields"];
 
 /**
  * Whether the client must use another connection: the application behind this proxy has ended, and the client would
- * send its next request to it.
+ * send its next request to it again.
  */
 export function leavesClient({ flag }: ReplyRow, { peerMetadata }: HttpConnectionConfig): boolean {
   return flag === responseFlags.upstreamConnectionFailure && peerMetadata.writeToClient;
 }
 
 /**
- * Tells the client that the cluster has reached a limit, so that it does not retry at once. As in Envoy, proxies retry
- * nevertheless.
+ * The header that says that the cluster has reached a limit, so that clients do not retry at once. As in Envoy, proxies
+ * may still retry.
  */
 export function overloadFields({ flag }: ReplyRow, config: HttpConnectionConfig): Fields {
   return flag === responseFlags.upstreamOverflow && !config.hidesEnvoyHeaders ? overloaded : noFields;
@@ -28,8 +28,9 @@ export function overloadFields({ flag }: ReplyRow, config: HttpConnectionConfig)
 const overloaded: Fields = [["x-envoy-overloaded", "true"]];
 
 /**
- * The fields that tell a peer proxy that it may try another endpoint: the application has not seen the request, or it
- * has ended and the request may be sent twice. `peerAsked` says whether the client's proxy identified itself.
+ * The header fields that tell a peer proxy that it may try another endpoint: the application has not seen the request,
+ * or it has ended and the request may safely be sent twice. `peerAsked` says whether the client's proxy identified
+ * itself.
  */
 export function fieldsForPeer(
   { flag }: ReplyRow,
@@ -45,7 +46,10 @@ export function fieldsForPeer(
 
 const noFields: Fields = [];
 
-/** Applies the listener's first matching rule, and converts the response to gRPC for a gRPC client. */
+/**
+ * Makes the response for a reply: applies the listener's first matching rule, and converts the response for a gRPC
+ * client.
+ */
 export function shapeReply(
   row: ReplyRow,
   given: Fields,

@@ -5,12 +5,12 @@ import type { MessageHead } from "../../wire/http1/index.ts";
 const maxNominated = 9;
 
 /**
- * Headers that belong to the whole request. The client's `connection` header cannot make them hop-by-hop. Without them
+ * Headers that the client's `connection` header cannot make hop-by-hop. They belong to the whole request: without them
  * it would be another request.
  */
 const ofTheRequest: ReadonlySet<string> = new Set(["host", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"]);
 
-/** Tokens of `connection` about the hop itself. */
+/** Tokens of `connection` that say something about the hop itself and name no header. */
 const ofTheHop: ReadonlySet<string> = new Set([
   "close",
   "keep-alive",
@@ -22,7 +22,8 @@ const ofTheHop: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The headers that `connection` names, in lower case. Undefined if the request must be refused because of one of them.
+ * The headers that `connection` names, in lower case, which end at this hop. Undefined if the request must be refused
+ * because of one of them.
  */
 export function nominatedFields(head: MessageHead): readonly string[] | undefined {
   const names = new Set<string>();
@@ -32,7 +33,8 @@ export function nominatedFields(head: MessageHead): readonly string[] | undefine
       const name = part.trim().toLowerCase();
       listed += 1;
       if (name.startsWith(":") || ofTheRequest.has(name)) return undefined;
-      // Without the headers that frame the body, the rest of the body would be read as another message.
+      // Keep the headers that frame the body even if they are named: without them, the rest of the body would be read
+      // as another message.
       if (!ofTheHop.has(name) && !bodyFramingHeaders.has(name)) names.add(name);
     }
   }

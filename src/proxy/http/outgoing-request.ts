@@ -9,23 +9,23 @@ import type { Shadow } from "./mirrors/shadow.ts";
 import { permittedTrailers } from "../terms/trailers.ts";
 
 /**
- * Up to this size, a body is kept for another attempt without being counted. Most have no more, and counting costs
- * time.
+ * The size up to which a body is kept for another attempt without counting it. Most bodies are not larger, and counting
+ * costs time.
  */
 const uncountedBytes = 4 * 1024;
-/** Up to this size, every request is kept for another attempt, as long as the budget for all requests suffices. */
+/** The size up to which every request is kept for another attempt, as long as the budget for all requests has room. */
 const everyReplayBytes = 64 * 1024;
 /**
- * Up to this size (Envoy's default), a request with a retry policy is kept too, as long as the budget for all such
- * requests suffices. A larger one gets a single attempt.
+ * The size (Envoy's default) up to which a request with a retry policy is kept, as long as the budget for such requests
+ * has room. A larger one gets a single attempt.
  */
 const maxReplayBytes = 1024 * 1024;
 const noBytes = Buffer.alloc(0);
 const noShadows: readonly Shadow[] = [];
 
 /**
- * How a body is relayed. `as-is` leaves it unchanged, with the framing of its chunks. `take-out-of-chunks` relays only
- * the data of its chunks. `plain` is for a body that arrived as data, without a length in the head.
+ * How a body is relayed. `as-is` relays it unchanged, with its chunked framing if it has one. `take-out-of-chunks`
+ * removes that framing. `plain` is for a body that arrived without framing and whose length no header announces.
  */
 export type RequestBodyForm = "as-is" | "take-out-of-chunks" | "plain";
 
@@ -48,10 +48,10 @@ export class OutgoingRequest implements HeadStamps {
   complete: boolean;
   /** Whether the request asks for a protocol upgrade. */
   asksUpgrade = false;
-  /** Whether everything so far is buffered for another attempt. */
+  /** Whether all bytes so far are kept, so that another attempt can send them. */
   replayable = true;
   readonly #budgets: ReplayBudgets;
-  /** How many bytes were taken from the budgets. */
+  /** How many bytes of the budgets this request has taken. */
   #taken = 0;
   #takenOfAll = 0;
   #hasPolicy = false;
@@ -63,7 +63,7 @@ export class OutgoingRequest implements HeadStamps {
     this.complete = complete;
   }
 
-  /** Whether the body is data without framing, and no header has its length. */
+  /** Whether the body has no framing and no announced length, so that HTTP/1.1 must send it in chunks. */
   get chunksRequest(): boolean {
     return this.#form !== "as-is";
   }
@@ -86,7 +86,7 @@ export class OutgoingRequest implements HeadStamps {
     this.#shadows = [...this.#shadows, shadow];
   }
 
-  /** Writes the number of another attempt into the head, and the time that is left for it in milliseconds. */
+  /** Writes into the head the number of another attempt, and the time that is left for it, in milliseconds. */
   stampAttempt(attempt: number, leftMs: number): void {
     if (this.attemptAt >= 0) this.#stamp(this.attemptAt, String(attempt));
     if (leftMs <= 0) return;
@@ -94,7 +94,7 @@ export class OutgoingRequest implements HeadStamps {
     if (this.grpcTimeoutAt >= 0) this.#stamp(this.grpcTimeoutAt, formatGrpcTimeout(leftMs));
   }
 
-  /** Replaces the value of a header. A value of another length moves those behind it. */
+  /** Replaces the value of a header that differs between attempts. If the lengths differ, later values move. */
   #stamp(at: number, text: string): void {
     const end = this.#bytes.buffer.indexOf("\r\n", at);
     const moved = text.length - (end - at);
@@ -168,7 +168,7 @@ export class OutgoingRequest implements HeadStamps {
     return true;
   }
 
-  /** Called when the exchange ends. Mirrors that do not have the whole request give up. */
+  /** Called when the exchange ends. Mirrors that have not received the whole request give up. */
   end(): void {
     this.#release();
     if (!this.complete) for (const shadow of this.#shadows) shadow.abandon();
@@ -178,13 +178,15 @@ export class OutgoingRequest implements HeadStamps {
     const size = to - from;
     this.complete = complete;
     for (const shadow of this.#shadows) shadow.body(bytes, from, to, complete);
-    // Without a channel, the bytes that arrived must be kept. Reading then pauses.
+    // Bytes that arrive without a channel are kept whatever the limit says, because nothing else has them. The caller
+    // pauses reading.
     if (this.replayable && !this.#mayKeep(size) && channel !== undefined) {
       this.replayable = false;
       this.#release();
     }
     if (channel !== undefined && !this.replayable) {
-      // Most parts are whole chunks. A view of all of it would be one more object for each message of a stream.
+      // Pass a whole chunk on as it is, which is the usual case. A view of it would be one more object for each message
+      // of a stream.
       const isWhole = from === 0 && to === bytes.length;
       return channel.write(isWhole ? bytes : bytes.subarray(from, to), complete);
     }

@@ -15,8 +15,8 @@ export function redirectLocation(action: RedirectAction, request: RequestView): 
 }
 
 /**
- * The request's host. Its port is kept unless the redirect sets one, or the port is the default of a scheme that
- * changes.
+ * The host of the redirect's location. The request's port is kept unless the redirect sets one, or it is the default
+ * port of the scheme that the redirect changes.
  */
 function requestHost({ authority, scheme: own }: RequestView, scheme: string, namesPort: boolean): string {
   const port = /:\d+$/.exec(authority)?.[0];

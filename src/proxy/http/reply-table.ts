@@ -3,18 +3,18 @@ import type { LocalReply } from "../filters/http-filter.ts";
 import { responseFlags, type ResponseFlag } from "../terms/response-flags.ts";
 import type { UpstreamFailure } from "../upstream/upstream-channel.ts";
 
-/** How an exchange ended if no upstream response ended it, for logs and metrics. */
+/** For logs and metrics: how an exchange ended. */
 export interface EndRow {
   readonly flag: ResponseFlag;
   /** Envoy's `response_code_details`. */
   readonly details: string;
 }
 
-/** A reply of the proxy itself: the client's response, and the values for logs and metrics. */
+/** A reply of the proxy itself: what the client gets, and the values for logs and metrics. */
 export interface ReplyRow extends EndRow {
   readonly status: number;
   readonly body: string | Buffer;
-  /** The status for a gRPC client. Undefined means the one that the HTTP status maps to. */
+  /** The status for a gRPC client. If undefined, it follows from the HTTP status. */
   readonly grpcStatus: number | undefined;
 }
 
@@ -43,7 +43,7 @@ export const replyTable = {
   corsAnswer: row(200, "", none, "cors_response"),
   upgradeRefused: row(403, "", none, "upgrade_failed"),
   filterFailed: row(500, "", none, "filter_failed"),
-  /** If the proxy holds too many bytes for filters, and most of them for this client. */
+  /** The proxy holds too many bytes for filters, and most of them for this client. */
   tooMuchHeld: row(503, "", responseFlags.overloadManager, "held_bodies_exceed_limit"),
   // Failures to choose an endpoint.
   nameNotFound: row(503, "DNS resolution failure", responseFlags.dnsResolutionFailed, "dns_resolution_failure"),
@@ -55,9 +55,9 @@ export const replyTable = {
   responseTimeout: row(504, "upstream request timeout", responseFlags.upstreamRequestTimeout, "response_timeout"),
   tryTimeout: row(504, "upstream request timeout", responseFlags.upstreamRequestTimeout, "upstream_per_try_timeout"),
   durationTimeout: row(408, "downstream duration timeout", responseFlags.durationTimeout, "max_duration_timeout"),
-  /** If the client has not sent the whole request. */
+  /** No byte moved for too long, and the client has not sent the whole request. */
   idleRequest: row(408, "stream timeout", responseFlags.streamIdleTimeout, "stream_idle_timeout"),
-  /** If the upstream has the whole request. */
+  /** No byte moved for too long, although the upstream has the whole request. */
   idleResponse: row(504, "stream timeout", responseFlags.streamIdleTimeout, "stream_idle_timeout"),
 } as const satisfies Readonly<Record<string, ReplyRow>>;
 
@@ -70,8 +70,8 @@ export const upstreamFailureReplies: Readonly<Record<UpstreamFailure["kind"], Re
 };
 
 /**
- * The reply if the upstream failed after its response had begun. It can be sent only while filters still hold the
- * response's head.
+ * The reply if the upstream fails after its response has begun. It can be sent only while filters still hold the head
+ * of that response.
  */
 export function brokenOffReply({ kind, message }: UpstreamFailure): ReplyRow {
   const { status, flag } = upstreamFailureReplies[kind];
@@ -114,7 +114,7 @@ export const endTable = {
   filterEnded: { flag: none, details: "filter_ended_stream" },
 } as const satisfies Readonly<Record<string, EndRow>>;
 
-/** The reply if a retry fails. As in Envoy, its body says that it was not the first attempt. */
+/** The reply if the last retry fails. As in Envoy, its body says that it was not the first attempt. */
 export function afterRetries(reply: ReplyRow): ReplyRow {
   const body = reply.body.toString().replace(failedBeforeResponse, `${failedBeforeResponse}retried and the latest `);
   return { ...reply, body };

@@ -17,16 +17,16 @@ const noSteps: readonly FlowStep[] = [];
 /** The exchange whose request the filters process. */
 export interface FilteredExchange extends ExchangeParts {
   readonly answer: ClientAnswer;
-  /** Whether the client's body is chunked, whatever filters changed in its head. */
+  /** Whether the client's body arrives in chunks. Filters may have changed the headers that say so. */
   readonly chunkedByClient: boolean;
   heldTrailers: readonly string[] | undefined;
-  /** Keeps the received part of the request, and stops reading. */
+  /** Keeps the part of the request that has arrived, and stops reading. */
   hold(bytes: Buffer, from: number, to: number): HeldBody;
-  /** Lets the request continue with the bytes that arrived meanwhile. */
+  /** Continues the request with the bytes that have arrived meanwhile. */
   letGo(goOn: (body: Buffer) => void): void;
   /**
-   * Called when the request's head has passed the filters, or when one of them replies. The arguments end with the
-   * first part of the body.
+   * Called when the request's head has passed the filters, or when a filter has replied. `bytes[from, to)` is the first
+   * part of the body.
    */
   filtered(filters: RequestFilters, verdict: FilterVerdict, bytes: Buffer, from: number, to: number): void;
   /** Passes a part of the request's body. Returns false if no more bytes are accepted for now. */
@@ -37,7 +37,7 @@ export interface FilteredExchange extends ExchangeParts {
   filterFailed(error: unknown): void;
 }
 
-/** The pass of one request through the filters: its head, and its body if filters process it. */
+/** Passes one request through the filters: its head, and its body if some filter processes bodies. */
 export class RequestFilters {
   readonly #exchange: FilteredExchange;
   readonly pass: FilterPass;
@@ -102,7 +102,7 @@ export class RequestFilters {
     );
   }
 
-  /** A filter wants to see the body, so the rest of it is read. */
+  /** Reads on, because a filter wants to see the beginning of the body. */
   #bodyStart(held: HeldBody, limit: number): Promise<RequestBodyStart> {
     const { request, facts, owner, answer } = this.#exchange;
     if (!request.complete) {
@@ -146,7 +146,7 @@ export class RequestFilters {
     let sent = 0;
     const send = (part: Buffer, start: number, end: number, last: boolean): void => {
       sent += end - start;
-      // The upstream would take bytes beyond the announced length for another request.
+      // The upstream would read bytes beyond the announced length as another request.
       if (announced >= 0 && (last ? sent !== announced : sent > announced))
         throw internalError(
           "bad-filter-edit",

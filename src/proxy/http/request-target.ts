@@ -6,13 +6,13 @@ export interface RequestTarget {
   /** The query without `?`. */
   readonly query: string;
   readonly hasQuery: boolean;
-  /** The authority of a target in absolute form or authority form. It wins over `host`. */
+  /** The authority that a target in absolute form or authority form contains. It takes precedence over `host`. */
   readonly authority: string | undefined;
 }
 
 /**
- * Parses a request target. Returns undefined if its form is invalid for the method. A fragment is dropped before the
- * path is used, as in Istio's Envoys (`http_reject_path_with_fragment: false`).
+ * Parses a request target. Returns undefined if its form is invalid for the method. As in Istio's Envoys
+ * (`http_reject_path_with_fragment: false`), a fragment is dropped.
  */
 export function parseTarget(method: string, requestTarget: string): RequestTarget | undefined {
   if (method === "CONNECT") {
@@ -28,12 +28,16 @@ export function parseTarget(method: string, requestTarget: string): RequestTarge
   const absolute = /^https?:\/\/([\w\-.:[\]]+)((?:[/?].*)?)$/i.exec(target);
   if (absolute === null || !hasPort(absolute[1] ?? "")) return undefined;
   const rest = absolute[2] ?? "";
-  // Here the fragment would be a part of the authority, which only a path or a query ends.
+  // Refuse a fragment directly after the authority: it would be read as a part of the authority, which only a path or a
+  // query ends.
   if (rest === "" && fragment >= 0) return undefined;
   return split(rest.startsWith("/") ? rest : `/${rest}`, absolute[1]);
 }
 
-/** Anything after the host must be a port. As in Envoy, a name has no characters but those of host names. */
+/**
+ * Whether the text behind an authority's host is a port. As in Envoy, a host may only have the characters of host
+ * names.
+ */
 function hasPort(authority: string): boolean {
   const port = /^(?:\[[^\]]*\]|[^:]*)(?::(\d{1,5}))?$/.exec(authority);
   return port !== null && Number(port[1] ?? "") <= 65_535;
@@ -51,11 +55,14 @@ export interface ReadTarget {
   readonly path: string;
   readonly query: string;
   readonly authority: string | undefined;
-  /** The path and query to forward. Undefined means the target as the client sent it. */
+  /** The path and query to forward. Undefined means that they are forwarded as the client sent them. */
   readonly changed: string | undefined;
 }
 
-/** Parses a request target and normalizes its path. Returns undefined if either is impossible. */
+/**
+ * Parses a request target and normalizes its path. Returns undefined if the target is invalid, or if its path must be
+ * rejected.
+ */
 export function readTarget(method: string, text: string, options: PathOptions): ReadTarget | undefined {
   const target = parseTarget(method, text);
   const path = target === undefined ? undefined : normalizePath(target.path, options);

@@ -4,7 +4,7 @@ import type { RetryPolicy } from "../routing/route.ts";
 import type { ConnectFailure } from "../upstream/pool-user.ts";
 import type { UpstreamFailure } from "../upstream/upstream-channel.ts";
 
-/** Whether the policy retries if a connection could not be opened. Nothing of the request was sent. */
+/** Whether the policy retries after a connection could not be opened, so that no part of the request was sent. */
 export function retriesConnectFailure(policy: RetryPolicy | undefined, failure: ConnectFailure): boolean {
   if (policy === undefined || failure.kind === "overflow") return false;
   const { on } = policy;
@@ -15,24 +15,24 @@ export function retriesConnectFailure(policy: RetryPolicy | undefined, failure: 
 export interface LostRequest {
   readonly method: string;
   readonly failure: UpstreamFailure;
-  /** How long before the loss we began to send it. */
+  /** How long before the loss of the connection the request was sent, in milliseconds. */
   readonly afterMs: number;
   /**
-   * Whether the connection may have waited in the backlog of an application: a new connection without TLS and HTTP/2,
-   * which an application would have answered.
+   * Whether the connection may still have been in the application's accept backlog: a new connection without TLS and
+   * HTTP/2, to which the application has not sent anything.
    */
   readonly mayBeUnaccepted: boolean;
 }
 
 /**
- * If a connection ends this long after a request was sent, the application has had it, and has probably worked on it. A
- * kernel without an application closes its connections at once.
+ * If a connection ends at least this long after a request was sent, the application has probably accepted it and worked
+ * on the request. A kernel whose application has ended closes its connections at once.
  */
 const unseenLimitMs = 1000;
 
 /**
- * Whether the request may be sent again. It may if no application has seen it, or if probably none has and repeating it
- * does no harm.
+ * Whether the request may be sent again because no application has seen it. That is certain if the server refused it.
+ * Otherwise it must be likely, and repeating the request must do no harm.
  */
 export function mayBeUnseen({ failure, method, afterMs }: LostRequest): boolean {
   if (failure.kind !== "closed" || failure.anyByte) return false;
@@ -40,9 +40,10 @@ export function mayBeUnseen({ failure, method, afterMs }: LostRequest): boolean 
 }
 
 /**
- * Whether the policy retries if the connection was lost before a response. An application that ends leaves connections
- * in its backlog, which the kernel had accepted and now closes. To the client, this is a connection failure, so (unlike
- * in Envoy) `connect-failure` retries the request if it may be sent twice.
+ * Whether the policy retries if the connection was lost before a response.
+ *
+ * When an application ends, the kernel closes the connections in its accept backlog. To the client, this is a
+ * failure to connect. So, unlike in Envoy, `connect-failure` retries the request if it may safely be sent twice.
  */
 export function retriesFailure(policy: RetryPolicy | undefined, lost: LostRequest): boolean {
   if (policy === undefined) return false;
@@ -59,18 +60,18 @@ export function retriesTimeout(policy: RetryPolicy | undefined): boolean {
 }
 
 /**
- * Whether the policy wants another attempt instead of this response. `grpcStatus` is in the response's head, if any. A
- * response for a rate limit is retried only if the policy names rate limits, because retries would exceed the limit
- * further.
+ * Whether the policy wants another attempt in place of this response. `grpcStatus` is the one in the response's head,
+ * if there is one. A response that reports a rate limit is retried only if the policy names rate limits, because
+ * retries would exceed the limit further.
  */
 export function retriesResponse(policy: RetryPolicy, head: MessageHead, grpcStatus: string | undefined): boolean {
   const isWanted = wantsOther(policy, head.status, grpcStatus);
-  // Looking for the header costs a walk over all fields, which most responses are spared.
+  // Search for the header only if the answer depends on it, because the search visits all fields.
   if (isWanted === policy.on.rateLimited) return isWanted;
   return head.find("x-envoy-ratelimited") >= 0 ? policy.on.rateLimited : isWanted;
 }
 
-/** Whether the policy wants another attempt instead of a response that is not for a rate limit. */
+/** Like {@link retriesResponse}, without the conditions on rate limits. */
 function wantsOther(policy: RetryPolicy, status: number, grpcStatus: string | undefined): boolean {
   const { on } = policy;
   if (on.serverError && status >= 500) return true;
@@ -80,7 +81,7 @@ function wantsOther(policy: RetryPolicy, status: number, grpcStatus: string | un
   return grpcStatus !== undefined && on.grpcStatuses.has(grpcStatus);
 }
 
-/** Methods that may be repeated even if the first request had an effect (RFC 9110, 9.2.2). */
+/** Whether a method may be repeated even if the first request had an effect (RFC 9110, 9.2.2). */
 export function isIdempotent(method: string): boolean {
   return (
     method === "GET" ||
@@ -92,7 +93,10 @@ export function isIdempotent(method: string): boolean {
   );
 }
 
-/** Exponential backoff with full jitter, as in Envoy. `retry` starts at 1. */
+/**
+ * Schedules a retry after a random pause up to an exponentially growing limit (full jitter), as in Envoy. `retry`
+ * starts at 1.
+ */
 export function scheduleRetry(
   policy: RetryPolicy,
   retry: number,

@@ -6,7 +6,10 @@ import { parseGrpcTimeout } from "./grpc.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import type { RequestBodyForm } from "./outgoing-request.ts";
 
-/** The protocol towards a cluster for this request. Undefined for an upgrade, which HTTP/2 upstreams do not support. */
+/**
+ * The protocol in which a cluster gets this request. Undefined for an upgrade that the cluster would have to get over
+ * HTTP/2, which this proxy does not support.
+ */
 export function wireProtocol(cluster: Cluster, facts: ExchangeRequest, upgrades: boolean): WireProtocol | undefined {
   switch (cluster.config.upstreamProtocol ?? "http1") {
     case "http1":
@@ -20,21 +23,24 @@ export function wireProtocol(cluster: Cluster, facts: ExchangeRequest, upgrades:
   }
 }
 
-/** The form of the request's body for the upstream and its mirrors, some of which may not use HTTP/1.1. */
+/**
+ * The form in which the request's body is relayed to the upstream and its mirrors. `otherMirrors` says whether some
+ * mirrors do not use HTTP/1.1.
+ */
 export function bodyForm(facts: ExchangeRequest, protocol: WireProtocol, otherMirrors: boolean): RequestBodyForm {
   if (!facts.head.chunked) return "as-is";
   if (facts.isHttp2) return "plain";
   return protocol === "http1" && !otherMirrors ? "as-is" : "take-out-of-chunks";
 }
 
-/** The upstream's time limit, from the end of the request. 0 means no limit. */
+/** How long the upstream may take, from the end of the request, in milliseconds. 0 means no limit. */
 export function responseTimeoutMs(action: ForwardAction, facts: ExchangeRequest): number {
   if (action.stream !== undefined) return 0;
   if (action.grpcTimeout === undefined || !facts.isGrpc) return action.timeoutMs;
   return grpcLimitMs(action.grpcTimeout, facts);
 }
 
-/** The limit for the whole exchange, from the beginning of the request. 0 means no limit. */
+/** How long the whole exchange may take, from the beginning of the request, in milliseconds. 0 means no limit. */
 export function exchangeLimitMs(
   action: ForwardAction | undefined,
   config: HttpConnectionConfig,

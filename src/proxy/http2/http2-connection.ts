@@ -6,13 +6,13 @@ import { http2Limits } from "./http2-limits.ts";
 import { Http2Stream, type StreamFailure } from "./http2-stream.ts";
 
 export interface Http2ConnectionHandler {
-  /** Called when a client has opened a stream. Must set its handler, which then gets the head. */
+  /** Called when a client has opened a stream. It must set the stream's handler, which then gets the head. */
   opened(stream: Http2Stream): void;
-  /** Called when the peer sends GOAWAY. Streams that it has processed continue to their end. */
+  /** Called when the peer sends GOAWAY. Streams that the peer will process continue to their end. */
   goaway(): void;
   /** Called when a stream has ended, or when the peer has changed its limit of streams. */
   streamsChanged(): void;
-  /** Called once, as the last call. */
+  /** Called once, after all other calls. */
   closed(error: Error | undefined): void;
 }
 
@@ -24,20 +24,23 @@ export interface Http2ConnectionOptions {
   /** Announced as SETTINGS_MAX_HEADER_LIST_SIZE. */
   readonly maxHeaderListBytes: number;
   /**
-   * The maximum number of open streams. On a server, it limits the client's streams. On a client, it limits its own, in
-   * addition to the server's limit.
+   * The maximum number of open streams. On a server, it limits the streams of the client. On a client, it limits its
+   * own streams, in addition to the server's limit.
    */
   readonly maxStreams: number;
-  /** A peer with open streams that is silent for this time gets a PING. 0 means never. */
+  /** The silence, in milliseconds, after which a peer with open streams gets a PING. 0 means that no PING is sent. */
   readonly pingIntervalMs: number;
   readonly pingTimeoutMs: number;
-  /** The assumed limit of a server's streams until it announces one. */
+  /** The number of streams that a client may open before the server has announced its limit. */
   readonly assumedStreams?: number | undefined;
 }
 
-/** An HTTP/2 connection for requests, at either end: a session over a byte stream, bounded by {@link http2Limits}. */
+/**
+ * An HTTP/2 connection for requests, on the client's or the server's side. It is a session over a byte stream within
+ * {@link http2Limits}.
+ */
 export class Http2Connection implements CarrierUser {
-  /** Copying fewer bytes costs less than a separate write. */
+  /** The size up to which bytes are copied behind their frame header, which costs less than a separate write. */
   readonly inPlaceBytes = 32_768;
   readonly #server: boolean;
   readonly #handler: Http2ConnectionHandler;
@@ -87,7 +90,7 @@ export class Http2Connection implements CarrierUser {
     return this.#session.openedStreams;
   }
 
-  /** How many bytes of the connection the kernel has taken. It shows whether anything was sent since. */
+  /** How many bytes the kernel has accepted since the start. A change shows that something was sent. */
   get sentBytes(): number {
     const { sentBytes, bufferedBytes } = this.#carrier.stream;
     return sentBytes - bufferedBytes;
@@ -106,17 +109,19 @@ export class Http2Connection implements CarrierUser {
     return this.#session.peerMaxStreams;
   }
 
-  /** Whether the peer accepts another stream now. Only clients read it. */
+  /** Whether the peer accepts another stream now. Only meaningful on a client. */
   get takesStream(): boolean {
     return this.#session.takesStream;
   }
 
-  /** Opens a stream of ours. The caller must send its head at once. */
+  /** Opens a stream. The caller must send its head at once. */
   open(): Http2Stream {
     return this.#begin(this.#session.claimId());
   }
 
-  /** Lets the peer leave without losing a request. The connection ends with its last stream. */
+  /**
+   * Sends GOAWAY in a way that lets the peer leave without losing a request. The connection ends with its last stream.
+   */
   drain(): void {
     this.#carrier.drain();
   }
@@ -131,7 +136,10 @@ export class Http2Connection implements CarrierUser {
     this.#session.fail(code, message);
   }
 
-  /** Resets stalled streams that their exchange has left, and pings a quiet peer. Must be called once a second. */
+  /**
+   * Resets streams that their exchange has left and that make no progress, and pings a silent peer. Must be called once
+   * a second.
+   */
   sweep(nowMs: number): void {
     for (const stream of this.#session.streams) stream.sweep();
     this.#session.sweep(nowMs);
@@ -141,7 +149,7 @@ export class Http2Connection implements CarrierUser {
 
   sendInPlace(streamId: number, bytes: Uint8Array, frameBytes: number, endStream: boolean): boolean {
     const { stream, frames } = this.#carrier;
-    // Bytes that the kernel has not accepted yet are written first.
+    // Refuse while the stream has bytes that the kernel has not accepted yet, because those must go first.
     if (stream.bufferedBytes > 0 || !writesInPlace(stream, bytes)) return false;
     const writer = frames.writer();
     writer.returned();
@@ -183,7 +191,7 @@ export class Http2Connection implements CarrierUser {
   }
 
   inputEnded(): void {
-    // Half-closed connections have no use in HTTP/2.
+    // End the connection: HTTP/2 has no use for a half-closed one.
     if (this.activeStreams > 0) this.destroy(new Error("the peer ended the connection"));
     else this.#carrier.finished();
   }

@@ -18,8 +18,8 @@ import {
 } from "../../wire/http2/index.ts";
 import { pseudoFault } from "./http2-pseudo.ts";
 
-// Heads pass through the proxy as HTTP/1.1 text, whatever protocol they arrived in, so that one implementation scans,
-// routes, edits and copies them. This file converts HTTP/2 headers to that text and back (RFC 9113, 8).
+// This file converts HTTP/2 headers to the text of an HTTP/1.1 head and back (RFC 9113, 8). Heads have this form inside
+// the proxy whatever protocol they arrived in, so that one implementation scans, routes, edits and copies them.
 
 /** The result of reading a header list. */
 export type HeadText = { readonly text: string } | { readonly malformed: string };
@@ -67,7 +67,7 @@ export function requestText(fields: readonly string[], endStream: boolean): Head
   return { text: `${method} ${isConnect ? authority : path} HTTP/1.1\r\nhost: ${authority}\r\n${lines}\r\n` };
 }
 
-/** A response's headers as the text of a head. It has a body length only if the upstream sent one. */
+/** A response's headers as the text of a head. The text has a body length only if the upstream sent one. */
 export function responseText(fields: readonly string[]): HeadText {
   const pseudo: PseudoFields = {};
   const regular = readPseudoFields(fields, [":status"], pseudo);
@@ -85,12 +85,12 @@ export function responseText(fields: readonly string[]): HeadText {
   return { text: `${text}\r\n` };
 }
 
-/** The result of a {@link HeadReader} if a header list makes its message malformed. */
+/** The result of a {@link HeadReader} for a header list that makes its message malformed. */
 export const headMalformed = -2;
 
 /**
- * Reads header lists as scanned heads of HTTP/1.1, in memory that the next head reuses. A usual head is written field
- * by field. All others become text that is scanned, which takes longer and finds what is wrong.
+ * Reads header lists into scanned HTTP/1.1 heads, in memory that the next head reuses. A usual head is written field by
+ * field. Any other one becomes text that is scanned. That takes longer and finds what is wrong.
  */
 export class HeadReader {
   readonly head: MessageHead;
@@ -99,7 +99,7 @@ export class HeadReader {
   /** Why the last head was malformed. */
   fault = "";
 
-  /** `limits` are those of the largest head. */
+  /** `limits` are the limits of the largest head that will be read. */
   constructor(limits: HeadLimits) {
     this.#limits = limits;
     this.head = new MessageHead(limits);
@@ -107,7 +107,7 @@ export class HeadReader {
   }
 
   /**
-   * Reads a request's headers. `endStream` says that no body follows. Returns where the head ends, `headRefused` or
+   * Reads a request's headers. `endStream` says that no body follows. Returns where the head ends, or `headRefused` or
    * {@link headMalformed}.
    */
   request(fields: readonly string[], endStream: boolean, limits = this.#limits): number {
@@ -190,7 +190,7 @@ export class HeadReader {
 
 const chunkedField = "transfer-encoding";
 
-/** The number of three digits, or 0. */
+/** The number that three digits form. 0 for any other text. */
 function statusOf(text: string): number {
   if (text.length !== 3) return 0;
   let status = 0;
@@ -202,7 +202,7 @@ function statusOf(text: string): number {
   return status;
 }
 
-/** This thread writes one head at a time, so all connections share the memory. */
+/** The header block that is written. This thread writes one head at a time, so all connections share the memory. */
 const block = new HeaderBlock();
 
 /** The header block of a request whose head is HTTP/1.1 text. Valid until the next block. */
@@ -230,7 +230,7 @@ export function responseBlock(head: MessageHead): Buffer {
   return block.view();
 }
 
-/** Trailers of HTTP/1.1 as received, without forbidden fields. */
+/** The trailers in an HTTP/1.1 text, without those that may not be trailers. */
 export function trailersOfText(text: string): string[] {
   const fields: string[] = [];
   for (const line of text.split("\r\n")) {
@@ -252,7 +252,7 @@ export function textOfTrailers(fields: readonly string[]): string {
 }
 
 /**
- * Headers that determine how to read or route a message. Trailers must not contain them, because they would arrive too
+ * Headers that determine how a message is read or routed. Trailers must not contain them, because they would arrive too
  * late (RFC 9110, 6.5.1).
  */
 const messageFields = new Set([
@@ -275,12 +275,12 @@ function addFields(head: MessageHead): void {
   }
 }
 
-/** Whether a field of HTTP/1.1 has no place in HTTP/2. */
+/** Whether a header of HTTP/1.1 must not be sent over HTTP/2. */
 export function staysBehind(kind: FieldKind): boolean {
   return kind === fieldKinds.host || kind === fieldKinds.http2Settings || isOfConnection(kind);
 }
 
-/** Whether a field describes a connection of HTTP/1.1. It makes a message of HTTP/2 malformed. */
+/** Whether a header describes a connection of HTTP/1.1. Such a header makes an HTTP/2 message malformed. */
 function isOfConnection(kind: FieldKind): boolean {
   switch (kind) {
     case fieldKinds.connection:

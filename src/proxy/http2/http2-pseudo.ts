@@ -1,6 +1,7 @@
 /**
- * Why pseudo headers (alternating names and values) cannot be routed. Undefined if they can. An absolute `:path` could
- * be read as another authority than the one that was checked, and applications see the scheme.
+ * Why a request with these pseudo headers (alternating names and values) cannot be routed. Undefined if it can. An
+ * absolute `:path` is refused, because a server could take another authority from it than the one that was checked. The
+ * scheme is checked, because applications see it.
  */
 export function pseudoFault(fields: readonly string[]): string | undefined {
   let hosts = 0;

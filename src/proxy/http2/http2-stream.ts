@@ -3,14 +3,14 @@ import { errorCode, errorCodeName, SessionStream, trailersFault, type Http2Sessi
 import { http2Limits } from "./http2-limits.ts";
 
 /**
- * The user of a stream. Bytes are valid only during the call. There are no calls after both sides have ended, or after
- * {@link Http2Stream.reset}.
+ * The user of a stream. Byte ranges are valid only during the call. No method is called after both sides have ended, or
+ * after {@link Http2Stream.reset}.
  */
 export interface Http2StreamHandler {
-  /** Called for a head and for the trailers, with alternating names and values. */
+  /** Called for the head and for the trailers, with alternating names and values. */
   headers(fields: readonly string[], endStream: boolean): void;
   data(bytes: Buffer, endStream: boolean): void;
-  /** Called when there is room again after a write returned false. */
+  /** Called when the caller may write again after a write returned false. */
   drained(): void;
   /** Called when the stream was aborted. */
   aborted(failure: StreamFailure): void;
@@ -27,7 +27,9 @@ export interface StreamFailure {
 const nobody: Http2StreamHandler = { headers() {}, data() {}, drained() {}, aborted() {} };
 const noBytes = Buffer.alloc(0);
 
-/** One stream of an HTTP/2 connection: its two halves, its windows, and the data that waits in both directions. */
+/**
+ * One stream of an HTTP/2 connection. It contains both directions with their windows, and the data that waits in each.
+ */
 export class Http2Stream extends SessionStream {
   readonly #session: Http2Session<Http2Stream>;
   readonly #server: boolean;
@@ -37,16 +39,18 @@ export class Http2Stream extends SessionStream {
   expectedBytes = -1;
   #paused = false;
   #delivering = false;
-  /** Received data that waits for its reader. Most streams never have any. */
+  /** Received data that waits for its reader. Undefined until some must wait, because most streams never have any. */
   #queue: ChunkQueue | undefined;
   /** The trailers that follow the queued data. */
   #queuedTrailers: readonly string[] | undefined;
-  /** Data that waits for windows or output. Large chunks stay in the memory into which they were read. */
+  /**
+   * Data that waits for room in the windows or in the output. A large chunk stays in the memory into which it was read.
+   */
   #pending: ChunkQueue | undefined;
   #pendingTrailers: readonly string[] | undefined;
   #wantsDrain = false;
   #local: "open" | "ending" | "ended" = "open";
-  /** Whether the handler knows that the peer has ended. */
+  /** Whether the handler has been told that the peer has ended its side. */
   #toldEnd = false;
   #closed = false;
   #left = false;
@@ -56,8 +60,8 @@ export class Http2Stream extends SessionStream {
   readonly #onUnsent: (difference: number) => void;
 
   /**
-   * `server` says whether a client has opened the stream. `onUnsent` is called with each change in the
-   * number of bytes that wait for the peer.
+   * `server` says whether this is the server's end, so that the client opened the stream. `onUnsent` is called with
+   * each change in the number of bytes that wait for the peer.
    */
   constructor(
     session: Http2Session<Http2Stream>,
@@ -75,12 +79,12 @@ export class Http2Stream extends SessionStream {
     return this.#closed;
   }
 
-  /** How many received bytes wait for the reader, and how many of ours wait for the peer. */
+  /** The number of received bytes that wait for the reader plus the number of our bytes that wait for the peer. */
   get heldBytes(): number {
     return this.#heldBytes + this.#unsentBytes;
   }
 
-  /** Whether our side has ended, or will end when the windows allow it. */
+  /** Whether our side has ended, or will end as soon as the windows allow it. */
   get localEnded(): boolean {
     return this.#local !== "open";
   }
@@ -101,8 +105,8 @@ export class Http2Stream extends SessionStream {
   }
 
   /**
-   * Sends a part of the body. Returns false if the caller must wait for `drained`. Bytes that could not be sent are
-   * kept.
+   * Sends a part of the body. Returns false if the caller must wait for `drained` before it writes more. Bytes that
+   * could not be sent are kept.
    */
   write(bytes: Buffer, endStream: boolean): boolean {
     if (this.#closed || this.#local !== "open") return true;
@@ -122,7 +126,7 @@ export class Http2Stream extends SessionStream {
     return false;
   }
 
-  /** Ends our side with trailers, after the bytes that still wait. */
+  /** Ends our side with trailers, which follow the bytes that still wait. */
   sendTrailers(fields: readonly string[]): void {
     if (this.#closed || this.#local !== "open") return;
     this.#local = "ending";
@@ -130,7 +134,7 @@ export class Http2Stream extends SessionStream {
     if (!this.#hasPending()) this.#sendEnd();
   }
 
-  /** Called by the connection when windows or output have room again. */
+  /** Called by the connection when the windows or the output have room again. */
   writable(): void {
     while (!this.#closed) {
       const chunk = this.#pending?.first;
@@ -138,7 +142,7 @@ export class Http2Stream extends SessionStream {
       const { length } = chunk.bytes;
       let sent = 0;
       chunk.deliver((bytes) => (sent = this.#send(bytes, 0)));
-      // The end of the stream has dropped the rest already.
+      // If the stream has ended meanwhile, its remaining bytes are already dropped.
       if (this.#closed) return;
       this.#unsent(-sent);
       if (sent < length) {
@@ -156,7 +160,7 @@ export class Http2Stream extends SessionStream {
     }
   }
 
-  /** Ends the stream at once. Its handler gets no call. */
+  /** Ends the stream at once. Its handler is not called. */
   reset(code: number): void {
     if (this.#closed) return;
     this.#session.reset(this, code);
@@ -164,8 +168,8 @@ export class Http2Stream extends SessionStream {
   }
 
   /**
-   * Called when the stream no longer has a user. Further data of the peer is dropped, and the stream ends when our data
-   * has been sent.
+   * Called when nobody uses the stream any more. Data that the peer still sends is dropped, and the stream ends when
+   * our data has been sent.
    */
   leave(): void {
     this.handler = nobody;
@@ -175,7 +179,7 @@ export class Http2Stream extends SessionStream {
     this.#closeWhenBothEnded();
   }
 
-  /** Called once a second: our data must make progress within {@link http2Limits}. */
+  /** Called once a second. Resets a stream without a user whose data makes no progress within {@link http2Limits}. */
   sweep(): void {
     if (!this.#left) return;
     this.#stalledSweeps += 1;
@@ -201,7 +205,8 @@ export class Http2Stream extends SessionStream {
       return errorCode.noError;
     }
     if (this.expectedBytes > 0) return errorCode.protocolError;
-    // Check trailers now, because a request that waits for its upstream would hide a client's fault until then.
+    // Check trailers when they arrive, and not only when they are read. Otherwise a client's fault would stay hidden
+    // while its request waits for the upstream.
     if (this.#server && this.#hasHead && trailersFault(fields) !== undefined) return errorCode.protocolError;
     this.#queuedTrailers = fields;
     this.#deliverQueue();
@@ -233,7 +238,7 @@ export class Http2Stream extends SessionStream {
     });
   }
 
-  /** Ends the stream, because the process holds too many bytes, and most of them for this peer. */
+  /** Ends the stream, because the process holds too many bytes for clients, and most of them for this peer. */
   shed(): void {
     if (this.#closed) return;
     const code = errorCode.enhanceYourCalm;
@@ -246,7 +251,8 @@ export class Http2Stream extends SessionStream {
   resetByPeer(code: number): void {
     if (this.#closed) return;
     if (this.remoteEnded && code === errorCode.noError) {
-      // The peer has ended and needs nothing more from us. Its complete message still counts.
+      // Treat the reset as the end of the stream: the peer has sent its whole message, which still counts, and needs
+      // nothing more.
       this.#local = "ended";
       this.#dropPending();
       this.#closeWhenBothEnded();
@@ -268,7 +274,7 @@ export class Http2Stream extends SessionStream {
     handler.aborted(failure);
   }
 
-  /** V8 finds a private getter by a call of its runtime, but not a method. */
+  /** A method and not a getter: V8 calls into its runtime for each use of a private getter. */
   #hasPending(): boolean {
     return this.#pending?.isEmpty === false;
   }

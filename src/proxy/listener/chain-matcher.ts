@@ -1,7 +1,9 @@
 import { formatAuthority } from "../../wire/hbone/index.ts";
 import { within, type AddressRange, type ConnectionTraits } from "./filter-chain-match.ts";
 
-/** A decision tree that returns the name of a filter chain, or undefined. */
+/**
+ * A compiled decision tree. Returns the name of a filter chain, or undefined if the tree has none for the connection.
+ */
 export type ChainMatcher = (traits: ConnectionTraits) => string | undefined;
 
 /** The property that a node of the tree compares. */
@@ -19,13 +21,13 @@ export const connectionInputs: Readonly<Record<string, ConnectionInput>> = {
     applicationProtocols.length === 0 ? undefined : applicationProtocols.map((protocol) => `'${protocol}'`).join(","),
 };
 
-/** The values that the end of a tunnel records about its CONNECT, under the names that Istio's listeners use. */
+/** The values that are known about the CONNECT at the end of a tunnel, under the names that Istio's listeners use. */
 export const connectionStates: Readonly<Record<string, ConnectionInput>> = {
   "io.istio.connect_authority": ({ local }) => formatAuthority(local.address, local.port),
   "io.istio.source": ({ source }) => source,
 };
 
-/** The subtree of the value, or the node's fallback. */
+/** A node that continues with the subtree of exactly this value, or else with its fallback. */
 export function exactNode(
   input: ConnectionInput,
   branches: ReadonlyMap<string, ChainMatcher>,
@@ -37,7 +39,7 @@ export function exactNode(
   };
 }
 
-/** The subtree of the longest prefix of the value. */
+/** A node that continues with the subtree of the longest prefix of the value, or else with its fallback. */
 export function prefixNode(
   input: ConnectionInput,
   branches: ReadonlyMap<string, ChainMatcher>,
@@ -51,7 +53,7 @@ export function prefixNode(
   };
 }
 
-/** The subtree of the narrowest range that contains the address and leads to a chain. */
+/** A node that continues with the narrowest range that contains the address and whose subtree leads to a chain. */
 export function rangeNode(
   input: ConnectionInput,
   branches: readonly { readonly range: AddressRange; readonly next: ChainMatcher }[],
@@ -71,7 +73,7 @@ export function rangeNode(
   };
 }
 
-/** The first condition that is met determines the chain. */
+/** A node that continues with the first condition that holds. */
 export function listNode(
   conditions: readonly { readonly holds: (traits: ConnectionTraits) => boolean; readonly next: ChainMatcher }[],
   otherwise: ChainMatcher,

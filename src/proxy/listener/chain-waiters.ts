@@ -1,18 +1,18 @@
 import type { Clock } from "../../base/index.ts";
 import type { ByteStream } from "../../net/index.ts";
 
-/** The maximum number of waiting connections of one listener, because each holds the bytes that its peer has sent. */
+/** The maximum number of waiting connections of one listener. Each holds the bytes that its peer has sent. */
 const maxWaiting = 1024;
 /** The maximum number of waiting connections from the same address. */
 const maxWaitingOfPeer = 32;
 
 /**
- * Connections to an internal listener that match no filter chain yet. A client may learn of a new service earlier than
- * this proxy.
+ * Connections to an internal listener that match no filter chain yet. They wait, because a client may learn of a new
+ * service earlier than this proxy.
  */
 export class ChainWaiters {
   readonly #clock: Clock;
-  /** The waiting connections' clients, by the function that looks for the chain again. */
+  /** The address of the client of each waiting connection, by the function that looks for a chain again. */
   readonly #waiting = new Map<() => void, string>();
 
   constructor(clock: Clock) {
@@ -24,8 +24,9 @@ export class ChainWaiters {
   }
 
   /**
-   * Waits until `choose` finds a chain. Returns undefined if it finds none in this time, if too many connections wait,
-   * or if the paused stream closes or ends: a chain would not be told of an end that came before it.
+   * Waits until `choose` finds a chain. Returns undefined if that takes longer than the limit, or if too many
+   * connections wait. Also returns undefined if the paused stream closes or ends: the chain would not learn of an end
+   * that came before it.
    */
   async wait<Chain>(
     stream: ByteStream,
@@ -52,7 +53,7 @@ export class ChainWaiters {
     }
   }
 
-  /** Looks again, because the listener has changed. */
+  /** Looks for chains again, because the listener has changed. */
   look(): void {
     for (const look of this.#waiting.keys()) look();
   }

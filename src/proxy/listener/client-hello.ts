@@ -1,10 +1,10 @@
-/** The protocol of a connection's first bytes. */
+/** What the first bytes of a connection show about TLS. */
 export type ClientHello =
   | { readonly kind: "incomplete" }
   | { readonly kind: "not-tls" }
   | { readonly kind: "tls"; readonly serverName: string; readonly alpnProtocols: readonly string[] };
 
-/** The maximum length of a ClientHello. A longer one is not treated as TLS. */
+/** The maximum length of a ClientHello. A connection with a longer one is not treated as TLS. */
 export const maxClientHelloBytes = 16_384;
 
 const recordHeaderBytes = 5;
@@ -13,7 +13,10 @@ const handshakeRecord = 22;
 const clientHelloMessage = 1;
 const serverNameExtension = 0;
 const alpnExtension = 16;
-/** RFC 6066. BoringSSL refuses longer names, empty ones, and names with a zero byte. */
+/**
+ * The maximum length of a server name (RFC 6066). Like BoringSSL, refuse longer names, empty ones, and names with a
+ * zero byte.
+ */
 const maxServerNameBytes = 255;
 
 const incomplete: ClientHello = { kind: "incomplete" };
@@ -35,8 +38,8 @@ export function parseClientHello(bytes: Buffer): ClientHello {
 }
 
 /**
- * The handshake bytes of the records so far. The last record may be incomplete. Records after the first message are not
- * read, so that the result does not depend on the number of bytes that have arrived.
+ * The handshake bytes in the records so far. The last record may be incomplete. Records after the first message are not
+ * read: the result must not depend on how many bytes happen to have arrived.
  */
 function handshakeBytes(bytes: Buffer): Buffer | "bad" {
   const parts: Buffer[] = [];
@@ -68,7 +71,7 @@ function readBody(reader: Reader): ClientHello {
   while (extensions.left >= 4) {
     const type = extensions.uint16();
     const data = extensions.take(extensions.uint16());
-    // If the name occurred twice, the TLS server and the code that chooses the destination could read different names.
+    // Refuse a second server name: the TLS server and the code that chooses the destination could read different ones.
     if (type === serverNameExtension && serverName !== undefined) return notTls;
     if (type === alpnExtension && alpnProtocols !== undefined) return notTls;
     if (type === serverNameExtension) serverName = readServerName(data);
@@ -80,7 +83,7 @@ function readBody(reader: Reader): ClientHello {
     : { kind: "tls", serverName: serverName ?? "", alpnProtocols: alpnProtocols ?? [] };
 }
 
-/** Exactly one name, because no library accepts more. */
+/** Reads the one name in the extension. No library accepts more than one. */
 function readServerName(data: Reader): string {
   const list = data.take(data.uint16());
   const type = list.uint8();
@@ -105,7 +108,7 @@ function readProtocols(data: Reader): string[] {
   return protocols;
 }
 
-/** Reads within bounds. A read beyond them returns nothing and is recorded. */
+/** Reads within bounds. A read beyond them returns nothing and sets `bad`. */
 class Reader {
   readonly #bytes: Buffer;
   #at = 0;

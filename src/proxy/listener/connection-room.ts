@@ -8,21 +8,23 @@ export interface HeldConnection {
   abort(): void;
 }
 
-/** A connection has up to two ends. The rest is left for upstream pools, the control plane, certificates and logs. */
+/**
+ * The number of descriptors that a client's connection may need: it has up to two ends. The excess over 2 is for
+ * upstream pools, the control plane, certificates and logs.
+ */
 const descriptorsPerConnection = 2.2;
 /**
- * A full proxy makes room for one in this many of its connections at once, because it must look at all of them to make
- * any room.
+ * A full proxy ends one in `roomParts` of its connections at a time, because it must examine all of them to end any.
  */
 const roomParts = 64;
-/** The time for which further connections of a refused client are refused without another look. */
+/** How long further connections of a refused client are refused without examining the open connections again. */
 const refusalMs = 100;
-/** The maximum number of clients that are refused without a look. */
+/** The maximum number of clients that are refused without examining the open connections again. */
 const maxRefused = 1024;
 /**
- * A look takes time in proportion to the open connections, which are hundreds of thousands in a large proxy. So looks
- * take at most a tenth of a thread's time, and may save up this much. If each look had to wait for a pause after the
- * one before, a flood of newcomers would use all looks.
+ * The share of a thread's time that examining the open connections may take. One examination takes time in proportion
+ * to the open connections, of which a large proxy has hundreds of thousands. Unused time is saved up to {@link
+ * maxSavedLookMs}. With a fixed pause after each examination instead, a flood of new clients would use all of them up.
  */
 const lookShare = 0.1;
 const maxSavedLookMs = 100;
@@ -40,18 +42,18 @@ export interface ConnectionRoomOptions {
 }
 
 /**
- * Limits the connections of clients, so that they cannot use up the process's descriptors, by the same rule as
- * `ConnectionLimit`. It counts the connections only when it may be full, so short connections cost nothing. When it is
- * full, it ends several at once.
+ * Limits the connections of clients, so that they cannot use up the process's descriptors. It follows the same rule as
+ * `ConnectionLimit`, but counts the connections only when the proxy may be full, so that short connections cost
+ * nothing. When the proxy is full, several connections end at once.
  */
 export class ConnectionRoom {
   readonly #options: ConnectionRoomOptions;
-  /** A lower bound of the number of further connections. */
+  /** A lower bound of the number of further connections that fit. */
   #free: number;
-  /** The addresses and networks that a recent look has refused. */
+  /** The addresses and networks whose connections were recently refused. */
   readonly #refused = new Set<string>();
   #refusedUntilMs = -Infinity;
-  /** The time for further looks, as of `#savedAtMs`. Negative after a long look. */
+  /** The time that may be spent on examining connections, as of `#savedAtMs`. Negative after a long examination. */
   #savedLookMs = maxSavedLookMs;
   #savedAtMs: number;
 
@@ -111,7 +113,10 @@ export class ConnectionRoom {
     return true;
   }
 
-  /** If even an address without a connection was refused, so are all others of its network. */
+  /**
+   * If an address without any connection was refused, refuse its whole network, because other addresses in it would be
+   * refused too.
+   */
   #refuse(address: string, hasConnections: boolean): void {
     if (this.#refused.size >= maxRefused) this.#refused.clear();
     if (this.#refused.size === 0) this.#refusedUntilMs = this.#options.clock.steadyMs() + refusalMs;

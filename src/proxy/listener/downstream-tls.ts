@@ -15,14 +15,14 @@ export interface HandshakeOptions {
   readonly received: Buffer;
   readonly hello: Extract<ClientHello, { readonly kind: "tls" }>;
   readonly contexts: TlsContexts;
-  /** Our SPIFFE id, if the certificate is the mesh's. */
+  /** Our SPIFFE id, if the chain's certificate is the mesh's. Otherwise empty. */
   readonly localIdentity: string;
   readonly timeoutMs: number;
-  /** The chain receives the client's metadata, and sends its own, before the first byte of data. */
+  /** Whether the chain receives the client's metadata and sends its own before the first byte of data. */
   readonly exchangesPeers: boolean;
 }
 
-/** Performs the handshake as the server. Closes the stream and rejects on failure. */
+/** Performs the server's part of the TLS handshake. Closes the stream and rejects on failure. */
 export async function secureDownstream(
   options: HandshakeOptions,
 ): Promise<{ readonly stream: SecureStream; readonly tls: DownstreamTls }> {
@@ -31,8 +31,8 @@ export async function secureDownstream(
     stream.destroy();
     throw transientError("no-server-name", "TLS: the client sent no server name");
   }
-  // A protocol that both sides know, in our order of preference. Without one, the connection continues with the chain's
-  // protocol.
+  // Choose the first of our protocols that the client also offers. Without a common one, the connection continues with
+  // the chain's own protocol.
   const alpn = spec.alpnProtocols.find(
     (protocol) => (exchangesPeers || protocol !== peerExchangeProtocol) && hello.alpnProtocols.includes(protocol),
   );
@@ -77,7 +77,7 @@ class VerifiedTls implements DownstreamTls {
     return this.#certificate?.toString() ?? "";
   }
 
-  /** Node puts each part of the name on its own line, with the most general part first. */
+  /** Node prints each part of the subject on its own line, the most general part first. */
   peerSubject(): string {
     return (this.#certificate?.subject ?? "")
       .split("\n")

@@ -1,19 +1,19 @@
 import { addressBytes } from "../../base/index.ts";
 import type { SocketAddress } from "../../net/index.ts";
 
-/** The properties of a connection that select a filter chain. */
+/** The properties of a connection by which a filter chain is chosen. */
 export interface ConnectionTraits {
   /** The original destination. */
   readonly local: SocketAddress;
   readonly remote: SocketAddress;
-  /** The peer of the socket, even if it forwards for another client. */
+  /** The address of the socket's peer, even if that peer forwards for another client. */
   readonly directRemote: SocketAddress;
   /** The server name (SNI) in lower case. Empty without SNI. */
   readonly serverName: string;
   readonly transportProtocol: "tls" | "raw_buffer";
-  /** The protocols that the client offers by ALPN, in the client's order, or the protocol that an inspector found. */
+  /** The protocols that the client offers by ALPN, in its order, or the protocol that an inspector has found. */
   readonly applicationProtocols: readonly string[];
-  /** The proxy type at the start of the tunnel, as that proxy reports it. Undefined outside tunnels. */
+  /** The type of the proxy at the start of the tunnel, as that proxy reports it. Undefined outside of tunnels. */
   readonly source?: string | undefined;
 }
 
@@ -36,10 +36,16 @@ export interface FilterChainMatch {
   readonly sourcePorts: readonly number[];
 }
 
-/** How well a chain matches in one respect. Higher is better, 0 means no condition, undefined means no match. */
+/**
+ * How well a chain matches a connection in one property. Higher is better, 0 means that the chain has no condition, and
+ * undefined that it does not match.
+ */
 type Stage = (match: FilterChainMatch, traits: ConnectionTraits) => number | undefined;
 
-/** Matches in Envoy's order: each property narrows the remaining chains to the best, without backtracking. */
+/**
+ * The properties in Envoy's order. Each narrows the remaining chains to those that match it best. There is no
+ * backtracking.
+ */
 const stages: readonly Stage[] = [
   ({ destinationPort }, { local }) => (destinationPort === 0 ? 0 : destinationPort === local.port ? 1 : undefined),
   ({ destinationRanges }, { local }) => rangeRank(destinationRanges, local.address),
@@ -73,22 +79,25 @@ export function selectFilterChain<Chain extends { readonly match: FilterChainMat
   return left[0];
 }
 
-/** From this number of chains on, an index of their server names costs less than a look at each. */
+/** The number of chains from which on an index of their server names costs less than comparing each chain. */
 const indexedChains = 32;
 
 interface NameIndex {
-  /** The positions of chains by each of their names, in order. */
+  /** The positions of the chains that have each name, in ascending order. */
   readonly byName: ReadonlyMap<string, readonly number[]>;
-  /** The positions of chains without names, or for any name. */
+  /** The positions of the chains that have no names, or match any name. */
   readonly nameless: readonly number[];
 }
 
-/** The index of each list of chains. Undefined if an earlier stage than the server names may exclude chains. */
+/**
+ * The index of each list of chains. Undefined if a property before the server name may exclude chains, so that an index
+ * by name would be wrong.
+ */
 const indexes = new WeakMap<readonly object[], NameIndex | undefined>();
 
 /**
- * The chains that may match a server name, in their order. The stage that compares names would exclude all others, and
- * a gateway has a chain for each certificate.
+ * The chains that may match a server name, in their order. Comparing the names would exclude all others, and a gateway
+ * has a chain for each certificate.
  */
 function chainsForName<Chain extends { readonly match: FilterChainMatch }>(
   chains: readonly Chain[],
@@ -131,7 +140,7 @@ function rangeRank(ranges: readonly AddressRange[], address: string): number | u
   return best;
 }
 
-/** Whether the address is in the range. False for an address of another family. */
+/** Whether the address is in the range. False if their families differ. */
 export function within(address: Uint8Array, range: AddressRange): boolean {
   if (address.length !== range.bytes.length) return false;
   const whole = range.length >> 3;

@@ -31,13 +31,13 @@ export interface ChainRuntime {
   readonly ownMetadata: OwnMetadataWith;
   /** Reports internal errors of the proxy. */
   readonly onTrouble: (message: string, error: unknown) => void;
-  /** Called for ended exchanges and connections, with the specification of that time. */
+  /** Called for ended exchanges and connections, with the specification that was in force at their end. */
   readonly observeHttp: (listener: ListenerSpec, chain: ChainSpec, http: HttpSpec, record: ExchangeRecord) => void;
   /** Called about every second for each open gRPC stream. */
   readonly observeStream: (listener: ListenerSpec, http: HttpSpec, record: ExchangeRecord) => void;
   readonly observeTcp: (listener: () => ListenerSpec, chain: () => ChainSpec) => TcpObserver;
   readonly observeTunnel: (logs: readonly AccessLogSpec[], tunnel: EndedTunnel) => void;
-  /** Called for HBONE connections that were closed because their peer flooded us. */
+  /** Called for an HBONE connection that was closed because its peer flooded it. */
   readonly onCutOff: (reason: HboneCutOff) => void;
   readonly enter: EnterListener;
 }
@@ -87,8 +87,8 @@ export class FilterChainRuntime {
   }
 
   /**
-   * Whether the chain can continue with another specification. The protocol and the transport, which decides who may
-   * connect, must stay the same.
+   * Whether the chain can continue with another specification. Its protocol must stay the same, and so must its
+   * transport, which decides who may connect.
    */
   accepts(spec: ChainSpec): boolean {
     return spec.serves.kind === this.#spec.serves.kind && admission(spec) === admission(this.#spec);
@@ -108,7 +108,7 @@ export class FilterChainRuntime {
     else void this.#serveLater(verdict, stream, info);
   }
 
-  /** Serves the connection after a filter has asked a service. The stream waits, and may end meanwhile. */
+  /** Serves the connection after a filter has asked a service. The stream is paused meanwhile, and may end. */
   async #serveLater(verdict: Promise<ConnectionVerdict>, stream: ByteStream, info: ConnectionInfo): Promise<void> {
     let closed = false;
     stream.setHandler({
@@ -141,7 +141,7 @@ export class FilterChainRuntime {
     }
   }
 
-  /** HTTP responses announce that the connection will close, and HTTP/2 connections refuse new streams. */
+  /** Makes HTTP responses announce that the connection will close, and HTTP/2 connections refuse new streams. */
   drain(): void {
     this.#draining = true;
     this.#http?.drain();
@@ -166,7 +166,7 @@ export class FilterChainRuntime {
   #createHttp(first: HttpSpec): HttpListener {
     const { cluster, clock, random, newRequestId, observeHttp, observeStream, routeTable, ownMetadata, onTrouble } =
       this.#runtime;
-    // Use the routes and access logs of the specification at the time of the request.
+    // Read the specification for each request, so that a request uses the routes and access logs of its time.
     const current = (): HttpSpec => (this.#spec.serves.kind === "http" ? this.#spec.serves.http : first);
     const listener = new HttpListener({
       config: first.connection,
@@ -223,7 +223,7 @@ export class FilterChainRuntime {
   }
 }
 
-/** A text that identifies which clients the chain's TLS accepts. It does not change with our own certificate. */
+/** A text that identifies which clients the chain's TLS admits. A renewed certificate of our own does not change it. */
 function admission({ tls }: ChainSpec): string {
   return tls === undefined
     ? "raw"

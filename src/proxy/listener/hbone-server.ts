@@ -18,7 +18,7 @@ import type { HeldConnection } from "./connection-room.ts";
 export type EnterListener = (listener: string, stream: ByteStream, info: ConnectionInfo) => boolean;
 
 export interface HboneServerOptions {
-  /** The cluster whose endpoint is the internal listener that tunnels lead to. */
+  /** The cluster whose endpoint names the internal listener into which the tunnels lead. */
   readonly cluster: () => Cluster | undefined;
   readonly enter: EnterListener;
   readonly clock: Clock;
@@ -28,13 +28,13 @@ export interface HboneServerOptions {
   readonly observer: () => ((tunnel: EndedTunnel) => void) | undefined;
 }
 
-/** An accepted CONNECT. */
+/** An accepted CONNECT that has ended. */
 export interface EndedTunnel {
   /** The connection that carried the tunnel. */
   readonly connection: ConnectionInfo;
   readonly authority: string;
   readonly durationMs: number;
-  /** The bytes from the client. `sentBytes` counts those to it. */
+  /** The number of bytes from the client. `sentBytes` counts the bytes to the client. */
   readonly receivedBytes: number;
   readonly sentBytes: number;
 }
@@ -47,7 +47,10 @@ interface OpenConnection extends Linked<OpenConnection> {
 const badRequest = 400;
 const unavailable = 503;
 
-/** Terminates HBONE tunnels. Each CONNECT is a connection to its authority, and continues at an internal listener. */
+/**
+ * Terminates HBONE tunnels. Each CONNECT becomes a connection to its authority, which continues at an internal
+ * listener.
+ */
 export class HboneServer {
   readonly #options: HboneServerOptions;
   readonly #open = new LinkedList<OpenConnection>();
@@ -119,7 +122,10 @@ export class HboneServer {
     if (!this.#options.enter(listener, stream, inner)) stream.destroy({ reset: true });
   }
 
-  /** Watches for the end of a stream, where its byte counts are final. The stream's reader sets its handler later. */
+  /**
+   * Watches for the end of a stream, because its byte counts are final then. The stream's reader sets its own handler
+   * later.
+   */
   #watch(
     stream: ByteStream,
     connection: ConnectionInfo,
@@ -129,7 +135,8 @@ export class HboneServer {
     const { clock } = this.#options;
     const startedMs = clock.steadyMs();
     const setHandler = stream.setHandler.bind(stream);
-    // If the property were assigned directly, V8 would put the function, and the stream with it, among the old objects.
+    // Set the property through a function: V8 would move an assigned function, and the stream that it refers to, to the
+    // old objects.
     const handled = (handler: ByteStreamHandler): void =>
       setHandler({
         data: (chunk) => handler.data(chunk),
@@ -157,14 +164,14 @@ export class HboneServer {
 }
 
 /**
- * Whether a tunnel would lead to loopback. Listeners there trust that their callers are in the pod, so no tunnel from
- * outside may reach them.
+ * Whether a tunnel would lead to a loopback address. Listeners there trust that their callers are in the pod, so
+ * tunnels from outside must not reach them.
  */
 function isOwnMachine({ host, isAddress }: Authority): boolean {
   return isAddress && isOwnMachineAddress(host);
 }
 
-/** The stream as one with TLS, which HBONE needs. Here only the peer's identity matters. */
+/** The stream in the form of a TLS stream, which HBONE expects. Only the peer's identity matters here. */
 function secureStream(stream: ByteStream, info: ConnectionInfo): SecureStream {
   return Object.assign(stream, {
     peerIdentity: info.tls?.peerIdentity ?? "",
@@ -176,7 +183,10 @@ function secureStream(stream: ByteStream, info: ConnectionInfo): SecureStream {
   });
 }
 
-/** The protocol of the tunnel's handshake says nothing about the protocol inside the tunnel. */
+/**
+ * The TLS facts for connections inside a tunnel, without the ALPN protocol: the protocol of the tunnel's handshake says
+ * nothing about the protocol inside.
+ */
 function tlsOfTunnel(tls: DownstreamTls): DownstreamTls {
   const { verified, peerIdentity, localIdentity, serverName } = tls;
   return {

@@ -1,7 +1,7 @@
 import { httpMethods } from "../../base/index.ts";
 import { startsAlike } from "./starts-alike.ts";
 
-/** The HTTP version of the first bytes, if any. `incomplete` while more bytes may decide it. */
+/** The version of HTTP that the first bytes show. `incomplete` while more bytes may decide it. */
 export type HttpPreface = "http/1.0" | "http/1.1" | "h2c" | "none" | "incomplete";
 
 const http2Preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
@@ -10,10 +10,13 @@ const carriageReturn = 13;
 const lineFeed = 10;
 const space = 32;
 
-/** A longer request line is not treated as HTTP. */
+/** The maximum length of a request line. A connection with a longer one is not treated as HTTP. */
 export const maxPrefaceBytes = 65_536;
 
-/** Examines the first bytes like Envoy's HTTP inspector: a known method, and a version at the end of the line. */
+/**
+ * Finds HTTP in the first bytes as Envoy's HTTP inspector does: by a known method, and by a version at the end of the
+ * line.
+ */
 export function detectHttp(bytes: Buffer): HttpPreface {
   if (bytes.length === 0) return "incomplete";
   if (startsAlike(bytes, http2Preface)) return bytes.length >= http2Preface.length ? "h2c" : "incomplete";

@@ -6,7 +6,7 @@ import { maxProxyHeaderBytes, parseProxyHeader, type ProxyHeader } from "./proxy
 
 /** The result of inspecting the first bytes of a connection. */
 export interface Inspection {
-  /** All bytes that were read, except a PROXY header. The connection continues with them. */
+  /** All bytes that were read, without a PROXY header. The connection's next reader gets them first. */
   readonly bytes: Buffer;
   readonly hello: ClientHello;
   readonly preface: HttpPreface;
@@ -14,8 +14,8 @@ export interface Inspection {
     | { readonly remote: SocketAddress | undefined; readonly local: SocketAddress | undefined }
     | undefined;
   /**
-   * `timeout` means that not everything is known. `ended` means that the client has left. `refused` means that the
-   * connection must close.
+   * How the inspection ended. `timeout` means that some facts are missing. `ended` means that the client has left.
+   * `refused` means that the connection must be closed.
    */
   readonly outcome: "done" | "timeout" | "ended" | "refused";
 }
@@ -53,7 +53,7 @@ export function inspectionPlan(
   return plan.proxyHeader !== undefined || plan.tls || plan.http ? plan : undefined;
 }
 
-/** Reads as much of a paused stream as the plan needs, and pauses it again. */
+/** Reads from a paused stream until the facts that the plan needs are known, and pauses it again. */
 export async function inspect(stream: ByteStream, plan: InspectionPlan): Promise<Inspection> {
   const look = new Look(plan);
   const { bytes, outcome } = await peek(stream, {
@@ -84,8 +84,8 @@ class Look {
   }
 
   /**
-   * Whether the sender's PROXY header is missing or invalid. Only that header names the client, so the connection is
-   * refused without a valid one.
+   * Whether the connection must be refused because the sender's PROXY header is missing or invalid. Only that header
+   * names the client.
    */
   get refused(): boolean {
     const rules = this.#plan.proxyHeader;
@@ -98,12 +98,12 @@ class Look {
       case "bad":
         return true;
       default:
-        // Bytes that begin like a PROXY header are not treated as anything else.
+        // Refuse bytes that begin like a PROXY header and are not one, even if the header is optional.
         return !rules.optional || this.header !== undefined;
     }
   }
 
-  /** Whether all facts are known. */
+  /** Looks at the bytes so far. Returns whether all facts are known. */
   at(received: Buffer): boolean {
     let bytes = received;
     if (this.#plan.proxyHeader !== undefined) {

@@ -16,37 +16,37 @@ export interface ListenAddress {
 export interface ListenerSpec {
   readonly name: string;
   /**
-   * The addresses on which it listens or, if it is not bound, the destinations that it stands for. Empty for an
-   * internal listener.
+   * The addresses on which the listener listens. For a `virtual` listener, the destinations that it represents. Empty
+   * for an internal listener.
    */
   readonly addresses: readonly ListenAddress[];
   /**
-   * An `internal` listener is entered from within this proxy, by its name. A `virtual` one gets its connections from a
-   * listener that hands them off.
+   * A `bound` listener has sockets. A `virtual` one gets connections from a listener that hands them over. An
+   * `internal` one is entered from within this proxy, by its name.
    */
   readonly kind: "bound" | "virtual" | "internal";
-  /** Whether connections are handed to the listener that represents their original destination, if there is one. */
+  /** Whether each connection is handed to the listener that represents its original destination, if there is one. */
   readonly handsOff: boolean;
   /** Whether the sockets accept connections to addresses of other hosts. */
   readonly transparent: boolean;
   readonly direction: "inbound" | "outbound" | "unspecified";
   readonly inspectors: readonly InspectorSpec[];
-  /** 0 means no limit. */
+  /** How long the inspection of the first bytes may take, in milliseconds. 0 means no limit. */
   readonly inspectionTimeoutMs: number;
-  /** Whether to continue with what is known when the time is over. If false, the proxy closes the connection. */
+  /** Whether a connection continues with the known facts when that time is over. If false, the proxy closes it. */
   readonly continueOnTimeout: boolean;
   readonly chains: readonly ChainSpec[];
   /** The chain for connections that match no other. */
   readonly defaultChain: ChainSpec | undefined;
-  /** If set, chooses the chain, and the chains' own conditions do not count. */
+  /** Chooses the chain. If set, the chains' own conditions do not count. */
   readonly matcher: ChainMatcher | undefined;
-  /** TCP keepalive of accepted connections. Undefined means no probes. */
+  /** TCP keepalive of accepted connections. Undefined means that no probes are sent. */
   readonly keepalive: TcpKeepalive | undefined;
   readonly accessLogs: readonly AccessLogSpec[];
 }
 
 export interface InspectorSpec {
-  /** With `original-source`, connections to endpoints have the client's address. */
+  /** What the inspector does. `original-source` gives connections to endpoints the client's address. */
   readonly kind: "original-destination" | "original-source" | "tls" | "http" | "proxy-protocol";
   /** Whether it inspects connections to this port. */
   readonly enabled: (destinationPort: number) => boolean;
@@ -57,7 +57,7 @@ export interface InspectorSpec {
 }
 
 export interface ProxyHeaderRules {
-  /** Whether connections without a header are accepted, with the peer as their client. Otherwise they are closed. */
+  /** Whether connections without a header are accepted, with the peer as their client. If false, they are closed. */
   readonly optional: boolean;
   /** The accepted versions. */
   readonly versions: ReadonlySet<1 | 2>;
@@ -65,7 +65,7 @@ export interface ProxyHeaderRules {
 
 /** One filter chain. */
 export interface ChainSpec extends ChainService {
-  /** Unique in its listener. Generated if the configuration names none. */
+  /** The name of the chain, which is unique in its listener. It is generated if the configuration names none. */
   readonly name: string;
   readonly match: FilterChainMatch;
   readonly tls: DownstreamTlsSpec | undefined;
@@ -75,17 +75,20 @@ export interface ChainSpec extends ChainService {
 /** The service that a chain gives its connections. */
 export interface ChainService {
   readonly filters: readonly NetworkFilter[];
-  /** The maximum number of concurrent connections. Further ones are closed. */
+  /** The maximum number of concurrent connections. Further ones are closed at once. */
   readonly maxConnections: number;
-  /** Whether the server name (SNI) is the name of the cluster, as for traffic between networks. */
+  /** Whether the server name (SNI) names the cluster, as for traffic between networks. */
   readonly clusterByServerName: boolean;
-  /** The port for clusters that forward by name: connections go to the server name that they request, at this port. */
+  /**
+   * The port for clusters that forward by name: a connection goes to the server name that it requests, at this port.
+   * Undefined if the chain does not forward by name.
+   */
   readonly forwardPort: number | undefined;
-  /** Whether peers of raw connections may identify themselves before the first byte. */
+  /** Whether peers of raw TCP connections may identify themselves before the first byte. */
   readonly exchangesPeers: boolean;
   readonly serves:
     | { readonly kind: "http"; readonly http: HttpSpec }
     | { readonly kind: "tcp"; readonly tcp: TcpSpec }
-    /** For HBONE, each CONNECT continues at an internal listener, which the cluster names. */
+    /** For HBONE, each CONNECT continues at an internal listener, which an endpoint of this cluster names. */
     | { readonly kind: "hbone"; readonly cluster: string; readonly accessLogs: readonly AccessLogSpec[] };
 }

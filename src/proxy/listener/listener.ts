@@ -26,16 +26,16 @@ export interface ListenerRuntime {
   readonly listen: Listen;
   readonly contexts: TlsContexts;
   readonly localIdentity: string;
-  /** The listener that represents a destination, if there is one. */
+  /** The listener that represents a destination. Undefined if there is none. */
   readonly standsFor: (destination: SocketAddress) => ActiveListener | undefined;
-  /** Whether the proxy has room for a connection of this client's address. */
+  /** Whether the proxy has room for another connection of this client's address. */
   readonly admits: (address: string) => boolean;
   /** Called for connections that match no filter chain. */
   readonly observeRefused: (listener: ListenerSpec, info: ConnectionInfo) => void;
   /**
-   * Clients may learn of a change this much earlier or later than this proxy. A removed listener, and a removed chain
-   * of an internal one, accept connections for this time. Connections to an internal listener wait equally long for a
-   * new chain. 0 disables both.
+   * How long a removed listener, or a removed chain of an internal listener, still accepts connections, because clients
+   * may learn of the change later than this proxy. Connections to an internal listener wait equally long for a new
+   * chain, of which clients may learn earlier. 0 disables both.
    */
   readonly lingerMs: number;
   /** The maximum number of connections of one listener. {@link maxConnections} if absent. */
@@ -44,7 +44,7 @@ export interface ListenerRuntime {
   readonly log: Logger;
 }
 
-/** A connection without a chain yet. */
+/** A connection whose chain has not been chosen yet. */
 interface OpeningConnection extends Linked<OpeningConnection> {
   readonly stream: ByteStream;
   readonly sinceMs: number;
@@ -57,13 +57,13 @@ export interface ListenerCounters {
   handshakeFailed: number;
 }
 
-/** The maximum number of connections of one listener, including those that are not yet served. */
+/** The maximum number of connections of one listener, including those without a chain yet. */
 const maxConnections = 50_000;
 
 /** A chain that the configuration no longer has. */
 interface Departure {
   readonly atMs: number;
-  /** The specification that had it last. Undefined once it no longer accepts connections. */
+  /** The last specification that contained the chain. Undefined once the chain accepts no more connections. */
   spec: ListenerSpec | undefined;
 }
 
@@ -74,7 +74,7 @@ export class ActiveListener {
   #spec: ListenerSpec;
   #chains = new Map<string, FilterChainRuntime>();
   #defaultChain: FilterChainRuntime | undefined;
-  /** Chains that the configuration no longer has. They stay until their last connection ends. */
+  /** Chains that the configuration no longer contains. Each stays until its last connection has ended. */
   readonly #leaving = new Map<FilterChainRuntime, Departure>();
   readonly #waiters: ChainWaiters;
   #draining = false;
@@ -84,7 +84,7 @@ export class ActiveListener {
   #stopped = false;
   readonly #opening = new LinkedList<OpeningConnection>();
   readonly #room: ConnectionRoom;
-  /** Why the listener does not listen. Undefined if it does. */
+  /** Why the listener does not listen. Undefined if it listens. */
   trouble: string | undefined;
   lastAcceptedMs = 0;
   readonly counters: ListenerCounters = { accepted: 0, noFilterChain: 0, inspectionFailed: 0, handshakeFailed: 0 };
@@ -115,7 +115,7 @@ export class ActiveListener {
     return [...this.#sockets.values()].map((socket) => socket.address);
   }
 
-  /** Whether it listens on all its addresses. */
+  /** Whether the listener listens on all its addresses. */
   get bound(): boolean {
     return (
       this.trouble === undefined &&
@@ -128,7 +128,7 @@ export class ActiveListener {
     return this.chains().reduce((sum, chain) => sum + chain.connections, this.#opening.size);
   }
 
-  /** The open connections. Those of a chain follow each other, the oldest first. */
+  /** The open connections, chain by chain, the oldest of each chain first. */
   *clientConnections(): Generator<HeldConnection> {
     for (const chain of this.chains()) yield* chain.clientConnections();
     for (const opening of this.#opening)
@@ -136,13 +136,17 @@ export class ActiveListener {
         peer: opening.stream.remote.address,
         abort: () => {
           opening.stream.destroy();
-          // The stream reports its end later. Until then, it must not be chosen again.
+          // Remove the connection now, because its stream reports the end later: until then it must not be chosen
+          // again.
           this.#opening.remove(opening);
         },
       };
   }
 
-  /** The connections of chains that the configuration no longer has. All connections if the listener drains. */
+  /**
+   * The number of connections of chains that the configuration no longer contains. If the listener drains, all its
+   * connections count.
+   */
   get drainingConnections(): number {
     if (this.#draining) return this.connections;
     return [...this.#leaving.keys()].reduce((sum, chain) => sum + chain.connections, 0);
@@ -153,7 +157,7 @@ export class ActiveListener {
     return [...this.#leaving.values()].some(({ spec }) => spec !== undefined);
   }
 
-  /** All chains, including those that only serve their open connections. */
+  /** All chains, including those that only serve the connections they have. */
   chains(): FilterChainRuntime[] {
     return [
       ...this.#chains.values(),
@@ -163,8 +167,8 @@ export class ActiveListener {
   }
 
   /**
-   * Applies a new specification. Connections stay with the chain of the same name. A chain that is removed, or that
-   * serves something else now, drains.
+   * Puts a new specification in force. Connections stay with the chain of the same name. A chain that is removed, or
+   * that now serves something else, drains.
    */
   reconfigure(spec: ListenerSpec): void {
     const before = this.#spec;
@@ -173,14 +177,14 @@ export class ActiveListener {
     this.#waiters.look();
   }
 
-  /** The specifications that still serve connections although they are no longer configured. */
+  /** The specifications of chains that are no longer configured and still serve connections. */
   get leavingChains(): ChainSpec[] {
     return [...this.#leaving.keys()].map(({ spec }) => spec);
   }
 
-  /** Opens missing sockets, then closes those that are no longer wanted. Rejects if one cannot be opened. */
+  /** Opens missing sockets, then closes those that are no longer wanted. Rejects if a socket cannot be opened. */
   async bind(): Promise<void> {
-    // Changes run one after another. Two at once could both want the same free address.
+    // Run changes one after another: two at once could want the same free address.
     const binding = this.#binding
       .catch(() => undefined)
       .then(async () => (this.#stopped ? undefined : await this.#openSockets()));
@@ -188,7 +192,7 @@ export class ActiveListener {
     await binding;
   }
 
-  /** Whether it serves. Before that, only its addresses are reserved. */
+  /** Whether the listener accepts connections. Before that, its addresses are only reserved. */
   get begun(): boolean {
     return !this.#held;
   }
@@ -202,7 +206,7 @@ export class ActiveListener {
     binding.catch(() => undefined);
   }
 
-  /** A socket that cannot begin is opened anew by {@link bind}. */
+  /** Lets the sockets accept. A socket that cannot is closed, and {@link bind} opens a new one. */
   async #beginSockets(): Promise<void> {
     for (const [key, socket] of this.#sockets) {
       try {
@@ -227,7 +231,7 @@ export class ActiveListener {
           { ...address, held: this.#held, transparent: this.#spec.transparent },
           (stream) => this.#accept(stream),
         );
-        // The listener may have been removed meanwhile.
+        // Close the socket again if the listener was removed meanwhile.
         if (this.#stopped) socket.close();
         else this.#sockets.set(key, socket);
       }
@@ -255,7 +259,7 @@ export class ActiveListener {
     for (const chain of this.chains()) chain.drain();
   }
 
-  /** Closes connections that have been idle for that long, including those that have not sent anything yet. */
+  /** Closes connections that have been idle for at least this long, including those that have not sent anything yet. */
   closeIdle(quietMs: number): void {
     const before = this.#runtime.clock.steadyMs() - quietMs;
     for (const { stream, sinceMs } of this.#opening) if (sinceMs <= before) stream.destroy();
@@ -268,7 +272,7 @@ export class ActiveListener {
   }
 
   /**
-   * Closes connections whose time is over. Those of a removed chain may be idle for `leavingQuietMs`, and live for
+   * Closes connections of removed chains: those that have been idle for `leavingQuietMs`, and all that are older than
    * `leavingLimitMs`. Must be called once a second.
    */
   sweep(leavingQuietMs: number, leavingLimitMs: number): void {
@@ -388,14 +392,15 @@ export class ActiveListener {
     );
   }
 
-  /** The removed chain for a connection whose client does not know of the removal yet. */
+  /** The removed chain for a connection whose client may not know of the removal yet. */
   #leavingChain(traits: ConnectionTraits): FilterChainRuntime | undefined {
     let asked: ListenerSpec | undefined;
     let name: string | undefined;
-    // If another chain replaced this one under the same name before the removal, clients know the newest.
+    // Begin with the newest: if a chain was replaced under the same name before it was removed, clients know the newer
+    // one.
     for (const [chain, { spec }] of [...this.#leaving].toReversed()) {
       if (spec === undefined) continue;
-      // Chains that left together follow each other.
+      // Chains that were removed together have the same specification, so choose only once for them.
       if (spec !== asked) {
         asked = spec;
         name = chainNameIn(spec, traits);
@@ -405,7 +410,7 @@ export class ActiveListener {
     return undefined;
   }
 
-  /** Waits for the chain of a connection whose client knows of a new service earlier than this proxy. */
+  /** Waits for the chain of a connection whose client may know of a new service earlier than this proxy. */
   async #laterChain(stream: ByteStream, traits: ConnectionTraits): Promise<FilterChainRuntime | undefined> {
     const { lingerMs } = this.#runtime;
     if (this.#spec.kind !== "internal" || lingerMs === 0 || this.#draining) return undefined;
@@ -452,7 +457,7 @@ function dispose(stream: ByteStream): void {
   stream.destroy();
 }
 
-/** Our identity, only with the mesh's certificate. */
+/** Our identity, if the chain shows the mesh's certificate. Otherwise empty. */
 function ownIdentity(spec: ChainSpec, identity: string): string {
   return spec.tls !== undefined && isMeshTls(spec.tls) ? identity : "";
 }

@@ -2,14 +2,14 @@ import { isIPv4, isIPv6 } from "node:net";
 import { bytesToIp, ipToBytes, type SocketAddress } from "../../net/index.ts";
 import { startsAlike } from "./starts-alike.ts";
 
-/** A PROXY header (version 1 or 2) at the start of a connection. */
+/** The PROXY header (version 1 or 2) at the start of a connection, or why there is none. */
 export type ProxyHeader =
   | { readonly kind: "incomplete" }
   /** The connection begins with something else. */
   | { readonly kind: "none" }
-  /** The head begins like a PROXY header and is invalid. */
+  /** The bytes begin like a PROXY header, but it is invalid. */
   | { readonly kind: "bad" }
-  /** The header has `length` bytes. The addresses are undefined if it names no client (LOCAL, UNKNOWN). */
+  /** The header has `length` bytes. Its addresses are undefined if it names no client (LOCAL, UNKNOWN). */
   | {
       readonly kind: "header";
       readonly version: 1 | 2;
@@ -43,7 +43,7 @@ function parseText(bytes: Buffer): ProxyHeader {
   const length = end + 2;
   if (family === "UNKNOWN") return { kind: "header", version: 1, length, remote: undefined, local: undefined };
   const isAddress = family === "TCP4" ? isIPv4 : family === "TCP6" ? isPlainIpv6 : undefined;
-  // The values go into request headers and logs, so only addresses and ports are allowed.
+  // Accept only addresses and ports, because the values go into request headers and logs.
   if (
     parts.length !== 6 ||
     isAddress === undefined ||
@@ -62,12 +62,14 @@ function parseText(bytes: Buffer): ProxyHeader {
   };
 }
 
-/** A zone's name may be anything, and has no meaning on another host. */
+/**
+ * Whether a text is an IPv6 address without a zone. A zone's name may be any text, and means nothing on another host.
+ */
 function isPlainIpv6(text: string): boolean {
   return isIPv6(text) && !text.includes("%");
 }
 
-/** The form in which addresses are compared. IPv6 addresses are short, and IPv4-mapped addresses are IPv4 addresses. */
+/** An address in the form in which addresses are compared: IPv6 in its short form, and IPv4-mapped IPv6 as IPv4. */
 function plainForm(address: string): string {
   return bytesToIp(ipToBytes(address));
 }

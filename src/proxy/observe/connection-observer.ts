@@ -17,9 +17,9 @@ import { noCapture, type CaptureIndex } from "../record/capture-index.ts";
 export interface ConnectionObserverOptions {
   readonly role: "router" | "sidecar" | "waypoint";
   readonly metrics: IstioMetrics;
-  /** Where the metrics are read. */
+  /** Receives the metrics. */
   readonly registry: Pick<MetricsRegistry, "onCollect">;
-  /** The log for a file's lines. Undefined if they are dropped. */
+  /** Returns the log that writes to a file. Undefined if its lines are dropped. */
   readonly accessLog: (path: string) => AccessLog | undefined;
   readonly clock: Clock;
 }
@@ -48,7 +48,7 @@ export class ConnectionObserver {
     options.registry.onCollect(() => this.flush());
   }
 
-  /** An exchange has ended. It is reported together with others: see {@link EndedExchanges}. */
+  /** Reports an exchange that has ended. It is reported together with others: see {@link EndedExchanges}. */
   exchange(listener: ListenerSpec, http: HttpSpec, record: ExchangeRecord): void {
     this.#ended.add(listener, http, record);
   }
@@ -83,7 +83,7 @@ export class ConnectionObserver {
     };
   }
 
-  /** A CONNECT has ended. The connection inside it is reported separately. */
+  /** Reports a CONNECT that has ended. The connection inside it is reported separately. */
   tunnel(logs: readonly AccessLogSpec[], tunnel: EndedTunnel, requestId: string): void {
     const { connection, authority, durationMs, receivedBytes, sentBytes } = tunnel;
     const flow = { ...beginFlow(connection, 0, "", undefined), receivedBytes, sentBytes, durationMs };
@@ -102,7 +102,7 @@ export class ConnectionObserver {
     );
   }
 
-  /** Reports a connection without a filter chain, to the listener's own logs. */
+  /** Reports a connection that matched no filter chain, to the listener's own access logs. */
   refused(listener: ListenerSpec, connection: ConnectionInfo): void {
     if (listener.accessLogs.length === 0) return;
     const flow = { ...beginFlow(connection, 0, "", undefined), flag: responseFlags.noRouteFound };

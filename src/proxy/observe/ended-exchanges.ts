@@ -5,21 +5,27 @@ import type { ExchangeRecord } from "../record/exchange-record.ts";
 
 /** The maximum number of ended exchanges that wait for their report. */
 export const maxWaitingExchanges = 64;
-/** The maximum time for which they wait. */
+/** The maximum time for which they wait, in milliseconds. */
 export const maxReportWaitMs = 20;
 
-/** Makes one part of the report of an exchange that has ended, by the configuration that it ended with. */
+/**
+ * Makes one part of an exchange's report, such as its metrics. `listener` and `http` are the configuration in force
+ * when the exchange ended.
+ */
 export type ReportExchange = (listener: ListenerSpec, http: HttpSpec, record: ExchangeRecord) => void;
 
 /**
- * Keeps exchanges that have ended, and reports many of them in a row, one part of the report after the other. Otherwise
- * each report would load its code into the processor's caches again, and displace the code that serves requests. A
- * record does not change after the end, so a late report is the same.
+ * Collects exchanges that have ended, and reports many of them in a row: one part of the report for all of them, then
+ * the next part. If each exchange were reported at once, the code of the report would be loaded into the processor's
+ * caches again each time, and displace the code that serves requests. A record does not change after its end, so a late
+ * report is the same.
  */
 export class EndedExchanges {
   readonly #parts: readonly ReportExchange[];
   readonly #clock: Pick<Clock, "after">;
-  /** What waits, by position. Positions from {@link #count} on are undefined, so that nothing is kept alive. */
+  /**
+   * The waiting exchanges, by position. Positions from {@link #count} on are undefined, so that nothing is kept alive.
+   */
   readonly #listeners: (ListenerSpec | undefined)[] = [];
   readonly #https: (HttpSpec | undefined)[] = [];
   readonly #records: (ExchangeRecord | undefined)[] = [];
@@ -50,7 +56,10 @@ export class EndedExchanges {
     });
   }
 
-  /** Reports all that wait. A timer that still runs then serves those that follow, because a new one costs more. */
+  /**
+   * Reports all waiting exchanges. A running timer is not stopped, because a new one would cost more. It serves the
+   * exchanges that follow.
+   */
   flush(): void {
     const count = this.#count;
     this.#count = 0;

@@ -2,24 +2,24 @@ import { messageOf, userError, type Logger } from "../../base/index.ts";
 
 /** The annotation by which a workload sets its buckets. */
 const histogramBucketsAnnotation = "sidecar.istio.io/statsHistogramBuckets";
-/** Envoy's prefix for Istio's metrics, with which the annotation's prefixes are compared. */
+/** The prefix of Istio's metrics in Envoy, with which the annotation's prefixes are compared. */
 const statPrefix = "istiocustom.";
 const maxBuckets = 200;
 
-/** Upper bounds for histograms whose Envoy name has this prefix. */
+/** The upper bounds of the buckets of all histograms whose Envoy name has this prefix. */
 export interface HistogramBuckets {
   readonly prefix: string;
   /** Ascending and unique, each above 0. */
   readonly bounds: readonly number[];
 }
 
-/** Upper bounds of a metric's buckets. Undefined if none are set. */
+/** Returns the upper bounds of a metric's buckets. Undefined if none are set. */
 export type BucketsOf = (metric: string) => readonly number[] | undefined;
 
 /**
- * Parses the annotation: a JSON object from prefixes of metrics (`istio`, `istiocustom`) to upper bounds. Returns them
- * in order of the prefixes, as upstream writes them into Envoy's bootstrap. The first match counts. Throws a user error
- * if the text has any other form.
+ * Parses the annotation, a JSON object from metric prefixes (`istio`, `istiocustom`) to upper bounds. Returns the
+ * entries in order of their prefixes, as upstream writes them into Envoy's bootstrap, because the first match counts.
+ * Throws a user error for any other text.
  */
 export function parseHistogramBuckets(text: string): readonly HistogramBuckets[] {
   let value: unknown;

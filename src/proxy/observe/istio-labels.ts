@@ -38,17 +38,17 @@ export const peerNames = [
 export const commonNames = [...peerNames, "request_protocol", "response_flags", "connection_security_policy"];
 export const requestNames = [...commonNames, "response_code", "grpc_response_status"];
 
-/** The input of the labels of a request or connection, besides its outcome. */
+/** What the labels of a request or a connection are made from, except its outcome. */
 export interface Ends {
   readonly reporter: Reporter;
   readonly connection: ConnectionInfo;
-  /** The metadata that the proxies at both ends send. */
+  /** The metadata that the proxies at both ends have sent. Undefined for an end that has sent none. */
   readonly clientPeer: WorkloadLabels | undefined;
   readonly serverPeer: WorkloadLabels | undefined;
   readonly cluster: Cluster | undefined;
   readonly endpoint: Endpoint | undefined;
   readonly routeName: string;
-  /** The requested host, if it stands in for the name of a service that has none. Undefined if it does not. */
+  /** The requested host, if it replaces the name of an unknown service. Undefined if it does not. */
   readonly host: string | undefined;
 }
 
@@ -79,14 +79,14 @@ const catchAllRoutes: Readonly<Record<string, string>> = {
   allow_any: "PassthroughCluster",
 };
 
-/** Whether a request's labels contain the requested host. */
+/** Whether a request's labels contain the requested host instead of a service's name. */
 export function namesHost({ cluster, routeName }: Pick<Ends, "cluster" | "routeName">): boolean {
   return cluster?.config.service === undefined || ownField(catchAllRoutes, routeName) !== undefined;
 }
 
 /**
- * As in upstream Istio, the service's name, or else the host. For traffic without a service, `PassthroughCluster` or
- * `BlackHoleCluster`.
+ * The labels of the service. As in upstream Istio, the name is the service's, or else the requested host. Traffic that
+ * leads to no service has the name `PassthroughCluster` or `BlackHoleCluster`.
  */
 function serviceValues(
   own: OwnLabels,
@@ -159,7 +159,7 @@ function isMutual({ tls }: ConnectionInfo): boolean {
   return tls?.verified === true && tls.peerIdentity !== "" && tls.localIdentity !== "";
 }
 
-/** The labels that a peer without metadata still has: its certificate proves its namespace. */
+/** The labels of a peer that has sent no metadata. Its certificate still proves its namespace. */
 function workloadOfIdentity(text: string): WorkloadLabels {
   const identity = parseIdentity(text);
   return identity === undefined ? unknownWorkload : { ...unknownWorkload, namespace: identity.namespace };

@@ -29,18 +29,18 @@ const fineNames = [
 ];
 const fineIndexes = fineNames.map((name) => requestNames.indexOf(name));
 
-/** Envoy's buckets for sizes and durations, which Istio's histograms have without the annotation. */
+/** Envoy's buckets for sizes and durations. Istio's histograms have these unless the annotation sets others. */
 const bounds = [
   0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 300_000, 600_000, 1_800_000,
   3_600_000,
 ];
 /**
- * Finer buckets, each a quarter above the one before, for comparing two versions. Envoy's buckets cannot distinguish 2
- * ms from 4 ms.
+ * The bounds of finer buckets, each a quarter above the one before, by which two versions can be compared. Envoy's
+ * buckets cannot distinguish 2 ms from 4 ms.
  */
 const fineBoundsMs = Array.from({ length: 50 }, (_, third) => Number((0.5 * 2 ** (third / 3)).toPrecision(4)));
 
-/** The series for a request. Undefined if they are not counted. */
+/** The series of one kind of request. A field is undefined if its metric is not counted. */
 interface RequestHandles {
   readonly generation: number;
   readonly requests: Counter | undefined;
@@ -48,12 +48,12 @@ interface RequestHandles {
   readonly fineDuration: Histogram;
   readonly requestBytes: Histogram | undefined;
   readonly responseBytes: Histogram | undefined;
-  /** Only for gRPC. */
+  /** The message counters, which only gRPC requests have. */
   readonly requestMessages: Counter | undefined;
   readonly responseMessages: Counter | undefined;
 }
 
-/** The series for a connection. Undefined if they are not counted. */
+/** The series of one kind of connection. A field is undefined if its metric is not counted. */
 interface TcpHandles {
   readonly generation: number;
   readonly opened: Counter | undefined;
@@ -69,14 +69,17 @@ interface CountedFlow {
   received: number;
 }
 
-/** The counts of an open gRPC stream. */
+/** How much of an open gRPC stream has been counted. */
 interface CountedStream {
   sinceMs: number;
   requestMessages: number;
   responseMessages: number;
 }
 
-/** The series of the connection's last request. The next request is mostly of the same kind. */
+/**
+ * The series of the last request of a connection. The next request is usually of the same kind, so its series need not
+ * be looked up.
+ */
 interface LastCounted {
   readonly rules: StatsRules;
   readonly peer: WorkloadLabels | undefined;
@@ -87,9 +90,11 @@ interface LastCounted {
 }
 
 /**
- * The namespaces that cause a series: that of the service, and that of the client's certificate. Whoever serves a
- * request chooses its status, and whoever sends it chooses most labels of the client. At a gateway, a waypoint or a
- * server, these must not use up the series of others. Only the two labels read here are proven.
+ * The two namespaces that a series is attributed to: that of the service and that of the client's certificate.
+ *
+ * Whoever serves a request chooses its status, and whoever sends it chooses most labels about the client. At a
+ * gateway, a waypoint or a server, neither must be able to use up the series of others. Only these two labels are
+ * proven.
  */
 function ownersOfSeries(labelNames: readonly string[]): (values: readonly string[]) => string {
   const service = labelNames.indexOf("destination_service_namespace");
@@ -97,7 +102,7 @@ function ownersOfSeries(labelNames: readonly string[]): (values: readonly string
   return (values) => `${values[service] ?? ""} ${parseIdentity(values[principal] ?? "")?.namespace ?? ""}`;
 }
 
-/** The number of label combinations whose handles are kept. */
+/** The maximum number of label combinations whose handles are kept. */
 const maxKept = 10_000;
 
 /** Istio's standard metrics. */
@@ -118,9 +123,9 @@ export class IstioMetrics {
   readonly #kept = new BoundedCache<string, RequestHandles>(maxKept);
   readonly #last = new WeakMap<ConnectionInfo, LastCounted>();
   readonly #tcp = new WeakMap<TcpFlow, CountedFlow>();
-  /** An entry is removed when its stream ends. */
+  /** The counts of each open gRPC stream. An entry is removed when its stream ends. */
   readonly #streams = new WeakMap<ExchangeRecord, CountedStream>();
-  /** A number identifies the rules in keys. */
+  /** A number for each set of rules, which stands for the set in keys. */
   readonly #ruleIds = new WeakMap<StatsRules, number>();
   #rules = 0;
 
@@ -167,9 +172,9 @@ export class IstioMetrics {
   }
 
   /**
-   * Counts the messages of an open gRPC stream. Must be called about every second. Adds them once in each report
-   * interval. On the client's side the counting begins with the server's first response, as in upstream, because only
-   * then is the server known.
+   * Counts the messages of an open gRPC stream, once in each report interval. Must be called about every second. On the
+   * client's side, counting begins with the server's first response, as in upstream, because the server is not known
+   * before that.
    */
   streams(record: ExchangeRecord, reporter: Reporter, rules: StatsRules, capture: CaptureIndex, nowMs: number): void {
     const counted = this.#streams.get(record);
@@ -181,7 +186,8 @@ export class IstioMetrics {
     const moved = requestMessages > counted.requestMessages || responseMessages > counted.responseMessages;
     const isDue = nowMs - counted.sinceMs >= (rules.reportingMs ?? defaultReportingMs);
     if (!moved || !isDue || (record.status === 0 && reporter !== "destination")) return;
-    // Handles for whole requests would create series of outcomes that have not occurred.
+    // Look up only the message counters: the handles of whole requests would create series for outcomes that have not
+    // occurred.
     const values = this.#valuesOf(record, reporter, rules.hostFallback && namesHost(record)).slice(0, peerNames.length);
     const source = { rules, record, capture };
     this.#handleBy(source, this.#requestMessages, peerNames, values)?.add(requestMessages - counted.requestMessages);
@@ -243,7 +249,7 @@ export class IstioMetrics {
     this.#tcp.delete(flow);
   }
 
-  /** A connection may outlive its series. */
+  /** Look the handles up again, because a connection may outlive its series. */
   #tcpHandles(counted: CountedFlow): TcpHandles {
     if (counted.handles.generation !== this.#registry.generation) counted.handles = counted.make();
     return counted.handles;
@@ -253,8 +259,8 @@ export class IstioMetrics {
     const { endpoint } = record;
     const outcome = outcomeOf(record);
     const { generation } = this.#registry;
-    // Traffic from this proxy's own workload to a service differs only by endpoint and outcome, so its series is found
-    // without building a key.
+    // Find the series without building a key: traffic from this proxy's own workload to a service differs only by
+    // endpoint and outcome.
     const isByEndpoint = reporter === "source" && endpoint !== undefined && rules.metrics.size === 0;
     if (isByEndpoint) {
       const known = endpoint.statistics.get(outcome) as RequestHandles | undefined;
@@ -380,7 +386,10 @@ export class IstioMetrics {
     return commonValues(this.#own, ends, isGrpc ? "grpc" : "http", record.flag);
   }
 
-  /** The series of a metric by the rules. Undefined if it is not counted, or if too many label lists exist. */
+  /**
+   * Finds the series of a metric under the rules. Undefined if the rules drop the metric, or if there are too many
+   * label combinations.
+   */
   #handleBy<Handle extends Counter | Histogram>(
     { rules, record, capture }: Counted,
     family: MetricFamily<Handle>,
@@ -407,7 +416,7 @@ interface Counted {
 const grpcOutcomes = 18;
 const maxGrpcStatus = 16;
 
-/** Combines status, flag and gRPC status in one number. -1 if the gRPC status is invalid. */
+/** Combines status, flag and gRPC status in one number, for keys. -1 if the gRPC status is invalid. */
 function outcomeOf({ status, flag, isGrpc, grpcStatus }: ExchangeRecord): number {
   const http = (status * allFlags + flag) * grpcOutcomes;
   if (!isGrpc) return grpcStatus === "" ? http : -1;
@@ -422,7 +431,7 @@ function addedValues(rules: StatsRules, record: ExchangeRecord, capture: Capture
   );
 }
 
-/** The result of an expression, as text in Istio's form. */
+/** The result of an expression, as Istio writes it as text. */
 function textOf(value: unknown): string {
   if (typeof value === "string") return value === "" ? "unknown" : value;
   return typeof value === "bigint" || typeof value === "number" || typeof value === "boolean"

@@ -11,17 +11,18 @@ import {
 } from "./peer-metadata.ts";
 import type { WorkloadLabels } from "../terms/workload-labels.ts";
 
-/** The ALPN name of the protocol in which each side sends its metadata before its first byte. */
+/** The ALPN name of the protocol in which each side sends its metadata before its first byte of data. */
 export const peerExchangeProtocol = "istio-peer-exchange";
 
 const magic = 0x3d230467;
-/** The magic number and the length of what follows, both of four bytes, the most significant first. */
+/** The length of the head: a magic number and the length of the body, four bytes each, most significant byte first. */
 const headBytes = 8;
 const maxBodyBytes = 64 * 1024;
 const structType = "type.googleapis.com/google.protobuf.Struct";
 
 /**
- * The first message: an Any with a Struct, which has the node's metadata and id under the names of the HTTP headers.
+ * Encodes a side's first message: an Any that contains a Struct with the node's metadata and id, under the names of the
+ * HTTP headers.
  */
 export function encodePeerExchange(own: OwnMetadata): Buffer {
   const struct = create(StructSchema, {
@@ -38,16 +39,16 @@ export function encodePeerExchange(own: OwnMetadata): Buffer {
 }
 
 export interface ExchangedPeer {
-  /** The stream, paused, after the exchange. */
+  /** The stream after the exchange, which is paused. */
   readonly stream: ByteStream;
-  /** The peer's labels. Undefined if the peer sent nothing readable. */
+  /** The peer's labels. Undefined if the peer sent none that can be read. */
   readonly peer: WorkloadLabels | undefined;
 }
 
 /**
- * Sends our metadata with these further labels, and reads the peer's, on a paused stream whose ends have agreed to
- * this. A peer that sends something else, or nothing in time, is served without metadata. Returns undefined if the
- * connection ended meanwhile. Rejects if it failed.
+ * Exchanges metadata on a paused stream whose two ends have agreed to this: sends ours with these further labels, and
+ * reads the peer's. A peer that sends something else, or nothing in time, is served without metadata. Returns undefined
+ * if the connection ended meanwhile. Rejects if it failed.
  */
 export async function exchangePeers(
   stream: ByteStream,
@@ -94,7 +95,7 @@ function decodeBody(body: Buffer, labelNames: readonly string[]): WorkloadLabels
     const metadata = fields[peerMetadataHeader]?.kind;
     return metadata?.case === "structValue" ? workloadOfStruct(metadata.value, labelNames) : undefined;
   } catch {
-    // The value has another type, so it names no workload.
+    // A value of another type names no workload.
     return undefined;
   }
 }

@@ -3,17 +3,17 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { StructSchema, type Struct, type Value } from "@bufbuild/protobuf/wkt";
 import { unknownWorkload, type WorkloadLabels } from "../terms/workload-labels.ts";
 
-/** Headers with which proxies exchange their workload's metadata. */
+/** The headers in which proxies exchange the metadata of their workloads. */
 export const peerMetadataHeader = "x-envoy-peer-metadata";
 export const peerMetadataIdHeader = "x-envoy-peer-metadata-id";
 
 /**
- * Serin's header for a proxy that cannot reach its application, so that the peer's proxy can try another endpoint. It
- * is never forwarded further.
+ * Serin's response header of a proxy that cannot reach its application, so that the peer's proxy can try another
+ * endpoint. The peer's proxy does not pass it on.
  */
 export const unreachedHeader = "x-envoy-unreached";
 
-/** This proxy's metadata about its workload, as peers get it. */
+/** This proxy's metadata about its workload, in the form in which peers get it. */
 export interface OwnMetadata {
   /** The value of {@link peerMetadataIdHeader}: the node's id. */
   readonly id: string;
@@ -21,7 +21,7 @@ export interface OwnMetadata {
   readonly value: string;
 }
 
-/** Returns the metadata with these further labels, as far as the workload has them. */
+/** Returns the metadata with those of these further labels that the workload has. */
 export type OwnMetadataWith = (labelNames: readonly string[]) => OwnMetadata;
 
 /** The maximum size of encoded metadata. Longer values are ignored. */
@@ -29,7 +29,7 @@ const maxEncodedBytes = 16 * 1024;
 const canonicalName = "service.istio.io/canonical-name";
 const canonicalRevision = "service.istio.io/canonical-revision";
 
-/** Labels that peers always send, and that name the workload, its service or its version. */
+/** The names of labels that peers always send. They name the workload, its service or its version. */
 const describingLabels: ReadonlySet<string> = new Set([
   canonicalName,
   canonicalRevision,
@@ -40,13 +40,13 @@ const describingLabels: ReadonlySet<string> = new Set([
 ]);
 
 export const noLabelNames: readonly string[] = [];
-/** A mesh has one list of label names. EnvoyFilters may add a few. */
+/** The maximum number of different lists of label names. A mesh has one, and EnvoyFilters may add a few. */
 const maxKnownLabelNames = 100;
 const knownLabelNames = moduleCache<string, readonly string[]>("label-names", maxKnownLabelNames);
 
 /**
- * The further labels that a configuration names. Equal lists are one object, and whatever is made for a list is cached
- * by that object.
+ * The label names that a configuration adds to those that are always sent. Returns the same object for equal lists,
+ * because other caches are keyed by it.
  */
 export function furtherLabelNames(configured: readonly string[]): readonly string[] {
   const names = [...new Set(configured)].filter((name) => name !== "" && !describingLabels.has(name)).sort();
@@ -116,7 +116,10 @@ export function structOfPeerMetadata(encoded: string): Struct {
   return fromBinary(StructSchema, Buffer.from(encoded, "base64"));
 }
 
-/** The workload with these further labels, as far as its proxy sends them. Undefined if the value is invalid. */
+/**
+ * Decodes a peer's workload with these further labels, as far as the peer sends them. Returns undefined if the value is
+ * invalid.
+ */
 export function decodePeerMetadata(
   encoded: string,
   labelNames: readonly string[] = noLabelNames,
@@ -130,7 +133,7 @@ export function decodePeerMetadata(
   try {
     struct = structOfPeerMetadata(encoded);
   } catch {
-    // The value is invalid, so the workload is unknown.
+    // If the value is invalid, the workload is unknown.
     return undefined;
   }
   const labelled = workloadOfStruct(struct, labelNames);
@@ -157,10 +160,7 @@ export function workloadOfStruct(struct: Struct, labelNames: readonly string[]):
   );
 }
 
-/**
- * Peers send the same value with every request, so decoded values are cached, up to a bound for each list of further
- * labels.
- */
+/** The decoded values, up to a bound for each list of further labels. Peers send the same value with every request. */
 const decodedWith = new WeakMap<readonly string[], BoundedCache<string, WorkloadLabels>>();
 const maxDecoded = 500;
 

@@ -3,14 +3,15 @@ import { certificateFiles } from "../agent/certificate-files.ts";
 import { nodeId, type ProxySettings } from "../proxy-settings.ts";
 import type { ProxylessPaths } from "./proxyless-paths.ts";
 
-/** The bootstrap file that gRPC libraries read (`GRPC_XDS_BOOTSTRAP`). */
+/** The content of the bootstrap file that gRPC libraries read (`GRPC_XDS_BOOTSTRAP`). */
 export function grpcBootstrap(settings: ProxySettings, { socket }: ProxylessPaths): object {
   const folder = settings.certificateOutput?.folder;
   return {
     xds_servers: [
       { server_uri: `unix://${socket}`, channel_creds: [{ type: "insecure" }], server_features: ["xds_v3"] },
     ],
-    // gRPC for Node refuses a node without a locality. The control plane knows where the pod is.
+    // gRPC for Node refuses a node without a locality, so send an empty one. The control plane knows the pod's
+    // locality.
     node: { id: nodeId(settings), locality: {}, metadata: { ...settings.metadata, GENERATOR: "grpc" } },
     ...(folder === undefined ? {} : { certificate_providers: certificateProviders(folder) }),
     server_listener_resource_name_template: "xds.istio.io/grpc/lds/inbound/%s",

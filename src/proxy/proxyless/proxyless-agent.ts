@@ -29,8 +29,8 @@ export interface ProxylessAgentOptions {
 
 /**
  * The agent of an application whose gRPC library speaks xDS itself. It writes gRPC's bootstrap file, passes xDS
- * requests from a socket on to the control plane, and keeps the workload's certificate in files. No traffic passes
- * through it.
+ * requests from a Unix socket on to the control plane, and keeps the workload's certificate in files. No traffic passes
+ * through the agent.
  */
 export class ProxylessAgent {
   readonly #options: ProxylessAgentOptions;
@@ -76,10 +76,10 @@ export class ProxylessAgent {
 
   async #open({ bootstrapFile, socket }: ProxylessPaths): Promise<void> {
     await mkdir(dirname(bootstrapFile), { recursive: true });
-    // A socket of an earlier process would make the address look used.
+    // Remove the socket of an earlier process, which would make the address look used.
     await rm(socket, { force: true });
     await this.#relay.listen();
-    // The application may run as any user.
+    // Let every user open the socket, because the application may run as any user.
     await chmod(socket, 0o666);
     const bootstrap = grpcBootstrap(this.#options.settings, this.#options.paths);
     await replaceFile(bootstrapFile, `${JSON.stringify(bootstrap, null, 2)}\n`);
@@ -110,7 +110,7 @@ export class ProxylessAgent {
     });
   }
 
-  /** The address of the agent's own metrics, and that of the application's, which the injector has moved here. */
+  /** Serves the agent's own metrics together with the application's, whose address the injector has moved here. */
   #metrics(): EndpointRoute {
     const { settings, log } = this.#options;
     return mergedMetricsRoute({

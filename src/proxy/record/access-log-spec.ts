@@ -7,11 +7,11 @@ export interface AccessLogSpec {
   /** The file for the lines. */
   readonly path: string;
   readonly format: LogFormat;
-  /** Receives records instead of the file, if the log goes to a service. */
+  /** Receives records if the log goes to a service and not to a file. */
   readonly emit?: (record: ExchangeRecord, capture: CaptureIndex) => void;
-  /** Whether the log accepts a record. Undefined means that it accepts all. */
+  /** Whether the log accepts a record. Undefined means that it accepts every record. */
   readonly wants: ((record: ExchangeRecord, capture: CaptureIndex) => boolean) | undefined;
-  /** Fields that must be captured for the format and the filter. */
+  /** The headers that must be captured for the format and the filter. */
   readonly requestCapture: readonly string[];
   readonly responseCapture: readonly string[];
 }

@@ -1,8 +1,8 @@
-/** The position of a captured header in the records of a listener. */
+/** Where the records of a listener contain each captured header: its position by its name. */
 export interface CaptureIndex {
   readonly request: ReadonlyMap<string, number>;
   readonly response: ReadonlyMap<string, number>;
 }
 
-/** For records that have no captured headers. */
+/** The index of records that have no captured headers. */
 export const noCapture: CaptureIndex = { request: new Map(), response: new Map() };

@@ -4,10 +4,13 @@ import { loadPackage, messageOf } from "../../base/index.ts";
 import type { ParsedExpression } from "../../wire/envoy/index.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 
-/** An expression's value for a set of attributes. Undefined if something that it reads is missing, or it fails. */
+/**
+ * The value of an expression for a set of attributes. Undefined if the expression fails, or reads an attribute that is
+ * missing.
+ */
 export type CelProgram = (attributes: Readonly<Record<string, unknown>>) => unknown;
 
-/** The groups of Envoy's attributes. */
+/** The groups of Envoy's attributes, which are an expression's variables. */
 const variables = [
   "request",
   "response",
@@ -20,7 +23,7 @@ const variables = [
   "filter_state",
 ] as const;
 
-/** Compiles a text or a tree. Throws the result of `refuse` for an invalid expression. */
+/** Compiles an expression from its text or its syntax tree. Throws the result of `refuse` for an invalid expression. */
 export function compileCel(source: string | ParsedExpression, refuse: (problem: string) => Error): CelProgram {
   const cel = loadPackage<typeof Cel>("@bufbuild/cel");
   type Tree = ReturnType<typeof Cel.parse>["expr"];
@@ -28,9 +31,9 @@ export function compileCel(source: string | ParsedExpression, refuse: (problem: 
     const environment = cel.celEnv({
       variables: Object.fromEntries(variables.map((name) => [name, cel.CelScalar.DYN])),
     });
-    // Google's older format of the tree has the same fields as the evaluator's own.
+    // Google's older protobuf format of the tree has the same fields as the evaluator's own.
     const tree = typeof source === "string" ? cel.parse(source).expr : (source as unknown as Tree);
-    // Like Envoy, refuses loops, so that an expression costs no more than its length allows.
+    // Refuse loops, as Envoy does, so that the length of an expression limits its cost.
     if (hasLoop(tree)) throw new Error("loops (all, exists, exists_one, filter, map) are not supported");
     const plan = cel.plan(environment, tree) as unknown as CelProgram;
     return (attributes) => {
@@ -46,7 +49,10 @@ export function compileCel(source: string | ParsedExpression, refuse: (problem: 
   }
 }
 
-/** Attributes, some of which are functions that run when an expression reads them. An undefined attribute is absent. */
+/**
+ * Attributes for an expression. A value that is a function runs when an expression reads it. An undefined attribute is
+ * absent.
+ */
 export class LazyAttributes extends Map<string, unknown> {
   constructor(attributes: Readonly<Record<string, unknown>>) {
     super(Object.entries(attributes));
@@ -62,7 +68,7 @@ export class LazyAttributes extends Map<string, unknown> {
   }
 }
 
-/** Envoy's attributes of the client's connection. */
+/** Envoy's attributes about the client's connection. */
 export function connectionAttributes({ tls }: ConnectionInfo, requestedServerName: string): LazyAttributes {
   const known = (value: string | undefined): string | undefined => (value === "" ? undefined : value);
   return new LazyAttributes({

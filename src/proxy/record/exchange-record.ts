@@ -7,8 +7,8 @@ import type { RandomUuid } from "../terms/random-id.ts";
 import type { ResponseFlag } from "../terms/response-flags.ts";
 
 /**
- * The facts about one exchange, during it or at its end. Each exchange has its own record, which does not change after
- * the end. A reference to a record keeps the memory of its whole exchange.
+ * The facts about one exchange, while it runs or at its end. Each exchange has its own record, which no longer changes
+ * after the end. A reference to a record keeps the memory of its whole exchange alive.
  */
 export interface ExchangeRecord {
   readonly startedMs: number;
@@ -29,35 +29,40 @@ export interface ExchangeRecord {
   /** The number of body bytes. */
   readonly receivedBytes: number;
   readonly sentBytes: number;
-  /** The time from the request's last byte to the response's first byte. -1 without a response. */
+  /**
+   * The time from the last byte of the request to the first byte of the response, in milliseconds. -1 without a
+   * response.
+   */
   readonly upstreamServiceMs: number;
   readonly requestId: string;
-  /** The same id, if it is random and can be written as bytes. */
+  /** The request's id again, if it is random and can be written as bytes. */
   readonly randomId?: RandomUuid | undefined;
   readonly forwardedFor: string;
   readonly userAgent: string;
   readonly routeName: string;
   /** The name of the route's operation in traces. Empty if it has none. */
   readonly operation: string;
-  /** Attempts after the first. */
+  /** The number of attempts after the first one. */
   readonly retries: number;
   /** The trace of the request. Undefined if it is not traced. */
   readonly trace: RequestTrace | undefined;
   readonly cluster: Cluster | undefined;
   readonly endpoint: Endpoint | undefined;
-  /** Our end of the connection to the endpoint. Undefined without one, or if no other request can use it. */
+  /**
+   * Our end of the connection to the endpoint. Undefined without such a connection, or if no other request can use it.
+   */
   readonly upstreamEnd?: UpstreamEnd | undefined;
-  /** The address of that end. Empty without one. */
+  /** The address of our end, as text. Empty without a connection. */
   readonly upstreamLocal: string;
   readonly downstreamLocal: string;
   readonly downstreamRemote: string;
-  /** The client's connection: its TLS (identities, requested server name) and a tunnel's metadata. */
+  /** The client's connection, with the facts of its TLS and of the tunnel that carried it. */
   readonly connection: ConnectionInfo;
   /** The client's SNI. Empty if there is none. */
   readonly requestedServerName: string;
-  /** The workload that the client's proxy claims to serve. Undefined if it sent nothing. */
+  /** The workload that the client's proxy claims to serve. Undefined if the client sent no metadata. */
   readonly downstreamPeer: WorkloadLabels | undefined;
-  /** The workload that the upstream's proxy claims to serve. */
+  /** The workload that the upstream's proxy claims to serve. Undefined if the upstream sent no metadata. */
   readonly upstreamPeer: WorkloadLabels | undefined;
   /** Whether the request has gRPC's content type. */
   readonly isGrpc: boolean;
@@ -66,7 +71,7 @@ export interface ExchangeRecord {
   /** The number of messages in a gRPC request and its response. 0 if bodies are not parsed (HTTP/1.1). */
   readonly requestMessages: number;
   readonly responseMessages: number;
-  /** Metadata of filters, by the filter's name. Undefined if there is none. */
+  /** The metadata that filters set, by the filter's name. Undefined if there is none. */
   readonly metadata: ReadonlyMap<string, unknown> | undefined;
   /** The trailers of the response: alternating names in lower case and values. */
   readonly trailers: readonly string[];
@@ -74,5 +79,5 @@ export interface ExchangeRecord {
   readonly capturedResponse: readonly string[];
 }
 
-/** Called once for each exchange, and for open ones while they last. */
+/** Called once for each ended exchange, and regularly for open gRPC streams. */
 export type ExchangeObserver = (record: ExchangeRecord) => void;

@@ -2,7 +2,7 @@ import type { ConnectionInfo } from "../terms/connection-info.ts";
 import { unknownWorkload, type WorkloadLabels } from "../terms/workload-labels.ts";
 import type { ExchangeRecord } from "./exchange-record.ts";
 
-/** The client's workload, if it is known. */
+/** The client's workload. Undefined if it is unknown. */
 export function downstreamPeer({
   downstreamPeer: announcedPeer,
   connection,
@@ -10,7 +10,7 @@ export function downstreamPeer({
   return announcedPeer ?? connection.peer;
 }
 
-/** The server's workload, according to its proxy, or else to the endpoint's metadata from the control plane. */
+/** The server's workload: what its proxy says, or else what the control plane's metadata of the endpoint says. */
 export function upstreamPeer({
   upstreamPeer: announcedPeer,
   endpoint,
@@ -18,7 +18,7 @@ export function upstreamPeer({
   return announcedPeer ?? endpoint?.config.workload;
 }
 
-/** A workload's fields under the names that Istio's filters give them. */
+/** A workload's fields under the names that Istio's filters use. */
 export function peerFields({
   workload,
   cluster,
@@ -43,8 +43,8 @@ interface Peers {
 }
 
 /**
- * The filter states that Istio's filters record for expressions: the identities and the workloads of both ends of the
- * connection.
+ * The filter states that Istio's filters record: the identities and the workloads at both ends of the connection.
+ * Expressions may read them.
  */
 export function filterStates(
   { tls }: ConnectionInfo,

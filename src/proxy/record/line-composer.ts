@@ -8,8 +8,8 @@ import { LineTemplate, type LineNumber, type LogPart, type UpstreamWay, type Val
 import { RequestKind } from "./request-kind.ts";
 
 /**
- * How long a value is valid: for one request, for all requests of one kind on a connection (see `RequestKind`), or for
- * one upstream connection.
+ * How long a value stays the same: for one request, for all requests of one kind on a connection (see {@link
+ * RequestKind}), or for one upstream connection (`way`).
  */
 export type ValueSpan = "request" | "kind" | "way";
 /**
@@ -22,34 +22,39 @@ export interface LineValue {
   readonly part: LogPart;
   readonly span: ValueSpan;
   readonly letters: ValueLetters;
-  /** The number that is the value, so that no string has to be created. `startedMs` is written as a time. */
+  /** The number that is the value, so that no string has to be made for it. `startedMs` is written as a time. */
   readonly number?: LineNumber;
-  /** Whether the value is the request's id, which is mostly written without a string too. */
+  /** Whether the value is the request's id. The id can mostly be written without a string too. */
   readonly isRequestId?: boolean;
 }
 
-/** A longer line is forgotten once it is written, together with the template made from it. */
+/** The maximum size of a line that is kept, with its template, for the next request of its kind. */
 const maxKeptBytes = 4096;
 
 /**
- * Composes the lines of a format, as text or as bytes of a file. Most of a line is the same as for the previous request
- * of the connection. While requests are of one kind (method, host, client, route, response), only the values that
- * differ are written into the bytes of the previous line.
+ * Composes the lines of a format, as text or as the bytes of a file.
+ *
+ * Most of a line is the same as for the previous request of the connection. While the requests are of one kind (method,
+ * host, client, route, response), only the values that differ are written into the bytes of the previous line.
  */
 export class LineComposer {
   /** Texts and values in their order. */
   readonly #all: (string | LineValue)[] = [];
-  /** Values that may differ for each request. A run of other parts precedes each of them and follows the last. */
+  /** Values that may differ for each request. `#runs` has the parts before each of them and after the last. */
   readonly #slots: ValueSlot[] = [];
   readonly #runs: (string | LineValue)[][] = [[]];
   /**
-   * Runs of values that depend on the upstream connection, with the texts between them. The last run may be extended.
+   * The parts that depend on the upstream connection, in runs, with the texts between them. A run that is last in the
+   * list may still grow.
    */
   readonly #wayRuns: (string | LineValue)[][] = [];
-  /** The kinds and ways of those connections on which another format has already stored its own. */
+  /**
+   * The kinds of requests of this format on connections whose {@link ConnectionInfo.logKind} another format uses.
+   * `#ways` has the same for upstream connections.
+   */
   readonly #kinds = new WeakMap<ConnectionInfo, RequestKind>();
   readonly #ways = new WeakMap<UpstreamEnd, ComposedWay>();
-  /** The way of the last request without an upstream connection. */
+  /** The values with the span `way` of a request that has no upstream connection. */
   #wayWithoutEnd: ComposedWay | undefined;
 
   text(text: string): void {
@@ -149,9 +154,9 @@ export class LineComposer {
   }
 }
 
-/** The values with the span `way` of one upstream connection. */
+/** The values of a format that stay the same for one upstream connection. */
 class ComposedWay implements UpstreamWay {
-  /** The format that composed it. */
+  /** The composer that made it. */
   readonly owner: object;
   readonly local: string;
   readonly #cluster: ExchangeRecord["cluster"];
@@ -179,7 +184,7 @@ function bytesOf(run: readonly (string | LineValue)[], record: ExchangeRecord, c
   );
 }
 
-/** The text of a value with one character for each byte. */
+/** The text of a value in the form that files need: one character for each byte. */
 function bytesPart({ part, letters }: LineValue): LogPart {
   if (letters === "bytes") return part;
   const encode = letters === "head" ? headText : utf8HeadText;

@@ -3,10 +3,10 @@ import type { CaptureIndex } from "./capture-index.ts";
 import type { ExchangeRecord } from "./exchange-record.ts";
 import { isoTime } from "./log-time.ts";
 
-/** The text of an operator in a line. `-` if it has no value. */
+/** Returns the text of an operator for a record, which is `-` if the operator has no value. */
 export type LogPart = (record: ExchangeRecord, capture: CaptureIndex) => string;
 
-/** The numbers of a request that lines contain. */
+/** The numbers about a request that lines contain. */
 export type LineNumber = "startedMs" | "durationMs" | "receivedBytes" | "sentBytes" | "upstreamServiceMs";
 
 /**
@@ -25,13 +25,13 @@ export interface ValueSlot {
   readonly piece: number;
 }
 
-/** What the lines of one upstream connection have in common. */
+/** The parts that all lines of requests over one upstream connection share. */
 export interface UpstreamWay {
   readonly pieces: readonly Uint8Array[];
 }
 
 /**
- * The maximum length of a text that is copied character by character. For longer ones a call into the runtime is
+ * The maximum length of a text that is copied character by character. For a longer one, a call into the runtime is
  * faster.
  */
 const maxCopiedLetters = 64;
@@ -45,7 +45,7 @@ const isoText = isoTime();
 
 /**
  * The bytes of the last line of one kind of request. The next line of that kind is made by replacing the values that
- * differ, which are few and mostly have the same length. A copy of the whole line then takes one call.
+ * differ. They are few and mostly have the same length. Taking a copy of the whole line is then one call.
  */
 export class LineTemplate {
   readonly #slots: readonly ValueSlot[];
@@ -53,16 +53,16 @@ export class LineTemplate {
   /** A view of the same memory, through which ids write several bytes at a time. */
   #stores: DataView;
   #length: number;
-  /** The position and the length of each value, in turns. A plain array takes fewer cache lines than a typed one. */
+  /** The position and the length of each value, alternating. A plain array takes fewer cache lines than a typed one. */
   readonly #places: number[];
-  /** The current numbers, and the seconds of times. */
+  /** The numbers that the line contains now, and for times the second. */
   readonly #numbers: number[];
-  /** The current texts and pieces. */
+  /** The texts and pieces that the line contains now. */
   readonly #values: (string | Uint8Array)[];
-  /** The bytes of the line. Undefined after its length has changed. */
+  /** The bytes of the line as a view. Undefined after the line's length has changed. */
   #line: Uint8Array | undefined;
 
-  /** One piece precedes each value, and one follows the last. */
+  /** `pieces` contains the parts before each value and the part after the last. */
   constructor(slots: readonly ValueSlot[], pieces: readonly Uint8Array[]) {
     this.#slots = slots;
     this.#length = pieces.reduce((sum, { length }) => sum + length, 0);
@@ -81,7 +81,7 @@ export class LineTemplate {
       numbers.push(NaN);
       values.push("");
     }
-    // A copy has no room for more.
+    // Copy the arrays, because a copy has no spare capacity.
     this.#places = places.slice();
     this.#numbers = numbers.slice();
     this.#values = values.slice();
@@ -121,7 +121,10 @@ export class LineTemplate {
     return (this.#line ??= this.#bytes.subarray(0, this.#length));
   }
 
-  /** Requests of a connection often repeat a target, which then stays in the line. */
+  /**
+   * Writes a text if it differs from the one in the line. Requests of a connection often repeat a target, which then
+   * stays in the line.
+   */
   #text(slot: number, text: string): void {
     if (text === this.#values[slot]) return;
     this.#values[slot] = text;
@@ -169,7 +172,7 @@ export class LineTemplate {
     }
   }
 
-  /** Within a second, only the milliseconds change. */
+  /** Writes a time. Within the same second, only the milliseconds are written. */
   #time(slot: number, ms: number): void {
     const second = Math.floor(ms / msPerSecond);
     if (second !== this.#numbers[slot] || this.#places[slot * 2 + 1] !== isoLength || !(second >= 0)) {
@@ -186,7 +189,7 @@ export class LineTemplate {
     this.#bytes[at + 2] = zero + milliseconds - tens * 10;
   }
 
-  /** Moves what follows a value to where its new length ends. */
+  /** Moves what follows a value, because the value's length changes. */
   #resize(slot: number, length: number): void {
     const end = (this.#places[slot * 2] ?? 0) + (this.#places[slot * 2 + 1] ?? 0);
     const difference = length - (this.#places[slot * 2 + 1] ?? 0);

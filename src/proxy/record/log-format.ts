@@ -17,13 +17,13 @@ import {
   type Captures,
 } from "./log-operators.ts";
 
-/** A compiled access log format: the headers that must be captured, and how to make a line. */
+/** A compiled access log format: which headers must be captured, and how to make a line. */
 export interface LogFormat {
   readonly requestCapture: readonly string[];
   readonly responseCapture: readonly string[];
   /** One line with its newline, as text. */
   readonly line: LogPart;
-  /** Writes a line to a file, with the bytes of headers unchanged. */
+  /** Writes a line to a file. The bytes of header values are written unchanged. */
   readonly write: (file: AccessLog, record: ExchangeRecord, capture: CaptureIndex) => void;
 }
 
@@ -33,12 +33,15 @@ export const envoyDefaultFormat =
   '%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)% "%REQ(X-FORWARDED-FOR)%" "%REQ(USER-AGENT)%" "%REQ(X-REQUEST-ID)%" "%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%"\n';
 
 export interface FormatOptions {
-  /** Whether an empty value leaves its place empty. Otherwise, a text has `-` there, and JSON has null. */
+  /** Whether nothing is written for an empty value. Otherwise a text has `-` there, and JSON has null. */
   readonly omitsEmpty?: boolean;
 }
 
 interface TextFormatOptions extends FormatOptions {
-  /** Whether the receiver escapes control characters itself. Otherwise, no value can begin a new line. */
+  /**
+   * Whether control characters are kept, because the receiver escapes them. Otherwise they are replaced, so that no
+   * value can begin a new line.
+   */
   readonly keepsControls?: boolean;
 }
 
@@ -94,8 +97,8 @@ const nameAtStart = /%([A-Z0-9_]+)/y;
 const endOfOperator = /(?::(\d+))?%/y;
 
 /**
- * Text with operators: `%NAME%`, `%NAME(argument)%`, `%NAME(argument):length%`. Parentheses in an argument must be
- * balanced. `%%` is a `%`.
+ * Splits a format into texts and operators. Operators are `%NAME%`, `%NAME(argument)%` and `%NAME(argument):length%`.
+ * Parentheses in an argument must be balanced. `%%` is a `%`.
  */
 function* tokensOf(text: string, refuse: (operator: string) => Error): Iterable<Operator | { readonly text: string }> {
   let at = 0;
@@ -183,8 +186,9 @@ function omitting(part: LogPart): LogPart {
 }
 
 /**
- * One JSON object for each line, with keys in the given order, including nested objects and lists. If empty values are
- * omitted, so are their keys.
+ * Compiles a format that writes one JSON object for each line, with the keys in the given order, including nested
+ * objects and lists. If empty values are omitted, their keys are omitted too. Throws the result of `refuse` for an
+ * unknown operator.
  */
 export function compileJsonFormat(
   fields: Readonly<Record<string, unknown>>,

@@ -12,14 +12,17 @@ import type { LineNumber, LogPart } from "./line-template.ts";
 import { compileTimeFormat, isoTime } from "./log-time.ts";
 import { compileRecordExpression } from "./record-expression.ts";
 
-/** The headers that a format needs of request and response, in lower case. Operators add theirs. */
+/**
+ * The names (lower case) of the headers of request and response that a format needs. Compiling an operator adds those
+ * that it reads.
+ */
 export interface Captures {
   readonly request: string[];
   readonly response: string[];
 }
 
 const orDash = (text: string | undefined): string => (text === undefined || text === "" ? "-" : text);
-/** Brackets only separate an address from its port. */
+/** Removes the brackets of an IPv6 address, which only separate an address from its port. */
 const withoutPort = (address: string): string =>
   address.startsWith("[")
     ? address.slice(1, address.lastIndexOf("]"))
@@ -81,7 +84,9 @@ const plain: Readonly<Record<string, LogPart>> = {
   UPSTREAM_TRANSPORT_FAILURE_REASON: (record) => orDash(record.transportFailure),
 };
 
-/** The part for those of Envoy's operators that never have a value in this proxy, because it does not measure it. */
+/**
+ * The part for operators of Envoy that never have a value in this proxy, because it does not measure what they show.
+ */
 export const noValue: LogPart = () => "-";
 
 /** Operators whose value is a number in JSON. */
@@ -139,24 +144,24 @@ const quickNumbers: Readonly<Record<string, LineNumber>> = {
   RESP: "upstreamServiceMs",
 };
 
-/** The number that is the value of an operator. Undefined if its value is a text. */
+/** The number that an operator shows. Undefined for an operator that shows a text. */
 export function quickNumberOf(operator: string | undefined, argument: string | undefined): LineNumber | undefined {
   const name = argument?.toLowerCase() ?? "";
   if (operator === undefined || (operator === "START_TIME" && name !== "")) return undefined;
   return operator === "RESP" && name !== "x-envoy-upstream-service-time" ? undefined : ownField(quickNumbers, operator);
 }
 
-/** Whether the value is the request's id and nothing else. */
+/** Whether the operator shows the request's id and nothing else. */
 export function isRequestId(operator: string | undefined, argument: string | undefined): boolean {
   return operator === "STREAM_ID" || (operator === "REQ" && argument?.toLowerCase() === "x-request-id");
 }
 
-/** Values that are header bytes or ASCII text of ours, so each character is a byte. */
+/** The request's values that are header bytes or ASCII text of our own, so that each character is one byte. */
 const plainBytes = new Set([":path", "x-request-id"]);
 
 /**
- * A faster way to read a request's value whose characters are bytes. For several headers, it reads the last one if none
- * of those before it is present.
+ * A faster way to read a value of the request in which each character is one byte. If the operator names several
+ * headers, the first one that is present counts. Returns undefined for operators without such a value.
  */
 export function quickPartOf(operator: string | undefined, argument: string | undefined): LogPart | undefined {
   if (operator !== "REQ") return undefined;
@@ -184,8 +189,8 @@ export function quickPartOf(operator: string | undefined, argument: string | und
 const ofOneLine = /^(?:START_TIME|EMIT_TIME)(?:_LOCAL)?$/;
 
 /**
- * Whether a value may contain control characters. Decoded values may (tokens, certificates, metadata of peers), but
- * headers cannot.
+ * Whether a value of this operator may contain control characters. Decoded values may (tokens, certificates, metadata
+ * of peers). Headers cannot.
  */
 export function mayHoldControls(operator: string): boolean {
   return !ofOneLine.test(operator) && !ofHead.test(operator) && !numericOperators.has(operator);
@@ -342,7 +347,7 @@ function valueAt(from: unknown, keys: readonly string[]): string {
   return typeof value === "string" ? orDash(value) : JSON.stringify(value);
 }
 
-/** Metadata that Istio's filters store about both ends, under all names that releases have used. */
+/** The name of the metadata that Istio's filters store about both ends, in all forms that releases have used. */
 const peerKey = /^(?:wasm\.)?(upstream|downstream)_peer(?:_obj)?$/;
 
 function filterStatePart([key = "", form, field = ""]: readonly string[]): LogPart {

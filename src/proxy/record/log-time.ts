@@ -1,4 +1,4 @@
-/** Writes a time. `ms` is Unix time with fractions. */
+/** Formats a time. `ms` is Unix time in milliseconds, with fractions. */
 export type TimeFormat = (ms: number) => string;
 
 const msPerSecond = 1000;
@@ -23,7 +23,7 @@ const halfDay = 12;
 
 type DatePart = (date: Date, ms: number) => string;
 
-/** The fraction of a second with this many digits. */
+/** The fraction of a second, with this many digits. */
 function fraction(digits: number): DatePart {
   return (_date, ms) =>
     String(Math.floor((ms - Math.floor(ms / msPerSecond) * msPerSecond) * 1e6))
@@ -58,16 +58,16 @@ const parts: Readonly<Record<string, DatePart>> = {
   t: () => "\t",
 };
 
-/** The text after the seconds, for each millisecond. */
+/** The end of the text (fraction and zone) for each millisecond of a second. */
 const endings = Array.from({ length: msPerSecond }, (_, ms) => `${String(ms).padStart(3, "0")}Z`);
 
-/** Envoy's default form. Everything up to the seconds is reused for the next line. */
+/** Formats times in Envoy's default form. The text up to the seconds is kept for the next time in the same second. */
 export function isoTime(): TimeFormat {
   let keptSecond = NaN;
   let kept = "";
   return (ms) => {
     const second = Math.floor(ms / msPerSecond);
-    // Before 1970 fractions are rounded in the other direction.
+    // Do not use the kept text before 1970, when fractions are rounded in the other direction.
     if (!(second >= 0)) return new Date(ms).toISOString();
     if (second !== keptSecond) {
       kept = new Date(second * msPerSecond).toISOString().slice(0, -4);

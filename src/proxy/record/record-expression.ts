@@ -6,22 +6,22 @@ import type { CaptureIndex } from "./capture-index.ts";
 import { compileCel, connectionAttributes } from "./cel-program.ts";
 import { downstreamPeer, filterStates, upstreamPeer } from "./filter-states.ts";
 
-/** An expression (CEL) over Envoy's attributes of a request or connection that has ended. */
+/** A compiled expression (CEL) over Envoy's attributes of a request or connection that has ended. */
 export interface RecordExpression {
   /** The request and response headers that it reads, in lower case. */
   readonly requestCapture: readonly string[];
   readonly responseCapture: readonly string[];
-  /** Evaluates the expression. Returns undefined if it fails, or if something that it reads is missing. */
+  /** Evaluates the expression. Returns undefined if it fails, or if an attribute that it reads is missing. */
   readonly evaluate: (record: ExchangeRecord, capture: CaptureIndex) => unknown;
 }
 
-/** `request.headers['x']`, and `'x' in request.headers`. */
+/** Finds the headers that an expression reads, in the forms `request.headers['x']` and `'x' in request.headers`. */
 const fieldPatterns = [
   /\b(?<of>request|response)\s*\.\s*headers\s*\[\s*(?<quote>['"])(?<name>[^'"]*)\k<quote>\s*\]/g,
   /(?<quote>['"])(?<name>[^'"]*)\k<quote>\s+in\s+(?<of>request|response)\s*\.\s*headers\b/g,
 ];
 
-/** Throws the result of `refuse` for an invalid expression, or one that reads an unknown attribute. */
+/** Compiles an expression. Throws the result of `refuse` for an invalid one, or one that reads an unknown attribute. */
 export function compileRecordExpression(text: string, refuse: (problem: string) => Error): RecordExpression {
   const program = compileCel(text, refuse);
   const fields = fieldPatterns.flatMap((pattern) =>
@@ -40,10 +40,7 @@ export function compileRecordExpression(text: string, refuse: (problem: string) 
   };
 }
 
-/**
- * Compiles an expression that must be true. `holds` returns false if the expression has no value, or a value that is
- * not a boolean.
- */
+/** Compiles a condition. `holds` returns false if the expression has no value, or one that is not a boolean. */
 export function compileRecordCondition(
   text: string,
   refuse: (problem: string) => Error,
@@ -52,7 +49,10 @@ export function compileRecordCondition(
   return { ...expression, holds: (record, capture) => expression.evaluate(record, capture) === true };
 }
 
-/** Envoy's attributes of a record. A missing attribute is absent, so an expression that reads it has no value. */
+/**
+ * Envoy's attributes of a record. If a fact is missing, its attribute is absent, so an expression that reads it has no
+ * value.
+ */
 function attributesOf(
   record: ExchangeRecord,
   capture: CaptureIndex,
@@ -78,7 +78,7 @@ function attributesOf(
   };
 }
 
-/** The headers that a record has captured for the expression. An empty one counts as missing. */
+/** The headers that a record has captured for the expression. A header with an empty value counts as missing. */
 function captured(
   names: readonly string[],
   index: ReadonlyMap<string, number>,
@@ -92,7 +92,9 @@ function captured(
   );
 }
 
-/** The attributes of HTTP. A record of a plain connection has no method, and therefore none of them. */
+/**
+ * The attributes about HTTP. A record of a plain TCP connection has no method, and therefore none of these attributes.
+ */
 function requestAttributes(
   record: ExchangeRecord,
   headers: Readonly<Record<string, string>>,

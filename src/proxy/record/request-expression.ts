@@ -7,7 +7,9 @@ import { textOfHead } from "../terms/header-text.ts";
 import { compileCel, connectionAttributes, LazyAttributes } from "./cel-program.ts";
 import { filterStates } from "./filter-states.ts";
 
-/** An expression's value as text. Undefined if it has none, or its value is not a scalar. */
+/**
+ * A compiled expression, which returns its value as text. Undefined if it has no value, or one that is not a scalar.
+ */
 export type RequestExpression = (request: DescribedRequest) => string | undefined;
 
 /**
@@ -41,7 +43,10 @@ function textOf(value: unknown): string | undefined {
   }
 }
 
-/** Envoy's attributes. A missing one is absent, so an expression that reads it has no value. */
+/**
+ * Envoy's attributes of the request. If a fact is missing, its attribute is absent, so an expression that reads it has
+ * no value.
+ */
 function attributesOf(request: DescribedRequest): Readonly<Record<string, unknown>> {
   const { connection, route } = request;
   const { remote } = connection;
@@ -54,7 +59,7 @@ function attributesOf(request: DescribedRequest): Readonly<Record<string, unknow
     get connection() {
       return connectionAttributes(connection, connection.serverName ?? connection.tls?.serverName ?? "");
     },
-    // An address from a header has no port.
+    // Leave the port out if the address comes from a header, which has no port.
     source:
       trusted === remote.address
         ? { address: keptAddressText(remote), port: BigInt(remote.port) }
@@ -103,7 +108,7 @@ function headersOf(request: DescribedRequest): ReadonlyMap<string, string> {
     const before = headers.get(name);
     headers.set(name, before === undefined ? value : `${before},${value}`);
   }
-  // Expressions see the host under its name in HTTP/2, `:authority`, as in Envoy.
+  // Give expressions the host as `:authority`, its name in HTTP/2, as Envoy does.
   headers.delete("host");
   for (const name of [":authority", ":method", ":path", ":scheme"])
     headers.set(name, textOfHead(headerValue(request, name) ?? ""));

@@ -3,11 +3,11 @@ import type { ExchangeRecord } from "./exchange-record.ts";
 import type { LineTemplate } from "./line-template.ts";
 
 /**
- * Requests that differ only in the few values of a line that change with each request. It has what they share, from
- * which the values with the span `kind` are made, and the template of their lines.
+ * A kind of requests: their log lines differ only in the few values that change with each request. It stores the facts
+ * that the requests share, from which the values with the span `kind` are made, and the template of their lines.
  */
 export class RequestKind {
-  /** The format that made these lines. */
+  /** The composer that made the template. */
   readonly owner: object;
   readonly connection: ConnectionInfo;
   readonly template: LineTemplate;

@@ -1,14 +1,14 @@
 import type { RecordExpression } from "./record-expression.ts";
 
-/** The metrics and labels that differ from the standard ones. */
+/** How the configured metrics and labels differ from the standard ones. */
 export interface StatsRules {
-  /** The rules by the metric's name after `istio_`. Other metrics are standard. */
+  /** The rules of metrics, by the metric's name without `istio_`. A metric without a rule is standard. */
   readonly metrics: ReadonlyMap<string, MetricRule>;
   /** Whether an expression sets one of the labels. */
   readonly hasExpressions: boolean;
-  /** Whether traffic to an unknown service is labelled with the requested host. */
+  /** Whether the labels of traffic to an unknown service contain the requested host. */
   readonly hostFallback: boolean;
-  /** Time between two reports of a connection's bytes. Absent means {@link defaultReportingMs}. */
+  /** The time between two reports of a connection's bytes, in milliseconds. Absent means {@link defaultReportingMs}. */
   readonly reportingMs?: number | undefined;
   /** Headers that expressions read, in lower case. */
   readonly requestCapture: readonly string[];
@@ -19,11 +19,11 @@ export interface MetricRule {
   /** Whether the metric is not counted at all. */
   readonly drop: boolean;
   readonly removed: ReadonlySet<string>;
-  /** Labels that are added, or have another value than the standard one. */
+  /** Labels that are added to the metric, or whose standard value is replaced. */
   readonly added: readonly { readonly label: string; readonly value: RecordExpression }[];
 }
 
-/** Upstream's interval between two reports of a connection's bytes, or of a stream's messages. */
+/** Upstream's time between two reports of a connection's bytes or a stream's messages, in milliseconds. */
 export const defaultReportingMs = 5000;
 
 export const standardStats: StatsRules = {

@@ -3,7 +3,8 @@ import type { StringMatcher } from "./matchers.ts";
 import type { RequestView } from "./request-view.ts";
 
 /**
- * The origins that may read a route's responses in a browser, and the headers for the browser (Fetch standard, CORS).
+ * The policy of a route about scripts of other origins in browsers (CORS in the Fetch standard): which origins may read
+ * its responses, and the response headers that say so.
  */
 export interface CorsPolicy {
   readonly origins: readonly StringMatcher[];
@@ -18,7 +19,7 @@ export interface CorsPolicy {
 }
 
 /**
- * The policy's result for a request: a response to a preflight, or headers to add to the response. Undefined means
+ * What the policy does with a request: it answers a preflight, or adds headers to the response. Undefined means
  * neither.
  */
 export type CorsDecision =
@@ -39,11 +40,11 @@ export function decideCors(policy: CorsPolicy, request: RequestView): CorsDecisi
     ...common,
     [
       "access-control-allow-methods",
-      allowedOrigin(policy, policy.allowMethods, request.head.get("access-control-request-method")),
+      allowedNames(policy, policy.allowMethods, request.head.get("access-control-request-method")),
     ],
     [
       "access-control-allow-headers",
-      allowedOrigin(policy, policy.allowHeaders, request.head.get("access-control-request-headers")),
+      allowedNames(policy, policy.allowHeaders, request.head.get("access-control-request-headers")),
     ],
     exposed,
     ["access-control-max-age", policy.maxAge],
@@ -51,8 +52,11 @@ export function decideCors(policy: CorsPolicy, request: RequestView): CorsDecisi
   return { kind: "answer", fields: fields.filter(([, value]) => value !== "") };
 }
 
-/** With credentials, browsers ignore `*`, so the requested names are listed. */
-function allowedOrigin({ allowCredentials }: CorsPolicy, configured: string, requested: string | undefined): string {
+/**
+ * The value of `access-control-allow-headers` or `-methods`. With credentials, browsers do not accept `*`, so the
+ * requested names are repeated.
+ */
+function allowedNames({ allowCredentials }: CorsPolicy, configured: string, requested: string | undefined): string {
   return configured === "*" && allowCredentials ? (requested ?? configured) : configured;
 }
 

@@ -1,9 +1,9 @@
 import type { DescribedRequest, Descriptor, RateLimitRule } from "./route.ts";
 
-/** When the rules of a virtual host apply: only if the route has no rules, always, or never. */
+/** When the rules of a virtual host apply: only if the route has no rules, in addition to them, or never. */
 export type HostRules = "override" | "include" | "ignore";
 
-/** How a request is described to the rate limits of a stage: one descriptor for each rule that applies. */
+/** Describes a request to the rate limits of a stage. Returns one descriptor for each rule that applies. */
 export function describeRequest(request: DescribedRequest, stage: number, hostRules: HostRules): Descriptor[] {
   const action = request.route?.action;
   if (action?.kind !== "forward" || action.rateLimits === undefined) return [];

@@ -19,13 +19,13 @@ export type HashPolicy = { readonly terminal: boolean } & (
 export interface RequestHash {
   /** A 32-bit number. */
   readonly value: number;
-  /** A new cookie that the response must set. */
+  /** The `set-cookie` value of a new cookie that the response must set. Undefined if none is needed. */
   readonly setCookie: string | undefined;
 }
 
 /**
- * A request's hash. Sources without a value are skipped. A terminal source with a value ends the list. Undefined if no
- * source has a value. The value of a new cookie is made from the client's connection.
+ * Hashes a request. Sources without a value are skipped. A terminal source that has a value is the last one used.
+ * Returns undefined if no source has a value. The value of a new cookie is derived from the client's connection.
  */
 export function requestHash(
   policies: readonly HashPolicy[],
@@ -40,7 +40,7 @@ export function requestHash(
     if (found === undefined) continue;
     setCookie ??= found.setCookie;
     const hash = hashText(found.text);
-    // Rotate before mixing, so that two equal values do not cancel each other.
+    // Rotate the value before mixing in the next hash, so that two equal hashes do not cancel each other.
     value = value === undefined ? hash : (((value << 1) | (value >>> 31)) ^ hash) >>> 0;
     if (policy.terminal) break;
   }

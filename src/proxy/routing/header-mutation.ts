@@ -12,26 +12,26 @@ export type AppendAction =
 export interface HeaderAddition {
   /** In lower case. */
   readonly name: string;
-  /** Returns the value. An empty value adds nothing unless {@link keepEmptyValue}. */
+  /** Returns the header's value for a request. An empty value adds no header unless {@link keepEmptyValue}. */
   readonly value: (request: MutationContext) => string;
   readonly action: AppendAction;
   readonly keepEmptyValue: boolean;
 }
 
-/** The changes of one level to a head. Removals come first. */
+/** The header changes of one level, such as a route or a virtual host. Removals are made before additions. */
 export interface HeaderMutation {
   readonly add: readonly HeaderAddition[];
   /** Names in lower case. */
   readonly remove: readonly string[];
 }
 
-/** The context that values may refer to. */
+/** The facts to which header values may refer. */
 export interface MutationContext {
   readonly request: RequestView;
   readonly connection: ConnectionInfo;
   /** The client's workload, as far as it is known. */
   readonly downstreamPeer: WorkloadLabels | undefined;
-  /** The client's address without the port, as far as it is trusted. */
+  /** The client's address without port, from `x-forwarded-for` only if the listener trusts that header. */
   readonly clientAddress: () => string;
   readonly startedMs: number;
   readonly routeName: string;
@@ -41,13 +41,13 @@ export interface MutationContext {
   /** The status of the response. 0 if there is none. */
   readonly status: number;
   readonly flags: () => string;
-  /** The headers of the upstream's response. Undefined if there is none, or the response is the proxy's own. */
+  /** The headers of the upstream's response. Undefined if there is no response, or if it is the proxy's own. */
   readonly response: { get(name: string): string | undefined } | undefined;
   /** The metadata that filters set. */
   readonly metadata: ReadonlyMap<string, unknown> | undefined;
 }
 
-/** Header changes in the form that a head's writer needs. */
+/** Header changes in the form in which the code that writes a head needs them. */
 export interface HeaderEdits {
   /** Lower-case names of original headers to remove. */
   readonly dropped: ReadonlySet<string>;
@@ -56,7 +56,8 @@ export interface HeaderEdits {
 }
 
 /**
- * Applies the levels in order, the most specific first. `has` says whether the original head has a header of that name.
+ * Computes the changes of all levels in order, the most specific level first. `has` says whether the original head has
+ * a header of that name.
  */
 export function editHeaders(
   levels: readonly HeaderMutation[],

@@ -1,11 +1,11 @@
 import type { RequestView } from "./request-view.ts";
 
-/** Whether a request matches. Matchers are compiled once for each configuration and run for each request. */
+/** Whether a request matches. A matcher is compiled once for each configuration and runs for each request. */
 export type RequestMatcher = (request: RequestView) => boolean;
 
 export type StringMatcher = (text: string) => boolean;
 
-/** A compiled regular expression that must match the whole text, in time linear in its length. */
+/** A compiled regular expression that must match a whole text. The time is linear in the text's length. */
 export interface WholeRegex {
   matchesWhole(text: string): boolean;
 }
@@ -37,7 +37,10 @@ export function matchingRegex(regex: WholeRegex): StringMatcher {
   return (text) => regex.matchesWhole(text);
 }
 
-/** `/a` matches `/a` and `/a/b`, never `/ab`. The prefix has no slash at its end. */
+/**
+ * Matches a path and everything below it: `/a` matches `/a` and `/a/b`, but not `/ab`. The prefix has no slash at its
+ * end.
+ */
 export function underPath(prefix: string, ignoreCase = false): StringMatcher {
   const wanted = ignoreCase ? prefix.toLowerCase() : prefix;
   return (text) => {
@@ -50,28 +53,31 @@ export function pathIs(matcher: StringMatcher): RequestMatcher {
   return (request) => matcher(request.path);
 }
 
-/** A condition on the path of a request, with case. */
+/** A case-sensitive condition on the path of a request, by which an index can find routes. */
 export interface PathCondition {
   readonly kind: "exact" | "prefix";
   readonly text: string;
 }
 
 export interface HeaderCondition {
-  /** In lower case. `:method`, `:authority`, `:path` and `:scheme` are parts of the request line. */
+  /**
+   * The header's name in lower case. `:method`, `:authority`, `:path` and `:scheme` stand for parts of the request
+   * line.
+   */
   readonly name: string;
-  /** Absent means that the header must exist, with any value. */
+  /** The condition on the header's value. If absent, the header must exist, with any value. */
   readonly value?: StringMatcher;
   readonly invert: boolean;
   readonly treatMissingAsEmpty: boolean;
 }
 
-/** A header with several values matches if one of them does. If inverted, it matches if none does. */
+/** Matches a header. If it has several values, one of them must match, or none if the condition is inverted. */
 export function headerMatches(condition: HeaderCondition): RequestMatcher {
   const { name, value, invert, treatMissingAsEmpty } = condition;
   return (request) => {
     const found = anyValue(request, name, value) ?? (treatMissingAsEmpty ? (value?.("") ?? true) : undefined);
-    // A missing header fails every condition on its value, even an inverted one. An inverted presence condition holds
-    // only for a missing header.
+    // If the header is missing, a condition on its value never holds, not even an inverted one. An inverted condition
+    // without a value holds.
     if (found === undefined) return value === undefined && invert;
     return found !== invert;
   };
@@ -95,15 +101,15 @@ function anyValue(request: RequestView, name: string, matches: StringMatcher | u
   return false;
 }
 
-/** A request whose headers filters may have changed. */
+/** A request whose headers may have been changed by filters. */
 interface EditedRequest extends RequestView {
-  /** Whether the header's fields are those of `head`. */
+  /** Whether the fields of that name are still those of `head`. */
   isAsReceived(name: string): boolean;
   header(name: string): string | undefined;
   values(name: string): readonly string[];
 }
 
-/** A header's value after the edits of filters, or a part of the request line by its pseudo-header's name. */
+/** A header's value, with the edits of filters. The name of a pseudo header returns that part of the request line. */
 export function headerValue(request: RequestView, name: string): string | undefined {
   if (name.charCodeAt(0) !== 58 && name !== "host")
     return "header" in request ? (request as EditedRequest).header(name) : request.head.get(name);
@@ -122,7 +128,7 @@ export function headerValue(request: RequestView, name: string): string | undefi
   }
 }
 
-/** An integer of at least `start` and below `end`. */
+/** Matches an integer from `start` up to, but not including, `end`. */
 export function inRange(start: bigint, end: bigint): StringMatcher {
   return (text) => {
     if (!/^[+-]?\d{1,19}$/.test(text)) return false;
@@ -132,8 +138,8 @@ export function inRange(start: bigint, end: bigint): StringMatcher {
 }
 
 /**
- * The first value of a parameter, as the client wrote it. Empty for a parameter without a value. `decode` is applied to
- * each name and to the value.
+ * The first value of a query parameter, as the client wrote it. Empty for a parameter without a value, and undefined if
+ * there is no such parameter. `decode` is applied to each name and to the value.
  */
 export function queryValue(
   query: string,

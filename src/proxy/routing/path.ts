@@ -1,8 +1,8 @@
-/** How `%2F` and `%5C` in a path are treated. */
+/** What happens to `%2F` and `%5C` in a path. */
 export type EscapedSlashes = "keep" | "reject" | "unescape-and-forward" | "unescape-and-redirect";
 
 export interface PathOptions {
-  /** Remove dot segments and decode unreserved characters, as RFC 3986 (6.2.2) describes. */
+  /** Whether dot segments are removed and unreserved characters decoded, as RFC 3986 (6.2.2) describes. */
   readonly normalize: boolean;
   readonly mergeSlashes: boolean;
   readonly escapedSlashes: EscapedSlashes;
@@ -10,9 +10,7 @@ export interface PathOptions {
 
 const mayNeedNormalizing = /[%\\"<>^`{|}]|\/\.|\/\//;
 
-/**
- * The normalized path. Undefined if the request must be rejected. A path that is already normal is returned unchanged.
- */
+/** Normalizes a path. Returns undefined if the request must be rejected. */
 export function normalizePath(path: string, options: PathOptions): string | undefined {
   if (!mayNeedNormalizing.test(path)) return path;
   let out = path;
@@ -29,8 +27,9 @@ export function normalizePath(path: string, options: PathOptions): string | unde
 }
 
 /**
- * Other escapes, and a `%` without an escape, stay as the client wrote them. Undefined if decoding creates a new
- * escape, because the upstream would read another path than the one that was checked: `%%32f` becomes `%2f`.
+ * Decodes unreserved characters. Other escapes, and a `%` that begins no escape, stay as the client wrote them. Returns
+ * undefined if decoding creates a new escape (`%%32f` becomes `%2f`), because the upstream would read another path than
+ * the one that was checked.
  */
 function decodeUnreserved(path: string): string | undefined {
   if (!path.includes("%")) return path;
@@ -50,7 +49,7 @@ function escapeOf(character: string): string {
   return `%${character.charCodeAt(0).toString(16).toUpperCase()}`;
 }
 
-/** Servers that support path parameters treat `..;x` as `..`. */
+/** Matches a dot segment. Servers that support path parameters treat `..;x` as `..`. */
 const dotSegment = /^\.\.?(;|$)/;
 
 function removeDotSegments(path: string): string {

@@ -1,6 +1,6 @@
 import type { MessageHead } from "../../wire/http1/index.ts";
 
-/** The parts of a request that routing may read. Valid only while the request's head is handled. */
+/** The parts of a request that routing may read. They are valid only while the request's head is processed. */
 export interface RequestView {
   readonly head: MessageHead;
   readonly method: string;

@@ -1,7 +1,10 @@
 import type { RequestView } from "./request-view.ts";
 import type { Route } from "./route.ts";
 
-/** Shorter lists are tried one route after the other, which costs less than the look-ups. */
+/**
+ * The length from which a list of routes gets an index. Trying a shorter list in order costs less than the index's
+ * look-ups.
+ */
 const minIndexedRoutes = 8;
 
 interface PrefixesOfOneLength {
@@ -12,17 +15,18 @@ interface PrefixesOfOneLength {
 
 /**
  * Finds the first route of a long list that matches a request. It tries only the routes whose path condition holds, and
- * those without one. A request costs one look-up for each distinct length of a prefix, however many routes there are.
+ * those without one. For each request, it makes one look-up for each different length of a prefix, however many routes
+ * there are.
  */
 export class RouteSearch {
   readonly #routes: readonly Route[];
   readonly #exact = new Map<string, number[]>();
-  /** Shortest first. */
+  /** The prefixes by their length, the shortest first. */
   readonly #prefixes: readonly PrefixesOfOneLength[];
   /** The positions of routes without a path condition. */
   readonly #others: number[] = [];
 
-  /** Makes an index of the routes. Returns undefined if trying the routes in order is as good. */
+  /** Makes an index of the routes. Returns undefined if trying the routes in order is as fast. */
   static of(routes: readonly Route[]): RouteSearch | undefined {
     const indexed = routes.filter((route) => route.path !== undefined);
     return indexed.length < minIndexedRoutes ? undefined : new RouteSearch(routes);
@@ -57,7 +61,7 @@ export class RouteSearch {
     return this.#routes[this.#firstOf(this.#others, request, first)];
   }
 
-  /** The first of these positions whose route matches, if it is before `limit`. Otherwise `limit`. */
+  /** The first of these positions, below `limit`, whose route matches. Returns `limit` if there is none. */
   #firstOf(positions: readonly number[] | undefined, request: RequestView, limit: number): number {
     if (positions === undefined) return limit;
     const isConnect = request.method === "CONNECT";

@@ -7,7 +7,7 @@ export interface VirtualHost {
   /** The domains in lower case: `a.example`, `*.example`, `a.*` or `*`. */
   readonly domains: readonly string[];
   readonly routes: readonly Route[];
-  /** Finds the first matching route of a long list. Undefined if the list is short. */
+  /** Finds the first matching route. Undefined if the list is short enough to try each. */
   readonly search?: RouteSearch;
   /** Whether HTTP requests are redirected to HTTPS: all of them, or only external ones. */
   readonly requireTls: "none" | "external" | "all";
@@ -18,7 +18,7 @@ interface WildcardDomain {
   readonly host: VirtualHost;
 }
 
-/** One named table of virtual hosts. It is immutable, so a request keeps the table that it started with. */
+/** A named table of virtual hosts. It is immutable, so a request keeps the version that it started with. */
 export class RouteTable {
   readonly name: string;
   readonly virtualHosts: readonly VirtualHost[];
@@ -52,7 +52,7 @@ export class RouteTable {
     this.#prefixes = prefixes.sort(longestFirst);
   }
 
-  /** The names of clusters that its routes may choose, without clusters that a request header names. */
+  /** The names of the clusters that the table's routes may choose, except those that a request header names. */
   clusters(): Set<string> {
     const names = new Set<string>();
     for (const host of this.virtualHosts) {
@@ -67,8 +67,8 @@ export class RouteTable {
   }
 
   /**
-   * The virtual host for a lower-case authority: an exact domain, then the longest suffix, the longest prefix, then
-   * `*`.
+   * The virtual host for an authority in lower case. An exact domain comes first, then the longest suffix, the longest
+   * prefix, and `*`.
    */
   virtualHost(authority: string): VirtualHost | undefined {
     if (this.#exact.size === 0 && this.#suffixes.length === 0 && this.#prefixes.length === 0) return this.#any;

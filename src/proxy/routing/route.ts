@@ -10,21 +10,21 @@ export interface Route {
   /** The configured name. Logs show `-` if it is empty. */
   readonly name: string;
   readonly matches: RequestMatcher;
-  /** The condition of {@link matches} on the path. Undefined if it may match any path. */
+  /** The part of {@link matches} that concerns the path. Undefined if the route may match any path. */
   readonly path?: PathCondition;
-  /** A CONNECT request matches only a route with this flag. */
+  /** Whether the route is for CONNECT. A CONNECT request matches only such routes. */
   readonly forConnect: boolean;
   readonly action: RouteAction;
-  /** The most specific level first: route, virtual host, table. */
+  /** The header changes by level, the most specific first: route, virtual host, table. */
   readonly requestMutations: readonly HeaderMutation[];
   readonly responseMutations: readonly HeaderMutation[];
   readonly cors: CorsPolicy | undefined;
   /**
-   * Configuration for filters from the route, its virtual host or its table, by the filter's name. Each filter knows
-   * its own form.
+   * The configurations of filters by the filter's name, from the route, its virtual host or its table. Each filter
+   * knows its own type.
    */
   readonly filterConfigs: ReadonlyMap<string, object>;
-  /** Metadata of the route and of its virtual host for filters, by the filter's name. */
+  /** Metadata of the route for filters, by the filter's name. `hostMetadata` is that of its virtual host. */
   readonly metadata?: Readonly<Record<string, unknown>>;
   readonly hostMetadata?: Readonly<Record<string, unknown>>;
   /** The name of a request's operation in traces. Undefined if none is set. */
@@ -44,32 +44,35 @@ export interface ForwardAction {
   readonly autoHostRewrite: boolean;
   /** Whether `x-forwarded-host` tells the upstream the host before the route's rewrite. */
   readonly appendForwardedHost: boolean;
-  /** The time from the end of the request to the end of the response. 0 means no limit. */
+  /**
+   * How long the response may take, from the end of the request to the end of the response, in milliseconds. 0 means no
+   * limit.
+   */
   readonly timeoutMs: number;
-  /** How a gRPC client's own deadline replaces the timeout. Undefined if it does not. */
+  /** How the deadline that a gRPC client sends replaces the timeout. Undefined if it does not. */
   readonly grpcTimeout: GrpcTimeout | undefined;
   /**
-   * The limit from the beginning of the request to the end of the response. If set, it replaces {@link timeoutMs} and
-   * {@link grpcTimeout}.
+   * The limit from the beginning of the request to the end of the response. If it is set, {@link timeoutMs} and {@link
+   * grpcTimeout} do not apply.
    */
   readonly stream: { readonly maxMs: number; readonly grpcTimeout: GrpcTimeout | undefined } | undefined;
-  /** The maximum time without progress. Undefined means the listener's limit, and 0 no limit. */
+  /** The maximum time without progress, in milliseconds. Undefined means the listener's limit, and 0 no limit. */
   readonly idleTimeoutMs: number | undefined;
-  /** The sources of a request's hash, for clusters that choose endpoints by it. */
+  /** The sources of a request's hash, for clusters that choose endpoints by hash. */
   readonly hashPolicies: readonly HashPolicy[];
   readonly retry: RetryPolicy | undefined;
   readonly mirrors: readonly Mirror[];
-  /** Upgrades (lower case) that the route allows or forbids, overriding the listener. */
+  /** The protocols (lower case) to which the route allows or forbids an upgrade. They override the listener's. */
   readonly upgrades: ReadonlyMap<string, boolean>;
   readonly includeAttemptCount: boolean;
-  /** How requests are described to rate limits. Absent if neither the route nor its virtual host has such rules. */
+  /** How requests are described to rate limits. Absent if neither the route nor its virtual host describes them. */
   readonly rateLimits?: RouteRateLimits;
 }
 
 /** The parts of a request that a rate limit may read, after the edits of earlier filters. */
 export interface DescribedRequest extends RequestView {
   readonly connection: ConnectionInfo;
-  /** The client's address without port, as far as it is trusted. */
+  /** The client's address without port, from `x-forwarded-for` only if the listener trusts that header. */
   readonly clientAddress: string;
   readonly protocol: "HTTP/1.0" | "HTTP/1.1" | "HTTP/2";
   readonly route: Route | undefined;
@@ -79,7 +82,10 @@ export interface DescribedRequest extends RequestView {
   isAsReceived(name: string): boolean;
   headers(): Iterable<readonly [name: string, value: string]>;
   valueContext(response: undefined): MutationContext;
-  /** The name of the route's cluster. If weights decide, the choice is made now, for the whole request. */
+  /**
+   * The name of the route's cluster. If the route chooses by weight, the first read makes the choice for the whole
+   * request.
+   */
   readonly cluster: string | undefined;
 }
 
@@ -89,25 +95,27 @@ export interface DescriptorEntry {
 }
 
 /**
- * Names the limits that a request counts towards. A limit applies to requests that have exactly its entries, in this
- * order.
+ * Identifies the limits towards which a request counts. A limit applies if it has exactly these entries in this order.
  */
 export interface Descriptor {
   readonly entries: readonly DescriptorEntry[];
-  /** Overrides the limit of a rate limit service. `unit` is the number of the time unit in Envoy's enum. */
+  /**
+   * The limit that a rate limit service applies instead of its own. `unit` is the number of a time unit in Envoy's
+   * enumeration.
+   */
   readonly limit?: { readonly requestsPerUnit: number; readonly unit: number };
-  /** How many requests this one counts as. Absent means one. */
+  /** As how many requests this request counts. Absent means one. */
   readonly hits?: DescriptorHits;
 }
 
-/** The number of requests that one request counts as. */
+/** As how many requests a request counts. */
 export interface DescriptorHits {
   readonly count: number;
-  /** Whether the hits are given back to the limit. */
+  /** Whether the hits are given back to the limit instead of taken from it. */
   readonly refills: boolean;
 }
 
-/** How requests are described to the rate limits of one stage. */
+/** One rule by which requests are described to the rate limits of a stage. */
 export interface RateLimitRule {
   readonly stage: number;
   /** Makes the descriptor of a request. Returns undefined if this rule does not apply to it. */
@@ -117,18 +125,20 @@ export interface RateLimitRule {
 export interface RouteRateLimits {
   readonly ofRoute: readonly RateLimitRule[];
   readonly ofHost: readonly RateLimitRule[];
-  /** Whether the virtual host's rules apply in addition to the route's, even if the filter's settings exclude them. */
+  /**
+   * Whether the rules of the virtual host apply in addition to the route's, even if the filter's settings exclude them.
+   */
   readonly includeHost: boolean;
 }
 
 export interface GrpcTimeout {
-  /** 0 means no limit. */
+  /** The maximum time that a client's deadline may set, in milliseconds. 0 means no limit. */
   readonly maxMs: number;
-  /** Subtracted from the client's timeout, so that we respond before the client gives up. */
+  /** The time that is subtracted from the client's deadline, so that the proxy responds before the client gives up. */
   readonly offsetMs: number;
 }
 
-/** How the cluster of a request is chosen. */
+/** How a route chooses the cluster of a request. */
 export type ClusterChoice =
   | { readonly kind: "one"; readonly cluster: string }
   | { readonly kind: "header"; readonly header: string }
@@ -145,7 +155,7 @@ export interface WeightedCluster {
 export interface RetryPolicy {
   readonly on: RetryConditions;
   readonly retries: number;
-  /** 0 means no limit. */
+  /** The time limit of each attempt, in milliseconds. 0 means no limit. */
   readonly perTryTimeoutMs: number;
   readonly baseIntervalMs: number;
   readonly maxIntervalMs: number;
@@ -154,8 +164,8 @@ export interface RetryPolicy {
   readonly avoidPreviousHosts: boolean;
   readonly hostSelectionAttempts: number;
   /**
-   * After this many attempts, the priorities of the attempts so far are excluded, and again after each further such
-   * number. Undefined means never.
+   * The number of attempts after which the priorities tried so far are excluded. They are excluded again after each
+   * further such number. Undefined means never.
    */
   readonly otherPrioritiesAfter: number | undefined;
 }
@@ -169,17 +179,17 @@ export interface RetryConditions {
   readonly gatewayError: boolean;
   readonly retriable4xx: boolean;
   readonly retriableStatusCodes: boolean;
-  /** Whether to retry responses that a proxy on the way sent because of a rate limit. */
+  /** Whether responses are retried that a proxy on the way has sent because of a rate limit. */
   readonly rateLimited: boolean;
-  /** gRPC status codes in the response's head. */
+  /** The gRPC status codes, in the response's head, that are retried. */
   readonly grpcStatuses: ReadonlySet<string>;
 }
 
 export interface Mirror {
   readonly cluster: string;
-  /** The share of requests, from 0 to 1. */
+  /** The share of requests that are mirrored, from 0 to 1. */
   readonly fraction: number;
-  /** Whether the host stays unchanged, without the suffix `-shadow`. */
+  /** Whether the copy keeps the request's host. Otherwise the host gets the suffix `-shadow`. */
   readonly keepHost: boolean;
 }
 
@@ -202,7 +212,7 @@ export interface DirectResponseAction {
   readonly body: Buffer;
 }
 
-/** The cluster of a request, with the changes of its entry in a weighted list. */
+/** The chosen cluster of a request, with the changes that its entry in a weighted list makes. */
 export interface ClusterPick {
   readonly cluster: string;
   readonly hostRewrite?: string | undefined;
@@ -210,7 +220,7 @@ export interface ClusterPick {
   readonly responseMutation?: HeaderMutation | undefined;
 }
 
-/** Chooses the cluster of a request. Returns undefined if the header that names the cluster is missing. */
+/** Chooses the cluster of a request. Returns undefined if a header names the cluster and is missing. */
 export function chooseCluster(
   choice: ClusterChoice,
   header: (name: string) => string | undefined,
@@ -222,7 +232,7 @@ export function chooseCluster(
   return cluster === undefined ? undefined : { cluster };
 }
 
-/** Chooses by weight. `random` is at least 0 and below 1. Undefined only if all weights are 0. */
+/** Chooses by weight. `random` is at least 0 and below 1. Returns undefined only if all weights are 0. */
 function pickWeighted(
   clusters: readonly WeightedCluster[],
   totalWeight: number,

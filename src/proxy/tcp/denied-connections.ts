@@ -6,10 +6,12 @@ const maxLingering = 256;
 const maxDroppedBytes = 64 << 10;
 
 /**
- * Ends connections that policy denies. The client sees the end of the stream, as from Envoy, and not a reset. The
- * kernel resets a connection that is closed with unread bytes (RFC 1122, 4.2.2.13), so the proxy reads and drops the
- * first bytes. A connection lingers for at most a second and 64 KiB. If 256 connections linger, further ones are closed
- * at once.
+ * Ends connections that a policy denies, in a way that the client sees as an ordinary end and not as a reset, as with
+ * Envoy.
+ *
+ * The kernel resets a connection that is closed with unread bytes (RFC 1122, 4.2.2.13), so this reads and drops the
+ * first bytes. A connection lingers for at most a second and 64 KiB. While 256 connections linger, further ones are
+ * closed at once.
  */
 export class DeniedConnections {
   readonly #clock: Clock;
@@ -19,7 +21,7 @@ export class DeniedConnections {
     this.#clock = clock;
   }
 
-  /** Takes over a paused stream. */
+  /** Takes over a paused stream and ends it. */
   end(stream: ByteStream): void {
     const lingers = this.#lingering < maxLingering;
     let droppedBytes = 0;

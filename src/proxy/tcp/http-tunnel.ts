@@ -1,11 +1,11 @@
 import { transientError } from "../../base/index.ts";
 import { peek, unread, type ByteStream } from "../../net/index.ts";
 
-/** Settings of a raw connection that continues inside a request to an HTTP proxy. */
+/** The settings of a raw TCP connection that continues inside a request to an HTTP proxy. */
 export interface HttpTunnelSpec {
   /** The `host:port` to which the proxy must connect. */
   readonly authority: string;
-  /** The path for POST, which is then used instead of CONNECT. Undefined means CONNECT. */
+  /** The path of a POST, which is used instead of CONNECT. Undefined means CONNECT. */
   readonly postPath: string | undefined;
 }
 

@@ -3,18 +3,18 @@ import { responseFlags, type ResponseFlag } from "../terms/response-flags.ts";
 import type { WorkloadLabels } from "../terms/workload-labels.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 
-/** The facts of a relayed connection. Its counts grow while it lives. */
+/** The facts about a relayed TCP connection. Its counts grow while the connection lives. */
 export interface TcpFlow {
   readonly startedMs: number;
   readonly connection: ConnectionInfo;
   readonly clusterName: string;
   cluster: Cluster | undefined;
   endpoint: Endpoint | undefined;
-  /** The workload that the endpoint claims to be. */
+  /** The workload that the endpoint's proxy claims to serve. */
   upstreamPeer: WorkloadLabels | undefined;
   /** `ip:port` of our side of the upstream connection. Empty before there is one. */
   upstreamLocal: string;
-  /** Bytes from the client and to it. */
+  /** The number of bytes from the client. `sentBytes` counts the bytes to the client. */
   receivedBytes: number;
   sentBytes: number;
   durationMs: number;
@@ -24,12 +24,12 @@ export interface TcpFlow {
 
 export interface TcpObserver {
   opened(flow: TcpFlow): void;
-  /** Called every few seconds while bytes move, and before `closed`. */
+  /** Called every few seconds while bytes move, and once before `closed`. */
   moved(flow: TcpFlow): void;
   closed(flow: TcpFlow): void;
 }
 
-/** A connection that has no upstream and no bytes yet. */
+/** The flow of a connection that has no upstream and no bytes yet. */
 export function beginFlow(
   connection: ConnectionInfo,
   startedMs: number,

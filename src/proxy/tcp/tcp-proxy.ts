@@ -32,10 +32,10 @@ import {
 import { connectFailureOf, type WireProtocol } from "../upstream/pool-user.ts";
 
 export interface TcpProxyOptions {
-  /** Called for each connection. */
+  /** Returns the settings in force. Called for each connection. */
   readonly spec: () => TcpSpec;
   readonly cluster: (name: string) => Cluster | undefined;
-  /** The port of the name that the client requests, for a cluster that forwards by name. */
+  /** The port for a cluster that forwards to the name which the client requests. */
   readonly forwardPort?: () => number | undefined;
   readonly connector: EndpointConnector;
   readonly clock: Clock;
@@ -52,17 +52,17 @@ interface LiveFlow extends Linked<LiveFlow> {
   movedMs: number;
 }
 
-/** A stream whose peer has not sent its metadata yet. */
+/** A stream on which the peer's metadata is still awaited. */
 interface Greeting extends Linked<Greeting> {
   readonly stream: ByteStream;
 }
 
-/** How long a peer that has agreed to exchange metadata may take. */
+/** How long a peer that has agreed to exchange metadata may take, in milliseconds. */
 const exchangeTimeoutMs = 10_000;
 
 /**
- * The protocol of a tunnel to the endpoints of a cluster. If the cluster follows the client's protocol, the tunnel uses
- * HTTP/2, as in Envoy, because a raw connection has no protocol to follow.
+ * The protocol of a tunnel to a cluster's endpoints. If the cluster follows the client's protocol, the tunnel uses
+ * HTTP/2, as in Envoy: a raw TCP connection has no protocol to follow.
  */
 const tunnelProtocols: Readonly<Record<UpstreamProtocol, WireProtocol>> = {
   http1: "http1",
@@ -80,7 +80,7 @@ const ignoring: ByteStreamHandler = {
   close: () => undefined,
 };
 
-/** Passes connections on as they are, each to one endpoint. */
+/** Relays TCP connections unchanged, each to one endpoint. */
 export class TcpProxy {
   readonly #options: TcpProxyOptions;
   readonly #live = new LinkedList<LiveFlow>();
@@ -98,7 +98,7 @@ export class TcpProxy {
     return this.#live.size + this.#greeting.size;
   }
 
-  /** Serves a paused stream. `clusterName` is set if something other than the configuration names the cluster. */
+  /** Serves a paused stream. `clusterName` is set if the connection, and not the configuration, names the cluster. */
   accept(stream: ByteStream, connection: ConnectionInfo, clusterName?: string): void {
     this.accepted += 1;
     if (connection.tls?.alpnProtocol === peerExchangeProtocol) void this.#greet(stream, connection, clusterName);
@@ -117,7 +117,7 @@ export class TcpProxy {
     for (const { stream } of this.#live) stream.destroy();
   }
 
-  /** Reports the bytes of live connections, and closes idle and old ones. Must be called once a second. */
+  /** Reports the bytes of open connections, and closes those that are idle or old. Must be called once a second. */
   sweep(): void {
     const nowMs = this.#options.clock.steadyMs();
     const { idleTimeoutMs, maxDurationMs, stats } = this.#options.spec();
@@ -137,7 +137,7 @@ export class TcpProxy {
     this.#greeting.add(greeted);
     const { peerLabelNames } = this.#options.spec();
     const greeting = this.#ownGreeting(peerLabelNames);
-    // A client whose connection fails is treated like a client that ends it.
+    // Treat a client whose connection fails like one that ends it.
     const exchanged = await exchangePeers(stream, greeting, exchangeTimeoutMs, peerLabelNames).catch(() => undefined);
     this.#greeting.remove(greeted);
     if (exchanged === undefined) return;
@@ -203,14 +203,14 @@ export class TcpProxy {
   }
 
   /**
-   * Connects to an endpoint of the flow's cluster. Returns undefined if no endpoint can be reached. The flow then has
-   * the reason.
+   * Connects to an endpoint of the flow's cluster. Returns undefined if no endpoint can be reached, and then stores the
+   * reason in the flow.
    */
   async #connect(flow: TcpFlow): Promise<ByteStream | "ended" | "failed" | undefined> {
     const first = flow.cluster?.firstEndpoints();
     if (first !== undefined) {
       await first;
-      // The cluster may have been replaced meanwhile.
+      // Look the cluster up again, because it may have been replaced meanwhile.
       flow.cluster = this.#options.cluster(flow.clusterName);
     }
     const { cluster } = flow;
@@ -246,8 +246,8 @@ export class TcpProxy {
   }
 
   /**
-   * Resolves the server name that the client sent. Returns undefined if there is none, or if it does not resolve. The
-   * flow then has the reason.
+   * Resolves the server name that the client sent. Returns undefined if the client sent none, or if it does not
+   * resolve, and then stores the reason in the flow.
    */
   async #forwardTo(
     names: ForwardNames,
@@ -286,7 +286,7 @@ export class TcpProxy {
               : openHttpTunnel(direct, tunnel, connectTimeoutMs));
       endpoint.report({ kind: "connected" });
       endpoint.counters.connectionsOpened += 1;
-      // As in Envoy, whose statistics count a connection as one request.
+      // Count the connection as one request, as Envoy's statistics do.
       endpoint.counters.requests += 1;
       endpoint.cluster.counters.requests += 1;
       if (stream === "failed") return stream;
@@ -324,9 +324,10 @@ export class TcpProxy {
   }
 
   /**
-   * `ended` if the endpoint accepted us and then closed before it introduced itself, as it does if its policy denies
-   * us. `failed` if the connection broke, for example by a TLS alert that refuses our certificate: the flow then has
-   * the reason. In both cases, the client sees what it would see if no metadata were exchanged.
+   * Exchanges metadata with the endpoint. Returns `ended` if the endpoint accepted the connection and closed it before
+   * it introduced itself, as it does if its policy denies this proxy. Returns `failed` if the connection broke, for
+   * example by a TLS alert that refuses our certificate, and then stores the reason in the flow. In both cases, the
+   * client sees the same as without the exchange.
    */
   async #introduce(
     direct: UpstreamStream,

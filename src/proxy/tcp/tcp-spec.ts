@@ -11,12 +11,12 @@ export interface TcpSpec {
   /** 0 means no limit. */
   readonly maxDurationMs: number;
   readonly connectAttempts: number;
-  /** Whether connections from one address go to one endpoint, if the cluster balances by hashes. */
+  /** Whether all connections from one address go to the same endpoint, if the cluster chooses by hash. */
   readonly hashesSource: boolean;
   readonly accessLogs: readonly AccessLogSpec[];
   /** The metrics to count. Undefined means none. */
   readonly stats: StatsRules | undefined;
-  /** The further labels that a client and this proxy tell each other. */
+  /** The labels, in addition to the standard ones, that a client and this proxy tell each other. */
   readonly peerLabelNames: readonly string[];
   /** Set if the cluster's endpoints are HTTP proxies, which must open a tunnel. */
   readonly tunnel: HttpTunnelSpec | undefined;

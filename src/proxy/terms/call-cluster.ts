@@ -1,4 +1,4 @@
-/** A request of the proxy itself to one of its clusters. */
+/** A request that the proxy itself sends to one of its clusters. */
 export interface ClusterRequest {
   readonly cluster: string;
   readonly protocol: "http1" | "http2";
@@ -9,16 +9,22 @@ export interface ClusterRequest {
   readonly body: Buffer;
   readonly timeoutMs: number;
   readonly maxAnswerBytes: number;
-  /** Whether a response with status 101 is an answer too. Its connection is closed. Otherwise it is a failure. */
+  /**
+   * Whether a response with status 101 counts as an answer. Its connection is then closed. If not set, such a response
+   * is a failure.
+   */
   readonly acceptsSwitch?: true;
 }
 
 export interface ClusterAnswer {
   readonly status: number;
-  /** Names in lower case, trailers included. */
+  /** The headers and trailers, with names in lower case. */
   readonly headers: readonly (readonly [name: string, value: string])[];
   readonly body: Buffer;
 }
 
-/** Rejects if there is no such cluster, no endpoint or no connection, or if the answer is late or too long. */
+/**
+ * Sends a request to a cluster and returns the answer. Rejects if there is no such cluster, endpoint or connection, or
+ * if the answer is late or too long.
+ */
 export type CallCluster = (request: ClusterRequest, signal: AbortSignal) => Promise<ClusterAnswer>;

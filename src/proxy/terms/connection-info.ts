@@ -2,8 +2,8 @@ import type { SocketAddress } from "../../net/index.ts";
 import type { WorkloadLabels } from "./workload-labels.ts";
 
 /**
- * The facts of an accepted connection that listeners know before its first byte of HTTP. All requests of the connection
- * share one object.
+ * What listeners know about an accepted connection before its first byte of HTTP. All requests of the connection share
+ * this object.
  */
 export interface ConnectionInfo {
   /** The client: the peer, or the client that a tunnel or a PROXY header names. */
@@ -14,27 +14,31 @@ export interface ConnectionInfo {
    * The client's destination: the listening address, or the original destination of a captured or tunnelled connection.
    */
   readonly local: SocketAddress;
-  /** Set if connections to endpoints have the client's address. */
+  /** Set if connections to endpoints must come from the client's address. */
   readonly originalSource?: OriginalSource;
-  /** TLS of the connection, or of the tunnel that carried it. Undefined in plain text. */
+  /** The TLS of the connection, or of the tunnel that carried it. Undefined for plain text. */
   readonly tls: DownstreamTls | undefined;
-  /** The workload that the peer claims to be (baggage of a tunnel, peer metadata). Undefined if it sent nothing. */
+  /**
+   * The workload that the peer claims to be, by a tunnel's baggage or by peer metadata. Undefined if it sent nothing.
+   */
   readonly peer: WorkloadLabels | undefined;
-  /** The SNI of a connection whose TLS ends elsewhere. */
+  /** The server name (SNI) of a connection whose TLS this proxy does not terminate. */
   readonly serverName?: string;
-  /** The kind of proxy at the tunnel's start, according to itself (`x-istio-source`): `waypoint`, `gateway`. */
+  /** The kind of proxy at the start of the tunnel, as that proxy says in `x-istio-source`: `waypoint` or `gateway`. */
   readonly source?: string | undefined;
   /**
-   * The common part of the connection's access log lines while its requests are of one kind. The log format stores it
+   * The common part of the access log lines, while the connection's requests are of one kind. The log format stores it
    * here.
    */
   logKind?: object;
 }
 
-/** Connections to endpoints use the client's address. A mark makes their replies return to this proxy. */
+/**
+ * The address from which connections to endpoints come: the client's. The mark makes the replies return to this proxy.
+ */
 export interface OriginalSource {
   readonly address: string;
-  /** Their SO_MARK. */
+  /** The SO_MARK of these connections. Undefined if none is set. */
   readonly mark: number | undefined;
 }
 

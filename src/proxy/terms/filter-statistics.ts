@@ -1,8 +1,10 @@
-/** Statistics of filters under Envoy's names. Filters that use the same name share a counter. */
+/** The counters of filters, under Envoy's names. Filters that use the same name share a counter. */
 export class FilterStatistics {
   readonly #counters = new Map<string, FilterCounter>();
 
-  /** Beyond the bound, counters are not exported. */
+  /**
+   * Returns the counter of a name. Above the maximum number of names, the returned counter works but is not exported.
+   */
   counter(name: string): FilterCounter {
     let counter = this.#counters.get(name);
     if (counter === undefined) {

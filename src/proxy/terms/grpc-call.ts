@@ -9,10 +9,10 @@ export interface GrpcTarget {
   readonly callCluster: CallCluster;
 }
 
-/** The HTTP statuses that stand for those of gRPC (google.rpc.Code), by number. */
+/** The HTTP status for each gRPC status (google.rpc.Code), by its number. */
 const httpStatuses = [200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401];
 
-/** The HTTP status that stands for one of gRPC. 500 for an unknown one. */
+/** The HTTP status for a gRPC status. 500 for an unknown one. */
 export function httpStatusOfGrpc(status: number): number {
   return httpStatuses[status] ?? 500;
 }
@@ -26,15 +26,15 @@ export function isGrpcContentType(value: string): boolean {
 }
 
 /**
- * The status that counts for or against an endpoint after a response. As in Envoy, a gRPC error counts if the response
- * has no body, so that `grpcStatus` is in its head. Other calls have their status only at their end.
+ * The status by which an endpoint is judged after a response. As in Envoy, an error of gRPC counts only if the response
+ * has no body, so that its head contains `grpcStatus`. Other gRPC responses show their status only at their end.
  */
 export function judgedStatus(status: number, grpcStatus: string | undefined): number {
   return grpcStatus === undefined ? status : httpStatusOfGrpc(Number(grpcStatus));
 }
 
 const maxAnswerBytes = 4 * 1024 * 1024;
-/** The size of the prefix of each message: one byte of flags and four bytes of length. */
+/** The size of the prefix of each message: one byte with flags and four bytes with the length. */
 export const grpcPrefixBytes = 5;
 const lengthAt = 1;
 
@@ -46,14 +46,14 @@ export function grpcFrame(message: Uint8Array, flags = 0): Buffer {
   return framed;
 }
 
-/** Reads the prefix of a message, which must be complete. */
+/** Reads the prefix of a message. It must have arrived completely. */
 export function grpcPrefix(framed: Buffer): { readonly isPlain: boolean; readonly length: number } {
   return { isPlain: framed[0] === 0, length: framed.readUInt32BE(lengthAt) };
 }
 
 /**
- * Calls a method with one message, and returns the one message of the answer. Rejects with the result of `failed` if
- * the answer has none.
+ * Calls a gRPC method with one message, and returns the one message of the response. Rejects with the result of
+ * `failed` if the response contains none.
  */
 export async function callGrpc(
   target: GrpcTarget,
@@ -88,7 +88,7 @@ export async function callGrpc(
   return answer.body.subarray(grpcPrefixBytes);
 }
 
-/** Whether the body is one whole message that is not compressed. */
+/** Whether the body is exactly one message that is not compressed. */
 function isOneMessage({ body }: ClusterAnswer): boolean {
   if (body.length < grpcPrefixBytes) return false;
   const { isPlain, length } = grpcPrefix(body);

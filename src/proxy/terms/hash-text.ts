@@ -1,4 +1,6 @@
-/** A 32-bit hash of a text (murmur3) for load distribution. It is the same in every process and not cryptographic. */
+/**
+ * A 32-bit hash of a text (murmur3) for distributing load. It is the same in every process. It is not cryptographic.
+ */
 export function hashText(text: string, seed = 0): number {
   let hash = seed;
   for (let index = 0; index < text.length; index += 1) {

@@ -1,31 +1,32 @@
-/** Fills bytes with randomness, for example `randomFillSync` of node:crypto. */
+/** Fills bytes with random values, such as `randomFillSync` of node:crypto. */
 export type FillRandom = (bytes: Uint8Array) => void;
 
 /**
- * The number of words that one call of the random source fills. Between requests, a call takes up to 70 us of CPU. Most
- * of that does not depend on the number of words: the source's code has to be loaded into the processor's caches again.
+ * The number of words that one call of the random source fills. Between requests, such a call takes up to 70 us of CPU.
+ * Most of that is independent of the number of words: the code of the source has to be loaded into the processor's
+ * caches again.
  */
 const poolWords = 16_384;
 const bitsOfHalf = 16;
 const halfMask = 0xffff;
 const wordDigits = 8;
 /**
- * The two hexadecimal digits of each byte as one number, with the first digit in the lower half. So one store of a
- * DataView writes the four digits of two bytes.
+ * The two hexadecimal digits of each byte as one 16-bit number, with the first digit in the lower half. So one 32-bit
+ * store of a DataView writes the four digits of two bytes.
  */
 const digits = Uint16Array.from({ length: 256 }, (_, byte) =>
   Buffer.from(byte.toString(16).padStart(2, "0")).readUInt16LE(),
 );
 const dash = 45;
-/** The bits of a UUID in the halves of its second and third word. */
+/** The bits of a version 4 UUID in the halves of its second and third word. */
 const version4 = 0x4000;
 const versionMask = 0x0fff;
 const variant1 = 0x8000;
 const variantMask = 0x3fff;
 
-/** Random numbers of 32 bits, many from one call of the random source. */
+/** A supply of random 32-bit numbers, which are made many at a time. */
 export class RandomWords {
-  /** Memory that is filled again when all numbers are used. Copy what must be kept. */
+  /** The numbers. They are overwritten when all are used, so copy those that must be kept. */
   readonly words = new Int32Array(poolWords);
   readonly #bytes = new Uint8Array(this.words.buffer);
   readonly #fill: FillRandom;
@@ -65,14 +66,14 @@ function writeHalf(bytes: DataView, at: number, half: number): void {
   bytes.setInt32(at, (digits[half >>> 8] ?? 0) | ((digits[half & 255] ?? 0) << bitsOfHalf), true);
 }
 
-/** The text of so many bytes, which `writeTo` writes. */
+/** Makes a text from the bytes that `writeTo` writes. */
 export function writtenText(byteLength: number, writeTo: (bytes: DataView) => void): string {
   const bytes = Buffer.allocUnsafe(byteLength);
   writeTo(viewOf(bytes));
   return bytes.toString("latin1");
 }
 
-/** A DataView of the same bytes. It stores numbers of several bytes at any position. */
+/** A DataView over the same bytes, which can store numbers of several bytes at any position. */
 export function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
   return new DataView(buffer, byteOffset, byteLength);
 }
@@ -80,14 +81,16 @@ export function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView
 const uuidWords = 4;
 export const uuidLetters = 36;
 
-/** A random UUID. It is mostly written as bytes and rarely read, so it holds the numbers of which it is made. */
+/**
+ * A random UUID. It is mostly written as bytes and rarely read as text, so it stores the numbers of which it is made.
+ */
 export class RandomUuid {
   readonly #first: number;
   readonly #second: number;
   readonly #third: number;
   readonly #fourth: number;
 
-  /** Copies four words. */
+  /** Copies four words, from position `from` on. */
   constructor(words: Int32Array, from: number) {
     this.#first = words[from] ?? 0;
     this.#second = words[from + 1] ?? 0;
@@ -99,7 +102,7 @@ export class RandomUuid {
     return uuidLetters;
   }
 
-  /** Writes the UUID in its version 4. */
+  /** Writes the UUID as text (version 4). */
   writeTo(bytes: DataView, at: number): void {
     writeHex(bytes, at, this.#first);
     bytes.setUint8(at + 8, dash);

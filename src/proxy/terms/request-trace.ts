@@ -1,6 +1,6 @@
 import { writeHex, writtenText } from "./random-id.ts";
 
-/** One request's part of a trace. */
+/** The part of a trace that belongs to one request. */
 export interface RequestTrace {
   readonly traceId: string;
   readonly spanId: string;
@@ -10,16 +10,19 @@ export interface RequestTrace {
   readonly upstreamSpanId: string | undefined;
   /** Header lines for the request to the upstream. */
   readonly lines: string;
-  /** The headers of the client's head that this trace replaces. If undefined, the head has none of them. */
+  /** The names of headers in the client's head that this trace replaces. Undefined if there are none. */
   readonly replaced: ReadonlySet<string> | undefined;
-  /** Unix time at which the request was sent upstream. 0 before that. Set only if that request has its own span. */
+  /**
+   * When the request was sent upstream, as Unix time in milliseconds. 0 before that. It is set only if the request
+   * upstream has its own span.
+   */
   forwardedMs: number;
-  /** The client's name for the operation, if it sets one. */
+  /** The name of the operation that the client sets. Undefined if it sets none. */
   readonly operationGiven: string | undefined;
 }
 
 const digits = "0".repeat(8);
-/** W3C's field without its ids. Its name takes four stores of four bytes. */
+/** W3C's header line with empty ids. The line's name is written by four stores of four bytes. */
 const unkeptLine = `traceparent: 00-${digits.repeat(4)}-${digits.repeat(2)}-00\r\n`;
 const lineBytes = Buffer.from(unkeptLine);
 const name0 = lineBytes.readInt32LE(0);
@@ -38,7 +41,7 @@ export const traceWords = 6;
 
 /**
  * A trace that begins with this request and is not recorded. It only adds a header line with its ids. Few readers need
- * the ids as text, so it holds the numbers of which they are made.
+ * the ids as text, so it stores the numbers of which they are made.
  */
 export class UnkeptTrace implements RequestTrace {
   readonly #trace0: number;
@@ -48,7 +51,7 @@ export class UnkeptTrace implements RequestTrace {
   readonly #span0: number;
   readonly #span1: number;
 
-  /** Copies as many words as {@link traceWords}. */
+  /** Copies {@link traceWords} words, from position `from` on. */
   constructor(words: Int32Array, from: number) {
     this.#trace0 = words[from] ?? 0;
     this.#trace1 = words[from + 1] ?? 0;
@@ -62,7 +65,7 @@ export class UnkeptTrace implements RequestTrace {
     return unkeptLine.length;
   }
 
-  /** Writes the line of W3C's field. */
+  /** Writes W3C's header line. */
   writeTo(bytes: DataView, at: number): void {
     bytes.setInt32(at, name0, true);
     bytes.setInt32(at + 4, name1, true);

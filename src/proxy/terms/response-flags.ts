@@ -1,4 +1,4 @@
-/** Why the proxy responded itself, or why an exchange failed. The letters are those of Envoy. */
+/** Why the proxy responded itself, or why an exchange failed. Logs show the letters that Envoy uses. */
 export const responseFlags = {
   none: 0,
   noHealthyUpstream: 1,
@@ -28,7 +28,7 @@ export const responseFlags = {
 
 export type PlainFlag = (typeof responseFlags)[keyof typeof responseFlags];
 declare const joint: unique symbol;
-/** Two flags: why no further attempt was made, and why the last attempt failed. */
+/** Two flags in one number: why no further attempt was made, and why the last attempt failed. */
 type JointFlag = number & { readonly [joint]: true };
 export type ResponseFlag = PlainFlag | JointFlag;
 
@@ -36,7 +36,7 @@ export type ResponseFlag = PlainFlag | JointFlag;
 export type UnretriedFlag = typeof responseFlags.upstreamRetryLimitExceeded | typeof responseFlags.upstreamOverflow;
 
 const plainFlags = 32;
-/** The number of different flags, including those with a reason for no further attempt. */
+/** The number of different values, including those that join two flags. */
 export const allFlags = 3 * plainFlags;
 
 /** Joins two flags: why no further attempt was made, and why the last attempt failed. */
@@ -108,7 +108,7 @@ const names = [
   "OverloadManagerTerminated",
 ];
 
-/** The flags by Envoy's letters. */
+/** The letters of the flags, as Envoy writes them. */
 export function flagNames(flag: ResponseFlag): string {
   return textOf(flag, names);
 }

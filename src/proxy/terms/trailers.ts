@@ -2,8 +2,8 @@ import type { ChunkedScanner } from "../../wire/http1/index.ts";
 import { textOfTrailers, trailersOfText } from "../http2/http2-heads.ts";
 
 /**
- * Headers that are not allowed as trailers. They would arrive too late, or bypass the checks of the head: a receiver
- * that merges them into the head would accept them.
+ * Headers that may not be sent as trailers. They would arrive too late. A receiver that merges trailers into the head
+ * would also accept them without the checks of the head.
  */
 const forbidden: ReadonlySet<string> = new Set([
   // Framing headers.
@@ -50,11 +50,12 @@ const forbidden: ReadonlySet<string> = new Set([
   "vary",
 ]);
 
-/** Headers that proxies exchange. */
+/** Matches the headers that proxies exchange. */
 const ofProxies = /^(:|x-forwarded-|x-envoy-|x-original-|x-rewrite-)/;
 
 /**
- * The trailers (alternating names in lower case and values) that may pass. Removes those that RFC 9110, 6.5.1 forbids.
+ * Returns the trailers (alternating names in lower case and values) that may pass. Those that RFC 9110, 6.5.1 forbids
+ * are removed.
  */
 export function permittedTrailers(fields: readonly string[]): readonly string[] {
   if (!fields.some((name, index) => index % 2 === 0 && isForbidden(name))) return fields;
@@ -70,7 +71,10 @@ function isForbidden(name: string): boolean {
   return forbidden.has(name) || ofProxies.test(name);
 }
 
-/** The trailer lines of a chunked body that may be forwarded. Empty before its end, and if trailers are dropped. */
+/**
+ * The lines of a chunked body's trailers that may be forwarded. Empty before the body's end, or if trailers are
+ * dropped.
+ */
 export function keptTrailers(scanner: ChunkedScanner): string {
   return scanner.done && scanner.keepsTrailers && scanner.trailers !== ""
     ? textOfTrailers(permittedTrailers(trailersOfText(scanner.trailers)))

@@ -1,11 +1,14 @@
-/** A workload for metrics and logs, from `istio.workload` of an endpoint's metadata or from what its proxy sends. */
+/**
+ * A workload as metrics and logs describe it. The values come from `istio.workload` in an endpoint's metadata, or from
+ * the workload's proxy.
+ */
 export interface WorkloadLabels {
   readonly workload: string;
   readonly namespace: string;
   readonly canonicalName: string;
   readonly canonicalRevision: string;
   readonly cluster: string;
-  /** Further labels, which the configuration names and the workload's proxy sends. Absent means none. */
+  /** Further labels: those that the configuration names and the workload's proxy sends. Absent means none. */
   readonly labels?: Readonly<Record<string, string>>;
 }
 

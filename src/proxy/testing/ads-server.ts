@@ -41,10 +41,10 @@ export class AdsServer implements AsyncDisposable {
   readonly #server = new grpc.Server();
   readonly #resources = new Map<string, Map<string, JsonValue>>();
   readonly #subscribed = new Set<string>();
-  /** The number of the last response by which a test pushed resources, by type. */
+  /** For each type, the number of the last response by which a test pushed resources. */
   readonly #pushed = new Map<string, number>();
   readonly acknowledgements: Acknowledgement[] = [];
-  /** The number of the response that each of them answers. */
+  /** For each acknowledgement, the number of the response that it answers. */
   readonly #answered: number[] = [];
   /** The names that the client no longer requests, in the order of its messages. */
   readonly unsubscribed: string[] = [];
@@ -93,8 +93,8 @@ export class AdsServer implements AsyncDisposable {
   }
 
   /**
-   * Resolves with the answer to the last push of that type, or to a later response. An answer to an earlier response,
-   * such as that to the proxy's second request of the type, may still be under way.
+   * Resolves with the client's answer to the last push of that type, or to a later response. The answer to an earlier
+   * response may still be under way, such as that to the proxy's second request of the type.
    */
   async acknowledged(typeUrl: string, after = this.acknowledgements.length): Promise<Acknowledgement> {
     const least = this.#pushed.get(typeUrl) ?? 0;
@@ -126,8 +126,7 @@ export class AdsServer implements AsyncDisposable {
       }
       this.unsubscribed.push(...request.resourceNamesUnsubscribe);
       this.#subscribed.add(request.typeUrl);
-      // A type for which the test set no resources gets no response, because an empty response would make a proxy
-      // ready.
+      // Do not answer for a type without resources, because an empty response would make a proxy ready.
       const known = this.#resources.get(request.typeUrl);
       if (known !== undefined) this.#send(request.typeUrl, [...known.keys()], []);
     });
@@ -192,7 +191,7 @@ export function httpListener(port: number, routes: string, more: Readonly<Record
   };
 }
 
-/** A cluster by EDS, with the transport sockets of an ambient mesh. */
+/** A cluster with endpoints by discovery (EDS), with the transport sockets of an ambient mesh. */
 export function edsCluster(name: string, service = "a"): JsonValue {
   const raw = {
     name: "raw",

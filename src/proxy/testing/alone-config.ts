@@ -3,7 +3,7 @@ import type { XdsUpdate } from "../../dataplane/index.ts";
 import { AppliedConfig, type AppliedConfigOptions } from "../applied-config.ts";
 
 /**
- * A configuration without a proxy, and a function that applies an update to it. No name resolves to an address, and
+ * A configuration outside of a proxy, and a function that applies an update to it. No name resolves to an address, and
  * nothing connects.
  */
 export function aloneConfig({

@@ -1,6 +1,6 @@
 import { connect } from "node:net";
 
-/** What a client sees of a connection that it writes to at once: `end`, or the error's code. */
+/** How a connection ends for a client that writes to it at once: `end`, or the code of the error. */
 export async function outcomeAt(port: number): Promise<string> {
   return await new Promise((resolve) => {
     const socket = connect(port, "127.0.0.1", () => socket.write("x".repeat(4_000)));

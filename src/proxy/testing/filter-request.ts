@@ -46,7 +46,7 @@ interface TestRequestOptions {
   readonly body?: Buffer;
 }
 
-/** A request in the form for filters. `target` is path and query. */
+/** A request as filters get it. `target` is the path with its query. */
 export function testRequest(target = "/", options: TestRequestOptions & Partial<RequestView> = {}): TestRequest {
   const connection = options.connection ?? connectionFrom("10.0.0.1");
   const joined = Object.entries(options.repeated ?? {}).map(([name, values]) => [name, values.join(",")] as const);

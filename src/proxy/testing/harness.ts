@@ -217,7 +217,7 @@ export const plainCluster: Omit<ClusterConfig, "name" | "limits"> = {
 /** A loopback listener with its routes and clusters. Disposing it closes everything. */
 export class Harness implements AsyncDisposable {
   readonly records: FinishedExchange[] = [];
-  /** More fields of the records. */
+  /** Further fields of the finished records, in the same order. */
   readonly finished: Pick<ExchangeRecord, (typeof furtherFields)[number]>[] = [];
   readonly clusters = new Map<string, Cluster>();
   readonly #servers: { close(): unknown; closeAllConnections?(): void }[] = [];
@@ -257,7 +257,7 @@ export class Harness implements AsyncDisposable {
     return this.listener.addresses[0]?.port ?? 0;
   }
 
-  /** A cluster with endpoints at these ports. Without ports, its endpoints have not arrived yet. */
+  /** Adds a cluster with an endpoint at each of these ports. Without ports, its endpoints have not arrived yet. */
   cluster(
     name: string,
     ports: readonly number[] | undefined,
@@ -419,8 +419,8 @@ export class RawClient {
 }
 
 /**
- * Sends a text, and returns everything that was received. The client ends its side after it has received as many bytes
- * as it sent.
+ * Sends a text and returns all that is received. The client ends its side after it has received as many bytes as it
+ * sent.
  */
 export function sendText(port: number, text: string): Promise<string> {
   return new Promise((resolve) => {

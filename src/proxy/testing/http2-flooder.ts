@@ -11,7 +11,8 @@ export interface AttackingRequests {
   /** The head of a request whose body follows. */
   readonly unfinished: Buffer;
   /**
-   * The head of a request that declares a body of one byte. If undefined, the server does not look at declared lengths.
+   * The head of a request that declares a body of one byte. Undefined if the server does not compare the declared
+   * length.
    */
   readonly declared?: Buffer;
   /** A head with fields that no request may have. */
@@ -34,7 +35,7 @@ const largestIncrement = 2 ** 31 - 1;
 const cancel = 8;
 const streamsPerTurn = 50;
 
-/** Ways in which a client makes a server drop streams that it has started to serve. */
+/** The ways in which a client makes a server drop streams that it has started to serve. */
 export function streamAttacks(requests: AttackingRequests = httpRequests): ReadonlyMap<string, Attack> {
   const { whole, declared, malformed } = requests;
   const attacks = new Map<string, Attack>([
@@ -79,7 +80,7 @@ export function streamsAboveLimit({ unfinished }: AttackingRequests = httpReques
   return (writer, id) => writer.headers(id, unfinished, false, maxFrameBytes);
 }
 
-/** A client that opens attacking streams over a real socket as fast as the server reads them. */
+/** A client that attacks over a real socket: it opens streams as fast as the server reads them. */
 export class Http2Flooder {
   readonly #attack: Attack;
   readonly #streamsPerConnection: number;
@@ -87,10 +88,10 @@ export class Http2Flooder {
   #nextId = 1;
   /** The number of streams opened on all connections. */
   streams = 0;
-  /** How each connection ended: with the server's GOAWAY, or without one. */
+  /** For each connection, whether it ended with a GOAWAY of the server or without one. */
   readonly endings: string[] = [];
 
-  /** A connection opens up to `streamsPerConnection` streams, and then waits until the server ends it. */
+  /** Each connection opens up to `streamsPerConnection` streams, and then waits until the server ends it. */
   constructor(attack: Attack, streamsPerConnection = Infinity) {
     this.#attack = attack;
     this.#streamsPerConnection = streamsPerConnection;

@@ -139,7 +139,7 @@ export const virtualOutbound: JsonValue = {
   ],
 };
 
-/** Routes HTTP to any address on this port. Other traffic passes. */
+/** Routes HTTP to any address on this port. Other traffic passes unchanged. */
 export function outboundHttp(port: number, routes: string): JsonValue {
   return {
     name: `0.0.0.0_${port}`,
@@ -325,7 +325,9 @@ export function inboundCluster(name: string, service?: string): JsonValue {
   };
 }
 
-/** A service's cluster, with mutual TLS to those endpoints that support it. They must have this identity. */
+/**
+ * A service's cluster. Its connections use mutual TLS to the endpoints that support it, which must have this identity.
+ */
 export function outboundCluster(name: string, service: string, identity: string): JsonValue {
   return {
     name,

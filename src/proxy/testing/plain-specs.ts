@@ -34,7 +34,7 @@ export const plainTlsSpec: TlsSpec = {
   curves: [],
 };
 
-/** The settings of a cluster with room for so many connections and waiting requests. */
+/** The settings of a cluster that allows this number of connections and of waiting requests. */
 export function roomFor(connections: number, pending: number) {
   return {
     maxConnections: connections,

@@ -8,7 +8,7 @@ import { typeUrls } from "../../wire/xds/index.ts";
 
 type SecretCall = grpc.ServerDuplexStream<Buffer, Buffer>;
 
-/** An SDS provider for tests. It gives no answer for a secret that it does not have yet. */
+/** An SDS provider for tests. It does not answer for a secret that it does not have yet. */
 export class SecretProvider implements AsyncDisposable {
   readonly #server = new grpc.Server();
   readonly #secrets = new Map<string, JsonValue | undefined>();
@@ -45,7 +45,10 @@ export class SecretProvider implements AsyncDisposable {
     return [...this.#calls.values()].sort();
   }
 
-  /** Sets a secret and sends it. If undefined, the provider answers that there is none. */
+  /**
+   * Sets a secret and sends it to the clients that wait. If the secret is undefined, the provider answers that there is
+   * none.
+   */
   put(name: string, secret: JsonValue | undefined): void {
     this.#secrets.set(name, secret);
     for (const [call, requestedName] of this.#calls) if (requestedName === name) this.#send(call, name);

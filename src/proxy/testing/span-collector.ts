@@ -10,7 +10,7 @@ export interface CollectedSpan {
   readonly spanId: string;
   readonly parentSpanId: string;
   readonly name: string;
-  /** The number in OTLP: 2 is a server span, 3 a client span. */
+  /** The kind's number in OTLP: 2 for a server span, 3 for a client span. */
   readonly kind: number;
   readonly durationMs: number;
   readonly isError: boolean;
@@ -97,12 +97,12 @@ export class SpanCollector implements AsyncDisposable {
   readonly logs: CollectedLog[] = [];
   /** The messages for Envoy's access log service. */
   readonly serviceLogs: Fields[] = [];
-  /** The refused ones among them. */
+  /** Those of the messages that the collector refused. */
   readonly refusedServiceLogs: Fields[] = [];
   /** Zipkin's spans as received. */
   readonly zipkin: Record<string, unknown>[] = [];
   readonly requests: { readonly path: string; readonly headers: IncomingHttpHeaders }[] = [];
-  /** The status of responses. In gRPC any other than 200 becomes status 14. */
+  /** The status of the collector's responses. Over gRPC, any other value than 200 becomes the gRPC status 14. */
   status = 200;
   readonly #http = createServer((request, response) => {
     const chunks: Buffer[] = [];

@@ -24,18 +24,18 @@ export interface TestProxyOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** Lines of `PROXY_CONFIG`. The default ends the proxy as soon as it is quiet. */
   readonly proxyConfig?: string;
-  /** The number of workers. The default is 1, or the number that the test run sets. */
+  /** The number of workers. By default 1, or the number that {@link workersOfRun} sets. */
   readonly workers?: number;
   /** Replaces the part that serves requests, instead of {@link workers}. */
   readonly serve?: NonNullable<ProxyOptions["serve"]>;
   readonly podEndFolder?: string;
-  /** The addresses of names. The default is this machine's for every name. */
+  /** Resolves names to addresses. By default, every name resolves to this machine. */
   readonly resolve?: ProxyOptions["resolve"];
-  /** The clock of a proxy without workers, which have their own. */
+  /** The clock of a proxy without workers. Workers have their own clocks. */
   readonly clock?: Clock;
 }
 
-/** The test of workers runs other tests again with this number of workers. */
+/** The default number of workers. A test of workers runs other tests again with another number. */
 export const workersOfRun = Number(process.env["SERIN_TEST_WORKERS"] ?? 1);
 
 /** The part that serves in a test's proxy: several workers, or a data path in this thread. */

@@ -3,13 +3,16 @@ import { open, type FileHandle } from "node:fs/promises";
 import { userError } from "../../base/index.ts";
 
 const chunkBytes = 65_536;
-/** A bundle of all public roots has a few hundred kB, and revocation lists have a few MB. */
+/**
+ * The maximum size of a certificate file. A bundle of all public roots has a few hundred kB, and revocation lists have
+ * a few MB.
+ */
 const maxTextBytes = 16 << 20;
 
 /**
- * Reads a file that configuration names. A DestinationRule of any namespace can name one for all sidecars, so an
- * endless device (`/dev/zero`) must not fill the memory, and one with nothing to read (`/dev/ptmx`) must not occupy a
- * thread.
+ * Reads a file that the configuration names. A DestinationRule of any namespace can name a file for all sidecars, so an
+ * endless device (`/dev/zero`) must not fill the memory, and a device that has nothing to read (`/dev/ptmx`) must not
+ * block a thread.
  */
 export async function readBoundedFile(path: string, maxBytes: number): Promise<Buffer> {
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
@@ -22,7 +25,7 @@ export async function readBoundedFile(path: string, maxBytes: number): Promise<B
   }
 }
 
-/** The size that the file's status reports may be 0, and the file may grow. */
+/** Reads until the end of the file. The reported size does not suffice: it may be 0, and the file may grow. */
 async function contentOf(file: FileHandle, path: string, maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for (let total = 0; ;) {
@@ -34,12 +37,12 @@ async function contentOf(file: FileHandle, path: string, maxBytes: number): Prom
   }
 }
 
-/** The tag of a DER sequence, and a length of several bytes, as every revocation list has. */
+/** The first bytes of every revocation list in DER: the tag of a sequence, and a length with several bytes. */
 const derStart = [0x30, 0x80] as const;
 
 /**
- * A certificate, key, root bundle or revocation list. Each byte of a file in DER becomes one character, so that the
- * bytes can be recovered as `latin1`.
+ * Reads a certificate, a key, a root bundle or a revocation list. For a file in DER, each byte becomes one character,
+ * so that `latin1` restores the bytes.
  */
 export async function readCertificateFile(path: string): Promise<string> {
   const bytes = await readBoundedFile(path, maxTextBytes);

@@ -35,8 +35,8 @@ export function certificateNames(certificate: X509Certificate): CertificateNames
 }
 
 /**
- * Why the certificate does not match the specification. Undefined if it matches. The handshake verifies the chain. With
- * `onlyUris`, names of other kinds match nothing.
+ * Why the peer's certificate does not satisfy the specification. Undefined if it does. The chain is not checked here,
+ * because the handshake verifies it. With `onlyUris`, only URI names of the certificate count.
  */
 export function peerTrouble(
   certificate: X509Certificate | undefined,
@@ -62,7 +62,10 @@ export function peerTrouble(
   return `the peer is ${held.length === 0 ? "unidentified" : held.join(", ")}, expected ${subjectAltNames.map(({ match, value }) => (match === "exact" ? value : `${match} ${value}`)).join(" or ")}`;
 }
 
-/** Why a certificate is not valid for the requested name. Undefined if it is valid, or if no name was requested. */
+/**
+ * Why a certificate is not valid for the name that the connection asks for. Undefined if it is valid, or if the
+ * connection asks for none.
+ */
 export function nameTrouble(
   certificate: X509Certificate | undefined,
   name: string | undefined,
@@ -99,7 +102,7 @@ function hasName(names: CertificateNames, matcher: SubjectAltNameMatcher): boole
   return comparesDns && names.dns.some((name) => isWildcardFor(name, matcher.value));
 }
 
-/** Whether a wildcard covers a host: exactly its first label. Names of other kinds have no wildcards. */
+/** Whether a wildcard covers a host. The `*` stands for exactly the first label. Only DNS names have wildcards. */
 function isWildcardFor(name: string, value: string): boolean {
   const [wildcard, host] = [name.toLowerCase(), value.toLowerCase()];
   const dot = host.indexOf(".");
@@ -129,7 +132,7 @@ function matches(matcher: SubjectAltNameMatcher, held: string): boolean {
 function expressionOf(text: string): Re2.RE2JS {
   let expression = expressions.get(text);
   if (expression === undefined) {
-    // Loaded with the first expression, because most configurations contain none.
+    // Load the package with the first expression, because most configurations contain none.
     expression = loadPackage<typeof Re2>("re2js").RE2JS.compile(text);
     expressions.set(text, expression);
   }

@@ -6,15 +6,15 @@ const beginOfList = "-----BEGIN X509 CRL-----";
 const endOfList = "-----END X509 CRL-----";
 
 /**
- * Splits a text into its lists in PEM. The text may also be one list in DER, with one character for each byte. Throws
- * if there is none, or if one is not complete.
+ * Splits a text into its revocation lists in PEM. The text may instead be one list in DER, with one character for each
+ * byte. Throws if the text has no list or an incomplete one.
  */
 export function splitRevocations(text: string): readonly string[] {
   if (/^0[\x81-\xff]/.test(text)) return [pemOfDer(Buffer.from(text, "latin1"))];
   return listsInPem(text);
 }
 
-/** Why a PEM text of lists cannot be used. Undefined if it can. */
+/** Why the revocation lists in a PEM text cannot be used. Undefined if they can. */
 export function revocationsFault(text: string): string | undefined {
   try {
     TlsContext.create({ revocations: splitRevocations(text) });

@@ -44,8 +44,8 @@ export function checkSecret(message: Secret, name: string): void {
 }
 
 /**
- * The control plane checks the secrets that it sends. Other secret services may not, so a secret is tried before it
- * replaces the current one.
+ * Throws if a secret is not usable. The control plane checks the secrets that it sends, but another secret service may
+ * not. So a secret is tried before it replaces the present one.
  */
 export function checkUsable(message: Secret, name: string): void {
   checkSecret(message, name);

@@ -27,21 +27,21 @@ import {
 
 export interface SecretStoreOptions {
   readonly certificates: CertificateSource;
-  /** This proxy's SPIFFE id. The certificate `default` belongs to it. */
+  /** This proxy's SPIFFE id, which the certificate `default` contains. */
   readonly identity: string;
   readonly readFile: (path: string) => Promise<string>;
   /** The file with the mesh's revocation lists. If undefined, no revocation is checked. */
   readonly meshRevocationsFile?: string | undefined;
   /**
    * Called when a secret has arrived or is known to be absent, and when the file with the mesh's revocation lists was
-   * read. A listener waits for both, and for no other file. The workload's certificate is not a secret in this sense.
+   * read. A listener waits for these, and for no other file. Not called for the workload's own certificate.
    */
   readonly onChange?: () => void;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** A certificate with its key, as PEM. A new one is a new object. */
+/** A certificate with its key, as PEM. A new certificate is always a new object, by which caches notice the change. */
 export interface CertificateMaterial {
   readonly chain: string;
   readonly key: string;
@@ -51,7 +51,7 @@ export interface RootsMaterial {
   readonly roots: string;
   /** Revocation lists in PEM from the same secret. Undefined if there are none. */
   readonly revocations?: string | undefined;
-  /** The mesh's roots that may only sign for some trust domains. */
+  /** Restrictions of the mesh's roots: some of them may only sign for some trust domains. */
   readonly restrictions?: readonly RootRestriction[] | undefined;
 }
 
@@ -75,16 +75,16 @@ const fileCertificatePrefix = "file-cert:";
 const fileRootsPrefix = "file-root:";
 
 /**
- * The maximum number of absent secrets that are remembered. Configurations name far fewer. Further ones wait as if the
- * control plane had not answered.
+ * The maximum number of secrets that are remembered as absent. Configurations name far fewer. Above it, the proxy waits
+ * for a secret as if the control plane had not answered.
  */
 const maxAbsent = 10_000;
 
-/** The interval at which files are read. A change affects new connections. */
+/** The interval in which files are read again, in milliseconds. A changed file affects new connections only. */
 const rereadMs = 5000;
 
 interface FileEntry {
-  /** Whether the file was read once. */
+  /** Whether the file was read at least once. */
   tried: boolean;
   readonly optional: boolean;
   text: string | undefined;
@@ -93,14 +93,17 @@ interface FileEntry {
 }
 
 /**
- * Certificates and roots by reference: our own from the CA, those of the control plane and other services by SDS, and
- * files. They are replaced while in use.
+ * Certificates and roots, by how the configuration refers to them: the proxy's own from the CA, those of the control
+ * plane and of other services by SDS, and files. They may be replaced while they are in use.
  */
 export class SecretStore {
   readonly #options: SecretStoreOptions;
-  /** The applied secrets by {@link secretKey}, as in the sets and maps below. */
+  /** The secrets in force, by {@link secretKey}, which is also the key of the collections below. */
   readonly #applied = new Map<string, AppliedSecret>();
-  /** Secrets that the control plane or service did not return: they do not exist, or this proxy may not have them. */
+  /**
+   * The secrets of which the control plane or a service says that it has none: they do not exist, or this proxy may not
+   * have them.
+   */
   readonly #absent = new Map<string, NamedSecret>();
   /** Why a service has not sent a secret yet. */
   readonly #faults = new Map<string, string>();
@@ -110,9 +113,9 @@ export class SecretStore {
     string,
     { readonly from: string; readonly material: CertificateMaterial | RootsMaterial | RevocationsMaterial }
   >();
-  /** Secrets that no configuration named at the last call of {@link forgetUnnamed}. */
+  /** The secrets that no configuration named at the last call of {@link forgetUnnamed}. */
   #unnamed: ReadonlySet<string> = new Set();
-  /** The mesh's revocation lists as last read, and the last usable ones. */
+  /** The text of the mesh's revocation lists as last read, and the last usable one. */
   #lists: { readonly text?: string; readonly usable?: string | undefined; readonly fault?: string | undefined } = {};
   readonly #waiters = new Set<() => void>();
   readonly #system: RootsMaterial = { roots: rootCertificates.join("\n") };
@@ -121,7 +124,7 @@ export class SecretStore {
     this.#options = options;
   }
 
-  /** The names that must be requested from the control plane. */
+  /** The names of the secrets that these specifications need from the control plane. */
   static remoteNames(specs: Iterable<TlsSpec>): Set<string> {
     return new Set(
       namedSecrets(specs).flatMap(({ name, service }) =>
@@ -136,7 +139,7 @@ export class SecretStore {
     );
   }
 
-  /** The secrets that must be requested from services, by {@link secretKey}. */
+  /** The secrets that these specifications need from other services, by {@link secretKey}. */
   static ofServices(specs: Iterable<TlsSpec>): Map<string, ServiceSecret> {
     return new Map(
       namedSecrets(specs).flatMap((ref) => {
@@ -203,7 +206,7 @@ export class SecretStore {
     return lists === undefined ? undefined : this.#kept(`lists ${ref.path}`, lists, () => ({ lists }));
   }
 
-  /** Resolves when a missing secret may have arrived. */
+  /** Resolves when a secret or a file has changed, so that a missing one may have arrived. */
   async changed(signal: AbortSignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiters.add(resolve);
@@ -218,8 +221,8 @@ export class SecretStore {
   }
 
   /**
-   * Whether waiting for a reference's material is pointless, because the control plane or its service has reported that
-   * it does not exist. As in Envoy, a connection then fails at once.
+   * Whether waiting for a reference's material is pointless, because the control plane or its service says that it does
+   * not exist. As in Envoy, a connection then fails at once.
    */
   isInVain(ref: CertificateRef | RootsRef): boolean {
     return ref.kind === "sds" && (ref.name.startsWith(invalidPrefix) || this.#absent.has(secretKey(ref)));
@@ -248,15 +251,15 @@ export class SecretStore {
     return reasons.join(", ");
   }
 
-  /** Takes a secret from a service. Throws if it is unusable, and keeps the previous one. */
+  /** Puts a secret from a service in force. If it is unusable, throws and keeps the previous one. */
   take(ref: ServiceSecret, version: string, body: Uint8Array): void {
     this.#put(ref, version, body, checkUsable);
     this.#tell();
   }
 
   /**
-   * Called when a service has no such secret. If the service sent it before, the secret stays, as when the control
-   * plane removes one.
+   * Called when a service says that it has no such secret. A secret that it sent before stays in force, as when the
+   * control plane removes one.
    */
   miss(ref: ServiceSecret): void {
     if (!this.#applied.has(secretKey(ref))) this.#absent.set(secretKey(ref), ref);
@@ -269,8 +272,8 @@ export class SecretStore {
   }
 
   /**
-   * Forgets the secrets that two calls in a row do not name. A name that comes back at once is therefore not requested
-   * again. Must be called once a second with the names of the control plane's secrets that the configuration uses.
+   * Forgets the secrets that two calls in a row do not name. So a name that comes back at once need not be requested
+   * again. `names` are the secrets of the control plane that the configuration uses. Must be called once a second.
    */
   forgetUnnamed(names: ReadonlySet<string>): void {
     const unnamed = new Set<string>();
@@ -288,7 +291,7 @@ export class SecretStore {
     this.#drop(secretKey(ref));
   }
 
-  /** Reads certificate files again from time to time. Must be called once a second. */
+  /** Reads the files again whose interval is over. Must be called once a second. */
   sweep(nowMs: number): void {
     for (const [path, entry] of this.#files) if (nowMs - entry.readMs >= rereadMs) void this.#read(path, entry, nowMs);
   }
@@ -311,8 +314,8 @@ export class SecretStore {
     }
     for (const name of update.removed)
       if (!this.#applied.has(name) && this.#absent.size < maxAbsent) this.#absent.set(name, { kind: "sds", name });
-    // A secret that the control plane removes stays available to configuration that still refers to it, so that a race
-    // breaks no connection.
+    // A removed secret stays in force for configuration that still names it, because the removal may arrive before the
+    // change of that configuration.
     this.#tell();
     if (troubles.length > 0) throw userError("config-rejected", troubles.join("; "));
   }
@@ -375,7 +378,7 @@ export class SecretStore {
         : this.roots(ref);
     if (roots === undefined || revoked === undefined) return roots;
     const lists = this.revocations(revoked)?.lists;
-    // Until the lists have arrived, admit nobody, because a list might revoke the peer.
+    // Return nothing until the lists have arrived, so that nobody is admitted: a list might revoke the peer.
     return lists === undefined
       ? undefined
       : this.#kept(`roots and lists ${name}`, `${roots.roots} ${lists}`, () => ({
@@ -384,7 +387,7 @@ export class SecretStore {
         }));
   }
 
-  /** The mesh's roots, with the revocation lists of its authorities if there are any. */
+  /** The mesh's roots, with the revocation lists of the mesh's authorities if there are any. */
   #meshRoots(): RootsMaterial | undefined {
     const own = this.#ownMaterial();
     const path = this.#options.meshRevocationsFile;
@@ -393,7 +396,7 @@ export class SecretStore {
     if (text === undefined) return this.#files.get(path)?.tried === true ? own : undefined;
     const lists = this.#usableLists(path, text);
     if (lists === undefined) return undefined;
-    // Upstream's control plane keeps an empty file if it has no lists.
+    // An empty file means that there are no lists. Upstream's control plane writes one in that case.
     if (lists.trim() === "") return own;
     const { roots, restrictions } = own;
     return this.#kept(meshRoots, `${roots} ${lists} ${JSON.stringify(restrictions)}`, () => ({
@@ -404,8 +407,8 @@ export class SecretStore {
   }
 
   /**
-   * The lists of a file. If they cannot be used, the last usable ones. Undefined if there were none yet: then nobody is
-   * admitted, because a list might revoke the peer.
+   * The lists of a file. If they cannot be used, the last usable ones. Undefined if there have been none yet: then
+   * nobody is admitted, because a list might revoke the peer.
    */
   #usableLists(path: string, text: string): string | undefined {
     if (text === this.#lists.text) return this.#lists.usable;
@@ -443,7 +446,7 @@ export class SecretStore {
     return roots === undefined ? undefined : this.#kept(`${fileRootsPrefix}${path}`, roots, () => ({ roots }));
   }
 
-  /** Returns the same object while its inputs are unchanged. */
+  /** Returns the same object as before while its inputs are unchanged, so that caches keyed by it stay valid. */
   #kept<Material extends CertificateMaterial | RootsMaterial | RevocationsMaterial>(
     name: string,
     from: string,
@@ -456,7 +459,7 @@ export class SecretStore {
     return material;
   }
 
-  /** An optional file may be missing without a log message. */
+  /** The content of a file. A missing file is logged unless it is optional. */
   #file(path: string, optional = false): string | undefined {
     let entry = this.#files.get(path);
     if (entry === undefined) {

@@ -10,25 +10,28 @@ interface Cached {
   readonly context: TlsContext;
 }
 
-/** The number of kept contexts, one for each specification in use. */
+/** The maximum number of kept contexts. There is one for each specification in use. */
 const maxContexts = 4096;
 
-/** TLS contexts by specification. A context is replaced when one of its certificates has changed. */
+/** TLS contexts by specification. A context is replaced when one of its certificates changes. */
 export class TlsContexts {
   readonly #secrets: SecretStore;
   readonly #aesGcmOnly: boolean;
   readonly #cached = new BoundedCache<string, Cached>(maxContexts);
 
   /**
-   * `aesGcmOnly` applies to every specification. The configuration cannot express this for TLS 1.3, because Envoy's API
-   * has no names for the ciphers of TLS 1.3.
+   * `aesGcmOnly` restricts every specification. The configuration cannot express this for TLS 1.3, because Envoy's API
+   * does not name the ciphers of TLS 1.3.
    */
   constructor(secrets: SecretStore, aesGcmOnly = false) {
     this.#secrets = secrets;
     this.#aesGcmOnly = aesGcmOnly;
   }
 
-  /** Waits for missing secrets. Rejects and names them after `timeoutMs`, or at once if they will never come. */
+  /**
+   * Waits for the secrets that a context needs, and returns the context. Rejects with their names after `timeoutMs`, or
+   * at once if they will never arrive.
+   */
   async get(spec: TlsSpec, timeoutMs: number): Promise<TlsContext> {
     const now = this.peek(spec);
     if (now !== undefined) return now;
@@ -69,8 +72,8 @@ export class TlsContexts {
   }
 
   /**
-   * The secrets for which neither the control plane nor the CA has answered yet. Files are excluded, because reading
-   * them takes a moment.
+   * The names of the secrets for which neither the control plane nor the CA has answered yet. Files are not among them,
+   * because reading a file takes only a moment.
    */
   awaited({ certificates, roots }: TlsSpec): string[] {
     const names = certificates.flatMap((ref) =>
@@ -134,7 +137,10 @@ function contextOf(
   });
 }
 
-/** OpenSSL fails the handshake of a client that resumes a session without a context id, which node does not set. */
+/**
+ * Whether the server requests a certificate. It then needs a session context id, which Node does not set: without one,
+ * OpenSSL fails the handshake of a client that resumes a session.
+ */
 function requestsCertificates(spec: TlsSpec): boolean {
   return spec.roots !== undefined || ("clientCertificate" in spec && spec.clientCertificate !== "none");
 }

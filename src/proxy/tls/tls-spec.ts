@@ -1,67 +1,80 @@
-/** A service in a cluster that serves its own secrets by SDS over gRPC. */
+/** A service in one of the proxy's clusters that delivers secrets by SDS over gRPC. */
 export interface SecretService {
   readonly cluster: string;
   readonly authority: string;
 }
 
-/** A secret by its name. Without a service, it comes from the control plane, or the name contains its location. */
+/**
+ * A secret by its name. Without `service`, it comes from the control plane, unless its name contains the path of a
+ * file.
+ */
 export interface NamedSecret {
   readonly kind: "sds";
   readonly name: string;
   readonly service?: SecretService | undefined;
 }
 
-/** A secret that a service has. */
+/** A secret that comes from a service. */
 export type ServiceSecret = NamedSecret & { readonly service: SecretService };
 
-/** The source of a certificate with its key. */
+/** Where a certificate and its key come from. */
 export type CertificateRef =
-  /** `default` is this proxy's own. Others come by SDS: `kubernetes://…`, or files as `file-cert:<chain>~<key>`. */
+  /**
+   * `default` is this proxy's own certificate. Others come by SDS (`kubernetes://…`), or from files
+   * (`file-cert:<chain>~<key>`).
+   */
   | NamedSecret
   | { readonly kind: "files"; readonly chain: string; readonly key: string }
   | { readonly kind: "inline"; readonly chain: string; readonly key: string };
 
-/** The source of the roots that verify the peer. */
+/** Where the roots come from that verify the peer. */
 export type RootsRef =
   /**
-   * `ROOTCA` are the mesh's roots. Others come by SDS: `kubernetes://…-cacert`, files as `file-root:<path>`, the
-   * system's as `file-root:system`.
+   * `ROOTCA` stands for the mesh's roots. Others come by SDS (`kubernetes://…-cacert`), from a file
+   * (`file-root:<path>`), or from the system (`file-root:system`).
    */
   NamedSecret | { readonly kind: "file"; readonly path: string } | { readonly kind: "inline"; readonly pem: string };
 
 /**
- * The source of revocation lists, if the configuration sets one. A secret with roots may contain its own lists, which
- * take precedence.
+ * Where revocation lists come from, if the configuration names a source. Lists in the same secret as the roots take
+ * precedence.
  */
 export type RevocationsRef = Extract<RootsRef, { readonly kind: "file" | "inline" }>;
 
 export interface SubjectAltNameMatcher {
-  /** `any` compares all kinds of names, as Envoy's older field does. */
+  /** The kind of name. `any` compares all kinds, as Envoy's older field does. */
   readonly type: "uri" | "dns" | "ip" | "email" | "any";
   readonly match: "exact" | "prefix" | "suffix" | "contains" | "regex";
   readonly value: string;
   readonly ignoreCase: boolean;
 }
 
-/** Marks names of secrets that never exist. */
+/** The prefix of names of secrets that never exist. */
 export const invalidPrefix = "invalid://";
 
-/** The TLS settings that both directions share. Plain data. */
+/** The TLS settings that both directions share. They are plain data. */
 export interface TlsSpec {
-  /** Equal for equal specifications, so that contexts and pools can be shared. */
+  /** A text that is the same for equal specifications, so that they can share contexts and pools. */
   readonly key: string;
   readonly certificates: readonly CertificateRef[];
-  /** The roots that verify the peer's certificate. If undefined, it is not verified. */
+  /** The roots that verify the peer's certificate. If undefined, the certificate is not verified. */
   readonly roots: RootsRef | undefined;
   /**
-   * The revocation lists. If undefined, no certificate counts as revoked, unless the secret with the roots has lists.
+   * The source of revocation lists. If undefined, no certificate counts as revoked, unless the secret with the roots
+   * contains lists.
    */
   readonly revocations: RevocationsRef | undefined;
-  /** One of them must match. If empty, no name is checked. */
+  /** The names that are accepted in the peer's certificate, one of which must match. If empty, no name is checked. */
   readonly subjectAltNames: readonly SubjectAltNameMatcher[];
-  /** Base64 of the SHA-256 of the peer's public key. One must match. */
+  /**
+   * The accepted SHA-256 hashes of the peer's public key in base64, one of which must match. If empty, the key is not
+   * compared.
+   */
   readonly publicKeyHashes: readonly string[];
-  /** Hex of the SHA-256 of the peer's certificate, in lower case, without colons. One must match. */
+  /**
+   * The accepted SHA-256 hashes of the peer's certificate, in lower-case hexadecimal without colons. One must match. If
+   * empty, the certificate is not compared.
+   */
   readonly certificateHashes: readonly string[];
   readonly alpnProtocols: readonly string[];
   readonly minVersion: TlsVersion | undefined;
@@ -77,7 +90,7 @@ export interface TlsSpec {
 export type TlsVersion = "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3";
 
 export interface DownstreamTlsSpec extends TlsSpec {
-  /** With `any`, the server requests a certificate, and admits every client. */
+  /** What the server demands. With `any`, it requests a certificate and admits every client. */
   readonly clientCertificate: "require" | "request" | "any" | "none";
   readonly requireServerName: boolean;
 }
@@ -85,15 +98,17 @@ export interface DownstreamTlsSpec extends TlsSpec {
 export interface UpstreamTlsSpec extends TlsSpec {
   /** The SNI to send. Undefined sends none. */
   readonly serverName: string | undefined;
-  /** Whether the endpoint's hostname, if any, is sent as SNI. */
+  /** Whether the endpoint's hostname, if it has one, is sent as SNI. */
   readonly hostnameAsServerName: boolean;
-  /** The name that is sent if there is no other: the service's host. */
+  /** The SNI if nothing else sets one: the host of the service. */
   readonly fallbackServerName: string | undefined;
-  /** Whether the certificate must be valid for the SNI. */
+  /** Whether the certificate must be valid for the name that is sent as SNI. */
   readonly verifiesServerName: boolean;
 }
 
-/** Whether this is Istio's mutual TLS: we show our workload certificate, and ALPN uses Istio's names. */
+/**
+ * Whether these settings are Istio's mutual TLS: the proxy shows its workload certificate, and ALPN uses Istio's names.
+ */
 export function isMeshTls(tls: TlsSpec): boolean {
   return tls.certificates.some(
     (certificate) => certificate.kind === "sds" && certificate.name === "default" && certificate.service === undefined,

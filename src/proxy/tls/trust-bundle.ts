@@ -5,11 +5,11 @@ import { type CertificateManager, type TrustedRoot, type XdsSubscription } from 
 import { ProxyConfigSchema } from "../../wire/discovery/index.ts";
 import { trustDomainsPrefix, typeUrls } from "../../wire/xds/index.ts";
 
-/** The maximum number of roots in one bundle. Each makes handshakes more expensive. */
+/** The maximum number of roots in one bundle, because each makes handshakes more expensive. */
 const maxRoots = 256;
 
 /**
- * Roots that the control plane sends in addition to those that come with certificates (Istio's PCDS, with
+ * Receives the roots that the control plane sends in addition to those that come with certificates (Istio's PCDS, with
  * PROXY_CONFIG_XDS_AGENT).
  */
 export function trustBundleSubscription(certificates: Pick<CertificateManager, "trustBesides">): XdsSubscription {
@@ -17,8 +17,8 @@ export function trustBundleSubscription(certificates: Pick<CertificateManager, "
     typeUrl: typeUrls.proxyConfig,
     mode: "wildcard",
     apply: ({ resources }) => {
-      // One resource without a name, which replaces the previous one. When it is removed, the roots stay, as in
-      // upstream's agent.
+      // The type has one resource, which has no name and replaces the previous one. If it is removed, the roots stay,
+      // as in upstream's agent.
       const last = resources.at(-1);
       if (last === undefined) return;
       const { caCertificatesPem, proxyMetadata } = fromBinary(ProxyConfigSchema, last.body);
@@ -33,8 +33,10 @@ export function trustBundleSubscription(certificates: Pick<CertificateManager, "
 }
 
 /**
- * The root with its PEM in canonical form. The bundle has no field for a root's trust domains. Our control plane writes
- * them into the metadata, keyed by the root's fingerprint. Upstream's agents ignore them there.
+ * Reads a root, and converts its PEM to a canonical form.
+ *
+ * The bundle has no field for the trust domains of a root. So our control plane writes them into the metadata, keyed by
+ * the root's fingerprint, where upstream's agents ignore them.
  */
 function readRoot(pem: string, index: number, metadata: Readonly<Record<string, string>>): TrustedRoot {
   let certificate: X509Certificate;

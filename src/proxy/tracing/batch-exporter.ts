@@ -3,31 +3,28 @@ import type { CallCluster, ClusterAnswer, ClusterRequest } from "../terms/call-c
 import type { FilterStatistics } from "../terms/filter-statistics.ts";
 import { grpcFrame } from "../terms/grpc-call.ts";
 
-/** The maximum size of one message to a collector: what a gRPC server accepts by default. */
+/** The maximum size of one message to a collector: the size that a gRPC server accepts by default. */
 export const maxExportBytes = 4 * 1024 * 1024;
 
 /**
- * A message of items, and how many of the first items are in it. 0 if the first item alone is larger than {@link
- * maxExportBytes}.
+ * A message, and how many of the items are in it, from the first one on. 0 if the first item alone is larger than
+ * {@link maxExportBytes}.
  */
 export interface EncodedBatch {
   readonly message: Buffer;
   readonly taken: number;
 }
 
-/**
- * Encodes items in a collector's form, as many as fit into {@link maxExportBytes}. Loads the encoder with the first
- * items.
- */
+/** Encodes items for a collector, as many as fit into {@link maxExportBytes}. The first call loads the encoder. */
 export type EncodeBatch<Item> = (items: readonly Item[]) => Promise<EncodedBatch>;
 
-/** The target of items, and how they are sent. */
+/** Where items are sent, and in which form. */
 export interface ExportTarget<Item> {
-  /** The prefix of the statistics' names, such as `tracing.zipkin`, and the word for its items in them. */
+  /** The prefix of the statistics' names, such as `tracing.zipkin`, and the word for the items in these names. */
   readonly statPrefix: string;
   readonly items: "spans" | "logs";
   readonly encode: EncodeBatch<Item>;
-  /** The request without its body and the fields that this exporter adds. */
+  /** The request, without its body and without the fields that the exporter adds. */
   readonly request: Pick<ClusterRequest, "cluster" | "protocol" | "path" | "authority" | "headers" | "timeoutMs">;
   readonly isGrpc: boolean;
 }
@@ -40,7 +37,7 @@ export interface BatchExporterOptions<Item> {
   readonly log: Logger;
 }
 
-/** The maximum number of waiting items. Further ones are lost and counted. */
+/** The maximum number of waiting items. Further items are dropped and counted. */
 const maxWaiting = 2048;
 /** The maximum number of items in one request to a collector. */
 const maxBatch = 512;
@@ -50,8 +47,8 @@ const maxAnswerBytes = 65_536;
 const firstError = 300;
 
 /**
- * Sends spans or lines of logs in batches, one request at a time. A batch that its collector does not accept is lost
- * and counted, as in Envoy.
+ * Sends spans or log lines to a collector in batches, one request at a time. As in Envoy, a batch that the collector
+ * does not accept is dropped and counted.
  */
 export class BatchExporter<Item> {
   readonly #options: BatchExporterOptions<Item>;
@@ -60,14 +57,14 @@ export class BatchExporter<Item> {
   #sending: Promise<void> | undefined;
   #timer: Disposable | undefined;
   #isFailing = false;
-  /** The remaining items of a batch that was too large for one message. They are sent next. */
+  /** Whether items of the last batch are left that did not fit into its message. They are sent next. */
   #hasRest = false;
 
   constructor(options: BatchExporterOptions<Item>) {
     this.#options = options;
   }
 
-  /** Loads the encoder now, so that the first items do not wait for it. */
+  /** Loads the encoder in advance, so that the first items do not wait for it. */
   prepare(): void {
     this.#options.target
       .encode([])
@@ -86,7 +83,7 @@ export class BatchExporter<Item> {
     else this.#wait();
   }
 
-  /** Resolves when all waiting items were sent or lost, or after `limitMs`. */
+  /** Sends all waiting items. Resolves when they are sent or dropped, or after `limitMs`. */
   async flush(limitMs: number): Promise<void> {
     using _limit = this.#options.clock.after(limitMs, () => this.#aborted.abort());
     while ((this.#waiting.length > 0 || this.#sending !== undefined) && !this.#aborted.signal.aborted) {
@@ -122,7 +119,7 @@ export class BatchExporter<Item> {
     try {
       const { message, taken } = await target.encode(batch);
       if (taken < batch.length) this.#putBack(batch.slice(Math.max(1, taken)));
-      // The first item alone is larger than a message may be.
+      // If no item fits, the first one alone is too large. Drop it.
       going = Math.max(1, taken);
       if (taken === 0)
         throw transientError("export-refused", `one of them is larger than a message may be (${maxExportBytes} bytes)`);

@@ -12,10 +12,13 @@ export interface CollectorExportsOptions {
   readonly log?: Logger;
 }
 
-/** The maximum number of collectors that a proxy sends to. Further ones are refused. */
+/** The maximum number of collectors to which a proxy sends. Further ones are refused. */
 const maxExporters = 32;
 
-/** The exporters of a proxy. Listeners that send spans or logs to the same collector in the same way share one. */
+/**
+ * The exporters of a proxy. Listeners share an exporter if they send spans or logs to the same collector in the same
+ * form.
+ */
 export class CollectorExports {
   readonly #options: CollectorExportsOptions;
   readonly #exporters = new Map<string, BatchExporter<never>>();
@@ -28,7 +31,10 @@ export class CollectorExports {
     return this.#options.node;
   }
 
-  /** `key` identifies the target and the form of its items. Undefined if there are too many. */
+  /**
+   * Returns the exporter for a target. `key` identifies the target and the form of its items. Undefined if there are
+   * too many exporters.
+   */
   to<Item>(key: string, target: ExportTarget<Item>): BatchExporter<Item> | undefined {
     const known = this.#exporters.get(key) as BatchExporter<Item> | undefined;
     if (known !== undefined) return known;

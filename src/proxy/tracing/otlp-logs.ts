@@ -19,8 +19,8 @@ const msPerSecond = 1000;
 const nanosPerMs = 1_000_000;
 
 /**
- * OTLP's protobuf message of a batch of log lines. OpenTelemetry's own library writes it. It is loaded with the first
- * batch. An empty batch loads it earlier.
+ * Encodes a batch of log lines as OTLP's protobuf message. OpenTelemetry's library does it. It is loaded with the first
+ * batch, or earlier by an empty batch.
  */
 export function otlpLogs(resource: Readonly<Record<string, string>>): EncodeBatch<LogItem> {
   let library: Promise<Pick<typeof ProtobufLogsSerializer, "serializeRequest">> | undefined;
@@ -52,8 +52,8 @@ export function otlpLogs(resource: Readonly<Record<string, string>>): EncodeBatc
             }),
       };
     });
-    // The library does not compute sizes in advance. If all items are too large for a message, try half of them, and so
-    // on.
+    // Halve the number of items until the message is small enough, because the library does not compute sizes in
+    // advance.
     for (let taken = records.length; ; taken = Math.floor(taken / 2)) {
       const message = serializer.serializeRequest(records.slice(0, taken)) ?? new Uint8Array();
       if (message.length <= maxExportBytes || taken === 0) return { message: Buffer.from(message), taken };

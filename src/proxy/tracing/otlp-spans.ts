@@ -24,20 +24,23 @@ const anyValue = { string: 1 };
 const spanKinds = { server: 2, client: 3 };
 const errorStatus = 2;
 const sampledFlag = 1;
-/** The flags say whether the parent is in another process. That is unknown here, which 0x100 alone means. */
+/**
+ * The flags of a span without the bit that its parent is in another process. The bit 0x100 alone says that this is
+ * unknown.
+ */
 const parentFlagsKnown = 0x100;
 
 const traceIdDigits = 32;
 const nanosPerMs = 1_000_000;
 const firstCapacity = 4096;
-/** The size of the memory that is kept for the next batch. Larger memory is released. */
+/** The maximum size of the memory that is kept for the next batch. */
 const keptCapacity = 256 * 1024;
 /** The number of length prefixes before a span: its own, that of the scope's spans and that of the resource's. */
 const prefixesOfMessage = 3;
 
 /**
- * OTLP's message of a batch in protobuf, with as many spans as fit into {@link maxExportBytes}. This code writes it,
- * because OpenTelemetry's library takes ten times as long for a span.
+ * Encodes a batch of spans as OTLP's protobuf message, as many as fit into {@link maxExportBytes}. This code writes the
+ * message itself, because OpenTelemetry's library takes ten times as long for each span.
  */
 export function otlpSpans(resource: Readonly<Record<string, string>>): EncodeBatch<Span> {
   const [whole, spans, span, status] = [
@@ -66,13 +69,13 @@ export function otlpSpans(resource: Readonly<Record<string, string>>): EncodeBat
   };
 }
 
-/** The bytes of an attribute of spans. Most spans have the values of the one before. */
+/** The encoded bytes of an attribute. They are kept, because most spans have the same values as the span before. */
 interface RepeatedAttribute {
   readonly value: string;
   readonly bytes: Buffer;
 }
 
-/** The number of names, and the length of a value, up to which attributes are kept for the next span. */
+/** The limits up to which attributes are kept for the next span: the number of names, and the length of a value. */
 const maxRepeated = 64;
 const maxRepeatedLetters = 128;
 
@@ -83,7 +86,7 @@ interface SpanParts {
   readonly repeated: Map<string, RepeatedAttribute>;
 }
 
-/** Returns false if the span needs more than `room`. What was written is then incomplete. */
+/** Writes a span. Returns false if it needs more than `room`. Its bytes are then incomplete. */
 function writeSpan(
   { traceId, spanId, parentSpanId, name, kind, startMs, durationMs, tags }: Span,
   { span, status, repeated }: SpanParts,
@@ -127,7 +130,7 @@ const more = 0x80;
 /** The maximum size of a tag and a length. */
 const maxPrefix = 16;
 
-/** One protobuf message under construction. It grows as needed, up to {@link maxExportBytes} plus one tag of a span. */
+/** Writes one protobuf message. Its memory grows as needed, up to {@link maxExportBytes} plus one tag of a span. */
 class ProtobufBuilder {
   #bytes = Buffer.allocUnsafeSlow(firstCapacity);
   #length = 0;
@@ -177,7 +180,7 @@ class ProtobufBuilder {
     this.#length += this.#bytes.write(text, this.#length);
   }
 
-  /** Writes an attribute with a text, without building it separately and copying it. */
+  /** Writes an attribute with a text value directly, without building it separately and copying it. */
   attribute(field: number, key: string, value: string): void {
     const keyLength = Buffer.byteLength(key);
     const valueLength = Buffer.byteLength(value);

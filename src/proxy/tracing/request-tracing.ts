@@ -19,14 +19,14 @@ import {
 
 /** How the requests of a listener are traced. */
 export interface RequestTracingOptions {
-  /** The forms in which a context is propagated. */
+  /** The formats in which the trace context is sent to the upstream. */
   readonly formats: readonly TraceFormat[];
-  /** The accepted forms. The first one present is used. */
+  /** The formats in which a client's trace context is accepted. The first one that is present counts. */
   readonly readFormats: readonly TraceFormat[];
   readonly shortTraceIds: boolean;
   /**
-   * The shares (0 to 1) of requests that are traced: of those without a context, of those whose client asks for a
-   * trace, and of both together.
+   * The shares (0 to 1) of requests that are traced: of requests without a context, of requests whose client asks for a
+   * trace, and an upper limit for both together.
    */
   readonly randomShare: number;
   readonly clientShare: number;
@@ -39,35 +39,35 @@ export interface RequestTracingOptions {
   readonly spawnsUpstreamSpan: boolean;
   readonly maxPathLength: number;
   readonly customTags: readonly CustomSpanTag[];
-  /** Sends the spans. If undefined, no spans are sent, and a request's context is passed on unchanged. */
+  /** Sends the spans. If undefined, no spans are sent, and a request's trace context is passed on unchanged. */
   readonly exporter: BatchExporter<Span> | undefined;
   readonly node: TracedNode;
 }
 
-/** The values of a request that decide whether it is traced. */
+/** The values of a request from which tracing decides. */
 export interface TracedRequest {
   readonly head: MessageHead;
-  /** Set to a marked id if the request is traced and its id is new. */
+  /** The request's id. If the request is traced and its id is new, tracing replaces it by one with a mark. */
   requestId: string;
   readonly requestIdIsNew: boolean;
   /** Whether the request's tracing headers are trusted. */
   readonly internalPeer: boolean;
 }
 
-/** The position in a request's id that encodes whether and why it is traced. */
+/** The position of the character in a request's id that says whether and why the request is traced. */
 const decisionAt = 14;
 const sampledMark = "9";
 const tracedMarks = "9ab";
 const requestIdLength = 36;
 
 /**
- * Decides which requests are traced, passes their contexts on and makes their spans. A request that is not traced costs
- * little: the numbers of its ids if W3C's header is the only format, and otherwise a few short strings.
+ * Decides which requests are traced, passes their contexts on, and makes their spans. A request that is not traced
+ * costs little: the numbers of its ids if W3C's header is the only format, otherwise a few short strings.
  */
 export class RequestTracing {
   readonly #options: RequestTracingOptions;
   readonly #replaced: ReadonlySet<string>;
-  /** Whether a trace that is not recorded adds only W3C's header line. */
+  /** Whether W3C's header line is all that an unrecorded trace adds. */
   readonly #hasPlainLine: boolean;
   readonly #randomShare: number;
   readonly #overallShare: number;
@@ -81,7 +81,7 @@ export class RequestTracing {
   }
 
   /**
-   * Starts the trace of a request. Returns undefined if nothing needs to be done. The request's own context then passes
+   * Starts the trace of a request. Returns undefined if there is nothing to do: the request's own context then passes
    * unchanged.
    */
   start(facts: TracedRequest, random: Random): RequestTrace | undefined {
@@ -133,8 +133,7 @@ export class RequestTracing {
   }
 
   /**
-   * Begins a trace that is not recorded, and whose headers tell this to the upstream. Undefined if contexts are not
-   * passed on.
+   * Begins a trace that is not recorded. Its headers say so to the upstream. Undefined if contexts are not passed on.
    */
   #unkept(): RequestTrace | undefined {
     if (this.#hasPlainLine) return newUnkeptTrace();
@@ -211,7 +210,7 @@ export class RequestTracing {
   }
 }
 
-/** Whether the id of a request shows that an earlier proxy traces it. */
+/** Whether the id of a request says that an earlier proxy traces the request. */
 function isMarked(requestId: string): boolean {
   return requestId.length === requestIdLength && tracedMarks.includes(requestId.charAt(decisionAt));
 }

@@ -14,19 +14,19 @@ import type { TracedNode } from "./traced-node.ts";
 // Envoy's access log service (envoy.service.accesslog.v3, envoy.data.accesslog.v3). Field numbers are those of its
 // .proto files.
 
-/** One entry in the service's form. It is encoded while its record still belongs to the exchange. */
+/** One encoded entry. It is encoded at once, because its record refers to memory of the exchange. */
 export type ServiceLogEntry = Uint8Array;
 
-/** The entry of an exchange, in addition to the common part. */
+/** What an entry contains in addition to the common part. */
 export interface EntryFields {
   readonly requestHeaders: readonly string[];
   readonly responseHeaders: readonly string[];
   readonly responseTrailers: readonly string[];
-  /** The names of the metadata of both ends, if they are logged. */
+  /** The names of the filter states (the workloads at both ends) that entries contain. */
   readonly filterStates: ReadonlySet<string>;
 }
 
-/** Fields of a request that entries contain in any configuration. */
+/** The request's headers that every entry contains, whatever the configuration is. */
 export const capturedForEntries = ["referer", "x-envoy-original-path"];
 
 /** The maximum length of a text. Longer texts are cut, because entries wait in memory. */
@@ -36,13 +36,13 @@ const nanosPerMs = 1_000_000;
 
 const batchFields = { http: 2, tcp: 3 } as const;
 
-/** Encodes batches of entries as StreamAccessLogsMessage, each with the sender. */
+/** Encodes batches of entries as StreamAccessLogsMessage. Each message names the sender. */
 export function serviceLogs(kind: "http" | "tcp", logName: string, node: TracedNode): EncodeBatch<ServiceLogEntry> {
   const identifier = message((writer) => {
     submessage(writer, 1, (inner) => text(text(inner, 1, node.id), 2, node.service));
     text(writer, 2, logName);
   });
-  // The bytes around a batch's entries, with a tag and a length for each.
+  // The size of a message around its entries, with a tag and a length for each.
   const overheadBytes = 64 + identifier.length;
   return (items) => {
     let [taken, bytes] = [0, overheadBytes];
@@ -61,7 +61,7 @@ export function serviceLogs(kind: "http" | "tcp", logName: string, node: TracedN
   };
 }
 
-/** The message HTTPAccessLogEntry. A connection without HTTP has only the common part. */
+/** Encodes an HTTPAccessLogEntry. A connection that has no HTTP gets only the common part. */
 export function httpEntry(record: ExchangeRecord, capture: CaptureIndex, fields: EntryFields): ServiceLogEntry {
   return message((writer) => {
     submessage(writer, 1, (common) => writeCommon(common, record, fields));
@@ -71,7 +71,7 @@ export function httpEntry(record: ExchangeRecord, capture: CaptureIndex, fields:
   });
 }
 
-/** TCPAccessLogEntry. */
+/** Encodes a TCPAccessLogEntry. */
 export function tcpEntry(record: ExchangeRecord, _capture: CaptureIndex, fields: EntryFields): ServiceLogEntry {
   return message((writer) => {
     submessage(writer, 1, (common) => writeCommon(common, record, fields));
@@ -170,7 +170,7 @@ function writeResponse(
   text(writer, 6, record.details);
 }
 
-/** Field numbers of ResponseFlags. */
+/** The fields of the message ResponseFlags, by our flags. */
 const flagFields: Readonly<Partial<Record<PlainFlag, number>>> = {
   [responseFlags.noHealthyUpstream]: 2,
   [responseFlags.upstreamRequestTimeout]: 3,
@@ -195,7 +195,7 @@ const flagFields: Readonly<Partial<Record<PlainFlag, number>>> = {
 const unauthorizedField = 13;
 
 function writeFlag(writer: BinaryWriter, field: number): void {
-  // Only the flag for a refusal by an external authorization service has a detail.
+  // A refusal by an external authorization service is the only flag with a detail.
   if (field === unauthorizedField) submessage(writer, field, (details) => number(details, 1, 1));
   else writer.uint32(field << 3).bool(true);
 }
@@ -224,13 +224,13 @@ function writePeer(
   });
 }
 
-/** Unix time, or a duration. */
+/** Writes a point in time (Unix time) or a duration, both in milliseconds. */
 function writeTime(writer: BinaryWriter, ms: number): void {
   const seconds = Math.floor(ms / msPerSecond);
   number(number(writer, 1, seconds), 2, Math.round((ms - seconds * msPerSecond) * nanosPerMs));
 }
 
-/** envoy.config.core.v3.Address of a socket. */
+/** Writes an envoy.config.core.v3.Address with a socket address. */
 function address(writer: BinaryWriter, field: number, place: Pick<SocketAddress, "address" | "port">): void {
   if (place.address === "") return;
   submessage(writer, field, (outer) => {
@@ -238,7 +238,7 @@ function address(writer: BinaryWriter, field: number, place: Pick<SocketAddress,
   });
 }
 
-/** Parses `ip:port`. Undefined if invalid. */
+/** Parses `ip:port`. Returns undefined if the text is invalid. */
 function placeOf(written: string): Pick<SocketAddress, "address" | "port"> | undefined {
   const parsed = written === "" ? undefined : parseAuthority(written);
   return parsed === undefined ? undefined : { address: parsed.host, port: parsed.port };
@@ -262,7 +262,7 @@ function submessage(writer: BinaryWriter, field: number, write: (inner: BinaryWr
   return writer.join();
 }
 
-/** An entry of a map from texts to messages. */
+/** Writes an entry of a map from texts to messages. */
 function entry(
   writer: BinaryWriter,
   field: number,

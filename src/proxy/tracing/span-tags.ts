@@ -21,7 +21,10 @@ export interface TagContext {
   readonly node: TracedNode;
 }
 
-/** The name of the operation: the client's, or else the route's, or else a name that depends on the proxy's side. */
+/**
+ * The name of the span's operation: the one that the client sets, or else the route's, or else a name that depends on
+ * the proxy's side.
+ */
 export function operationOf(
   record: ExchangeRecord,
   { operationGiven }: Pick<RequestTrace, "operationGiven">,
@@ -32,7 +35,7 @@ export function operationOf(
   return side === "egress" ? `egress ${record.authority}` : "ingress";
 }
 
-/** Envoy's tags of a client's request. */
+/** Envoy's tags of the span for the client's request. */
 export function downstreamTags(context: TagContext, maxPathLength: number): ReadonlyMap<string, string> {
   const { record, node } = context;
   const { remote } = record.connection;
@@ -62,7 +65,7 @@ export function downstreamTags(context: TagContext, maxPathLength: number): Read
   return tags;
 }
 
-/** Envoy's tags of the request to an endpoint. */
+/** Envoy's tags of the span for the request to an endpoint. */
 export function upstreamTags(context: TagContext): ReadonlyMap<string, string> {
   const { record } = context;
   const tags = new Map<string, string>([["http.protocol", record.protocol]]);

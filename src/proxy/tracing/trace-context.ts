@@ -3,14 +3,14 @@ import type { MessageHead } from "../../wire/http1/index.ts";
 import { RandomWords } from "../terms/random-id.ts";
 import { traceWords, UnkeptTrace } from "../terms/request-trace.ts";
 
-/** The headers that carry a trace's context from hop to hop. */
+/** The headers that carry a trace's context from proxy to proxy. */
 export type TraceFormat = "b3" | "w3c";
 
-/** The trace context of a request. */
+/** The trace context that a request carries. */
 export interface GivenContext {
   readonly traceId: string;
   readonly parentSpanId: string;
-  /** Whether spans of the trace are sent. Undefined if nobody has decided yet. */
+  /** Whether the trace's spans are sent. Undefined if no earlier hop has decided. */
   readonly sampled: boolean | undefined;
 }
 
@@ -20,8 +20,8 @@ const sampledBit = 1;
 const longTraceIdDigits = 32;
 
 /**
- * The context of a request in the first format that the request uses. `none` if there is none, or it is unreadable. A
- * decision without ids (`b3: 0`) is returned as such.
+ * Reads the context in the first of these formats that the request uses. Returns `none` if there is no context, or an
+ * unreadable one. A decision without ids (`b3: 0`) is returned as such.
  */
 export function readContext(
   head: MessageHead,
@@ -72,7 +72,7 @@ function isZero(digits: string): boolean {
   return /^0+$/.test(digits);
 }
 
-/** The context that a span passes on. */
+/** The trace context that the proxy passes on with its own span. */
 export interface OwnContext {
   readonly traceId: string;
   readonly spanId: string;
@@ -80,7 +80,7 @@ export interface OwnContext {
   readonly sampled: boolean;
 }
 
-/** The fields of a context as header lines. */
+/** The header lines of a context. */
 export function contextLines(
   { traceId, spanId, parentSpanId, sampled }: OwnContext,
   formats: readonly TraceFormat[],
@@ -102,7 +102,7 @@ const contextFields: Readonly<Record<TraceFormat, readonly string[]>> = {
   b3: ["b3", "x-b3-traceid", "x-b3-spanid", "x-b3-parentspanid", "x-b3-sampled", "x-b3-flags"],
 };
 
-/** The headers, in lower case, that {@link contextLines} replaces. */
+/** The names (lower case) of the headers that {@link contextLines} writes, so that the client's are removed. */
 export function replacedFields(formats: readonly TraceFormat[]): ReadonlySet<string> {
   return new Set(formats.flatMap((format) => contextFields[format]));
 }
@@ -113,12 +113,12 @@ const fill = (bytes: Uint8Array): void => {
 
 const words = new RandomWords(fill);
 
-/** 32 hexadecimal digits. */
+/** An id of a trace: 32 hexadecimal digits. */
 export function randomTraceId(): string {
   return words.hexText(4);
 }
 
-/** 16 digits: the id of a span, or a short id of a trace. */
+/** An id with 16 hexadecimal digits: of a span, or a short id of a trace. */
 export function randomSpanId(): string {
   return words.hexText(2);
 }

@@ -1,8 +1,8 @@
-/** The fields of this proxy in spans. */
+/** How this proxy identifies itself in spans. */
 export interface TracedNode {
-  /** `<type>~<address>~<pod>.<namespace>~<domain>`. */
+  /** The node's id: `<type>~<address>~<pod>.<namespace>~<domain>`. */
   readonly id: string;
-  /** `<workload>.<namespace>`. */
+  /** The name of the service: `<workload>.<namespace>`. */
   readonly service: string;
   readonly address: string;
   readonly zone: string;

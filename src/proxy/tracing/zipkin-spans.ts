@@ -4,7 +4,7 @@ import type { TracedNode } from "./traced-node.ts";
 
 const microsPerMs = 1000;
 
-/** Zipkin's JSON, version 2. */
+/** Encodes spans as Zipkin's JSON, version 2. */
 export function zipkinSpans(node: TracedNode): EncodeBatch<Span> {
   const localEndpoint = {
     serviceName: node.service,

@@ -2,13 +2,13 @@ import type { Clock } from "../../base/index.ts";
 import { ipFamilyOf, type ByteStream } from "../../net/index.ts";
 
 /**
- * After this time without success, the next address is tried too. This is Envoy's value, and RFC 8305 section 5 allows
- * it.
+ * How long an attempt may take before the next address is tried too, in milliseconds. It is Envoy's value, which RFC
+ * 8305 section 5 allows.
  */
 export const attemptDelayMs = 300;
 
 export interface AddressRaceOptions {
-  /** The addresses, at least one, in the order in which they are tried within a family. */
+  /** The addresses, at least one. Within a family, they are tried in this order. */
   readonly addresses: readonly string[];
   /** Opens a connection to one address. Must reject when the signal aborts, or when `timeoutMs` is over. */
   readonly connect: (address: string, timeoutMs: number, signal: AbortSignal) => Promise<ByteStream>;
@@ -19,8 +19,8 @@ export interface AddressRaceOptions {
 
 /**
  * Connects to whichever address of a name answers first ("Happy Eyeballs", RFC 8305). The next address is tried when an
- * attempt fails, or after {@link attemptDelayMs}. The order alternates between the families. Rejects with the last
- * attempt's error when all have failed. Connections that come too late are closed.
+ * attempt fails, or after {@link attemptDelayMs}. The families alternate. If all attempts fail, rejects with the error
+ * of the last one. Connections that open too late are closed.
  */
 export function connectFirst(options: AddressRaceOptions): Promise<ByteStream> {
   const { connect, timeoutMs, clock } = options;
@@ -59,7 +59,10 @@ export function connectFirst(options: AddressRaceOptions): Promise<ByteStream> {
   return promise;
 }
 
-/** RFC 8305 section 4: the order begins with the family of the first address. */
+/**
+ * Orders the addresses so that the families alternate, beginning with the family of the first address (RFC 8305 section
+ * 4).
+ */
 function inTurnsByFamily(addresses: readonly string[]): readonly string[] {
   const first = addresses[0];
   if (first === undefined) throw new RangeError("a race needs an address");

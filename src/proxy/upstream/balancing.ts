@@ -2,15 +2,15 @@ export type LoadBalancing = "round-robin" | "least-request" | "random" | "ring-h
 
 /** The parameters of a load balancing policy. The defaults are Envoy's. */
 export interface BalancingOptions {
-  /** The number of endpoints that least-requests compares. */
+  /** The number of randomly chosen endpoints among which the policy `least-request` compares. */
   readonly choiceCount: number;
-  /** How much open requests reduce a weight: 0 means not at all, and 1 in proportion. */
+  /** How much open requests reduce an endpoint's weight. 0 means not at all, and 1 in proportion to their number. */
   readonly activeRequestBias: number;
   readonly minRingSize: number;
   readonly maxRingSize: number;
-  /** A prime number. */
+  /** The number of slots of a table of Maglev, a prime number. */
   readonly tableSize: number;
-  /** Whether endpoints are placed by hostname instead of address. */
+  /** Whether endpoints are placed on the ring or table by hostname instead of by address. */
   readonly hashesHostnames: boolean;
 }
 
@@ -25,6 +25,9 @@ export const defaultBalancing: BalancingOptions = {
 
 /** Chooses among the usable endpoints. Undefined if there is none. */
 export interface LoadBalancer<Endpoint> {
-  /** `hash` is the request's, of 32 bits. A later `attempt` (from 0) of the same request chooses another endpoint. */
+  /**
+   * `hash` is the 32-bit hash of the request. A later `attempt` of the same request, counted from 0, gets another
+   * endpoint.
+   */
   pick(hash?: number, attempt?: number): Endpoint | undefined;
 }

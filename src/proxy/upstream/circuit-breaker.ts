@@ -6,15 +6,15 @@ export interface BreakerThresholds {
   readonly maxRetries: number;
 }
 
-/** The limits of what a cluster may have open at once. */
+/** The limits of what a cluster may have open at the same time. */
 export interface BreakerLimits extends BreakerThresholds {
-  /** Replaces {@link maxRetries}: a fraction (0 to 1) of the open requests, but at least this many. */
+  /** A retry limit that replaces {@link maxRetries}: a fraction (0 to 1) of the open requests, but at least `min`. */
   readonly retryBudget: { readonly fraction: number; readonly min: number } | undefined;
-  /** Whether statistics say how much is left of each limit. Absent means no. */
+  /** Whether statistics show how much of each limit is left. Absent means no. */
   readonly tracksRemaining?: boolean;
 }
 
-/** One resource with a limit. */
+/** Counts the use of one resource that has a limit. */
 export class Budget {
   readonly #limit: () => number;
   active = 0;
@@ -27,7 +27,7 @@ export class Budget {
     this.#limit = limit;
   }
 
-  /** The number that the limit applies to, including what other threads have taken of a shared budget. */
+  /** The number that is compared with the limit. It includes the units of other threads if they share the limit. */
   get open(): number {
     return this.active;
   }
@@ -36,12 +36,12 @@ export class Budget {
     return this.open >= this.#limit();
   }
 
-  /** How many units are left. 0 if more are taken than the limit allows. */
+  /** How many units are left. 0 if more are in use than the limit allows. */
   get remaining(): number {
     return Math.max(0, this.#limit() - this.open);
   }
 
-  /** Takes one unit, which must be returned. Returns false, and counts the refusal, if the limit is reached. */
+  /** Takes one unit, which the caller must give back. If the limit is reached, counts the refusal and returns false. */
   take(): boolean {
     if (this.exhausted) {
       this.overflows += 1;
@@ -52,7 +52,7 @@ export class Budget {
     return true;
   }
 
-  /** Takes even beyond the limit. */
+  /** Takes one unit even if the limit is reached. */
   force(): void {
     this.active += 1;
   }
@@ -66,10 +66,12 @@ export class Budget {
 export const breakerResources = ["connections", "pending", "requests", "retries", "relayed"] as const;
 export type BreakerResource = (typeof breakerResources)[number];
 
-/** Keeps a cluster within its limits. Whatever exceeds them is refused at once (response flag UO). */
+/**
+ * Keeps a cluster within its limits. A request that would exceed a limit is refused at once, with the response flag UO.
+ */
 export class CircuitBreaker {
   /**
-   * The connections of all endpoints together. An endpoint without a connection may always open one, because its users
+   * Connections of all endpoints together. An endpoint that has no connection may always open one, because its users
    * could otherwise wait forever.
    */
   readonly connections: Budget;
@@ -77,7 +79,7 @@ export class CircuitBreaker {
   readonly pending: Budget;
   readonly requests: Budget;
   readonly retries: Budget;
-  /** TCP connections that are relayed. Their limit is separate from that of connections for requests. */
+  /** Relayed TCP connections. Their limit is separate from the limit of connections that carry requests. */
   readonly relayed: Budget;
 
   /** `budget` creates the count of a resource. By default, each thread counts separately. */

@@ -1,17 +1,18 @@
 import type { ConnectionInfo, OriginalSource } from "../terms/connection-info.ts";
 import { ConnectionPool, type ConnectionPoolOptions } from "./connection-pool.ts";
 
-/** The maximum number of clients with their own connections to one endpoint. */
+/** The maximum number of clients that have their own pool for one endpoint. */
 export const maxClientPools = 4096;
 /**
- * The time after which an idle connection of one client closes. It is short, because few others can use such a
- * connection.
+ * The time after which a client's idle connection closes, in milliseconds. It is short, because few others can use such
+ * a connection.
  */
 const maxIdleMs = 15_000;
 
 /**
- * The connections to one endpoint when not all clients can share them. If connections name their client at the start,
- * each client connection has its own pool. If connections use their client's address, each address has its own pool.
+ * The connections to one endpoint if clients cannot share them. If each connection names its client in a PROXY header,
+ * each client connection has its own pool. If connections come from their client's address, each address has its own
+ * pool.
  */
 export class ClientPools {
   readonly #options: ConnectionPoolOptions;
@@ -26,25 +27,25 @@ export class ClientPools {
     return this.#pools.size;
   }
 
-  /** The pool of a client's connection. */
+  /** Returns the pool of a client's connection. */
   get(downstream: ConnectionInfo): ConnectionPool {
     const { remote, local } = downstream;
     return this.#poolOf(`${remote.address} ${remote.port} ${local.address} ${local.port}`, { downstream });
   }
 
-  /** The pool for connections from a client's address. */
+  /** Returns the pool for connections that come from a client's address. */
   ofSource(source: OriginalSource): ConnectionPool {
     return this.#poolOf(`${source.address} ${source.mark}`, { source });
   }
 
   /**
-   * If there are too many pools, the one that was unused for longest is removed, so that clients with many connections
-   * cannot keep others out. Its idle connections close, and the others end with their exchanges.
+   * Returns or creates a pool. If there are too many, the pool that was unused for longest is removed, so that clients
+   * with many connections cannot keep others out. Its idle connections close, and the others end with their exchanges.
    */
   #poolOf(key: string, options: Pick<ConnectionPoolOptions, "downstream" | "source">): ConnectionPool {
     const known = this.#pools.get(key);
     const pool = known ?? new ConnectionPool({ ...this.#options, ...options });
-    // The map's order is that of the last use.
+    // Move the pool to the end: the map's order is that of the last use.
     if (known !== undefined) this.#pools.delete(key);
     else this.#makeRoom();
     this.#pools.set(key, pool);

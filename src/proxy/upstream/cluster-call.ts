@@ -13,12 +13,12 @@ import {
   type UpstreamFailure,
 } from "./upstream-channel.ts";
 
-/** Lets filters send requests to clusters over the shared connections. */
+/** Returns the function by which filters send requests to clusters. These requests use the shared connections. */
 export function clusterCaller(clusterOf: (name: string) => Cluster | undefined): CallCluster {
   return async (request, signal) => {
     const cluster = clusterOf(request.cluster);
     if (cluster === undefined) throw noCluster(request.cluster);
-    // If endpoints speak only HTTP/2, this request does too.
+    // Use HTTP/2 only if the cluster's endpoints require it.
     const protocol = cluster.config.upstreamProtocol === "http2" ? "http2" : request.protocol;
     return await atEndpoint(
       cluster,
@@ -31,7 +31,7 @@ export function noCluster(name: string): SerinError {
   return transientError("no-cluster", `there is no cluster ${name}`);
 }
 
-/** Runs a request of the proxy itself at one of the cluster's endpoints, within the cluster's limit of requests. */
+/** Sends a request of the proxy itself to one of the cluster's endpoints, within the cluster's limit of requests. */
 export async function atEndpoint<Outcome>(
   cluster: Cluster,
   run: (endpoint: Endpoint) => Promise<Outcome>,
@@ -54,7 +54,7 @@ interface OwnRequestOptions {
   readonly toHead: boolean;
 }
 
-/** A request of the proxy itself, until it has its outcome or has failed. */
+/** A request that the proxy itself sends, from its beginning until it has its outcome or has failed. */
 export abstract class OwnRequest<Outcome> implements PoolUser, ResponseReceiver {
   readonly toHead: boolean;
   readonly toConnect = false;
@@ -102,7 +102,7 @@ export abstract class OwnRequest<Outcome> implements PoolUser, ResponseReceiver 
   }
 
   interimResponse(): void {
-    // Ignored: this request waits for the final response.
+    // Ignore interim responses, because this request waits for the final one.
   }
 
   abstract response(head: MessageHead, framing: BodyFraming, from: number, to: number, last: boolean): void;
@@ -116,11 +116,11 @@ export abstract class OwnRequest<Outcome> implements PoolUser, ResponseReceiver 
   }
 
   switchedBytes(): void {
-    // The request was given up.
+    // Nothing to do: {@link giveUp} has ended the request.
   }
 
   switchedEnd(): void {
-    // The request was given up.
+    // Nothing to do: {@link giveUp} has ended the request.
   }
 
   upstreamFailed(failure: UpstreamFailure): void {
@@ -129,14 +129,14 @@ export abstract class OwnRequest<Outcome> implements PoolUser, ResponseReceiver 
   }
 
   upstreamDrained(): void {
-    // The request is short, and the channel keeps it.
+    // Nothing to do: the request is short, and the channel keeps it.
   }
 
   protected succeed(outcome: Outcome): void {
     if (this.#end()) this.#outcome.resolve(outcome);
   }
 
-  /** Succeeds without the rest of the response, and abandons the connection. */
+  /** Succeeds although the rest of the response has not arrived, and abandons the connection. */
   protected succeedEarly(outcome: Outcome): void {
     const { channel } = this;
     if (!this.#end()) return;
@@ -245,7 +245,7 @@ class ClusterCall extends OwnRequest<ClusterAnswer> {
   }
 
   override upstreamFailed(failure: UpstreamFailure): void {
-    // If the peer closed the connection, which was idle, while we were writing, the request is sent once more.
+    // Send the request once more if the peer closed the idle connection while the request was written.
     const wasIdle = failure.kind === "closed" && !blamesEndpoint(failure, this.channel);
     if (wasIdle && !this.#again && !this.isOver) {
       this.#again = true;

@@ -18,28 +18,31 @@ export interface ClusterConfig extends SelectionRules, BreakerLimits {
   readonly name: string;
   /** The name in statistics. Absent means {@link name}. */
   readonly statName?: string;
-  /** The thresholds of requests with high priority. They are shown, and have no effect. */
+  /** The thresholds of requests with high priority. The admin endpoint shows them, but they have no effect. */
   readonly highPriority?: BreakerThresholds;
   readonly limits: PoolLimits;
-  /** The protocol to endpoints. `downstream` is the client's protocol, and `alpn` the one that TLS negotiates. */
+  /** The protocol to endpoints. `downstream` means the client's protocol, and `alpn` the one that TLS negotiates. */
   readonly upstreamProtocol: UpstreamProtocol;
   readonly http2: UpstreamHttp2;
   /** Whether TLS may offer the mesh's protocols instead of the configured ones. */
   readonly overridesAlpn: boolean;
-  /** Whether both sides of a raw connection may exchange metadata at its beginning. */
+  /** Whether both ends of a raw TCP connection may exchange metadata at its beginning. */
   readonly exchangesPeers: boolean;
-  /** The further labels that both ends then send each other. */
+  /** The labels, in addition to the standard ones, that both ends then send each other. */
   readonly peerLabelNames: readonly string[];
-  /** Whether endpoints get the proxy's metadata over HTTP. With `external`, all endpoints are outside the mesh. */
+  /**
+   * Whether endpoints get this proxy's metadata with HTTP requests. `external` means that all endpoints are outside the
+   * mesh.
+   */
   readonly peerMetadata: "tell" | "external" | "never";
   readonly outliers: OutlierPolicy | undefined;
-  /** Set if new endpoints get few requests at first. */
+  /** How the weights of new endpoints grow. Undefined if new endpoints get their full share at once. */
   readonly slowStart: SlowStart | undefined;
-  /** The statuses with which an endpoint still gets requests that name it. Absent means Envoy's default. */
+  /** The statuses in which an endpoint still gets the requests that name it. Absent means Envoy's default. */
   readonly preferableStatuses?: ReadonlySet<EndpointStatus>;
-  /** `istio.services[0]` of the cluster's metadata, for metrics. */
+  /** The service for metrics: `istio.services[0]` of the cluster's metadata. */
   readonly service: { readonly host: string; readonly name: string; readonly namespace: string } | undefined;
-  /** Set if the cluster has no endpoints of its own and connects to the client's destination. */
+  /** Set if the cluster has no endpoints of its own, and connects to the destination that the client chose. */
   readonly originalDestination?: OriginalDestinationRule | undefined;
 }
 
@@ -52,9 +55,9 @@ export interface UpstreamHttp2 {
   readonly keepaliveTimeoutMs: number;
 }
 
-/** The maximum number of destinations to which a cluster without endpoints of its own has connections at once. */
+/** The maximum number of destinations of a cluster without endpoints of its own, at the same time. */
 export const maxDestinations = 4096;
-/** How long requests wait for a new cluster's first endpoints. */
+/** How long requests wait for a new cluster's first endpoints, in milliseconds. */
 const firstEndpointsLimitMs = 5000;
 
 /** An endpoint that is ejected because of its responses. */
@@ -66,31 +69,31 @@ export interface Ejection {
 }
 
 export interface ClusterRuntime {
-  /** Creates the limits of a cluster. Absent if this is the only serving thread. */
+  /** Creates a breaker that shares its counts with other threads. Absent if this is the only serving thread. */
   readonly breaker?: (cluster: string, limits: BreakerLimits) => CircuitBreaker;
-  /** Called for each endpoint that is ejected here. */
+  /** Called for each endpoint that this thread ejects. */
   readonly ejected?: (ejection: Ejection) => void;
-  /** Settings of a cluster that forwards to the names that clients request. */
+  /** Resolves the names that clients request. Set only for a cluster that forwards to these names. */
   readonly names?: ForwardNames;
-  /** Where the proxies of this workload are now. Absent if the proxy does not ask for them. */
+  /** Returns where the proxies of this proxy's workload are. Absent if the proxy does not request them. */
   readonly localZones?: () => LocalZones | undefined;
   readonly connector: EndpointConnector;
   readonly clock: Clock;
   readonly random: Random;
 }
 
-/** One endpoint with its open requests. */
+/** One endpoint of a cluster, with its open requests and its connections. */
 export class Endpoint {
   config: EndpointConfig;
   readonly name: string;
   readonly cluster: Cluster;
-  /** The shared connections, unless each client has its own connections: see {@link poolFor}. */
+  /** The connections that all clients share. Some clusters use a pool for each client instead: see {@link poolFor}. */
   readonly pool: ConnectionPool;
   readonly #clientPools: ClientPools;
   activeRequests = 0;
-  /** The number of TCP connections relayed to it. */
+  /** The number of TCP connections that are relayed to it. */
   activeConnections = 0;
-  /** Metric handles by status and flag. A request finds them here without building a key. */
+  /** Metric handles by response status and flag, so that a request finds them without building a key. */
   readonly statistics = new Map<number, unknown>();
   readonly counters: PoolCounters & { requests: number; errors: number; successes: number } = {
     ...noConnections(),
@@ -99,11 +102,12 @@ export class Endpoint {
     successes: 0,
   };
 
-  /** The SPIFFE id that it last proved. Empty before that, and without TLS. */
+  /** The SPIFFE id that the endpoint proved last. Empty before that, and without TLS. */
   peerIdentity = "";
   readonly outliers = new OutlierRecord();
   /**
-   * When the control plane first called it healthy, on the steady clock. Its slow start begins then. Infinite before.
+   * When the control plane first called the endpoint healthy, on the steady clock, which is when its slow start begins.
+   * Infinite before that.
    */
   #healthySinceMs = Infinity;
 
@@ -125,7 +129,7 @@ export class Endpoint {
     this.#clientPools = new ClientPools(poolOptions);
   }
 
-  /** The connections for requests of `downstream`. */
+  /** The pool for requests that arrive on this client connection. */
   poolFor(downstream: ConnectionInfo): ConnectionPool {
     if (this.config.proxyHeader !== undefined) return this.#clientPools.get(downstream);
     const source = sourceFor(this.config, downstream.originalSource);
@@ -159,13 +163,14 @@ export class Endpoint {
   }
 
   /**
-   * Whether the endpoint may get requests: the control plane calls it healthy, and its responses have not ejected it.
+   * Whether the endpoint may get requests: the control plane calls it healthy, and outlier detection has not ejected
+   * it.
    */
   get usable(): boolean {
     return this.config.healthy && this.outliers.ejectedAtMs === undefined;
   }
 
-  /** Counts a TCP connection to it. {@link endRelay} must follow. */
+  /** Counts a TCP connection to it. The caller must call {@link endRelay} later. */
   beginRelay(): void {
     this.activeConnections += 1;
     this.cluster.breaker.relayed.force();
@@ -176,7 +181,7 @@ export class Endpoint {
     this.cluster.breaker.relayed.give();
   }
 
-  /** The endpoint's status according to its responses, else according to the control plane. */
+  /** The endpoint's status. An ejection by outlier detection takes precedence over what the control plane says. */
   get status(): EndpointStatus {
     if (this.outliers.ejectedAtMs !== undefined) return "unhealthy";
     return this.config.status ?? (this.config.healthy ? "unknown" : "unhealthy");
@@ -186,7 +191,7 @@ export class Endpoint {
     return this.#healthySinceMs;
   }
 
-  /** Notes since when the endpoint is healthy. Must be called after a change of {@link config}. */
+  /** Records since when the endpoint is healthy. Must be called after each change of {@link config}. */
   noteHealth(nowMs: number): void {
     if (this.config.healthy && this.#healthySinceMs === Infinity) this.#healthySinceMs = nowMs;
   }
@@ -199,13 +204,13 @@ export class Endpoint {
   }
 
   /**
-   * Reports the outcome of a request or TCP connection. Must be called once for each attempt that used the endpoint.
+   * Reports the outcome of a request or a TCP connection. Must be called once for each attempt that used the endpoint.
    */
   report(outcome: EndpointOutcome): void {
     this.cluster.judge(this, outcome);
   }
 
-  /** Whether no request is open. Connections may be kept for others. */
+  /** Whether no request or TCP connection is open. Connections may be kept for other requests. */
   get idle(): boolean {
     return this.activeRequests === 0 && this.activeConnections === 0;
   }
@@ -223,27 +228,27 @@ export interface ClusterCounters {
   retries: number;
   noHealthyEndpoint: number;
   overflow: number;
-  /** Requests that ended at the time-out of the whole request. */
+  /** The number of requests that ended by the time limit of the whole request. */
   timeouts: number;
-  /** Attempts that ended at the time-out of one attempt. */
+  /** The number of attempts that ended by the time limit of one attempt. */
   tryTimeouts: number;
-  /** Waiting requests that failed because no connection could be opened. */
+  /** The number of waiting requests that failed because no connection could be opened. */
   waitFailures: number;
-  /** The number of responses for each first digit of their status: `responses[2]` counts 2xx. */
+  /** The number of responses by the first digit of their status: `responses[2]` counts statuses 200 to 299. */
   readonly responses: number[];
 }
 
-/** A named set of endpoints. Endpoints that stay through an update keep their connections. */
+/** A named set of endpoints. An endpoint that stays in the set when it is updated keeps its connections. */
 export class Cluster {
   readonly config: ClusterConfig;
   readonly #runtime: ClusterRuntime;
   #endpoints = new Map<string, Endpoint>();
-  /** Made when a request first names its endpoint. */
+  /** The endpoints by name. Made when a request first names its endpoint. */
   #byName: ReadonlyMap<string, Endpoint> | undefined;
   #selection: EndpointSelection<Endpoint>;
   readonly #outliers: OutlierDetector | undefined;
   readonly breaker: CircuitBreaker;
-  /** Whether an endpoint is in its slow start, so that weights change with time. */
+  /** Whether an endpoint is in its slow start, so that weights change over time. */
   #warming = false;
   #hasEndpoints = false;
   /** When the cluster was added, on the steady clock. */
@@ -263,7 +268,7 @@ export class Cluster {
     responses: [0, 0, 0, 0, 0, 0],
   };
 
-  /** The counters of removed endpoints, so that totals never fall. */
+  /** The counts of removed endpoints, so that totals never fall. */
   readonly #ofRemoved: PoolCounters = noConnections();
 
   constructor(config: ClusterConfig, runtime: ClusterRuntime) {
@@ -278,9 +283,9 @@ export class Cluster {
         : new OutlierDetector(config.outliers, runtime.random, () => this.#records());
   }
 
-  /** Continues the counters of the cluster that this one replaces, so that its statistics never fall. */
+  /** Continues the counts of the cluster that this one replaces, so that its statistics never fall. */
   countOnFrom(previous: Cluster): void {
-    // Open requests of the previous cluster count here too.
+    // Share the counters, because open requests of the previous cluster still count.
     this.counters = previous.counters;
     addTo(this.#ofRemoved, previous.connectionTotals());
     for (const resource of breakerResources) {
@@ -301,20 +306,22 @@ export class Cluster {
     return this.config.statName ?? this.config.name;
   }
 
-  /** The names that clients may request. Undefined if clients do not choose the destination. */
+  /** Resolves the names that clients request. Undefined if clients do not choose the destination. */
   get names(): ForwardNames | undefined {
     return this.#runtime.names;
   }
 
-  /** Whether endpoints have been set, even to none. */
+  /** Whether endpoints have been set. An empty list counts too. */
   get hasEndpoints(): boolean {
     return this.#hasEndpoints;
   }
 
   /**
-   * Resolves when the endpoints have arrived, or are late. A cluster arrives before its endpoints. If the control plane
-   * or this process is slow, routes to the cluster arrive before its endpoints too, and then their requests wait for
-   * this. Undefined if endpoints have been set (even to none), or have not arrived in time.
+   * A promise for requests that arrive before the cluster's endpoints. It resolves when the endpoints have arrived or
+   * are late. Undefined if endpoints have been set (even an empty list), or have not arrived in time.
+   *
+   * A cluster always arrives before its endpoints. If the control plane or this process is slow, routes to the cluster
+   * arrive before its endpoints too.
    */
   firstEndpoints(): Promise<void> | undefined {
     if (this.#hasEndpoints || this.#left) return undefined;
@@ -342,7 +349,7 @@ export class Cluster {
     return this.#endpoints.values();
   }
 
-  /** The connections of all endpoints since the start, including those of removed endpoints. */
+  /** The connection counts of all endpoints since the start, including removed endpoints. */
   connectionTotals(): PoolCounters {
     const totals = { ...this.#ofRemoved };
     for (const { counters } of this.#endpoints.values()) addTo(totals, counters);
@@ -355,14 +362,14 @@ export class Cluster {
     responses[digit] = (responses[digit] ?? 0) + 1;
   }
 
-  /** Sets the endpoints. Endpoints that were removed may still run, so connections in progress to them continue. */
+  /** Sets the endpoints. A removed endpoint may still run, so connections that are being opened to it continue. */
   setEndpoints(configs: readonly EndpointConfig[]): void {
     this.#replaceEndpoints(configs, (endpoint) => endpoint.drain());
   }
 
   /**
-   * Sets the endpoints that the control plane discovered. An address that is no longer among them has probably
-   * vanished.
+   * Sets the endpoints that the control plane has discovered. An address that is no longer among them has probably
+   * vanished, so requests do not wait long for a connection to it.
    */
   discoverEndpoints(configs: readonly EndpointConfig[]): void {
     const present = new Set(configs.map(({ address, port }) => `${address} ${port}`));
@@ -399,9 +406,9 @@ export class Cluster {
   }
 
   /**
-   * Chooses an endpoint for a request. `avoid` are the endpoints tried before. After `attempts` picks, one of them is
-   * used again. `hash` is the request's 32-bit hash, for clusters that choose by it. `previous` are the priorities of
-   * earlier attempts that must be left out.
+   * Chooses an endpoint for a request. `avoid` are the endpoints of earlier attempts; after `attempts` picks, one of
+   * them may be used again. `hash` is the request's 32-bit hash, for clusters that choose by hash. `previous` are the
+   * priorities of earlier attempts that must be left out. Returns undefined if there is none.
    */
   pick(
     avoid: ReadonlySet<Endpoint> | undefined,
@@ -418,7 +425,10 @@ export class Cluster {
     return endpoint;
   }
 
-  /** The endpoint that a request names, whatever its share of other requests. Undefined if there is none. */
+  /**
+   * The endpoint that a request names, whatever share of other requests it gets. Undefined if there is no such
+   * endpoint, and `unusable` if it must get no requests.
+   */
   named(name: string): Endpoint | "unusable" | undefined {
     this.#byName ??= new Map([...this.#endpoints.values()].map((endpoint) => [endpoint.name, endpoint]));
     const endpoint = this.#byName.get(name);
@@ -436,7 +446,10 @@ export class Cluster {
     return this.config.loadBalancing === "ring-hash" || this.config.loadBalancing === "maglev";
   }
 
-  /** Passive health checking: counts an outcome, and ejects an endpoint for a while if it has failed too often. */
+  /**
+   * Counts the outcome of a request (passive health checking), and ejects the endpoint for a while if it has failed too
+   * often.
+   */
   judge(endpoint: Endpoint, outcome: EndpointOutcome): void {
     if (this.#outliers?.report(endpoint.outliers, outcome, this.#runtime.clock.steadyMs()) !== true) return;
     this.#select();
@@ -458,15 +471,15 @@ export class Cluster {
   }
 
   /**
-   * The endpoint for a destination. Undefined if the cluster has its own endpoints, or if too many destinations have
-   * requests at once.
+   * The endpoint for a destination that the client chose. Undefined if the cluster has its own endpoints, or if too
+   * many destinations have open requests.
    */
   forDestination(destination: SocketAddress, hostname?: string): Endpoint | undefined {
     const rule = this.config.originalDestination;
     if (rule === undefined) return undefined;
     const config = originalDestinationEndpoint(rule, destination, hostname);
-    // The name decides which certificate is required and which server name TLS sends. If two names share an address,
-    // they are two endpoints.
+    // Make the name part of the key: it decides which certificate is required and which server name TLS sends. So two
+    // names with the same address are two endpoints.
     const key = `${endpointKey(config)} ${hostname ?? ""}`;
     let endpoint = this.#endpoints.get(key);
     if (endpoint !== undefined) return endpoint;
@@ -476,7 +489,9 @@ export class Cluster {
     return endpoint;
   }
 
-  /** Closes the kept connections to the oldest destination that nobody uses. Returns false if there is none. */
+  /**
+   * Removes the oldest destination without an open request, and closes its connections. Returns false if there is none.
+   */
   #forgetIdle(): boolean {
     for (const [key, endpoint] of this.#endpoints) {
       if (!endpoint.idle) continue;
@@ -493,8 +508,8 @@ export class Cluster {
   }
 
   /**
-   * Lets ejected endpoints return, and closes idle and old connections. Must be called once a second, with the steady
-   * clock.
+   * Lets ejected endpoints come back, and closes idle and old connections. Must be called once a second, with the
+   * steady clock.
    */
   sweep(nowMs: number): void {
     this.#runtime.names?.sweep(nowMs);
@@ -506,7 +521,7 @@ export class Cluster {
     }
   }
 
-  /** Takes the cluster out of use. Idle connections close, and open exchanges continue. */
+  /** Takes the cluster out of use. Idle connections close, and open exchanges continue to their end. */
   drain(): void {
     this.#left = true;
     this.#releaseWaiting();

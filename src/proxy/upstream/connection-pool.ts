@@ -20,32 +20,32 @@ export interface PoolLimits {
   readonly connectTimeoutMs: number;
   readonly maxConnections: number;
   readonly maxPendingRequests: number;
-  /** Closes a connection after this many requests. 0 means no limit. */
+  /** The number of requests after which a connection closes. 0 means no limit. */
   readonly maxRequestsPerConnection: number;
-  /** Closes an idle connection after this time. */
+  /** The idle time after which a connection closes, in milliseconds. */
   readonly idleTimeoutMs: number;
-  /** The time after which a connection gets no new requests and closes after its last one. Absent means no limit. */
+  /** The age at which a connection gets no new requests. It closes after its last one. Absent means no limit. */
   readonly maxDurationMs?: number;
 }
 
-/** The maximum number of requests that wait for one endpoint, independent of the configuration. */
+/** The maximum number of requests that wait for one endpoint, whatever the configuration allows. */
 const hardMaxPendingRequests = 16_384;
-/** How long a connection stays open for others if its own request ended before the connection opened. */
+/** How long a connection stays open for other requests if the request for which it was opened has ended meanwhile. */
 const unusedTimeoutMs = 5000;
 /**
- * After this idle time, a connection is checked again before it carries a request that must not be sent twice. The peer
- * may have closed it, and a busy event loop may not have noticed. The check is a system call, so it is skipped for a
- * connection that was in use just now.
+ * The idle time after which a connection is checked before it carries a request that must not be sent twice. The peer
+ * may have closed the connection without a busy event loop having noticed it. The check is a system call, so it is
+ * skipped for a connection that was in use just now.
  */
 const trustedIdleMs = 10;
 
-/** How long requests wait for a first connection to an endpoint that is no longer configured. */
+/** How long requests wait for the first connection to an endpoint that is no longer configured. */
 const removedWaitMs = 1000;
 
 export interface PoolCounters {
   connectionsOpened: number;
   connectFailures: number;
-  /** The failures of connections that were not open in time. They count among `connectFailures` too. */
+  /** The number of connections that did not open in time. They are counted in `connectFailures` too. */
   connectTimeouts: number;
   connectionsClosed: number;
 }
@@ -62,23 +62,25 @@ export interface ConnectionPoolOptions {
   readonly clock: Clock;
   readonly limits: PoolLimits;
   readonly counters: PoolCounters;
-  /** Receives the identity that each new connection proved. */
+  /** Receives the identity that the peer of each new connection has proved. */
   readonly onPeer?: (identity: string | undefined) => void;
-  /** The limits that all endpoints of the cluster share. Absent means only this pool's own limits. */
+  /** The limits that all endpoints of the cluster share. Absent means that only this pool's own limits apply. */
   readonly breaker?: PoolBreaker;
   readonly http2?: Http2Settings;
-  /** The only client connection whose requests this pool carries. If absent, it carries those of any connection. */
+  /**
+   * The client connection whose requests this pool carries. If absent, the pool carries the requests of every client.
+   */
   readonly downstream?: ConnectionInfo;
   /**
-   * The address of the only clients whose requests this pool carries. If absent, the pool uses this proxy's own
-   * address.
+   * The client address from which this pool connects, for the requests of its clients. If absent, the pool connects
+   * from this proxy's own address.
    */
   readonly source?: OriginalSource;
 }
 
 /**
  * The connections to one endpoint. With HTTP/1.1, the most recently used idle connection is taken first, so that
- * surplus ones stay idle and are closed. An HTTP/2 connection serves many requests at a time.
+ * surplus connections stay idle and are closed. An HTTP/2 connection serves many requests at a time.
  */
 export class ConnectionPool implements ConnectionHome {
   readonly #endpoint: EndpointConfig;
@@ -140,8 +142,8 @@ export class ConnectionPool implements ConnectionHome {
   }
 
   /**
-   * Provides an idle connection or a stream at once, or opens a connection. With `fresh`, an HTTP/1.1 connection is
-   * never reused.
+   * Gives the user an idle connection or a stream at once, or opens a connection for it. With `fresh`, an HTTP/1.1
+   * connection that served another request is not used.
    */
   acquire(user: PoolUser, fresh: boolean): void {
     const protocol = user.upstreamProtocol ?? "http1";
@@ -167,12 +169,12 @@ export class ConnectionPool implements ConnectionHome {
     } else if (this.openConnections + this.dialing === 0) this.#fail(user, { kind: "overflow", message: "overflow" });
   }
 
-  /** Called when the user no longer waits. A connection in progress will serve others. */
+  /** Removes a user that no longer waits. A connection that is being opened for it will serve others. */
   giveUp(user: PoolUser): void {
     this.#noLongerWaits(user);
   }
 
-  /** Takes back a connection after its exchange, for another one. */
+  /** Takes back a connection whose exchange has ended, so that it can serve another one. */
   release(connection: UpstreamConnection): void {
     const limit = this.limits.maxRequestsPerConnection;
     const nowMs = this.#clock.steadyMs();
@@ -204,8 +206,8 @@ export class ConnectionPool implements ConnectionHome {
   }
 
   /**
-   * Closes connections that have been idle for too long, or that keep requests waiting. Must be called once a second,
-   * with the steady clock.
+   * Closes connections that have been idle for too long, and HTTP/2 connections whose server keeps requests waiting.
+   * Must be called once a second, with the steady clock.
    */
   sweep(nowMs: number): void {
     this.#http2.sweep(nowMs, this.limits.idleTimeoutMs, this.limits.maxDurationMs);
@@ -239,8 +241,8 @@ export class ConnectionPool implements ConnectionHome {
   }
 
   /**
-   * Called when the control plane has removed the endpoint. Drains. An address that has vanished does not answer at
-   * all, so requests that wait for the first connection soon fail as if it had failed, and may go elsewhere.
+   * Drains the pool, because the control plane has removed the endpoint. An address that has vanished does not answer
+   * at all. So requests that wait for the first connection soon fail as if it had failed, and may go elsewhere.
    */
   remove(): void {
     this.#removedAtMs ??= this.#clock.steadyMs();
@@ -248,7 +250,7 @@ export class ConnectionPool implements ConnectionHome {
     this.#limitWait();
   }
 
-  /** One timer serves all users that wait. */
+  /** Starts the timer that limits the wait. One timer serves all users that wait. */
   #limitWait(): void {
     const removedAtMs = this.#removedAtMs;
     const [first] = this.#waiting.values();
@@ -266,7 +268,7 @@ export class ConnectionPool implements ConnectionHome {
     });
   }
 
-  /** Opens a connection if a user waits and no connection is in progress for it. */
+  /** Opens a connection if a user waits that no connection in progress will serve. */
   #connectForWaiting(): void {
     const [user] = this.#waiting.keys();
     if (user === undefined || !this.#hasRoom()) return;
@@ -279,7 +281,7 @@ export class ConnectionPool implements ConnectionHome {
     return protocol === "http1" ? this.#waiting.size > this.dialing : this.#wantsMore(protocol);
   }
 
-  /** Whether more users wait than the connections in progress have streams. */
+  /** Whether more users wait than the streams that the connections in progress will offer. */
   #wantsMore(protocol: "http2" | "alpn"): boolean {
     const dialing = this.#connecting[protocol];
     if (protocol === "alpn" && this.#agreed === "http1") return this.#waiting.size > dialing;
@@ -288,7 +290,7 @@ export class ConnectionPool implements ConnectionHome {
   }
 
   #hasRoom(): boolean {
-    // Without any connection to the endpoint, a waiting user would wait forever.
+    // Open one even beyond the limit if there is none: a waiting user would otherwise wait forever.
     if (this.#all.size + this.#http2.usableConnections + this.dialing === 0) return this.limits.maxConnections > 0;
     return !this.#breaker.connections.exhausted;
   }
@@ -310,7 +312,10 @@ export class ConnectionPool implements ConnectionHome {
     }
   }
 
-  /** Whether the peer has closed an idle connection without our knowledge. An idle peer sends nothing but its end. */
+  /**
+   * Whether the peer has closed an idle connection without this process having noticed. An idle peer sends nothing
+   * except its end.
+   */
   #wasClosed({ idleSinceMs, stream }: UpstreamConnection): boolean {
     return this.#clock.steadyMs() - idleSinceMs >= trustedIdleMs && hasUnreadInput(stream);
   }
@@ -318,8 +323,8 @@ export class ConnectionPool implements ConnectionHome {
   async #connect(protocol: WireProtocol): Promise<void> {
     this.#connecting[protocol] += 1;
     this.#breaker.connections.force();
-    // A client that floods withdraws its requests in the very next frames. Wait for those, so that such a request opens
-    // no connection.
+    // Let the next frames be read first. A client that floods withdraws its requests in the very next frames, and such
+    // requests should open no connection.
     await Promise.resolve();
     this.#connecting[protocol] -= 1;
     if (!this.#isShort(protocol)) {
@@ -342,8 +347,8 @@ export class ConnectionPool implements ConnectionHome {
       const failure = connectFailureOf(error);
       this.#counters.connectFailures += 1;
       if (failure.kind === "timeout") this.#counters.connectTimeouts += 1;
-      // Only one user fails. The other waiting users have their own connection attempts, or take a connection that
-      // becomes free.
+      // Let only one user fail. The others have connection attempts of their own, or get a connection that becomes
+      // free.
       const user = this.#takeWaiting((waiting) => (waiting.upstreamProtocol ?? "http1") === protocol);
       user?.connectFailed(failure);
       this.#connectForWaiting();
@@ -360,18 +365,18 @@ export class ConnectionPool implements ConnectionHome {
     }
     const connection = new UpstreamConnection(stream, this, this.#clock.steadyMs());
     this.#all.add(connection);
-    // The tunnel connection that carries this one may be draining from the start. Another connection would be no
-    // better, so this one serves one user.
+    // Serve one user even if the tunnel that carries this connection is draining from the start, because another
+    // connection would be no better.
     const next = this.#takeWaiting((user) => user.upstreamProtocol !== "http2");
     if (next === undefined) {
       connection.isSurplus = true;
       this.release(connection);
     } else next.connected(connection);
-    // Users who hoped to share a connection now need one each.
+    // Users that hoped to share an HTTP/2 connection now need one connection each.
     if (protocol === "alpn") this.#connectForWaiting();
   }
 
-  /** Assigns waiting users to streams while there is room. */
+  /** Gives streams to waiting users while there is room. */
   #serveWaiting(): void {
     if (this.#serving) return;
     this.#serving = true;
@@ -387,7 +392,7 @@ export class ConnectionPool implements ConnectionHome {
   }
 
   #firstWaiting(suits: (user: PoolUser) => boolean): PoolUser | undefined {
-    // Usually nobody waits, and an iterator costs more than this check.
+    // Check this first: usually nobody waits, and making an iterator costs more.
     if (this.#waiting.size === 0) return undefined;
     for (const user of this.#waiting.keys()) if (suits(user)) return user;
     return undefined;

@@ -33,13 +33,16 @@ export interface MeshConnectorOptions {
   readonly identity: string;
   /** Headers of each CONNECT, such as `baggage`. */
   readonly tunnelHeaders: readonly (readonly [name: string, value: string])[];
-  /** The SO_MARK of outgoing connections, if it can be set. It keeps the redirect from capturing them. */
+  /**
+   * The SO_MARK of outgoing connections, so that the redirect does not capture them. Absent if the process may not set
+   * marks.
+   */
   readonly mark?: number;
   /** Called for each opened connection, before anything is sent on it. */
   readonly ownConnections?: OwnConnections;
-  /** Connects to an internal listener of this proxy. Undefined if there is none with the name. */
+  /** Connects to an internal listener of this proxy. Returns undefined if there is none with the name. */
   readonly enter?: (listener: string, downstream: ConnectionInfo | undefined) => ByteStream | undefined;
-  /** Is told at the first tunnel who protects the records of tunnels. */
+  /** Gets a message at the first tunnel: whether this code or OpenSSL protects the records of tunnels. */
   readonly log?: Pick<Logger, "info">;
 }
 
@@ -52,7 +55,10 @@ const meshAlpn: Readonly<Record<"http1" | "http2" | "alpn", readonly string[]>> 
   alpn: ["istio-h2", "istio-http/1.1", "istio", "h2", "http/1.1"],
 };
 
-/** Connects to endpoints as they require: directly, with TLS, or through an HBONE tunnel with this proxy's identity. */
+/**
+ * Connects to endpoints in the way that each requires: directly, with TLS, or through an HBONE tunnel with this proxy's
+ * identity.
+ */
 export class MeshConnector implements EndpointConnector {
   readonly #options: MeshConnectorOptions;
   readonly #pool: HbonePool;
@@ -80,7 +86,7 @@ export class MeshConnector implements EndpointConnector {
     return await this.#open(endpoint, timeoutMs, context);
   }
 
-  /** Opens the connection below TLS, with its first bytes if there are any. */
+  /** Opens the connection to which TLS is then added, and sends its first bytes if there are any. */
   async #open(endpoint: EndpointConfig, timeoutMs: number, context: ConnectContext): Promise<UpstreamStream> {
     const stream = await this.#reach(endpoint, timeoutMs, context);
     if (endpoint.proxyHeader !== undefined) stream.write(headerOf(endpoint.proxyHeader, stream, context.downstream));
@@ -124,7 +130,8 @@ export class MeshConnector implements EndpointConnector {
       timeoutMs,
       ...this.#marked(),
     });
-    // Only the other network knows which server is at the inner end, so any identity of our trust domains is accepted.
+    // Accept any identity of our trust domains: only the other network knows which server is at the end of the inner
+    // tunnel.
     return within === true
       ? await connectWithin(outer, certificates, {
           sourceIdentity,
@@ -196,13 +203,13 @@ export class MeshConnector implements EndpointConnector {
         peerTrouble(certificate, tls, onlyUris) ??
         (tls.verifiesServerName ? nameTrouble(certificate, servername, onlyUris) : undefined),
     });
-    // A draining tunnel retires the connection inside it too.
+    // A tunnel that drains also retires the connections inside it.
     return "retiring" in stream ? Object.defineProperty(secured, "retiring", { get: () => stream.retiring }) : secured;
   }
 }
 
 /**
- * A request of the proxy itself has no other client. Version 1 of the PROXY header can express that only with the
+ * The PROXY header. For a request of the proxy itself there is no client. Version 1 can express that only by naming the
  * connection's own addresses.
  */
 function headerOf(version: ProxyHeaderVersion, stream: ByteStream, downstream: ConnectionInfo | undefined): Buffer {
@@ -219,11 +226,11 @@ function alpnOf(tls: UpstreamTlsSpec, { protocol, exchangesPeers = false }: Conn
     return tls.alpnProtocols.filter((offered) => exchangesPeers || offered !== peerExchangeProtocol);
   if (protocol === "http2") return tls.alpnProtocols.length === 0 ? ["h2"] : tls.alpnProtocols;
   if (protocol === "alpn") return tls.alpnProtocols.length === 0 ? ["h2", "http/1.1"] : tls.alpnProtocols;
-  // As in Envoy, offer HTTP/1.1 if the configuration offers nothing, because some servers insist on ALPN.
+  // Offer HTTP/1.1 if the configuration offers no protocol, as Envoy does, because some servers insist on ALPN.
   return tls.alpnProtocols.length === 0 ? ["http/1.1"] : tls.alpnProtocols.filter((offered) => offered !== "h2");
 }
 
-/** The SNI of a connection to the endpoint. Undefined sends none. */
+/** The SNI of a connection to the endpoint. Undefined if none is sent. */
 export function serverNameOf(
   endpoint: Pick<EndpointConfig, "hostname">,
   tls: Pick<UpstreamTlsSpec, "serverName" | "hostnameAsServerName" | "fallbackServerName">,

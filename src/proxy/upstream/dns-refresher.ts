@@ -3,38 +3,41 @@ import type { ResolvedName } from "../../dataplane/dns/index.ts";
 import { ofFamily, type AddressFamily } from "./address-family.ts";
 
 /**
- * Resolves a name to IP addresses, in any order. `client` is who requests the name: above a limit, each client has a
- * share of the queries that wait. Absent for names in the configuration.
+ * Resolves a name to IP addresses, in any order. `client` names the requester: when too many queries wait, each client
+ * has a share of them. It is absent for names of the configuration.
  */
 export type ResolveName = (name: string, client?: string) => Promise<ResolvedName>;
 
-/** The lifetime of a record may be 0. */
+/** The minimum lifetime of a record, because a record's own may be 0. */
 const minTtlMs = 1000;
 
 export interface DnsRefresherOptions {
   readonly names: readonly string[];
   readonly refreshMs: number;
-  /** Whether records are resolved again when their lifetime is over, instead of after `refreshMs`. */
+  /**
+   * Whether a name is resolved again when the lifetime of its records is over. Otherwise it is resolved again after
+   * `refreshMs`.
+   */
   readonly respectsTtl: boolean;
-  /** The address families of the names. IP addresses in place of names are always used. */
+  /** Which addresses of a name are used. An IP address in place of a name is always used. */
   readonly family: AddressFamily;
-  /** The previous refresher's addresses, which are used until the first response. */
+  /** The addresses of a previous refresher, which are used until the first response. */
   readonly known?: ReadonlyMap<string, readonly string[]>;
   readonly resolve: ResolveName;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Called when the addresses of a name have changed, and for the first time. */
+  /** Called with the first addresses of a name, and with each change. */
   readonly onChange: (addresses: ReadonlyMap<string, readonly string[]>) => void;
 }
 
 /**
- * Keeps the addresses of a cluster's names up to date. As in Envoy, each name is resolved separately, so a slow one
- * does not delay the others. A name that cannot be resolved keeps its addresses.
+ * Keeps the addresses of a cluster's names up to date. As in Envoy, each name is resolved separately, so that a slow
+ * one does not delay the others. A name that cannot be resolved keeps its last addresses.
  */
 export class DnsRefresher {
   readonly #options: DnsRefresherOptions;
   readonly #addresses = new Map<string, readonly string[]>();
-  /** Names without a first response or error. */
+  /** The names for which neither a response nor an error has arrived yet. */
   readonly #unanswered: Set<string>;
   readonly #timers = new Map<string, Disposable>();
   #stopped = false;
@@ -71,7 +74,7 @@ export class DnsRefresher {
       const { addresses, ttlMs = 0 } = await resolve(name);
       const found = [...ofFamily(addresses, family)].sort();
       if (found.length > 0) this.#addresses.set(name, found);
-      // As in Envoy, a lifetime of 0 counts as unknown.
+      // As in Envoy, a lifetime of 0 counts as unknown, so `refreshMs` applies.
       if (respectsTtl && ttlMs > 0) againMs = Math.max(minTtlMs, ttlMs);
     } catch (error) {
       log.debug("a name cannot be resolved", { name, error: messageOf(error) });
@@ -85,7 +88,10 @@ export class DnsRefresher {
     );
   }
 
-  /** An empty set means that no name has an address, so it is reported only after the last response. */
+  /**
+   * Reports the addresses. An empty set would mean that no name has an address, so it is reported only after every name
+   * was answered.
+   */
   #tell(): void {
     if (this.#addresses.size === 0 && this.#unanswered.size > 0) return;
     const text = JSON.stringify(this.#options.names.map((name) => this.#addresses.get(name)));

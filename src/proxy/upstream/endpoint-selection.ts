@@ -5,7 +5,7 @@ import { createLoadBalancer, type Balanced } from "./load-balancer.ts";
 import { healthOf, priorityLoads } from "./priority-load.ts";
 import { zoneShares, type LocalZones, type ZoneAwareRule } from "./zone-aware.ts";
 
-/** The properties of an endpoint that selection uses. */
+/** The properties of an endpoint that the selection reads. */
 export interface Selectable extends Balanced {
   readonly config: Balanced["config"] & {
     readonly priority: number;
@@ -20,40 +20,40 @@ export interface SelectionRules {
   readonly loadBalancing: LoadBalancing;
   readonly balancing: BalancingOptions;
   /**
-   * The panic threshold, from 0 to 1. If the usable fraction of a priority is lower, all its endpoints are used,
-   * whether healthy or not. 0 disables this.
+   * The panic threshold, from 0 to 1. If a smaller fraction of a priority's endpoints is usable, all its endpoints get
+   * requests, whether healthy or not. 0 disables this.
    */
   readonly panicThreshold: number;
   /** Whether requests are first divided among localities by weight. */
   readonly localityWeighted: boolean;
-  /** Set if requests stay in the proxy's locality as far as its endpoints have the capacity. */
+  /** Set if requests stay in the proxy's zone, as far as its endpoints there have the capacity. */
   readonly zoneAware?: ZoneAwareRule | undefined;
 }
 
 export interface SelectionInputs<Endpoint> {
   readonly random: Random;
-  /** Replaces the endpoints' own weights. */
+  /** Returns an endpoint's weight, in place of the configured one. */
   readonly weightOf?: ((endpoint: Endpoint) => number) | undefined;
-  /** The zones of the proxy's own workload. Undefined if they are unknown. */
+  /** Where the proxies of this proxy's workload are. Undefined if that is unknown. */
   readonly localZones?: LocalZones | undefined;
 }
 
-/** One balancer with its share of requests. */
+/** A balancer with the share of requests that it gets. */
 interface Share<Endpoint> {
   readonly share: number;
   readonly balancer: LoadBalancer<Endpoint>;
 }
 
 /**
- * Chooses endpoints by priority, then by locality, then by the cluster's policy. A new selection is made when one of
- * these changes.
+ * Chooses an endpoint: first a priority, then a locality, then an endpoint by the cluster's policy. A new object is
+ * made when the endpoints or their properties change.
  */
 export class EndpointSelection<Endpoint extends Selectable> implements LoadBalancer<Endpoint> {
   readonly #levels: readonly Level<Endpoint>[];
   readonly #priorities: readonly Share<Endpoint>[];
   readonly #random: Random;
   readonly #balancerOf: (level: Omit<PriorityLevel<Endpoint>, "share">) => LoadBalancer<Endpoint>;
-  /** The balancers of priorities for {@link without}. Each retry asks for them, and making one may take long. */
+  /** The balancers that {@link without} has made, because each retry needs one, and making one may take long. */
   readonly #remaining = new Map<number, LoadBalancer<Endpoint>>();
 
   constructor(endpoints: readonly Endpoint[], rules: SelectionRules, inputs: SelectionInputs<Endpoint>) {
@@ -78,7 +78,7 @@ export class EndpointSelection<Endpoint extends Selectable> implements LoadBalan
     }));
   }
 
-  /** Returns a load balancer over the priorities that are not excluded, or undefined if none has a usable endpoint. */
+  /** Returns a balancer over the priorities that are not excluded. Undefined if none of these has a usable endpoint. */
   without(excluded: ReadonlySet<number>): LoadBalancer<Endpoint> | undefined {
     const loads = priorityLoads(
       this.#levels.map(({ priority, all, chosen }) => ({
@@ -119,7 +119,7 @@ interface Level<Endpoint> {
 
 interface PriorityLevel<Endpoint> extends Level<Endpoint> {
   readonly share: number;
-  /** Whether too few endpoints are usable, so that all of them are chosen, or none (Envoy's panic mode). */
+  /** Whether too few endpoints are usable (Envoy's panic mode). Then all of them get requests, or none. */
   readonly panics: boolean;
 }
 
@@ -140,7 +140,7 @@ function prioritiesOf<Endpoint>(levels: readonly Level<Endpoint>[], rules: Selec
   const enough =
     levels.reduce((sum, { all, chosen }) => sum + healthOf({ healthy: chosen.length, total: all.length }), 0) >= 1;
   if (loads.every((load) => load === 0)) {
-    // No endpoint is usable, so either all of them are tried, or none.
+    // If no endpoint is usable, try all of them, or none.
     const tries = rules.panicThreshold > 0 && rules.zoneAware?.failsOnPanic !== true;
     return tries ? levels.slice(0, 1).map((level) => ({ ...level, share: 1, chosen: level.all, panics: true })) : [];
   }
@@ -166,7 +166,7 @@ function byLocality<Endpoint extends Selectable>(
     return { share: (members[0]?.config.locality?.weight ?? 0) * health, balancer: make(members) };
   });
   const total = shares.reduce((sum, { share }) => sum + share, 0);
-  // Localities without weights get no requests, unless no locality has one.
+  // Localities without a weight get no requests, unless no locality has a weight.
   if (total === 0) return make(chosen);
   const parts = shares
     .filter(({ share }) => share > 0)
@@ -176,8 +176,8 @@ function byLocality<Endpoint extends Selectable>(
 
 /**
  * The balancer that prefers the proxy's own zone. Undefined if requests are not routed by zone. As in Envoy, only
- * requests to priority 0 are routed by zone, and only while neither its endpoints nor those of the proxy's workload are
- * in panic.
+ * requests to priority 0 are routed by zone, and only while neither its endpoints nor the proxies of the workload are
+ * in panic mode.
  */
 function byZone<Endpoint extends Selectable>(
   { priority, chosen, panics }: Omit<PriorityLevel<Endpoint>, "share">,
@@ -202,14 +202,14 @@ function byZone<Endpoint extends Selectable>(
 }
 
 /**
- * A fraction that follows from a request's hash, but is independent for each `level`. Random for a request without a
- * hash.
+ * A fraction that follows from a request's hash, and is independent for each `level`. It is random for a request
+ * without a hash.
  */
 function fractionOf(hash: number | undefined, random: Random, level: number): number {
   return hash === undefined ? random() : hashText(String(hash), level) / 0x1_0000_0000;
 }
 
-/** `at` is at least 0 and below 1. */
+/** Chooses by the shares. `at` is at least 0 and below 1. */
 function choose<Endpoint>(shares: readonly Share<Endpoint>[], at: number): LoadBalancer<Endpoint> | undefined {
   let rest = at;
   for (let index = 0; index < shares.length; index += 1) {

@@ -5,20 +5,20 @@ import type { UpstreamTlsSpec } from "../tls/tls-spec.ts";
 import type { WorkloadLabels } from "../terms/workload-labels.ts";
 import type { EndpointStatus } from "./preferred-endpoint.ts";
 
-/** How bytes reach an endpoint. */
+/** How connections reach an endpoint. */
 export type EndpointTransport =
   | { readonly kind: "plain" }
   | {
       readonly kind: "hbone";
-      /** `ip:port` or `hostname:port` of the CONNECT. */
+      /** The authority of the CONNECT: `ip:port` or `hostname:port`. */
       readonly authority: string;
-      /** The peer of the tunnel's TLS connection: the workload itself, or a waypoint. */
+      /** The peer of the tunnel's TLS connection: the workload itself or a waypoint. */
       readonly address: string;
       readonly port: number;
       readonly expectedIdentities: readonly string[];
       /**
-       * Whether the tunnel ends at another network's gateway, and contains a second tunnel with the same authority to
-       * the server there.
+       * Whether the tunnel ends at the gateway of another network. It then contains a second tunnel, with the same
+       * authority, to the server there.
        */
       readonly within?: true;
     }
@@ -38,36 +38,38 @@ export type ProxyHeaderVersion = "v1" | "v2";
 
 export interface EndpointConfig extends SocketOptions {
   readonly address: string;
-  /** Further addresses of the same host, which are tried if the first one does not answer soon. */
+  /** Further addresses of the same host. They are tried if the first one does not answer soon. */
   readonly alternatives?: readonly string[];
   readonly port: number;
   readonly transport: EndpointTransport;
   readonly weight: number;
   readonly priority: number;
-  /** The endpoint's locality, and that locality's share of requests. Undefined if not set. */
+  /** The endpoint's locality, with the share of requests that the locality gets. Undefined if neither is set. */
   readonly locality?: { readonly name: string; readonly weight: number };
   readonly healthy: boolean;
-  /** The status from which `healthy` was derived. Absent means unknown, or unhealthy if `healthy` is false. */
+  /**
+   * The status from which `healthy` was derived. If absent, the status is unknown, or unhealthy if `healthy` is false.
+   */
   readonly status?: EndpointStatus;
   /**
-   * Set if connections begin with a PROXY header that names the client. Each client then has connections of its own.
+   * Set if each connection begins with a PROXY header that names the client, so that clients cannot share connections.
    */
   readonly proxyHeader?: ProxyHeaderVersion;
-  /** TLS inside the tunnel, which the application terminates. */
+  /** The TLS inside the tunnel, which the application terminates. */
   readonly innerTls?: UpstreamTlsSpec;
   readonly hostname: string | undefined;
   readonly workload: WorkloadLabels;
 }
 
-/** `ip:port` for logs. For a tunnel, its inner destination. */
+/** The endpoint's `ip:port` for logs. For a tunnel, it is the destination inside the tunnel. */
 export function endpointName(config: EndpointConfig): string {
   if (config.transport.kind === "hbone") return config.transport.authority;
   return joinHostPort(config.address, config.port);
 }
 
 /**
- * The client's address, if connections to the endpoint may have it. From 127.0.0.1, the application could not answer
- * another host.
+ * The client's address, if connections to the endpoint may come from it. Undefined for an endpoint on a loopback
+ * address, from which the application could not answer another host.
  */
 export function sourceFor(config: EndpointConfig, source: OriginalSource | undefined): OriginalSource | undefined {
   const { address, transport } = config;
@@ -76,7 +78,7 @@ export function sourceFor(config: EndpointConfig, source: OriginalSource | undef
   return ipFamilyOf(address) === ipFamilyOf(source.address) ? source : undefined;
 }
 
-/** A text that identifies the connection target. If it stays the same, the pool survives an update. */
+/** A text that identifies where and how connections are opened. If it stays the same in an update, the pool is kept. */
 export function endpointKey(config: EndpointConfig): string {
   return `${config.address} ${config.port} ${transportKey(config.transport)} ${config.sourceAddress ?? ""} ${config.proxyHeader ?? ""} ${config.innerTls?.key ?? ""}`;
 }
@@ -88,24 +90,24 @@ function transportKey(transport: EndpointTransport): string {
 /** A connection to an endpoint. */
 export interface UpstreamStream extends ByteStream {
   /**
-   * Whether the tunnel connection that carries this one is draining. If so, this connection finishes its open requests
-   * and gets no new ones.
+   * Whether the tunnel that carries this connection is draining. This connection then finishes its open requests and
+   * gets no new ones.
    */
   readonly retiring?: boolean;
-  /** The protocol that TLS negotiated. */
+  /** The protocol that TLS negotiated (ALPN). */
   readonly alpnProtocol?: string | undefined;
   /** The SPIFFE id that the endpoint proved. */
   readonly peerIdentity?: string;
 }
 
 export interface ConnectContext {
-  /** The protocol, which determines the ALPN offer. `alpn` means HTTP/2 or HTTP/1.1, as the endpoint chooses. */
+  /** The protocol, which determines what ALPN offers. `alpn` means that the endpoint chooses HTTP/2 or HTTP/1.1. */
   readonly protocol: "http1" | "http2" | "alpn" | "tcp";
-  /** The client whose bytes it will carry, if it belongs to one client only. */
+  /** The client whose bytes the connection carries, if it belongs to one client only. */
   readonly downstream?: ConnectionInfo;
-  /** The address of all clients whose bytes it will carry, if it takes that address. */
+  /** The address from which the connection comes, if that is the address of its clients. */
   readonly source?: OriginalSource;
-  /** Whether both sides may exchange metadata before the first byte, if ALPN negotiates it. */
+  /** Whether both ends may exchange metadata before the first byte, if ALPN agrees on it. */
   readonly exchangesPeers?: boolean;
 }
 

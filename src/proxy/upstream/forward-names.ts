@@ -6,15 +6,15 @@ import type { ResolveName } from "./dns-refresher.ts";
 
 /** How a cluster resolves the names in requests. */
 export interface ForwardNameRules {
-  /** The port for requests that name none. */
+  /** The port of a request that names none. */
   readonly defaultPort: number;
-  /** The maximum number of known names. The name that was unused for longest makes way for a further one. */
+  /** The maximum number of known names. Above it, the name that was unused for longest is forgotten. */
   readonly maxHosts: number;
-  /** If a DNS answer has no lifetime, the name is resolved again after this time. */
+  /** The time after which a name is resolved again if the DNS answer has no lifetime, in milliseconds. */
   readonly refreshMs: number;
-  /** Any other name is resolved again when its answer is no longer valid, but not earlier than this. */
+  /** The minimum time after which a name is resolved again, if its answer has a lifetime. */
   readonly minTtlMs: number;
-  /** An unused name is forgotten after this time. */
+  /** The time after which an unused name is forgotten, in milliseconds. */
   readonly idleMs: number;
   readonly queryTimeoutMs: number;
   readonly family: AddressFamily;
@@ -32,9 +32,10 @@ interface KnownName {
 }
 
 /**
- * The addresses of names that clients request, for a cluster without endpoints. Envoy forwards to any address. This
- * proxy excludes loopback and link-local addresses and those of a cloud's credentials, so that a name's owner cannot
- * reach the proxy's own ports.
+ * Resolves the names that clients request, for a cluster without endpoints.
+ *
+ * Envoy forwards to any address. This proxy excludes loopback and link-local addresses and the addresses that serve a
+ * cloud's credentials, so that the owner of a name cannot reach the proxy's own ports through it.
  */
 export class ForwardNames {
   readonly rules: ForwardNameRules;
@@ -53,19 +54,19 @@ export class ForwardNames {
   }
 
   /**
-   * Returns an address of the name, or a promise if the name is not resolved yet. Rejects if it has no address, or if
-   * it must make way for another name before it is resolved. `client` is the address of the client.
+   * Returns an address of the name, or a promise if the name must be resolved first. Rejects if the name has no
+   * address, or if it must make room for another name before it is resolved. `client` is the address of the client.
    */
   addressOf(name: string, client: string): string | Promise<string> {
     const nowMs = this.#clock.steadyMs();
     const known = this.#names.get(name);
     if (known !== undefined) {
       known.usedAtMs = nowMs;
-      // The map's order is that of the last use.
+      // Move the name to the end: the map's order is that of the last use.
       this.#names.delete(name);
       this.#names.set(name, known);
       if (known.addresses.length > 0) {
-        // An expired address is used until the name is resolved again.
+        // Use the old address until the name is resolved again.
         if (nowMs - known.askedAtMs >= known.refreshMs && known.pending === undefined)
           void this.#ask(name, known, client).catch(() => undefined);
         return take(known);
@@ -87,7 +88,10 @@ export class ForwardNames {
     return this.#ask(name, fresh, client).then(() => take(fresh));
   }
 
-  /** A client that requests many names must not keep others from requesting theirs. */
+  /**
+   * Forgets a name if there are too many. A client that requests many names must not keep others from requesting
+   * theirs.
+   */
   #makeRoom(): void {
     const { maxHosts } = this.rules;
     for (const [oldest, { giveUp }] of this.#names) {

@@ -9,19 +9,19 @@ import type { UpstreamChannel } from "./upstream-channel.ts";
 
 export interface GrpcStreamOptions {
   readonly authority: string;
-  /** `/package.Service/Method`. */
+  /** The path of the method: `/package.Service/Method`. */
   readonly path: string;
-  /** The maximum length of a message from the service. A longer one ends the stream. */
+  /** The maximum length of a message of the service, in bytes. A longer one ends the stream. */
   readonly maxMessageBytes: number;
-  /** Takes each message of the service. An exception ends the stream. */
+  /** Called with each message of the service. An exception ends the stream. */
   readonly onMessage: (message: Buffer) => void;
-  /** The error for a service that refuses or ends the stream, or does not speak gRPC as expected. */
+  /** Makes the error for a service that refuses or ends the stream, or that does not speak gRPC as expected. */
   readonly failed: (message: string) => Error;
 }
 
 /**
- * Runs one gRPC stream of the proxy itself to a cluster, over the shared connections. Both sides send messages until
- * the service ends the stream or the signal aborts. `begin` gets the function that sends.
+ * Runs a gRPC stream that the proxy itself opens to a cluster, over the shared connections. Both sides send messages
+ * until the service ends the stream or the signal aborts. `begin` gets the function that sends a message.
  */
 export async function runGrpcStream(
   cluster: Cluster,
@@ -38,9 +38,9 @@ export async function runGrpcStream(
 class GrpcStream extends OwnRequest<void> {
   readonly #options: GrpcStreamOptions;
   #begin: (send: (message: Uint8Array) => void) => void = () => undefined;
-  /** Parts of a message that is not complete. */
+  /** The parts of a message that has not arrived completely. */
   readonly #parts = new JoinedBytes();
-  /** How many bytes the next step of reading needs. */
+  /** How many bytes must arrive before the next step of reading. */
   #needed = grpcPrefixBytes;
 
   constructor(cluster: string, endpoint: Endpoint, options: GrpcStreamOptions) {
@@ -106,7 +106,7 @@ class GrpcStream extends OwnRequest<void> {
 
   #read(bytes: Buffer): void {
     if (this.isOver) return;
-    // The caller owns the bytes only during this call.
+    // Copy the bytes, because they are valid only during this call.
     this.#parts.add(bytes);
     if (this.#parts.length < this.#needed) return;
     let rest = this.#parts.take();

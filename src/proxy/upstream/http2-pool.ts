@@ -13,17 +13,17 @@ export interface Http2PoolOptions {
   readonly onRoom: () => void;
 }
 
-/** How long requests wait for a server that allows no streams before they try another connection. */
+/** How long requests wait for a server that allows no streams, before they try another connection, in milliseconds. */
 const heldOffMs = 1000;
 
-/** The HTTP/2 connections to one endpoint. A new one opens when the others are full. */
+/** The HTTP/2 connections to one endpoint. Another one opens when the present ones are full. */
 export class Http2Pool implements Http2ConnectionHome {
   readonly #settings: Http2Settings | undefined;
   readonly #clock: Clock;
   readonly #onClosed: () => void;
   readonly #onRoom: () => void;
   readonly #connections = new Set<Http2UpstreamConnection>();
-  /** The limit that the endpoint announced last. Undefined until it has. */
+  /** The stream limit that the endpoint announced last. Undefined until it has announced one. */
   #knownStreams: number | undefined;
   /** When requests began to wait for a server that allows no streams. */
   #heldOffSinceMs: number | undefined;
@@ -41,7 +41,7 @@ export class Http2Pool implements Http2ConnectionHome {
     return this.#connections.size;
   }
 
-  /** The number of connections that accept streams, now or after some of their streams end. */
+  /** The number of connections that accept streams now, or will after some of their streams have ended. */
   get usableConnections(): number {
     let usable = 0;
     for (const connection of this.#connections) if (!connection.finished) usable += 1;
@@ -49,7 +49,8 @@ export class Http2Pool implements Http2ConnectionHome {
   }
 
   adopt(stream: UpstreamStream): void {
-    // A server that allowed no streams before may allow some now. If it does not, it refuses the stream that tries.
+    // Assume at least one stream: a server that allowed none before may allow some now. If it does not, it refuses the
+    // stream that tries.
     const assumed = this.#knownStreams === undefined ? undefined : Math.max(1, this.#knownStreams);
     const connection = new Http2UpstreamConnection(stream, this, this.#clock, this.#settings, assumed);
     this.#connections.add(connection);
@@ -58,7 +59,7 @@ export class Http2Pool implements Http2ConnectionHome {
 
   /** The number of concurrent requests that a new connection is expected to accept. */
   get expectedStreams(): number {
-    // A limit of 0 may not hold for the next connection. One request at a time tries that.
+    // Expect one stream even after a limit of 0, which may not hold for the next connection.
     const known = Math.min(
       this.#knownStreams || http2Limits.openedStreamsBeforeSettings,
       this.#settings?.maxConcurrentStreams ?? Infinity,
@@ -67,16 +68,17 @@ export class Http2Pool implements Http2ConnectionHome {
   }
 
   /**
-   * Whether the server allows no streams at all for now, on a connection that is open. Requests wait until it allows
-   * some, or until {@link replaceHeldOff} ends the connection.
+   * Whether an open connection's server allows no streams for now. Requests then wait until it allows some, or until
+   * {@link replaceHeldOff} ends the connection.
    */
   get isHeldOff(): boolean {
     return this.#knownStreams === 0 && [...this.#connections].some(holdsOff);
   }
 
   /**
-   * When requests have waited for a second, ends the connections that allow no streams, so that another one opens.
-   * Behind a virtual address, it may reach another server. Envoy opens a connection for each waiting request.
+   * Ends the connections that allow no streams once requests have waited for a second, so that another connection
+   * opens. Behind a virtual address, that one may reach another server. Envoy opens a connection for each waiting
+   * request instead.
    */
   replaceHeldOff(nowMs: number, isAwaited: boolean): void {
     if (!isAwaited || !this.isHeldOff) {
@@ -134,7 +136,7 @@ export class Http2Pool implements Http2ConnectionHome {
   }
 }
 
-/** Whether the connection would accept streams later, and its server has not allowed any. */
+/** Whether the server of the connection allows no streams for now, although the connection could accept some later. */
 function holdsOff({ finished, maxStreams }: Http2UpstreamConnection): boolean {
   return !finished && (maxStreams ?? 0) === 0;
 }

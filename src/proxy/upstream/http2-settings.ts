@@ -1,7 +1,7 @@
 /** A cluster's HTTP/2 settings. */
 export interface Http2Settings {
   readonly maxConcurrentStreams: number;
-  /** 0 means that our own limits determine the keepalive pings. */
+  /** The interval of keepalive PINGs, in milliseconds. 0 means that {@link http2Limits} decides. */
   readonly keepaliveIntervalMs: number;
   readonly keepaliveTimeoutMs: number;
 }

@@ -30,7 +30,7 @@ export interface Http2ConnectionHome {
   forget(connection: Http2UpstreamConnection): void;
 }
 
-/** This thread reads one head at a time, so all connections share the memory. */
+/** This thread reads one head at a time, so all connections share the memory of heads. */
 const scratchHead = new MessageHead(composedLimits);
 const reader = new HeadReader(composedLimits);
 const noBytes = Buffer.alloc(0);
@@ -94,9 +94,7 @@ export class Http2UpstreamConnection implements Http2ConnectionHandler {
     return this.#connection.takesStream && !this.#isRetiring();
   }
 
-  /**
-   * Whether the tunnel connection that carries this one is draining. If so, this connection ends with its open streams.
-   */
+  /** Whether the tunnel that carries this connection is draining. This connection then ends with its open streams. */
   get retiring(): boolean {
     return this.#stream.retiring === true;
   }
@@ -107,8 +105,10 @@ export class Http2UpstreamConnection implements Http2ConnectionHandler {
   }
 
   /**
-   * The tunnel connection that carries this one may be draining from the start. Another connection would be no better,
-   * so this one serves one request. This is a method, because V8 calls its runtime for each use of a private getter.
+   * Whether the connection gets no more requests because its tunnel drains. It serves at least one request even if the
+   * tunnel drains from the start, because another connection would be no better.
+   *
+   * This is a method and not a getter, because V8 calls into its runtime for each use of a private getter.
    */
   #isRetiring(): boolean {
     return this.retiring && this.requests > 0;
@@ -152,7 +152,7 @@ class Http2UpstreamChannel implements UpstreamChannel, Http2StreamHandler {
   readonly #stream: Http2Stream;
   readonly local: UpstreamEnd;
   readonly reused: boolean;
-  /** Frames contain a copy of the bytes. */
+  /** False, because frames contain a copy of the bytes. */
   readonly holdsBytes = false;
   readonly #sentBefore: number;
   #receiver: ResponseReceiver | undefined;
@@ -177,8 +177,8 @@ class Http2UpstreamChannel implements UpstreamChannel, Http2StreamHandler {
     if (receiver === undefined) return true;
     const end = scanRequestHead(scratchHead, message, 0, headLength, composedLimits);
     if (end <= 0) {
-      // A configured header may be invalid, so that the request cannot be sent. The failure is reported after the
-      // caller's own call.
+      // A configured header may be invalid, so that the request cannot be sent. Report the failure only after this call
+      // has returned.
       queueMicrotask(() =>
         this.#fail({
           kind: "protocol-error",
@@ -286,7 +286,8 @@ class Http2UpstreamChannel implements UpstreamChannel, Http2StreamHandler {
       receiver.response(head, bodyFramings.none, end, end, true);
       return;
     }
-    // An HTTP/1.1 client would read the DATA of a response that has no body as the response to its next request.
+    // Expect no data for a response that has no body: an HTTP/1.1 client would read it as the response to its next
+    // request.
     if (!hasBody) this.#stream.expectedBytes = 0;
     else if (head.contentLength >= 0) this.#stream.expectedBytes = head.contentLength;
     receiver.response(head, framing, end, end, false);
@@ -303,7 +304,7 @@ class Http2UpstreamChannel implements UpstreamChannel, Http2StreamHandler {
     receiver?.responseTrailers(fields);
   }
 
-  /** The response is complete. The rest of the request is not needed. */
+  /** Ends the exchange, because the response is complete. The rest of the request is not needed. */
   #finish(): void {
     this.#receiver = undefined;
     if (!this.#stream.localEnded) this.#stream.reset(errorCode.noError);

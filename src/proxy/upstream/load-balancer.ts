@@ -3,11 +3,11 @@ import { defaultBalancing, type BalancingOptions, type LoadBalancer, type LoadBa
 import { MaglevBalancer } from "./maglev.ts";
 import { RingHashBalancer } from "./ring-hash.ts";
 
-/** The properties of an endpoint that balancing uses. */
+/** The properties of an endpoint that a load balancer reads. */
 export interface Balanced {
   readonly config: { readonly weight: number; readonly hostname?: string | undefined };
   readonly activeRequests: number;
-  /** `ip:port`, which determines its position in hashing. */
+  /** The endpoint's `ip:port`, which determines its place on the ring or in the table. */
   readonly name?: string;
 }
 
@@ -15,7 +15,7 @@ export interface BalancerInput<Endpoint> {
   readonly endpoints: readonly Endpoint[];
   readonly random: Random;
   readonly options?: BalancingOptions;
-  /** Replaces the endpoints' own weights. */
+  /** Returns an endpoint's weight, in place of the configured one. */
   readonly weightOf?: (endpoint: Endpoint) => number;
 }
 
@@ -88,7 +88,7 @@ function weightedRandom<Endpoint>(
 }
 
 function roundRobin<Endpoint>(endpoints: readonly Endpoint[], random: Random): LoadBalancer<Endpoint> {
-  // Proxies that start together must not all choose the same endpoint first.
+  // Begin at a random endpoint, so that proxies that start together do not all choose the same one first.
   let next = Math.floor(random() * endpoints.length);
   return {
     pick: () => {
@@ -99,8 +99,8 @@ function roundRobin<Endpoint>(endpoints: readonly Endpoint[], random: Random): L
 }
 
 /**
- * Smooth weighted round robin: in a full round, each endpoint is chosen in proportion to its weight, evenly spread.
- * With least requests, open requests reduce an endpoint's weight.
+ * Smooth weighted round robin. In a full round, each endpoint is chosen as often as its weight says, spread evenly over
+ * the round. With the policy `least-request`, open requests reduce an endpoint's weight.
  */
 class WeightedBalancer<Endpoint extends Balanced> implements LoadBalancer<Endpoint> {
   readonly #endpoints: readonly Endpoint[];

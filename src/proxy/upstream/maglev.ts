@@ -4,7 +4,10 @@ import type { LoadBalancer } from "./balancing.ts";
 
 export interface MaglevOptions<Endpoint> {
   readonly keyOf: (endpoint: Endpoint) => string;
-  /** A prime number, well above the number of endpoints. Above {@link maxSlots}, the table has that many slots. */
+  /**
+   * The number of slots, a prime number well above the number of endpoints. Above {@link maxSlots}, the table has that
+   * many slots.
+   */
   readonly tableSize: number;
   readonly random: Random;
 }
@@ -12,8 +15,8 @@ export interface MaglevOptions<Endpoint> {
 const free = 0xffff_ffff;
 
 /**
- * The number of slots of a table, a prime number. A thread serves nobody else while it fills a table, again after each
- * change of the endpoints, and the largest table of Envoy, with five million slots, takes a second.
+ * The maximum number of slots of a table, a prime number. A thread serves nobody while it fills a table, which it does
+ * again after each change of the endpoints. Envoy's largest table, with five million slots, takes a second.
  */
 const maxSlots = 131_071;
 
@@ -28,9 +31,9 @@ interface Claim {
 }
 
 /**
- * Consistent hashing by a table (Eisenbud and others, NSDI 2016). Endpoints take turns to claim the slots that they
- * prefer, so each gets its share almost exactly, and few hashes move when an endpoint comes or goes. Built on first
- * use.
+ * Consistent hashing by a table (Maglev: Eisenbud and others, NSDI 2016). Endpoints claim the slots that they prefer in
+ * turns. So each gets its share almost exactly, and few hashes move when an endpoint comes or goes. The table is made
+ * on first use.
  */
 export class MaglevBalancer<Endpoint> implements LoadBalancer<Endpoint> {
   readonly #endpoints: readonly Endpoint[];
@@ -46,7 +49,7 @@ export class MaglevBalancer<Endpoint> implements LoadBalancer<Endpoint> {
 
   pick(hash = Math.floor(this.#options.random() * 0x1_0000_0000), attempt = 0): Endpoint | undefined {
     const table = (this.#table ??= this.#fill());
-    // A later attempt reads a distant slot. Neighbouring slots are unrelated in this table anyway.
+    // Read an unrelated slot for a later attempt. Neighbouring slots belong to unrelated endpoints anyway.
     const slot = attempt === 0 ? hash % table.length : hashText(`${hash}`, attempt) % table.length;
     return this.#endpoints[table[slot] ?? 0];
   }
@@ -67,7 +70,7 @@ export class MaglevBalancer<Endpoint> implements LoadBalancer<Endpoint> {
         due: 1,
       };
     });
-    // Equal turns and rising owners are a heap already.
+    // The list is a heap already: all turns are equal, and the owners ascend.
     for (let filled = 0; filled < tableSize; filled += 1) {
       const [claim] = claims;
       if (claim === undefined) break;
@@ -82,10 +85,7 @@ export class MaglevBalancer<Endpoint> implements LoadBalancer<Endpoint> {
   }
 }
 
-/**
- * Moves the first claim of a heap to its place. The one that is due first comes first, and of several the first
- * endpoint's.
- */
+/** Moves the first claim of the heap to its place. The order is by `due`, then by the endpoint's position. */
 function sink(heap: Claim[]): void {
   let at = 0;
   for (;;) {

@@ -3,18 +3,21 @@ import type { SocketAddress } from "../../net/index.ts";
 import { formatAuthority, hbonePort } from "../../wire/hbone/index.ts";
 import type { EndpointConfig, EndpointTransport, ProxyHeaderVersion, SocketOptions } from "./endpoint.ts";
 
-/** How a cluster without endpoints reaches the client's original destination. */
+/** How a cluster without endpoints of its own reaches the destination that the client chose. */
 export interface OriginalDestinationRule {
-  /** Replaces the connection's port. */
+  /** The port that replaces the connection's own. Undefined keeps it. */
   readonly portOverride: number | undefined;
-  /** A request header with `ip:port`, which takes precedence over the connection's destination. */
+  /**
+   * The request header with `ip:port` that takes precedence over the connection's destination. Undefined if there is
+   * none.
+   */
   readonly header: string | undefined;
   readonly transport: OriginalDestinationTransport;
   readonly proxyHeader: ProxyHeaderVersion | undefined;
   readonly socketOptions: SocketOptions;
 }
 
-/** `tunnel` means HBONE to the destination itself. */
+/** How connections reach the destination. `tunnel` means HBONE to the destination itself. */
 export type OriginalDestinationTransport =
   | Extract<EndpointTransport, { readonly kind: "plain" | "tls" }>
   | { readonly kind: "tunnel" };

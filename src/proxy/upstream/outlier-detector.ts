@@ -1,37 +1,40 @@
 import type { Random } from "../../base/index.ts";
 
-/** The rules by which an endpoint is ejected for its responses. A threshold of 0 means never. */
+/** The rules by which an endpoint is ejected because of its responses. A threshold of 0 disables its rule. */
 export interface OutlierPolicy {
   readonly consecutiveServerErrors: number;
-  /** Responses with 502, 503 or 504, and failures without a response unless those are counted separately. */
+  /**
+   * The threshold of responses with 502, 503 or 504. Failures without a response count too, unless they are counted
+   * separately.
+   */
   readonly consecutiveGatewayErrors: number;
-  /** Failures without a response. Counted separately only with {@link splitsLocalErrors}. */
+  /** The threshold of failures without a response. It applies only if {@link splitsLocalErrors} is set. */
   readonly consecutiveLocalErrors: number;
   readonly splitsLocalErrors: boolean;
   readonly intervalMs: number;
   readonly baseEjectionMs: number;
   readonly maxEjectionMs: number;
-  /** An ejection is longer by a random time up to this. */
+  /** The maximum random time by which an ejection is longer, in milliseconds. */
   readonly ejectionJitterMs: number;
-  /** The maximum percentage (0 to 100) of the cluster's endpoints that are ejected together. */
+  /** The maximum percentage (0 to 100) of the cluster's endpoints that are ejected at the same time. */
   readonly maxEjectionPercent: number;
   /** Whether at least one endpoint may be ejected, whatever the percentage is. */
   readonly alwaysEjectsOne: boolean;
 }
 
-/** The outcome of a request or connection. */
+/** The outcome of a request or a TCP connection. */
 export type EndpointOutcome =
   | { readonly kind: "answer"; readonly status: number }
-  /** A TCP connection, which has no response. */
+  /** A TCP connection was opened. It has no response. */
   | { readonly kind: "connected" }
   | { readonly kind: "connect-failure" | "reset" | "timeout" };
 
-/** The counts of one endpoint. */
+/** What is counted about one endpoint. */
 export class OutlierRecord {
   serverErrors = 0;
   gatewayErrors = 0;
   localErrors = 0;
-  /** When it was ejected, on the steady clock. Undefined while it is in use. */
+  /** When the endpoint was ejected, on the steady clock. Undefined while it is not ejected. */
   ejectedAtMs: number | undefined = undefined;
   ejectedForMs = 0;
   /** The number of recent ejections. Each one lasts longer than the one before. */
@@ -53,7 +56,7 @@ export class OutlierRecord {
 
 export interface OutlierCounters {
   ejections: number;
-  /** The number of ejections that the percentage prevented. */
+  /** The number of ejections that the maximum percentage prevented. */
   overflows: number;
 }
 
@@ -65,14 +68,14 @@ export class OutlierDetector {
   readonly counters: OutlierCounters = { ejections: 0, overflows: 0 };
   #nextSweepMs = 0;
 
-  /** `records` returns the records of the cluster's current endpoints. */
+  /** `records` returns the records of the endpoints that the cluster has now. */
   constructor(policy: OutlierPolicy, random: Random, records: () => Iterable<OutlierRecord>) {
     this.#policy = policy;
     this.#random = random;
     this.#records = records;
   }
 
-  /** Returns whether this outcome ejected the endpoint. */
+  /** Counts an outcome. Returns whether it has ejected the endpoint. */
   report(record: OutlierRecord, outcome: EndpointOutcome, nowMs: number): boolean {
     const fails = this.#count(record, outcome);
     if (!fails || record.ejectedAtMs !== undefined) return false;
@@ -91,7 +94,7 @@ export class OutlierDetector {
 
   /**
    * Ejects an endpoint that another thread has judged and counted. Returns false if it is ejected already, or if the
-   * percentage forbids another ejection.
+   * maximum percentage forbids another ejection.
    */
   eject(record: OutlierRecord, forMs: number, nowMs: number): boolean {
     if (record.ejectedAtMs !== undefined || !this.#mayEject()) return false;
@@ -99,14 +102,17 @@ export class OutlierDetector {
     return true;
   }
 
-  /** May be called often, but has an effect only once in each interval. Returns whether an endpoint has come back. */
+  /**
+   * Ends the ejections whose time is over. It may be called often, but acts only once in each interval. Returns whether
+   * an endpoint has come back.
+   */
   sweep(nowMs: number): boolean {
     if (nowMs < this.#nextSweepMs) return false;
     this.#nextSweepMs = nowMs + this.#policy.intervalMs;
     let changed = false;
     for (const record of this.#records()) {
       if (record.ejectedAtMs === undefined) {
-        // An interval without failures makes the next ejection shorter again.
+        // An interval without an ejection makes the next ejection shorter again.
         if (record.ejections > 0) record.ejections -= 1;
       } else if (nowMs - record.ejectedAtMs >= record.ejectedForMs) {
         record.ejectedAtMs = undefined;
@@ -117,7 +123,7 @@ export class OutlierDetector {
     return changed;
   }
 
-  /** Returns whether a threshold has been reached. */
+  /** Counts an outcome. Returns whether a threshold has been reached. */
   #count(record: OutlierRecord, outcome: EndpointOutcome): boolean {
     const policy = this.#policy;
     if (outcome.kind === "answer" || outcome.kind === "connected") {

@@ -4,20 +4,21 @@ import type { ByteStream } from "../../net/index.ts";
 /** The maximum number of known connections to own ports. A proxy rarely opens any. */
 const maxKnown = 4096;
 /**
- * How long a closed connection is remembered, because its last request may still be unprocessed. The kernel does not
- * reuse the port for that long.
+ * How long a closed connection is remembered, in milliseconds, because its last request may not be processed yet. The
+ * kernel does not reuse the port for that long.
  */
 const closedMs = 60_000;
 
 interface Known {
   readonly stream: Pick<ByteStream, "fd">;
-  /** When it was first found closed. */
+  /** When the connection was first found closed, on the steady clock. */
   closedAtMs: number | undefined;
 }
 
 /**
- * Connections that this proxy opened to its own ports for a client, through a tunnel or a route. Their peer has a local
- * address although the client is not in the pod. The paths that end or drain the proxy therefore check this list too.
+ * The connections that this proxy has opened to its own ports for a client, through a tunnel or a route. Their peer has
+ * a local address, although the client is not in the pod. So the admin paths that end or drain the proxy must check
+ * this list too.
  */
 export class OwnConnections {
   readonly #ports: ReadonlySet<number>;
@@ -27,7 +28,7 @@ export class OwnConnections {
     this.#ports = new Set(ports);
   }
 
-  /** Adds a stream if it is connected to one of the ports. Throws if there are too many. */
+  /** Adds a stream if it leads to one of the ports. Throws if there are too many. */
   add(stream: Pick<ByteStream, "fd" | "local" | "remote" | "destroy">): void {
     const { port } = stream.remote;
     if (!this.#ports.has(port)) return;
@@ -39,7 +40,7 @@ export class OwnConnections {
     this.#known.set(key, { stream, closedAtMs: undefined });
   }
 
-  /** Whether an accepted connection at `port` comes from this proxy, even if our end is already closed. */
+  /** Whether a connection that was accepted at `port` comes from this proxy, even if our end is closed by now. */
   has(remotePort: number, port: number): boolean {
     return this.#known.has(keyOf(remotePort, port));
   }

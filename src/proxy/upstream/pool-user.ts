@@ -1,10 +1,13 @@
 import { messageOf, SerinError } from "../../base/index.ts";
 import type { UpstreamChannel } from "./upstream-channel.ts";
 
-/** The protocol towards an endpoint. `alpn` means HTTP/2 if TLS negotiates it, else HTTP/1.1. */
+/** The protocol towards an endpoint. `alpn` means HTTP/2 if TLS negotiates it, and HTTP/1.1 otherwise. */
 export type WireProtocol = "http1" | "http2" | "alpn";
 
-/** Waits for a connection. Exactly one of the two methods is called, at once or later, unless the user gave up. */
+/**
+ * A user that waits for a connection. Exactly one of `connected` and `connectFailed` is called, at once or later,
+ * unless the user gives up.
+ */
 export interface PoolUser {
   /** Absent means HTTP/1.1. */
   readonly upstreamProtocol?: WireProtocol;
@@ -19,7 +22,7 @@ export interface ConnectFailure {
   readonly message: string;
 }
 
-/** Why a connection could not be opened. */
+/** Describes why a connection could not be opened. */
 export function connectFailureOf(error: unknown): ConnectFailure & { readonly kind: "connection-failure" | "timeout" } {
   const isTimeout = error instanceof SerinError && error.code === "timeout";
   return { kind: isTimeout ? "timeout" : "connection-failure", message: messageOf(error) };

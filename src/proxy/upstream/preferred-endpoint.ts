@@ -1,10 +1,10 @@
 /** The endpoint that a request names for its first attempt. */
 export interface PreferredEndpoint {
-  /** `ip:port`, as the cluster names its endpoints. */
+  /** The endpoint's name in its cluster: `ip:port`. */
   readonly name: string;
   /**
    * The status of the response if there is no such endpoint. If undefined, the cluster then chooses another endpoint.
-   * If there is such an endpoint, but it cannot be used, the status is 503.
+   * For an endpoint that exists and must get no requests, the status is 503.
    */
   readonly statusWithoutIt: number | undefined;
 }
@@ -12,5 +12,8 @@ export interface PreferredEndpoint {
 /** An endpoint's status according to the control plane. */
 export type EndpointStatus = "unknown" | "healthy" | "degraded" | "draining" | "unhealthy" | "timeout";
 
-/** The statuses with which Envoy sends a request to the endpoint that it names, unless the cluster says otherwise. */
+/**
+ * The statuses in which an endpoint gets the requests that name it, unless the cluster says otherwise. They are
+ * Envoy's.
+ */
 export const preferableStatuses: ReadonlySet<EndpointStatus> = new Set(["unknown", "healthy", "degraded"]);

@@ -2,9 +2,10 @@ import type { LoadBalancer } from "./balancing.ts";
 import type { EndpointSelection, Selectable } from "./endpoint-selection.ts";
 
 /**
- * Sends the retries of a request to priorities that its attempts have not used, like Envoy's `previous_priorities`.
- * After every `after` attempts, all priorities tried so far are excluded, and the others share the load by their
- * health. If none of these can take requests, it starts over. If no priority can, nothing is excluded.
+ * Sends the retries of a request to priorities that its earlier attempts have not used, like Envoy's
+ * `previous_priorities`. After every `after` attempts, all priorities tried so far are excluded, and the others share
+ * the load by their health. If none of these can take requests, the exclusion starts over. If no priority can take any,
+ * nothing is excluded.
  */
 export class PreviousPriorities {
   readonly #after: number;
@@ -20,7 +21,7 @@ export class PreviousPriorities {
     this.#attempts.push(priority);
   }
 
-  /** The priorities and their shares for the next attempt. */
+  /** Chooses the balancer for the next attempt. */
   choose<Endpoint extends Selectable>(selection: EndpointSelection<Endpoint>): LoadBalancer<Endpoint> {
     const attempts = this.#attempts;
     if (attempts.length < this.#after) return selection;

@@ -1,21 +1,24 @@
-/** How many of a priority's endpoints may take requests. */
+/** How many endpoints of a priority there are, and how many of them may get requests. */
 export interface PriorityHealth {
   readonly healthy: number;
   readonly total: number;
 }
 
-/** A priority with at least this healthy fraction takes its whole share. Envoy's default. */
+/**
+ * Envoy's overprovisioning factor: a priority takes its whole share if its healthy fraction times this factor reaches
+ * 1.
+ */
 const overprovisioning = 1.4;
 
-/** A priority's or locality's health from 0 to 1, with the overprovisioning counted in. */
+/** The health of a priority or a locality, from 0 to 1, including the overprovisioning factor. */
 export function healthOf({ healthy, total }: PriorityHealth): number {
   return total === 0 ? 0 : Math.min(1, (overprovisioning * healthy) / total);
 }
 
 /**
- * The share of the load, from 0 to 1, of each priority, the most preferred first. Each priority takes as much as its
- * health allows of what the previous ones left. If all together are not healthy enough, their shares are scaled up to
- * 1.
+ * The share of the load of each priority, from 0 to 1, the most preferred priority first. Each priority takes as much
+ * of what the previous ones have left as its health allows. If all of them together are not healthy enough, their
+ * shares are scaled up to a sum of 1.
  */
 export function priorityLoads(priorities: readonly PriorityHealth[]): number[] {
   const health = priorities.map(healthOf);

@@ -9,19 +9,19 @@ export interface RingOptions<Endpoint> {
   readonly random: Random;
 }
 
-/** A point is one number of 53 bits: 32 for its hash, and the other 21 for its owner. */
+/** The maximum number of endpoints. A point is a 53-bit number: 32 bits for its hash and the other 21 for its owner. */
 const maxOwners = 2 ** 21;
 
 /**
- * The number of points of a ring, whatever size a cluster asks for, except that each endpoint has one. A thread serves
- * nobody else while it builds a ring, again after each change of the endpoints, and the largest ring of Envoy, with
- * eight million points, takes seconds.
+ * The maximum number of points of a ring, whatever size the cluster asks for. Each endpoint has at least one, though. A
+ * thread serves nobody while it builds a ring, which it does again after each change of the endpoints. Envoy's largest
+ * ring, with eight million points, takes seconds.
  */
 const maxPoints = 65_536;
 
 /**
- * Consistent hashing on a ring: each endpoint has points in proportion to its weight, and a hash belongs to the next
- * point's endpoint. When an endpoint is added or removed, only its share of the hashes moves. The ring is built on
+ * Consistent hashing on a ring. Each endpoint has points in proportion to its weight, and a hash belongs to the
+ * endpoint of the next point. When an endpoint comes or goes, only its share of the hashes moves. The ring is built on
  * first use.
  */
 export class RingHashBalancer<Endpoint> implements LoadBalancer<Endpoint> {
@@ -52,10 +52,11 @@ export class RingHashBalancer<Endpoint> implements LoadBalancer<Endpoint> {
     const total = this.#weights.reduce((sum, weight) => sum + weight, 0);
     const least = this.#weights.reduce((found, weight) => Math.min(found, weight), Infinity) / total;
     const { minSize, maxSize, keyOf } = this.#options;
-    // The lightest endpoint gets a whole number of points, the others proportionally.
+    // Give the lightest endpoint a whole number of points, and the others proportionally more.
     const scale = Math.min(Math.ceil(least * minSize) / least, maxSize, maxPoints);
     const counts = this.#weights.map((weight) => Math.max(1, Math.round((weight / total) * scale)));
-    // A ring may have millions of points. One number for each, with the hash above the owner, can be sorted in place.
+    // Store each point as one number, with the hash in the upper bits and the owner in the lower ones. Such an array
+    // can be sorted in place, which matters for rings with many points.
     const points = new Float64Array(counts.reduce((sum, count) => sum + count, 0));
     let at = 0;
     for (const [owner, endpoint] of this.#endpoints.entries()) {

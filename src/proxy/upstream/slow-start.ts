@@ -1,13 +1,13 @@
 /** How a new endpoint's weight grows, as Envoy's slow start. */
 export interface SlowStart {
   readonly windowMs: number;
-  /** 1 means in proportion to time. Higher values grow faster at first. */
+  /** The shape of the growth. 1 means in proportion to time. Higher values grow faster at first. */
   readonly aggression: number;
-  /** The initial fraction of the weight, from 0 to 1. */
+  /** The fraction of its weight, from 0 to 1, with which an endpoint begins. */
   readonly minFraction: number;
 }
 
-/** An endpoint's weight `ageMs` after it was added. */
+/** The weight of an endpoint that was added `ageMs` ago. */
 export function warmedWeight({ windowMs, aggression, minFraction }: SlowStart, weight: number, ageMs: number): number {
   if (ageMs >= windowMs) return weight;
   const time = Math.max(ageMs, 1000) / windowMs;

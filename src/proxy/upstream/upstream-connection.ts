@@ -25,7 +25,7 @@ import {
 
 /** The pool of a connection. */
 export interface ConnectionHome {
-  /** Called when the exchange is over. The connection can serve another one. */
+  /** Called when the exchange is over, so that the connection can serve another one. */
   release(connection: UpstreamConnection): void;
   /** Called when the connection serves no more requests. */
   forget(connection: UpstreamConnection): void;
@@ -33,12 +33,12 @@ export interface ConnectionHome {
 
 type State = "idle" | "head" | "body" | "switched" | "closed";
 
-/** This thread reads one head at a time, so all connections share the buffer. */
+/** The head of the response that is read. This thread reads one head at a time, so all connections share the memory. */
 const scratchHead = new MessageHead();
 
 /**
- * How much earlier we stop using a kept-alive connection than its server closes it. Servers such as Node's close them
- * by their own timer.
+ * How long before its server closes an idle connection this proxy stops using it. Servers such as Node's close idle
+ * connections after a time of their own.
  */
 const idleMarginMs = 1000;
 
@@ -67,9 +67,9 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel, L
   /** The number of exchanges so far. */
   requests = 0;
   idleSinceMs = 0;
-  /** Whether no user waited for it when it opened. */
+  /** Whether nobody waited for the connection when it opened. */
   isSurplus = false;
-  /** How long the peer keeps an idle connection, minus a margin. */
+  /** How long the connection may stay idle: as long as the peer keeps it, minus {@link idleMarginMs}. */
   idleLimitMs = Infinity;
   isListed = false;
   previous: UpstreamConnection | undefined;
@@ -122,7 +122,7 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel, L
 
   sendTrailers(fields: readonly string[]): void {
     this.#requestComplete = true;
-    // A body of known length cannot have trailers.
+    // Send no trailers after a body of known length, because HTTP/1.1 cannot carry them there.
     if (this.#receiver?.chunksRequest === true)
       this.#writeChunk(noBytes, noBytes, `0\r\n${this.#receiver.http1Trailers ? textOfTrailers(fields) : ""}\r\n`);
   }
@@ -168,7 +168,8 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel, L
   }
 
   /**
-   * Closes an idle connection politely. If the peer does not end its side within {@link retireAfterMs}, it is cut off.
+   * Ends our side of an idle connection. If the peer does not end its side within {@link retireAfterMs}, the connection
+   * is cut off.
    */
   retire(clock: Clock): void {
     if (this.#state === "closed") return;
@@ -185,7 +186,7 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel, L
       return;
     }
     if (this.#state === "idle") {
-      // Bytes without a request, such as an unsolicited 408, are ignored.
+      // Ignore bytes that arrive without a request, such as an unsolicited 408, and close.
       this.destroy();
       return;
     }
@@ -216,8 +217,8 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel, L
 
   close(error: Error | undefined): void {
     this.#retirement?.[Symbol.dispose]();
-    // A server that refuses a request without reading it whole resets the connection after its response. As in Envoy,
-    // that reset ends a body without a length.
+    // Treat a reset as the end of a body without a length, as Envoy does: a server that refuses a request without
+    // reading all of it resets the connection after its response.
     if (this.#endsWithConnection && error instanceof SerinError && error.code === "connection-reset") this.#endBody();
     else this.#fail("closed", error?.message ?? "connection termination");
   }
@@ -227,7 +228,7 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel, L
     if (this.#carry !== undefined) {
       const searchFrom = Math.max(0, this.#carry.length - 3);
       bytes = Buffer.concat([this.#carry, chunk]);
-      // A head that arrives in pieces is scanned only after its end has arrived.
+      // Scan a head that arrives in pieces only once its end has arrived, so that it is not scanned for each piece.
       if (bytes.indexOf("\r\n\r\n", searchFrom) < 0 && bytes.length <= defaultHeadLimits.maxHeadBytes) {
         this.#carry = bytes;
         return;
@@ -263,7 +264,7 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel, L
     const receiver = this.#receiver;
     if (receiver === undefined) return;
     if (head.status === 101 && !receiver.toUpgrade) {
-      // Bytes after the 101 would bypass routes and policies, in both directions.
+      // Refuse the 101, because the bytes after it would bypass routes and policies in both directions.
       this.#fail("protocol-error", "101 to a request that asked for no other protocol");
       return;
     }
@@ -298,7 +299,10 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel, L
     else receiver.responseBody(body, 0, body.length, last);
   }
 
-  /** `keep-alive: timeout=5` says when the peer will close the connection. Closing earlier avoids the race with it. */
+  /**
+   * Reads `keep-alive: timeout=5`, which says when the peer closes the connection. Closing it earlier avoids that a
+   * request is sent just then.
+   */
   #noteKeepAliveHint(head: MessageHead): void {
     const field = head.find("keep-alive");
     if (field < 0) return;
@@ -322,7 +326,10 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel, L
     else receiver.responseBody(body, 0, body.length, last);
   }
 
-  /** Removes chunk extensions and trailers, which end at this hop. If undefined, the body passes unchanged. */
+  /**
+   * Removes what ends at this hop from a chunked body: chunk extensions and trailers. Returns undefined if the body
+   * passes unchanged.
+   */
   #withoutHop(bytes: Buffer, from: number, to: number): Buffer | undefined {
     const scanner = this.#framing === bodyFramings.chunked ? this.#chunked : undefined;
     return scanner?.kept(bytes, from, to, keptTrailers(scanner));
@@ -371,7 +378,10 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel, L
     return this.#framing === bodyFramings.chunked && this.#chunked?.done === true;
   }
 
-  /** The response is complete. The connection returns to the pool if it can serve again. */
+  /**
+   * Ends the exchange, because the response is complete. The connection returns to the pool if it can serve another
+   * one.
+   */
   #finish(bytesLeft: boolean): void {
     this.#receiver = undefined;
     if (!this.#keepAlive || bytesLeft || !this.#requestComplete) {

@@ -2,28 +2,28 @@
 export interface ZoneAwareRule {
   /** The fraction of requests, from 0 to 1, that are routed by zone. */
   readonly routed: number;
-  /** The number of usable endpoints below which no request is routed by zone. */
+  /** The minimum number of usable endpoints for routing by zone. */
   readonly minClusterSize: number;
-  /** Whether requests fail in panic, instead of reaching endpoints that may not be healthy. */
+  /** Whether requests fail in panic mode, and do not go to endpoints that may be unhealthy. */
   readonly failsOnPanic: boolean;
 }
 
-/** The endpoints of a workload or cluster by locality, without localities that have none. */
+/** The number of endpoints of a workload or cluster in each locality. Localities without endpoints are missing. */
 export type ZoneCounts = ReadonlyMap<string, number>;
 
-/** Where this proxy and the other proxies of its workload are. */
+/** Where this proxy and the other proxies of its workload run. */
 export interface LocalZones {
   /** This proxy's locality. */
   readonly own: string;
   readonly usable: ZoneCounts;
-  /** The usable fraction of the workload's endpoints. */
+  /** The fraction of the workload's proxies that are usable. */
   readonly usableFraction: number;
 }
 
 /**
- * The share of this proxy's requests that each locality gets, as Envoy computes it. All proxies of the workload
- * together then load the cluster's endpoints evenly, and as few requests as possible leave their locality. Undefined if
- * requests are not routed by zone.
+ * The share of this proxy's requests that each locality gets, computed as in Envoy. With these shares, the proxies of
+ * the workload together load the cluster's endpoints evenly, and as few requests as possible leave their locality.
+ * Undefined if requests are not routed by zone.
  */
 export function zoneShares(
   upstream: ZoneCounts,
@@ -32,13 +32,13 @@ export function zoneShares(
 ): ReadonlyMap<string, number> | undefined {
   const [upstreamTotal, localTotal] = [sum(upstream.values()), sum(local.values())];
   const [near, proxies] = [upstream.get(own) ?? 0, local.get(own) ?? 0];
-  // Envoy also routes by zone if only other localities have usable endpoints. Istio documents even balancing for this
-  // case.
+  // Do not route by zone if only other localities have usable endpoints. Envoy does, but Istio documents even balancing
+  // for this case.
   if (upstream.size < 2 || near === 0 || upstreamTotal < minClusterSize) return undefined;
-  // If all proxies are in one locality, even balancing gives the same shares. If none is in our own locality, the
-  // counts are wrong, because this proxy is there.
+  // Even balancing gives the same shares if all proxies are in one locality. If the counts show no proxy in our own
+  // locality, they are wrong, because this proxy is there.
   if (local.size < 2 || proxies === 0) return undefined;
-  // Shares of the load and of the capacity, multiplied by both totals, so that equal shares compare as equal.
+  // Multiply the shares of capacity and load by both totals, so that equal shares compare as equal in whole numbers.
   const [capacity, load] = [near * localTotal, proxies * upstreamTotal];
   if (capacity >= load) return new Map([[own, 1]]);
   const residual = new Map<string, number>();
@@ -46,7 +46,7 @@ export function zoneShares(
     const left = count * localTotal - (local.get(name) ?? 0) * upstreamTotal;
     if (left > 0) residual.set(name, left);
   }
-  // The sum is above 0, because other localities have the capacity that our own lacks.
+  // The sum is above 0: the other localities have the capacity that our own lacks.
   const total = sum(residual.values());
   const away = 1 - capacity / load;
   return new Map([

@@ -11,8 +11,8 @@ export function beginsAsModule(bytes: Uint8Array): boolean {
 }
 
 /**
- * Rewrites a module so that its memory cannot exceed `maxBytes`, whatever the module declares. A thread's limits do not
- * bound WebAssembly memory, because it is outside the heap.
+ * Rewrites a module so that its memory cannot exceed `maxBytes`, whatever the module declares. The limits of a thread
+ * do not cover a module's memory, which is outside of the thread's heap.
  */
 export function boundedModule(code: Uint8Array, maxBytes: number): Uint8Array<ArrayBuffer> {
   const bytes = Buffer.from(code);

@@ -1,4 +1,4 @@
-/** The compiled code of a module. It may be sent to other threads. */
+/** The compiled code of a module. It can be sent to other threads. */
 export interface CompiledModule {
   readonly [Symbol.toStringTag]?: string;
 }

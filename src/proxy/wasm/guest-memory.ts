@@ -1,6 +1,6 @@
 import type { ModuleMemory } from "./engine.ts";
 
-/** An access outside of the module's memory. */
+/** Thrown for an access outside of the module's memory. */
 export class MemoryFault extends Error {
   override readonly name = "MemoryFault";
 }
@@ -15,7 +15,7 @@ export class GuestMemory {
     this.#allocate = allocate;
   }
 
-  /** Returns a copy, because the module may change or move its memory. */
+  /** Returns a copy of a range, because the module may change or move its memory. */
   bytes(at: number, size: number): Buffer {
     return Buffer.from(this.#range(at, size));
   }
@@ -45,7 +45,7 @@ export class GuestMemory {
     return this.#range(at, 4).readUInt32LE();
   }
 
-  /** Copies bytes into the module, and writes their address and length where it expects them. */
+  /** Copies bytes into the module's memory, and writes their address and length to where the module expects them. */
   give(bytes: Uint8Array, pointerAt: number, sizeAt: number): void {
     let pointer = 0;
     if (bytes.length > 0) {

@@ -9,7 +9,7 @@ import type { BodyBuffer, FieldMap } from "./stream-context.ts";
 
 type Values = readonly number[];
 type HostFunction = (memory: GuestMemory, values: Values) => number;
-/** The functions that a machine imports. Numbers are WebAssembly's, and 64-bit values are big integers. */
+/** The functions that a module imports. Numbers are those of WebAssembly; a 64-bit value is a bigint. */
 export type Imports = Record<string, (...values: never[]) => number | bigint | undefined>;
 
 export interface HostFunctionOptions {
@@ -17,7 +17,7 @@ export interface HostFunctionOptions {
   readonly memoryOf: () => GuestMemory;
   readonly version: AbiVersion;
   readonly log: (level: number, text: string) => void;
-  /** Called when the module has finished a context that it had kept. */
+  /** Called when the module has finished a context that it kept longer. */
   readonly done: (context: number) => boolean;
 }
 
@@ -53,8 +53,8 @@ export function hostFunctions(options: HostFunctionOptions): Imports {
 }
 
 /**
- * ABI functions that Serin does not implement. A module that imports them still runs, and a call returns
- * "unimplemented".
+ * The names of functions of the ABI that Serin does not implement. A module that imports them still runs, and calls to
+ * them return "unimplemented".
  */
 export const unimplementedFunctions: readonly string[] = [
   "proxy_grpc_call",
@@ -102,7 +102,7 @@ function contextFunctions({ state, log, done }: HostFunctionOptions): Record<str
   };
 }
 
-/** A map for reading. It is `empty` if the map exists but has no fields. */
+/** A map that the module may read now. It is `empty` if the map exists and has no fields. */
 function readableMap(state: MachineState, map: number): Pick<FieldMap, "pairs"> | undefined {
   if (map === maps.callResponseHeaders) return state.callAnswer && { pairs: state.callAnswer.fields };
   if (map === maps.callResponseTrailers) return state.callAnswer && { pairs: state.callAnswer.trailers };
@@ -262,7 +262,7 @@ function streamFunctions({ state }: HostFunctionOptions): Record<string, HostFun
   };
 }
 
-/** After a 1xx status, the client would continue to wait for a response. */
+/** Whether a status ends an exchange. After a 1xx status, the client would wait for another response. */
 function isFinalStatus(code: number): boolean {
   return code >= 200 && code <= 599;
 }
@@ -377,7 +377,7 @@ function metricType(id: number): number {
   return id & 3;
 }
 
-/** Functions with 64-bit arguments. */
+/** The functions that have 64-bit arguments. */
 function longFunctions({ state }: HostFunctionOptions): Imports {
   const changeMetric = (id: number, operation: "add" | "set" | "record", value: bigint): number => {
     state.host.tell({ kind: "metric", id: id >>> 0, operation, value });

@@ -1,26 +1,28 @@
-/** How long one call into a module may take. A module that takes longer is ended with its thread. */
+/** The maximum time of one call into a module, in milliseconds. If a module takes longer, its thread is ended. */
 export const callDeadlineMs = 5000;
-/** How long a module may take to start. This includes its compilation and the configuration of its plugin. */
+/**
+ * The maximum time of a module's start, in milliseconds. It includes compiling the module and configuring its plugin.
+ */
 export const startDeadlineMs = 30_000;
-/** The maximum memory of a module. A lower maximum that the module declares also applies. */
+/** The maximum memory of a module. If the module declares a lower maximum, that one applies too. */
 export const maxMemoryBytes = 256 * 1024 * 1024;
-/** Upstream's bound of a module's size. */
+/** The maximum size of a module's code, as in upstream. */
 export const maxModuleBytes = 256 * 1024 * 1024;
 /**
- * The maximum number of module threads that one proxy runs at once. As with the three limits of shared state below, the
- * plugins of one namespace may have half of what those of other namespaces leave.
+ * The maximum number of module threads that one proxy runs at the same time. The plugins of one namespace may use half
+ * of what those of other namespaces leave free. The same holds for the three limits of shared state below.
  */
 export const maxVirtualMachines = 64;
 /** The maximum number of calls that wait for one module. Further requests are treated as if the module had failed. */
 export const maxWaitingCalls = 4096;
-/** The maximum part of a body that is held while a module pauses it. */
+/** The maximum number of bytes of a body that are held while a module pauses it. */
 export const maxHeldBodyBytes = 1024 * 1024;
-/** The maximum number of calls to clusters that one module waits for. */
+/** The maximum number of calls to clusters for whose answers one module waits. */
 export const maxOpenCalls = 1024;
-/** The time limit of a call for which the module sets none. */
+/** The time limit of a call to a cluster for which the module sets none, in milliseconds. */
 export const maxCallMs = 60_000;
 export const maxCallAnswerBytes = 1024 * 1024;
-/** The maximum size of the shared data and queues of one proxy. */
+/** The maximum total size of the shared data and the queues of one proxy. */
 export const maxSharedBytes = 128 * 1024 * 1024;
 export const maxSharedQueues = 2048;
 export const maxMetrics = 2000;
@@ -32,15 +34,15 @@ export const maxTextBytes = 16 * 1024;
 export const maxPairs = 1000;
 /** The minimum period of a timer. */
 export const minTickMs = 1;
-/** Upstream's pause before a failed module is started again. */
+/** The pause before a failed module is started again, as in upstream. */
 export const reloadAfterMs = 1000;
-/** The maximum total size of fetched modules that are cached for other plugins and later configurations. */
+/** The maximum total size of the fetched modules that are cached for other plugins and later configurations. */
 export const maxCachedModuleBytes = 256 * 1024 * 1024;
-/** How many versions of the objects that name a cached module are remembered. */
+/** How many versions of the objects that configure a cached module are remembered. */
 export const maxKnownVersions = 64;
-/** The maximum depth of archives around a module. */
+/** How many archives around a module may be nested. */
 export const maxArchiveDepth = 4;
-/** The number of attempts of upstream's agent. */
+/** How many times a module is fetched before that counts as a failure, as in upstream's agent. */
 export const fetchAttempts = 5;
 export const fetchBackoffMs = 500;
 /** The maximum size of an image's manifest, or of a registry's token. */

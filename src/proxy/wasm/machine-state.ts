@@ -9,15 +9,15 @@ import type {
 } from "./messages.ts";
 import type { BodyBuffer, StreamContext } from "./stream-context.ts";
 
-/** The parts of a thread that a machine needs. */
+/** What a machine needs from the thread in which it runs. */
 export interface MachineHost {
   tell(request: HostRequest): void;
-  /** Waits for the answer. */
+  /** Sends a request and waits for its answer. */
   ask(request: SharedRequest): SharedAnswer;
   nowNs(): bigint;
   steadyNs(): bigint;
   fillRandom(bytes: Uint8Array): void;
-  /** The lowest level whose logs are kept. */
+  /** The lowest level of which log lines are kept. */
   logLevel(): number;
 }
 
@@ -27,7 +27,7 @@ export interface RootContext {
   ended: boolean;
 }
 
-/** The state of the current call that host functions read and write. */
+/** The state of the current call into the module, which host functions read and write. */
 export class MachineState {
   readonly host: MachineHost;
   readonly options: MachineOptions;
@@ -35,12 +35,12 @@ export class MachineState {
   readonly streams = new Map<number, StreamContext>();
   /** The context for which the module was called. */
   current = 0;
-  /** The context that the module chose instead of the current one. 0 for none. */
+  /** The context that the module has chosen instead of the current one. 0 if it has chosen none. */
   effective = 0;
   effects: Effect[] = [];
   /** The response to a call to a cluster, while the module processes it. */
   callAnswer: CallAnswer | undefined;
-  /** The buffers that calls about configuration may read. */
+  /** The buffers with configuration, which the module may read in calls about configuration. */
   configuration: Uint8Array | undefined;
   openCalls = 0;
   #nextToken = 1;
@@ -50,7 +50,7 @@ export class MachineState {
     this.options = options;
   }
 
-  /** The context on which host functions act. */
+  /** The context on which the host functions act. */
   get context(): number {
     return this.effective === 0 || !this.knows(this.effective) ? this.current : this.effective;
   }

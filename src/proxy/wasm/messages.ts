@@ -1,12 +1,15 @@
 import type { Pairs } from "./pairs.ts";
 
-/** An attribute of a stream: integers are numbers or big integers, times and durations are nanoseconds. */
+/**
+ * A value that a module can read about a stream. Integers are numbers or bigints. Times and durations are in
+ * nanoseconds.
+ */
 export type Attribute = string | number | bigint | boolean | Uint8Array | AttributeMap;
 export interface AttributeMap {
   readonly [name: string]: Attribute;
 }
 
-/** A plugin of a module, which has its own context. */
+/** A plugin that a module runs. Each plugin has its own context in the module. */
 export interface PluginOptions {
   readonly name: string;
   readonly rootId: string;
@@ -17,7 +20,7 @@ export interface MachineOptions {
   readonly vmId: string;
   readonly configuration: Uint8Array;
   readonly environment: readonly (readonly [name: string, value: string])[];
-  /** The node, for properties. */
+  /** The facts about the node, which the module can read as properties. */
   readonly node: AttributeMap;
 }
 
@@ -31,7 +34,7 @@ export type StreamEvent =
   /** The stream is over. */
   | { readonly kind: "done" };
 
-/** The module's own response, which replaces the upstream's. */
+/** A response that the module makes itself. It replaces the upstream's. */
 export interface ModuleReply {
   readonly status: number;
   readonly details: string;
@@ -41,7 +44,7 @@ export interface ModuleReply {
   readonly grpcStatus: number | undefined;
 }
 
-/** An effect of a call into a module on a stream. */
+/** What a call into a module does to a stream. */
 export type Effect =
   | { readonly kind: "fields"; readonly stream: number; readonly map: number; readonly fields: Pairs }
   /** The request or the response continues with the held part of its body. */
@@ -51,7 +54,7 @@ export type Effect =
   | { readonly kind: "clear-route"; readonly stream: number }
   | { readonly kind: "property"; readonly stream: number; readonly path: string; readonly value: Uint8Array };
 
-/** A request of a module to its host that does not concern a stream. */
+/** A request that a module makes to its host and that concerns no stream. */
 export type HostRequest =
   | { readonly kind: "log"; readonly level: number; readonly plugin: string; readonly text: string }
   | { readonly kind: "tick"; readonly root: number; readonly periodMs: number }
@@ -63,7 +66,7 @@ export type HostRequest =
       readonly value: bigint;
     };
 
-/** A request of a module to a cluster. */
+/** A request that a module sends to a cluster. */
 export interface ModuleCall {
   readonly cluster: string;
   readonly fields: Pairs;
@@ -77,7 +80,10 @@ export interface CallAnswer {
   readonly trailers: Pairs;
 }
 
-/** A request whose result a module needs before it continues, because the data is shared with other modules. */
+/**
+ * A request whose result the module needs before it continues. The data is shared with other modules, so it is in
+ * another thread.
+ */
 export type SharedRequest =
   | { readonly kind: "get"; readonly key: string }
   | { readonly kind: "set"; readonly key: string; readonly value: Uint8Array; readonly cas: number }
@@ -92,7 +98,7 @@ export type SharedRequest =
 export interface SharedAnswer {
   readonly status: number;
   readonly bytes?: Uint8Array;
-  /** A compare-and-swap value, or the number of a queue or metric. */
+  /** The number for compare-and-swap, or the number of a queue or a metric. */
   readonly number?: number;
   readonly long?: bigint;
 }
@@ -115,11 +121,14 @@ export type MachineCall =
   | { readonly kind: "end"; readonly root: number };
 
 export interface MachineAnswer {
-  /** The number of the context that `configure` or `open` made, or 0 if the module refused. */
+  /** The context that `configure` or `open` has made. 0 if the module has refused. */
   readonly context: number;
-  /** The module's action. */
+  /** The action that the module has chosen, by its number in the ABI. */
   readonly action: number;
-  /** The part of a body to pass on, as the module may have changed it. Undefined if the action holds the body. */
+  /**
+   * The part of the body that passes, as the module may have changed it. Undefined if the module's action holds the
+   * body.
+   */
   readonly body: Uint8Array | undefined;
   readonly effects: readonly Effect[];
 }

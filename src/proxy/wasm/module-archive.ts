@@ -6,7 +6,7 @@ const blockBytes = 512;
 const gzipMark = Buffer.from([0x1f, 0x8b]);
 const tarMark = "ustar";
 const tarMarkAt = 257;
-/** Runs outside the serving thread. */
+/** Decompresses gzip outside of the serving thread. */
 const gunzipped = promisify(gunzip);
 
 export async function unzip(bytes: Uint8Array): Promise<Buffer> {
@@ -27,15 +27,15 @@ export function fileOf(archive: Buffer, isWanted: (path: string) => boolean): Bu
 }
 
 /**
- * The size in the header of a file, which consists of octal digits. Undefined for any other text: a negative number
- * would send the reader back to an earlier file, again and again.
+ * The size in the header of a file, as octal digits. Undefined for any other text: a negative number would send the
+ * reader back to an earlier file again and again.
  */
 function sizeAt(archive: Buffer, header: number): number | undefined {
   const [, digits] = /^ *([0-7]*)[ \0]*$/.exec(archive.toString("latin1", header + 124, header + 136)) ?? [];
   return digits === undefined ? undefined : Number.parseInt(digits, 8) || 0;
 }
 
-/** Extracts a module that a server stores compressed, as a tar archive's first file, or both. */
+/** Extracts a module from what a server stores: gzip, a tar archive whose first file is the module, or both. */
 export async function unboxed(bytes: Buffer): Promise<Buffer> {
   let inner = bytes;
   for (let depth = 0; depth < maxArchiveDepth; depth += 1) {

@@ -29,13 +29,13 @@ export interface ModuleHostOptions {
   readonly readFile: (path: string) => Promise<Uint8Array>;
   readonly fetch: typeof globalThis.fetch;
   readonly deadlineMs?: number;
-  /** {@link maxVirtualMachines} if absent. */
+  /** The maximum number of machines. {@link maxVirtualMachines} if absent. */
   readonly maxMachines?: number;
 }
 
 interface Running {
   readonly machine: ModuleMachine;
-  /** The machine's part of its owner's part of all machines. */
+  /** The share of the maximum number of machines that this machine takes. It counts for the machine's owner. */
   readonly share: BudgetShare;
   users: number;
 }
@@ -46,21 +46,26 @@ interface Handle {
 
 const levels = ["debug", "debug", "info", "warn", "error", "error"] as const;
 
-/** The names under which istiod sends plugins, also upstream's. Names of namespaces have no dot. */
+/**
+ * The names that istiod gives to plugins, including those of upstream's istiod. A namespace's name contains no dot, so
+ * the name shows the namespace.
+ */
 const pluginNames = /^exten(?:sions|stions)\.istio\.io\/(?:trafficextension|wasmplugin)\/([^./]+)\./;
 
 /**
- * The namespace whose users wrote the plugin, by the filter's name. Empty for filters that an EnvoyFilter inserts,
- * because their authors can change the whole proxy anyway.
+ * The namespace whose users wrote the plugin, from the filter's name. Empty for a filter that an EnvoyFilter inserts:
+ * the author of an EnvoyFilter can change the whole proxy anyway.
  */
 function ownerOf(filterName: string): string {
   return pluginNames.exec(filterName)?.[1] ?? "";
 }
 
 /**
- * The WebAssembly modules of one proxy. Each is compiled once, and runs once for each virtual machine that plugins
- * configure. Plugins of different namespaces share neither machines nor state, so that at a shared waypoint a plugin
- * cannot end the others, or read what they keep.
+ * The WebAssembly modules of one proxy. Each module is compiled once, and runs once for each virtual machine that
+ * plugins configure.
+ *
+ * Plugins of different namespaces share neither machines nor state. So at a shared waypoint, a plugin can neither end
+ * the others nor read what they keep.
  */
 export class ModuleHost implements WasmModules {
   readonly #options: ModuleHostOptions;
@@ -86,7 +91,10 @@ export class ModuleHost implements WasmModules {
     options.registry.onCollect(() => this.#expose());
   }
 
-  /** Creates a filter for a plugin. Filters with equal settings share the plugin, which ends with the last of them. */
+  /**
+   * Creates the filter of a plugin. Filters with equal settings share a plugin, which ends with the last of these
+   * filters.
+   */
   filter(name: string, settings: WasmSettings): HttpFilter {
     const { clock, statistics, log } = this.#options;
     const { vmId, vmConfiguration, environment, code, failure, key } = settings;
@@ -200,7 +208,10 @@ export class ModuleHost implements WasmModules {
     );
   }
 
-  /** Skips a metric whose name the proxy uses for another kind of metric. */
+  /**
+   * Runs the function, and counts an error instead of throwing it: a metric's name may already belong to another kind
+   * of metric of the proxy.
+   */
   #safely(run: () => void): void {
     try {
       run();
@@ -209,7 +220,10 @@ export class ModuleHost implements WasmModules {
     }
   }
 
-  /** Modules' metrics have their own names, as upstream gives them. Those with the same name are added up. */
+  /**
+   * Exposes the metrics that modules define, under the names that upstream gives them. Metrics with the same name are
+   * added up.
+   */
   #expose(): void {
     const { registry } = this.#options;
     const sums = new Map<string, Sum>();
@@ -222,7 +236,7 @@ export class ModuleHost implements WasmModules {
   }
 }
 
-/** The sum of the metrics of one type and name. */
+/** The sum of all metrics with one type and name. */
 interface Sum {
   readonly type: number;
   readonly name: string;

@@ -14,17 +14,17 @@ import { fileOf, unzip } from "./module-archive.ts";
 import { boundedBody, type FetchResult, type ModuleCode } from "./module-source.ts";
 
 export interface ImageRequest {
-  /** `oci://registry/repository:tag`, with `@sha256:…` for one image. */
+  /** The image: `oci://registry/repository:tag`, or with `@sha256:…` exactly one image. */
   readonly url: string;
-  /** The checksum of the image's manifest, in hexadecimal. If empty, any image will do. */
+  /** The SHA-256 checksum of the image's manifest in hexadecimal. Empty means that any manifest is accepted. */
   readonly sha256: string;
   /** The content of a pull secret (`.dockerconfigjson`). Empty means no credentials. */
   readonly secret: string;
   readonly signal: AbortSignal;
   readonly fetch: typeof globalThis.fetch;
   /**
-   * Called with the reason to report for a later failure. Before the first call, the reason is that there is no
-   * manifest.
+   * Called with the result to report if a later step fails. Before the first call, the result is that the manifest
+   * could not be fetched.
    */
   readonly failsAs: (failure: FetchResult) => void;
 }
@@ -55,7 +55,10 @@ const archiveTypes: ReadonlySet<string> = new Set([
 const moduleType = "application/vnd.module.wasm.content.layer.v1+wasm";
 const moduleName = "plugin.wasm";
 
-/** Extracts the module of an image: a layer that is the module, or the file `plugin.wasm` of the last layer. */
+/**
+ * Extracts the module from an image: from a layer that is the module itself, or from the file `plugin.wasm` in the last
+ * layer.
+ */
 export async function moduleOfImage(request: ImageRequest): Promise<ModuleCode> {
   const { url, sha256 } = request;
   const image = new Image(request, placeOf(url));
@@ -148,7 +151,10 @@ class Image {
     throw userError("module-unreachable", `the registry refuses the credentials for ${url}`);
   }
 
-  /** Answers the registry's challenge with the credentials, or with a token for them. */
+  /**
+   * Answers a registry's challenge, either with the credentials or with a token that is fetched with them. Returns the
+   * value of `authorization`.
+   */
   async #authorize(challenge: string): Promise<string> {
     const { signal, fetch, url, secret } = this.#request;
     const { origin, registry, repository } = this.#place;
@@ -191,7 +197,8 @@ const privateNetworks = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00:
 
 /**
  * Whether a registry may send the proxy to this token server. It may name its own host. A registry with a public name
- * must not reach private addresses through the proxy. No registry may reach the proxy's own machine or its credentials.
+ * must not reach private addresses through the proxy. No registry may reach the proxy's own machine or the service with
+ * its credentials.
  */
 function mayName(origin: string, { protocol, hostname }: URL): boolean {
   if (protocol !== "https:" && protocol !== "http:") return false;
@@ -202,7 +209,9 @@ function mayName(origin: string, { protocol, hostname }: URL): boolean {
   return !isInsideAddress(host) && (isNear(registry) || !isAddressOf(host, privateNetworks));
 }
 
-/** A request is repeated if the server had a temporary fault. */
+/**
+ * The error for a refused request. A temporary fault of the server makes an error after which the request is repeated.
+ */
 function refused(status: number, message: string): SerinError {
   return status >= 500 || status === 429
     ? transientError("module-unreachable", message)
@@ -218,7 +227,7 @@ function placeOf(url: string): Place {
   const [, registry = "", repository = "", tag = "latest", digest] = parts ?? [];
   if (registry === "" || repository === "" || repository.includes(".."))
     throw userError("module-invalid", `${url} is not an image: expected oci://registry/repository:tag`);
-  // Upstream's Go client also uses plain HTTP for registries on such hosts.
+  // Use plain HTTP for registries on local hosts, as upstream's Go client does.
   const scheme = isNear(registry.replace(/:\d+$/, "")) ? "http" : "https";
   return { origin: `${scheme}://${registry}`, registry, repository, reference: digest ?? tag };
 }
@@ -238,7 +247,7 @@ function descriptorsOf(value: unknown): readonly Descriptor[] {
   );
 }
 
-/** The `user:password` of a registry, in base64. */
+/** The `user:password` for a registry, in base64. Undefined if the secret has none for it. */
 function credentialsOf(secret: string, registry: string): string | undefined {
   if (secret === "") return undefined;
   let config: unknown;
@@ -252,7 +261,7 @@ function credentialsOf(secret: string, registry: string): string | undefined {
     if (name.replace(/^https?:\/\//, "").split("/", 1)[0] !== registry) continue;
     const { auth, username, password } = isTree(entry) ? entry : {};
     if (typeof auth === "string" && auth !== "") return auth;
-    // Docker writes an empty entry where a program of its own keeps the credentials.
+    // Docker writes an empty entry if a program of its own keeps the credentials.
     if (typeof username !== "string" || typeof password !== "string") return undefined;
     return Buffer.from(`${username}:${password}`).toString("base64");
   }

@@ -20,7 +20,7 @@ import { ModuleThread } from "./module-thread.ts";
 import type { Pairs } from "./pairs.ts";
 import type { SharedStore } from "./shared-store.ts";
 
-/** The parts of a proxy that machines need. */
+/** The services of a proxy that machines use. */
 export interface MachineServices {
   readonly clock: Clock;
   readonly store: SharedStore;
@@ -33,14 +33,14 @@ export interface MachineServices {
   readonly deadlineMs?: number;
 }
 
-/** Receives the effects of calls on a stream. */
+/** Receives what calls into the module do to one stream. */
 export interface StreamReceiver {
   effect(effect: Effect): void;
   /** Called when the module has failed. */
   moduleFailed(): void;
 }
 
-/** A plugin's share in a machine. */
+/** The use of a machine by one plugin. */
 export interface MachineLease {
   readonly machine: ModuleMachine;
   release(): void;
@@ -81,7 +81,7 @@ export class ModuleMachine {
   }
 
   /**
-   * Configures a plugin and returns its context, or 0 if the module refused. `failed` is called if the module fails
+   * Configures a plugin. Returns its context, or 0 if the module has refused. `failed` is called if the module fails
    * later.
    */
   async configure(plugin: PluginOptions, failed: (message: string) => void): Promise<number> {
@@ -140,7 +140,7 @@ export class ModuleMachine {
     this.#plugins.clear();
   }
 
-  /** Sends a call without waiting for its result. A failure of the module is reported elsewhere. */
+  /** Sends a call without waiting for its result. A failure of the module reaches its users by `failed`. */
   #send(call: MachineCall): void {
     this.#thread.call(call).catch(() => undefined);
   }
@@ -167,7 +167,7 @@ export class ModuleMachine {
     }
   }
 
-  /** The next tick starts only after the previous one has ended. */
+  /** Sets the period of a plugin's timer. A tick starts only after the previous one has ended. */
   #setTick(root: number, periodMs: number): void {
     this.#ticks.get(root)?.[Symbol.dispose]();
     this.#ticks.delete(root);
@@ -241,5 +241,5 @@ export class ModuleMachine {
 }
 
 const debugLevel = 1;
-/** Fields that are written for each call. */
+/** The names of the log fields that are written for each call. */
 const ownFields: ReadonlySet<string> = new Set(["host", "content-length", "transfer-encoding", "connection"]);

@@ -22,13 +22,13 @@ export interface PluginRuntime {
   readonly failed: (plugin: string, message: string) => void;
 }
 
-/** A plugin that can take requests. */
+/** A plugin that can process requests. */
 export interface PluginSession {
   readonly machine: ModuleMachine;
   readonly root: number;
 }
 
-/** Whether the module's code could not be fetched, or the module failed at its start or later. */
+/** Why a plugin cannot serve: its module's code could not be fetched, or the module failed, at its start or later. */
 export type FailureReason = "no-code" | "failed";
 
 type State =
@@ -51,8 +51,8 @@ export class ModulePlugin {
   }
 
   /**
-   * Returns the session in which the plugin runs, or a promise while the plugin starts. Returns undefined if the plugin
-   * has failed.
+   * Returns the session in which the plugin runs. Returns a promise while the plugin starts, and undefined if it has
+   * failed.
    */
   session(): PluginSession | undefined | Promise<PluginSession | undefined> {
     const state = this.#state;
@@ -64,7 +64,7 @@ export class ModulePlugin {
     return done;
   }
 
-  /** Why the plugin cannot serve. Undefined if it can, or starts. */
+  /** Why the plugin cannot serve. Undefined if it can, or if it is starting. */
   get failure(): FailureReason | undefined {
     return this.#state.kind === "failed" ? this.#state.reason : undefined;
   }
@@ -102,7 +102,10 @@ export class ModulePlugin {
     }
   }
 
-  /** If the policy allows it, restarts a module that has run and then trapped. */
+  /**
+   * Ends the plugin after a failure. If the policy allows it, a module that had started and then trapped is started
+   * again.
+   */
   #fail(message: string, ran: boolean, reason: FailureReason): void {
     const before = this.#state;
     if ((before as State | undefined)?.kind === "failed" || this.#ended) return;

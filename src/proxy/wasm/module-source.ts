@@ -3,13 +3,13 @@ import { userError } from "../../base/index.ts";
 import { readBytes } from "../../base/joined-bytes/index.ts";
 import { maxModuleBytes } from "./limits.ts";
 
-/** A module's bytes, and their SHA-256 in hexadecimal. */
+/** A module's bytes with their SHA-256 checksum in hexadecimal. */
 export interface ModuleCode {
   readonly bytes: Uint8Array;
   readonly checksum: string;
 }
 
-/** How a fetch ended, in the words of upstream's agent. */
+/** How fetching a module ended, in the words of upstream's agent. */
 export type FetchResult = "success" | "download_failure" | "manifest_failure" | "checksum_mismatched" | "fetch_failure";
 
 /** Checks the fetched code. An empty `sha256` accepts any code. */
@@ -28,9 +28,10 @@ export function moduleCode(bytes: Uint8Array, sha256: string, from: string): Mod
   return { bytes, checksum };
 }
 
-/** Reads a body up to a maximum size. */
+/** Reads a response's body. Throws if it exceeds a maximum size. */
 export async function boundedBody(response: Pick<Response, "body" | "url">, maxBytes: number): Promise<Buffer> {
-  // The server chooses the size of the pieces. A list of single bytes would take hundreds of times their memory.
+  // Join the pieces: the server chooses their size, and a list of single bytes would take hundreds of times their
+  // memory.
   return await readBytes((response.body ?? []) as AsyncIterable<Uint8Array>, maxBytes, () =>
     userError("module-unreachable", `${response.url} has more than ${maxBytes} bytes`),
   );

@@ -19,11 +19,13 @@ type RemoteLocation = ModuleLocation & { readonly kind: "remote" };
 
 interface Cached {
   readonly code: ModuleCode;
-  /** The versions of configuring objects for which this code was fetched. */
+  /** The versions of the configuring objects for which this code was fetched. */
   readonly versions: ReadonlySet<string>;
 }
 
-/** Fetches modules. Fetched code is cached while there is room, and the least recently used is dropped first. */
+/**
+ * Fetches modules. Fetched code is cached while there is room. The code that was unused for longest is dropped first.
+ */
 export class ModuleSources {
   readonly #options: ModuleSourceOptions;
   readonly #cache = new Map<string, Cached>();
@@ -120,15 +122,17 @@ export class ModuleSources {
 }
 
 /**
- * The cache key. The secret is part of it, so that it grants no access to images fetched with another one. Code with
- * the same checksum is fetched once.
+ * The key of a module in the cache. It contains the secret, so that a secret gives no access to images that were
+ * fetched with another one. Code with a known checksum is fetched once for all.
  */
 function keyOf({ url, sha256, secret }: RemoteLocation): string {
   const owner = secret === "" ? "" : createHash("sha256").update(secret).digest("hex");
   return `${sha256 === "" ? url : sha256} ${owner}`;
 }
 
-/** Whether each new version of the configuring object fetches the module again. The default policy is upstream's. */
+/**
+ * Whether the module is fetched again for each new version of the configuring object. The default is that of upstream.
+ */
 function isFetchedAgain({ url, sha256, pull }: RemoteLocation): boolean {
   if (sha256 !== "") return false;
   return pull === "always" || (pull === "default" && /^oci:/i.test(url) && url.endsWith(":latest"));

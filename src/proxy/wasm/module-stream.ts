@@ -23,29 +23,29 @@ export interface ModuleStreamOptions {
   readonly session: PluginSession;
   readonly request: FilterRequest;
   readonly attributes: AttributeMap;
-  /** Whether streams pass when the module fails. */
+  /** Whether a stream continues without the module when the module has failed. */
   readonly passesOnFailure: boolean;
-  /** Stores a property that a module set, for later modules. */
+  /** Stores a property that the module has set, so that later modules can read it. */
   readonly setProperty: (path: string, value: Uint8Array) => void;
 }
 
-/** The proxy's state of one message. */
+/** The state of one message (the request or the response). */
 interface SideState {
   fields: Pairs;
   trailers: Pairs;
-  /** The bytes that the module holds back. They are released if it fails. */
+  /** The bytes that the module holds back. They continue if the module fails. */
   readonly held: ChunkQueue;
-  /** Bytes that the module released early. They continue with the next part. */
+  /** The bytes that the module has released early. They continue with the next part. */
   readonly released: ChunkQueue;
-  /** Whether the module has resumed the message during the current event. */
+  /** Whether the module has let the message continue during the current event. */
   resumed: boolean;
   waiting: (() => void) | undefined;
 }
 
 const noBytes = Buffer.alloc(0);
-/** Held bytes exist twice: here, and in the module's thread. */
+/** How many times held bytes are stored: here, and in the module's thread. */
 const holders = 2;
-/** Fields that modules do not see, because they belong to the connection, or the proxy writes them again. */
+/** The headers that modules do not see. They belong to the connection, or the proxy writes them itself. */
 const hiddenFields: ReadonlySet<string> = new Set([
   "connection",
   "keep-alive",
@@ -68,7 +68,7 @@ export class ModuleStream implements StreamFilter, StreamReceiver {
     this.#options = options;
   }
 
-  /** Passes the request's head to the module. The outcome contains the fields that it changed. */
+  /** Gives the request's head to the module. The outcome contains the head with the module's changes. */
   async requestHead(fields: Pairs, end: boolean): Promise<StreamOutcome<Pairs>> {
     const { session, attributes } = this.#options;
     const event: StreamEvent = { kind: "headers", side: "request", fields, end };
@@ -145,7 +145,7 @@ export class ModuleStream implements StreamFilter, StreamReceiver {
         break;
       }
       case "reply":
-        // The module also processes a response that it sent itself, and must not replace it with another one.
+        // A module also processes the response that it has made itself, but must not replace that one by another.
         if (!this.#replied) {
           const { status, body, fields, details, grpcStatus } = effect.reply;
           this.#reply = {
@@ -178,7 +178,7 @@ export class ModuleStream implements StreamFilter, StreamReceiver {
     this.#wake();
   }
 
-  /** Whether the module has a context for the stream. */
+  /** Whether the module still processes the stream. */
   get #takesPart(): boolean {
     return this.#id !== 0 && !this.#failed && !this.#over;
   }
@@ -243,12 +243,15 @@ export class ModuleStream implements StreamFilter, StreamReceiver {
     return { kind: "pass", part: { body: this.#partOf(state, passed), trailers: state.trailers.flat() } };
   }
 
-  /** The bytes that continue: those released early, those that a failed module held, and those that it passes now. */
+  /**
+   * The bytes that continue now: those that the module released early, those that it held if it has failed, and those
+   * that it passes now.
+   */
   #partOf({ released, held }: SideState, passed: Buffer): Buffer {
     return Buffer.concat([released.takeAll(), this.#failed ? this.#takeHeld(held) : noBytes, passed]);
   }
 
-  /** Forgets the held bytes, because the module has passed them on or replaced them. */
+  /** Drops the held bytes, because the module has passed them on or replaced them. */
   #drop({ held }: SideState): void {
     this.#options.request.bodyHeld(-holders * held.clear());
   }
@@ -259,7 +262,7 @@ export class ModuleStream implements StreamFilter, StreamReceiver {
     return bytes;
   }
 
-  /** Passes a part without the module, which has no context for it or has failed. */
+  /** Passes a part without the module, which does not process the stream or has failed. */
   #withoutModule(state: SideState, bytes: Buffer): StreamOutcome<Buffer> {
     if (this.#failed && !this.#options.passesOnFailure && !this.#replied) return this.#answer(moduleFailedReply);
     return { kind: "pass", part: Buffer.concat([state.released.takeAll(), this.#takeHeld(state.held), bytes]) };
@@ -267,7 +270,7 @@ export class ModuleStream implements StreamFilter, StreamReceiver {
 
   /**
    * Calls the module, and waits until the message continues. If `whole` is false, the held part may continue together
-   * with a later part. If the result is undefined, the message continues.
+   * with a later part. Returns undefined if the message continues.
    */
   async #settle(
     side: Side,

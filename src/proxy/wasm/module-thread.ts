@@ -18,10 +18,10 @@ export interface ModuleThreadOptions {
   readonly machine: MachineOptions;
   readonly logLevel: number;
   readonly clock: Clock;
-  /** Answers a request of the module. It is synchronous, because the module's thread waits for the answer. */
+  /** Answers a request of the module. It must be synchronous, because the module's thread waits for the answer. */
   readonly ask: (request: SharedRequest) => SharedAnswer;
   readonly tell: (request: HostRequest) => void;
-  /** Receives the effects of calls on streams. */
+  /** Receives what calls into the module do to streams. */
   readonly effects: (effects: readonly Effect[]) => void;
   /** Called when the thread has ended: the module trapped, took too long, or ended itself. */
   readonly failed: (failure: ModuleFailure) => void;
@@ -40,10 +40,13 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-/** The limit of the thread's JavaScript heap. The module's own memory does not count. */
+/** The maximum JavaScript heap of the thread, in MiB. The module's own memory is not part of it. */
 const heapMiB = 64;
 
-/** A module in its own thread. Calls are answered in order. A call that takes too long ends the thread. */
+/**
+ * A module in its own thread. Calls are answered in the order in which they were made. A call that takes too long ends
+ * the thread.
+ */
 export class ModuleThread {
   readonly #options: ModuleThreadOptions;
   readonly #worker: Worker;
@@ -89,8 +92,8 @@ export class ModuleThread {
   }
 
   /**
-   * Rejects if the thread has ended, or if too many calls wait. `taken` receives the answer before its effects are
-   * applied.
+   * Sends a call. Rejects if the thread has ended, or if too many calls wait. `taken` gets the answer before the
+   * effects of the call are applied.
    */
   call(call: MachineCall, taken?: (answer: MachineAnswer) => void): Promise<MachineAnswer> {
     if (this.#over) return Promise.reject(transientError("module-failed", "the module has failed"));
@@ -140,7 +143,7 @@ export class ModuleThread {
 
   #check(): void {
     this.#timer = undefined;
-    // This thread may itself have been late, so first read the answers that have already arrived.
+    // Read the answers that have already arrived before judging: it may be this thread that was late.
     setImmediate(() => {
       if (this.#over || this.#waiting.length === 0 || this.#timer !== undefined) return;
       const leftMs = this.#headSinceMs + this.#limitMs() - this.#options.clock.steadyMs();

@@ -4,7 +4,7 @@ interface NodeSettings {
   readonly metadata: Readonly<Record<string, unknown>>;
 }
 
-/** The proxy's node in the form in which modules can read it. */
+/** The facts about the proxy's node, in the form in which modules can read them. */
 export function nodeAttributes(id: string, { metadata }: NodeSettings): AttributeMap {
   return { id, metadata: mapOf(metadata) };
 }
@@ -20,7 +20,7 @@ function mapOf(record: object): AttributeMap {
 
 function attributeOf(value: unknown): Attribute | undefined {
   if (typeof value === "string" || typeof value === "boolean") return value;
-  // Protobuf structures have only floating point numbers.
+  // Give numbers as text, because protobuf's structures only have floating point numbers.
   if (typeof value === "number") return String(value);
   return typeof value === "object" && value !== null ? mapOf(value) : undefined;
 }

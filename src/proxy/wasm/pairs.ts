@@ -1,11 +1,11 @@
 import { maxPairs } from "./limits.ts";
 
-/** Header fields: names in lower case, and values, one character for each byte. */
+/** Header fields with names in lower case. A value has one character for each byte. */
 export type Pairs = readonly (readonly [name: string, value: string])[];
 
 const noBytes = Buffer.alloc(0);
 
-/** The ABI's form of a map. */
+/** Encodes a map in the form of the ABI. */
 export function serializePairs(pairs: Pairs): Buffer {
   if (pairs.length === 0) return noBytes;
   const bytes = Buffer.alloc(serializedSize(pairs));
@@ -35,14 +35,17 @@ export function isFieldName(name: string): boolean {
 }
 
 /**
- * The value on one line. A receiver would take what follows a line break for another header or message. An error
- * instead would end modules whose SDK expects none, so one request could stop the module for everyone.
+ * Puts a value on one line. A receiver would read what follows a line break as another header or message. An error
+ * instead would end a module whose SDK expects none, so that one request could stop the module for everyone.
  */
 export function onOneLine(value: string): string {
   return value.replaceAll(/[\r\n\0]/g, "");
 }
 
-/** Reads a serialized map of headers, without names that no header may have. Undefined if the bytes are not a map. */
+/**
+ * Decodes a map of headers from the form of the ABI. Leaves out names that a header may not have. Returns undefined if
+ * the bytes are not a map.
+ */
 export function parsePairs(bytes: Buffer): (readonly [name: string, value: string])[] | undefined {
   if (bytes.length < 4) return [];
   const count = bytes.readUInt32LE(0);

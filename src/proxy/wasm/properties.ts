@@ -9,7 +9,7 @@ export interface PropertySource {
   readonly node: AttributeMap;
 }
 
-/** The value at a path of names in the ABI's form. Undefined if there is none. */
+/** The value of the property at a path of names, in the form of the ABI. Undefined if there is none. */
 export function propertyAt({ stream, plugin, node }: PropertySource, path: string): Buffer | undefined {
   const names = path.split("\0").filter((name, index, all) => name !== "" || index < all.length - 1);
   const [first = "", ...rest] = names;
@@ -24,7 +24,7 @@ export function propertyAt({ stream, plugin, node }: PropertySource, path: strin
   return value === undefined ? undefined : serialize(value);
 }
 
-/** Headers include the changes of earlier modules. */
+/** Reads the headers as earlier modules have changed them. */
 function streamAttribute(stream: StreamContext | undefined, name: string): Attribute | undefined {
   if (stream === undefined || !Object.hasOwn(stream.attributes, name)) return undefined;
   const found = stream.attributes[name];

@@ -10,7 +10,7 @@ interface Entry {
 
 interface Queue {
   readonly items: Uint8Array[];
-  /** Notifies the plugin that last registered the queue. */
+  /** Tells the plugin that registered the queue last that it has an item. */
   ready: (queue: number) => void;
 }
 
@@ -20,17 +20,17 @@ export interface ModuleMetric {
   readonly type: number;
   readonly name: string;
   value: bigint;
-  /** The count of a histogram. */
+  /** The number of recorded values, if the metric is a histogram. */
   count: bigint;
 }
 
-/** The memory of a value or an item in addition to its bytes. */
+/** The memory that an entry takes in addition to its bytes. */
 const entryBytes = 64;
 
 const notFound: SharedAnswer = { status: status.notFound };
 const full: SharedAnswer = { status: status.internalFailure };
 
-/** The limits of one proxy's shared state, of which each owner has a part. */
+/** The limits of one proxy's shared state. Each owner has a part of them. */
 export class SharedStoreLimits {
   readonly bytes = new SharedBudget(maxSharedBytes);
   readonly queues = new SharedBudget(maxSharedQueues);
@@ -39,8 +39,10 @@ export class SharedStoreLimits {
 
 /**
  * The state that the modules of one owner share in a proxy: data and queues by the id of their virtual machine, and
- * metrics by name. In Envoy, all modules of a proxy share it. Upstream's plugins all have the same id, so at a shared
- * waypoint a plugin could then read and change what the plugins of other namespaces keep, such as tokens.
+ * metrics by name.
+ *
+ * In Envoy, all modules of a proxy share it. Upstream gives all plugins the same id. So at a shared waypoint, a plugin
+ * could read and change what the plugins of other namespaces keep there, such as tokens.
  */
 export class SharedStore {
   readonly #data = new Map<string, Entry>();
@@ -65,7 +67,7 @@ export class SharedStore {
     return entry === undefined ? notFound : { status: status.ok, bytes: entry.value, number: entry.cas };
   }
 
-  /** A value of 0 for `cas` overwrites. */
+  /** Stores a value. If `cas` is 0, it overwrites an existing value. Otherwise the stored number must equal `cas`. */
   set(vmId: string, key: string, value: Uint8Array, cas: number): SharedAnswer {
     const place = keyOf(vmId, key);
     const before = this.#data.get(place);

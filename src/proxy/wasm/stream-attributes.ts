@@ -46,7 +46,7 @@ export function attributesOf(request: FilterRequest, nowMs: number): AttributeMa
   };
 }
 
-/** Framing headers of the client's connection. Modules can neither read nor change them. */
+/** The headers that frame the client's message. Modules can neither read nor change them. */
 const hidden: ReadonlySet<string> = new Set([
   "connection",
   "keep-alive",
@@ -56,7 +56,7 @@ const hidden: ReadonlySet<string> = new Set([
   "host",
 ]);
 
-/** A request's headers for modules, with pseudo headers first. */
+/** The headers of a request as modules see them, with the pseudo headers first. */
 export function fieldsOf(request: FilterRequest): Pairs {
   const target = request.query === "" ? request.path : `${request.path}?${request.query}`;
   const fields: (readonly [string, string])[] = [
@@ -84,7 +84,7 @@ export function applyFields(request: FilterRequest, before: Pairs, after: Pairs)
     if (now.has(name) || name.startsWith(":")) continue;
     changed = true;
     request.removeHeader(name);
-    // The body's length is known only at its end.
+    // Send the body in chunks if the module removes its length, which is then known only at the end.
     if (name === "content-length" && request.hasBody) request.setHeader("transfer-encoding", "chunked");
   }
   return changed;

@@ -2,7 +2,7 @@ import { buffers, maps } from "./abi.ts";
 import type { AttributeMap, Side } from "./messages.ts";
 import type { Pairs } from "./pairs.ts";
 
-/** The fields of one map, and whether the module has changed them. */
+/** The fields of one map, and whether the module has changed it. */
 export class FieldMap {
   #pairs: (readonly [name: string, value: string])[];
   changed = false;
@@ -46,15 +46,13 @@ export class FieldMap {
   }
 }
 
-/** The held part of a body while the module processes it. */
+/** The held part of a body, as the module sees it during a call. */
 export class BodyBuffer {
   bytes: Buffer = Buffer.alloc(0);
-  /**
-   * Whether the module may read and write the body. It may during a call with the body, and while it pauses this side.
-   */
+  /** Whether the module may read and write the body: during a call with the body, and while it pauses this message. */
   open = false;
 
-  /** Replaces `length` bytes from `start`. Following the ABI, a start behind the end appends. */
+  /** Replaces `length` bytes from `start` on. As the ABI demands, a start beyond the end appends. */
   set(start: number, length: number, value: Buffer): void {
     const from = Math.min(start, this.bytes.length);
     const to = Math.min(from + length, this.bytes.length);
@@ -69,7 +67,7 @@ export class BodyBuffer {
   }
 }
 
-/** One request with its response in the module's view. */
+/** One request with its response, as the module sees them. */
 export class StreamContext {
   readonly id: number;
   readonly root: number;
@@ -77,9 +75,9 @@ export class StreamContext {
   readonly #maps = new Map<number, FieldMap>();
   readonly request = new BodyBuffer();
   readonly response = new BodyBuffer();
-  /** Properties that modules set. */
+  /** The properties that modules have set. */
   readonly properties = new Map<string, Buffer>();
-  /** Whether the module will report when it has finished. */
+  /** Whether the context stays open until the module reports that it has finished. */
   waitsForDone = false;
   ended = false;
 

@@ -8,8 +8,7 @@ export interface ThreadStart {
   readonly options: MachineOptions;
   readonly logLevel: number;
   /**
-   * Carries requests whose answer the module needs before it continues. A mark in shared memory shows that the answer
-   * is there.
+   * Carries the requests whose answer the module waits for. A mark in shared memory shows that the answer has arrived.
    */
   readonly questions: MessagePort;
   readonly answered: Int32Array;

@@ -30,7 +30,7 @@ const pauseAndWait = 2;
 const pauseAndDrop = 3;
 const warnLevel = 3;
 
-/** A running module with its contexts and its calls. One thread uses it, for one call at a time. */
+/** A running module with its contexts. One thread uses it, for one call at a time. */
 export class VirtualMachine {
   readonly #state: MachineState;
   readonly #host: MachineHost;
@@ -70,7 +70,7 @@ export class VirtualMachine {
     this.#initialize();
   }
 
-  /** Runs one call. If the module throws, the exception is passed on, and the module must not be called again. */
+  /** Runs one call. If the module throws, the exception is passed on. The machine must not be used again then. */
   run(call: MachineCall): MachineAnswer {
     const state = this.#state;
     state.effects = [];
@@ -119,7 +119,7 @@ export class VirtualMachine {
         (this.#find("main") ?? this.#find("__main_void"))?.(0, 0);
       } else this.#find("_start")?.();
     } catch (error) {
-      // A program that exits successfully has started successfully.
+      // Treat a program that exits with code 0 as started.
       if (!(error instanceof ModuleExit) || error.code !== 0) throw error;
     }
   }
@@ -159,7 +159,7 @@ export class VirtualMachine {
         stream.setMap(trailersMap(event.side), event.fields);
         const chosen = this.#call(`proxy_on_${event.side}_trailers`, id, id, event.fields.length) ?? action.continue;
         const buffer = stream.body(event.side);
-        // The held part of the body goes before its trailers.
+        // Let the held part of the body continue before its trailers.
         return { action: chosen, body: chosen === action.continue && buffer.open ? buffer.take() : undefined };
       }
       case "done":
@@ -176,7 +176,7 @@ export class VirtualMachine {
     const chosen =
       this.#call(`proxy_on_${event.side}_body`, stream.id, stream.id, buffer.bytes.length, event.end ? 1 : 0) ??
       action.continue;
-    // The module has already released the body by a call.
+    // The module has already released the body by a host function.
     if (!buffer.open) return {};
     if (chosen === pauseAndBuffer || chosen === pauseAndWait) {
       if (buffer.bytes.length > maxHeldBodyBytes) {
@@ -256,8 +256,8 @@ export class VirtualMachine {
   }
 
   /**
-   * Calls a function of the module, and returns its number. Returns undefined if the module does not export the
-   * function.
+   * Calls an exported function of the module, and returns its result. Returns undefined if the module does not export
+   * it.
    */
   #call(name: string, context: number, ...values: number[]): number | undefined {
     const run = this.#find(name);
@@ -298,7 +298,7 @@ export class VirtualMachine {
 }
 
 const unimplemented = 12;
-/** The result that means that the module holds more of a body than allowed. This is not an action of the ABI. */
+/** The action for a module that holds more of a body than allowed. The ABI does not have it. */
 export const tooLarge = -1;
 
 function checkImports(module: CompiledModule, known: Readonly<Record<string, Imports>>): void {

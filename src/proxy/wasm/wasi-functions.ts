@@ -3,7 +3,7 @@ import { MemoryFault, type GuestMemory } from "./guest-memory.ts";
 import { maxTextBytes } from "./limits.ts";
 import type { MachineState } from "./machine-state.ts";
 
-/** Thrown when the module ended itself. */
+/** Thrown when the module ends itself. */
 export class ModuleExit extends Error {
   override readonly name = "ModuleExit";
   readonly code: number;
@@ -22,7 +22,7 @@ const statBytes = 24;
 
 type Imports = Record<string, (...values: never[]) => number | bigint | undefined>;
 
-/** Functions that report a missing feature: files, sockets and events. */
+/** The functions for files, sockets and events, which the host does not have. They return an error. */
 const absentFunctions: Imports = {
   sched_yield: () => wasiErrors.success,
   poll_oneoff: () => wasiErrors.noSystem,
@@ -41,7 +41,8 @@ const absentFunctions: Imports = {
 };
 
 /**
- * The WASI functions that modules of SDKs import. There are no files and no sockets, and standard output is the log.
+ * The WASI functions that modules of the usual SDKs import. There are no files and no sockets, and standard output goes
+ * to the log.
  */
 export function wasiFunctions(
   memoryOf: () => GuestMemory,

@@ -10,17 +10,20 @@ import { applyFields, attributesOf, fieldsOf } from "./stream-attributes.ts";
 
 export interface WasmFilterOptions {
   readonly name: string;
-  /** The filter keeps it, so that the plugin lives as long as the filter. */
+  /** The handle of the plugin. The filter keeps it, so that the plugin lives as long as the filter. */
   readonly handle: { readonly plugin: ModulePlugin };
   readonly clock: Clock;
-  /** The number of requests that failed, or passed without their module. */
+  /** Counts the requests that failed or passed because their module was not available. */
   readonly without: FilterCounter;
 }
 
 /** Properties that a module set on a request, for later modules. */
 const setProperties = new WeakMap<FilterRequest, Map<string, Uint8Array>>();
 
-/** Upstream's agent puts a filter that denies all requests in the place of a module that it could not fetch. */
+/**
+ * The reply if the module could not be fetched. Upstream's agent then puts a filter that denies all requests in the
+ * module's place.
+ */
 const noCodeReply: LocalReply = {
   status: 403,
   body: "RBAC: access denied",
@@ -84,7 +87,7 @@ export class WasmFilter implements HttpFilter {
     const outcome = await stream.requestHead(before, !request.hasBody);
     if (outcome.kind === "reply") return outcome.reply;
     if (outcome.kind === "abort") return { ...moduleFailedReply, details: "wasm_close_stream" };
-    // Route again, because routes may match what the module has changed.
+    // Route the request again, because routes may match what the module has changed.
     if (applyFields(request, before, outcome.part)) request.clearRoute();
     return undefined;
   }

@@ -2,40 +2,41 @@ import type { XdsResource, XdsSubscription, XdsUpdate } from "../../dataplane/in
 
 interface Mirrored {
   accepted: XdsResource | undefined;
-  /** Versions that arrived after the accepted one, in updates that were partly refused. */
+  /** The versions that arrived after the accepted one, in updates that were refused in part. */
   tried: XdsResource[];
 }
 
-/** The maximum number of attempted versions that are kept for one resource. */
+/** The maximum number of versions after the accepted one that are kept for each resource. */
 const maxTried = 4;
 
-/** The configuration that workers were given, for workers that start later. */
+/** A copy of the configuration that the workers were given, for workers that start later. */
 export class ConfigMirror {
   /** The types in the order in which a new worker gets them. */
   readonly #types = new Map<string, Map<string, Mirrored>>();
   readonly #named = new Set<string>();
   readonly #received = new Set<string>();
   /**
-   * Requested names that the control plane does not have, by type. Contains only types whose resources outlast
-   * removals.
+   * The names that the control plane does not have, by type. Only for types whose resources stay in force after their
+   * removal.
    */
   readonly #absent: ReadonlyMap<string, Set<string>>;
 
   /**
-   * `lasting` are the requested types whose resources stay in force after their removal, until nobody requests them.
+   * `lasting` are the types that are requested by name and whose resources stay in force after their removal, until
+   * nobody requests them.
    */
   constructor(subscriptions: readonly XdsSubscription[], last: string, lasting: ReadonlySet<string> = new Set()) {
     this.#absent = new Map([...lasting].map((typeUrl) => [typeUrl, new Set<string>()]));
     for (const { typeUrl } of subscriptions) if (typeUrl !== last) this.#types.set(typeUrl, new Map());
-    // Listeners come last, because they refer to everything else and start to serve at once.
+    // Put listeners last, because they refer to everything else and begin to serve at once.
     this.#types.set(last, new Map());
     for (const { typeUrl, mode } of subscriptions) if (mode === "named") this.#named.add(typeUrl);
   }
 
-  /** Records an update before workers get it. Returns it with copied bytes. */
+  /** Records an update before workers get it. Returns the update with a copy of its bytes. */
   try(update: XdsUpdate): XdsUpdate {
     const { typeUrl, removed } = update;
-    // The bytes are part of a whole response. Without a copy, each thread would get all of it.
+    // Copy the bytes: they are a part of the whole response, of which each thread would otherwise get a copy.
     const resources = update.resources.map((resource) => ({ ...resource, body: new Uint8Array(resource.body) }));
     const known = this.#of(typeUrl);
     this.#received.add(typeUrl);
@@ -58,7 +59,7 @@ export class ConfigMirror {
     for (const resource of resources) known.set(resource.name, { accepted: resource, tried: [] });
   }
 
-  /** Forgets an update that no worker survived, so that new workers do not get it. */
+  /** Forgets an update that made every worker fail, so that new workers do not get it. */
   forget({ typeUrl, resources }: XdsUpdate): void {
     const known = this.#of(typeUrl);
     for (const resource of resources) {
@@ -69,7 +70,7 @@ export class ConfigMirror {
     }
   }
 
-  /** Removes resources that are no longer requested, if the type is requested by name. */
+  /** Removes the resources of a type that are no longer requested, if the type is requested by name. */
   keepNames(typeUrl: string, names: ReadonlySet<string>): void {
     if (!this.#named.has(typeUrl) || names.has("*")) return;
     const known = this.#of(typeUrl);
@@ -86,7 +87,7 @@ export class ConfigMirror {
     }
   }
 
-  /** The updates that bring a worker to the state of these resources. */
+  /** The updates that give a worker these resources as the others have them. */
   *part(typeUrl: string, names: readonly string[]): Iterable<XdsUpdate> {
     const entries = names.flatMap((name) => this.#of(typeUrl).get(name) ?? []);
     const absent = names.filter((name) => this.#absent.get(typeUrl)?.has(name) === true);

@@ -66,7 +66,10 @@ const dataPath = new DataPath({
   }),
 });
 let names = new Map<string, readonly string[]>();
-/** The number of updates in progress. Their outcomes contain the names. */
+/**
+ * The number of updates in progress. The outcome of an update reports the wanted names, so they are not reported
+ * separately meanwhile.
+ */
 let taking = 0;
 dataPath.attach({
   setNames: (typeUrl, wanted) => {

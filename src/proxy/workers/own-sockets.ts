@@ -6,8 +6,9 @@ const remoteField = 2;
 const inodeField = 9;
 
 /**
- * Whether this process holds the socket at the other end of a connection in its own pod, from this remote port to this
- * local port. Asks the kernel, because the worker that may have opened it does not answer. True if that cannot be read.
+ * Whether this process holds the socket at the other end of a connection inside its pod, from `remotePort` to
+ * `localPort`. It asks the kernel, because the worker that may have opened the socket does not answer. Returns true if
+ * the kernel's tables cannot be read.
  */
 export function ownsSocket(remotePort: number, localPort: number): boolean {
   try {
@@ -31,7 +32,7 @@ function inodesOf(table: string, from: number, to: number): string[] {
     });
 }
 
-/** A kernel without IPv6 has no table for it. */
+/** A kernel without IPv6 has no table for IPv6. */
 function read(table: string): string {
   try {
     return readFileSync(table, "utf8");
@@ -41,12 +42,12 @@ function read(table: string): string {
   }
 }
 
-/** The port of an address such as `0100007F:1F90`. */
+/** The port in an address of the kernel's table, such as `0100007F:1F90`. */
 function portOf(address = ""): number {
   return Number.parseInt(address.slice(address.indexOf(":") + 1), 16);
 }
 
-/** Empty for a descriptor that is no socket, or that was closed meanwhile. */
+/** The inode of a descriptor's socket. Empty if the descriptor is no socket, or was closed meanwhile. */
 function inodeOf(fd: string): string {
   try {
     return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/self/fd/${fd}`))?.[1] ?? "";

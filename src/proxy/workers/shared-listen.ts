@@ -3,8 +3,8 @@ import { listenTcp, type SocketAddress } from "../../net/index.ts";
 import type { Listen } from "../listen.ts";
 
 /**
- * Listens on an address that other workers share. The kernel gives each connection to one of them. It would also let
- * two listeners of one worker share an address, so this is checked here.
+ * Listens on addresses that other workers listen on too (SO_REUSEPORT). The kernel gives each connection to one of
+ * them. It would also let two listeners of one worker share an address, so this function refuses that.
  */
 export function sharedListen(): Listen {
   const held = new Set<SocketAddress>();

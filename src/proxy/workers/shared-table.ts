@@ -6,8 +6,8 @@ const cellBytes = 4;
 const maxProbes = 64;
 
 /**
- * Counters by name in memory that threads share. A name gets its cells on first use, all of them 0, and keeps them.
- * Every thread finds them independently.
+ * Counters by name, in memory that threads share. A name gets cells on its first use, with the value 0, and keeps them.
+ * Every thread finds the cells of a name without asking another thread.
  */
 export class SharedTable {
   readonly #keys: BigInt64Array;
@@ -21,7 +21,7 @@ export class SharedTable {
     this.#cellsEach = cellsEach;
   }
 
-  /** Allocates memory for this many names. The kernel provides its pages on first use. */
+  /** Allocates memory for this many names. The kernel provides its pages only when they are first used. */
   static memory(entries: number, cellsEach: number): SharedArrayBuffer {
     return new SharedArrayBuffer(entries * (keyBytes + cellsEach * cellBytes));
   }
@@ -45,7 +45,10 @@ export class SharedTable {
   }
 }
 
-/** A 64-bit hash, so that names of one proxy do not collide. It is never 0, which marks a free entry. */
+/**
+ * A 64-bit hash of a name, long enough that the names of one proxy do not collide. It is never 0, which marks a free
+ * entry.
+ */
 function keyOf(name: string): bigint {
   return createHash("sha256").update(name).digest().readBigInt64LE() | 1n;
 }

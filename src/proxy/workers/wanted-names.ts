@@ -1,10 +1,10 @@
-/** The resources that workers request by name. A name is wanted as long as one of them needs it. */
+/** The resources that workers request by name. A name stays requested while any worker needs it. */
 export class WantedNames {
   readonly #byWorker = new Map<number, Map<string, readonly string[]>>();
 
   /**
    * Records what a worker needs from now on, by type. Types that it does not mention stay as they are. Returns the
-   * names that it did not need before, and that other workers need already.
+   * names that are new for this worker and that other workers already needed.
    */
   take(worker: number, names: ReadonlyMap<string, readonly string[]>): ReadonlyMap<string, readonly string[]> {
     const known = this.#byWorker.get(worker) ?? new Map<string, readonly string[]>();

@@ -19,9 +19,9 @@ export interface WorkerStart {
 
 /** The result of an update. */
 export interface UpdateOutcome {
-  /** Why the update was refused. */
+  /** Why the worker refused the update. Undefined if it accepted it. */
   readonly error: string | undefined;
-  /** The names to request from now on, by type. */
+  /** The names that the worker needs from now on, by type. */
   readonly names: ReadonlyMap<string, readonly string[]>;
 }
 
@@ -37,13 +37,13 @@ export type WorkerCalls = {
   readonly stopListening: (nothing: undefined) => void;
   readonly closeQuiet: (quietMs: number) => void;
   readonly closeAll: (nothing: undefined) => void;
-  /** Returns when the worker has ended. */
+  /** Resolves when the worker has ended. */
   readonly end: (nothing: undefined) => void;
-  /** Ends without waiting for anything. */
+  /** Makes the worker end without waiting for anything. */
   readonly force: (nothing: undefined) => void;
   /** Ejects an endpoint that another worker has ejected. */
   readonly eject: (ejection: Ejection) => void;
-  /** Returns at once, which shows that the worker is not stuck. */
+  /** Returns at once, to show that the worker is not stuck. */
   readonly live: (nothing: undefined) => void;
   readonly owns: (ports: { readonly remotePort: number; readonly localPort: number }) => boolean;
   readonly answer: (target: string) => EndpointAnswer;
@@ -54,10 +54,10 @@ export type WorkerCalls = {
 
 /** Calls from a worker to the process. */
 export type ProcessCalls = {
-  /** The addresses of a name that a client requests, or that is in the configuration. */
+  /** Resolves a name that a client requests, or that is in the configuration. */
   readonly resolve: (question: { readonly name: string; readonly client: string | undefined }) => ResolvedName;
-  /** Reports the names to request from now on, by type, when they change between two updates. */
+  /** Reports the names that the worker needs from now on, by type, when they change between two updates. */
   readonly need: (names: UpdateOutcome["names"]) => void;
-  /** Reports an ejected endpoint, for the other workers. */
+  /** Reports an endpoint that the worker has ejected, so that the other workers eject it too. */
   readonly ejected: (ejection: Ejection) => void;
 };

@@ -17,20 +17,20 @@ import {
 import type { Ejection } from "../upstream/cluster.ts";
 import { SharedTable } from "./shared-table.ts";
 
-/** The maximum number of clusters whose limits apply to all workers together. */
+/** The maximum number of clusters whose limits apply to all workers together. Beyond it, they apply to each worker. */
 const maxClusters = 16_384;
 /** The maximum number of rate limits that apply to all workers together. */
 const maxBuckets = 8192;
 /**
- * The number of cells in a cache line, which has 64 bytes. Each thread writes to its own line, so that threads do not
- * slow each other down.
+ * The number of cells in a cache line of 64 bytes. Each thread writes to its own line, so that threads do not slow each
+ * other down.
  */
 const lineCells = 16;
 
 /** The memory for counts that workers share. */
 export interface LimitsMemory {
   readonly workers: number;
-  /** When it was allocated, on {@link commonMs}. */
+  /** When the memory was allocated, on the clock {@link commonMs}. */
   readonly sinceMs: number;
   readonly breakers: SharedArrayBuffer;
   readonly buckets: SharedArrayBuffer;
@@ -45,7 +45,7 @@ export function limitsMemory(workers: number): LimitsMemory {
   };
 }
 
-/** A monotonic time in milliseconds that is the same in every thread. `performance.now()` differs by thread. */
+/** A monotonic time in milliseconds that is the same in every thread, unlike `performance.now()`. */
 function commonMs(): number {
   const [seconds, nanoseconds] = process.hrtime();
   return seconds * 1000 + nanoseconds / 1e6;
@@ -63,7 +63,7 @@ export interface WorkerLimitsOptions {
   readonly memory: LimitsMemory;
   /** The index of the worker, from 0. */
   readonly worker: number;
-  /** The clock of all workers. Absent means {@link commonMs}. */
+  /** A clock that is the same in all workers. Absent means {@link commonMs}. */
   readonly nowMs?: () => number;
   readonly ejected: (ejection: Ejection) => void;
 }
@@ -95,7 +95,10 @@ export class WorkerLimits implements JointLimits {
     this.#options.ejected(ejection);
   }
 
-  /** If the table is full, the limits of a further cluster apply to each worker separately. */
+  /**
+   * Returns the circuit breaker of a cluster. If the table is full, the cluster's limits apply to each worker
+   * separately.
+   */
   breaker(cluster: string, limits: BreakerLimits): CircuitBreaker {
     const first = this.#breakers.find(cluster);
     if (first === undefined) return new CircuitBreaker(limits);
@@ -125,13 +128,16 @@ export class WorkerLimits implements JointLimits {
 
 interface BudgetCells {
   readonly cells: Int32Array;
-  /** The cell of worker 0. The cells of the other workers follow, one in each line. */
+  /** The cell of the first worker. The cells of the others follow, each in its own cache line. */
   readonly first: number;
   readonly workers: number;
   readonly worker: number;
 }
 
-/** Each worker has its own count, which is cleared when the worker ends. The limit applies to their sum. */
+/**
+ * A budget whose limit applies to the sum of all workers' counts. Each worker has its own count, which is cleared when
+ * the worker ends.
+ */
 class JointBudget extends Budget {
   readonly #cells: Int32Array;
   readonly #first: number;
@@ -169,7 +175,7 @@ class JointBudget extends Budget {
   }
 }
 
-/** A time in two cells that all threads may change. Cells that were never set stand for a time long ago. */
+/** A point in time, in two cells that all threads may change. Cells that were never set stand for a time long ago. */
 class SharedTime {
   readonly #bits: BigInt64Array;
   readonly #scratch = new Float64Array(1);
@@ -186,10 +192,10 @@ class SharedTime {
     return this.#scratch[0] ?? 0;
   }
 
-  /** Returns false if another thread was faster. */
+  /** Changes the time from one value to another. Returns false if another thread has changed it first. */
   change(beforeMs: number, afterMs: number): boolean {
     const before = beforeMs === -Infinity ? 0n : this.#bitsOf(beforeMs);
-    // The bits of the time 0 would equal those of untouched cells.
+    // Avoid the bits of the time 0, which equal those of cells that were never set.
     const after = this.#bitsOf(afterMs === 0 ? Number.MIN_VALUE : afterMs);
     return Atomics.compareExchange(this.#bits, 0, before, after) === before;
   }
@@ -201,8 +207,8 @@ class SharedTime {
 }
 
 /**
- * A token bucket that all threads share. Its time does not begin at its creation, but at a moment that all threads
- * share.
+ * A token bucket that all threads share. It counts time from a moment that all threads share, and not from its
+ * creation.
  */
 class SharedTokenBucket implements Tokens {
   readonly #flow: TokenFlow;

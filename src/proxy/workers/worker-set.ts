@@ -26,13 +26,13 @@ export interface WorkerSetOptions {
   readonly count: number;
   readonly spawn: (start: WorkerStart) => WorkerThread;
   readonly data: Pick<DataPathOptions, "settings" | "registry" | "resolve" | "log" | "clock" | "random" | "startedMs">;
-  /** The limits after which a worker counts as stuck. */
+  /** The limits above which a worker counts as stuck. */
   readonly watch?: WatchLimits;
 }
 
-/** After a worker has ended, requests that came over its connections may still wait for this long. */
+/** How long after a worker's end requests from its connections may still be waiting. */
 const ownedAfterEndMs = 5000;
-/** Several worker threads with their own listeners and connections, which serve as one proxy. */
+/** Several worker threads that serve as one proxy. Each has its own listeners and connections. */
 export class WorkerSet implements Serving {
   readonly workers: number;
   readonly #options: WorkerSetOptions;
@@ -51,11 +51,11 @@ export class WorkerSet implements Serving {
   #closesUnused = false;
   #listens = true;
   readonly #metrics = new ThreadMetrics(sharedMetrics);
-  /** The latest status of each worker. */
+  /** The last status of each worker. */
   readonly #statuses = new Map<number, ServingStatus>();
-  /** The latest statistics of each worker. */
+  /** The last statistics of each worker. */
   readonly #statistics = new Map<number, readonly Statistic[]>();
-  /** The statistics of workers that have ended. */
+  /** The statistics of workers that have ended, so that counters do not fall. */
   #pastStatistics: readonly Statistic[] = [];
 
   constructor(options: WorkerSetOptions) {
@@ -101,7 +101,7 @@ export class WorkerSet implements Serving {
     this.#group.tell("setLogLevel", level);
   }
 
-  /** A worker that does not answer may still serve the connections that it had. */
+  /** Uses the last status of a worker that does not answer, because that worker may still serve its connections. */
   async status(): Promise<ServingStatus> {
     const unanswered = await this.#group.inTime("status", undefined, (index, status) =>
       this.#statuses.set(index, status),
@@ -159,8 +159,8 @@ export class WorkerSet implements Serving {
   }
 
   /**
-   * Whether a worker has this connection. The connections of a worker that has just ended are unknown, so any
-   * connection may be one of them. A worker may also end while the others answer.
+   * Whether a worker has opened this connection. The connections of a worker that has just ended are unknown, so the
+   * answer is then yes. A worker may also end while the others answer.
    */
   async owns(remotePort: number, localPort: number): Promise<boolean> {
     if (this.#hasJustLost()) return true;
@@ -176,7 +176,7 @@ export class WorkerSet implements Serving {
     return this.#options.data.clock.steadyMs() - this.#group.lostAtMs < ownedAfterEndMs;
   }
 
-  /** One worker answers, because all have the same configuration. */
+  /** Asks one worker, because all have the same configuration. */
   async answer(target: string): Promise<EndpointAnswer> {
     return (
       (await this.#group.anyInTime("answer", target)) ?? { status: 503, body: "no worker is serving at the moment\n" }
@@ -189,7 +189,7 @@ export class WorkerSet implements Serving {
     return mergeClusters(parts);
   }
 
-  /** Contains the last statistics of a worker that does not answer, and names it. */
+  /** Uses the last statistics of a worker that does not answer, and logs which worker that is. */
   async statistics(): Promise<readonly Statistic[]> {
     const unanswered = await this.#group.inTime("statistics", undefined, (index, statistics) =>
       this.#statistics.set(index, statistics),
@@ -220,9 +220,10 @@ export class WorkerSet implements Serving {
     return renderSnapshot(this.#metrics.merged(snapshotOf(this.#options.data.registry)), names);
   }
 
-  /** Gives an update to all workers. It is accepted if none of them refuses it. */
+  /** Gives an update to all workers. The update is accepted if none of them refuses it. */
   async #take(update: XdsUpdate): Promise<void> {
-    // A control plane does not repeat a refused update, although nothing may be wrong with it.
+    // Wait until a worker runs. Otherwise the update would be refused although nothing may be wrong with it, and a
+    // control plane does not send it again.
     await this.#group.untilSomeLives();
     const given = this.#mirror.try(update);
     const outcomes: UpdateOutcome[] = [];
@@ -240,7 +241,7 @@ export class WorkerSet implements Serving {
     this.#mirror.accept(given);
   }
 
-  /** Requests what the workers need of these types. */
+  /** Requests from the control plane what the workers need of these types. */
   #request(types: readonly string[]): void {
     for (const typeUrl of new Set(types)) {
       const names = this.#wanted.of(typeUrl);
@@ -255,8 +256,8 @@ export class WorkerSet implements Serving {
   }
 
   /**
-   * Records what a worker needs. The control plane does not send again what another worker has needed all the time, and
-   * this one may have forgotten it.
+   * Records what a worker needs, and gives it what others already have. The control plane does not send again what
+   * another worker has needed all the time, and this worker may have forgotten it.
    */
   #wants(worker: number, names: UpdateOutcome["names"]): void {
     for (const [typeUrl, late] of this.#wanted.take(worker, names))
@@ -286,11 +287,11 @@ export class WorkerSet implements Serving {
         if (this.#closesUnused) void ask("closeUnused", undefined);
         const replayed = [...this.#mirror.replay()].map(async (update) => {
           const outcome = await ask("update", update);
-          // Taken at once, because a later update may be done before this one.
+          // Record the names at once, because a later update may end before this one.
           if (outcome !== undefined) this.#wanted.take(index, outcome.names);
           return [...(outcome?.names.keys() ?? [])];
         });
-        // Only all updates together say what it needs, because listeners come last.
+        // Request only after all updates: listeners come last, so only all updates together say what the worker needs.
         void Promise.all(replayed).then((types) => this.#request(types.flat()));
         if (!this.#listens) void ask("stopListening", undefined);
       },
@@ -315,7 +316,7 @@ export class WorkerSet implements Serving {
   }
 }
 
-/** Types whose resources stay in force after their removal, as in `AppliedConfig` and `SecretStore`. */
+/** The types whose resources stay in force after their removal, as in `AppliedConfig` and `SecretStore`. */
 const lastingTypes: ReadonlySet<string> = new Set([
   typeUrls.endpoint,
   typeUrls.route,

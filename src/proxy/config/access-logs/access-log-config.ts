@@ -13,7 +13,7 @@ import { compileOtlpLog } from "./otlp-log-config.ts";
 import { compileServiceLog, type ServiceLogMessage } from "./service-log-config.ts";
 import { contentTypeUrl, typeNameOf, unpack } from "../typed-struct.ts";
 
-/** Logs to services that take Envoy's own form over gRPC. */
+/** The types of access logs that send Envoy's own log entries to a service over gRPC. */
 const serviceLog = /^envoy\.extensions\.access_loggers\.grpc\.v3\.(Http|Tcp)GrpcAccessLogConfig$/;
 
 /**
@@ -45,7 +45,7 @@ export function compileAccessLogs(
   });
 }
 
-/** A log to a service has no file. */
+/** An access log that goes to a service. It has no file. */
 function sentTo(
   log: Omit<AccessLogSpec, "path" | "wants"> | undefined,
   filter: LogFilter | undefined,

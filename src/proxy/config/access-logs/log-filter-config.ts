@@ -82,7 +82,7 @@ function compileWants(
   }
 }
 
-/** Only values that every record has can be matched. */
+/** Compiles a condition on a header. Only values that every record contains can be compared. */
 function compileHeaderFilter(header: HeaderMatcher | undefined, where: string): Wants {
   const specifier = header?.headerMatchSpecifier;
   if (specifier?.case !== "stringMatch" || header?.invertMatch === true)

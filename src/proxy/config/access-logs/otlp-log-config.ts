@@ -77,7 +77,7 @@ function textOf(value: AnyValue | undefined): string {
   return typeof value?.value.value === "string" ? value.value.value : "";
 }
 
-/** The attributes of the source of all lines: Envoy's own labels, then those of the configuration. */
+/** The attributes that describe the source of all lines: Envoy's own labels, then those of the configuration. */
 function resourceOf(
   { disableBuiltinLabels, resourceAttributes }: OpenTelemetryAccessLogConfig,
   logName: string,

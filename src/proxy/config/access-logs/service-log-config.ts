@@ -20,7 +20,7 @@ import { checkFields, durationOr, type ConfigNotes } from "../config-check.ts";
 
 const defaultTimeoutMs = 5000;
 const streamPath = "/envoy.service.accesslog.v3.AccessLogService/StreamAccessLogs";
-/** The metadata about both ends of an exchange, under Istio's names. */
+/** The filter states that the log may ask for: the workloads at both ends, under Istio's names. */
 const knownStates = new Set(["upstream_peer", "downstream_peer"]);
 
 export type ServiceLogMessage = HttpGrpcAccessLogConfig | TcpGrpcAccessLogConfig;
@@ -106,7 +106,7 @@ function tcpFields(message: TcpGrpcAccessLogConfig, where: string, notes: Config
   return { requestHeaders: [], responseHeaders: [], responseTrailers: [] };
 }
 
-/** This proxy has its own bounds for how many entries wait, and for how long. */
+/** The proxy bounds the number and the age of waiting entries itself, so these settings have no effect. */
 function checkCommon(common: CommonGrpcAccessLogConfig | undefined, where: string, notes: ConfigNotes): void {
   if (common === undefined) return;
   checkFields(CommonGrpcAccessLogConfigSchema, common, `${where}: commonConfig`, notes, {

@@ -7,7 +7,7 @@ import {
 import type { BreakerLimits, BreakerThresholds } from "../../upstream/circuit-breaker.ts";
 import { checkFields, type ConfigNotes } from "../config-check.ts";
 
-/** Envoy's numbers of routing priorities. */
+/** Envoy's numbers for the routing priorities DEFAULT and HIGH. */
 const defaultPriority = 0;
 const highPriority = 1;
 /** Envoy's limits where a cluster states none. */
@@ -54,7 +54,7 @@ export function compileBreaker(message: CircuitBreakers | undefined, where: stri
   };
 }
 
-/** The thresholds of the priority HIGH. They are shown, and have no effect. */
+/** The thresholds of the priority HIGH. The admin endpoint shows them, but they have no effect. */
 export function highThresholds(message: CircuitBreakers | undefined): BreakerThresholds {
   return thresholds(ofPriority(message, highPriority));
 }

@@ -30,7 +30,7 @@ export interface ClusterSpec {
   readonly config: ClusterConfig;
   readonly transports: TransportRules;
   readonly discovery: ClusterDiscovery;
-  /** Why no route may use the cluster. Undefined if routes may. */
+  /** Why no route may use the cluster. Undefined if routes may use it. */
   readonly unusable: string | undefined;
 }
 
@@ -43,10 +43,10 @@ export type ClusterDiscovery =
       readonly refreshMs: number;
       readonly respectsTtl: boolean;
       readonly family: AddressFamily;
-      /** Whether all addresses of a name are one endpoint. */
+      /** Whether all addresses of a name form one endpoint, as in Envoy's LOGICAL_DNS. */
       readonly oneForEachName: boolean;
     }
-  /** The cluster forwards to the name in the request. */
+  /** The cluster forwards each request to the host that the request names. */
   | { readonly kind: "forward"; readonly rules: ForwardNameRules }
   | {
       readonly kind: "original-destination";
@@ -150,12 +150,12 @@ export function compileCluster(message: ClusterMessage, notes: ConfigNotes): Clu
   };
 }
 
-/** Whether the proxy may change the cluster's ALPN protocols. Istio's metadata can forbid it. */
+/** Whether the proxy may change the ALPN protocols that the cluster offers. Istio's metadata can forbid it. */
 function overridesAlpn(message: ClusterMessage): boolean {
   return message.metadata?.filterMetadata["istio"]?.["alpn_override"] !== "false";
 }
 
-/** Their endpoints are unknown destinations. */
+/** The names of Istio's clusters for destinations that the mesh does not know. */
 const unknownDestinations: ReadonlySet<string> = new Set(["PassthroughCluster", "AllowAnyDynamicDNSCluster"]);
 
 function peerMetadataOf({ name, metadata }: ClusterMessage): ClusterConfig["peerMetadata"] {
@@ -253,7 +253,7 @@ function forwardingOf(
   };
 }
 
-/** Envoy's AUTO uses IPv4 addresses only if there are no IPv6 addresses. */
+/** The address family of a DNS cluster. Envoy's AUTO uses IPv4 addresses only if the name has no IPv6 address. */
 function familyOf(family: Cluster_DnsLookupFamily): AddressFamily {
   return families[family] ?? "ipv6-preferred";
 }
@@ -350,7 +350,7 @@ function httpOptionsOf(message: ClusterMessage, where: string, notes: ConfigNote
   };
 }
 
-/** The protocol, from the new options, or from the old fields that these options replaced. */
+/** The upstream protocol. It comes from the newer options, or from the older fields that these options replaced. */
 function protocolOf(
   message: ClusterMessage,
   options: HttpProtocolOptions["upstreamProtocolOptions"] | undefined,

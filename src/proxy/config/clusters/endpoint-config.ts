@@ -17,7 +17,7 @@ import type { TransportKind, TransportRules } from "../transport-config.ts";
 type EndpointLocality = NonNullable<EndpointConfig["locality"]>;
 
 export type EndpointSource = ClusterLoadAssignment | undefined;
-/** The cluster itself, or endpoint discovery. */
+/** Where endpoints come from: the cluster's own configuration, or endpoint discovery (EDS). */
 export type EndpointOrigin = "static" | "discovered";
 
 /** The internal listener through which Istio's proxies enter a tunnel. */
@@ -26,9 +26,11 @@ const tunnelListener = "connect_originate";
 const doubleTunnelListener = "inner_connect_originate";
 
 /**
- * Endpoints of one assignment for one cluster. Throws an error that names what cannot be served. A Unix socket is left
- * out, and so is a discovered address that is not an IP address. `tell` gets a note about them. Any user's ServiceEntry
- * may name one, and a refusal would delay everyone who waits until this proxy acknowledges its configuration.
+ * Compiles the endpoints of one assignment for one cluster. Throws an error that names what cannot be served.
+ *
+ * A Unix socket is left out, and so is a discovered address that is not an IP address. `tell` gets a note about
+ * each. Any user's ServiceEntry may contain such an address, and a NACK would delay everyone who waits for this proxy's
+ * acknowledgement.
  */
 export function compileEndpoints(
   assignment: EndpointSource,
@@ -59,7 +61,7 @@ export function compileEndpoints(
   return out;
 }
 
-/** Why an endpoint gets no requests. Undefined if its address is of use. */
+/** Why an endpoint gets no requests. Undefined if its address can be used. */
 function unusableAddress(target: Endpoint, origin: EndpointOrigin): string | undefined {
   const address = target.address?.address;
   if (address?.case === "pipe") return "an endpoint that is a Unix socket gets no requests";
@@ -102,7 +104,7 @@ const statusNames: Readonly<Record<HealthStatus, EndpointStatus>> = {
   [HealthStatus.UNHEALTHY]: "unhealthy",
   [HealthStatus.TIMEOUT]: "timeout",
 };
-/** A control plane may send a number without a name in the enumeration. */
+/** The statuses by their numbers. A control plane may send a number that this enumeration does not have. */
 export const endpointStatuses: Readonly<Record<number, EndpointStatus | undefined>> = statusNames;
 
 function addressOf(
@@ -132,15 +134,17 @@ function addressOf(
 }
 
 /**
- * The transport to endpoints with real addresses. Endpoints that are internal listeners use the same transport inside
- * their tunnel. A waypoint reaches pods outside of the mesh this way.
+ * The transport to endpoints with real addresses. An endpoint that is an internal listener has the same transport
+ * inside its tunnel. This is how a waypoint reaches pods outside of the mesh.
  */
 export function directTransport(chosen: TransportKind): Extract<EndpointTransport, { readonly kind: "plain" | "tls" }> {
   if (chosen.kind === "plain") return { kind: "plain" };
   return chosen.tls === undefined ? { kind: "plain" } : { kind: "tls", tls: chosen.tls };
 }
 
-/** Whether these endpoints only lead into a tunnel to the connection's destination (Istio's `encap`). */
+/**
+ * Whether these endpoints only lead into a tunnel to the connection's own destination, as in Istio's cluster `encap`.
+ */
 export function entersTunnel(assignment: EndpointSource): boolean {
   const endpoints = (assignment?.endpoints ?? []).flatMap(({ lbEndpoints }) => lbEndpoints);
   return endpoints.length > 0 && endpoints.every(isTunnelEntry);
@@ -158,8 +162,8 @@ function isTunnelEntry({ hostIdentifier, metadata }: LbEndpoint): boolean {
 }
 
 /**
- * `original_dst.local` is the destination of the CONNECT. `waypoint` is the other end of the tunnel, if it is not the
- * workload itself.
+ * The tunnel to an endpoint. In its metadata, `original_dst.local` is the destination of the CONNECT. `waypoint` is the
+ * other end of the tunnel if that is not the workload itself.
  */
 function tunnelTo(endpointId: string, metadata: Metadata | undefined, where: string): ReturnType<typeof addressOf> {
   const destination = metadataOf(metadata, "envoy.filters.listener.original_dst");
@@ -181,8 +185,8 @@ function tunnelTo(endpointId: string, metadata: Metadata | undefined, where: str
 }
 
 /**
- * `original_dst.local` is the gateway's address. `double_hbone` of Istio's metadata names what to request from the
- * gateway and from the server behind it.
+ * The two nested tunnels through the gateway of another network. In the endpoint's metadata, `original_dst.local` is
+ * the gateway's address. `double_hbone` names what to request from the gateway, and from the server behind the gateway.
  */
 function doubleTunnelTo(metadata: Metadata | undefined, where: string): ReturnType<typeof addressOf> {
   const gateway = stringOf(metadataOf(metadata, "envoy.filters.listener.original_dst")["local"]);
@@ -196,7 +200,7 @@ function doubleTunnelTo(metadata: Metadata | undefined, where: string): ReturnTy
   return { ...outer, transport: { kind: "hbone", authority, ...outer, expectedIdentities: [], within: true } };
 }
 
-/** `1.2.3.4:80`, `[::1]:80` or `host:80` in its parts. */
+/** Splits `1.2.3.4:80`, `[::1]:80` or `host:80` into host and port. */
 function splitAddress(text: string): { readonly address: string; readonly port: number } | undefined {
   const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text);
   const address = match?.[1] ?? match?.[2];
@@ -211,7 +215,10 @@ function stringOf(value: unknown): string | undefined {
   return typeof value === "string" && value !== "" ? value : undefined;
 }
 
-/** `name;namespace;canonical name;canonical revision;cluster`. */
+/**
+ * Reads the workload from Istio's metadata, which has the form `name;namespace;canonical name;canonical
+ * revision;cluster`.
+ */
 function workloadOf(metadata: Metadata | undefined): WorkloadLabels {
   const text = stringOf(metadataOf(metadata, "istio")["workload"]);
   if (text === undefined) return unknownWorkload;

@@ -22,7 +22,7 @@ const policies: Readonly<Record<number, LoadBalancing>> = {
   [Cluster_LbPolicy.RANDOM]: "random",
   [Cluster_LbPolicy.RING_HASH]: "ring-hash",
   [Cluster_LbPolicy.MAGLEV]: "maglev",
-  // A cluster with this policy chooses its endpoints itself.
+  // With this policy, the cluster itself chooses the endpoint, so the value here has no effect.
   [Cluster_LbPolicy.CLUSTER_PROVIDED]: "round-robin",
 };
 
@@ -30,7 +30,7 @@ const policies: Readonly<Record<number, LoadBalancing>> = {
 const defaultPanicPercent = 50;
 const maxTableSize = 5_000_011;
 
-/** How a cluster spreads its requests. */
+/** Compiles how a cluster distributes its requests over its endpoints. */
 export function compileLoadBalancing(
   message: Cluster,
   where: string,
@@ -81,19 +81,19 @@ function preferableOf(common: Cluster_CommonLbConfig | undefined): ReadonlySet<E
     : new Set(stated.flatMap((status) => endpointStatuses[status] ?? []));
 }
 
-/** Envoy's value where a cluster states none. */
+/** Envoy's minimum number of endpoints for routing by zone, where a cluster states none. */
 const defaultMinClusterSize = 6;
 
 /**
- * As in Envoy, a cluster without a setting is routed by zone too, once the proxy knows the endpoints of its own
- * workload. A hash policy chooses by the request, wherever the endpoint is.
+ * Compiles the routing by zone. As in Envoy, a cluster without a setting is routed by zone too, once the proxy knows
+ * the endpoints of its own workload. A hash policy is never routed by zone, because the request alone decides.
  */
 function zoneAwareOf(common: Cluster_CommonLbConfig | undefined, policy: LoadBalancing): ZoneAwareRule | undefined {
   const specific = common?.localityConfigSpecifier;
   if (specific?.case === "localityWeightedLbConfig" || policy === "ring-hash" || policy === "maglev") return undefined;
   const stated = specific?.case === "zoneAwareLbConfig" ? specific.value : undefined;
   return {
-    // Envoy rounds it to whole percents.
+    // Envoy rounds the percentage to a whole number.
     routed: Math.round(stated?.routingEnabled?.value ?? 100) / 100,
     minClusterSize: Number(stated?.minClusterSize ?? defaultMinClusterSize),
     failsOnPanic: stated?.failTrafficOnPanic ?? false,

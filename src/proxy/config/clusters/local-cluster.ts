@@ -24,9 +24,9 @@ export function localClusterSpec(notes: ConfigNotes): ClusterSpec {
   return compileCluster(fromJson(ClusterSchema, localClusterConfig), notes);
 }
 
-/** The locality and the addresses by which this proxy finds itself among endpoints. */
+/** The locality of this proxy, and the addresses by which it finds itself among the endpoints of its workload. */
 export interface OwnPlace {
-  /** `region/zone/subzone` of the pod's labels. */
+  /** `region/zone/subzone`, from the pod's labels. */
   readonly locality: string | undefined;
   readonly addresses: ReadonlySet<string>;
 }
@@ -44,7 +44,7 @@ export function discoversItself({ role, metadata }: Pick<PlaceSettings, "role" |
   return role === "sidecar" && (setting === "true" || setting === true);
 }
 
-/** Where this proxy is among the endpoints. Undefined if the proxy does not ask for its own workload's endpoints. */
+/** The place of this proxy. Undefined if the proxy does not ask for its own workload's endpoints. */
 export function ownPlace(settings: PlaceSettings): OwnPlace | undefined {
   if (!discoversItself(settings)) return undefined;
   const { instanceIp, labels, metadata } = settings;

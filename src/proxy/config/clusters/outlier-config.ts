@@ -41,8 +41,8 @@ const outlierFields: FieldRules = {
 };
 
 /**
- * The rules by which a cluster ejects endpoints. Throws if a field is not supported; the error begins with `where`.
- * Fields that count differently than in Envoy go to `notes`.
+ * Compiles the rules by which a cluster ejects endpoints. Throws if a field is not supported; the error begins with
+ * `where`. `notes` gets the fields that this proxy counts differently than Envoy.
  */
 export function compileOutliers(message: OutlierDetection, where: string, notes: ConfigNotes): OutlierPolicy {
   const here = `${where}: outlierDetection`;
@@ -66,7 +66,7 @@ export function compileOutliers(message: OutlierDetection, where: string, notes:
     if (percent > 0 && percent < 100)
       notes.tell(`${here}: ${field} ${percent} counts as 100: an endpoint that reaches the limit is always ejected`);
   }
-  // Enforcement is a percentage in Envoy. Istio sets all or nothing.
+  // Whether an ejection is enforced. Envoy has a percentage here, and Istio sets 0 or 100.
   const enforced = (percent: number | undefined, fallback: number): boolean => (percent ?? fallback) > 0;
   return {
     consecutiveServerErrors: enforced(message.enforcingConsecutive5xx, 100)

@@ -127,7 +127,7 @@ function compileRequest(message: Compressor, where: string, notes: ConfigNotes):
 
 function compileResponse(message: Compressor, where: string, notes: ConfigNotes): ResponseRules {
   const config = message.responseDirectionConfig;
-  // The older fields of the message itself count only if this one is unset.
+  // As in Envoy, the older fields of the message itself count only if `config` is unset.
   if (config === undefined)
     return {
       enabled: isEnabled(message.runtimeEnabled),
@@ -182,7 +182,7 @@ function compileDirection(
   };
 }
 
-/** The proxy has no runtime, so the default of a flag applies. */
+/** Whether a flag is on. The proxy has no runtime settings, so the flag's default applies. */
 function isEnabled(flag: RuntimeFeatureFlag | undefined): boolean {
   return flag?.defaultValue ?? true;
 }
@@ -220,7 +220,7 @@ function compileGzip(message: Gzip, where: string, notes: ConfigNotes): Compress
   });
   const { memoryLevel, compressionLevel, compressionStrategy, windowBits, chunkSize } = message;
   return gzipLibrary({
-    // The enumerations have zlib's numbers, except for the default level.
+    // Except for the default level, Envoy's enumerations have zlib's own numbers.
     level:
       compressionLevel === Gzip_CompressionLevel.DEFAULT_COMPRESSION
         ? undefined
@@ -242,14 +242,15 @@ function compileBrotli(message: Brotli, where: string, notes: ConfigNotes): Comp
     mode:
       encoderMode === Brotli_EncoderMode.TEXT ? "text" : encoderMode === Brotli_EncoderMode.FONT ? "font" : "generic",
     windowBits: inRange(windowBits ?? 18, 10, 24, "windowBits", where),
-    // Envoy's default of 24 takes 32 MiB for each body from quality 4 on. The library's own choice compresses as well.
+    // Envoy's default of 24 takes 32 MiB for each body from quality 4 on. The size that the library chooses compresses
+    // equally well.
     inputBlockBits: inputBlockBits === undefined ? undefined : inRange(inputBlockBits, 16, 24, "inputBlockBits", where),
     modelsLiteralContext: !message.disableLiteralContextModeling,
     chunkBytes: chunkBytesOf(chunkSize, where),
   });
 }
 
-/** Levels above the library's highest one mean the highest one. */
+/** The highest level of zstd. A higher configured level counts as this one. */
 const maxZstdLevel = 22;
 
 function compileZstd(message: Zstd, where: string, notes: ConfigNotes): CompressorLibrary {

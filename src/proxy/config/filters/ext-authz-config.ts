@@ -105,7 +105,7 @@ export function compileExtAuthzPerRoute(
   );
 }
 
-/** The limit of a body that is buffered for the authorization service, for each request. */
+/** The maximum size of a request's body that is buffered for the authorization service. */
 const maxShownBodyBytes = 16 * 1024 * 1024;
 
 function compileBody(message: BufferSettings | undefined, where: string, notes: ConfigNotes): BodyRules | undefined {

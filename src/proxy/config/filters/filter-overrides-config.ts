@@ -42,7 +42,10 @@ export interface FilterOverrides {
 
 const corsType = "envoy.extensions.filters.http.cors.v3.CorsPolicy";
 
-/** The more specific level overrides `general`, filter by filter. Changes of headers add up instead. */
+/**
+ * Compiles the filter configurations of a table, virtual host or route. They override those of the more general level,
+ * filter by filter. Only changes of headers are combined instead.
+ */
 export function compileFilterOverrides(
   messages: Readonly<Record<string, Any>>,
   general: FilterOverrides,

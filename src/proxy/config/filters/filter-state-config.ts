@@ -2,8 +2,8 @@ import type { FilterStateValue } from "../../../wire/envoy/index.ts";
 import type { ConfigNotes } from "../config-check.ts";
 
 /**
- * Values that control planes record about tunnels and their ends. The proxy knows them from the connection, without a
- * filter that records them.
+ * Filter states that Istio's listeners record about tunnels and their ends. This proxy reads the same facts from the
+ * connection, so nothing has to record them.
  */
 const known: ReadonlySet<string> = new Set([
   "envoy.filters.listener.original_dst.local_ip",

@@ -98,7 +98,10 @@ function compileOne(
   return compileMutation(add, remove, directions[field], where, notes) ?? { add: [], remove: [] };
 }
 
-/** A receiver that merges trailers into the head would accept them there. */
+/**
+ * Refuses changes of fields that must not be in trailers, because a receiver that merges trailers into the head would
+ * accept them.
+ */
 function checkedTrailers(mutation: HeaderMutation, field: ChangesField, where: string): HeaderMutation {
   for (const { name } of mutation.add)
     if (field.includes("Trailers") && permittedTrailers([name, ""]).length === 0)

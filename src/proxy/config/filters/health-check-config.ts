@@ -4,7 +4,7 @@ import { allOf } from "../../routing/matchers.ts";
 import { checkFields, durationOr, invalid, type ConfigNotes } from "../config-check.ts";
 import { compileHeader } from "../matchers/matcher-config.ts";
 
-/** Compiles the conditions under which a request is a health check, and who answers it. */
+/** Compiles which requests are health checks, and whether the proxy or the upstream answers them. */
 export function compileHealthCheck(message: HttpHealthCheck, where: string, notes: ConfigNotes): HealthCheckSettings {
   const { passThroughMode: passes, cacheTime, headers } = message;
   checkFields(HttpHealthCheckSchema, message, where, notes, {

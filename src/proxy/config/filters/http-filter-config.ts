@@ -75,16 +75,19 @@ export interface HttpFilters {
 
 const routerType = "envoy.extensions.filters.http.router.v3.Router";
 
-/** Filters that do nothing to a request: they only observe, or another part of the proxy always does their work. */
+/**
+ * The types of filters that have nothing to do here: they only observe, or another part of the proxy always does their
+ * work.
+ */
 const passiveTypes = new Set([
   routerType,
   "envoy.extensions.filters.http.cors.v3.Cors",
-  // The code that chooses the cluster looks up the names.
+  // The code that chooses the cluster resolves the requested names.
   "envoy.extensions.filters.http.dynamic_forward_proxy.v3.FilterConfig",
   "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig",
 ]);
 
-/** How control planes name the plugins of WasmPlugins and TrafficExtensions. */
+/** The prefix of the names that control planes give to the plugins of WasmPlugins and TrafficExtensions. */
 const pluginPrefix = "extensions.istio.io/trafficextension/";
 
 /**
@@ -134,7 +137,10 @@ export function compileHttpFilters(
   return { filters, peerMetadata, stats, hidesEnvoyHeaders };
 }
 
-/** Fields of the router that other parts of the proxy act on, or that concern statistics which do not exist here. */
+/**
+ * The router's fields that need no report: other parts of the proxy act on them, or they concern statistics that do not
+ * exist here.
+ */
 const quietFields = new Set([
   "suppressEnvoyHeaders",
   "startChildSpan",
@@ -143,24 +149,24 @@ const quietFields = new Set([
   "rejectConnectRequestEarlyData",
 ]);
 
-/** Returns whether the router suppresses the headers that describe its work. */
+/** Checks the router's configuration. Returns whether the router suppresses the headers that describe its work. */
 function readRouter(message: Router, where: string, notes: ConfigNotes): boolean {
   for (const field of RouterSchema.fields)
     if (isFieldSet(message, field) && !quietFields.has(field.localName)) notes.ignored(`${where}: ${field.localName}`);
   return message.suppressEnvoyHeaders;
 }
 
-/** Checks a configuration that no filter has asked for yet. Throws if it cannot be served. */
+/** Checks a configuration that no filter uses yet. Throws if it cannot be served. */
 export function checkExtensionConfig(name: string, any: Any, notes: ConfigNotes): void {
   const where = `the configuration of the HTTP filter ${name}`;
   const wasm = wasmOf(any);
-  // Creating the filter would start its module.
+  // Only check the module's settings, because creating the filter would start the module.
   if (wasm !== undefined) compileWasm(wasm, where, notes);
   else if (compileFilter({ name, isOptional: false }, resolveTypedStruct(any, where), "", where, notes) === "unknown")
     throw unsupported(where, any.typeUrl);
 }
 
-/** Names of filters that may come without a configuration, which means their defaults. */
+/** Names of filters that may have no configuration, which means their defaults. */
 const passiveNames = new Set([
   "envoy.filters.http.router",
   "envoy.filters.http.cors",
@@ -282,13 +288,13 @@ function wasmOf(any: Any): ReturnType<typeof readWasm> | undefined {
 
 const allowlistField = 2;
 
-/** Istio's metrics count messages. Envoy's own metrics by method do not exist here. */
+/** Reports that Envoy's own gRPC metrics by method do not exist here. Istio's metrics do count gRPC messages. */
 function tellGrpcStats(message: GrpcStatsConfig, notes: ConfigNotes): void {
   const { perMethodStatSpecifier: methods, enableUpstreamStats } = message;
   if (methods.case === "statsForAllMethods" && methods.value.value)
     notes.ignored("envoy.filters.http.grpc_stats: statsForAllMethods");
   if (enableUpstreamStats) notes.ignored("envoy.filters.http.grpc_stats: enableUpstreamStats");
-  // The generated type lacks this field.
+  // The generated type lacks this field, so look it up among the unknown ones.
   if (message.$unknown?.some(({ no }) => no === allowlistField) === true)
     notes.ignored("envoy.filters.http.grpc_stats: individualMethodStatsAllowlist");
 }

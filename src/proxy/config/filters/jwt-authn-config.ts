@@ -63,7 +63,7 @@ export function compileJwtPerRoute(message: JwtPerRouteConfig, where: string, no
   refuseUnknown(JwtPerRouteConfigSchema, message, where);
   const specifier = message.requirementSpecifier;
   if (specifier.case === "requirementName" && specifier.value !== "") return new JwtRouteSettings(specifier.value);
-  // Settings without either field must not switch the filter off.
+  // Refuse settings without either field, because such settings must not switch the filter off.
   if (specifier.case !== "disabled" || !specifier.value)
     throw invalid(where, "either disabled must be true, or requirementName must name a requirement");
   return new JwtRouteSettings(undefined);
@@ -231,7 +231,10 @@ function compileJwks(
   }
 }
 
-/** Unreadable keys make every token fail, and nothing else. A control plane that has no keys yet sends such keys. */
+/**
+ * The keys in the configuration. Unreadable keys make every token fail, and do not cause a NACK: a control plane that
+ * has no keys yet sends such keys.
+ */
 function localJwks(source: DataSource, where: string, notes: ConfigNotes): JwksSource {
   const { specifier } = source;
   if (specifier.case !== "inlineString" && specifier.case !== "inlineBytes")

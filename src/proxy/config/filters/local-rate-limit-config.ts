@@ -24,7 +24,10 @@ import {
   sendsLimitFields,
 } from "../rate-limits/rate-limit-config.ts";
 
-/** The shortest interval. With shorter ones, the limit would differ from the configured one. */
+/**
+ * The shortest interval in which a bucket may be filled. With shorter ones, the limit would differ from the configured
+ * one.
+ */
 const minFillIntervalMs = 50;
 
 export function compileLocalRateLimit(
@@ -54,7 +57,7 @@ export function compileLocalRateLimit(
   });
   checkStage(message.stage, where);
   const perConnection = message.localRateLimitPerDownstreamConnection;
-  // A connection belongs to one thread.
+  // One thread serves a connection to its end, so the connection's buckets need not be shared.
   const limits = compileLimits(message, perConnection ? ownBuckets(notes) : sharedBuckets(notes), where, notes);
   return new LocalRateLimitSettings({
     limits: limits(),
@@ -102,7 +105,7 @@ function compileLimits(
 
 type MakeBucket = (size: BucketSize) => Tokens;
 
-/** Buckets of one thread. */
+/** Makes buckets that only this thread uses. */
 function ownBuckets({ services: { clock } }: ConfigNotes): MakeBucket {
   return (size) => new TokenBucket({ ...size, clock });
 }
@@ -118,12 +121,12 @@ function sizeOf(bucket: TokenBucketMessage, where: string): BucketSize {
   if (fillIntervalMs < minFillIntervalMs)
     throw invalid(where, `tokenBucket.fillInterval must be at least ${minFillIntervalMs} ms, got ${fillIntervalMs} ms`);
   if (bucket.maxTokens < 1) throw invalid(where, "tokenBucket.maxTokens must be at least 1");
-  // The bucket would never be filled again.
+  // Such a bucket would never be filled again.
   if (bucket.tokensPerFill === 0) throw invalid(where, "tokenBucket.tokensPerFill must be at least 1");
   return { max: bucket.maxTokens, perFill: bucket.tokensPerFill ?? 1, fillIntervalMs };
 }
 
-/** How many combinations of values one descriptor counts at once, as in Envoy. */
+/** How many combinations of values are counted at once for one descriptor, as in Envoy. */
 const defaultMaxOpen = 20;
 
 function compileDescriptors(
@@ -133,7 +136,7 @@ function compileDescriptors(
   notes: ConfigNotes,
 ): (() => DescriptorLimitSettings) | undefined {
   const { stage, maxDynamicDescriptors: maxOpen = defaultMaxOpen } = message;
-  // Check the rules even if no limit needs them.
+  // Compile the rules even if no limit needs them, so that errors in them are reported.
   const rules = compileFilterRules(message.rateLimits, ["actions", "hitsAddend"], where, notes);
   if (message.descriptors.length === 0) return undefined;
   if (maxOpen < 1) throw invalid(where, "maxDynamicDescriptors must be at least 1");

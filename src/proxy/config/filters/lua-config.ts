@@ -10,7 +10,10 @@ import { filterOff, type FilterSwitch } from "../../filters/route-switch.ts";
 import type { LuaScript } from "../../filters/lua/index.ts";
 import { checkFields, invalid, unsupported, type ConfigNotes } from "../config-check.ts";
 
-/** `mayFail` accepts a default script that does not load. Without it, such a script throws. */
+/**
+ * Compiles a Lua filter. With `mayFail`, a default script that does not load is accepted. Otherwise such a script
+ * throws.
+ */
 export function compileLua(message: Lua, where: string, notes: ConfigNotes, mayFail: boolean): LuaSettings {
   checkFields(LuaSchema, message, where, notes, {
     used: ["inlineCode", "sourceCodes", "defaultSourceCode", "statPrefix", "clearRouteCache", "filterContext"],

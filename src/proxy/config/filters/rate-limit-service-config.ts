@@ -78,7 +78,7 @@ function targetOf(message: HttpRateLimit, where: string, notes: ConfigNotes): Pa
   if (service.transportApiVersion !== ApiVersion.V3)
     throw unsupported(where, `rateLimitService.transportApiVersion ${ApiVersion[service.transportApiVersion]}`);
   const target = compileGrpcService(service.grpcService, 0, `${where}: rateLimitService`, notes);
-  // The filter's own timeout is in force, not the service's.
+  // The filter's timeout applies, and not that of its gRPC service.
   return { ...target, timeoutMs: durationOr(message.timeout, defaultTimeoutMs) || maxTimeoutMs };
 }
 

@@ -40,7 +40,7 @@ export function compileHttpRbac(message: HttpRbac, where: string, notes: ConfigN
   return settingsOf(message, message.rulesStatPrefix, where, notes);
 }
 
-/** A route without rules of its own is exempt from the filter. */
+/** Compiles a route's rules. A route whose configuration has no rules is exempt from the filter. */
 export function compileHttpRbacPerRoute(message: HttpRbacPerRoute, where: string, notes: ConfigNotes): RbacSettings {
   checkFields(HttpRbacPerRouteSchema, message, where, notes, { used: ["rbac"] });
   if (message.rbac !== undefined) return compileHttpRbac(message.rbac, where, notes);
@@ -99,7 +99,7 @@ function compileRules(message: RBAC, where: string, notes: ConfigNotes): AccessR
   return new AccessRules(action, policies);
 }
 
-/** Without a rule it is unclear whether everything or nothing is meant. */
+/** Refuses an empty list, because it is unclear whether it would match everything or nothing. */
 function needSome(list: readonly unknown[], field: string, where: string): void {
   if (list.length === 0) throw invalid(where, `${field} must have at least one entry`);
 }
@@ -136,7 +136,7 @@ function compilePermission(message: Permission, where: string, notes: ConfigNote
       return ({ local }) => local.port >= rule.value.start && local.port < rule.value.end;
     case "requestedServerName": {
       const matches = compileString(rule.value, where);
-      // This also holds if TLS ends elsewhere.
+      // Also compare the server name of a connection whose TLS this proxy does not terminate.
       return (connection) => matches(connection.serverName ?? connection.tls?.serverName ?? "");
     }
     default:
@@ -196,7 +196,7 @@ function isNamed(tls: DownstreamTls, matches: StringMatcher): boolean {
   return tls.peerUris().some(matches) || tls.peerDnsNames().some(matches) || matches(tls.peerSubject());
 }
 
-/** The identities that the end of a tunnel knows. */
+/** Compiles a condition on the identities that the proxy knows from the end of a tunnel. */
 function compileFilterState(message: FilterStateMatcher, where: string): AccessMatcher {
   if (message.matcher.case !== "stringMatch")
     throw unsupported(where, `a filterState match by ${message.matcher.case ?? "nothing"}`);

@@ -20,10 +20,10 @@ const metricNames = [
   "tcp_received_bytes_total",
 ] as const;
 
-/** The metrics of an entry: all if it names none. Reports settings without effect here. */
+/** The metrics to which an entry applies: all if it names none. Reports settings that have no effect here. */
 function metricsOf({ name, match }: IstioStatsConfig["metrics"][number], notes: ConfigNotes): readonly string[] {
   if (match !== "") {
-    // The override applies only under this condition, so applying it to all requests would be wrong.
+    // Ignore the whole override: without its condition, it would wrongly apply to all requests.
     notes.tell(
       `istio.stats: the override of ${name === "" ? "all metrics" : name} is not applied, because match is not supported: ${match}`,
     );
@@ -36,9 +36,9 @@ function metricsOf({ name, match }: IstioStatsConfig["metrics"][number], notes: 
 }
 
 /**
- * A label that an expression computes. As in Envoy, an invalid expression only loses its label, because a waypoint's
- * listener serves other namespaces too. A name with characters that are invalid in a label would make all metrics of
- * the proxy unreadable, so they are replaced, as in Envoy.
+ * Compiles a label that an expression computes. As in Envoy, an invalid expression only loses its label, because a
+ * waypoint's listener serves other namespaces too. Also as in Envoy, characters that a label's name may not contain are
+ * replaced. Otherwise they would make all metrics of the proxy unreadable.
  */
 function dimensionOf(label: string, text: string, metric: string, notes: ConfigNotes): MetricRule["added"] {
   try {
@@ -53,7 +53,7 @@ function dimensionOf(label: string, text: string, metric: string, notes: ConfigN
   }
 }
 
-/** Compiles Istio's stats filter. A later entry of one metric adds to an earlier one. */
+/** Compiles Istio's stats filter. If several entries name the same metric, a later one adds to the earlier ones. */
 export function compileStats(message: IstioStatsConfig, notes: ConfigNotes): StatsRules {
   for (const { name } of message.definitions)
     notes.tell(`istio.stats: the metric ${name} is not counted: custom metric definitions are not supported`);

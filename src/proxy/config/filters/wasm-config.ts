@@ -18,7 +18,7 @@ import { typedJsonOf } from "../typed-struct.ts";
 
 export const wasmType = "envoy.extensions.filters.http.wasm.v3.Wasm";
 const defaultFetchMs = 5000;
-/** Variables for agents only. Modules never see them. */
+/** The prefix of variables for the proxy's agent. Modules never see these variables. */
 const agentPrefix = "ISTIO_META_";
 const versionName = `${agentPrefix}WASM_PLUGIN_RESOURCE_VERSION`;
 const policyName = `${agentPrefix}WASM_IMAGE_PULL_POLICY`;
@@ -34,7 +34,7 @@ const runtimes: ReadonlySet<string> = new Set([
   "envoy.wasm.runtime.wasmtime",
 ]);
 
-/** The filter's configuration. */
+/** Reads a WebAssembly filter's configuration from an Any. */
 export function readWasm(any: Any): Wasm {
   return fromBinary(WasmSchema, any.value);
 }

@@ -24,7 +24,9 @@ import { compileTcpExchange } from "../peer-metadata-config.ts";
 import { compileNetworkFilter } from "../filters/network-filter-config.ts";
 import { resolveTypedStruct, unpack } from "../typed-struct.ts";
 
-/** Compiles a chain's filters. The last one serves. Throws an error that names an unsupported filter. */
+/**
+ * Compiles a chain's filters. The last filter serves the connection. Throws an error that names an unsupported filter.
+ */
 export function compileChainService(messages: readonly Filter[], where: string, notes: ConfigNotes): ChainService {
   const filters: NetworkFilter[] = [];
   let maxConnections = Infinity;
@@ -63,7 +65,10 @@ function forwardedPort({ portSpecifier }: SniDynamicForwardProxy): number {
   return portSpecifier.case === "portValue" && portSpecifier.value > 0 ? portSpecifier.value : httpsPort;
 }
 
-/** Filters that forward the client's server name. A connection to an upstream does this anyway. */
+/**
+ * Filters that forward the client's server name (SNI). Connections to an upstream always do this, so these filters have
+ * nothing to do.
+ */
 const serverNameFilters = new Set(["forward_downstream_sni", "envoy.filters.network.forward_downstream_sni"]);
 
 function configOf(message: Filter, where: string): Any | undefined {
@@ -101,8 +106,8 @@ function compileTerminal(
 const destinationKey = "envoy.filters.listener.original_dst.local_ip";
 
 /**
- * The cluster to which a connection manager sends every CONNECT, with its authority as destination. It is the end of
- * HBONE.
+ * The cluster to which a connection manager sends every CONNECT, to the destination in the CONNECT's authority. Such a
+ * connection manager is the server's end of HBONE.
  */
 function tunnelCluster(message: HttpConnectionManager, where: string): string | undefined {
   if (message.routeSpecifier.case !== "routeConfig") return undefined;
@@ -135,7 +140,7 @@ function connectionLimit(message: ConnectionLimit, where: string, notes: ConfigN
 
 const defaultIdleMs = 3_600_000;
 
-/** The settings of filters before `tcp_proxy` that concern its connections. */
+/** The settings that filters before `tcp_proxy` make for its connections. */
 type BeforeTcpProxy = Pick<TcpSpec, "stats" | "peerLabelNames">;
 
 function compileTcpProxy(message: TcpProxy, before: BeforeTcpProxy, where: string, notes: ConfigNotes): TcpSpec {
@@ -187,8 +192,8 @@ function compileTcpProxy(message: TcpProxy, before: BeforeTcpProxy, where: strin
 }
 
 /**
- * Istio's own tunnels use a variable here. The code that connects to the upstream speaks HBONE itself, so no connection
- * reaches such a listener.
+ * Compiles a tunnel. Returns undefined for the tunnels of Istio's own listeners, whose host name contains a variable.
+ * The code that connects to the upstream speaks HBONE itself, so no connection reaches such a listener.
  */
 function compileTunnel(
   message: TcpProxy_TunnelingConfig,

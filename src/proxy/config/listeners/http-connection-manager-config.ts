@@ -72,7 +72,8 @@ const harmless = [
 ];
 
 /**
- * Options without effect: names of headers keep their case, and absolute targets and any method are accepted anyway.
+ * Options that change nothing: the proxy always keeps the case of header names, and always accepts absolute targets and
+ * any method.
  */
 const harmlessOfHttp1 = [
   "headerKeyFormat",
@@ -167,7 +168,9 @@ const escapedSlashes: Readonly<Record<number, EscapedSlashes>> = {
   [HttpConnectionManager_PathWithEscapedSlashesAction.UNESCAPE_AND_FORWARD]: "unescape-and-forward",
 };
 
-/** REJECT_REQUEST and DROP_HEADER, values of `headersWithUnderscoresAction` in Envoy's HttpProtocolOptions. */
+/**
+ * The values REJECT_REQUEST and DROP_HEADER of the field `headersWithUnderscoresAction` in Envoy's HttpProtocolOptions.
+ */
 const underscoreRules: Readonly<Partial<Record<number, "reject" | "drop">>> = { 1: "reject", 2: "drop" };
 
 const codecs: Readonly<Record<number, HttpConnectionConfig["codec"]>> = {
@@ -184,7 +187,10 @@ const certificateForwarding: Readonly<Record<number, HttpConnectionConfig["clien
   [HttpConnectionManager_ForwardClientCertDetails.ALWAYS_FORWARD_ONLY]: "always-forward",
 };
 
-/** The fields of the client's certificate, in the order of the XFCC element. */
+/**
+ * The fields of the client's certificate that the connection manager sends, in the order in which an element of
+ * `x-forwarded-client-cert` has them.
+ */
 function certificateFieldsOf(
   message: HttpConnectionManager,
   where: string,
@@ -307,7 +313,7 @@ function stripHostPortOf(message: HttpConnectionManager): HttpConnectionConfig["
 function headLimitsOf(message: HttpConnectionManager): HttpConnectionConfig["headLimits"] {
   return {
     maxHeadBytes: (message.maxRequestHeadersKb ?? defaultMaxHeadKb) * 1024,
-    // The scanner's buffers hold Envoy's default number of fields.
+    // The scanner's buffers have room for Envoy's default number of fields and no more.
     maxFields: Math.min(message.commonHttpProtocolOptions?.maxHeadersCount ?? defaultMaxFields, defaultMaxFields),
   };
 }

@@ -111,8 +111,8 @@ export function compileListener(message: Listener, notes: ConfigNotes): Listener
 }
 
 /**
- * Distinguishes chains with the same name by their transport, because upstream has a chain for each transport, and
- * then by their order.
+ * Makes the names of chains unique. Chains with the same name get their transport appended, because upstream has a
+ * chain for each transport, and then a number.
  */
 function distinct(chains: readonly ChainSpec[]): ChainSpec[] {
   const seen = new Map<string, number>();
@@ -161,7 +161,8 @@ function compileSourceMark(filter: ListenerFilter, where: string, notes: ConfigN
   const source = message as OriginalSrc;
   const inner = `${where}: listener filter ${filter.name}`;
   checkFields(OriginalSrcSchema, source, inner, notes, { used: ["mark", "bindPort"], harmless: [] });
-  // The kernel could not distinguish the connection to the application from the client's own connection.
+  // The connection to the application would have the same addresses and ports as the client's own connection, so the
+  // kernel could not distinguish the two.
   if (source.bindPort) throw unsupported(inner, "bindPort");
   return source.mark === 0 ? undefined : source.mark;
 }

@@ -14,7 +14,7 @@ import { compileMutation } from "../header-mutation-config.ts";
 type Matches = LocalReplyRule["matches"];
 type Body = NonNullable<LocalReplyRule["body"]>;
 
-/** Rules in their order. If there is a format for all responses, the last rule matches everything. */
+/** Compiles the rules in their order. A format for all responses becomes a last rule that matches everything. */
 export function compileLocalReplies(message: LocalReplyConfig, where: string, notes: ConfigNotes): LocalReplyRule[] {
   checkFields(LocalReplyConfigSchema, message, where, notes, { used: ["mappers", "bodyFormat"] });
   const general = message.bodyFormat === undefined ? undefined : compileFormat(message.bodyFormat, where);
@@ -65,7 +65,7 @@ function compileFilter(message: AccessLogFilter, where: string): Matches {
     case "statusCodeFilter": {
       const { comparison } = specifier.value;
       const value = comparison?.value?.defaultValue ?? 0;
-      // Envoy's numbers of the operators: EQ, GE, LE, NE.
+      // The comparisons by Envoy's numbers: EQ, GE, LE, NE.
       const operators: readonly ((status: number) => boolean)[] = [
         (status) => status === value,
         (status) => status >= value,

@@ -28,7 +28,7 @@ const percent = 100;
 const defaultMaxPathLength = 256;
 const defaultTimeoutMs = 5000;
 
-/** How a connection manager's requests are traced, and what the tags need from each request. */
+/** How a connection manager's requests are traced, and which values the tags need from each request. */
 export interface TracingSpec {
   readonly tracing: RequestTracing;
   readonly requestCapture: readonly string[];
@@ -36,8 +36,8 @@ export interface TracingSpec {
 }
 
 /**
- * Compiles a connection manager's tracing. If this proxy cannot send to the tracer, reports this. Contexts are then
- * propagated, and no spans are made.
+ * Compiles a connection manager's tracing. If this proxy cannot send spans to the tracer, reports this. Trace contexts
+ * are then passed on, and no spans are made.
  */
 export function compileTracing(
   manager: Pick<HttpConnectionManager, "tracing" | "requestIdExtension">,
@@ -108,9 +108,9 @@ interface Tracer extends Pick<RequestTracingOptions, "formats" | "shortTraceIds"
 }
 
 /**
- * The tracer of a connection manager. Undefined if the configuration names none, because this proxy's bootstrap has no
- * default tracer, and for tracers whose contexts this proxy cannot write. Contexts then stay as the client sent them,
- * as in an Envoy without a tracer.
+ * The tracer of a connection manager. Undefined if the configuration names none: unlike Envoy's, this proxy's bootstrap
+ * has no default tracer. Undefined also for a tracer whose trace contexts this proxy cannot write. Contexts then stay
+ * as the client sent them.
  */
 function tracerOf({ provider }: HttpConnectionManager_Tracing, where: string, notes: ConfigNotes): Tracer | undefined {
   const config =
@@ -239,7 +239,7 @@ interface CollectorService {
   }[];
 }
 
-/** Istio writes only host and path. The scheme makes it a URL. */
+/** Istio writes only the host and the path, so a scheme is added. */
 function requestOf(service: CollectorService, contentType: string, where: string): ExportTarget<Span>["request"] {
   const uri = service.httpUri;
   if (uri?.httpUpstreamType.case !== "cluster") throw unsupported(where, "tracing: a collector without a cluster");
@@ -260,7 +260,7 @@ function requestOf(service: CollectorService, contentType: string, where: string
 
 const environmentDetector = "envoy.tracers.opentelemetry.resource_detectors.environment";
 
-/** `OTEL_RESOURCE_ATTRIBUTES=a=b,c=d`, where the configuration asks for it. */
+/** Reads the environment variable `OTEL_RESOURCE_ATTRIBUTES=a=b,c=d`, if the configuration asks for it. */
 function resourceOfEnvironment(detectors: readonly string[], notes: ConfigNotes): Readonly<Record<string, string>> {
   for (const name of detectors)
     if (name !== environmentDetector) notes.ignored(`tracing: the resource detector ${name}`);

@@ -26,14 +26,14 @@ export function compileString(message: StringMatcherMessage, where: string): Str
 }
 
 /**
- * Like {@link compileString}, for texts of header bytes, such as a header's value. As in Envoy, expressions are about
- * bytes too: a dot stands for one byte.
+ * Like {@link compileString}, for texts with one character for each byte, such as a header's value. As in Envoy, a
+ * regular expression matches bytes: a dot stands for one byte.
  */
 function compileHeadString(message: StringMatcherMessage, where: string): StringMatcher {
   return compileText(message, where, utf8HeadText);
 }
 
-/** `form` brings the configuration's texts into the form of those that are matched. */
+/** `form` converts the configuration's texts to the form of the texts that are matched. */
 function compileText(
   { matchPattern, ignoreCase }: StringMatcherMessage,
   where: string,

@@ -16,7 +16,7 @@ import { compileHeader, compileQueryParameter } from "./matcher-config.ts";
 import { compileMetadata } from "./metadata-matcher-config.ts";
 import { compileRegex } from "./regex.ts";
 
-/** Compiles a condition on requests. Everything that the message names must hold. */
+/** Compiles a condition on requests. A request matches if everything that the message names holds. */
 export function compileMatch(match: RouteMatch, where: string, notes: ConfigNotes): RequestMatcher {
   checkFields(RouteMatchSchema, match, where, notes, {
     used: [
@@ -37,7 +37,7 @@ export function compileMatch(match: RouteMatch, where: string, notes: ConfigNote
   const path = match.pathSpecifier;
   if (path.case === "path") matchers.push(pathIs(exactly(path.value, ignoreCase)));
   else if (path.case === "prefix") {
-    // Includes "/": the target * of OPTIONS is below no path.
+    // Also check the prefix "/", because the target `*` of OPTIONS begins with no path.
     if (path.value !== "") matchers.push(pathIs(startingWith(path.value, ignoreCase)));
   } else if (path.case === "pathSeparatedPrefix") matchers.push(pathIs(underPath(path.value, ignoreCase)));
   else if (path.case === "safeRegex") matchers.push(pathIs(matchingRegex(compileRegex(path.value.regex, where))));
@@ -56,7 +56,10 @@ export function compileMatch(match: RouteMatch, where: string, notes: ConfigNote
   return allOf(matchers);
 }
 
-/** The path that a request must have to match. Undefined if a search by path cannot use it. */
+/**
+ * The path that a request must have to match. Undefined if the condition is of a kind that the index of paths cannot
+ * use.
+ */
 export function pathConditionOf({ pathSpecifier: path, caseSensitive }: RouteMatch): PathCondition | undefined {
   if (caseSensitive === false) return undefined;
   if (path.case === "path") return { kind: "exact", text: path.value };
@@ -66,7 +69,7 @@ export function pathConditionOf({ pathSpecifier: path, caseSensitive }: RouteMat
 
 const nothingSaid: ReadonlyMap<string, unknown> = new Map();
 
-/** The metadata that filters set for a request. Empty before any filter has seen it. */
+/** The metadata that filters have set for a request. Empty before the first filter has run. */
 function metadataOf(request: RequestView): ReadonlyMap<string, unknown> {
   return "metadata" in request && request.metadata instanceof Map
     ? (request.metadata as ReadonlyMap<string, unknown>)

@@ -3,8 +3,8 @@ import { invalid } from "../config-check.ts";
 import { compileRegex } from "./regex.ts";
 
 /**
- * `*` stands for one segment that is not empty. `**` stands for any remaining path, including slashes. Both may be in
- * braces, with a name.
+ * Compiles a path template. `*` stands for one segment that is not empty. `**` stands for any remaining path, including
+ * slashes. Both may be in braces, with a name.
  */
 export function compileUriTemplate(template: string, where: string): StringMatcher {
   if (!template.startsWith("/")) throw invalid(where, `the path template "${template}" must begin with a slash`);
@@ -31,8 +31,8 @@ export function compileUriTemplate(template: string, where: string): StringMatch
     severalInSegment ||= inSegment > 1;
     pieces.push(seenRest ? ".*" : "[^/]+");
   }
-  // Several wildcards in one segment could match it in many ways. JavaScript's regular expressions would try all of
-  // them on a long path.
+  // Use an expression with linear time: several wildcards in one segment can match it in many ways, and JavaScript's
+  // regular expressions would try all of them on a long path.
   if (severalInSegment) {
     const linear = compileRegex(`(?s)${pieces.join("")}`, where);
     return (path) => linear.matchesWhole(path);

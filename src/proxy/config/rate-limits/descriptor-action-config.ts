@@ -18,7 +18,10 @@ import { invalid, unsupported, type ConfigNotes } from "../config-check.ts";
 import { compileHeader, compileQueryParameter } from "../matchers/matcher-config.ts";
 import { metadataAt } from "../matchers/metadata-matcher-config.ts";
 
-/** One entry of a descriptor. "none" leaves the entry out. If undefined, there is no descriptor. */
+/**
+ * Makes one entry of a request's descriptor. "none" means that the descriptor has no such entry. Undefined means that
+ * the request gets no descriptor at all.
+ */
 export type DescriptorAction = (request: DescribedRequest) => DescriptorEntry | "none" | undefined;
 
 type ActionSpecifier = RateLimit_Action["actionSpecifier"];
@@ -77,7 +80,7 @@ function valueAction(
   };
 }
 
-/** The first value of a header, even if the header occurs several times, as in Envoy. */
+/** The first value of a header, as in Envoy, even if the header occurs several times. */
 function firstHeader(request: DescribedRequest, name: string): string | undefined {
   return textOfHead(name.startsWith(":") || name === "host" ? headerValue(request, name) : request.values(name)[0]);
 }
@@ -147,7 +150,7 @@ interface MetadataEntry extends Pick<RateLimit_Action_MetaData, "descriptorKey" 
   readonly skipIfAbsent: boolean;
 }
 
-/** Metadata that filters have set for the request, or that its route has. Only text counts as a value. */
+/** An entry from the metadata of the request's filters, or of its route. As in Envoy, only text counts as a value. */
 function compileMetadataEntry(message: MetadataEntry, where: string): DescriptorAction {
   const { metadataKey, defaultValue, source } = message;
   if (metadataKey === undefined) throw invalid(where, "metadataKey must be set");

@@ -21,25 +21,25 @@ const tooManyRequests = 429;
 /** gRPC's RESOURCE_EXHAUSTED. */
 export const resourceExhausted = 8;
 
-/** Rejects a stage that no filter and no rule may have. */
+/** Refuses a stage above the maximum. */
 export function checkStage(stage: number, where: string): void {
   if (stage > maxStage) throw invalid(where, `stage must be from 0 to ${maxStage}, got ${stage}`);
 }
 
-/** The status of a refusal. As in Envoy, a configured status that is no error does not count. */
+/** The status of a refused request. As in Envoy, a configured status that is not an error is ignored. */
 export function refusalStatus(configured: HttpStatus | undefined): number {
   const code: number = configured?.code ?? tooManyRequests;
   return code < 400 ? tooManyRequests : code;
 }
 
-/** The rules by their number, which is the same in Envoy's two enums. */
+/** The values of {@link HostRules} by their number, which is the same in Envoy's two enumerations. */
 const hostRules: Readonly<Record<number, HostRules>> = {
   [VhRateLimitsOptions.OVERRIDE]: "override",
   [VhRateLimitsOptions.INCLUDE]: "include",
   [VhRateLimitsOptions.IGNORE]: "ignore",
 };
 
-/** DRAFT_VERSION_03. It has the same number in both of Envoy's enums. */
+/** The value DRAFT_VERSION_03, which has the same number in both of Envoy's enumerations. */
 const draftVersion3 = 1;
 
 /** The field `enableXRatelimitHeaders` of a filter: whether responses show clients their limits. */
@@ -58,7 +58,7 @@ export function compileRouteRules(messages: readonly RateLimit[], where: string,
     const here = `${where}: rateLimits[${index}]`;
     checkFields(RateLimitSchema, message, here, notes, {
       used: ["stage", "actions", "limit"],
-      // There is no runtime whose key could disable a rule.
+      // This proxy has no runtime settings, so no key can disable a rule.
       harmless: ["disableKey", "hitsAddend"],
     });
     const stage = message.stage ?? 0;
@@ -70,8 +70,8 @@ export function compileRouteRules(messages: readonly RateLimit[], where: string,
 }
 
 /**
- * The `rateLimits` of a filter, which replace those of routes. As in Envoy, they have no stage. If undefined, there are
- * none, so those of routes apply.
+ * Compiles the `rateLimits` of a filter, which replace those of routes. As in Envoy, they have no stage. Returns
+ * undefined if there are none; then the `rateLimits` of routes apply.
  */
 export function compileFilterRules(
   messages: readonly RateLimit[],
@@ -116,7 +116,10 @@ function compileRule(message: RuleMessage, stage: number, where: string, notes: 
   };
 }
 
-/** A limit for a rate limit service. Local rate limits have their own. */
+/**
+ * Compiles the limit that a rate limit service applies instead of its own. Only rules for a rate limit service may have
+ * one.
+ */
 function compileOverride(message: RateLimit_Override, where: string): NonNullable<Descriptor["limit"]> {
   const { overrideSpecifier: override } = message;
   if (override.case !== "rateLimit") throw unsupported(where, `limit.${override.case ?? "(none)"}`);

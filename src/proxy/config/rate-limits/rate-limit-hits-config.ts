@@ -7,8 +7,8 @@ import { compileHeaderValue } from "../header-value-config.ts";
 const maxHits = 1_000_000_000;
 
 /**
- * Returns how many hits a request counts as. Returns undefined if the request has no valid number of hits. Its
- * descriptor is then left out.
+ * Returns as how many hits a request counts. Returns undefined if the request has no valid number of hits; the
+ * descriptor that needs the number is then left out.
  */
 type HitsOf = (request: DescribedRequest) => DescriptorHits | undefined;
 
@@ -24,7 +24,7 @@ export function compileHits(message: RateLimit_HitsAddend, where: string, notes:
   }
   const operator = /^%([A-Z0-9_]+)(?:\([^)]*\))?(?::\d+)?%$/.exec(format)?.[1];
   if (operator === undefined) throw invalid(here, "format must be exactly one operator, such as %REQ(x-cost)%");
-  // Most others say nothing about a request that has no response yet.
+  // Most other operators describe the response, which does not exist yet.
   if (operator !== "REQ" && operator !== "DYNAMIC_METADATA") throw unsupported(here, `the format ${format}`);
   const value = compileHeaderValue(format, "request", here, notes);
   return (request) => {
@@ -33,7 +33,7 @@ export function compileHits(message: RateLimit_HitsAddend, where: string, notes:
   };
 }
 
-/** Reads what Envoy reads as a number. As in Envoy, the value NaN counts as no hits. */
+/** Parses the texts that Envoy accepts as a number. As in Envoy, NaN counts as no hits. */
 function hitsIn(text: string): number | undefined {
   const trimmed = text.trim();
   if (/^[+-]?nan$/i.test(trimmed)) return 0;

@@ -29,10 +29,7 @@ const conditionFields: Readonly<Record<string, keyof RetryConditions>> = {
   "envoy-ratelimited": "rateLimited",
 };
 
-/**
- * Conditions of `retry_on` that never hold here. One cannot occur without HTTP/3. The other needs a list of headers,
- * which no route has.
- */
+/** Conditions of `retry_on` that never hold here: one needs HTTP/3, the other a list of headers, which no route has. */
 const neverHappens = new Set(["http3-post-connect-failure", "retriable-headers"]);
 
 const defaultBaseIntervalMs = 25;

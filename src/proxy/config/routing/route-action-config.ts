@@ -37,14 +37,14 @@ import { compileRouteRules } from "../rate-limits/rate-limit-config.ts";
 /** Envoy's timeout for a route without one. */
 const defaultTimeoutMs = 15_000;
 
-/** What is known about an action's route when the action is compiled. */
+/** The facts about an action's route that compiling the action needs. */
 export interface ActionScope {
   readonly host: VirtualHostMessage;
   /** The rate limits of the virtual host. */
   readonly rateLimits: readonly RateLimitRule[];
   readonly maxBodyBytes: number;
   readonly notes: ConfigNotes;
-  /** The route, for messages: `route configuration a, virtual host b, route c`. */
+  /** The name of the route in messages: `route configuration a, virtual host b, route c`. */
   readonly where: string;
 }
 
@@ -132,8 +132,8 @@ function compileRedirect(message: RedirectMessage, match: RouteMatch, scope: Act
 }
 
 /**
- * A rewrite whose result is a path. As in Envoy, an empty result leaves the path as it is. A result without a slash at
- * its beginning gets one: it depends on the client, and a server could read it as another host (`http://…`).
+ * Makes a rewrite return a valid path. As in Envoy, an empty result leaves the path as it is. A result without a
+ * leading slash gets one: the client influences the result, and a server could read it as another host (`http://…`).
  */
 function rooted(rewrite: (path: string) => string): (path: string) => string {
   return (path) => {
@@ -142,7 +142,9 @@ function rooted(rewrite: (path: string) => string): (path: string) => string {
   };
 }
 
-/** The part of the path that matched is replaced. A regular expression matches the whole path. */
+/**
+ * A rewrite that replaces the matched part of the path. If a regular expression matched, it replaces the whole path.
+ */
 function prefixRewrite(match: RouteMatch, replacement: string, where: string): (path: string) => string {
   const path = match.pathSpecifier;
   if (path.case === "safeRegex") return rooted(() => replacement);

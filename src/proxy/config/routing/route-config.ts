@@ -49,7 +49,7 @@ export function compileRouteTable(message: RouteConfiguration, notes: ConfigNote
   });
 }
 
-/** One virtual host of a table with virtual host discovery. */
+/** Compiles one virtual host of a table whose virtual hosts arrive separately. */
 export function compileAnnouncedHost(
   host: VirtualHostMessage,
   table: RouteConfiguration,
@@ -59,7 +59,7 @@ export function compileAnnouncedHost(
   return compileVirtualHost(host, scope, maxBodyBytes, where, notes);
 }
 
-/** A route table from compiled hosts. If two hosts have the same domain, the first one gets it. */
+/** Makes a route table from compiled virtual hosts. If two of them have the same domain, the first one gets it. */
 export function announcedRouteTable(
   message: RouteConfiguration,
   virtualHosts: readonly VirtualHost[],

@@ -2,27 +2,27 @@ import type { ConnectionInfo } from "../../terms/connection-info.ts";
 import type { FilterRequest } from "../http-filter.ts";
 
 /**
- * Whether a rule matches a connection and its request. Without a request (undefined), a condition about requests does
- * not match.
+ * Whether a rule matches a connection and its request. If the connection is judged without a request (undefined), a
+ * condition about requests does not match.
  */
 export type AccessMatcher = (connection: ConnectionInfo, request: FilterRequest | undefined) => boolean;
 
 export interface AccessPolicy {
   readonly name: string;
-  /** One of the permissions and one of the principals must match. */
+  /** A policy matches if at least one permission and at least one principal match. */
   readonly permissions: readonly AccessMatcher[];
   readonly principals: readonly AccessMatcher[];
 }
 
 export interface AccessVerdict {
   readonly allowed: boolean;
-  /** The policy that decided. Undefined if the decision is that none matched. */
+  /** The name of the policy that decided. Undefined if no policy matched. */
   readonly policy: string | undefined;
 }
 
 /**
- * Rules of one action. `allow` admits requests that a policy matches, `deny` admits those that no policy matches, and
- * `log` admits all.
+ * Rules with one action. `allow` admits requests that a policy matches. `deny` admits requests that no policy matches.
+ * `log` admits all requests.
  */
 export class AccessRules {
   readonly action: "allow" | "deny" | "log";
@@ -30,7 +30,7 @@ export class AccessRules {
 
   constructor(action: AccessRules["action"], policies: readonly AccessPolicy[]) {
     this.action = action;
-    // Reports the first matching policy in the order of names.
+    // Sort by name, because the first matching policy in this order is reported.
     this.#policies = [...policies].sort((left, right) => (left.name < right.name ? -1 : 1));
   }
 

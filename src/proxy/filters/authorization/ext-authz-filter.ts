@@ -13,7 +13,7 @@ import {
 export interface FieldEdit {
   readonly name: string;
   readonly value: string;
-  /** Added to existing values instead of replacing them. */
+  /** Whether the value is added to existing values. Otherwise it replaces them. */
   readonly append: boolean;
 }
 
@@ -37,7 +37,7 @@ export type AuthorizationAnswer =
       readonly metadata: unknown;
     };
 
-/** The parts of a question other than the request's head. */
+/** What a service is asked about, besides the request's head. */
 export interface AuthorizationQuestion {
   /** The context extensions of the route. */
   readonly extensions: Readonly<Record<string, string>>;
@@ -61,7 +61,7 @@ export interface ExtAuthzSettings {
   /** Selects the requests about which the service is asked. */
   readonly enabled: (request: FilterRequest) => boolean;
   readonly clearsRoute: boolean;
-  /** How much of a body is sent. Undefined for nothing. */
+  /** How much of a body is sent to the service. Undefined if no body is sent. */
   readonly body: BodyRules | undefined;
 }
 
@@ -71,7 +71,7 @@ export interface BodyRules {
   readonly partial: boolean;
 }
 
-/** The header that tells a service whether it gets only the beginning of a body. */
+/** The header that tells a service whether it has received only the beginning of a body. */
 export const partialBodyField = "x-envoy-auth-partial-body";
 
 /** A route's settings for the filter. */
@@ -80,7 +80,7 @@ export class ExtAuthzRouteSettings {
   /** Context that is sent to the service. */
   readonly contextExtensions: Readonly<Record<string, string>>;
   /**
-   * Which bodies are sent to the service. `none` means that none are. If undefined, the filter's own setting applies.
+   * Which bodies are sent to the service. With `none`, no body is sent. If undefined, the filter's own setting applies.
    */
   readonly body: BodyRules | "none" | undefined;
 
@@ -91,7 +91,7 @@ export class ExtAuthzRouteSettings {
   }
 }
 
-/** Headers that frame a request describe the client's connection and the body as it arrives. */
+/** Headers that a service may not change, because they describe the framing of the client's message. */
 const framingFields: ReadonlySet<string> = new Set([
   "content-length",
   "transfer-encoding",
@@ -137,8 +137,8 @@ export class ExtAuthzFilter implements HttpFilter {
     const rules = route?.body ?? settings.body;
     const body =
       rules === undefined || rules === "none" || !request.hasBody ? undefined : await request.bodyStart(rules.maxBytes);
-    // Such a request is refused even if requests may pass when the service does not answer: the service must see this
-    // request's body, and cannot.
+    // Refuse the request even if requests may pass when the service does not answer: the service must see the whole
+    // body of this request, and cannot.
     if (body !== undefined && !body.isWhole && rules !== undefined && rules !== "none" && !rules.partial)
       return bodyTooLarge;
     let answer: AuthorizationAnswer;

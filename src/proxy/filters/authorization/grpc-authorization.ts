@@ -36,7 +36,7 @@ export interface GrpcAuthorizationOptions extends GrpcTarget {
   readonly clock: Clock;
 }
 
-/** The facts about a connection, and a request on it, that are sent to a service. */
+/** The facts that are sent to a service about a connection, or about a request on it. */
 type Attributes = Exclude<
   NonNullable<Exclude<MessageInitShape<typeof CheckRequestSchema>, { $typeName: string }>["attributes"]>,
   { $typeName: string }
@@ -111,13 +111,13 @@ function requestOf(
     [":scheme", request.scheme],
   ]);
   for (const [name, value] of request.headers()) {
-    // The path already contains a filter's edit of the target.
+    // Skip the host and pseudo headers, because the map already contains them, with the edits of filters.
     if (name === "host" || name.startsWith(":") || !options.isSent(name)) continue;
     const before = headers.get(name);
     const text = messageTextOfHead(value);
     headers.set(name, before === undefined ? text : `${before},${text}`);
   }
-  // Remove the client's own header of this name, which the service would mistake for ours.
+  // Remove the client's own header of this name, because the service would mistake it for the proxy's.
   headers.delete(partialBodyField);
   if (body !== undefined) headers.set(partialBodyField, String(!body.isWhole));
   return {
@@ -145,7 +145,7 @@ function metadataOf(metadata: ReadonlyMap<string, unknown>, namespaces: readonly
   const out: Record<string, Json> = {};
   for (const name of namespaces) {
     const named = metadata.get(name);
-    // Metadata of filters has the form of JSON values.
+    // Metadata that filters set consists of JSON values.
     if (typeof named === "object" && named !== null) out[name] = named as Json;
   }
   return out;
@@ -189,6 +189,6 @@ function queryEditsOf(ok: OkHttpResponse | undefined): { readonly query?: QueryE
 
 function editOf(option: HeaderValueOption): FieldEdit {
   const [name, value] = fieldOf(option);
-  // Unlike in routes, a value replaces an existing one unless the service sets `append`.
+  // The default of this field differs from routes: a value replaces an existing one unless the service sets `append`.
   return { name, value, append: option.append ?? false };
 }

@@ -10,15 +10,15 @@ export interface HttpAuthorizationOptions {
   readonly cluster: string;
   readonly timeoutMs: number;
   readonly pathPrefix: string;
-  /** Replaces the request's path. If empty, the path stays. */
+  /** The path that replaces the request's path. If empty, the request's path is sent. */
   readonly pathOverride: string;
   /** The request's headers that are sent, in addition to the fixed ones. */
   readonly isSent: StringMatcher;
   readonly added: readonly (readonly [name: string, value: string])[];
-  /** Headers of the answer that are set on, or added to, the request to the upstream. */
+  /** Which headers of the service's answer are set on the request to the upstream, and which are added to it. */
   readonly toUpstream: StringMatcher;
   readonly toUpstreamAppended: StringMatcher;
-  /** Headers of a refusal that the client gets. Undefined means all of them. */
+  /** Which headers of a refusal the client gets. Undefined means all of them. */
   readonly toClient: StringMatcher | undefined;
   readonly toClientOnSuccess: StringMatcher;
   readonly callCluster: CallCluster;
@@ -27,7 +27,7 @@ export interface HttpAuthorizationOptions {
 const maxAnswerBytes = 1024 * 1024;
 /** Headers that a refused client always gets. */
 const alwaysToClient = new Set(["www-authenticate", "location", "content-type", "proxy-authenticate"]);
-/** Headers that frame a message or are hop-by-hop. */
+/** Headers that frame a message or describe only one hop. They are not copied. */
 const hopFields = new Set([
   "connection",
   "content-length",
@@ -41,7 +41,10 @@ const hopFields = new Set([
   "server",
 ]);
 
-/** Sends a request like the client's, with the configured part of its body. Status 200 admits the request. */
+/**
+ * Sends the service a request like the client's, with the configured part of the client's body. Status 200 admits the
+ * client's request.
+ */
 export function httpAuthorization(options: HttpAuthorizationOptions): AskAuthorization {
   return async (request, { body }, signal) => {
     const query = queryAfterEdits(request);
@@ -62,7 +65,8 @@ export function httpAuthorization(options: HttpAuthorizationOptions): AskAuthori
         body: body?.bytes ?? Buffer.alloc(0),
         timeoutMs: options.timeoutMs,
         maxAnswerBytes,
-        // As in Envoy, any response except a fault of the service is a verdict, and only 200 admits the request.
+        // Accept even status 101 as a verdict. As in Envoy, only 200 admits the request, a status from 500 to 599 is a
+        // failure of the service, and any other status refuses the request.
         acceptsSwitch: true,
       },
       signal,

@@ -15,7 +15,7 @@ export interface NetworkExtAuthzSettings {
   readonly timeoutMs: number;
 }
 
-/** Lets a service decide whether connections are served. */
+/** Lets an external service decide whether a connection is served. */
 export class NetworkExtAuthzFilter implements NetworkFilter {
   readonly name: string;
   readonly #settings: NetworkExtAuthzSettings;

@@ -7,7 +7,7 @@ import type { FilterCounter, FilterStatistics } from "../../terms/filter-statist
 import type { FilterRequest, HttpFilter, LocalReply } from "../http-filter.ts";
 import type { ConnectionVerdict, NetworkFilter } from "../network-filter.ts";
 
-/** The rules of one filter, or of a route for it. */
+/** The rules of one filter, or of a route that replaces the filter's rules. */
 export class RbacSettings {
   /** The rules to enforce. If undefined, the filter enforces nothing. */
   readonly rules: AccessRules | undefined;
@@ -47,7 +47,7 @@ export interface RbacReports {
   readonly log?: Logger;
 }
 
-/** Logs decisions at the level debug, in Envoy's words, for which the guides of Istio tell people to search. */
+/** Logs decisions at the level debug, in Envoy's words. Istio's guides tell users to search for these words. */
 class DecisionLog {
   readonly #log: Logger;
 
@@ -72,7 +72,7 @@ class DecisionLog {
   }
 }
 
-/** Refuses requests with 403 by rules. */
+/** Refuses requests with 403, as its rules say. */
 export class RbacFilter implements HttpFilter {
   readonly name: string;
   readonly idle: boolean;
@@ -80,7 +80,7 @@ export class RbacFilter implements HttpFilter {
   readonly #counters: Counters;
   readonly #decisions: DecisionLog;
 
-  /** `statPrefix` is the connection manager's, including its dot. */
+  /** `statPrefix` is the connection manager's prefix, with the dot at its end. */
   constructor(name: string, settings: RbacSettings, { statistics, log }: RbacReports, statPrefix: string) {
     this.name = name;
     this.idle = settings.rules === undefined && settings.shadowRules === undefined;
@@ -118,7 +118,7 @@ export class RbacFilter implements HttpFilter {
   }
 }
 
-/** Rules with the action log report in the metadata whether a policy matched, for access logs and other readers. */
+/** Records in the metadata whether a policy with the action `log` matched, for access logs and other readers. */
 function hint(metadata: Map<string, unknown>, { policy }: AccessVerdict): void {
   metadata.set("envoy.common", {
     ...(metadata.get("envoy.common") as object | undefined),
@@ -126,7 +126,10 @@ function hint(metadata: Map<string, unknown>, { policy }: AccessVerdict): void {
   });
 }
 
-/** Reports the result of shadow rules under the name of Envoy's filter, whatever this filter's name is. */
+/**
+ * Records the decision of shadow rules. The metadata's key is the name of Envoy's filter, whatever this filter's name
+ * is, because readers look there.
+ */
 function reportShadow(
   metadata: Map<string, unknown>,
   name: string,
@@ -141,7 +144,7 @@ function reportShadow(
   metadata.set(name, fields);
 }
 
-/** Closes connections by rules. */
+/** Closes connections, as its rules say. */
 export class NetworkRbacFilter implements NetworkFilter {
   readonly name: string;
   readonly #settings: RbacSettings;

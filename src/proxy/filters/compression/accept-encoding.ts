@@ -1,11 +1,11 @@
-/** One compressor filter among those that a response would pass, in the order of the filters. */
+/** The coding that one of the compressor filters of a response offers. Filters are listed in their order. */
 export interface OfferedCoding {
   readonly coding: string;
   /** Whether this coding is preferred to others of the same quality value. */
   readonly chosenFirst: boolean;
 }
 
-/** The coding of a response, with what decided it. */
+/** The coding of a response, and which part of `accept-encoding` decided it. */
 export interface CodingChoice {
   /** The chosen coding. If undefined, the response stays as it is. */
   readonly coding: string | undefined;
@@ -14,7 +14,7 @@ export interface CodingChoice {
 
 const nothing: CodingChoice = { coding: undefined, by: "nothing" };
 
-/** The members of a comma-separated list, as they stand. Empty ones are dropped. */
+/** The members of a comma-separated list, without surrounding spaces and empty members. */
 export function listMembers(list: string): string[] {
   return list
     .split(",")
@@ -22,12 +22,12 @@ export function listMembers(list: string): string[] {
     .filter((member) => member !== "");
 }
 
-/** Whether the `cache-control` of a message forbids to change its body. */
+/** Whether the `cache-control` of a message forbids changing its body. */
 export function forbidsTransform(cacheControl: string | undefined): boolean {
   return listMembers(cacheControl ?? "").some((member) => member.toLowerCase() === "no-transform");
 }
 
-/** Chooses the coding that `accept-encoding` likes most among those offered, as Envoy does. */
+/** Chooses, as Envoy does, the offered coding that has the highest weight in `accept-encoding`. */
 export function chooseCoding(acceptEncoding: string, offered: readonly OfferedCoding[]): CodingChoice {
   const allowed = new Map<string, OfferedCoding>();
   for (const offer of offered) if (!allowed.has(offer.coding)) allowed.set(offer.coding, offer);
@@ -50,7 +50,10 @@ export function chooseCoding(acceptEncoding: string, offered: readonly OfferedCo
   return { coding: first, by: "wildcard" };
 }
 
-/** One member of the list with its weight. Empty if it has no coding, or a weight that is not a number. */
+/**
+ * One member of the list with its weight. Returns an empty list if the member has no coding, or a weight that is not a
+ * number.
+ */
 function readCoding(member: string): { readonly coding: string; readonly weight: number }[] {
   const [coding = "", parameter] = member.split(/;(.*)/s).map((part) => part.trim());
   if (coding === "") return [];

@@ -6,7 +6,7 @@ export interface CompressorLibrary {
   readonly coding: "gzip" | "br" | "zstd";
   /** Envoy's word for the library in names of statistics. */
   readonly statName: "gzip" | "brotli" | "zstd";
-  /** Begins to compress a body. `bytes` is its length, if that is known. */
+  /** Begins to compress a body. `bytes` is the body's length, or undefined if it is unknown. */
   start(bytes: number | undefined): TransformedBody;
 }
 
@@ -80,7 +80,7 @@ export function zstdLibrary({ level, checksum, strategy, chunkBytes }: ZstdOptio
   return {
     coding: "zstd",
     statName: "zstd",
-    // A compressor that knows the length of a short body takes 100 KiB of memory instead of 840 KiB.
+    // Tell the compressor the length of a short body: it then takes 100 KiB of memory instead of 840 KiB.
     start: (bytes) =>
       new TransformedBody(createZstdCompress(bytes === undefined ? settings : { ...settings, pledgedSrcSize: bytes })),
   };

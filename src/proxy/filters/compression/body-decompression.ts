@@ -10,13 +10,13 @@ export interface DecompressorLibrary {
   start(): BodyDecompression;
 }
 
-/** Decompresses one body, part by part. {@link close} must follow, also after the last part. */
+/** Decompresses one body, part by part. The caller must call {@link close} at the end, also after the last part. */
 export class BodyDecompression {
   readonly #body: TransformedBody;
   #bytesIn = 0;
   #bytesOut = 0;
 
-  /** A body may not become more than `maxRatio` times as large as what has arrived of it. */
+  /** `maxRatio` is how many times larger the output may be than the input so far. */
   constructor(stream: Transform, maxRatio: number) {
     this.#body = new TransformedBody(stream, (outputBytes) => {
       this.#bytesOut += outputBytes;
@@ -29,7 +29,7 @@ export class BodyDecompression {
   /** Rejects if the body is invalid for the coding, ends too early, or grows too much. */
   async part(bytes: Buffer, end: boolean): Promise<Buffer> {
     this.#bytesIn += bytes.length;
-    // A body may be empty, whatever its coding.
+    // Accept an empty body, which is valid for every coding here.
     return this.#bytesIn === 0 ? noBytes : await this.#body.part(bytes, end);
   }
 
@@ -38,7 +38,7 @@ export class BodyDecompression {
   }
 }
 
-/** Envoy's limit for gzip bodies if a configuration sets none. Here it applies to the other codings too. */
+/** Envoy's limit for gzip bodies if the configuration sets none. This proxy also applies it to the other codings. */
 export const defaultMaxRatio = 100;
 
 export interface GunzipOptions {

@@ -28,13 +28,13 @@ export interface ResponseRules extends MessageRules {
   readonly removesAcceptEncoding: boolean;
   readonly uncompressibleStatuses: ReadonlySet<number>;
   readonly showsStatus: boolean;
-  /** Whether the names of statistics contain the direction. */
+  /** Whether the names of the filter's statistics contain the direction (request or response). */
   readonly namesDirection: boolean;
 }
 
 export interface CompressorSettings {
   readonly library: CompressorLibrary;
-  /** The library's name in the configuration. */
+  /** The name that the configuration gives to the library, for the names of statistics. */
   readonly libraryName: string;
   readonly request: MessageRules;
   readonly response: ResponseRules;
@@ -73,15 +73,15 @@ const chains = new WeakMap<FilterRequest, Chain>();
 
 type Obstacle = "ContentLengthTooSmall" | "ContentTypeNotAllowed" | "EtagNotAllowed" | "StatusCodeNotAllowed" | "other";
 
-/** The facts of a request's head that the filter needs for the response. */
+/** What the response needs from the request: the codings that the client accepts, and the filter chain. */
 interface Taken {
   readonly acceptEncoding: string | undefined;
   readonly body: TransformedBody | undefined;
 }
 
 /**
- * Clients of gRPC expect its frames: each of its messages says itself how it is compressed. The exchange translates
- * gRPC-Web to these frames and back, outside of the filters.
+ * The content types of gRPC, whose responses are never compressed. gRPC clients expect its frames, and each message
+ * says itself how it is compressed. gRPC-Web is translated to these frames and back outside of the filters.
  */
 const grpcType = /^application\/grpc(?:[+;]|$)/i;
 const anyGrpcType = /^application\/grpc/i;
@@ -207,7 +207,7 @@ export class CompressorFilter implements HttpFilter {
     };
   }
 
-  /** Whether the response is compressed. Changes its head accordingly. */
+  /** Decides whether the response is compressed, and changes its head accordingly. */
   #judge(response: FilterResponse, end: boolean, { chain, library, acceptEncoding }: ResponseFacts): boolean {
     const { response: rules } = this.#settings;
     const length = responseValue(response, "content-length");
@@ -222,7 +222,8 @@ export class CompressorFilter implements HttpFilter {
       const kept = response.fields.filter(([name]) => name !== "content-length");
       response.fields = [...kept, ["content-encoding", library.coding]];
     }
-    // Caches must know that other clients may get another body, also if this client gets the plain one.
+    // Add `vary` even if this client gets the plain body, because a cache must know that other clients may get another
+    // body.
     if (obstacle === undefined) addVary(response);
     const outcome = compresses ? `Compressed;OriginalLength=${length ?? ""}` : obstacle;
     if (rules.showsStatus && !isEmpty && outcome !== undefined && outcome !== "other")
@@ -244,7 +245,10 @@ export class CompressorFilter implements HttpFilter {
     return isFixed || responseValue(response, "content-encoding") !== undefined ? "other" : undefined;
   }
 
-  /** Whether the client accepts the coding, and prefers it to those of other compressors that the response passes. */
+  /**
+   * Whether the client accepts this coding, and prefers it to the codings of other compressor filters that the response
+   * passes.
+   */
   #isAccepted(
     chain: Chain,
     { coding }: CompressorLibrary,
@@ -268,7 +272,7 @@ export class CompressorFilter implements HttpFilter {
     return chosen === coding;
   }
 
-  /** A strong validator promises the same bytes, so a changed body must not keep it. */
+  /** Weakens or removes the etag. A strong validator promises the same bytes, so a changed body must not keep it. */
   #changeEtag(response: FilterResponse): void {
     const etag = responseValue(response, "etag");
     if (etag === undefined || /^w\//i.test(etag)) return;
@@ -309,7 +313,9 @@ class ResponseCounters extends DirectionCounters {
   readonly headerNotValid: FilterCounter;
   readonly notCompressedEtag: FilterCounter;
 
-  /** `prefix` may name the direction. Counters that only responses have lie below `shared`, as in Envoy. */
+  /**
+   * `prefix` may contain the direction. Counters that only exist for responses are named with `shared`, as in Envoy.
+   */
   constructor(statistics: FilterStatistics, prefix: string, shared: string) {
     super(statistics, prefix);
     this.noAcceptHeader = statistics.counter(`${shared}no_accept_header`);
@@ -350,7 +356,7 @@ function compressPart(
   });
 }
 
-/** Ends a body before its trailers. */
+/** Returns the compressor's remaining output, before the body's trailers. */
 async function compressTail(
   body: TransformedBody | undefined,
   trailers: readonly string[],
@@ -369,7 +375,7 @@ function membersOf(list: string | undefined): readonly string[] {
   return listMembers(list ?? "").map((member) => member.toLowerCase());
 }
 
-/** A body whose length is not known counts as long. */
+/** Whether the body is long enough to be compressed. A body of unknown length counts as long. */
 function isLongEnough(
   length: string | undefined,
   { minBytes }: MessageRules,

@@ -19,7 +19,7 @@ import {
 /** Which messages of one direction are decompressed. */
 export interface DecompressedDirection {
   readonly enabled: boolean;
-  /** Messages with `cache-control: no-transform` are decompressed, too. */
+  /** Whether messages with `cache-control: no-transform` are decompressed too. */
   readonly ignoresNoTransform: boolean;
 }
 
@@ -29,7 +29,7 @@ export interface DecompressorSettings {
   readonly libraryName: string;
   readonly request: DecompressedDirection;
   readonly response: DecompressedDirection;
-  /** Whether upstreams learn that they may compress. */
+  /** Whether upstreams are told, by `accept-encoding`, that they may compress. */
   readonly advertises: boolean;
 }
 
@@ -160,7 +160,10 @@ class DirectionCounters {
 
 type Failure = StreamOutcome<never>;
 
-/** Envoy passes on what it could decode. A message that was cut off must not look like a whole one. */
+/**
+ * End the exchange. Envoy passes on the part that it could decode, but a message that was cut off must not look like a
+ * whole one.
+ */
 const failedRequest: Failure = { kind: "reply", reply: badBody };
 const failedResponse: Failure = { kind: "abort" };
 
@@ -183,7 +186,7 @@ function decompressPart(
   );
 }
 
-/** Ends a body before its trailers. */
+/** Returns the decompressor's remaining output, before the body's trailers. */
 async function decompressTail(
   body: BodyDecompression | undefined,
   trailers: readonly string[],
@@ -203,8 +206,8 @@ function joinedValues(values: readonly string[]): string | undefined {
 }
 
 /**
- * The codings that the client accepts, with this one at the end, which replaces the client's own entry for it. As in
- * Envoy, the comparison is case-sensitive.
+ * The codings that upstreams may use: those that the client accepts, with this one at the end. An entry of the client
+ * for this coding is replaced. As in Envoy, the comparison is case-sensitive.
  */
 function withCoding(accepted: string, coding: string): string {
   const others = listMembers(accepted).filter((member) => (member.split(";")[0] ?? "").trim() !== coding);

@@ -3,7 +3,10 @@ import type * as Zlib from "node:zlib";
 
 export const noBytes = Buffer.alloc(0);
 
-/** A body that goes through a stream of zlib, part by part. {@link close} must follow, also after the last part. */
+/**
+ * A body that passes through a stream of zlib, part by part. The caller must call {@link close} at the end, also after
+ * the last part.
+ */
 export class TransformedBody {
   readonly #stream: Transform;
   readonly #check: (outputBytes: number) => Error | undefined;
@@ -12,8 +15,8 @@ export class TransformedBody {
   #waiting: PromiseWithResolvers<Buffer> | undefined;
 
   /**
-   * The stream flushes its output at the end of each write. `check` sees the length of each piece of output before more
-   * of it is read, and may refuse it.
+   * `stream` must flush its output at the end of each write. `check` gets the length of each piece of output before
+   * more output is read, and returns an error to stop.
    */
   constructor(stream: Transform, check: (outputBytes: number) => Error | undefined = () => undefined) {
     this.#stream = stream;
@@ -24,8 +27,8 @@ export class TransformedBody {
   }
 
   /**
-   * Returns as much output as the parts so far allow. Rejects if the stream has failed. The next call must wait for the
-   * result.
+   * Gives a part to the stream, and returns the output that is available so far. Rejects if the stream has failed. The
+   * caller must wait for the result before the next call.
    */
   part(bytes: Buffer, end: boolean): Promise<Buffer> {
     const waiting = Promise.withResolvers<Buffer>();
@@ -36,13 +39,13 @@ export class TransformedBody {
     return waiting.promise;
   }
 
-  /** Frees the memory. The result of a pending part may never be delivered. */
+  /** Frees the memory. A pending call of {@link part} may then never settle. */
   close(): void {
     this.#stream.destroy();
   }
 
   #collect(): void {
-    // If nobody read the output, the stream would wait at its high-water mark.
+    // Read all output, because the stream stops at its high-water mark if nobody reads.
     for (let chunk = this.#read(); chunk !== null; chunk = this.#read()) {
       this.#output.push(chunk);
       const fault = this.#check(chunk.length);

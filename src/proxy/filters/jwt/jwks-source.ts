@@ -3,12 +3,12 @@ import type { Clock } from "../../../base/index.ts";
 import type { CallCluster } from "../../terms/call-cluster.ts";
 import { jose } from "./jose.ts";
 
-/** The keys that verify tokens. Different keys are always in a different object. */
+/** The keys that verify tokens. A source returns another object whenever the keys have changed. */
 export interface KeySet {
   readonly find: ReturnType<typeof createLocalJWKSet>;
 }
 
-/** The source of a provider's keys. Throws, or rejects, if there are no keys. */
+/** The source of a provider's keys. `keys` throws, or rejects, if there are no keys. */
 export interface JwksSource {
   keys(): KeySet | Promise<KeySet>;
 }
@@ -24,14 +24,14 @@ export interface RemoteJwksOptions {
   readonly timeoutMs: number;
   readonly cacheMs: number;
   readonly retries: number;
-  /** Old keys stay in use while new ones cannot be fetched. */
+  /** Whether old keys stay in use while new ones cannot be fetched. */
   readonly keepsOld: boolean;
   readonly clock: Clock;
   readonly callCluster: CallCluster;
 }
 
 const maxKeySetBytes = 1024 * 1024;
-/** The wait for the next attempt after a failure. Meanwhile requests fail at once. */
+/** The pause after a failed fetch, in milliseconds. During the pause, requests fail at once. */
 const failurePauseMs = 1000;
 
 /** Keys fetched through a cluster when they are needed, and again when they are too old. */

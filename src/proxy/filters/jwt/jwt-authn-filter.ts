@@ -10,7 +10,7 @@ import { verifyTokens, type AcceptedToken, type JwtRequirement, type JwtVerdict 
 
 export interface JwtRule {
   readonly matches: RequestMatcher;
-  /** The tokens that these requests need. Undefined if they need none. */
+  /** What these requests must satisfy. Undefined if they need no token. */
   readonly requirement: JwtRequirement | undefined;
 }
 
@@ -26,11 +26,11 @@ export class JwtRouteSettings {
 export interface JwtAuthnSettings {
   /** The first matching rule applies. A request without a matching rule passes. */
   readonly rules: readonly JwtRule[];
-  /** All providers, even if no rule requires their tokens. */
+  /** All providers, including those whose tokens no rule requires. */
   readonly providers: readonly JwtProvider[];
   readonly named: ReadonlyMap<string, JwtRequirement>;
   readonly bypassesPreflights: boolean;
-  /** Whether a refused client gets nothing but the status. */
+  /** Whether a refused client gets only the status, without a body that names the reason. */
   readonly stripsFailure: boolean;
 }
 
@@ -40,7 +40,7 @@ const metadataName = "envoy.filters.http.jwt_authn";
 export class JwtAuthnFilter implements HttpFilter {
   readonly name: string;
   readonly #settings: JwtAuthnSettings;
-  /** Headers that carry claims to the upstream. Clients may not set them. */
+  /** Headers in which the filter passes claims to the upstream. Clients may not set them. */
   readonly #claimHeaders: ReadonlySet<string>;
   readonly #allowed: FilterCounter;
   readonly #denied: FilterCounter;
@@ -72,7 +72,10 @@ export class JwtAuthnFilter implements HttpFilter {
     return requirement === undefined ? this.#removeTold(request) : this.#verify(requirement, request);
   }
 
-  /** Removes the headers that carry claims. A client must not set them even where no token is required. */
+  /**
+   * Removes the headers in which the filter passes claims. A client must not be able to set them, even where no token
+   * is required.
+   */
   #removeTold(request: FilterRequest): undefined {
     for (const name of this.#claimHeaders) if (request.header(name) !== undefined) request.removeHeader(name);
     return undefined;
@@ -164,7 +167,7 @@ function claimAt(claims: JwtClaims, path: readonly string[]): unknown {
 function headerText(value: unknown): string | undefined {
   switch (typeof value) {
     case "string":
-      // A claim must not be able to start another header.
+      // Drop a value with a line break, because it could start another header.
       return value === "" || /[\r\n\0]/.test(value) ? undefined : utf8HeadText(value);
     case "number":
     case "boolean":

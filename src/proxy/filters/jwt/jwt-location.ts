@@ -4,7 +4,7 @@ import { editQuery } from "../query-edits.ts";
 
 /** Where a request may carry a token. */
 export type JwtLocation =
-  /** `name` is in lower case. The token follows the prefix, wherever the prefix occurs in the value. */
+  /** In a header, whose `name` is in lower case. The token is what follows the first occurrence of the prefix. */
   | { readonly kind: "header"; readonly name: string; readonly prefix: string }
   | { readonly kind: "query"; readonly name: string }
   | { readonly kind: "cookie"; readonly name: string };
@@ -40,13 +40,13 @@ function afterPrefix(value: string | undefined, prefix: string): string | undefi
   if (value === undefined) return undefined;
   const at = value.indexOf(prefix);
   if (at < 0) return undefined;
-  // Nothing may follow the token. Otherwise another reader could see another token.
+  // The token must be the end of the value. Otherwise another reader could find another token in it.
   return value.slice(at + prefix.length).trim();
 }
 
 function tokenInQuery(query: string, name: string): string | undefined {
   const values = query === "" ? [] : new URLSearchParams(query).getAll(name);
-  // If there are several values, servers differ in which one they use. Joined by commas, they are not a valid token, as
-  // with several header fields.
+  // Join several values by commas, which makes an invalid token: servers differ in which of several values they use.
+  // Header fields are treated in the same way.
   return values.length === 0 ? undefined : values.join(",");
 }

@@ -1,4 +1,4 @@
-/** Why a token was refused. The messages are Envoy's, which clients and tests know. */
+/** Why a token was refused. The messages are Envoy's, because clients and tests compare them. */
 export interface JwtProblem {
   readonly kind: "missing" | "unknown-issuer" | "audience" | "invalid";
   readonly message: string;

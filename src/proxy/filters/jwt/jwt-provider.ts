@@ -23,14 +23,15 @@ export interface JwtProviderOptions {
   /** The issuer whose tokens are accepted. Empty means any issuer. */
   readonly issuer: string;
   /**
-   * The token must have one of these audiences. Empty means any audience. The filter compares audiences without scheme
+   * The accepted audiences, one of which a token must have. Empty means any audience. They are compared without scheme
    * and trailing slash.
    */
   readonly audiences: readonly string[];
   readonly subjects: StringMatcher | undefined;
   readonly requiresExpiration: boolean;
   /**
-   * The maximum remaining lifetime from now, whenever the token was issued. If it is set, a token must have an expiry.
+   * The maximum time from now until a token expires, whenever the token was issued. If it is set, a token must have an
+   * expiry.
    */
   readonly maxLifetimeSeconds: number | undefined;
   readonly clockSkewSeconds: number;
@@ -40,23 +41,23 @@ export interface JwtProviderOptions {
   readonly forward: boolean;
   /** A header that carries the payload to the upstream, in base64url. */
   readonly payloadHeader: { readonly name: string; readonly pads: boolean } | undefined;
-  /** The keys of payload and header in the filter's metadata. If empty, they are not stored. */
+  /** The keys under which payload and header are stored in the filter's metadata. An empty key stores nothing. */
   readonly payloadInMetadata: string;
   readonly headerInMetadata: string;
   readonly failedStatusInMetadata: string;
-  /** Claims whose text is split at spaces into a list. */
+  /** Claims whose text is split at spaces into a list, such as `scope`. */
   readonly spaceDelimitedClaims: readonly string[];
   readonly claimHeaders: readonly { readonly header: string; readonly path: readonly string[] }[];
   readonly clearsRoute: boolean;
 }
 
-/** How many verified tokens are remembered, so that their signatures are not verified again. */
+/** How many verified tokens are remembered, so that their signatures need not be verified again. */
 const maxVerified = 1000;
 const maxVerifiedLength = 4096;
 
 /**
- * An issuer has only a few keys. Without this bound, a bad token that names no key could cost a second of CPU time if
- * its issuer publishes a megabyte of keys.
+ * The maximum number of keys that are tried for one token. An issuer has only a few keys. Without this bound, a bad
+ * token that names no key could cost a second of CPU time if its issuer publishes a megabyte of keys.
  */
 const maxTriedKeys = 256;
 
@@ -142,8 +143,8 @@ async function verifySignature(text: string, keys: KeySet): Promise<JwtProblem |
 }
 
 /**
- * A token may name no key, or an id that several keys share. Then any of them may have signed it, and the first ones
- * are tried.
+ * Verifies a token against several keys. A token may name no key, or an id that several keys share, so any of them may
+ * have signed it. Only the first {@link maxTriedKeys} are tried.
  */
 async function verifyWithAny(
   text: string,
@@ -162,7 +163,7 @@ async function verifyWithAny(
   return jwtProblems.badSignature;
 }
 
-/** The claims of a token, or why they cannot be read. */
+/** Parses a token without verifying it. Returns the problem if its claims cannot be read. */
 export function parseToken(text: string): ParsedToken | JwtProblem {
   const parts = text.split(".");
   const [header, payload, signature] = parts;
@@ -180,8 +181,8 @@ export function parseToken(text: string): ParsedToken | JwtProblem {
 const timesEnd = 2 ** 64;
 
 /**
- * Whether the times are valid. A time with another type or out of range would not limit the token at all, so it is
- * invalid.
+ * Whether the times are valid. A time of another type or out of range would not limit the token at all, so it makes the
+ * token invalid.
  */
 function hasValidTimes(claims: JwtClaims): boolean {
   return ["exp", "nbf", "iat"].every((name) => {
@@ -190,7 +191,7 @@ function hasValidTimes(claims: JwtClaims): boolean {
   });
 }
 
-/** Whether subject, issuer and audience are texts. */
+/** Whether subject, issuer and audience have valid types. */
 function hasValidNames({ sub, iss, aud }: JwtClaims): boolean {
   const isText = (value: unknown): boolean => value === undefined || typeof value === "string";
   return (
@@ -206,7 +207,7 @@ function audiencesOf(claims: JwtClaims): string[] {
   return list.filter((audience) => typeof audience === "string").map(plainAudience);
 }
 
-/** An audience without scheme and trailing slash, for comparison. */
+/** An audience without scheme and trailing slash, the form in which audiences are compared. */
 export function plainAudience(audience: string): string {
   return audience.replace(/^https?:\/\//, "").replace(/\/$/, "");
 }

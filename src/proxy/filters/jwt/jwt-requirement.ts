@@ -8,7 +8,7 @@ export type JwtRequirement =
   /** A valid token of this provider. `audiences` replaces the provider's own list. */
   | { readonly kind: "provider"; readonly provider: JwtProvider; readonly audiences: readonly string[] | undefined }
   | { readonly kind: "any" | "all"; readonly requirements: readonly JwtRequirement[] }
-  /** No token, or only valid tokens of any provider. With `orFailed`, any tokens. */
+  /** No token, or only valid tokens of these providers. With `orFailed`, invalid tokens are accepted too. */
   | { readonly kind: "allow-missing"; readonly providers: readonly JwtProvider[]; readonly orFailed: boolean };
 
 export interface AcceptedToken {
@@ -48,7 +48,9 @@ async function verifyAll(requirements: readonly JwtRequirement[], request: Filte
   return { problem: undefined, accepted };
 }
 
-/** If there are several problems, reports the one about a token's content rather than a missing token or issuer. */
+/**
+ * If several problems exist, reports one about a token's content before one about a missing token or an unknown issuer.
+ */
 async function verifyAny(requirements: readonly JwtRequirement[], request: FilterRequest): Promise<JwtVerdict> {
   let worst: JwtVerdict | undefined;
   for (const requirement of requirements) {
@@ -64,8 +66,8 @@ function rank(problem: JwtProblem | undefined): number {
 }
 
 /**
- * All tokens at the provider's locations must be valid, because the upstream might use an invalid one beside a valid
- * one.
+ * Verifies all tokens at the provider's locations. Each must be valid, because the upstream might use an invalid one
+ * beside a valid one.
  */
 async function verifyOf(
   provider: JwtProvider,

@@ -2,9 +2,9 @@ const maxDepth = 100;
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
- * Parses a JSON object that every parser reads in the same way: UTF-8, no name twice in an object, no lone surrogate,
- * at most 100 levels deep. Returns undefined for anything else, because the code that verifies a text and the code that
- * uses it could see different claims.
+ * Parses a JSON object that every parser reads in the same way: valid UTF-8, no name twice in an object, no lone
+ * surrogate, at most 100 levels deep. Returns undefined for anything else. Otherwise the code that verifies a token and
+ * the code that uses it could see different claims.
  */
 export function strictJsonObject(bytes: Buffer): Record<string, unknown> | undefined {
   try {
@@ -36,16 +36,14 @@ const closeObject = 125;
 const openList = 91;
 const closeList = 93;
 
-/**
- * Index of the closing quote of the string that begins at `start`. The end of the text if there is no closing quote.
- */
+/** The index of the quote that closes the string that begins at `start`. The end of the text if there is none. */
 function endOfString(text: string, start: number): number {
   let at = start + 1;
   while (at < text.length && text.charCodeAt(at) !== quote) at += text.charCodeAt(at) === backslash ? 2 : 1;
   return at;
 }
 
-/** The text is known to be JSON. A string before a colon is a name. */
+/** Whether no object has a name twice. The text must be valid JSON: then each string before a colon is a name. */
 function hasUniqueNames(text: string): boolean {
   const open: Set<string>[] = [];
   for (let at = 0; at < text.length; at += 1) {

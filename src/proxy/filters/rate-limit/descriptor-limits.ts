@@ -1,12 +1,12 @@
 import type { Descriptor, DescriptorEntry, DescriptorHits } from "../../routing/route.ts";
 import type { Tokens } from "../tokens.ts";
 
-/** A limit for the requests with exactly these entries. An entry without a value matches each value. */
+/** A limit for requests whose descriptor has exactly these entries. An entry without a value matches any value. */
 export interface DescriptorLimit {
   readonly entries: readonly DescriptorEntry[];
   /** Whether requests above the limit are only counted, not refused. */
   readonly isShadow: boolean;
-  /** The tokens of the limit, or of one combination of values if an entry has none. */
+  /** Makes the tokens of the limit. If an entry has no value, each combination of values gets its own tokens. */
   readonly make: () => Tokens;
   /** Tokens per millisecond. */
   readonly fillRate: number;
@@ -24,12 +24,12 @@ export interface AppliedLimit extends Pick<DescriptorLimit, "isShadow"> {
 
 const oneHit: DescriptorHits = { count: 1, refills: false };
 
-/** The tokens of descriptors. */
+/** The limits of descriptors, with their tokens. */
 export class DescriptorLimits {
   readonly #fixed = new Map<string, Bucket>();
   readonly #open: readonly { readonly limit: DescriptorLimit; readonly buckets: RecentBuckets }[];
 
-  /** A limit with open values keeps buckets for the latest `maxOpen` combinations of values. */
+  /** A limit that has entries without a value keeps tokens for the `maxOpen` most recent combinations of values. */
   constructor(limits: readonly DescriptorLimit[], maxOpen: number) {
     for (const limit of limits) if (!limit.entries.some(isOpen)) this.#fixed.set(keyOf(limit.entries), bucketOf(limit));
     this.#open = limits
@@ -37,7 +37,7 @@ export class DescriptorLimits {
       .map((limit) => ({ limit, buckets: new RecentBuckets(limit, maxOpen) }));
   }
 
-  /** The limits that apply to a request, the slowest one first. */
+  /** The limits that apply to a request. The limit whose tokens refill most slowly comes first. */
   of(descriptors: readonly Descriptor[]): readonly AppliedLimit[] {
     return descriptors
       .flatMap((descriptor) => {
@@ -54,7 +54,7 @@ export class DescriptorLimits {
   }
 }
 
-/** The buckets of the most recent combinations of values. */
+/** The tokens of the most recent combinations of values. */
 class RecentBuckets {
   readonly #limit: DescriptorLimit;
   readonly #max: number;
@@ -93,7 +93,7 @@ function covers(limit: readonly DescriptorEntry[], entries: readonly DescriptorE
   );
 }
 
-/** A text that identifies a list of entries. */
+/** A text that is the same for equal lists of entries. */
 export function keyOf(entries: readonly DescriptorEntry[]): string {
   return JSON.stringify(entries.map(({ key, value }) => [key, value]));
 }

@@ -17,16 +17,16 @@ const windowSeconds: Readonly<Partial<Record<Unit, number>>> = {
 };
 
 /**
- * The response fields that tell a client about a limit of this proxy: draft-polli-ratelimit-headers-03 with Envoy's
- * prefix.
+ * The response fields that tell a client about a limit of this proxy, as in draft-polli-ratelimit-headers-03 with
+ * Envoy's prefix.
  */
 export function limitFields({ max, remaining, resetSeconds }: TokenLevel): Fields {
   return fieldsOf(String(max), remaining, resetSeconds);
 }
 
 /**
- * The fields for the limits of a rate limit service: the values of the limit with the least remaining, and the windows
- * of all limits.
+ * The response fields for the limits of a rate limit service: the values of the limit of which the least remains, and
+ * the windows of all limits.
  */
 export function serviceLimitFields(statuses: readonly RateLimitResponse_DescriptorStatus[]): Fields {
   const limits = statuses.flatMap(({ currentLimit: limit, limitRemaining: remaining, durationUntilReset: reset }) =>

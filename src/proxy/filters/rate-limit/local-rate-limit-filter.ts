@@ -17,9 +17,7 @@ export interface DescriptorLimitSettings {
   readonly rules: readonly RateLimitRule[] | undefined;
   readonly stage: number;
   readonly hostRules: HostRules;
-  /**
-   * Whether a request takes a token of {@link LocalRateLimitSettings.bucket} in addition to those of its descriptors.
-   */
+  /** Whether a request also takes a token of {@link LocalLimits.bucket}, in addition to those of its descriptors. */
   readonly alwaysBucket: boolean;
 }
 
@@ -31,22 +29,24 @@ export interface LocalLimits {
   readonly descriptors: DescriptorLimitSettings | undefined;
 }
 
-/** A limit with its tokens, which the requests of a filter, or of a route, share. */
+/** The local rate limit of a filter or of a route, with the tokens that its requests share. */
 export class LocalRateLimitSettings {
   readonly limits: LocalLimits;
   /** Makes the tokens of each connection. If undefined, all connections share {@link limits}. */
   readonly limitsOfConnection: (() => LocalLimits) | undefined;
   readonly status: number;
-  /** A gRPC client's status. Undefined means the one that the HTTP status maps to. */
+  /** The status for a gRPC client. If undefined, it follows from the HTTP status. */
   readonly grpcStatus: number | undefined;
   /** Whether responses tell the client its limit in the fields of {@link limitFields}. */
   readonly sendsLimitFields: boolean;
-  /** The fractions (0 to 1) of requests that are counted, and of those that are refused without a token. */
+  /**
+   * The fraction (0 to 1) of requests that are counted. Of those without a token, the fraction `enforced` is refused.
+   */
   readonly enabled: number;
   readonly enforced: number;
   /** Further headers of the response to a refused request. */
   readonly answer: HeaderMutation | undefined;
-  /** Headers for the upstream, on a request that exceeded the limit and was admitted. */
+  /** Header changes for the upstream, on a request that exceeded the limit and was still admitted. */
   readonly unenforced: HeaderMutation | undefined;
   readonly statPrefix: string;
   readonly #byConnection = new WeakMap<ConnectionInfo, LocalLimits>();
@@ -73,18 +73,18 @@ export class LocalRateLimitSettings {
 }
 
 interface TokensTaken {
-  /** "shadow" means that the request was admitted although it exceeds a limit, because that limit only counts. */
+  /** `shadow` means that the request was admitted although it exceeds a limit, because that limit only counts. */
   readonly verdict: "admitted" | "shadow" | "refused";
   /**
-   * The limit that the response headers report: the one that refused the request, or else the slowest of its
-   * descriptors.
+   * The limit that the response headers report: the one that refused the request, or else the one of its descriptors
+   * that refills most slowly.
    */
   readonly reported: Tokens | undefined;
 }
 
 /**
- * Takes tokens from each limit that applies. Like Envoy, keeps the tokens of earlier limits if a later limit has too
- * few.
+ * Takes tokens from each limit that applies. As in Envoy, tokens that earlier limits have given stay taken if a later
+ * limit has too few.
  */
 function takeTokens({ bucket, descriptors }: LocalLimits, request: FilterRequest): TokensTaken {
   const found = descriptors === undefined ? [] : limitsOf(descriptors, request);
@@ -110,7 +110,7 @@ function limitsNothing({ limits: { bucket, descriptors } }: LocalRateLimitSettin
   return bucket === undefined && descriptors === undefined;
 }
 
-/** Refuses requests beyond a rate. This proxy counts only its own requests, not those of other proxies. */
+/** Refuses requests beyond a rate. The limit applies to this proxy's own requests: other proxies count theirs. */
 export class LocalRateLimitFilter implements HttpFilter {
   readonly name: string;
   readonly idle: boolean;
@@ -174,7 +174,10 @@ export class LocalRateLimitFilter implements HttpFilter {
     }
   }
 
-  /** The context in which header values are evaluated. No upstream has been chosen, and the response is our own. */
+  /**
+   * The context in which the header values of a refusal are evaluated. No upstream has been chosen, and the response is
+   * the proxy's own.
+   */
   #context(request: FilterRequest, status: number): MutationContext {
     const { connection, metadata } = request;
     const none = { cluster: "", upstreamHost: "", response: undefined };

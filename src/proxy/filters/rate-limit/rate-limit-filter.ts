@@ -10,10 +10,10 @@ type Fields = readonly (readonly [name: string, value: string])[];
 /** A rate limit service's verdict. */
 export interface RateLimitAnswer {
   readonly limited: boolean;
-  /** Fields for the upstream, and for the client. */
+  /** Fields to set on the request to the upstream, and on the response to the client. */
   readonly requestFields: Fields;
   readonly responseFields: Fields;
-  /** The response headers about limits that the client may see. */
+  /** The response headers about the limits, which the client gets if the filter's configuration allows it. */
   readonly limitFields: Fields;
   /** The body of the answer to a limited request. */
   readonly body: Buffer;
@@ -34,15 +34,15 @@ export interface RateLimitSettings {
   /** How requests are described. If undefined, their routes and virtual hosts decide. */
   readonly rules: readonly RateLimitRule[] | undefined;
   /**
-   * Three fractions (0 to 1): of requests about which the service is asked, of limited requests that are refused, and
-   * of failed questions that refuse the request.
+   * The fraction (0 to 1) of requests about which the service is asked. Of limited requests, the fraction `enforced` is
+   * refused. `deniesOnFailure` is the fraction of requests that are refused if the service does not answer.
    */
   readonly enabled: number;
   readonly enforced: number;
   readonly deniesOnFailure: number;
   readonly status: number;
   readonly statusOnError: number;
-  /** A gRPC client's status. Undefined means the one that the HTTP status maps to. */
+  /** The status for a gRPC client. If undefined, it follows from the HTTP status. */
   readonly grpcStatus: number | undefined;
   /** Whether a refusal has the header `x-envoy-ratelimited`, which keeps the caller's proxy from retrying. */
   readonly marksRefusal: boolean;
@@ -50,7 +50,7 @@ export interface RateLimitSettings {
   readonly sendsLimitFields: boolean;
   readonly answer: HeaderMutation | undefined;
   readonly metadataNamespace: string;
-  /** Ends in a dot, or is empty. */
+  /** The prefix of the counters' names, which ends in a dot or is empty. */
   readonly statPrefix: string;
 }
 
@@ -67,7 +67,7 @@ export class RateLimitRouteSettings {
   }
 }
 
-/** Asks an external service, which counts for many proxies, whether requests are within their limits. */
+/** Asks an external service whether requests are within their limits. The service counts for many proxies. */
 export class RateLimitFilter implements HttpFilter {
   readonly name: string;
   readonly #settings: RateLimitSettings;
@@ -149,8 +149,8 @@ export class RateLimitFilter implements HttpFilter {
   }
 
   /**
-   * Envoy counts by the cluster of the route. Clusters that a request header names are not counted, because a client
-   * could invent many.
+   * Counts for the route's cluster, as in Envoy. A cluster that a request header names is not counted, because a client
+   * could invent many names.
    */
   #count({ route, cluster }: FilterRequest, name: string): void {
     const target = route?.action.kind === "forward" ? route.action.target : undefined;

@@ -1,18 +1,18 @@
 import { HeldInput, heldInputBytes, type InputHolder } from "../../../dataplane/index.ts";
 
-/** A held body takes several times its size: memory that grows, and the copies that filters read and send. */
+/** The memory that a held body may take is this many times its size, because its buffer grows and filters copy it. */
 const bodyParts = 2;
-/** The minimum for one thread: two bodies of the size that an external authorizer may see. */
+/** The minimum for one thread: two bodies of the largest size that an external authorizer may see. */
 const minBytesOfThread = 32 * 1_048_576;
 
-/** The limit of the bodies that each thread holds for filters. */
+/** The maximum number of body bytes that each thread holds for filters. */
 export function heldBodyBytes(memoryBytes: number, threads: number): number {
   return Math.max(minBytesOfThread, Math.floor(heldInputBytes(memoryBytes, threads) / bodyParts));
 }
 
 /**
- * The bodies that filters of this thread wait for, or have not passed on. A filter's limit bounds one body, but not
- * their sum: a client may send any number of bodies and end none of them.
+ * Counts the bodies of this thread that filters wait for or have not passed on. A filter's own limit bounds one body
+ * but not the sum: a client may begin any number of bodies and end none of them.
  */
 export const heldBodies = new HeldInput(heldBodyBytes);
 
@@ -25,7 +25,7 @@ export class ExchangeBodies implements InputHolder {
   #bytes = 0;
   #isOver = false;
 
-  /** `end` ends the exchange, because this thread holds too much, and most of it for this client. */
+  /** `end` is called when this thread holds too much, and most of it for this client. It must end the exchange. */
   constructor(peer: string, end: () => void, all = heldBodies) {
     this.peer = peer;
     this.heldStreams = [this];

@@ -3,22 +3,25 @@ import { ChunkedScanner } from "../../../wire/http1/index.ts";
 import type { RequestBodyStart } from "../../filters/http-filter.ts";
 
 /**
- * The part of a body that arrived while filters were waiting: the original bytes to pass on, and the data for a filter
- * that reads it.
+ * The part of a body that has arrived while filters wait. It keeps the original bytes, to pass them on, and the data
+ * without framing, for a filter that reads it.
  */
 export class HeldBody {
-  /** Joined into one piece of memory, because a client may send single bytes. */
+  /** All bytes, joined into one piece of memory, because a client may send single bytes. */
   readonly #all = new JoinedBytes();
-  /** The data among the bytes. The same object if all bytes are data. */
+  /** The data without framing. It is the same object as `#all` if the bytes have no framing. */
   readonly #data: JoinedBytes;
   readonly #chunked: ChunkedScanner | undefined;
   #complete = false;
   readonly #changed: (difference: number) => void;
-  /** The number of held bytes that `changed` knows of. */
+  /** The number of held bytes that was last reported to `changed`. */
   #reported = 0;
   #wanted: { readonly limit: number; readonly resolve: (start: RequestBodyStart) => void } | undefined;
 
-  /** `chunked` means that the bytes have HTTP/1.1 framing. `changed` is called with the change in held bytes. */
+  /**
+   * `chunked` says whether the bytes have the chunked framing of HTTP/1.1. `changed` is called with each difference in
+   * the number of held bytes.
+   */
   constructor(chunked: boolean, changed: (difference: number) => void) {
     this.#changed = changed;
     this.#chunked = chunked ? new ChunkedScanner() : undefined;
@@ -54,7 +57,7 @@ export class HeldBody {
     return this.#wanted !== undefined;
   }
 
-  /** Resolves once more than `limit` bytes have arrived, or all. */
+  /** Resolves once more than `limit` bytes of data have arrived, or the whole body has. */
   start(limit: number): Promise<RequestBodyStart> {
     return new Promise((resolve) => {
       this.#wanted = { limit, resolve };
@@ -62,12 +65,12 @@ export class HeldBody {
     });
   }
 
-  /** All bytes as they arrived. */
+  /** Returns all bytes as they arrived, with their framing. */
   bytes(): Buffer {
     return this.#all.view();
   }
 
-  /** Takes the data that has arrived. Bytes that arrive later count as the beginning of the body. */
+  /** Takes out the data that has arrived. Data that arrives later counts as the beginning of the body. */
   take(): Buffer {
     const data = this.#data.take();
     if (this.#data !== this.#all) this.#all.take();
@@ -75,7 +78,7 @@ export class HeldBody {
     return data;
   }
 
-  /** Called when the holder has passed the bytes on. */
+  /** Must be called when the holder has passed the bytes on. */
   release(): void {
     this.#changed(-this.#reported);
     this.#reported = 0;

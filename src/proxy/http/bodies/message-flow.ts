@@ -11,7 +11,9 @@ import {
 } from "../../filters/http-filter.ts";
 import { HeldBody } from "./held-body.ts";
 
-/** The number of bytes that filters may hold before the sender must wait, unless a filter requests more. */
+/**
+ * The number of bytes that filters may hold before the sender must pause. A filter that requests more may exceed it.
+ */
 const maxUnaskedBytes = 64 * 1024;
 
 const noBytes = Buffer.alloc(0);
@@ -31,7 +33,7 @@ export interface FlowStep {
   readonly trailers?: ((trailers: readonly string[]) => Later<StreamOutcome<StreamTail>>) | undefined;
 }
 
-/** The receiver of a message that leaves the filters. */
+/** Receives a message that has passed a filter or all of them. */
 interface FlowTarget {
   head(head: FlowHead, end: boolean): void;
   body(bytes: Buffer, from: number, to: number, end: boolean): void;
@@ -40,16 +42,18 @@ interface FlowTarget {
 }
 
 export interface FlowSink extends FlowTarget {
-  /** Called with each change in the number of held bytes. */
+  /** Called with each change in the number of bytes that filters hold. */
   held(difference: number): void;
-  /** Called when everything that may continue has continued. The sender may send more unless the flow is full. */
+  /** Called when each part that may continue has continued. The sender may send more unless the flow is full. */
   settled(): void;
-  /** Called when nothing more of the message follows. If `reply` is undefined, a filter ends the exchange. */
+  /** Called when a filter ends the message. `reply` replaces it. If `reply` is undefined, the exchange ends. */
   stopped(reply: LocalReply | undefined): void;
   failed(error: unknown): void;
 }
 
-/** A message on its way through filters that may need time. Each filter keeps what it has not passed on. */
+/**
+ * Passes a message through filters that may need time. Each filter's stage keeps what the filter has not passed on yet.
+ */
 export class MessageFlow {
   readonly #stages: readonly FlowStage[];
   readonly #sink: FlowSink;
@@ -57,7 +61,10 @@ export class MessageFlow {
   /** Whether the whole message has arrived. */
   complete = false;
 
-  /** Passes a message through the steps. If it `startsWithBody`, they get only the body and the trailers. */
+  /**
+   * Passes a message through the steps. With `startsWithBody`, the head has already passed them, so they get only the
+   * body and the trailers.
+   */
   constructor(request: FilterRequest, steps: readonly FlowStep[], sink: FlowSink, startsWithBody = false) {
     this.#sink = sink;
     const stages: FlowStage[] = [];
@@ -66,12 +73,12 @@ export class MessageFlow {
     this.#stages = stages;
   }
 
-  /** Whether nothing more follows. */
+  /** Whether nothing more of the message follows. */
   get over(): boolean {
     return this.#over;
   }
 
-  /** Whether the sender must wait. */
+  /** Whether the sender must pause, because filters hold too many bytes. */
   get full(): boolean {
     let held = 0;
     for (const stage of this.#stages) {
@@ -109,7 +116,7 @@ export class MessageFlow {
     this.#sink.held(difference);
   }
 
-  /** Runs work that may let parts continue. */
+  /** Runs work that may let held parts continue, and then lets them continue. */
   run(work: () => void): void {
     if (this.#over) return;
     try {
@@ -146,10 +153,10 @@ class FlowStage implements FlowTarget, FilterResponse {
   readonly #flow: MessageFlow;
   readonly #step: FlowStep;
   readonly #next: FlowTarget;
-  /** Bodies arrive without chunk framing. */
+  /** The part of the body that this filter holds. Bodies arrive here without chunk framing. */
   readonly #held: HeldBody;
   #head: "awaited" | "held" | "gone" = "awaited";
-  /** Whether the message has no body. */
+  /** Whether the head is the whole message, because it has no body. */
   #headIsAll = false;
   /** The body that replaces the message's own. */
   #newBody: Buffer | undefined;
@@ -206,7 +213,7 @@ class FlowStage implements FlowTarget, FilterResponse {
 
   async bodyStart(limit: number): Promise<RequestBodyStart> {
     const start = this.#held.start(limit);
-    // The sender may continue meanwhile.
+    // The sender may continue, because the filter asked for more of the body.
     if (this.#held.wanted) this.#flow.run(() => undefined);
     const { bytes, isWhole } = await start;
     return { bytes: this.#newBody?.subarray(0, limit) ?? bytes, isWhole };

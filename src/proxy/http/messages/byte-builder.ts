@@ -4,29 +4,29 @@ import { viewOf } from "../../terms/random-id.ts";
 
 const lineEnd = "\r\n";
 const maxLatin1 = 0xff;
-/** Up to this length, a loop writes a text faster than a call of the runtime does. */
+/** The maximum length of a text that a loop writes faster than a call of the runtime does. */
 const loopLetters = 64;
 const colon = 58;
 const space = 32;
 const carriageReturn = 13;
 const lineFeed = 10;
-/** The number of bytes in a header's line in addition to its name and value. */
+/** The number of bytes that a header's line has besides its name and value: `: ` and the line break. */
 const fieldMarks = 4;
 
-/** A source that writes its bytes directly into a buffer, so that no string has to be made. */
+/** A value that can write its bytes directly into a buffer, so that no string has to be made. */
 export interface WritesItself {
   readonly byteLength: number;
   writeTo(bytes: DataView, at: number): void;
 }
 
 /**
- * Builds one contiguous message and grows if needed. Text is written as Latin-1, like header bytes, or as UTF-8 if it
- * has other characters.
+ * Builds one contiguous message in a buffer that grows if needed. Text is written as Latin-1, like header bytes. Text
+ * with other characters is written as UTF-8.
  */
 export class ByteBuilder {
   buffer: Buffer;
   length = 0;
-  /** The last view from the beginning. It is reused for a message with the same length in the same memory. */
+  /** The last view from the beginning. It is returned again for a message of the same length in the same memory. */
   #view: Buffer | undefined;
   /** A view of the same memory for {@link WritesItself}. Undefined until the first one writes. */
   #stores: DataView | undefined;
@@ -47,12 +47,17 @@ export class ByteBuilder {
     this.length += this.buffer.write(written, this.length, "latin1");
   }
 
-  /** Appends the line of a header, like {@link text}, mostly without making a string of the whole line. */
+  /**
+   * Appends the line of a header. The text is written as by {@link text}, mostly without making a string of the whole
+   * line.
+   */
   field(name: string, value: string): void {
     if (name.length + value.length > loopLetters || !this.#shortField(name, value)) this.text(`${name}: ${value}\r\n`);
   }
 
-  /** Appends nothing and returns false if a letter is beyond Latin-1. */
+  /**
+   * Appends the line of a header letter by letter. If a letter is beyond Latin-1, appends nothing and returns false.
+   */
   #shortField(name: string, value: string): boolean {
     this.#reserve(name.length + value.length + fieldMarks);
     const { buffer } = this;
@@ -88,7 +93,7 @@ export class ByteBuilder {
     this.#part(lineEnd);
   }
 
-  /** Appends bytes that write themselves. They must be valid in a head. */
+  /** Appends the bytes of a value that writes itself. The bytes must be valid in a head. */
   written(source: WritesItself): void {
     const { byteLength } = source;
     this.#reserve(byteLength);
@@ -115,7 +120,7 @@ export class ByteBuilder {
     this.length = at + length;
   }
 
-  /** Appends few bytes that are known to be valid in a head. */
+  /** Appends a short sequence of bytes that are known to be valid in a head. */
   piece(piece: Uint8Array): void {
     const { length } = piece;
     this.#reserve(length);
@@ -138,7 +143,10 @@ export class ByteBuilder {
     return (this.#view = this.buffer.subarray(0, this.length));
   }
 
-  /** Replaces a range by other text. If the lengths differ it uses new memory, so existing views keep their content. */
+  /**
+   * Replaces a range by another text. If the lengths differ, the result gets new memory, so that existing views keep
+   * their content.
+   */
   replace(from: number, to: number, text: string): void {
     if (text.length === to - from) {
       this.buffer.write(text, from, "latin1");
@@ -153,7 +161,7 @@ export class ByteBuilder {
     this.length += text.length - (to - from);
   }
 
-  /** Leaves the current bytes to existing views, and continues with new memory. */
+  /** Leaves the memory to existing views, and continues with new memory. */
   detach(capacity = this.buffer.length): void {
     this.#take(Buffer.allocUnsafeSlow(capacity));
     this.length = 0;
@@ -174,15 +182,18 @@ export class ByteBuilder {
   }
 }
 
-/** The size of one read, with room for a head before it. */
+/** The size of one read, plus room for a head before it. */
 const scratchBytes = 128 * 1024;
 
-/** Output is built and written in one go, so all connections of the thread share this memory. */
+/**
+ * The memory in which output is composed. Output is composed and written without interruption, so all connections of
+ * the thread share it.
+ */
 export const scratch = new ByteBuilder(scratchBytes);
 
 /**
- * Writes the content of {@link scratch}, and returns the result of {@link ByteStream.write}. The scratch can be reused
- * afterwards.
+ * Writes the content of {@link scratch} to a stream. Returns the result of {@link ByteStream.write}. Afterwards, the
+ * scratch can be used again.
  */
 export function sendScratch(stream: ByteStream): boolean {
   const more = stream.write(scratch.view());

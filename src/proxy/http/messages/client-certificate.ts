@@ -3,10 +3,10 @@ import type { DownstreamTls } from "../../terms/connection-info.ts";
 import { utf8HeadText } from "../../terms/header-text.ts";
 import type { HttpConnectionConfig } from "../http-connection-config.ts";
 
-/** What happens to the client's `x-forwarded-client-cert`: it stays, it is removed, or this value replaces it. */
+/** What happens to the client's `x-forwarded-client-cert`: it stays, it is removed, or the given value replaces it. */
 export type ClientCertificateField = "keep" | "drop" | { readonly value: string };
 
-/** Reads from a request's head only what is needed. */
+/** Decides about the header `x-forwarded-client-cert`. Reads the request's head only if the decision needs it. */
 export function clientCertificateField(
   config: HttpConnectionConfig,
   tls: DownstreamTls | undefined,
@@ -21,7 +21,7 @@ export function clientCertificateField(
   return { value: before === undefined ? element : `${before},${element}` };
 }
 
-/** Cached elements of open connections, with the configuration for which they were built. */
+/** The elements for the certificates of open connections, with the configuration for which each was built. */
 const elements = new WeakMap<DownstreamTls, { readonly config: HttpConnectionConfig; readonly element: string }>();
 
 function elementOf(config: HttpConnectionConfig, tls: DownstreamTls): string {
@@ -48,7 +48,7 @@ function fieldParts(
       return pem === "" ? [] : [`${field}="${encodeURIComponent(pem)}"`];
     }
     case "Subject":
-      // Quotes inside the value are already escaped (RFC 2253). If the backslash were escaped again, the quote would
+      // Quotes inside the subject are already escaped (RFC 2253). Escaping their backslash again would make the quote
       // end the value.
       return [`Subject="${oneLine(tls.peerSubject())}"`];
     case "URI":
@@ -58,7 +58,7 @@ function fieldParts(
   }
 }
 
-/** Characters that separate an element's values must be quoted inside a value. */
+/** Quotes a name if it contains characters that separate the values of an element. */
 function nameText(name: string): string {
   const text = oneLine(name);
   return /[,;="\\]/.test(text) ? `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"` : text;

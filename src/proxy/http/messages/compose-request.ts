@@ -13,24 +13,24 @@ export interface RequestComposition {
   /** The facts about the client. Its head is the one that is edited. */
   readonly client: EdgeFacts;
   readonly config: HttpConnectionConfig;
-  /** The path and query to request. Undefined means the client's target. */
+  /** The path and query for the upstream. Undefined means the client's own. */
   readonly target: string | undefined;
   /** The path and query before a rewrite, for the upstream. */
   readonly originalPath: string | undefined;
-  /** The host to request. Undefined means the client's host. */
+  /** The host for the upstream. Undefined means the client's own. */
   readonly host: string | undefined;
-  /** The earlier hosts, for `x-forwarded-host`. Undefined means that the client's own header is sent. */
+  /** The hosts for `x-forwarded-host`. Undefined means that the client's own header is sent. */
   readonly forwardedHost: string | undefined;
   /** The headers of the trace. If undefined, the client's trace context is passed on unchanged. */
   readonly trace: Pick<RequestTrace, "lines" | "replaced"> | undefined;
-  /** Headers that filters wrote or removed, in lower case. The proxy's own values do not replace them. */
+  /** The names (lower case) of headers that filters wrote or removed. The proxy's own values do not replace them. */
   readonly settled: ReadonlySet<string> | undefined;
-  /** The proxy's own metadata. If set, it replaces the client's header. */
+  /** The proxy's own metadata. If set, it replaces the metadata in the client's header. */
   readonly peerMetadata: OwnMetadata | undefined;
   /** Protocol to upgrade to. */
   readonly upgrade: string | undefined;
   readonly edits: HeaderEdits | undefined;
-  /** The upstream's time limit in milliseconds, for the two headers below. 0 means no limit. */
+  /** How long the upstream may take, in milliseconds, for the two headers below. 0 means no limit. */
   readonly expectedMs: number;
   /** Whether `x-envoy-expected-rq-timeout-ms` and `grpc-timeout` tell the upstream its time limit. */
   readonly tellsTimeout: boolean;
@@ -38,7 +38,10 @@ export interface RequestComposition {
   readonly attemptCount: boolean;
 }
 
-/** The positions of values in a head that later attempts change. -1 without such a value. */
+/**
+ * The positions, in a composed head, of the values that later attempts change. -1 if the head does not contain the
+ * value.
+ */
 export interface HeadStamps {
   attemptAt: number;
   timeoutAt: number;
@@ -46,13 +49,13 @@ export interface HeadStamps {
 }
 
 /**
- * Writes the head for the upstream: removes hop-by-hop headers, adds those of the edge, and copies the rest unchanged.
- * `stamps` gets the positions of the values that differ between attempts.
+ * Writes the head for the upstream. Removes hop-by-hop headers, adds the headers of the edge, and copies the rest
+ * unchanged. `stamps` receives the positions of the values that differ between attempts.
  */
 export function composeRequest(out: ByteBuilder, request: RequestComposition, stamps?: HeadStamps): void {
   const { client, config } = request;
   const { head } = client;
-  // The client's own line and its headers are one piece of memory, which takes one copy.
+  // If the request line is unchanged, it and the headers are one piece of memory, which takes one copy.
   if (request.target === undefined && request.host === undefined && head.minorVersion === 1)
     copyFields(out, request, head.start);
   else {
@@ -101,7 +104,10 @@ export function composeRequest(out: ByteBuilder, request: RequestComposition, st
 const grpcTimeoutHeader = "grpc-timeout";
 const expectedTimeoutHeader = "x-envoy-expected-rq-timeout-ms";
 
-/** Whether the proxy writes this header, unless the route removes it. The client's is then replaced. */
+/**
+ * Whether the proxy writes this header itself, which replaces the client's. It does not if the route removes the
+ * header.
+ */
 function tells(request: RequestComposition, name: typeof grpcTimeoutHeader | typeof expectedTimeoutHeader): boolean {
   const wanted = name === grpcTimeoutHeader ? request.tellsGrpcTimeout : request.tellsTimeout;
   return wanted && request.expectedMs > 0 && request.edits?.dropped.has(name) !== true;
@@ -115,7 +121,7 @@ function stampedField(out: ByteBuilder, name: string, value: string): number {
 
 const lineEndBytes = 2;
 
-/** Whether filters or the route have decided about a header that the proxy otherwise writes or removes itself. */
+/** Whether filters or the route have decided about a header that the proxy would otherwise write or remove. */
 function isSettled({ settled, edits }: RequestComposition, name: string): boolean {
   return settled?.has(name) === true || edits?.dropped.has(name) === true;
 }
@@ -125,7 +131,7 @@ const forwardedHostHeader = "x-forwarded-host";
 const version = new TextEncoder().encode(" HTTP/1.1\r\n");
 const emptyLine = new TextEncoder().encode("\r\n");
 
-/** The request line and the host. */
+/** Writes the request line and the host. */
 function writeLine(out: ByteBuilder, { client: { head }, target, host }: RequestComposition): void {
   if (target === undefined) out.range(head.bytes, head.start, head.targetEnd);
   else {
@@ -136,7 +142,7 @@ function writeLine(out: ByteBuilder, { client: { head }, target, host }: Request
   if (host !== undefined) out.field("host", host);
 }
 
-/** Copies the fields of the head that the request keeps, from this position on. */
+/** Copies the fields of the head that the request keeps. Begins at this position. */
 function copyFields(out: ByteBuilder, request: RequestComposition, from: number): void {
   const { head } = request.client;
   const { bytes, nameStarts, lineEnds, fieldCount } = head;
@@ -186,7 +192,7 @@ function keepsEdgeField({ client, config, edits, settled }: RequestComposition, 
   return settled?.has(name) === true || edgeField(name, client, config) === fromClient;
 }
 
-/** Like {@link keepsEdgeField}, but makes no text of an id that is then written as bytes. */
+/** Like {@link keepsEdgeField}, but makes no text of an id that is later written as bytes. */
 function keepsRequestId({ client, edits, settled }: RequestComposition): boolean {
   if (edits?.dropped.has(requestIdHeader) === true) return false;
   return settled?.has(requestIdHeader) === true || !client.requestIdIsNew;
@@ -196,13 +202,13 @@ function keepsFieldOfEnvoy(request: RequestComposition, field: number): boolean 
   const { client, config, peerMetadata } = request;
   const name = client.head.name(field).toLowerCase();
   if (name === expectedTimeoutHeader && tells(request, name)) return false;
-  // The proxy reads or replaces these headers. Their old values described the previous hop.
+  // Drop these headers: the proxy reads or replaces them, and their old values describe the previous hop.
   if (name === peerMetadataHeader || name === peerMetadataIdHeader)
     return !config.peerMetadata.readFromClient && peerMetadata === undefined;
   return keepsEdgeField(request, name);
 }
 
-/** Whether {@link keepsOrdinaryField} keeps all fields, as for most requests. */
+/** Whether {@link keepsOrdinaryField} keeps every field, as it does for most requests. */
 function keepsOrdinaryFields(request: RequestComposition): boolean {
   const { client, config, edits, trace, forwardedHost } = request;
   const { head } = client;
@@ -225,7 +231,7 @@ function keepsOrdinaryField(request: RequestComposition, field: number): boolean
 
 /** Whether the `connection` header marks this header as hop-by-hop. */
 export function isNominated(head: MessageHead, name: string): boolean {
-  // Without these headers, the rest of the body would be read as another message.
+  // Never drop the headers that frame the body: without them, the rest of the body would be read as another message.
   if (bodyFramingHeaders.has(name)) return false;
   for (let field = head.find("connection"); field >= 0; field = head.find("connection", field + 1)) {
     if (head.hasToken(field, name)) return true;

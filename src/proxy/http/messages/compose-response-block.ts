@@ -3,14 +3,16 @@ import { HeaderBlock } from "../../../wire/http2/index.ts";
 import { staysBehind } from "../../http2/http2-heads.ts";
 import { keepsResponseField, writesServer, type ResponseComposition } from "./compose-response.ts";
 
-/** This thread composes one head at a time, so all responses share the memory. */
+/** The block of the current response. This thread composes one head at a time, so all responses share the memory. */
 const block = new HeaderBlock();
 const visibleAscii = /^[!-~]*$/;
 
 /**
- * Composes an upstream's head for the client as an HTTP/2 header block. It has the fields of `composeResponse`, but
- * skips the text that HTTP/2 would have to scan again. The block is valid until the next one. Returns undefined if the
- * head needs that text: configured fields may be invalid, and only the scan finds that.
+ * Composes an upstream's head for the client as an HTTP/2 header block. The block has the fields of `composeResponse`,
+ * but no text is made in between, which would have to be scanned again. The block is valid until the next call.
+ *
+ * Returns undefined if the head needs that text: fields of the configuration may be invalid, and only the scan finds
+ * that.
  */
 export function composeResponseBlock(response: ResponseComposition): Buffer | undefined {
   const { head, config, requestId, upstreamServiceMs } = response;

@@ -11,8 +11,8 @@ import {
 } from "../../peers/peer-metadata.ts";
 
 /**
- * How a response's body reaches the client. `empty` means that the response has no body, although no header announces
- * this.
+ * How a response's body reaches the client. `empty` is for a response without a body whose head does not say that it
+ * has none.
  */
 export type BodyDelivery = "as-is" | "wrap-in-chunks" | "until-close" | "empty";
 
@@ -22,7 +22,7 @@ export interface ResponseComposition {
   readonly delivery: BodyDelivery;
   /** The value of `connection`. Undefined omits the header. */
   readonly connection: "close" | "keep-alive" | "upgrade" | undefined;
-  /** Negative if the length is unknown. */
+  /** The time that the upstream needed, in milliseconds. Negative if it is unknown. */
   readonly upstreamServiceMs: number;
   readonly requestId: string | undefined;
   readonly peerMetadata: OwnMetadata | undefined;
@@ -37,8 +37,8 @@ const serviceTime = "x-envoy-upstream-service-time";
 /** Writes an upstream's head for the client. */
 export function composeResponse(out: ByteBuilder, response: ResponseComposition): void {
   const { head, config } = response;
-  // The proxy sets the version: the upstream's HTTP/1.0 must not make the client close. If the status line has our
-  // version, it and the headers are one piece of memory, which takes one copy.
+  // Write our own version: the HTTP/1.0 of an upstream must not make the client close. If the status line already has
+  // our version, it and the headers are one piece of memory, which takes one copy.
   let from = head.start;
   if (head.minorVersion !== 1) {
     out.piece(version);
@@ -67,20 +67,20 @@ type Fields = readonly (readonly [name: string, value: string])[];
 const noFields: Fields = [];
 
 /**
- * Whether the proxy adds its own `server`. `seen` says that the upstream's goes to the client. `added` has the fields
- * of filters and the route.
+ * Whether the proxy adds its own `server`. `seen` says whether the upstream's goes to the client. `added` contains the
+ * fields that filters and the route add.
  */
 export function writesServer({ serverHeader }: HttpConnectionConfig, seen: boolean, added: Fields = noFields): boolean {
   if (serverHeader !== "append-if-absent") return serverHeader === "overwrite";
   return !seen && !added.some(([name]) => name.toLowerCase() === "server");
 }
 
-/** Whether a field of a filter or the route stays beside the proxy's own `server`. */
+/** Whether a field of a filter or the route may stay although the proxy writes its own `server`. */
 function keepsServer({ serverHeader }: HttpConnectionConfig, name: string): boolean {
   return serverHeader !== "overwrite" || name.toLowerCase() !== "server";
 }
 
-/** Copies the fields of the head that the response keeps, from this position on. */
+/** Copies the fields of the head that the response keeps. Begins at this position. */
 function copyFields(out: ByteBuilder, response: ResponseComposition, from: number): { date: boolean; server: boolean } {
   const { head } = response;
   const { bytes, nameStarts, lineEnds, fieldCount } = head;
@@ -104,7 +104,7 @@ function copyFields(out: ByteBuilder, response: ResponseComposition, from: numbe
 export function keepsResponseField(response: ResponseComposition, field: number): boolean {
   const { head, config } = response;
   const kind = head.kind(field);
-  // RFC 9110 (8.6) forbids even a length of 0.
+  // RFC 9110 (8.6) forbids a length in such a response, even 0.
   if (kind === fieldKinds.contentLength && head.status === 204) return false;
   switch (kind) {
     case fieldKinds.connection:
@@ -146,7 +146,7 @@ export interface LocalReply {
   readonly fields: readonly (readonly [name: string, value: string])[];
 }
 
-/** Writes a response of the proxy itself. For HEAD, the body is omitted and its length is kept. */
+/** Writes a response of the proxy itself. For a HEAD request, the body is omitted and its length is still announced. */
 export function composeLocalReply(
   out: ByteBuilder,
   reply: LocalReply,

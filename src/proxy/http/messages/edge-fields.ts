@@ -4,27 +4,28 @@ import type { RandomUuid } from "../../terms/random-id.ts";
 import type { ClientCertificateField } from "./client-certificate.ts";
 import type { HttpConnectionConfig } from "../http-connection-config.ts";
 
-/** The proxy's knowledge of a request's client. */
+/** What the proxy knows about a request's client. */
 export interface EdgeFacts {
-  /** The client's head with the edits of filters. */
+  /** The client's head, including the edits of filters. */
   readonly head: MessageHead;
-  /** Whether the peer is in a private network. If so, its headers about itself are kept. */
+  /** Whether the client is internal. Then the headers in which it describes itself are kept. */
   readonly internalPeer: boolean;
   /** The client's address: the peer's address, or the address that trusted proxies report in `x-forwarded-for`. */
   readonly externalAddress: string;
   readonly scheme: "http" | "https";
-  /** The client's `x-forwarded-for` with this hop. */
+  /** The value of `x-forwarded-for` for the upstream: the client's, with the address of this hop. */
   readonly forwardedFor: string;
   /**
-   * The port that the client used. Undefined if the upstream does not get it, or if the client's own header applies.
+   * The port that the client used. Undefined if the upstream does not get a port, or gets the one in the client's own
+   * header.
    */
   readonly forwardedPort: string | undefined;
   readonly clientCertificate: ClientCertificateField;
-  /** Whether the proxy gives the request an id. Reading this costs less than making the id's text. */
+  /** Whether the proxy gives the request a new id. Reading this costs less than making the text of the id. */
   readonly requestIdIsNew: boolean;
   /**
-   * The id that the proxy gives the request. Undefined if the request keeps the client's id, or goes upstream without
-   * one.
+   * The new id that the proxy gives the request. Undefined if the request keeps the client's id, or goes upstream
+   * without one.
    */
   readonly newRequestId: string | undefined;
   /** The same id, if it is random and can be written as bytes. */
@@ -33,13 +34,15 @@ export interface EdgeFacts {
 
 export const forwardedPortHeader = "x-forwarded-port";
 
-/** The client's own header is kept. */
+/** Stands for a value that the proxy does not have itself, so that the client's own header is kept. */
 export const fromClient = Symbol("fromClient");
 
 /**
- * The value of a header in which the proxy itself describes the client. A value replaces the client's header, and
- * undefined means that there is no such header. As in Envoy, it applies before the route is chosen and before the
- * filters run. Otherwise they could trust a value that the client sent. `name` is in lower case.
+ * The value of a header in which the proxy itself describes the client. A text replaces the client's header, and
+ * undefined means that the request has no such header. `name` is in lower case.
+ *
+ * As in Envoy, the value applies before the route is chosen and before the filters run. Otherwise they could trust a
+ * value that the client sent.
  */
 export function edgeField(
   name: string,
@@ -88,12 +91,18 @@ export const edgeNames: readonly string[] = [
   "x-envoy-external-address",
 ];
 
-/** Whether {@link edgeField} may differ from the client's value. This check costs less than {@link edgeField}. */
+/**
+ * Whether {@link edgeField} may return something else than the client's value. This check costs less than {@link
+ * edgeField}.
+ */
 export function mayDescribeClient(name: string): boolean {
   return name.startsWith(envoyPrefix) || edgeNames.includes(name);
 }
 
-/** Whether the client's `x-forwarded-proto` counts: clients behind a trusted proxy may say how they reached it. */
+/**
+ * Whether the client's `x-forwarded-proto` is trusted: a client behind a trusted proxy may say by which scheme it
+ * reached that proxy.
+ */
 export function trustsForwardedProto(config: HttpConnectionConfig): boolean {
   return !config.useRemoteAddress || config.trustedHops > 0;
 }
@@ -107,7 +116,8 @@ const replacedEnvoyFields: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Headers that only internal clients may set. From other clients at an edge, every header with this prefix is removed.
+ * Headers that only internal clients may set. At an edge, all headers with the prefix `x-envoy-` are removed from other
+ * clients' requests.
  */
 const ofInternalClients: ReadonlySet<string> = new Set([
   "x-envoy-internal",

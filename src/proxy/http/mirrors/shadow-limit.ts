@@ -7,16 +7,22 @@ export interface LimitedCopy extends Linked<LimitedCopy> {
   abandon(): void;
 }
 
-/** Each copy has a connection or a stream of its own, and without a time limit it lasts as long as the mirror likes. */
+/**
+ * The maximum number of copies. Each copy has its own connection or stream. Without a time limit, a copy lasts as long
+ * as the mirror keeps it open.
+ */
 const maxCopies = 8192;
 const maxHeldBytes = 64 * 1024 * 1024;
-/** The part of the limit that is freed when the limit is exceeded, so that the next bytes do not exceed it again. */
+/**
+ * When a limit is exceeded, copies end until this part of the limit is free (one in `roomParts`), so that the next
+ * bytes do not exceed it again at once.
+ */
 const roomParts = 8;
 
 /**
- * Limits the copies of a thread. A mirror that does not answer would otherwise let any client fill the memory, and use
- * up the descriptors, while its own requests are answered at once. Above a limit, the oldest copies end: those of
- * mirrors that answer are young.
+ * Limits the copies that a thread sends to mirrors. A client's own requests are answered at once, so without a limit, a
+ * mirror that does not answer would let any client fill the memory and use up the descriptors. Above a limit, the
+ * oldest copies end. Copies to mirrors that answer are young, so they are spared.
  */
 export class ShadowLimit {
   readonly #maxCopies: number;
@@ -34,7 +40,7 @@ export class ShadowLimit {
     this.#open.add(copy);
   }
 
-  /** A copy holds more or fewer bytes. Call it last, because it may end the copy. */
+  /** Reports that a copy holds more or fewer bytes. Call it last, because it may end the copy. */
   changed(bytes: number): void {
     this.#bytes += bytes;
     if (bytes <= 0 || this.#bytes <= this.#maxBytes) return;
@@ -45,7 +51,7 @@ export class ShadowLimit {
     }
   }
 
-  /** A copy has ended, and holds nothing. */
+  /** Reports that a copy has ended and holds nothing any more. */
   closed(copy: LimitedCopy): void {
     this.#open.remove(copy);
   }

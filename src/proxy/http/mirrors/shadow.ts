@@ -15,8 +15,8 @@ import { shadowLimit, type LimitedCopy, type ShadowLimit } from "./shadow-limit.
 /** The maximum number of buffered bytes of a mirrored request. A slower mirror loses the request. */
 const maxWaitingBytes = 256 * 1024;
 /**
- * The idle time of a copy if no other limit applies. Istio's routes have no limit by default. Nobody waits for a
- * mirror's response, so a copy without one would keep its connection forever.
+ * The idle time of a copy if no other limit applies, as with Istio's routes by default. Nobody waits for a mirror's
+ * response, so a copy without a limit would keep its connection forever.
  */
 const unlimitedIdleMs = 300_000;
 
@@ -29,18 +29,27 @@ export interface ShadowOptions {
   readonly chunksRequest: boolean;
   readonly scheme: string;
   readonly protocol: WireProtocol;
-  /** The time from the end of the request to the end of the response. 0 means no limit, also below. */
+  /**
+   * The time from the end of the request to the end of the response, in milliseconds. For this and the next field, 0
+   * means no limit.
+   */
   readonly timeoutMs: number;
-  /** The time within which some byte of the request or response must pass. Five minutes if neither has a limit. */
+  /**
+   * The time within which some byte of the request or the response must pass. {@link unlimitedIdleMs} applies if
+   * neither field sets a limit.
+   */
   readonly idleMs: number;
   readonly clock: Clock;
-  /** The limit of all copies of the thread if absent. */
+  /** The limit that all copies of the thread share. Absent means {@link shadowLimit}. */
   readonly limit?: ShadowLimit;
 }
 
 const noBytes = Buffer.alloc(0);
 
-/** A copy of a request for a mirror. Its response is dropped, and it never delays or fails the request. */
+/**
+ * A copy of a request, which is sent to a mirror. Its response is dropped, and it never delays or fails the original
+ * request.
+ */
 export class Shadow implements PoolUser, ResponseReceiver, LimitedCopy {
   readonly toHead: boolean;
   readonly toConnect = false;
@@ -57,11 +66,14 @@ export class Shadow implements PoolUser, ResponseReceiver, LimitedCopy {
   readonly #copies: ShadowLimit;
   /** Empty once it is sent. */
   #head: Buffer;
-  /** What the limit of all copies knows of. */
+  /** The number of held bytes that this copy last reported to the limit. */
   #countedBytes = 0;
   readonly #isGrpc: boolean;
   #channel: UpstreamChannel | undefined;
-  /** Bytes that wait for the channel, in one piece of memory, because a client may send single bytes. */
+  /**
+   * The bytes that wait until there is a channel. They are joined into one piece of memory, because a client may send
+   * single bytes.
+   */
   readonly #waiting = new JoinedBytes();
   /** Bytes that wait in the channel. */
   #unreadBytes = 0;
@@ -75,7 +87,7 @@ export class Shadow implements PoolUser, ResponseReceiver, LimitedCopy {
   #idleMs: number;
   #limit: Disposable | undefined;
   #idle: Disposable | undefined;
-  /** Whether something has passed since the idle time began. */
+  /** Whether a byte has passed since the idle time began. */
   #moved = false;
 
   constructor(options: ShadowOptions) {
@@ -107,7 +119,7 @@ export class Shadow implements PoolUser, ResponseReceiver, LimitedCopy {
     return this.#over ? 0 : this.#head.length + this.#waiting.length + this.#unreadBytes;
   }
 
-  /** Tells the limit of all copies what has changed. The limit may end this copy. */
+  /** Reports the change in held bytes to the limit of all copies, which may end this copy. */
   #count(): void {
     const more = this.heldBytes - this.#countedBytes;
     this.#countedBytes += more;
@@ -121,7 +133,8 @@ export class Shadow implements PoolUser, ResponseReceiver, LimitedCopy {
     this.#waiting.add(bytes.subarray(from, to));
     const channel = this.#channel;
     if (channel !== undefined && (complete || !this.#isFull)) this.#flush(channel, complete);
-    // A mirror never delays a request. Bytes that the mirror does not read at once are buffered up to the limit.
+    // Buffer what the mirror does not read at once, and give the copy up above the limit: a mirror must never delay a
+    // request.
     if (this.#waiting.length + this.#unreadBytes > maxWaitingBytes) this.abandon();
     this.#count();
   }
@@ -147,7 +160,7 @@ export class Shadow implements PoolUser, ResponseReceiver, LimitedCopy {
     this.#unreadBytes += bytes;
   }
 
-  /** The original request was cancelled. */
+  /** Ends the copy at once, for example because the original request was cancelled. */
   abandon(): void {
     if (this.#over) return;
     const channel = this.#channel;
@@ -167,7 +180,10 @@ export class Shadow implements PoolUser, ResponseReceiver, LimitedCopy {
     }
   }
 
-  /** Ends the copy if nothing passes for the idle time, or at most twice that long. */
+  /**
+   * Ends the copy if no byte passes for the idle time. The check runs once in each idle time, so the end may come up to
+   * twice as late.
+   */
   #watch(): void {
     if (this.#idleMs <= 0) return;
     this.#idle = this.#clock.after(this.#idleMs, () => {
@@ -179,7 +195,10 @@ export class Shadow implements PoolUser, ResponseReceiver, LimitedCopy {
     });
   }
 
-  /** A mirror that has the whole request and gives no response fails, as an endpoint of the request itself would. */
+  /**
+   * Counts a failure of the mirror, as an endpoint of the request itself would get, if it has received the whole
+   * request and has not responded in time.
+   */
   #timedOut(): void {
     if (this.#complete && this.#channel !== undefined && !this.#hasResponse) this.#endpoint.report({ kind: "timeout" });
     this.abandon();
@@ -206,7 +225,7 @@ export class Shadow implements PoolUser, ResponseReceiver, LimitedCopy {
   }
 
   interimResponse(): void {
-    // Nobody waits for the response. As with the original request, interim responses do not count as progress.
+    // Ignore interim responses. As with the original request, they do not count as progress.
   }
 
   response(head: MessageHead, _framing: BodyFraming, _from: number, _to: number, last: boolean): void {
@@ -231,7 +250,7 @@ export class Shadow implements PoolUser, ResponseReceiver, LimitedCopy {
   }
 
   switchedBytes(): void {
-    // Mirrors never switch protocols.
+    // Nothing to do: a copy never asks for another protocol.
   }
 
   switchedEnd(): void {

@@ -4,7 +4,7 @@ import { boundedModule, engine, maxMemoryBytes, ModuleMachine, SharedStore, type
 import type { AttributeMap, Effect, MachineAnswer, StreamEvent } from "../messages.ts";
 import type { Pairs } from "../pairs.ts";
 
-/** A module with one plugin in a thread, and a record of its effects. */
+/** A module that runs in a thread with one plugin, and a record of what its calls did. */
 export class RunningModule implements Disposable {
   readonly store = new SharedStore();
   readonly logs: string[] = [];
