@@ -30,8 +30,8 @@ export type ListenOptions =
   | {
       readonly fd: number;
       /**
-       * Called after each connection. Returns whether another one that waits is accepted in the same turn of the event
-       * loop. If absent, each turn accepts one. Loads libc.
+       * Called after each accepted connection. Returns whether another one that waits is accepted in the same turn of
+       * the event loop. If absent, each turn accepts one. Needs libc, which it loads.
        */
       readonly acceptsMore?: () => boolean;
     }
@@ -43,8 +43,8 @@ export type ListenOptions =
       readonly reusePort?: boolean;
       readonly backlog?: number;
       /**
-       * Whether the address is only reserved, if this Node can do that. Clients are refused until {@link
-       * ByteListener.begin}.
+       * Whether the address is only reserved at first, if this version of Node can do that. The socket refuses clients
+       * until {@link ByteListener.begin}.
        */
       readonly held?: boolean;
       /** Whether to accept connections to addresses of other hosts (IP_TRANSPARENT). */
@@ -60,7 +60,10 @@ export interface BytePath {
   adoptTcp(fd: number): ByteStream;
 }
 
-/** Opens a socket in advance if the options need more than a plain one. */
+/**
+ * Opens a socket for an outgoing connection in advance, if the options need a socket that Node cannot open. Undefined
+ * otherwise.
+ */
 function preparedSocket(options: ConnectOptions): number | undefined {
   const { namespaceFd, mark, sourceAddress, address } = options;
   if (namespaceFd === undefined && mark === undefined && sourceAddress === undefined) return undefined;
@@ -73,7 +76,7 @@ function connectName(options: ConnectOptions): string {
 
 const timeouts = new SharedTimeouts(systemClock);
 
-/** Calls `giveUp` with a reason on timeout or abort. Disposing the result cancels both. */
+/** Calls `giveUp` with the reason when the time is over or the signal aborts. Disposing the result stops both. */
 function limit(options: ConnectOptions, giveUp: (error: Error) => void): Disposable {
   const { signal, timeoutMs } = options;
   const timer = timeouts.after(timeoutMs, () =>
@@ -165,10 +168,10 @@ class LibuvPath implements BytePath {
       server.close();
       return Promise.reject(networkError(operation, error));
     }
-    // Accepted sockets inherit the option.
+    // Set the option on the listener, because accepted sockets inherit it.
     if (status === 0) server.setNoDelay(true);
     if (status === 0 && !held) status = server.listen(backlogOf(options));
-    // If the address is in use, libuv reports that only at the next call.
+    // libuv reports an address that is in use only at the next call.
     if (status === 0) status = server.getsockname(out);
     if (status !== 0) {
       server.close();
@@ -189,10 +192,13 @@ class LibuvPath implements BytePath {
     return Promise.resolve({ address, close, begin });
   }
 
-  /** libuv accepts one connection in each turn. If several are accepted, a tunnel sends their requests in one write. */
+  /**
+   * Accepts further connections in the same turn: libuv accepts one in each turn. A tunnel then sends the requests of
+   * several connections in one write.
+   */
   #acceptMore(server: TcpHandle, acceptsMore: () => boolean, accept: (stream: ByteStream) => void): void {
     for (let accepted = 1; accepted < acceptsPerTurn && acceptsMore(); accepted += 1) {
-      // The listener may have been closed meanwhile, and then it has no descriptor.
+      // A listener that was closed meanwhile has no descriptor.
       const fd = acceptWaiting(server.fd);
       if (fd === undefined) return;
       const handle = this.#binding.newSocket();
@@ -215,7 +221,7 @@ class LibuvPath implements BytePath {
   #dial(handle: TcpHandle, options: ConnectOptions, done: (status: number) => void): void {
     const fd = preparedSocket(options);
     const { address, port } = options;
-    // Only libuv knows the zones of IPv6.
+    // Leave addresses with an IPv6 zone to libuv, because only it resolves zones.
     if (fd !== undefined && !address.includes("%")) return this.#dialPrepared(handle, fd, options, done);
     const opened = fd === undefined ? 0 : open(handle, fd);
     if (opened !== 0) return done(opened);
@@ -227,8 +233,8 @@ class LibuvPath implements BytePath {
   }
 
   /**
-   * Connects a socket of our own. libuv does not have to watch a socket that is connected at once, as one to an
-   * application in the same namespace is.
+   * Connects a socket of our own. If it is connected at once, as a socket to an application in the same namespace is,
+   * libuv need not watch it.
    */
   #dialPrepared(handle: TcpHandle, fd: number, options: ConnectOptions, done: (status: number) => void): void {
     let isConnected: boolean;
@@ -240,10 +246,10 @@ class LibuvPath implements BytePath {
     }
     const opened = open(handle, fd);
     if (opened !== 0) return done(opened);
-    // If the caller has already given up, it is notified of that first.
+    // Report the connection only after this call, so that a caller that has given up by then learns that first.
     if (isConnected) return queueMicrotask(() => done(0));
-    // libuv would refuse to connect the socket again. An empty write completes when it is connected, or fails with the
-    // reason why it is not.
+    // libuv refuses to connect the socket again. So make an empty write: it completes when the socket is connected, or
+    // fails with the reason why it is not.
     const request = this.#binding.newWriteRequest();
     request.oncomplete = done;
     const status = handle.writeBuffer(request, noBytes);
@@ -265,7 +271,7 @@ function open(handle: TcpHandle, fd: number): number {
   return status;
 }
 
-/** A socket on `::` accepts both families, like the sockets of libuv and Node. */
+/** Opens a socket with IP_TRANSPARENT. On `::`, it accepts both families, like the sockets of libuv and Node. */
 function transparentSocket({ address, port, reusePort }: Exclude<ListenOptions, { fd: number }>): number {
   return bindTcpInNamespace(undefined, {
     address,
@@ -339,7 +345,10 @@ class NodePath implements BytePath {
     });
   }
 
-  /** Sockets of node:net cannot be bound without listening, so this one opens later. */
+  /**
+   * A listener that only reserves its address: sockets of node:net cannot be bound without listening, so this one opens
+   * later.
+   */
   #held(options: Exclude<ListenOptions, { fd: number }>, accept: (stream: ByteStream) => void): ByteListener {
     let listener: ByteListener | undefined;
     let open = true;
@@ -365,8 +374,8 @@ function dialSocket(options: ConnectOptions): Socket {
   const fd = preparedSocket(options);
   const target = { host: options.address, port: options.port };
   if (fd === undefined) return connectSocket({ ...target, allowHalfOpen: true });
-  // With a descriptor, Node starts reading at once, which fails on a socket that is not connected yet. Node's types
-  // lack `manualStart`.
+  // Do not let Node start reading at once, which it does for a given descriptor and which fails on a socket that is not
+  // connected yet. Node's types lack `manualStart`.
   const socket = new Socket({
     fd,
     readable: true,
@@ -379,7 +388,7 @@ function dialSocket(options: ConnectOptions): Socket {
 
 let chosen: BytePath | undefined;
 
-/** The byte path by name, for tests. Undefined if this version of Node cannot run it. */
+/** Returns the byte path of that kind, for tests. Undefined if this version of Node cannot run it. */
 export function bytePath(kind: BytePath["kind"]): BytePath | undefined {
   if (kind === "node") return new NodePath();
   const binding = libuvBinding();
@@ -413,8 +422,8 @@ export function listenTcp(options: ListenOptions, accept: (stream: ByteStream) =
 }
 
 /**
- * Makes a paused stream of a connected socket's descriptor, and takes ownership of the descriptor. Throws if it is not
- * such a socket.
+ * Makes a paused stream from the descriptor of a connected socket, and takes ownership of the descriptor. Throws if it
+ * is not a connected socket.
  */
 export function adoptTcp(fd: number): ByteStream {
   return best().adoptTcp(fd);

@@ -2,25 +2,27 @@ import type { X509Certificate } from "node:crypto";
 import type { TcpKeepalive } from "./tcp-keepalive.ts";
 
 /**
- * The byte path of both data planes: a TCP or TLS connection without node's stream machinery. It runs on libuv's
- * handles or, as a fallback, on node:net. Callers cannot tell which.
+ * A TCP or TLS connection without the overhead of Node's streams. It is the byte path of both data planes. It runs on
+ * libuv's handles, or on node:net as a fallback; callers cannot tell which.
  */
 export interface ByteStream {
   /**
-   * Replaces the handler. A stream starts paused and reads after the first {@link resume}. If the stream has closed
-   * already, the new handler is notified of the close soon.
+   * Sets the handler. A stream starts paused, and reads after the first {@link resume}. If the stream has already
+   * closed, the new handler's `close` is called soon.
    */
   setHandler(handler: ByteStreamHandler): void;
   /**
-   * Queues bytes. The caller must not change them until the next `drain`, or until {@link bufferedBytes} is 0. Returns
-   * false if the kernel's buffer is full. Continue after `drain` in that case.
+   * Queues bytes. Returns false if the kernel's buffer is full; the caller should then write more only after `drain`.
+   * The caller must not change the bytes until the next `drain`, or until {@link bufferedBytes} is 0.
    */
   write(bytes: Uint8Array): boolean;
-  /** Bytes that were written and that the kernel has not taken yet. */
+  /** The number of written bytes that the kernel has not accepted yet. */
   readonly bufferedBytes: number;
-  /** Sends what is queued, then ends our side (FIN, or TLS close_notify and FIN). The peer may continue to send. */
+  /**
+   * Ends our side after the queued bytes (by FIN, or by close_notify and FIN for TLS). The peer may continue to send.
+   */
   end(): void;
-  /** Closes at once and drops queued bytes. `close` follows later, once. With `reset`, sends a RST. */
+  /** Closes at once and drops queued bytes. The handler's `close` is called later, once. With `reset`, sends a RST. */
   destroy(options?: { readonly error?: Error; readonly reset?: boolean }): void;
   pause(): void;
   resume(): void;
@@ -28,21 +30,21 @@ export interface ByteStream {
   readonly remote: SocketAddress;
   /** The socket's descriptor, for getsockopt. -1 after the stream has closed. */
   readonly fd: number;
-  /** Bytes that were received and passed to the handler since the start. */
+  /** The number of received bytes that were passed to the handler since the start. */
   readonly receivedBytes: number;
   readonly sentBytes: number;
 }
 
 export interface ByteStreamHandler {
-  /** Receives a chunk, which is valid only during the call. Copy what must be kept. */
+  /** Called with a received chunk, which is valid only during the call. Copy what must be kept. */
   data(chunk: Buffer): void;
   /** Called when the peer has ended its side. */
   end(): void;
-  /** Called when the kernel has taken everything, after a write returned false. */
+  /** Called when the kernel has accepted everything, after a write returned false. */
   drain(): void;
   /**
-   * The last call, made exactly once. Has an error unless both sides had ended or {@link ByteStream.destroy} was called
-   * without one.
+   * Called once, after all other calls. There is an error unless both sides had ended, or {@link ByteStream.destroy}
+   * was called without one.
    */
   close(error: Error | undefined): void;
 }
@@ -80,16 +82,16 @@ export interface ByteListener {
 export interface ConnectOptions {
   readonly address: string;
   readonly port: number;
-  /** The descriptor of the network namespace to dial from. Absent means the process's own. */
+  /** The descriptor of the network namespace from which to connect. Absent means the process's own namespace. */
   readonly namespaceFd?: number | undefined;
   /** SO_MARK, such as 0x539. */
   readonly mark?: number | undefined;
-  /** The local address to dial from, which may belong to another host (IP_TRANSPARENT). */
+  /** The local address from which to connect. It may belong to another host (IP_TRANSPARENT). */
   readonly sourceAddress?: string | undefined;
   /** Keepalive probes for the lifetime of the connection. Absent means none. */
   readonly keepalive?: TcpKeepalive | undefined;
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
-  /** Receives a function that aborts the connect. This costs less than a signal. */
+  /** Called with a function that aborts the attempt. This costs less than a signal. */
   readonly onStart?: (giveUp: (reason: Error) => void) => void;
 }

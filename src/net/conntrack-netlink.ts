@@ -10,16 +10,16 @@ import {
 import { NetlinkSocket, replyError } from "./netlink-socket.ts";
 import { systemError } from "./node-error.ts";
 
-/** Which translations to forget: the port that datagrams were sent to, and the port that got them. */
+/** The translated entries to delete: the port to which datagrams were sent, and the port that got them instead. */
 export interface DatagramTranslation {
   readonly destinationPort: number;
   readonly translatedPort: number;
 }
 
 /**
- * Deletes the kernel's entries for a translation of UDP in a network namespace, and returns their number. Such an entry
- * lives for up to two minutes after its last datagram, and outlives the rule that made it. A socket that gets the same
- * local port meanwhile would be translated too.
+ * Deletes the kernel's entries for a translation of UDP in a network namespace. Returns how many it deleted. Such an
+ * entry lives up to two minutes after its last datagram, and longer than the rule that made it. A new socket with the
+ * same local port would be translated too.
  */
 export function forgetTranslatedDatagrams(namespaceFd: number, wanted: DatagramTranslation): number {
   using socket = new NetlinkSocket("netfilter", namespaceFd);
@@ -32,10 +32,10 @@ export function forgetTranslatedDatagrams(namespaceFd: number, wanted: DatagramT
 }
 
 /**
- * Deletes the kernel's entries for TCP connects that have no answer yet and were sent to another endpoint
- * (`address:port`) than the current ones, in the calling thread's network namespace. Returns their number. Such an
- * entry lives for two minutes after the last attempt. It sends each repeated SYN to the endpoint that was chosen first.
- * It does the same with the SYNs of later connections from the same port.
+ * Deletes the kernel's entries for unanswered TCP connects to endpoints (`address:port`) that are no longer current, in
+ * the calling thread's network namespace. Returns how many it deleted. Such an entry lives for two minutes after the
+ * last attempt. Until then, it sends each repeated SYN to the endpoint that was chosen first, and also the SYNs of
+ * later connections from the same port.
  */
 export function forgetUnansweredConnects(isCurrent: (endpoint: string) => boolean): number {
   using socket = new NetlinkSocket("netfilter");
@@ -46,12 +46,12 @@ export function forgetUnansweredConnects(isCurrent: (endpoint: string) => boolea
 }
 
 /**
- * The maximum number of entries that one call deletes. A pod can make the kernel track hundreds of thousands, which
- * would block the caller for seconds. The others expire within two minutes.
+ * The maximum number of entries that one call deletes. A pod can make the kernel track hundreds of thousands of
+ * connections, and deleting all of them would block the caller for seconds. The rest expires within two minutes.
  */
 const maxForgotten = 16_384;
 
-/** Deletes those of the listed entries for which `wanted` returns one, and returns their number. */
+/** Deletes the listed entries for which `wanted` returns an entry. Returns how many it deleted. */
 function forgetAll(socket: NetlinkSocket, list: Buffer, wanted: (payload: Buffer) => TrackedEntry | undefined): number {
   const entries: TrackedEntry[] = [];
   for (const payload of socket.dump("list tracked connections", list)) {
@@ -67,11 +67,11 @@ function forget(socket: NetlinkSocket, entry: TrackedEntry): void {
   const sequence = socket.number(message);
   socket.send([message]);
   const fault = awaitReply(socket, sequence);
-  // The entry may have expired since it was listed.
+  // Ignore an entry that has expired since it was listed.
   if (fault !== undefined && fault !== "ENOENT") throw systemError("delete a tracked connection", fault);
 }
 
-/** The errno's name if the kernel refused the message. */
+/** Reads the reply to a message. Returns the errno's name if the kernel refused the message. */
 function awaitReply(socket: NetlinkSocket, sequence: number): string | undefined {
   for (;;) {
     for (const reply of socket.receive())

@@ -1,39 +1,38 @@
 import { BoundedCache } from "../base/index.ts";
 
 /**
- * The range of ports for connections from another host's address. It lies below Linux's `ip_local_port_range` (32768 to
- * 60999). The other host may dial the same server from a port of that range. Its SYN would then meet our connection and
- * stay unanswered.
+ * The ports for connections from another host's address. The range lies below Linux's `ip_local_port_range` (32768 to
+ * 60999), because the other host may connect to the same server from a port of that range. The SYN of such a connection
+ * would meet ours and stay unanswered.
  */
 const range = { first: 1024, end: 32_768 } as const;
 const portCount = range.end - range.first;
-/** The number of ports to try before the kernel picks one. */
+/** The number of ports that are tried before the kernel chooses one. */
 const maxAttempts = 4;
-/**
- * The maximum number of addresses without free ports that are remembered. Forgetting one costs only a few more
- * attempts.
- */
+/** The maximum number of remembered addresses without free ports. Forgetting one costs only a few more attempts. */
 const maxCrowded = 1024;
-/** How rarely a connection of an address without free ports tries a port: one in this many. */
+/** For an address without free ports, only one in this many connections tries a port. */
 const crowdedTurns = 8;
 
 /** A random integer from `min` to `max - 1`. */
 type RandomInt = (min: number, max: number) => number;
 
 /**
- * Chooses ports for connections from other hosts' addresses. A closed connection keeps its port for a minute. The ports
- * are therefore used in turn and not at random, so that each is reused as late as possible. Each thread has its own
- * start and order, because another thread may dial from the same address.
+ * Chooses ports for connections from other hosts' addresses.
+ *
+ * A closed connection keeps its port for a minute. So ports are used in turn and not at random, which reuses each as
+ * late as possible. Each thread has its own start and order, because another thread may connect from the same address.
  */
 export class ForeignPorts {
   readonly #step: number;
   #walked: number;
   /**
-   * The namespaces and addresses that had no free port when they last tried one, with the number of their connections
-   * since then. Ports are used in turn, so if the next one is in use, the others are too. Every eighth connection tries
-   * one port, until one is free. More than 500 connections a second from one address use up all ports of its namespace.
-   * A later namespace whose descriptor has the same number begins in this state, and leaves it with its first free
-   * port.
+   * The namespaces and addresses that had no free port when one was last tried, with the number of connections since
+   * then.
+   *
+   * Ports are used in turn, so if the next port is in use, the others are too. Every eighth connection tries one port,
+   * until one is free. More than 500 connections a second from one address use up all ports of its namespace. If a
+   * later namespace has the same descriptor number, it begins in this state and leaves it with its first free port.
    */
   readonly #crowded = new BoundedCache<string, { connections: number }>(maxCrowded);
 
@@ -42,7 +41,10 @@ export class ForeignPorts {
     this.#step = coprimeStep(portCount, randomInt);
   }
 
-  /** Calls `tryPort` until it returns true for a free port. Returns false if it gives up. */
+  /**
+   * Calls `tryPort` with one port after another until it returns true. Returns false if it gives up; the kernel should
+   * then choose the port.
+   */
   choose(namespaceFd: number | undefined, address: string, tryPort: (port: number) => boolean): boolean {
     const key = `${namespaceFd} ${address}`;
     const crowded = this.#crowded.get(key);
@@ -66,7 +68,7 @@ export class ForeignPorts {
   }
 }
 
-/** A step that visits each of `count` positions once before it returns to the first. */
+/** A step width that visits each of `count` positions once before it returns to the first. */
 function coprimeStep(count: number, randomInt: RandomInt): number {
   let step = 0;
   do step = randomInt(1, count);

@@ -3,7 +3,7 @@ import { libc, type Libc } from "./libc.ts";
 
 /** A body that is written in pieces, each with a head in front of it. */
 export interface FramedBytes {
-  /** All heads, one after the other. */
+  /** All heads, one after another. */
   readonly heads: Uint8Array;
   /** Where each head ends in `heads`. There is one head for each piece. */
   readonly headEnds: readonly number[];
@@ -12,9 +12,12 @@ export interface FramedBytes {
   readonly pieceBytes: number;
 }
 
-/** More pieces are left to libuv. The largest chunk that is read has 17 of HTTP/2's smallest frames. */
+/**
+ * The maximum number of pieces that are written by this code. libuv writes more. The largest chunk that is read has 17
+ * of HTTP/2's smallest frames.
+ */
 const maxPieces = 64;
-/** An iovec is an address and a length, of 8 bytes each. */
+/** The size of an iovec in 32-bit words: an address and a length, of 8 bytes each. */
 const wordsOfPart = 4;
 const parts = new Uint32Array(2 * maxPieces * wordsOfPart);
 const partBytes = new Uint8Array(parts.buffer);
@@ -23,14 +26,15 @@ const halfOfWord = 2 ** 32;
 const headAddress = new KnownAddress();
 const bodyAddress = new KnownAddress();
 
-/** Libc, once it is needed. Undefined means that this process cannot call it. */
+/** Libc. Null until it is first needed. Undefined if this process cannot call it. */
 let functions: Libc | undefined | null = null;
 
 /**
- * Writes to a non-blocking socket by one system call, without an object for each part. Node's own `writev` takes an
- * array of buffers, and making and reading them costs a seventh of the write. Returns how many bytes the kernel has
- * taken: 0 if it takes none now, if the write failed, or if libc cannot be called. The caller writes the rest, and
- * learns of errors by that.
+ * Writes to a non-blocking socket with one system call, without making an object for each part. Node's own `writev`
+ * takes an array of buffers, and making and reading them costs a seventh of the write.
+ *
+ * Returns how many bytes the kernel has accepted. It is 0 if the kernel accepts none now, if the write failed, or if
+ * libc cannot be called. The caller writes the rest, and learns of errors by that.
  */
 export function writeFramedNow(fd: number, framed: FramedBytes): number {
   const { heads, headEnds, body, pieceBytes } = framed;
@@ -68,7 +72,7 @@ export function partsAfter(framed: FramedBytes, written: number): Uint8Array[] {
   return left;
 }
 
-/** Numbers in memory are little-endian on every processor that Serin runs on. */
+/** Writes an iovec. Its numbers are little-endian, as on every processor that Serin runs on. */
 function putPart(word: number, address: number, length: number): void {
   parts[word] = address % halfOfWord;
   parts[word + 1] = Math.floor(address / halfOfWord);

@@ -16,11 +16,14 @@ import {
   usualReadTier,
 } from "./read-buffer.ts";
 
-/** A stream with more queued bytes is closed, because its writer ignores back pressure. */
+/** The maximum number of queued bytes. A stream with more is closed, because its writer ignores back pressure. */
 const maxBufferedBytes = 64 << 20;
-/** TLS copies what is written, so writes return false only above this amount. */
+/**
+ * The number of queued bytes above which writes to a TLS stream return false. TLS copies what is written, so this
+ * memory is not the writer's own.
+ */
 const tlsHighWaterBytes = 128 << 10;
-/** The largest TLS record. If less room is left in the buffer, the gathered bytes are delivered. */
+/** The size of the largest TLS record. If the buffer has less room left, the bytes in it are delivered. */
 const tlsRecordBytes = 16_384;
 const fullReadsToGrow = 2;
 const smallReadsToShrink = 16;
@@ -28,15 +31,16 @@ const smallReadsToShrink = 16;
 const noAddress: SocketAddress = { address: "", port: 0 };
 const noBuffers: readonly ReadBuffer[] = [];
 
-/** The differences between a TCP handle and a TLS handle. */
+/** What differs between a TCP handle and a TLS handle. */
 export interface HandleBacking {
   readonly handle: StreamHandle;
   /**
-   * Whether it is a TLS handle. Its records of one turn are joined, and it may still deliver some while it is paused.
+   * Whether it is a TLS handle. The records that it delivers in one turn are joined. It may deliver some even while it
+   * is paused.
    */
   readonly tls: boolean;
   name(which: "local" | "remote", out: NameOut): number;
-  /** Sends the end at once, if nothing waits to be written. If it returns false, libuv has to send it. */
+  /** Sends the end of our side at once, if nothing waits to be written. If it returns false, libuv has to send it. */
   sendEnd?(): boolean;
   /** Closes the handle and those below it. Calls `done` later. */
   close(reset: boolean, done: () => void): void;
@@ -47,12 +51,10 @@ interface QueuedWrite {
   readonly buffer: ReadBuffer | undefined;
 }
 
-/**
- * A write request that is not in use. Most writes to TCP complete at once, and then the next one uses the same request.
- */
+/** A write request that is free. Most writes to TCP complete at once, and then the next write uses the same request. */
 let spareRequest: WriteRequest | undefined;
 
-/** A {@link ByteStream} on a libuv handle, without node's streams. */
+/** A {@link ByteStream} on a libuv handle, without Node's streams. */
 export class HandleStream implements ByteStream {
   readonly #binding: LibuvBinding;
   readonly #backing: HandleBacking;
@@ -62,7 +64,7 @@ export class HandleStream implements ByteStream {
 
   #state: "open" | "closing" | "detached" = "open";
   #endSuccessor: (() => void) | undefined;
-  /** Set when the handler was notified of the close. */
+  /** Set when the handler's `close` has been called. */
   #closed: { readonly error: Error | undefined } | undefined;
   #buffer: ReadBuffer | undefined;
   /** Exists once the stream has read into a large buffer. */
@@ -76,12 +78,12 @@ export class HandleStream implements ByteStream {
   #flushScheduled = false;
   #paused = true;
   #readEnded = false;
-  /** Bytes that TLS decrypted while the stream was paused, and bytes that were put back. */
+  /** Bytes that TLS has decrypted while the stream was paused, and bytes that were put back. */
   #early: Buffer[] = [];
   #earlyEnd = false;
   #earlyScheduled = false;
 
-  /** The request of the write in flight, and those of earlier TLS writes, which are reused. */
+  /** The request of the write in progress, and the requests of earlier TLS writes for reuse. */
   #inFlight: WriteRequest | undefined;
   #completed: WriteRequest | undefined;
   #reusable: WriteRequest | undefined;
@@ -95,7 +97,7 @@ export class HandleStream implements ByteStream {
 
   #local: SocketAddress | undefined;
   #remote: SocketAddress | undefined;
-  /** Whether the addresses are needed after the stream has closed. */
+  /** Whether the addresses must be known after the stream has closed. */
   keepsAddresses = true;
   receivedBytes = 0;
   sentBytes = 0;
@@ -133,8 +135,8 @@ export class HandleStream implements ByteStream {
   }
 
   /**
-   * Takes the peer's address from the stream below. The kernel forgets it as soon as the peer resets the connection,
-   * when bytes of the peer may still wait.
+   * Takes the peer's address from the stream below. The kernel forgets the address as soon as the peer resets the
+   * connection, even while bytes of the peer still wait.
    */
   takePeerOf({ remote }: ByteStream): void {
     if (remote.address !== "") this.#remote = remote;
@@ -158,7 +160,7 @@ export class HandleStream implements ByteStream {
     this.#endSuccessor = end;
   }
 
-  /** Puts bytes back in front of the next ones. Allowed only while paused. */
+  /** Puts bytes back, so that they are read before all others. Allowed only while paused. */
   unread(bytes: Buffer): void {
     if (this.#state === "open") this.#early.unshift(bytes);
   }
@@ -189,7 +191,7 @@ export class HandleStream implements ByteStream {
       return false;
     }
     if (!this.#binding.lastWriteWasAsync()) return true;
-    // TLS has encrypted its own copy by now. TCP still reads from our bytes.
+    // TLS has copied and encrypted the bytes by now. TCP still reads from the caller's bytes, so they must be kept.
     if (this.#backing.tls) this.#awaitWrite(request, bytes.length, noBuffers);
     else {
       request.chunks = [bytes];
@@ -198,7 +200,7 @@ export class HandleStream implements ByteStream {
     return this.#room();
   }
 
-  /** Writes all chunks like one {@link write}, with one system call. Nothing is copied over TCP. */
+  /** Writes all chunks as {@link write} would, but with one system call. Nothing is copied for TCP. */
   writeAll(chunks: readonly Uint8Array[]): boolean {
     if (this.#state !== "open") return false;
     invariant(!this.#ending, "a stream was written to after its end");
@@ -226,7 +228,7 @@ export class HandleStream implements ByteStream {
     return this.#room();
   }
 
-  /** Writes what {@link writeAll} would write from the same parts. */
+  /** Writes the heads and pieces as {@link writeAll} would write them. */
   writeFramed(framed: FramedBytes): boolean {
     if (this.#state !== "open") return false;
     invariant(!this.#ending, "a stream was written to after its end");
@@ -272,7 +274,7 @@ export class HandleStream implements ByteStream {
     return this.#room();
   }
 
-  /** The request for a write. It stays the next one if the write completes at once. */
+  /** Returns the request for the next write. If a write completes at once, the same request is used again. */
   #nextRequest(): WriteRequest {
     if (!this.#backing.tls) return (spareRequest ??= this.#binding.newWriteRequest());
     if (this.#reusable === undefined) {
@@ -300,8 +302,8 @@ export class HandleStream implements ByteStream {
     this.#inFlightBytes = 0;
     for (const buffer of this.#inFlightBuffers) buffer.release();
     this.#inFlightBuffers = noBuffers;
-    // Every write to TLS completes later. A request must not be reused inside its own completion, so keep it, and reuse
-    // the one that completed before it.
+    // Keep the request of a TLS write, and reuse the one that completed before it. Every TLS write completes later, and
+    // a request must not be reused during its own completion.
     this.#reusable ??= this.#completed;
     this.#completed = this.#inFlight;
     this.#inFlight = undefined;
@@ -336,39 +338,38 @@ export class HandleStream implements ByteStream {
     if (status !== 0) this.#notSent(length, status);
   }
 
-  /** Called when the kernel has refused a whole write, for example because the peer had reset the connection before. */
+  /** Called when the kernel has refused a whole write, for example because the peer has reset the connection. */
   #notSent(length: number, status: number): void {
     this.sentBytes -= length;
     this.#fail("write", status);
   }
 
   #shutDown(): void {
-    // Both sides have ended. Closing a TCP socket sends the FIN too, and saves a system call and a turn of the event
-    // loop. TLS has to send its own end first.
+    // Close at once if both sides have ended: closing a TCP socket also sends the FIN, and saves a system call and a
+    // turn of the event loop. TLS must first send its own end.
     if (this.#readEnded && !this.#earlyEnd && !this.#backing.tls) return this.#close(undefined, false);
-    // libuv would do the same in a later turn, by a request and a callback.
+    // Send the end directly if possible. libuv would do so in a later turn, with a request and a callback.
     if (this.#backing.sendEnd?.() === true) return this.#shutDownDone();
     const request = this.#binding.newShutdownRequest();
     const done = (): void => this.#shutDownDone();
     request.oncomplete = done;
     const status = this.#handle.shutdown(request);
-    // 1 means that the shutdown is done already. Any other number means that the peer is gone, and the next read
-    // reports why.
+    // 1 means that the shutdown is done already. Any other number means that the peer is gone, which the next read
+    // reports.
     if (status !== 0) this.#shutDownDone();
   }
 
   #shutDownDone(): void {
     this.#writeEnded = true;
-    // The bytes before its end have to be delivered first.
+    // Deliver the bytes that arrived before the end first.
     if (this.#readEnded && !this.#earlyEnd) this.#close(undefined, false);
   }
 
   #installReader(): void {
     this.#buffer = ReadBuffer.take(0);
     this.#handle.useUserBuffer(this.#buffer.area);
-    // If a function is written directly into a property, V8 treats it as a method and puts it among the old objects. It
-    // would keep a closed stream until those are collected. Each such function is therefore assigned to a variable
-    // first.
+    // Assign the function to a variable first. If it were written directly into the property, V8 would treat it as a
+    // method and move it to the old objects, where it would keep a closed stream alive until those are collected.
     const read = (): Buffer | undefined => this.#onRead();
     this.#handle.onread = read;
   }
@@ -380,7 +381,7 @@ export class HandleStream implements ByteStream {
     if (status !== 0) this.#fail("read", status);
   }
 
-  /** Gives libuv the memory for its next read if that memory changes. */
+  /** Called for a read. Returns the memory for libuv's next read if that memory changes. */
   #onRead(): Buffer | undefined {
     const result = this.#binding.readResult();
     const buffer = this.#buffer;
@@ -468,7 +469,7 @@ export class HandleStream implements ByteStream {
   }
 
   #nextTier(buffer: ReadBuffer, lastRead: number): number {
-    // An index of -1 would make each read of a small buffer a call of V8's runtime.
+    // Avoid the index -1, which would make each read of a small buffer a call into V8's runtime.
     const smaller = buffer.tier === 0 ? undefined : readBufferTiers[Math.min(buffer.tier, usualReadTier) - 1];
     this.#fullReads = lastRead * 2 > buffer.area.length ? this.#fullReads + 1 : 0;
     this.#smallReads = smaller !== undefined && lastRead <= smaller / 2 ? this.#smallReads + 1 : 0;
@@ -526,7 +527,7 @@ export class HandleStream implements ByteStream {
     this.#close(uvError(`${operation} ${this.remote.address}:${this.remote.port}`, status), false);
   }
 
-  /** Reads the state through a call, because the compiler would otherwise assume that a callback has not changed it. */
+  /** Reads the state through a method. Otherwise the compiler would assume that a callback has not changed it. */
   #stateIs(state: "open" | "closing" | "detached"): boolean {
     return this.#state === state;
   }
@@ -552,7 +553,7 @@ export class HandleStream implements ByteStream {
   }
 }
 
-/** A stream that encrypts what is written, from where it lies, into another one. */
+/** A stream that encrypts bytes, without copying them first, and writes them to another stream. */
 export interface StreamAbove extends ByteStream {
   readonly below: ByteStream;
 }
@@ -569,8 +570,8 @@ function held(bytes: Uint8Array): ReadBuffer[] {
 }
 
 /**
- * Writes chunks in order, with one system call if the stream supports that. Returns, and keeps the bytes, like {@link
- * ByteStream.write}.
+ * Writes chunks in order, with one system call if the stream supports that. The result and the rule about the bytes are
+ * those of {@link ByteStream.write}.
  */
 export function writeAll(stream: ByteStream, chunks: readonly Uint8Array[]): boolean {
   if (stream instanceof HandleStream) return stream.writeAll(chunks);
@@ -579,30 +580,30 @@ export function writeAll(stream: ByteStream, chunks: readonly Uint8Array[]): boo
   return room;
 }
 
-/** Writes a body with a head in front of each of its pieces, like {@link writeAll}. */
+/** Writes a body that has a head in front of each of its pieces, like {@link writeAll}. */
 export function writeFramed(stream: ByteStream, framed: FramedBytes): boolean {
   return stream instanceof HandleStream ? stream.writeFramed(framed) : writeAll(stream, partsAfter(framed, 0));
 }
 
 /**
- * Whether {@link writeFramed} can send these bytes without a copy. They belong to the chunk that is being delivered,
- * which is kept until the kernel has them.
+ * Whether {@link writeFramed} can send these bytes without a copy. They must belong to the chunk that is being
+ * delivered, which is kept until the kernel has accepted it.
  */
 export function writesInPlace(stream: ByteStream, bytes: Uint8Array): boolean {
   return stream instanceof HandleStream && !stream.copiesWrites && readBufferOf(bytes) !== undefined;
 }
 
 /**
- * The chunk that is being delivered, with room for a header of this many bytes in front, so that one write sends both
- * from where the chunk was read. Undefined if that is impossible.
+ * The chunk that is being delivered, with room for a header of this many bytes in front. One write can then send both
+ * from the memory into which the chunk was read. Undefined if that is impossible.
  */
 export function withHeaderInFront(stream: ByteStream, chunk: Uint8Array, headerBytes: number): Buffer | undefined {
   return stream instanceof HandleStream || isAbove(stream) ? expandFront(chunk, headerBytes) : undefined;
 }
 
 /**
- * Keeps no large buffer for the stream, so that large data arrives in small chunks. It is for numerous quiet
- * connections.
+ * Makes large data arrive in small chunks, so that the stream keeps no large buffer. For connections that are many and
+ * mostly quiet.
  */
 export function readInSmallChunks(stream: ByteStream): void {
   if (isAbove(stream)) return readInSmallChunks(stream.below);
@@ -610,22 +611,22 @@ export function readInSmallChunks(stream: ByteStream): void {
 }
 
 /**
- * Lets the stream read a large message in as few parts as possible, for readers of HTTP/1. Streams of TLS stay as they
- * are: they join their records in smaller parts.
+ * Makes a large message arrive in as few parts as possible, for readers of HTTP/1. It has no effect on TLS streams,
+ * which join their records in smaller parts.
  */
 export function readLargeMessages(stream: ByteStream): void {
   if (stream instanceof HandleStream && !stream.copiesWrites) stream.maxReadTier = messageReadTier;
 }
 
-/** Saves system calls at the close of a stream whose addresses are not needed afterwards. */
+/** Tells the stream that its addresses are not needed after its end, which saves system calls. */
 export function forgetAddresses(stream: ByteStream): void {
   if (isAbove(stream)) return forgetAddresses(stream.below);
   if (stream instanceof HandleStream) stream.keepsAddresses = false;
 }
 
 /**
- * Pauses a stream, and calls `proceed` after this time, or in the next turn of the event loop if it is 0, after other
- * streams were read. The stream is read again when `proceed` returns true.
+ * Pauses a stream, and calls `proceed` after `waitMs`. If that is 0, calls it in the next turn of the event loop, after
+ * other streams were read. The stream is read again when `proceed` returns true.
  */
 export function inLaterTurn(
   stream: ByteStream,

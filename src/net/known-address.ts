@@ -1,8 +1,8 @@
 import { addressOf } from "./libc.ts";
 
 /**
- * Finds addresses in the memory that was used last without a call. Memory of an ArrayBuffer does not move, and an entry
- * keeps its buffer alive, so the address is valid as long as the entry.
+ * Finds the memory address of a buffer, without a call for the buffer that was used last. The memory of an ArrayBuffer
+ * does not move, and the entry keeps the buffer alive, so the address stays valid.
  */
 export class KnownAddress {
   #buffer: ArrayBufferLike | undefined;

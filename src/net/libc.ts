@@ -4,7 +4,8 @@ import { loadPackage } from "../base/index.ts";
 import { systemError } from "./node-error.ts";
 
 /**
- * The functions of libc that node does not offer. Results are as in C: after -1, {@link lastErrorName} gives the error.
+ * The functions of libc that Node does not offer. Results are those of C: after -1, {@link lastErrorName} names the
+ * error.
  */
 export interface Libc {
   setns(fd: number, type: number): number;
@@ -64,7 +65,7 @@ const prototypes: Readonly<Record<keyof Libc, string>> = {
   chdir: "int chdir(const char *path)",
 };
 
-/** Loaded on demand, because processes such as the control plane never leave their own network namespace. */
+/** Load the library on demand, because processes such as the control plane never leave their own network namespace. */
 let library: typeof Koffi | undefined;
 const koffi = (): typeof Koffi => (library ??= loadPackage<typeof Koffi>("koffi"));
 
@@ -73,7 +74,7 @@ let loaded: Libc | undefined;
 /** The functions of libc. The first call loads them. */
 export function libc(): Libc {
   if (loaded === undefined) {
-    // The handle of the running program gives its own libc, whether glibc or musl.
+    // The handle of the running program gives the program's own libc, whether glibc or musl.
     const own = koffi().load(null);
     loaded = Object.fromEntries(
       Object.entries(prototypes).map(([name, prototype]) => [name, own.func(prototype)]),
@@ -96,12 +97,12 @@ export function errorName(number: number): string {
   }
 }
 
-/** The name of the last call's errno. Read it before any other call. */
+/** The name of the errno of the last call. Read it before any other call. */
 export function lastErrorName(): string {
   return errorName(koffi().errno());
 }
 
-/** Returns the result, or throws the error of libc. `what` names the call in the message: `setns`. */
+/** Returns the result, or throws the error of libc. `operation` names the call in the message, such as `setns`. */
 export function check(operation: string, result: number | bigint): number {
   if (result < 0) throw systemError(operation, lastErrorName());
   return Number(result);
@@ -112,13 +113,16 @@ export function addressOf(bytes: Uint8Array): number {
   return Number(koffi().address(bytes));
 }
 
-/** Calls `ready` whenever the descriptor is readable or has hung up, until disposed. Keeps the process alive. */
+/**
+ * Calls `ready` whenever the descriptor is readable or was hung up, until the result is disposed of. Keeps the process
+ * alive.
+ */
 export function watchReadable(fd: number, ready: () => void): Disposable {
   const handle = koffi().node.poll(fd, { readable: true, disconnect: true }, () => ready());
   return closing(handle);
 }
 
-/** Like {@link watchReadable}, for writing. */
+/** Like {@link watchReadable}, for a descriptor that becomes writable. */
 export function watchWritable(fd: number, ready: () => void): Disposable {
   const handle = koffi().node.poll(fd, { writable: true }, () => ready());
   return closing(handle);

@@ -1,5 +1,5 @@
-// Node's internal bindings for TCP, which are not public API. Only this file uses them. If this version of node lacks
-// them, the result is `undefined` and the byte path runs on node:net.
+// Node's internal bindings for TCP, which are not a public API. Only this file uses them. If this version of Node lacks
+// them, {@link libuvBinding} returns undefined, and the byte path runs on node:net.
 
 /** A libuv stream as node wraps it: TCP, or TLS on top of TCP. Negative numbers are libuv's errors. */
 export interface StreamHandle {
@@ -44,8 +44,8 @@ export interface ConnectRequest {
 export interface WriteRequest {
   oncomplete: (status: number) => void;
   /**
-   * The chunks of a `writeBuffer` or `writev` that completes later. Neither of them holds a reference to the chunks, so
-   * they would be collected before the kernel has read them.
+   * The chunks of a write that completes later. libuv holds no reference to them, so without this one they could be
+   * collected before the kernel has read them.
    */
   chunks?: readonly Uint8Array[];
 }
@@ -54,17 +54,17 @@ export interface ShutdownRequest {
   oncomplete: (status: number) => void;
 }
 
-/** A connection on memory. Its owner assigns the functions, and Node calls them. */
+/** A connection in memory. Its owner assigns the functions, and Node calls them. */
 export interface JsStreamHandle {
   onreadstart: () => number;
   onreadstop: () => number;
-  /** The owner ends the request by {@link finishShutdown}. */
+  /** Called to end the connection. The owner completes the request with {@link finishShutdown}. */
   onshutdown: (request: ShutdownRequest) => number;
-  /** The owner ends the request by {@link finishWrite}. */
+  /** Called to write. The owner completes the request with {@link finishWrite}. */
   onwrite: (request: WriteRequest, chunks: readonly Buffer[]) => number;
   isClosing: () => boolean;
   close: (done?: () => void) => void;
-  /** Passes received bytes on. */
+  /** Gives received bytes to Node. */
   readBuffer(bytes: Buffer): void;
   emitEOF(): void;
   finishWrite(request: WriteRequest, status: number): void;
@@ -79,7 +79,7 @@ export interface LibuvBinding {
   newConnectRequest(): ConnectRequest;
   newWriteRequest(): WriteRequest;
   newShutdownRequest(): ShutdownRequest;
-  /** The result of the running read callback: a number of bytes, or an error. */
+  /** The result of the read whose callback is running: a number of bytes, or an error. */
   readResult(): number;
   /** Whether the last write still waits for its completion. */
   lastWriteWasAsync(): boolean;
@@ -123,7 +123,7 @@ function loadModule(name: string): unknown {
 
 let loaded: LibuvBinding | undefined | null = null;
 
-/** The bindings. Undefined if they lack the shape that the byte path needs. */
+/** Returns the bindings. Undefined if they do not have the form that the byte path needs. */
 export function libuvBinding(): LibuvBinding | undefined {
   if (loaded === null) loaded = probe();
   return loaded;

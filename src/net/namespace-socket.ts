@@ -28,13 +28,13 @@ export interface ConnectingSocketOptions {
   readonly family: IpFamily;
   readonly mark?: number | undefined;
   /**
-   * The local address to dial from, which may belong to another host. Sets IP_TRANSPARENT unless it is a loopback
-   * address.
+   * The local address from which to connect. It may belong to another host. Unless it is a loopback address, this sets
+   * IP_TRANSPARENT.
    */
   readonly sourceAddress?: string | undefined;
   /**
-   * The port to connect from. If absent, the kernel chooses a free one. For another host's address, a port outside that
-   * host's own ephemeral range.
+   * The port from which to connect. If absent, the kernel chooses one. For the address of another host, the port must
+   * be outside of that host's own ephemeral range.
    */
   readonly sourcePort?: number;
 }
@@ -43,16 +43,19 @@ const defaultBacklog = 4096;
 
 const foreignPorts = new ForeignPorts(randomInt);
 
-/** Arguments of calls, which have read or written them when they return. */
+/** Memory for the arguments of calls, which use it only while they run. */
 const optionBytes = Buffer.alloc(4);
 const addressBytes = Buffer.alloc(28);
 const lengthBytes = Buffer.alloc(4);
 
-/** Opens a listening TCP socket in a namespace, or in our own if undefined. The caller owns the descriptor. */
+/**
+ * Opens a listening TCP socket in a namespace, or in our own if `namespaceFd` is undefined. The caller owns the
+ * descriptor.
+ */
 export function listenTcpInNamespace(namespaceFd: number | undefined, options: NamespaceListenOptions): number {
   return inNamespace(namespaceFd, () => {
     const fd = boundSocket(linux.socketStream, options);
-    // Sockets accepted from the descriptor inherit the option, even those that already wait.
+    // Set the option on the listener: accepted sockets inherit it, even those that already wait.
     setOption(fd, linux.levelTcp, linux.noDelay, 1);
     if (libc().listen(fd, options.backlog ?? defaultBacklog) < 0)
       throw closedAfter(fd, `listen on ${options.address}:${options.port}`);
@@ -65,7 +68,9 @@ export function bindTcpInNamespace(namespaceFd: number | undefined, options: Nam
   return inNamespace(namespaceFd, () => boundSocket(linux.socketStream, options));
 }
 
-/** Opens a bound UDP socket for `dgram`'s `bind({ fd })`. Bind 127.0.0.1 and ::1 separately, not all addresses. */
+/**
+ * Opens a bound UDP socket for `bind({ fd })` of `dgram`. Bind 127.0.0.1 and ::1 separately instead of all addresses.
+ */
 export function bindUdpInNamespace(namespaceFd: number | undefined, options: NamespaceSocketOptions): number {
   return inNamespace(namespaceFd, () => boundSocket(linux.socketDatagram, options));
 }
@@ -95,10 +100,13 @@ export function mayMarkSockets(mark: number): boolean {
   }
 }
 
-/** The original destination of a redirected connection. Undefined if it was not redirected (no conntrack entry). */
+/** The destination that a redirected connection had originally. Undefined if the connection was not redirected. */
 export function originalDestination(socket: {
   readonly fd: number;
-  /** Both ends have addresses of one family. The peer's address is known already, because logs need it. */
+  /**
+   * The peer's address. The destination has the same family. The caller already knows this address, because logs need
+   * it.
+   */
   readonly remote: SocketAddress;
 }): SocketAddress | undefined {
   const ipv6 = ipFamilyOf(socket.remote.address) === "ipv6";
@@ -135,8 +143,8 @@ const peekWithoutWait = 0x42;
 const oneByte = Buffer.alloc(1);
 
 /**
- * Whether the peer has sent bytes or its end, and the event loop has not read them yet. A reset does not count, because
- * a write reports it. Loads libc.
+ * Whether bytes or an end of the peer have arrived that the event loop has not read yet. A reset does not count,
+ * because a write reports it. Loads libc.
  */
 export function hasUnreadInput({ fd }: ByteStream): boolean {
   return fd >= 0 && libc().recv(fd, oneByte, oneByte.length, peekWithoutWait) >= 0;
@@ -150,16 +158,16 @@ export function resetOnClose(fd: number): void {
 }
 
 /**
- * Sends a socket's end after everything that was written to it. Returns false if libc is not loaded. A failure means
- * that the peer is gone, and the next read reports why.
+ * Ends our side of a socket, after everything that was written to it. Returns false if libc is not loaded. If the call
+ * fails, the peer is gone, which the next read reports.
  */
 export function sendEnd(fd: number): boolean {
   return loadedLibc()?.shutdown(fd, linux.shutWrite) !== undefined;
 }
 
 /**
- * Accepts a connection from a listener that does not block. Undefined if none waits, or if accepting fails. The code
- * that polls the listener then learns the reason.
+ * Accepts a connection from a non-blocking listener. Undefined if none waits, or if accepting fails. In the latter
+ * case, the code that polls the listener learns the reason.
  */
 export function acceptWaiting(listenerFd: number): number | undefined {
   const fd = libc().accept4(listenerFd, null, null, linux.closeOnExec | linux.nonBlocking);
@@ -199,20 +207,26 @@ function boundSocket(type: number, options: NamespaceSocketOptions): number {
 }
 
 function bindSource(fd: number, namespaceFd: number | undefined, address: string, port: number | undefined): void {
-  // All of 127/8 is local, and IP_TRANSPARENT needs a capability that a sidecar may lack.
+  // All of 127/8 is local, so it does not need IP_TRANSPARENT, for which a sidecar may lack the capability.
   const foreign = !address.startsWith("127.") && address !== "::1";
   if (foreign) setTransparent(fd, ipFamilyOf(address));
   if (port !== undefined) return bindTo(fd, address, port);
   if (foreign && bindForeign(fd, namespaceFd, address)) return;
-  // The kernel then picks the port at connect by the whole four-tuple, which allows far more connections.
+  // Let the kernel choose the port only at connect, by both addresses and the remote port, which allows far more
+  // connections.
   setOption(fd, linux.levelIp, linux.ipBindAddressNoPort, 1);
   bindTo(fd, address, 0);
 }
 
-/** Encoded addresses, with the port of the last use. Most connections use the same few addresses. */
+/**
+ * The encoded form of recently used addresses, with the port of the last use. Most connections use the same few
+ * addresses.
+ */
 const encodedAddresses = moduleCache<string, Buffer>("socket-addresses", 1024);
 
-/** The address and port as the kernel reads them. The next call for the address changes the port of the same bytes. */
+/**
+ * Encodes an address and port for the kernel. The next call for the same address changes the port in the same bytes.
+ */
 function encoded(address: string, port: number): Buffer {
   let bytes = encodedAddresses.get(address);
   if (bytes === undefined) encodedAddresses.set(address, (bytes = encodeAddress(address)));
@@ -229,8 +243,8 @@ function encodeAddress(address: string): Buffer {
 }
 
 /**
- * Begins to connect a socket that does not block, and returns whether it is connected already. Linux connects two
- * sockets of one namespace within the call, but reports this only to a second one.
+ * Begins to connect a non-blocking socket. Returns whether it is connected already. Linux connects two sockets of one
+ * namespace within the call, but reports this only to a second call.
  */
 export function beginConnect(fd: number, { address, port }: SocketAddress): boolean {
   const bytes = encoded(address, port);
@@ -276,7 +290,10 @@ function closedAfter(fd: number, operation: string): Error {
   return error;
 }
 
-/** Texts of IPv4 addresses by their bytes. Equal texts that are one object are found and compared fastest. */
+/**
+ * The texts of IPv4 addresses, by the address's bytes. If equal texts are one object, V8 finds and compares them
+ * fastest.
+ */
 const ipv4Texts = moduleCache<number, string>("ipv4-texts", 4096);
 
 function decodeSocketAddress(bytes: Buffer): SocketAddress {

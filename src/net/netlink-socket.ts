@@ -10,7 +10,10 @@ const receiveBytes = 1 << 16;
 const forceSendBuffer = 32;
 const forceReceiveBuffer = 33;
 
-/** A synchronous netlink socket. The kernel has answered when send returns, so no call blocks for long. */
+/**
+ * A netlink socket for synchronous use. The kernel has answered by the time that sending returns, so no call blocks for
+ * long.
+ */
 export class NetlinkSocket implements Disposable {
   readonly #buffer = Buffer.alloc(receiveBytes);
   #fd: number;
@@ -25,7 +28,7 @@ export class NetlinkSocket implements Disposable {
       ),
     );
     this.#trySetOption(netlinkLevel, capAcknowledgements, 1);
-    // Forcing the size needs CAP_NET_ADMIN on the host. Without it, wmem_max limits the size.
+    // Forcing the buffer's size needs CAP_NET_ADMIN on the host. Without it, wmem_max limits the size.
     for (const [force, plain] of [
       [forceSendBuffer, linux.sendBufferBytes],
       [forceReceiveBuffer, linux.receiveBufferBytes],
@@ -57,8 +60,8 @@ export class NetlinkSocket implements Disposable {
 
   /**
    * Sends a dump request and yields the payload of each part. A pod may fill its own network namespace with any number
-   * of objects, so a reader of a pod's namespace must not keep all parts. Whoever stops early must close the socket,
-   * because the kernel continues the dump.
+   * of objects, so the caller must not keep all parts. A caller that stops early must close the socket, because the
+   * kernel continues the dump.
    */
   *dump(operation: string, request: Buffer): Generator<Buffer, undefined> {
     const sequence = this.number(request);
@@ -73,7 +76,7 @@ export class NetlinkSocket implements Disposable {
     }
   }
 
-  /** Whether the object exists that a request without the dump flag asks for. */
+  /** Whether an object exists. `request` asks for that one object, without the dump flag. */
   exists(operation: string, request: Buffer): boolean {
     const sequence = this.number(request);
     this.send([request]);

@@ -4,8 +4,8 @@ import { check, libc, linux } from "./libc.ts";
 
 const ownPath = "/proc/thread-self/ns/net";
 /**
- * The thread's own namespace, to which every {@link NetworkNamespace.enter} returns. Never closed, because all threads
- * of the process may share it.
+ * The descriptor of the thread's own namespace, to which every {@link NetworkNamespace.enter} returns. It is never
+ * closed, because all threads of the process may share it.
  */
 let ownFd: number | undefined;
 
@@ -18,21 +18,21 @@ function own(): number {
   return ownFd;
 }
 
-/** The descriptor of this thread's own namespace, for threads that it starts: see {@link shareOwnNamespace}. */
+/** The descriptor of this thread's own namespace, for {@link shareOwnNamespace} in threads that this one starts. */
 export function ownNamespaceFd(): number {
   return own();
 }
 
 /**
- * Uses another thread's descriptor of the namespace that both have. Nobody would close a descriptor of this thread when
- * the thread dies.
+ * Makes this thread use another thread's descriptor of their common namespace. If the thread opened its own, nobody
+ * would close that one when the thread dies.
  */
 export function shareOwnNamespace(fd: number): void {
   ownFd ??= fd;
 }
 
 function goHome(): void {
-  // A thread that cannot leave a pod's namespace would open all later sockets there, so the process must end.
+  // End the process: a thread that cannot leave a pod's namespace would open all later sockets there.
   if (libc().setns(own(), linux.cloneNewNetwork) < 0) process.abort();
 }
 
@@ -75,13 +75,14 @@ export class NetworkNamespace implements Disposable {
     return this.#fd;
   }
 
-  /** Descriptors of the same namespace have the same inode. */
+  /** The inode of the namespace. Descriptors of the same namespace have the same inode. */
   get inode(): number {
     return fstatSync(this.#fd).ino;
   }
 
   /**
-   * Runs a synchronous function in the namespace. It must not wait, because libuv's threads and callbacks run outside.
+   * Runs a synchronous function in the namespace. The function must not wait, because libuv's threads and later
+   * callbacks run outside of the namespace.
    */
   enter<Result>(run: () => Result): Result {
     return inNamespace(this.#fd, run);
@@ -98,7 +99,7 @@ export class NetworkNamespace implements Disposable {
   }
 }
 
-/** {@link NetworkNamespace.enter} for a descriptor. Undefined means the current namespace. */
+/** Like {@link NetworkNamespace.enter}, for a descriptor. Undefined means the current namespace. */
 export function inNamespace<Result>(namespaceFd: number | undefined, run: () => Result): Result {
   if (namespaceFd === undefined) return run();
   own();

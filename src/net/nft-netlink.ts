@@ -14,7 +14,10 @@ import {
 import { NetlinkSocket, replyError } from "./netlink-socket.ts";
 import { systemError } from "./node-error.ts";
 
-/** The number of messages in one transaction of {@link NftNetlink.commitAll}, well below the socket's buffer. */
+/**
+ * The number of messages in one transaction of {@link NftNetlink.commitAll}. They take much less than the socket's
+ * buffer.
+ */
 const messagesPerTransaction = 400;
 
 /**
@@ -43,7 +46,7 @@ export class NftNetlink implements Disposable {
     for (const [index, message] of messages.entries()) {
       last = this.#socket.number(message);
       labelOf.set(last, labels[index] ?? "");
-      // One acknowledgement suffices, because the kernel reports a refusal for every message.
+      // Request one acknowledgement only, because the kernel reports the refusal of any message.
       if (index === messages.length - 1) message.writeUInt16LE(message.readUInt16LE(6) | netlinkFlags.acknowledge, 6);
     }
     this.#socket.number(end);
@@ -52,7 +55,7 @@ export class NftNetlink implements Disposable {
     if (fault !== undefined) throw fault;
   }
 
-  /** Commits groups one after another in transactions of bounded size. Never splits a group. */
+  /** Commits groups of changes one after another, in transactions of bounded size. A group is never split. */
   commitAll(groups: Iterable<(transaction: NftTransaction) => void>): void {
     let transaction = new NftTransaction();
     for (const group of groups) {
@@ -70,7 +73,7 @@ export class NftNetlink implements Disposable {
     );
   }
 
-  /** Whether a table exists. Costs the same however many others there are. */
+  /** Whether a table exists. The cost does not depend on the number of other tables. */
   hasTable(family: NftFamily, table: string): boolean {
     return this.#socket.exists(`get table ${table}`, getTableMessage(family, table));
   }
@@ -86,8 +89,8 @@ export class NftNetlink implements Disposable {
   }
 
   /**
-   * The rules of a table in order: chain, and expressions in the kernel's encoding. Equal rules have equal bytes,
-   * because handles are left out. Whoever stops early must close this.
+   * The rules of a table in their order: the chain of each, and its expressions in the kernel's encoding. Handles are
+   * left out, so that equal rules have equal bytes. A caller that stops early must close this object.
    */
   *rules(
     family: NftFamily,
@@ -116,8 +119,8 @@ export class NftNetlink implements Disposable {
         if (reply.type !== netlinkTypes.error || reply.sequence > last) continue;
         const name = replyError(reply);
         if (name !== undefined) fault ??= systemError(`nf_tables: ${labelOf.get(reply.sequence) ?? "batch"}`, name);
-        // A refusal of the whole batch (no permission, no memory) has the sequence number of its begin message, and
-        // ends it.
+        // A refusal of the whole batch (no permission, no memory) has the sequence number of the batch's first message,
+        // and no further reply follows.
         done ||= reply.sequence === last || !labelOf.has(reply.sequence);
       }
     }

@@ -35,8 +35,7 @@ const userCodes: Readonly<Record<string, readonly [code: ErrorCode, hint: string
 };
 
 /**
- * The error for an errno (`ECONNREFUSED`), which is its reason. `what` describes the attempt, such as `connect to
- * 10.0.0.1:80`.
+ * The error for an errno such as `ECONNREFUSED`. `operation` describes the attempt, such as `connect to 10.0.0.1:80`.
  */
 export function systemError(operation: string, name: string, cause?: unknown): SerinError {
   const options = { reason: name, ...(cause === undefined ? {} : { cause }) };
@@ -62,7 +61,10 @@ function uvErrorName(status: number): string {
   }
 }
 
-/** Converts any error of node's sockets, TLS or a system call. Only this function knows their codes. */
+/**
+ * Converts an error of Node's sockets, of TLS or of a system call to an error of ours. Only this function knows their
+ * codes.
+ */
 export function networkError(operation: string, thrown: unknown): SerinError {
   if (thrown instanceof SerinError) return thrown;
   const code = codeOf(thrown);
@@ -80,8 +82,8 @@ function codeOf(thrown: unknown): string | undefined {
 }
 
 /**
- * Node's code is OpenSSL's (`UNABLE_TO_VERIFY_LEAF_SIGNATURE`, `ERR_SSL_…`), unless it has a prefix of Node's other
- * modules.
+ * The error code for a word that Node uses as one. The word is OpenSSL's (`UNABLE_TO_VERIFY_LEAF_SIGNATURE`,
+ * `ERR_SSL_…`), unless it has the prefix of another module of Node.
  */
 function codeOfNode(word: string): ErrorCode {
   return /^(?:ERR_(?!SSL_|TLS_|OSSL_)|HPE_)/.test(word) ? "network-failure" : "tls-failed";
@@ -100,7 +102,9 @@ export function tlsFault(error: SerinError): SerinError {
   return error;
 }
 
-/** Whether a handshake or a secured connection failed with this error. Its code may be that of the network's fault. */
+/**
+ * Whether this error comes from a TLS handshake or a TLS connection. Its code may be that of the network fault below.
+ */
 export function isTlsFault(error: SerinError): boolean {
   return tlsFaults.has(error);
 }

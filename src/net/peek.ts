@@ -3,7 +3,7 @@ import { HandleStream } from "./handle-stream.ts";
 import { SocketStream } from "./socket-stream.ts";
 
 export interface PeekOptions {
-  /** Called with all bytes so far, and also with no bytes after the timeout. */
+  /** Whether the bytes so far are enough. Also called after the timeout, possibly with no bytes. */
   readonly enough: (bytes: Buffer) => boolean;
   /** The number of bytes after which the peek ends. */
   readonly maxBytes: number;
@@ -13,9 +13,14 @@ export interface PeekOptions {
 
 export interface Peeked {
   readonly bytes: Buffer;
-  /** `ended` means that the peer ended its side, or the connection closed, before there was enough. */
+  /**
+   * How the peek ended. `ended` means that the peer ended its side, or that the connection closed, before there were
+   * enough bytes.
+   */
   readonly outcome: "enough" | "timeout" | "ended";
-  /** Why the connection failed, such as a peer's TLS alert. Undefined if the peer ended in an orderly way. */
+  /**
+   * Why the connection failed, such as a TLS alert of the peer. Undefined if the peer ended its side in an orderly way.
+   */
   readonly error?: Error | undefined;
 }
 
@@ -54,7 +59,7 @@ const ignoring: ByteStreamHandler = {
   close: () => undefined,
 };
 
-/** Returns a paused stream with these bytes in front. Use the result instead of the given stream. */
+/** Returns a paused stream that first delivers these bytes. Use the result instead of the given stream. */
 export function unread(stream: ByteStream, bytes: Buffer): ByteStream {
   if (bytes.length === 0) return stream;
   if (stream instanceof HandleStream || stream instanceof SocketStream) {
@@ -108,7 +113,7 @@ class PrefixedStream implements ByteStream {
 
   setHandler(handler: ByteStreamHandler): void {
     this.#handler = handler;
-    // Once the prefix is delivered, data goes straight to the handler. A closed stream notifies it of the close.
+    // After the prefix, data goes directly to the handler. On a closed stream, the handler's `close` is called.
     if (this.#prefix === undefined || this.#closed) this.#inner.setHandler(handler);
   }
   write(bytes: Uint8Array): boolean {

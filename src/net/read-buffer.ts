@@ -1,7 +1,7 @@
 import { LinkedList, type Linked } from "../base/index.ts";
 
-// Memory that streams read into. A stream owns one buffer at a time. A reader that still needs bytes after `data` has
-// returned holds the buffer, and the stream takes another.
+// Memory into which streams read. A stream owns one buffer at a time. A reader that still needs bytes after `data` has
+// returned holds the buffer, and the stream then takes another one.
 
 /** Free bytes in front of the data, so that a frame header fits there without a copy. */
 const headroomBytes = 16;
@@ -10,34 +10,37 @@ const headroomBytes = 16;
  * The sizes of the buffers. The largest is for streams of messages, see {@link messageReadTier}.
  */
 export const readBufferTiers = [4096, 65_536, 262_144, 266_240] as const;
-/** The index of the largest size that streams of anything use. Larger reads cost a ztunnel a tenth of its bulk data. */
+/**
+ * The index of the largest size that ordinary streams use. The largest size of all would cost a ztunnel a tenth of its
+ * bulk throughput.
+ */
 export const usualReadTier = 2;
 /**
- * The index of the largest size that streams of messages use. It has 4 KiB more than 256 KiB, because bodies often have
- * a power of two as their size: the head of a message then fits into the first read, and no few bytes remain for a read
- * and a write of their own.
+ * The index of the largest size that streams of messages use. It is 4 KiB more than 256 KiB: the size of a body is
+ * often a power of two, so the head and the body then fit into one read, and no few bytes are left for a separate read
+ * and write.
  */
 export const messageReadTier = 3;
-/** The number of spare buffers to keep for each tier: 1, 4, 4 and 4 MiB in total. */
+/** The number of spare buffers that are kept for each tier: 1, 4, 4 and 4 MiB in total. */
 const sparesKept: readonly number[] = [256, 64, 16, 16];
 const spares: readonly ReadBuffer[][] = readBufferTiers.map(() => []);
 
-/** The maximum bytes of a thread's large buffers, which are those above the first tier. */
+/** The maximum number of bytes in a thread's large buffers, which are those above the first tier. */
 interface LargeBounds {
   /** Buffers that streams read into. */
   readonly owned: number;
-  /** All buffers: also those whose bytes a reader still holds. */
+  /** All buffers, including those whose bytes a reader still holds. */
   readonly all: number;
 }
 
 const maxLargeBounds: LargeBounds = { owned: 64 * 1_048_576, all: 256 * 1_048_576 };
 const minLargeBounds: LargeBounds = { owned: 8 * 1_048_576, all: 32 * 1_048_576 };
-/** All large buffers together may use one of so many parts of a container's memory. */
+/** The divisor for the memory of a container: all large buffers together may use this part of it. */
 const memoryParts = 8;
 /** How many streams may refuse to give up their buffer before the search for one ends. */
 const maxRefusals = 8;
 
-/** A stream that reads into a large buffer. It may have nothing to read for hours. */
+/** A stream that reads into a large buffer. It may receive nothing for hours, so others may take its buffer. */
 export class LargeReader implements Linked<LargeReader> {
   /** Makes the stream read into a small buffer. Returns false if it cannot now. */
   readonly giveUp: () => boolean;
@@ -52,8 +55,8 @@ export class LargeReader implements Linked<LargeReader> {
 }
 
 /**
- * Limits the large buffers. A stream keeps its buffer while it waits, so a client that makes thousands of connections
- * transfer much once and then wait would fill the memory.
+ * Limits the large buffers of a thread. A stream keeps its buffer while it waits for data. Without a limit, a client
+ * could fill the memory: it would open thousands of connections, transfer much data once over each, and then wait.
  */
 class LargeBuffers {
   bounds = largeBoundsOf(process.constrainedMemory());
@@ -77,8 +80,8 @@ class LargeBuffers {
   }
 
   /**
-   * Whether a stream may take a buffer of this tier. To make room, the streams that have not read for the longest time
-   * give up their buffers.
+   * Whether a stream may take a buffer of this tier. To make room, the streams that have not read for longest give up
+   * their buffers.
    */
   hasRoom(tier: number): boolean {
     if (tier === 0) return true;
@@ -111,7 +114,7 @@ export const largeBuffers = new LargeBuffers();
 
 export class ReadBuffer {
   readonly tier: number;
-  /** The area into which libuv reads, behind the headroom. */
+  /** The part of the buffer into which libuv reads, behind the headroom. */
   readonly area: Buffer;
   #holds = 0;
   #owned = true;
@@ -159,7 +162,8 @@ let delivering: ReadBuffer | undefined;
 let deliveryStart = 0;
 
 /**
- * Calls `run`, during which chunks of the buffer may be held or extended. `start` is the chunk's offset in the area.
+ * Calls `run` with a chunk that lies in the buffer. During the call, readers may hold or extend the chunk. `start` is
+ * the chunk's offset in the area.
  */
 export function deliver(buffer: ReadBuffer, start: number, chunk: Buffer, run: (chunk: Buffer) => void): void {
   const before = delivering;
@@ -174,25 +178,27 @@ export function deliver(buffer: ReadBuffer, start: number, chunk: Buffer, run: (
   }
 }
 
-/** The buffer whose delivery is running, if the bytes lie in it. */
+/** The buffer that contains these bytes, if it is being delivered now. Otherwise undefined. */
 export function readBufferOf(bytes: Uint8Array): ReadBuffer | undefined {
   return delivering !== undefined && bytes.buffer === delivering.area.buffer ? delivering : undefined;
 }
 
 /**
- * A chunk is held in place only if it fills at least this fraction of its memory, so that a few bytes never keep a
- * large buffer.
+ * A chunk is held in place only if it fills at least this fraction of its memory (one in `heldParts`). Otherwise a few
+ * bytes could keep a large buffer.
  */
 const heldParts = 4;
-/** The offset at which no chunk begins, so that nothing is put in front of a kept one. */
+/** An offset at which no chunk begins. It prevents that a header is put in front of a kept chunk. */
 const noStart = -1;
 
-/** A chunk up to this size is added to a copy before it. */
+/** The maximum size of a chunk that is appended to the copy of an earlier one. */
 const maxAddedBytes = 1024;
 /** A copy does not grow beyond this size. */
 const maxCopyBytes = 16_384;
 
-/** A chunk that outlives its delivery. It is held in place, or copied if holding would keep too much memory. */
+/**
+ * A chunk that is kept beyond its delivery. It is held in place, or copied if holding it would keep too much memory.
+ */
 export class KeptChunk {
   readonly #buffer: ReadBuffer | undefined;
   #bytes: Buffer;
@@ -208,7 +214,7 @@ export class KeptChunk {
     this.#bytes = isHeld ? chunk : Buffer.from(chunk);
   }
 
-  /** Valid until {@link release}. */
+  /** The bytes of the chunk. They are valid until {@link release}. */
   get bytes(): Buffer {
     return this.#bytes;
   }
@@ -218,7 +224,7 @@ export class KeptChunk {
     this.#bytes = this.#bytes.subarray(bytes);
   }
 
-  /** Copies a small chunk behind this one. Returns false if this one is no copy, or either is too large. */
+  /** Appends a small chunk to this one. Returns false if this one is not a copy, or if either is too large. */
   add(chunk: Buffer): boolean {
     const { length } = this.#bytes;
     const total = length + chunk.length;
@@ -235,7 +241,7 @@ export class KeptChunk {
     return true;
   }
 
-  /** Calls `run` as if the chunk had just been read. A reader that needs it for longer keeps it. */
+  /** Calls `run` as if the chunk had just been read. A reader that needs it for longer must keep it. */
   deliver(run: (chunk: Buffer) => void): void {
     if (this.#buffer === undefined) run(this.#bytes);
     else deliver(this.#buffer, noStart, this.#bytes, run);
@@ -252,12 +258,15 @@ export class KeptChunk {
 const maxGone = 64;
 
 /**
- * Chunks that wait in order. Small ones share memory: a peer may send single bytes, and a chunk of one byte costs 200
- * bytes of its own.
+ * A queue of chunks. Small chunks share memory: a peer may send single bytes, and a chunk of one byte costs 200 bytes
+ * by itself.
  */
 export class ChunkQueue {
   #chunks: KeptChunk[] = [];
-  /** The number of chunks at the beginning that were removed. `shift` of a long array would move all others. */
+  /**
+   * How many chunks at the beginning of the array were removed. They stay in the array for a while, because `shift`
+   * would move all others.
+   */
   #gone = 0;
 
   get isEmpty(): boolean {
@@ -274,7 +283,7 @@ export class ChunkQueue {
     return this.#chunks[this.#gone];
   }
 
-  /** Adds a chunk, which must be valid only during the call. */
+  /** Adds a chunk, which the caller may reuse after the call. */
   push(chunk: Buffer): void {
     if (this.isEmpty || this.#chunks.at(-1)?.add(chunk) !== true) this.#chunks.push(new KeptChunk(chunk));
   }
@@ -311,7 +320,9 @@ export class ChunkQueue {
   }
 }
 
-/** The chunk with `bytes` (at most 16) writable bytes in front, in place. Undefined if there is no room. */
+/**
+ * Extends the chunk by `bytes` (at most 16) writable bytes in front, without moving it. Undefined if there is no room.
+ */
 export function expandFront(chunk: Uint8Array, bytes: number): Buffer | undefined {
   const buffer = readBufferOf(chunk);
   if (buffer === undefined || bytes > headroomBytes || deliveryStart !== 0) return undefined;

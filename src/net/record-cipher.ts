@@ -18,8 +18,8 @@ import { KnownAddress } from "./known-address.ts";
 import { addressOf } from "./libc.ts";
 import { nextSecretOf, trafficKeyOf } from "./tls-keys.ts";
 
-// AES-GCM of the OpenSSL inside Node, on memory that we choose. Node's own functions for it make objects and copies for
-// each record. Only this file calls these functions and knows addresses. It checks all ranges before a call.
+// AES-GCM of the OpenSSL inside Node, on memory that the caller chooses. Node's own functions make objects and copies
+// for each record. Only this file calls OpenSSL and handles memory addresses. It checks all ranges before each call.
 
 /** Takes and returns addresses and numbers only. */
 type Call = (...values: number[]) => number;
@@ -75,15 +75,15 @@ const sealTarget = new KnownAddress();
 const openSource = new KnownAddress();
 const openTarget = new KnownAddress();
 
-/** A nonce, the type of a content, and where OpenSSL writes lengths that nobody reads. */
+/** Memory for a nonce, for the type of a content, and for lengths that OpenSSL writes and nobody reads. */
 const scratch = Buffer.allocUnsafeSlow(32);
 const typeAt = nonceBytes;
 const lengthAt = 16;
 
-/** Frees the contexts of connections that were dropped without an end. */
+/** Frees the contexts of connections that were dropped without {@link Direction.free}. */
 const forgotten = new FinalizationRegistry<number>((context) => loaded?.openSsl.freeContext(context));
 
-/** One direction of a connection. */
+/** The state of one direction of a connection. */
 abstract class Direction {
   protected readonly openSsl: OpenSsl;
   protected readonly scratchAddress: number;
@@ -117,7 +117,7 @@ abstract class Direction {
     this.#useKey();
   }
 
-  /** Erases the keys. The direction must not be used any more. May be called again. */
+  /** Erases the keys. The direction must not be used afterwards. May be called again. */
   free(): void {
     if (this.context === noPointer) return;
     forgotten.unregister(this);
@@ -153,7 +153,7 @@ function requireRange(bytes: Uint8Array, from: number, to: number): void {
   invariant(from >= 0 && from <= to && to <= bytes.length, "a range lies within its memory");
 }
 
-/** Protects records. */
+/** Protects (encrypts) records. */
 export class Sealer extends Direction {
   readonly #recordsOfKey: number;
 
@@ -168,8 +168,8 @@ export class Sealer extends Direction {
   }
 
   /**
-   * Writes a content as one record or more to the beginning of `target`, which must have room for {@link sealedBytes}.
-   * Returns their length.
+   * Writes a content as one or more records to the beginning of `target`, which must have room for {@link sealedBytes}.
+   * Returns the length of the records.
    */
   seal(source: Uint8Array, from: number, to: number, target: Uint8Array, type: number): number {
     requireRange(source, from, to);
@@ -201,12 +201,12 @@ export class Sealer extends Direction {
   }
 }
 
-/** How long a content is as records. */
+/** The length of the records that protect a content of this length. */
 export function sealedBytes(contentBytes: number): number {
   return contentBytes + Math.ceil(contentBytes / maxContentBytes) * recordOverheadBytes;
 }
 
-/** Opens records. */
+/** Opens (decrypts) records. */
 export class Opener extends Direction {
   constructor(suite: Suite, secret: Buffer) {
     super(suite, secret, false);
@@ -235,7 +235,7 @@ export class Opener extends Direction {
         openSsl.control(context, setTag, tagBytes, body + size),
     );
     if (openSsl.decryptFinal(context, targetAddress + size, lengthAddress) === 1) return size;
-    // Node's TLS would take an error that is left here for one of its own.
+    // Clear the error, because Node's TLS would take it for one of its own.
     openSsl.clearErrors();
     return -1;
   }
@@ -245,8 +245,8 @@ let loaded: { readonly openSsl: OpenSsl; readonly scratchAddress: number } | und
 let isUsable: boolean | undefined;
 
 /**
- * Whether this Node offers the functions, and they do what Node's own do. The first call loads and tries them, which
- * takes a few milliseconds.
+ * Whether this Node offers OpenSSL's functions, and they agree with Node's own. The first call loads and tries them,
+ * which takes a few milliseconds.
  */
 export function hasRecordCiphers(): boolean {
   isUsable ??= loadAndTry();

@@ -19,12 +19,12 @@ export { describeRecordLayer, recordLayer, recordMemory } from "./record-layer.t
 const noBytes = Buffer.alloc(0);
 
 /**
- * The connection of a TLS handshake that Node's TLS performs on memory. The records pass through here one by one, so it
- * is known exactly which of them Node's TLS has read and written when the handshake ends. A {@link RecordStream}
+ * A TLS handshake that Node's TLS performs on a connection in memory. The records pass through here one by one, so when
+ * the handshake ends, it is known exactly which records Node's TLS has read and written. A {@link RecordStream}
  * continues with the next ones.
  */
 export class RecordHandshake {
-  /** What Node's TLS takes for a connection. */
+  /** The socket that Node's TLS uses as its connection. */
   readonly socket: Socket;
   readonly #stream: ByteStream;
   readonly #handle: JsStreamHandle;
@@ -32,11 +32,11 @@ export class RecordHandshake {
   #isServer = false;
   #clientSecret: Buffer | undefined;
   #serverSecret: Buffer | undefined;
-  /** Received bytes that Node's TLS has not got: an incomplete record, or what follows the handshake. */
+  /** Received bytes that Node's TLS has not got yet: an incomplete record, or what follows the handshake. */
   #received: Buffer = noBytes;
   #pending: WriteRequest[] = [];
   #isPumpScheduled = false;
-  /** What Node's TLS has written since it got the last received record. */
+  /** The records that Node's TLS has written since it got the last received record. */
   #written: Buffer[] = [];
   #result: RecordStream | undefined;
   /** Whether Node's TLS wants to read. */
@@ -44,7 +44,7 @@ export class RecordHandshake {
   #phase: "before" | "handshake" | "passing on" | "over" = "before";
   #hasRoom = true;
   #whenRoom: (() => void) | undefined;
-  /** Whether the stream has ended. Node's TLS may still answer the peer, to whom that means nothing any more. */
+  /** Whether the stream has ended. Node's TLS may still write an answer, which has no reader any more. */
   #hasEnded = false;
 
   constructor(stream: ByteStream, handle: JsStreamHandle) {
@@ -59,7 +59,7 @@ export class RecordHandshake {
       if (this.#phase !== "over") stream.destroy();
       if (done !== undefined) setImmediate(done);
     };
-    // `handle` and `manualStart` are node's internal options, which its types lack.
+    // `handle` and `manualStart` are internal options of Node, which its types lack.
     this.socket = new Socket({ handle, allowHalfOpen: true, manualStart: true } as unknown as SocketConstructorOpts);
   }
 
@@ -87,7 +87,7 @@ export class RecordHandshake {
       },
       close: (error) => void secured.destroy(asOfNode(error)),
     });
-    // Node's TLS is ready after this turn.
+    // Wait for the end of this turn, when Node's TLS is ready.
     process.nextTick(() => {
       this.#phase = "handshake";
       if (received !== undefined && received.length > 0) this.#read(received);
@@ -96,8 +96,8 @@ export class RecordHandshake {
   }
 
   /**
-   * Must run inside the event that ends the handshake. `recordsOfKey` limits the use of one key. Undefined if the
-   * connection's version or suite is not one of ours.
+   * Takes the connection over from Node's TLS. Must be called inside the event that ends the handshake. `recordsOfKey`
+   * limits the use of one key. Undefined if this code does not support the connection's version or suite.
    */
   secured(title: string, recordsOfKey = maxRecordsOfKey): RecordStream | undefined {
     const suite = this.#secured?.getProtocol() === "TLSv1.3" ? suiteOf(this.#secured.getCipher().name) : undefined;
@@ -148,7 +148,8 @@ export class RecordHandshake {
   #handOver(result: RecordStream): void {
     this.#phase = "over";
     this.#stream.pause();
-    // A server's tickets are the first records under its key. A client has written none under its own.
+    // Count the server's session tickets, which are its first records under the new key. A client has written none
+    // under its key.
     result.begin(this.#received, this.#isServer ? recordsIn(Buffer.concat(this.#written)) : 0);
     this.#received = noBytes;
     this.#written = [];
@@ -178,7 +179,10 @@ export class RecordHandshake {
     return 0;
   }
 
-  /** Node's TLS has written its end, and may close the connection once this is done. The end must be sent by then. */
+  /**
+   * Node's TLS has written its end, and may close the connection once this request is done. So send the end before
+   * that.
+   */
   #shutDown(request: ShutdownRequest): number {
     const done = (): void => {
       if (this.#phase === "passing on") {
@@ -192,7 +196,7 @@ export class RecordHandshake {
     return 0;
   }
 
-  /** Tells Node's TLS that its writes are done, so that it writes what is left. */
+  /** Tells Node's TLS that its writes are complete, so that it writes the rest. */
   #pump(): void {
     // The number of records of a handshake must be known at its end, and they are few.
     if (this.#phase === "passing on") {
@@ -213,8 +217,8 @@ function recordsIn(bytes: Buffer): number {
 }
 
 /**
- * Where the record ends that begins here. If these bytes cannot be a record, this is their end, so that Node's TLS
- * refuses them. Undefined if the record is incomplete.
+ * The end of the record that begins here. Undefined if the record is incomplete. If the bytes cannot be a record, the
+ * end of the bytes, so that Node's TLS gets them and refuses them.
  */
 function endOfRecord(bytes: Buffer, at: number): number | undefined {
   const left = bytes.length - at;
@@ -227,7 +231,7 @@ function endOfRecord(bytes: Buffer, at: number): number | undefined {
   return left < recordHeaderBytes + length ? undefined : at + recordHeaderBytes + length;
 }
 
-/** An error of the stream below as Node's own sockets report it. */
+/** Converts an error of the stream below to the form that Node's own sockets report. */
 function asOfNode(error: Error | undefined): Error | undefined {
   if (!(error instanceof SerinError) || error.reason === undefined) return error;
   return Object.assign(new Error(error.message, { cause: error }), { code: error.reason });

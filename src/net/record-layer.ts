@@ -2,17 +2,20 @@ import { libuvBinding, type JsStreamHandle } from "./libuv-binding.ts";
 import { hasRecordCiphers } from "./record-cipher.ts";
 
 /**
- * Serin's own variable. `node` leaves the records of HBONE to Node's TLS. Otherwise they are protected here where that
- * is possible.
+ * An environment variable of Serin. With the value `node`, Node's TLS protects the records of HBONE. Otherwise Serin's
+ * own code does so, if it can.
  */
 export const tlsRecordsVariable = "SERIN_TLS_RECORDS";
 
-/** Who protects the records of HBONE: `own` is this program, the others are Node's TLS. */
+/** What protects the records of HBONE. `own` is Serin's code. The other values mean Node's TLS, and say why. */
 export type RecordLayer = "own" | "switched off" | "unavailable";
 
 let chosen: RecordLayer | undefined;
 
-/** Decides on the first call, which may take a few milliseconds. All later connections of the thread use the result. */
+/**
+ * Returns what protects the records. The first call decides this for all later connections of the thread, which may
+ * take a few milliseconds.
+ */
 export function recordLayer(): RecordLayer {
   chosen ??= chooseRecordLayer(process.env[tlsRecordsVariable]);
   return chosen;
@@ -30,12 +33,12 @@ const descriptions: Readonly<Record<RecordLayer, string>> = {
     "the records of HBONE connections are protected by Node's TLS, because this Node, or its package koffi, lacks what serin needs to do it itself",
 };
 
-/** For the log. */
+/** A text about the record layer, for the log. */
 export function describeRecordLayer(layer: RecordLayer): string {
   return descriptions[layer];
 }
 
-/** A connection on memory for a handshake. Undefined if Node's TLS protects the records. */
+/** A connection in memory for a handshake. Undefined if Node's TLS protects the records. */
 export function recordMemory(): JsStreamHandle | undefined {
   return recordLayer() === "own" ? libuvBinding()?.newJsStream?.() : undefined;
 }

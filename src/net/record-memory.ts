@@ -1,7 +1,7 @@
 import { maxContentBytes, maxRecordBytes } from "../wire/tls13/index.ts";
 import { sealedBytes } from "./record-cipher.ts";
 
-/** The largest content that one write to the network carries: that of the largest read, and a frame's header. */
+/** The largest content of one write to the network: the content of the largest read, plus a frame header. */
 export const maxContentOfWrite = 17 * maxContentBytes;
 
 /** The memory for sealed records, by the size of the content. */
@@ -17,7 +17,7 @@ export function takeSealedMemory(bytes: number): Buffer {
   return spares[tier]?.pop() ?? Buffer.allocUnsafeSlow(sealedTiers[tier] ?? bytes);
 }
 
-/** Nobody may read the memory any more, not even the kernel. */
+/** Takes back memory. Nobody may read it any more, not even the kernel. */
 export function giveBackSealedMemory(memory: Buffer): void {
   const tier = sealedTiers.indexOf(memory.length);
   const list = spares[tier];
@@ -27,7 +27,7 @@ export function giveBackSealedMemory(memory: Buffer): void {
 const incompleteKept = 16;
 const spareIncomplete: Buffer[] = [];
 
-/** Memory for incomplete records. */
+/** The memory in which incomplete records wait. */
 export const incompleteRecords = {
   take: (): Buffer => spareIncomplete.pop() ?? Buffer.allocUnsafeSlow(maxRecordBytes),
   giveBack: (memory: Buffer): void => {

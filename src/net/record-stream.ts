@@ -20,20 +20,20 @@ import { giveBackSealedMemory, incompleteRecords, maxContentOfWrite, takeSealedM
 import { tlsFault } from "./node-error.ts";
 
 const fatal = 2;
-/** The number of records of the longest write, with one more for a change of the key. */
+/** The maximum number of records in one write. It includes one for a change of the key. */
 const maxRecordsOfWrite = maxContentOfWrite / maxContentBytes + 1;
 
 export interface RecordStreamOptions {
   readonly sealer: Sealer;
   readonly opener: Opener;
   readonly isServer: boolean;
-  /** The beginning of each of its error messages. */
+  /** The beginning of the connection's error messages. */
   readonly title: string;
 }
 
 /**
- * A TLS 1.3 connection after its handshake, whose records are protected and opened here. The records of a whole read or
- * write cost one call of the handler and one system call, and no copies. Owns the stream below.
+ * A TLS 1.3 connection after its handshake, whose records this code protects and opens. The records of a whole read or
+ * write cost one call of the handler or one system call, and no copies. Owns the stream below.
  */
 export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPort {
   readonly #below: ByteStream;
@@ -49,10 +49,10 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
   #isPaused = true;
   #isReading = false;
   #isScheduled = false;
-  /** The memory for opened contents during a read, and how much of it is filled. */
+  /** The memory into which contents are opened during a read. `#filled` says how much of it is used. */
   #opened: ReadBuffer | undefined;
   #filled = 0;
-  /** Contents that were opened while the stream was paused. At most those of one read. */
+  /** Contents that were opened while the stream was paused. They come from at most one read. */
   #early: Buffer[] = [];
   #isEndTold = false;
   #hasEnded = false;
@@ -81,7 +81,7 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
 
   /**
    * Takes over the paused stream below. `first` are bytes that were read from it after the handshake. `written` is how
-   * many records under our key were written to it.
+   * many records under our key were already written to it.
    */
   begin(first: Buffer, written: number): void {
     this.#sealer.sequence = written;
@@ -165,7 +165,7 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
       this.#deliver();
     } catch (error) {
       if (!(error instanceof RecordError || error instanceof PeerAlertError)) throw error;
-      // The contents before the faulty record are authentic.
+      // Deliver the contents before the faulty record, which are authentic.
       this.#deliver();
       this.#fail(error);
     } finally {
@@ -195,7 +195,7 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
 
   keyUpdated(wantsAnswer: boolean): void {
     this.#opener.changeKey();
-    // Several requests before the next record need one answer (RFC 8446, section 4.6.3).
+    // Answer several requests with one record, the next one (RFC 8446, section 4.6.3).
     if (wantsAnswer && !this.#hasEnded) this.#owesKeyUpdate = true;
   }
 
@@ -229,7 +229,7 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
     });
   }
 
-  /** Delivers what waits, and reads on. */
+  /** Delivers the contents that wait, and reads on. */
   #proceed(): void {
     if (this.#isPaused || this.#isOver()) return;
     const first = this.#first;
@@ -256,7 +256,10 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
     this.#closeIfDone();
   }
 
-  /** The end of the stream below is not authentic. Without a close_notify before it, bytes may be missing. */
+  /**
+   * Treat the end of the stream below as a fault unless a close_notify came before it. The end itself is not authentic,
+   * so bytes may be missing.
+   */
   #belowEnded(): void {
     if (this.#content.hasEnded || this.#isOver()) return;
     this.#failBy(
@@ -266,7 +269,7 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
 
   // ---- Writing
 
-  /** Writes a content. Returns whether the stream below has room. */
+  /** Writes a content as records. Returns whether the stream below accepts more. */
   #seal(bytes: Uint8Array, type: number): boolean {
     let hasRoom = true;
     for (let at = 0; at < bytes.length;) {
@@ -281,7 +284,7 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
   #sealPiece(bytes: Uint8Array, from: number, to: number, type: number): boolean {
     if (this.#lent.length > 0) this.#reclaim();
     const size = sealedBytes(to - from);
-    // A record that must wait holds its memory until the peer reads. So allocate no more than the record needs.
+    // Allocate exactly what the record needs if the record must wait, because it holds its memory until the peer reads.
     const memory = this.#below.bufferedBytes > 0 ? Buffer.allocUnsafeSlow(size) : takeSealedMemory(size);
     const length = this.#sealer.seal(bytes, from, to, memory, type);
     const hasRoom = this.#below.write(memory.subarray(0, length));
@@ -290,7 +293,7 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
     return hasRoom;
   }
 
-  /** Tells the peer that the next record has our next key. */
+  /** Sends the message that the next record is protected by our next key, and changes the key. */
   #changeKey(): void {
     this.#owesKeyUpdate = false;
     if (this.#hasEnded || this.#isOver()) return;
@@ -318,7 +321,7 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
     return this.#closed !== undefined || this.#fault !== undefined || this.#isDestroyed;
   }
 
-  /** After both ends nothing follows, so nobody waits for the end of the stream below. */
+  /** Closes if both sides have ended. Nothing follows, so do not wait for the end of the stream below. */
   #closeIfDone(): void {
     if (this.#isEndTold && this.#hasEnded && this.#below.bufferedBytes === 0) this.#below.destroy();
   }
@@ -339,7 +342,7 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
     if (this.#closed !== undefined) return;
     const reason = this.#fault ?? error;
     this.#closed = { error: reason };
-    // The kernel may still read from the lent memory, so it must not be used again.
+    // Drop the lent memory instead of reusing it, because the kernel may still read from it.
     this.#lent = [];
     this.#early = [];
     this.#first = undefined;

@@ -42,8 +42,8 @@ export class RouteNetlink implements Disposable {
   }
 
   /**
-   * Sends all calls inside as one datagram. If the kernel refuses some, the others still have their effect, and the
-   * first error is thrown.
+   * Sends all requests that `run` makes as one datagram. If the kernel refuses some, the others still have their
+   * effect, and the first error is thrown.
    */
   batch(run: () => void): void {
     if (this.#batch !== undefined) return run();
@@ -69,7 +69,7 @@ export class RouteNetlink implements Disposable {
     return [...this.eachAddress()];
   }
 
-  /** Like {@link addresses}, one by one. Whoever stops early must close this. */
+  /** Like {@link addresses}, but yields them one by one. A caller that stops early must close this object. */
   *eachAddress(): Generator<AddressInfo, undefined> {
     for (const payload of this.#socket.dump("list addresses", listAddressesMessage())) {
       const address = readAddress(payload);
@@ -80,7 +80,7 @@ export class RouteNetlink implements Disposable {
   setLink(index: number, change: LinkChange): void {
     this.#do(`change link ${index}`, setLinkMessage(index, change));
   }
-  /** `lo` is always link 1. */
+  /** Sets the loopback interface up. It is always link 1. */
   setLoopbackUp(): void {
     this.setLink(1, { up: true });
   }

@@ -17,18 +17,19 @@ const maxPathBytes = 107;
 
 export interface SeqpacketMessage {
   readonly bytes: Buffer;
-  /** The receiver must close them. */
+  /** The descriptors that came with the message. The receiver must close them. */
   readonly descriptors: readonly number[];
 }
 
 export interface SeqpacketHandler {
   message(message: SeqpacketMessage): void;
-  /** The last call, made once. Has an error unless the peer or we closed the connection. */
+  /** Called once, after all other calls. There is an error unless the peer or we closed the connection. */
   close(error: SerinError | undefined): void;
 }
 
 /**
- * A connection over a unix socket of type SOCK_SEQPACKET: whole messages, with descriptors beside them (SCM_RIGHTS).
+ * A connection over a Unix socket of type SOCK_SEQPACKET. It transports whole messages, which can carry descriptors
+ * (SCM_RIGHTS).
  */
 export class SeqpacketConnection {
   #fd: number;
@@ -43,7 +44,7 @@ export class SeqpacketConnection {
     this.#fd = fd;
   }
 
-  /** Connects at once or throws. The peer must listen but need not have accepted. */
+  /** Connects at once or throws. The peer must listen, but need not have accepted the connection. */
   static connect(path: string): SeqpacketConnection {
     const address = unixAddress(path);
     const fd = seqpacketSocket();
@@ -145,7 +146,7 @@ export class SeqpacketConnection {
   }
 }
 
-/** Accepts seqpacket connections on a path. Replaces a socket file without a listener. */
+/** Accepts connections of type SOCK_SEQPACKET on a path. Replaces a socket file on which nobody listens. */
 export class SeqpacketServer implements Disposable {
   readonly path: string;
   #fd: number;
@@ -222,7 +223,10 @@ function unixAddress(path: string): Buffer {
   return out;
 }
 
-/** Unlinks a path that refuses connections. A live server's path stays, and bind then fails with EADDRINUSE. */
+/**
+ * Removes the socket file if nobody listens on it. If a server does, the file stays, and binding then fails with
+ * EADDRINUSE.
+ */
 function removeStale(path: string): void {
   const fd = seqpacketSocket();
   const address = unixAddress(path);
@@ -233,13 +237,13 @@ function removeStale(path: string): void {
 
 interface MessageHeader {
   readonly bytes: Buffer;
-  /** Must live as long as the header, which holds their addresses. */
+  /** The memory to which the header points. It must live as long as the header. */
   readonly parts: readonly Buffer[];
 }
 
 /**
- * `struct msghdr` of 64-bit Linux: the one iovec's pointer at 16, its count at 24, the control buffer at 32, flags at
- * 48.
+ * `struct msghdr` of 64-bit Linux: the pointer to the only iovec at offset 16, the number of iovecs at 24, the control
+ * buffer at 32, and flags at 48.
  */
 function messageHeader(data: Buffer, control: Buffer | undefined): MessageHeader {
   const vector = Buffer.alloc(16);

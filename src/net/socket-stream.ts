@@ -5,7 +5,8 @@ import { resetOnClose } from "./namespace-socket.ts";
 import { networkError } from "./node-error.ts";
 
 /**
- * A {@link ByteStream} on a `net.Socket` or `TLSSocket` with `allowHalfOpen`. It is slower, but uses only public API.
+ * A {@link ByteStream} on a `net.Socket` or `TLSSocket` with `allowHalfOpen`. It is slower than {@link HandleStream},
+ * but uses only public API.
  */
 export class SocketStream implements ByteStream {
   readonly #socket: Socket;
@@ -22,7 +23,7 @@ export class SocketStream implements ByteStream {
   receivedBytes = 0;
   sentBytes = 0;
 
-  /** `under` is the stream that carries a TLS socket. Undefined if node's own TCP socket does. */
+  /** `under` is the stream that carries a TLS socket. Undefined if Node's own TCP socket carries it. */
   constructor(socket: Socket, under?: ByteStream) {
     this.#socket = socket;
     this.#under = under;
@@ -32,7 +33,8 @@ export class SocketStream implements ByteStream {
     socket.pause();
     this.#listen("error", (error: unknown) => {
       this.#error ??= networkError(`connection with ${this.remote.address}:${this.remote.port}`, error);
-      // Node does not close a socket after a TLS alert, and the connection would then seem to end in an orderly way.
+      // Close the socket, because Node does not do so after a TLS alert. The connection would then seem to end in an
+      // orderly way.
       socket.destroy();
     });
     this.#listen("close", () => this.#onClose());
@@ -47,7 +49,7 @@ export class SocketStream implements ByteStream {
       this.receivedBytes += chunk.length;
       this.#handler?.data(chunk);
     });
-    // A data listener starts a node stream, but ours must wait for resume.
+    // Pause again: adding a data listener starts a Node stream, but a ByteStream waits for resume.
     this.#socket.pause();
     this.#listen("end", () => this.#handler?.end());
     this.#listen("drain", () => this.#handler?.drain());
@@ -110,7 +112,7 @@ export class SocketStream implements ByteStream {
   }
 
   #listen<Arguments extends unknown[]>(event: string, listener: (...values: Arguments) => void): void {
-    // Remember our listeners, because removing all listeners would resume a paused socket.
+    // Remember our listeners, so that only they are removed later. Removing all listeners would resume a paused socket.
     const any = listener as (...values: unknown[]) => void;
     this.#listeners.push([event, any]);
     this.#socket.on(event, any);

@@ -1,20 +1,20 @@
 import { Duplex } from "node:stream";
 import type { ByteStream } from "./byte-stream.ts";
 
-/** The maximum size of one write. A TLS stream encrypts a write at once, so a large one would need its size twice. */
+/**
+ * The maximum size of one write. A TLS stream encrypts a write at once, so a large write would need twice its size in
+ * memory.
+ */
 const maxWriteBytes = 1 << 16;
 
-/** Has those members of a socket that servers need to know their clients and their progress. */
+/** A Duplex with the members of a socket by which servers know their clients and their progress. */
 export interface StreamDuplex extends Duplex {
   readonly remoteAddress: string;
-  /** Bytes that the stream has accepted. Grows during a large write as the peer reads. */
+  /** The number of bytes that the stream has accepted. During a large write, it grows as the peer reads. */
   readonly sentBytes: number;
 }
 
-/**
- * Wraps a {@link ByteStream} as a node stream for code that needs one: TLS inside a tunnel, the HTTP client of a test.
- * Slower.
- */
+/** Wraps a {@link ByteStream} as a Node stream, for code that needs one, such as TLS inside a tunnel. It is slower. */
 export function streamDuplex(stream: ByteStream): StreamDuplex {
   const { address: remoteAddress } = stream.remote;
   let drained: (() => void) | undefined;
@@ -55,7 +55,7 @@ export function streamDuplex(stream: ByteStream): StreamDuplex {
     end: () => void duplex.push(null),
     drain: flushed,
     close: (error) => {
-      // This also ends a write that waits.
+      // Destroying the duplex also ends a write that waits.
       if (!duplex.destroyed) duplex.destroy(error);
     },
   });

@@ -1,8 +1,8 @@
 import { libc, linux } from "./libc.ts";
 
-/** When the kernel probes a quiet peer. Absent fields keep the system's defaults. */
+/** When the kernel probes a quiet peer. An absent field keeps the system's default. */
 export interface TcpKeepalive {
-  /** The quiet time before the first probe, 1 to 32,767. */
+  /** The quiet time before the first probe, from 1 to 32,767 seconds. */
   readonly timeSeconds?: number;
   /** The time between probes, 1 to 32,767. */
   readonly intervalSeconds?: number;
@@ -16,9 +16,9 @@ const maxSeconds = 32_767;
 const maxProbes = 127;
 
 /**
- * Makes the kernel send keepalive probes. On a listener's descriptor, connections that it accepts have the same
- * options. Does nothing for a stream without a descriptor (a tunnel, or a closed stream). Numbers beyond the kernel's
- * limits become the nearest allowed ones.
+ * Makes the kernel send keepalive probes. Set on a listener, the options apply to the connections that it accepts. Does
+ * nothing for a stream without a descriptor (a tunnel, or a closed stream). A number beyond the kernel's limits is
+ * replaced by the nearest allowed one.
  */
 export function keepAlive(
   socket: { readonly fd: number },
@@ -38,7 +38,9 @@ function within(value: number, most: number): number {
   return Math.min(most, Math.max(1, Math.round(value)));
 }
 
-/** A socket that its peer has closed meanwhile accepts no options and needs none. */
+/**
+ * Sets an option. A failure is ignored: a socket that its peer has closed meanwhile accepts no options and needs none.
+ */
 function setOption(fd: number, level: number, name: number, value: number): void {
   const bytes = Buffer.alloc(4);
   bytes.writeInt32LE(value);

@@ -13,11 +13,12 @@ import {
 } from "../wire/tls13/index.ts";
 import { trafficKeyOf } from "./tls-keys.ts";
 
-/** How long a refused client may take to read its alert before the connection is destroyed. */
+/** How long a refused client may take to read its alert before the connection is destroyed, in milliseconds. */
 const lingerMs = 1000;
 
 /**
- * The alerts that OpenSSL sends when it verifies peers itself. All other errors have the alert `certificate_unknown`.
+ * The alert for each verification error, as OpenSSL sends it when it verifies peers itself. All other errors have the
+ * alert `certificate_unknown`.
  */
 const alertOfError: Readonly<Record<string, number>> = {
   CERT_REVOKED: 44,
@@ -42,20 +43,20 @@ const alertOfError: Readonly<Record<string, number>> = {
 const certificateUnknown = 46;
 
 /**
- * Reports why a client's certificate is refused. `code` is the verification error. It is absent if one of our own
- * checks refused it.
+ * Tells a client why its certificate is refused. `code` is OpenSSL's verification error, or undefined if one of our own
+ * checks refused the certificate.
  */
 export interface RefusalAlert {
   /** Ends the connection with the alert. Returns false if that is impossible here and nothing was sent. */
   send(code: string | undefined): boolean;
-  /** Whether the alert is on its way, or was sent. The connection then ends by itself within a second. */
+  /** Whether the alert was sent or will be sent in this turn. The connection then ends by itself within a second. */
   readonly isSent: boolean;
 }
 
 /**
- * Node's TLS server verifies a client's certificate after the handshake, and can then only close the connection, so the
- * client does not learn why. This sends the alert that OpenSSL would have sent, as the first record after the
- * handshake's own. It needs TLS 1.3: Node does not report enough of older handshakes.
+ * Node's TLS server verifies a client's certificate after the handshake, and can then only close the connection, so
+ * that the client does not learn why. This sends the alert that OpenSSL would have sent, as the first record after
+ * those of the handshake. It needs TLS 1.3, because Node does not report enough about older handshakes.
  */
 export function refusalAlert(secured: TLSSocket, transport: Socket): RefusalAlert {
   let secret: Buffer | undefined;
@@ -68,7 +69,7 @@ export function refusalAlert(secured: TLSSocket, transport: Socket): RefusalAler
     send: (code: string | undefined): boolean => {
       const suite = suiteOf(secured.getCipher().name);
       if (secret === undefined || suite === undefined || secured.getProtocol() !== "TLSv1.3") return false;
-      // OpenSSL sends two session tickets, or one after a resumption.
+      // The number of records before the alert: OpenSSL sends two session tickets, or one after a resumption.
       const sent = secured.isSessionReused() ? 1 : 2;
       const record = fatalAlert(suite, secret, sent, (code && alertOfError[code]) || certificateUnknown);
       sendAndLinger(secured, transport, record);
@@ -79,7 +80,10 @@ export function refusalAlert(secured: TLSSocket, transport: Socket): RefusalAler
   return alert;
 }
 
-/** Data that was not read would make the kernel reset the connection, and the client could lose the alert. */
+/**
+ * Sends the alert, and reads for a while before closing. Unread data would make the kernel reset the connection, and
+ * the client could lose the alert.
+ */
 function sendAndLinger(secured: TLSSocket, transport: Socket, record: Buffer): void {
   const close = (): void => {
     clearTimeout(timer);
@@ -87,7 +91,7 @@ function sendAndLinger(secured: TLSSocket, transport: Socket, record: Buffer): v
   };
   const timer = setTimeout(close, lingerMs);
   secured.once("end", close).once("close", close).resume();
-  // The alert must follow the handshake's last records, which Node writes after this event.
+  // Wait for Node to write the handshake's last records after this event, because the alert must follow them.
   setImmediate(() => {
     if (!transport.destroyed) transport.end(record);
   });

@@ -5,26 +5,26 @@ import { approvedCiphers, approvedCurves, type CompliancePolicy } from "../base/
 
 export interface TlsContextOptions {
   /**
-   * PEM with the leaf first. Absent for a client without a certificate. A list has one entry for each kind of key, in
-   * the order of the keys.
+   * The certificate chain in PEM, with the leaf first. Absent for a client without a certificate. A list has one chain
+   * for each key, in the order of the keys.
    */
   readonly certificateChain?: string | readonly string[];
   readonly privateKey?: string | readonly string[];
-  /** PEM with the roots that verify the peer. Absent means the system's roots. */
+  /** The roots in PEM that verify the peer. Absent means the system's roots. */
   readonly roots?: string;
   /**
-   * PEM revocation lists, one in each text. Every authority in a peer's chain needs a valid list, and no certificate of
-   * the chain may be on one.
+   * The revocation lists in PEM, one in each text. Every authority in a peer's chain needs a valid list, and no
+   * certificate of the chain may be on a list.
    */
   readonly revocations?: readonly string[];
-  /** Checks peers further, after their chain was verified. */
+  /** Checks peers whose chain was verified. */
   readonly guard?: PeerGuard;
   /**
    * `mesh` allows only TLS 1.3 with AES-GCM, as HBONE requires. `web`, the default, allows TLS 1.2 and later with
    * node's ciphers.
    */
   readonly profile?: "mesh" | "web";
-  /** Overrides the profile's versions. */
+  /** The lowest TLS version, in place of the profile's. */
   readonly minVersion?: SecureVersion;
   readonly maxVersion?: SecureVersion;
   /**
@@ -32,32 +32,38 @@ export interface TlsContextOptions {
    * {@link aesGcmOnly}.
    */
   readonly ciphers?: readonly string[];
-  /** Whether only AES-GCM is offered for TLS 1.3, and also for TLS 1.2 unless other ciphers are named. */
+  /**
+   * Whether AES-GCM is the only cipher that is offered for TLS 1.3. Unless other ciphers are named, this applies to TLS
+   * 1.2 too.
+   */
   readonly aesGcmOnly?: boolean;
   /**
    * OpenSSL's names of groups for the key exchange, such as `X25519MLKEM768`. Absent or empty means the profile's
    * groups.
    */
   readonly curves?: readonly string[];
-  /** Whether session tickets are disabled, so that every connection shows its certificate. */
+  /** Whether session tickets are disabled, so that each connection proves its certificate anew. */
   readonly noTickets?: boolean;
-  /** Takes precedence over all versions, ciphers and curves above. */
+  /** The policy whose versions, ciphers and curves replace those above. */
   readonly compliance?: CompliancePolicy | undefined;
 }
 
-/** Checks peers with a valid chain: during the handshake, and again while the connection is open. */
+/** Checks peers with a valid chain, during the handshake and again while the connection is open. */
 export interface PeerGuard {
-  /** The reason for refusing the holder, if any. `peer` is its role in the handshake. */
+  /** Why the holder of a certificate is refused. Undefined if it is not. `peer` is its role in the handshake. */
   refuse(certificate: X509Certificate, peer: "client" | "server"): string | undefined;
-  /** Whether only the URIs of the certificate prove who its holder is. If absent, all names do. */
+  /** Whether only the URIs in the certificate prove who its holder is. If absent, all kinds of names do. */
   provesOnlyUris?(certificate: X509Certificate): boolean;
-  /** Called when a connection begins. `close` ends it. The caller disposes the result when the connection has ended. */
+  /**
+   * Called when a connection begins. `close` ends the connection. The caller disposes of the result when the connection
+   * has ended.
+   */
   admitted(certificate: X509Certificate, peer: "client" | "server", close: (reason: string) => void): Disposable;
 }
 
 export type SecureVersion = "TLSv1" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3";
 
-/** Keys, certificates and roots that were checked and parsed once. Make a new one to rotate. */
+/** Keys, certificates and roots that were checked and parsed once. To rotate them, make a new context. */
 export class TlsContext {
   readonly secureContext: SecureContext;
 
@@ -102,12 +108,12 @@ export class TlsContext {
   }
 }
 
-/** OpenSSL has a few dozen groups, which bounds this. */
+/** The names of groups that OpenSSL has accepted. OpenSSL has a few dozen groups, which bounds the set. */
 const knownCurves = new Set<string>();
 
 /**
- * Whether OpenSSL knows a key exchange group with this name. Only the creation of a context shows it, so an accepted
- * name is not tried again.
+ * Whether OpenSSL knows a key exchange group of this name. Only making a context shows that, so accepted names are
+ * remembered.
  */
 export function isTlsCurve(name: string): boolean {
   if (knownCurves.has(name)) return true;
@@ -150,8 +156,9 @@ const versions: Readonly<Record<CompliancePolicy, Pick<Negotiation, "minVersion"
 };
 
 /**
- * HBONE needs TLS 1.3. With FIPS 140-2 the waypoints' servers accept only TLS 1.2, and upstream's ztunnels speak TLS
- * 1.2 only if they are configured so. Therefore both versions must be possible.
+ * The TLS versions of the mesh under each policy. HBONE needs TLS 1.3. With FIPS 140-2, the servers of waypoints accept
+ * only TLS 1.2, but upstream's ztunnels speak TLS 1.2 only if they are configured so. So both versions must be
+ * possible.
  */
 const meshVersions: typeof versions = {
   "fips-140-2": { minVersion: "TLSv1.2", maxVersion: "TLSv1.3" },
@@ -164,14 +171,17 @@ function limitsOf(policy: CompliancePolicy, profile: TlsContextOptions["profile"
   return { ...allowed[policy], ciphers: approved, ecdhCurve: approvedCurves[policy].join(":") };
 }
 
-/** The part of a policy that a server of Node's own HTTPS needs. Without a policy: TLS 1.2 and later. */
+/**
+ * The TLS options that a policy demands of a server that uses Node's own HTTPS. Without a policy, the server accepts
+ * TLS 1.2 and later.
+ */
 export function negotiationUnder(policy: CompliancePolicy | undefined): Negotiation {
   return policy === undefined ? { minVersion: "TLSv1.2" } : limitsOf(policy, "web");
 }
 
 function cipherSettings(names: readonly string[], aesGcmOnly: boolean): { readonly ciphers?: string } {
   const known = new Set(getCiphers().map((name) => name.toUpperCase()));
-  // Envoy writes ciphers of equal preference as [a|b].
+  // Envoy writes ciphers of equal preference as `[a|b]`.
   const usable = names
     .flatMap((name) => name.replace(/^\[(.*)\]$/, "$1").split("|"))
     .filter((name) => known.has(name.toUpperCase()) && !name.startsWith("TLS_"));
@@ -183,14 +193,14 @@ const meshSettings = {
   minVersion: "TLSv1.3",
   maxVersion: "TLSv1.3",
   ciphers: "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384",
-  // A client sends a key for the first group only, so the last one costs nothing unless a peer insists on it.
+  // A client sends a key share for the first group only, so the last group costs nothing unless a peer insists on it.
   ecdhCurve: "X25519:P-256:X25519MLKEM768",
   secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
 } as const;
 
 /**
  * Returns the context for a connection. It is called for each connection, so the result may change. It may wait, for
- * example for the first certificate. For a server it is called without a name first, then again with the client's SNI
- * if there is one.
+ * example for the first certificate. For a server, it is called first without a name, and then again with the client's
+ * SNI if there is one.
  */
 export type TlsContextSource = (servername?: string) => TlsContext | Promise<TlsContext>;

@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
 import { labelBlock, nonceBytes, type Suite } from "../wire/tls13/index.ts";
 
-/** What protects the records of one direction. */
+/** The key material that protects the records of one direction. */
 export interface TrafficKey {
   readonly key: Buffer;
   readonly iv: Buffer;

@@ -11,12 +11,12 @@ import { SocketStream } from "./socket-stream.ts";
 import { streamDuplex } from "./stream-duplex.ts";
 import type { RefusalAlert } from "./tls-alert.ts";
 
-/** The socket that node's TLS runs on, and how to make a stream of the result. */
+/** The socket on which Node's TLS runs, and the function that makes a stream of the result. */
 export interface Transport {
   readonly socket: Socket;
-  /** Takes the socket that node's TLS uses now. Must be called at once. */
+  /** Takes the socket that Node's TLS uses now. Must be called at once. */
   begin(secured: TLSSocket, options: { readonly isServer: boolean; readonly alert?: RefusalAlert | undefined }): void;
-  /** Must run inside the event that ends the handshake. Otherwise records get lost. */
+  /** Makes the stream. Must be called inside the event that ends the handshake, because otherwise records get lost. */
   secured(secured: TLSSocket): SecuredTransport;
 }
 
@@ -30,11 +30,11 @@ export interface SecuredTransport {
 export interface TransportOptions {
   /** Bytes that were already read from the stream. */
   readonly received?: Buffer | undefined;
-  /** The module that protects the records after the handshake. Absent if Node's TLS shall do so. */
+  /** The module that protects the records after the handshake. Absent if Node's TLS does so. */
   readonly records?: typeof Records | undefined;
 }
 
-/** Takes over the stream, which must be paused and idle. */
+/** Takes over the stream, which must be paused and must have no bytes to write. */
 export function takeTransport(stream: ByteStream, options: TransportOptions): Transport {
   const binding = libuvBinding();
   const { records } = options;
@@ -97,8 +97,8 @@ function nodeTransport(
 }
 
 /**
- * Lets the owner of the stream below end the connection, for example because its server is full. The owner also does so
- * after a refusal, which must not cut off an alert.
+ * Lets the owner of the stream below end the connection, for example because its server is full. The owner also ends it
+ * after a refusal. That must not cut off an alert.
  */
 function handOn(stream: ByteStream, secured: TLSSocket, alert?: RefusalAlert): void {
   const end = (): void => {
@@ -108,8 +108,8 @@ function handOn(stream: ByteStream, secured: TLSSocket, alert?: RefusalAlert): v
 }
 
 /**
- * Takes the TLS handle over from node's stream. Must run inside the event that ends the handshake. Otherwise records
- * get lost.
+ * Takes the TLS handle over from Node's stream. Must be called inside the event that ends the handshake, because
+ * otherwise records get lost.
  */
 function handleStreamOf(binding: LibuvBinding, tcp: TcpHandle, tlsSocket: TLSSocket, below: HandleStream): ByteStream {
   const handle = (tlsSocket as unknown as { readonly _handle: StreamHandle })._handle;
@@ -130,7 +130,8 @@ function handleStreamOf(binding: LibuvBinding, tcp: TcpHandle, tlsSocket: TLSSoc
   let fault: SerinError | undefined;
   tlsSocket.on("error", (error) => {
     fault = tlsFault(networkError(`TLS with ${stream.remote.address}:${stream.remote.port}`, error));
-    // Node does not close the socket after an alert, so the end of the connection would look like an orderly one.
+    // Report the fault, because Node does not close the socket after an alert. The end of the connection would
+    // otherwise look like an orderly one.
     stream.transportClosed(fault);
   });
   tlsSocket.on("close", () => stream.transportClosed(fault));

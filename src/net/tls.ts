@@ -12,8 +12,8 @@ import { takeTransport, type Transport } from "./tls-transport.ts";
 
 export interface SecureClientOptions {
   /**
-   * Protocols to offer, the preferred one first. The handshake fails if the server selects none of them. If empty, none
-   * is offered.
+   * The protocols to offer, the preferred one first. The handshake fails if the server selects none of them. If the
+   * list is empty, no protocol is offered.
    */
   readonly alpn: readonly string[];
   /** Whether a server that selects none of the protocols is accepted. */
@@ -22,10 +22,9 @@ export interface SecureClientOptions {
   readonly servername?: string;
   readonly timeoutMs: number;
   /**
-   * How to verify the server. All ways except `none` need a chain to the context's roots. With `identities`, the server
-   * must have one of these SPIFFE ids, or any id if the list is empty. With `hostname`, the certificate must be for
-   * this name. With `chain`, the chain suffices. `none` means no check. `refuse` is called last, and may refuse the
-   * server.
+   * How the server is verified. Except with `none`, its chain must lead to the context's roots. With `identities`, it
+   * must have one of these SPIFFE ids, or any id if the list is empty. With `hostname`, the certificate must be valid
+   * for this name. With `chain`, the chain suffices. `refuse` is called last, and may refuse the server.
    */
   readonly verify:
     | { readonly by: "identities"; readonly identities: readonly string[] }
@@ -36,27 +35,30 @@ export interface SecureClientOptions {
   readonly ownRecords?: boolean;
 }
 
-/** Returns why a certificate's holder is refused. Undefined accepts it. With `onlyUris`, other names prove nothing. */
+/**
+ * Returns why the holder of a certificate is refused. Undefined means that it is accepted. With `onlyUris`, only URIs
+ * prove a name.
+ */
 export type RefusePeer = (certificate: X509Certificate | undefined, onlyUris: boolean) => string | undefined;
 
 export interface SecureServerOptions {
   readonly alpn: readonly string[];
   readonly timeoutMs: number;
   /**
-   * `require` refuses clients without a certificate of a trusted chain. `request` refuses untrusted certificates, but
-   * accepts clients without a certificate. `any` requests a certificate and accepts every client.
+   * `require` refuses clients without a certificate that a trusted root has signed. `request` refuses untrusted
+   * certificates, but accepts clients without any certificate. `any` requests a certificate and accepts every client.
    */
   readonly clientCertificate: "require" | "request" | "any" | "none";
   /** Bytes (at most a few kB) that were already read from the stream and belong to TLS. */
   readonly received?: Buffer;
   /** Called last. May refuse the client. */
   readonly refuse?: RefusePeer;
-  /** Whether a TLS 1.3 alert tells a client why its certificate is refused. */
+  /** Whether a client is told by a TLS 1.3 alert why its certificate is refused. */
   readonly alerts?: boolean;
   /**
-   * Whether the records of the connection are protected here after its handshake, and not by Node's TLS, if that is
-   * possible. It is for connections that live long: they cost less, but resume no sessions. Has no effect on a
-   * connection with `alerts`, or whose peer need not prove who it is.
+   * Whether Serin's own code protects the records after the handshake, if that is possible, and not Node's TLS. This is
+   * for long connections: it costs less, but resumes no sessions. It has no effect on a connection with `alerts`, or
+   * whose peer need not prove who it is.
    */
   readonly ownRecords?: boolean;
 }
@@ -81,7 +83,8 @@ export async function secureClient(
     rejectUnauthorized: verify.by !== "none",
     ...(options.alpn.length > 0 ? { ALPNProtocols: [...options.alpn] } : {}),
     ...(options.servername === undefined ? {} : { servername: options.servername }),
-    // With a hostname, node checks the name. Otherwise the identity is checked after the handshake.
+    // With a hostname, Node checks the name. Otherwise the identity is checked after the handshake, so disable Node's
+    // check.
     ...(verify.by === "hostname" ? { host: verify.hostname } : { checkServerIdentity: () => undefined }),
   };
   const secured = connect(settings);
@@ -156,7 +159,7 @@ export async function secureServer(
     (_identity, certificate) => {
       if (options.clientCertificate === "any") return undefined;
       const fault = wantsCertificate ? verifyError(secured) : undefined;
-      // OpenSSL reports the same error for a peer without a certificate.
+      // OpenSSL reports this error also for a peer that sent no certificate.
       if (fault !== undefined && (options.clientCertificate === "require" || certificate !== undefined))
         return networkError(title, fault);
       const reason =
@@ -181,7 +184,7 @@ async function contextOrClose(stream: ByteStream, source: TlsContextSource): Pro
   }
 }
 
-/** Loaded on demand, because few processes have tunnels. */
+/** Load the module on demand, because few processes have tunnels. */
 async function recordModule(): Promise<typeof Records> {
   return await import("./record-handshake.ts");
 }
@@ -199,7 +202,7 @@ function refuseClosed(stream: ByteStream, title: string): void {
 }
 
 interface Handshake {
-  /** The beginning of each of its error messages. */
+  /** The beginning of the error messages. */
   readonly title: string;
   readonly timeoutMs: number;
   readonly guard: PeerGuard | undefined;
@@ -232,11 +235,11 @@ function finish(
     const gone = (): void =>
       fail(tlsFault(transientError("connection-reset", `${title}: the peer closed during the handshake`)));
     secured.once("close", gone);
-    // A socket reports the peer's end only while it flows. No data is decrypted before the handshake ends.
+    // Let the socket flow, because it reports the peer's end only then. No data is decrypted before the handshake ends.
     secured.once("end", gone).resume();
     secured.once(event, () => {
       clearTimeout(timer);
-      // Call it only once, because Node returns nothing for this client at a second call.
+      // Call it only once, because Node returns nothing at a second call.
       const peerCertificate = secured.getPeerX509Certificate();
       const peerIdentity = peerIdentityOf(peerCertificate);
       const refused = refusal(peerIdentity, peerCertificate);
@@ -269,8 +272,8 @@ function finish(
 }
 
 /**
- * The only URI among the peer's subject alternative names. Empty if there is none, or more than one, which SPIFFE
- * forbids.
+ * The peer's SPIFFE id: the only URI among its subject alternative names. Empty if there is none, or more than one,
+ * which SPIFFE forbids.
  */
 function peerIdentityOf(certificate: X509Certificate | undefined): string {
   const names = certificate?.subjectAltName;
@@ -293,16 +296,18 @@ function verifyError(secured: TLSSocket): NodeJS.ErrnoException | undefined {
 }
 
 /**
- * If a client's certificate was signed by another key than that of the root it names, and the rest of its handshake
+ * Returns a function that says whether the signature on the client's certificate was wrong.
+ *
+ * If another key than that of the root that it names has signed a client's certificate, and the rest of the handshake
  * comes later, Node's TLS does not end the handshake and then report that. It takes what OpenSSL noted about the
- * signature for a failure of the handshake, and does not say which signature was wrong. The returned function does.
+ * signature for a failure of the handshake, and does not say which signature was wrong.
  */
 function watchSignature(secured: TLSSocket): () => Error | undefined {
   const handle = handleOf(secured);
   const { onerror } = handle;
   let fault: NodeJS.ErrnoException | undefined;
   handle.onerror = (error) => {
-    // Later the handle may be gone. Then the question would end the process, as it would if there is no certificate.
+    // Ask now: later the handle may be gone, and asking would then end the process, as it would without a certificate.
     if (secured.getPeerX509Certificate() !== undefined) fault = verifyError(secured);
     onerror?.call(handle, error);
   };

@@ -8,29 +8,29 @@ import { UdpQuestion } from "./udp-question.ts";
 export type DnsTransport = "udp" | "tcp";
 
 export interface DnsForwarderOptions {
-  /** The preferred one first. */
+  /** The name servers, the preferred one first. */
   readonly servers: readonly NameServer[];
-  /** The time that one server has for its answer. */
+  /** The time limit for the answer of one server, in milliseconds. */
   readonly timeoutMs: number;
   readonly clock: Clock;
   /** Plain sockets if absent. */
   readonly sockets?: DnsSockets;
-  /** Random numbers below 65536. Others must not be able to guess them. */
+  /** Returns random numbers below 65536 that others cannot guess. */
   readonly randomId?: () => number;
 }
 
 /**
- * The number of queries that may wait for name servers. A name server that does not know a name may ask others for
- * seconds, so a single client could use up the limit with such names. Therefore, when the limit is reached, a query of
- * a client with fewer waiting queries replaces the oldest query of the client with the most.
+ * The maximum number of queries that wait for name servers. A name server may take seconds for a name that it does not
+ * know, so a single client could use up the limit with such names. So when the limit is reached, a query of a client
+ * with fewer waiting queries replaces the oldest query of the client with the most.
  */
 const maxWaiting = 1_000;
 const ids = 0x1_0000;
 const lengthBytes = 2;
 
 /**
- * Forwards queries to name servers. Each datagram and each connection has a random id and its own port, and only an
- * answer from the server that was asked counts, so that others cannot forge one.
+ * Forwards queries to name servers. So that nobody can forge an answer, each datagram and each connection has a random
+ * id and its own port, and only an answer from the queried server counts.
  */
 export class DnsForwarder {
   readonly #options: DnsForwarderOptions;
@@ -43,8 +43,8 @@ export class DnsForwarder {
   }
 
   /**
-   * The first server's answer, which has the query's id. Over UDP it may be truncated. Throws if no server answers, or
-   * if too many queries wait and this client has the most.
+   * Returns the answer of the first server that answers, with the query's own id. An answer over UDP may be truncated.
+   * Throws if no server answers, or if too many queries wait and this client has the most of them.
    */
   async forward(query: Buffer, transport: DnsTransport, client = ""): Promise<Buffer> {
     if (query.length < headerBytes) throw transientError("bad-request", "the query has no header");
@@ -54,7 +54,7 @@ export class DnsForwarder {
     return await this.#askInTurn(query, transport, displaced.signal);
   }
 
-  /** The first server's whole answer. Repeats the query over TCP if the answer over UDP is truncated. */
+  /** Like {@link forward}, but repeats a query over TCP if the answer over UDP is truncated. */
   async ask(query: Buffer, client = ""): Promise<Buffer> {
     const answer = await this.forward(query, "udp", client);
     return isTruncated(answer) ? await this.forward(query, "tcp", client) : answer;
@@ -89,7 +89,7 @@ export class DnsForwarder {
     const query = withId(queryBytes, this.#randomId());
     const opening = (this.#options.sockets ?? plainDnsSockets).tcp(server);
     const stream = await this.#inTime(server, opening, displaced).catch((error: unknown) => {
-      // No other code closes a connection that opens too late.
+      // Close a connection that opens too late, because nobody else does.
       void opening.then(
         (late) => late.destroy(),
         () => undefined,
@@ -103,7 +103,7 @@ export class DnsForwarder {
     }
   }
 
-  /** Fails when the time is over, or when the query of another client has replaced this one. */
+  /** Waits for work. Rejects when the time is over, or when a query of another client has replaced this one. */
   async #inTime<Result>({ address }: NameServer, work: Promise<Result>, displaced: AbortSignal): Promise<Result> {
     const { clock, timeoutMs } = this.#options;
     const late = Promise.withResolvers<never>();

@@ -4,17 +4,17 @@ export const headerBytes = 12;
 const responseFlag = 0x80;
 const truncatedFlag = 0x02;
 const longestLabel = 63;
-/** The type and the class after the name. */
+/** The length of the type and the class, which follow the name. */
 const questionTailBytes = 4;
 /**
- * The maximum number of records in addition to the question. A query has at most an OPT record and a signature, and a
- * request for a transfer has a SOA.
+ * The maximum number of records besides the question. A query has at most an OPT record and a signature, and a request
+ * for a zone transfer has a SOA record.
  */
 const maxOtherRecords = 4;
 
 /**
- * Whether a message has one question and few records, as the queries of resolvers have. Other messages must not be
- * decoded: ten thousand questions in 64 kB may all point to one long name, and reading them takes 180 ms.
+ * Whether a message has one question and few records, as queries of resolvers have. Do not decode other messages: ten
+ * thousand questions in 64 kB may all point to one long name, and reading them takes 180 ms.
  */
 export function isPlainQuery(message: Buffer): boolean {
   if (message.length < headerBytes || isResponse(message) || message.readUInt16BE(4) !== 1) return false;
@@ -36,7 +36,7 @@ export function withId(message: Buffer, id: number): Buffer {
   return copy;
 }
 
-/** The message with its length in front, as it is sent over TCP. */
+/** A message in the form for TCP, with its length in front. */
 export function withLength(message: Buffer): Buffer {
   const length = Buffer.alloc(2);
   length.writeUInt16BE(message.length);
@@ -44,7 +44,8 @@ export function withLength(message: Buffer): Buffer {
 }
 
 /**
- * Whether a message answers the query: it has its id and its question. Some servers leave the question out of errors.
+ * Whether a message answers the query: it must have its id and its question. Some servers leave the question out of
+ * error messages, which is accepted.
  */
 export function isAnswerTo(query: Buffer, message: Buffer): boolean {
   if (message.length < headerBytes || message.readUInt16BE(0) !== query.readUInt16BE(0)) return false;
@@ -54,12 +55,12 @@ export function isAnswerTo(query: Buffer, message: Buffer): boolean {
   return end === undefined || questionText(query, end) === questionText(message, end);
 }
 
-/** Servers may change the case of the letters. */
+/** The question in lower case for comparison, because servers may change the case of letters. */
 function questionText(message: Buffer, end: number): string {
   return message.toString("latin1", headerBytes, end).toLowerCase();
 }
 
-/** The position after the question, or undefined for a message without exactly one. */
+/** The position behind the question. Undefined unless the message has exactly one. */
 function endOfQuestion(message: Buffer): number | undefined {
   if (message.length < headerBytes || message.readUInt16BE(4) !== 1) return undefined;
   for (let at = headerBytes; at < message.length;) {

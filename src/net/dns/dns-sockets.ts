@@ -9,9 +9,9 @@ export interface NameServer {
 
 /** How a forwarder reaches name servers. */
 export interface DnsSockets {
-  /** A socket for one query, on a port of its own. */
+  /** Opens a socket for one query, with its own port. */
   udp(server: NameServer): Promise<Socket>;
-  /** A connection for one query. It may still be connecting. */
+  /** Opens a connection for one query. It may still be connecting when this resolves. */
   tcp(server: NameServer): Promise<Duplex>;
 }
 

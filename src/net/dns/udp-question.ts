@@ -5,8 +5,8 @@ import { isAnswerTo, withId } from "./dns-message.ts";
 import type { DnsSockets, NameServer } from "./dns-sockets.ts";
 
 /**
- * When a query is sent again. A datagram may be lost, and a name server behind a Service may have just ended. Another
- * source port may reach another server.
+ * The times after which a query is sent again, in milliseconds. A datagram may be lost, and a name server behind a
+ * Service may just have ended. A repeated query has another source port, so it may reach another server.
  */
 const resentAfterMs = [300, 700] as const;
 
@@ -18,8 +18,8 @@ export interface UdpQuestionOptions {
 }
 
 /**
- * One query to one name server over UDP: up to three datagrams, each with an id and a port of its own. If a datagram
- * cannot be sent, or if a host refuses it, the next one is sent at once. Disposing it closes all sockets.
+ * One query to one name server over UDP: up to three datagrams, each with its own id and port. If a datagram cannot be
+ * sent, or a host refuses it, the next one is sent at once. Disposing it closes all sockets.
  */
 export class UdpQuestion implements Disposable {
   readonly #query: Buffer;
@@ -36,7 +36,10 @@ export class UdpQuestion implements Disposable {
     this.#options = options;
   }
 
-  /** The answer, with the id of the datagram that it answers. Rejects if all datagrams failed. It has no time limit. */
+  /**
+   * Returns the answer, with the id of the datagram that it answers. Rejects if all datagrams have failed. There is no
+   * time limit.
+   */
   async answer(): Promise<Buffer> {
     this.#send();
     return await this.#answered.promise;
@@ -69,7 +72,7 @@ export class UdpQuestion implements Disposable {
     let peer: AddressInfo | undefined;
     socket.on("error", (error) => this.#fail(error));
     socket.on("message", (message, from) => {
-      // A datagram that arrived before the socket was connected may come from any host.
+      // Compare the sender: a datagram that arrived before the socket was connected may come from any host.
       if (from.port === peer?.port && from.address === peer.address && isAnswerTo(query, message))
         this.#answered.resolve(message);
     });

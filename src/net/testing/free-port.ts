@@ -1,12 +1,12 @@
 import { createServer } from "node:net";
 
 /**
- * The kernel assigns ports from here on to clients and to listeners on any port. A lower port stays free until a
- * process listens on it.
+ * The first port of the range from which the kernel assigns ports by itself. A port below it stays free until a process
+ * listens on it.
  */
 const firstGivenPort = 32_768;
 const firstPort = 20_000;
-/** Concurrent processes begin at different ports. */
+/** The last port that was returned. Concurrent processes begin at different ports. */
 let lastPort = firstPort + ((process.pid * 61) % (firstGivenPort - firstPort));
 
 /**
