@@ -17,7 +17,7 @@ const hostname = /^[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_])?$/;
 
 /** Parsed authorities by their text. Most tunnels of a peer have the same few authorities. */
 const parsedAuthorities = moduleCache<string, Authority>("authorities", 512);
-/** A longer text is parsed each time, so that a peer cannot fill the memory. */
+/** The maximum length of a cached text. A longer one is parsed each time, so that a peer cannot fill the memory. */
 const maxCachedLetters = 64;
 
 /** Parses `ip:port`, `[ip6]:port` or `hostname:port` with a port from 1 to 65535. Undefined for anything else. */

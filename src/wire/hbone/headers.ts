@@ -1,4 +1,4 @@
-/** Header fields as pairs, in order. Names are in lower case. Pseudo headers are included if they matter. */
+/** Header fields as pairs, in their order. Names are in lower case. Where they matter, pseudo headers are included. */
 export type Headers = readonly (readonly [name: string, value: string])[];
 
 /** The first value of a header. Undefined if it is absent. */

@@ -1,4 +1,4 @@
-// The content of HBONE's CONNECT beyond HTTP/2.
+// The authority and the headers of HBONE's CONNECT requests.
 export { formatAuthority, hbonePort, parseAuthority, type Authority } from "./authority.ts";
 export { formatBaggage, parseBaggage } from "./baggage.ts";
 export { formatForwarded, parseForwardedHost } from "./forwarded.ts";

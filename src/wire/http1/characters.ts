@@ -26,7 +26,7 @@ export const isFieldValue = table((byte) => byte === HTAB || (byte >= 0x20 && by
  */
 export const isTarget = table((byte) => byte > 0x20 && byte < 0x7f);
 
-/** The characters of an authority. Excludes spaces and the delimiters of other URI parts. */
+/** The characters of an authority. Spaces and the delimiters of the other parts of a URI are excluded. */
 export const isAuthority = table(
   (byte) => byte > 0x20 && byte < 0x7f && !'/?#@\\"<>^`{|},'.includes(String.fromCharCode(byte)),
 );

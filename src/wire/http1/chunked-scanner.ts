@@ -4,15 +4,15 @@ import { CR, hexValue, isFieldValue, isToken, LF } from "./characters.ts";
 const maxLineBytes = 4096;
 const maxTrailerBytes = 16 * 1024;
 /**
- * How many bytes of chunk extensions a body may have beyond {@link freeExtensionBytes} and twice its data. Extensions
- * end at this hop, so no slow reader holds their sender back, and each byte of them costs more than a byte of data. As
- * in Go.
+ * The maximum number of bytes of chunk extensions in a body, beyond {@link freeExtensionBytes} for each chunk and twice
+ * the body's data. Extensions end at this hop, so no slow reader holds their sender back, and each byte of them costs
+ * more than a byte of data. The limit is that of Go.
  */
 const maxExtensionBytes = 16 * 1024;
-/** Each chunk may have an extension of this length, however little data it has. */
+/** The length of an extension that every chunk may have, however little data it has. */
 const freeExtensionBytes = 16;
 
-/** Ranges of data up to this size are joined. A larger one costs more to copy than to pass. */
+/** The size up to which ranges of data are joined. Copying a larger one would cost more than passing it separately. */
 const joinedRangeBytes = 512;
 const joinedBytes = 8192;
 /** The length up to which a loop copies faster than a call of the runtime. */
@@ -25,7 +25,7 @@ function copySmall(bytes: Buffer, from: number, to: number, into: Buffer, at: nu
   return at + to - from;
 }
 
-/** Numbers instead of names, because they are compared for every byte that is not data. */
+/** The states of the scanner. They are numbers, because they are compared for every byte that is not data. */
 const states = {
   sizeStart: 0,
   size: 1,
@@ -45,15 +45,16 @@ const states = {
 const SEMICOLON = 59;
 
 /**
- * Follows a chunked body without copying it: finds its end and the ranges of data. It is strict: it demands plain
- * hexadecimal sizes, CR LF everywhere, no control bytes in extensions, valid trailers, and limits everything.
+ * Follows a chunked body without copying it, and finds its end and the ranges of its data. The scanner is strict: it
+ * demands plain hexadecimal sizes, CR LF everywhere, no control bytes in extensions and valid trailers, and limits each
+ * of them.
  */
 export class ChunkedScanner {
   #state = states.sizeStart;
   #remaining = 0;
   #digits = 0;
   #line = 0;
-  /** The number of extension bytes so far beyond what the chunks and their data allow. */
+  /** The number of extension bytes that exceed what the chunks and their data allow. */
   #extensionBytes = 0;
   #trailerBytes = 0;
   #trailerHasName = false;
@@ -61,7 +62,7 @@ export class ChunkedScanner {
   /** Whether to keep the trailers for {@link trailers}. */
   keepsTrailers = false;
 
-  /** The ranges of the last scan that {@link kept} leaves out. */
+  /** The ranges of the last scan that {@link kept} removes. */
   #spare: number[] = [];
   /** The number of data bytes (without framing) so far. */
   dataBytes = 0;
@@ -129,7 +130,7 @@ export class ChunkedScanner {
     end: number,
     onData: (bytes: Buffer, from: number, to: number) => void,
   ): number {
-    // One range that waits for a neighbour, or several that were copied.
+    // Either one range that waits for a neighbour, or several ranges that were copied together.
     let from = 0;
     let to = 0;
     let joined: Buffer | undefined;
@@ -137,7 +138,7 @@ export class ChunkedScanner {
     const pass = (): void => {
       if (joined !== undefined) onData(joined, 0, length);
       else if (to > from) onData(bytes, from, to);
-      // A receiver may keep the memory until it is sent.
+      // Do not reuse the memory: a receiver may keep it until it is sent.
       joined = undefined;
       length = 0;
       from = to;
@@ -168,9 +169,9 @@ export class ChunkedScanner {
   }
 
   /**
-   * The bytes of the last scan without chunk extensions and trailers, which apply to one hop. Undefined if there were
-   * none, so that the bytes can be forwarded unchanged. `trailers` are lines, each with its CRLF, that replace the
-   * original trailers.
+   * The bytes of the last scan without chunk extensions and trailers, which apply to one hop only. Undefined if there
+   * were none, so that the bytes can be forwarded unchanged. `trailers` are the lines, each with its CRLF, that replace
+   * the original trailers.
    */
   kept(bytes: Buffer, start: number, end: number, trailers = ""): Buffer | undefined {
     if (this.#spare.length === 0) return undefined;
@@ -181,7 +182,7 @@ export class ChunkedScanner {
       at = this.#spare[index + 1] ?? at;
     }
     parts.push(bytes.subarray(at, end));
-    // If trailers are kept, we also write the empty line after them.
+    // Write the empty line behind the trailers too, because the scan has left it out with them.
     if (this.done && this.keepsTrailers) parts.push(Buffer.from(`${trailers}\r\n`, "latin1"));
     return Buffer.concat(parts);
   }
@@ -245,7 +246,7 @@ export class ChunkedScanner {
     if (digit !== 255) {
       this.#remaining = this.#state === states.sizeStart ? digit : this.#remaining * 16 + digit;
       this.#digits = this.#state === states.sizeStart ? 1 : this.#digits + 1;
-      // Twelve digits are exact in a double.
+      // Accept at most twelve digits, which a double represents exactly.
       this.#state = this.#digits > 12 ? states.bad : states.size;
     } else if (this.#state === states.size && byte === CR) this.#state = states.sizeLf;
     else if (this.#state === states.size && byte === SEMICOLON) {
@@ -277,7 +278,7 @@ export class ChunkedScanner {
       case states.trailerStart:
         this.#trailerHasName = false;
         if (byte === CR) this.#state = states.endLf;
-        // A line that starts with a space would be a folded line.
+        // A line that begins with a space would continue the line before it, which is not allowed.
         else this.#state = isToken[byte] === 1 ? states.trailer : states.bad;
         return;
       case states.trailer:

@@ -1,6 +1,6 @@
 /**
- * The fields that a proxy treats in its own way. The scanner classifies every field of a head once, by length and
- * bytes, so that later passes compare small integers instead of names.
+ * The kinds of header fields that a proxy treats in its own way. The scanner classifies each field of a head once, by
+ * its length and bytes. Later passes then compare small integers instead of names.
  */
 export const fieldKinds = {
   other: 0,
@@ -61,7 +61,7 @@ const known: readonly (readonly [string, FieldKind])[] = [
 ];
 
 interface Candidate {
-  /** The bytes of the name, because a loop reads them faster than the letters of a string. */
+  /** The name as bytes, because a loop reads them faster than the letters of a string. */
   readonly name: Uint8Array;
   readonly kind: FieldKind;
 }

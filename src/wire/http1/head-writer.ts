@@ -6,7 +6,7 @@ import { checkRequest, checkResponse, noteField } from "./scan-head.ts";
 import { statusText } from "./status-text.ts";
 
 const initialBytes = 4096;
-/** A buffer that a large head has grown beyond this size is replaced before the next head. */
+/** The maximum size of a buffer that is kept for the next head. */
 const keepBytes = 65_536;
 const versionAndLineEnd = latin1(" HTTP/1.1\r\n");
 const isLowerToken = Uint8Array.from(isToken, (accepted, byte) => (byte >= 65 && byte <= 90 ? 0 : accepted));
@@ -18,13 +18,15 @@ interface UsualName {
   readonly kind: FieldKind;
 }
 
-/** Status lines by status. The bound holds every status, because a status has three digits. */
+/** The status lines by status. A status has three digits, so the bound suffices for all of them. */
 const statusLines = moduleCache<number, Uint8Array>("status-lines", 1_000);
 
 /**
- * Writes a head of HTTP/1.1 from strings, and describes it in a {@link MessageHead} as the scan of the written bytes
- * would. One head after the other uses the same memory. Each method returns false if the scan would refuse the head, or
- * if the part is unusual. The caller then writes the head as text and scans it, which finds the reason.
+ * Writes a head of HTTP/1.1 from strings, and describes it in a {@link MessageHead} just as a scan of the written bytes
+ * would. One head after another uses the same memory.
+ *
+ * Each method returns false if a scan would refuse the head, or if the part is unusual. The caller then writes the head
+ * as text and scans it, which finds the reason.
  */
 export class HeadWriter {
   readonly head: MessageHead;
@@ -74,7 +76,7 @@ export class HeadWriter {
     this.head.fieldsStart = this.#at;
   }
 
-  /** Adds a field. Returns false for a name with capitals too, as for any unusual part. */
+  /** Adds a field. Returns false for an unusual part, and also for a name with capitals. */
   field(name: string, value: string, limits: HeadLimits): boolean {
     const { head } = this;
     const field = head.fieldCount;
@@ -121,7 +123,7 @@ export class HeadWriter {
     return this.#at <= limits.maxHeadBytes;
   }
 
-  /** The value of a field does not include the spaces around it. */
+  /** Records where a field's value lies, without the spaces around it. */
   #placeValue(field: number, from: number, to: number): void {
     let start = from;
     let end = to;
@@ -139,7 +141,7 @@ export class HeadWriter {
     return isSound;
   }
 
-  /** Writes a text, and returns whether all its characters are accepted. */
+  /** Writes a text. Returns whether `accepted` allows all its characters. */
   #put(text: string, accepted: Uint8Array): boolean {
     const bytes = this.#bytes;
     const at = this.#at;

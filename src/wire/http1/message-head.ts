@@ -15,8 +15,8 @@ export interface HeadError {
 }
 
 /**
- * A scanned head as offsets into its bytes, without copies. The object is reused, so its content is valid only until
- * the next scan.
+ * A scanned head, as offsets into its bytes, so that nothing is copied. The object is reused, so its content is valid
+ * only until the next scan.
  */
 export class MessageHead {
   bytes: Buffer = Buffer.alloc(0);
@@ -36,7 +36,10 @@ export class MessageHead {
   /** The positions after each header's CRLF. A header's line begins at its name. */
   readonly lineEnds: Int32Array;
   readonly kinds: Uint8Array;
-  /** One bit for the length of each name, modulo 32. For most absent names, this shows at once that they are absent. */
+  /**
+   * The lengths of all names modulo 32, as one bit for each. A look at it shows for most absent names that they are
+   * absent.
+   */
   nameLengths = 0;
 
   /** The minor version of HTTP/1.x: 0 or 1. */
@@ -53,10 +56,10 @@ export class MessageHead {
   connectionClose = false;
   connectionKeepAlive = false;
   connectionUpgrade = false;
-  /** Whether the `connection` field nominates fields that apply only to this hop. */
+  /** Whether the `connection` field names fields that apply only to this hop. */
   connectionNominates = false;
   expectsContinue = false;
-  /** Whether a header belongs to a trace, or may belong to one because its name begins with `x-envoy-`. */
+  /** Whether some header belongs to a trace, or may belong to one because its name begins with `x-envoy-`. */
   mayTellOfTrace = false;
   /** The index of the `host` field. -1 if there is none. */
   hostField = -1;
@@ -64,7 +67,7 @@ export class MessageHead {
 
   error: HeadError | undefined;
 
-  /** What was read last, because routes and policies read the same field one after another. -1 means nothing. */
+  /** The last look-ups, because routes and policies read the same field one after another. -1 means none. */
   #foundField = -1;
   #foundName = "";
   #readField = -1;
@@ -179,7 +182,7 @@ export class MessageHead {
 }
 
 const none: readonly string[] = [];
-/** Indexed by length. Avoids allocating these names. */
+/** The names of methods by their length, so that reading a method makes no string. */
 const usualMethods: readonly (readonly string[])[] = Array.from({ length: 8 }, (_, length) =>
   ["GET", "POST", "PUT", "HEAD", "PATCH", "DELETE", "OPTIONS", "CONNECT"].filter((method) => method.length === length),
 );

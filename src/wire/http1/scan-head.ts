@@ -7,13 +7,16 @@ export const headIncomplete = 0;
 /** The result if the head is refused. `head.error` has the reason. */
 export const headRefused = -1;
 
-/** The number of empty lines to skip before a request line. RFC 9112 (2.2) asks for this for old clients. */
+/**
+ * The maximum number of empty lines that are skipped before a request line. RFC 9112 (2.2) asks for this, because of
+ * old clients.
+ */
 const maxLeadingEmptyLines = 2;
 
 /**
- * Scans a request's head that starts at `start`. Returns the offset after the head, {@link headIncomplete}, or {@link
- * headRefused}. It is as strict as RFC 9112 allows: no bare CR or LF, no folded lines, no space before a colon, one
- * unambiguous body length, exactly one `host` in HTTP/1.1.
+ * Scans a request's head that begins at `start`. Returns the offset behind the head, {@link headIncomplete} or {@link
+ * headRefused}. The scan is as strict as RFC 9112 allows: no bare CR or LF, no folded lines, no space before a colon,
+ * one unambiguous body length, and in HTTP/1.1 exactly one `host`.
  */
 export function scanRequestHead(
   head: MessageHead,
@@ -38,8 +41,8 @@ export function scanRequestHead(
 }
 
 /**
- * Like {@link scanRequestHead}, for a response. As in Envoy, 1xx and 204 announce no body, but may say `content-length:
- * 0`.
+ * Like {@link scanRequestHead}, for a response. As in Envoy, responses with status 1xx or 204 may announce
+ * `content-length: 0`, but no other body.
  */
 export function scanResponseHead(
   head: MessageHead,
@@ -132,7 +135,7 @@ function prefixMatches(bytes: Buffer, start: number, end: number, text: string):
   return true;
 }
 
-/** `HTTP/1.0` or `HTTP/1.1`, in capitals. */
+/** Whether the version is `HTTP/1.0` or `HTTP/1.1`, in capitals. */
 function equalsVersion(bytes: Buffer, at: number): boolean {
   const minor = bytes[at + 7];
   return prefixMatches(bytes, at, at + 7, "HTTP/1.") && (minor === 48 || minor === 49);
@@ -186,7 +189,7 @@ function badName(byte: number, first: boolean): string {
   return "a field name is empty or holds a byte that names may not";
 }
 
-/** Notes what a field of that kind says about the message. Returns false if the head is refused. */
+/** Records what a field of this kind says about the message. Returns false if the head is refused. */
 export function noteField(head: MessageHead, field: number, kind: number): boolean {
   switch (kind) {
     case fieldKinds.contentLength:
@@ -278,7 +281,7 @@ export function checkRequest(head: MessageHead): boolean {
 export function checkResponse(head: MessageHead): boolean {
   if (head.chunked && head.contentLength >= 0)
     return refuse(head, 400, "both transfer-encoding and content-length") === undefined;
-  // The next proxy or client may wait for that body, and take the next response for it.
+  // Refuse the response: the next proxy or client might wait for this body, and take the next response for it.
   if ((head.status < 200 || head.status === 204) && (head.chunked || head.contentLength > 0))
     return refuse(head, 400, "a body announced by a response with a status that has none") === undefined;
   return true;

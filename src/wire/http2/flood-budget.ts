@@ -1,9 +1,9 @@
 import { errorCode, Http2ConnectionError } from "./constants.ts";
 
 /**
- * Why a peer was cut off: frames without progress (`idle_frames`), streams that it cancels at once (`resets`), streams
- * that it makes us reset (`broken_streams`), streams above the limit that we announced (`refused_streams`), responses
- * that it does not read (`unread_answers`), or an excessive header block.
+ * Why a peer was cut off. `idle_frames`: frames without progress. `resets`: streams that it cancels at once.
+ * `broken_streams`: streams that it makes us reset. `refused_streams`: streams above the announced limit.
+ * `unread_answers`: responses that it does not read. The last reason is an excessive header block.
  */
 export type FloodReason =
   | "idle_frames"
@@ -25,39 +25,42 @@ export class Http2FloodError extends Http2ConnectionError {
 
 export interface FloodLimits {
   /**
-   * The number of frames without progress per second: PING, SETTINGS, PRIORITY, GOAWAY, empty DATA, padding, refused
-   * streams. Transported bytes restore some.
+   * The maximum number of frames without progress per second: PING, SETTINGS, PRIORITY, GOAWAY, empty DATA, padding and
+   * refused streams. Transported bytes allow further ones.
    */
   readonly maxIdleFramesPerSecond: number;
-  /** The number of streams that a client may waste, beyond those that it lets us serve. */
+  /** The number of streams that a client may waste, in addition to as many as it has let us serve. */
   readonly wastedStreams: number;
   /** How many of these streams each second restores. */
   readonly wastedStreamsPerSecond: number;
   /** The number of streams that a client may open before other connections get their turn. */
   readonly streamsPerTurn: number;
   /**
-   * A client that wastes streams opens one at a time. Before the next one, it waits this long for each stream that it
-   * has wasted.
+   * How much longer a client that wastes streams waits before each new stream, for each stream that it has wasted. It
+   * may then open only one stream at a time.
    */
   readonly pausePerWastedStreamMs: number;
 }
 
 /**
- * The number of idle frames that each useful frame allows: WINDOW_UPDATE for stream and connection, and a PING to
- * measure.
+ * The number of idle frames that each useful frame allows: a WINDOW_UPDATE for the stream, one for the connection, and
+ * a PING that measures.
  */
 const framesEarned = 3;
-/** Reading this many names and values of a header block takes as long as reading a small frame. */
+/** The number of names and values of a header block that take as long to read as a small frame. */
 const textsPerFrame = 16;
 const noFields: readonly string[] = [];
-/** A client must wait between streams once it has used up this fraction (25 means a 25th) of its account. */
+/** The part of the account (a 25th) above which a client must wait between its streams. */
 const wastefulParts = 25;
-/** A stream that breaks the protocol costs as much as this many cancelled ones. Correct clients have hardly any. */
+/**
+ * The cost of a stream that breaks the protocol, counted in cancelled streams. Correct clients have hardly any such
+ * streams.
+ */
 const brokenStreamCost = 5;
 
 /**
- * Charges a connection for the work that its peer causes. It has two accounts: frames without progress, and wasted
- * streams. They are separate because time refills one, and served requests refill the other.
+ * Charges a connection for the work that its peer causes. There are two accounts: one for frames without progress,
+ * which time refills, and one for wasted streams, which served requests refill.
  */
 export class FloodBudget {
   readonly #limits: FloodLimits;
@@ -71,7 +74,8 @@ export class FloodBudget {
   #openedAtMs = -Infinity;
   nowMs: number;
   /**
-   * More streams were wasted than the account allows. The connection must end as soon as no stream is being processed.
+   * Set when more streams were wasted than the account allows. The connection must end as soon as no stream is being
+   * processed.
    */
   exceeded: Http2FloodError | undefined;
 
@@ -84,12 +88,18 @@ export class FloodBudget {
     this.#wastedAtMs = nowMs;
   }
 
-  /** Records a frame that transported `bytes`. Peers renew a window every few KiB. */
+  /**
+   * Records a frame that transported `bytes`. It allows further idle frames, because peers renew a window every few
+   * KiB.
+   */
   earn(bytes: number): void {
     if (this.#idleFrames > -this.#maxIdleFrames) this.#idleFrames -= framesEarned + (bytes >> 10);
   }
 
-  /** Throws if there were too many idle frames. A header block that makes no progress costs more by its fields. */
+  /**
+   * Charges an idle frame. Throws if there were too many. A header block that makes no progress also costs by the
+   * number of its fields.
+   */
   idleFrame(fields: readonly string[] = noFields): void {
     this.#idleFrames += 1 + Math.floor(fields.length / textsPerFrame);
     if (this.#idleFrames <= this.#maxIdleFrames) return;
@@ -105,8 +115,9 @@ export class FloodBudget {
   }
 
   /**
-   * The time for which the peer's next stream must wait, because the peer wastes streams. A turn of the event loop is
-   * not enough: the next turns would all be busy with such streams, and each honest request takes several turns.
+   * How long the peer's next stream must wait because the peer wastes streams, in milliseconds. A turn of the event
+   * loop would not suffice: the next turns would all be busy with such streams, while each honest request takes several
+   * turns.
    */
   get waitMs(): number {
     // A connection that must end does so in the next turn, so it need not wait.
@@ -117,7 +128,10 @@ export class FloodBudget {
     return Math.max(0, this.#openedAtMs + this.#wasted * pausePerWastedStreamMs - this.nowMs);
   }
 
-  /** Begins a wait, and returns its length. The wait restores nothing, because the peer causes it. */
+  /**
+   * Begins a wait. Returns its length in milliseconds. Waiting does not refill the account, because the peer causes the
+   * wait.
+   */
   wait(): number {
     const { waitMs } = this;
     if (waitMs > 0) this.#wastedAtMs = this.nowMs + waitMs;
@@ -140,8 +154,8 @@ export class FloodBudget {
   }
 
   /**
-   * Records a stream above a limit that the peer knows. A correct client may open some while our resets are on their
-   * way.
+   * Charges a stream above a limit that the peer knows. A correct client may open a few such streams while our resets
+   * are on their way.
    */
   refused(): void {
     this.#waste(1, "refused_streams", "above the limit");

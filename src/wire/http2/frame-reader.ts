@@ -11,7 +11,7 @@ import {
 } from "./constants.ts";
 import { HpackDecoder } from "./hpack-decoder.ts";
 
-/** A smaller DATA frame transports little compared with its header. */
+/** The size below which a DATA frame counts as transporting little compared with its header. */
 const smallDataBytes = 1024;
 const wholeBlockFlags = frameFlag.endHeaders | frameFlag.endStream;
 
@@ -35,9 +35,12 @@ export interface FrameHandler {
    * in pieces.
    */
   smallData?(streamId: number, isPadded: boolean): void;
-  /** A frame of a type that we ignore. */
+  /** Called for a frame of an unknown type, which is ignored. */
   ignored?(type: number): void;
-  /** Called before HEADERS. If it returns true, they and all later bytes wait for {@link FrameReader.proceed}. */
+  /**
+   * Called before each HEADERS frame. If it returns true, that frame and all later bytes wait for {@link
+   * FrameReader.proceed}.
+   */
   isTurnOver?(streamId: number): boolean;
 }
 
@@ -54,8 +57,9 @@ export interface FrameReaderOptions {
 }
 
 /**
- * Splits a byte stream into HTTP/2 frames (RFC 9113). DATA passes in pieces without a copy. Other frames are collected
- * first, up to 16 KiB each. Invalid input is an {@link Http2ConnectionError}, after which the reader must not be used.
+ * Splits a byte stream into HTTP/2 frames (RFC 9113). DATA passes in pieces, without a copy. Other frames are collected
+ * first, up to 16 KiB each. Invalid input throws an {@link Http2ConnectionError}, after which the reader must not be
+ * used.
  */
 export class FrameReader {
   readonly #handler: FrameHandler;
@@ -64,7 +68,9 @@ export class FrameReader {
   readonly #hpack: HpackDecoder;
   #prefaceLeft: number;
   #sawSettings = false;
-  /** The received part of a frame's header or control payload, or the bytes that remain after a turn. */
+  /**
+   * The received part of a frame's header or of a control frame's payload, or the bytes that wait for {@link proceed}.
+   */
   #partial: Buffer | undefined;
   #isDeferred = false;
   /** The stream of the current DATA frame. */
@@ -98,19 +104,19 @@ export class FrameReader {
     this.#partial = undefined;
     const bytes = partial === undefined ? chunk : Buffer.concat([partial, chunk]);
     const at = this.#frames(bytes);
-    // Copy only the caller's bytes, because only they become invalid after the call.
+    // Copy only the caller's bytes: only they become invalid after the call.
     if (at < bytes.length) this.#partial = bytes === chunk ? Buffer.from(bytes.subarray(at)) : bytes.subarray(at);
   }
 
   /**
-   * Whether the handler ended its turn before all bytes were handled. Until {@link proceed}, the rest and further bytes
-   * wait.
+   * Whether the handler has ended its turn before all bytes were handled. The rest and all further bytes wait for
+   * {@link proceed}.
    */
   get isDeferred(): boolean {
     return this.#isDeferred;
   }
 
-  /** Continues with the bytes that remain after a turn. */
+  /** Handles the bytes that waited for the next turn. */
   proceed(): void {
     const bytes = this.#partial;
     if (!this.#isDeferred || bytes === undefined) return;
@@ -192,7 +198,7 @@ export class FrameReader {
       throw new Http2ConnectionError(errorCode.frameSizeError, `a frame of type ${type} has ${length} bytes`);
     }
     if (bytes.length - body < length) return at;
-    // Read in place, without creating a view, because an upstream may send one with each message.
+    // Read the frame in place, without making a view, because an upstream may send one with each message.
     if (type === frameType.windowUpdate) this.#windowUpdateFrame(bytes, body, length, streamId);
     else if (type === frameType.headers && (flags | frameFlag.endStream) === wholeBlockFlags)
       this.#wholeBlock(bytes, body, body + length, flags, streamId);
@@ -201,7 +207,7 @@ export class FrameReader {
   }
 
   /**
-   * Handles a header block in one frame without padding and priority, as most are. It is decoded in the received
+   * Decodes a header block that is one frame without padding and priority, as most are. It is decoded in the received
    * buffer.
    */
   #wholeBlock(bytes: Buffer, start: number, end: number, flags: number, streamId: number): void {

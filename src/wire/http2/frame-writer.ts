@@ -1,12 +1,12 @@
 import { clientPreface, frameFlag, frameHeaderLength, frameType } from "./constants.ts";
 
 const initialBytes = 8_192;
-/** A larger buffer, left by a burst, is not kept. */
+/** The maximum size of a buffer that is kept. A burst may leave a larger one. */
 const keepBytes = 1_048_576;
-/** Two buffers suffice: the kernel reads one while the other fills. */
+/** The maximum number of spare buffers. Two suffice: the kernel reads one while the other one fills. */
 const maxSpares = 2;
 
-/** The type and the flags of a frame, which are neighbours in its header, in one number. */
+/** The type and the flags of a frame in one number, because they are neighbours in its header. */
 function kindOf(type: number, flags: number): number {
   return (type << 8) | flags;
 }
@@ -52,13 +52,13 @@ export class FrameWriter {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  /** Starts over in the same memory, after the bytes from {@link view} were consumed. */
+  /** Starts over in the same memory. The bytes from {@link view} must not be needed any more. */
   reuse(): void {
     this.#length = 0;
     if (this.#bytes.length > keepBytes) this.#bytes = Buffer.allocUnsafeSlow(initialBytes);
   }
 
-  /** Starts over in other memory. The bytes from {@link view} are still in use, until {@link returned}. */
+  /** Starts over in other memory. The bytes from {@link view} stay valid until {@link returned}. */
   release(): void {
     const size = this.#bytes.length;
     this.#lent.push(this.#bytes);

@@ -30,8 +30,8 @@ export class ReceiveWindow {
   }
 
   /**
-   * Takes the part of the window to give back now. Bytes that one stream holds back do not reduce the window of others,
-   * up to a limit.
+   * Takes the part of the window that is given back to the peer now. Bytes that one stream holds back do not reduce the
+   * window of the other streams, up to a limit.
    */
   takeCredit(): number {
     if (this.#uncredited < this.#creditBytes) return 0;

@@ -4,11 +4,13 @@ import type { SessionStream } from "./session-stream.ts";
 /** The send windows of a connection and of its streams, with the streams that wait for a WINDOW_UPDATE. */
 export class SendWindows<Stream extends SessionStream> {
   readonly #maxFrameBytes: number;
-  /** Streams that wait for the connection's window and have window of their own, in order of arrival. */
+  /**
+   * The streams that wait for the connection's window and have some window of their own, in the order of their arrival.
+   */
   readonly #blocked = new Set<Stream>();
   /**
-   * Streams that wait for a WINDOW_UPDATE of their own. They are kept apart, so that the peer cannot make us look at
-   * each of them whenever it opens the connection's window by a byte.
+   * The streams whose own window is used up. They are kept apart: otherwise the peer could make us examine each of them
+   * whenever it opens the connection's window by a byte.
    */
   readonly #starved = new Set<Stream>();
   /** Streams that wait until the output has room. */
@@ -69,7 +71,7 @@ export class SendWindows<Stream extends SessionStream> {
     const wasOpen = stream.sendWindow > 0;
     stream.sendWindow += increment;
     if (stream.sendWindow > maxWindow) return undefined;
-    // No stream with window is among the starved ones.
+    // Streams that have window are never among the starved ones, so there is nothing to wake.
     if (wasOpen || stream.sendWindow <= 0 || !this.#starved.delete(stream)) return false;
     if (this.#connection > 0) stream.writable();
     else this.#blocked.add(stream);
@@ -99,8 +101,8 @@ export class SendWindows<Stream extends SessionStream> {
   }
 
   #unblock(): void {
-    // A stream that is blocked again goes to the end of the queue and is not tried again in this turn. So no stream
-    // starves.
+    // A stream that is blocked again goes to the end of the queue, and is not tried again in this turn. So each stream
+    // gets its turn.
     for (const stream of this.#blocked) {
       if (this.#connection <= 0) break;
       this.#blocked.delete(stream);

@@ -73,7 +73,7 @@ export class SessionCore<Stream extends SessionStream> {
     if (credit > 0) this.port.output().windowUpdate(0, credit);
   }
 
-  /** Sends RST_STREAM. If a client's input caused the reset, charges the client. */
+  /** Sends RST_STREAM. If the client's input caused the reset, the client is charged for it. */
   reset(streamId: number, code: number): void {
     if (this.over) return;
     this.port.output().rstStream(streamId, code);
@@ -81,8 +81,8 @@ export class SessionCore<Stream extends SessionStream> {
   }
 
   /**
-   * Refuses a stream above the limit. A client that does not know the limit yet may open that many streams once more
-   * without a charge. Each later stream costs the client as much as a stream that it cancels.
+   * Refuses a stream above the limit. A client that does not know the limit yet may open as many such streams as the
+   * limit allows, without a charge. Each later one costs as much as a cancelled stream.
    */
   refuseAboveLimit(streamId: number): void {
     const { port, budget, maxStreams, peerKnowsLimits } = this;

@@ -13,7 +13,10 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
     this.#core = core;
   }
 
-  /** Charge a small DATA frame for a closed stream, because it is unlikely to have been in flight. */
+  /**
+   * Charge a small DATA frame for a closed stream, because such a frame was probably not in flight when the stream
+   * closed.
+   */
   smallData(streamId: number, isPadded: boolean): void {
     const { streams, budget } = this.#core;
     if (isPadded || streams.get(streamId) === undefined) budget.idleFrame();
@@ -54,8 +57,8 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
       this.#open(streamId, fields, endStream);
       return;
     }
-    // The final head of a response costs nothing, because the request has caused it. The budget charges other heads by
-    // their fields: interim heads, and heads inside a stream.
+    // Do not charge the final head of a response, because our request has caused it. Charge other heads by their
+    // fields: interim heads, and heads inside a stream.
     const isPaid = !stream.isAnsweredByPeer && this.#isFinalHead(fields);
     if (isPaid) stream.isAnsweredByPeer = true;
     if (!endStream) budget.idleFrame(isPaid ? undefined : fields);
@@ -72,12 +75,12 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
   }
 
   /**
-   * The frames that follow a head may cancel its stream. A cancelled stream costs least if that happens in the same
-   * turn.
+   * Ends the turn after some heads, because the frames that follow a head may cancel its stream. A cancelled stream
+   * costs least if its cancellation arrives in the same turn.
    */
   isTurnOver(streamId: number): boolean {
     const { openedInTurn, budget, limits, streams } = this.#core;
-    // Streams that waited here may have been reset since.
+    // Check the budget again, because streams that waited here may have been reset since.
     this.#throwIfExceeded();
     return (openedInTurn >= limits.streamsPerTurn || budget.waitMs > 0) && streams.get(streamId) === undefined;
   }
@@ -193,7 +196,10 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
     this.#throwIfExceeded();
   }
 
-  /** Throws here and not where the budget is exceeded, because a stream may be just ending there. */
+  /**
+   * Throws if the budget is exceeded. It does not throw where the budget is charged, because a stream may just be
+   * ending there.
+   */
   #throwIfExceeded(): void {
     const { exceeded } = this.#core.budget;
     if (exceeded !== undefined) throw exceeded;

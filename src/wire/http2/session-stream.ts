@@ -20,8 +20,8 @@ export abstract class SessionStream {
   /** Whether our END_STREAM has been written. */
   sentEnd = false;
   /**
-   * Whether the stream cost us more than an answer, such as a connection to another server. It is charged at the end of
-   * the stream.
+   * Whether the stream has cost us more than an answer, such as a connection to another server. If so, it is charged at
+   * its end.
    */
   isCostly = false;
 

@@ -7,7 +7,7 @@ export interface SessionLimits extends FloodLimits {
   /** The number of bytes that a peer may send on a stream before they are read. */
   readonly streamWindowBytes: number;
   readonly connectionWindowBytes: number;
-  /** A window is renewed when one part in this many was read. */
+  /** A window is renewed when one part in `creditParts` of it was read. */
   readonly creditParts: number;
   /** The number of bytes that streams may hold back before the connection's window shrinks. */
   readonly maxQueuedBytes: number;
@@ -20,8 +20,8 @@ export interface SessionLimits extends FloodLimits {
   /** Whether a client may also cancel a stream without charge after our head has been sent. */
   readonly answeredResetsAreFree: boolean;
   /**
-   * How many bytes are read and dropped after the session's end, so that the peer reads our last frames before a reset.
-   * Further bytes stay in the kernel until the connection closes.
+   * The maximum number of bytes that are read and dropped after the session's end, so that the peer reads our last
+   * frames before a reset. Further bytes stay in the kernel until the connection closes.
    */
   readonly maxDroppedBytes: number;
 }
@@ -37,7 +37,8 @@ export interface SessionOptions {
   /** Announced as SETTINGS_MAX_HEADER_LIST_SIZE if given. */
   readonly maxHeaderListBytes?: number | undefined;
   /**
-   * The number of bytes of a header list to read, so that a slightly too long one can be answered. 64 KiB if absent.
+   * How many bytes of a header list are read, so that the answer to a slightly too long one can say so. 64 KiB if
+   * absent.
    */
   readonly maxReadHeaderBytes?: number | undefined;
   /** The assumed limit of a server's streams until it announces one. */
@@ -51,15 +52,15 @@ export interface SessionOptions {
 
 /** The surroundings of a session. None of the methods may throw. */
 export interface SessionPort {
-  /** The buffer for the next frames. What is written there is sent soon, without a further call. */
+  /** The buffer for the next frames. The port sends what is written there soon, without a further call. */
   output(): FrameWriter;
   /** Whether the output is full. Then streams wait until {@link Http2Session.wake}. */
   isFull(): boolean;
-  /** DATA of at least this size is offered to {@link sendInPlace}. Absent means that none is. */
+  /** The minimum size of DATA that is offered to {@link sendInPlace}. Absent means that no DATA is. */
   readonly inPlaceBytes?: number;
   /**
-   * Sends the bytes as DATA frames of at most `frameBytes`, after the content of the output, without a copy. If it
-   * returns false, they go through the output instead. Only called while the output is not full.
+   * Sends the bytes as DATA frames of at most `frameBytes`, behind the content of the output and without a copy. If it
+   * returns false, the bytes go through the output instead. Called only while the output is not full.
    */
   sendInPlace?(streamId: number, bytes: Uint8Array, frameBytes: number, endStream: boolean): boolean;
   /** Called when a client opened a stream. Pass it to {@link Http2Session.adopt}, or {@link Http2Session.refuse} it. */
@@ -80,12 +81,13 @@ export interface SessionPort {
    */
   failed(error: Http2ConnectionError): void;
   /**
-   * Called when the peer has opened many streams at once, or wastes them. Read no more. Call {@link
-   * Http2Session.proceed} after this time, when other connections have had their turn.
+   * Called when the peer has opened many streams at once, or wastes streams. The port must read no more, and call
+   * {@link Http2Session.proceed} after this time, when other connections have had their turn.
    */
   deferred(waitMs: number): void;
   /**
-   * Called when the session is over and the peer has sent {@link SessionLimits.maxDroppedBytes} since. Read no more.
+   * Called when the session is over and the peer has sent {@link SessionLimits.maxDroppedBytes} since. The port must
+   * read no more.
    */
   sendsOn(): void;
   /** Called when the peer does not answer pings. End the connection at once. */

@@ -8,14 +8,19 @@ import type { SessionStream } from "./session-stream.ts";
 import type { SessionOptions, SessionPort } from "./session-types.ts";
 
 const lifePing = Buffer.from("alive???", "latin1");
-/** Tells the peer's decoder that our encoder uses no table, after it asked for a smaller one (RFC 7541, 4.2). */
+/**
+ * The HPACK entry by which our encoder says that it uses no table, after the peer has asked for a smaller one (RFC
+ * 7541, 4.2).
+ */
 const emptyTableUpdate = Buffer.from([0x20]);
 const noBytes = new Uint8Array(0);
 
 /**
- * One end of an HTTP/2 connection (RFC 9113) without I/O. It takes the peer's bytes and the time, calls streams and the
- * {@link SessionPort}, and writes frames to the port's buffer. It maintains stream ids, the windows of both directions,
- * SETTINGS, HPACK's table updates, flood budgets, GOAWAY, liveness, and half-closed streams.
+ * One end of an HTTP/2 connection (RFC 9113), without I/O. It gets the peer's bytes and the time, calls streams and the
+ * {@link SessionPort}, and writes frames to the port's buffer.
+ *
+ * It keeps track of stream ids, the windows of both directions, SETTINGS, HPACK's table updates, flood budgets, GOAWAY,
+ * the peer's liveness, and half-closed streams.
  */
 export class Http2Session<Stream extends SessionStream> {
   readonly #core: SessionCore<Stream>;
@@ -140,7 +145,7 @@ export class Http2Session<Stream extends SessionStream> {
     }
   }
 
-  /** Excuses the peer's silence up to now, because nobody has read its input. */
+  /** Counts the time until now as a sign of life of the peer, because nobody has read its input. */
   excuse(nowMs: number): void {
     this.#heardAtMs = nowMs;
   }
@@ -263,7 +268,7 @@ export class Http2Session<Stream extends SessionStream> {
   }
 
   /**
-   * The number of bytes that a port may write itself as one DATA frame, and then report with {@link spend}. 0 if the
+   * How many bytes a port may write itself as one DATA frame. It must then report them with {@link spend}. 0 if the
    * stream must wait until it is woken.
    */
   reserve(stream: Stream): number {

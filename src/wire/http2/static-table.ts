@@ -72,7 +72,7 @@ export const staticValues: readonly string[] = [
 ];
 
 const byName = new Map<string, number>();
-/** Indices of names by the length of the name, so that a name in bytes is found without a string. */
+/** The indices of names by the name's length, so that a name given as bytes is found without making a string. */
 const byLength: number[][] = [];
 for (let index = staticNames.length - 1; index >= 1; index -= 1) byName.set(staticNames[index] ?? "", index);
 for (const [name, index] of byName) (byLength[name.length] ??= []).push(index);

@@ -2,16 +2,18 @@ import { errorCode, Http2ConnectionError, maxStreamId } from "./constants.ts";
 import type { SessionStream } from "./session-stream.ts";
 
 /**
- * Holds a stream until it is deleted. A Map that is refilled leaves its old table behind, with its entries and a
- * reference to the next table. Once one of these tables is old, V8 keeps all later ones until it collects old objects.
- * Every short-lived stream, with everything that belongs to its connection, would then be copied twice and become old.
+ * Holds a stream until it is deleted from the table.
+ *
+ * A Map that is refilled leaves its old table behind, with its entries and a reference to the next table. Once one of
+ * these tables is old, V8 keeps all later ones until it collects old objects. Without this holder, every short-lived
+ * stream, with everything that belongs to its connection, would be copied twice and become old.
  */
 interface Place<Stream> {
   stream: Stream | undefined;
 }
 
 /**
- * The number of streams after which a new Map replaces the current one. No old table refers to the table of a new Map.
+ * The number of streams after which a new Map replaces the present one. No old table refers to the table of a new Map.
  */
 const renewAfter = 256;
 
@@ -102,7 +104,7 @@ export class StreamTable<Stream extends SessionStream> {
     return true;
   }
 
-  /** Handles a frame for an unknown stream. Throws unless the stream existed earlier. */
+  /** Handles a frame for an unknown stream. Does nothing if the stream existed earlier, and throws otherwise. */
   refuseUnopened(id: number, frame: string): void {
     const unopened = this.#server ? id > this.lastPeerId : id >= this.#nextId;
     if (!unopened && id % 2 === 1) return;

@@ -308,8 +308,8 @@ export const action = {
     expression("redir", attribute(1, u32be(register)), attribute(2, u32be(register))),
   ],
   /**
-   * Gives the packet, with unchanged addresses, to the transparent socket of its connection, or else to the one that
-   * listens on this port of this namespace. The rule does not match if there is no such socket.
+   * Gives the packet, with unchanged addresses, to the transparent socket of its connection, or otherwise to the
+   * transparent socket that listens on this port of this namespace. If there is none, the rule does not match.
    */
   transparentProxy: (port: number): NftExpression[] => [
     immediate(u16be(port)),

@@ -18,7 +18,10 @@ export interface SpdyStreamHandler {
   reset(): void;
 }
 
-/** One stream of a session. Only the connection limits writes, as in other implementations for Kubernetes. */
+/**
+ * One stream of a session. There is no flow control for single streams: only the connection limits writes, as in other
+ * implementations for Kubernetes.
+ */
 export interface SpdyStream {
   readonly id: number;
   /** The headers of the opening frame. Names are in lower case. */
@@ -98,7 +101,8 @@ export class SpdySession {
         return this.#accept(frame);
       case "syn-reply":
       case "headers":
-        // The content does not matter, but it updates the compression's state.
+        // Inflate the header block although its content does not matter, because it updates the state of the
+        // compression.
         this.#inflater.inflate(frame.block);
         if (frame.fin) this.#ended(frame.streamId);
         return;
@@ -111,7 +115,7 @@ export class SpdySession {
         return;
       }
       case "ping":
-        // A ping with our own parity would be the answer to one of ours, and we send none.
+        // Answer a ping unless its id has our own parity. Such a ping would answer one of ours, and we send none.
         if ((frame.id & 1) === (this.#options.role === "server" ? 1 : 0)) this.#send(frame);
         return;
       case "settings":
@@ -163,7 +167,7 @@ export class SpdySession {
     this.#options.send(encodeFrame(frame));
   }
 
-  /** A zlib stream of stored blocks, which is uncompressed and which every peer can read. */
+  /** Encodes headers as a zlib stream of stored blocks. It is not compressed, and every peer can read it. */
   #compress(headers: SpdyHeaders): Uint8Array {
     const block = encodeHeaders(headers);
     if (block.length > storedBlockLimit) throw new RangeError("headers of more than 64 KiB");
@@ -171,7 +175,7 @@ export class SpdySession {
     this.#compressionStarted = true;
     const { length } = block;
     const stored = [0, length & 0xff, length >> 8, ~length & 0xff, (~length >> 8) & 0xff];
-    // An empty block makes Go's inflate deliver the preceding one.
+    // Add an empty block, which makes Go's inflate deliver the preceding one.
     const flush = [0, 0, 0, 0xff, 0xff];
     return Uint8Array.from([...head, ...stored, ...block, ...flush]);
   }

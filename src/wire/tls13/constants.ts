@@ -59,7 +59,7 @@ function alertName(code: number): string {
   return alertNames[code] ?? `alert ${code}`;
 }
 
-/** The peer broke the protocol. The connection must end with this alert. */
+/** Thrown when the peer has broken the protocol. The connection must end with this alert. */
 export class RecordError extends Error {
   override readonly name = "RecordError";
   readonly alert: number;
@@ -70,7 +70,7 @@ export class RecordError extends Error {
   }
 }
 
-/** The peer has ended the connection with this alert. */
+/** Thrown when the peer has ended the connection with an alert. */
 export class PeerAlertError extends Error {
   override readonly name = "PeerAlertError";
   readonly alert: number;

@@ -8,12 +8,15 @@ const handshakeHeaderBytes = 4;
  * ones.
  */
 const maxIdleRecords = 32;
-/** This many bytes of application data pay for one of these records. */
+/** The number of bytes of application data that allow one more of these records. */
 const bytesOfIdleRecord = 16_384;
 
 /** What the reader of a connection must do after a record. */
 export interface ContentReaderPort {
-  /** The peer's next record has its next key. If `wantsAnswer`, the peer wants us to change our key too. */
+  /**
+   * Called when the peer's next record is protected by its next key. `wantsAnswer` says that the peer wants us to
+   * change our key too.
+   */
   keyUpdated(wantsAnswer: boolean): void;
 }
 
@@ -26,7 +29,10 @@ export class ContentReader {
   readonly #port: ContentReaderPort;
   #idleRecords = 0;
   #paidBytes = 0;
-  /** The received part of a handshake message's header, and how many bytes of a body that we ignore are missing. */
+  /**
+   * The received part of a handshake message's header, and the number of bytes that are missing of a body that we
+   * ignore.
+   */
   #header = 0;
   #headerBytes = 0;
   #bodyLeft = 0;
@@ -76,7 +82,10 @@ export class ContentReader {
       throw new RecordError(alertCode.unexpectedMessage, "too many records carry no application data");
   }
 
-  /** Parts of a handshake message follow each other without other records in between (section 5.1). */
+  /**
+   * Throws if a handshake message is incomplete: its parts must follow each other without other records in between
+   * (section 5.1).
+   */
   #requireWholeMessage(): void {
     if (this.#headerBytes > 0 || this.#bodyLeft > 0)
       throw new RecordError(alertCode.unexpectedMessage, "a handshake message was interrupted");
@@ -87,7 +96,7 @@ export class ContentReader {
     if (end - from !== 2) throw new RecordError(alertCode.unexpectedMessage, "an alert does not have two bytes");
     const code = bytes[from + 1] ?? 0;
     if (code === alertCode.closeNotify) this.hasEnded = true;
-    // Section 6.1: it announces a close_notify. All other alerts are errors, whatever their level.
+    // `user_canceled` only announces a close_notify (section 6.1). All other alerts are errors, whatever their level.
     else if (code !== alertCode.userCanceled) throw new PeerAlertError(code);
   }
 
@@ -117,7 +126,7 @@ export class ContentReader {
     const type = Math.floor(this.#header / 2 ** 24);
     const length = this.#header % 2 ** 24;
     if (type === handshakeType.keyUpdate) {
-      // Its only byte follows.
+      // The length must be 1, because only one byte follows.
       if (length !== 1) throw new RecordError(alertCode.decodeError, `a KeyUpdate has ${length} bytes`);
     } else if (type === handshakeType.newSessionTicket && !this.#isServer) {
       this.#bodyLeft = length;
@@ -126,12 +135,12 @@ export class ContentReader {
   }
 
   #keyUpdate(request: number, isLast: boolean): void {
-    // The next bytes have another key, so they cannot be in this record (section 5.1).
+    // This must be the end of the record: the bytes that follow are protected by another key (section 5.1).
     if (!isLast) throw new RecordError(alertCode.unexpectedMessage, "bytes follow a KeyUpdate in its record");
     if (request > 1) throw new RecordError(alertCode.illegalParameter, `a KeyUpdate asks for ${request}`);
     this.#port.keyUpdated(request === 1);
   }
 }
 
-/** The content of a record that changes our key without wanting the same of the peer (section 4.6.3). */
+/** A message by which we change our key, without asking the peer to change its own (section 4.6.3). */
 export const keyUpdateContent: Uint8Array = Uint8Array.of(handshakeType.keyUpdate, 0, 0, 1, 0);

@@ -3,15 +3,18 @@ import { alertCode, contentType, maxProtectedBytes, RecordError, recordHeaderByt
 /** Memory for the longest record. */
 export const maxRecordBytes = recordHeaderBytes + maxProtectedBytes;
 
-/** Takes whole records. The bytes are valid only during the call. `length` is that of the protected part. */
+/**
+ * Receives whole records. The bytes are valid only during the call. `length` is the length of the record's protected
+ * part.
+ */
 export interface RecordVisitor {
   /** Returns whether further records are wanted. */
   record(bytes: Buffer, at: number, length: number): boolean;
 }
 
 /**
- * Splits the bytes of a connection into protected records (RFC 8446, section 5.2). Keeps an incomplete one, of at most
- * {@link maxRecordBytes}. Throws a {@link RecordError}, after which it must not be used.
+ * Splits the bytes of a connection into protected records (RFC 8446, section 5.2). It keeps one incomplete record, of
+ * at most {@link maxRecordBytes}. After it has thrown a {@link RecordError}, it must not be used.
  */
 export class RecordSplitter {
   readonly #visitor: RecordVisitor;
@@ -72,7 +75,7 @@ export class RecordSplitter {
     this.#keep(chunk, at, end);
     if (this.#keptBytes < recordHeaderBytes + length) return -1;
     this.#keptBytes = 0;
-    // If the visitor throws or stops this, `stop` gives the memory back.
+    // If the visitor throws or stops the splitter, {@link stop} gives the memory back.
     const goesOn = this.#visitor.record(kept, 0, length);
     this.stop();
     return goesOn ? end : -1;
@@ -97,7 +100,7 @@ function protectedLength(bytes: Buffer, at: number): number {
   const length = ((bytes[at + 3] ?? 0) << 8) | (bytes[at + 4] ?? 0);
   if (length > maxProtectedBytes)
     throw new RecordError(alertCode.recordOverflow, `a record of ${length} bytes is too long`);
-  // A tag, and at least the type.
+  // A record contains at least a tag and the type.
   if (length <= tagBytes) throw new RecordError(alertCode.badRecordMac, `a record of ${length} bytes is too short`);
   return length;
 }

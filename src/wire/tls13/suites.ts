@@ -17,7 +17,7 @@ export function suiteOf(name: string): Suite | undefined {
 }
 
 /**
- * How many records one key may protect. RFC 8446, section 5.5, allows 2^24.5 with AES-GCM. Before this limit, the
- * sender must change its key.
+ * The number of records that one key may protect. At the latest then, the sender must change its key. RFC 8446, section
+ * 5.5, allows 2^24.5 with AES-GCM.
  */
 export const maxRecordsOfKey = 2 ** 24;

@@ -10,9 +10,9 @@ export const typeUrls = {
   address: "type.googleapis.com/istio.workload.Address",
   workload: "type.googleapis.com/istio.workload.Workload",
   authorization: "type.googleapis.com/istio.security.Authorization",
-  /** Not a resource: a proxy uses it to report the results of its probes. */
+  /** The type of a proxy's reports about its health probes. It has no resources. */
   healthInformation: "type.googleapis.com/istio.v1.HealthInformation",
-  /** Only the roots for proxies are sent, and no other field of the message. */
+  /** The type of the additional roots for proxies. No other field of the message is sent. */
   proxyConfig: "type.googleapis.com/istio.mesh.v1alpha1.ProxyConfig",
   nameTable: "type.googleapis.com/istio.networking.nds.v1.NameTable",
 } as const;
@@ -31,7 +31,8 @@ export const discoveryMethods = {
 } as const;
 
 /**
- * Our extension of the trust bundle (Istio's PCDS): the key in its `proxyMetadata` that names the trust domains for
- * which a root may sign, separated by commas. The SHA-256 of the root's DER follows, in lower-case hexadecimal.
+ * The prefix of keys in the `proxyMetadata` of the trust bundle (Istio's PCDS), an extension of Serin. Such a key names
+ * the trust domains for which a root may sign, separated by commas. The SHA-256 of the root's DER follows the prefix,
+ * in lower-case hexadecimal.
  */
 export const trustDomainsPrefix = "SERIN_TRUST_DOMAINS_";

@@ -1,10 +1,9 @@
-/** The first label that is present wins. */
+/** The labels that name a locality. The first one that is present counts. */
 const localityLabels = ["topology.istio.io/locality", "istio-locality"] as const;
 
 /**
- * The locality that a workload's labels give it, as `region/zone/subzone`. A part that is missing is empty. Undefined
- * if no label says where the workload is. A label of a pod has dots between the parts, because it cannot contain
- * slashes.
+ * The locality in a workload's labels, as `region/zone/subzone`. A missing part is empty. Undefined if no label names a
+ * locality. A pod's label has dots between the parts, because it cannot contain slashes.
  */
 export function localityOfLabels(labels: Readonly<Record<string, string>>): string | undefined {
   const text = localityLabels.map((name) => labels[name]).find((value) => value !== undefined);

@@ -38,9 +38,9 @@ export type ZdsListenerRole = (typeof zdsListenerRoles)[number];
 
 export type ZdsRequest =
   /**
-   * Carries the descriptor of the network namespace, then one for each listener. If the ztunnel already knows the uid,
-   * it closes the descriptors. With `handedOver`, another ztunnel serves the workload until the answer, so the receiver
-   * refuses what it cannot serve at once.
+   * The message carries the descriptor of the network namespace, and then one for each listener. If the ztunnel already
+   * knows the uid, it closes the descriptors. `handedOver` means that another ztunnel serves the workload until the
+   * answer, so the receiver must refuse what it cannot serve at once.
    */
   | {
       readonly type: "add";
@@ -49,9 +49,9 @@ export type ZdsRequest =
       readonly listeners: readonly ZdsListenerRole[];
       readonly handedOver: boolean;
     }
-  /** The workload stays unchanged. With `returnListeners` the answer carries its descriptors. */
+  /** The workload stays unchanged. With `returnListeners`, the answer carries the workload's descriptors. */
   | { readonly type: "keep"; readonly uid: string; readonly returnListeners: boolean }
-  /** With `handedOver`, the ztunnel stops accepting, and keeps live connections until they end. */
+  /** With `handedOver`, the ztunnel stops accepting and keeps live connections until they end. */
   | { readonly type: "delete"; readonly uid: string; readonly handedOver: boolean }
   /** The snapshot is complete. Workloads that it did not name are gone. */
   | { readonly type: "snapshot-sent" };
@@ -60,7 +60,10 @@ export type ZdsRequest =
 export interface ZdsResponse {
   /** Empty on success. */
   readonly error: string;
-  /** The roles of the descriptors after that of the namespace, for `keep` with `returnListeners`. */
+  /**
+   * The roles of the listeners whose descriptors follow that of the namespace, in the answer to `keep` with
+   * `returnListeners`.
+   */
   readonly listeners: readonly ZdsListenerRole[];
 }
 
