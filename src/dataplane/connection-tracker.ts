@@ -13,7 +13,7 @@ export interface TrackedConnection<Details> {
   readonly details: Details;
   /** Ends the connection now. The reason appears in its access log. */
   readonly abort: (reason: Error) => void;
-  /** Whether its owner accepts no new connections. */
+  /** Whether the owner of the connection accepts no new ones. */
   draining: boolean;
 }
 
@@ -43,8 +43,8 @@ class Tracked<Details> implements TrackedConnection<Details>, Disposable, Linked
 }
 
 /**
- * The live connections of a process: the numbers of active and draining ones, and a promise for the end of the last
- * one. While the whole process drains, it logs `draining, N connection(s)` at each change of N.
+ * The live connections of a process. It counts active and draining ones, and has a promise for the end of the last one.
+ * While the whole process drains, each change of their number N is logged as `draining, N connection(s)`.
  */
 export class ConnectionTracker<Details> {
   readonly #connections = new LinkedList<Tracked<Details>>();

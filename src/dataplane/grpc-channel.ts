@@ -38,10 +38,11 @@ const grpc = (): typeof Grpc => (library ??= loadPackage<typeof Grpc>("@grpc/grp
 const maxMessageBytes = 256 * 1_048_576;
 
 /**
- * The delay before another connection is opened in parallel with those that have no answer yet, as in RFC 8305. If
- * kube-proxy sends a connection to an istiod that has just ended, the kernel repeats its SYN to the same dead address
- * for two minutes. A new connection is balanced anew. Each delay is up to twice the previous one. A control plane that
- * is slow under load therefore gets only a few more connections, spread over time.
+ * The delay before a further connection is opened in parallel with those that have no answer yet, as in RFC 8305.
+ *
+ * kube-proxy may send a connection to an istiod that has just ended. The kernel then repeats its SYN to the same dead
+ * address for two minutes, but a new connection is balanced anew. Each delay is up to twice the previous one. So a
+ * control plane that is slow under load gets only a few more connections, spread over time.
  */
 const nextConnectionMs = { initialMs: 500, maxMs: 2_000 } as const;
 /** How many connections may begin before one of them is established. */
@@ -93,7 +94,7 @@ class ConnectionRace {
       return await this.#outcome.promise;
     } finally {
       this.#next?.[Symbol.dispose]();
-      // End them here, because a frozen peer never closes them.
+      // End the other attempts here, because a frozen peer never closes them.
       for (const dialing of this.#connecting) dialing.end();
     }
   }
@@ -116,7 +117,7 @@ class ConnectionRace {
       if (this.#isOver) dialing.end();
       else await this.#follow(dialing);
     } catch {
-      // The credential files are just being replaced. Another connection attempt is under way.
+      // Ignore the error: the credential files are just being replaced, and another connection attempt is under way.
     }
   }
 
@@ -226,8 +227,8 @@ function explained(error: unknown, { rootCertificateFile }: ControlPlaneEndpoint
 }
 
 /**
- * The same credentials, with an end for the sockets on which they begin. The library's `close` leaves a socket open
- * whose handshake has no answer, until the peer closes it. `explain` returns the error of a failed handshake.
+ * Wraps credentials so that the sockets of their handshakes can be ended. The library's own `close` leaves a socket
+ * open while its handshake has no answer, until the peer closes it. `explain` converts the error of a failed handshake.
  */
 function withSockets(
   credentials: ChannelCredentials,

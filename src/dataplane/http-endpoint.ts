@@ -17,7 +17,7 @@ import { inTurns } from "../base/request-turns/index.ts";
 import { listenTcp, secureServer, streamDuplex, type ByteStream, type TlsContextSource } from "../net/index.ts";
 import { prometheusContentType, type FamilyNames } from "../telemetry/index.ts";
 
-// An import would load every export of node:http, and its WebSocket loads all of undici (20 ms, megabytes).
+// An import would load every export of node:http, whose WebSocket loads all of undici (20 ms and megabytes).
 const { createServer } = process.getBuiltinModule("node:http");
 
 export interface EndpointAnswer {
@@ -150,8 +150,8 @@ export function loggingRoute(threshold: LogThreshold): EndpointRoute {
 }
 
 /**
- * A route for callers in the same pod: connections over loopback except connections that this process has opened itself
- * for others (`isOwn`). The connection decides, not a header. Status and text are the same as in upstream Istio.
+ * A route for callers in the same pod. These are connections over loopback, except those that this process has opened
+ * itself for others (`isOwn`). No header decides. Status and text are those of upstream Istio.
  */
 export function forOwnPod(route: EndpointRoute, isOwn: (socket: Socket) => boolean | Promise<boolean>): EndpointRoute {
   return async (request, url) =>

@@ -20,8 +20,8 @@ export interface RelayOptions {
 }
 
 /**
- * Copies bytes in both directions until both streams have closed. Passes on an end as an end, and a failure as a reset.
- * A slow reader slows down the writer. Resumes both streams.
+ * Copies bytes in both directions until both streams have closed. Passes an end on as an end, and a failure as a reset.
+ * A slow reader slows the writer down. Resumes both streams.
  */
 export function relay(first: ByteStream, second: ByteStream, options: RelayOptions = {}): Promise<RelayResult> {
   return new Promise((resolve) => {
@@ -82,7 +82,7 @@ class OneWay implements ByteStreamHandler {
 
   data(chunk: Buffer): void {
     this.#count?.(chunk.length);
-    // Both kinds of stream keep the unsent part of a chunk during its delivery.
+    // The bytes need not be copied: both kinds of stream keep the unsent part of a chunk that is being delivered.
     if (!this.#to.write(chunk)) this.#from.pause();
   }
 

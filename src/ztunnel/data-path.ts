@@ -41,9 +41,9 @@ export interface DataPathOptions {
 }
 
 /**
- * How long an accepted connection may take until it is tracked. Before that, it waits for its pod's certificate, its
- * peer's handshake and its pod's policies. After this time, a peer that keeps a connection open without a tunnel no
- * longer keeps the process alive.
+ * How long an accepted connection may take until it is tracked, in milliseconds. Until then, it waits for its pod's
+ * certificate, its peer's handshake and its pod's policies. After this time, an untracked connection no longer keeps a
+ * draining process alive.
  */
 const maxOpeningMs = 45_000;
 

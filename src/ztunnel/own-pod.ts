@@ -41,8 +41,8 @@ export class OwnPod {
   }
 
   /**
-   * Ends the connections to our own pod after the grace time. Otherwise a scraper's connection would keep this process
-   * alive.
+   * Ends the connections to the ztunnel's own pod after the grace time, because a scraper's connection would otherwise
+   * keep this process alive.
    */
   end(): void {
     this.#pods.remove(ownUid, false);
@@ -61,7 +61,7 @@ function ownListeners(port: number): readonly PassedListener[] {
   try {
     listeners.push({ role: "inbound-hbone/6", fd: listenTcpInNamespace(undefined, { address: "::", port }) });
   } catch {
-    // The kernel has no IPv6.
+    // Skip IPv6 if the kernel does not have it.
   }
   return listeners;
 }

@@ -64,16 +64,16 @@ const defaultMaxIdentities = 4_096;
 const firstRetryMs = 100;
 const maxRetryMs = 15_000;
 /**
- * The longest delay between retries while a caller waits for the certificate, so that a returning CA gets a request
- * before the wait ends.
+ * The longest delay between retries while a caller waits for the certificate, in milliseconds. It is short, so that a
+ * CA that comes back gets a request before the caller gives up.
  */
 const maxAwaitedRetryMs = 2_000;
-/** The limit of setTimeout. A later rotation is scheduled again after this time. */
+/** The longest time that setTimeout accepts. A rotation that is due later is scheduled again after this time. */
 const maxTimerMs = 2 ** 31 - 1;
 
 /**
- * Certificates by identity. Each has one request at a time, which is retried with backoff until it succeeds.
- * Certificates rotate at half of their lifetime, and stay in use until they expire, whatever the CA answers. An
+ * Certificates by identity. Each identity has one request at a time, which is retried with backoff until it succeeds. A
+ * certificate is rotated at half of its lifetime, and stays in use until it expires, whatever the CA answers. An
  * identity that a caller waits for is requested at once, and then every second or two.
  */
 export class CertificateManager implements CertificateSource {
@@ -97,7 +97,7 @@ export class CertificateManager implements CertificateSource {
     const entry = this.#entry(identity);
     const { promise, resolve, reject } = Promise.withResolvers<WorkloadCertificate>();
     const waiter = { resolve, reject };
-    // The CA may have become reachable while no caller waited.
+    // Retry now if nobody has waited so far, because the CA may have become reachable meanwhile.
     if (entry.waiters.size === 0 && entry.error !== undefined) entry.wake.abort();
     entry.waiters.add(waiter);
     const abort = onAbort(signal, () => {
@@ -148,8 +148,8 @@ export class CertificateManager implements CertificateSource {
   }
 
   /**
-   * Also trusts peers with certificates of these roots, in addition to the CA's roots. Replaces earlier additional
-   * roots. New handshakes use them at once. Throws if one cannot be used, and changes nothing in that case.
+   * Also trusts peers whose certificates one of these roots has signed. They replace earlier additional roots, and new
+   * handshakes use them at once. Throws if one cannot be used, and changes nothing then.
    */
   trustBesides(roots: readonly TrustedRoot[]): void {
     const held = [...this.#entries.values()].flatMap((entry) =>
@@ -236,7 +236,8 @@ export class CertificateManager implements CertificateSource {
         waitMs = entry.waiters.size === 0 ? nextMs : Math.min(nextMs, awaitedMs);
         this.#log.warn("could not fetch a certificate", { identity, error: entry.error, retryMs: Math.round(waitMs) });
       }
-      // A renewal that was requested meanwhile refers to the previous certificate.
+      // Fetch again at once if a renewal was requested meanwhile, because that request referred to the previous
+      // certificate.
       if (entry.due) continue;
       entry.wake = new AbortController();
       await this.#clock

@@ -17,10 +17,12 @@ export interface TrustedRoot {
 }
 
 /**
- * A guard that refuses names that a root of the peer's chain may not sign. The handshake has verified the chain to one
- * of the PEM roots. If the chain leads to several roots, each must be allowed to sign. A trust domain limits URIs only,
- * so other kinds of names prove nothing under a restricted root, as in Envoy's SPIFFE validator. Undefined if no root
- * is restricted.
+ * A guard that refuses names for which a root of the peer's chain may not sign. The handshake has verified that the
+ * chain leads to one of the PEM roots. If it leads to several roots, each of them must be allowed to sign. Undefined if
+ * no root is restricted.
+ *
+ * A trust domain only limits URIs. So, as in Envoy's SPIFFE validator, names of other kinds prove nothing under a
+ * restricted root.
  */
 export function restrictionGuard(rootsPem: string, restrictions: readonly RootRestriction[]): PeerGuard | undefined {
   if (restrictions.length === 0) return undefined;
@@ -68,8 +70,8 @@ export function bothGuards(first: PeerGuard | undefined, second: PeerGuard | und
 }
 
 /**
- * A restricted root signs SPIFFE certificates: exactly one URI, of a permitted trust domain. Other kinds of names may
- * not look like a URI, because some rules compare names of any kind.
+ * Why a restricted root may not sign this certificate. It must have exactly one URI, of a permitted trust domain. Names
+ * of other kinds must not look like a URI, because some rules compare names of any kind.
  */
 function nameFault(
   certificate: X509Certificate,

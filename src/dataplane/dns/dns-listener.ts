@@ -8,13 +8,13 @@ import { type DnsTransport, withLength } from "../../net/dns/index.ts";
 export type AnswerQuery = (query: Buffer, transport: DnsTransport) => Promise<Buffer | undefined>;
 
 /**
- * Counts a connection among those of its process. Returns undefined if there was no room, and the connection was
+ * Counts a connection towards the limit of its process. Returns undefined if there was no room; the connection is then
  * closed.
  */
 export type AdmitConnection = (stream: ByteStream) => Disposable | undefined;
 
 const lengthBytes = 2;
-/** The limit of pipelined queries from one client. */
+/** The maximum number of received bytes that wait, for pipelined queries of one client. */
 const maxReceived = 65_537 * 2;
 
 /** How long a closed listener may still answer. Resolvers retry after that time. */
@@ -127,8 +127,8 @@ export function serveDnsConnection(stream: ByteStream, answer: AnswerQuery, plac
 }
 
 /**
- * Answers the queries of a connection in sequence. Each one is preceded by its length. While the listener is open, only
- * the client closes an idle connection. Reads no further query while an answer is missing or unread.
+ * Answers the queries of one connection, one after another. Each message is preceded by its length. No further query is
+ * read while an answer is missing or unread. While the listener is open, only the client closes an idle connection.
  */
 class DnsConnection implements ByteStreamHandler {
   readonly #stream: ByteStream;
@@ -204,7 +204,7 @@ class DnsConnection implements ByteStreamHandler {
       const response = await this.#answer(query, "tcp");
       message = response === undefined ? undefined : withLength(response);
     } catch {
-      // No answer: the client asks again.
+      // Close the connection without an answer, so that the client asks again.
     }
     if (message === undefined) {
       this.#stream.destroy();

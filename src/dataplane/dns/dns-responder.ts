@@ -38,9 +38,12 @@ const truncated = 0x200;
 /** The flags of a query that an error response repeats: the opcode, and "recursion desired". */
 const keptFlags = 0x7800 | RECURSION_DESIRED;
 
-/** A pod that floods the name servers must not flood the log too. */
+/**
+ * The minimum time between two warnings about the same client, because a pod that floods the name servers must not
+ * flood the log too.
+ */
 const warnEveryMs = 10_000;
-/** The maximum number of clients for which this is recorded. A node has fewer pods. */
+/** The maximum number of clients whose last warning is remembered. A node has fewer pods. */
 const maxWarnedClients = 1000;
 
 /** Answers queries for the mesh's names, and forwards others to name servers. */
@@ -121,8 +124,8 @@ function failureOf(query: Buffer, packet: Packet | undefined): Packet {
 }
 
 /**
- * A known name without addresses of the requested family gets an empty answer. The name exists, so no other server
- * needs to be queried.
+ * Answers a query for a name of the mesh. If the name has no address of the requested family, the answer is empty: the
+ * name exists, so no other server needs to be queried. Undefined if the mesh does not know the name.
  */
 function answerOf(packet: Packet, find: FindName): Packet | undefined {
   const [question, ...more] = packet.questions ?? [];
@@ -175,8 +178,8 @@ function withOption(response: Packet, query: Packet | undefined): Packet {
 }
 
 /**
- * Truncates an answer to the client's UDP limit, with the flag that makes it retry over TCP. An answer over TCP has as
- * many addresses as a message can hold.
+ * Shortens an answer to the client's UDP limit, and sets the flag that makes the client retry over TCP. An answer over
+ * TCP has as many addresses as fit into a message.
  */
 function fit(answer: Packet, query: Packet, transport: DnsTransport): Buffer {
   const response = withOption(answer, query);

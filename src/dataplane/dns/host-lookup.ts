@@ -32,8 +32,8 @@ export class HostLookup {
   }
 
   /**
-   * All addresses of a name. Rejects if no name server answers. `client` is who requests the name. Its queries that
-   * wait are limited in favour of others.
+   * All addresses of a name. Rejects if no name server answers. `client` names the requester, so that one requester's
+   * waiting queries make room for those of others.
    */
   async lookUp(name: string, client?: string): Promise<ResolvedName> {
     const hosts = await this.#options.readHosts?.();

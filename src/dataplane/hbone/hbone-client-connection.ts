@@ -17,10 +17,10 @@ export interface HboneClientConnectionOptions {
   readonly isRetiringBelow?: (() => boolean) | undefined;
 }
 
-/** The head of a request while it is sent. The output has copied it before the next one begins. */
+/** Composes the head of a request. The output copies it before the next request begins, so all connections share it. */
 const head = new HeaderBlock();
 
-/** One pooled connection. Opens tunnels, retires on GOAWAY, and ends after its idle time. */
+/** A connection of a pool. It opens tunnels, accepts no new ones after GOAWAY, and ends after its idle time. */
 export class HboneClientConnection implements TunnelConnectionHandler {
   readonly #connection: TunnelConnection;
   readonly #clock: Clock;
@@ -66,7 +66,7 @@ export class HboneClientConnection implements TunnelConnectionHandler {
     return this.takesStreams && this.#connection.activeStreams === 0 ? this.#idleSinceMs : undefined;
   }
 
-  /** Ends as soon as it has no stream. If it has not had any yet, it waits for the first one. */
+  /** Ends the connection as soon as it has no stream. If it has not had any, it waits for the first one. */
   endWhenIdle(): void {
     this.#mayBeIdle = false;
     if (this.#opened > 0 && this.#connection.activeStreams === 0) this.retire();
@@ -127,7 +127,8 @@ export class HboneClientConnection implements TunnelConnectionHandler {
     const status = statusOf(fields);
     if (status >= 100 && status < 200) return;
     if (status === 200) {
-      // The caller that awaits the answer sets the handler. Until then the stream is paused and queues data.
+      // Give the stream a handler that does nothing. The caller that awaits the answer sets its own later. Until then,
+      // the stream is paused and queues data.
       stream.setHandler(answered);
       stream.peerIdentity = this.#connection.peerIdentity;
       stream.responseFields = fields;
@@ -158,7 +159,10 @@ export class HboneClientConnection implements TunnelConnectionHandler {
     this.#onClosed();
   }
 
-  /** One timer serves all idle times. When it is due, it continues for the remaining time of the last one. */
+  /**
+   * Starts the timer of the idle time. It is not restarted for each stream: when it is due, it continues for the time
+   * that is left.
+   */
   #armIdle(ms: number): void {
     this.#idleTimer = this.#clock.after(ms, () => {
       this.#idleTimer = undefined;
@@ -171,8 +175,8 @@ export class HboneClientConnection implements TunnelConnectionHandler {
 }
 
 /**
- * Waits for the answer to a CONNECT, within limits. Owns the stream in that time, when only the end of the stream can
- * occur. It is a single object, because each connection needs one.
+ * Waits for the answer to a CONNECT, within time limits. It is the stream's handler meanwhile, when nothing but the end
+ * of the stream can arrive. It is a single object, because each connection needs one.
  */
 class AwaitedAnswer implements PendingAnswer, ByteStreamHandler {
   readonly #stream: TunnelStream;

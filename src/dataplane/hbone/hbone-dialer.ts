@@ -4,8 +4,9 @@ import type { CertificateSource } from "../certificates/certificate-types.ts";
 import type { HboneDialer } from "./hbone-pool.ts";
 
 /**
- * Connects by TCP, then performs the handshake with the source's certificate once that is available. Sends no SNI and
- * resumes no sessions. The first connection calls `tellRecords` with who protects the records of all of them.
+ * Returns a function that connects by TCP and then performs the handshake with the certificate of the source's
+ * identity, for which it may wait. It sends no SNI and resumes no sessions. The first connection calls `tellRecords`
+ * with a text that says what protects the records of all connections.
  */
 export function hboneDialer(
   certificates: CertificateSource,

@@ -14,7 +14,7 @@ export interface HbonePoolOptions {
   readonly dial: HboneDialer;
   readonly clock?: Clock;
   /**
-   * Counts each connection among those of its process. If there is no room, or if `destroy` is called later, a
+   * Counts each connection towards the limit of its process. If there is no room, or if `destroy` is called later, a
    * connection lives only as long as it has tunnels.
    */
   readonly admit?: (connection: { destroy(): void }) => Disposable | undefined;
@@ -36,19 +36,22 @@ interface Dialing {
   waiters: number;
 }
 
-/** The number of times that one connect may move to another connection, if the peer certainly did not accept it. */
+/**
+ * How many times one connect may move to another connection. It moves only if the peer certainly has not accepted it.
+ */
 const maxAttempts = 4;
 
 const unlimited: Disposable = { [Symbol.dispose]: () => undefined };
 
-/** The time limit of a step when no time is left. */
+/** The time limit of a step for which no time is left, in milliseconds. */
 const leastLeftMs = 1;
 
 /**
- * Tunnels over shared connections. There is one connection for each source identity and destination, with up to 100
- * streams. It is closed after 5 idle minutes, or earlier if other connections need the room. A CONNECT that the peer
- * refused, or whose connection had already gone, is retried on a fresh connection, because none of the application's
- * bytes are sent before the 200.
+ * Opens tunnels over shared connections. There is one connection for each source identity and destination, with up to
+ * 100 streams. It closes after 5 idle minutes, or earlier if other connections need the room.
+ *
+ * A CONNECT is retried on a fresh connection if the peer refused it or its connection had already gone. That is safe,
+ * because none of the application's bytes are sent before the 200.
  */
 export class HbonePool {
   readonly #dial: HboneDialer;
@@ -85,7 +88,7 @@ export class HbonePool {
     for (let attempt = 1; ; attempt += 1) {
       const found = this.#connection(target, options, leftMs);
       const connection = found instanceof Promise ? await found : found;
-      // It was idle while this connect waited, so the peer or a full pool may have ended it.
+      // Try again: the connection was idle while this connect waited, so the peer or a full pool may have ended it.
       if (!connection.takesStreams && attempt < maxAttempts) continue;
       const fresh = connection.openedStreams === 0;
       try {
@@ -194,7 +197,7 @@ export class HbonePool {
   }
 
   async #dialNew(target: Target, options: HboneConnectOptions, leftMs: number): Promise<HboneClientConnection> {
-    // Others may wait for the same connection, so the caller's own signal must not end it.
+    // Use the pool's signal and not the caller's, because other connects may wait for the same connection.
     const stream = await this.#dial(options, leftMs, this.#end.signal);
     if (this.#end.signal.aborted) {
       stream.destroy();
@@ -236,7 +239,10 @@ export class HbonePool {
     return idlest !== undefined;
   }
 
-  /** Lists a target again that the pool forgot because its last connection ended while a connect waited. */
+  /**
+   * Lists a target again. The pool forgets a target when its last connection ends, which may happen while a connect
+   * waits.
+   */
   #remember(target: Target): void {
     const { address } = target.poolTarget;
     const known = this.#targets.get(address) ?? [];

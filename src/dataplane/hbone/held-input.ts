@@ -32,11 +32,14 @@ const memoryParts = 4;
  */
 const minBytesOfThread = 2 * hboneLimits.streamWindowBytes;
 /**
- * The part of the limit that is freed when the limit is exceeded. With this room, the next bytes do not exceed it
+ * When the limit is exceeded, this part of it (one in `roomParts`) is freed, so that the next bytes do not exceed it
  * again.
  */
 const roomParts = 8;
-/** Peers that hold at most this part of the limit are compared by their networks ({@link clientNetwork}). */
+/**
+ * The part of the limit (one in `fewParts`) up to which a peer counts as holding little. Such peers are compared by
+ * their networks ({@link clientNetwork}).
+ */
 const fewParts = 64;
 
 /** The limit of each thread, by the memory of the process (0 if nothing limits it) and the number of its threads. */
@@ -50,9 +53,9 @@ export function heldInputBytes(memoryBytes: number, threads: number): number {
 }
 
 /**
- * Limits the input that all connections of a thread hold for readers that pause. The windows of HTTP/2 limit each
- * connection, but not their sum. Above the limit, the peer that holds the most loses its largest streams. If all hold
- * little, the network does.
+ * Limits the input that all connections of a thread hold for readers that pause. HTTP/2's windows limit each
+ * connection, but not their sum. Above the limit, the peer that holds the most loses its largest streams. If every peer
+ * holds little, the same applies to the network that holds the most.
  */
 export class HeldInput implements Flushable {
   readonly #limitOf: HeldLimit;
@@ -81,7 +84,7 @@ export class HeldInput implements Flushable {
     if (bytes > 0) this.#held.set(holder, bytes);
     else this.#held.delete(holder);
     if (this.#bytes <= this.#maxBytes || this.#isMarked) return;
-    // A stream must not be reset while it receives.
+    // Reset streams only at the end of the turn: a stream must not be reset while it receives.
     this.#isMarked = true;
     endOfTurn.mark(this);
   }

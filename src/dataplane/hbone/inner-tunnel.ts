@@ -12,9 +12,9 @@ export interface InnerTunnelOptions extends Pick<
 }
 
 /**
- * Opens HBONE within HBONE. The end of the outer tunnel forwards its content, so the second TLS connection inside it
- * reaches the final peer. It carries a single tunnel and is not shared, because another tunnel may have another peer.
- * Closes the outer tunnel on failure.
+ * Opens a tunnel within a tunnel. The outer tunnel's end forwards bytes, so a second TLS connection inside it reaches
+ * the final peer. The inner connection carries a single tunnel and is not shared, because another tunnel may have
+ * another peer. On failure, the outer tunnel is closed.
  */
 export async function connectWithin(
   outer: HboneTunnel,

@@ -50,8 +50,8 @@ export interface CarrierOptions extends Omit<SessionOptions, "limits" | "nowMs">
 }
 
 /**
- * An HTTP/2 session over a byte stream of a data plane: its frames of a turn leave together, its held bytes are
- * counted, a peer that does not read is cut off, and its end leaves the peer time to read our last frames.
+ * Connects an HTTP/2 session with a byte stream of a data plane. The frames of a turn leave together, held bytes are
+ * counted, a peer that does not read is cut off, and at the end the peer gets time to read our last frames.
  */
 export class SessionCarrier<Stream extends SessionStream & HeldStream> implements SessionPort, InputHolder {
   readonly session: Http2Session<Stream>;
@@ -125,9 +125,9 @@ export class SessionCarrier<Stream extends SessionStream & HeldStream> implement
   }
 
   /**
-   * Ends our direction, and waits before closing. Otherwise the kernel would answer data in flight from the peer with a
-   * reset, and the peer would never read our last frames. `flushMs` is how long a slow peer may take for the bytes that
-   * the kernel has not taken yet.
+   * Ends our side, and waits before closing. Without the wait, the kernel would answer data in flight from the peer
+   * with a reset, and the peer would never read our last frames. `flushMs` is how long a slow peer may take for the
+   * bytes that the kernel has not accepted yet.
    */
   end(flushMs = this.#limits.flushTimeoutMs): void {
     if (this.#closeGrace !== undefined || this.#isClosed) return;

@@ -13,7 +13,10 @@ import { hboneLimits } from "./limits.ts";
 import { SessionCarrier, type CarrierUser } from "./session-carrier.ts";
 import { TunnelStream, type TunnelOwner } from "./tunnel-stream.ts";
 
-/** A smaller chunk is not written separately if there are several streams: joining chunks into one write costs less. */
+/**
+ * The minimum size of a chunk that is written separately if there are several streams. Joining smaller chunks into one
+ * write costs less.
+ */
 const largeBytes = 32_768;
 const requestPseudoFields = [":method", ":scheme", ":path", ":authority"];
 
@@ -135,16 +138,16 @@ export class TunnelConnection implements CarrierUser, TunnelOwner {
   // ---- CarrierUser
 
   /**
-   * The bytes of a lone stream leave at once. Nothing would join them by the end of the turn, and waiting for it costs
-   * more than preparing the write.
+   * The minimum size of bytes that are sent at once. If there is only one stream, all its bytes are: nothing would join
+   * them by the end of the turn, and waiting costs more than preparing the write.
    */
   get inPlaceBytes(): number {
     return this.activeStreams === 1 ? 1 : largeBytes;
   }
 
   /**
-   * TLS encrypts a large chunk from where it was read, so it is not copied into the output first. If there are several
-   * streams, joining their chunks to one write saves more than that.
+   * Writes a large chunk without copying it into the output first, because TLS encrypts it from where it was read. If
+   * there are several streams, joining their chunks into one write saves more than that.
    */
   sendInPlace(streamId: number, bytes: Uint8Array, frameBytes: number, endStream: boolean): boolean {
     const { stream, frames } = this.#carrier;

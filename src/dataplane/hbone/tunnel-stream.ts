@@ -4,7 +4,7 @@ import type { Headers } from "../../wire/hbone/index.ts";
 import { errorCode, errorCodeName, SessionStream, type Http2Session } from "../../wire/http2/index.ts";
 import { headersOf } from "./request-fields.ts";
 
-/** The connection, as far as a stream needs it. */
+/** What a stream needs from its connection. */
 export interface TunnelOwner {
   readonly local: SocketAddress;
   readonly remote: SocketAddress;
@@ -146,7 +146,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
 
   destroy(options: { readonly error?: Error; readonly reset?: boolean } = {}): void {
     if (this.#closed) return;
-    // A close without a reset ends our side in an orderly way, and then ignores input.
+    // A close without a reset first ends our side in an orderly way, and then ignores input.
     if (options.reset !== true && this.#localEnd === "open") this.#session.sendData(this, noBytes, 0, true);
     this.#session.reset(this, options.reset === true || this.#pendingBytes > 0 ? errorCode.cancel : errorCode.noError);
     this.#close(options.error);
@@ -207,7 +207,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
   resetByPeer(code: number): void {
     if (this.#closed) return;
     if (code === errorCode.noError && this.remoteEnded) {
-      // The peer has sent all of its data and wants no more from us. Its data is still delivered.
+      // The peer has sent all of its data and wants no more from us, so its data is still delivered.
       this.#localEnd = "ended";
       this.#dropPending();
       this.#finish();
@@ -273,7 +273,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
     if (queued > 0) this.#hold(-queued);
     this.#session.ended(this);
     this.#closeError = error;
-    // Never call the handler inside the caller's own call.
+    // Call the handler later, and never inside the caller's own call.
     queueMicrotask(() => {
       this.#closeDelivered = true;
       this.#handler.close(error);

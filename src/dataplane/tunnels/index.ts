@@ -1,5 +1,5 @@
-// The parts that carry connections: HBONE, relays, peers' certificates. Threads that only carry connections use this
-// door, because the clients of the control plane and of the CA would cost each of them about ten megabytes.
+// Carries connections: HBONE, relays, and peers' certificates. Threads that only carry connections use this door,
+// because the clients of the control plane and the CA would cost each of them about ten megabytes.
 export type { CertificateSource, HandshakeRules, WorkloadCertificate } from "../certificates/certificate-types.ts";
 export { ReceivedCertificates } from "../certificates/received-certificates.ts";
 export { listsInPem } from "../../x509/index.ts";

@@ -42,12 +42,13 @@ export interface DeltaXdsClientOptions {
 const invalidArgument = 3;
 const reconnectInitialMs = 100;
 /**
- * How long an attempt to connect may take. Each attempt after a failed one gets twice the time, so that slow nodes
- * connect too.
+ * How long an attempt to connect may take, in milliseconds. An attempt after a failed one gets twice the time of that
+ * one, so that slow nodes connect too.
  */
 const connectTimeoutMs = { first: 2_000, longest: 10_000 } as const;
 /**
- * The longest pause between two attempts to connect. It is short, because new pods wait for it when an istiod returns.
+ * The longest pause between two attempts to connect, in milliseconds. It is short, because new pods wait for it when an
+ * istiod comes back.
  */
 const reconnectMaxMs = 2_000;
 
@@ -63,7 +64,10 @@ interface Subscribed {
 
 type DeltaStream = ClientDuplexStream<Buffer, Buffer>;
 
-/** Incremental ADS: one stream for all types, ACK and NACK. Reconnects by itself, and keeps its resources meanwhile. */
+/**
+ * A client of incremental ADS: one stream for all types, with ACKs and NACKs. It reconnects by itself, and keeps its
+ * resources meanwhile.
+ */
 export class DeltaXdsClient implements XdsClient {
   readonly synced: Promise<void>;
   readonly #options: DeltaXdsClientOptions;
@@ -77,7 +81,7 @@ export class DeltaXdsClient implements XdsClient {
   /** The number of updates in progress. */
   #applying = 0;
   #node: Node | undefined;
-  /** This client's reports about its own workload, by type. An error describes what is wrong. */
+  /** What this client has reported about its own workload, by type. An error says what is wrong. */
   readonly #answered = new Map<string, string | undefined>();
 
   constructor(options: DeltaXdsClientOptions) {

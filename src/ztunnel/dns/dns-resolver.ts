@@ -73,9 +73,11 @@ export class DnsResolver {
   }
 
   /**
-   * Looks up the name as it is, and then without the search domains that the pod's resolver may have appended. If the
-   * name has the longest domain, its rest without a shorter one is not what the pod asked for: `x.example` becomes
-   * `x.example.shop.svc.cluster.local`, and its rest `x.example.shop`. No other namespace's ServiceEntry gets that.
+   * Looks up the name as it is, and then without the search domains that the pod's resolver may have appended.
+   *
+   * The longest search domain is removed first. If the name has it, the rest without only a shorter one is not what the
+   * pod asked for: `x.example` becomes `x.example.shop.svc.cluster.local`, and its rest `x.example.shop` must not go to
+   * another namespace's ServiceEntry.
    */
   #find(name: string, namespace: string): FoundName | undefined {
     const direct = this.#byName(name, namespace);
@@ -92,7 +94,10 @@ export class DnsResolver {
     return undefined;
   }
 
-  /** Whether the service belongs to the pod's namespace, or its host to its own namespace, as that of a Service. */
+  /**
+   * Whether the service belongs to the pod's namespace, or its host name belongs to the service's own namespace, like
+   * the name of a Kubernetes Service.
+   */
   #isOwn(service: Service, namespace: string): boolean {
     return (
       service.namespace === namespace || service.hostname.endsWith(`.${service.namespace}.svc.${this.#options.domain}`)
@@ -100,9 +105,9 @@ export class DnsResolver {
   }
 
   /**
-   * The service with this name, or with a full name whose short form it may be. As in upstream, a ServiceEntry of the
-   * pod's own namespace comes first. One of another namespace comes last, and gets no short name of a Service or of a
-   * headless Service's pod: with the host `web.shop`, it would get the traffic to `web.shop.svc.cluster.local`.
+   * The service with this name, or with a full name for which it may be short. As in upstream, a ServiceEntry of the
+   * pod's own namespace comes first. One of another namespace comes last, and cannot have the short name of a Service
+   * or of a headless Service's pod: with the host `web.shop`, it would get the traffic to `web.shop.svc.cluster.local`.
    */
   #byName(name: string, namespace: string): Service | undefined {
     const literal = this.#byHost(name, namespace);
@@ -132,11 +137,13 @@ export class DnsResolver {
   }
 
   /**
-   * Returns the full names of the short names of a Kubernetes Service: `web`, `web.shop` and `web.shop.svc`. A resolver
-   * asks for the second one as `web.shop.<own namespace>.svc.cluster.local` first. As in upstream ztunnel, this one
-   * answers that query at once, instead of waiting until a name server reports that the name does not exist. Names such
-   * as `web-0.web` are short for the names of a StatefulSet's pods. As in upstream, only a ServiceEntry can have such a
-   * host. The cluster's name server resolves the names of the pods themselves.
+   * The full names for which a name may be short: `web`, `web.shop` and `web.shop.svc` are short for a Kubernetes
+   * Service.
+   *
+   * A resolver asks for `web.shop` first as `web.shop.<own namespace>.svc.cluster.local`. As in upstream ztunnel, that
+   * query is answered at once, so that the pod need not wait until a name server reports that the name does not exist.
+   * Names such as `web-0.web` are short for names of a StatefulSet's pods. As in upstream, only a ServiceEntry can have
+   * such a host; the cluster's name server resolves the names of the pods themselves.
    */
   #fullNames(name: string, namespace: string): readonly string[] {
     const { domain } = this.#options;
@@ -180,8 +187,10 @@ export class DnsResolver {
 
   /**
    * Whether a service of another namespace has a host in Kubernetes' domain that it may not have. Names below a
-   * namespace's domain belong to that namespace. A wildcard may match none of them: `*.shop.svc.cluster.local`,
-   * `*.cluster.local`. A resolver first appends its search domains to every name, so such an entry, or one for
+   * namespace's domain belong to that namespace. A wildcard may match none of them (`*.shop.svc.cluster.local`,
+   * `*.cluster.local`).
+   *
+   * A resolver first appends its search domains to every name. So such an entry, or one for
    * `api.github.com.shop.svc.cluster.local`, would get traffic to hosts outside the cluster. An entry may name a
    * Service that does not exist.
    */
@@ -219,8 +228,9 @@ export class DnsResolver {
 }
 
 /**
- * The number of addresses for an answer. More do not fit into a message, because each takes 16 bytes. All pods of the
- * node share this process, and one of them may ask for a service with any number of endpoints.
+ * The maximum number of addresses in an answer. More do not fit into a message, because each takes 16 bytes. The limit
+ * also matters because all pods of the node share this process, and one may ask for a service with any number of
+ * endpoints.
  */
 const maxAddresses = 4_096;
 

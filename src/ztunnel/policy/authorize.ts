@@ -34,9 +34,9 @@ export type Verdict =
 const allowed: Verdict = { allowed: true };
 
 /**
- * Whether the policies of a workload allow a connection. One matching DENY denies. If there are ALLOWs, one must match.
- * Dry-run policies have no effect. Nothing is allowed before all policies that the workload lists have arrived, because
- * one of them may be STRICT.
+ * Whether the policies of a workload allow a connection. One matching DENY denies it. If there are ALLOW policies, one
+ * of them must match. Dry-run policies have no effect. No connection is allowed before all policies that the workload
+ * lists have arrived, because one of them may demand mutual TLS (STRICT).
  */
 export function authorize(state: MeshState, workload: Workload, facts: ConnectionFacts): Verdict {
   const missing = state.missingPolicy(workload);
@@ -78,7 +78,7 @@ interface PolicedConnection {
 }
 
 /**
- * The live connections that policies no longer allow. Evaluates only connections to those pods whose policies may have
+ * The live connections that policies no longer allow. It evaluates only connections to pods whose policies may have
  * changed, because a node has many connections and its mesh changes often. `live` is called only if there are such
  * pods.
  */
@@ -92,7 +92,7 @@ export function deniedConnections<Connection extends { readonly details: Policed
   const reached = new Set<string>();
   for (const { uid, info } of pods) {
     const workload = state.workloadByPod(info);
-    // If a pod has left xDS, only its connections still know its last policies, which remain in force for them.
+    // If a pod has left xDS, only its connections still know its last policies. These remain in force for them.
     if (workload === undefined || reach.includes(workload)) reached.add(uid);
   }
   if (reached.size === 0) return [];
@@ -150,7 +150,7 @@ function policyMatches(policy: AuthorizationPolicy, subject: Subject): boolean {
 
 function matchMatches(match: PolicyMatch, subject: Subject): boolean {
   return (
-    // An empty match would accidentally match everything.
+    // Never let an empty match match everything, which would happen without this check.
     !isEmpty(match) &&
     oneOf(match.destinationIps, match.notDestinationIps, subject, isDestination) &&
     oneOf(match.sourceIps, match.notSourceIps, subject, isSource) &&
@@ -172,7 +172,10 @@ function isEmpty(match: PolicyMatch): boolean {
   );
 }
 
-/** Plain functions: each connection would allocate closures for each match of its policies. */
+/**
+ * Plain functions and not closures, because each connection would otherwise allocate closures for each match of its
+ * policies.
+ */
 type Test<Value> = (value: Value, subject: Subject) => boolean;
 
 function oneOf<Value>(

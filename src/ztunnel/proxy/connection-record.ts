@@ -79,8 +79,8 @@ const labelNames = [
 ];
 
 /**
- * The namespaces that cause a series: those of its two ends. Whoever may change a pod's labels chooses its workload's
- * name and revision, and must not use up the series of others on the node.
+ * The namespaces to which a series of metrics is attributed: those of its two ends. Whoever may change a pod's labels
+ * chooses its workload's name and revision, but must not use up the series of others on the node.
  */
 function ownersOfSeries(names: readonly string[]): (values: readonly string[]) => string {
   const [source, destination] = ["source", "destination"].map((end) => names.indexOf(`${end}_workload_namespace`));

@@ -48,7 +48,7 @@ export async function serveOutbound(pod: PodContext, client: ByteStream): Promis
     let workload: Workload;
     let first: Route;
     try {
-      // Awaits only a promise, because even a known workload would otherwise cost a turn of the microtask queue.
+      // Await only a promise: even an already known workload would otherwise cost a turn of the microtask queue.
       const own = ownWorkload(pod);
       workload = own instanceof Promise ? await own : own;
       first = route({ ...routeInputs(pod), source: workload, destination });
@@ -64,7 +64,7 @@ export async function serveOutbound(pod: PodContext, client: ByteStream): Promis
   }
 }
 
-/** Ignores the end until the route is known. */
+/** A handler for the time before the route is known. It ignores everything. */
 const notYet: ByteStreamHandler = { data() {}, end() {}, drain() {}, close() {} };
 
 async function resolved({ environment, info }: PodContext, destination: SocketAddress, found: Route): Promise<Route> {
@@ -203,8 +203,8 @@ async function otherEndpoint(
 }
 
 /**
- * Whether the connection did not reach its application. With status 503 to CONNECT, the peer did not reach it, or had
- * no room for a connection. With any other status, the endpoint was reached and refused the request.
+ * Whether the connection did not reach its application. Status 503 to CONNECT means that the peer did not reach it, or
+ * had no room for a connection. Any other status means that the endpoint was reached and refused the request.
  */
 function wasNotReached(error: unknown): boolean {
   if (!(error instanceof SerinError) || error.kind !== "transient" || error.code === "aborted") return false;

@@ -29,8 +29,8 @@ export interface ProxyEnvironment {
   readonly telemetry: ConnectionTelemetry;
   readonly tracker: ConnectionTracker<LiveConnection>;
   /**
-   * Limits the connections of each pod, by uid. Without it, one pod that opens many could use up the process's
-   * descriptors, and cut off the others.
+   * Limits the connections of each pod, by its uid. Without it, one pod that opens many connections could use up the
+   * process's descriptors and cut off the others.
    */
   readonly limit: ConnectionLimit;
   readonly log: Logger;
@@ -60,8 +60,8 @@ export interface PodContext {
   readonly uid: string;
   readonly info: WorkloadInfo;
   /**
-   * The pod's network namespace. Undefined for our own. Throws once the pod is closed, because the descriptor's number
-   * may then refer to another pod's namespace.
+   * The descriptor of the pod's network namespace. Undefined for our own. Reading it throws once the pod is closed,
+   * because the number may then refer to another pod's namespace.
    */
   get namespaceFd(): number | undefined;
   /**
@@ -74,9 +74,9 @@ export interface PodContext {
 
 export const connectTimeoutMs = 10_000;
 /**
- * The time limit for a connection while another endpoint can be tried, in place of {@link connectTimeoutMs}. The
- * address of a pod that has ended sends no response at all, and a ztunnel may learn of the end late, for example while
- * its istiod is replaced too.
+ * The time limit for a connection while another endpoint can be tried, in place of {@link connectTimeoutMs}. It is
+ * short: the address of a pod that has ended sends no response at all, and a ztunnel may learn of the end late, for
+ * example while its istiod is replaced too.
  */
 export const connectTimeoutWithOthersMs = 2_000;
 /**
@@ -107,8 +107,8 @@ async function awaitedWorkload({ environment: { state, clock }, info }: OwnPod):
 }
 
 /**
- * The ports to which connections to pods are redirected, as in upstream. A connection to one of them would come back to
- * this ztunnel.
+ * Whether connections to pods at this port are redirected to the ztunnel, as in upstream. A connection to such a port
+ * would come back to this ztunnel.
  */
 export function isIllegalPort(ports: ProxyPorts, port: number): boolean {
   return port === ports.outbound || port === ports.inboundPlaintext || port === ports.hbone;

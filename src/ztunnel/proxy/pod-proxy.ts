@@ -93,7 +93,7 @@ export class PodProxy {
     const pool = new HbonePool({
       dial: hboneDialer(options.environment.certificates, options.environment.clock),
       clock: options.environment.clock,
-      // An idle tunnel has a descriptor for minutes, and a pod may have tunnels to thousands of others.
+      // Limit idle tunnels too: each keeps a descriptor for minutes, and a pod may have tunnels to thousands of others.
       admit: (connection) => options.environment.limit.admit(connection, options.uid),
     });
     const { environment, uid, info, itself = false } = options;
@@ -117,7 +117,7 @@ export class PodProxy {
   /** Opens or takes over the listeners. If one fails, none stays open. */
   async start(): Promise<void> {
     const { environment, listeners: passed, namespaceFd } = this.#options;
-    // Few ztunnels need their own certificate. A handshake fetches it.
+    // The ztunnel's own certificate is not kept in advance, because few ztunnels need it. A handshake fetches it.
     if (!this.#pod.itself) this.#identity = keepIdentity(this.info, environment);
     const wanted = passed.length > 0 ? passed : openListeners(namespaceFd, environment.ports, this.#log);
     this.#held = wanted;
@@ -217,7 +217,10 @@ export class PodProxy {
     return await listenTcp({ fd, acceptsMore }, (stream) => this.#accept(kind, stream));
   }
 
-  /** A draining pod must first answer the queries that it has read, because no other process has them. */
+  /**
+   * Counts a DNS listener as open until it has ended: a draining pod must first answer the queries that it has read,
+   * because no other process has them.
+   */
   #answersNames(listener: DnsServer): DnsServer {
     this.#open += 1;
     void listener.ended.then(() => {

@@ -39,7 +39,7 @@ export interface RouteOptions {
   readonly destination: SocketAddress;
   readonly random: Random;
   readonly hbonePort: number;
-  /** Uids of workloads that this connection has already tried without success. */
+  /** The uids of workloads to which this connection could not connect. */
   readonly tried?: ReadonlySet<string>;
 }
 
@@ -60,9 +60,11 @@ export function route(options: RouteOptions): Route {
 }
 
 /**
- * The service whose virtual IP is the address of its own endpoint, as a ServiceEntry's may be. It maps the port and may
- * have a waypoint, but the client has chosen the endpoint. Three kinds of services are ignored here: one with a range
- * of addresses, one without load balancing, and one that claims the address of a workload that is not its endpoint.
+ * The service whose virtual IP is the address of its own endpoint, as in a ServiceEntry. The service maps the port and
+ * may have a waypoint, but the client has chosen the endpoint.
+ *
+ * Three kinds of services are ignored here: one with a range of addresses, one without load balancing, and one that
+ * claims the address of a workload that is not its endpoint.
  */
 function serviceAtEndpoint({ state, source, destination }: RouteOptions, workload: Workload): Service | undefined {
   const service = state.serviceByExactVip(source.network, destination.address, source.namespace);
@@ -109,7 +111,7 @@ function straightOn(destination: SocketAddress): Route {
 function serviceRoute(options: RouteOptions, service: Service, dialled?: Workload): Route {
   const { destination } = options;
   const waypoints = waypointsInOrder(service, options.random);
-  // Traffic from a waypoint does not go through a waypoint again, whichever of several waypoints sent it.
+  // Do not send traffic from a waypoint through a waypoint again, whichever of several waypoints sent it.
   if (waypoints.length > 0 && !waypoints.some((address) => comesFrom(options, address)))
     return anyWaypointRoute(options, waypoints, service);
   if (dialled !== undefined) return dialledRoute(options, service, dialled);
@@ -224,9 +226,9 @@ function comesFrom(options: RouteOptions, gateway: GatewayAddress): boolean {
 }
 
 /**
- * Finds the way through a network gateway. Only requests for services can cross networks, and they use names, because
- * addresses have no meaning in another network. Both tunnels name the service. `endpointOf` is the service to which the
- * workload belongs: the requested one, or that of its waypoint.
+ * Finds the way through a network gateway. Only requests for services can cross networks. Their tunnels name the
+ * service, because an address has no meaning in another network. `endpointOf` is the service to which the workload
+ * belongs: the requested service, or that of its waypoint.
  */
 function throughGateway(
   { state, source, destination }: RouteOptions,
@@ -297,11 +299,11 @@ function pickEndpoint(
 /** The endpoints of a service that one of its ports may use. */
 interface UsableEndpoints {
   readonly usable: readonly Endpoint[];
-  /** The endpoints with capacity. One without capacity gets no connection while another one has some. */
+  /** The endpoints that have a capacity. An endpoint without capacity gets no connection while another one has some. */
   readonly counting: readonly Endpoint[];
 }
 
-/** The usable endpoints of a service by port, as long as neither the service nor an endpoint changes. */
+/** The usable endpoints of a service by port. They are kept until the service or one of its endpoints changes. */
 interface KnownEndpoints {
   readonly service: Service;
   readonly version: number;
@@ -347,8 +349,8 @@ function isUsable(endpoint: Endpoint, service: Service, port: number, mode: "sta
 }
 
 /**
- * The endpoints that match the most routing preferences, counted from the first one up to the first mismatch. In strict
- * mode all preferences must match.
+ * The endpoints that match the most routing preferences. Preferences are counted from the first one up to the first
+ * mismatch. In strict mode, all preferences must match.
  */
 function preferred(endpoints: readonly Endpoint[], source: Workload, service: Service): readonly Endpoint[] {
   const balancer = service.loadBalancer;

@@ -37,7 +37,9 @@ export class PolicyReach {
     this.#isWhole = true;
   }
 
-  /** Adds a policy that arrived, changed or left. Both versions of a changed policy must be added. */
+  /**
+   * Adds a policy that arrived, changed or left. For a changed policy, both its old and its new version must be added.
+   */
   addPolicy(policy: AuthorizationPolicy): void {
     if (policy.scope === "Global") this.#isWhole = true;
     if (policy.scope === "Namespace") this.#namespaces.add(policy.namespace);

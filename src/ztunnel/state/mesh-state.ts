@@ -84,8 +84,8 @@ export class MeshState {
   }
 
   /**
-   * The workloads whose policies a change may affect, before it is applied. Most changes concern only addresses, and
-   * affect none.
+   * The workloads whose policies a change may affect. Must be computed before the change is applied. Most changes
+   * concern only addresses and affect none.
    */
   #policyReach(change: MeshChange): PolicyReach {
     const reach = new PolicyReach();
@@ -371,10 +371,10 @@ export class MeshState {
 }
 
 /**
- * The rank of a workload among those with the same address. The cluster gives a pod its address, but the author of a
- * WorkloadEntry or a ServiceEntry may claim any address, even that of another namespace's pod. So pods come first, then
- * other workloads of the mesh, as in upstream. Among equals the latest comes first, because a pod may get the address
- * of an ended pod.
+ * The rank of a workload among those with the same address: pods come first, then other workloads of the mesh, as in
+ * upstream. The cluster gives a pod its address, but the author of a WorkloadEntry or a ServiceEntry may claim any
+ * address, even that of another namespace's pod. Among equals, the latest comes first, because a pod may get the
+ * address of an ended pod.
  */
 function credibilityOf({ uid, protocol }: Workload): number {
   return uid.includes("//Pod/") ? 2 : Number(protocol === "HBONE");

@@ -87,7 +87,10 @@ export interface AddressRange {
   readonly length: number;
 }
 
-/** Values of one field are OR-ed, fields are AND-ed. None of the values of a `not…` field may match. */
+/**
+ * The conditions of a policy on one connection. All fields must match. A field matches if one of its values does. None
+ * of the values of a `not…` field may match.
+ */
 export interface PolicyMatch {
   readonly namespaces: readonly StringMatch[];
   readonly notNamespaces: readonly StringMatch[];
@@ -109,7 +112,10 @@ export interface AuthorizationPolicy {
   readonly scope: "Global" | "Namespace" | "WorkloadSelector";
   readonly action: "Allow" | "Deny";
   readonly dryRun: boolean;
-  /** Groups are OR-ed, the clauses of a group are AND-ed, the matches of a clause are OR-ed. */
+  /**
+   * The rules as groups of clauses of matches. One of the groups must hold. All clauses of a group must hold. One of
+   * the matches of a clause must hold.
+   */
   readonly rules: readonly (readonly (readonly PolicyMatch[])[])[];
 }
 

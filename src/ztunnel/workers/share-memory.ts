@@ -1,6 +1,9 @@
 import type { AcceptedKind } from "../proxy/connection-share.ts";
 
-/** The first cell has the number of workers. The cells of each worker follow, and then those of each one's offers. */
+/**
+ * The first cell has the number of workers. Then follow the cells of each worker, and then the cells of each worker's
+ * offers.
+ */
 const headCells = 1;
 const cellOf = { alive: 0, open: 1, outbound: 2, "inbound-plaintext": 3, "inbound-hbone": 4 } as const;
 const cellsEach = 5;
@@ -10,8 +13,8 @@ const offerCellsEach = 3;
 const cellBytes = 4;
 
 /**
- * Up to this difference in load between workers, a connection stays with its worker, because a move would cost more
- * than it gains.
+ * The difference in load up to which a connection stays with its worker, because moving it would cost more than it
+ * gains.
  */
 const minSlack = 3;
 const slackShare = 0.05;
@@ -39,8 +42,8 @@ export class ShareMemory {
   }
 
   /**
-   * Clears the worker's counts, because it has ended together with its connections and its offers. Offers of others to
-   * it are theirs: they take them back when these fail.
+   * Clears the counts of a worker that has ended together with its connections and its own offers. The offers of others
+   * to it are counted by these others, which take them back when the offers fail.
    */
   clear(worker: number): void {
     for (const name of Object.keys(cellOf) as (keyof typeof cellOf)[]) this.#set(worker, name, 0);

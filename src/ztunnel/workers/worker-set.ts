@@ -210,7 +210,10 @@ export class WorkerSet implements ThreadServing {
     }
   }
 
-  /** Closes these descriptors. Running workers have copies of the sockets, so only later ones would use ours. */
+  /**
+   * Close our descriptors only when all workers have removed the pod. Running workers have copies of the sockets, so
+   * only later workers would use ours.
+   */
   async #release(held: HeldPod, handedOver: boolean): Promise<void> {
     const { uid, namespaceFd } = held.pod;
     // A worker that has just started may be about to copy them.

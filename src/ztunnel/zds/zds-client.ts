@@ -28,15 +28,15 @@ export interface ZdsClientOptions {
 }
 
 /**
- * The maximum pause between attempts to connect. A starting pod waits in the CNI agent for its ztunnel, but only for
- * some seconds, so the ztunnel must soon find an agent that has returned.
+ * The maximum pause between two attempts to connect, in milliseconds. A starting pod waits in the CNI agent for its
+ * ztunnel, but only for some seconds. So the ztunnel must soon find an agent that has come back.
  */
 const maxPauseMs = 1_000;
 /** About the number of attempts that fail in a minute, so that each minute without an agent has one warning. */
 const attemptsPerWarning = 80;
 /**
- * The number of failures before the first warning. They are expected while the node starts, as the agent may start
- * later.
+ * The number of failures before the first warning. Failures are expected while the node starts, because the agent may
+ * start later.
  */
 const quietAttempts = 8;
 
@@ -106,7 +106,7 @@ export class ZdsClient {
     });
   }
 
-  /** Starts slow preparations at once, because many pods may be handed over together. */
+  /** Reads a message. It begins slow preparations at once, because many pods may be handed over together. */
   #read({ bytes, descriptors }: SeqpacketMessage): Received {
     try {
       const request = decodeZdsRequest(bytes);
