@@ -61,7 +61,7 @@ export interface ControlPlaneOptions {
 
 /** How long streams stay open after a drain request, while their proxies find another replica. */
 const drainMs = 2000;
-/** How long the controllers may take to finish and to release their leases. */
+/** How long the controllers may take at shutdown to finish and to release their leases, in milliseconds. */
 const endMs = 5000;
 
 /**
@@ -209,7 +209,7 @@ export class ControlPlane {
     if (settings.shadow !== undefined) return await this.#runShadow(settings.shadow, shutdown.drain);
     const { drain } = shutdown;
     const mesh = await this.#sources.load();
-    // Proxies still get changes until they reach another replica.
+    // Keep sending changes, because proxies need them until they have moved to another replica.
     const stopped = new AbortController();
     const work = new Map<string, Promise<void>>();
     const start: StartWork = (name, task) =>
@@ -218,7 +218,7 @@ export class ControlPlane {
         task.finally(() => work.delete(name)),
       );
     const injection = this.#injection();
-    // First request the lists that take the API server longest.
+    // Request the lists first that take the API server longest.
     this.#sources.start(start, stopped.signal);
     const identity = await ControlPlaneIdentity.create(
       {

@@ -14,10 +14,12 @@ export interface LeaveServiceOptions {
 }
 
 /**
- * Waits until new connections to the Service reach another replica. A proxy that this pod disconnects earlier may
- * connect to the same pod again. Its packets are lost once the pod has ended, so it has no control plane for seconds,
- * and keeps the endpoints of other pods that end meanwhile. A ready replica may not be marked as ready yet, because a
- * busy cluster's EndpointSlices are late. Resolves at once if there is no other replica, or when `force` aborts.
+ * Waits until new connections to the Service reach another replica. Resolves at once if there is no other replica, or
+ * when `force` aborts.
+ *
+ * A proxy that this pod disconnects earlier may connect to the same pod again. Its packets are lost once the pod has
+ * ended. So it has no control plane for seconds, and keeps the endpoints of other pods that end meanwhile. The wait
+ * does not depend on whether another replica is marked as ready, because a busy cluster's EndpointSlices are late.
  */
 export async function leaveService({ slices, service, pod, clock, force }: LeaveServiceOptions): Promise<void> {
   const hasOthers = [...slices].some(

@@ -13,11 +13,11 @@ export interface NodeTaintControllerOptions extends LeadingControllerOptions {
 const fieldManager = "istio-node-untaint";
 
 /**
- * Removes one taint from each node whose CNI agent is ready. The tool that creates the nodes sets the taint, so that no
+ * Removes a taint from each node whose CNI agent is ready. The tool that creates the nodes sets the taint, so that no
  * pod starts on a node before its agent.
  *
- * Each revision has its own leader, because another revision may have another taint, or agents in another namespace.
- * Revisions with the same settings do not disturb each other, because all of them only remove the taint.
+ * Each revision has its own leader, because another revision may have another taint, or its agents in another
+ * namespace. Revisions with the same settings do not disturb each other, because all of them only remove the taint.
  */
 export async function runNodeTaintController(options: NodeTaintControllerOptions, signal: AbortSignal): Promise<void> {
   await leadAlone(
@@ -104,7 +104,7 @@ class ReadyAgents {
     return [...this.#nodes.values()].includes(name);
   }
 
-  /** An agent that is about to end does not count, because its successor may not become ready. */
+  /** An agent that is about to end does not count as ready, because its successor may not become ready. */
   #isReadyAgent({ metadata, status }: Pod): boolean {
     return (
       metadata.namespace === this.#namespace &&

@@ -11,9 +11,10 @@ export interface SettlingTurnsOptions {
 }
 
 /**
- * Settles the model and sends what has changed, in several turns of the event loop if it takes long: an object with
- * thousands of parts, or thousands of proxies. Probes, webhooks and certificate requests are answered between the
- * turns. Requests of proxies wait until the model is settled, because they must not see a part of a change.
+ * Settles the model and sends what has changed. If that takes long, because an object has thousands of parts or there
+ * are thousands of proxies, it takes several turns of the event loop. Probes, webhooks and certificate requests are
+ * answered between the turns. Requests of proxies wait until the model is settled, because they must not see a part of
+ * a change.
  */
 export class SettlingTurns {
   readonly #options: SettlingTurnsOptions;

@@ -35,11 +35,13 @@ const maxAddresses = 64;
 const maxBundleRoots = 64;
 
 /**
- * The roots that workloads trust in a mesh of several roots (Istio's ISTIO_MULTIROOT_MESH): those of this control
- * plane's own authority, and those of the mesh config's `caCertificates`, as PEM or as a SPIFFE bundle that is fetched
- * and kept current. A root of the mesh config may only sign for the trust domains of its entries, or for the mesh's own
- * and its aliases if an entry names none. If a bundle cannot be fetched, its last roots stay. As in upstream, if one
- * root of the mesh config is unusable, all its roots stay as they were.
+ * The roots that workloads trust in a mesh of several roots (Istio's ISTIO_MULTIROOT_MESH). They are the roots of this
+ * control plane's own authority, and those of the mesh config's `caCertificates`: PEM texts, or SPIFFE bundles that are
+ * fetched and kept current.
+ *
+ * A root of the mesh config may only sign for the trust domains of its entries, or for the mesh's own and its aliases
+ * if an entry names none. If a bundle cannot be fetched, its last roots stay in force. As in upstream, if one root of
+ * the mesh config is unusable, all its roots stay as they were.
  */
 export class TrustAnchors {
   readonly #options: TrustAnchorsOptions;

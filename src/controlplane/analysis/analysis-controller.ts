@@ -41,8 +41,8 @@ const analysedKinds: readonly KindDefinition[] = [
   ...gatewayApiKinds,
 ];
 /**
- * The analysis must not draw conclusions from missing objects of these kinds. The control plane does not read them, or
- * reads only those that configuration names. It leaves out webhooks too, because no finding about Istio's objects needs
+ * The kinds of which the analysis must not conclude that an object is missing. The control plane does not read them, or
+ * reads only the objects that configuration names. Webhooks are left out because no finding about Istio's objects needs
  * them.
  */
 const neverRead = [
@@ -116,7 +116,7 @@ class AnalysisController {
     // Messages of a former leader may have to be removed, even if nothing changes.
     this.#burst.note();
     while (!signal.aborted) {
-      // The thread pauses at least as long as it worked.
+      // Pause at least as long as the analysis took, so that it uses at most half of the thread's time.
       await this.#burst.end(Math.max(quietMs, tookMs), Math.max(maxDelayMs, tookMs), signal);
       if (signal.aborted) break;
       const startedMs = clock.steadyMs();
@@ -177,7 +177,7 @@ class AnalysisController {
 
   /**
    * Writes the messages, and keeps the other fields of the status. Fails with `conflict` if the object has changed
-   * since it was read. The next attempt reads it again.
+   * since it was read; the next attempt reads it again.
    */
   async #write(id: string): Promise<void> {
     const analysed = this.#analysed.get(id);

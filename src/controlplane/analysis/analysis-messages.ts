@@ -16,7 +16,7 @@ export interface ObjectChange {
 
 /** A part of the changes since the last analysis. The last part has options, and asks for an analysis. */
 export interface AnalysisTask {
-  /** JSON of {@link ObjectChange}s. Copying objects from thread to thread takes ten times as long as their JSON. */
+  /** A list of {@link ObjectChange} as JSON. Copying objects between threads takes ten times as long as their JSON. */
   readonly changes: string;
   readonly options?: AnalysisOptions;
 }

@@ -18,8 +18,8 @@ export class ChangeBurst {
   }
 
   /**
-   * Waits for a change. Then resolves after `quietMs` without another change, at most `longestMs` after the first one,
-   * or when the signal aborts.
+   * Waits for a change, and then for the end of the changes that follow it. Resolves after `quietMs` without another
+   * change, after `longestMs` since the first one, or when the signal aborts.
    */
   async end(quietMs: number, longestMs: number, signal: AbortSignal): Promise<void> {
     if (this.#firstMs === undefined)

@@ -2,7 +2,7 @@ import { keyOf, type KubernetesObject } from "../../api/index.ts";
 import { groupKindOf, plainMessage, type Message } from "../../analyze/index.ts";
 import type { Findings, ValidationMessage } from "./analysis-messages.ts";
 
-/** `networking.istio.io/VirtualService shop/web`. */
+/** Identifies an object in messages, for example `networking.istio.io/VirtualService shop/web`. */
 export function objectId(groupKind: string, object: KubernetesObject): string {
   return `${groupKind} ${keyOf(object)}`;
 }

@@ -11,9 +11,9 @@ export interface ServiceAccountName {
 const accountCheckMs = 2000;
 
 /**
- * Whether a cluster has the account. Undefined if none is known to have it, and one did not answer in time. Asks the
- * first client, and the others only if that cluster does not have it. `queued` delays a question until its turn at its
- * cluster.
+ * Whether a cluster has the account. Undefined if no cluster is known to have it and one has not answered in time. The
+ * first client is asked first, and the others only if that cluster does not have the account. `queued` delays a
+ * question until its turn at its cluster.
  */
 export async function accountExists(
   { namespace, serviceAccount }: ServiceAccountName,

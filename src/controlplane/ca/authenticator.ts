@@ -19,7 +19,8 @@ export interface Caller {
 }
 
 /**
- * The subject alternative names that a client certificate proves now, as node:tls prints them, or why it proves none.
+ * The subject alternative names that a client certificate proves now, as node:tls prints them. Otherwise the reason why
+ * it proves none.
  */
 export type ProvenNames = { readonly subjectAltName: string; readonly fault?: undefined } | { readonly fault: string };
 
@@ -85,8 +86,8 @@ const ofPodMs = 60_000;
  */
 const acceptedMs = 10_000;
 /**
- * How long a refusal is remembered, or that the API server did not answer. It is short, because an API server that does
- * not know an account yet may know it a moment later.
+ * How long the check of an account is remembered if it refused the account or got no answer, in milliseconds. It is
+ * short, because an API server that does not know an account yet may know it a moment later.
  */
 const refusedMs = 5000;
 /** The limit for each kind of result, so that refused tokens do not displace accepted ones. */
@@ -180,7 +181,10 @@ export class Authenticator {
     if (gone !== undefined) throw gone;
   }
 
-  /** Asks for the caller's account. Returns and remembers why the caller is refused, or that it is not. */
+  /**
+   * Checks whether the caller's account exists, and remembers the result. Returns why the caller is refused, or
+   * undefined if it is not.
+   */
   async #check(
     clients: readonly KubeClient[],
     caller: Caller,

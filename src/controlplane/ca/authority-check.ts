@@ -47,7 +47,7 @@ export function checkAuthority(authority: CheckedAuthority, nowMs: number): read
   return doubts;
 }
 
-/** Reads an RSA or ECDSA key in the form PKCS #8, PKCS #1 or SEC 1. */
+/** Reads an RSA or ECDSA key in PEM, in the form PKCS #8, PKCS #1 or SEC 1. */
 export function privateKeyOf(pem: string): KeyObject {
   let key: KeyObject;
   try {
@@ -110,7 +110,7 @@ function checkIssuer(certificate: X509Certificate, field: string, below: number)
       `the certificate of "${nameOf(certificate)}" in ${field} is not a CA certificate (basicConstraints CA, keyUsage certSign)`,
     );
   const pathLength = readPathLength(certificate.raw);
-  // A path length counts all authorities below, including the one that signs for workloads.
+  // A path length counts all authorities below the certificate, including the one that signs for workloads.
   if (pathLength !== undefined && below + 1 > pathLength)
     throw bad(
       `the certificate of "${nameOf(certificate)}" in ${field} allows ${pathLength} authorities below it, but there are ${below + 1}`,
@@ -144,7 +144,7 @@ export function usableLists(text: string): { readonly lists: string; readonly fa
 
 function listsFault(text: string): string | undefined {
   try {
-    // Its reader serves here and wherever the lists are used, so that nothing accepted here is refused there.
+    // Read the lists with the code that uses them later, so that nothing is accepted here and refused there.
     void new RevokedCertificates(Buffer.from(text));
     return undefined;
   } catch (error) {

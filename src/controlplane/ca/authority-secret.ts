@@ -18,7 +18,7 @@ const pluggedInName = "cacerts";
 const generatedKey = "istio-generated";
 const tlsType = "kubernetes.io/tls";
 const selfSignedName = "istio-ca-secret";
-/** The secrets of a root rotation: the authority that comes next, and the one before it. */
+/** The secrets of a rotation of the root: one with the next authority, and one with the previous authority. */
 const nextName = "istio-ca-next";
 const previousName = "istio-ca-previous";
 
@@ -50,9 +50,11 @@ export interface AuthorityState {
 }
 
 /**
- * Loads the authority that all revisions share: the secret `cacerts` if a user has created it, else `istio-ca-secret`.
- * A missing secret is created from the `known` state, so that losing it does not change the root of a running mesh. If
- * several control planes start at once, the first one creates the secret, and the others adopt it. While an
+ * Loads the authority that all revisions share: the secret `cacerts` if a user has created it, and otherwise
+ * `istio-ca-secret`. A missing secret is created from the `known` state, so that losing it does not change the root of
+ * a running mesh.
+ *
+ * If several control planes start at once, the first one creates the secret and the others adopt it. While an
  * `istio-ca-next` exists, its stage decides which authority signs. All control planes read the same secrets, and the
  * first one that sees that a change is due writes it.
  */
@@ -149,7 +151,7 @@ function checkedMaterialOf(
 ): AuthorityMaterial {
   const found = materialOf(secret);
   const { crl: text = "", chain } = found;
-  // Long lists take time to read, so those in force are not read again at each look.
+  // Do not read the lists in force again at each check, because long lists take time to read.
   const isInForce = [known?.current, known?.material].some((state) => state?.crl === text && state.chain === chain);
   const { lists, fault } = isInForce ? { lists: text, fault: undefined } : usableLists(text);
   // A broken text must not replace the lists that are in force. The same lists may stay, so that all else is renewed.
@@ -222,7 +224,8 @@ async function promote(
 }
 
 /**
- * Keeps the mark of a generated secret only while the authority is self-signed, because only then can it be renewed.
+ * The mark of a generated secret. It is kept only while the authority is self-signed, because only such an authority
+ * can be renewed.
  */
 function markOf({ data }: Secret, next: AuthorityMaterial): Record<string, string> {
   const mark = data?.[generatedKey];

@@ -67,8 +67,8 @@ const leafExtensions = [
 ];
 
 /**
- * Makes a self-signed authority as upstream's istiod does: valid for ten years, RSA because each handshake verifies it
- * quickly.
+ * Makes a self-signed authority like that of upstream's istiod. It is valid for ten years, and uses RSA, whose
+ * signatures are verified quickly in each handshake.
  */
 export async function createSelfSignedAuthority(
   organization: string,
@@ -86,8 +86,8 @@ export async function createSelfSignedAuthority(
 }
 
 /**
- * Renews a self-signed authority for another lifetime. It keeps its key, name, key identifier and limits, so that peers
- * with the old or the new root trust the certificates that it signed. It keeps its other roots too.
+ * Renews a self-signed authority for another lifetime. Its key, name, key identifier and limits stay the same, so that
+ * peers with the old or the new root trust the certificates that it has signed. Its other roots stay too.
  */
 export async function renewSelfSignedAuthority(
   { certificate, privateKey, root }: AuthorityMaterial,
@@ -96,7 +96,7 @@ export async function renewSelfSignedAuthority(
 ): Promise<AuthorityMaterial> {
   const former = splitPem(certificate)[0] ?? "";
   const { subject, extensions } = readCertificate(new X509Certificate(former).raw);
-  // The authority key identifier may contain the serial number of the former certificate.
+  // Drop the authority key identifier, which may contain the serial number of the previous certificate.
   const kept = [...extensions].filter(([id]) => id !== extensionIds.authorityKeyIdentifier);
   const made = await selfSigned(
     privateKeyOf(privateKey),

@@ -28,7 +28,7 @@ export function bounded(answer: (budget: Budget) => unknown): HttpAnswer {
   }
 }
 
-/** Whether the request asks for objects of this namespace: it names no other one with `?namespace=`. */
+/** Whether the request wants objects of this namespace. It does unless it names another one with `?namespace=`. */
 export function isWanted(url: URL, namespace: string): boolean {
   const wanted = url.searchParams.get("namespace");
   return wanted === null || wanted === namespace;

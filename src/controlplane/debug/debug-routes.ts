@@ -83,7 +83,7 @@ export class DebugRoutes {
             (proxy) => inputs.pods.get(`${proxy.namespace}/${proxy.name}`)?.node ?? "",
             this.#isProven,
           ),
-          // Only for callers that know them, because others would count them as connected.
+          // Only for callers that ask for them, because other callers would take these proxies for connected ones.
           ...(url.searchParams.get("gone") === "true" ? goneProxies(discovery, settings.revision, this.#isProven) : []),
         ]),
       ...(identity === undefined
@@ -172,7 +172,7 @@ export class DebugRoutes {
     return { revision: settings.revision, processed, proxies };
   }
 
-  /** Upstream's tools send requests for the other port's paths to this port, over a port-forward. */
+  /** Serve the other port's paths too: upstream's tools send requests for them to this port, over a port-forward. */
   monitoring(identity: ControlPlaneIdentity): Readonly<Record<string, HttpRoute>> {
     const { metrics, version } = this.#sources;
     const debug = Object.entries<HttpRoute>(this.all(identity)).filter(

@@ -81,7 +81,10 @@ class AddressAllocation {
   readonly #holders = new Map<string, Map<string, Holder>>();
   /** The ranges that a namespace has written. */
   readonly #ranges = new Map<string, Map<string, AddressRange>>();
-  /** Entries by the address that was allocated to them, until the address appears in their status. */
+  /**
+   * Entries by the address that this control plane has given them. An item is removed when the address appears in the
+   * entry's status.
+   */
   readonly #promised = new Map<string, string>();
   /** The keys of entries with a host that lacks an address, by namespace. The next one to try is first. */
   readonly #waiting = new Map<string, Set<string>>();
@@ -195,7 +198,10 @@ class AddressAllocation {
     return [...(this.#waiting.get(namespace) ?? [])].slice(0, 1);
   }
 
-  /** An address conflicts if an older entry has it too, or if a user of the same namespace wrote it. */
+  /**
+   * Whether an entry must get another address: an older entry has its address too, or a user of the same namespace has
+   * written it.
+   */
   #isInConflict(entry: ServiceEntry, given: readonly HostAddress[]): boolean {
     const key = keyOf(entry);
     const ranges = this.#rangesOf(key);
@@ -223,7 +229,10 @@ class AddressAllocation {
     return own.length > 0 && !this.#usages.some(has) ? [] : this.#usages.filter((usage) => !has(usage));
   }
 
-  /** A free address, and only if there is none, one that a namespace has written beyond its share. */
+  /**
+   * Chooses an address for an entry: a free one or, only if there is none, one that a namespace has written beyond its
+   * share.
+   */
   #allocate(usage: PoolUsage, key: string, host: string, refusals: Refusal[]): readonly HostAddress[] {
     const namespace = namespaceOf(key);
     const mayGet = usage.mayGet(namespace);
@@ -256,7 +265,7 @@ class AddressAllocation {
     return true;
   }
 
-  /** Logs why an entry waits when it begins to wait. */
+  /** Logs why an entry gets no address, once when it begins to wait. */
   #wait(key: string, refusals: readonly Refusal[]): void {
     const namespace = namespaceOf(key);
     const keys = this.#waiting.get(namespace) ?? new Set();
@@ -279,7 +288,10 @@ class AddressAllocation {
     }
   }
 
-  /** Fails with `conflict` if the entry has changed since it was read. The next try reads it again. */
+  /**
+   * Writes the addresses. Fails with `conflict` if the entry has changed since it was read; the next attempt reads it
+   * again.
+   */
   async #write(key: string, { metadata }: ServiceEntry, addresses: readonly HostAddress[]): Promise<void> {
     const { name = "", namespace, resourceVersion } = metadata;
     try {

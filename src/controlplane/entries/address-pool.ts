@@ -43,8 +43,8 @@ export class AddressPool {
   }
 
   /**
-   * Takes the first free address outside of these ranges, or returns undefined if there is none. It steps over a range
-   * at once, because a range may have more addresses than anybody can count.
+   * Takes the first free address outside of these ranges. Returns undefined if there is none. It skips a whole range in
+   * one step, because a range may have too many addresses to try one by one.
    */
   take(isTaken: (address: string) => boolean, ranges: readonly AddressRange[] = []): string | undefined {
     for (let left = this.size; left > 0n;) {

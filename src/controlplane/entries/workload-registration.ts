@@ -58,9 +58,9 @@ const sweepGraces = 10;
 const maxSwept = 200;
 
 /**
- * Keeps the WorkloadEntries of proxies outside the cluster. A proxy's entry is created from its group when the proxy
- * connects. It records the replica to which the proxy is connected, and the results of its probes. It is deleted when
- * the proxy has been disconnected for the grace period.
+ * Keeps the WorkloadEntries of proxies outside the cluster. An entry is created from the proxy's group when the proxy
+ * connects, and deleted when the proxy has been disconnected for the grace period. Meanwhile, the entry records to
+ * which replica the proxy is connected, and the results of its probes.
  */
 export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
   /** Resolves when the groups are known, so that registrations can be checked. */
@@ -267,8 +267,9 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
   }
 
   /**
-   * Deletes the entry of a proxy that has stayed away for the grace period. If somebody else created the entry, removes
-   * only the proxy's health. Returns how long to wait before the next check. If undefined, nothing is left to do.
+   * Deletes the entry of a proxy that has been away for the grace period. If somebody else created the entry, only the
+   * proxy's health is removed from it. Returns how long to wait before the next check, or undefined if nothing is left
+   * to do.
    */
   async #cleanUp(key: string): Promise<number | undefined> {
     const { client, clock, graceMs, log } = this.#options;
@@ -302,7 +303,7 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
     return undefined;
   }
 
-  /** The location of a replica's pod. It distinguishes an ended replica from one in another namespace or cluster. */
+  /** Where a replica's pod is. It distinguishes a replica that has ended from one in another namespace or cluster. */
   #home(name: string): string {
     const { clusterId, instanceNamespace } = this.#options;
     return `${clusterId}/${instanceNamespace}/${name}`;
@@ -337,7 +338,8 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
       isThere.set(controller, known);
       return !known;
     };
-    // If this replica's own pod is not in the cluster to which it writes, other replicas' pods may be elsewhere too.
+    // If this replica does not find its own pod in the cluster to which it writes, pods of other replicas may be
+    // elsewhere too, so their absence proves nothing.
     const knowsPods = await this.#seesOwnPod();
     let marked = 0;
     for (const entry of entries.list()) {

@@ -13,8 +13,8 @@ export interface FieldStatusOptions extends LeadershipOptions {
 type WithConditions = KubernetesObject & { status?: { conditions?: readonly IstioCondition[] } };
 
 /**
- * Serin's own condition. It is true while fields of the object have no effect, or no effect at Serin's own proxies.
- * Otherwise it is absent.
+ * Serin's own condition. It is true while fields of the object have no effect, or have none at Serin's own proxies.
+ * Otherwise the object does not have the condition.
  */
 export const fieldCondition = "serin.dev/FieldsWithoutEffect";
 const fieldManager = "istio-field-status";

@@ -80,8 +80,8 @@ export async function runGatewayDeploymentController(
   };
   using _proxyConfigs = options.proxyConfigs.subscribe(addAll);
   using _values = options.onProxyChange?.(addAll);
-  // Repair objects that somebody else changes or deletes. A change of status matters only if it changes the
-  // availability, which may let a canary leave.
+  // Watch for objects that somebody else changes or deletes, so that they are repaired. A change of status matters only
+  // if it changes the availability, because a canary may then be removed.
   deployments.subscribe((change) => {
     if (
       change.type === "delete" ||
@@ -153,7 +153,7 @@ async function reconcile(
   await applyAll(serviceKind, wanted.services);
   await applyAll(autoscalerKind, wanted.autoscalers);
   await applyAll(disruptionBudgetKind, wanted.budgets);
-  // Remember the parameters only after they were applied, because parameters that cannot be applied must not become the
+  // Remember the parameters only now that they are applied: parameters that cannot be applied must not become the
   // fallback.
   memory.overlays = overlays;
   for (const unwanted of wanted.unwanted) {
@@ -220,8 +220,8 @@ function waitFor(
 const inTheWayRetryMs = 60_000;
 
 /**
- * An ended canary stays until the Gateway's own proxies are available, because they may have been scaled down for it
- * and may still be starting.
+ * Whether the canary of an ended rollout can be removed. It stays until the Gateway's own proxies are available,
+ * because they may have been scaled down for it and may still be starting.
  */
 function isNotNeeded({ metadata }: Deployment, known: readonly Deployment[]): boolean {
   if (metadata.labels?.[canaryOfLabel] === undefined) return true;

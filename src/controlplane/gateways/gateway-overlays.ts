@@ -25,9 +25,9 @@ const mergeKeys: Readonly<Record<string, string>> = {
 const ownLabels = /^(gateway\.networking\.k8s\.io|gateway\.istio\.io|istio\.io)\//;
 
 /**
- * Applies the YAML of a parameters ConfigMap to an object as a strategic merge patch. Its name, namespace and owner
- * stay: a user who may write a ConfigMap for a Gateway must not be able to write arbitrary objects with the control
- * plane's permissions.
+ * Applies the YAML of a parameters ConfigMap to an object, as a strategic merge patch. The object keeps its name,
+ * namespace and owner: a user who may write a ConfigMap for a Gateway must not be able to write arbitrary objects with
+ * the control plane's permissions.
  */
 export function overlaid<Value extends KubernetesObject>(object: Value, text: string | undefined): Value {
   const patch = readOverlay(text, object);

@@ -62,8 +62,8 @@ function resourcesOf(tree: Tree | undefined): { readonly resources?: Resources }
 }
 
 /**
- * The amount in the shorter spelling in which earlier releases wrote the charts' defaults, so that an upgrade does not
- * replace pods because of it.
+ * The amount in the shorter spelling in which earlier releases wrote the charts' defaults. Without it, an upgrade would
+ * replace pods because of the spelling.
  */
 function shortAmount(amount: string): string {
   return amount === "2000m" ? "2" : amount === "1024Mi" ? "1Gi" : amount;

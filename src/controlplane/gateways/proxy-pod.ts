@@ -55,8 +55,9 @@ export function proxyPodTemplate(proxy: ProxySettings, pod: ProxyPod): PodTempla
   return {
     metadata: {
       // With the Gateway's own label `istio.io/dataplane-mode: ambient`, connections to the proxy pass a ztunnel first.
-      // The last label keeps injectors away. They obey annotations, which can mount any Secret of the namespace and run
-      // any image. Users who may write a Gateway choose its pods' annotations, and must not gain these rights.
+      //
+      // The last label keeps injectors away. Injectors obey annotations, which can mount any Secret of the namespace
+      // and run any image. Users who may write a Gateway choose its pods' annotations, and must not gain these rights.
       labels: {
         [istioLabels.canonicalName]: pod.name,
         [istioLabels.canonicalRevision]: "latest",

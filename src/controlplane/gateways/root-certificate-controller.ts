@@ -33,7 +33,10 @@ const copyLabel = "istio.io/config";
 const bundleName = "istio.io:istiod-ca:root-cert";
 const bundleSigner = "istio.io/istiod-ca";
 
-/** How soon to check again a namespace that the mesh config's selectors exclude, because they may include it later. */
+/**
+ * How soon a namespace that the mesh config's selectors exclude is checked again, in milliseconds. The selectors may
+ * include it later.
+ */
 const leftOutRetryMs = 10_000;
 
 /** A ConfigMap that is written into every namespace. */
@@ -44,7 +47,7 @@ interface Copy {
   readonly text: () => string;
 }
 
-/** Publishes the root where workloads read it. All revisions share a root, so several may write it at once. */
+/** Publishes the root where workloads read it. All revisions publish the same root, so several may write it at once. */
 export async function runRootCertificateController(
   options: RootCertificateControllerOptions,
   signal: AbortSignal,
@@ -118,8 +121,8 @@ async function write(
   const wanted = text();
   const found = informer.get(`${namespace}/${name}`);
   if (wanted === "") {
-    // Delete an old list, because proxies would still use it. Keep a user's ConfigMap. Keep an empty one, because
-    // upstream writes it when there is no list.
+    // Delete an old list of the control plane, because proxies would still use it. Keep a user's ConfigMap, and keep an
+    // empty list, which upstream writes when there is none.
     const resourceVersion = found?.metadata.resourceVersion;
     if (
       resourceVersion !== undefined &&

@@ -50,8 +50,8 @@ export function isOwned({ parents }: WantedRouteStatus): boolean {
 }
 
 /**
- * The keys of the routes that have an entry of ours whose parent is not wanted by any revision, and no parent that
- * belongs to this revision. Nobody may have removed the entry while no replica of this revision led.
+ * The keys of routes that have an entry of ours for a parent that no revision wants, and no parent that belongs to this
+ * revision. Such an entry stays if no replica of this revision led when it should have been removed.
  */
 export async function staleRoutes({ client, includes, kind, statuses }: RouteWriting): Promise<readonly string[]> {
   const { items } = await client.list(routeKinds[kind]);
@@ -69,10 +69,12 @@ export async function staleRoutes({ client, includes, kind, statuses }: RouteWri
 }
 
 /**
- * Writes the entries of the parents that this revision owns. Keeps the entries of other controllers, and those of
- * parents that another revision owns. Removes the others of ours: a controller reports only about its own parents.
- * Leaves a route alone whose namespace this control plane does not read, or reads no more. The control plane that reads
- * it would not write its entries again, because its wanted status stays the same.
+ * Writes the entries of the parents that this revision owns. Keeps the entries of other controllers and those of
+ * parents that another revision owns. Removes all other entries of ours, because a controller must report only about
+ * its own parents.
+ *
+ * A route is left alone if this control plane does not read its namespace, or no longer does. The control plane that
+ * reads it would not write its entries again, because its wanted status stays the same.
  */
 export async function writeRoute(
   { client, includes, kind: kindName, statuses }: RouteWriting,
@@ -108,8 +110,8 @@ export async function writeRoute(
 }
 
 /**
- * Whether the route names the parent, and it is a Gateway of ours that this replica does not know yet. Another revision
- * may own it, and has then written the entry.
+ * Whether the route names this parent, and the parent is a Gateway of ours that this replica does not know yet. Another
+ * revision may own the Gateway, and has then written the entry.
  */
 async function isNewParent(
   client: KubeClient,

@@ -12,8 +12,8 @@ import { isServedClass } from "../model/index.ts";
 import { fieldManager, patchStatus } from "./patch-status.ts";
 
 /**
- * Removes our status from a Gateway that has got the class of another controller, or of none. Without it, the Gateway
- * would stay programmed for ever, although nobody serves it. The definition's defaults then say that it waits for a
+ * Removes our status from a Gateway that now has the class of another controller, or a class of none. Otherwise the
+ * Gateway would stay programmed forever although nobody serves it. The defaults of the CRD then say that it waits for a
  * controller.
  */
 export async function resetGateway(client: KubeClient, key: string): Promise<void> {
@@ -44,15 +44,18 @@ async function isServed(client: KubeClient, { spec: { gatewayClassName } }: Gate
 }
 
 /**
- * Whether the status has fields of ours, and nobody else writes it. The controller of the new class owns only the
- * values that it has changed, so we still own those that it kept. To remove them would remove them from its status.
+ * Whether the status has fields of ours and nobody else writes it. The controller of the new class owns only the values
+ * that it has changed, so we still own the values that it kept. Removing ours would remove those from its status.
  */
 function hasOurStatus({ metadata: { managedFields = [] } }: KubernetesObject): boolean {
   const writers = managedFields.filter(({ subresource }) => subresource === "status");
   return writers.length > 0 && writers.every(({ manager }) => manager === fieldManager);
 }
 
-/** The keys of the objects that have our status, and none that is wanted. They may have got another class meanwhile. */
+/**
+ * The keys of the objects that have our status although this control plane wants none for them. They may have got
+ * another class while no replica led.
+ */
 export async function staleStatuses<Value extends KubernetesObject>(
   client: KubeClient,
   kind: KindDefinition<Value>,

@@ -8,13 +8,13 @@ interface WithSpec<Spec> extends KubernetesObject {
 
 export interface ConfigRules<Spec> {
   /**
-   * The revision whose objects are read. Objects that name another one are left out. They must name the revision
-   * itself, not a tag. If absent, all objects are read.
+   * The revision whose objects are read. An object that names another revision is left out. It must name the revision
+   * itself and not a tag. If absent, all objects are read.
    */
   readonly revision?: string;
   /**
-   * Called for an object that its parser refuses. It may have bypassed the validation webhook, or an earlier release
-   * accepted it. `isCorrected` says whether the object is used, except for the faulty fields.
+   * Called for an object that its parser refuses. The object may have bypassed the validation webhook, or an earlier
+   * release may have accepted it. `isCorrected` says that the object is used without its faulty fields.
    */
   readonly refused: (object: KubernetesObject, issues: readonly FieldIssue[], isCorrected?: boolean) => void;
   /** Corrects an object with these issues. If absent or undefined, the object is refused as a whole. */

@@ -66,7 +66,7 @@ export interface Feed {
   readonly kind: KindDefinition;
   /** The fields to read. Absent means whole objects. */
   readonly excerpt?: Excerpt;
-  /** A cluster that forbids this control plane to read the kind counts as a cluster without such objects. */
+  /** Whether a cluster that forbids this control plane to read the kind counts as a cluster without such objects. */
   readonly isOptional?: boolean;
   /** Takes the current version of an object. Undefined means that the object was deleted. */
   take(key: string, object: KubernetesObject | undefined): void;

@@ -23,8 +23,8 @@ export interface FetchBounds {
   /** Networks to which no request is sent, not even after a redirect. */
   readonly blockedNetworks: readonly Network[];
   /**
-   * Whether an address is inside: it belongs to this machine or its link, whose servers may trust this process. No
-   * request is sent there either.
+   * Whether an address belongs to this machine or its link. Servers there may trust this process, so no request is sent
+   * to them.
    */
   readonly isInside: (address: string) => boolean;
   /**

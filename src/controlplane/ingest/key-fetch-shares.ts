@@ -17,9 +17,10 @@ interface Queue {
 }
 
 /**
- * Users who may write RequestAuthentications decide how many key sets the control plane fetches, from which servers,
- * and how long they take. Namespaces therefore share the fetches and the memory: each may use half of what the others
- * leave. A key set that several namespaces want counts for one of them that has room.
+ * Divides the fetches of key sets, and the memory for them, among namespaces. Users who may write
+ * RequestAuthentications decide how many key sets the control plane fetches, from which servers, and how long that
+ * takes. So each namespace may use half of what the others leave. A key set that several namespaces want counts for one
+ * of them that has room.
  */
 export class KeyFetchShares {
   readonly #places: SharedBudget;
@@ -64,7 +65,7 @@ export class KeyFetchShares {
       this.#held.set(id, { namespace, share });
       return true;
     }
-    // The earlier text stays in force, and counts.
+    // The earlier text stays in force, so it still counts.
     return false;
   }
 

@@ -30,7 +30,7 @@ export interface ProcessedVersion {
 
 interface HeldVersion {
   readonly resourceVersion: string;
-  /** The model's generation of this version, or undefined until the model has settled with it. */
+  /** The generation of the model that contains this version. Undefined until the model has settled with it. */
   generation: number | undefined;
 }
 

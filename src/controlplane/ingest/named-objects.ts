@@ -28,8 +28,8 @@ export interface NamedObjectsOptions<Value extends KubernetesObject> {
 }
 
 /**
- * The maximum number of objects of a kind that are watched at once. Each watch takes memory here and at the API server,
- * and anybody who may write Gateways decides how many objects they name.
+ * The maximum number of objects of one kind that are watched at the same time. Each watch takes memory here and at the
+ * API server, and anybody who may write Gateways decides how many objects they name.
  */
 const defaultMaxWatched = 8192;
 
@@ -109,7 +109,7 @@ export class NamedObjects<Value extends KubernetesObject> {
     return wanted;
   }
 
-  /** A watch counts for a namespace only as long as that namespace names the object. */
+  /** Whether a watch may stay. It counts for a namespace only as long as that namespace names the object. */
   #mayStay(watched: Watched, wanted: Wanted | undefined): boolean {
     if (wanted === undefined) return false;
     const { author, share } = watched.place;

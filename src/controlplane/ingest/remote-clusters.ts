@@ -69,9 +69,11 @@ interface Remote {
 const maxClusters = 500;
 
 /**
- * Reads the remote clusters. Secrets with the label `istio/multiCluster=true`, or the files of a folder, name them.
- * Each cluster is read independently, so that a cluster without an answer does not delay the others. A changed
- * kubeconfig replaces the former one only after the cluster has been read with it.
+ * Reads the remote clusters. They are named by Secrets with the label `istio/multiCluster=true`, or by the files of a
+ * folder.
+ *
+ * Each cluster is read independently, so that a cluster that does not answer does not delay the others. A changed
+ * kubeconfig replaces the previous one only after the cluster has been read with it.
  */
 export class RemoteClusters {
   /** Resolves when all clusters named at the start have been read or have timed out. */
@@ -158,7 +160,10 @@ export class RemoteClusters {
     for (const { ingest } of [...this.#remotes.values(), ...this.#leaving]) ingest.setSelectors(selectors);
   }
 
-  /** A new kubeconfig may be wrong. It does not replace a working one until the cluster has been read with it. */
+  /**
+   * The reader of a cluster that is in force. A new kubeconfig may be wrong, so it does not replace a working one until
+   * the cluster has been read with it.
+   */
   #inForce(id: string): Remote | undefined {
     const latest = this.#remotes.get(id);
     if (latest === undefined || latest.status === "synced") return latest;

@@ -24,7 +24,7 @@ export interface RemoteConfigSource {
   /** Resolves when all configs have been read once, and subscribers have seen them. */
   readonly synced: Promise<void>;
   list(): readonly RemoteConfig[];
-  /** Whether there is a config of which it is not known what clusters it names. */
+  /** Whether some config is unreadable, so that it is not known which clusters it names. */
   readonly hasUnreadable: boolean;
   get(key: string): RemoteConfig | undefined;
   /** Calls `take` for all present configs, then for their changes. */

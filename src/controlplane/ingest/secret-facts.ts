@@ -24,7 +24,10 @@ const blockStart = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE|X509 CRL)-----/g;
 const keyBlock = /-----BEGIN ((?:RSA |EC )?PRIVATE KEY)-----[^-]+-----END \1-----/;
 /** The algorithms of PKCS#8 that are read: RSA, ECDSA and Ed25519. */
 const keyAlgorithms: ReadonlySet<string> = new Set(["2a864886f70d010101", "2a8648ce3d0201", "2b6570"]);
-/** The form of a key, by the tag of its second field: an algorithm, the modulus of RSA, or the number of ECDSA. */
+/**
+ * The form of a key by the tag of its second field, which is an algorithm (PKCS #8), the modulus of RSA, or the number
+ * of an ECDSA key.
+ */
 const keyForms: ReadonlyMap<number, "pkcs8" | "pkcs1" | "sec1"> = new Map([
   [derTags.sequence, "pkcs8"],
   [derTags.integer, "pkcs1"],
@@ -40,7 +43,7 @@ const noRevocations = "no revocation list\n";
 const tlsFeature = "2b06010505070118";
 const mustStaple = "3003020105";
 
-/** The length of the shortest RSA key that Envoys accept, and the curves that they accept. */
+/** The keys that Envoys accept: the minimum length of an RSA key in bits, and the curves of ECDSA keys. */
 const minRsaBits = 2048;
 const curves: ReadonlySet<string> = new Set(["prime256v1", "secp384r1", "secp521r1"]);
 
@@ -85,9 +88,7 @@ function keyPairOf(data: Data): SecretPart<KeyPair> {
   };
 }
 
-/**
- * Why an Envoy rejects a certificate that a server presents, although it accepts the same certificate from a client.
- */
+/** Why an Envoy rejects a certificate that a server presents. It may accept the same certificate from a client. */
 function serverFault(
   certificateKey: string,
   leaf: X509Certificate,
@@ -109,7 +110,10 @@ function isNameless({ subject, subjectAltName = "" }: X509Certificate): boolean 
   return !/(?:^| \+ )CN=./m.test(subject) && !/(?:^|, )(?:DNS|URI|IP Address):/.test(kinds);
 }
 
-/** A staple that Envoys would reject is left out. The certificate works without it, unless it requires a staple. */
+/**
+ * The OCSP staple of a certificate. One that Envoys would reject is left out: the certificate works without it, unless
+ * it requires a staple.
+ */
 function stapleOf(data: Data, leaf: X509Certificate): Pick<KeyPair, "ocspStaple" | "stapleFault"> {
   const ocspStaple = data[stapleKey] ?? "";
   if (ocspStaple === "") return {};
@@ -212,9 +216,9 @@ function blocksIn(text: string, isWanted: (label: string) => boolean): PemBlock[
 }
 
 /**
- * Reads the first private key of a text. Undefined if its algorithm is none that Envoys accept: OpenSSL computes the
- * public key of such a key (DSA, Diffie-Hellman), and whoever wrote the key chooses how many hours that takes. Whatever
- * its label says, OpenSSL reads a key as what its bytes are, so they decide here too.
+ * Reads the first private key of a text. Undefined if Envoys do not accept its algorithm: OpenSSL computes the public
+ * key of such a key (DSA, Diffie-Hellman), and whoever wrote the key chooses how many hours that takes. OpenSSL decides
+ * by the bytes and not by the label what a key is, so this function does too.
  */
 function keyIn(text: string): KeyObject | undefined {
   const key = derOfPem(keyBlock.exec(text)?.[0] ?? "", /PRIVATE KEY$/);

@@ -18,10 +18,9 @@ import type { IsIgnored } from "../../api/pilot-settings/index.ts";
 const httpOk = 200;
 
 /**
- * A client that uses the API version that the server serves, because clusters may have an older Gateway API. It uses
- * the first served version of those that a kind lists. These versions must have compatible fields.
- *
- * For this client, kinds that the control plane must not read have no objects.
+ * A client that uses the API version which the server serves, because clusters may have an older Gateway API. It uses
+ * the first served version of those that a kind lists; these must have compatible fields. Kinds that the control plane
+ * must not read have no objects for this client.
  */
 export class ServedVersionClient implements KubeClient {
   readonly #client: KubeClient;
@@ -63,7 +62,7 @@ export class ServedVersionClient implements KubeClient {
     object: Value,
     options?: WriteOptions,
   ): Promise<Value> {
-    // Otherwise a controller would repeatedly create an object that it never sees.
+    // Refuse to create it: a controller would otherwise create the object again and again, because it never sees it.
     if (this.#isIgnored(kind)) throw userError("not-found", `${kind.plural}.${kind.group} is ignored here`);
     const served = await this.#servedKind(kind);
     return await this.#client.create(served, { ...object, apiVersion: apiVersionOf(served) }, options);

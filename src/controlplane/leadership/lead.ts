@@ -19,9 +19,9 @@ export interface LeadingControllerOptions extends LeadershipOptions {
 }
 
 /**
- * The times of a lease. A control plane holds six leases, and each renewal is a write to the cluster's store. A lease
- * lasts as long as istiod's (pilot/pkg/leaderelection). A holder that ends releases it, and candidates check every two
- * seconds.
+ * The times of a lease, in milliseconds. A control plane holds six leases, and each renewal is a write to the cluster's
+ * store, so a lease lasts as long as that of istiod (pilot/pkg/leaderelection). A holder that ends releases its lease,
+ * and candidates check every two seconds.
  */
 const times = { leaseDurationMs: 30_000, renewDeadlineMs: 15_000, renewMs: 5_000 };
 

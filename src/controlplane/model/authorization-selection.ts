@@ -49,8 +49,9 @@ export class PolicySelection<Facts extends ConfigFacts<AttachedSpec>> {
   }
 
   /**
-   * Policies of the root namespace first, then those of the subject and of its services; with `own` as the first ones,
-   * the subject's before the root namespace's. Within a namespace, older ones first.
+   * The policies for a subject, those of the root namespace first, then those of the subject's namespace and of its
+   * services. With `own` as the first ones, those of the subject come before those of the root namespace. Within a
+   * namespace, older policies come first.
    */
   attachedTo(
     subject: PolicySubject,

@@ -240,8 +240,8 @@ export function subsetOf(
 }
 
 /**
- * The subsets of a rule that have clusters of a service with this number of ports: a cluster for each port. Those
- * beyond the maximum are left out, as if the rule did not have them.
+ * The subsets of a rule that get clusters, for a service with this number of ports: each subset gets a cluster for each
+ * port. Subsets beyond the maximum are left out as if the rule did not contain them.
  */
 export function clusterSubsets(
   rule: Pick<DestinationRuleModel, "subsets" | "host"> | undefined,
@@ -253,8 +253,8 @@ export function clusterSubsets(
 }
 
 /**
- * The endpoints of one cluster of a service with this number of ports: all of them, or those of a rule's subset. Many
- * subsets may have the same endpoints, so together they have no more than a service may have.
+ * The endpoints of one cluster, for a service with this number of ports: all of them, or those of a rule's subset. Many
+ * subsets may have the same endpoints, so all subsets together have no more endpoints than a service may have.
  */
 export function clusterEndpoints(
   endpoints: readonly EndpointModel[],

@@ -248,8 +248,9 @@ export interface PodFacts {
   readonly node: string;
   readonly serviceAccount: string;
   /**
-   * Set if the API server gave the pod no account. Every node may create such pods (mirror pods) in any namespace and
-   * with any labels, so they prove nothing about who may be which account. `serviceAccount` is then `default`.
+   * Set if the API server gave the pod no account, as with mirror pods. Every node may create such pods in any
+   * namespace and with any labels, so they prove nothing about who may be which account. `serviceAccount` is then
+   * `default`.
    */
   readonly hasNoAccount?: true;
   /** Whether the pod is ready. False as soon as it is terminating. */

@@ -56,7 +56,7 @@ export function deriveLimitReports(graph: CollectionGraph, sources: LimitSources
       "limits-of-virtual-services",
       sources.virtualServices.models,
       (model, reader, key): Iterable<readonly [string, string]> => {
-        // Proxies that several Gateways select may have other servers. The one that lacks most of them counts.
+        // A proxy that several Gateways select may have other servers. Report the one that lacks most routes.
         const [most] = reader
           .lookup(serversOf, key)
           .toSorted((left, right) => right.count - left.count || compareText(left.first, right.first));

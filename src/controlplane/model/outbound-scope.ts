@@ -217,7 +217,7 @@ function isSelected(
   matches: (selected: string) => boolean,
 ): boolean {
   const relevant = [selections.get(namespace), selections.get("*")];
-  // An exclusion must cover the whole host: without one of its hosts, a wildcard still has the others.
+  // Only an exclusion that covers the whole host removes it: a wildcard without one of its hosts still has the others.
   if (relevant.some((selection) => selection?.excluded.some((excluded) => hostCovers(excluded, host)) === true))
     return false;
   return relevant.some((selection) => selection?.hosts.some(matches) === true);

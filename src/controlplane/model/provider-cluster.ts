@@ -30,10 +30,12 @@ export class ProviderClusters {
   }
 
   /**
-   * The cluster of `host` or `namespace/host`. Undefined if no service has the host, or if it is ambiguous because
-   * several namespaces have a ServiceEntry for it. The root namespace's entry takes precedence over all others, and
-   * entries that are exported to all namespaces over the rest. A Service keeps its host even if entries repeat it,
-   * because its clients use it too. A proxy rejects a whole listener that names an unknown cluster.
+   * The cluster of `host` or `namespace/host`. Undefined if no service has the host, or if several namespaces have a
+   * ServiceEntry for it, which makes it ambiguous. The root namespace's entry takes precedence over all others, and
+   * entries that are exported to all namespaces over the rest. A Service keeps its host even if entries repeat the
+   * host, because its clients use it too.
+   *
+   * This matters because a proxy rejects a whole listener that names an unknown cluster.
    */
   of({ service, port }: ProviderService, mesh: ProviderMesh, reader: CollectionReader): ProviderCluster | undefined {
     const slash = service.indexOf("/");

@@ -14,9 +14,9 @@ export class TelemetrySelection {
   }
 
   /**
-   * The objects for a subject, from the widest to the narrowest: first the oldest namespace-wide object of the root
-   * namespace, of the subject's namespace and of its services' namespaces, then each object of the subject's or its
-   * services' namespaces that names the subject, oldest first.
+   * The objects for a subject, from the widest to the narrowest. First comes the oldest namespace-wide object of the
+   * root namespace, of the subject's namespace and of its services' namespaces. Then come the objects of these two
+   * kinds of namespaces that name the subject or its services, oldest first.
    */
   levelsOf(subject: PolicySubject, rootNamespace: string, reader: CollectionReader): readonly TelemetryFacts[] {
     const services = (subject.services ?? []).map((service) => service.namespace);

@@ -3,9 +3,9 @@ import { memos } from "./memos.ts";
 const usable = memos.memo<object, string | null>("usable-key-sets");
 
 /**
- * The key set (JWKS) in a form that Envoy accepts, or undefined if it has no key that Envoy can use. Without a usable
- * key, Envoy rejects the whole listener, and a waypoint's listener serves other namespaces too. `owner` is the object
- * that contains the text. The result is remembered for it.
+ * The key set (JWKS) in a form that Envoy accepts. Undefined if it has no key that Envoy can use: Envoy then rejects
+ * the whole listener, and a waypoint's listener serves other namespaces too. The result is remembered for `owner`, the
+ * object that contains the text.
  */
 export function usableKeySet(owner: object, text: string): string | undefined {
   return usable.of(owner, () => readKeySet(text) ?? null) ?? undefined;
@@ -30,7 +30,7 @@ type Key = Readonly<Record<string, unknown>>;
 const members: ReadonlySet<string> = new Set(["kty", "kid", "alg", "use", "x", "y", "crv", "n", "e", "k"]);
 
 /**
- * The key with only the members that proxies read. Envoy's parser is stricter than ours: it refuses a text with deep
+ * A key with only the members that proxies read. Envoy's parser is stricter than ours: it refuses a text with deep
  * nesting, huge numbers, duplicate members or lone surrogates, even if the keys are valid. A key whose id is not a
  * string is left out, because without its id it would verify tokens with any id.
  */

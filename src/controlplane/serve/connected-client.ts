@@ -78,7 +78,8 @@ export class ConnectedClient implements DiscoveryClient {
 
   receive(bytes: Uint8Array): void {
     const { server, debug } = this.#options;
-    // Debug pages show the state during a settling too. A held request comes first, because it may name the node.
+    // Debug pages answer even while the model settles. A request that is held comes first, though, because it may name
+    // the node.
     const waits = server.isSettling() && (this.#heldCount > 0 || !debug.isFor(bytes)) && server.canHold();
     if (waits) this.#hold(bytes);
     else this.#take(bytes);

@@ -92,8 +92,8 @@ export class DiscoveryServer {
   }
 
   /**
-   * `authorize` throws if the caller may not be the proxy that its node names. It returns whether the caller has proven
-   * its identity, and its account.
+   * Begins a stream. `authorize` throws if the caller may not be the proxy that its node names. It returns whether the
+   * caller has proven its identity, and the caller's account.
    */
   connect(
     protocol: DiscoveryProtocol,

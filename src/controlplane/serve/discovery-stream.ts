@@ -221,8 +221,8 @@ export class DiscoveryStream {
   }
 
   /**
-   * Whether removals may be sent. All additions of the chain must be acknowledged, and the later types must have no
-   * removals left.
+   * Whether removals may be sent: the client has acknowledged all additions of the chain, and the types that come later
+   * have no removals left.
    */
   #mayRemove(subscription: Subscription): boolean {
     const settled = this.#areIdle(chainOf(subscription.typeUrl));
@@ -235,9 +235,9 @@ export class DiscoveryStream {
   }
 
   /**
-   * A filter that fetches keys may name a cluster that does not exist. If the client still has that cluster, its
-   * removal must be sent before the listener. Otherwise the listener would fetch keys through it. Returns whether a
-   * removal was sent.
+   * Sends the removal of a cluster before the listener that names it, and returns whether it did. A filter that fetches
+   * keys may name a cluster that does not exist. If the client still had that cluster, the listener would fetch keys
+   * through it.
    */
   #removeNamedClusters(subscription: Subscription): boolean {
     const clusters = this.subscriptions.get(typeUrls.cluster);
@@ -335,8 +335,9 @@ export class DiscoveryStream {
   }
 
   /**
-   * Takes an ACK or NACK. Returns false if it answers an older response. Its list of names is then out of date. A
-   * state-of-the-world client that asks for other names later reuses the nonce that it has already acknowledged.
+   * Takes an ACK or a NACK. Returns false if it answers an older response, because its list of names is then out of
+   * date. A state-of-the-world client that requests other names later uses the nonce again that it has already
+   * acknowledged.
    */
   #acknowledge(
     subscription: Subscription,
@@ -386,8 +387,8 @@ export class DiscoveryStream {
   #updateDelta(subscription: Subscription, request: ResourceRequest, first: boolean): void {
     const generation = this.#options.generation();
     const names = request.subscribe.filter((name) => name !== "*");
-    // Subscribing and unsubscribing "*" at once asks for nothing, because a first request without names would ask for
-    // everything.
+    // Subscribing to "*" and unsubscribing from it at once requests nothing. It must be noticed, because a first
+    // request without names requests everything.
     const [wantsAll, wantsNothing] = [
       request.subscribe.includes("*"),
       request.subscribe.includes("*") && request.unsubscribe.includes("*"),
@@ -414,8 +415,8 @@ export class DiscoveryStream {
   }
 
   /**
-   * Records the clusters that the client says it has. Leaves out those that do not exist or that the client does not
-   * request, because it may claim any number of them.
+   * Records the clusters that the client says it has. Clusters that do not exist, or that the client does not request,
+   * are left out, because it may claim any number of them.
    */
   #noteClaims(clusters: Subscription, known: ResourceRequest["known"]): void {
     for (const [name, version] of Object.entries(known)) {

@@ -4,10 +4,12 @@ import { fieldOf, type EncodedResource } from "../translate/index.ts";
 export type ResponseForm = "delta" | "any";
 
 /**
- * Builds responses from resources that are already encoded. Both protocols have the same layout: DiscoveryResponse and
- * DeltaDiscoveryResponse have the version in field 1, resources in 2, the type in 4 and the nonce in 5. Delta has the
- * removed names in 6. Fields may come in any order. Therefore the fields that differ between clients are in a small
- * head, and the resources after it are bytes that all clients share.
+ * Builds responses from resources that are already encoded.
+ *
+ * Both protocols have the same layout: DiscoveryResponse and DeltaDiscoveryResponse have the version in field 1,
+ * resources in 2, the type in 4 and the nonce in 5. Delta also has the removed names in 6. Protobuf allows fields in
+ * any order. So the fields that differ between clients are in a small head, and all clients share the bytes of the
+ * resources behind it.
  */
 export interface ResponseHead {
   readonly version: string;

@@ -38,8 +38,8 @@ export class SentClusters {
   }
 
   /**
-   * Records that the client has an existing cluster from an earlier stream. The stored texts are those of the cluster,
-   * which all streams share: the client chooses its own.
+   * Records that the client has a cluster from an earlier stream. The stored texts are those of the cluster object,
+   * which all streams share: texts from the client would take memory for each client.
    */
   addKnown(cluster: EncodedResource, version: string): void {
     this.#known.set(cluster.name, version === cluster.version ? cluster.version : anotherVersion);

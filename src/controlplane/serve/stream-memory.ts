@@ -36,7 +36,7 @@ export class StreamMemory {
     this.#count(this.#ownBytes);
   }
 
-  /** A client that does not read keeps the answer in memory, whatever it requests meanwhile. */
+  /** Counts an answer that the client has not read: it stays in memory, whatever the client requests meanwhile. */
   sentNames(bytes: number, isRead: boolean): void {
     if (!isRead) this.#unreadBytes = bytes;
     this.#countLess();

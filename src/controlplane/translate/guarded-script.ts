@@ -1,10 +1,10 @@
 /**
- * A script that loads the given one, and that an Envoy always accepts. If the given one does not load, requests get
- * 500, and the log has the reason at most once a minute for each worker thread. Without it, an Envoy rejects the whole
- * listener, which serves other namespaces too.
+ * A script that loads the given one and that an Envoy always accepts. If the given script does not load, requests get
+ * status 500, and each worker thread logs the reason at most once a minute.
  *
- * Discovery of the filter's configuration (ECDS) would not help. An Envoy keeps a configuration before it builds the
- * filter. So after it has rejected a script, it rejects each later version of the listener because of that script.
+ * Without this script, an Envoy would reject the whole listener, which serves other namespaces too. Sending the
+ * filter's configuration separately (ECDS) would not help. An Envoy keeps a configuration before it builds the filter,
+ * so after it has rejected a script, it rejects each later version of the listener because of that script.
  */
 export function guardedScript(code: string): string {
   // An Envoy reads only up to a zero byte, and would miss the end of the text.

@@ -56,9 +56,10 @@ export function isSeenBy(
 }
 
 /**
- * Distributes the endpoints of one locality as upstream does. Reachable endpoints stay, with weights that are divisible
- * by the number of gateways of any network. Other endpoints add their weight to their network's gateways if they accept
- * mutual TLS, which gateways pass through by server name, or if the client enters with HBONE.
+ * Distributes the endpoints of one locality as upstream does. Reachable endpoints stay; their weights are multiplied so
+ * that they are divisible by the number of gateways of any network. An endpoint of another network adds its weight to
+ * its network's gateways if it accepts mutual TLS, which gateways pass through by server name, or if the client enters
+ * with HBONE.
  */
 export function acrossNetworks(
   located: readonly (LocatedEndpoint & { readonly mutualTls: boolean })[],

@@ -86,7 +86,10 @@ function ofPort(
   return { policy: { ...whole, ...noPortParts, ...settings }, isOfPort: true };
 }
 
-/** Proxies balance the load between zones themselves. Priorities keep it in their region. */
+/**
+ * How zone-aware balancing applies. Proxies balance the load between zones themselves, and priorities keep it in their
+ * region.
+ */
 export interface ZoneAwareChoice {
   readonly zoneAware: ZoneAwareLoadBalancer;
 }
@@ -122,7 +125,8 @@ export function applyTrafficPolicy(
   if (wantsHttp2(policy.connectionPool, protocol, mesh)) useHttp2(draft);
   applyConnectionPool(draft, policy.connectionPool, policy.retryBudget, mesh);
   if (policy.outlierDetection !== undefined) {
-    // A proxy that knows of endpoints that are not ready must not use them because only few others can serve.
+    // A proxy that gets endpoints which are not ready must not use them only because few others can serve, so disable
+    // its panic mode.
     const mayPanic = !sendsUnready({ preference }, policy, mesh);
     applyOutlierDetection(draft.cluster, policy.outlierDetection, mayPanic);
   }

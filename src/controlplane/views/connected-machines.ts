@@ -28,9 +28,10 @@ export interface MachineMember {
 }
 
 /**
- * Sidecars on machines outside of the cluster, such as virtual machines. They have a WorkloadEntry instead of a pod. So
- * do those in namespaces that no discovery selector matches: their pods are never read, but their traffic must still
- * pass. A workload is kept while its sidecar is connected, and for some time afterwards.
+ * The workloads of sidecars on machines outside of the cluster, such as virtual machines, which have a WorkloadEntry
+ * instead of a pod. Sidecars in namespaces that no discovery selector matches are treated in the same way: their pods
+ * are never read, but their traffic must still pass. A workload is kept while its sidecar is connected, and for some
+ * time afterwards.
  */
 export class ConnectedMachines<Member extends MachineMember> {
   readonly #options: ConnectedMachinesOptions;
@@ -112,9 +113,9 @@ export class ConnectedMachines<Member extends MachineMember> {
   }
 
   /**
-   * The workload of a sidecar on a machine, as if it were a pod. Its labels are those that the proxy sends, and those
-   * of its WorkloadEntry. Returns undefined for proxies of pods, and for those whose pods may not have been seen yet. A
-   * known machine stays one without its WorkloadEntry.
+   * The workload of a sidecar on a machine, in the form of a pod. Its labels are those that the proxy sends and those
+   * of its WorkloadEntry. Undefined for proxies of pods, and for proxies whose pods may not have been seen yet. A known
+   * machine stays one even without its WorkloadEntry.
    */
   workloadOf(proxy: ProxyIdentity, isKnown = false): PodFacts | undefined {
     if (proxy.type !== "sidecar" || this.#options.hasPod(proxy)) return undefined;

@@ -88,8 +88,9 @@ export class ExtensionViews {
   }
 
   /**
-   * One view until an extension patches the proxy's routes, and another view from then on until the proxy connects
-   * again. A proxy with whole tables would briefly have no virtual hosts if it were sent the same tables without them.
+   * Returns one view until an extension patches the proxy's routes, and then another view until the proxy connects
+   * again. A proxy that has whole tables would briefly have no virtual hosts if it were sent the same tables without
+   * them.
    */
   unlessRoutesPatched(proxy: ProxyIdentity, untouched: ResourceView, patched: ResourceView): ResourceView {
     return new SwitchingView({

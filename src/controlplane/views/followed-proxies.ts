@@ -18,8 +18,9 @@ export interface FollowedProxiesOptions<Followed extends FollowedProxy> {
 }
 
 /**
- * The proxies whose views are followed, each with an entry of its own. The key is the identity of a stream, not a name:
- * two streams may claim the same name, and the metadata that a stream sends concerns only itself.
+ * The proxies whose views are followed, each with an entry of its own. Entries are keyed by the identity object of a
+ * stream and not by a name. Two streams may claim the same name, and the metadata that a stream sends must only concern
+ * that stream.
  */
 export class FollowedProxies<Followed extends FollowedProxy> {
   readonly #options: FollowedProxiesOptions<Followed>;

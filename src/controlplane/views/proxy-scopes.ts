@@ -49,8 +49,8 @@ interface Member extends FollowedProxy, MachineMember {
 const lingerMs = 60_000;
 /**
  * The maximum number of groups without a proxy, and of pods without one. It is above the number of proxies that one
- * control plane serves. Clients choose the names, and even the shortest take about 1 KiB each. A proxy whose group was
- * forgotten gets it again when it connects.
+ * control plane serves. Clients choose the names, and even the shortest takes about 1 KiB. A proxy whose group was
+ * forgotten gets its group again when it connects.
  */
 const maxLingering = 20_000;
 /**
@@ -59,8 +59,8 @@ const maxLingering = 20_000;
  */
 const maxLingeringCharacters = 16 << 20;
 /**
- * Labels that differ for each pod or each roll-out. No configuration selects by them. If they counted, there would be
- * as many groups as pods.
+ * Labels that differ for each pod or each roll-out, and by which no configuration selects. They must not distinguish
+ * groups, because there would be as many groups as pods.
  */
 const ownLabels: ReadonlySet<string> = new Set([
   "pod-template-hash",
@@ -126,7 +126,8 @@ export class ProxyScopes {
           if (changed.has(this.#keyIn(member.proxy, this.#nodeOf(member.proxy)))) this.#reconsider(member);
       });
     }
-    // When a cluster becomes known, proxies that name it stop matching pods of the control plane's own cluster.
+    // Check the proxies again: when a cluster becomes known, proxies that name it no longer match pods of the control
+    // plane's own cluster.
     remote.clusters.subscribe((changes) => {
       const changed = new Set(changes.map((change) => change.key));
       for (const member of this.#followed.all()) if (changed.has(member.proxy.clusterId)) this.#reconsider(member);

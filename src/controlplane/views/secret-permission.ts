@@ -16,10 +16,12 @@ export type SecretPermission = (
 const gatewayScheme = "kubernetes-gateway://";
 
 /**
- * An account gets the secrets that configuration names for its namespace if it could read them itself. For this it must
- * be allowed to list Secrets there, as upstream requires. The proxies that a control plane created for a Gateway lack
- * that permission, and get what their own Gateway names. They cannot read another Gateway's keys, because an attacker
- * who takes over one gateway must not get the keys of all gateways. Roots in ConfigMaps are not secret.
+ * Decides which secrets a proxy gets. An account gets the secrets that configuration names for its namespace if it
+ * could read them itself: as upstream requires, it must be allowed to list Secrets there.
+ *
+ * The proxies that a control plane created for a Gateway lack that permission, and get only what their own Gateway
+ * names. So an attacker who takes over one gateway does not get the keys of all gateways. Roots in ConfigMaps are not
+ * secret.
  */
 export function secretPermission(
   inputs: Pick<MeshInputs, "pods">,

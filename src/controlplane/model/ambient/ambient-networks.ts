@@ -84,7 +84,7 @@ export interface AmbientGateway {
   readonly address: string;
   /** 0 means the usual port. */
   readonly hbonePort: number;
-  /** Of several gateways into a network, and of several with one address, the one with the lowest rank counts. */
+  /** Decides between several gateways into a network, and between several with one address: the lowest rank wins. */
   readonly rank: string;
 }
 
@@ -131,7 +131,7 @@ function gatewaysOf(
   const account =
     annotations[istioAnnotations.serviceAccountName] ??
     (spec.gatewayClassName === remoteClassName ? `${name}-${remoteClassName}` : name);
-  // Everybody may write a Gateway, so those of the mesh's administrators come first.
+  // Put the Gateways of the mesh's administrators first, because everybody may write a Gateway.
   const rank = `${namespace === mesh.rootNamespace ? 0 : 1} ${createdAt} ${namespace}/${name}`;
   return (networkAddresses ?? []).map((address) => ({
     gateway: `${namespace}/${name}`,
@@ -166,8 +166,8 @@ export function describedGatewayOf(
 }
 
 /**
- * The gateway that counts at its address. Several Gateways may name one address, but only one account can be the one
- * that a server there must have.
+ * The gateway that is used at its address. Several Gateways may name one address, but a server there can be required to
+ * have only one account.
  */
 export function gatewayAt(
   { local, remote }: AmbientGateways,

@@ -112,10 +112,12 @@ export function ambientServiceOf(
 }
 
 /**
- * If several ServiceEntries of one namespace have the same host, the oldest wins. A Service of that name takes
- * precedence over all of them. A Service also keeps its address, and an entry the address that a control plane gave it:
- * an entry of another namespace that claims the address is not canonical, so only clients of that namespace get the
- * entry for the address.
+ * Chooses the ServiceEntry of each host in a namespace: the oldest one. A Service of that name takes precedence over
+ * all of them.
+ *
+ * A Service also keeps its address, and an entry keeps the address that a control plane gave it. An entry of another
+ * namespace that claims such an address is not canonical. So only clients of that namespace get the entry for the
+ * address.
  */
 export function deriveAmbientEntries(graph: CollectionGraph, inputs: MeshInputs): AmbientEntries {
   const all = graph.derive("ambient-entries", inputs.serviceEntries, (entry, reader) => {

@@ -24,9 +24,9 @@ function isCanaryPod({ labels }: PodFacts): boolean {
 }
 
 /**
- * The pods of a waypoint that requests may be sent to. If no pod of a waypoint is ready, those that may still serve are
- * used: the terminating ones, or else those that are not ready. A restarted kubelet reports a pod with a startup probe
- * as unready until it has probed the pod. Without any pod, every connection would fail.
+ * The pods of a waypoint to which requests may be sent. If none is ready, those that may still serve are used: the
+ * terminating ones, or otherwise those that are not ready. A restarted kubelet reports a pod with a startup probe as
+ * unready until it has probed the pod, and without any pod every connection would fail.
  */
 export function usedWaypointPods(pods: readonly PodFacts[]): readonly PodFacts[] {
   const ready = pods.filter((pod) => pod.ready);

@@ -57,8 +57,8 @@ export function deriveGatewayPlacements(
     const isEastWest = isEastWestClass(gateway.spec.gatewayClassName, inputs, reader);
     if (!isWaypoint && !isEastWest && !isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
     const owned = owningRevision(gateway, inputs, reader) === revision;
-    // This also holds if the revision already owns the Gateway. The promotion of the canary removes it once the other
-    // pods are replaced.
+    // Keep the canary even if the revision owns the Gateway by now: the promotion of the canary removes it once the
+    // other pods are replaced.
     const canary = gateway.annotations[gatewayCanaryAnnotations.revision] === revision;
     const managed = isManaged(gateway);
     const overlays = overlaysOf(gateway, inputs, reader);
@@ -90,7 +90,7 @@ function overlaysOf(
   return found?.exists === true ? found.data : undefined;
 }
 
-/** Each port takes the name of its first listener, as far as port names allow. */
+/** The ports of the Service. Each has the name of its first listener, if a port may have that name. */
 function portsOf(verdicts: readonly ListenerVerdict[]): readonly GatewayPort[] {
   const names = new Set<string>();
   const taken = new Set<number>();

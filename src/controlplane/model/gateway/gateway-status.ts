@@ -76,7 +76,7 @@ export function deriveGatewayStatuses(
     const programmed = isWaypoint
       ? waypointVerdict(gateway, reader.lookup(waypointsOf, factsKey(gateway)), reach, mesh)
       : programmedVerdict(reach);
-    // While the control plane starts, it reports nothing about parameters that it has not read yet.
+    // Report nothing about parameters that have not been read yet, while the control plane starts.
     if (areParametersUnread(gateway, inputs, reader)) return [];
     const accepted = gatewayFault(gateway, mesh, inputs, reader);
     return [
@@ -94,8 +94,8 @@ export function deriveGatewayStatuses(
 }
 
 /**
- * The ports on which the Gateway's status depends: those of its own listeners, and those of ListenerSets only if it has
- * none. A ListenerSet may belong to another namespace, and its own status says whether its ports are reachable.
+ * The ports on which the Gateway's status depends: those of its own listeners or, only if it has none, those of its
+ * ListenerSets. A ListenerSet may belong to another namespace, and its own status says whether its ports are reachable.
  */
 function portsOf(verdicts: readonly ListenerVerdict[]): readonly number[] {
   const attached = verdicts.filter(({ attaches }) => attaches);
@@ -259,7 +259,7 @@ export interface ProgrammedVerdict {
   readonly text: string;
 }
 
-/** A waypoint serves once its first pod is ready. No traffic is sent to it before. */
+/** Whether a waypoint is programmed: it serves once its first pod is ready. Before that, no traffic is sent to it. */
 function waypointVerdict(
   gateway: GatewayFacts,
   waypoints: readonly Waypoint[],

@@ -15,8 +15,8 @@ function asHttpMatch({ method, headers }: GrpcRouteMatch): HttpRouteMatch {
 }
 
 /**
- * The path of a method. Without one, the prefix is empty: it matches every path, but as in upstream Istio it goes after
- * every match by method, even after a regular expression. The prefix `/` of an HTTPRoute goes before those.
+ * The path match of a method. Without a method, the prefix is empty. It matches every path, but as in upstream Istio it
+ * comes after every match by method, even by a regular expression. The prefix `/` of an HTTPRoute comes before those.
  */
 function pathOf(wanted: GrpcRouteMatch["method"]): HttpRouteMatch["path"] {
   if (wanted === undefined) return { type: "PathPrefix", value: "" };

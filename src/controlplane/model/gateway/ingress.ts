@@ -35,8 +35,8 @@ interface HostRule {
 }
 
 /**
- * Converts the Ingresses of this mesh to Gateways and VirtualServices, as upstream does: each Ingress becomes a Gateway
- * of the ingress gateway, and all rules of a host become one VirtualService. They are added to the inputs under keys
+ * Converts the Ingresses of this mesh to Gateways and VirtualServices, as upstream does. Each Ingress becomes a Gateway
+ * of the ingress gateway, and all rules of a host become one VirtualService. They are added to the inputs, under keys
  * that no object has. Returns the statuses of the Ingresses.
  */
 export function deriveIngresses(graph: CollectionGraph, inputs: MeshInputs): Collection<WantedIngressStatus> {

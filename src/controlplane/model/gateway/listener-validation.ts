@@ -66,7 +66,10 @@ function endsTunnels({ protocol, port, tls }: Listener, { spec }: GatewayFacts):
   return protocol === "HBONE" && isWaypointClass(spec.gatewayClassName);
 }
 
-/** Apart from tunnels, a gateway between networks only passes TLS that it does not end. */
+/**
+ * Whether a gateway between networks may have the listener: besides tunnels, it only passes TLS on that it does not
+ * terminate.
+ */
 function passesTls({ protocol, port, tls }: Listener): boolean {
   return protocol === "TLS" && port !== hbonePort && tls?.mode === "Passthrough";
 }

@@ -80,8 +80,8 @@ function meshParentOf(
 }
 
 /**
- * Whether the waypoint that the parent's labels name, or those of its namespace, belongs to another controller. That
- * controller then reports about the route, which may use what only it knows.
+ * Whether the waypoint that serves the parent, by the parent's labels or its namespace's, belongs to another
+ * controller. That controller then reports about the route, whose features only it may know.
  */
 function isServedElsewhere({ registry, key }: ServiceParent, inputs: MeshInputs, reader: CollectionReader): boolean {
   const parent = registry === "Kubernetes" ? reader.get(inputs.services, key) : reader.get(inputs.serviceEntries, key);
@@ -114,9 +114,7 @@ function attachToService(
   return { ...base, refused: undefined };
 }
 
-/**
- * The older ServiceEntry that counts for the hosts of the given one. Undefined if the given one counts for some host.
- */
+/** The older ServiceEntry that is used for the hosts of this one. Undefined if this one is used for some host. */
 function countingInstead(key: string, inputs: MeshInputs, reader: CollectionReader): string | undefined {
   const entry = reader.get(inputs.serviceEntries, key);
   const counting = entry?.spec.hosts.map((host) => oldestOfHost(entry, host, inputs, reader) ?? entry) ?? [];

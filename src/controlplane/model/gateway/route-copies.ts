@@ -25,8 +25,8 @@ function lengthOf(rules: Rules): number {
 }
 
 /**
- * The parents of a route, of which those are refused that would make the route longer in a proxy than an object may be:
- * each hostname of each listener, and each port of a Service, has a copy of all rules.
+ * The parents of a route. Those that would make the route too long in a proxy are refused: each hostname of each
+ * listener, and each port of a Service, has a copy of all rules.
  */
 export function withinCopies(
   { spec: { rules } }: HttpRouteFacts,

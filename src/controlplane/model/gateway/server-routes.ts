@@ -32,7 +32,7 @@ export interface WithheldServers {
  *
  * Each server has all routes of its VirtualServices, once for each host. A user could multiply thousands of servers by
  * hundreds of VirtualServices, until the control plane has no time for anything else. So the VirtualServices of one
- * namespace share a maximum number of routes. The oldest ones come first.
+ * namespace share a maximum number of routes, and the oldest ones get theirs first.
  */
 export function serverRoutes(
   { servers }: Pick<MergedGateway, "servers">,
@@ -85,7 +85,7 @@ export function sameServerRoutes(left: ServerRoutes, right: ServerRoutes): boole
   });
 }
 
-/** All hosts of the sets, or undefined if there are more than a maximum. Does not copy sets that are too large. */
+/** The union of all sets. Undefined if it exceeds the maximum: sets that are too large are not copied. */
 function joined(parts: readonly ReadonlySet<string>[], most: number): ReadonlySet<string> | undefined {
   const [only] = parts;
   if (parts.some(({ size }) => size > most)) return undefined;
@@ -145,7 +145,10 @@ class GatewayPlaces {
     }
   }
 
-  /** The hosts in common with a VirtualService's, by the server's host. All servers with that host share them. */
+  /**
+   * For each host of a server, the hosts that it has in common with a VirtualService. All servers with that host share
+   * the result.
+   */
   #commonBy(hosts: readonly string[]): ReadonlyMap<string, ReadonlySet<string>> {
     const found = new Map<string, Set<string>>();
     const note = (name: string, host: string): void => {

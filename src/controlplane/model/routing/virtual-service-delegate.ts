@@ -17,8 +17,8 @@ export interface MergeBudget {
 }
 
 /**
- * The delegate's routes, as far as the budget allows. Reduces the budget. Each is narrowed by the root's matches and
- * inherits settings that only the root has. Routes that contradict the root are dropped.
+ * The routes of a delegate, as many as the budget allows. The budget is reduced by them. Each route is narrowed by the
+ * root's matches, and inherits the settings that only the root has. Routes that contradict the root are dropped.
  */
 export function mergeDelegate(
   root: VirtualServiceHttpRoute,

@@ -41,8 +41,9 @@ export function entryMember(entry: Pick<WorkloadEntryFacts, "namespace" | "name"
 }
 
 /**
- * A ztunnel gets each workload with the ports of all its services, so the ports of a service are as many times in its
- * memory as there are workloads. The bound is that of the endpoints of other proxies.
+ * Chooses the workloads of services that have too many. A ztunnel gets each workload with the ports of all its
+ * services, so each port of a service is in its memory once for each workload. The bound is that for the endpoints of
+ * other proxies.
  */
 export function deriveServiceCrowds(graph: CollectionGraph, inputs: MeshInputs): ServiceCrowds {
   const pods = podsByLabel(inputs);

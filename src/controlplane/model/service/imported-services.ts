@@ -56,10 +56,10 @@ export function deriveImportedServices(
   const remoteByAddress = inputs.remote.services.index("cluster-address", addressesOf);
   const given = givenAddresses(inputs);
   /**
-   * Whether no Service of another namespace has the address in the import's cluster, and no ServiceEntry of another
-   * namespace was given it. Otherwise, users who may write a
-   * ServiceImport could capture that Service's clients. A Service of the import's own namespace may have the address,
-   * because a controller may use it for the import.
+   * Whether an import may have an address: no Service of another namespace has it in the import's cluster, and no
+   * ServiceEntry of another namespace was given it. Otherwise, users who may write a ServiceImport could capture the
+   * clients of that Service. A Service of the import's own namespace may have the address, because a controller may use
+   * such a Service for the import.
    */
   const isFree = (address: string, { namespace, clusterId }: ServiceImportFacts, reader: CollectionReader): boolean =>
     (clusterId === undefined

@@ -95,17 +95,18 @@ export function takesIstioTls({ labels, mutualTls }: EndpointModel): boolean {
 }
 
 /**
- * Selects the endpoints that clients use among those that could serve a request. Terminating endpoints serve if there
- * are no others, as with kube-proxy (KEP 1669), because without any endpoint every request would fail. Otherwise they
- * only keep their sessions.
+ * Selects the endpoints that clients use, among those that could serve a request. Terminating endpoints serve only if
+ * there are no others, as with kube-proxy (KEP 1669), because without any endpoint every request would fail. Otherwise
+ * they only keep the sessions that they have.
  */
 export function usedEndpoints(all: readonly EndpointModel[]): readonly EndpointModel[] {
   return sentEndpoints(all, false);
 }
 
 /**
- * The endpoints that proxies get, in the same order. With those that are not ready, a proxy knows which part of a
- * locality can serve, and sends the rest of its requests to the next one. It sends no request to them.
+ * The endpoints that proxies get, in the same order. They include endpoints that are not ready, to which a proxy sends
+ * no requests: it learns by them which part of a locality can serve, and sends the rest of its requests to the next
+ * locality.
  */
 export function sentEndpoints(all: readonly EndpointModel[], withUnready: boolean): readonly EndpointModel[] {
   if (!all.some(({ unready, terminating }) => unready === true || terminating === true)) return all;

@@ -167,9 +167,9 @@ function deriveKubernetesEndpoints(
 }
 
 /**
- * The endpoints that ServiceEntries add to the ports of the Service, such as those of virtual machines. As in upstream,
- * an entry counts if it has the Service's namespace and host, and its port has the same number and name. Clients
- * connect to the endpoints of a headless Service directly, so an entry adds none there.
+ * The endpoints that ServiceEntries add to the ports of a Service, such as those of virtual machines. As in upstream,
+ * an entry adds endpoints if it has the Service's namespace and host, and its port has the same number and name. It
+ * adds none to a headless Service, because clients connect to the endpoints of such a Service directly.
  */
 function addedEndpoints(
   service: ServiceFacts,

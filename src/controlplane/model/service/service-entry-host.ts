@@ -96,9 +96,9 @@ export interface EntriesOfHost {
 const nobody: EntriesOfHost = { services: [], all: [] };
 
 /**
- * The entries of a host. As in upstream, a user may write an entry for each port of a host, or for some of its
- * endpoints. The oldest entry decides about the whole service. An entry with another resolution, workloadSelector or
- * other labels adds no ports. Endpoints belong to the host, whichever entry names them.
+ * The entries of a host. As in upstream, a user may write one entry for each port of a host, or for some of its
+ * endpoints. The oldest entry decides about the whole service. An entry whose resolution, workloadSelector or labels
+ * differ adds no ports. Endpoints belong to the host, whichever entry names them.
  */
 export function entriesOfHost(
   key: string,

@@ -81,8 +81,8 @@ function portsOf([oldest, ...later]: readonly ServiceEntryFacts[]): Pick<Service
 }
 
 /**
- * The addresses of the oldest entry, and those of ports that others add. Each address of an entry leads to the entry's
- * own ports. A port without an address is matched by name, whatever later entries of the port have.
+ * The addresses of the oldest entry, and those of the ports that later entries add. Each address of an entry leads to
+ * the entry's own ports. A port without an address is matched by name, whatever ports later entries have.
  */
 function addressesOf([oldest, ...later]: readonly ServiceEntryFacts[]): Pick<
   ServiceModel,
@@ -145,8 +145,9 @@ export function istioPortProtocol({ protocol = "" }: Pick<IstioPort, "protocol">
 }
 
 /**
- * Each address once, in whatever spelling it is repeated. The addresses become domains of virtual hosts. If a domain
- * occurred twice, the proxies of all namespaces to which the entry is exported would reject the routes of the port.
+ * Each address once, even if it is repeated in another spelling. The addresses become domains of virtual hosts. If a
+ * domain occurred twice, the proxies of all namespaces to which the entry is exported would reject the routes of the
+ * port.
  */
 export function distinctAddresses(addresses: readonly string[]): readonly string[] {
   const plain = addresses.map((address) => withoutFullPrefix(address.toLowerCase()));

@@ -33,8 +33,8 @@ interface Verdict {
 }
 
 /**
- * The certificate of a client whose chain was trusted at the handshake. A connection may outlive the certificate, its
- * root, or the lists in which its authority has not revoked it, so each use is judged anew.
+ * The certificate of a client whose chain was trusted at the handshake. It is judged again at each use, because a
+ * connection may outlive the certificate, its root, or the revocation lists that do not contain it.
  */
 export class ClientCertificate {
   readonly #certificate: X509Certificate;

@@ -33,9 +33,10 @@ const maxGone = 1_000;
 
 /**
  * Lets the addresses of clients take turns. The event loop reads every connection that has input before it returns to
- * the first one. A client with many connections and slow requests would therefore keep all others waiting. Once the
- * requests of an address have taken their time, its connections wait for later turns. An address that continues like
- * that gets half of the time, as long as others are connected.
+ * the first one, so a client with many connections and slow requests would keep all others waiting.
+ *
+ * Once the requests of an address have taken their time, its connections wait for later turns. An address that
+ * continues like that gets half of the time while others are connected.
  */
 export class ReadingTurns {
   readonly #clock: Clock;

@@ -206,8 +206,8 @@ export class SwitchingView implements ResourceView {
 
   subscribe(changed: (names: readonly string[]) => void): Disposable {
     const leaving = new Set<Disposable>();
-    // The same change of the model may also concern resources of the old view, about which its collections have not
-    // told their followers yet. The client has their former versions, so the old view is followed until they have.
+    // Follow the old view for a while. The same change of the model may also concern resources of the old view, about
+    // which its collections have not told their followers yet, and the client has the previous versions of these.
     const leave = (old: Disposable): void => {
       leaving.add(old);
       queueMicrotask(() => {

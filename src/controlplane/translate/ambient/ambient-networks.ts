@@ -32,9 +32,9 @@ import { TakenAddresses } from "./taken-addresses.ts";
 import { explicitTrustDomain, gatewayReference, podAddress, podUid } from "./workload-address.ts";
 
 /**
- * The resources of other clusters that ztunnels receive: global services that the control plane's own cluster lacks,
- * the pods of clusters in its own network, and for each other network one workload for each global service. Such a
- * workload represents all pods of the service in that network, behind the network's gateway.
+ * The resources of other clusters that ztunnels receive. These are global services that the control plane's own cluster
+ * lacks, the pods of clusters in its own network, and, for each other network, one workload for each global service.
+ * Such a workload represents all pods of the service in that network, behind the network's gateway.
  */
 export function deriveAmbientNetworks(
   graph: CollectionGraph,

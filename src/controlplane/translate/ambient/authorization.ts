@@ -28,12 +28,13 @@ interface Rules {
 const anyPrincipal: StringMatch = { matchType: { case: "presence", value: create(EmptySchema) } };
 
 /**
- * An AuthorizationPolicy for L4. In an ALLOW policy, a rule that needs L7 never matches, so it does not admit too much.
- * In a DENY policy, the rule's L7 part is left out, so it denies at least the intended requests. It does not deny the
- * waypoints of the policy's namespace. As in upstream, a waypoint checks requests by the policies that target it, and
- * not by those that select the pods behind it.
+ * Translates an AuthorizationPolicy for L4. In an ALLOW policy, a rule that needs L7 never matches, so that it does not
+ * admit too much. In a DENY policy, the L7 part of a rule is left out, so that it denies at least the intended
+ * requests.
  *
- * `waypointAccounts` are the service accounts of those waypoints.
+ * A DENY policy does not deny the waypoints of its namespace, whose service accounts are `waypointAccounts`. As in
+ * upstream, a waypoint checks requests by the policies that target the waypoint, and not by those that select the pods
+ * behind it.
  */
 export function authorizationOf(
   policy: AuthorizationPolicyFacts,

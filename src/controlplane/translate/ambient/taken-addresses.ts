@@ -29,9 +29,9 @@ export class TakenAddresses {
 
   /**
    * Lets services and nodes keep their addresses. The author of a workload that is not a pod may write any address, and
-   * a ztunnel prefers the workload of an address to a service, and to the address itself. So a workload with such an
+   * a ztunnel prefers the workload of an address over a service and over the address itself. So a workload with such an
    * address is marked as one that shares its address, as pods on a node's network do. Ztunnels then find it as an
-   * endpoint, but not by address.
+   * endpoint, but not by its address.
    */
   yieldTo(address: Address, reader: CollectionReader): Address {
     if (address.type.case !== "workload") return address;

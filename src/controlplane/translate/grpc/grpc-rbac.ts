@@ -16,10 +16,11 @@ import {
 const externalPrefix = "istio_ext_authz_";
 
 /**
- * The rules of an RBAC filter as gRPC servers enforce them. Undefined if nothing is enforced. gRPC ignores or refuses
- * conditions that it does not know. Here, an ALLOW rule with such a condition therefore never matches, and a DENY rule
- * matches without the condition. Rules that select requests for an external authorizer deny them, because gRPC does not
- * support one.
+ * The rules of an RBAC filter as gRPC servers enforce them. Undefined if nothing is enforced.
+ *
+ * gRPC ignores or refuses conditions that it does not know. So an ALLOW rule with such a condition never matches here,
+ * and a DENY rule matches without the condition. Rules that select requests for an external authorizer deny them,
+ * because gRPC does not support one.
  */
 export function grpcRbac({ rules, shadowRules, shadowRulesStatPrefix }: HttpRbac): HttpRbac | undefined {
   const enforced = rules ?? (shadowRulesStatPrefix === externalPrefix ? shadowRules : undefined);

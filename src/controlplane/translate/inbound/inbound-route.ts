@@ -5,8 +5,8 @@ import { durationOfMs } from "../envoy-any.ts";
 const none = durationOfMs(0);
 
 /**
- * One route for all requests to one cluster. The client's side sets timeouts. A request that never reached the
- * application is retried, because the connection may have just been closed. gRPC streams are not retried, because a
+ * The route for all requests to one cluster. The client's side sets timeouts. A request that never reached the
+ * application is retried, because the connection may just have been closed. gRPC streams are not retried, because a
  * retry would have to buffer them.
  */
 export function inboundRoute(

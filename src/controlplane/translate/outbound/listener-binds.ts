@@ -43,8 +43,8 @@ export function bindsOf(
 
 /**
  * Decides between a headless Service and another service with the address of one of its endpoints. The author of one
- * could capture the clients of the other, so an assigned address always stays with its service, and a pod's address
- * with the pod. Otherwise, as in upstream, the older service wins.
+ * could capture the clients of the other. So an assigned address always stays with its service, and a pod's address
+ * with the pod. In all other cases, as in upstream, the older service gets the address.
  */
 export interface TakenAddresses {
   /** Whether a service other than the headless one has the endpoint's address. */

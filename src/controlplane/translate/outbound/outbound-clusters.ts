@@ -198,9 +198,9 @@ interface Ruled {
 }
 
 /**
- * Finds a client's rule, and the client that represents it in a shared cluster: one without a namespace, or else
- * without labels, if that one gets the same rule. A shared cluster must not name one of its real clients, because a
- * later rule may apply to that client only.
+ * Finds a client's rule, and the client that represents it in a shared cluster. The representative has no namespace, or
+ * else no labels, if such a client gets the same rule. A shared cluster must not name one of its real clients, because
+ * a later rule may apply to that client only.
  */
 function ruled(client: RuleClient, ruleOf: (client: RuleClient) => DestinationRuleModel | undefined): Ruled {
   const rule = ruleOf(client);

@@ -43,8 +43,10 @@ export function nameTable(
 
 /**
  * Whether a service of another namespace has a host in Kubernetes' domain that it may not have. Names below a
- * namespace's domain belong to that namespace. A wildcard may match none of them: `*.shop.svc.cluster.local`,
- * `*.cluster.local`. A resolver first appends its search domains to every name, so such an entry, or one for
+ * namespace's domain belong to that namespace. A wildcard may match none of them (`*.shop.svc.cluster.local`,
+ * `*.cluster.local`).
+ *
+ * A resolver first appends its search domains to every name. So such an entry, or one for
  * `api.github.com.shop.svc.cluster.local`, would get traffic of other namespaces to hosts outside the cluster.
  */
 function isForeign({ hostname, namespace: owner }: ServiceModel, { namespace, domain }: NameClient): boolean {

@@ -90,7 +90,7 @@ export function hasRoutes(shape: VirtualServiceShape, { port, namespace, labels 
 /**
  * Returns a function that finds the VirtualService of a service: the first one with its host that has routes for the
  * client and port, or else the first one with its host, or else the first one with the most specific wildcard. As in
- * upstream, a VirtualService without routes for the client and port hides only wildcards.
+ * upstream, a VirtualService without routes for the client and port takes precedence only over wildcards.
  */
 function chooser(
   shapes: readonly VirtualServiceShape[],

@@ -109,9 +109,9 @@ function policiesOf(
 const custom: AuthorizationAction = "CUSTOM";
 
 /**
- * The filters for CUSTOM. Shadow rules select the requests that are sent to the provider. Requests are denied if the
- * provider is unknown, its service is missing, or a workload has several providers and the control plane does not allow
- * that. As in upstream, an HTTP provider is left out for TCP, about which it cannot decide.
+ * The filters for CUSTOM policies. Their shadow rules select the requests that are sent to the provider. Requests are
+ * denied if the provider is unknown, if its service is missing, or if a workload has several providers and the control
+ * plane does not allow that. As in upstream, an HTTP provider is left out for TCP, about which it cannot decide.
  */
 export function customAuthorizationFilters(
   policies: readonly AuthorizationPolicyFacts[],

@@ -143,8 +143,8 @@ function pathPermission(path: string): PermissionInit {
 const maxEnvoyTemplate = 256;
 
 /**
- * Whether Envoy accepts a template. For one without a slash at its beginning, with empty segments or with too many
- * characters, it rejects the whole listener, and a waypoint's listener serves other namespaces too.
+ * Whether Envoy accepts a path template. Envoy rejects the whole listener for a template without a slash at its
+ * beginning, with empty segments, or with too many characters, and a waypoint's listener serves other namespaces too.
  */
 function isEnvoyTemplate(template: string): boolean {
   return template.startsWith("/") && !template.includes("//") && template.length <= maxEnvoyTemplate;

@@ -71,10 +71,12 @@ function withOwnPorts(service: ServiceModel): ServiceModel {
 
 /**
  * Gives each ServiceEntry a name in its waypoint that no other service there has. Filter chains and clusters have the
- * host in their names. If an entry shared the names of another namespace's service, it could capture the requests for
- * that service and bypass its policies. A Service keeps its host as the name. Among ServiceEntries, one of the
- * waypoint's own namespace keeps it, or else the oldest. Clients of the others reach them by their addresses. The owner
- * of each host is determined once, because thousands of entries may have the same host.
+ * host in their names, so an entry that shared the names of another namespace's service could capture the requests for
+ * that service and bypass its policies.
+ *
+ * A Service keeps its host as the name. Among ServiceEntries, one of the waypoint's own namespace keeps it, or else the
+ * oldest. Clients of the others reach them by their addresses. The owner of each host is determined once, because
+ * thousands of entries may have the same host.
  */
 function withOwnNames(
   graph: CollectionGraph,

@@ -127,10 +127,10 @@ export function mainInternalListener({ mesh, services, workloads, named, direct 
 }
 
 /**
- * The chains by address. Of equal ranges, a proxy uses the first one that has a chain. ServiceEntries therefore come
- * last: one that claims the address of a Service or a pod could capture requests and bypass their policies. It loses
- * that address altogether, because the proxy would otherwise use it for the ports that the Service does not have. For
- * the same reason, an address that users name for a workload counts only if nothing else has it.
+ * The chains by address. If ranges are equal, a proxy uses the first one that has a chain. So ServiceEntries come last:
+ * one that claims the address of a Service or a pod could otherwise capture requests and bypass their policies. Such an
+ * entry loses the address altogether, because the proxy would use it for the ports that the Service does not have. For
+ * the same reason, an address that users name for a workload is used only if nothing else has it.
  */
 function rangesOf(
   services: readonly WaypointServiceChains[],

@@ -32,9 +32,9 @@ export interface WaypointRouteContext {
 }
 
 /**
- * The routes of requests to one port of a service: from its HTTPRoutes, or else from its VirtualServices in order, or
- * else a plain route to the service. The client is unknown here, so, as in upstream, a match by the client's labels
- * never applies, and a match by the client's namespace applies to all clients.
+ * The routes of requests to one port of a service. They come from its HTTPRoutes, or else from its VirtualServices in
+ * order, or else lead to the service itself. The client is unknown here. So, as in upstream, a match by the client's
+ * labels never applies, and a match by the client's namespace applies to all clients.
  */
 export function waypointRoutes(
   service: ServiceModel,
@@ -125,8 +125,8 @@ export interface WaypointTcp {
 
 /**
  * The destinations of connections to one port of a service, from the TLS routes and then the TCP routes of its
- * VirtualServices and Gateway API's routes (GEP-1294). As in upstream, a TLS route applies only if it matches by the
- * service alone, because a waypoint does not read the server name here.
+ * VirtualServices, and from Gateway API's routes (GEP-1294). As in upstream, a TLS route applies only if it matches by
+ * the service alone, because a waypoint does not read the server name here.
  */
 export function waypointTcp(
   service: ServiceModel,
