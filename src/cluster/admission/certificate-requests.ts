@@ -23,8 +23,8 @@ interface Fields {
 }
 
 /**
- * Writes the requester into CertificateSigningRequests. Only users who may `approve` for a signer may decide about its
- * requests, and only users who may `sign` for it may answer them.
+ * Writes the requester into CertificateSigningRequests, and checks rights by signer: only users who may `approve` for a
+ * signer may decide about its requests, and only users who may `sign` for it may answer them.
  */
 export function certificateRequests(authorizer: Authorizer, clock: Clock): AdmissionPlugin {
   return {

@@ -34,8 +34,9 @@ const checks: Readonly<Record<string, Check>> = {
 };
 
 /**
- * NodeRestriction: a node's identity changes only its own Node and Lease, and the pods that are bound to it, and gives
- * its Node no labels that decide which pods it gets. So a stolen identity of one node gives no access to other nodes.
+ * NodeRestriction: a node's identity may change only its own Node and Lease, and the pods that are bound to it. It may
+ * not give its Node labels that decide which pods it gets. So a stolen identity of one node gives no access to other
+ * nodes.
  */
 export function nodeRestriction(store: Store): AdmissionPlugin {
   return {

@@ -27,9 +27,9 @@ interface ParameterParts {
 }
 
 /**
- * The objects for which a policy is evaluated, one after the other. A policy without parameters is evaluated once, with
- * `null` in their place. The list is empty if the binding allows that no object matches. Throws if the binding is
- * misconfigured, or if it requires an object and none matches.
+ * The parameter objects for which a policy is evaluated, one after another. A policy without parameters is evaluated
+ * once, with `null` in their place. The list is empty if the binding allows that no object matches. Throws if the
+ * binding is misconfigured, or if it requires an object and none matches.
  */
 export function parametersOf(
   { store, registry }: ParameterParts,

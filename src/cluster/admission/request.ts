@@ -10,9 +10,12 @@ export interface AdmissionRequest {
   readonly namespace: string;
   /** Empty until the server generates it. */
   readonly name: string;
-  /** The new object in `type`'s version, or of {@link objectKind}. Absent for DELETE. */
+  /** The new object in the version of `type`, or of kind {@link objectKind}. Absent for DELETE. */
   object: UntypedObject | undefined;
-  /** The kind of `object`, if it is not that of `type`: Eviction, Binding, TokenRequest, or the options of a stream. */
+  /**
+   * The kind of `object` if it differs from that of `type`: Eviction, Binding, TokenRequest, or the options of a
+   * stream.
+   */
   readonly objectKind?: ObjectKind;
   readonly oldObject: UntypedObject | undefined;
   readonly user: User;
@@ -35,7 +38,7 @@ export interface UntypedOptions {
   readonly [field: string]: unknown;
 }
 
-/** The name of a request's object. Empty until the server generates it. */
+/** The name of the object that a request writes. Empty until the server has generated it. */
 export function nameOf({ name, object }: Pick<AdmissionRequest, "name" | "object">): string {
   return name === "" ? (object?.metadata.name ?? "") : name;
 }

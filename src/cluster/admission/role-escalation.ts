@@ -17,7 +17,10 @@ interface RoleRef {
   readonly name: string;
 }
 
-/** An aggregated role may get any right later, when another role gets a label that it selects. */
+/**
+ * The rights that an aggregated role counts as having. It may get any right later, when another role gets a label that
+ * it selects.
+ */
 const fullAuthority: readonly PolicyRule[] = [
   { apiGroups: ["*"], resources: ["*"], verbs: ["*"] },
   { nonResourceURLs: ["*"], verbs: ["*"] },

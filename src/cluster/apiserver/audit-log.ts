@@ -5,9 +5,9 @@ import type { AccessAttributes, Decision, User } from "../auth/index.ts";
 /** A lab makes some thousand different requests. Later ones are not written. */
 const maxLines = 20_000;
 /**
- * Anybody can invent paths and names, even without a login. So one user's requests must not crowd those of others out
- * of the log, and a user's refused requests must not crowd out the allowed ones. A user who may create service accounts
- * can act as many users, so each one gets at most half of what the others leave.
+ * The maximum number of lines of one user. Anybody can invent paths and names, even without a login, so one user's
+ * requests must not crowd those of others out of the log, and refused requests of a user not the allowed ones. A user
+ * who may create service accounts can act as many users, so each user gets at most half of what the others leave.
  */
 const maxLinesOfUser = { allowed: 4000, refused: 500 };
 /** A client may request a path of many kilobytes. */

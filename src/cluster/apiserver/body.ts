@@ -66,8 +66,8 @@ export async function decodeObject(
 const maximumLevels = 1000;
 
 /**
- * Throws 400 for a value with too many levels, because the code that handles objects recurses into each level, and for
- * a number such as 1e999, which JavaScript reads as infinite and writes as null.
+ * Throws 400 for a value with too many levels, because the code that handles objects recurses into each level. Also
+ * throws 400 for a number such as 1e999, which JavaScript reads as infinite and writes as null.
  */
 export function checkValue(value: unknown): void {
   let level: unknown[] = [value];

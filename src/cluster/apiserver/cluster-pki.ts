@@ -89,7 +89,8 @@ export function createClusterPki(directory: string, options: ClusterPkiOptions =
   };
   const names = [...new Set([...alwaysServed, ...(options.serverNames ?? [])])];
   const server = issue("apiserver", { commonName: "kube-apiserver", subjectAltNames: names, usages: ["server"] });
-  // Nodes accept it by its name. With a group, whoever makes this server proxy to itself would get rights in the API.
+  // Nodes accept this client by its name. It has no group, because otherwise anybody who makes this server proxy to
+  // itself would get the group's rights in the API.
   const nodeClient = issue("apiserver-kubelet-client", {
     commonName: "kube-apiserver-kubelet-client",
     usages: ["client"],

@@ -10,7 +10,10 @@ interface Subject {
 
 const autoUpdate = "rbac.authorization.kubernetes.io/autoupdate";
 
-/** This binding gave each node the Secrets of all namespaces. The Node authorizer has replaced it. */
+/**
+ * The binding that gave each node the Secrets of all namespaces. It is removed, because the Node authorizer has
+ * replaced it.
+ */
 const withdrawn = { binding: "system:node", subject: { kind: "Group", name: "system:nodes" } } as const;
 
 /**

@@ -71,8 +71,8 @@ export class Listeners {
     this.#tls.on("sessionError", () => undefined);
     this.#tls.on("tlsClientError", () => undefined);
     this.#tls.setTimeout(0);
-    // This server does not listen itself, but only this event makes it enforce its time limits for heads and bodies of
-    // HTTP/1.1.
+    // Emit this event although this server does not listen itself: it makes Node enforce its time limits for heads and
+    // bodies of HTTP/1.1.
     this.#tls.emit("listening");
   }
 

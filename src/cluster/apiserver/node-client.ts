@@ -79,9 +79,11 @@ export class NodeClient {
   }
 
   /**
-   * Sends the request and returns the answer. If the node has closed a kept connection meanwhile, a request that only
-   * reads is sent again. Each request with a body has a connection of its own: on a shared one, a body that ends early
-   * would swallow the next user's request, and could smuggle in another request.
+   * Sends a request and returns the answer. A request that only reads is sent again if the node has closed the kept
+   * connection meanwhile.
+   *
+   * Each request with a body has its own connection. On a shared one, a body that ends early would swallow the next
+   * user's request, and could smuggle in another one.
    */
   async #answer(
     target: ProxyTarget,

@@ -111,7 +111,8 @@ const fits: Readonly<Record<FieldKind, (value: unknown) => boolean>> = {
 
 /**
  * Checks the fields of a body that is not stored and therefore has no schema. Otherwise a value of a wrong type could
- * get into a stored object, which other clients could then not read. A null counts as absent. Throws 400.
+ * get into a stored object, which other clients could then not read. A null counts as absent. Throws 400 for a wrong
+ * type.
  */
 export function checkTypes(fields: unknown, kinds: Readonly<Record<string, FieldKind>>, where: string): void {
   if (!isPlainObject(fields)) throw badRequest(`${where} is no object`);

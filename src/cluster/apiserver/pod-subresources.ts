@@ -53,7 +53,7 @@ interface Condition {
   readonly message?: string;
 }
 
-/** Sets a condition of the pod. It keeps its time if its status stays the same. */
+/** Sets a condition of the pod. The transition time stays if the condition's status stays. */
 function withCondition(pod: UntypedObject, condition: Condition, time: string): UntypedObject {
   const status = (pod["status"] ?? {}) as { conditions?: (Condition & { lastTransitionTime?: string })[] };
   const before = (status.conditions ?? []).find(({ type }) => type === condition.type);
@@ -84,7 +84,7 @@ function checkBound({ metadata }: UntypedObject, pod: UntypedObject, name: strin
   }
 }
 
-/** `pods/eviction`: deletes a pod unless a disruption budget forbids it. Then it throws 429. */
+/** Handles `pods/eviction`: deletes a pod, or throws 429 if a disruption budget forbids it. */
 export async function evictPod(parts: ServerParts, writer: Writer, context: ResourceContext): Promise<void> {
   const { info, request, type } = context;
   const body = await readBody(request);
@@ -151,7 +151,7 @@ function isDryRun({ dryRun }: DeleteOptions): boolean {
   return (dryRun ?? []).includes("All");
 }
 
-/** Whether the pod serves nobody, so that no budget protects it. */
+/** Whether the pod no longer serves anybody, so that no budget protects it. */
 function isOver(pod: StoredRecord): boolean {
   return hasEnded(pod) || phaseOf(pod) === "Pending";
 }
@@ -203,9 +203,9 @@ function sparesOnlyHealthy({ object }: StoredRecord): boolean {
 }
 
 /**
- * Counts the disruption in the budget's status, so that concurrent evictions do not count on the same allowed
- * disruption. Returns false if the budget does not protect the pod because it is not ready. That holds only while it
- * stays unready.
+ * Counts the disruption in the budget's status, so that two evictions at the same time do not use the same allowed
+ * disruption. Returns false if the budget does not protect the pod because it is not ready. The caller must then delete
+ * the pod only if it is still unready.
  */
 async function takeDisruption(
   parts: ServerParts,

@@ -19,7 +19,10 @@ const durationBounds = [
 const labelsOfRequest = ["verb", "group", "version", "resource", "subresource", "scope", "component"] as const;
 const component = "apiserver";
 
-/** The verbs as the real server's metrics name them. Clients of HTTP/2 may invent others, which all count as one. */
+/**
+ * The verbs as the metrics of the real server name them. Clients of HTTP/2 may invent others, all of which count as
+ * one.
+ */
 const verbNames: Readonly<Record<string, string>> = {
   get: "GET",
   list: "LIST",

@@ -300,7 +300,7 @@ function boundObject(
       `the UID in the bound object reference (${uid}) does not match the UID in record (${found.uid}). The object might have been deleted and then recreated`,
     );
   const pod = kind === "Pod" ? (found.object["spec"] as { nodeName?: string; serviceAccountName?: string }) : {};
-  // Otherwise an account could get a token that names a node on which it has no pod.
+  // Refuse the token: otherwise an account could get a token that names a node on which it has no pod.
   if (kind === "Pod" && pod.serviceAccountName !== serviceAccount)
     throw badRequest(
       `cannot bind token for serviceaccount "${serviceAccount}" to pod running with different serviceaccount name.`,

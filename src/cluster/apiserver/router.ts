@@ -125,7 +125,7 @@ export class Router {
   }
 
   #userOf(request: IncomingMessage): User {
-    // Each HTTP/2 request has a socket object of its own, so the session identifies the connection.
+    // Identify the connection by its session, because each HTTP/2 request has a socket object of its own.
     const { session } = (request as IncomingMessage & { stream?: { session?: object } }).stream ?? {};
     const user = this.#authenticator.authenticate(session ?? request.socket, request.socket, request.headers);
     if (user === undefined) throw new ApiError(401, "Unauthorized", "Unauthorized");
@@ -255,8 +255,8 @@ export class Router {
 }
 
 /**
- * If an answer has more unread bytes than this, the server checks all unread answers at once. Otherwise they wait for
- * the next regular check.
+ * The number of unread bytes of an answer above which the server checks all unread answers at once. Otherwise they wait
+ * for the next regular check.
  */
 const longAnswerBytes = 65_536;
 const notServedText = Buffer.from("404 page not found\n");

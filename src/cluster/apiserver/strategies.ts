@@ -215,7 +215,7 @@ const strategies: Readonly<Record<string, Strategy>> = {
   "/pods": {
     prepareCreate(object) {
       const spec = (object["spec"] ?? {}) as { terminationGracePeriodSeconds?: number };
-      // An earlier Kubernetes accepted negative periods, and later ones take them as one second.
+      // Take a negative period as one second, as Kubernetes does now. Earlier releases accepted negative ones.
       if ((spec.terminationGracePeriodSeconds ?? 0) < 0) spec.terminationGracePeriodSeconds = 1;
       object["status"] = { phase: "Pending", qosClass: qosClassOf(object["spec"] ?? {}) };
     },

@@ -28,7 +28,7 @@ export async function admitCreation(
 /** Throws if admission refuses a stream or a proxied request (CONNECT). */
 export async function admitConnection(parts: ServerParts, context: ResourceContext): Promise<void> {
   const kind = subresourceOf(context);
-  // A log has no kind of its own. It is read like an object, without admission.
+  // A log has no kind of its own, so it is read like an object, without admission.
   if (kind === undefined || context.info.subresource === "log") return;
   const object = { kind: kind.kind, apiVersion: apiVersionOf(kind), metadata: {}, ...streamOptions(context) };
   const intent = intentOf(context, "CreateOptions", { dryRun: false });

@@ -22,10 +22,11 @@ const collections = ["/services", "discovery.k8s.io/endpointslices", "/endpoints
 const retryMs = 1000;
 
 /**
- * Creates the objects, and restores the namespaces and the Service when somebody has deleted them. `kubectl delete all
- * --all` deletes the Service, and without the Service no pod reaches the API server. The real server checks the Service
- * every ten seconds, and the namespaces every minute. Both servers restore roles and priority classes only when they
- * start.
+ * Creates the objects that every cluster has, and restores the namespaces and the Service when somebody has deleted
+ * them. `kubectl delete all --all` deletes the Service, without which no pod reaches the API server.
+ *
+ * The real server checks the Service every ten seconds and the namespaces every minute. Like this one, it restores
+ * roles and priority classes only when it starts.
  */
 export class SystemObjects implements Disposable {
   readonly #parts: ServerParts;
@@ -41,9 +42,9 @@ export class SystemObjects implements Disposable {
   }
 
   /**
-   * Resolves when all objects exist, and the Service points to the current address of this server. If a webhook or a
-   * policy refuses one of them, it tries again later and does not fail, because the webhook can be removed only through
-   * this server.
+   * Resolves when all objects exist and the Service points to the present address of this server. If a webhook or a
+   * policy refuses an object, it tries again later and does not fail: the webhook can be removed only through this
+   * server.
    */
   async start(): Promise<void> {
     const [parts, writer] = [this.#parts, this.#writer];

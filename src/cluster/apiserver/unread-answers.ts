@@ -34,7 +34,10 @@ export class UnreadAnswers {
     });
   }
 
-  /** Call it after a long answer, and now and then, because watches grow later. Returns who lost how many answers. */
+  /**
+   * Ends answers if too many bytes are unread. Returns which users lost how many answers. Call it after a long answer,
+   * and also regularly, because watches grow later.
+   */
   enforce(): { readonly user: string; readonly count: number } | undefined {
     let [total, most, top] = [0, 0, ""];
     for (const [user, answers] of this.#ofUsers) {
@@ -61,7 +64,10 @@ export class UnreadAnswers {
     return { user: top, count };
   }
 
-  /** The answer's close event comes later. Until then, the next call must not count and end the answer again. */
+  /**
+   * Ends an answer, and forgets it at once. Its close event comes later, and until then the next call must not count it
+   * again.
+   */
   #end(user: string, answer: Answer): void {
     const answers = this.#ofUsers.get(user);
     answers?.delete(answer);
@@ -74,8 +80,8 @@ export class UnreadAnswers {
 }
 
 /**
- * The connection of an answer over HTTP/1. The answer to a pipelined request has no socket until the answers before it
- * are read. So it can neither close its connection nor notice that the connection has closed.
+ * The connection of an answer over HTTP/1. Undefined for the answer to a pipelined request, which has no socket until
+ * the answers before it are read. So it can neither close its connection nor notice that the connection has closed.
  */
 function connectionOf({ req }: Answer): IncomingMessage["socket"] | undefined {
   return req?.httpVersionMajor === 1 ? req.socket : undefined;

@@ -14,8 +14,8 @@ import type { Writer } from "./writer.ts";
 const defaultEventTtlMs = 3_600_000;
 const sweepMs = 60_000;
 /**
- * The number of sweeps for which changes are kept, which takes five minutes as in the real server. Watches resume and
- * lists continue from them.
+ * The number of sweeps for which changes are kept, so that watches can resume and lists continue. It is five minutes,
+ * as in the real server.
  */
 const knownSweeps = 5;
 

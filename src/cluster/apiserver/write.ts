@@ -246,15 +246,15 @@ async function applyPatch(
     try {
       return await writer.create(intent, apply(undefined));
     } catch (error) {
-      // Somebody created the object meanwhile, so the apply is repeated on it.
+      // Repeat the apply on the object that somebody has created meanwhile.
       if (!(error instanceof ApiError) || error.reason !== "AlreadyExists" || attempt > 4) throw error;
     }
   }
 }
 
 /**
- * Refuses a body whose kind, apiVersion or metadata are no valid head of an object, before other code reads them. Adds
- * missing metadata.
+ * Adds missing metadata to a body. Refuses a body whose kind, apiVersion or metadata are invalid, before other code
+ * reads them.
  */
 function checkHead(sent: UntypedObject): void {
   const { apiVersion, kind, metadata } = sent as { apiVersion?: unknown; kind?: unknown; metadata?: unknown };

@@ -127,8 +127,9 @@ export class Writer {
   }
 
   /**
-   * Computes the next state from the current one and stores it. Starts again if another write came first and the
-   * caller's change does not depend on a version (`retry`). `next` gets a copy that it may change.
+   * Computes the next state of an object from its present one, and stores it. If another write came first, starts
+   * again, provided that the caller's change does not depend on a version (`retry`). `next` gets a copy, which it may
+   * change.
    */
   update(
     intent: WriteIntent,
@@ -140,8 +141,8 @@ export class Writer {
   }
 
   /**
-   * Like {@link update}, without the copy: `next` gets the stored object itself. It must not change that object, and
-   * its result must share nothing with it, because the result is changed before it is stored.
+   * Like {@link update}, without the copy: `next` gets the stored object itself. It must not change it, and its result
+   * must share nothing with it, because the result is changed before it is stored.
    */
   async replace(
     intent: WriteIntent,
@@ -256,8 +257,8 @@ export class Writer {
   }
 
   /**
-   * Stores the object. One that is too large already may still be written, for example when its deletion begins, but
-   * may not grow.
+   * Stores the object. An object that is already too large may still be written, for example when its deletion begins,
+   * but it may not grow.
    */
   async #put(
     type: ResourceType,

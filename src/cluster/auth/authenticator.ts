@@ -63,15 +63,15 @@ function userOfCertificate(socket: TLSSocket): User | undefined {
 }
 
 /**
- * The user in the subject of a certificate in DER. It reads DER, because OpenSSL and Node.js escape characters in
- * several ways, so that two subjects could have the same text.
+ * The user that a certificate's subject names. The subject is read from DER: OpenSSL and Node.js escape characters in
+ * several ways, so two different subjects could have the same text.
  */
 export function userOfSubject(certificate: Buffer): User | undefined {
   let subject: ReturnType<typeof readSubject>;
   try {
     subject = readSubject(new DerReader(readIssuer(certificate).subject).next(derTags.sequence));
   } catch {
-    // The subject has a string type that is not supported here. No signer of the cluster accepts it.
+    // The subject has a string type that is not supported here, and that no signer of the cluster accepts.
     return undefined;
   }
   if (subject.commonName === "") return undefined;

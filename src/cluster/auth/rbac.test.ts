@@ -95,7 +95,7 @@ test("the reason of a decision names the binding, its role and the subject by wh
   assert.equal(reasonOf(user("ann"), access("get pods")), "");
 });
 
-test("of several bindings that allow, the reason names one of the whole cluster first", async () => {
+test("if several bindings allow a request, the reason names a cluster-wide one first", async () => {
   const store = await memoryStore({
     [clusterRoles]: [role("reader", [podReader])],
     [clusterRoleBindings]: [bind("wide", ["ClusterRole", "reader"], [["Group", "staff"]])],

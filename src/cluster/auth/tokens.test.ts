@@ -119,7 +119,7 @@ test("a token with other claims, another algorithm, another key, or other parts 
   for (const [what, text] of Object.entries(forged)) assert.equal(tokens.verify(text), undefined, what);
 });
 
-test("a token is valid from its issue, with a minute for clocks that differ, until it expires, also if it was checked before", () => {
+test("a token is valid from its issue (a minute earlier for clocks that differ) until it expires, even if it was checked before", () => {
   const key = newKey();
   const { tokens, clock } = issuer(key);
   clock.pass(1_000_000);
@@ -145,7 +145,7 @@ test("a token is for its audiences alone, and one without audiences is for the A
   assert.notEqual(tokens.verify(tokens.issue({ ...request, audiences: ["kubernetes.default.svc"] }).token), undefined);
 });
 
-test("a token ends with its account, or with the object that it is bound to, also if another one has the name now", () => {
+test("a token becomes invalid with its account or the object that it is bound to, even if another one has the same name now", () => {
   const bounds = {
     "/serviceaccounts shop robot": undefined,
     "/pods shop web": { kind: "Pod", name: "web", uid: "web" },

@@ -2,7 +2,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { userError } from "../../base/index.ts";
 
 /**
- * The host's uid and gid as which a lab of root runs. They belong to nobody, so the lab cannot write files of the host.
+ * The host's uid and gid under which the lab of a root user runs. They belong to nobody, so that the lab cannot write
+ * files of the host.
  */
 export const labHostUid = 100_000;
 const labUids = 65_536;
@@ -63,8 +64,8 @@ const smallYoungGeneration = "--max-semi-space-size=4";
 const nodeFlags = ["--no-memory-reducer", "--disable-warning=ExperimentalWarning"];
 
 /**
- * The command that starts the supervisor in namespaces of its own. Root first gives itself a private mount namespace in
- * which the release and the state are at paths that all users may reach, then becomes {@link labHostUid}, and only then
+ * The command that starts the supervisor in its own namespaces. Root first gets a private mount namespace, in which the
+ * release and the state are at paths that all users may reach. Then it becomes {@link labHostUid}, and only then
  * unshares.
  */
 export function labCommand(options: LabCommandOptions): LabCommand {

@@ -48,8 +48,8 @@ const stopGraceMs = 3_000;
 
 /**
  * The only process of the lab in the user's own network namespace. It starts the supervisor in new namespaces, opens
- * sockets on the host's loopback, and passes them to the supervisor. The whole lab ends together with this process,
- * however it ends.
+ * sockets on the host's loopback, and passes them to the supervisor. When this process ends, in whatever way, the whole
+ * lab ends with it.
  */
 export class Launcher {
   readonly #options: LauncherOptions;
@@ -210,7 +210,7 @@ export class Launcher {
 
 /**
  * The directory in which processes of the lab keep compiled sources. All clusters of a user share it, so that the
- * second cluster starts faster. Pods can read only one of its folders, and cannot write to it.
+ * second cluster starts faster. Pods can read only one of its folders, and can write to none.
  */
 export function compileCacheDirectory(env: Environment): string {
   const ofProgram = env["NODE_COMPILE_CACHE"] ?? "";

@@ -21,7 +21,8 @@ export function shellCommand(name: string, command: readonly string[], env: Envi
   if (labInit === undefined || !isHostProcessAlive(labInit))
     throw userError("cluster-starting", `the cluster "${name}" is still starting`, { hint: "try again in a second" });
   const target = ["--target", String(labInit.pid), "--net"];
-  // Root may enter the network namespace directly. Others first enter the user namespace that owns it, as themselves.
+  // Root may enter the network namespace directly. Other users first enter the user namespace that owns it, as
+  // themselves.
   const args = process.getuid?.() === 0 ? target : [...target, "--user", "--preserve-credentials"];
   const words = command.length === 0 ? [env["SHELL"] ?? "/bin/sh"] : command;
   return {
@@ -54,9 +55,9 @@ export function writeResolver(directory: string): void {
 }
 
 /**
- * Runs a command, or the user's shell if it is empty, in the lab's host namespace. LoadBalancer, node and pod addresses
- * are reachable there, and names of Services resolve. Files, except /etc/resolv.conf, and the working directory are the
- * user's own. Returns the exit code.
+ * Runs a command in the lab's host namespace, or the user's shell if the command is empty. LoadBalancer, node and pod
+ * addresses are reachable there, and names of Services resolve. The working directory and all files except
+ * /etc/resolv.conf are the user's own. Returns the exit code.
  */
 export async function runInCluster(name: string, command: readonly string[], env: Environment): Promise<number> {
   const { program, args, env: inside } = shellCommand(name, command, env);

@@ -75,8 +75,9 @@ const readyTimeoutMs = 180_000;
 const neededBytes = 200 * 1024 * 1024;
 
 /**
- * Creates a cluster and returns when all its nodes are ready. It continues in the background. Throws a user error, and
- * leaves nothing behind, if one of this name exists, a port is taken, or the machine forbids what it needs.
+ * Creates a cluster that continues in the background. Returns when all its nodes are ready. Throws a user error, and
+ * leaves nothing behind, if a cluster of this name exists, a port is taken, or the machine forbids what the cluster
+ * needs.
  */
 export async function createCluster(options: CreateClusterOptions): Promise<CreatedCluster> {
   const { plan, env, signal, progress } = options;
@@ -107,8 +108,8 @@ export async function createCluster(options: CreateClusterOptions): Promise<Crea
 }
 
 /**
- * Refuses a name that is in use. Removes the files of a killed launcher. Everything else has ended with the launcher.
- * Returns the kubeconfig's context from before that cluster.
+ * Refuses a name that is in use, and removes the files of a killed launcher: everything else has ended with it. Returns
+ * the kubeconfig's context from before that cluster.
  */
 function clearRemains(directory: string, { plan: { name }, progress }: CreateClusterOptions): string | undefined {
   const record = readClusterRecord(directory);

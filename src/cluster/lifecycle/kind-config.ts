@@ -82,8 +82,9 @@ const knownNetworking = [
 const maxFaultCharacters = 200;
 
 /**
- * Reads kind's `Cluster` (v1alpha4). Absent text means kind's default: one control plane. Throws one user error that
- * names every wrong line and field, and what was expected. `name`, the value of the flag --name, overrides the file's.
+ * Reads kind's `Cluster` (v1alpha4). Without a text, the result is kind's default, one control plane. `name` is the
+ * value of the flag --name, which overrides the file's. Throws one user error that names every wrong line and field,
+ * and what was expected.
  */
 export function parseKindConfig(
   text: string | undefined,

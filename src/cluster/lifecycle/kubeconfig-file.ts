@@ -73,7 +73,10 @@ export function userKubeconfigPath(env: Environment): string {
   return listed.find((path) => existsSync(path)) ?? listed[0] ?? join(env["HOME"] ?? homedir(), ".kube", "config");
 }
 
-/** Adds or replaces the cluster and makes it current. The file has mode 0600. Returns the former current context. */
+/**
+ * Adds or replaces the cluster and makes it current. The file gets mode 0600. Returns the context that was current
+ * before.
+ */
 export function mergeIntoKubeconfig(path: string, access: AdminAccess): string {
   const document = readKubeconfig(path);
   const previous = document["current-context"];

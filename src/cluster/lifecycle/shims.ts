@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { labNetwork } from "../record/index.ts";
 
 /**
- * Writes small replacement programs, which `serin cluster shell` puts first in PATH, so that documented commands work
- * unchanged: istioctl is serin, kind and docker answer for this cluster, and sudo only runs its command.
+ * Writes small replacement programs, which `serin cluster shell` puts first in PATH. With them, documented commands
+ * work unchanged: istioctl is serin, kind and docker answer for this cluster, and sudo only runs its command.
  */
 export function writeShims(stateDirectory: string, clusterName: string, releaseRoot: string): void {
   const directory = shimDirectory(stateDirectory);

@@ -161,8 +161,8 @@ export class NodeAgent {
     void mirrors.create(signal);
     const pods = this.#pods.run(signal);
     void this.#pods.synced.then(() => this.#removeOrphans());
-    // Start it only when all pods are known. Otherwise pods of an earlier process would lose their isolation for a
-    // moment.
+    // Start the policies only when all pods are known. Otherwise pods of an earlier process would lose their isolation
+    // for a moment.
     const policies = Promise.race([this.#pods.synced, aborted(signal)]).then(
       async () => await this.#policies.run(signal),
     );

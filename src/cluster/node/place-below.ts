@@ -4,7 +4,7 @@ import { SerinError, userError } from "../../base/index.ts";
 
 /**
  * A path below a directory of a node in which pods may write, such as the host root. A pod can put a link, a pipe or a
- * very large file at any place there, so the node follows no link below `root`, and reads a bounded part.
+ * very large file at any place there. So the node follows no link below `root`, and reads files only up to a bound.
  */
 export interface PlaceBelow {
   /** The node's own directory. The path to it may contain links. */
@@ -18,8 +18,8 @@ const { O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
 const O_PATH = 0o10000000;
 
 /**
- * Calls `use` with a path that leads to the directory even if a pod replaces a directory above it meanwhile. The path
- * is valid only during the call. Throws a user error for a link.
+ * Calls `use` with a path that leads to the directory even if a pod replaces a directory above it during the call. The
+ * path is valid only during the call. Throws a user error if there is a link.
  */
 export function inDirectoryBelow<T>(
   place: PlaceBelow,

@@ -102,7 +102,7 @@ test("a cluster whose launcher has ended is refused with its log, and one whose 
   assert.throws(() => requireRunningCluster(env, "lab"), isRefused, "another process has the launcher's id");
 });
 
-test("a process is known by its id and its start, whatever its name is", async (t) => {
+test("a process is identified by its id and its start time, whatever its name is", async (t) => {
   const env = stateOf(t);
   const odd = join(env.XDG_STATE_HOME, "odd ) R 1 (name");
   writeFileSync(odd, "#!/bin/sh\nread line\n", { mode: 0o755 });

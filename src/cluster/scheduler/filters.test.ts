@@ -301,7 +301,7 @@ test("a node without the label of a spread constraint takes no such pod, and the
   assert.equal(place(pod("p", spread({ whenUnsatisfiable: "ScheduleAnyway" })), [node("d")]), "d");
 });
 
-test("of several faults, a node reports that of kube-scheduler's first filter", () => {
+test("if several filters refuse a node, the reason is that of kube-scheduler's first one", () => {
   const faulty = [node("a", { [zone]: "1" }, { taints: [{ key: "k", effect: "NoSchedule" }], unschedulable: true })];
   const wanted = pod("p", { ...spread(), ...attractedBy(term("none")), nodeSelector: { disk: "x" } }, { app: "web" });
   assert.equal(place(wanted, faulty), "1 node(s) were unschedulable.");

@@ -33,8 +33,8 @@ interface Nomination {
   readonly pod: Pod;
   readonly node: string;
   /**
-   * The uids of the victims. Undefined if an earlier scheduler chose them: then the conditions of the node's pods show
-   * which they are.
+   * The uids of the pods that are evicted for this one. Undefined if an earlier scheduler chose them: then the
+   * conditions of the node's pods show which they are.
    */
   readonly victims: readonly string[] | undefined;
 }
@@ -108,8 +108,8 @@ class Scheduler {
   }
 
   /**
-   * Takes over the nomination of an earlier scheduler, which only the pod's status shows. Otherwise other pods could
-   * take the resources that the victims free, or more pods would be evicted.
+   * Takes over a nomination by an earlier scheduler, which only the pod's status shows. Otherwise other pods could take
+   * the resources that the evicted pods free, or more pods would be evicted.
    */
   #recall(pod: Pod): void {
     const node = pod.status?.nominatedNodeName;
@@ -160,7 +160,7 @@ class Scheduler {
         await this.#reportFailure(pod, decision.message, this.#nominated.get(uid)?.node);
         if (preemption !== undefined) await this.#evict(pod, preemption);
       } catch (error) {
-        // Otherwise the next attempt would wait for victims that nobody has deleted.
+        // Drop the nomination. Otherwise the next attempt would wait for the end of pods that nobody has deleted.
         if (preemption !== undefined) this.#nominated.delete(uid);
         throw error;
       }

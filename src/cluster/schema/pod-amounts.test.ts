@@ -30,7 +30,7 @@ test("an init container runs alone with the sidecars that started before it, so 
     assert.equal(requestsOf({ containers: [container({ cpu: "2" })], initContainers })["cpu"], cpu);
 });
 
-test("what a pod states as a whole replaces the sum of that resource, and other resources keep theirs", () => {
+test("a resource that the pod requests as a whole replaces the sum of its containers, and other resources keep their sum", () => {
   const containers = [container({ cpu: "1", memory: "1Gi", "example.com/gpu": "1" })];
   const resources = { requests: { cpu: "3", "example.com/gpu": "9" } };
   assert.deepEqual(requestsOf({ containers, resources }), { cpu: "3", memory: "1Gi", "example.com/gpu": "1" });

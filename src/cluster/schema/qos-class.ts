@@ -6,8 +6,8 @@ export type QosClass = "Guaranteed" | "Burstable" | "BestEffort";
 const computed = ["cpu", "memory"];
 
 /**
- * The QoS class of a pod: BestEffort without requests and limits of processor time and memory, Guaranteed if both have
- * limits that equal the requests. If the pod states resources as a whole, only these count.
+ * The QoS class of a pod. It is BestEffort if there are no requests and limits of processor time and memory, and
+ * Guaranteed if both have limits that equal the requests. If the pod states resources as a whole, only these count.
  */
 export function qosClassOf(spec: PodAmounts): QosClass {
   const all = partsOf(spec);

@@ -54,7 +54,7 @@ test("lists are in the order of etcd's keys, and a namespace has no part of othe
   assert.deepEqual(shown(collection.list("a")), ["a/y@2"]);
 });
 
-test("the records after an object are those with greater keys, also if the object is gone", () => {
+test("a list continues with the records whose keys are greater, even if the last object is gone", () => {
   const { collection } = given("b/z", "a/y", "ab/x", "a/x", "a-b/x");
   const after = (namespace: string, name: string): unknown => shown(recordsAfter(collection.list(), namespace, name));
   assert.deepEqual(after("a", "x"), ["a/y@2", "ab/x@3", "b/z@1"]);
@@ -140,7 +140,7 @@ test("a listener that leaves during a commit is not called again, and does not h
   assert.deepEqual(seen, ["first", "second", "second"]);
 });
 
-test("listeners see the state after the commit that they are told of", () => {
+test("listeners see the state after the commit that they are called for", () => {
   const changed = new Changed();
   const sizes: number[] = [];
   changed.collection.subscribe(() => void sizes.push(changed.collection.size));

@@ -55,7 +55,7 @@ const rowsOf = ({ puts, removals, revision }: WriteBatch): unknown => ({
   revision,
 });
 
-test("of two writers that expect the same state one wins, although the winner's write is not durable yet", async () => {
+test("if two writers expect the same state, one wins, even while the winner's write is not durable yet", async () => {
   const { store, finish } = heldStore();
   const created = store.put(maps, configMap("a"), "absent");
   assert.equal(store.put(maps, configMap("a"), "absent"), undefined, "the second creation");

@@ -33,9 +33,9 @@ interface PendingChange {
 const maximumBatch = 512;
 
 /**
- * The objects of a cluster. Writers see the newest state, even before it is durable, and their expectations are checked
+ * The objects of a cluster. Writers see the newest state even before it is durable, and their expectations are checked
  * against it. Readers and watchers see only committed state. A write's promise resolves after its commit. If a commit
- * fails, every write that was not durable is refused, because later ones may be based on it.
+ * fails, every write that is not durable yet is refused, because later ones may be based on it.
  */
 export class Store {
   readonly #log: Logger;

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { NetworkNamespace, RouteNetlink } from "../../net/index.ts";
 import { labNetwork, type ClusterNode } from "../record/index.ts";
 
-/** The numbers of links. They are fixed, so that nobody has to look them up. */
+/** The numbers of links. They are fixed, so that they need not be looked up. */
 const bridgeIndex = 2;
 const nodeLinkIndex = 2;
 const firstNodeLinkIndex = 100;

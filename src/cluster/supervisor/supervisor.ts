@@ -73,7 +73,7 @@ export class Supervisor {
       send({ type: "failed", kind: failure.kind, code: failure.code, message: failure.message, hint: failure.hint });
       throw error;
     } finally {
-      // The lab's PID 1 ends with this process, and then all other processes end. Do not restart children meanwhile.
+      // Do not restart children from now on: the lab's PID 1 ends with this process, and then all other processes end.
       for (const child of this.#children) child.abandon();
     }
   }
@@ -103,8 +103,8 @@ export class Supervisor {
   }
 
   /**
-   * Listening sockets that outlive the API server's process: in the fabric, on the user's loopback, and under the same
-   * address in the lab's host namespace, so that one kubeconfig works on both sides.
+   * Opens listening sockets that outlive the API server's process: in the fabric, on the user's loopback, and under the
+   * same address in the lab's host namespace, so that one kubeconfig works on both sides.
    */
   async #apiServerSockets(record: ClusterRecord, controlPlane: ClusterNode, fabric: Fabric): Promise<number[]> {
     const inFabric = listenTcpInNamespace(fabric.namespaceOf(controlPlane.name).fd, {
@@ -248,7 +248,10 @@ function send(message: LauncherRequest): void {
   if (process.connected) process.send?.(message);
 }
 
-/** Keeps only the descriptor of a listening socket. This process accepts no connections, and each new child gets it. */
+/**
+ * Keeps only the descriptor of a listening socket. This process accepts no connections itself, and gives the socket to
+ * each new child.
+ */
 function keepDescriptor(server: Server): number {
   const handle = (server as unknown as { _handle: { fd: number } | null })._handle;
   if (handle === null) throw internalError("unexpected", "the launcher's socket has no descriptor");

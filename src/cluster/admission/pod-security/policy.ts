@@ -41,9 +41,9 @@ export function isStricter(left: Level, right: Level): boolean {
 }
 
 /**
- * The policy of a namespace's labels, by Kubernetes' rules. Without labels everything is allowed. An unknown level of
- * `enforce` counts as restricted, and an unknown level of another mode as privileged. An unknown version counts as the
- * latest. A namespace that only sets `enforce` warns by the same level.
+ * The policy that a namespace's labels set, by Kubernetes' rules. Without labels, everything is allowed. An unknown
+ * level of `enforce` counts as restricted, an unknown level of another mode as privileged, and an unknown version as
+ * the latest. If only `enforce` is set, the namespace also warns by that level.
  */
 export function policyOf(labels: Labels = {}): { readonly policy: Policy; readonly faults: readonly LabelFault[] } {
   const faults: LabelFault[] = [];

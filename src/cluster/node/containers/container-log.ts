@@ -6,7 +6,7 @@ import { onAbort, transientError, type Clock } from "../../../base/index.ts";
 import { inDirectoryBelow, openFileBelow, readEndBelow, type PlaceBelow } from "../place-below.ts";
 
 /**
- * The size at which a file is renamed to `.1`, which replaces the former one. So the logs of a container need at most
+ * The size at which a log file is renamed to `.1`, replacing the previous one. So the logs of a container take at most
  * twice this size.
  */
 const rotateBytes = 10 * 1024 * 1024;
@@ -215,8 +215,8 @@ interface LogLine {
 }
 
 /**
- * The log of an earlier run, or of a container whose process is gone. Throws a user error if there is a link in its
- * place.
+ * Reads the log of an earlier run, or of a container whose process is gone. Throws a user error if there is a link in
+ * its place.
  */
 export function readLogText(place: PlaceBelow, options: LogReadOptions): string {
   return new LogRenderer(options).render(readLogFile(place, options));

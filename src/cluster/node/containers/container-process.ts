@@ -16,7 +16,10 @@ export interface ContainerCommand {
 /** Identifies a container after its node process was restarted. */
 export interface ProcessIdentity {
   readonly pid: number;
-  /** Field 22 of /proc/<pid>/stat. It distinguishes a process from a later one with the same number. */
+  /**
+   * The start time of the process, from field 22 of /proc/<pid>/stat. It distinguishes the process from a later one
+   * with the same number.
+   */
   readonly startTicks: string;
 }
 
@@ -123,7 +126,7 @@ export function spawnContainer(options: SpawnOptions): SpawnedContainer {
 /**
  * The process id of a child that was just spawned. Throws a transient error if the kernel refused it, for example
  * because there are too many processes or open files. Node.js reports the reason later, as an event that would end this
- * process if nobody listened.
+ * process if nobody listened for it.
  */
 export function startedPid(child: ChildProcess): number {
   child.on("error", () => undefined);
@@ -199,7 +202,7 @@ class ChildContainerProcess implements ContainerProcess {
 }
 
 /**
- * A container that an earlier node process started. It is polled, because the kernel reports its end only to its
+ * A container that an earlier node process has started. It is polled, because the kernel reports its end only to its
  * parent.
  */
 class AdoptedContainerProcess implements ContainerProcess {

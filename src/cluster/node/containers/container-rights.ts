@@ -44,8 +44,8 @@ export function containerRights(container: Container, pod: Pod, { uidCount, runs
   const hasUser = wantedUser < uidCount && wantedGroup < uidCount;
   return {
     privileged: context?.privileged === true,
-    // If a sidecar has the same uid as its application, a mark on its packets distinguishes it. To set the mark, it
-    // needs this capability.
+    // Give a sidecar this capability if it has the same uid as its application. Its packets must then be distinguished
+    // by a mark, and setting the mark needs the capability.
     capabilities: [
       ...capabilitiesOf(context?.capabilities),
       ...(wantedUser === sidecarUser && !hasUser ? ["net_admin"] : []),

@@ -34,7 +34,10 @@ import { atPlaceBelow } from "../place-below.ts";
 export interface ContainerMount {
   /** An absolute path outside the container. */
   readonly source: string;
-  /** The source or a directory above it. Below this directory, no link is followed, because pods write there. */
+  /**
+   * The source itself, or a directory above it. Below this directory, no link is followed, because pods can write
+   * there.
+   */
   readonly below?: string;
   /** An absolute path inside the container. Its links are followed inside the container. */
   readonly target: string;
@@ -174,8 +177,8 @@ function build(options: ContainerRootOptions): void {
   bindMount(`${oldRoot}/sys`, "/sys");
   makeReadOnlyRecursive("/sys");
   writeScripts(options.scripts);
-  // From here on, the container chooses paths, and its volumes may contain links. They must not lead to the machine, so
-  // neither its tree nor a /proc with the lab's processes may be left.
+  // From here on, the container chooses paths, and its volumes may contain links. These must not lead to the machine.
+  // So nothing of the machine's tree, and no /proc with the lab's processes, may remain.
   unmountDetached(oldRoot);
   rmdirSync(oldRoot);
   volumes.attach();

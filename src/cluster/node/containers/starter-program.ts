@@ -31,9 +31,11 @@ const value: Register = 2;
 const end: Register = 3;
 
 /**
- * A static program that reads a list of system calls and makes them. A failed call ends it, after a message, if the
- * call has one. The last call runs another program. It reads no environment, no file and no library, so nothing that a
- * container controls has an effect before the lab's rights are dropped.
+ * A static program that reads a list of system calls and makes them. If a call fails, the program ends, with a message
+ * if the call has one. The last call runs another program.
+ *
+ * The starter reads no environment, no file and no library, so nothing that a container controls has an effect before
+ * the lab's rights are dropped.
  */
 export function starterProgram(architecture: string): Uint8Array {
   const encoding = encodings[architecture];

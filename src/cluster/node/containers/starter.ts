@@ -133,7 +133,10 @@ export function startInContainer(options: StarterOptions): ChildProcess {
 
 let starter: number | undefined;
 
-/** A path of the starter in this process. It is in sealed memory, so that no container can change it by /proc. */
+/**
+ * A path of the starter in this process. The starter is in sealed memory, so that no container can change it through
+ * /proc.
+ */
 function starterPath(): string {
   if (starter === undefined) {
     const descriptor = memoryFileOf("start", starterProgram(process.arch));

@@ -200,7 +200,7 @@ export class KubeletServer {
 
 /**
  * The pod's network namespace. Undefined if the pod is in its node's network. Throws for a pod without a sandbox, which
- * has not started or has ended. It must not be mistaken for a pod in its node's network.
+ * has not started or has ended: it must not be taken for a pod in its node's network.
  */
 function networkOf({ sandbox, pod }: PodWorker): number | undefined {
   if (sandbox === undefined) throw new NotFound(`pod "${keyOf(pod)}" is not running`);

@@ -48,7 +48,7 @@ test("a connection to a pod that has ended meanwhile is refused, although the cl
   await assert.rejects(stream.toArray(), /error forwarding port \d+ to pod: pod "default\/web" is not running/);
 });
 
-test("a client is told why a port that no pod can have is not forwarded", async (context) => {
+test("a client gets the reason why a port that no pod can have is not forwarded", async (context) => {
   const node = createHttpServer();
   node.on("upgrade", (request, socket, head) => void servePortForward(request, socket, head, () => undefined));
   context.after(() => node.close());

@@ -17,10 +17,11 @@ const maxPort = 65_535;
 export type PodNetwork = () => number | undefined;
 
 /**
- * Serves `kubectl port-forward` over SPDY, or SPDY inside a WebSocket. Each pair of streams goes to a port of the pod's
- * 127.0.0.1. The network is looked up for each pair, because the pod may end while the client stays connected. The
- * descriptor of its network is then closed, or belongs to another pod. Throws before the upgrade if the pod has no
- * network.
+ * Serves `kubectl port-forward` over SPDY, or over SPDY inside a WebSocket. Each pair of streams goes to a port of the
+ * pod's 127.0.0.1.
+ *
+ * The network is looked up for each pair, because the pod may end while the client stays connected. The descriptor of
+ * its network is then closed, or belongs to another pod. Throws before the upgrade if the pod has no network.
  */
 export async function servePortForward(
   request: IncomingMessage,

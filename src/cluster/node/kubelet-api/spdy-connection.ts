@@ -2,9 +2,9 @@ import { Duplex } from "node:stream";
 import { SpdySession, type SpdyStream } from "../../../wire/spdy/index.ts";
 
 /**
- * How long a client may take to read the end of the output and close the connection. If the client sends anything to a
- * closed connection, such as the end of a stream, the kernel resets the connection, and the client loses its unread
- * data.
+ * How long a client may take to read the end of the output and to close the connection, in milliseconds. Do not close
+ * it earlier: if the client sends anything to a closed connection, such as the end of a stream, the kernel resets the
+ * connection, and the client loses its unread data.
  */
 const readingTimeoutMs = 10_000;
 
@@ -109,7 +109,7 @@ export class SpdyDuplex extends Duplex {
     done();
   }
 
-  /** Cancels the stream unless both sides have ended it. Otherwise the peer would wait for its end. */
+  /** Cancels the stream unless both sides have ended it, because the peer would otherwise wait for its end. */
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     if (!this.#remoteEnded || !this.#localEnded) this.#stream.reset();
     done(error);

@@ -37,8 +37,8 @@ interface Sample {
 }
 
 /**
- * The shortest window. In shorter ones, the measurement is too coarse, because the kernel counts in hundredths of a
- * second.
+ * The shortest window of a measurement, in milliseconds. A shorter one would be too coarse, because the kernel counts
+ * in hundredths of a second.
  */
 const minWindowMs = 1_000;
 /** The minimum length of a window. The newest sample that is at least this old begins the window. */
@@ -47,9 +47,9 @@ const maxWindowMs = 60_000;
 const ownKey = "node";
 
 /**
- * Measures the resource use of containers, only on request, so that a lab without such requests spends no CPU on it.
- * Processor time needs two samples. So the first request after a minute without one takes a second. Later ones are
- * answered at once, and their window begins at an earlier request.
+ * Measures the resource use of containers, but only on request, so that a lab without such requests spends no CPU on
+ * it. Processor time needs two samples, so the first request after a minute without one takes a second. Later requests
+ * are answered at once, and their window begins at an earlier request.
  */
 export class UsageSampler {
   readonly #options: UsageSamplerOptions;

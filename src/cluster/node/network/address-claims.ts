@@ -24,8 +24,8 @@ interface Claim extends WantedAddress {
 
 /**
  * Decides which of several Services gets an address that all of them name, in `externalIPs` or in the LoadBalancer's
- * status. The author of a Service or its status may name any address. So the Service to which the API server has
- * assigned it wins, then the oldest one, and the order of changes does not matter.
+ * status. The author of a Service or of its status may name any address. So the Service to which the API server has
+ * assigned the address wins, then the oldest one. The order of changes does not matter.
  */
 export class AddressClaims {
   readonly #byPort = new Map<string, readonly Claim[]>();

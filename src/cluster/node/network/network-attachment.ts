@@ -42,9 +42,9 @@ export class NetworkAttachment {
   }
 
   /**
-   * Writes the network's configuration file and program if they do not exist. An existing file stays, because plugins
-   * may have been added to it. If a pod with a hostPath volume has left a link in its place, nothing is written, and
-   * there are no plugins.
+   * Writes the configuration file and the program of the node's network if they do not exist. An existing file stays,
+   * because plugins may have been added to it. If a pod with a hostPath volume has left a link in its place, nothing is
+   * written, and the node has no plugins.
    */
   prepare(): void {
     const root = this.#hostRoot;

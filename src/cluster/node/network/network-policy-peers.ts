@@ -103,9 +103,9 @@ export class PolicyPeers {
 const any: MatchedPeers = { isAny: true, peers: [{ kind: "any" }], pods: [], nameServers: [] };
 
 /**
- * The pod as an endpoint. Empty for an ended pod, which has no address, and for a pod in its node's network, which has
- * the node's address. Only the cluster's name server counts in spite of that: it runs on a node, and policies treat its
- * mirror pod as the server.
+ * The pod as an endpoint of policies. Empty for an ended pod, which has no address, and for a pod in its node's
+ * network, which has the node's address. The exception is the cluster's name server: it runs on a node, and policies
+ * treat its mirror pod as the server.
  */
 function endpointOf(pod: Pod): PolicyEndpoint[] {
   const podIP = pod.status?.podIP;

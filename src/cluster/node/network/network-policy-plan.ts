@@ -6,7 +6,7 @@ import { numberedPorts, portsOn, type AllowedTraffic, type TrafficPorts } from "
 /** A pod of this node that policies isolate. A direction that is undefined is not isolated. */
 export interface PodIsolation {
   readonly address: string;
-  /** The directions whose policies have more rules than the bound. They allow no traffic. */
+  /** The directions whose policies have more rules than the bound. No traffic is allowed in these directions. */
   readonly overfull: readonly ("ingress" | "egress")[];
   readonly ingress: readonly AllowedTraffic[] | undefined;
   readonly egress: readonly AllowedTraffic[] | undefined;
@@ -36,7 +36,7 @@ export const maxRulesPerDirection = 200;
 /** The maximum number of exceptions of address blocks for one direction of a pod. */
 export const maxExceptionsPerDirection = 1_000;
 /**
- * The maximum number of rules and ports that are read for one direction of a pod, also of those that allow nothing.
+ * The maximum number of rules and ports that are read for one direction of a pod, including those that allow nothing.
  * Users write policies, and those of one namespace must not keep the node busy.
  */
 const maxReadPerDirection = 2_000;
@@ -68,7 +68,7 @@ export function planNetworkPolicies(world: PolicyWorld): PodIsolation[] {
   return isolations;
 }
 
-/** What the policies of one direction allow together, up to the bounds. Beyond a bound they allow nothing. */
+/** What the policies of one direction allow together. Beyond a bound, they allow nothing. */
 class AllowedList {
   isOverfull = false;
   #allowed: AllowedTraffic[] = [];
@@ -103,15 +103,18 @@ class AllowedList {
 interface DividedPolicies {
   /** The policies whose pod selectors are compared with pods. */
   readonly read: readonly NetworkPolicy[];
-  /** The policies beyond the bound. They may select any pod of the namespace, so they select all and allow nothing. */
+  /**
+   * The policies beyond the bound, which are not read. They may select any pod of the namespace, so they count as
+   * selecting all pods and allowing nothing.
+   */
   readonly unread: ReadonlySet<NetworkPolicy>;
 }
 
 const noPolicies: DividedPolicies = { read: [], unread: new Set() };
 
 /**
- * Each policy's pod selector is compared with each of the namespace's pods on the node, again at each change of a pod.
- * Those of one namespace are read up to the bound of the selectors in its rules.
+ * The policies of a namespace that are read, up to a bound of the selectors in their rules. The bound is needed because
+ * each policy's pod selector is compared with each of the namespace's pods on the node, again at each change of a pod.
  */
 function bySelectorSize(policies: readonly NetworkPolicy[]): DividedPolicies {
   let parts = 0;

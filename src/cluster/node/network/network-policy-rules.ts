@@ -94,8 +94,8 @@ export class NetworkPolicyRules implements Disposable {
   }
 
   /**
-   * The changes in order: new chains, the jumps to them, and the removal of the old chains. So one complete set of
-   * rules applies at any time.
+   * The changes in order: new chains, the jumps to them, and the removal of the old chains. With this order, one
+   * complete set of rules applies at any time.
    */
   #changesTo(isolations: readonly PodIsolation[]): {
     readonly changes: readonly Change[];

@@ -190,8 +190,8 @@ export interface AnnouncingNode {
 }
 
 /**
- * The node that answers for the Service's LoadBalancer addresses in the fabric: a worker that the Service's name
- * determines, or with `externalTrafficPolicy: Local` one that has an endpoint. Undefined if there is none.
+ * The node that answers for the Service's LoadBalancer addresses in the fabric. It is a worker that the Service's name
+ * determines. With `externalTrafficPolicy: Local`, it is one that has an endpoint. Undefined if there is none.
  */
 export function announcerOf(
   service: Service,

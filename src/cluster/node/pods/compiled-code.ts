@@ -39,8 +39,8 @@ export interface CompiledCodeOptions {
 }
 
 /**
- * How long a release counts as compiled. After this time, it is compiled again, because code in use may have been
- * pruned: reads leave no trace on its files.
+ * How long a release counts as compiled, in milliseconds. After this time it is compiled again, because some of its
+ * code may have been pruned although it is in use: reading leaves no trace on the files.
  */
 const validMs = 7 * 86_400_000;
 /**
@@ -67,8 +67,8 @@ const runs = [
 ];
 
 /**
- * Compiles modules without running them: the first import of their common importer throws, after all are loaded. Node
- * stores the code of CommonJS packages only when they run.
+ * A script that compiles modules without running them: their common importer throws once all of them are loaded. Node
+ * stores the compiled code of CommonJS packages only when they run.
  */
 const script = `
 import { chmodSync, globSync, readFileSync } from "node:fs";

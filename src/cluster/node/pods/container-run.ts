@@ -43,7 +43,7 @@ export interface ContainerRunOptions {
   readonly event: ReportEvent;
   readonly process: ContainerProcess;
   readonly log: ContainerLog;
-  /** What the program writes. Undefined if an earlier node process has taken it along. */
+  /** The program's output. Undefined if an earlier node process held it and took it along. */
   readonly output: number | Duplex | undefined;
   readonly input?: Socket | undefined;
   readonly console?: ContainerConsole | undefined;
@@ -60,8 +60,8 @@ export interface ContainerRunOptions {
 /** How long the log waits for the last lines of a program that has ended. */
 const drainMs = 500;
 /**
- * As with a kubelet, every container has at least this time to end after SIGTERM, even if its preStop hook or other
- * containers have used up the grace period.
+ * The minimum time that a container has to end after SIGTERM, in milliseconds. As with a kubelet, this holds even if
+ * its preStop hook or other containers have used up the grace period.
  */
 const minimumGraceMs = 2_000;
 const defaultGraceSeconds = 30;
@@ -163,10 +163,10 @@ export class ContainerRun {
   }
 
   /**
-   * Runs preStop for at most the grace period, sends SIGTERM, and sends SIGKILL when the grace period and the minimum
-   * are over. Resolves when the container has ended. If the container is being stopped already, the grace period that
-   * ends first counts. As with containerd, a run gets SIGTERM only once, because many programs end immediately at a
-   * second one.
+   * Stops the container. Runs preStop for at most the grace period, sends SIGTERM, and sends SIGKILL when both the
+   * grace period and the minimum time are over. Resolves when the container has ended. If the container is already
+   * being stopped, the grace period that ends first applies. As with containerd, a run gets SIGTERM only once, because
+   * many programs end at once at a second one.
    */
   async stop(graceMs: number): Promise<void> {
     const { process, record, host } = this.#options;
@@ -259,7 +259,10 @@ export class ContainerRun {
     this.#grace = { endsAtMs, timer };
   }
 
-  /** The minimum begins with SIGTERM, or with the end of the grace period while no program is there to get it. */
+  /**
+   * Sends SIGKILL when it is due. The minimum time begins with SIGTERM or, while no program is there to get it, with
+   * the end of the grace period.
+   */
   #killWhenDue(endsAtMs: number): void {
     const { process, host } = this.#options;
     const leftMs = (this.#signalledAtMs ?? endsAtMs) + minimumGraceMs - host.clock.steadyMs();

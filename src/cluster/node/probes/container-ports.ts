@@ -4,8 +4,9 @@ import type { Clock } from "../../../base/index.ts";
 
 const pollMs = 20;
 /**
- * A program that never opens its declared port counts as ready after this time. The time in which the program waited
- * for a processor does not count, because on a busy machine a program may need much longer to start.
+ * The time after which a program that never opens its declared port counts as ready, in milliseconds. The time for
+ * which the program waited for a processor is not included, because on a busy machine a program may need much longer to
+ * start.
  */
 const limitMs = 3_000;
 const listening = "0A";
@@ -56,8 +57,8 @@ async function listeningPorts(pid: number, proc: string): Promise<Set<number>> {
 }
 
 /**
- * How long a thread of the process, or of the processes below it, was ready to run but waited for a processor: the
- * longest such time of any thread. 0 if the kernel does not count this.
+ * How long a process, or a process below it, was ready to run but waited for a processor: the longest such time of any
+ * thread, in milliseconds. 0 if the kernel does not measure this.
  */
 async function longestProcessorWaitMs(pid: number, proc: string): Promise<number> {
   const threads = await readdir(`${proc}/${pid}/task`).catch(() => []);

@@ -27,10 +27,11 @@ export interface ContainerProbesOptions {
 }
 
 /**
- * The pauses between early runs, of which the last one repeats. Until its first success, a startup or readiness probe
- * also runs early, between the runs of its own schedule, so that nobody waits for the next second. Of the early runs,
- * only a success counts. Early runs help because most programs start within a second, and parts of a mesh wait for each
- * other.
+ * The pauses between early runs of a probe, in milliseconds. The last one repeats.
+ *
+ * Until its first success, a startup or readiness probe also runs early, between the runs of its own schedule. Most
+ * programs start within a second and parts of a mesh wait for each other, so waiting for the next second would slow
+ * everything down. Only a success of an early run counts.
  */
 const earlyPausesMs = [0, 20, 20, 40, 40, 60, 80, 80, 100, 100, 120, 120, 120, 160, 200];
 /** The pauses for commands. A command needs a process, so it runs early only before its own schedule begins. */

@@ -142,8 +142,8 @@ export class PodVolumes {
     const isShared = sharedHostPaths.some((shared) => isAtOrBelow(requestedPath, shared));
     const root = isShared ? "/" : this.#options.hostRoot;
     const path = join(root, requestedPath);
-    // A link that a pod has left in the host root must not lead out of it, and a link in the kernel's trees must not
-    // lead out of those. Other links are resolved here, because a container's mount follows no links.
+    // A link that a pod has left in the host root must not lead out of the host root, and a link in the kernel's trees
+    // must not lead out of these. Other links are resolved here, because a container's mount follows no links.
     for (let existing = path; existing.length >= root.length; existing = dirname(existing)) {
       if (!existsSync(existing)) continue;
       const real = realpathSync(existing);

@@ -42,8 +42,8 @@ const kinds: Readonly<Record<ReferencedKind, KindDefinition>> = {
 };
 
 /**
- * The maximum number of watched objects. Each takes one stream of the node's connection, and the API server accepts
- * 1,000 streams. The rest is for the node's own watches and writes. Otherwise pods that refer to many objects could
+ * The maximum number of watched objects. Each takes one stream of the node's connection, of which the API server
+ * accepts 1,000. The rest is for the node's own watches and writes. Otherwise pods that refer to many objects could
  * keep the node from reporting.
  */
 const defaultMaxObjects = 700;

@@ -290,7 +290,7 @@ export function mergeValues(shape: Shape, live: unknown, applied: unknown): unkn
 
 function mergeAt(shape: Shape, live: unknown, applied: unknown, place: Place): unknown {
   if (applied === undefined) return live;
-  // There is nothing to merge. `configurationFaults` has already refused duplicate items.
+  // Without a live list there is nothing to merge. `configurationFaults` has already refused duplicate items.
   if (live === undefined) return applied;
   const view = viewOf(shape, applied);
   const liveView = viewOf(shape, live);
@@ -313,7 +313,8 @@ function mergeFields(shape: Shape, live: unknown, applied: unknown, place: Place
 }
 
 /**
- * Applied items keep their order. Other live items keep their position as far as the order of the applied items allows.
+ * Merges the items of two lists. Applied items keep their order. Other live items keep their position, unless the order
+ * of the applied items forbids it.
  */
 function mergeItems(
   list: GranularList,

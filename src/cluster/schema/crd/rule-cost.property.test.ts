@@ -52,7 +52,7 @@ test("a rule above Kubernetes' cost limit for one call is refused in its words, 
   assert.deepEqual(more, []);
 });
 
-test("all rules of an object share a budget, and so do their messages", () => {
+test("all rules of an object, and their messages, share one cost budget and one time limit", () => {
   const spent = /running out of cost budget, no further validation rules will be run/;
   const [rule, ...others] = messagesOf(
     schemaOf(...list(30).map((index) => `self.l.all(x, self.l.exists(y, y == x)) && ${index} >= 0`)),

@@ -174,8 +174,8 @@ function positionsOf(identities: readonly string[]): ReadonlyMap<string, number>
 }
 
 /**
- * Sorts merged items. The patch's items have the order of the directive, or without one the order of the patch. Each
- * other item comes before the first patch item that it preceded in the original.
+ * Sorts merged items. The items of the patch have the order of the directive or, without one, the order of the patch.
+ * Each other item comes before the first item of the patch that it preceded in the original.
  */
 function ordered(
   merged: unknown[],

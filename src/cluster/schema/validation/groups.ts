@@ -215,7 +215,7 @@ const maximumUserPriority = 1_000_000_000;
 
 function priorityClass(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   check.oneOf("preemptionPolicy", object.preemptionPolicy, ["PreemptLowerPriority", "Never"]);
-  // Names and values are checked only at creation, because an earlier release stored any, and their labels must still
+  // Check names and values only at creation. An earlier release stored any, and the labels of such objects must still
   // be changeable.
   if (old === undefined) return newPriorityClass(object, check);
   if (Number(object.value ?? 0) !== Number(old.value ?? 0))

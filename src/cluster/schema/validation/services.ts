@@ -10,7 +10,7 @@ import { validatePortOrName, validateProtocol } from "./ports.ts";
 
 /**
  * Why traffic from outside cannot have this address. Unlike Kubernetes, the lab applies these rules to Services only:
- * its API server may itself listen on the loopback, and then that is the address of its endpoints.
+ * its API server may itself listen on the loopback, which is then the address of the API server's endpoints.
  */
 function externalAddressProblems(address: string): string[] {
   const problems = addressProblems(address);

@@ -207,7 +207,7 @@ function pod(object: JsonObject, old: JsonObject | undefined, check: Check): voi
 
 /**
  * The annotation of a mirror pod, which its node does not start, cannot be added, changed or removed later. Otherwise
- * the node would no longer follow a running pod, whose processes would then outlive its deletion.
+ * the node would no longer follow a running pod, and the pod's processes would outlive its deletion.
  */
 function checkMirrorAnnotation(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   const annotationOf = (pod: JsonObject | undefined): unknown =>
