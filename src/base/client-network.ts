@@ -9,9 +9,9 @@ const isGroup = /^[0-9a-f]{1,4}$/;
  * The network whose addresses a single client may use: the /64 of an IPv6 address. Any other text, such as an IPv4
  * address, is its own network.
  *
- * Limits that clients share compare those that hold little by their networks. Otherwise a client with many addresses
- * would hold little with each, and much in total. They compare those that hold much by their addresses, because the
- * pods of a node may have one network, and one of them must not cost the others their connections.
+ * Shared limits compare clients that hold little by their networks: otherwise a client with many addresses would hold
+ * little with each, and much in total. They compare clients that hold much by their addresses: the pods of a node may
+ * have one network, and one of them must not cost the others their connections.
  */
 export function clientNetwork(address: string): string {
   if (!address.includes(":")) return address;

@@ -59,10 +59,12 @@ export const systemClock: Clock = {
 const limitParts = 10;
 
 /**
- * Calls `run` once after `ms`, as the limit of a request to another process. On a busy machine a process may stand
- * still for seconds. Node runs due timers before it reads sockets, so a plain timer would then end requests whose
- * answers have arrived. This limit counts each standstill as at most a tenth of `ms`. Disposing the handle cancels it.
- * Without a clock, it counts real time and keeps the process alive.
+ * Calls `run` once after `ms`, as the time limit of a request to another process. Disposing of the result cancels it.
+ * Without a clock, it uses real time and keeps the process alive.
+ *
+ * On a busy machine, a process may stand still for seconds. Node runs due timers before it reads sockets, so a plain
+ * timer would then end requests whose answers have arrived. This limit counts each standstill as at most a tenth of
+ * `ms`.
  */
 export function afterRunning(ms: number, run: () => void, clock: Timers = liveTimers): Disposable {
   return new RunningLimit(ms, run, clock);

@@ -32,9 +32,10 @@ const fewConnections = 8;
 type EndsForNewcomer = (address: string) => boolean;
 
 /**
- * Decides which connections of a full server end for a newcomer, up to `wanted`: those of the address with the most, or
- * of several addresses if one could not lose so many. Each keeps at least one more than the newcomer's address has. If
- * all have {@link fewConnections}, those of the network with the most end. Undefined if nobody loses any.
+ * Decides how many connections of each address end when a full server needs room for a newcomer, up to `wanted` in
+ * total. The address with the most connections loses some, or several addresses do if one cannot lose so many. Each
+ * keeps at least one more than the newcomer's address has. If no address has more than {@link fewConnections}, the
+ * network with the most connections loses some. Undefined if nobody loses any.
  */
 export function connectionsToEnd(
   held: ReadonlyMap<string, Count>,
@@ -79,7 +80,10 @@ function endsOfNetworks(
   return most.surplus > 0 ? ofMost : undefined;
 }
 
-/** Ends up to `wanted` connections, and of each owner at most its own loss. Those without an owner continue. */
+/**
+ * Ends up to `wanted` connections, and at most as many of each owner as it loses. Connections without an owner
+ * continue.
+ */
 function upTo(
   wanted: number,
   ownerOf: (address: string) => string | undefined,
@@ -98,7 +102,7 @@ function upTo(
   };
 }
 
-/** A connection's place in the limit. The connection gives it back when it ends. */
+/** A connection's place in the limit, which becomes free when the connection ends. */
 class Place implements Disposable, Linked<Place> {
   readonly connection: LimitedConnection;
   readonly address: string;
@@ -120,8 +124,8 @@ class Place implements Disposable, Linked<Place> {
 
 /**
  * Limits how many connections a server holds. When it is full, the address with the most connections loses its oldest
- * one to an address with fewer. Otherwise one client could block all others just by keeping connections open. For a
- * client with many addresses, its network counts ({@link connectionsToEnd}).
+ * one to an address with fewer. Otherwise one client could block all others just by keeping connections open. A client
+ * with many addresses is judged by its network ({@link connectionsToEnd}).
  */
 export class ConnectionLimit {
   readonly #max: number;
@@ -134,8 +138,8 @@ export class ConnectionLimit {
   }
 
   /**
-   * Counts a new connection until its place is disposed of. Returns undefined, and destroys the connection, if the
-   * server is full and nobody has more connections than this client.
+   * Counts a new connection until its place is disposed of. If the server is full and no other client has more
+   * connections than this one, destroys the connection and returns undefined.
    */
   admit(connection: LimitedConnection, address: string): Disposable | undefined {
     if (this.#size >= this.#max) {

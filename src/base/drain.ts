@@ -1,7 +1,7 @@
 /**
- * How every component ends. Its `run(signal)` blocks until it is done. When the signal is aborted, it accepts no new
- * work, lets running work end, and returns. A {@link Shutdown} aborts such signals for process signals: the first one
- * asks to drain, the second one to close at once.
+ * Every component ends in the same way. Its `run(signal)` blocks until it is done. When the signal is aborted, it
+ * accepts no new work, lets running work end, and returns. A {@link Shutdown} aborts such signals when the process gets
+ * a termination signal: the first one asks to drain, the second one to close at once.
  */
 export interface Shutdown {
   /** Aborted by the first request: drain, then end. */

@@ -3,7 +3,7 @@ import { userError } from "./errors.ts";
 /** The environment variables. They are passed as a parameter, and never read at import. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The variable's value. The fallback if it is unset or empty. */
+/** The value of a variable, or the fallback if it is unset or empty. */
 export function envString(env: Environment, name: string, fallback: string): string {
   const value = env[name];
   return value === undefined || value === "" ? fallback : value;

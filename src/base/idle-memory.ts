@@ -17,14 +17,14 @@ export const unhurriedShare = 0.5;
 const worthBytes = 6 * 1024 * 1024;
 
 /**
- * Releases the memory that a start or a burst of work has left behind. V8 collects garbage when a process allocates
- * memory, but an idle process does not. The collection waits until the process has worked for at most `busiestShare` of
- * the last seconds. Ends when disposed. Does not keep the process alive.
+ * Releases the memory that a start or a burst of work has left behind, until it is disposed of. V8 collects garbage
+ * when a process allocates memory, but not while it is idle. The collection waits until the process has been busy for
+ * at most `busiestShare` of the last seconds. Does not keep the process alive.
  *
- * After each such collection, V8's memory reducer would collect the heap twice more 8 s later, and find nothing, so
- * bin/serin starts processes with `--no-memory-reducer`. Do not hold the reducer off at run time: a flag holds for all
- * threads, and V8 aborts the process (SIGTRAP) if `--memory-reducer-gc-count` is lowered while the reducer of any of
- * them is under way.
+ * After such a collection, V8's memory reducer would collect the heap twice more 8 s later, and find nothing, so
+ * bin/serin starts processes with `--no-memory-reducer`. The reducer must not be held off at run time: a flag holds for
+ * all threads, and V8 aborts the process (SIGTRAP) if `--memory-reducer-gc-count` is lowered while the reducer of any
+ * thread is under way.
  */
 export function giveBackIdleMemory(busiestShare = idleShare): Disposable {
   let collect: Collect | undefined;

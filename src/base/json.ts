@@ -164,21 +164,21 @@ export function pointerName(name: string): string {
 /** The rules of {@link mergeTrees}, which differ from format to format. */
 export interface MergeRules {
   /**
-   * What a null of the upper tree does to a field of the lower one. `remove`: the result lacks the field. `keep`: null
-   * is a value like any other, so that a later merge can still remove the field from a third tree.
+   * What a null in the upper tree does. `remove` removes the field from the result. `keep` keeps it as a value, so that
+   * a later merge can still remove the field from a third tree.
    */
   readonly nulls: "remove" | "keep";
   /**
-   * `replace`: a list of the upper tree replaces the lower one. `byName`: if each element of both lists has a `name`,
-   * elements with the same name are merged, and the others are appended.
+   * What a list in the upper tree does. `replace` replaces the lower list. `byName` merges elements with the same
+   * `name` and appends the others, if each element of both lists has a `name`.
    */
   readonly lists: "replace" | "byName";
 }
 
 /**
- * Lays `over` on `base`: objects field by field at any depth, lists by the rules, and everything else by replacement. A
- * field that is undefined in `over` keeps its value. Neither tree changes. The result takes an object that `base` lacks
- * as it is, with its nulls.
+ * Merges two trees, in which `over` takes precedence. Objects are merged field by field at any depth, and lists by the
+ * rules. Any other value of `over` replaces that of `base`, except undefined, which keeps it. Neither tree is changed.
+ * An object that only `over` has is taken as it is, with its nulls.
  */
 export function mergeTrees(base: Tree, over: Tree, rules: MergeRules): Tree;
 export function mergeTrees(base: unknown, over: unknown, rules: MergeRules): unknown;

@@ -15,10 +15,11 @@ export const unlisted: Pick<Linked<never>, "isListed" | "previous" | "next"> = {
 };
 
 /**
- * A list whose members know their neighbours, in the order in which they were added. Unlike a Map or a Set, it keeps
- * nothing of a member that has left, so V8 can collect a short-lived member while it is young. A Map or a Set moves to
- * a new table again and again, and each table refers to the next one. Once one table is old, all later ones become old,
- * with everything that was in them when they were left.
+ * A list whose members know their neighbours, in the order in which they were added.
+ *
+ * Unlike a Map or a Set, it keeps nothing of a member that has left, so that V8 can collect a short-lived member while
+ * it is young. A Map or a Set moves to a new table again and again, and each table refers to the next one. Once one
+ * table is old, all later ones become old too, with everything that was in them when they were left.
  */
 export class LinkedList<Node extends Linked<Node>> {
   #first: Node | undefined;
@@ -121,8 +122,8 @@ class Queue {
 }
 
 /**
- * Timeouts that are nearly always cancelled, such as the limits of connects: one timer of the clock serves all timeouts
- * of one length, and neither starting nor cancelling one changes it. A timeout expires up to a millisecond late.
+ * Timeouts that are nearly always cancelled, such as the limits of connects. One timer of the clock serves all timeouts
+ * of one length, so neither starting nor cancelling one changes a timer. A timeout expires up to a millisecond late.
  */
 export class SharedTimeouts {
   /** The number of lengths that share a timer. Others get a timer of their own. */

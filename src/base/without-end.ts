@@ -1,6 +1,6 @@
 /**
- * The text without these characters at its end. A regular expression such as `/\/+$/` would try each of a run's
- * characters as the beginning, and so take minutes for a run of a megabyte within a text.
+ * The text without these characters at its end. A regular expression such as `/\/+$/` would try to match from each
+ * character of a run, and so take minutes for a run of a megabyte inside a text.
  */
 export function withoutEnd(text: string, characters: string): string {
   let end = text.length;

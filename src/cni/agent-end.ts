@@ -38,8 +38,8 @@ export class SeenDaemonSet {
 /** The pause before the second check. Several DaemonSets may be deleted one after another. */
 const secondLookMs = 1_000;
 /**
- * How many times the agent asks while the API server refuses it, because one that has just started may refuse
- * everybody. The pod's grace period is 30 s.
+ * How many times the agent asks again while the API server refuses it, because a server that has just started may
+ * refuse everybody. The pod's grace period is 30 s.
  */
 const looksWhileRefused = 10;
 

@@ -82,8 +82,8 @@ export function guardCapture(namespaceFd: number, options: Pick<CaptureOptions, 
 }
 
 /**
- * Lets traffic bypass ztunnel again. The nat chains stay but are empty. Marks and routes stay too. Without them the
- * kernel would no longer translate open connections.
+ * Lets traffic bypass ztunnel again. The nat chains stay and are empty, and marks and routes stay too, because without
+ * them the kernel would no longer translate open connections.
  */
 export function removeCapture(namespaceFd: number): void {
   using nft = new NftNetlink(namespaceFd);
@@ -221,11 +221,13 @@ function writeMangle(transaction: NftTransaction): void {
 }
 
 /**
- * Drops SYN packets that would pass the redirect. `nat` rules see only the first packet of a connection. A client with
- * raw sockets could send another packet first: an ACK with an option that the kernel ignores is not redirected, and no
- * socket answers it. A SYN of the same connection would then go straight to the application. Such a client could also
- * make the kernel treat a SYN as an answer to something that the pod sent, which belongs to no connection. These rules
- * may stay when the nat table has no redirects, because an earlier agent does not remove them.
+ * Drops SYN packets that would bypass the redirect. These rules may stay when the nat table has no redirects, because
+ * an earlier agent does not remove them.
+ *
+ * `nat` rules see only the first packet of a connection. A client with raw sockets could send another packet first: an
+ * ACK with an option that the kernel ignores is not redirected, and no socket answers it. A SYN of the same connection
+ * would then go directly to the application. Such a client could also make the kernel take a SYN for an answer to
+ * something that the pod sent, which belongs to no connection.
  */
 function writeGuard(transaction: NftTransaction, { ipv6 }: Pick<CaptureOptions, "ipv6">): void {
   const table = transaction

@@ -399,9 +399,9 @@ export class CniAgent {
   }
 
   /**
-   * The pod of a plugin's request. It may be newer than what the watch has shown, which may still be an earlier pod
-   * with the same name. If that one has failed, the new one would start outside the mesh. A static pod has another uid
-   * on its node than in the API.
+   * The pod in a plugin's request. It may be newer than the pod that the watch has shown, which may still be an earlier
+   * one of the same name. If that earlier pod has failed, the new one would start outside the mesh. A static pod has
+   * one uid on its node and another one in the API.
    */
   async #podOf({ podName, podNamespace, podUid }: PodAttachment): Promise<Pod> {
     const { pods, client } = this.#options;

@@ -147,8 +147,8 @@ export class PodEnroller {
   }
 
   /**
-   * Lets a ztunnel keep a pod of the mesh that no connected ztunnel is known to serve. Otherwise a ztunnel that serves
-   * the pod would drop it at the end of its snapshot, and the pod would refuse connections until the agent finds it.
+   * Lets a ztunnel keep a pod that no connected ztunnel is known to serve. Otherwise a ztunnel that serves it would
+   * drop it at the end of its snapshot, and the pod would refuse connections until the agent finds it.
    */
   async keepWith(link: ZtunnelLink, view: PodView): Promise<void> {
     const { pod } = view;
@@ -233,9 +233,9 @@ export class PodEnroller {
   }
 
   /**
-   * Releases the pods at an uninstall. First removes the rules, then the annotation that these pods accept HBONE. The
-   * sockets stay until all peers know that, so that peers which still use HBONE are served. A failure in one pod does
-   * not stop the others.
+   * Releases the pods at an uninstall. First the rules are removed, then the annotation that these pods accept HBONE.
+   * The sockets stay until all peers know that, so that peers which still use HBONE are served. A failure in one pod
+   * does not stop the others.
    */
   async releaseAll(pods: readonly Pod[]): Promise<void> {
     const { finder, clock } = this.#options;

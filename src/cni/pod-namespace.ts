@@ -75,10 +75,9 @@ export class PodNamespaceFinder {
   }
 
   /**
-   * Opens the namespace of a pod that has an address. Undefined if the pod has no process.
-   *
-   * Users may write the annotation too. The namespace must therefore have the pod's address: otherwise the author of a
-   * pod could make the agent capture or release any other pod of the node.
+   * Opens the namespace of a pod that has an address. Undefined if the pod has no process. The namespace must have the
+   * pod's address, because users may write the annotation that names it: otherwise the author of a pod could make the
+   * agent capture or release any other pod of the node.
    */
   open(pod: Pod): NetworkNamespace | undefined {
     for (const pid of this.#processesOf(pod)) {

@@ -60,10 +60,11 @@ function openSocket(namespaceFd: number, role: ZdsListenerRole): number | undefi
   if (plan === undefined) return undefined;
   const any = six === undefined ? "0.0.0.0" : "::";
   const loopback = six === undefined ? "127.0.0.1" : "::1";
-  // Not IP_TRANSPARENT. Suppose a client uses one of its ports for two ports of the pod. Once both are redirected to
-  // one socket, the kernel gives the second connection another source port. It does so after it has looked up the
-  // socket of each packet, and it repeats the lookup unless the first result is a transparent socket. The second
-  // connection's packets would reach the first one's socket, and it would never open.
+  // Do not set IP_TRANSPARENT. Suppose that a client uses one of its ports for two ports of the pod, and both are
+  // redirected to one socket. The kernel then gives the second connection another source port. It does so after it has
+  // looked up the socket of each packet, and repeats the look-up unless the first result is a transparent socket. With
+  // a transparent socket, the packets of the second connection would reach the first one's, and the second would never
+  // open.
   const options = { address: plan.loopback ? loopback : any, port: plan.port };
   try {
     return plan.protocol === "tcp"

@@ -16,8 +16,9 @@ const statusAnnotation = "sidecar.istio.io/status";
 const validationContainer = "istio-validation";
 
 /**
- * The redirect that a pod's injection leaves to the agent. The pod's init container only checks the redirect, and has
- * its flags as arguments. Undefined for every other pod. Throws a user error for flags that cannot be honoured.
+ * The redirect that a pod's injection leaves to the agent, or undefined for every other pod. The pod's init container
+ * only checks the redirect; its arguments are the redirect's flags. Throws a user error for flags that cannot be
+ * honoured.
  */
 export function sidecarRedirect(pod: Pod): RedirectOptions | undefined {
   if (pod.metadata.annotations?.[statusAnnotation] === undefined || isFinishedPod(pod)) return undefined;

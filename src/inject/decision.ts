@@ -15,9 +15,9 @@ const systemNamespaces: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Whether to inject a pod that reached the webhook. The label overrides the annotation. If either is true or false, it
- * overrides the selectors of the configuration. Among the selectors, `neverInjectSelector` comes first. For all other
- * pods, the policy decides.
+ * Whether to inject a pod that reached the webhook. The pod's label overrides its annotation. If one of them is true or
+ * false, it overrides the selectors of the configuration. Of the selectors, `neverInjectSelector` comes first. The
+ * policy decides about all other pods.
  */
 export function injectionDecision(
   pod: Pod,

@@ -156,8 +156,8 @@ function renderOwn(name: string, input: TemplateInput, settings: InjectionSettin
 }
 
 /**
- * `template` is the combination of all rendered templates. Each one is applied to the pod separately, because it may
- * remove fields of the pod.
+ * Merges the templates into the pod. `template` is the combination of all rendered templates. Each is also applied to
+ * the pod separately, because it may remove fields of the pod.
  */
 function merge(pod: Pod, template: InjectedPod, rendered: readonly InjectedPod[]): Pod {
   const own = withMovedProxy(pod, template);
@@ -342,10 +342,12 @@ function injectionStatus({ spec }: InjectedPod, revision: string): string {
 }
 
 /**
- * The pod with its containers in order. The proxy comes last, so that `kubectl exec` and similar commands keep their
- * default container. If the application waits for the proxy, it comes first. The init container of the redirect follows
- * the user's init containers, which need the network before a proxy runs. A native sidecar also serves the user's init
- * containers, so it and its redirect precede them.
+ * The pod with its containers in order.
+ *
+ * The proxy comes last, so that `kubectl exec` and similar commands keep their default container. If the application
+ * waits for the proxy, the proxy comes first. The init container of the redirect follows the user's init containers,
+ * which need the network before a proxy runs. A native sidecar also serves the user's init containers, so it and its
+ * redirect come before them.
  */
 function ordered(pod: Pod, proxyConfig: PodProxyConfig, settings: InjectionSettings): Pod {
   const { containers = [], initContainers } = pod.spec ?? {};

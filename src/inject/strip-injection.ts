@@ -8,9 +8,9 @@ import { proxyContainerName } from "./template-input.ts";
 type ContainerLists = Partial<Record<"containers" | "initContainers", readonly Container[]>>;
 
 /**
- * The pod as it was before an injection, as far as the injection has recorded this. Because of this, a pod that
- * `kube-inject` has changed gets the sidecar of its namespace's revision, as in upstream. Labels that only injection
- * sets stay, because the next injection writes them again. A pod without a readable record is returned unchanged.
+ * The pod as it was before an injection, as far as the injection has recorded that. A pod that `kube-inject` has
+ * changed thus gets the sidecar of its namespace's revision, as in upstream. Labels that only injection sets stay,
+ * because the next injection writes them again. A pod without a readable record is returned unchanged.
  */
 export function withoutInjection(pod: Pod): Pod {
   const { annotations = {} } = pod.metadata;

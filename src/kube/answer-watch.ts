@@ -5,8 +5,8 @@ import type { RequestSubject } from "./status-error.ts";
 /** A person who waits for the answers of an API server. Processes that try again by themselves have none. */
 export interface WaitingPerson {
   /**
-   * The time for the server's first answer, if it is shorter than that of other requests. A server that has answered
-   * once exists, and may take longer for a large list.
+   * The time limit for the server's first answer, if it is shorter than that of other requests. A server that has
+   * answered once exists, and may take longer for a large list.
    */
   readonly firstAnswerMs: number;
   /** How the person gives the server more time. */

@@ -2,9 +2,10 @@ import type { KindDefinition, KubernetesObject } from "../api/index.ts";
 import type { Excerpt } from "./excerpt.ts";
 
 /**
- * A typed client of any Kubernetes API server. Every call may throw a `SerinError` whose code is the server's reason in
- * kebab-case (`not-found`, `already-exists`, `conflict`, …). Its kind is `user` for a refusal (400, 403, 409 on create,
- * 422). It is `transient` for a fault that may pass: 409 on update with code `conflict`, 429, 5xx, no connection.
+ * A typed client of any Kubernetes API server. Every call may throw a `SerinError`, whose code is the server's reason
+ * in kebab-case (`not-found`, `already-exists`, `conflict`, …). The error's kind is `user` for a refusal: 400, 403,
+ * 422, and 409 on create. It is `transient` for a fault that may pass: 409 on update (code `conflict`), 429, 5xx, and a
+ * failed connection.
  */
 export interface KubeClient {
   /** Reads an object. Returns undefined if it does not exist. */

@@ -90,9 +90,9 @@ export class CredentialPlugin {
   }
 
   /**
-   * The credential. If there is none, or if it has expired, the program runs first. There is no time limit, because a
-   * person may have to log in. The signal ends only the wait and not the program, because others may wait for it.
-   * Throws a user error with the program's name.
+   * Returns the credential. If there is none, or it has expired, the program runs first. There is no time limit,
+   * because a person may have to log in. The signal ends only this wait and not the program, because others may wait
+   * for it too. Throws a user error with the program's name.
    */
   async current(clock: Clock, signal?: AbortSignal): Promise<PluginCredential> {
     if (this.#credential !== undefined && clock.nowMs() < this.#expiresAtMs) return this.#credential;
@@ -205,9 +205,9 @@ export class CredentialPlugin {
   }
 
   /**
-   * When the credential expires. An already expired one is used for a while, unless the server refuses it: this
-   * machine's clock may be ahead, and the program must not run for each request. No refusal of an expired certificate
-   * reaches this code, because it ends the TLS handshake.
+   * When the credential expires. An already expired credential is used for a while, unless the server refuses it: this
+   * machine's clock may be ahead, and the program must not run for each request. The refusal of an expired certificate
+   * does not reach this code, because it ends the TLS handshake.
    */
   #expiryOf(expiry: string | undefined, nowMs: number): number {
     if (expiry === undefined) return Number.POSITIVE_INFINITY;

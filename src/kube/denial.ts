@@ -7,8 +7,9 @@ export interface Denial {
 const denial = /admission webhook "([^"]+)" denied the request|ValidatingAdmissionPolicy '([^']+)'.* denied request/;
 
 /**
- * Who denied the request, from the message of the API server's answer. Its status and reason do not tell: a webhook
- * chooses both, and most denials have those of a missing right. Undefined if nobody denied it.
+ * Who denied the request, according to the message of the API server's answer. The status and reason of the answer do
+ * not say who: a webhook chooses both, and most of its denials have those of a missing right. Undefined if nobody
+ * denied it.
  */
 export function denialIn(message: string): Denial | undefined {
   const [, webhook, policy] = denial.exec(message) ?? [];

@@ -394,9 +394,9 @@ class HttpKubeClient implements KubeConnection {
   }
 
   /**
-   * A server that answers 429 has done nothing, so any request may be sent again, after the seconds of its Retry-After
-   * or at once if these are 0. If the wait would outlast the request's time limit, the refusal is the answer, because
-   * it names the reason.
+   * Sends a request, and sends it again if the server answers 429. Such a server has done nothing, so any request may
+   * be repeated, after the seconds of its Retry-After, or at once if these are 0. If the wait would exceed the
+   * request's time limit, the refusal is returned, because it names the reason.
    */
   async #sendPatiently(exchange: Exchange): Promise<TransportResponse> {
     let waitedMs = 0;

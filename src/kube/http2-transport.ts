@@ -30,10 +30,11 @@ const maxAttempts = 3;
 const assumedStreams = 100;
 
 /**
- * All requests and watches of one client over as few HTTP/2 connections as possible, which is usually one. Compared
- * with one connection for each watch, 30 watches start in a quarter of the time, and the client needs half the CPU. The
- * next request opens another connection if the last one has ended, or if the server allows no further stream on it:
- * there, the request would wait until a watch ends. A connection keeps the process alive only while it has a request.
+ * Sends all requests and watches of one client over as few HTTP/2 connections as possible, usually one. Compared with
+ * one connection for each watch, 30 watches start in a quarter of the time, and the client needs half the CPU.
+ *
+ * Another connection opens if the last one has ended, or if the server allows no further stream on it, where a request
+ * would wait until a watch ends. A connection keeps the process alive only while it has a request.
  */
 export class Http2Transport implements Transport {
   readonly #config: KubeConfig;

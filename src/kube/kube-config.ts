@@ -46,10 +46,10 @@ interface Merged {
 }
 
 /**
- * The kubeconfig at `source`. Without `source`, the one that `KUBECONFIG` names (several files are merged, and the
- * first definition wins), then `~/.kube/config`, then the pod's service account. `env` names the proxies, and is the
- * environment of a program that the kubeconfig names for credentials. Throws a user error that names the file and the
- * missing part.
+ * Loads the kubeconfig at `source`. Without `source`, loads what `KUBECONFIG` names (several files are merged, and the
+ * first definition wins), or else `~/.kube/config`, or else the pod's service account. `env` names the proxies, and is
+ * the environment of a program that the kubeconfig names for credentials. Throws a user error that names the file and
+ * the missing part.
  */
 export async function loadKubeConfig(
   source: string | Environment,

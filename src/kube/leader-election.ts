@@ -28,7 +28,10 @@ export interface LeaderElectionOptions {
    * duration. 10 s if absent.
    */
   readonly renewDeadlineMs?: number;
-  /** How often a candidate reads the lease, and how soon a failed renewal is repeated. 2 s if absent. */
+  /**
+   * How often a candidate reads the lease, and how soon a failed renewal is tried again, in milliseconds. 2 s if
+   * absent.
+   */
   readonly retryMs?: number;
   /** How often the holder renews the lease. {@link retryMs} if absent. */
   readonly renewMs?: number;
@@ -78,16 +81,16 @@ export class LeaderElection {
   }
 
   /**
-   * Whether the lease is certainly still ours. Call it before each write, because a process that was suspended notices
-   * the loss here before its timers fire.
+   * Whether the lease is certainly still ours. Call it before each write: a process that was suspended notices the loss
+   * here, before its timers fire.
    */
   holds(): boolean {
     return this.#options.clock.steadyMs() - this.#renewedMs <= this.#renewDeadlineMs;
   }
 
   /**
-   * Asks the server whether the lease is still ours, which is stronger than {@link holds}: the answer also shows that
-   * nobody has restored the server's storage from a backup. Rejects if the server does not answer.
+   * Asks the server whether the lease is still ours. This is stronger than {@link holds}, because the answer also shows
+   * that nobody has restored the server's storage from a backup. Rejects if the server does not answer.
    */
   async confirms(): Promise<boolean> {
     const { client, namespace, name, identity } = this.#options;
@@ -99,9 +102,9 @@ export class LeaderElection {
   }
 
   /**
-   * Calls `lead` each time that we get the lease, with a signal that aborts when the lease is lost. Releases the lease
-   * at the end. The lease also counts as lost if somebody has restored the server's storage from a backup, so that the
-   * next term begins with what the server has now.
+   * Calls `lead` each time that this process gets the lease, with a signal that aborts when the lease is lost. Releases
+   * the lease at the end. The lease also counts as lost if somebody has restored the server's storage from a backup, so
+   * that the next term begins with what the server has now.
    */
   async run(signal: AbortSignal, lead: (leading: AbortSignal) => Promise<void>): Promise<void> {
     while (!signal.aborted) {
@@ -137,7 +140,7 @@ export class LeaderElection {
       if (leading.aborted) break;
       const requestedMs = clock.steadyMs();
       const leftMs = this.#renewedMs + this.#renewDeadlineMs - requestedMs;
-      // Others may take the lease long before the server answers.
+      // Limit the request to the time that is left: others may take the lease long before the server answers.
       using _deadline = clock.after(Math.max(0, leftMs), lose);
       renewal = this.#renewOrTake(leading);
       const renewed = await unlessAborted(renewal, leading);
@@ -180,7 +183,10 @@ export class LeaderElection {
     }
   }
 
-  /** Creates, takes over or renews the lease. False if another process holds it, or if the server does not answer. */
+  /**
+   * Creates, takes over or renews the lease. Returns false if another process holds it, or if the server does not
+   * answer.
+   */
   async #tryHold(leading?: AbortSignal): Promise<boolean> {
     const { client, namespace, name, identity, clock } = this.#options;
     let writtenBefore = this.#newestVersion;
@@ -219,8 +225,8 @@ export class LeaderElection {
   }
 
   /**
-   * Remembers a lease that this process has written. If the lease is older than the one that this process had written
-   * before the request, etcd was restored: the term ends, and the result is false.
+   * Remembers a lease that this process has written. If it is older than the lease that this process had written before
+   * the request, etcd was restored from a backup. The term then ends, and the result is false.
    */
   #keep(lease: Lease, writtenBefore: string | undefined): boolean {
     const { resourceVersion } = lease.metadata;
@@ -321,9 +327,11 @@ const ownPodLooks = 3;
 const ownPodPauseMs = 1_000;
 
 /**
- * Drains the process if its pod was deleted before the process could handle signals. The kernel drops a SIGTERM for the
- * first process of a container if the process has no handler yet. Such a process would serve until the end of its grace
- * period, and might even become the leader. Without the right to list its pod, or without an answer, nothing happens.
+ * Drains the process if its pod was deleted before the process could handle signals.
+ *
+ * The kernel drops a SIGTERM for the first process of a container if the process has no handler yet. Such a process
+ * would serve until the end of its grace period, and might even become the leader. Without the right to read its own
+ * pod, or without an answer, nothing happens.
  */
 export async function drainDeletedPod(own: PodProcess): Promise<void> {
   const { shutdown, log } = own;

@@ -27,8 +27,8 @@ export interface InformerOptions<Value extends KubernetesObject = KubernetesObje
 }
 
 /**
- * The first wait before a retry. A restarted control plane returns within seconds, and the mesh should not wait longer
- * than that for its watch.
+ * The wait before the first retry, in milliseconds. A restarted control plane returns within seconds, and the mesh
+ * should not wait longer than that for its watch.
  */
 const retryInitialMs = 50;
 const retryMaxMs = 5_000;
@@ -52,9 +52,9 @@ export function createInformer<Value extends KubernetesObject>(
 type Handler<Value> = (change: InformerChange<Value>) => void;
 
 /**
- * Lists, then watches from that version. A watch that ends is resumed from the last version seen, which bookmarks
- * advance. After a 410 it lists again and delivers the differences as ordinary changes. A kind that the server does not
- * know (a missing CRD) counts as empty until it appears.
+ * Lists the objects, and then watches from the list's version. A watch that ends is resumed from the last version seen,
+ * which bookmarks advance. After a 410, it lists again and delivers the differences as ordinary changes. A kind that
+ * the server does not know (a missing CRD) counts as empty until it appears.
  */
 class ListWatchInformer<Value extends KubernetesObject> implements Informer<Value> {
   readonly synced: Promise<void>;
@@ -139,7 +139,10 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
     }
   }
 
-  /** One list if there is no version to continue from, then one watch to its end. The watch may contain the list. */
+  /**
+   * Makes one list if there is no version from which to continue, and then one watch until its end. The watch may
+   * itself begin with the list.
+   */
   async #step(signal: AbortSignal): Promise<void> {
     if (this.#resourceVersion === undefined && !this.#streamsList) await this.#readAll();
     let initial: Value[] | undefined = this.#resourceVersion === undefined ? [] : undefined;
@@ -165,7 +168,7 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
   }
 
   /**
-   * Reads a list. This is a separate function, because a waiting function keeps all of its variables alive: the list's
+   * Reads a list. It is a separate function because a function that waits keeps all of its variables alive: the list's
    * objects would stay in memory as long as the watch runs.
    */
   async #readAll(): Promise<void> {

@@ -167,9 +167,9 @@ const podProxy = /^\/api\/v1\/namespaces\/([^/]+)\/pods\/([^/:]+):(\d+)\/proxy(\
 const unauthenticated = 401;
 
 /**
- * A client that repeats a request through a port-forward if the pod refuses it through the API server. Control planes
- * report their proxies only to callers inside their pod, and a port-forward counts as such. The user needs `create` on
- * `pods/portforward`. Without that right, the caller gets the first answer.
+ * Wraps a client so that it repeats a request through a port-forward if the pod refuses the request through the API
+ * server. Control planes report their proxies only to callers inside their pod, which a port-forward counts as. The
+ * user needs `create` on `pods/portforward`, and gets the first answer without that right.
  */
 export function withPortForward<Client extends KubeClient>(client: Client, config: KubeConfig): Client {
   const raw = async (method: string, path: string, options?: RawOptions): Promise<RawResponse> => {

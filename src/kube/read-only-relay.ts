@@ -28,9 +28,9 @@ export interface ReadOnlyRelay {
   /** Refused writes, as `POST /api/v1/…`. At most {@link maxNoted}. */
   readonly refused: readonly string[];
   /**
-   * Replaces the overlaid objects. Watchers receive the new objects, under the returned versions. For objects that are
-   * no longer overlaid, they receive the server's versions again. Throws a transient error if no watcher of such a kind
-   * exists.
+   * Replaces the set of overlaid objects. Watchers receive the new objects, with the returned versions. They receive
+   * the server's versions again of objects that are no longer overlaid. Throws a transient error if nobody watches such
+   * a kind.
    */
   overlay(objects: readonly OverlaidObject[]): Promise<readonly ShownVersion[]>;
   close(): void;
@@ -214,8 +214,8 @@ class Relay {
     const type = answer.headers["content-type"];
     response.writeHead(answer.status, type === undefined ? {} : { "content-type": type });
     response.flushHeaders();
-    // Other control planes than Serin's may request Kubernetes' binary form, which has no lines. It is passed on
-    // unchanged.
+    // Pass a response in Kubernetes' binary form on unchanged. It has no lines, and control planes other than Serin's
+    // may request it.
     if (type?.startsWith("application/json") !== true) {
       answer.body.on("error", () => response.destroy());
       answer.body.pipe(response);

@@ -14,16 +14,19 @@ export interface ReconcilerOptions {
   /** The reconciler's name in logs, such as `deployment`. */
   readonly name: string;
   /**
-   * Brings the state of one key to what is wanted. It reads everything anew (level-triggered). If it throws, it is
-   * called again later. If it returns a number, it is called again after that many milliseconds, even if nothing
-   * changes.
+   * Brings the state of one key to what is wanted. It must read everything anew (level-triggered). If it throws, it is
+   * called again later. If it returns a number, it is called again after that many milliseconds, even if nothing has
+   * changed.
    */
   readonly reconcile: (key: string, signal: AbortSignal) => Promise<number | void>;
-  /** The number of keys that are processed at the same time. One key is never processed twice at once. 4 if absent. */
+  /**
+   * The maximum number of keys that are processed at the same time. The same key is never processed twice at once. 4 if
+   * absent.
+   */
   readonly concurrency?: number;
   /**
-   * The number of consecutive failures after which a key is dropped until it is added again. `Infinity` never drops
-   * one.
+   * The number of consecutive failures after which a key is dropped until it is added again. With `Infinity`, no key is
+   * dropped.
    */
   readonly maxAttempts: number;
   readonly retryInitialMs?: number;

@@ -35,8 +35,8 @@ const firstShownVersion = 1n << 60n;
 
 /**
  * Watches that pass through a relay, which inserts events. For a while, watchers see other objects in place of the
- * server's, and then the server's again, as if both had been written. The server's own events for such objects are
- * withheld. A bookmark after each inserted event returns the watcher to the server's version.
+ * server's, and afterwards the server's again, as if both had been written. The server's own events for such objects
+ * are withheld meanwhile. A bookmark after each inserted event returns the watcher to the server's version.
  */
 export class RelayedWatches {
   readonly #open = new Set<RelayedWatch>();

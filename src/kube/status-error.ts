@@ -56,8 +56,8 @@ const unknownKindHint =
   "install its definition: serin install writes those of Istio and of rollouts, serin gateway-api install those of the Gateway API";
 
 /**
- * The server's refusal as an error. Its reason is that of the Status' first cause, or that of the Status, or the HTTP
- * status, whichever exists first. `retryAfter` is the header of that name.
+ * The error for a refusal by the server. Its reason is that of the first cause in the Status, or else that of the
+ * Status, or else the HTTP status. `retryAfter` is the header of that name.
  */
 export function errorOfStatus(
   subject: RequestSubject,

@@ -18,8 +18,8 @@ export interface StreamExchange {
 const defaultMaxAnswerBytes = 512 << 20;
 
 /**
- * One HTTP/1.1 exchange over a stream, for example to a port of a pod. The stream ends with it. Throws if the stream
- * breaks or the response is too long.
+ * Makes one HTTP/1.1 exchange over a stream, for example to a port of a pod. The stream ends with the exchange. Throws
+ * if the stream breaks or the response is too long.
  */
 export async function requestOverStream(
   stream: Duplex,
@@ -42,8 +42,7 @@ export async function requestOverStream(
       () => void outgoing.destroy(signal?.reason instanceof Error ? signal.reason : new Error("aborted")),
     );
     outgoing.once("close", () => abort[Symbol.dispose]());
-    // This listener is also needed after the response has begun, because a stream that breaks reports it to the
-    // request.
+    // Keep this listener after the response has begun: if the stream breaks then, the request reports it.
     requireFinalResponse(outgoing).on("error", reject);
     outgoing.once("response", (response: IncomingMessage) => {
       read(response, maxAnswerBytes).then(

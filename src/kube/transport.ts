@@ -138,7 +138,7 @@ export function serverAgent(
     : new ProxyAgent(config, certificate, options);
 }
 
-/** Connects through the proxy. Connections that are not established yet do not count for `maxSockets`. */
+/** Connects through the proxy. Connections that are not established yet are not limited by `maxSockets`. */
 class ProxyAgent extends HttpsAgent {
   readonly #config: KubeConfig;
   readonly #certificate: ClientCertificate | undefined;

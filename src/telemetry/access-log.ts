@@ -61,8 +61,8 @@ export class AccessLog {
   }
 
   /**
-   * Adds one line of a logger. Errors are written at once, because they may explain why the thread is ending. Warnings
-   * are too, but only one in each interval, because clients can cause many of them.
+   * Adds a line of a logger. An error is written at once, because it may explain why the thread is ending. A warning is
+   * written at once too, but only one in each interval, because clients can cause many of them.
    */
   logLine(text: string, level: LogLevel): void {
     this.line(text);
@@ -171,8 +171,9 @@ export function fileSink(path: string): AccessLogSink {
 }
 
 /**
- * A worker thread's stream sends each chunk to the main thread, which writes it. A message with a view would copy all
- * of the memory behind it, which is the whole buffer of lines. A worker therefore sends a copy of the lines alone.
+ * Writes to a stream. A worker thread's stream sends each chunk to the main thread, which writes it. Sending a view
+ * would copy all of the memory behind it, which is the whole buffer of lines. So a worker sends a copy of the lines
+ * alone.
  */
 function streamSink(stream: NodeJS.WritableStream): AccessLogSink {
   return {

@@ -42,8 +42,8 @@ const firstLargeNumber = 2 ** (maxPower - 1);
 export class BucketBounds {
   readonly values: Float64Array;
   /**
-   * Where to search for the bucket of a number: for each power of two, the first bound that is not below half of it.
-   * Most numbers are therefore compared with only one or two bounds.
+   * Where to begin the search for the bucket of a number. For each power of two, it is the first bound that is not
+   * below half of it. So most numbers are compared with only one or two bounds.
    */
   readonly #starts: Uint16Array;
 

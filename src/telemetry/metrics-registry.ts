@@ -17,8 +17,9 @@ export interface MetricsRegistryOptions {
 
 export interface FamilyOptions {
   /**
-   * The metric's own maximum number of label sets. They then do not count against the limit of all counters and
-   * histograms, so that metrics whose number of label sets is known do not take the place of others.
+   * The metric's own maximum number of label sets. If it is set, these label sets do not count against the limit of all
+   * counters and histograms. It is for metrics whose number of label sets is known, so that they do not take the place
+   * of others.
    */
   readonly ownMaxSeries?: number;
 }
@@ -82,8 +83,8 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
   /** The keys of the series of each owner, the oldest first. */
   readonly #owned = new Map<string, Set<string>>();
   /**
-   * No owner has more series than this. Where a limit is used up, each request for a further label set asks whether one
-   * has, which must not count the series of all owners each time.
+   * An upper bound of the number of series of any owner. When a limit is reached, each request for a further label set
+   * asks which owner has the most, and must not count the series of all owners each time.
    */
   #mostOwned = 0;
   #overflow: Series<Handle> | undefined;
@@ -105,9 +106,9 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
   }
 
   /**
-   * The handle of one label set, with values in the order of {@link labelNames}. The same set returns the same handle.
-   * Beyond a limit all label sets share one handle, whose labels all have the value {@link overflowLabel}, and the
-   * dropped-series metric counts the call. A gauge's shared handle is not exposed.
+   * The handle of one label set, with values in the order of {@link labelNames}. The same set always returns the same
+   * handle. Beyond a limit, all label sets share one handle, whose labels all have the value {@link overflowLabel}, and
+   * the metric of dropped series counts the call. A gauge's shared handle is not exposed.
    */
   labels(...values: readonly string[]): Handle {
     // Format the message only on failure, because this runs for each request and each object.
@@ -186,9 +187,10 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
   }
 
   /**
-   * Allows series without changes to be dropped. Holders of handles must request them again when {@link
-   * MetricsRegistry.generation} has changed. With owners, a new series beyond a limit takes the place of one of the
-   * owner with the most, so that no owner can use up the limits for others. Must be called before the first series.
+   * Allows that series without changes are dropped. Holders of handles must request them again when {@link
+   * MetricsRegistry.generation} has changed. If `owners` is set, a new series beyond a limit takes the place of a
+   * series of the owner with the most, so that no owner can use up the limit for others. Must be called before the
+   * first series.
    */
   rotate(owners?: OwnerOf): this {
     this.#rotates = true;

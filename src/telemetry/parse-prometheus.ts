@@ -33,7 +33,7 @@ export function parsePrometheus(text: string, names?: FamilyNames): PrometheusSc
   return { samples, types };
 }
 
-/** The sample of a line. Undefined if it is of another family than `names`, which costs little to find out. */
+/** The sample in a line. Undefined if it belongs to none of the metrics in `names`, which costs little to find out. */
 export function sampleOfLine(line: string, lineNumber: number, names?: FamilyNames): PrometheusSample | undefined {
   if (names !== undefined && !names.has(familyOfSample(nameAtStart.exec(line)?.[0] ?? "", names))) return undefined;
   return parseSample(line, lineNumber);
@@ -66,7 +66,7 @@ export class SampleLines {
     this.#maxTypes = maxTypes;
   }
 
-  /** The next line if it is a sample. Otherwise an empty text. Undefined at the end. */
+  /** Returns the next line if it contains a sample, and otherwise an empty text. Undefined at the end. */
   next(): string | undefined {
     if (this.#at > this.#text.length) return undefined;
     const found = this.#text.indexOf("\n", this.#at);

@@ -24,8 +24,10 @@ const start = /%[A-Z0-9_]*/y;
 
 /**
  * Why some version of Envoy from 1.37 to 1.40 does not accept a format, such as `has %PROTOCOL:5%, …`. Undefined if all
- * of them accept it. For one format, Envoy rejects a whole route table or listener, and those of a gateway or waypoint
- * serve other namespaces too. This function therefore allows only what all of these versions are known to accept.
+ * of them accept it.
+ *
+ * Because of one format, Envoy rejects a whole route table or listener, and those of a gateway or waypoint serve other
+ * namespaces too. So this function allows only what all of these versions are known to accept.
  */
 export function formatFault(format: string, place: FormatPlace, expressionFault: ExpressionFault): string | undefined {
   const tooLong = lengthFault(format);

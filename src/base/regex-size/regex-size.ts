@@ -11,9 +11,9 @@ const flagSetting = /\(\?[imsU-]+\)/y;
 const namedClass = /\[:\^?[a-z]{1,10}:\]/y;
 
 /**
- * About how many instructions RE2 compiles an expression to. Memory and the time of each matched character grow with
- * this number, and a few characters such as `(a{100}){10}` can stand for very many instructions. It takes time in
- * proportion to the text, even if that is not a valid expression.
+ * About how many instructions RE2 makes of an expression. Memory, and the time for each matched character, grow with
+ * this number, and a few characters such as `(a{100}){10}` can make very many instructions. The function takes time in
+ * proportion to the text, even if the text is no valid expression.
  */
 export function regexSize(expression: string): number {
   const outer: number[] = [];

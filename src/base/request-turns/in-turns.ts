@@ -18,11 +18,12 @@ export interface TurnOptions {
 const maxPipelined = 64;
 
 /**
- * A listener that answers one request in every third round of the event loop. It chooses a request from the address
- * whose answers recently took the least time (see {@link Turns}). The ports of metrics, readiness and pages are open to
- * everybody, and the process has other work. An answer takes milliseconds, so a thousand requests at once would keep
- * the process busy for seconds. A listener with more work than that waits for further turns. Clients that leave too
- * many bytes of answers unread are disconnected.
+ * Wraps a listener so that it answers one request in every third round of the event loop. It chooses a request of the
+ * address whose answers have recently taken the least time (see {@link Turns}).
+ *
+ * The ports for metrics, readiness and pages are open to everybody, and the process has other work. An answer takes
+ * milliseconds, so a thousand requests at once would keep the process busy for seconds. A listener with more work than
+ * that waits for further turns. Clients that leave too many bytes of answers unread are disconnected.
  */
 export function inTurns(
   listener: TurnListener,

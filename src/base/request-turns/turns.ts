@@ -30,9 +30,9 @@ interface UsedTime {
 }
 
 /**
- * Gives one caller a turn in every third round of the event loop: the one whose turns have kept the event loop for the
- * least time. A caller with many or long requests therefore delays the others, and the process's other work, by at most
- * one of its requests, however many such callers there are.
+ * Gives one caller a turn in every third round of the event loop: the one whose turns have taken the least time. So
+ * callers with many or long requests delay the others, and the process's other work, by at most one request, however
+ * many such callers there are.
  */
 export class Turns {
   readonly #clock: Pick<Clock, "steadyMs">;

@@ -83,7 +83,7 @@ export class UnreadAnswers {
       const lengths = [...this.#open.keys()].map(({ writableLength }) => writableLength);
       const total = lengths.reduce((sum, length) => sum + length, 0);
       if (total <= this.#maxBytes) return;
-      // Even beside the largest answer, there is room for equally many bytes of other answers.
+      // Leave room beside the largest answer for as many bytes of other answers.
       const hardMaxBytes = Math.max(hardMultiple * this.#maxBytes, 2 * Math.max(...lengths));
       const dispensable = this.#dispensable(total > hardMaxBytes);
       if (dispensable === undefined) return;
@@ -112,7 +112,7 @@ function isStalled([socket, { idleLooks, mark }]: Entry): boolean {
 }
 
 /**
- * A number that changes whenever the client takes bytes. A stream's length alone does not, because it counts a chunk,
+ * A number that changes whenever the client reads bytes. The length of the stream's queue does not: it counts a chunk,
  * which may be a whole answer, until its last byte is sent.
  */
 function unsentMark(socket: Duplex): number {

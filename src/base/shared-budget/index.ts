@@ -57,9 +57,9 @@ export class BudgetShare {
   }
 
   /**
-   * Changes the size of the share. Returns false, and changes nothing, if it would grow beyond the caller's part. That
-   * part shrinks when others take memory, so a caller may hold more than its part. The caller keeps what it holds, and
-   * a share may always shrink.
+   * Changes the size of the share. Returns false, and changes nothing, if the share would grow beyond what the caller
+   * may have. That amount shrinks when others take memory, so a caller may hold more than it. The caller then keeps
+   * what it holds. A share may always shrink.
    */
   set(size: number): boolean {
     if (!this.#take(size - this.#size)) return false;

@@ -15,7 +15,10 @@ function quickestMs(run: () => unknown, runs: number): number {
 
 /** The limits by which {@link suspicion} tells growth from noise. */
 export interface GrowthLimits {
-  /** A whole input that takes less time is never suspicious. Comparing all pairs of thousands takes longer. */
+  /**
+   * The time below which the whole input is never suspicious, in milliseconds. Comparing all pairs of thousands of
+   * items takes longer.
+   */
   readonly unsuspiciousMs: number;
   /** How many times as long as a quarter the whole input may take. Linear is 4, quadratic 16. */
   readonly maxTimes: number;

@@ -20,7 +20,7 @@ export interface NetworkFileChange {
   readonly to: NetworkFile;
 }
 
-/** The field with the name of a single network's file before it became a list. */
+/** The field that records the name of the single network's file from which the list was made. */
 const convertedFrom = "convertedFrom";
 
 /** The file that a runtime uses: the first valid file by name that has a plugin other than ours. */
@@ -38,7 +38,7 @@ export function otherTypes(file: NetworkFile): string[] {
 }
 
 /**
- * The file with our plugin at the end. Undefined if the plugin is already in it, or if the file is not a valid
+ * The file with our plugin added at the end. Undefined if the plugin is already in it, or if the file is not a valid
  * configuration.
  */
 export function chained(file: NetworkFile): NetworkFileChange | undefined {

@@ -236,9 +236,9 @@ function print(machine: Machine): void {
 }
 
 /**
- * The answers without an agent: no pod starts, deletions succeed, and VERSION lists the versions. STATUS succeeds too,
- * because a kubelet reports a node whose STATUS fails as not ready, and Kubernetes then takes the node's running pods
- * out of their Services.
+ * The answers that the program gives without an agent: no pod starts, deletions succeed, and VERSION lists the
+ * versions. STATUS succeeds too: a kubelet reports a node whose STATUS fails as not ready, and Kubernetes then takes
+ * the node's running pods out of their Services.
  */
 function answerAlone(machine: Machine, socketPath: string): void {
   const say = (label: string, words: string, exitCode: number): void => {

@@ -46,7 +46,8 @@ export class PluginServer {
     return new Promise((resolve, reject) => {
       this.#server.once("error", (error) => reject(networkError(`listen on ${this.#path}`, error)));
       this.#server.listen(this.#path, () => {
-        // The container runtime runs the plugin as root. Others could take pods out of the mesh, whatever the umask is.
+        // Only root may connect, whatever the umask is: the container runtime runs the plugin as root, and others could
+        // take pods out of the mesh.
         chmodSync(this.#path, 0o600);
         resolve();
       });

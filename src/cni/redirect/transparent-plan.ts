@@ -11,9 +11,9 @@ const pass: RedirectVerdict = { kind: "pass" };
 const fromLoopback: RedirectCondition = { kind: "input", interface: "lo" };
 
 /**
- * The rules of mode TPROXY. Inbound connections reach the proxy with unchanged addresses, and the proxy's connections
- * to the application have the client's address. The application's packets to that address must return to the proxy, so
- * the connection remembers the mark of the proxy's packets, and the application's get it too.
+ * The rules of mode TPROXY. Inbound connections reach the proxy with unchanged addresses, and the proxy connects to the
+ * application from the client's address. The application's packets to that address must return to the proxy. So the
+ * connection remembers the mark of the proxy's packets, and the application's packets get it too.
  */
 export function* planTransparent(options: RedirectOptions): Generator<RedirectRule> {
   if (options.inboundPorts.length === 0) return;
@@ -42,8 +42,8 @@ function* arriving(options: RedirectOptions): Generator<RedirectRule> {
   // Packets of the pod to itself pass. The chain `output` has redirected those that the proxy must see.
   yield rule(pass, fromLoopback);
   yield rule(pass, tcp, { kind: "port", port: tunnelPort });
-  // This includes later packets, because the kernel does not track a connection that it opens with a SYN cookie. It
-  // also includes SYNs that the kernel does not treat as the start of a connection, because a client has made it
+  // The packets from clients, including later ones: the kernel does not track a connection that it opens with a SYN
+  // cookie. They include SYNs that the kernel does not take for the start of a connection, because a client has made it
   // believe that the pod opened one.
   const fromClients: readonly RedirectCondition[] = [{ kind: "opener" }, { kind: "start" }];
   if (inboundPorts === "*") {

@@ -27,10 +27,11 @@ export interface CollectionGraphOptions {
 }
 
 /**
- * Collections that depend on each other. Writes to sources form batches. A batch settles in the order of construction,
- * which is a topological order, because a collection may only read earlier ones. Subscribers are notified after
- * everything has settled, so they never see a mixture of old and new. Collections may be added at any time. A late one
- * is complete after the next settling, which its creation requests.
+ * Collections that depend on each other. Writes to sources form batches. A batch settles in the order in which the
+ * collections were constructed. That is a topological order, because a collection may only read earlier ones.
+ *
+ * Subscribers are notified after everything has settled, so they never see a mixture of old and new. Collections may be
+ * added at any time. A late one is complete after the next settling, which adding it requests.
  */
 export class CollectionGraph {
   readonly #options: CollectionGraphOptions;
@@ -141,8 +142,8 @@ export class CollectionGraph {
   }
 
   /**
-   * Settles for about this time. Returns whether everything is settled. Until then, the items of collections are partly
-   * old and partly new, and subscribers know nothing of the new ones. The next call continues.
+   * Settles for about this time. Returns whether everything is settled. Until it is, the items of collections are
+   * partly old and partly new, and subscribers have not been told of the new ones. The next call continues.
    */
   settleFor(budgetMs: number): boolean {
     if (this.#isWorking || this.#batchDepth > 0) return false;

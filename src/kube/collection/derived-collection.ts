@@ -181,7 +181,8 @@ export class DerivedCollection<Input, Item> extends BaseCollection<Item> {
 }
 
 /**
- * Results by key. Not a plain map, because most inputs yield one item, and their maps would take most of the memory.
+ * The results by key. This is not a plain Map: most inputs yield one item, and their Maps would take most of the
+ * memory.
  */
 interface Yield<Item> {
   readonly size: number;

@@ -2,7 +2,7 @@ import { invariant } from "../../base/index.ts";
 
 export interface MemoStats {
   /**
-   * The number of stored values, including those of unreachable objects that are not collected yet. A memo of brief
+   * The number of stored values, including values of unreachable objects that V8 has not collected yet. A memo of brief
    * objects counts all its values until it starts again.
    */
   readonly size: number;
@@ -130,8 +130,8 @@ export class KeyedMemo<Subject extends object, Value> extends BoundedMemo<Keyed<
 }
 
 /**
- * The memos of the functions that a graph's collections are computed with. Each has a name and a bound, and the graph
- * shows their sizes. A memo depends on nothing but its object and key, so it never has to be invalidated.
+ * The memos of the functions by which a graph computes its collections. Each has a name and a bound, and the graph
+ * shows their sizes. A memo depends only on its object and its key, so it never has to be invalidated.
  */
 export class Memos {
   readonly #memos = new Map<string, { readonly stats: MemoStats }>();

@@ -51,7 +51,7 @@ async function refusalOf(client: KubeClient, workload: RefusedWorkload): Promise
 }
 
 /**
- * The uid of the object, unless it has all its pods. Events of a refusal remain even when the pods exist, so they count
+ * The uid of the object, unless it has all its pods. Events of a refusal remain after the pods exist, so they count
  * only while pods are missing.
  */
 async function uidIfPodsLack(

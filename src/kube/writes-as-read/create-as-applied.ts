@@ -6,7 +6,7 @@ import { patchAsRead } from "./patch-as-read.ts";
 
 /**
  * Creates an object. If somebody else has created it first, returns `taken` and changes nothing. The manager owns the
- * fields as after an apply, so that its next apply removes those that it no longer mentions.
+ * fields as after an apply, so that its next apply removes the fields that it no longer mentions.
  */
 export async function createAsApplied<Value extends KubernetesObject>(
   client: Pick<KubeClient, "create" | "get" | "patchMerge">,
@@ -27,7 +27,8 @@ export async function createAsApplied<Value extends KubernetesObject>(
     fieldManager,
     clock,
   }).catch(() => {
-    // The object exists as requested. Without this write, a later apply only keeps fields that it does not mention.
+    // The object exists as requested, so a failure of this write is ignored. Without it, a later apply only keeps
+    // fields that it does not mention.
   });
   return "done";
 }

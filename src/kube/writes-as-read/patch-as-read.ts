@@ -18,7 +18,7 @@ const retryMs = 50;
 
 /**
  * Patches an object in the version that was read. If somebody has written it meanwhile, reads it again, and patches it
- * as long as `isMeant` holds. Returns `other` if it does not, and `gone` if the object no longer exists.
+ * if `isMeant` still holds. Returns `other` if it does not hold, and `gone` if the object no longer exists.
  */
 export async function patchAsRead<Value extends KubernetesObject>(
   client: Pick<KubeClient, "get" | "patchMerge">,

@@ -2,8 +2,8 @@ import { forgottenSeriesMetric, limitMetrics } from "../metrics-registry.ts";
 import { mergeSnapshots, type FamilySnapshot, type SeriesSnapshot } from "../render-prometheus.ts";
 
 /**
- * Merges the metrics of several threads, as if one had counted them. The last known counts of a thread that has ended
- * are kept. So are those of a series that one thread has dropped, as long as another thread counts it.
+ * Merges the metrics of several threads as if one thread had counted them. The last known counts of a thread that has
+ * ended are kept. If one thread has dropped a series, its counts are kept as long as another thread counts that series.
  */
 export class ThreadMetrics {
   readonly #shared: ReadonlySet<string>;
