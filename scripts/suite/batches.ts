@@ -23,10 +23,10 @@ const batchesOfLane = 2;
 const leastBatchMs = 5_000;
 
 /**
- * A match means that the test changes its whole process or measures its memory, so no other file may share it: hooks
- * around every test, the environment, the working directory, signal handlers, the exit code, globals, mocks, loader
- * hooks, the heap, and Node's flags. The processor time of a call is no reason, because files run one after another.
- * Neither are mocks of a test's context, which end with the test.
+ * Patterns of tests that change their whole process or measure its memory, so that no other file may share the process:
+ * hooks around every test, the environment, the working directory, signal handlers, the exit code, globals, mocks,
+ * loader hooks, the heap, and Node's flags. A test that measures the processor time of a call can share a process,
+ * because files run one after another. So can mocks of a test's context, which end with the test.
  */
 const claimsProcess: readonly RegExp[] = [
   /^(?:beforeEach|afterEach)\(/m,
@@ -36,7 +36,7 @@ const claimsProcess: readonly RegExp[] = [
   /\bmemoryUsage\b|\bheapUsed\b|\bgc\(|\bsetFlagsFromString\b|\bexecArgv\b/,
 ];
 
-/** These tests hold much of the tree in memory, so each has its own process. */
+/** Tests that hold much of the tree in memory. Each has its own process. */
 const checksTree = /^scripts\/(?:rules\/tidy\.test\.ts|fuzz\/.*)$/;
 
 export function needsOwnProcess(file: string, text: string): boolean {
@@ -52,7 +52,10 @@ export interface BatchRules {
   readonly lanes: number;
 }
 
-/** Files of the same folder share a process, because they load the same modules. The longest batch comes first. */
+/**
+ * Groups files into batches that share a process each. Files of the same folder share one, because they load the same
+ * modules. The longest batch comes first.
+ */
 export function batchesOf(files: readonly string[], { shares, durations, unknownMs, lanes }: BatchRules): Batch[] {
   const expected = (file: string): number => durations[file] ?? unknownMs;
   const sharedMs = files.filter(shares).reduce((sum, file) => sum + expected(file), 0);
@@ -96,9 +99,9 @@ export async function runInLanes<Result>(
 export interface Turns {
   /** Batches beside which only batches of a lower priority may run. */
   readonly alone: readonly Batch[];
-  /** Batches that may run beside all others, with the processor time that the others leave unused. */
+  /** Batches that may run beside all others, with the processor time that these leave unused. */
   readonly patient: readonly Batch[];
-  /** Batches that leave most of the processor unused. They begin before `others`, while other work can use it. */
+  /** Batches that leave most of the processor unused. They begin before `others`, so that other work can use it. */
   readonly idle: readonly Batch[];
   readonly others: readonly Batch[];
   /** How many more batches the machine has room for beside the lanes, and not only beside `alone`. */
@@ -113,9 +116,9 @@ export interface Turns {
 const maxExtraLanes = 2;
 
 /**
- * Runs the batches of `alone` one after another, and then all others in lanes. Beside these, patient batches run, one
- * at a time. `yields` tells the run that the batch must leave the processor to others. A lane that has nothing else to
- * do also takes patient batches. When no patient batch is left and `besideEnded` has resolved, more lanes begin.
+ * Runs the batches of `alone` one after another, and then all others in lanes. Beside the former, patient batches run,
+ * one at a time. `yields` tells a run that it must leave the processor to others. A lane without other work also takes
+ * patient batches. When no patient batch is left and `besideEnded` has resolved, more lanes begin.
  */
 export async function runInTurns<Result>(
   { alone, patient, idle, others, roomBesideLanes, besideEnded, onFreeLane }: Turns,

@@ -1,5 +1,5 @@
-// Runs the steps of `npm run check`, except the house rules of tidy.test.ts, which is among the unit tests. Each counts
-// as one case.
+// Runs the steps of `npm run check`, except the house rules of tidy.test.ts, which are among the unit tests. Each step
+// counts as one case.
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { goEnvironment } from "./go-environment.ts";
@@ -7,8 +7,9 @@ import { patienceOf, runToEnd } from "./run-session.ts";
 
 const lanes = 2;
 /**
- * A lane's share of the cores. More threads take more processor time in all: on two cores, lint takes 28 s with two
- * threads and 21 s with one, because each thread's checker works out the types that it needs itself.
+ * The number of threads of a check: a lane's share of the cores. More threads take more processor time in total. On two
+ * cores, lint takes 28 s with two threads and 21 s with one, because each thread's checker works out the types that it
+ * needs by itself.
  */
 const threads = String(Math.max(1, Math.floor(availableParallelism() / lanes)));
 const compiler = [process.execPath, "node_modules/typescript-native/bin/tsc"] as const;
@@ -35,9 +36,8 @@ export interface ChangeToCheck {
 }
 
 /**
- * The checks of a change. They lint only some sources, and the compiler and the search for dead code read again only
- * the files that changed since the last check of a change. Whole runs don't do so: they need no earlier result, and
- * trust none.
+ * The checks of a change. They lint only some sources, and the compiler and the search for dead code read only the
+ * files that changed since the last check of a change. Whole runs need and trust no earlier result.
  */
 function checksOfChange({ findLint }: ChangeToCheck): Readonly<Record<string, readonly string[]>> {
   const { lint, ...others } = checks;

@@ -1,6 +1,6 @@
-// A reporter for node's test runner. It writes one line of JSON for each file that ended: the counts, and a summary for
-// people with the failures, the file's output, and the slow tests. When files share a process, Node does not report the
-// end of each file, so their lines come when the process ends.
+// A reporter for Node's test runner. For each file that has ended, it writes one line of JSON: the counts, and a
+// summary for people with the failures, the file's output and the slow tests. If files share a process, Node does not
+// report the end of each file, so their lines come when the process ends.
 import { relative } from "node:path";
 import { inspect } from "node:util";
 import type { TestEvent } from "node:test/reporters";
@@ -55,7 +55,7 @@ class FileRun {
     const type = "failureType" in error ? error.failureType : undefined;
     if (type === "hookFailed") this.#lines.push(`  FAILED before or after ${name}\n${indent(textOf(error))}`);
     if (type !== "testCodeFailure") return;
-    // None of its tests is known, so the suite counts as one.
+    // If none of the file's tests is known, the file counts as one failed test.
     this.counts.failed += 1;
     this.#lines.push(`  FAILED ${name}\n${indent(textOf(error))}`);
   }

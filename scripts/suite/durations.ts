@@ -1,4 +1,4 @@
-// The recorded duration of each test file, by which the queue is ordered. `npm test -- --record` writes it.
+// The recorded duration of each test file, which determines the order of the queue. `npm test -- --record` writes it.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Durations } from "./batches.ts";

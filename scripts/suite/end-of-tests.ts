@@ -1,12 +1,12 @@
-// Test files load this first. It ends a process that goes on after its tests. The file then fails with the names of
-// whatever keeps the process open, instead of holding up the run.
+// Test files load this module first. It ends a process that continues after its tests. The file then fails with the
+// names of what keeps the process open, and does not hold up the run.
 import { readFileSync } from "node:fs";
 import { relative } from "node:path";
 import { isMainThread } from "node:worker_threads";
 
 const exitWithinMs = Number(process.env["SERIN_TEST_EXIT_MS"]);
 
-/** Workers, and programs that a test forks, inherit Node's flags and so also load this. They have no tests. */
+/** Workers and forked programs inherit Node's flags, so they load this module too although they have no tests. */
 const hasTests =
   isMainThread &&
   (process.execArgv.includes("--test-isolation=none") ||
@@ -14,7 +14,7 @@ const hasTests =
 
 if (hasTests && exitWithinMs > 0) {
   const { after } = await import("node:test");
-  // Hooks of the file itself run after this one, so their time counts too.
+  // Hooks of the file itself run after this one, so the time limit includes them.
   after(() => {
     setTimeout(giveUp, exitWithinMs).unref();
   });

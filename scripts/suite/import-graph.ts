@@ -1,6 +1,6 @@
-// Finds the files that a source file needs at run time. It reads them from the file's text: static and dynamic imports,
-// except those of types, and paths in strings. A path may be relative to the file or to the root. A string with a
-// placeholder or a wildcard stands for its folder.
+// Finds the files that a source file needs at run time, from the file's text. These are static and dynamic imports,
+// except imports of types, and paths in strings. A path may be relative to the file or to the root. A string with a
+// placeholder or a wildcard means its whole folder.
 import { dirname, join, normalize } from "node:path";
 import { importsOf, targetOf } from "../rules/imports/imports-of.ts";
 
@@ -41,10 +41,7 @@ const programFolders = ["generated", "manifests"] as const;
 
 const isSource = (file: string): boolean => /\.(ts|tsx|js|mjs|cjs)$/.test(file) && !file.endsWith(".d.ts");
 
-/**
- * Comments are removed with a pattern of their own, so that a quote in a comment or in another kind of string does not
- * hide what follows.
- */
+/** Comments are removed by a pattern of their own, so that a quote in a comment does not hide what follows. */
 const comment = /^\s*\/\/.*$|^\s*\/\*[\s\S]*?\*\//gm;
 const importOrExport = /^(?:import|export)\b[\w$*{}\s,]*"[^"\n]+"|\bimport\(\s*"[^"\n]+"/gm;
 const literals = [/"([^"\n\\]{1,200})"/g, /`([^`]{1,2000})`/g] as const;
@@ -202,8 +199,8 @@ export class ImportGraph {
     const code = text.replaceAll(comment, "").replaceAll(importOrExport, "");
     const strings = literals.flatMap((pattern) => [...code.matchAll(pattern)].map(([, whole = ""]) => whole));
     for (const named of strings.flatMap((string) => [...pathsNamedBy(string)])) {
-      // In a test, a single word may be a folder beside it, as in join(import.meta.dirname, "testing", name). In the
-      // product it is only a word.
+      // In a test, a single word may be a folder beside the test, as in join(import.meta.dirname, "testing", name). In
+      // the product, it is only a word.
       if (inProduct && !/[/.]/.test(named.path)) continue;
       for (const base of [dirname(file), "."]) {
         for (const path of this.#existing(base, named)) {

@@ -9,7 +9,10 @@ export interface Options {
   readonly once: boolean;
   /** Print the chosen files and run none. */
   readonly list: boolean;
-  /** Run only what a change can touch, since a revision or, without one, since the branch left the main branch. */
+  /**
+   * Run only the tests that a change can affect. The change is everything since a revision or, without one, since the
+   * branch left the main branch.
+   */
   readonly changed: { readonly since: string | undefined } | undefined;
   /** Run the checks, a few unit files that load most of the sources, and one lab. */
   readonly smoke: boolean;

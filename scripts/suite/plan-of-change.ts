@@ -20,9 +20,9 @@ export interface PlanOfChange {
 }
 
 /**
- * Every file of test/e2e/ runs the whole program, so each change of src/ touches all of them. They run with `--only
- * e2e`. Without that option, only those run whose sources or data outside src/ changed, and the one that spans the
- * program.
+ * Plans the run of a change. Every file of test/e2e/ runs the whole program, so each change of src/ affects all of
+ * them. They run with `--only e2e`. Without that option, only those run whose sources or data outside src/ have
+ * changed, and the set of files that together span the program.
  */
 export function planOfChange(
   root: string,

@@ -42,8 +42,8 @@ const caseTimeoutMs: Readonly<Record<Group, number>> = {
 const exitWithinMs: Readonly<Record<Group, number>> = { unit: 60_000, netns: 60_000, e2e: 180_000, interop: 180_000 };
 const root = join(import.meta.dirname, "../..");
 /**
- * All files and runs share this cache, so that programs and labs start faster. Each user has one, because Node's cache
- * files are private.
+ * The compile cache that all files and runs share, so that programs and labs start faster. Each user has one, because
+ * Node's cache files are private.
  */
 const compileCache = join(root, `.cache/compiled-${process.getuid?.() ?? 0}`);
 
@@ -65,9 +65,9 @@ export function pruneTestsCompileCache(): void {
 }
 
 /**
- * unit: each process has its own network, so that a test that connects to a stopped server does not reach another
- * test's server on the same port. netns: own namespaces, so that a test cannot change the host's network. e2e: a lab's
- * daemons end with the test that made it.
+ * How the processes of a group are isolated. `unit`: each process has its own network, so that a test that connects to
+ * a stopped server does not reach another test's server on the same port. `netns`: each process has its own namespaces,
+ * so that a test cannot change the host's network. `e2e`: a lab's daemons end with the test that made the lab.
  */
 const ownNamespaces = ["unshare", "-Unmuipf", "-r", ...ownProcesses];
 const namespacesOf: Readonly<Record<Group, readonly string[]>> = {

@@ -1,4 +1,4 @@
-// Runs a command as a session of its own, which ends as a whole.
+// Runs a command in its own session, all of whose processes end together.
 import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -31,10 +31,11 @@ export function patienceOf(yields: boolean): number {
 }
 
 /**
- * Gives other sessions more processor time than the sessions of this process and of everything that it starts. Linux
- * shares the processor among sessions first, if it groups processes by session. Then the niceness of a process counts
- * only within its own session, and that of the session counts among sessions. Each pod of a lab is a session. The watch
- * for new sessions goes on until the returned function is called.
+ * Gives other sessions more processor time than the sessions of this process and of everything that it starts.
+ *
+ * If Linux groups processes by session, it first shares the processor among sessions. The niceness of a process then
+ * counts only within its own session, and that of the session among sessions. Each pod of a lab is a session, so new
+ * sessions are watched for until the returned function is called.
  */
 export function yieldToOthers(pid: number): () => void {
   const yielding = new Set<string>();
@@ -63,7 +64,7 @@ function sessionsFrom(pid: number): Map<string, string> {
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     try {
       const stat = readFileSync(`/proc/${next}/stat`, "utf8");
-      // The name may contain spaces and brackets. After it come the state, the parent, the group and the session.
+      // The name may contain spaces and brackets. Behind it are the state, the parent, the group and the session.
       const session = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[3];
       if (session !== undefined && !sessions.has(session)) sessions.set(session, next);
       const children = readFileSync(`/proc/${next}/task/${next}/children`, "utf8").trim();
@@ -124,7 +125,7 @@ export async function runToEnd({
   running.add(end);
   const ended = await new Promise<string>((resolve) => {
     child.on("error", (error) => resolve(error.message));
-    // Processes that it left behind may hold its output open.
+    // End the processes that it has left behind, because they may hold its output open.
     child.on("exit", () => signalAll("SIGKILL"));
     child.on("close", (code, signal) => resolve(String(code ?? signal)));
   });

@@ -9,9 +9,9 @@ export interface Selection {
   readonly untested: readonly string[];
 }
 
-/** Files that affect every test: they have the versions of packages, or Node reads them at its start. */
+/** Files that affect every test: they contain the versions of packages, or Node reads them at its start. */
 const touchesAll = new Set(["package.json", "package-lock.json", ".npmrc"]);
-/** Folders of data. A test may build the path of a file in them in such a way that the test's text does not show it. */
+/** Folders of data. A test may compose the path of a file in them, so that the path is not in the test's text. */
 const dataFolders = ["generated/", "manifests/", "samples/"];
 
 export const checksTree = "it checks the whole tree";

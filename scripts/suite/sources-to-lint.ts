@@ -2,13 +2,13 @@
 
 /** Files by which a change affects the lint of every source. */
 const touchesAll = /^(?:\.oxlintrc\.json|package\.json|package-lock\.json|(?:.*\/)?tsconfig[^/]*\.json)$/;
-/** With more sources than this, linting all of them takes about as long. */
+/** The number of sources above which linting all of them takes about as long. */
 const maxSources = 400;
 
 /**
- * The changed sources that still exist, and those that import one of them: rules that know types may find something
- * new there, such as a promise of a function that has become asynchronous. Undefined if all sources need linting.
- * `tree` has every file of the work tree.
+ * The changed sources that still exist, and those that import one of them, in which rules that know types may find
+ * something new, such as a promise of a function that has become asynchronous. Undefined if all sources need linting.
+ * `tree` contains every file of the work tree.
  */
 export function sourcesToLint(
   changed: readonly string[],

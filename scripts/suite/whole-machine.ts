@@ -12,9 +12,9 @@ const files: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Files without a time limit that a busy machine could reach. They run at the lowest priority beside all others, in
- * this order. The files above leave half of the processor time unused. Files that write much to the disk come last,
- * when those above have ended.
+ * Files without a time limit that a busy machine could exceed. They run at the lowest priority beside all others, in
+ * this order, because the files above leave half of the processor time unused. Files that write much to the disk come
+ * last, when those above have ended.
  */
 const patientFiles: readonly string[] = [
   "test/e2e/envoy.test.ts",
@@ -26,8 +26,8 @@ const patientFiles: readonly string[] = [
 ];
 
 /**
- * Files that wait for most of their time, for an autoscaler or for the engine. At the end of a run, nothing else would
- * use the processor meanwhile.
+ * Files that wait most of the time, for an autoscaler or for the engine. They begin early: at the end of a run, nothing
+ * else would use the processor while they wait.
  */
 const idleFiles: readonly string[] = ["test/e2e/cluster.test.ts", "test/e2e/rollout-rights.test.ts"];
 

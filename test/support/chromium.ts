@@ -3,8 +3,8 @@ import { existsSync } from "node:fs";
 import { chromium, type Browser } from "playwright-core";
 
 /**
- * Debian's paths. The headless shell is Chromium without windows and their menus, and takes two thirds of its processor
- * time. CHROMIUM names another program.
+ * The paths of Chromium on Debian. The headless shell is Chromium without windows and menus, and takes two thirds of
+ * its processor time. The variable CHROMIUM names another program.
  */
 const programs = ["/usr/bin/chromium-headless-shell", "/usr/bin/chromium"] as const;
 const executablePath = process.env["CHROMIUM"] ?? programs.find((program) => existsSync(program)) ?? programs[0];
@@ -51,7 +51,7 @@ const missing = existsSync(executablePath)
   ? undefined
   : `there is no Chromium at ${executablePath}: apt-get install chromium-headless-shell, or name one by CHROMIUM`;
 
-/** Declares cases that need Chromium. Without it, they are reported as not run. With CI=true, they then fail. */
+/** Declares test cases that need Chromium. Without Chromium, they are reported as not run, or fail if CI=true. */
 export function casesInChromium(name: string, define: () => void): void {
   if (missing !== undefined && process.env["CI"] !== "true") process.stderr.write(`not run, ${name}: ${missing}\n`);
   else define();

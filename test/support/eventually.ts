@@ -6,9 +6,9 @@ const longestRestMs = 1000;
 const restFactor = 4;
 
 /**
- * Polls until the answer is neither undefined nor false, and returns it. The error at the time limit names the awaited
- * condition. The pause is four times as long as the question took, because polling takes processor time from the
- * awaited work.
+ * Polls until the answer is neither undefined nor false, and returns it. At the time limit, throws an error that names
+ * the awaited condition. The pause is four times as long as the last question took, because polling takes processor
+ * time from the awaited work.
  */
 export async function eventually<Value>(
   condition: string,

@@ -1,5 +1,5 @@
-// Lists every pod that our manifests create: of each profile, chart, operator, sample and addon, of Gateways and
-// waypoints, of the probes, and with injection applied.
+// Lists every pod that Serin's manifests create: those of each profile, chart, operator, sample and addon, of Gateways
+// and waypoints, and of the probes, with injection applied.
 import assert from "node:assert/strict";
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
