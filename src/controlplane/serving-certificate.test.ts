@@ -184,7 +184,7 @@ test("a root that a partner shares does not hide that no proxy knows the signing
   assert.equal(found.length, 1);
 });
 
-test("a renewed root with the same key is known to proxies", async () => {
+test("proxies get a renewed root that has the same key", async () => {
   const renewed = await renewSelfSignedAuthority(first, clock);
   assert.notEqual(renewed.root, first.root);
   assert.deepEqual(await warningsOf([first, first.root], [renewed, renewed.root]), []);

@@ -172,7 +172,7 @@ test("top and graph end although no proxy ever reports metrics, and say so", asy
   }
 });
 
-test("a problem is told once while it lasts, and again when it comes back", async () => {
+test("reports a problem once while it lasts, and again when it comes back", async () => {
   const told: string[] = [];
   class FailingContext extends MeshContext {
     override readonly followMesh: FollowMesh = async (_flags, { name }, { view, problem }) => {

@@ -223,7 +223,7 @@ test("ambientz shows the workloads of ztunnels with readable addresses", async (
   assert.ok(services.some(({ hostname }) => hostname === "web.shop.svc.cluster.local"));
 });
 
-test("an answer is bounded, and a longer list must be requested by namespace", async () => {
+test("an answer has a maximum size, above which a list must be requested by namespace", async () => {
   const routes = inspectionRoutes({
     configuration: () => [
       {

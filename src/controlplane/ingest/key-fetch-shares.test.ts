@@ -31,7 +31,7 @@ test("a namespace fetches at most half of what the others leave, and each ended 
   assert.equal(begun.length, 11);
 });
 
-test("who no longer waits takes no place", async () => {
+test("a caller that no longer waits leaves the queue", async () => {
   const shares = new KeyFetchShares({ fetches: 2, bytes: 100 });
   const first = await shares.place(["shop"], signal);
   const stop = new AbortController();

@@ -36,7 +36,7 @@ function reports(
   return [before, found()];
 }
 
-test("subsets without clusters are reported at the rule that has them, also if two rules share a host", () => {
+test("subsets without clusters are reported at the rule that contains them, even if two rules share a host", () => {
   const subsets = (start: string): object[] => [...many(30, (index) => ({ name: `${start}${index}` }))];
   const rule = (name: string, spec: object): KubernetesObject =>
     config("DestinationRule", `shop/${name}`, { host: "web", ...spec });

@@ -141,7 +141,7 @@ test("an address whose clients describe themselves at length is refused beyond i
   assert.throws(connectAll, { code: "busy" });
 });
 
-test("many short labels, or many networks, count as much as the memory that they take", () => {
+test("many short labels, or many networks, count with the memory that they take", () => {
   const labels = Object.fromEntries(Array.from({ length: 10_000 }, (_, index) => [index.toString(36), ""]));
   const networks = Array.from({ length: 1000 }, (_, index) => index.toString(36)).join(",");
   for (const [metadata, fit] of [

@@ -125,7 +125,7 @@ test("a proxy gets HBONE unless it or the mesh disables it", () => {
   assert.equal(speaks({ NETWORK: "other" }), false);
 });
 
-test("a proxy without a pod is known at once if it has a WorkloadEntry, is a gateway or states its own labels", () => {
+test("a proxy without a pod is served at once if it has a WorkloadEntry, is a gateway or states its own labels", () => {
   const { graph, inputs, apply } = createModelFixture();
   const { scopes } = deriveMeshModel(graph, inputs);
   const proxies = new ProxyScopes({ ...partsOf(graph), inputs, scopes, clock: systemClock });

@@ -333,7 +333,7 @@ test("proxies with the same filters share results, unfiltered ones keep their ex
   assert.equal(first.get(typeUrls.cluster, name)?.version, before?.version);
 });
 
-test("an inapplicable patch is reported by name and changes nothing, and a refused object keeps its last good version", () => {
+test("an inapplicable patch is reported with its name and changes nothing, and a refused object keeps its last good version", () => {
   const router = { typed_config: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" } };
   const { apply, connect, logged, metrics } = setup(
     filter(
@@ -643,7 +643,7 @@ test("a waypoint runs no plugin of a namespace whose ServiceEntry repeats the ho
   );
 });
 
-test("of two entries with one host behind a shared waypoint, each has only its own plugins", () => {
+test("two entries with the same host behind a shared waypoint each have only their own plugins", () => {
   const use = { "istio.io/use-waypoint": "wp", "istio.io/use-waypoint-namespace": "shop" };
   const entry = (owner: string, address: string): KubernetesObject =>
     config(

@@ -53,7 +53,7 @@ test("a tag of a span that not all proxies take is left out", () => {
   assert.doesNotMatch(text, /"tag":"(?:unknown|wrong)"/);
 });
 
-test("the expressions of a Telemetry are judged once, also if another namespace has more than the control plane keeps", () => {
+test("the expressions of a Telemetry are checked once, even if another namespace has more than the control plane keeps", () => {
   const cel = loadPackage<typeof Cel>("@bufbuild/cel");
   const { parse } = cel;
   const parsed: string[] = [];

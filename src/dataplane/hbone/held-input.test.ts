@@ -52,7 +52,7 @@ test("above the limit, the peer that holds the most loses its largest streams, a
   assert.equal(input.bytes, 670);
 });
 
-test("peers that hold as much as each other lose as much, until there is room", () => {
+test("peers that hold equal amounts lose equal amounts, until there is room", () => {
   const input = new HeldInput(() => 1000);
   const peers = Array.from({ length: 100 }, (_, index) => new ModelHolder(`10.0.0.${index}`, [5, 5, 4], input));
   input.flush();

@@ -149,7 +149,7 @@ function describedIn(namespaceName: string, day: number, address: string): Kuber
   };
 }
 
-test("of several Gateways that describe a network's gateway, one of the root namespace counts, or else the oldest", () => {
+test("if several Gateways describe a network's gateway, that of the root namespace is used, or else the oldest", () => {
   const gatewayWith = (settings: Partial<MeshSettings>, ...described: readonly KubernetesObject[]): unknown => {
     const { fixture, addresses } = twoNetworks(settings);
     fixture.apply(

@@ -201,7 +201,7 @@ test("L7 conditions make an ALLOW rule never match, and are left out of a DENY r
   });
 });
 
-test("what a DENY leaves to L7 denies every client but the waypoints of its namespace", () => {
+test("a DENY rule with L7 conditions denies every client except the waypoints of its namespace", () => {
   const { apply, authorization } = ambient();
   const deny = { action: "DENY", rules: [{ to: [{ operation: { paths: ["/admin"] } }] }] };
   const waypoint = (name: string) =>
@@ -363,7 +363,7 @@ test("a change of one of many PeerAuthentications with a selector converts only 
   assert.equal(converted() - before, 21 + 1, "the whole namespace's policy concerns all of them");
 });
 
-test("of thousands of ports times thousands of workloads, ztunnels get those that a proxy has as endpoints", () => {
+test("if a service has thousands of ports and workloads, ztunnels get only those that a proxy has as endpoints", () => {
   const { graph, apply, address } = ambient();
   const pods = many(80, (index) => pod(`shop/web-${100 + index}`, `10.244.1.${index}`, { labels: { app: "web" } }));
   const withPorts = (count: number): KubernetesObject =>

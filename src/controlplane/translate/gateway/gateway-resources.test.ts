@@ -196,7 +196,7 @@ test("servers of one port are distinguished by server name, each with its certif
   );
 });
 
-test("of Gateways of one second, the first by name owns a server name, whatever their namespaces", () => {
+test("if two Gateways were created in the same second, the first by name owns a server name, whatever their namespaces", () => {
   const { apply, merged } = gateways();
   const spec = {
     selector: { istio: "ingressgateway" },

@@ -364,7 +364,7 @@ test("a ServiceEntry that serviceEntryVisibility hides from sidecars adds no end
   assert.deepEqual(found, [["192.0.2.1"], [], []]);
 });
 
-test("of more ServiceEntries of one host than the limit, the oldest ones form its service", () => {
+test("if a host has more ServiceEntries than the limit, the oldest ones form its service", () => {
   const served = withEntries(
     Array.from({ length: 1001 }, (_, index) => [index < 1000 ? entryPort : { ...entryPort, number: 5433 }]),
     "db.example.org",

@@ -234,7 +234,7 @@ test("a VirtualService of an ExternalName Service applies to its name, and the r
   assert.equal(hostOf({ virtualServices: [shape("stock/old", [old])] }, web.hostname), web.hostname);
 });
 
-test("of several VirtualServices with one host, a client gets the first one that has routes for it", () => {
+test("if several VirtualServices have one host, a client gets the first one that has routes for the client", () => {
   const sourceOf = (namespace: string, labels = {}): string | undefined => {
     const [table] = planTables(planned(namespace, { virtualServices: ofOneHost }, labels));
     const source = table?.hosts.find(({ host }) => host === web.hostname)?.source;

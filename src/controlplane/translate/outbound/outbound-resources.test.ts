@@ -595,7 +595,7 @@ test("an address that a ServiceEntry lists twice is a domain once, however it is
   ]);
 });
 
-test("of rules for one host that are exported to different namespaces, the youngest for a client wins", () => {
+test("if rules for one host are exported to different namespaces, a client gets the youngest one that it sees", () => {
   const subsetsOf = (privateDay: number, namespaceOfClient: string): readonly string[] => {
     const { apply, serve } = createOutboundFixture();
     const rule = (version: string, exportTo: string, day: number): KubernetesObject =>

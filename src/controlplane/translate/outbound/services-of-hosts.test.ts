@@ -58,7 +58,7 @@ test("ServiceEntries of one namespace with one host are one service with the por
   });
 });
 
-test("of ServiceEntries of one host, a namespace sees those that are exported to it, and all of their endpoints", () => {
+test("a namespace sees those ServiceEntries of a host that are exported to it, and all of their endpoints", () => {
   const { apply, remove, serve } = createOutboundFixture();
   const entry = (name: string, number: number, exportTo: readonly string[]): KubernetesObject =>
     config("ServiceEntry", `other/${name}`, {

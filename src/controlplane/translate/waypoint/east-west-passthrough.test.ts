@@ -128,7 +128,7 @@ test("a backend that accepts HBONE is reached through a tunnel of the gateway", 
   assert.equal(valueAt(clusters()["connect_originate"], "type"), "ORIGINAL_DST");
 });
 
-test("what a gateway between networks passes obeys the policy of its backend", () => {
+test("traffic that a gateway between networks passes obeys the policy of its backend", () => {
   const { apply, listeners } = fixture();
   apply(
     ...apiServer,

@@ -423,7 +423,7 @@ test("a ServiceEntry that uses a shared waypoint takes neither the host nor the 
   assert.deepEqual(chainsAt("10.96.0.5"), [[vip("web.team.svc.cluster.local")]], "also not its other ports");
 });
 
-test("of several ServiceEntries with one host behind a waypoint, that of its own namespace has the host as its name, else the oldest", () => {
+test("if several ServiceEntries behind a waypoint have one host, the one of the waypoint's namespace has the host as its name, or else the oldest", () => {
   const { apply, remove, served, foreign } = sharedWaypoint();
   const hosts = (): readonly string[] => served().filter((name) => name.includes("api.test"));
   apply(foreign("api.test", "2002-01-01T00:00:00Z"));
