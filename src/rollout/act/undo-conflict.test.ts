@@ -6,7 +6,7 @@ import type { JournalEntry } from "../../api/serin/index.ts";
 import { valueAt } from "./object-access.ts";
 import { withEntries } from "./journal-entries.ts";
 import type { UndoContext } from "./undo-context.ts";
-import { cluster, made, perform, route, undo } from "./testing/undo-cluster.ts";
+import { cluster, made, perform, reference, route, undo } from "./testing/undo-cluster.ts";
 
 test("a value that a changed plan was about to replace is undone, although somebody else had restored it", async () => {
   const objects = cluster();
@@ -116,4 +116,66 @@ test("a field that somebody has set back to what it was before the run is undone
   const other = await undoneWith([{ weight: 77 }]);
   assert.equal(other.undone, 1);
   assert.match(other.conflict ?? "", /changed by argocd .*; set it to \[\{"weight":100\}\] \(as it was before\)/);
+});
+
+const stepWeights = [10, 50, 90];
+
+/** The entries of three steps for one field. `of`: its value at a weight. */
+function entriesOf(object: typeof route, pointer: string, of: (canary: number) => unknown): JournalEntry[] {
+  return stepWeights.map((canary, index) => ({
+    type: "field",
+    step: `step-${index + 1}`,
+    object,
+    pointer,
+    prior: of(stepWeights[index - 1] ?? 0),
+    written: of(canary),
+  }));
+}
+
+function writtenByKubectl(field: string): ManagedFieldsEntry[] {
+  return [{ manager: "kubectl-edit", operation: "Update", fieldsV1: { "f:spec": { [field]: {} } } }];
+}
+
+test("while the server keeps undone entries in the journal, each pass goes on where the last one ended", async () => {
+  const rulesAt = (canary: number, more: object = {}) => {
+    const next = canary === 0 ? [] : [{ name: "next", weight: canary }];
+    return [{ backendRefs: [{ name: "old", weight: 100 - canary }, ...next], ...more }];
+  };
+  const journal = entriesOf(route, "/spec/rules", rulesAt);
+  const objects = cluster();
+  const current = objects.all.get("HTTPRoute r") as UntypedObject;
+  const spec = current["spec"] as { rules?: unknown };
+  spec.rules = rulesAt(90);
+  const seen: string[] = [];
+  const notYet = async (): Promise<string | undefined> => {
+    const rules = JSON.stringify(spec.rules);
+    seen.push(rules);
+    return await Promise.resolve(rules.includes(`"weight":10}`) ? "not acknowledged yet" : undefined);
+  };
+  await undo(objects, journal, { notAcknowledged: notYet });
+  assert.deepEqual(spec.rules, rulesAt(10));
+  // Somebody changes another part of the list meanwhile, and becomes its last writer.
+  const timeouts = { request: "5s" };
+  spec.rules = rulesAt(10, { timeouts });
+  current.metadata.managedFields = writtenByKubectl("f:rules");
+  seen.length = 0;
+  const { report } = await undo(objects, journal, { notAcknowledged: notYet });
+  assert.deepEqual([report.conflict, spec.rules], [undefined, rulesAt(10, { timeouts })]);
+  assert.ok(
+    seen.every((rules) => !rules.includes(`"weight":50`)),
+    "no request goes back to the canary",
+  );
+  await undo(objects, journal);
+  assert.deepEqual(spec.rules, rulesAt(0, { timeouts }));
+});
+
+test("a number that an unfinished undo has left is not written again, whoever its last writer is", async () => {
+  const objects = cluster();
+  const current = objects.all.get("Deployment app") as UntypedObject;
+  const spec = current["spec"] as { replicas?: unknown };
+  const journal = entriesOf(reference("Deployment", "app"), "/spec/replicas", (canary) => canary + 1);
+  spec.replicas = 11;
+  current.metadata.managedFields = writtenByKubectl("f:replicas");
+  const { report } = await undo(objects, journal);
+  assert.deepEqual([report.conflict, spec.replicas], [undefined, 1]);
 });

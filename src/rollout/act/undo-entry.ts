@@ -14,13 +14,15 @@ import { whenItServes } from "./when-it-serves.ts";
 
 /**
  * Undoes one entry: restores the field's prior value, creates the deleted object again, or deletes the created one. A
- * failure is repeated later. `original`: the first entry of the same field.
+ * failure is repeated later. `original`: the first entry of the same field. `between`: the entries of the field between
+ * that one and this one.
  */
 export async function undoEntry(
   objects: ObjectAccess,
   entry: JournalEntry,
   context: UndoContext,
   original: JournalEntry = entry,
+  between: readonly FieldEntry[] = [],
 ): Promise<UndoResult> {
   try {
     if (entry.type === "deleted") return await undoDeleted(objects, entry, context);
@@ -28,7 +30,7 @@ export async function undoEntry(
     const result =
       entry.adopted === true
         ? await undoAdopted(objects, entry, context, original)
-        : await undoField(objects, entry, context, original);
+        : await undoField(objects, entry, context, { original, between });
     // The first entry of a field is undone last. Until then the engine must recognise its own values.
     if (result.state === "undone" && entry === original && isApplied(entry))
       await objects.release(entry.object, entry.pointer);
@@ -108,7 +110,7 @@ async function undoField(
   objects: ObjectAccess,
   entry: FieldEntry,
   surroundings: UndoContext,
-  original: JournalEntry,
+  { original, between }: { readonly original: JournalEntry; readonly between: readonly FieldEntry[] },
 ): Promise<UndoResult> {
   const current = await objects.get(entry.object);
   if (current === undefined) return { state: "undone", isGone: true };
@@ -116,11 +118,14 @@ async function undoField(
   if (hasLeftMesh(entry, current)) return { state: "undone" };
   if (isLabelOfRemade(entry, current) && !covers(found, entry.written)) return { state: "undone" };
   if (entry.restart === "time") return await undoRestart(objects, entry, surroundings, { current, found });
-  if (keepsEdits(entry)) return await undoList(objects, entry, surroundings, { current, original });
+  if (keepsEdits(entry)) return await undoList(objects, entry, surroundings, { current, original, between });
   if (isRemadeAsBefore(entry, current, found)) return await restartRemade(objects, entry, surroundings, current);
-  // Somebody may have restored what was there before the run, such as a GitOps controller.
-  const isRestored =
-    !covers(found, entry.written) && original.type === "field" && jsonEqualWithoutNulls(found, original.prior);
+  // Somebody may have restored what was there before the run, such as a GitOps controller. Or an undo has restored an
+  // earlier value, and the server has refused to strike its entry.
+  const isKnown = [original, ...between].some(
+    (other) => other.type === "field" && jsonEqualWithoutNulls(found, other.prior),
+  );
+  const isRestored = isKnown && !covers(found, entry.written);
   if (!isRestored && !jsonEqualWithoutNulls(found, entry.prior)) {
     const isReplaced = entry.replaced !== undefined && jsonEqualWithoutNulls(found, entry.replaced);
     if (!covers(found, entry.written) && !isReplaced) {

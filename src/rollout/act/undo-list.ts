@@ -14,16 +14,23 @@ import { conflictOf } from "./undo-conflict.ts";
 import type { UndoContext } from "./undo-context.ts";
 import { whenItServes } from "./when-it-serves.ts";
 
+/** The object of a list, and the other entries of the list. See {@link listUndo}. */
+interface UndoneList {
+  readonly current: UntypedObject;
+  readonly original: JournalEntry;
+  readonly between: readonly FieldEntry[];
+}
+
 /** Restores the entry's part of a list. The changes of others stay, and those of other rollouts in the same list. */
 export async function undoList(
   objects: ObjectAccess,
   entry: FieldEntry,
   context: UndoContext,
-  { current, original }: { readonly current: UntypedObject; readonly original: JournalEntry },
+  { current, original, between }: UndoneList,
 ): Promise<UndoResult> {
   const first = original.type === "field" ? original : entry;
   const found = valueAt(current, entry.pointer);
-  const known = listUndo(entry, first, found);
+  const known = listUndo(entry, first, found, between);
   const conflict = known.type === "conflict" ? await conflictOf(current, entry, first, context, found) : undefined;
   const undo = conflict === undefined ? known : await undoIfRewritten(objects, entry, first, found);
   if (conflict !== undefined && undo === undefined) return conflict;

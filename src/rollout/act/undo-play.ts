@@ -1,5 +1,12 @@
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
-import { describeReference, isOfField, referenceKey, type UndoReport } from "../decide/index.ts";
+import {
+  describeReference,
+  fieldEntries,
+  isOfField,
+  referenceKey,
+  type FieldEntry,
+  type UndoReport,
+} from "../decide/index.ts";
 import {
   givesBackRevision,
   isCopy,
@@ -69,6 +76,14 @@ export class UndoPlay {
     const entry = this.#current;
     if (entry?.type !== "field") return undefined;
     return this.#entries.find((other) => isOfField(other, entry));
+  }
+
+  /** The entries of the current one's field between {@link original} and the current one. */
+  get between(): readonly FieldEntry[] {
+    const entry = this.#current;
+    if (entry?.type !== "field") return [];
+    const own = fieldEntries(this.#entries, entry);
+    return own.slice(1, Math.max(1, own.indexOf(entry)));
   }
 
   /** Takes the result of the entry that {@link next} returned. */

@@ -55,7 +55,7 @@ class World {
   async pass(entries: readonly JournalEntry[], passOver = false): Promise<UndoPlay> {
     const play = new UndoPlay(entries, passOver);
     for (let entry = play.next(); entry !== undefined; entry = play.next())
-      play.tell(await undoEntry(this.access, entry, this.context, play.original));
+      play.tell(await undoEntry(this.access, entry, this.context, play.original, play.between));
     return play;
   }
 }

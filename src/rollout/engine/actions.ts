@@ -186,6 +186,7 @@ export class Actions {
           entry,
           { ...surroundings({ entries, passOver }), ...kept },
           play.original,
+          play.between,
         );
         play.tell(result);
         // Strike a restart at once, so that pods restart only once even if this pass does not finish.

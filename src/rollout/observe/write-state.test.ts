@@ -118,7 +118,7 @@ class Rollout {
     } as unknown as UndoContext;
     const play = new UndoPlay(this.journal, false);
     for (let entry = play.next(); entry !== undefined; entry = play.next())
-      play.tell(await undoEntry(this.#route.access, entry, context, play.original));
+      play.tell(await undoEntry(this.#route.access, entry, context, play.original, play.between));
     return play.report.conflict;
   }
 }

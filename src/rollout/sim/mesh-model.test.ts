@@ -76,6 +76,7 @@ function operatedCluster() {
     const entry: JournalEntry = { type: "field", step: "retire", object: operated.operator, pointer, written: false };
     const keep = {
       passOver: false,
+      between: [],
       keepLater: () => undefined,
       keepRemade: () => undefined,
       keepRestored: () => undefined,

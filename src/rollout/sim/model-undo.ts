@@ -21,6 +21,8 @@ import type { ModelObserver, ObservedCluster } from "./model-observer.ts";
 /** How undo stores values in the journal, and whether it has waited long enough. */
 interface UndoJournal {
   readonly passOver: boolean;
+  /** See `UndoPlay.between`. */
+  readonly between: readonly FieldEntry[];
   readonly keepLater: (original: JournalEntry, later: unknown) => void;
   readonly keepRemade: (entry: JournalEntry, uid: string) => void;
   readonly keepRestored: (entry: JournalEntry, restored: unknown) => void;
@@ -69,8 +71,10 @@ export class ModelUndo {
     if (isRestart(entry)) return this.#undoRestart(found, entry, journal);
     if (keepsEdits(entry)) return this.#undoList(found, entry, original, journal);
     const value = found.fields.get(entry.pointer);
-    const isRestored =
-      !covers(value, entry.written) && original.type === "field" && jsonEqualWithoutNulls(value, original.prior);
+    const isKnown = [original, ...journal.between].some(
+      (other) => other.type === "field" && jsonEqualWithoutNulls(value, other.prior),
+    );
+    const isRestored = isKnown && !covers(value, entry.written);
     if (!isRestored && !jsonEqualWithoutNulls(value, entry.prior)) {
       const held = heldByGateway(this.#cluster, entry, value);
       if (held !== undefined) return { state: "waiting", detail: held };
@@ -114,7 +118,7 @@ export class ModelUndo {
     const { object, pointer } = entry;
     const value = found.fields.get(pointer);
     const first = original.type === "field" ? original : entry;
-    const known = listUndo(entry, first, value);
+    const known = listUndo(entry, first, value, journal.between);
     const isForeign = known.type === "conflict" && found.writers.get(pointer) !== engineWriter;
     const [done, undone] = [listDoneAnyway(entry, value), listUndoneAnyway(entry, value)].map((list) =>
       this.#cluster.preview(object, pointer, list),

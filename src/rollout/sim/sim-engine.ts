@@ -372,8 +372,10 @@ export class SimEngine {
     for (let entry = play.next(); entry !== undefined; entry = play.next()) {
       this.#fence();
       const restored: (() => void)[] = [];
-      const result = cluster.undoing.undo(entry, play.original ?? entry, {
+      const { original = entry, between } = play;
+      const result = cluster.undoing.undo(entry, original, {
         passOver,
+        between,
         keepLater: (original, later) => store.keepLater(name, original, later),
         keepRemade: (of, uid) => restored.push(() => store.keepRemade(name, of, uid)),
         keepRestored: (of, list) => restored.push(() => store.keepRestored(name, of, list)),

@@ -171,7 +171,9 @@ export async function undo(
 ): Promise<UndoPlay> {
   const play = new UndoPlay(journal, passOver);
   for (let entry = play.next(); entry !== undefined; entry = play.next())
-    play.tell(await undoEntry(objects as unknown as ObjectAccess, entry, { ...free, ...context }, play.original));
+    play.tell(
+      await undoEntry(objects as unknown as ObjectAccess, entry, { ...free, ...context }, play.original, play.between),
+    );
   return play;
 }
 

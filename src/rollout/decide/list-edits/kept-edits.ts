@@ -124,13 +124,26 @@ export type ListUndo =
 
 /**
  * What undo writes, so that the list loses the changes of the entry and keeps those of others. `original`: the first
- * entry of the field that is undone.
+ * entry of the field that is undone. `between`: the entries of the field between that one and this one. If the server
+ * refuses to strike undone entries, the list already has the value from before one of them.
  */
-export function listUndo(entry: FieldEntry, original: FieldEntry, found: unknown): ListUndo {
-  const undo = undoOf(entry, original, found);
+export function listUndo(
+  entry: FieldEntry,
+  original: FieldEntry,
+  found: unknown,
+  between: readonly FieldEntry[] = [],
+): ListUndo {
+  const undo = undoOf(entry, original, found, between);
   if (undo.type !== "conflict") return undo;
-  const [left, first] = [entry, original].map((journaled) => withoutRemoved(journaled, plannedOf(entry), found));
-  return left === undefined || first === undefined ? undo : undoOf(left, first, found);
+  const left = (journaled: FieldEntry): FieldEntry | undefined => withoutRemoved(journaled, plannedOf(entry), found);
+  const [own, first] = [left(entry), left(original)];
+  if (own === undefined || first === undefined) return undo;
+  return undoOf(
+    own,
+    first,
+    found,
+    between.flatMap((journaled) => left(journaled) ?? []),
+  );
 }
 
 /**
@@ -151,7 +164,12 @@ function withoutRemoved(entry: FieldEntry, planned: unknown, found: unknown): Fi
   };
 }
 
-function undoOf(entry: FieldEntry, original: FieldEntry, found: unknown): ListUndo {
+function undoOf(
+  entry: FieldEntry,
+  original: FieldEntry,
+  found: unknown,
+  between: readonly FieldEntry[] = [],
+): ListUndo {
   const role = roleOf(entry.pointer);
   const applied = appliedOf(role, entry, original, found);
   const merge = applied === undefined ? undefined : mergeEdits(role, applied, entry.prior, found);
@@ -159,7 +177,8 @@ function undoOf(entry: FieldEntry, original: FieldEntry, found: unknown): ListUn
     return jsonEqualWithoutNulls(merge.value, found) ? { type: "restored" } : { type: "due", value: merge.value };
   const known = plannedOf(entry);
   // If the plan equals a list from before, nothing tells whether the plan is written or undone.
-  const before = [entry.prior, original.prior].filter((prior) => !jsonEqualWithoutNulls(prior, known));
+  const priors = [entry, original, ...between].map(({ prior }) => prior);
+  const before = priors.filter((prior) => !jsonEqualWithoutNulls(prior, known));
   const isRestored = before.some((prior) => isOnlyEdited(role, known, prior, found));
   return isRestored ? { type: "restored" } : { type: "conflict" };
 }
@@ -168,8 +187,8 @@ function undoOf(entry: FieldEntry, original: FieldEntry, found: unknown): ListUn
 export function listWithout(entries: readonly FieldEntry[], found: unknown): unknown {
   const [first] = entries;
   if (first === undefined) return found;
-  return entries.toReversed().reduce((list, entry) => {
-    const undo = listUndo(entry, first, list);
+  return entries.toReversed().reduce((list, entry, undone) => {
+    const undo = listUndo(entry, first, list, entries.slice(1, -1 - undone));
     if (undo.type === "restored") return list;
     return undo.type === "due" ? undo.value : listUndoneAnyway(entry, list);
   }, found);
