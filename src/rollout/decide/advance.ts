@@ -37,7 +37,7 @@ export function advance(input: DecideInput, step: Step): Decision {
     );
   const writing = writeActions(step, observation.writes);
   if (writing.length > 0) return write(input, step, status.step, { actions: writing, states: observation.writes });
-  return settle(input, step, status.step, observation);
+  return settle(input, step, unwritten(status.step, observation), observation);
 }
 
 /** A step begins with a status of its own, so that the engine observes it before it writes anything. */
@@ -172,13 +172,27 @@ function unsettled({ settledAt, settledForMs: _forMs, ...step }: StepStatus): St
 }
 
 /**
+ * The step, which has to settle again if one of its writes has become due and must wait for others: somebody has edited
+ * its plan or undone what it wrote. Nothing is measured until it is written. A failure that a person must decide on
+ * stays.
+ */
+function unwritten(step: StepStatus, { writes }: Observation): StepStatus {
+  const { settledAt, checks, ...rest } = step;
+  if (settledAt === undefined || hasFailed(step) || !writes.some(({ state }) => state === "later")) return step;
+  return { ...settlingAnew(rest as StepStatus), checks: checks.map(withGap) };
+}
+
+function hasFailed({ checks }: StepStatus): boolean {
+  return checks.some(({ verdict, dryRun }) => verdict === "fail" && dryRun !== true);
+}
+
+/**
  * The step while somebody has changed the routes that it has written. The requests until it has settled again had other
  * weights, so they do not count. What it measured before stays, and so does a failure that a person must decide on.
  */
 function interrupted(step: StepStatus, { weight }: Step): StepStatus {
   const { settledAt, checks, ...rest } = step;
-  const isFailed = checks.some(({ verdict, dryRun }) => verdict === "fail" && dryRun !== true);
-  if (weight === undefined || settledAt === undefined || isFailed) return step;
+  if (weight === undefined || settledAt === undefined || hasFailed(step)) return step;
   return { ...settlingAnew(rest as StepStatus), checks: checks.map(withGap) };
 }
 

@@ -198,6 +198,36 @@ test("a step with a write that is not yet due has not settled, and writes nothin
   assert.deepEqual(actions, []);
 });
 
+test("a settled step settles again while a write that an edit has made due waits, and its checks do not fail", () => {
+  const checks = [{ type: "restarts", verdict: "wait", evidence: "" } as const];
+  const step = {
+    ...begun.step,
+    id: "one",
+    title: "one",
+    startedAt: "",
+    settlingMs: 250_000,
+    stalledMs: 250_000,
+    checks,
+  };
+  const settled = { ...step, settledAt: "2026-01-01T00:00:00Z", settledForMs: 9000 };
+  const detail = "Service n/stable has no ready pod";
+  const observation: Observation = { writes: [{ state: "later", detail }], settle: [], checks: [] };
+  const judged: RolloutStatus = { ...begun, phase: "Judging", step: settled };
+  const { status } = decide(input({ status: judged, observation }));
+  assert.deepEqual([status.phase, status.message], ["Settling", `one: ${detail}`]);
+  assert.deepEqual([status.step?.settledAt, status.step?.stalledMs], [undefined, 0], "it has the whole limit again");
+  assert.deepEqual(status.step?.checks, checks);
+  const failedChecks = [{ type: "restarts", verdict: "fail", evidence: "3 restarts" } as const];
+  const failed = {
+    ...judged,
+    phase: "Stuck",
+    pauseReason: "check",
+    step: { ...settled, checks: failedChecks },
+  } as const;
+  const kept = decide(input({ status: failed, observation, orders: { ...orders, automaticRollback: false } })).status;
+  assert.deepEqual(kept.step?.settledAt, settled.settledAt, "a person decides on the failure");
+});
+
 test("a step that does not settle within the spec's time is rolled back, and the cause names the unsettled part", () => {
   const failed = decide(input({ status: begun, observation: waiting, orders: { ...orders, settleTimeoutMs: 50 } }));
   assert.equal(failed.status.phase, "RollingBack");
