@@ -8,7 +8,14 @@ import { at, isOfEndedRun, putBackCause, type DecideInput, type Decision, type R
 import { decideWithoutJournal, isJournalLost, withJournaled } from "./lost-journal.ts";
 import type { Action } from "./observation.ts";
 import { currentStep, plannedSteps, withLastWeightOpen } from "./planned-steps.ts";
-import { handleDeletion, leftoverCause, rollBackFurther, startRollback, undoLeftover } from "./rollback.ts";
+import {
+  handleDeletion,
+  heldInDeletion,
+  leftoverCause,
+  rollBackFurther,
+  startRollback,
+  undoLeftover,
+} from "./rollback.ts";
 import { completedAgain, completedMessage, isHeld, recovered, withHold, withoutHold } from "./hold.ts";
 import { describeReference } from "./step.ts";
 import { promotion, waitFor } from "./step-outcome.ts";
@@ -70,7 +77,8 @@ function forgetLater({ failedWrite }: DecideInput, decision: Decision): Decision
   if (failedWrite?.clearsJournal !== true || !actions.some(({ type }) => type === "forget")) return decision;
   const message = `${cannotClear}: ${failedWrite.detail}; correct what it names, and the rollout continues by itself`;
   const again = failedWrite.waits ? [] : actions.filter(({ type }) => type !== "event");
-  return { ...decision, status: { ...status, message }, actions: again };
+  const held = isUnderWay(status) ? heldInDeletion(status, message) : { ...status, message };
+  return { ...decision, status: held, actions: again };
 }
 
 /**
@@ -151,12 +159,14 @@ function abort(input: DecideInput): Decision {
   const isOfOther = (status.run ?? 0) === 0 && status.startedAt === undefined && journal.completed && journal.run > 0;
   // So do those of the run before, if the server has not let the engine forget them yet: this run has not begun.
   if (isOfOther || isOfEndedRun(journal, status)) return { status, actions: [{ type: "forget" }] };
-  return startRollback(
-    input,
-    { because: "order", cause: `aborted by ${orders.orderedBy ?? "a person"}` },
-    "RolledBack",
-    orders.orderedBy,
-  );
+  const cause = `aborted by ${orders.orderedBy ?? "a person"}${unbegunText(input)}`;
+  return startRollback(input, { because: "order", cause }, "RolledBack", orders.orderedBy);
+}
+
+/** What a person must know about an undo that finds nothing to undo, because the run has not begun. */
+function unbegunText({ status: { run = 0, startedAt }, journal }: DecideInput): string {
+  if (startedAt !== undefined || journal.run > 0) return "";
+  return run > 1 ? " before this run began; the changes of completed runs stay" : " before it began";
 }
 
 /**

@@ -98,6 +98,8 @@ export interface RoundFailure {
   readonly generation: number;
   /** Whether its spec was changed in order to begin another run. */
   readonly beginsRun: boolean;
+  /** Whether a person, its group or its deletion asks for its undo. */
+  readonly mustPutBack: boolean;
 }
 
 /** How every message about failing rounds begins. */
@@ -105,12 +107,12 @@ export const cannotGoOn = "the engine cannot go on, and tries again";
 
 /**
  * The status of a rollout whose rounds all fail, so that nothing is decided about it. It continues as soon as a round
- * succeeds. A rollout of which nothing is under way keeps its phase. A hold from before still applies, so its reason,
- * its cause and the beginning of its message stay.
+ * succeeds. A rollout of which nothing is under way or ordered keeps its phase. A hold from before still applies, so its
+ * reason, its cause and the beginning of its message stay.
  */
 export function failingStatus(
   status: RolloutStatus,
-  { detail, undo, generation, beginsRun }: RoundFailure,
+  { detail, undo, generation, beginsRun, mustPutBack }: RoundFailure,
   nowMs: number,
 ): RolloutStatus {
   const { phase, message: former, pauseReason } = status;
@@ -121,7 +123,8 @@ export function failingStatus(
   const isHeldBefore = phase === "Stuck" && pauseReason !== undefined && pauseReason !== "error";
   const [held = ""] = former.split(`; ${cannotGoOn}`);
   const message = isHeldBefore ? `${held}; ${cannotGoOn}: ${detail}; correct what it names` : problem;
-  const keepsPhase = phase === "RolledBack" || phase === "Watching" || (phase === "Completed" && !beginsRun);
+  const keepsPhase =
+    phase === "RolledBack" || phase === "Watching" || (phase === "Completed" && !beginsRun && !mustPutBack);
   const reason = isHeldBefore ? pauseReason : isUndo ? "undo" : "error";
   const stuck = withHold(status, { phase: "Stuck", reason, message });
   const failing = isUndo || isHeldBefore ? stuck : { ...stuck, cause: message };

@@ -16,7 +16,15 @@ export {
   type MovedRule,
 } from "./contender.ts";
 export { cannotClear, decide, initialStatus } from "./decide.ts";
-export { cannotGoOn, completedMessage, failingStatus, refusedStatus, saysTheSame, type Refusal } from "./hold.ts";
+export {
+  cannotGoOn,
+  completedMessage,
+  failingStatus,
+  refusedStatus,
+  saysTheSame,
+  type Refusal,
+  type RoundFailure,
+} from "./hold.ts";
 export { freezesInForce, type FreezeSubject } from "./freezes.ts";
 export { windowState, type WindowState } from "../../api/serin/freeze-windows/index.ts";
 export {

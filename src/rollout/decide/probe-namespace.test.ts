@@ -24,6 +24,7 @@ test("with Leave, the probes of an upgrade leave with it, because they serve not
   const failedWrite = { detail: "a webhook refuses it", waits: true };
   const waiting = decide({ ...given, failedWrite });
   assert.deepEqual(waiting.actions, []);
+  assert.deepEqual([waiting.status.phase, waiting.status.pauseReason], ["Stuck", "error"], "others wait for a person");
   assert.match(waiting.status.message, /when its probes are: a webhook refuses it; correct what it names/);
   assert.deepEqual(decide({ ...given, failedWrite: { ...failedWrite, waits: false } }).actions, [
     removal,

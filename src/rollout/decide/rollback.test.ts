@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { RolloutStatus } from "../../api/serin/index.ts";
 import { decide, initialStatus } from "./decide.ts";
 import type { DecideInput, Decision } from "./input.ts";
-import { input } from "./testing/two-steps.ts";
+import { begun, input, orders, reasons } from "./testing/two-steps.ts";
 
 const undo = { startedAt: "", elapsedMs: 0, waitedMs: 0, waitingFor: [], next: "RolledBack" } as const;
 const goingBack: RolloutStatus = {
@@ -61,6 +61,19 @@ test("a journal of an ended run that the server refuses to clear is named, and i
     "the failure of another write does not hold it up",
   );
   assert.doesNotMatch(other.status.message, /cannot clear/);
+});
+
+test("a rollout whose changes stay when it is deleted is Stuck while the server refuses to clear its journal", () => {
+  const leaves = { ...orders, deletion: "Leave" as const };
+  const journal = { run: 2, setup: 0, completed: false };
+  const failedWrite = { ...refused, clearsJournal: true, waits: true } as const;
+  const { status, actions } = decide(input({ status: begun, journal, orders: leaves, failedWrite }));
+  assert.deepEqual([status.phase, status.pauseReason, actions], ["Stuck", "error", []]);
+  assert.match(status.message, /cannot clear the rollout's journal, .*: denied; correct what it names/);
+  const again = decide(input({ status, journal, orders: leaves }));
+  assert.deepEqual(reasons(again), ["Deleted", "forget"]);
+  const gone = decide(input({ status, orders: leaves }));
+  assert.deepEqual(reasons(gone), ["Deleted", "release"]);
 });
 
 test("an undo that waits for many pods to restart is Stuck only when none has been replaced for its limit", () => {

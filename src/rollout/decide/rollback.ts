@@ -212,7 +212,8 @@ export function handleDeletion(input: DecideInput, underWay: boolean): Decision 
     // A server that refuses to delete the probes is asked again, and the message says why.
     if (probes.length > 0 && failedWrite !== undefined) {
       const message = `the object is deleted when its probes are: ${failedWrite.detail}; correct what it names, and the engine continues`;
-      return { status: { ...status, message }, actions: failedWrite.waits ? [] : [...probes, { type: "forget" }] };
+      const again: readonly Action[] = failedWrite.waits ? [] : [...probes, { type: "forget" }];
+      return { status: heldInDeletion(status, message), actions: again };
     }
     const left = underWay
       ? `its changes stay, because of onDeletion: ${orders.deletion ?? "Leave"}${probes.length === 0 ? "" : ", without its probes"}`
@@ -229,6 +230,14 @@ export function handleDeletion(input: DecideInput, underWay: boolean): Decision 
   if (journal.setup > 0)
     return startRollback(input, { because: "deletion", cause: "the object was deleted" }, "Deleted", orders.orderedBy);
   return { status, actions: [deletedEvent("nothing was left to roll back"), { type: "release" }] };
+}
+
+/**
+ * The status of a rollout that is deleted in its run, while the server keeps it from ending. It is Stuck, because other
+ * rollouts wait for it until a person acts.
+ */
+export function heldInDeletion(status: RolloutStatus, message: string): RolloutStatus {
+  return withHold(status, { phase: "Stuck", reason: "error", message });
 }
 
 /** The probes serve only the upgrade that has made them, so they leave with it. Its other changes stay. */

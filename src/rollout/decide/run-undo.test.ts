@@ -157,6 +157,35 @@ test("an abort of a run that has not begun leaves the changes of the run before,
   assert.deepEqual(reasons(back), ["RollingBack", "undo"]);
 });
 
+test("a run that is aborted before it began says that it has undone nothing, also if its journal is lost", () => {
+  const aborted = { ...orders, abort: true, orderedBy: "ann" };
+  const empty = { run: 0, setup: 0, completed: false };
+  const lost = { ...empty, missing: true, objects: [] } as const;
+  const endOf = (status: RolloutStatus, journal: DecideInput["journal"]) => {
+    const back = decide(input({ status, orders: aborted, journal })).status;
+    return decide(input({ status: back, orders: aborted, journal })).status;
+  };
+  const completed: RolloutStatus = { ...begun, phase: "Completed", journaled: { objects: ["HTTPRoute n/web"] } };
+  const again = decide(input({ status: completed, change: { candidate: "v2", watched: false }, journal: lost })).status;
+  const waits = decide(
+    input({
+      status: again,
+      change: { candidate: "v2", watched: false },
+      journal: lost,
+      blockers: [{ reason: "freeze", text: "freeze holidays" }],
+    }),
+  ).status;
+  for (const status of [again, waits, { ...again, phase: "Paused" as const, pauseReason: "order" as const }])
+    for (const journal of [empty, lost]) {
+      const { phase, cause, message } = endOf(status, journal);
+      assert.equal(phase, "RolledBack");
+      assert.equal(cause, "aborted by ann before this run began; the changes of completed runs stay");
+      assert.equal(message, cause);
+    }
+  assert.equal(endOf({ ...initialStatus, run: 1, candidate: "v1" }, empty).cause, "aborted by ann before it began");
+  assert.equal(endOf(begun, empty).cause, "aborted by ann");
+});
+
 test("undo reports a dead dependency after a while and continues without it, and a conflict stops it until resolved", () => {
   const back = decide(
     input({ status: begun, journal: { run: 2, setup: 0, completed: false }, orders: { ...orders, abort: true } }),

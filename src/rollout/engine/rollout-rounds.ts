@@ -32,7 +32,7 @@ import { asksForRun, copiedUid, isWatched, kindOfRollout, type Rollout } from ".
 import { asksToPutBack } from "./round-board.ts";
 import { RolloutWriter } from "./rollout-writer.ts";
 import { carryOut, type CarryOutTools } from "./carry-out.ts";
-import { isRace, isTold } from "./round-failure.ts";
+import { isRace, isTold, roundFailureOf } from "./round-failure.ts";
 import { derivedValues, roundJournal } from "./round-journal.ts";
 import { seenRollout, showPhase, type Round, type RoundServices, type SeenRollout } from "./round.ts";
 
@@ -139,15 +139,11 @@ export class RolloutRounds {
     const raw = await this.#read(kind, name);
     // A person must resume it first.
     if (raw === undefined || (raw.status?.phase === "Paused" && raw.spec?.paused === true)) return;
-    const { rollout, problem, status, orders } = seenRollout(key, raw, board.memory);
-    const failure = {
-      detail: messageOf(error),
-      undo: orders.commands.undo,
-      generation: orders.generation,
-      beginsRun: problem === undefined && asksForRun(rollout, status),
-    };
-    const failing = failingStatus(status, failure, clock.nowMs());
-    board.table.set(contenderOf(raw, { ...status, phase: failing.phase }, { wants: [], heldUp: true }));
+    const seen = seenRollout(key, raw, board.memory);
+    const companions = await this.#companionsOf(seen).catch(() => new Set<string>());
+    const failure = roundFailureOf(messageOf(error), { ...seen, companions }, board);
+    const failing = failingStatus(seen.status, failure, clock.nowMs());
+    board.table.set(contenderOf(raw, { ...seen.status, phase: failing.phase }, { wants: [], heldUp: true }));
     showPhase(this.#services.metrics, key, failing.phase);
     if (isTold(raw.status, failing)) return;
     const isNew = failing.phase === "Stuck" && raw.status?.phase !== "Stuck";

@@ -1,7 +1,25 @@
 import { SerinError } from "../../base/index.ts";
 import type { RolloutStatus } from "../../api/serin/index.ts";
 import { isKubeCode } from "../../kube/index.ts";
-import { saysTheSame, type Action, type Decision, type FailedWrite } from "../decide/index.ts";
+import { saysTheSame, type Action, type Decision, type FailedWrite, type RoundFailure } from "../decide/index.ts";
+import { asksForRun } from "./rollout-object.ts";
+import type { RolloutSeen, RoundBoard } from "./round-board.ts";
+
+/** The failure of a rollout's rounds with the facts that its status needs. `problem`: the fault of its spec. */
+export function roundFailureOf(
+  detail: string,
+  seen: Omit<RolloutSeen, "key" | "heldUp"> & { readonly problem?: string | undefined },
+  board: RoundBoard,
+): RoundFailure {
+  const { orders, problem, rollout, status } = seen;
+  return {
+    detail,
+    undo: orders.commands.undo,
+    generation: orders.generation,
+    beginsRun: problem === undefined && asksForRun(rollout, status),
+    mustPutBack: board.mustPutBack(seen),
+  };
+}
 
 /** Whether the decision of the next round reports a failure of this action. */
 export function tellsFailure({ type }: Action): boolean {

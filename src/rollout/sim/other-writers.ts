@@ -1,6 +1,6 @@
 import { invariant, jsonEqualWithoutNulls, type Random } from "../../base/index.ts";
 import type { JournalEntry, ObjectReference, RolloutStatus } from "../../api/serin/index.ts";
-import { isPuttingBack, referenceKey } from "../decide/index.ts";
+import { isPuttingBack, journalCounts, referenceKey } from "../decide/index.ts";
 import { reference } from "../plan/index.ts";
 import { journalNameOf } from "../engine/journal-name.ts";
 import type { ModelCluster } from "./model-cluster.ts";
@@ -312,12 +312,13 @@ export class OtherWriters {
     const target = sim.kind === "Canary" ? route : namespaceOf(sim);
     const object = target === undefined ? undefined : this.#cluster.find(target);
     if (!begins || object === undefined) return;
-    const written = this.#store.journals
-      .get(journalNameOf(rolloutObject(sim, "")))
-      ?.entries.find(
-        (entry) => entry.type === "field" && entry.pointer === pointer && entry.object.name === object.reference.name,
-      );
-    const before = written?.type === "field" ? written.prior : object.fields.get(pointer);
+    const journal = this.#store.writtenJournal(journalNameOf(rolloutObject(sim, ""))) ?? { entries: [] };
+    const written = journal.entries.find(
+      (entry) => entry.type === "field" && entry.pointer === pointer && entry.object.name === object.reference.name,
+    );
+    // The next run builds on what the last one has changed, so that is in Git by then.
+    const isKept = sim.runsAgain === true && journalCounts(journal).completed;
+    const before = written?.type === "field" && !isKept ? written.prior : object.fields.get(pointer);
     this.#inGit.set(sim.name, { object, pointer, before });
   }
 

@@ -12,22 +12,24 @@ export interface Meanwhile {
   readonly lostMade: ReadonlySet<string>;
   /** The namespaces that somebody has deleted. */
   readonly ended: readonly string[];
+  /** The keys of objects that stay as they are, because a person has let the rollout end without its journal. */
+  readonly unrestored: ReadonlySet<string>;
 }
 
 /**
  * The present and the former snapshot without a route that somebody has deleted meanwhile, without weights if a webhook
- * changes them, and without what somebody made again during an undo, or has deleted although a Canary has made it, also
- * if that is a subset.
+ * changes them, without what stays because a journal is lost, and without what somebody made again during an undo, or
+ * has deleted although a Canary has made it, also if that is a subset.
  */
 export function comparable(
   [current, former]: readonly [Snapshot, Snapshot],
-  { scenario, madeInUndo, lostMade, ended }: Meanwhile,
+  { scenario, madeInUndo, lostMade, ended, unrestored }: Meanwhile,
 ): readonly [Snapshot, Snapshot] {
   const kept = only(current, (key) => key in former || !madeInUndo.has(key));
   const isOfEnded = (key: string): boolean =>
     ended.some((name) => key.includes(`/${name}/`) || key.endsWith(`Namespace//${name}`));
   const [now, before] = [kept, former].map((snapshot) =>
-    only(snapshot, (key) => !lostMade.has(key) && !isOfEnded(key)),
+    only(snapshot, (key) => !lostMade.has(key) && !unrestored.has(key) && !isOfEnded(key)),
   );
   const hasDropped = happens(scenario, "dropSubset");
   const pair = [now ?? {}, before ?? {}].map((snapshot) =>

@@ -2,10 +2,11 @@ import { invariant } from "../../../base/index.ts";
 import type { RolloutStatus } from "../../../api/serin/index.ts";
 import type { Step } from "../../decide/index.ts";
 import { lostPodsLimitMs } from "../../decide/checks/lost-pods.ts";
+import { journalNameOf } from "../../engine/journal-name.ts";
 import { makesRoutes, objectsOf, plainCanary, routePointer } from "../canary-shape.ts";
 import type { ModelCluster } from "../model-cluster.ts";
 import { calmFromTick, tickMs, type Scenario, type SimRollout } from "../scenario.ts";
-import { keyOf } from "../sim-plan.ts";
+import { keyOf, rolloutObject } from "../sim-plan.ts";
 import type { SimStore } from "../sim-store.ts";
 
 /** What somebody else does to the Services, subsets and pods of a Canary. */
@@ -123,7 +124,9 @@ export class TrafficWitness {
     for (const sim of this.#scenario.rollouts) {
       const { phase = "Planned", weight = 0 } = this.#store.read(keyOf(sim))?.status ?? {};
       const measures = (phase === "Judging" || phase === "Soaking") && weight > 0;
-      if (!measures || !traffic.lostPods.has(sim.name) || nowMs < calmFromTick * tickMs)
+      // Without its journal, the engine cannot look. The status says so after a minute.
+      const isBlind = this.#store.editedJournals.has(journalNameOf(rolloutObject(sim, "")));
+      if (!measures || isBlind || !traffic.lostPods.has(sim.name) || nowMs < calmFromTick * tickMs)
         this.#lostSinceMs.delete(sim.name);
       else if (!this.#lostSinceMs.has(sim.name)) this.#lostSinceMs.set(sim.name, nowMs);
       const forMs = nowMs - (this.#lostSinceMs.get(sim.name) ?? nowMs);

@@ -1,6 +1,13 @@
 import { type Freeze, type ObjectReference, type RolloutStatus, hasUndoFinalizer } from "../../../api/serin/index.ts";
 import { invariant } from "../../../base/index.ts";
-import { isUnderWay, journalCounts, nextOrdinalOf, referenceKey, windowState } from "../../decide/index.ts";
+import {
+  isRefusedAfterEnd,
+  isUnderWay,
+  journalCounts,
+  nextOrdinalOf,
+  referenceKey,
+  windowState,
+} from "../../decide/index.ts";
 import { journalNameOf } from "../../engine/journal-name.ts";
 import type { Rollout } from "../../engine/rollout-object.ts";
 import { probeNamespace } from "../../plan/index.ts";
@@ -20,6 +27,7 @@ import type { SimStore } from "../sim-store.ts";
 import { type Snapshot, differencesOf, snapshotOf, withWritten, withoutUnprepared } from "./snapshot.ts";
 import { StatusWitness } from "./status-witness.ts";
 import { TrafficWitness } from "./traffic-witness.ts";
+import { unrestoredKeys } from "./unrestored.ts";
 
 /** A tolerance, because a round may pause for a few ticks between reading and storing. */
 const slackMs = 20 * tickMs;
@@ -74,12 +82,9 @@ export class Witness {
   ): void {
     const seen = this.#seenOf(key, rollout);
     this.#freezeSinceMs = isFrozen(freezes, wallMs) ? (this.#freezeSinceMs ?? this.#cluster.nowMs) : undefined;
+    if (isNextRun(before, status)) this.#keepChanges(seen);
     for (const action of actions) {
-      // From now on, the changes of an ended run belong to the state before the next one.
-      if (action.type === "forget") {
-        seen.unforgotten ??= seen.baseline;
-        seen.baseline = this.#snapshot(seen.sim);
-      }
+      if (action.type === "forget") this.#keepChanges(seen);
       if (action.type !== "event") continue;
       if (action.reason === "StepStarted") this.#begun(key, rollout, status);
       if (action.reason === "Started") {
@@ -106,6 +111,12 @@ export class Witness {
     if (status.phase === "RolledBack" && before.phase !== "RolledBack") this.#putBack(key, seen, status);
     if (status.phase === "Completed" && before.phase !== "Completed") this.#completed(key, seen, rollout, status);
     seen.last = status;
+  }
+
+  /** The changes of an ended run belong to the state before the next one. */
+  #keepChanges(seen: Seen): void {
+    seen.unforgotten ??= seen.baseline;
+    seen.baseline = this.#snapshot(seen.sim);
   }
 
   #begun(key: string, rollout: Rollout, status: RolloutStatus): void {
@@ -180,7 +191,7 @@ export class Witness {
     if (status.cause !== "the object was deleted")
       this.#isAsBefore(
         key,
-        isUndoneWhole ? { ...seen, baseline: seen.unprepared } : seen,
+        { ...seen, last: status, ...(isUndoneWhole ? { baseline: seen.unprepared } : {}) },
         `rolled back (${status.cause ?? ""})`,
       );
     if (seen.sim.kind === "MeshUpgrade") this.#isAtRest(key, seen.sim, status);
@@ -216,6 +227,7 @@ export class Witness {
       madeInUndo: this.#madeInUndo,
       lostMade: this.#lostMade,
       ended: [...this.#cluster.endedNamespaces],
+      unrestored: seen.last === undefined ? new Set() : unrestoredKeys(this.#store, seen.sim, seen.last),
     });
     const differences = differencesOf(before, now);
     invariant(differences.length === 0, `${key} ${why}, and differs: ${differences.join("; ")}`);
@@ -373,6 +385,11 @@ export class Witness {
   #snapshot(sim: SimRollout): Snapshot {
     return snapshotOf(this.#cluster, sim);
   }
+}
+
+/** Whether a completed run is followed by another one, which waits or begins. */
+function isNextRun(before: RolloutStatus, { run = 0 }: RolloutStatus): boolean {
+  return (before.phase === "Completed" || isRefusedAfterEnd(before)) && run > (before.run ?? 0);
 }
 
 function isFrozen(freezes: readonly Freeze[], nowMs: number): boolean {
