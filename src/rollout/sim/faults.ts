@@ -230,6 +230,16 @@ export class Faults {
     if (disturbance.type === "unread" && !begins) this.#unread.delete(`${disturbance.what} ${sim.name}`);
   }
 
+  /**
+   * Whether a person deletes the upgrade in its run, makes it again, and its pods stay at the new revision. If that one
+   * then finds these pods without their control plane, it installs it, and cannot undo that before a person acts.
+   */
+  #leavesPods(sim: SimRollout): boolean {
+    const { disturbances, rollouts } = this.#options.scenario;
+    const isReplaced = disturbances.some((other) => other.type === "replace" && rollouts[other.rollout] === sim);
+    return isReplaced && sim.onDeletion === "Leave";
+  }
+
   /** What people do to the Deployment of a Canary, or to the workloads that an upgrade has made. */
   #disturbApp(disturbance: Disturbance, sim: SimRollout, begins: boolean): void {
     const { cluster, others, people } = this.#options;
@@ -241,7 +251,7 @@ export class Faults {
     if (disturbance.type === "dropSubset") dropSubsets(cluster, sim, begins);
     if (disturbance.type === "drain") drainNode(cluster, sim);
     if (disturbance.type === "extend") others.extend(disturbance, sim, begins);
-    if (disturbance.type === "loseMade") others.loseMade(sim, begins);
+    if (disturbance.type === "loseMade" && !this.#leavesPods(sim)) others.loseMade(sim, begins);
     if (disturbance.type === "change") people.changeTemplate(sim, disturbance.template);
     if (disturbance.type === "resumeApp") others.resumeApp(sim);
     if (disturbance.type === "remakeApp") others.remakeApp(sim);
