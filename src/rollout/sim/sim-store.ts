@@ -1,6 +1,7 @@
 import { type DecisionRecord, type JournalEntry, type RolloutStatus, undoFinalizer } from "../../api/serin/index.ts";
 import { withEntries, withLater, withoutRun, withPrior, withStored, withUid } from "../act/journal-entries.ts";
 import type { StoredJournal } from "../act/journal-store.ts";
+import { journalCounts } from "../decide/index.ts";
 import type { Rollout } from "../engine/rollout-object.ts";
 import { Conflict, PatchRefused } from "./sim-errors.ts";
 import { rememberedMap } from "./remembered.ts";
@@ -50,9 +51,15 @@ export class SimStore {
     };
   }
 
-  /** The journal as the engine has written it last, also if somebody has changed or deleted it since. */
+  /**
+   * The journal as the engine has written it last, also if somebody has changed or deleted it since. While an engine
+   * waits for a deleted journal, it writes its decisions into another one, without entries.
+   */
   writtenJournal(name: string): StoredJournal | undefined {
-    return this.editedJournals.get(name) ?? this.journals.get(name) ?? this.lostJournals.get(name);
+    const lost = this.lostJournals.get(name);
+    const present = this.editedJournals.get(name) ?? this.journals.get(name);
+    if (present === undefined || lost === undefined) return present ?? lost;
+    return present.entries.length === 0 && !journalCounts(lost).completed ? lost : present;
   }
 
   read(key: string): Rollout | undefined {

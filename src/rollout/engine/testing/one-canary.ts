@@ -67,25 +67,67 @@ export const lostEntry: JournalEntry = {
   pointer: "/spec/rules",
 };
 
+/** The Canary as the API server has it, and what the engine has done. */
+interface State {
+  object: Rollout;
+  version: number;
+  steadyMs: number;
+  /** The server cannot read the journal or the target. */
+  isFaulty: boolean;
+  /** How many of the next reads of the Canary get no answer. */
+  lostReads: number;
+  rightsAsked: number;
+  readonly decisions: Decision[];
+  readonly appended: JournalEntry[];
+}
+
 /** Rounds of one Canary. The API server writes its status, but cannot read its journal or its target. */
-export function roundsOf({
-  spec,
-  status = underWay,
-  unread = "target",
-  named = () => "web",
-  mayCreate = unanswered,
-  busyMs,
-  confirmsLead = async () => true,
-  journal = { entries: [], decisions: [] },
-  plan = () => ({ steps: [], change: { candidate: "v1", watched: false } }),
-  learn,
-  lostRun,
-}: Options) {
-  let [steadyMs, version] = [0, 1];
-  let faulty = true;
-  let lostReads = 0;
-  let rightsAsked = 0;
-  let object = {
+export function roundsOf(options: Options) {
+  const state: State = {
+    object: canaryOf(options),
+    version: 1,
+    steadyMs: 0,
+    isFaulty: true,
+    lostReads: 0,
+    rightsAsked: 0,
+    decisions: [],
+    appended: [],
+  };
+  const board = new RoundBoard(1);
+  const rounds = new RolloutRounds(servicesOf(options, state, board));
+  return {
+    board,
+    decisions: state.decisions,
+    appended: state.appended,
+    status: () => state.object.status ?? initialStatus,
+    /** The digest of what the spec asks for. */
+    candidate: () => {
+      const parsed = parseRollout(state.object);
+      return "problem" in parsed ? undefined : unplannedChange(parsed.rollout).candidate;
+    },
+    rightsAsked: () => state.rightsAsked,
+    version: () => state.version,
+    recover: () => (state.isFaulty = false),
+    /** Somebody deletes the Canary and makes it again before the engine looks. */
+    remake: () => (state.object = { ...state.object, metadata: { ...state.object.metadata, uid: "second" } }),
+    /** Lets the server leave the next reads of the Canary unanswered. */
+    loseReads: (count: number) => (state.lostReads = count),
+    events: () =>
+      state.decisions.flatMap(({ actions }) =>
+        actions.flatMap((action) => (action.type === "event" ? [action.reason] : [])),
+      ),
+    /** Runs rounds for this many seconds, one each second. */
+    run: async (seconds: number) => {
+      for (let second = 0; second < seconds; second += 1) {
+        state.steadyMs += 1000;
+        await rounds.run(canaryKind, "Canary shop/web", "shop/web").catch(() => undefined);
+      }
+    },
+  };
+}
+
+function canaryOf({ spec, status = underWay }: Options): Rollout {
+  return {
     apiVersion: "rollout.serin.dev/v1alpha1",
     kind: "Canary",
     metadata: { name: "web", namespace: "shop", uid: "u", generation: 2, resourceVersion: "1" },
@@ -96,51 +138,22 @@ export function roundsOf({
     },
     status,
   } as unknown as Rollout;
-  const decisions: Decision[] = [];
-  const appended: JournalEntry[] = [];
-  const board = new RoundBoard(1);
-  const fail = (): never => {
-    throw transientError("api-server", `get of HTTPRoute shop/${named()}: conversion webhook failed`);
-  };
-  const services = {
-    client: {
-      get: async () => {
-        lostReads -= 1;
-        if (lostReads >= 0) throw transientError("api-server", "get of Canary shop/web: connect ETIMEDOUT");
-        return structuredClone(object);
-      },
-      patchMerge: async () => object,
-      update: async (_kind: unknown, body: Rollout) => {
-        version += 1;
-        object = { ...body, metadata: { ...body.metadata, resourceVersion: String(version) } };
-        return object;
-      },
-    } as unknown as KubeClient,
-    clock: { steadyMs: () => steadyMs, nowMs: () => steadyMs },
+}
+
+function servicesOf(options: Options, state: State, board: RoundBoard): RoundServices {
+  const { busyMs, confirmsLead = async () => true, mayCreate = unanswered } = options;
+  return {
+    client: clientOf(state),
+    clock: { steadyMs: () => state.steadyMs, nowMs: () => state.steadyMs },
     log: silentLogger,
-    journals: {
-      read: async () => (faulty && unread === "journal" ? fail() : journal),
-      writeAgain: async () => undefined,
-      append: async (_name: string, entries: readonly JournalEntry[]) => void appended.push(...entries),
-    },
+    ...sourcesOf(options, state),
     lostValues: async () => ({ entries: [lostEntry], back: ["HTTPRoute shop/web /spec/rules"], left: [] }),
     observer: {},
-    planner: {
-      plan: async (
-        rollout: Rollout,
-        entries: readonly JournalEntry[],
-        others: () => Promise<readonly (readonly JournalEntry[])[]>,
-      ) => {
-        learn?.(await others());
-        return faulty ? fail() : plan(rollout, entries);
-      },
-      lostRun: async () => lostRun,
-    },
     actions: {
       fence: () => undefined,
       storeDecisions: async () => undefined,
       recordCompletion: async () => undefined,
-      perform: async (_rollout: Rollout, decision: Decision) => void decisions.push(decision),
+      perform: async (_rollout: Rollout, decision: Decision) => void state.decisions.push(decision),
     },
     metrics: { phase: () => undefined, verdicts: () => undefined, gone: () => undefined },
     confirmsLead,
@@ -148,42 +161,58 @@ export function roundsOf({
     orphans: {},
     rights: {
       refusal: async () => {
-        rightsAsked += 1;
+        state.rightsAsked += 1;
         return undefined;
       },
       mayCreate,
     },
     freezes: () => [],
-    watched: () => object,
+    watched: () => state.object,
     ...(busyMs === undefined ? {} : { busyMs }),
     wake: () => undefined,
   } as unknown as RoundServices;
-  const rounds = new RolloutRounds(services);
+}
+
+function clientOf(state: State): KubeClient {
   return {
-    status: () => object.status ?? initialStatus,
-    /** The digest of what the spec asks for. */
-    candidate: () => {
-      const parsed = parseRollout(object);
-      return "problem" in parsed ? undefined : unplannedChange(parsed.rollout).candidate;
+    get: async () => {
+      state.lostReads -= 1;
+      if (state.lostReads >= 0) throw transientError("api-server", "get of Canary shop/web: connect ETIMEDOUT");
+      return structuredClone(state.object);
     },
-    decisions,
-    appended,
-    board,
-    rightsAsked: () => rightsAsked,
-    version: () => version,
-    recover: () => (faulty = false),
-    /** Somebody deletes the Canary and makes it again before the engine looks. */
-    remake: () => (object = { ...object, metadata: { ...object.metadata, uid: "second" } }),
-    /** Lets the server leave the next reads of the Canary unanswered. */
-    loseReads: (count: number) => (lostReads = count),
-    events: () =>
-      decisions.flatMap(({ actions }) => actions.flatMap((action) => (action.type === "event" ? [action.reason] : []))),
-    /** Runs rounds for this many seconds, one each second. */
-    run: async (seconds: number) => {
-      for (let second = 0; second < seconds; second += 1) {
-        steadyMs += 1000;
-        await rounds.run(canaryKind, "Canary shop/web", "shop/web").catch(() => undefined);
-      }
+    patchMerge: async () => state.object,
+    update: async (_kind: unknown, body: Rollout) => {
+      state.version += 1;
+      state.object = { ...body, metadata: { ...body.metadata, resourceVersion: String(state.version) } };
+      return state.object;
+    },
+  } as unknown as KubeClient;
+}
+
+/** The journal and the plan. */
+function sourcesOf(options: Options, state: State): object {
+  const { unread = "target", named = () => "web", learn, lostRun } = options;
+  const { journal = { entries: [], decisions: [] } } = options;
+  const { plan = () => ({ steps: [], change: { candidate: "v1", watched: false } }) } = options;
+  const fail = (): never => {
+    throw transientError("api-server", `get of HTTPRoute shop/${named()}: conversion webhook failed`);
+  };
+  return {
+    journals: {
+      read: async () => (state.isFaulty && unread === "journal" ? fail() : journal),
+      writeAgain: async () => undefined,
+      append: async (_name: string, entries: readonly JournalEntry[]) => void state.appended.push(...entries),
+    },
+    planner: {
+      plan: async (
+        rollout: Rollout,
+        entries: readonly JournalEntry[],
+        others: () => Promise<readonly (readonly JournalEntry[])[]>,
+      ) => {
+        learn?.(await others());
+        return state.isFaulty ? fail() : plan(rollout, entries);
+      },
+      lostRun: async () => lostRun,
     },
   };
 }

@@ -18,13 +18,13 @@ import type { Decided } from "./decided.ts";
 import { atTheEnd } from "./end-witness.ts";
 import { gatewayPods } from "../mesh-model.ts";
 import type { ModelCluster } from "../model-cluster.ts";
-import { engineWriter } from "../model-object.ts";
 import { rememberedMap, rememberedSet } from "../remembered.ts";
 import { type Scenario, type SimRollout, minSamples, tickMs } from "../scenario.ts";
-import { gatewayObjects, isBroken, podRev, restartPointer } from "../sim-mesh.ts";
+import { gatewayObjects } from "../sim-mesh.ts";
 import { ownsObject, rolloutObject } from "../sim-plan.ts";
 import type { SimStore } from "../sim-store.ts";
 import { type Snapshot, differencesOf, snapshotOf, withWritten, withoutUnprepared } from "./snapshot.ts";
+import { hasItsPods, noteRestarts } from "./restarts.ts";
 import { StatusWitness } from "./status-witness.ts";
 import { TrafficWitness } from "./traffic-witness.ts";
 import { unrestoredKeys } from "./unrestored.ts";
@@ -48,6 +48,8 @@ interface Seen {
   deleted: boolean;
   startedAtMs: number;
   settled: Map<string, number>;
+  /** The keys of the workloads that the run restarts. */
+  restarted: Set<string>;
   last: RolloutStatus | undefined;
   /** Whether the object had the finalizer when it was last read. */
   kept: boolean;
@@ -84,6 +86,7 @@ export class Witness {
     this.#freezeSinceMs = isFrozen(freezes, wallMs) ? (this.#freezeSinceMs ?? this.#cluster.nowMs) : undefined;
     if (isNextRun(before, status)) this.#keepChanges(seen);
     for (const action of actions) {
+      if (action.type === "journal") noteRestarts(seen.restarted, action.entries);
       if (action.type === "forget") this.#keepChanges(seen);
       if (action.type !== "event") continue;
       if (action.reason === "StepStarted") this.#begun(key, rollout, status);
@@ -91,6 +94,7 @@ export class Witness {
         seen.startedAtMs = this.#cluster.nowMs;
         seen.baseline = this.#snapshot(seen.sim);
         seen.unforgotten = undefined;
+        seen.restarted.clear();
         this.#traffic.started(seen.sim);
       }
       const evidence = action.evidence ?? [];
@@ -194,25 +198,8 @@ export class Witness {
         { ...seen, last: status, ...(isUndoneWhole ? { baseline: seen.unprepared } : {}) },
         `rolled back (${status.cause ?? ""})`,
       );
-    if (seen.sim.kind === "MeshUpgrade") this.#isAtRest(key, seen.sim, status);
+    if (seen.sim.kind === "MeshUpgrade") hasItsPods(this.#cluster, key, seen, status);
     isAllowedCause(this.#scenario, { key, sim: seen.sim, cause: status.cause ?? "" });
-  }
-
-  /** Checks that an upgrade is rolled back only when the workloads that it has restarted have their pods again. */
-  #isAtRest(key: string, sim: SimRollout, { undo }: RolloutStatus): void {
-    const nowMs = this.#cluster.nowMs;
-    const late = [...this.#cluster.objects.values()].find(
-      ({ reference, readyAtMs, writers }) =>
-        nowMs < readyAtMs &&
-        !isBroken(reference) &&
-        ownsObject(sim, reference) &&
-        !this.#hasEnded(reference.namespace) &&
-        [restartPointer, podRev].some((pointer) => writers.get(pointer) === engineWriter),
-    );
-    invariant(
-      late === undefined,
-      `${key} is rolled back while ${late?.reference.name ?? ""} starts (${undo?.elapsedMs ?? 0} ms)`,
-    );
   }
 
   #isAsBefore(key: string, seen: Seen, why: string): void {
@@ -247,7 +234,11 @@ export class Witness {
 
   /** Remembers what it knows about the objects. Returns a function that restores it, when they are restored. */
   backup(): () => void {
-    const seen = rememberedMap(this.#seen, (known) => ({ ...known, settled: new Map(known.settled) }));
+    const seen = rememberedMap(this.#seen, (known) => ({
+      ...known,
+      settled: new Map(known.settled),
+      restarted: new Set(known.restarted),
+    }));
     const sets = [this.#madeInUndo, this.#lostMade].map((set) => rememberedSet(set));
     const traffic = this.#traffic.backup();
     return () => {
@@ -343,7 +334,9 @@ export class Witness {
     this.#seen.delete(key);
     this.#statuses.forget(key);
     if (!seen.kept) return;
-    const journal = this.#store.writtenJournal(journalNameOf(rolloutObject(seen.sim, "")));
+    const name = journalNameOf(rolloutObject(seen.sim, ""));
+    const isLost = seen.last?.lostJournal?.accepted === true;
+    const journal = isLost ? this.#store.journals.get(name) : this.#store.writtenJournal(name);
     const left = seen.last?.phase === "Completed" ? [] : (journal?.entries ?? []);
     invariant(left.length === 0, `${key} is gone, and its journal holds entries`);
     const app = [...this.#cluster.objects.values()].find(({ reference }) => reference.name === `app-${seen.sim.name}`);
@@ -375,6 +368,7 @@ export class Witness {
       deleted: metadata.deletionTimestamp !== undefined,
       startedAtMs: 0,
       settled: new Map(),
+      restarted: new Set(),
       last: undefined,
       kept: false,
     };
