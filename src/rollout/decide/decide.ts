@@ -1,5 +1,5 @@
 import { counted } from "../../base/index.ts";
-import { maxPlannedSteps, type RolloutPhase, type RolloutStatus } from "../../api/serin/index.ts";
+import { isRestingPhase, maxPlannedSteps, type RolloutPhase, type RolloutStatus } from "../../api/serin/index.ts";
 import { advance } from "./advance.ts";
 import { dated } from "./conditions.ts";
 import { begunCopy, holdCopy, isUnbegunCopy } from "./copied.ts";
@@ -10,7 +10,7 @@ import type { Action } from "./observation.ts";
 import { currentStep, plannedSteps, withLastWeightOpen } from "./planned-steps.ts";
 import {
   handleDeletion,
-  heldInDeletion,
+  heldByServer,
   leftoverCause,
   rollBackFurther,
   startRollback,
@@ -77,7 +77,7 @@ function forgetLater({ failedWrite }: DecideInput, decision: Decision): Decision
   if (failedWrite?.clearsJournal !== true || !actions.some(({ type }) => type === "forget")) return decision;
   const message = `${cannotClear}: ${failedWrite.detail}; correct what it names, and the rollout continues by itself`;
   const again = failedWrite.waits ? [] : actions.filter(({ type }) => type !== "event");
-  const held = isUnderWay(status) ? heldInDeletion(status, message) : { ...status, message };
+  const held = isRestingPhase(status.phase) ? { ...status, message } : heldByServer(status, message);
   return { ...decision, status: held, actions: again };
 }
 

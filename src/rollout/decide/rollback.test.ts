@@ -49,6 +49,9 @@ test("a journal of an ended run that the server refuses to clear is named, and i
   const waits = decided(begins, { failedWrite: { ...failedWrite, waits: true } });
   assert.deepEqual(waits.actions, []);
   assert.match(waits.status.message, /cannot clear the rollout's journal, .*: denied; correct what it names/);
+  assert.deepEqual([waits.status.phase, waits.status.pauseReason], ["Stuck", "error"], "others wait for it");
+  const cleared = decide(input({ status: waits.status }));
+  assert.deepEqual([cleared.status.phase, reasons(cleared)], ["Progressing", ["Resumed", "Started", "StepStarted"]]);
   const again = decided(begins, { failedWrite });
   assert.deepEqual(
     again.actions.map(({ type }) => type),

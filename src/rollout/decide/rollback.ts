@@ -213,7 +213,7 @@ export function handleDeletion(input: DecideInput, underWay: boolean): Decision 
     if (probes.length > 0 && failedWrite !== undefined) {
       const message = `the object is deleted when its probes are: ${failedWrite.detail}; correct what it names, and the engine continues`;
       const again: readonly Action[] = failedWrite.waits ? [] : [...probes, { type: "forget" }];
-      return { status: heldInDeletion(status, message), actions: again };
+      return { status: heldByServer(status, message), actions: again };
     }
     const left = underWay
       ? `its changes stay, because of onDeletion: ${orders.deletion ?? "Leave"}${probes.length === 0 ? "" : ", without its probes"}`
@@ -233,10 +233,10 @@ export function handleDeletion(input: DecideInput, underWay: boolean): Decision 
 }
 
 /**
- * The status of a rollout that is deleted in its run, while the server keeps it from ending. It is Stuck, because other
- * rollouts wait for it until a person acts.
+ * The status of a rollout that the server keeps from ending or beginning a run. It is Stuck, because other rollouts wait
+ * for it until a person acts.
  */
-export function heldInDeletion(status: RolloutStatus, message: string): RolloutStatus {
+export function heldByServer(status: RolloutStatus, message: string): RolloutStatus {
   return withHold(status, { phase: "Stuck", reason: "error", message });
 }
 

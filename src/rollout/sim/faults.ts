@@ -161,6 +161,9 @@ export class Faults {
       case "remake":
         others.remake(sim);
         return;
+      case "remakeNamespace":
+        if (!this.#leavesPods(sim)) others.remakeNamespace(sim);
+        return;
       case "selfHeal":
         others.watchByGit(sim, begins);
         return;

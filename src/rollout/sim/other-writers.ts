@@ -1,17 +1,17 @@
 import { invariant, jsonEqualWithoutNulls, type Random } from "../../base/index.ts";
-import type { JournalEntry, ObjectReference, RolloutStatus } from "../../api/serin/index.ts";
+import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import { isPuttingBack, journalCounts, referenceKey } from "../decide/index.ts";
-import { reference } from "../plan/index.ts";
 import { journalNameOf } from "../engine/journal-name.ts";
 import type { ModelCluster } from "./model-cluster.ts";
 import type { ModelObject } from "./model-object.ts";
 import type { Addition, Disturbance, SimRollout } from "./scenario.ts";
-import { meshBefore, meshNames, rev } from "./sim-mesh.ts";
+import { gatewayObjects, meshBefore, meshNames, rev } from "./sim-mesh.ts";
 import { makesRoutes, objectsOf, plainCanary, routePointer } from "./canary-shape.ts";
 import { canaryBefore, versionOf } from "./canary-before.ts";
 import { templatePointer } from "./sim-canary.ts";
 import { routingKinds } from "./routing-kinds.ts";
 import { keyOf, namespaceOf, ownsObject, revisionPointer, rolloutObject } from "./sim-plan.ts";
+import { Relabelling } from "./relabelling.ts";
 import { rememberedMap } from "./remembered.ts";
 import type { SimStore } from "./sim-store.ts";
 import { hasTheirs, withoutTheirs, withTheirs, withTheirWeights } from "./their-rules.ts";
@@ -42,6 +42,8 @@ export class OtherWriters {
   readonly #store: SimStore;
   readonly #witness: Witness;
   readonly #rollouts: readonly SimRollout[];
+  /** Does what the status of an upgrade asks of a person. */
+  readonly relabelling: Relabelling;
   readonly #meddled = new Map<Disturbance, Meddled>();
   /** The fields that a GitOps controller puts back, by the rollout's name, with their values in Git. */
   readonly #inGit = new Map<string, Meddled>();
@@ -67,6 +69,7 @@ export class OtherWriters {
     this.#store = store;
     this.#witness = witness;
     this.#rollouts = rollouts;
+    this.relabelling = new Relabelling(cluster);
   }
 
   /**
@@ -80,24 +83,10 @@ export class OtherWriters {
       rememberedMap(this.#lost),
       rememberedMap(this.#vanished),
     ];
+    maps.push(this.relabelling.backup());
     return () => {
       for (const restore of maps) restore();
     };
-  }
-
-  /**
-   * Does what the status asks of a person. If somebody has removed the label of a namespace, this writes the label
-   * again. If pods came back without a label, it labels their node.
-   */
-  relabel({ message }: RolloutStatus): void {
-    const [, to] = /: point it to (\S+?)(;|$)/.exec(message) ?? [];
-    if (to === undefined) return;
-    for (const [, kind, name = ""] of message.matchAll(/(Namespace|pod) ([\w-]+)/g)) {
-      const labelled =
-        kind === "pod" ? meshNames(name.slice(name.lastIndexOf("-") + 1)).node : reference("v1", "Namespace", name);
-      const found = this.#cluster.find(labelled);
-      if (found !== undefined) this.#cluster.setField(found, rev, to, "somebody");
-    }
   }
 
   /** Moves, as a person would, the proxies that no installer manages. */
@@ -230,6 +219,23 @@ export class OtherWriters {
     const [reference, fields] = before[Math.floor(this.#random() * before.length)] ?? [];
     const found = reference === undefined ? undefined : this.#cluster.find(reference);
     if (found !== undefined && fields !== undefined) this.#cluster.remake(found, fields);
+  }
+
+  /**
+   * Deletes a namespace without gateways of the Gateway API that an upgrade moves, and makes it and its content again as
+   * before the upgrade.
+   */
+  remakeNamespace(sim: SimRollout): void {
+    const gateways = new Set(gatewayObjects(sim).map(({ namespace }) => namespace));
+    const free = (sim.moves ?? []).filter((name) => !gateways.has(name) && !this.#cluster.endedNamespaces.has(name));
+    const name = free[Math.floor(this.#random() * free.length)];
+    if (name === undefined) return;
+    const isInside = ({ kind, name: own, namespace }: ObjectReference): boolean =>
+      namespace === name || (kind === "Namespace" && own === name);
+    for (const [object, fields] of meshBefore(sim)) {
+      const found = isInside(object) ? this.#cluster.find(object) : undefined;
+      if (found !== undefined) this.#cluster.remake(found, fields);
+    }
   }
 
   /**

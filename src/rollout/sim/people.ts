@@ -264,7 +264,7 @@ export class People {
       note(`${key} is deleted, to be created again: ${status.message}`);
       return this.replace(simOf(scenario.rollouts, found));
     }
-    if (time.isCalm) others.relabel(status);
+    if (time.isCalm) others.relabelling.follow(status);
     this.#approve(key, found, status);
     const isLate = time.tick > calmFromTick + 10;
     if (isLate && status.phase === "Stuck" && status.undo === undefined && !found.spec.abort) {

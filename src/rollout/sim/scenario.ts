@@ -59,6 +59,8 @@ export type Disturbance =
         | "resume"
         /** A pod, a node or a workload is deleted and comes back under its name. */
         | "remake"
+        /** A namespace that an upgrade moves is deleted, and made again as it was before the upgrade, with its content. */
+        | "remakeNamespace"
         /** All pods of a Canary's Deployments are evicted, and start again on another node. */
         | "drain"
         /** A person resumes the Deployment that a Canary holds. */

@@ -1,7 +1,7 @@
 import type { Scenario } from "../scenario.ts";
-import { servicesScenarioOf } from "./services-scenario.ts";
+import { remadeScenarioOf } from "./remade-scenario.ts";
 
 /** Generates the scenario of a seed. */
 export function scenarioOf(seed: number): Scenario {
-  return servicesScenarioOf(seed);
+  return remadeScenarioOf(seed);
 }

@@ -335,8 +335,9 @@ export class Witness {
     this.#statuses.forget(key);
     if (!seen.kept) return;
     const name = journalNameOf(rolloutObject(seen.sim, ""));
-    const isLost = seen.last?.lostJournal?.accepted === true;
-    const journal = isLost ? this.#store.journals.get(name) : this.#store.writtenJournal(name);
+    // Neither a deletion that leaves the changes nor a person who has agreed needs a journal that was lost.
+    const isLeft = seen.sim.onDeletion === "Leave" || seen.last?.lostJournal?.accepted === true;
+    const journal = isLeft ? this.#store.journals.get(name) : this.#store.writtenJournal(name);
     const left = seen.last?.phase === "Completed" ? [] : (journal?.entries ?? []);
     invariant(left.length === 0, `${key} is gone, and its journal holds entries`);
     const app = [...this.#cluster.objects.values()].find(({ reference }) => reference.name === `app-${seen.sim.name}`);
