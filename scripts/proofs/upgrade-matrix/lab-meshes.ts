@@ -107,7 +107,7 @@ const helmStable: LabMesh = {
   },
   bring: async (guide) =>
     await helmInstall(guide, `istiod-${newRevision}`, "istiod", helmSets(newRevision, newTag, "stable")),
-  // As in docs/kubernetes.md, "Old releases of Helm".
+  // As in docs/helm.md, "Old releases of Helm".
   forget: async (guide) => {
     const policies = await guide.ok(
       "kubectl get validatingadmissionpolicies,validatingadmissionpolicybindings -o name",

@@ -50,7 +50,7 @@ function findingOf(object: string, text: string, namespace: string, nowMs: numbe
     const root = `the root "${name.replaceAll("\n", ", ")}"`;
     const days = Math.floor((validToDate.getTime() - nowMs) / dayMs);
     const until = validToDate.toISOString();
-    const remedy = `bring a new root before that (docs/kubernetes.md, "Change the mesh's root"). If the date is wrong, look at the clocks of this machine and of the nodes`;
+    const remedy = `bring a new root before that (docs/operate.md, "Change the mesh's root"). If the date is wrong, look at the clocks of this machine and of the nodes`;
     if (validToDate.getTime() <= nowMs)
       return warning(subject, object, `${root} expired at ${until}: proxies refuse each other`, remedy);
     if (validFromDate.getTime() > nowMs)

@@ -90,7 +90,7 @@ function probeFindings(policies: readonly NetworkPolicy[], pods: readonly Pod[])
       subject,
       `${subject} ${namespace}/${name}`,
       `isolates ${pods} of the ambient mesh that are not ready, and no policy permits the kubelet's probes of these, which come from ${probeAddress}`,
-      `add a policy to namespace ${namespace} that permits ingress from ${probeAddress}/32; docs/kubernetes.md, "NetworkPolicies", has an example`,
+      `add a policy to namespace ${namespace} that permits ingress from ${probeAddress}/32; docs/operate.md, "NetworkPolicies", has an example`,
     );
   });
 }
@@ -167,6 +167,6 @@ function findingOf({ need: { direction, port, why }, policy, pods }: Obstruction
     subject,
     `${subject} ${namespace}/${name}`,
     `isolates ${what} of the mesh, and no policy permits ${direction === "Ingress" ? "connections to their" : "their connections to"} port ${port}, ${why}`,
-    `add a policy to namespace ${namespace} that permits ${direction === "Ingress" ? "ingress" : "egress"} on TCP port ${port}; docs/kubernetes.md, "NetworkPolicies", has an example`,
+    `add a policy to namespace ${namespace} that permits ${direction === "Ingress" ? "ingress" : "egress"} on TCP port ${port}; docs/operate.md, "NetworkPolicies", has an example`,
   );
 }

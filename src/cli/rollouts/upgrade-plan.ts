@@ -99,7 +99,7 @@ async function readUpgrade(file: string, context: CliContext): Promise<ReadUpgra
   const source = sourceName(file);
   if (object === undefined)
     throw userError("file-invalid", `${source} contains no MeshUpgrade`, {
-      hint: "a file of apiVersion: rollout.serin.dev/v1alpha1, kind: MeshUpgrade; docs/rollouts.md has one",
+      hint: "a file of apiVersion: rollout.serin.dev/v1alpha1, kind: MeshUpgrade; docs/mesh-upgrade.md has one",
     });
   if (others.length > 0)
     throw userError(
