@@ -315,7 +315,7 @@ test("a policy that keeps the kubelet's probes from unready captured pods is a w
   const only = (...from: readonly object[]): KubernetesObject =>
     policy("own", { podSelector: {}, ingress: [hbone, ...(from.length === 0 ? [] : [{ from }])] });
   assert.deepEqual(await policyDetails([only()], [probed("False"), probed("False")]), [
-    "NetworkPolicy shop/own: isolates 2 pods of the ambient mesh that are not ready, and no policy permits the kubelet's probes of these, which come from 169.254.7.127",
+    "NetworkPolicy shop/own: isolates 2 pods of the ambient mesh that are not ready, and no policy permits the kubelet's probes of these pods, which come from 169.254.7.127",
   ]);
   const block = (cidr: string, ...except: readonly string[]): object => ({ ipBlock: { cidr, except } });
   for (const foreign of [block("10.0.0.0/8"), block("0.0.0.0/0", "169.254.0.0/16"), { namespaceSelector: {} }])

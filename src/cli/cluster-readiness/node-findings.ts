@@ -74,7 +74,7 @@ function notReady(node: ExaminedNode): ClusterFinding | undefined {
     nameOf(node),
     `is not ready: ${readyMessage}`,
     isWithoutNetwork
-      ? "install the cluster's own network plugin first: the mesh chains into it"
+      ? "install the cluster's own network plugin first: the runtime calls the mesh's plugin after it"
       : `kubectl describe node ${node.metadata?.name ?? ""}`,
   );
 }

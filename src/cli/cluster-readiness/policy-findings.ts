@@ -89,7 +89,7 @@ function probeFindings(policies: readonly NetworkPolicy[], pods: readonly Pod[])
     return warning(
       subject,
       `${subject} ${namespace}/${name}`,
-      `isolates ${pods} of the ambient mesh that are not ready, and no policy permits the kubelet's probes of these, which come from ${probeAddress}`,
+      `isolates ${pods} of the ambient mesh that are not ready, and no policy permits the kubelet's probes of these pods, which come from ${probeAddress}`,
       `add a policy to namespace ${namespace} that permits ingress from ${probeAddress}/32; docs/operate.md, "NetworkPolicies", has an example`,
     );
   });

@@ -63,7 +63,7 @@ async function findingOf(
       subject,
       object,
       `cannot be tested, because ${named(denial)} denies the dry run: ${message}`,
-      `let it admit the Gateway ${namespace}/serin-doctor, of which there are only dry runs`,
+      `let it admit the Gateway ${namespace}/serin-doctor, which serin doctor creates only in dry runs`,
     );
   if (status === 403)
     return warning(
