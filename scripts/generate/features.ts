@@ -19,12 +19,12 @@ const introduction = `# What works
   certificate requests, \`kubectl top\`. It has controllers, autoscalers, a scheduler, DNS, Services, NetworkPolicies, LoadBalancer
   addresses, native sidecars, probes, volumes, persistent volumes, logs, exec and attach with a terminal, cp and port-forward.
 - **Control plane.** It serves sidecars, gateways, waypoints and ztunnels over xDS, both delta and state of the world. It reads every
-  kind of Istio and the Gateway API, EnvoyFilter, WasmPlugin and Telemetry included. It has several clusters and networks,
-  multi-cluster services (MCS), virtual machines that register themselves, revisions and tags, injection, validation
+  kind of Istio and the Gateway API, EnvoyFilter, WasmPlugin and Telemetry included. It supports several clusters and
+  networks, multi-cluster services (MCS), virtual machines that register themselves, revisions and tags, injection, validation
   and a CA.
-- **ztunnel and CNI.** They have capture, HBONE with mutual TLS (double across networks), L4 policy, waypoints and DNS. A revision hands
-  over to another without a dropped connection.
-- **Proxy.** It is a sidecar, a gateway or a waypoint. It speaks HTTP/1.1, HTTP/2, gRPC and TCP on both sides, with TLS and SNI. It has
+- **ztunnel and CNI.** They capture the traffic of pods, and send it over HBONE with mutual TLS (across networks, HBONE within HBONE).
+  They enforce L4 policies, use waypoints and answer DNS. A ztunnel of another revision takes pods over without a dropped connection.
+- **Proxy.** It runs as a sidecar, a gateway or a waypoint. It speaks HTTP/1.1, HTTP/2, gRPC and TCP on both sides, with TLS and SNI. It has
   filter chains, RBAC, JWT, external authorization, [Lua](lua.md), [WebAssembly](wasm.md), faults, retries, outlier detection, circuit
   breakers, consistent hashing, and Istio's metrics, logs and traces (OTLP, Zipkin).
 - **Installing.** There are eight profiles, values of 1.6 to 1.31, Helm charts and \`istioctl\`'s verbs. Operators in the cluster keep
@@ -39,12 +39,13 @@ const introduction = `# What works
 ## How to read the tables of fields
 
 Each row is a group of fields. \`[]\` stands for any element of a list, \`{}\` for any value of a map, \`**\` for everything below.
-A part in parentheses may be there or not: the policies of a DestinationRule are those of the host, a subset or a port.
+A part in parentheses may be missing. For example, \`(subsets[].)trafficPolicy\` is the policy of a host or of a subset.
 \`node scripts/generate/features.ts\` writes this page from \`src/api/field-support\`. A test compares it with the definitions in
 \`manifests/crds\` (all served versions) and with \`generated/istio/mesh-fields.json\` (MeshConfig and ProxyConfig of the pinned
-istio.io/api). It fails for a field without a row, and for a field without effect that gets neither a warning nor a refusal with its path.
+istio.io/api). The test fails for a field without a row. It also fails for a field without effect, unless a warning or an error names the
+path of the field.
 
-You find these warnings in the webhook's answer when you apply an object, in \`serin analyze\` (SER0110), in the status of Istio's kinds
+You find these warnings in the answer of the webhook when you apply an object, in \`serin analyze\` (SER0110), in the status of Istio's kinds
 (condition \`serin.dev/FieldsWithoutEffect\`), and for the mesh config in the log when it is loaded.
 
 **Envoy only** means that an Envoy acts on the field and Serin's own proxy does not. The same warning reports it.
