@@ -2,7 +2,8 @@ import { ownCopy, truncated, withoutControls, type Clock } from "../../../base/i
 import { LuaCrash, LuaMachine } from "./lua-machine.ts";
 import { isPlain, longestQuickText, LuaPattern, PatternError, plainSearch, type PatternMatch } from "./lua-pattern.ts";
 import { luaPrelude } from "./lua-prelude.ts";
-import { textOf, type LuaKey, type LuaTable, type LuaValue } from "./lua-value.ts";
+import { LuaStack, TooManyValues } from "./lua-stack.ts";
+import { luaTypes as types, textOf, type LuaValue } from "./lua-value.ts";
 import { webAssembly } from "./web-assembly.ts";
 
 export interface LuaLimits {
@@ -31,7 +32,6 @@ export type LuaProgress =
 const waits = ["body", "trailers", "call", "respond"] as const;
 export type LuaWait = (typeof waits)[number];
 
-const types = { nil: 0, boolean: 1, number: 3, string: 4, table: 5 } as const;
 const yielded = 1;
 const registryIndex = -10_000;
 const hookOnCount = 8;
@@ -40,8 +40,12 @@ const hookOnCount = 8;
  */
 const stepsPerLook = 10_000;
 const freeLooks = 5;
-const maxTableDepth = 32;
-const maxTableEntries = 100_000;
+/** A function that cannot be interrupted ends with its interpreter after this multiple of the limit of a run. */
+const hardFactor = 2;
+/** The clock is read when functions of the host have done this much work, in characters that they read or return. */
+const workPerLook = 1024 * 1024;
+/** The work of a call besides its characters. A signature takes 20 ms at most. */
+const workPerCall = workPerLook / 16;
 const maxMessageCharacters = 500;
 
 /** The largest product of both lengths with which the C function may search for plain text. */
@@ -58,6 +62,7 @@ function plainMatch(both: Parameters<typeof plainSearch>[0], at: number): Patter
 /** One script with its globals. Runs are coroutines: one waits while others run. */
 export class LuaInterpreter {
   readonly #machine: LuaMachine;
+  readonly #stack: LuaStack;
   readonly #clock: Clock;
   readonly #limits: LuaLimits;
   readonly #host: LuaHost;
@@ -65,6 +70,11 @@ export class LuaInterpreter {
   #deadlineMs = 0;
   #looks = 0;
   #overdue = false;
+  /** The work of the host's functions at the latest look at the clock, and their number since then. */
+  #seenWork = 0;
+  #asks = 0;
+  /** Whether a run ended in a state in which Lua's own data may be inconsistent. */
+  #broken = false;
   /** Whether it is out of memory or broken, so that it must be replaced. */
   exhausted = false;
 
@@ -76,7 +86,9 @@ export class LuaInterpreter {
     this.#clock = clock;
     this.#limits = limits;
     this.#host = host;
-    this.#machine = new LuaMachine(limits.maxMemoryBytes);
+    this.#begin();
+    this.#machine = new LuaMachine(limits.maxMemoryBytes, () => this.#tick());
+    this.#stack = new LuaStack(this.#machine);
     const { lua, state } = this.#machine;
     const hook = this.#machine.functionPointer(2, 0, (thread = 0) => this.#look(thread));
     this.#pushFunction(state, (thread) => this.#ask(thread));
@@ -96,7 +108,8 @@ export class LuaInterpreter {
   has(kind: "request" | "response"): boolean {
     const { lua, state } = this.#machine;
     const globals = -10_002;
-    this.#push(state, `envoy_on_${kind}`);
+    this.#begin();
+    this.#stack.push(state, `envoy_on_${kind}`);
     lua.lua_rawget(state, globals);
     const found = lua.lua_type(state, -1) !== types.nil;
     lua.lua_settop(state, 0);
@@ -106,14 +119,15 @@ export class LuaInterpreter {
   /** Starts a run for a stream. The caller passes the result of each wait to `go`. */
   start(kind: "request" | "response", stream: number): LuaRun {
     const { lua, state } = this.#machine;
+    this.#begin();
     const thread = lua.lua_newthread(state);
     const anchor = lua.luaL_ref(state, registryIndex);
     lua.lua_rawgeti(thread, registryIndex, this.#runner);
-    this.#push(thread, kind);
-    this.#push(thread, stream);
+    this.#stack.push(thread, kind);
+    this.#stack.push(thread, stream);
     return {
       go: (results) => {
-        for (const value of results ?? []) this.#push(thread, value);
+        for (const value of results ?? []) this.#stack.push(thread, value);
         return this.#resume(thread, results?.length ?? 2);
       },
       end: () => {
@@ -124,17 +138,20 @@ export class LuaInterpreter {
 
   #resume(thread: number, count: number): LuaProgress {
     const { lua } = this.#machine;
+    if (this.#broken) return { kind: "failed", message: "another run of the script broke its interpreter" };
     this.#begin();
     try {
       const status = lua.lua_resume(thread, count);
       if (status === 0) return { kind: "ended" };
       if (status !== yielded) return { kind: "failed", message: this.#failure(thread) };
-      const [, operation, ...given] = this.#take(thread, 2);
+      const [, operation, ...given] = this.#stack.take(thread, 2);
       const known = waits.find((wait) => wait === operation);
       if (known === undefined) return { kind: "failed", message: "script performed an unexpected yield" };
       return { kind: "waits", operation: known, given };
     } catch (error) {
+      if (error instanceof TooManyValues) return { kind: "failed", message: error.message };
       this.exhausted = true;
+      this.#broken = true;
       if (error instanceof LuaCrash || error instanceof RangeError || error instanceof webAssembly.RuntimeError)
         return { kind: "failed", message: error.message };
       throw error;
@@ -179,7 +196,18 @@ export class LuaInterpreter {
     this.#deadlineMs = this.#clock.steadyMs() + this.#limits.maxRunMs;
     this.#looks = 0;
     this.#overdue = false;
-    this.#machine.arena.wasFull = false;
+    if (this.#machine !== undefined) this.#machine.arena.wasFull = false;
+  }
+
+  /** Called after each few million iterations of the interpreter's loops, which may be those of a single function. */
+  #tick(): void {
+    this.#looks += 1;
+    if (this.#looks > freeLooks && this.#clock.steadyMs() > this.#deadlineMs + (hardFactor - 1) * this.#limits.maxRunMs)
+      throw new LuaCrash(this.#overdueMessage());
+  }
+
+  #overdueMessage(): string {
+    return `the script ran longer than ${this.#limits.maxRunMs} ms without a pause`;
   }
 
   #look(thread: number): number {
@@ -194,7 +222,7 @@ export class LuaInterpreter {
   }
 
   #raiseOverdue(thread: number): void {
-    this.#push(thread, `the script ran longer than ${this.#limits.maxRunMs} ms without a pause`);
+    this.#stack.push(thread, this.#overdueMessage());
     this.#machine.lua.lua_error(thread);
   }
 
@@ -262,8 +290,8 @@ export class LuaInterpreter {
     } catch (error) {
       if (error instanceof Overdue) this.#raiseOverdue(thread);
       if (!(error instanceof PatternError)) throw error;
-      this.#push(thread, false);
-      this.#push(thread, error.message);
+      this.#stack.push(thread, false);
+      this.#stack.push(thread, error.message);
       return 2;
     }
     if (found === undefined) return 0;
@@ -286,73 +314,20 @@ export class LuaInterpreter {
   /** Handles a call that the script makes. Returns whether the call succeeded, then its results. */
   #ask(thread: number): number {
     let results: readonly LuaValue[];
-    const [operation, ...given] = this.#take(thread, 1);
     try {
+      const [operation, ...given] = this.#stack.take(thread, 1);
       results = operation === "overdue" ? [this.#overdue] : [true, ...this.#host.answer(textOf(operation), given)];
     } catch (error) {
       results = [false, error instanceof Error ? error.message : String(error)];
     }
-    for (const value of results) this.#push(thread, value);
+    for (const value of results) this.#stack.push(thread, value);
+    this.#asks += 1;
+    const work = this.#stack.moved + this.#asks * workPerCall;
+    if (work - this.#seenWork >= workPerLook) {
+      this.#seenWork = work;
+      if (this.#isOverdue()) this.#raiseOverdue(thread);
+    }
     return results.length;
-  }
-
-  /** Removes and returns all values of the stack from an index on. */
-  #take(thread: number, from: number): LuaValue[] {
-    const { lua } = this.#machine;
-    const top = lua.lua_gettop(thread);
-    const values: LuaValue[] = from === 2 ? [undefined] : [];
-    for (let index = from; index <= top; index += 1) values.push(this.#read(thread, index, 0));
-    lua.lua_settop(thread, 0);
-    return values;
-  }
-
-  #read(thread: number, index: number, depth: number): LuaValue {
-    const { lua } = this.#machine;
-    switch (lua.lua_type(thread, index)) {
-      case types.boolean:
-        return lua.lua_toboolean(thread, index) !== 0;
-      case types.number:
-        return lua.lua_tonumber(thread, index);
-      case types.string:
-        return this.#machine.text(thread, index);
-      case types.table:
-        return this.#readTable(thread, index, depth);
-      default:
-        return undefined;
-    }
-  }
-
-  #readTable(thread: number, index: number, depth: number): LuaTable {
-    const { lua } = this.#machine;
-    const table = new Map<LuaKey, LuaValue>();
-    if (depth >= maxTableDepth || lua.lua_checkstack(thread, 4) === 0) return table;
-    lua.lua_pushnil(thread);
-    while (lua.lua_next(thread, index) !== 0) {
-      const value = lua.lua_gettop(thread);
-      const key = this.#read(thread, value - 1, maxTableDepth);
-      if (key !== undefined && typeof key !== "object" && table.size < maxTableEntries)
-        table.set(key, this.#read(thread, value, depth + 1));
-      lua.lua_settop(thread, value - 1);
-    }
-    return table;
-  }
-
-  #push(thread: number, value: LuaValue): void {
-    const { lua } = this.#machine;
-    if (value === undefined) lua.lua_pushnil(thread);
-    else if (typeof value === "boolean") lua.lua_pushboolean(thread, value ? 1 : 0);
-    else if (typeof value === "number") lua.lua_pushnumber(thread, value);
-    else if (typeof value === "string")
-      this.#machine.withBytes(value, (bytes, size) => lua.lua_pushlstring(thread, bytes, size));
-    else {
-      lua.lua_checkstack(thread, 4);
-      lua.lua_createtable(thread, 0, value.size);
-      for (const [key, item] of value) {
-        this.#push(thread, key);
-        this.#push(thread, item);
-        lua.lua_rawset(thread, -3);
-      }
-    }
   }
 }
 

@@ -25,6 +25,7 @@ export function libraryAnswer(
 }
 
 const maxLogCharacters = 4096;
+const maxDateCharacters = 4096;
 
 /** The log line for a text that a script logs, with a bounded length because the script chooses the text. */
 export function logLine(text: string): string {
@@ -80,6 +81,8 @@ const months = "January February March April May June July August September Octo
 
 /** `os.date`, always in UTC. */
 function dateText(pattern: string, atMs: number): LuaValue {
+  if (pattern.length > maxDateCharacters)
+    throw new Error(`a format of a date may have ${maxDateCharacters} characters`);
   const at = new Date(atMs);
   const utc = pattern.replace(/^!/, "");
   const firstDay = Date.UTC(at.getUTCFullYear(), 0, 1);

@@ -1,12 +1,13 @@
 import { readFileSync } from "node:fs";
 import { internalError } from "../../../base/index.ts";
 import { LuaArena } from "./lua-arena.ts";
+import { meteredModule, type MeterExports } from "./loop-meter.ts";
 import { webAssembly, type WasmMemory, type WasmModule, type WasmTable } from "./web-assembly.ts";
 
 /**
  * The functions of Lua 5.1's C API that are used here, by their own names. A state, a thread and a pointer are numbers.
  */
-interface LuaExports {
+interface LuaExports extends MeterExports {
   readonly memory: WasmMemory;
   readonly __indirect_function_table: WasmTable;
   __wasm_call_ctors(): void;
@@ -50,9 +51,15 @@ interface LuaExports {
 }
 
 /**
- * The interpreter is unusable, because its stack overflowed, or it ran out of memory where Lua cannot raise an error.
+ * The interpreter is unusable, because its stack overflowed, it ran out of memory where Lua cannot raise an error, or a
+ * function took too long.
  */
 export class LuaCrash extends Error {}
+
+/** The iterations of loops after which the owner is called. They take 2 to 20 ms. */
+const iterationsPerTick = 2_000_000;
+/** Copying this many bytes takes about as long as an iteration of a loop. */
+const copiedPerIteration = 16;
 
 const longJump = Symbol("longjmp");
 
@@ -60,7 +67,8 @@ let compiled: WasmModule | undefined;
 
 /** Compiled for the first script, so that a proxy without scripts does not even read it. */
 function interpreter(): WasmModule {
-  compiled ??= new webAssembly.Module(readFileSync(new URL(import.meta.resolve("wasmoon-lua5.1/dist/liblua5.1.wasm"))));
+  const file = new URL(import.meta.resolve("wasmoon-lua5.1/dist/liblua5.1.wasm"));
+  compiled ??= new webAssembly.Module(meteredModule(readFileSync(file)));
   return compiled;
 }
 
@@ -73,7 +81,8 @@ export class LuaMachine {
   readonly state: number;
   readonly #length: number;
 
-  constructor(maxMemoryBytes: number) {
+  /** `tick` is called again and again while functions of the interpreter run. It may throw a {@link LuaCrash}. */
+  constructor(maxMemoryBytes: number, tick: () => void) {
     const exports: { lua?: LuaExports } = {};
     const instance = new webAssembly.Instance(
       interpreter(),
@@ -81,6 +90,11 @@ export class LuaMachine {
     );
     this.lua = instance.exports as unknown as LuaExports;
     exports.lua = this.lua;
+    this.lua.loopFuel.value = iterationsPerTick;
+    this.lua.loopSlot.value = this.functionPointer(0, 0, () => {
+      this.lua.loopFuel.value = iterationsPerTick;
+      tick();
+    });
     this.lua.__wasm_call_ctors();
     this.#length = this.lua.malloc(4);
     this.arena = new LuaArena(this.lua.memory, maxMemoryBytes);
@@ -89,7 +103,7 @@ export class LuaMachine {
   }
 
   /** Makes a function callable from Lua, and returns its address. All arguments are numbers. */
-  functionPointer(parameters: number, results: 0 | 1, run: (...given: number[]) => number): number {
+  functionPointer(parameters: number, results: 0 | 1, run: (...given: number[]) => number | void): number {
     const wrapper = new webAssembly.Instance(wrapperOf(parameters, results), { e: { f: run } });
     const table = this.lua.__indirect_function_table;
     const at = table.grow(1);
@@ -162,7 +176,9 @@ function importsOf(lua: () => LuaExports | undefined) {
       },
       emscripten_memcpy_js: (to: number, from: number, size: number): void => {
         const exports = lua();
-        if (exports !== undefined) new Uint8Array(exports.memory.buffer).copyWithin(to, from, from + size);
+        if (exports === undefined) return;
+        new Uint8Array(exports.memory.buffer).copyWithin(to, from, from + size);
+        exports.loopFuel.value -= Math.floor(size / copiedPerIteration);
       },
       // The arena owns the memory behind the initial part.
       emscripten_resize_heap: () => 0,

@@ -13,6 +13,7 @@ import { libraryAnswer } from "./lua-library.ts";
 import type { ScriptMessage } from "./lua-message.ts";
 import { LuaStream, outOfScope, type LuaContext, type LuaServices } from "./lua-stream.ts";
 import type { LuaValue } from "./lua-value.ts";
+import { UnawaitedCalls } from "./unawaited-calls.ts";
 
 type Kind = "request" | "response";
 
@@ -29,6 +30,7 @@ export class LuaScript {
   }
 
   readonly #streams = new Map<number, LuaStream>();
+  readonly #calls = new UnawaitedCalls();
   #interpreter: LuaInterpreter | undefined;
   #started = 0;
 
@@ -50,7 +52,7 @@ export class LuaScript {
     context: LuaContext,
     errors: FilterCounter,
   ): LocalReply | undefined | Promise<LocalReply | undefined> {
-    const stream = new LuaStream(message, context);
+    const stream = new LuaStream(message, context, this.#calls);
     const id = (this.#started += 1);
     this.#streams.set(id, stream);
     let run: LuaRun | undefined;

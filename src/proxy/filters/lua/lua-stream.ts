@@ -1,16 +1,17 @@
 import { createPublicKey, verify } from "node:crypto";
-import { transientError, type Clock, type Logger, bodyFramingHeaders } from "../../../base/index.ts";
+import { transientError, type Clock, type Logger } from "../../../base/index.ts";
 import { addressText } from "../../terms/address-text.ts";
 import type { CallCluster, ClusterAnswer } from "../../terms/call-cluster.ts";
 import type { LocalReply } from "../http-filter.ts";
 import { utf8HeadText } from "../../terms/header-text.ts";
 import { responseFlags } from "../../terms/response-flags.ts";
 import { parseAuthority } from "../../../wire/hbone/index.ts";
-import { fieldName } from "../../../wire/http2/index.ts";
-import { statusOf, type ScriptFields, type ScriptMessage } from "./lua-message.ts";
+import type { ScriptFields, ScriptMessage } from "./lua-message.ts";
+import { bodyOf, callOf, checkField, replyFields, shown } from "./script-call.ts";
+import type { UnawaitedCalls } from "./unawaited-calls.ts";
 import type { LuaWait } from "./lua-interpreter.ts";
 import { logLine } from "./lua-library.ts";
-import { fieldsOfTable, jsonOfLua, luaOfJson, textOf, type LuaTable, type LuaValue } from "./lua-value.ts";
+import { jsonOfLua, luaOfJson, sizeOf, textOf, type LuaTable, type LuaValue } from "./lua-value.ts";
 
 /** The status of a request if its script demands an endpoint that cannot be used. */
 const statusWithoutEndpoint = 503;
@@ -32,9 +33,8 @@ export interface LuaContext {
 
 type Results = readonly LuaValue[];
 
-const maxCallBytes = 1024 * 1024;
-/** The time limit of a call if the script sets none. */
-const maxCallMs = 3_600_000;
+/** The characters of all fields and metadata that one run of a script may write. */
+const maxWrittenCharacters = 1024 * 1024;
 const luaName = "envoy.filters.http.lua";
 const logMethods = ["trace", "debug", "info", "warn", "error", "error"] as const;
 const hashes: ReadonlySet<string> = new Set(["sha1", "sha224", "sha256", "sha384", "sha512"]);
@@ -43,15 +43,18 @@ const hashes: ReadonlySet<string> = new Set(["sha1", "sha224", "sha256", "sha384
 export class LuaStream {
   readonly #message: ScriptMessage;
   readonly #context: LuaContext;
+  readonly #calls: UnawaitedCalls;
+  #written = 0;
   /** The body for the script. Undefined until the script requests it. */
   #body: Buffer | undefined;
   #trailers: ScriptFields | undefined;
   /** The reply that replaces the message, if the script has made one. */
   reply: LocalReply | undefined;
 
-  constructor(message: ScriptMessage, context: LuaContext) {
+  constructor(message: ScriptMessage, context: LuaContext, calls: UnawaitedCalls) {
     this.#message = message;
     this.#context = context;
+    this.#calls = calls;
   }
 
   /** Handles an operation without a wait. If it throws, the message becomes the script's error. */
@@ -64,7 +67,7 @@ export class LuaStream {
       case "bodyBytes":
         return [this.#bytes(Number(first), Number(given[1]))];
       case "bodySet":
-        this.#body = Buffer.from(textOf(first), "latin1");
+        this.#body = bodyOf(first);
         this.#message.setBody(this.#body);
         return [this.#body.length];
       case "info":
@@ -172,6 +175,7 @@ export class LuaStream {
         return [];
       default:
         checkField(name, value);
+        this.#write(name.length + value.length);
         fields.set(name, operation === "headerAdd" && !name.startsWith(":") ? [...values, value] : [value]);
         return [];
     }
@@ -245,8 +249,16 @@ export class LuaStream {
     }
   }
 
+  /** Counts what the script writes, because the message holds it until its end. */
+  #write(characters: number): void {
+    this.#written += characters;
+    if (this.#written > maxWrittenCharacters)
+      throw new Error(`a script may write ${maxWrittenCharacters} characters of headers and metadata`);
+  }
+
   #setMetadata(filter: string, key: string, value: LuaValue): void {
     const { metadata } = this.#message.request;
+    this.#write(filter.length + key.length + sizeOf(value));
     const name = String(jsonOfLua(filter));
     const before = metadata.get(name);
     metadata.set(name, {
@@ -268,14 +280,7 @@ export class LuaStream {
       return [];
     }
     if (operation !== "callAsync") throw new Error(`${operation} is not supported`);
-    const { services } = this.#context;
-    const call = callOf(given, this.#message);
-    // The script does not wait for the call, so the call may outlive the request. Its own time limit ends it.
-    services
-      .callCluster({ ...call, timeoutMs: Math.min(call.timeoutMs, maxCallMs) }, new AbortController().signal)
-      .catch((error: unknown) =>
-        services.log.debug(`httpCall: ${error instanceof Error ? error.message : String(error)}`),
-      );
+    this.#calls.start(callOf(given, this.#message), this.#context.services);
     return [];
   }
 
@@ -283,7 +288,7 @@ export class LuaStream {
     const { status, fields } = replyFields(headers);
     this.reply = {
       status,
-      body: Buffer.from(typeof body === "string" ? body : "", "latin1"),
+      body: bodyOf(body),
       headers: fields,
       flag: responseFlags.none,
       details: "lua_response",
@@ -314,48 +319,6 @@ export class LuaStream {
   }
 }
 
-/** Checks and converts the arguments of `httpCall`. */
-function callOf([cluster, headers, body, options]: Results, message: ScriptMessage): Parameters<CallCluster>[0] {
-  const fields = fieldsOfTable(headers as LuaTable);
-  const valueOf = (name: string): string | undefined => fields.find(([other]) => other === name)?.[1];
-  const [method, path, authority] = [valueOf(":method"), valueOf(":path"), valueOf(":authority") ?? valueOf("host")];
-  if (method === undefined || path === undefined || authority === undefined)
-    throw new Error("http call headers must include ':path', ':method', and ':authority'");
-  const given = options as LuaTable;
-  const timeoutMs = Number(given.get("timeout_ms") ?? 0);
-  if (!(timeoutMs >= 0)) throw new Error("http call timeout must be >= 0");
-  const sent = fields.filter(([name]) => !name.startsWith(":") && name !== "host" && name !== "content-length");
-  for (const [name, value] of fields) checkField(name, value);
-  if (/[\s\0]/.test(path) || /[^!-~]/.test(method)) throw new Error("http call path and method must have no spaces");
-  const from = message.request.connection.local.address;
-  return {
-    cluster: textOf(cluster),
-    protocol: "http1",
-    method,
-    path,
-    authority,
-    headers: given.get("send_xff") === false ? sent : [...sent, ["x-forwarded-for", from]],
-    body: Buffer.from(typeof body === "string" ? body : "", "latin1"),
-    timeoutMs: timeoutMs === 0 ? maxCallMs : Math.max(1, timeoutMs),
-    maxAnswerBytes: maxCallBytes,
-  };
-}
-
-function replyFields(headers: LuaValue): { status: number; fields: [string, string][] } {
-  const all = fieldsOfTable(headers as LuaTable);
-  const status = statusOf(all.find(([name]) => name === ":status")?.[1]);
-  if (status === undefined) throw new Error(":status must be between 200-599");
-  const fields = all.filter(([name]) => !name.startsWith(":") && !bodyFramingHeaders.has(name));
-  for (const [name, value] of fields) checkField(name, value);
-  return { status, fields };
-}
-
-function checkField(name: string, value: string): void {
-  if (!fieldName.test(name.startsWith(":") ? name.slice(1) : name))
-    throw new Error(`${shown(name)} is not a header name`);
-  if (/[\r\n\0]/.test(value)) throw new Error(`the value of the header ${name} must not have a line break`);
-}
-
 function verifySignature([hash, key, signature, data]: Results): Results {
   const algorithm = textOf(hash).toLowerCase();
   if (!hashes.has(algorithm)) return [false, `${textOf(hash)} is not supported.`];
@@ -368,10 +331,6 @@ function verifySignature([hash, key, signature, data]: Results): Results {
   } catch {
     return [false, "Failed to initialize digest verify."];
   }
-}
-
-function shown(value: LuaValue): string {
-  return Buffer.from(textOf(value), "latin1").toString();
 }
 
 function tableOf(value: unknown): LuaTable {

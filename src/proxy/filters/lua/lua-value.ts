@@ -45,3 +45,13 @@ export function fieldsOfTable(table: LuaTable): [name: string, value: string][] 
 export function textOf(value: LuaValue): string {
   return typeof value === "string" || typeof value === "number" ? `${value}` : "";
 }
+
+/** The characters of all texts in a value, and one for each other entry. */
+export function sizeOf(value: LuaValue): number {
+  if (typeof value === "string") return value.length;
+  if (!(value instanceof Map)) return 1;
+  return [...(value as LuaTable)].reduce((sum, [key, item]) => sum + sizeOf(key) + sizeOf(item), 1);
+}
+
+/** The numbers of Lua's types of values, as `lua_type` returns them. */
+export const luaTypes = { nil: 0, boolean: 1, number: 3, string: 4, table: 5 } as const;
