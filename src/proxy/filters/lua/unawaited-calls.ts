@@ -1,6 +1,10 @@
-import { messageOf } from "../../../base/index.ts";
-import type { ClusterRequest } from "../../terms/call-cluster.ts";
-import type { LuaServices } from "./lua-stream.ts";
+import { messageOf, type Logger } from "../../../base/index.ts";
+import type { CallCluster, ClusterRequest } from "../../terms/call-cluster.ts";
+
+interface Services {
+  readonly callCluster: CallCluster;
+  readonly log: Logger;
+}
 
 /** The number of calls for which no script waits, and the bytes of their bodies, for each script. */
 const maxCalls = 1024;
@@ -12,7 +16,7 @@ export class UnawaitedCalls {
   #bytes = 0;
 
   /** Throws if too many calls are unanswered: a loop could otherwise use up the memory and descriptors of a proxy. */
-  start(call: ClusterRequest, { callCluster, log }: LuaServices): void {
+  start(call: ClusterRequest, { callCluster, log }: Services): void {
     if (this.#count >= maxCalls || this.#bytes + call.body.length > maxBytes)
       throw new Error(
         `at most ${maxCalls} asynchronous http calls of a script with ${maxBytes} bytes may be unanswered at once`,
