@@ -10,6 +10,8 @@ interface Compiled {
   readonly problem?: string;
 }
 
+/** The maximum number of characters of a condition. The parser takes about 5 µs for each of them. */
+const maxLength = 8192;
 /** The maximum number of cached compiled expressions. */
 const maxPrograms = 256;
 const programs = moduleCache<string, Compiled>("check-conditions", maxPrograms);
@@ -74,6 +76,8 @@ function compile(expression: string): Compiled {
 }
 
 function compileNew(expression: string): Compiled {
+  if (expression.length > maxLength)
+    return { problem: `must have at most ${maxLength} characters, got ${expression.length}` };
   evaluator ??= loadEvaluator();
   try {
     const unknown = unknownNames(evaluator.library.parse(expression).expr, new Set<string>(conditionVariables));

@@ -97,12 +97,22 @@ const rules: Readonly<Record<string, CostRule>> = {
   "sets.intersects": eachWithEach,
 };
 
-/** Measures how much of a value a call reads. */
+/**
+ * Measures how much of a value a call reads, and stops at a limit. Lists that contain one list twice, again and again,
+ * have more items than a program could ever count.
+ */
 export class ValueSizes {
   readonly #cel: CelLibrary;
+  /** The number of items that the measuring may still look at. */
+  #left = 0;
 
   constructor(cel: CelLibrary) {
     this.#cel = cel;
+  }
+
+  /** Begins to measure a call that may cost at most this much. A size above that may be smaller than the true one. */
+  begin(maxCost: number): void {
+    this.#left = Math.max(0, maxCost) / traversalFactor;
   }
 
   isMap(value: Operand): value is CelMap {
@@ -120,9 +130,19 @@ export class ValueSizes {
 
   /** Characters and items of the value and of all that it holds. */
   deep(value: Operand): number {
-    if (this.#cel.isCelList(value)) return sum(value, (item) => this.deep(item));
-    if (this.#cel.isCelMap(value)) return sum(value, ([key, item]) => this.deep(key) + this.deep(item));
+    if (this.#cel.isCelList(value)) return this.#sum(value, (item) => this.deep(item));
+    if (this.#cel.isCelMap(value)) return this.#sum(value, ([key, item]) => this.deep(key) + this.deep(item));
     return Math.max(1, this.shallow(value));
+  }
+
+  #sum<Item>(items: Iterable<Item>, sizeOf: (item: Item) => number): number {
+    let total = 1;
+    for (const item of items) {
+      this.#left -= 1;
+      total += this.#left < 0 ? beyond : sizeOf(item);
+      if (total >= beyond) return beyond;
+    }
+    return total;
   }
 
   /** The number of characters and items that a comparison reads until it finds a difference. */
@@ -144,6 +164,8 @@ export class ValueSizes {
   #compareAll(size: number, pairs: Iterable<readonly [Operand, Operand]>): { size: number; differ: boolean } {
     let total = Math.min(1, size);
     for (const [left, right] of pairs) {
+      this.#left -= 1;
+      if (this.#left < 0) return { size: beyond, differ: true };
       const { size: looked, differ } = this.#compare(left, right);
       total += looked;
       if (differ) return { size: total, differ };
@@ -152,11 +174,8 @@ export class ValueSizes {
   }
 }
 
-function sum<Item>(items: Iterable<Item>, costOf: (item: Item) => number): number {
-  let total = 1;
-  for (const item of items) total += costOf(item);
-  return total;
-}
+/** A size that no call may have. Sums and products of it are still exact enough to be above every limit. */
+const beyond = 1e15;
 
 function* pairsOfLists(a: CelList, b: CelList): Iterable<readonly [Operand, Operand]> {
   for (let index = 0; index < a.size; index += 1) yield [a.get(index), b.get(index)];

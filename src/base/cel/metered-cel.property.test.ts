@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type * as CelModule from "@bufbuild/cel";
 import type * as CelExtensions from "@bufbuild/cel/ext";
 import { loadPackage } from "../load-package.ts";
+import { threadCpuTimeMs } from "../index.ts";
 import { suspicion } from "../testing/index.ts";
 import { costExceeded, MeteredCel, perCallLimit } from "./index.ts";
 
@@ -85,6 +86,21 @@ test("loops over literal lists are also bounded", () => {
   const { user } = process.cpuUsage(before);
   assert.ok(library.isCelError(value));
   assert.ok(user < 5e6, `took ${user} µs`);
+});
+
+test("the cost of lists that contain one list twice, again and again, is counted only up to the limit", () => {
+  // The list of the last level has 2^40 items.
+  const list = `[[1, 1]]${".map(a, [a, a])".repeat(40)}`;
+  for (const rule of [`${list} == ${list}`, `${list} in [${list}]`, `{"k": ${list}} == {"k": ${list}}`]) {
+    const before = threadCpuTimeMs();
+    const { value, cost } = cel.compile(rule)({}, 100_000);
+    const tookMs = threadCpuTimeMs() - before;
+    assert.ok(library.isCelError(value));
+    assert.equal(value.message, costExceeded);
+    assert.ok(cost > 100_000);
+    assert.ok(tookMs < 2000, `took ${tookMs} ms`);
+  }
+  assert.equal(cel.compile(`${list}.size()`)({}).value, 1n);
 });
 
 test("the clock also ends an evaluation", () => {

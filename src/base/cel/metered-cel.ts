@@ -111,6 +111,7 @@ export class MeteredCel {
     return {
       call: (id, target, operands) => {
         const all = target === undefined ? operands : [target, ...operands];
+        this.#sizes.begin(this.#limit - this.#spent);
         this.#charge(callCost(name, all, this.#sizes));
         return name === "_+_"
           ? (this.#concatenated(all) ?? callable.call(id, target, operands))

@@ -1,6 +1,7 @@
 import type * as Cel from "@bufbuild/cel";
 import { hasLoop } from "../../base/cel/index.ts";
 import { loadPackage, messageOf } from "../../base/index.ts";
+import { regexSize } from "../../base/regex-size/index.ts";
 import type { ParsedExpression } from "../../wire/envoy/index.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 
@@ -28,9 +29,9 @@ export function compileCel(source: string | ParsedExpression, refuse: (problem: 
   const cel = loadPackage<typeof Cel>("@bufbuild/cel");
   type Tree = ReturnType<typeof Cel.parse>["expr"];
   try {
-    const environment = cel.celEnv({
-      variables: Object.fromEntries(variables.map((name) => [name, cel.CelScalar.DYN])),
-    });
+    const environment = boundedMatches(
+      cel.celEnv({ variables: Object.fromEntries(variables.map((name) => [name, cel.CelScalar.DYN])) }),
+    );
     // Google's older protobuf format of the tree has the same fields as the evaluator's own.
     const tree = typeof source === "string" ? cel.parse(source).expr : (source as unknown as Tree);
     // Refuse loops, as Envoy does, so that the length of an expression limits its cost.
@@ -47,6 +48,38 @@ export function compileCel(source: string | ParsedExpression, refuse: (problem: 
   } catch (error) {
     throw refuse(messageOf(error));
   }
+}
+
+/** The limits of a pattern in an expression, in instructions, and of their product with the characters of the text. */
+const maxPatternSize = 4096;
+const maxPatternProduct = 2_000_000;
+
+interface Callable {
+  call(id: number, target: unknown, operands: readonly unknown[]): unknown;
+}
+
+/**
+ * An environment in which `matches` fails for a pattern that takes long to compile or to match. A pattern is compiled
+ * for each request, and the client may choose the text and even the pattern.
+ */
+function boundedMatches(environment: Cel.CelEnv): Cel.CelEnv {
+  const { funcs } = environment;
+  const find = (name: string): Callable | undefined => {
+    const found = funcs.find(name) as Callable | undefined;
+    if (found === undefined || name !== "matches") return found;
+    return {
+      call: (id, target, operands) => {
+        const [pattern] = operands;
+        if (typeof target === "string" && typeof pattern === "string") {
+          const size = regexSize(pattern);
+          if (size > maxPatternSize || size * target.length > maxPatternProduct)
+            throw new Error("the pattern is too long for its text");
+        }
+        return found.call(id, target, operands);
+      },
+    };
+  };
+  return Object.create(environment, { funcs: { value: { find } } }) as Cel.CelEnv;
 }
 
 /**
