@@ -9,24 +9,27 @@ export class MemoryFault extends Error {
 export class GuestMemory {
   readonly #memory: ModuleMemory;
   readonly #allocate: (size: number) => number;
+  readonly #read: (bytes: number) => void;
 
-  constructor(memory: ModuleMemory, allocate: (size: number) => number) {
+  /** `read` is called before bytes of the module are copied, and may refuse that by an error. */
+  constructor(memory: ModuleMemory, allocate: (size: number) => number, read: (bytes: number) => void) {
     this.#memory = memory;
     this.#allocate = allocate;
+    this.#read = read;
   }
 
   /** Returns a copy of a range, because the module may change or move its memory. */
   bytes(at: number, size: number): Buffer {
-    return Buffer.from(this.#range(at, size));
+    return Buffer.from(this.#readable(at, size));
   }
 
   text(at: number, size: number): string {
-    return this.#range(at, size).toString("utf8");
+    return this.#readable(at, size).toString("utf8");
   }
 
   /** Text with one character for each byte. */
   byteText(at: number, size: number): string {
-    return this.#range(at, size).toString("latin1");
+    return this.#readable(at, size).toString("latin1");
   }
 
   write(at: number, bytes: Uint8Array): void {
@@ -55,6 +58,12 @@ export class GuestMemory {
     }
     this.writeWord(pointerAt, pointer);
     this.writeWord(sizeAt, bytes.length);
+  }
+
+  #readable(at: number, size: number): Buffer {
+    const range = this.#range(at, size);
+    this.#read(range.length);
+    return range;
   }
 
   #range(at: number, size: number): Buffer {

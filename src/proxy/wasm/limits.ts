@@ -15,6 +15,12 @@ export const maxModuleBytes = 256 * 1024 * 1024;
 export const maxVirtualMachines = 64;
 /** The maximum number of calls that wait for one module. Further requests are treated as if the module had failed. */
 export const maxWaitingCalls = 4096;
+/** The bytes that a module may hand to its proxy in one call, as texts, values, headers and bodies. */
+export const maxHandedBytes = 32 * 1024 * 1024;
+/** What each message of a module to its proxy counts besides its bytes. It costs the proxy some microseconds. */
+export const messageBytes = 2048;
+/** The number of lines that a module may log in one call. Further ones are left out. */
+export const maxLogLines = 1000;
 /** The maximum number of bytes of a body that are held while a module pauses it. */
 export const maxHeldBodyBytes = 1024 * 1024;
 /** The maximum number of calls to clusters for whose answers one module waits. */

@@ -1,3 +1,5 @@
+import { transientError } from "../../base/index.ts";
+import { maxHandedBytes, messageBytes } from "./limits.ts";
 import type {
   CallAnswer,
   Effect,
@@ -29,6 +31,7 @@ export interface RootContext {
 
 /** The state of the current call into the module, which host functions read and write. */
 export class MachineState {
+  /** The host. Each message to it counts as {@link messageBytes}. */
   readonly host: MachineHost;
   readonly options: MachineOptions;
   readonly roots = new Map<number, RootContext>();
@@ -43,11 +46,44 @@ export class MachineState {
   /** The buffers with configuration, which the module may read in calls about configuration. */
   configuration: Uint8Array | undefined;
   openCalls = 0;
+  /** The number of lines that the module has logged in this call. */
+  logLines = 0;
+  #handedBytes = 0;
   #nextToken = 1;
 
   constructor(host: MachineHost, options: MachineOptions) {
-    this.host = host;
+    this.host = {
+      ...host,
+      tell: (request) => {
+        this.hand(messageBytes);
+        host.tell(request);
+      },
+      ask: (request) => {
+        this.hand(messageBytes);
+        return host.ask(request);
+      },
+    };
     this.options = options;
+  }
+
+  beginCall(): void {
+    this.effects = [];
+    this.effective = 0;
+    this.logLines = 0;
+    this.#handedBytes = 0;
+  }
+
+  /**
+   * Counts bytes that the module hands to its host. Throws if they are too many for one call: the host could not
+   * process them as fast as a loop of the module sends them, and nothing else would hold the loop back.
+   */
+  hand(bytes: number): void {
+    this.#handedBytes += bytes;
+    if (this.#handedBytes > maxHandedBytes)
+      throw transientError(
+        "module-failed",
+        `the module hands more than ${maxHandedBytes} bytes to its proxy in one call`,
+      );
   }
 
   /** The context on which the host functions act. */

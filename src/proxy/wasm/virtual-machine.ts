@@ -3,7 +3,7 @@ import { abiVersionOf, action } from "./abi.ts";
 import { engine, type CompiledModule, type ModuleExports } from "./engine.ts";
 import { GuestMemory } from "./guest-memory.ts";
 import { hostFunctions, unimplementedFunctions, type Imports } from "./host-functions.ts";
-import { maxHeldBodyBytes } from "./limits.ts";
+import { maxHeldBodyBytes, maxLogLines } from "./limits.ts";
 import { MachineState, type MachineHost, type RootContext } from "./machine-state.ts";
 import type {
   CallAnswer,
@@ -33,7 +33,6 @@ const warnLevel = 3;
 /** A running module with its contexts. One thread uses it, for one call at a time. */
 export class VirtualMachine {
   readonly #state: MachineState;
-  readonly #host: MachineHost;
   readonly #exports: ModuleExports;
   readonly #memory: GuestMemory;
   readonly #loggedFaults = new Set<string>();
@@ -41,7 +40,6 @@ export class VirtualMachine {
   #nextContext = 1;
 
   constructor(module: CompiledModule, options: MachineOptions, host: MachineHost) {
-    this.#host = host;
     this.#state = new MachineState(host, options);
     const exported = new Set(engine.Module.exports(module).map(({ name }) => name));
     const version = abiVersionOf(exported);
@@ -66,15 +64,18 @@ export class VirtualMachine {
       throw userError("module-invalid", "the WebAssembly module exports no memory");
     if (allocate === undefined)
       throw userError("module-invalid", "the WebAssembly module exports neither malloc nor proxy_on_memory_allocate");
-    this.#memory = new GuestMemory(memory, (size) => Number(allocate(size)));
+    this.#memory = new GuestMemory(
+      memory,
+      (size) => Number(allocate(size)),
+      (bytes) => this.#state.hand(bytes),
+    );
     this.#initialize();
   }
 
   /** Runs one call. If the module throws, the exception is passed on. The machine must not be used again then. */
   run(call: MachineCall): MachineAnswer {
     const state = this.#state;
-    state.effects = [];
-    state.effective = 0;
+    state.beginCall();
     const { context = 0, action: chosen = action.continue, body } = this.#dispatch(call);
     return { context, action: chosen, body, effects: [...this.#fieldEffects(), ...state.effects] };
   }
@@ -285,7 +286,11 @@ export class VirtualMachine {
   }
 
   #log(level: number, text: string): void {
-    this.#host.tell({ kind: "log", level, plugin: this.#state.root?.plugin.name ?? "", text });
+    const state = this.#state;
+    state.logLines += 1;
+    if (state.logLines > maxLogLines + 1) return;
+    const line = state.logLines > maxLogLines ? "further lines of this call are not logged" : text;
+    state.host.tell({ kind: "log", level, plugin: state.root?.plugin.name ?? "", text: line });
   }
 
   #missing(name: string): number {
