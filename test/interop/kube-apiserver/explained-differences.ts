@@ -42,7 +42,10 @@ export const explanations: readonly Explanation[] = [
       /^\d+:\d+\//.test(kubernetes) &&
       /^\d+:\d+\//.test(serin),
   },
-  { why: "no port for health checks of load balancers, because the lab has no checker", path: /healthCheckNodePort/ },
+  {
+    why: "Services have no port for health checks of load balancers, because the lab does not check them",
+    path: /healthCheckNodePort/,
+  },
   {
     why: "the lab's API server counts what a ResourceQuota uses, and Kubernetes' controller for it does not run here",
     title: /^a table of resourcequotas$/,
@@ -50,7 +53,7 @@ export const explanations: readonly Explanation[] = [
   },
   { why: "the time of a volume's phase is not stored", path: /lastPhaseTransitionTime$/ },
   {
-    why: "rows of tables show a DaemonSet's annotation like its single answer",
+    why: "rows of tables show a DaemonSet's annotation in the same way as its single answer",
     title: /^a table of daemonsets$/,
     path: /metadata\.annotations$/,
   },
@@ -61,7 +64,10 @@ export const explanations: readonly Explanation[] = [
     path: /^body\.(status|metadata\.(finalizers|generation|managedFields|resourceVersion)|rows)/,
   },
   { why: "answers are JSON or YAML, not protobuf", title: /in a form that nobody has$/, path: /message$/ },
-  { why: "a version that is not a number is a bad request", title: /version (that is no number|at all)$/ },
+  {
+    why: "a request that names a version that is not a number gets 400 (bad request)",
+    title: /version (that is no number|at all)$/,
+  },
   {
     why: "a watch from a future version fails at once, because the lab may have been created again",
     title: /^a watch of the future$/,
@@ -93,9 +99,9 @@ export const explanations: readonly Explanation[] = [
     title: /^(JSON|strategic) patch: (a wrong type|an unknown field, refused)$/,
     path: /^body\.(message|details)/,
   },
-  { why: "a patch to another kind is a bad request", title: /^merge patch: another kind$/ },
+  { why: "a patch that changes the kind of an object gets 400", title: /^merge patch: another kind$/ },
   {
-    why: "an unreadable strategic patch is a bad request",
+    why: "an unreadable strategic patch gets 400",
     title: /^strategic patch: an (item without its key|unknown directive)$/,
   },
   { why: "an entry of managedFields always has its time", path: /managedFields\[\d+\]\.time$/ },
@@ -130,7 +136,7 @@ export const explanations: readonly Explanation[] = [
   },
   { why: "each server reports its own name and version", title: /^the version as nobody in particular$/ },
   {
-    why: "reviews have no managedFields, tokens no uid",
+    why: "reviews have no managedFields, and tokens have no uid",
     title: /(review|token|rules)/,
     path: /^body\.metadata\.(managedFields|uid)$/,
   },
