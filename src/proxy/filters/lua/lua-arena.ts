@@ -12,17 +12,25 @@ const pageBytes = 65_536;
 export class LuaArena {
   readonly #memory: WasmMemory;
   readonly #maxBytes: number;
+  readonly #mayGrow: (bytes: number) => boolean;
   readonly #start: number;
   #next: number;
   readonly #free = new Map<number, number[]>();
   /** Whether a block did not fit since the owner has reset this. */
   wasFull = false;
 
-  constructor(memory: WasmMemory, maxBytes: number) {
+  /** `mayGrow` is asked before the memory grows. */
+  constructor(memory: WasmMemory, maxBytes: number, mayGrow: (bytes: number) => boolean) {
     this.#memory = memory;
     this.#maxBytes = maxBytes;
+    this.#mayGrow = mayGrow;
     this.#start = memory.buffer.byteLength;
     this.#next = this.#start;
+  }
+
+  /** The bytes by which the memory has grown. */
+  get grownBytes(): number {
+    return this.#memory.buffer.byteLength - this.#start;
   }
 
   /** Lua's allocator: allocates, resizes and frees blocks. Returns 0 if there is no memory left. */
@@ -48,12 +56,13 @@ export class LuaArena {
     const kept = this.#free.get(size)?.pop();
     if (kept !== undefined) return kept;
     const end = this.#next + size;
-    if (end - this.#start > this.#maxBytes) {
+    const missing = end - this.#memory.buffer.byteLength;
+    const growth = missing > 0 ? Math.max(missing, growBytes) : 0;
+    if (end - this.#start > this.#maxBytes || (growth > 0 && !this.#mayGrow(growth))) {
       this.wasFull = true;
       return 0;
     }
-    const missing = end - this.#memory.buffer.byteLength;
-    if (missing > 0) this.#memory.grow(Math.ceil(Math.max(missing, growBytes) / pageBytes));
+    if (growth > 0) this.#memory.grow(Math.ceil(growth / pageBytes));
     const block = this.#next;
     this.#next = end;
     return block;

@@ -2,6 +2,7 @@ import { ownCopy, truncated, withoutControls, type Clock } from "../../../base/i
 import { LuaCrash, LuaMachine } from "./lua-machine.ts";
 import { isPlain, longestQuickText, LuaPattern, PatternError, plainSearch, type PatternMatch } from "./lua-pattern.ts";
 import { luaPrelude } from "./lua-prelude.ts";
+import { SharedLuaMemory, type MemoryHolder } from "./shared-lua-memory.ts";
 import { LuaStack, TooManyValues } from "./lua-stack.ts";
 import { luaTypes as types, textOf, type LuaValue } from "./lua-value.ts";
 import { webAssembly } from "./web-assembly.ts";
@@ -20,6 +21,8 @@ export class LuaError extends Error {}
 /** Answers the script's calls. If it throws, the message becomes the script's error. */
 export interface LuaHost {
   answer(operation: string, given: readonly LuaValue[]): readonly LuaValue[];
+  /** Called when the interpreter has ended because others need its memory. */
+  dropped?(): void;
 }
 
 /** The state of a run: waiting, or how it ended. */
@@ -60,7 +63,7 @@ function plainMatch(both: Parameters<typeof plainSearch>[0], at: number): Patter
 }
 
 /** One script with its globals. Runs are coroutines: one waits while others run. */
-export class LuaInterpreter {
+export class LuaInterpreter implements MemoryHolder {
   readonly #machine: LuaMachine;
   readonly #stack: LuaStack;
   readonly #clock: Clock;
@@ -73,7 +76,7 @@ export class LuaInterpreter {
   /** The work of the host's functions at the latest look at the clock, and their number since then. */
   #seenWork = 0;
   #asks = 0;
-  /** Whether a run ended in a state in which Lua's own data may be inconsistent. */
+  /** Whether it must not run again: Lua's own data may be inconsistent, or others need the memory. */
   #broken = false;
   /** Whether it is out of memory or broken, so that it must be replaced. */
   exhausted = false;
@@ -82,12 +85,17 @@ export class LuaInterpreter {
    * Throws if the script does not load: a {@link LuaError} if it does not compile or fails, or another error if it took
    * too long or memory was missing. The state of the node may have caused such an error.
    */
-  constructor(source: string, host: LuaHost, clock: Clock, limits: LuaLimits) {
+  constructor(source: string, host: LuaHost, clock: Clock, limits: LuaLimits, memory = new SharedLuaMemory()) {
     this.#clock = clock;
     this.#limits = limits;
     this.#host = host;
     this.#begin();
-    this.#machine = new LuaMachine(limits.maxMemoryBytes, () => this.#tick());
+    this.#machine = new LuaMachine(
+      limits.maxMemoryBytes,
+      (bytes) => memory.mayGrow(this, bytes),
+      () => this.#tick(),
+    );
+    memory.add(this);
     this.#stack = new LuaStack(this.#machine);
     const { lua, state } = this.#machine;
     const hook = this.#machine.functionPointer(2, 0, (thread = 0) => this.#look(thread));
@@ -104,11 +112,21 @@ export class LuaInterpreter {
     lua.lua_settop(state, 0);
   }
 
+  get heldBytes(): number {
+    return this.#broken || this.#machine === undefined ? 0 : this.#machine.arena.grownBytes;
+  }
+
+  drop(): void {
+    this.exhausted = true;
+    this.#broken = true;
+    this.#host.dropped?.();
+  }
+
   /** Whether the script has the function for requests or responses. */
   has(kind: "request" | "response"): boolean {
     const { lua, state } = this.#machine;
     const globals = -10_002;
-    this.#begin();
+    this.#deadlineMs = Infinity;
     this.#stack.push(state, `envoy_on_${kind}`);
     lua.lua_rawget(state, globals);
     const found = lua.lua_type(state, -1) !== types.nil;
@@ -119,7 +137,8 @@ export class LuaInterpreter {
   /** Starts a run for a stream. The caller passes the result of each wait to `go`. */
   start(kind: "request" | "response", stream: number): LuaRun {
     const { lua, state } = this.#machine;
-    this.#begin();
+    // The time of the run before has nothing to do with this one.
+    this.#deadlineMs = Infinity;
     const thread = lua.lua_newthread(state);
     const anchor = lua.luaL_ref(state, registryIndex);
     lua.lua_rawgeti(thread, registryIndex, this.#runner);
@@ -138,7 +157,8 @@ export class LuaInterpreter {
 
   #resume(thread: number, count: number): LuaProgress {
     const { lua } = this.#machine;
-    if (this.#broken) return { kind: "failed", message: "another run of the script broke its interpreter" };
+    if (this.#broken)
+      return { kind: "failed", message: "the script began again, and lost its globals and its waiting runs" };
     this.#begin();
     try {
       const status = lua.lua_resume(thread, count);

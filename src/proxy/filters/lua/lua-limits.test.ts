@@ -5,12 +5,16 @@ import type { ClusterAnswer, ClusterRequest } from "../../terms/call-cluster.ts"
 import { FilterCounter } from "../../terms/filter-statistics.ts";
 import { testRequest } from "../../testing/filter-request.ts";
 import { ScriptRequest } from "./lua-message.ts";
+import { defaultLuaLimits } from "./lua-interpreter.ts";
 import { LuaScripts, type LuaScript } from "./lua-script.ts";
 
 /** Long enough for a loaded machine, and far below the minutes that these scripts would take without their limits. */
 const maxCpuMs = 4000;
 
-function harness() {
+/** For tests of other limits, because a loaded machine may need longer than the limit of time. */
+const patient = { ...defaultLuaLimits, maxRunMs: 60_000 };
+
+function harness(limits = patient) {
   const lines: string[] = [];
   const calls: ClusterRequest[] = [];
   const answer = Promise.withResolvers<ClusterAnswer>();
@@ -22,7 +26,7 @@ function harness() {
       return await answer.promise;
     },
   };
-  const scripts = new LuaScripts(services);
+  const scripts = new LuaScripts(services, limits);
   const signal = (): AbortSignal => new AbortController().signal;
   const run = (script: LuaScript, request = testRequest()) =>
     script.run(
@@ -36,8 +40,8 @@ function harness() {
 }
 
 /** The message of the error with which a script ends, and the time that it took. */
-function failureOf(body: string): { message: string; cpuMs: number } {
-  const { lines, run, scriptOf } = harness();
+function failureOf(body: string, limits = patient): { message: string; cpuMs: number } {
+  const { lines, run, scriptOf } = harness(limits);
   const script = scriptOf(body);
   const before = threadCpuTimeMs();
   void run(script);
@@ -66,13 +70,13 @@ const endless: Readonly<Record<string, string>> = {
 
 for (const [name, body] of Object.entries(endless))
   test(`the limit of time holds for a script that calls ${name} all the time`, () => {
-    const { message, cpuMs } = failureOf(body);
+    const { message, cpuMs } = failureOf(body, defaultLuaLimits);
     assert.match(message, /the script ran longer than 250 ms without a pause|not enough memory/);
     assert.ok(cpuMs < maxCpuMs, `took ${cpuMs} ms`);
   });
 
 test("a script that was ended within a function runs again with the next request, and its waiting runs fail", async () => {
-  const { lines, calls, answer, run, scriptOf } = harness();
+  const { lines, calls, answer, run, scriptOf } = harness(defaultLuaLimits);
   const script = scriptOf(`
     count = (count or 0) + 1
     h:headers():add("x-count", tostring(count))
@@ -87,7 +91,7 @@ test("a script that was ended within a function runs again with the next request
   assert.deepEqual(request.values("x-count"), ["1"]);
   answer.resolve({ status: 200, headers: [], body: Buffer.alloc(0) });
   await waits;
-  assert.match(lines.join(""), /another run of the script broke its interpreter/);
+  assert.match(lines.join(""), /the script began again, and lost its globals and its waiting runs/);
 });
 
 const memory: readonly (readonly [title: string, body: string, message: RegExp])[] = [
@@ -136,4 +140,32 @@ test("a script may have a bounded number of unanswered calls for which it does n
   void run(script);
   assert.equal(calls.length, 1024);
   assert.match(lines.join(""), /at most 1024 asynchronous http calls/);
+});
+
+test("many scripts with large memories end each other, and a small one keeps its globals", () => {
+  const { lines, run, scriptOf } = harness();
+  const globals = (name: string): string => `
+    if x == nil then x = 0 end
+    x = x + 1
+    h:headers():add("x-${name}", tostring(x))`;
+  const small = scriptOf(globals("small"));
+  void run(small);
+  const large = Array.from({ length: 12 }, (_, index) =>
+    scriptOf(`${globals("large")}
+      if t == nil then
+        t = {}
+        local s = ("a"):rep(1e5)
+        for i = 1, 30 do t[i] = s:rep(8) .. i .. ${index} end
+      end`),
+  );
+  const before = process.memoryUsage.rss();
+  for (const script of large) void run(script);
+  assert.equal(lines.length, 0);
+  const [first, last, kept] = [testRequest(), testRequest(), testRequest()];
+  void run(small, kept);
+  void run(large[11] as LuaScript, last);
+  void run(large[0] as LuaScript, first);
+  assert.deepEqual([kept.values("x-small"), last.values("x-large")], [["2"], ["2"]]);
+  assert.deepEqual(first.values("x-large"), ["1"], "the first one ended for the last one");
+  assert.ok(process.memoryUsage.rss() - before < 700 * 1024 * 1024);
 });

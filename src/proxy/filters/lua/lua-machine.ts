@@ -81,8 +81,11 @@ export class LuaMachine {
   readonly state: number;
   readonly #length: number;
 
-  /** `tick` is called again and again while functions of the interpreter run. It may throw a {@link LuaCrash}. */
-  constructor(maxMemoryBytes: number, tick: () => void) {
+  /**
+   * `mayGrow` is asked before the memory for values grows. `tick` is called again and again while functions of the
+   * interpreter run. It may throw a {@link LuaCrash}.
+   */
+  constructor(maxMemoryBytes: number, mayGrow: (bytes: number) => boolean, tick: () => void) {
     const exports: { lua?: LuaExports } = {};
     const instance = new webAssembly.Instance(
       interpreter(),
@@ -97,7 +100,7 @@ export class LuaMachine {
     });
     this.lua.__wasm_call_ctors();
     this.#length = this.lua.malloc(4);
-    this.arena = new LuaArena(this.lua.memory, maxMemoryBytes);
+    this.arena = new LuaArena(this.lua.memory, maxMemoryBytes, mayGrow);
     this.state = this.lua.lua_newstate(this.functionPointer(4, 1, this.arena.reallocate), 0);
     this.lua.luaL_openlibs(this.state);
   }

@@ -13,6 +13,7 @@ import { libraryAnswer } from "./lua-library.ts";
 import type { ScriptMessage } from "./lua-message.ts";
 import { LuaStream, outOfScope, type LuaContext, type LuaServices } from "./lua-stream.ts";
 import type { LuaValue } from "./lua-value.ts";
+import { SharedLuaMemory } from "./shared-lua-memory.ts";
 import { UnawaitedCalls } from "./unawaited-calls.ts";
 
 type Kind = "request" | "response";
@@ -22,6 +23,7 @@ export class LuaScript {
   readonly #source: string;
   readonly #services: LuaServices;
   readonly #limits: LuaLimits;
+  readonly #memory: SharedLuaMemory;
   readonly hasRequest: boolean;
   readonly hasResponse: boolean;
   /** The number of streams in which it runs or waits. */
@@ -35,10 +37,11 @@ export class LuaScript {
   #started = 0;
 
   /** Throws an error with Lua's message if the script does not compile. */
-  constructor(source: string, services: LuaServices, limits: LuaLimits) {
+  constructor(source: string, services: LuaServices, limits: LuaLimits, memory: SharedLuaMemory) {
     this.#source = source;
     this.#services = services;
     this.#limits = limits;
+    this.#memory = memory;
     // Check the script here. Its interpreter is created again when the first request arrives.
     const checked = this.#start();
     this.hasRequest = checked.has("request");
@@ -111,8 +114,12 @@ export class LuaScript {
         if (stream === undefined) throw outOfScope();
         return stream.answer(operation, given.slice(1));
       },
+      dropped: () => {
+        if (this.#interpreter === made) this.#interpreter = undefined;
+      },
     };
-    return new LuaInterpreter(this.#source, host, this.#services.clock, this.#limits);
+    const made = new LuaInterpreter(this.#source, host, this.#services.clock, this.#limits, this.#memory);
+    return made;
   }
 }
 
@@ -200,6 +207,7 @@ const maxScripts = 1000;
 export class LuaScripts {
   readonly services: LuaServices;
   readonly #limits: LuaLimits;
+  readonly #memory = new SharedLuaMemory();
   readonly #scripts = new Map<string, WeakRef<LuaScript>>();
   readonly #optional = new Map<string, WeakRef<OptionalScript>>();
 
@@ -228,7 +236,7 @@ export class LuaScripts {
     const known = this.#scripts.get(source)?.deref();
     if (known !== undefined) return known;
     try {
-      const script = new LuaScript(source, this.services, this.#limits);
+      const script = new LuaScript(source, this.services, this.#limits, this.#memory);
       keep(this.#scripts, source, script);
       return script;
     } catch (error) {
