@@ -26,7 +26,8 @@ function networkOfGroups(address: string): string | undefined {
   if (first.length < networkGroups && gap >= 0) {
     const tail = address.slice(gap + 2);
     const zeros = groups - first.length - (tail === "" ? 0 : tail.split(":").length);
-    // Also an IPv4 address that a socket of both families accepted, such as ::ffff:192.0.2.1.
+    // Parse these addresses completely. One of them is an IPv4 address that a socket of both families accepted, such as
+    // ::ffff:192.0.2.1.
     if (first.length + zeros < networkGroups || head === "") return networkOfBytes(address);
     while (first.length < networkGroups) first.push("0");
   }

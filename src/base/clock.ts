@@ -92,7 +92,7 @@ class RunningLimit implements Disposable {
   readonly #next = (): void => {
     this.#left -= 1;
     if (this.#left > 0) this.#timer = this.#clock.after(this.#partMs, this.#next);
-    // Node reads the sockets once more before this call.
+    // Wait for one more reading of the sockets before the call.
     else this.#last = setImmediate(this.#run);
   };
 

@@ -155,7 +155,7 @@ export class PodEnroller {
     if (!wasCaptured(pod) || !this.belongs(view)) return;
     const enrolment = this.#enrolments.get(keyOf(pod));
     if (enrolment?.owner?.isOpen === true || enrolment?.leavesAtMs !== undefined) return;
-    // Upstream's ztunnel acknowledges a Keep of a pod that it does not have.
+    // Whether the ztunnel tells if it has the pod. Upstream's acknowledges a Keep even of a pod that it does not have.
     const tells = link.acceptsListeners;
     if (enrolment?.sockets.length === 0 && tells) return await this.#takeBack(enrolment, link);
     const own = { uid: pod.metadata.uid ?? "", key: keyOf(pod) };
@@ -281,7 +281,7 @@ export class PodEnroller {
     // The ztunnel that has the pod may have connected meanwhile, and the pod may be meant to stay there.
     target = this.#target(view, enrolment) ?? target;
     await this.#giveTo(target, enrolment, pod);
-    // The runtime knows the pod's addresses best.
+    // Prefer the runtime's addresses, because the runtime knows them best.
     const known = [...new Set([...(start?.addresses ?? []), ...enrolment.addresses])];
     const addresses = known.length > 0 ? known : addressesWithin(enrolment.namespace, pod);
     // Exempt probes before the capture starts, because otherwise the pod's first probe would be denied where plain text

@@ -114,7 +114,7 @@ export class PodNamespaceFinder {
     }
     const uid = uidAtKubelet(pod);
     yield* this.#located.get(uid) ?? [];
-    // These processes may have ended since.
+    // Scan for further processes, because those above may have ended since.
     for (const { pid } of this.#scan([uid])) yield pid;
   }
 

@@ -270,7 +270,7 @@ export class ControlPlane {
       clock.sleep(endMs, ended.signal).catch(() => undefined),
     ]);
     ended.abort();
-    // An API server that does not answer must not block the end. Closing the client ends all waiting requests.
+    // Close the client, which ends all waiting requests: an API server that does not answer must not block the end.
     if (work.size > 0) log.warn("stopped although some work had not ended", { work: [...work.keys()].join(", ") });
   }
 

@@ -129,7 +129,7 @@ export class ControlPlaneIdentity {
     this.#renewAtMs = halfOf(serving, options);
     log.info(changed ? "applied a changed authority" : "renewed the serving certificate");
     for (const listener of this.#listeners) {
-      // Each part takes the new authority for itself. One that cannot must not keep it from the others.
+      // Each part takes the new authority by itself. If one cannot, the others still get it.
       try {
         listener();
       } catch (error) {

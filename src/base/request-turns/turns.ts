@@ -66,7 +66,7 @@ export class Turns {
         this.#isScheduled = false;
         turn = this.#give();
       });
-      // This runs in the same round, just after the turn's work.
+      // Charge the caller just after its work, in the same round of the event loop.
       setImmediate(() => {
         if (turn !== undefined) this.#charge(turn.caller, turn.fromMs);
       });

@@ -217,7 +217,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
   #note(index: number): void {
     if (this.#silent.has(index) || !this.#live.has(index)) return;
     this.#silent.add(index);
-    // A new worker answers when it has loaded its program.
+    // Skip a worker that is starting, because it answers only when it has loaded its program.
     if (!this.#begun.has(index)) return;
     this.#options.log.warn("a worker does not answer; reports leave it out until it does", {
       worker: index,

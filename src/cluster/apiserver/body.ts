@@ -112,7 +112,7 @@ export async function parseYaml(text: string): Promise<unknown> {
     try {
       return JSON.parse(wellFormedJson(text));
     } catch {
-      // It is not JSON. A YAML flow mapping also starts with a brace.
+      // It is not JSON. Try YAML, whose flow mappings also begin with a brace.
     }
   }
   const { yamlNestingFault } = await import("../../base/yaml-bounds/index.ts");
@@ -150,7 +150,7 @@ async function parsedYaml(text: string): Promise<unknown> {
     Map(_key, map) {
       const names = new Set<unknown>();
       for (const { key } of map.items) {
-        // JSON has no such keys. The parser would write each one as YAML.
+        // Refuse such keys: JSON does not have them, and the parser would write each one as YAML.
         if (!isScalar(key)) throw new Error("Map keys must be scalars");
         const name = key.value;
         if (names.has(name)) throw new Error(`Map keys must be unique: ${String(name)}`);

@@ -37,7 +37,7 @@ interface Condition {
 export function checkNames(definition: UntypedObject, parts: Pick<ServerParts, "registry" | "clock">): void {
   const spec = definition["spec"] as CrdSpec;
   const { names } = spec;
-  // Validation, which follows, names the missing fields.
+  // Skip an incomplete object: the validation that follows names the missing fields.
   if ((spec as Partial<CrdSpec>).versions === undefined || (names as Partial<CrdSpec["names"]>).kind === undefined)
     return;
   const status = (definition["status"] ?? {}) as { conditions?: Condition[]; storedVersions?: string[] };

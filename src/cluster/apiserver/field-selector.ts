@@ -82,7 +82,7 @@ export function selectedName(text: string | null): string | undefined {
   try {
     return termsOf(text).find(({ field, equal }) => equal && field === "metadata.name")?.value;
   } catch {
-    // The handler refuses the selector after the request is authorized.
+    // Ignore the fault here: the handler refuses the selector after the request is authorized.
     return undefined;
   }
 }

@@ -72,7 +72,7 @@ function decodedKey(key: string): string {
   try {
     return decodeURIComponent(key).toLowerCase();
   } catch {
-    // A key may also come without percent-encoding.
+    // Return the key as it is, because it may come without percent-encoding.
     return key;
   }
 }

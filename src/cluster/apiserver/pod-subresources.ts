@@ -136,7 +136,7 @@ async function deleteEvicted(
   });
   const { preconditions } = options;
   const isPinned = (preconditions?.resourceVersion ?? "") !== "";
-  // Writing the reason has given the pod a new version.
+  // Use the version that writing the reason has given the pod.
   const ownVersion = isPinned && marked !== undefined ? { resourceVersion: String(marked.revision) } : {};
   await deleteOne(parts, intent, name, { ...options, preconditions: { ...preconditions, ...ownVersion } });
 }

@@ -62,7 +62,7 @@ export function withScale(type: ResourceType, object: UntypedObject, scale: Unty
     throw invalid({ group: "autoscaling", kind: "Scale" }, object.metadata.name ?? "", [
       fieldErrors.invalid("spec.replicas", replicas, "must be greater than or equal to 0"),
     ]);
-  // Clients in Go read replicas as int32, and would fail to read any list with this object.
+  // Refuse a larger number: clients in Go read replicas as int32, and would fail to read any list with this object.
   if (replicas > maximumReplicas)
     throw badRequest(
       `Scale in version "v1" cannot be handled as a Scale: json: cannot unmarshal number ${replicas} into Go struct field ScaleSpec.spec.replicas of type int32`,

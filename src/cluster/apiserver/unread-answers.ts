@@ -73,7 +73,7 @@ export class UnreadAnswers {
     answers?.delete(answer);
     if (answers?.size === 0) this.#ofUsers.delete(user);
     connectionOf(answer)?.destroy();
-    // Without an error, a client would take a part of a list for the whole list.
+    // End the stream with an error. Otherwise a client would take a part of a list for the whole list.
     answer.stream?.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
     answer.destroy();
   }

@@ -155,7 +155,7 @@ export async function patchObject(parts: ServerParts, writer: Writer, context: R
   const next = (current: UntypedObject): UntypedObject => {
     const version = current.metadata.resourceVersion;
     const object = patched(current);
-    // A JSON patch can make a deep object even deeper.
+    // Check the result, because a JSON patch can make a deep object even deeper.
     if (media === "application/json-patch+json") checkValue(object);
     object.metadata ??= {};
     if ((object.metadata.resourceVersion ?? version) !== version) throw conflict(type, info.name);
@@ -278,7 +278,7 @@ export function checkFields(
   const subject = subresourceKind(context) === undefined;
   const unknown = subject ? parts.registry.dropUnknownFields(type, object) : [];
   if (mode === "Ignore") return;
-  // For custom kinds, the real server sorts unknown fields.
+  // Sort the unknown fields of custom kinds, as the real server does.
   const listed = type.builtIn ? unknown : [...unknown].sort();
   const faults = [
     ...duplicates.map((path) => `duplicate field "${shortPath(path)}"`),

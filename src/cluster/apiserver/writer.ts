@@ -78,7 +78,7 @@ export class Writer {
     for (const field of ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] as const)
       delete (object.metadata as Record<string, unknown>)[field];
     registry.applyDefaults(type, object);
-    // No manager owns fields that admission and allocators fill in.
+    // Compute the owners before admission and allocators fill in fields, because no manager owns those.
     this.#manageFields(intent, undefined, object);
     const request = admissionRequest("CREATE", intent, object, undefined);
     await admission.mutate(request);
@@ -285,7 +285,7 @@ export class Writer {
       throw new ApiError(500, "InternalError", `no storage version ${type.storageVersion} of ${type.storageKey}`);
     const converted = this.#parts.registry.convert(object, stored);
     if (converted === object) return cloneJson(object);
-    // A conversion may read fields from annotations, into which a client can write anything.
+    // Drop unknown fields, because a conversion may read them from annotations, into which a client can write anything.
     if (stored.builtIn) this.#parts.registry.dropUnknownFields(stored, converted);
     return converted;
   }

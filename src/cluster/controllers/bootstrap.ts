@@ -112,7 +112,7 @@ async function createDnsService(client: KubeClient, { dns, dnsServiceIP }: Boots
   await client.apply(
     endpointsKind,
     {
-      // The slice above has the same addresses.
+      // Let nobody mirror this object, because the slice above has the same addresses.
       metadata: { ...metadata, labels: { ...labels, "endpointslice.kubernetes.io/skip-mirror": "true" } },
       subsets: [{ addresses: [{ ip: dns.address }], ports: endpointPorts }],
     },

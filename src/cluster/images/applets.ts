@@ -2,7 +2,7 @@ import { releaseInContainer, scriptDirectory } from "./container-paths.ts";
 
 /** The programs that may provide an applet, in order of preference. If none does, the release's own program is used. */
 const providers = {
-  // On other machines, the program of this name is Apache.
+  // Use busybox's httpd, because the program of this name on other machines is Apache.
   httpd: ["busybox"],
   // nc differs between machines: some lack -e, and Debian's busybox lacks -z.
   nc: [],

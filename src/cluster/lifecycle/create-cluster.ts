@@ -276,7 +276,7 @@ async function waitForLauncher(launcher: ChildProcess, directory: string, signal
         }),
       ),
     );
-    // A launcher that did not start, or has ended, reports this itself.
+    // Send nothing to a launcher that did not start or has ended. Its events report that.
     if (launcher.connected) launcher.send({ type: "prepared" } satisfies CreationMessage, () => undefined);
     launcher.on("message", (message) => {
       const progress = message as LauncherProgress;

@@ -26,7 +26,7 @@ export function contextNameOf(clusterName: string): string {
 export async function deleteCluster(name: string, env: Environment): Promise<void> {
   const { directory, record } = requireCluster(env, name);
   await stopLauncher(record.launcher);
-  // The PID namespace ends a moment after the launcher.
+  // Wait for the PID namespace, which ends a moment after the launcher.
   const deadline = Date.now() + stopTimeoutMs;
   while (isHostProcessAlive(record.labInit) && Date.now() < deadline) await sleep(pollMs);
   forgetCluster(directory, record);

@@ -87,7 +87,7 @@ export class MirrorPods {
         return;
       } catch (error) {
         if (isKubeCode(error, "already-exists")) return;
-        // The namespace appears a moment after the server.
+        // Try again: at the start, the namespace appears a moment after the server.
         this.#log.debug("a mirror pod cannot be made yet", { part: part.name, error: messageOf(error) });
         await this.#clock.sleep(retryMs, signal).catch(() => undefined);
       }

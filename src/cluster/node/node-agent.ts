@@ -104,7 +104,7 @@ export class NodeAgent {
     this.#policies = new NetworkPolicies({
       client,
       localPods: () => this.#localPods(),
-      // The control plane's node serves DNS.
+      // Name the node's own address on the control plane's node, which serves DNS.
       nameServer: node.role === "control-plane" ? node.address : undefined,
       clock,
       log,

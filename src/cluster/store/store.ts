@@ -199,7 +199,7 @@ export class Store {
       this.#queue.push({ key, event, settle });
       if (!this.#writing) {
         this.#writing = true;
-        // Requests of the same loop turn share the commit.
+        // Commit in the next turn, so that requests of the same turn share the commit.
         setImmediate(() => void this.#drain());
       }
     });

@@ -66,7 +66,7 @@ export class LoadBalancerForwards {
       open.server.on("connection", (socket) => splice(socket, target));
       this.#publish();
     } catch (error) {
-      // The node's next report tries again.
+      // Forget the forward, so that the node's next report tries again.
       if (!forward.closed) this.#forwards.delete(key);
       this.#options.log.warn("a service gets no loopback address", {
         service: target.service,

@@ -41,7 +41,7 @@ export class PluginServer {
 
   listen(): Promise<void> {
     mkdirSync(dirname(this.#path), { recursive: true });
-    // A killed agent leaves its socket file behind. Each node has only one agent.
+    // Remove the socket file that a killed agent may have left behind. Each node has only one agent.
     rmSync(this.#path, { force: true });
     return new Promise((resolve, reject) => {
       this.#server.once("error", (error) => reject(networkError(`listen on ${this.#path}`, error)));

@@ -113,7 +113,7 @@ class AnalysisController {
     onAbort(signal, () => void thread.end());
     const backoff = new Backoff({ initialMs: retryInitialMs, maxMs: retryMaxMs, random: systemRandom });
     let tookMs = 0;
-    // Messages of a former leader may have to be removed, even if nothing changes.
+    // Analyse once even if nothing changes, because messages of a former leader may have to be removed.
     this.#burst.note();
     while (!signal.aborted) {
       // Pause at least as long as the analysis took, so that it uses at most half of the thread's time.
@@ -185,7 +185,7 @@ class AnalysisController {
     const { kind } = analysed;
     const key = keyOf(analysed.object);
     const object = this.#sources.find((source) => source.kind === kind)?.informer.get(key);
-    // The findings are about another version. Another analysis will follow.
+    // Write nothing: the findings are about another version of the object, and another analysis will follow.
     if (object === undefined || object.metadata.generation !== analysed.object.metadata.generation) return;
     const wanted = this.#findings.get(id) ?? [];
     if (structurallyEqual(messagesOf(object), wanted)) return;

@@ -30,7 +30,7 @@ export async function accountExists(
       (account) => account !== undefined,
       () => undefined,
     );
-    // A late answer must not keep its place in the queue.
+    // Do not wait for a late answer, which would keep its place in the queue.
     return await Promise.race([answer, isLate]);
   };
   const ask = async (client: KubeClient): Promise<boolean | undefined> =>

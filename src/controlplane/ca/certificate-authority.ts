@@ -216,7 +216,7 @@ export class CertificateAuthority {
       throw userError("ca-not-ready", `the authority expired at ${new Date(this.#endsMs).toISOString()}`, {
         hint: "provide a valid authority",
       });
-    // The times in certificates are whole seconds.
+    // Round down, because the times in certificates are whole seconds.
     const notAfterMs = Math.floor(Math.min(nowMs + ttlMs, this.#endsMs) / msPerSecond) * msPerSecond;
     const { subject: issuer, keyIdentifier } = this.#issuer;
     const pem = await this.#signer.certificateInPool({

@@ -113,7 +113,7 @@ export class CertificateService {
         "not-allowed",
         `the node of ${account} (pod "${caller.pod}") is not known, so it may not ask for another's certificate`,
       );
-    // A token may outlive its pod, and another pod may have the same name by then.
+    // Compare the uid: a token may outlive its pod, and another pod may have the same name by then.
     if (pod.uid !== caller.podUid)
       throw userError(
         "not-allowed",

@@ -40,7 +40,7 @@ function readable(value: JsonValue, field = ""): JsonValue {
 }
 
 function addressText(bytes: Buffer): string {
-  // The host of a URL contains the address in its shortest form.
+  // Let URL shorten an IPv6 address: the host of a URL contains the address in its shortest form.
   return bytes.length === 4
     ? bytes.join(".")
     : new URL(`http://[${bytes.toString("hex").match(/.{4}/g)?.join(":") ?? ""}]`).hostname.slice(1, -1);

@@ -47,7 +47,7 @@ export function inspectionRoutes(sources: InspectionSources): Readonly<Record<st
         telemetries: byNamespace(sources, url, budget, "Telemetry", "namespace_to_telemetries"),
       })),
     "/debug/networkz": () => json(gateways(sources)),
-    // Upstream answers null if there are none.
+    // As in upstream, the answer is null if there are none.
     "/debug/mcsz": () =>
       bounded((budget) => {
         const found = sources.multiCluster();

@@ -109,7 +109,8 @@ class AddressAllocation {
       if (this.#promised.get(address) === key) this.#breakPromise(address, key);
       for (const holder of holders.keys()) concerned.add(holder);
     }
-    // Entries of this namespace whose allocated addresses are in the range need other addresses.
+    // Check the entries of this namespace again, because those whose allocated addresses are in the range need other
+    // ones.
     if (hasNewRange)
       for (const entry of this.#options.entries.list())
         if (entry.metadata.namespace === namespace && givenTo(entry).length > 0) concerned.add(keyOf(entry));

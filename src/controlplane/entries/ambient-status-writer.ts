@@ -59,7 +59,7 @@ export async function runAmbientStatusWriter(options: AmbientStatusWriterOptions
         for (const change of changes) reconciler.add(`${kind}${separator}${change.key}`);
       }),
     );
-    // An earlier leader may have written conditions that no longer hold.
+    // Check all objects, because an earlier leader may have written conditions that no longer hold.
     for (const object of objectsOf(kind)?.list() ?? [])
       if (ownConditions(kind, object).length > 0)
         reconciler.add(`${kind}${separator}${object.metadata.namespace ?? ""}/${object.metadata.name ?? ""}`);

@@ -110,7 +110,7 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
 
   async run(signal: AbortSignal): Promise<void> {
     const { clock, graceMs, log } = this.#options;
-    // Proxies may connect before their group is created.
+    // Register proxies again when a group is created, because they may have connected before.
     using _groups = this.#groups.subscribe(({ object, type }) => {
       if (type === "delete") return;
       for (const [key, { proxy }] of this.#connected)
@@ -355,7 +355,7 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
       marked += 1;
       await annotate(client, entry, { [connectedAt]: null, [disconnectedAt]: timeText(clock.nowMs()) }).catch(
         (error: unknown) => {
-          // The proxy may just have connected again.
+          // Ignore a conflict, because the proxy may just have connected again.
           if (!isKubeCode(error, "conflict") && !isKubeCode(error, "not-found")) throw error;
         },
       );

@@ -146,7 +146,7 @@ function gatewayDeployment(gateway: Gateway, proxy: ProxySettings, variant: Depl
     spec: {
       ...(replicas === undefined ? {} : { replicas }),
       selector: { matchLabels: selector },
-      // A new proxy must be ready before an old one ends.
+      // Start a new proxy before an old one ends, so that requests are always served.
       strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
       template,
     },

@@ -88,7 +88,8 @@ export async function runStatusWriter(options: StatusWriterOptions, signal: Abor
     try {
       for (const key of (await stale?.()) ?? []) reconciler.add(`${kind}${separator}${key}`);
     } catch (error) {
-      // The kind is not installed, or the server is away. Then outdated statuses stay until the next replica leads.
+      // The kind is not installed, or the server does not answer. Outdated statuses then stay until the next replica
+      // leads.
       log.debug("cannot look for outdated statuses", { kind, error: messageOf(error) });
     }
   };
@@ -176,7 +177,7 @@ async function writeGateway(
     )
   )
     return;
-  // A merge patch keeps fields that it omits, so an outdated count must be named to remove it.
+  // Name an outdated count to remove it, because a merge patch keeps the fields that it omits.
   await patchStatus<Gateway>(
     client,
     gatewayKind,

@@ -90,7 +90,7 @@ function waypointDeployment(
     spec: {
       ...(replicas === undefined ? {} : { replicas }),
       selector: { matchLabels: selector },
-      // A new proxy must be ready before an old one ends.
+      // Start a new proxy before an old one ends, so that requests are always served.
       strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
       template: proxyPodTemplate(
         { ...proxy, network },
@@ -137,7 +137,7 @@ function waypointService(gateway: Gateway, metadata: Service["metadata"], select
   return {
     apiVersion: "v1",
     kind: "Service",
-    // If there are several pods, clients choose one that is near.
+    // Let clients choose a near pod if there are several.
     metadata: {
       ...metadata,
       annotations: { [istioAnnotations.trafficDistribution]: "PreferClose", ...metadata.annotations },

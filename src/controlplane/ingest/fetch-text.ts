@@ -123,7 +123,7 @@ function refusalOf(host: string, address: string, { blockedNetworks, isInside }:
 }
 
 function isBlocked(address: string, networks: readonly Network[]): boolean {
-  // A connection to an unspecified address reaches the loopback.
+  // Treat an unspecified address like a loopback one, because a connection to it reaches the loopback.
   const isUnspecified = isOwnMachineAddress(address) && !isLoopbackAddress(address);
   return [address, ...(isUnspecified ? ["127.0.0.1", "::1"] : [])].some((reached) => isAddressOf(reached, networks));
 }
@@ -154,7 +154,7 @@ function decoded(url: string, answer: Http.IncomingMessage): Readable {
       else done(null, chunk);
     },
   });
-  // The reader of the result gets the errors of all streams.
+  // Pass the errors of all streams on to the reader of the result.
   return pipeline(answer, bounded, process.getBuiltinModule("node:zlib").createGunzip(), () => undefined);
 }
 

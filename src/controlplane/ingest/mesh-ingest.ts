@@ -168,7 +168,7 @@ export class MeshIngest {
     try {
       feed.take(key, isThere && this.#namespaces.includes(object.metadata.namespace) ? object : undefined);
     } catch (error) {
-      // An unexpected object must not prevent the reading of the others.
+      // Report an object that cannot be read, and continue with the others.
       this.#faults = `it cannot be read: ${messageOf(error)}`;
       this.#log.error("an object could not be read and has no effect", {
         kind: feed.kind.kind,

@@ -161,7 +161,8 @@ export class NamedObjects<Value extends KubernetesObject> {
       if (change.key === key) take(wanted, change.type === "set" ? change.object : undefined);
     });
     void informer.synced.then(() => {
-      // An earlier watch may have recorded the object before it was deleted.
+      // Record that the object does not exist, because an earlier watch may have recorded the object before it was
+      // deleted.
       if (!stop.signal.aborted && informer.get(key) === undefined && !knownAbsent(key)) take(wanted, undefined);
     });
     const done = informer.run(AbortSignal.any([stop.signal, outer])).finally(() => subscription[Symbol.dispose]());

@@ -110,7 +110,7 @@ function proxyConfigOf(pod: Pod): OwnProxyConfig | undefined {
 function idleTimeoutOf(pod: Pod): number | undefined {
   const text = variableOf(proxyContainerOf(pod), "ISTIO_META_IDLE_TIMEOUT");
   const milliseconds = text === undefined ? undefined : goDurationMs(text);
-  // An Envoy refuses a listener with a negative duration, or with one that is too long.
+  // Ignore a negative duration or one that is too long, because an Envoy refuses a listener with it.
   const isUsable = milliseconds !== undefined && milliseconds >= 0 && milliseconds <= maxIdleMs;
   return isUsable ? Math.round(milliseconds) : undefined;
 }

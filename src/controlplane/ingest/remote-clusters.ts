@@ -261,7 +261,7 @@ export class RemoteClusters {
     });
     this.#limit(remote);
     void ingest.synced.then(() => {
-      // The kubeconfig has changed again meanwhile. The reader with the newest one will replace the reader in force.
+      // Stop here if the kubeconfig has changed again: the reader with the newest one will replace the reader in force.
       if (ended.aborted || this.#remotes.get(id) !== remote) return;
       ingest.enter();
       this.#replace(remote);

@@ -157,7 +157,7 @@ function keysOf(data: Data): string {
  * were read are sent, because Envoys reject the whole text for any other block with a fault.
  */
 function certificatesIn(key: string, text: string, use: "chain" | "roots"): SecretPart<string> {
-  // In a chain, Envoys read no certificates with trust settings after the first certificate.
+  // Leave out certificates with trust settings behind the first one: Envoys do not read them in a chain.
   const blocks = blocksIn(text, (label) => label !== revocationLabel)?.filter(
     ({ label }, at) => use === "roots" || at === 0 || label !== trustedLabel,
   );
@@ -177,7 +177,7 @@ function certificatesIn(key: string, text: string, use: "chain" | "roots"): Secr
 function certificateOf({ label, text }: PemBlock, use: "chain" | "roots"): string {
   const { raw } = new X509Certificate(text);
   const settings = use === "roots" && label === trustedLabel ? derOfPem(text, /^TRUSTED/) : undefined;
-  // OpenSSL also reads lengths that are not valid in DER. Envoys do not.
+  // Check the lengths, because OpenSSL also reads some that are not valid in DER, and Envoys do not.
   checkDer(settings ?? raw);
   readCertificate(raw);
   return settings === undefined ? pemOf("CERTIFICATE", raw) : pemOf(trustedLabel, settings);

@@ -51,7 +51,7 @@ export class ServedVersionClient implements KubeClient {
     try {
       return await this.#client.list(await this.#servedKind(kind), options);
     } catch (error) {
-      // The CustomResourceDefinition may have changed and no longer serve this version.
+      // Look the version up again next time: the CustomResourceDefinition may no longer serve it.
       if (isKubeCode(error, "not-found")) this.#served.delete(keyOfKind(kind));
       throw error;
     }

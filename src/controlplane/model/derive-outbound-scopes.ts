@@ -44,7 +44,7 @@ export function deriveOutboundScopes(graph: CollectionGraph, sources: ScopeSourc
       gatewaysOf(sources.networkGateways.unresolved, reader).all.length > 0;
     return [[key, chooseScope(group, { needsPlace, needsNetwork }, mesh, sources, reader)]];
   });
-  // One object for each scope, regardless of how many groups share it.
+  // Keep one object for each scope, however many groups share it.
   const chosen = graph.flatten(
     "chosen-scopes",
     choices,

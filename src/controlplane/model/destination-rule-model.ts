@@ -70,7 +70,7 @@ export function deriveDestinationRules(graph: CollectionGraph, inputs: MeshInput
   const byHost = inputs.destinationRules.index("namespace-host", (rule) => [
     `${rule.namespace}/${rule.spec.host.toLowerCase()}`,
   ]);
-  // Rules with the short and with the full spelling of a host share a key here.
+  // Use one key for rules with the short and with the full spelling of a host.
   const spellings = graph.derive("destination-rule-hosts", inputs.destinationRules, (rule, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
     if (mesh === undefined) return [];
@@ -204,7 +204,7 @@ function merge(models: readonly DestinationRuleModel[]): readonly DestinationRul
     const [oldest] = same;
     if (oldest === undefined || same.length === 1) return same;
     const subsets = new Map<string, readonly DestinationSubset[]>();
-    // A rule's own subsets stay together, even if two of them have the same name.
+    // Keep the subsets of one rule together, even if two of them have the same name.
     for (const model of same)
       for (const [name, own] of Map.groupBy(model.subsets, (subset) => subset.name))
         if (!subsets.has(name)) subsets.set(name, own);
@@ -288,7 +288,7 @@ export function destinationRuleFor(
   reader: CollectionReader,
 ): DestinationRuleModel | undefined {
   const found = ownRuleFor(service, client, mesh, rules, reader);
-  // ServiceEntries of other namespaces may have the host. A policy for these does not apply to this service.
+  // Leave out policies for ServiceEntries of other namespaces that have the host: they do not apply to this service.
   const policies = reader
     .lookup(rules.backendTls, service.hostname)
     .filter(({ policy }) => policy.namespace === service.namespace);

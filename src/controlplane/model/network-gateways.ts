@@ -70,7 +70,8 @@ export function deriveNetworkGateways(graph: CollectionGraph, inputs: MeshInputs
     const described = reader
       .lookup(localResources, anyGateway)
       .map((gateway) => ({ gateway, cluster: mesh.clusterId }));
-    // A Gateway that describes another cluster's gateway only applies in its own cluster.
+    // Leave out Gateways that describe another cluster's gateway and belong to another cluster: they apply only in
+    // their own.
     const ofOthers = reader
       .lookup(remoteResources, anyGateway)
       .filter(({ spec }) => spec.gatewayClassName !== remoteClassName)
@@ -184,7 +185,7 @@ function registeredGateways(
           cluster === mesh.clusterId
             ? reader.get(inputs.services, `${namespace}/${name}`)
             : reader.get(inputs.remote.services, remoteKey(cluster, `${namespace}/${name}`));
-        // The Service's own label wins over the mesh networks.
+        // The label of the Service takes precedence over the mesh networks.
         if (service === undefined || service.labels[istioLabels.network] !== undefined) return [];
         return service.externalAddresses.map((address) => ({ network, cluster, address, port, hbonePort: 0 }));
       });

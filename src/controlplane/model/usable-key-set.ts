@@ -20,7 +20,7 @@ function readKeySet(text: string): string | undefined {
   }
   if (typeof set !== "object" || set === null) return undefined;
   const listed: unknown = Reflect.get(set, "keys");
-  // A single key counts as a set.
+  // Accept a single key as a set.
   const keys = (Array.isArray(listed) ? (listed as readonly unknown[]) : [set]).flatMap(plainKey);
   return keys.some(isUsable) ? JSON.stringify({ keys }) : undefined;
 }

@@ -83,7 +83,7 @@ export class AddressDemand {
     const shared = indexes.get(this.#view);
     if (shared === undefined) return;
     shared.users -= 1;
-    // Without users, nothing keeps the index up to date.
+    // Drop the index with its last user, because nothing keeps it up to date then.
     if (shared.users === 0) indexes.delete(this.#view);
   }
 

@@ -68,7 +68,7 @@ export class ConnectedClient implements DiscoveryClient {
   constructor(options: ConnectedClientOptions) {
     this.#options = options;
     const { sink, server } = options;
-    // Without this limit, a stream without requests would stay open forever.
+    // Refuse a stream that sends no request in this time, because it would stay open forever.
     const refuse = (): void =>
       sink.refuse?.(
         userError("bad-request", `the first request of a stream must come within ${maxSilenceMs / 1000} s`),

@@ -166,7 +166,7 @@ export class DiscoveryStream {
 
   /** Sends what may be sent now. */
   pump(): void {
-    // The views are partly old and partly new. The server calls again when they are complete.
+    // While the model settles, the views are partly old and partly new. The server calls again when they are complete.
     if (this.#options.isModelSettling()) return this.#options.pending();
     let progressed = this.#mayBeDue;
     while (progressed && this.#writable && !this.#closed) {
@@ -374,7 +374,7 @@ export class DiscoveryStream {
     this.#ordered = undefined;
     this.#viewSubscriptions.push(
       view.subscribe((names) => {
-        // A waiting request may be answered now.
+        // Answer now if the request no longer has to wait.
         const isDue = subscription.change(names, generation(), turnMs()) || subscription.hasAsked;
         if (!isDue) return;
         this.#mayBeDue = true;
@@ -464,8 +464,7 @@ export class DiscoveryStream {
       const resources = added.flatMap((name) => subscription.view.get(name) ?? []);
       const owed = subscription.typeUrl === typeUrls.endpoint && this.#clusters.takeOwed(wanted).length > 0;
       if (!owed && first && whole.version !== "" && whole.version === versionOf([resources])) return;
-      // Listeners and clusters are always complete. For the other types send all requested resources, as old clients
-      // expect.
+      // Send all requested resources, as old clients expect. Listeners and clusters are always complete anyway.
       subscription.ask(subscription.names, {}, generation);
     }
   }

@@ -44,13 +44,13 @@ const maxNonceLength = 127;
 
 export function encodeHead({ version, typeUrl, nonce, removed }: ResponseHead): Buffer {
   if (version === "" && removed.length === 0 && nonce.length <= maxNonceLength) {
-    // Nearly all heads have this form.
+    // The form of nearly all heads is written directly.
     const type = typeFieldOf(typeUrl);
     const head = Buffer.allocUnsafe(type.length + 2 + nonce.length);
     head.set(type);
     head[type.length] = (nonceField << 3) | lengthDelimited;
     head[type.length + 1] = nonce.length;
-    // For so few characters, a loop is faster than a call of Node's functions.
+    // Use a loop, which is faster than a call of Node's functions for so few characters.
     for (let index = 0; index < nonce.length; index += 1) head[type.length + 2 + index] = nonce.charCodeAt(index);
     return head;
   }

@@ -303,7 +303,7 @@ export class Subscription {
     this.#goneCharacters = 0;
     this.#goneBytes = 0;
     this.#changedNames = undefined;
-    // `clear` allocates a new table, even for an empty set.
+    // Check the size first, because `clear` allocates a new table even for an empty set.
     if (this.#changed.size > 0) this.#changed.clear();
     if (this.#removed.size > 0) this.#removed.clear();
     this.#range = undefined;

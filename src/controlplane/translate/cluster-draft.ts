@@ -79,7 +79,7 @@ export function hasHttpOptions({ http }: ClusterDraft): boolean {
 export function packHttpOptions(draft: ClusterDraft): void {
   const { cluster, http } = draft;
   if (!hasHttpOptions(draft)) return;
-  // Envoy rejects options without an HTTP version.
+  // Set an HTTP version, because Envoy rejects options without one.
   if (http.upstreamProtocolOptions.case === undefined) useHttp1(draft, {});
   cluster.typedExtensionProtocolOptions[httpOptionsName] = packed(HttpProtocolOptionsSchema, http);
 }

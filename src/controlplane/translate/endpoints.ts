@@ -66,7 +66,7 @@ export function localityGroups(
       mutualTls: speaksMutualTls(endpoint, options),
     }));
     const reached = options.client === undefined ? located : acrossNetworks(located, options.client);
-    // Without reachable endpoints the locality is irrelevant, but upstream includes it too.
+    // Include the locality even without reachable endpoints, as upstream does. It has no effect then.
     return localityGroup(
       reached.map(({ endpoint }) => endpoint),
       reached.map(({ resource }) => resource),

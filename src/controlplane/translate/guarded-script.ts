@@ -7,7 +7,7 @@
  * so after it has rejected a script, it rejects each later version of the listener because of that script.
  */
 export function guardedScript(code: string): string {
-  // An Envoy reads only up to a zero byte, and would miss the end of the text.
+  // Cut the script at a zero byte, because an Envoy reads no further and would miss the end of the text.
   const [read = ""] = code.split("\0", 1);
   const level = levelOf(read);
   return `local load, call, set, globals, typeOf, time = loadstring, pcall, rawset, _G, type, os.time

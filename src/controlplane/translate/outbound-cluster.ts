@@ -143,7 +143,7 @@ export function discoveryType(service: ServiceModel, hasOriginalDestination: boo
   switch (service.resolution) {
     case "dns":
       return service.racesAddresses === true ? Cluster_DiscoveryType.LOGICAL_DNS : Cluster_DiscoveryType.STRICT_DNS;
-    // The control plane has no endpoints to send.
+    // The proxy resolves the name itself, because the control plane has no endpoints to send.
     case "dynamic-dns":
       return Cluster_DiscoveryType.STRICT_DNS;
     case "dns-round-robin":

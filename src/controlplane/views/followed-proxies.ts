@@ -46,7 +46,7 @@ export class FollowedProxies<Followed extends FollowedProxy> {
   /** Calls the function when somebody calls {@link tellFollowers} for the proxy, until the result is disposed. */
   follow(proxy: ProxyIdentity, changed: () => void): Disposable {
     const followed = this.#entries.get(proxy) ?? this.#begin(proxy);
-    // Two subscriptions of one stream may pass the same function.
+    // Wrap the function, because two subscriptions of one stream may pass the same one.
     const follower = (): void => changed();
     followed.followers.add(follower);
     return {

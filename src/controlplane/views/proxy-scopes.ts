@@ -118,7 +118,7 @@ export class ProxyScopes {
     remote.pods.subscribe((changes) => {
       for (const change of changes) this.#reconsiderPod(change.key.slice(change.key.indexOf("/") + 1));
     });
-    // A proxy's locality is that of its node.
+    // Follow nodes too, because a proxy's locality is that of its node.
     for (const collection of [nodes, remote.nodes]) {
       collection.subscribe((changes) => {
         const changed = new Set(changes.map((change) => change.key));

@@ -79,7 +79,7 @@ async function patch(
     await client.patchMerge(kind, name, undefined, patch, { fieldManager });
   };
   if (found.webhooks.some((webhook) => isOurs(webhook) && webhook.clientConfig.caBundle !== caBundle)) {
-    // The write causes a change event, which continues with the failure policy.
+    // Stop after this write. Its change event continues with the failure policy.
     await write(
       {},
       found.webhooks.map((webhook) =>
@@ -100,7 +100,7 @@ async function patch(
     log.debug("validation does not fail closed yet", { webhooks: name, doubt });
     return doubtRetryMs;
   }
-  // The write causes a change event, which continues with the claim to the policy.
+  // Stop after this write. Its change event continues with the claim to the policy.
   await write(
     {},
     found.webhooks.map((webhook) => (isOpen(webhook) ? { ...webhook, failurePolicy: "Fail" } : webhook)),

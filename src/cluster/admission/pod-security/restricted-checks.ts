@@ -81,7 +81,7 @@ export function droppedCapabilities({ spec }: CheckedPod): Violation | undefined
 }
 
 export function volumeTypes({ spec }: CheckedPod): Violation | undefined {
-  // A volume without a source is an emptyDir.
+  // Accept a volume without a source, which is an emptyDir.
   const bad = (spec.volumes ?? []).filter(
     ({ name: _name, ...sources }) =>
       Object.values(sources).some(isSet) && !allowedVolumes.some((source) => isSet(sources[source])),

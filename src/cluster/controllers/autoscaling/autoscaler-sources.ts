@@ -95,7 +95,7 @@ function refused(text: string): Error {
   try {
     message = (JSON.parse(text) as Status).message ?? text;
   } catch {
-    // Not every answer is a Status.
+    // The answer is not a Status, so its text is used instead.
   }
   return transientError("object-missing", message);
 }

@@ -144,7 +144,7 @@ class AutoscalerController {
     );
     const metrics = proposals.map(({ status }) => status);
     const [fault] = faults;
-    // While a metric is unknown, it is not safe to remove pods.
+    // Remove no pods while a metric is unknown, because that is not safe.
     if (best === undefined || (fault !== undefined && best.replicas < current)) {
       const { reason, message } = fault ?? new MetricFault("InvalidMetricSourceType", "it has no metrics");
       this.#warn(autoscaler, reason, message);

@@ -23,7 +23,7 @@ export function addPodGarbageController(context: ControllerContext): void {
   const remove = async (pod: Pod, cause?: typeof lostNode): Promise<void> => {
     const { name = "", namespace, uid = "" } = pod.metadata;
     try {
-      // No node runs the pod, so only this controller can tell its owner that it has failed.
+      // Tell the pod's owner that it has failed, because no node runs the pod and does so.
       if (!isFinishedPod(pod)) await noteDisruption(context, pod, cause, { phase: "Failed" });
       await context.client.delete(podKind, name, namespace, { gracePeriodSeconds: 0, preconditions: { uid } });
     } catch (error) {

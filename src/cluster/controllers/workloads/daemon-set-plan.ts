@@ -53,7 +53,8 @@ export function planDaemonSet(
     }
   }
   const present = new Set(["", ...nodes.map(({ metadata }) => metadata.name)]);
-  // The scheduler never binds these pods. The pod garbage controller removes pods that were bound to a lost node.
+  // Remove pods for nodes that do not exist, because the scheduler never binds them. The pod garbage controller removes
+  // pods that were bound to a lost node.
   remove.push(...pods.filter((pod) => pod.spec?.nodeName === undefined && !present.has(nodeOf(pod))));
   if (set.spec?.updateStrategy?.type !== "OnDelete") rollOn(set, situations, available, create, remove);
   const soon = Math.min(

@@ -45,7 +45,7 @@ export function addDeploymentController(context: ControllerContext): void {
   const queue = context.queue("deployment", (key) => controller.reconcile(key));
   enqueueOn(context.view(deploymentKind), queue);
   enqueueControllerOn(context.view(replicaSetKind), deploymentKind, queue);
-  // Recreate waits for the last old pod to be gone.
+  // Plan again when a pod is gone, because the strategy Recreate waits for the last old pod.
   context.view(podKind).onChange((change) => {
     if (change.type !== "delete") return;
     const owner = controllerOf(change.object);

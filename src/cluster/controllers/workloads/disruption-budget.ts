@@ -183,7 +183,7 @@ function scaleIn(
   const resource = ownField(withoutScale, owner.kind);
   if (resource !== undefined) return { problem: `${resource} does not implement the scale subresource` };
   if (owner.kind === "StatefulSet") return scaleOf(context.view(statefulSetKind).get(namespace, owner.name), owner.uid);
-  // A controller of another kind counts with the number of its existing pods.
+  // Use the number of existing pods for a controller of another kind.
   if (owner.kind !== "ReplicaSet") return { uid: owner.uid, replicas: context.podsByController.of(owner.uid).length };
   const set = context.view(replicaSetKind).get(namespace, owner.name);
   const above = set === undefined ? undefined : controllerOf(set);

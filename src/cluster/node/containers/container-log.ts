@@ -58,7 +58,7 @@ export class ContainerLog {
     try {
       this.#open();
     } catch {
-      // The container starts without a log, and readers of the log get the reason.
+      // The container then starts without a log, and readers of the log get the reason.
     }
   }
 
@@ -168,7 +168,7 @@ export class ContainerLog {
     try {
       const written = this.#writeFile(this.#descriptor ?? this.#open(), bytes);
       this.#size += written;
-      // The next line must not be appended to this one.
+      // Remember a torn line, so that the next one is not appended to it.
       if (written > 0) this.#isTorn = written < bytes.length;
     } catch {
       // A full disk or a link in the file's place must not stop the container. The followers still get the lines.

@@ -149,7 +149,7 @@ export function buildRootOf(directory: string): number {
 
 function inNewMounts(change: () => void): number {
   return inNewNamespaces({ mount: true }, () => {
-    // Opened before `change` is called, which removes the machine's /proc.
+    // Open the namespace before `change` is called, which removes the machine's /proc.
     const namespace = openNamespace("self", "mnt");
     try {
       mount("none", "/", null, mountFlags.recursive | mountFlags.private);
@@ -333,6 +333,6 @@ function makeWorkingDirectory(path: string): void {
   try {
     closeDescriptor(mountPoint({ target: path, isDirectory: true }));
   } catch {
-    // For example in a read-only volume.
+    // Ignore a failure, for example in a read-only volume.
   }
 }

@@ -27,7 +27,7 @@ export function readProcessTable(root = "/proc"): ProcessEntry[] {
       const pidNamespace = linkOf(join(root, name, "ns/pid"));
       entries.push(parseStat(Number(name), readFileSync(join(root, name, "stat"), "utf8"), pidNamespace));
     } catch {
-      // The process has ended.
+      // Leave out a process that has ended meanwhile.
     }
   }
   return entries;

@@ -132,7 +132,7 @@ function collected(
   addTo: (list: AllowedList, policy: NetworkPolicy) => void,
 ): AllowedList {
   const list = new AllowedList();
-  // Those that are not read come last.
+  // Look at the last one only, because policies that are not read come last.
   const last = policies.at(-1);
   if (last !== undefined && unread.has(last)) list.close();
   for (const policy of policies) {

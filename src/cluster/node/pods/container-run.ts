@@ -124,7 +124,8 @@ export class ContainerRun {
     const { postStart } = this.#options.spec.lifecycle ?? {};
     if (postStart === undefined) return this.startProbes();
     this.#starting = true;
-    // The hook may take long, and a node process that restarts meanwhile must find the container.
+    // Save the container now: the hook may take long, and a node process that restarts meanwhile must find the
+    // container.
     this.#options.host.save();
     await this.#postStart(postStart, abandoned);
   }
@@ -180,7 +181,7 @@ export class ContainerRun {
     this.#signalledAtMs = host.clock.steadyMs();
     if (process.running && !record.stopSignalled) {
       record.stopSignalled = true;
-      // A later node process that adopts the container must know of the signal.
+      // Save that the signal was sent, because a later node process that adopts the container must know it.
       host.save();
       process.signal("SIGTERM");
     }

@@ -128,7 +128,7 @@ export class PodWorker {
     for (const spec of pod.spec?.ephemeralContainers ?? [])
       if (!known.has(spec.name)) this.containers.push(new ManagedContainer(spec, "ephemeral", this.#host));
     const graceMs = this.#graceMs();
-    // A client may request a shorter grace period while the containers end.
+    // Pass a shorter grace period on, which a client may request while the containers end.
     if (this.#grace?.shorten(graceMs) === true) for (const container of this.containers) container.shortenStop(graceMs);
     if (this.#isDeleted) for (const container of this.containers) container.abandonStart();
     this.kick();
@@ -228,7 +228,7 @@ export class PodWorker {
     }
     if (!(await this.#ensureSandbox())) return;
     if (!(await this.#ensureVolumes())) return;
-    // They also help to find out why an init container does not end.
+    // Run ephemeral containers before the init containers have ended: they help to find out why one does not end.
     await this.#runAll("ephemeral");
     if (await this.#runInits()) await this.#runAll("main");
     if (this.#isOver()) await this.#rest();
@@ -299,7 +299,7 @@ export class PodWorker {
   }
 
   async #startWhenDue(container: ManagedContainer): Promise<void> {
-    // The pod may have been deleted while another container started.
+    // Check again, because the pod may have been deleted while another container started.
     if (this.#isDeleted) return;
     const { delayMs } = container;
     if (delayMs > 0) {

@@ -75,7 +75,7 @@ export function deriveWaypoints(graph: CollectionGraph, inputs: MeshInputs): Way
   const gateways = graph.derive("gateways-as-waypoints", inputs.gateways, (gateway, reader) => {
     const { gatewayClassName } = gateway.spec;
     if (isWaypointClass(gatewayClassName) || gatewayClassName === eastWestClassName) return [];
-    // Other vendors give the Service the Gateway's name.
+    // Gateways of other vendors have a Service with the Gateway's own name.
     const name = [gatewayServiceName(gateway), gateway.name].find(
       (service) => reader.get(inputs.services, `${gateway.namespace}/${service}`) !== undefined,
     );

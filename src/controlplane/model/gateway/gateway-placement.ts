@@ -68,7 +68,7 @@ export function deriveGatewayPlacements(
       : isEastWest
         ? [{ name: gatewayServiceName(gateway), account: gatewayAccountName(gateway) }]
         : undefined;
-    // The deployed objects do not depend on whether the waypoint has served.
+    // Leave out whether the waypoint has served, because the deployed objects do not depend on it.
     return [
       [
         factsKey(gateway),

@@ -197,7 +197,7 @@ export function listenerStatus(
     supportedKinds: [...verdict.supportedKinds],
     conditions: [
       condition("Accepted", verdict.accepted ?? verdict.conflicted, "Accepted", "No errors found"),
-      // Unlike the others, this condition is True if there is a fault.
+      // This condition is True if there is a fault, unlike the others.
       { ...conflict, status: verdict.conflicted === undefined ? "False" : "True" },
       condition("Programmed", programmed, "Programmed", "No errors found"),
       condition("ResolvedRefs", verdict.resolvedRefs, "ResolvedRefs", "No errors found"),

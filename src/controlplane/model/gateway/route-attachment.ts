@@ -50,7 +50,7 @@ export function attachmentsOf(
   inputs: MeshInputs,
   reader: CollectionReader,
 ): readonly ParentAttachment[] {
-  // A route may name many listeners of one Gateway.
+  // The verdicts of each Gateway are computed once, because a route may name many of its listeners.
   const judged = new Map<GatewayFacts, readonly ListenerVerdict[]>();
   const listenersOf = (gateway: GatewayFacts): readonly ListenerVerdict[] => {
     const known = judged.get(gateway) ?? judgeListeners(gateway, inputs, reader);

@@ -98,7 +98,7 @@ function joinedEndpoints(
   const names = new Map<number, string>();
   for (const { name = "", number } of entries.flatMap(({ spec }) => spec.ports.filter(isTcp)))
     if (!names.has(number)) names.set(number, name);
-  // A proxy that looks up one name at a time refuses a cluster with several.
+  // Whether the proxy resolves one name at a time. It then refuses a cluster with several names.
   const isOneName = entries[0]?.spec.resolution === "DNS_ROUND_ROBIN" || racesAddresses(entries);
   const joined = new Map<number, JoinedEndpoints>();
   for (const [{ name = "", number }, own] of endpoints) {
@@ -155,7 +155,7 @@ function entryEndpointsReader(inputs: MeshInputs) {
           }),
         ),
       ];
-      // A proxy refuses a cluster that looks up names and has a socket in its file system.
+      // Leave out sockets of the file system if names are resolved: a proxy refuses a cluster with both.
       return [port, found.filter(isByName ? (endpoint) => endpoint.port !== 0 : isDiscoverable)] as const;
     });
   };

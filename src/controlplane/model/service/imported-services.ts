@@ -70,7 +70,7 @@ export function deriveImportedServices(
     const mesh = reader.get(inputs.mesh, meshKey);
     if (mesh?.multiClusterServices?.host !== true) return [];
     const service = find(services, ownKey(imported, mesh), reader);
-    // This control plane's cluster has no id here, so it sorts first.
+    // Take the import of the control plane's own cluster first. It has no id here, so it sorts first.
     const imports = reader
       .lookup(byName, factsKey(imported))
       .map((facts) => ({

@@ -37,7 +37,7 @@ export function sliceEndpoints(
   const { discoverable, view } = context;
   const modelsOf = (endpoint: EndpointFacts): readonly EndpointModel[] => {
     const pod = endpoint.pod === "" ? undefined : view.pod(endpoint.pod);
-    // The pod is not known yet, or no longer known. Without its labels, clients would send plain text.
+    // Leave the endpoint out while its pod is unknown: without the pod's labels, clients would send plain text.
     if (pod === undefined && endpoint.pod !== "") return [];
     return endpoint.addresses.map((address) => {
       const found =

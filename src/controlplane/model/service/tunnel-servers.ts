@@ -40,7 +40,7 @@ export class TunnelServers {
   readonly #byAddress: CollectionIndex<PodFacts>;
 
   constructor({ pods }: Pick<MeshInputs, "pods">) {
-    // Pods of the host's network share their address with others.
+    // Leave out pods of the host's network, because others share their address.
     this.#byAddress = pods.index("tunnel-address", (pod) => (takesHbone(pod) && !pod.hostNetwork ? pod.addresses : []));
   }
 

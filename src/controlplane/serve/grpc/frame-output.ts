@@ -67,7 +67,7 @@ export class FrameOutput {
     const copied = waits || stream.bufferedBytes > 0;
     const view = copied ? Buffer.from(writer.view()) : writer.view();
     const taken = this.#large.length === 0 ? stream.write(view) : writeAll(stream, this.#chunksOf(view));
-    // The write made no copy, so the kernel may still read from that memory.
+    // Take new memory: the write made no copy, so the kernel may still read from the old one.
     if (!copied && stream.bufferedBytes > 0) this.#writer = new FrameWriter();
     this.#clear();
     return taken;

@@ -132,7 +132,7 @@ export class GrpcConnection implements SessionPort, CallOwner, ReadConnection {
   /** Enforces the time limits. The server calls this once a second. */
   sweep(nowMs: number): void {
     if (this.session.over) return;
-    // The client's answer to a PING may wait for its turn too.
+    // Do not count this time as silence: the client's answer to a PING may wait for its turn too.
     if (this.waitsForTurn) this.session.excuse(nowMs);
     for (const call of this.session.streams) call.sweep();
     const reason = this.#retirement.reason(nowMs);

@@ -142,7 +142,7 @@ export class GrpcServer implements ConnectionOwner {
   async #secure(stream: ByteStream, certificate: RotatingCertificate, release: () => void): Promise<void> {
     this.#handshakes.add(stream);
     try {
-      // A client with an expired certificate may still authenticate with a token.
+      // Accept every certificate here, because a client with an expired one may still authenticate with a token.
       const secured = await secureServer(stream, () => certificate.context, {
         alpn: [http2Protocol],
         timeoutMs: grpcLimits.handshakeTimeoutMs,
@@ -172,7 +172,7 @@ export class GrpcServer implements ConnectionOwner {
       release();
       return;
     }
-    // Proxies send much at first, and then a hundred bytes at a time.
+    // Use small buffers: proxies send much at first, and later a hundred bytes at a time.
     readInSmallChunks(stream);
     const { address, port } = stream.remote;
     const connection = new GrpcConnection(this, stream, { address, port, certificate });

@@ -87,7 +87,7 @@ export class ReadingTurns {
     if (found.usedMs < turnMs) return;
     found.lateMs = Math.max(0, found.lateMs - (nowMs - found.seenAtMs) / 2) + ms;
     found.seenAtMs = nowMs;
-    // No other address needs the time, and pausing thousands of connections would only cost time.
+    // Pause nobody if there is no other address: it would only cost time.
     if (this.#addresses.size < 2) return;
     if (found.lateMs > burstMs) found.untilMs = nowMs + found.usedMs;
     if (found.connections.size < 2 && found.untilMs <= nowMs) return;

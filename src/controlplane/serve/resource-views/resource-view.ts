@@ -281,7 +281,7 @@ export function followScope(
     followers = created;
   }
   const all = followers;
-  // Two subscriptions may pass the same function.
+  // Wrap the function, because two subscriptions may pass the same one.
   const follower = (names: readonly string[]): void => changed(names);
   const own = all.get(scope) ?? new Set();
   all.set(scope, own.add(follower));

@@ -76,7 +76,7 @@ export class SecretView implements ResourceView {
           ),
         );
       }),
-      // A ReferenceGrant that is created or deleted.
+      // Follow ReferenceGrants, because one may be created or deleted.
       ...this.#options.references.map((references) =>
         references.subscribe((changes) =>
           changed(

@@ -94,7 +94,7 @@ function entryAddress(
     serviceAccount: spec.serviceAccount ?? "",
     canonicalName: canonicalName(labels, workloadName),
     canonicalRevision: canonicalRevision(labels),
-    // Upstream does the same: there is no type for workloads that are not pods.
+    // Use POD as upstream does: the API has no type for workloads that are not pods.
     workloadType: WorkloadType.POD,
     workloadName,
     services: servicePortsOf(services, (service) => entryPortsOf(service, spec.ports)),

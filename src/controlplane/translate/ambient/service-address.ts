@@ -71,7 +71,7 @@ export function serviceAddress(
   });
   const [primary] = shares;
   if (primary !== undefined) {
-    // Set this even with weights: a ztunnel that does not support weights uses the primary one.
+    // Set the primary waypoint even with weights: a ztunnel that does not support weights uses it.
     value.waypoint = gatewayAddress(primary.waypoint, mesh.domain);
     value.ingressUseWaypoint = ingressUseWaypoint;
   }
@@ -122,7 +122,7 @@ function familiesOf(families: readonly string[]): IPFamilies {
 }
 
 function loadBalancingOf(service: AmbientService): LoadBalancing | undefined {
-  // Health does not matter if connections keep their original destination.
+  // Ignore health, which does not matter if connections keep their original destination.
   if (service.passthrough)
     return create(LoadBalancingSchema, {
       mode: LoadBalancing_Mode.PASSTHROUGH,

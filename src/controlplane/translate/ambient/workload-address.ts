@@ -73,7 +73,7 @@ export function podAddress(pod: PodFacts, context: PodContext): Address {
     node: pod.node,
     canonicalName: canonicalName(pod.labels, pod.workloadName),
     canonicalRevision: canonicalRevision(pod.labels),
-    // Upstream reports POD whatever created the pod. ztunnels of all releases expect that.
+    // Use POD whatever created the pod, as upstream does. ztunnels of all releases expect that.
     workloadType: WorkloadType.POD,
     workloadName: pod.workloadName,
     nativeTunnel: native,
@@ -129,7 +129,7 @@ export function sliceAddresses(
       services,
       status: endpoint.ready ? WorkloadStatus.HEALTHY : WorkloadStatus.UNHEALTHY,
       clusterId: mesh.clusterId,
-      // Several pods may have this address.
+      // Mark the address as shared, because several pods may have it.
       networkMode: NetworkMode.HOST_NETWORK,
     });
     return [[uid, create(AddressSchema, { type: { case: "workload", value: workload } })] as const];

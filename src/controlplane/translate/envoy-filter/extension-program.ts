@@ -254,7 +254,7 @@ function typesOf(place: CompiledPatch["applyTo"]): readonly string[] {
     case "ROUTE_CONFIGURATION":
     case "VIRTUAL_HOST":
     case "HTTP_ROUTE":
-      // Some connection managers contain their routes.
+      // Look for routes in listeners too, because some connection managers contain their routes.
       return [typeUrls.route, typeUrls.listener];
     default:
       return [typeUrls.listener];

@@ -25,7 +25,7 @@ function leastRequestFirst(): Partial<Pick<Cluster, "loadBalancingPolicy">> {
   const { loadBalancingPolicy } = create(ClusterSchema, { loadBalancingPolicy: {} });
   if (loadBalancingPolicy === undefined) return {};
   const pickers = [policy("least_request.v3.LeastRequest"), policy("round_robin.v3.RoundRobin")];
-  // `WrrLocality.endpoint_picking_policy` is itself a list of policies.
+  // `WrrLocality.endpoint_picking_policy` is a list of policies in turn.
   const list = policy(
     "wrr_locality.v3.WrrLocality",
     field(1, Buffer.concat(pickers.map((picker) => field(1, picker)))),

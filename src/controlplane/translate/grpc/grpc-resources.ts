@@ -124,7 +124,7 @@ function asGrpcReads(host: VirtualHost): VirtualHost {
     limitStreams(action);
   }
   keepFilters(host);
-  // This table serves one service only, whatever name the client uses for it.
+  // Accept every name, because this table serves one service only.
   host.domains = ["*"];
   return host;
 }
@@ -168,7 +168,7 @@ export function grpcCluster(resource: EncodedResource): EncodedResource {
       ...(outlierDetection === undefined ? {} : { outlierDetection }),
       ...(transportSocket === undefined ? {} : { transportSocket }),
       ...(overrideHostStatus === undefined ? {} : { commonLbConfig: { overrideHostStatus } }),
-      // gRPC clients support no other limit.
+      // Keep only this limit, because gRPC clients support no other.
       ...(maxRequests === undefined || maxRequests === unlimited
         ? {}
         : { circuitBreakers: create(CircuitBreakersSchema, { thresholds: [{ maxRequests }] }) }),

@@ -73,7 +73,7 @@ function authorizationOf(chains: readonly FilterChain[]): readonly FilterInit[] 
       filter.configType.case === "typedConfig" ? anyUnpack(filter.configType.value, HttpRbacSchema) : undefined;
     return (rbac === undefined ? undefined : grpcRbac(rbac)) ?? [];
   });
-  // gRPC refuses two filters of one name.
+  // Number the filters, because gRPC refuses two filters of one name.
   return enforced.map((rbac, index) => filterInit(`envoy.filters.http.rbac.${index}`, HttpRbacSchema, rbac));
 }
 

@@ -93,7 +93,7 @@ function fixedEndpoint(
     : tcpAddress(socket?.[1] ?? "127.0.0.1", Number(socket?.[2] ?? 0));
   return {
     clusterDiscoveryType: { case: "type", value: Cluster_DiscoveryType.STATIC },
-    // Loopback traffic is not redirected.
+    // Bind no source address for loopback traffic, which is not redirected.
     ...(sidecar === undefined || /^(127\.|\[?::1\]?:)/.test(endpoint) ? {} : fromOwnAddress(bind)),
     loadAssignment: {
       clusterName,

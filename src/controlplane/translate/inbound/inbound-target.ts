@@ -68,7 +68,7 @@ export class InboundTargets {
         sidecar.spec.ingress.map((ingress) => ingressTarget(ingress, { sidecar, ofServices }, workload)),
       );
     }
-    // Without a redirect, the application itself owns the ports.
+    // Without a redirect, the application itself listens on the ports, so the sidecar serves none.
     if (workload.sidecar.interception === "NONE") return [];
     const pool = sidecar?.spec.inboundConnectionPool;
     return onePerPort(
@@ -173,7 +173,7 @@ function ingressTarget(
   return {
     port: ingress.port.number,
     servicePort: ingress.port.number,
-    // HTTPS that is terminated here becomes HTTP.
+    // Treat HTTPS as HTTP, because the TLS is terminated here.
     protocol: ingress.tls !== undefined && ingress.port.protocol === "HTTPS" ? "http" : istioPortProtocol(ingress.port),
     host,
     services: service === undefined ? [] : [service],

@@ -193,7 +193,7 @@ function tcpChains(bind: Bind, { service }: ResolvedService, port: ListenerPort)
       if (route.match.length > 0 && matches.length === 0) continue;
       const filters = tcpRouteFilters(route.route, number, model, tcpContext(port));
       if (matches.length === 0 || matches.some((match) => match.destinationSubnets.length === 0)) {
-        // No route after a catch-all can be reached.
+        // Leave out routes behind a catch-all, which cannot be reached.
         return [...chains, plainChain(filters, [], bind.destinations, virtualServicePath(model))];
       }
       chains.push(
@@ -287,7 +287,7 @@ export function virtualOutboundListener(traffic: UnknownTraffic): Listener {
     useOriginalDst: true,
     maxConnectionsToAcceptPerSocketEvent: 1,
     filterChains: [
-      // A connection to the listener's own port would loop.
+      // Close connections to the listener's own port, which would loop.
       {
         name: "virtualOutbound-blackhole",
         filterChainMatch: { destinationPort: port },

@@ -35,7 +35,7 @@ export function byLocality(
     );
   }
   if (setting.distribute.length > 0) return distributed(groups, setting.distribute, place);
-  // Without outlier detection, a proxy would never use the next priority.
+  // Set no priorities without outlier detection: a proxy would never use the next one.
   return policy.outlierDetection === undefined ? groups : failedOver(groups, setting, place);
 }
 

@@ -100,7 +100,7 @@ function routeTables(
   const visible = reader.lookup(model.registry.allAliases, anyKey).filter((alias) => isVisible(alias, namespace));
   const aliases = Map.groupBy(visible, (alias) => alias.aliasOf);
   const targets = new Map(visible.map(({ hostname, aliasOf }) => [hostname, aliasOf]));
-  // Most meshes have no attached routes. This avoids the lookups.
+  // Skip the look-ups if there are no attached routes, as in most meshes.
   const hasRoutes = anyRoute(model, reader);
   const hashing = hashingHosts(model.inputs, reader);
   return planTables({

@@ -98,7 +98,7 @@ function entriesByHost(
         const listener = listeners.get(name);
         if (listener === undefined) continue;
         for (const host of hostnames) {
-          // A route with two parents on one port must appear only once.
+          // Add a route with two parents on one port only once.
           if (seen.has(host) || !isOwn(host, listener)) continue;
           seen.add(host);
           byHost.set(host, [...(byHost.get(host) ?? []), ...entriesOf(model, name)]);
@@ -136,7 +136,7 @@ function virtualHost(
   entries: readonly RouteEntry[],
   context: GatewayRouteContext,
 ): MessageInitShape<typeof VirtualHostSchema> {
-  // Sorting is stable. Among equals, the older route, the earlier rule and the earlier match come first.
+  // Sorting is stable, so among equal matches the older route, the earlier rule and the earlier match come first.
   const sorted = [...entries].sort((left, right) => byPrecedence(left.match, right.match));
   const sourceOf = (id: string): string => {
     const { owner, name } = listeners.get(id) ?? { owner: { namespace: "", name: "" }, name: id };

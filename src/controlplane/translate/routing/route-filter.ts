@@ -166,7 +166,7 @@ export function rewriteAction(rewrite: UrlRewrite, prefix: string): RewriteInit 
       regexRewrite: { pattern: { regex: "^[^?]*" }, substitution: escapeSubstitution(path.replaceFullPath) },
     };
   const replacement = trimmedPrefix(path.replacePrefixMatch === "" ? "/" : path.replacePrefixMatch);
-  // A plain rewrite would produce two slashes or none.
+  // Use a regular expression, because a plain rewrite would produce two slashes or none.
   if (replacement === "/")
     return {
       ...host,

@@ -280,7 +280,7 @@ function mainListener(routed: readonly RoutedService[]): Listener {
     listenerSpecifier: { case: "internalListener", value: {} },
     trafficDirection: TrafficDirection.INBOUND,
     listenerFilters: [originalDestination()],
-    // A listener needs a chain, even if no traffic can reach it.
+    // Add a chain that closes connections if there is no other, because a listener needs at least one.
     filterChains: chains.length === 0 ? [passChain("blackhole", blackHoleName)] : chains,
     filterChainMatcher: byNameOr(names, addressRanges(ranges)),
   });

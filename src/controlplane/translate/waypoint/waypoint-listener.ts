@@ -261,7 +261,7 @@ function requests(
   { security, telemetry, forwardsClientIdentity }: WaypointPolicies,
   mesh: MeshSettings,
 ): FilterInit {
-  // A route must not send requests to hosts outside the wildcard.
+  // Accept only hosts of the wildcard, so that a route sends no requests to other hosts.
   const domains = forwarded === true ? [host, `${host}:${port}`] : undefined;
   return httpConnectionManagerFilter({
     direction: "waypoint",

@@ -252,7 +252,7 @@ function virtualServicesFor(
 function forAnyClient(model: VirtualServiceModel): VirtualServiceModel {
   const http = model.http.flatMap((route) => {
     const match = route.match.filter(({ sourceLabels }) => Object.keys(sourceLabels).length === 0);
-    // Without its matches, the route would match every request.
+    // Drop a route whose matches are all left out, because it would match every request.
     if (match.length === 0 && route.match.length > 0) return [];
     return [
       { ...route, match: match.map((condition) => ({ ...condition, gateways: [], sourceNamespace: undefined })) },
