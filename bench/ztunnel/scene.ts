@@ -3,15 +3,9 @@
 import { spawn, type ChildProcess, type SpawnOptions } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import {
-  action,
-  match,
-  NetworkNamespace,
-  NftNetlink,
-  NftTransaction,
-  RouteNetlink,
-  connectTcp,
-} from "../../src/net/index.ts";
+import { action, match, NetworkNamespace, NftNetlink, NftTransaction, RouteNetlink } from "../../src/net/index.ts";
+import { answerOf } from "../answer-of.ts";
+import { answersReady } from "../answers-ready.ts";
 import { megabyte, type Answer, type Order, type Work } from "./ends.ts";
 import { endsWithThis } from "../../scripts/lab/ends-with-this.ts";
 
@@ -151,7 +145,7 @@ export class Scene {
     const deadline = Date.now() + readyTimeoutMs;
     for (;;) {
       if (this.#subject.exitCode !== null) throw new Error(`${this.name} ended at once: ${this.#lastWords()}`);
-      if (await this.#answersReady()) return;
+      if (await answersReady(this.#server, readinessPort)) return;
       if (Date.now() > deadline)
         throw new Error(`${this.name} is not ready after ${readyTimeoutMs / 1000} s: ${this.#lastWords()}`);
       await new Promise((resolve) => setTimeout(resolve, 100));
@@ -272,44 +266,6 @@ export class Scene {
   #lastWords(): string {
     return readFileSync(this.#logFile, "utf8").slice(-lastWordsBytes);
   }
-
-  async #answersReady(): Promise<boolean> {
-    try {
-      const stream = await connectTcp({
-        address: "127.0.0.1",
-        port: readinessPort,
-        namespaceFd: this.#server.fd,
-        timeoutMs: 1000,
-      });
-      return await new Promise((resolve) => {
-        stream.setHandler({
-          data: (chunk) => {
-            resolve(chunk.toString("latin1", 9, 12) === "200");
-            stream.destroy();
-          },
-          end: () => stream.destroy(),
-          drain() {},
-          close: () => resolve(false),
-        });
-        stream.resume();
-        stream.write(Buffer.from("GET /healthz/ready HTTP/1.1\r\nhost: localhost\r\n\r\n"));
-      });
-    } catch {
-      return false;
-    }
-  }
-}
-
-/** The next message of a client or a server. Rejects if it ends before that. */
-async function answerOf(child: ChildProcess, name: string): Promise<unknown> {
-  return await new Promise((resolve, reject) => {
-    const onExit = (): void => reject(new Error(`${name} ended`));
-    child.once("exit", onExit);
-    child.once("message", (answer) => {
-      child.off("exit", onExit);
-      resolve(answer);
-    });
-  });
 }
 
 /** Starts a process on one core. It ends when this process ends. */

@@ -100,8 +100,11 @@ function podOf(pid: number): string {
   }
 }
 
-/** Threads have names in `proxy/workers` and `ztunnel/workers`. Without such threads the main one serves. */
-function workersInTasks(pid: number): number | undefined {
+/**
+ * The number of a data plane's workers. Their threads have names in `proxy/workers` and `ztunnel/workers`. Without such
+ * threads the main one serves. Undefined if the process has ended or serves nothing.
+ */
+export function workersInTasks(pid: number): number | undefined {
   try {
     // The agent of a gRPC client without a proxy serves nothing.
     if (environmentOf(pid).includes("DISABLE_ENVOY=true")) return undefined;

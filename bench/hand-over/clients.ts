@@ -1,0 +1,90 @@
+// The clients of one scene: processes that open connections, and what they count.
+import { fork, type ChildProcess } from "node:child_process";
+import { join } from "node:path";
+import type { NetworkNamespace } from "../../src/net/index.ts";
+import { answerOf } from "../answer-of.ts";
+
+/**
+ * `refused`, `reset`, `timed out`, or `cut off` if the peer's end came before all bytes. Anything else is the code of an
+ * error.
+ */
+export type Failure = string;
+
+export interface Target {
+  /** The addresses that get the connections in turn, as those of a Service. */
+  readonly addresses: readonly string[];
+  readonly port: number;
+  /** The number of bytes that the client sends and expects back before the end. */
+  readonly messageBytes: number;
+}
+
+export type Order =
+  | { readonly order: "target"; readonly target: Target }
+  | {
+      readonly order: "rate";
+      /** Absent: as many as the peer serves. */
+      readonly perSecond?: number;
+      /** The most open connections. */
+      readonly most: number;
+    }
+  /** The answer has the counts since the last one. */
+  | { readonly order: "take" }
+  /** The same, when the last connection has ended. */
+  | { readonly order: "finish" };
+
+/** What happened to the connections that ended in a period. */
+export interface Counts {
+  served: number;
+  readonly failed: Record<Failure, number>;
+  /** The longest time from the connect to the clean end, or to the failure. */
+  longestMs: number;
+}
+
+const processes = 2;
+/** The program of the bench's other processes. */
+export const ends = join(import.meta.dirname, "../hand-over-ends.ts");
+
+export class Clients {
+  readonly #children: readonly ChildProcess[];
+
+  /** `words` are those of `runClient`. */
+  constructor(namespace: NetworkNamespace, ...words: readonly string[]) {
+    this.#children = Array.from({ length: processes }, () => namespace.enter(() => fork(ends, ["client", ...words])));
+  }
+
+  /** Gives an order to all processes. Each has its part of the rate. The answer is the sum of theirs. */
+  async run(order: Order): Promise<Counts> {
+    const ofEach =
+      order.order === "rate"
+        ? {
+            ...order,
+            most: Math.ceil(order.most / processes),
+            ...(order.perSecond === undefined ? {} : { perSecond: order.perSecond / processes }),
+          }
+        : order;
+    return sumOf(
+      await Promise.all(
+        this.#children.map(async (child) => {
+          const answer = answerOf(child, "a client");
+          child.send(ofEach);
+          return (await answer) as Counts;
+        }),
+      ),
+    );
+  }
+
+  stop(): void {
+    for (const child of this.#children) child.kill("SIGKILL");
+  }
+}
+
+export function sumOf(all: readonly Counts[]): Counts {
+  const failed: Record<Failure, number> = {};
+  for (const each of all)
+    for (const [kind, count] of Object.entries(each.failed)) failed[kind] = (failed[kind] ?? 0) + count;
+  return {
+    served: all.reduce((sum, { served }) => sum + served, 0),
+    failed,
+    longestMs: Math.max(0, ...all.map(({ longestMs }) => longestMs)),
+  };
+}
