@@ -32,7 +32,7 @@ export interface Question {
   readonly type: string;
 }
 
-/** Parses a query. Undefined for other bytes, and for answers. */
+/** Parses a query. Returns undefined if the bytes are an answer or no DNS message at all. */
 export function parseQuestion(bytes: Buffer): Question | undefined {
   if (!isPlainQuery(bytes)) return undefined;
   try {

@@ -104,7 +104,7 @@ function isTunnelled(endpoint: EndpointModel, hbone: AssignmentOptions["hbone"])
   return endpoint.hbone && (hbone === "always" || (hbone === "needed" && !takesIstioTls(endpoint)));
 }
 
-/** Whether clients use Istio's mutual TLS, according to the rule, or else to the workload's policies. */
+/** Whether clients use Istio's mutual TLS: as the rule says or, without a rule, as the workload's policies say. */
 export function speaksMutualTls(endpoint: EndpointModel, { ruleTls, hbone }: AssignmentOptions): boolean {
   if (isTunnelled(endpoint, hbone)) return false;
   if (ruleTls === undefined) return endpoint.mutualTls;

@@ -336,7 +336,7 @@ export class ProxyViews {
   }
 }
 
-/** Applies to proxies whose own config sets headers of routes. */
+/** Adapts the view's routes if the proxy's own config sets headers of routes. Otherwise returns the view itself. */
 function withOwnRoutes({ choice }: ProxyPlace, typeUrl: string, view: ResourceView): ResourceView {
   const headers = choice.proxyConfig?.proxyHeaders;
   if (headers === undefined) return view;

@@ -80,7 +80,7 @@ class AllowedList {
     return this.#allowed;
   }
 
-  /** Counts what is read. Returns false if it is too much, and the caller must stop. */
+  /** Counts `count` more things read. Returns false if that exceeds the bound. Then the caller must stop reading. */
   read(count: number): boolean {
     this.#read += count;
     return this.#read <= maxReadPerDirection || this.close();

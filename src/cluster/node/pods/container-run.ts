@@ -43,7 +43,7 @@ export interface ContainerRunOptions {
   readonly event: ReportEvent;
   readonly process: ContainerProcess;
   readonly log: ContainerLog;
-  /** The program's output. Undefined if an earlier node process held it and took it along. */
+  /** The program's output. Undefined if the container of an earlier node process had ended before this run began. */
   readonly output: number | Duplex | undefined;
   readonly input?: Socket | undefined;
   readonly console?: ContainerConsole | undefined;

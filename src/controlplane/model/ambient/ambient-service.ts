@@ -231,7 +231,7 @@ function entryPreference(entry: ServiceEntryFacts, namespace: NamespaceFacts | u
   return entry.preference ?? namespace?.preference ?? "none";
 }
 
-/** Indexes by the selectors of services. */
+/** Indexes services by their selectors, to find those that select a given pod. */
 export function selectorIndexOf<Service extends { readonly namespace: string; readonly selector: Labels }>(
   services: Collection<Service>,
 ) {
