@@ -1,14 +1,15 @@
 import type * as Http from "node:http";
 import { createRequire } from "node:module";
+import { bundledPackage } from "./program-files.ts";
 
 const require = createRequire(import.meta.url);
 
 /**
  * Loads a package on first use and not at start, because few processes use it. Node remembers the package: a later call
- * takes less than a microsecond.
+ * takes a few microseconds at most.
  */
 export function loadPackage<Module>(name: string): Module {
-  return require(name) as Module;
+  return require(bundledPackage(name) ?? name) as Module;
 }
 
 /**

@@ -16,11 +16,16 @@ let root: string;
 const sources: Readonly<Record<string, string>> = {
   "src/cmd/main.ts": `
     import { Worker } from "node:worker_threads";
-    import { packageRoot, programFile, sourceStack } from "../base/index.ts";
+    import { loadPackage, packageRoot, programFile, sourceStack } from "../base/index.ts";
     process.on("uncaughtExceptionMonitor", (error) => (error.stack = sourceStack(error)));
     const verbs: Record<string, () => Promise<void>> = {
       later: async () => console.log((await import("./later.ts")).later, packageRoot()),
       package: async () => console.log((await import("yaml")).parse("a: 1")),
+      shared: async () => {
+        const yaml = await import("yaml");
+        const loaded = loadPackage<typeof yaml>("yaml");
+        console.log(loaded.Document === yaml.Document, yaml.parse("a: !!binary QQ==").a.toString());
+      },
       thread: async () => void new Worker(programFile("src/part/echo.worker.ts")).on("message", (m) => console.log(m)),
       fail: async () => (await import("./later.ts")).fail(),
     };
@@ -77,6 +82,19 @@ test("a bundle loads modules on demand, and finds the package's root", () => {
 
 test("a package imported on demand has its named exports", () => {
   assert.equal(execFileSync(process.execPath, [main(), "package"], { encoding: "utf8" }), "{ a: 1 }\n");
+});
+
+test("a package of many files is one file, which import and loadPackage share, and which loads Node's modules", () => {
+  const alone = mkdtempSync(join(tmpdir(), "serin-bundle-alone-"));
+  try {
+    // Here Node finds no package outside the bundle.
+    cpSync(join(root, ".bundles/one"), join(alone, "src"), { recursive: true });
+    writeFileSync(join(alone, "package.json"), `{ "type": "module" }`);
+    const shared = execFileSync(process.execPath, [join(alone, "src/cmd/main.js"), "shared"], { encoding: "utf8" });
+    assert.equal(shared, "true A\n");
+  } finally {
+    rmSync(alone, { recursive: true, force: true });
+  }
 });
 
 test("a bundle starts its threads", () => {

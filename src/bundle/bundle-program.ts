@@ -1,12 +1,19 @@
-import { globSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import type * as Esbuild from "esbuild";
+import { packagesInOneFile } from "../base/index.ts";
+import { marksNodeModules, withoutFacades } from "./without-facades.ts";
 
 /**
  * Packages that are bundled, because they consist of many small ES modules and each process of the mesh loads them.
- * Other packages stay outside, because a bundled import() of a CommonJS package has no named exports, and some packages
- * read files beside their own.
+ * Other packages stay outside, because some read files beside their own.
  */
 const inBundle = ["@bufbuild/protobuf"];
+
+type Build = typeof Esbuild.build;
+
+const target = "node24";
 
 /** Chunks and their source maps are one folder below the bundle's root. */
 const chunkNames = "chunks/[name]-[hash]";
@@ -19,12 +26,60 @@ export function sourcesToBundle(root: string): string[] {
   return ["src/cmd/main.ts", ...threads.toSorted()];
 }
 
-function packagesOutside(root: string): string[] {
+function dependenciesOf(root: string): string[] {
   const { dependencies = {} } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
     readonly dependencies?: Readonly<Record<string, string>>;
   };
+  return Object.keys(dependencies);
+}
+
+function packagesOutside(root: string): string[] {
+  const inside = [...inBundle, ...packagesInOneFile];
   // The bundler is imported on demand, because only a checkout has it.
-  return ["esbuild", ...Object.keys(dependencies).filter((name) => !inBundle.includes(name))];
+  return ["esbuild", ...dependenciesOf(root).filter((name) => !inside.includes(name))];
+}
+
+/**
+ * The text of an ES module with the package's own files and its named exports. A bundled `import()` of a CommonJS
+ * package would have none, and could not load Node's modules.
+ */
+async function textOfPackage(name: string, root: string, build: Build): Promise<string> {
+  const requireFrom = createRequire(join(root, "package.json"));
+  const names = Object.keys(requireFrom(name) as object);
+  const { outputFiles } = await build({
+    stdin: {
+      contents: `import all from ${JSON.stringify(requireFrom.resolve(name))};
+        export const { ${names.join(", ")} } = all;
+        export default all;`,
+      // The suffix makes `default` the whole of `module.exports`, as Node does.
+      sourcefile: "package.mjs",
+      resolveDir: root,
+    },
+    bundle: true,
+    format: "esm",
+    platform: "node",
+    target,
+    banner: {
+      js: `import { createRequire } from "node:module"; const require = createRequire(import.meta.url);`,
+    },
+    write: false,
+    logLevel: "silent",
+  });
+  return outputFiles[0]?.text ?? "";
+}
+
+function bundlesPackages(root: string, names: readonly string[], build: Build): Esbuild.Plugin {
+  const namespace = "package";
+  return {
+    name: namespace,
+    setup: (bundler) => {
+      bundler.onResolve({ filter: new RegExp(`^(${names.join("|")})$`) }, ({ path }) => ({ path, namespace }));
+      bundler.onLoad({ filter: /.*/, namespace }, async ({ path }) => ({
+        contents: await textOfPackage(path, root, build),
+        resolveDir: root,
+      }));
+    },
+  };
 }
 
 /**
@@ -33,23 +88,32 @@ function packagesOutside(root: string): string[] {
  */
 export async function bundleProgram(root: string, directory: string): Promise<void> {
   const { build, stop } = await import("esbuild");
+  const packages = packagesInOneFile.filter((name) => dependenciesOf(root).includes(name));
   try {
-    await build({
+    const { outputFiles } = await build({
       absWorkingDir: root,
-      entryPoints: sourcesToBundle(root).map((file) => join(root, file)),
-      outbase: join(root, "src"),
+      entryPoints: [
+        ...sourcesToBundle(root).map((file) => ({ in: join(root, file), out: file.replace(/^src\/|\.ts$/g, "") })),
+        ...packages.map((name) => ({ in: name, out: `packages/${name}` })),
+      ],
       outdir: directory,
       bundle: true,
       splitting: true,
       format: "esm",
       platform: "node",
-      target: "node24",
+      target,
+      plugins: [bundlesPackages(root, packages, build), marksNodeModules],
       external: packagesOutside(root),
       chunkNames,
       sourcemap: "linked",
       sourcesContent: false,
+      write: false,
       logLevel: "silent",
     });
+    for (const { path, text } of outputFiles) {
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, path.endsWith(".js") ? withoutFacades(text) : text);
+    }
   } finally {
     // The bundler is a separate process, which would continue after its caller.
     await stop();

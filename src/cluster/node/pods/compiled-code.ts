@@ -58,7 +58,7 @@ const folderOfRoot = /^(v\d+\.\d+\.\d+-\w+-[0-9a-f]+-)0$/;
  * name of Node's folder for compiled code.
  */
 const runs = [
-  { flags: [], programs: ["cmd/main.*", "chunks/*.js", "**/*.worker.*"] },
+  { flags: [], programs: ["cmd/main.*", "chunks/*.js", "packages/*.js", "**/*.worker.*"] },
   { flags: ["--heap-growing-percent=25"], programs: ["cmd/main.*", "{chunks,cmd}/{rollout,prometheus}{-,.}*"] },
   {
     flags: ["--optimize-for-size", "--heap-growing-percent=10"],
