@@ -1,11 +1,10 @@
 import type { Clock } from "../../../base/index.ts";
 import { errorCode } from "../../../wire/http2/index.ts";
-import { refusalOf } from "./call-refusal.ts";
 import type { CallSender } from "./call-sender.ts";
-import { decompressionOf } from "./decompress.ts";
+import { acceptedEncodings, decompressionOf } from "./decompress.ts";
 import { GrpcCall, type CallOwner } from "./grpc-call.ts";
-import { grpcStatus } from "./grpc-status.ts";
-import { readRequestHead, requestFault } from "./request-head.ts";
+import { grpcStatus, type GrpcStatus } from "./grpc-status.ts";
+import { isGrpc, readRequestHead, requestFault, type RequestHead } from "./request-head.ts";
 
 /** The part of a server that new calls use. */
 export interface CalledServer {
@@ -59,4 +58,28 @@ export function openCall(
     method?.(call);
   } else if (refusal.httpStatus === undefined) call.end(refusal.status, refusal.message);
   else sender.sendLast(call, [":status", refusal.httpStatus]);
+}
+
+/** Why a call is not started: the status of gRPC, or that of HTTP if the request is not gRPC. */
+type CallRefusal =
+  | { readonly httpStatus: "405" | "415" }
+  | { readonly httpStatus?: undefined; readonly status: GrpcStatus; readonly message: string };
+
+/** Decides by its head whether a call can start (gRPC over HTTP/2, "Requests"). Undefined if it can. */
+function refusalOf(
+  head: RequestHead,
+  { hasMethod, decompress }: { readonly hasMethod: boolean; readonly decompress: ReturnType<typeof decompressionOf> },
+): CallRefusal | undefined {
+  if (head.method !== "POST") return { httpStatus: "405" };
+  if (!isGrpc(head.contentType)) return { httpStatus: "415" };
+  const { unimplemented, internal } = grpcStatus;
+  if (!hasMethod) return { status: unimplemented, message: `the server does not have the method ${head.path}` };
+  if (decompress === undefined)
+    return {
+      status: unimplemented,
+      message: `requests may be compressed by ${acceptedEncodings}, not by ${head.encoding}`,
+    };
+  if (Number.isNaN(head.timeoutMs))
+    return { status: internal, message: "grpc-timeout must be 1 to 8 digits, followed by one of H, M, S, m, u, n" };
+  return undefined;
 }
