@@ -5,8 +5,8 @@ import type { NetworkNamespace } from "../../src/net/index.ts";
 import { answerOf } from "../answer-of.ts";
 
 /**
- * `refused`, `reset`, `timed out`, or `cut off` if the peer's end came before all bytes. Anything else is the code of an
- * error.
+ * `refused`, `reset`, `timed out`, or `cut off` if the peer's end came before all bytes. Anything else is the code of
+ * an error.
  */
 export type Failure = string;
 

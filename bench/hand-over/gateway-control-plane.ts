@@ -60,8 +60,8 @@ async function startDiscovery({ address, port }: NewGateway): Promise<string> {
 }
 
 /**
- * The control plane and the certificate authority of the gateways, in a process of its own, because it has to be in their
- * network. Each message describes a new gateway. The answer has the URLs for it.
+ * The control plane and the certificate authority of the gateways, in a process of its own, because it has to be in
+ * their network. Each message describes a new gateway. The answer has the URLs for it.
  */
 export async function runControlPlane(): Promise<void> {
   const authority = await startAuthority();

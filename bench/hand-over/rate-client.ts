@@ -7,8 +7,8 @@ const tickMs = 1;
 const mostLateMs = 1000;
 
 /**
- * Opens a connection, and calls `done` once: with the failure, or without one after a clean end. Returns a function that
- * gives the connection up without a call of `done`.
+ * Opens a connection, and calls `done` once: with the failure, or without one after a clean end. Returns a function
+ * that gives the connection up without a call of `done`.
  */
 export type Exchange = (target: Target, address: string, done: (failure: Failure | undefined) => void) => () => void;
 

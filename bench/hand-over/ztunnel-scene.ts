@@ -32,8 +32,8 @@ services:
 
 /**
  * A client's pod and a server's pod on a node, which one ztunnel serves. The client's connections are captured and go
- * through a tunnel from the ztunnel to itself. Or the client opens tunnels to
- * the server's pod itself, as a ztunnel of another node. In a hand-over, a second ztunnel gets both pods, one after another.
+ * through a tunnel from the ztunnel to itself. Or the client opens tunnels to the server's pod itself, as a ztunnel of
+ * another node. In a hand-over, a second ztunnel gets both pods, one after another.
  */
 export class ZtunnelScene implements Scene {
   readonly clients: Clients;
