@@ -32,6 +32,11 @@ export interface Contender {
   readonly lingers: boolean;
   /** The rollout has finished all of its steps, and completes when its group does. */
   readonly done: boolean;
+  /**
+   * What its status says about its journal: it waits for a lost one, or there must be one, because it has entries. Absent
+   * if neither is so.
+   */
+  readonly journal?: "lost" | "expected";
 }
 
 /** The part of a user's route that a Canary moves. */

@@ -103,5 +103,13 @@ export function contenderOf(rollout: Rollout, status: RolloutStatus, facts: Cont
     ...(nextOrdinal === undefined ? {} : { nextOrdinal }),
     lingers: isLingering(status),
     done: allDone(status),
+    ...journalOf(status, underWay && deletionTimestamp === undefined),
   };
+}
+
+/** See {@link Contender.journal}. An undo and a deletion clear the journal, and the status follows later. */
+function journalOf(status: RolloutStatus, hasEntries: boolean): Pick<Contender, "journal"> {
+  const { journaled, lostJournal } = status;
+  if (lostJournal !== undefined) return lostJournal.accepted === true ? {} : { journal: "lost" };
+  return hasEntries && journaled !== undefined && !isPuttingBack(status) ? { journal: "expected" } : {};
 }

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseCanary, type Canary } from "../../api/serin/index.ts";
+import { parseCanary, type Canary, type JournalEntry, type RolloutStatus } from "../../api/serin/index.ts";
 import { initialStatus } from "../decide/index.ts";
 import { contenderOf } from "./contender-table.ts";
-import { movedRules, moversOfPosition } from "./moved-rules.ts";
+import { reference } from "../plan/index.ts";
+import { entriesOfMover, movedRules, moversOfPosition } from "./moved-rules.ts";
 
 const header = { match: { headers: [{ name: "traffic", value: "test" }] } };
 
@@ -82,4 +83,26 @@ test("while a position is not known, the rollouts under way over the same list m
   const meantRule = { route, rule: 1, target: "t", index: 0, from: 0, known: ["x"], length: 1 };
   assert.deepEqual(names(1, { meantRule }), [], "it is known");
   assert.deepEqual(names(2, { meantRule }), ["under-way", "undone"], "the record is that of another position");
+});
+
+test("a position does not count beside a rollout whose journal is gone, because its rules would count too", () => {
+  const begun = { ...initialStatus, phase: "Settling", startedAt: "2026-01-01T00:00:00Z" } as const;
+  const journaled = { objects: ["HTTPRoute shop/web"] };
+  const lostJournal = { at: "2026-01-01T00:00:00Z", ...journaled };
+  const entry: JournalEntry = { type: "created", step: "s", object: reference("v1", "Service", "web", "shop") };
+  const gone = { entries: [], missing: true } as const;
+  const mover = (status: RolloutStatus) =>
+    contenderOf(moving("other", { rule: 2 }), status, { wants: [], heldUp: false });
+  const refused = {
+    code: "target-unclear",
+    message: /journal of Canary shop\/other is gone, .*; write the rule's name, or wait: Canary shop\/other is Stuck/,
+  };
+  const lost = mover({ ...begun, phase: "Stuck", journaled, lostJournal });
+  // The engine has made a journal for its decisions.
+  assert.throws(() => entriesOfMover(lost, { entries: [] }), refused);
+  assert.throws(() => entriesOfMover(mover({ ...begun, journaled }), gone), refused, "its own round comes later");
+  assert.deepEqual(entriesOfMover(mover({ ...begun, journaled }), { entries: [entry] }), [entry]);
+  assert.deepEqual(entriesOfMover(mover(begun), gone), [], "it has written nothing yet");
+  const accepted = mover({ ...begun, phase: "RollingBack", lostJournal: { ...lostJournal, accepted: true } });
+  assert.deepEqual(entriesOfMover(accepted, gone), [], "a person lets it end without its journal");
 });

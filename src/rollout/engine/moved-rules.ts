@@ -1,7 +1,8 @@
 import { isTree } from "../../base/index.ts";
-import { targetOfSpec, type CanaryTarget, type RolloutStatus } from "../../api/serin/index.ts";
+import { targetOfSpec, type CanaryTarget, type JournalEntry, type RolloutStatus } from "../../api/serin/index.ts";
+import type { StoredJournal } from "../act/journal-store.ts";
 import { fieldKey, type Contender, type MovedRule } from "../decide/index.ts";
-import { meantIdentity, movedRoutes, ownRecord } from "../plan/index.ts";
+import { meantIdentity, movedRoutes, ownRecord, targetError } from "../plan/index.ts";
 import { isMeshUpgrade, rolloutKey, type Rollout } from "./rollout-object.ts";
 
 const targets = new WeakMap<object, CanaryTarget | undefined>();
@@ -58,6 +59,22 @@ export function moversOfPosition(
   const key = rolloutKey(rollout);
   return all.filter(
     (other) => other.key !== key && other.underWay && other.routes?.some(({ list }) => lists.has(list)) === true,
+  );
+}
+
+/**
+ * The entries of another rollout that moves a list, which show the rules that it has added. Throws a user error if its
+ * journal is lost: a position would count these rules too, and could mean another rule than the user's.
+ */
+export function entriesOfMover(
+  { key, journal }: Pick<Contender, "key" | "journal">,
+  { entries, missing }: Pick<StoredJournal, "entries" | "missing">,
+): readonly JournalEntry[] {
+  if (journal !== "lost" && (journal === undefined || missing !== true)) return entries;
+  throw targetError(
+    "target-unclear",
+    `spec.target names a rule by its position, and the journal of ${key} is gone, which shows the rules that it has added to the same list`,
+    `write the rule's name, or wait: ${key} is Stuck until a person acts`,
   );
 }
 

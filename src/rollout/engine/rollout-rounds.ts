@@ -25,7 +25,7 @@ import { companionsOf, withinReach } from "./author-reach.ts";
 import { contenderOf } from "./contender-table.ts";
 import { entriesForPlan } from "./entries-for-plan.ts";
 import { isAtRest, lateReadRoundMs, nextRoundMs, refusedTickMs, restAfterMs } from "./next-round.ts";
-import { moversOfPosition } from "./moved-rules.ts";
+import { entriesOfMover, moversOfPosition } from "./moved-rules.ts";
 import { planRefusal, unplannedChange, type Plan } from "./planner.ts";
 import { journalNameOf, journalOfContender } from "./journal-name.ts";
 import { asksForRun, copiedUid, isWatched, kindOfRollout, type Rollout } from "./rollout-object.ts";
@@ -267,7 +267,9 @@ export class RolloutRounds {
       const { board, journals, planner } = this.#services;
       const movers = () => moversOfPosition(rollout, status, board.table.all);
       return await planner.plan(rollout, entriesForPlan(rollout, status, journal), async () =>
-        Promise.all(movers().map(async (other) => (await journals.read(journalOfContender(other))).entries)),
+        Promise.all(
+          movers().map(async (other) => entriesOfMover(other, await journals.read(journalOfContender(other)))),
+        ),
       );
     } catch (error) {
       // An undo must not wait until the cluster can be read for a plan.

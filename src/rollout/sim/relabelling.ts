@@ -5,6 +5,19 @@ import type { ModelCluster } from "./model-cluster.ts";
 import { rememberedMap } from "./remembered.ts";
 import { isSidecarWorkload, meshNames, podRev, rev } from "./sim-mesh.ts";
 
+/** The keys of the nodes and workloads whose label a person has written last. They keep it after an undo. */
+export function labelledByPeople(cluster: ModelCluster): readonly string[] {
+  return [...cluster.objects].flatMap(
+    ([
+      key,
+      {
+        reference: { kind },
+        writers,
+      },
+    ]) => (writers.get(kind === "Node" ? rev : podRev) === "somebody" ? [key] : []),
+  );
+}
+
 interface Relabelled {
   readonly object: ObjectReference;
   readonly pointer: string;

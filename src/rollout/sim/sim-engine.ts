@@ -26,7 +26,7 @@ import { contenderOf } from "../engine/contender-table.ts";
 import { entriesForPlan } from "../engine/entries-for-plan.ts";
 import { needsFinalizer } from "../engine/finalizer.ts";
 import { journalNameOf, journalOfContender } from "../engine/journal-name.ts";
-import { moversOfPosition } from "../engine/moved-rules.ts";
+import { entriesOfMover, moversOfPosition } from "../engine/moved-rules.ts";
 import { isAtRest, lateReadRoundMs, nextRoundMs, refusedTickMs } from "../engine/next-round.ts";
 import { type Plan, planRefusal, unplannedChange } from "../engine/planner.ts";
 import { type Rollout, asksForRun, ordersOf } from "../engine/rollout-object.ts";
@@ -181,9 +181,8 @@ export class SimEngine {
     const name = journalNameOf(raw);
     this.#writeLostAgain(name);
     if (store.editedJournals.has(name)) throw new Unreadable("somebody has changed its entries");
-    const journal = store.journals.get(name);
-    if (journal === undefined) return { entries: [], decisions: [], missing: true };
-    this.#knownJournals.add(name);
+    const journal = store.readJournal(name);
+    if (journal.missing !== true) this.#knownJournals.add(name);
     return journal;
   }
 
@@ -220,9 +219,8 @@ export class SimEngine {
     if (raw.status?.phase === "Paused" && raw.spec.paused) return;
     const status = this.board.memory.withProgress(key, { ...initialStatus, ...raw.status });
     const rollout = parsed(raw);
-    const orders = ordersOf(rollout, raw as unknown as UntypedObject);
-    const failure = roundFailureOf(message, { rollout, status, orders }, this.board);
-    const failing = failingStatus(status, failure, now().nowMs);
+    const seen = { rollout, status, orders: ordersOf(rollout, raw as unknown as UntypedObject) };
+    const failing = failingStatus(status, roundFailureOf(message, seen, this.board), now().nowMs);
     this.board.table.set(contenderOf(raw, { ...status, phase: failing.phase }, { wants: [], heldUp: true }));
     if (isTold(raw.status, failing)) return;
     store.writeStatus(key, raw.metadata.resourceVersion ?? "", failing);
@@ -247,7 +245,8 @@ export class SimEngine {
     if (isUnplanned || refusal?.reason === "spec") return { ...refused, plan: unplanned };
     try {
       const movers = moversOfPosition(rollout, rollout.status ?? {}, this.board.table.all);
-      const others = movers.map((other) => this.#options.store.journals.get(journalOfContender(other))?.entries ?? []);
+      const { store } = this.#options;
+      const others = movers.map((other) => entriesOfMover(other, store.readJournal(journalOfContender(other))));
       return { ...refused, plan: this.#options.plan(rollout, { journal, others }) };
     } catch (error) {
       const fault = planRefusal(error);
@@ -372,10 +371,9 @@ export class SimEngine {
     for (let entry = play.next(); entry !== undefined; entry = play.next()) {
       this.#fence();
       const restored: (() => void)[] = [];
-      const { original = entry, between } = play;
-      const result = cluster.undoing.undo(entry, original, {
+      const result = cluster.undoing.undo(entry, play.original ?? entry, {
         passOver,
-        between,
+        between: play.between,
         keepLater: (original, later) => store.keepLater(name, original, later),
         keepRemade: (of, uid) => restored.push(() => store.keepRemade(name, of, uid)),
         keepRestored: (of, list) => restored.push(() => store.keepRestored(name, of, list)),

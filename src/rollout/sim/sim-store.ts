@@ -62,6 +62,10 @@ export class SimStore {
     return present.entries.length === 0 && !journalCounts(lost).completed ? lost : present;
   }
 
+  readJournal(name: string): StoredJournal {
+    return this.journals.get(name) ?? { entries: [], decisions: [], missing: true };
+  }
+
   read(key: string): Rollout | undefined {
     return this.#rollouts.get(key);
   }

@@ -87,11 +87,14 @@ const keptOfServices = [12_021_079, 12_020_066, 12_021_102];
  * Seeds that failed once, each for another reason. Faults of the engine: an abort of a run that had not begun seemed to
  * have undone the completed run, whose journal was lost; a completed member of a group could not be undone, and did not
  * say so by its phase; an undo that could not strike its entries wrote earlier steps again; an edited weight that
- * waited for pods was judged; others waited for a deleted rollout that waited for a person. Faults of the model: a
+ * waited for pods was judged; others waited for a deleted rollout that waited for a person; a position meant another
+ * rule while the journal of a Canary of the same route was lost. Faults of the model: a
  * journal that is lost again after a person's consent, a GitOps controller that takes back a completed run while the
  * next one begins, and an engine that cannot look at lost pods without its journal.
  */
-const keptOfAborted = [13_100_141, 14_000_041, 14_001_321, 14_002_392, 14_002_774, 14_000_365, 14_001_901, 14_002_277];
+const keptOfAborted = [
+  13_100_141, 14_000_041, 14_001_321, 14_002_392, 14_002_774, 14_009_557, 14_000_365, 14_001_901, 14_002_277,
+];
 
 /** Seeds that failed once since somebody may delete a namespace and make it again: people did what statuses ask for. */
 const keptOfRemade = [15_000_080, 15_000_257];

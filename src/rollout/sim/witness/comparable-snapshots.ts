@@ -12,7 +12,7 @@ export interface Meanwhile {
   readonly lostMade: ReadonlySet<string>;
   /** The namespaces that somebody has deleted. */
   readonly ended: readonly string[];
-  /** The keys of objects that stay as they are, because a person has let the rollout end without its journal. */
+  /** The keys of objects that stay as they are, because of what people have done or agreed to. */
   readonly unrestored: ReadonlySet<string>;
 }
 

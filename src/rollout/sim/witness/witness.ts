@@ -18,6 +18,7 @@ import type { Decided } from "./decided.ts";
 import { atTheEnd } from "./end-witness.ts";
 import { gatewayPods } from "../mesh-model.ts";
 import type { ModelCluster } from "../model-cluster.ts";
+import { labelledByPeople } from "../relabelling.ts";
 import { rememberedMap, rememberedSet } from "../remembered.ts";
 import { type Scenario, type SimRollout, minSamples, tickMs } from "../scenario.ts";
 import { gatewayObjects } from "../sim-mesh.ts";
@@ -214,7 +215,10 @@ export class Witness {
       madeInUndo: this.#madeInUndo,
       lostMade: this.#lostMade,
       ended: [...this.#cluster.endedNamespaces],
-      unrestored: seen.last === undefined ? new Set() : unrestoredKeys(this.#store, seen.sim, seen.last),
+      unrestored: new Set([
+        ...labelledByPeople(this.#cluster),
+        ...(seen.last === undefined ? [] : unrestoredKeys(this.#store, seen.sim, seen.last)),
+      ]),
     });
     const differences = differencesOf(before, now);
     invariant(differences.length === 0, `${key} ${why}, and differs: ${differences.join("; ")}`);
