@@ -33,8 +33,8 @@ export interface Contender {
   /** The rollout has finished all of its steps, and completes when its group does. */
   readonly done: boolean;
   /**
-   * What its status says about its journal: it waits for a lost one, or there must be one, because it has entries. Absent
-   * if neither is so.
+   * What its status says about its journal: the rollout waits for a lost one, or there must be one, because it has
+   * entries. Absent if neither is so.
    */
   readonly journal?: "lost" | "expected";
 }

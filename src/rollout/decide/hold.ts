@@ -107,8 +107,8 @@ export const cannotGoOn = "the engine cannot go on, and tries again";
 
 /**
  * The status of a rollout whose rounds all fail, so that nothing is decided about it. It continues as soon as a round
- * succeeds. A rollout of which nothing is under way or ordered keeps its phase. A hold from before still applies, so its
- * reason, its cause and the beginning of its message stay.
+ * succeeds. A rollout of which nothing is under way or ordered keeps its phase. A hold from before still applies, so
+ * its reason, its cause and the beginning of its message stay.
  */
 export function failingStatus(
   status: RolloutStatus,

@@ -233,8 +233,8 @@ export function handleDeletion(input: DecideInput, underWay: boolean): Decision 
 }
 
 /**
- * The status of a rollout that the server keeps from ending or beginning a run. It is Stuck, because other rollouts wait
- * for it until a person acts.
+ * The status of a rollout that the server keeps from ending or beginning a run. It is Stuck, because other rollouts
+ * wait for it until a person acts.
  */
 export function heldByServer(status: RolloutStatus, message: string): RolloutStatus {
   return withHold(status, { phase: "Stuck", reason: "error", message });

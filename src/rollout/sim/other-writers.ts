@@ -11,7 +11,7 @@ import { canaryBefore, versionOf } from "./canary-before.ts";
 import { templatePointer } from "./sim-canary.ts";
 import { routingKinds } from "./routing-kinds.ts";
 import { keyOf, namespaceOf, ownsObject, revisionPointer, rolloutObject } from "./sim-plan.ts";
-import { Relabelling } from "./relabelling.ts";
+import { Relabelling } from "./people/relabelling.ts";
 import { rememberedMap } from "./remembered.ts";
 import type { SimStore } from "./sim-store.ts";
 import { hasTheirs, withoutTheirs, withTheirs, withTheirWeights } from "./their-rules.ts";

@@ -18,7 +18,7 @@ import type { Decided } from "./decided.ts";
 import { atTheEnd } from "./end-witness.ts";
 import { gatewayPods } from "../mesh-model.ts";
 import type { ModelCluster } from "../model-cluster.ts";
-import { labelledByPeople } from "../relabelling.ts";
+import { labelledByPeople } from "../people/relabelling.ts";
 import { rememberedMap, rememberedSet } from "../remembered.ts";
 import { type Scenario, type SimRollout, minSamples, tickMs } from "../scenario.ts";
 import { gatewayObjects } from "../sim-mesh.ts";

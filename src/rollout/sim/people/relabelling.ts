@@ -1,9 +1,9 @@
-import type { ObjectReference, RolloutStatus } from "../../api/serin/index.ts";
-import { referenceKey } from "../decide/index.ts";
-import { reference } from "../plan/index.ts";
-import type { ModelCluster } from "./model-cluster.ts";
-import { rememberedMap } from "./remembered.ts";
-import { isSidecarWorkload, meshNames, podRev, rev } from "./sim-mesh.ts";
+import type { ObjectReference, RolloutStatus } from "../../../api/serin/index.ts";
+import { referenceKey } from "../../decide/index.ts";
+import { reference } from "../../plan/index.ts";
+import type { ModelCluster } from "../model-cluster.ts";
+import { rememberedMap } from "../remembered.ts";
+import { isSidecarWorkload, meshNames, podRev, rev } from "../sim-mesh.ts";
 
 /** The keys of the nodes and workloads whose label a person has written last. They keep it after an undo. */
 export function labelledByPeople(cluster: ModelCluster): readonly string[] {
