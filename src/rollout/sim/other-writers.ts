@@ -222,7 +222,7 @@ export class OtherWriters {
   }
 
   /**
-   * Deletes a namespace without gateways of the Gateway API that an upgrade moves, and makes it and its content again as
+   * Deletes a namespace without gateways of the Gateway API that an upgrade moves. Makes it and its content again as
    * before the upgrade.
    */
   remakeNamespace(sim: SimRollout): void {

@@ -59,7 +59,7 @@ export type Disturbance =
         | "resume"
         /** A pod, a node or a workload is deleted and comes back under its name. */
         | "remake"
-        /** A namespace that an upgrade moves is deleted, and made again as it was before the upgrade, with its content. */
+        /** A namespace that an upgrade moves is deleted, and made again with its content as before the upgrade. */
         | "remakeNamespace"
         /** All pods of a Canary's Deployments are evicted, and start again on another node. */
         | "drain"
