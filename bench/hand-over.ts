@@ -29,13 +29,18 @@ const capacityMs = 2000;
 const capacityShare = 0.8;
 /** A row that served less of the offered rate than this says nothing about that rate. */
 const leastReachedShare = 0.95;
-/** How long a program serves alone after a hand-over. */
+/** How long a program serves alone after a hand-over, when the clients have caught up. */
 const settleMs = 500;
 /**
- * The most open connections. A listener's queue has room for more, so the kernel drops none. A program that is slow for
- * a moment serves them within a second or two.
+ * The longest wait until the clients have begun all connections that were due in a hand-over. A program that has just
+ * started serves less than a warm one, because V8 has not compiled its code yet.
  */
-const mostOpen: Readonly<Record<Subject, number>> = { gateway: 2000, ztunnel: 1000, tunnels: 250 };
+const catchUpMs = 20_000;
+/**
+ * The most open connections, so that the clients keep their rate while a program starts on the same cores. A listener's
+ * queue has room for about as many.
+ */
+const mostOpen: Readonly<Record<Subject, number>> = { gateway: 4000, ztunnel: 4000, tunnels: 1500 };
 /** As many as keep the ztunnel busy while its capacity is measured. */
 const mostOpenForCapacity = 64;
 
@@ -93,6 +98,7 @@ async function measured(scene: Scene, load: Load, workers: Workers, options: Opt
     await take();
     handOvers.push(await (options.kill ? scene.replaceWithoutHandOver(next) : scene.handOver()));
     await take(true);
+    await clients.run({ order: "catch up", limitMs: catchUpMs });
   }
   await systemClock.sleep(settleMs);
   await take();

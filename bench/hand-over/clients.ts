@@ -27,6 +27,8 @@ export type Order =
       /** The most open connections. */
       readonly most: number;
     }
+  /** The answer comes when all connections that were due have begun and few are open, or after the time limit. */
+  | { readonly order: "catch up"; readonly limitMs: number }
   /** The answer has the counts since the last one. */
   | { readonly order: "take" }
   /** The same, when the last connection has ended. */

@@ -5,6 +5,8 @@ const timeoutMs = 15_000;
 const tickMs = 1;
 /** A client that is later than this begins fewer connections, and then the rate is not reached. */
 const mostLateMs = 1000;
+/** With this many open connections, a client has caught up after a program was slow for a moment. */
+const fewOpen = 50;
 
 /**
  * Opens a connection, and calls `done` once: with the failure, or without one after a clean end. Returns a function
@@ -31,6 +33,7 @@ export class RateClient {
   #turn = 0;
   #counts = noCounts();
   #onIdle: (() => void) | undefined;
+  #catchingUp: { readonly untilMs: number; readonly resolve: () => void } | undefined;
 
   constructor(exchange: Exchange) {
     this.#exchange = exchange;
@@ -46,6 +49,11 @@ export class RateClient {
       this.#perSecond = order.perSecond ?? Infinity;
       this.#most = order.most;
       this.#owed = 0;
+      return noCounts();
+    }
+    if (order.order === "catch up") {
+      const untilMs = performance.now() + order.limitMs;
+      await new Promise<void>((resolve) => (this.#catchingUp = { untilMs, resolve }));
       return noCounts();
     }
     if (order.order === "finish") {
@@ -64,11 +72,21 @@ export class RateClient {
     this.#owed = Math.min(this.#owed + (this.#perSecond * (nowMs - this.#tickedMs)) / 1000, mostOwed);
     this.#tickedMs = nowMs;
     this.#startOwed();
+    this.#lookWhetherCaughtUp(nowMs);
     for (const connection of this.#open) {
       if (nowMs - connection.startedMs < timeoutMs) break;
       connection.giveUp();
       this.#ended(connection, "timed out");
     }
+  }
+
+  #lookWhetherCaughtUp(nowMs: number): void {
+    if (this.#catchingUp === undefined) return;
+    const { untilMs, resolve } = this.#catchingUp;
+    const caughtUp = this.#owed < 1 && this.#open.size <= fewOpen;
+    if (!caughtUp && nowMs < untilMs) return;
+    this.#catchingUp = undefined;
+    resolve();
   }
 
   #startOwed(): void {
