@@ -95,7 +95,7 @@ export {
 } from "./log.ts";
 export { seededRandom, systemRandom, type Random } from "./random.ts";
 export { takeTurn } from "./take-turn.ts";
-export { packageRoot, packagesInOneFile, programDirectory, programFile, programVariables } from "./program-files.ts";
+export { packageRoot, programDirectory, programFile, programVariables } from "./program-files.ts";
 export { Readiness } from "./readiness.ts";
 export { sourceStack } from "./source-stack.ts";
 export {

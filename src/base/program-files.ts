@@ -45,15 +45,12 @@ export function programFile(source: `src/${string}.ts`): URL {
   return pathToFileURL(join(bundle ?? programDirectory(), runsFromSource ? path : path.replace(/\.ts$/, ".js")));
 }
 
-/**
- * CommonJS packages that are one file each in a bundle, which `import` and `loadPackage` share. Node takes 27 ms to
- * load the 72 files of `yaml`, and 5 ms to load the one.
- */
-export const packagesInOneFile: readonly string[] = ["commander", "dns-packet", "yaml"];
+/** The packages that are one file each in the bundle. The bundler replaces this name by their names. */
+declare const packagesInOneFile: readonly string[];
 
-/** The package's file in the bundle. Undefined for packages outside it, and where the sources run. */
+/** The package's file in the bundle. Undefined for packages outside it, and in a program that is not bundled. */
 export function bundledPackage(name: string): string | undefined {
-  if (import.meta.filename.endsWith(".ts") || !packagesInOneFile.includes(name)) return undefined;
+  if (typeof packagesInOneFile === "undefined" || !packagesInOneFile.includes(name)) return undefined;
   return join(programDirectory(), "packages", `${name}.js`);
 }
 
