@@ -48,7 +48,7 @@ const leastLeftMs = 1;
 
 /**
  * Opens tunnels over shared connections. There is one connection for each source identity and destination, with up to
- * 100 streams. It closes after 5 idle minutes, or earlier if other connections need the room.
+ * 100 streams. It closes when it has been idle for the time in `limits.ts`, or earlier if others need the room.
  *
  * A CONNECT is retried on a fresh connection if the peer refused it or its connection had already gone. That is safe,
  * because none of the application's bytes are sent before the 200.

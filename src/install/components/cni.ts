@@ -10,13 +10,13 @@ import {
   mergeEnv,
   nodePodsQuota,
   nodePriorityClass,
-  nodeWorkloadSettings,
   object,
   pullPolicy,
 } from "../render-context.ts";
 import { mergeTrees } from "../merge.ts";
 import { booleanAt, numberAt, type InstallSettings } from "../settings.ts";
 import { nodePlatform, type NodePlatform } from "../platform.ts";
+import { nodeWorkloadSettings } from "../workload-settings.ts";
 import { agentPolicy } from "./agent-policy.ts";
 import { grant, observe, privilegedConstraints, read } from "./roles.ts";
 

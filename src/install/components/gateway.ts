@@ -14,12 +14,10 @@ import {
   revisioned,
   revisionLabel,
   rootVolume,
-  scalingObjects,
-  workloadSettings,
   type ComponentName,
-  type WorkloadSettings,
 } from "../render-context.ts";
 import { type InstallSettings } from "../settings.ts";
+import { scalingObjects, workloadSettings, type WorkloadSettings } from "../workload-settings.ts";
 import { gatewayEnvironment } from "./gateway-environment.ts";
 import { networkPolicyObjects } from "./network-policy.ts";
 import { grant } from "./roles.ts";

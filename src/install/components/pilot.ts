@@ -16,10 +16,9 @@ import {
   pullPolicy,
   revisioned,
   revisionLabel,
-  scalingObjects,
-  workloadSettings,
 } from "../render-context.ts";
 import { type InstallSettings } from "../settings.ts";
+import { scalingObjects, workloadSettings } from "../workload-settings.ts";
 import {
   injectorConfigMap,
   meshConfigMap,

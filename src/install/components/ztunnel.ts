@@ -12,7 +12,6 @@ import {
   mergeEnv,
   nodePodsQuota,
   nodePriorityClass,
-  nodeWorkloadSettings,
   object,
   pullPolicy,
   revisioned,
@@ -22,6 +21,7 @@ import {
 import { mergeTrees } from "../merge.ts";
 import { nodePlatform, type NodePlatform } from "../platform.ts";
 import { booleanAt, numberAt, type InstallSettings } from "../settings.ts";
+import { nodeWorkloadSettings } from "../workload-settings.ts";
 import { networkPolicyObjects } from "./network-policy.ts";
 import { privilegedConstraints } from "./roles.ts";
 

@@ -12,7 +12,7 @@ import {
   type DurationHistogram,
 } from "./duration-histogram.ts";
 import { judgeDurations, type DurationLimits } from "./duration-test.ts";
-import { beginDurations, countDurations } from "./sequence.ts";
+import { beginDurations, countDurations } from "./batch-sequence.ts";
 
 const boundsMs = [10, 25, 50, 100];
 const limits: DurationLimits = { minSamples: 20, quantiles: [0.5, 0.99], maxRatio: 1.2 };

@@ -1,7 +1,7 @@
 import { checkDefaults, type CheckSpec, type ConditionBudget } from "../../../api/serin/index.ts";
 import { gainOfBoth, quantileOf, totalOf, type DurationHistogram } from "../../judge/duration-histogram.ts";
 import { judgeDurations, quantileName, type DurationLimits } from "../../judge/duration-test.ts";
-import { beginDurations, countDurations, type DurationSequence } from "../../judge/sequence.ts";
+import { beginDurations, countDurations, type DurationSequence } from "../../judge/batch-sequence.ts";
 import type { SeenDurations } from "../observation.ts";
 import { applyConditions } from "./conditions.ts";
 import type { Judgement } from "./looks.ts";

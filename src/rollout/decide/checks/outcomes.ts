@@ -1,6 +1,6 @@
 import type { CheckSpec, ConditionBudget } from "../../../api/serin/index.ts";
 import { noBatch, sumOfBatches, type EarlierRate, type RateBatch } from "../../judge/rate-test.ts";
-import { beginRates, countRates, judgeRates, type RateSequence } from "../../judge/sequence.ts";
+import { beginRates, countRates, judgeRates, type RateSequence } from "../../judge/batch-sequence.ts";
 import { judgeShare } from "../../judge/share-test.ts";
 import type { OutcomeCounts, SeenCounters } from "../observation.ts";
 import type { CheckSubject } from "../step.ts";

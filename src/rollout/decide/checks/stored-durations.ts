@@ -1,5 +1,5 @@
 import type { DurationHistogram } from "../../judge/duration-histogram.ts";
-import type { DurationSequence } from "../../judge/sequence.ts";
+import type { DurationSequence } from "../../judge/batch-sequence.ts";
 
 export interface DurationState {
   /** The observer of the sums `canary` and `stable`. Another observer's sums begin elsewhere. */

@@ -2,7 +2,7 @@ import type { Random } from "../../../base/index.ts";
 import { addHistograms, noDurations, type DurationHistogram } from "../duration-histogram.ts";
 import { judgeDurations, type DurationBatch, type DurationLimits } from "../duration-test.ts";
 import { noBatch, sumOfBatches, type RateBatch, type RateLimits } from "../rate-test.ts";
-import { beginDurations, beginRates, countDurations, countRates, judgeRates } from "../sequence.ts";
+import { beginDurations, beginRates, countDurations, countRates, judgeRates } from "../batch-sequence.ts";
 import { judgeShare } from "../share-test.ts";
 
 /** Upper bounds of Istio's histogram, in milliseconds. */
