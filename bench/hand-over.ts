@@ -40,7 +40,7 @@ const catchUpMs = 20_000;
  * The most open connections, so that the clients keep their rate while a program starts on the same cores. A listener's
  * queue has room for about as many.
  */
-const mostOpen: Readonly<Record<Subject, number>> = { gateway: 4000, ztunnel: 4000, tunnels: 1500 };
+const mostOpen: Readonly<Record<Subject, number>> = { gateway: 2000, ztunnel: 4000, tunnels: 1500 };
 /** As many as keep the ztunnel busy while its capacity is measured. */
 const mostOpenForCapacity = 64;
 
