@@ -46,8 +46,9 @@ export const rolloutErrors = {
     remedy: "Run the newer engine until the rollout has ended.",
   },
   "journal-changed": {
-    meaning: "Somebody has removed, added or changed entries of a rollout's journal, from which its undo works.",
-    remedy: "Restore the RolloutJournal from a backup, or let the change count with the command in the message.",
+    meaning:
+      "Somebody has removed, added or changed entries of a rollout's journal, from which its undo works, or has put back the journal of an earlier run.",
+    remedy: "Restore the RolloutJournal from a backup, or run the command in the message.",
   },
   "journal-broken": {
     meaning: "Somebody has changed the entries of a rollout's journal, and one of them cannot be read.",

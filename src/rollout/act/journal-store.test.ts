@@ -219,6 +219,24 @@ test("an engine writes a deleted journal again with its entries and decisions, a
   );
 });
 
+test("an engine that refuses a journal, which somebody has put back, writes the one from before again", async () => {
+  const server = oneJournal();
+  const store = server.store();
+  await store.append(lostName, [created("one")], records(1, 1), "u");
+  const earlier = server.journal();
+  await store.forgetRun(lostName);
+  await store.append(lostName, [], records(1, 2), "u");
+  for (let look = 0; look < 2; look += 1) {
+    server.put({ ...earlier, metadata: { ...earlier?.metadata, resourceVersion: "restored" } });
+    assert.deepEqual((await store.read(lostName)).entries, [created("one")]);
+    store.refuse(lostName);
+  }
+  server.put(undefined);
+  await store.writeAgain(lostName, "u");
+  const { entries, decisions } = await store.read(lostName);
+  assert.deepEqual([entries, decisions.map(({ run }) => run)], [[], [1, 2, 2]]);
+});
+
 test("a journal that somebody deletes within a round keeps its entries when the engine adds to it", async () => {
   const server = oneJournal();
   const store = server.store();

@@ -14,7 +14,7 @@ import {
 } from "../../api/serin/index.ts";
 import type { KubeClient } from "../../kube/index.ts";
 import { fieldEntries, type FieldEntry, type FieldOfObject } from "../decide/index.ts";
-import { changeOfEntries, sumOf, undoSumOf } from "./journal-sum.ts";
+import { changedJournal, changeOfEntries, sumOf, undoSumOf } from "./journal-sum.ts";
 import { covers } from "./object-access.ts";
 import type { OtherRollout } from "./undo-context.ts";
 import { boundedDecisions, clipped, maxDecisionBytes, sizeOf } from "./bounded-decisions.ts";
@@ -61,6 +61,8 @@ export interface StoredJournal {
 interface Kept {
   /** Its last content, also after somebody has deleted it. */
   readonly known: RolloutJournal | undefined;
+  /** The content before, if somebody else than the engine has written the last one. See {@link JournalStore.refuse}. */
+  readonly former?: RolloutJournal;
   readonly exists: boolean;
   /** When it was read or written. Undefined if it must be read again. */
   readonly atMs: number | undefined;
@@ -103,6 +105,15 @@ export class JournalStore {
       ...(uid === undefined ? {} : { uid }),
       ...(journal === undefined ? { missing: true } : {}),
     };
+  }
+
+  /**
+   * Forgets the journal as it was read last, because it is not the rollout's. Remembers the one from before, for
+   * {@link writeAgain}.
+   */
+  refuse(name: string): void {
+    const kept = this.#kept.get(name);
+    if (kept !== undefined) this.#kept.set(name, { known: kept.former, exists: kept.exists, atMs: undefined });
   }
 
   /**
@@ -285,8 +296,16 @@ export class JournalStore {
   }
 
   #keep(name: string, journal: RolloutJournal | undefined): void {
-    const known = journal ?? this.#kept.get(name)?.known;
-    this.#kept.set(name, { known, exists: journal !== undefined, atMs: this.#clock.steadyMs() });
+    const kept = this.#kept.get(name);
+    const known = journal ?? kept?.known;
+    const isNew = journal !== undefined && journal.metadata.resourceVersion !== kept?.known?.metadata.resourceVersion;
+    const former = isNew ? (strangerOf(journal) === undefined ? undefined : kept?.known) : kept?.former;
+    this.#kept.set(name, {
+      known,
+      ...(former === undefined ? {} : { former }),
+      exists: journal !== undefined,
+      atMs: this.#clock.steadyMs(),
+    });
   }
 
   async #store(
@@ -320,13 +339,6 @@ export class JournalStore {
         : await this.#client.update(rolloutJournalKind, { ...before, ...body }, { fieldManager });
     this.#keep(name, written);
   }
-}
-
-/** The error about a journal that somebody has changed. `change`: who, and how. */
-export function changedJournal(name: string, change: string): Error {
-  return userError("journal-changed", `RolloutJournal ${name}: ${change}`, {
-    hint: `restore the RolloutJournal from a backup, or let the change count: kubectl annotate rolloutjournal ${name} ${entriesSumAnnotation}-`,
-  });
 }
 
 /** Who has written the entries besides the engine. Without the sum, a person has let the change count. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { JournalEntry } from "../../api/serin/index.ts";
-import { replacementOfEntries, undoSumOf } from "./journal-sum.ts";
+import { earlierRunOfEntries, replacementOfEntries, undoSumOf } from "./journal-sum.ts";
 
 const object = (name: string) => ({
   apiVersion: "v1",
@@ -56,6 +56,25 @@ test("a journal that would restore the same, one that has more, and one of the e
     "the engine has undone it",
   );
   assert.equal(replacementOfEntries({ undoSum: undoSumOf([]), writer: "kubectl" }, undefined), undefined);
+});
+
+test("the journal of an earlier run that somebody puts back does not count for the present one", () => {
+  const status = { run: 2, startedAt: "2026-01-01T00:00:00Z" };
+  const journal = { entries: [created("made")], decisions: [{ run: 1 }], writer: "velero" };
+  assert.equal(
+    earlierRunOfEntries(journal, status),
+    "velero has put back the state that it had in run 1, with 1 entry of that run, and the rollout is in run 2",
+  );
+  const prepared: JournalEntry = { type: "created", step: "hold", object: object("held"), setup: true };
+  const taken = [
+    [{ ...journal, decisions: [{ run: 1 }, { run: 2 }] }, status],
+    [{ ...journal, decisions: [] }, status],
+    [{ ...journal, entries: [prepared] }, status],
+    [{ entries: journal.entries, decisions: journal.decisions }, status],
+    [journal, { run: 2 }],
+    [journal, { ...status, run: 1 }],
+  ] as const;
+  for (const [given, of] of taken) assert.equal(earlierRunOfEntries(given, of), undefined);
 });
 
 test("the sum of an undo is the same in all releases, because statuses store it", () => {

@@ -1,7 +1,13 @@
 import { createHash } from "node:crypto";
-import { canonicalJsonWithoutNulls, counted, firstNames } from "../../base/index.ts";
+import { canonicalJsonWithoutNulls, counted, firstNames, userError } from "../../base/index.ts";
 import { isEngine, whoWrote } from "../../api/serin/field-managers/index.ts";
-import { entriesSumAnnotation, type JournalEntry, type RolloutJournal } from "../../api/serin/index.ts";
+import {
+  entriesSumAnnotation,
+  type DecisionRecord,
+  type JournalEntry,
+  type RolloutJournal,
+  type RolloutStatus,
+} from "../../api/serin/index.ts";
 import { describeReference, storedKey } from "../decide/index.ts";
 
 const namesShown = 5;
@@ -76,6 +82,54 @@ export function replacementOfEntries(
   if (!(has <= had)) return undefined;
   const values = has === had ? "with other values from before" : `and the rollout had changed ${had}`;
   return `${writer} has put back another state of it, which has changed its entries: they are of ${counted(has, "field or object", "fields and objects")}, ${values}`;
+}
+
+/**
+ * Who has put back the journal of an earlier run, for example from an older backup. Its entries say nothing about
+ * what this run has changed, and the changes of the earlier run stay. Returns undefined if nobody has. Before the first
+ * entry of this run, the status has no sum to compare with. But a run stores decisions before it stores entries, so its
+ * journal names it. A run that has not started forgets the entries of the run before.
+ */
+export function earlierRunOfEntries(
+  {
+    entries,
+    decisions,
+    writer,
+  }: {
+    readonly entries: readonly JournalEntry[];
+    readonly decisions: readonly Pick<DecisionRecord, "run">[];
+    readonly writer?: string;
+  },
+  { run = 0, startedAt }: Pick<RolloutStatus, "run" | "startedAt">,
+): string | undefined {
+  const last = decisions.at(-1)?.run;
+  if (writer === undefined || startedAt === undefined || last === undefined || last >= run) return undefined;
+  const count = entries.filter(({ setup }) => setup !== true).length;
+  if (count === 0) return undefined;
+  return `${writer} has put back the state that it had in run ${last}, with ${counted(count, "entry", "entries")} of that run, and the rollout is in run ${run}`;
+}
+
+/** The error about a journal that somebody has changed. `change`: who, and how. */
+export function changedJournal(name: string, change: string): Error {
+  return userError("journal-changed", `RolloutJournal ${name}: ${change}`, {
+    hint: `restore the RolloutJournal from a backup, or let the change count: kubectl annotate rolloutjournal ${name} ${entriesSumAnnotation}-`,
+  });
+}
+
+/**
+ * The error about a journal that somebody has replaced by one of an earlier run. `change`: who, and how. `hasEntries`:
+ * whether the present run has entries of its own. If it has none, it needs no journal.
+ */
+export function journalOfEarlierRun(
+  name: string,
+  change: string,
+  { hasEntries }: { readonly hasEntries: boolean },
+): Error {
+  return userError("journal-changed", `RolloutJournal ${name}: ${change}`, {
+    hint: hasEntries
+      ? "restore the RolloutJournal of this run from a backup"
+      : `this run has not changed anything yet, so delete the RolloutJournal: kubectl delete rolloutjournal ${name}`,
+  });
 }
 
 function differences(before: readonly JournalEntry[], now: readonly JournalEntry[]): string[] {

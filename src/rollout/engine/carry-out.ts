@@ -1,10 +1,10 @@
-import { messageOf, transientError } from "../../base/index.ts";
+import { transientError } from "../../base/index.ts";
 import type { KindDefinition } from "../../api/index.ts";
 import type { JournalEntry } from "../../api/serin/index.ts";
 import { beginsStep, type Decision } from "../decide/index.ts";
 import { groupName, type Rollout } from "./rollout-object.ts";
 import type { RolloutWriter } from "./rollout-writer.ts";
-import { failedWriteOf, isRace, tellsFailure } from "./round-failure.ts";
+import { failedWriteOf, failureText, isRace, tellsFailure } from "./round-failure.ts";
 import { showPhase, type Round, type RoundServices } from "./round.ts";
 
 /** What carries out the decisions of rounds. */
@@ -49,7 +49,7 @@ export async function carryOut<Value extends Rollout>(
       if (!isRace(error))
         services.board.memory.rememberFailedWrite(
           key,
-          failedWriteOf(messageOf(error), decision),
+          failedWriteOf(failureText(error), decision),
           services.clock.steadyMs(),
         );
       if (error instanceof Error && decision.actions.some(tellsFailure)) told.add(error);

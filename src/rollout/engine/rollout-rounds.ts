@@ -32,7 +32,7 @@ import { asksForRun, copiedUid, isWatched, kindOfRollout, type Rollout } from ".
 import { asksToPutBack } from "./round-board.ts";
 import { RolloutWriter } from "./rollout-writer.ts";
 import { carryOut, type CarryOutTools } from "./carry-out.ts";
-import { isRace, isTold, roundFailureOf } from "./round-failure.ts";
+import { failureText, isRace, isTold, roundFailureOf } from "./round-failure.ts";
 import { derivedValues, roundJournal } from "./round-journal.ts";
 import { seenRollout, showPhase, type Round, type RoundServices, type SeenRollout } from "./round.ts";
 
@@ -141,7 +141,7 @@ export class RolloutRounds {
     if (raw === undefined || (raw.status?.phase === "Paused" && raw.spec?.paused === true)) return;
     const seen = seenRollout(key, raw, board.memory);
     const companions = await this.#companionsOf(seen).catch(() => new Set<string>());
-    const failure = roundFailureOf(messageOf(error), { ...seen, companions }, board);
+    const failure = roundFailureOf(failureText(error), { ...seen, companions }, board);
     const failing = failingStatus(seen.status, failure, clock.nowMs());
     board.table.set(contenderOf(raw, { ...seen.status, phase: failing.phase }, { wants: [], heldUp: true }));
     showPhase(this.#services.metrics, key, failing.phase);

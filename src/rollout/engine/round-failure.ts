@@ -1,4 +1,4 @@
-import { SerinError } from "../../base/index.ts";
+import { messageOf, SerinError } from "../../base/index.ts";
 import type { RolloutStatus } from "../../api/serin/index.ts";
 import { isKubeCode } from "../../kube/index.ts";
 import { saysTheSame, type Action, type Decision, type FailedWrite, type RoundFailure } from "../decide/index.ts";
@@ -19,6 +19,14 @@ export function roundFailureOf(
     beginsRun: problem === undefined && asksForRun(rollout, status),
     mustPutBack: board.mustPutBack(seen),
   };
+}
+
+/** What failed, for a status, which has only one message. If a person can correct it, the advice follows. */
+export function failureText(error: unknown): string {
+  const text = messageOf(error);
+  return error instanceof SerinError && error.kind === "user" && error.hint !== undefined
+    ? `${text}; ${error.hint}`
+    : text;
 }
 
 /** Whether the decision of the next round reports a failure of this action. */

@@ -51,10 +51,36 @@ test("a rollout whose journal somebody has replaced by an older one is Stuck, sa
   await canary.run(70);
   const { phase, message } = canary.status();
   assert.equal(phase, "Stuck");
-  assert.match(message, /RolloutJournal canary\.shop\.web: kubectl-replace has put back another state of it, /);
+  assert.match(
+    message,
+    /RolloutJournal canary\.shop\.web: kubectl-replace has put back another state of it, .* kubectl annotate rolloutjournal canary\.shop\.web /,
+  );
   const own = { entries: [{ ...lostEntry, step: "step-1" }], decisions: [], undoSum: "1 a" };
   const back = roundsOf({ spec: { abort: true }, status: { ...underWay, journaled }, journal: own });
   back.recover();
   await back.run(1);
   assert.deepEqual([back.status().phase, back.status().journaled?.sum], ["RollingBack", "1 a"]);
+});
+
+test("between the start of a run and its first entry, the journal of an earlier run is not taken for this run's", async () => {
+  const entry = { ...lostEntry, step: "step-1" };
+  const decisions = [{ at: "", run: 1, decision: "StepDone", message: "" }];
+  const journal = { entries: [entry], decisions, undoSum: "1 a", writer: "velero-server" };
+  const status = { ...underWay, run: 2 };
+  const canary = roundsOf({ spec: { abort: true }, status, journal });
+  canary.recover();
+  await canary.run(70);
+  assert.deepEqual(
+    [canary.status().phase, canary.status().journaled, canary.events()],
+    ["Stuck", undefined, ["Stuck"]],
+  );
+  assert.match(
+    canary.status().message,
+    /velero-server has put back the state that it had in run 1, .* kubectl delete rolloutjournal canary\.shop\.web/,
+  );
+  const own = { ...journal, decisions: [...decisions, { at: "", run: 2, decision: "Started", message: "" }] };
+  const back = roundsOf({ spec: { abort: true }, status, journal: own });
+  back.recover();
+  await back.run(1);
+  assert.equal(back.status().phase, "RollingBack");
 });

@@ -1,6 +1,6 @@
 import type { MeshUpgrade } from "../../api/serin/index.ts";
-import { changedJournal, type StoredJournal } from "../act/journal-store.ts";
-import { replacementOfEntries } from "../act/journal-sum.ts";
+import type { StoredJournal } from "../act/journal-store.ts";
+import { changedJournal, earlierRunOfEntries, journalOfEarlierRun, replacementOfEntries } from "../act/journal-sum.ts";
 import type { LostMove, LostValues } from "../observe/lost-journal/lost-values.ts";
 import { journalNameOf } from "./journal-name.ts";
 import { isMeshUpgrade, isWatched, type Rollout } from "./rollout-object.ts";
@@ -8,7 +8,8 @@ import type { RoundServices, SeenRollout } from "./round.ts";
 
 /**
  * The journal. If somebody has deleted it, this engine writes it again from its memory. Throws a user error if
- * somebody has put an older one in its place.
+ * somebody has put an older one in its place. The engine does not remember that one: if a person deletes it, the engine
+ * writes again what it knew before.
  */
 export async function roundJournal(
   { journals, actions }: Pick<RoundServices, "journals" | "actions">,
@@ -16,12 +17,23 @@ export async function roundJournal(
 ): Promise<StoredJournal> {
   const name = journalNameOf(raw);
   const journal = await journals.read(name);
-  const replaced = replacementOfEntries(journal, raw.status?.journaled?.sum);
-  if (replaced !== undefined) throw changedJournal(name, replaced);
+  const refusal = refusalOf(name, journal, raw);
+  if (refusal !== undefined) {
+    journals.refuse(name);
+    throw refusal;
+  }
   if (journal.missing !== true || raw.status === undefined) return journal;
   actions.fence();
   await journals.writeAgain(name, raw.metadata.uid);
   return await journals.read(name);
+}
+
+/** The error about a journal that somebody has replaced by an older one. */
+function refusalOf(name: string, journal: StoredJournal, { status }: Rollout): Error | undefined {
+  const earlier = status === undefined ? undefined : earlierRunOfEntries(journal, status);
+  if (earlier !== undefined) return journalOfEarlierRun(name, earlier, { hasEntries: status?.journaled !== undefined });
+  const replaced = replacementOfEntries(journal, status?.journaled?.sum);
+  return replaced === undefined ? undefined : changedJournal(name, replaced);
 }
 
 /**

@@ -200,6 +200,7 @@ function sourcesOf(options: Options, state: State): object {
   return {
     journals: {
       read: async () => (state.isFaulty && unread === "journal" ? fail() : journal),
+      refuse: () => undefined,
       writeAgain: async () => undefined,
       append: async (_name: string, entries: readonly JournalEntry[]) => void state.appended.push(...entries),
     },
