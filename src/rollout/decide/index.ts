@@ -84,6 +84,7 @@ export {
   plannedSteps,
   withLastWeightOpen,
 } from "./planned-steps.ts";
+export { isOwnWrite, isToBeNoted } from "./own-write.ts";
 export { probeNamespace } from "./probe-namespace.ts";
 export type { ProbeCounts, ProbeFacts, ProbePairFacts } from "./probe-matrix.ts";
 export type { ProbePodFacts, ServingPod } from "./replaced-probes.ts";

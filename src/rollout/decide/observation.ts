@@ -25,6 +25,8 @@ export type WriteState =
       readonly madeParents?: number;
       /** See the field of the journal's entry. */
       readonly lacked?: number;
+      /** The journal needs no entry of the write. See `isOwnWrite`. */
+      readonly isOwn?: true;
       /** The step has not written it before. Absent if somebody has undone the write, or the server refused it. */
       readonly isFirst?: true;
       /** Who wrote the current value instead. */

@@ -17,7 +17,7 @@ test("with Leave, the probes of an upgrade leave with it, because they serve not
   const journal = journalCounts({ entries });
   const leaves = { ...orders, deletion: "Leave" as const };
   const given = input({ status: begun, journal, orders: leaves });
-  const removal = { type: "write", write: { type: "delete", object: probes, own: true } };
+  const removal = { type: "write", write: { type: "delete", object: probes, forGood: true } };
   const { actions } = decide(given);
   assert.match(actions[0]?.type === "event" ? actions[0].message : "", /its changes stay, .* without its probes$/);
   assert.deepEqual(actions.slice(1), [removal, { type: "forget" }]);

@@ -242,7 +242,7 @@ export function heldByServer(status: RolloutStatus, message: string): RolloutSta
 
 /** The probes serve only the upgrade that has made them, so they leave with it. Its other changes stay. */
 function withoutProbes({ probes }: DecideInput["journal"]): readonly Action[] {
-  return probes === undefined ? [] : [{ type: "write", write: { type: "delete", object: probes, own: true } }];
+  return probes === undefined ? [] : [{ type: "write", write: { type: "delete", object: probes, forGood: true } }];
 }
 
 /**

@@ -13,7 +13,7 @@ export function writeActions(step: Step, states: readonly WriteState[]): Action[
   });
   if (pending.length === 0) return [];
   const entries = pending
-    .filter(({ write }) => !isOwn(write))
+    .filter(({ state }) => state.isOwn !== true)
     .map(({ write, state }) => journalEntry(step, write, state));
   const writes = pending
     .filter(({ write }) => write.type !== "field" || write.adopted === undefined)
@@ -29,10 +29,6 @@ function writeAction(write: Write, { prior, merged }: PendingState): Action {
 
 function withValue(write: Write, value: unknown): Write {
   return write.type === "field" ? { ...write, value } : write;
-}
-
-function isOwn(write: Write): boolean {
-  return write.type !== "create" && write.own === true;
 }
 
 type PendingState = Extract<WriteState, { state: "pending" }>;

@@ -52,10 +52,15 @@ export type Write =
        */
       readonly adopted?: { readonly prior: unknown };
       /**
-       * A field of an object that the rollout creates and removes itself. It is not journaled and does not conflict
-       * with writes of others.
+       * A field of an object that the rollout creates and removes itself. It does not conflict with writes of others.
+       * See {@link isOwnWrite}.
        */
       readonly own?: boolean;
+      /**
+       * The journal keeps what the run has found, also if the field has the value already. The plan needs to know it
+       * until the end of the run, whatever happens to the object meanwhile.
+       */
+      readonly noted?: boolean;
       /**
        * Set for a list of which the rollout changes only a part: the write keeps what others have changed in it. See
        * `PlannedList`. `awaitsPods`: the step waits until each destination that gets more requests has ready pods.
@@ -83,8 +88,10 @@ export type Write =
       readonly type: "delete";
       readonly object: ObjectReference;
       readonly undoGroup?: string;
-      /** Whether the rollout created the object for this step only. Then undo does not restore it. */
+      /** Whether the rollout creates the object itself, for a few steps only. See {@link isOwnWrite}. */
       readonly own?: boolean;
+      /** Undo does not restore the object, whoever made it: it is a probe, or the namespace of the probes. */
+      readonly forGood?: boolean;
       /** Whether to remove a pod that stays Terminating, because its lost node never confirms that it has ended. */
       readonly force?: boolean;
     };

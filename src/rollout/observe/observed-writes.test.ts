@@ -105,7 +105,7 @@ test("a pod that is ending already is deleted only by a step that forces it", as
   const stateOf = async (write: object, stored: UntypedObject | undefined): Promise<string | undefined> => {
     const objects = { get: async () => stored } as unknown as ObjectAccess;
     const observer = new Observer({} as KubeClient, objects, fakeView([]), standingClock());
-    const deleting = { ...step, writes: [{ type: "delete", object: route, own: true, ...write }] } as Step;
+    const deleting = { ...step, writes: [{ type: "delete", object: route, forGood: true, ...write }] } as Step;
     const { writes } = await observer.observe(deleting, [], origin, {
       hasSettled: true,
       settlingMs: 0,

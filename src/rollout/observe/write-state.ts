@@ -9,6 +9,8 @@ import {
   conflictDetail,
   describeReference,
   fieldEntries,
+  isOwnWrite,
+  isToBeNoted,
   listDoneAnyway,
   listWrite,
   referenceKey,
@@ -37,7 +39,11 @@ export function writeState(
   if (write.type === "delete") {
     const isEnding = current?.metadata.deletionTimestamp !== undefined && write.force !== true;
     if (current === undefined || isEnding) return { state: "done" };
-    return { state: "pending", prior: current, ...lackedBefore(write.object, current, journal, lacks) };
+    return {
+      state: "pending",
+      prior: current,
+      ...(isOwnWrite(write, journal) ? { isOwn: true } : lackedBefore(write.object, current, journal, lacks)),
+    };
   }
   if (current === undefined || current.metadata.deletionTimestamp !== undefined) return { state: "gone" };
   const found = valueAt(current, write.pointer);
@@ -51,10 +57,17 @@ export function writeState(
     return { state: "pending", ...(uid === undefined ? {} : { uid }), isFirst: true };
   if (write.keeps !== undefined)
     return listState({ ...write, keeps: write.keeps }, storedList(write, current, step, journal));
-  if (covers(found, write.value)) return { state: "done" };
+  const isDone = covers(found, write.value) && !isToBeNoted(write, journal);
+  if (isDone) return { state: "done" };
   if (write.restart === "time" && isRestarted(found, ownEntry(journal, write, step))) return { state: "done" };
   if (hasLeftMesh(write, current)) return { state: "gone" };
-  if (write.own === true) return found === undefined ? { state: "pending" } : { state: "pending", prior: found };
+  if (write.own === true)
+    return {
+      state: "pending",
+      ...(found === undefined ? {} : { prior: found }),
+      ...(uid === undefined ? {} : { uid }),
+      ...(isOwnWrite(write, journal) ? { isOwn: true } : lackedBefore(write.object, current, journal, lacks)),
+    };
   const conflict = conflictOf(write, current, step, journal);
   if (conflict !== undefined) return { state: "conflict", detail: conflict };
   const { after } = write;

@@ -12,6 +12,7 @@ import { observeCanaryWorld } from "./canary-world.ts";
 import { fakeView, sidecarPod } from "./checks/testing/fake-mesh.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { observeGateways } from "./mesh-world/gateways.ts";
+import { LeftCanaries } from "./mesh-world/left-canaries.ts";
 import { PriorValues } from "./mesh-world/prior-values.ts";
 
 type Stored = KubernetesObject & { readonly kind: string };
@@ -223,12 +224,20 @@ test("the Gateways of an upgrade are observed, whatever fields of a wrong type t
     spec: { from: { revision: "old" }, to: { revision: "new" } },
   });
   assert.ok(upgrade);
-  const prior = new PriorValues([]);
+  const [prior, view] = [new PriorValues([]), viewOf(undefined)];
   const own = stored("GatewayClass", "own", { controllerName: "istio.io/gateway-controller" });
   const objects = [stored("Gateway", "front", { gatewayClassName: "own" }, { "istio.io/rev": "old" }), own];
   const observe = async (given: readonly Stored[]): Promise<number> =>
-    (await observeGateways({ client: clientOf(given), view: viewOf(undefined), upgrade, prior, tags: new Map() }))
-      .length;
+    (
+      await observeGateways({
+        client: clientOf(given),
+        view,
+        upgrade,
+        prior,
+        tags: new Map(),
+        canaries: new LeftCanaries({ view, upgrade, prior }),
+      })
+    ).length;
   assert.equal(await observe(objects), 1);
   for (const [index, object] of objects.entries())
     for (const { title, object: changed } of wrongFields({ spec: Reflect.get(object, "spec") as unknown }))

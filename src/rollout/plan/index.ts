@@ -17,6 +17,7 @@ export { ruleNames } from "./canary/rule-names.ts";
 export {
   backendsField,
   grantName,
+  grantsService,
   meantRule,
   movedRoutes,
   ruleIndex,

@@ -1,5 +1,5 @@
 import type { UntypedObject } from "../../api/index.ts";
-import { type MeshUpgrade, type ObjectReference, parseMeshUpgrade } from "../../api/serin/index.ts";
+import { type JournalEntry, type MeshUpgrade, type ObjectReference, parseMeshUpgrade } from "../../api/serin/index.ts";
 import { invariant } from "../../base/index.ts";
 import { type Step, referenceKey } from "../decide/index.ts";
 import {
@@ -16,6 +16,7 @@ import {
   referenceTo,
   webhooksLedTo,
 } from "../plan/index.ts";
+import { PriorValues } from "../observe/mesh-world/prior-values.ts";
 import type { ModelObject } from "./model-object.ts";
 import {
   type SimMesh,
@@ -34,6 +35,7 @@ import {
   workloadsOf,
   podNames,
   podsOf,
+  apiGateway,
   isApi,
   stableOf,
   classicNames,
@@ -171,6 +173,7 @@ export function meshSteps(
     spec: { approvals },
     status,
   }: Pick<MeshUpgrade, "status"> & { readonly spec: Pick<MeshUpgrade["spec"], "approvals"> },
+  journal: readonly JournalEntry[],
 ): Step[] {
   const upgrade: MeshUpgrade = {
     apiVersion: "rollout.serin.dev/v1alpha1",
@@ -179,10 +182,15 @@ export function meshSteps(
     spec: { ...meshUpgradeSpec(sim), approvals },
     ...(status === undefined ? {} : { status }),
   };
-  return planMeshUpgrade(upgrade, worldOf(objects, sim, `${upgrade.spec.to.revision}.${sim.name}`));
+  const before = new GatewaysBefore(objects, journal, sim.mesh);
+  return planMeshUpgrade(upgrade, worldOf(objects, sim, { mark: `${upgrade.spec.to.revision}.${sim.name}`, before }));
 }
 
-function worldOf(objects: MeshObjects, sim: SimUpgrade & { readonly mesh: SimMesh }, mark: string): MeshWorld {
+function worldOf(
+  objects: MeshObjects,
+  sim: SimUpgrade & { readonly mesh: SimMesh },
+  { mark, before }: { readonly mark: string; readonly before: GatewaysBefore },
+): MeshWorld {
   const { name, moves = [], mesh } = sim;
   const names = meshNames(name);
   const [first = "a"] = moves;
@@ -203,9 +211,11 @@ function worldOf(objects: MeshObjects, sim: SimUpgrade & { readonly mesh: SimMes
         waypoint: kind === "waypoint",
         label: names.from,
         followsNamespace: false,
-        deployments: [scaledDeployment(objects, mesh, stableOf(name, kind, first).name)],
+        deployments: [before.ofGateway(stableOf(name, kind, first), apiGateway(name, kind, first), names.to)],
       })),
-    classicGateways: classicNames(name, mesh).map((gateway) => classicGateway(objects, gateway, names.to, mesh)),
+    classicGateways: classicNames(name, mesh).map((gateway) =>
+      classicGateway(objects, gateway, { to: names.to, mesh, before }),
+    ),
     tags:
       mesh.by === "tag"
         ? [
@@ -243,12 +253,61 @@ function placed({ name, namespace }: Pick<ObjectReference, "name" | "namespace">
   return { name, ...(namespace === undefined ? {} : { namespace }) };
 }
 
-function scaledDeployment(objects: MeshObjects, mesh: SimMesh, name: string): ScaledDeployment {
-  return { name, replicas: scaledTo(objects, mesh, mesh.replicas), autoscaled: mesh.autoscaled === true };
+/** The numbers of gateways' pods before the upgrade, as the real engine finds them by its journal. */
+class GatewaysBefore {
+  readonly #objects: MeshObjects;
+  readonly #prior: PriorValues;
+  readonly #mesh: SimMesh;
+
+  constructor(objects: MeshObjects, journal: readonly JournalEntry[], mesh: SimMesh) {
+    this.#objects = objects;
+    this.#prior = new PriorValues(journal);
+    this.#mesh = mesh;
+  }
+
+  /** The Deployment of a Gateway of the Gateway API or of a waypoint. */
+  ofGateway(stable: ObjectReference, gateway: ObjectReference, to: string): ScaledDeployment {
+    if (gateway.name.startsWith("waypoint-")) return this.#scaled(stable, undefined);
+    const found = this.#objects.find(gateway)?.fields;
+    const revision = this.#prior.value(gateway, canaryRevision, found?.get(canaryRevision));
+    const left = this.#prior.value(gateway, canaryReplicas, found?.get(canaryReplicas));
+    return this.#scaled(stable, revision === to ? countOf(left) : undefined);
+  }
+
+  /** The Deployment that an installation has brought. */
+  ofInstalled(stable: ObjectReference, canary: ObjectReference): ScaledDeployment {
+    return this.#scaled(stable, this.#leftBeside(canary));
+  }
+
+  #leftBeside(canary: ObjectReference): number | undefined {
+    const prior = this.#prior;
+    if (prior.has(canary, "/spec/replicas")) return countOf(prior.value<unknown>(canary, "/spec/replicas", undefined));
+    if (prior.isMade(canary)) return undefined;
+    const deleted = prior.deleted(canary) as { readonly spec?: { readonly replicas?: number } } | undefined;
+    if (deleted !== undefined) return countOf(deleted.spec?.replicas);
+    const found = this.#objects.find(canary);
+    return found === undefined ? undefined : countOf(found.fields.get("/spec/replicas"));
+  }
+
+  #scaled(stable: ObjectReference, left: number | undefined): ScaledDeployment {
+    const { name } = stable;
+    if (this.#mesh.autoscaled === true) {
+      const replicas = scaledTo(this.#objects, this.#mesh, this.#mesh.replicas);
+      return { name, replicas, autoscaled: true, ...(left === undefined ? {} : { left }) };
+    }
+    const found = this.#objects.find(stable)?.fields.get("/spec/replicas");
+    const own = countOf(this.#prior.value(stable, "/spec/replicas", found));
+    return { name, replicas: own + (left ?? 0), autoscaled: false, ...(left === undefined ? {} : { left }) };
+  }
 }
 
-function classicGateway(objects: MeshObjects, name: string, to: string, mesh: SimMesh): ClassicGatewayInWorld {
+function classicGateway(
+  objects: MeshObjects,
+  name: string,
+  { to, mesh, before }: { readonly to: string; readonly mesh: SimMesh; readonly before: GatewaysBefore },
+): ClassicGatewayInWorld {
   const object = classicReference(name);
+  const canary = { ...object, name: `${object.name}-${to}` };
   const body: UntypedObject = {
     apiVersion: "apps/v1",
     kind: "Deployment",
@@ -262,10 +321,10 @@ function classicGateway(objects: MeshObjects, name: string, to: string, mesh: Si
   invariant(referenceTo(body).name === object.name, "a gateway has one name");
   return {
     namespace: system,
-    deployment: scaledDeployment(objects, mesh, object.name),
+    deployment: before.ofInstalled(object, canary),
     body,
     parts: [],
-    readyCanaryPods: readyPodsOf(objects, objects.find({ ...object, name: `${object.name}-${to}` })),
+    readyCanaryPods: readyPodsOf(objects, objects.find(canary)),
   };
 }
 

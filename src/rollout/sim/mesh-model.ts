@@ -194,6 +194,11 @@ export function gatewayPods(
   return { stable, canary: serves ? countOf(found.fields.get(canaryReplicas)) : 0 };
 }
 
+/** Whether the Deployment is the canary of another one, which the upgrade has made. */
+function isSecond({ name }: ObjectReference): boolean {
+  return /^ingressgateway-.+-new-/.test(name);
+}
+
 function secondOf(cluster: MeshCluster, { name, namespace }: ObjectReference): ModelObject | undefined {
   return [...cluster.objects.values()].find(
     ({ reference: one }) => one.namespace === namespace && one.name.startsWith(`${name}-new-`),
@@ -259,7 +264,7 @@ export function heldByGateway(
   const isLess = prior === undefined || Number(prior) < Number(found);
   if (object.kind === "Gateway" && isLess && (pointer === canaryRevision || pointer === canaryReplicas))
     return stableMissing(cluster, object);
-  if (gateway !== undefined && isLess && pointer === "/spec/replicas")
+  if (gateway !== undefined && isLess && pointer === "/spec/replicas" && !isSecond(object))
     return gatewayPods(cluster, gateway).canary === 0 ? `the canary of ${object.name} is not ready` : undefined;
   return undefined;
 }

@@ -2,7 +2,7 @@ import { jsonEqualWithoutNulls } from "../../base/index.ts";
 import { fieldManager } from "../../api/serin/field-managers/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import { covers } from "../act/object-access.ts";
-import { fieldEntries, listDoneAnyway, type Write, type WriteState } from "../decide/index.ts";
+import { fieldEntries, isOwnWrite, isToBeNoted, listDoneAnyway, type Write, type WriteState } from "../decide/index.ts";
 import { listState, listStateIfRewritten, type StoredList } from "../observe/write-state.ts";
 import { templateRevision, type MeshCluster } from "./mesh-model.ts";
 import { bodyOf, engineWriter } from "./model-object.ts";
@@ -22,8 +22,9 @@ export function writeState(
 ): WriteState {
   const found = cluster.find(write.object);
   if (write.type === "create") return found === undefined ? { state: "pending" } : { state: "done" };
+  const own = isOwnWrite(write, journal) ? { isOwn: true as const } : {};
   if (write.type === "delete")
-    return found === undefined ? { state: "done" } : { state: "pending", prior: bodyOf(found) };
+    return found === undefined ? { state: "done" } : { state: "pending", prior: bodyOf(found), ...own };
   if (found === undefined) return { state: "gone" };
   const entries = fieldEntries(journal, write);
   if (write.adopted !== undefined)
@@ -31,8 +32,14 @@ export function writeState(
       ? { state: "done" }
       : { state: "pending", prior: write.adopted.prior };
   const value = found.fields.get(write.pointer);
-  if (write.own === true && !covers(value, write.value))
-    return value === undefined ? { state: "pending" } : { state: "pending", prior: value };
+  const isDone = covers(value, write.value) && !isToBeNoted(write, journal);
+  if (write.own === true && !isDone)
+    return {
+      state: "pending",
+      ...(value === undefined ? {} : { prior: value }),
+      uid: String(found.uid),
+      ...own,
+    };
   const [first, known] = [entries[0], entries.at(-1)];
   const isOwn = found.writers.get(write.pointer) === engineWriter;
   if (write.keeps !== undefined)
@@ -41,7 +48,7 @@ export function writeState(
       { ...write, keeps: write.keeps },
       { entries, step, found: value, uid: String(found.uid), who: isOwn ? fieldManager : "somebody" },
     );
-  if (covers(value, write.value)) return { state: "done" };
+  if (isDone) return { state: "done" };
   if (first !== undefined && known !== undefined && write.restart === undefined && !isOwn) {
     const expected = [
       known.written,

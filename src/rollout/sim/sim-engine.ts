@@ -14,6 +14,7 @@ import {
   failingStatus,
   initialStatus,
   isJournalLost,
+  isOwnWrite,
   isPuttingBack,
   journalCounts,
   keepsEdits,
@@ -344,9 +345,10 @@ export class SimEngine {
             referenceKey(entry.object) === referenceKey(write.object) &&
             (write.type !== "field" || (entry.type === "field" && entry.pointer === write.pointer)),
         );
-        // A field of an object that the rollout created needs no journal entry, because undo deletes the object.
-        const isOwn = write.type !== "create" && write.own === true;
-        invariant(isOwn || journaled, `${key} wrote ${write.object.name} before it was in the journal`);
+        invariant(
+          isOwnWrite(write, known) || journaled,
+          `${key} wrote ${write.object.name} before it was in the journal`,
+        );
         cluster.write(write, action.prior);
         if (write.type === "field" && keepsEdits(write)) {
           const stored = cluster.find(write.object)?.fields.get(write.pointer);

@@ -258,7 +258,7 @@ export function isApi(kind: GatewayKind): boolean {
   return kind === "gatewayApi" || kind === "eastWest" || kind === "waypoint";
 }
 
-function apiGateway(name: string, kind: GatewayKind, namespace: string): ObjectReference {
+export function apiGateway(name: string, kind: GatewayKind, namespace: string): ObjectReference {
   return reference("gateway.networking.k8s.io/v1", "Gateway", `${kind}-${name}`, namespace);
 }
 

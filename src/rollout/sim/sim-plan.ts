@@ -79,7 +79,7 @@ export function simPlan(
   const { mesh } = sim;
   // A person may have edited the mesh since.
   const { edited } = rollout.spec as { readonly edited?: Partial<SimMesh> };
-  const steps = mesh === undefined ? [] : meshSteps(objects, asEdited(sim, mesh, edited), rollout);
+  const steps = mesh === undefined ? [] : meshSteps(objects, asEdited(sim, mesh, edited), rollout, journals.journal);
   return { steps, change: unplannedChange(rollout) };
 }
 

@@ -1,7 +1,7 @@
-import { jsonEqual } from "../../../base/index.ts";
+import { jsonEqual, type Tree } from "../../../base/index.ts";
 import { referenceGrantKind } from "../../../api/gateway/index.ts";
 import type { Canary } from "../../../api/serin/index.ts";
-import { grantName, type CanaryWorld, type MissingGrant, type RouteInWorld } from "../../plan/index.ts";
+import { grantName, grantsService, type CanaryWorld, type MissingGrant, type RouteInWorld } from "../../plan/index.ts";
 import { storedSpec } from "../stored-fields.ts";
 import type { CanarySources } from "./canary-sources.ts";
 
@@ -20,8 +20,11 @@ export async function missingGrants(
           .map((toNamespace): MissingGrant => ({ kind, fromNamespace: namespace, toNamespace, ...serviceOf(canary) })),
   );
   const unique = needed.filter((grant, index) => needed.findIndex((other) => jsonEqual(other, grant)) === index);
-  const given = await Promise.all(unique.map(async (need) => await isGranted(client, canary, need)));
-  return unique.filter((_, index) => given[index] !== true);
+  const looked = await Promise.all(unique.map(async (need) => await lookFor(client, canary, need)));
+  return unique.flatMap((need, index) => {
+    const { isGranted, granted } = looked[index] ?? {};
+    return isGranted === true ? [] : [{ ...need, ...(granted === undefined ? {} : { granted }) }];
+  });
 }
 
 function canaryNamespaces({ spec: { target } }: Canary): (routeNamespace: string) => string[] {
@@ -35,22 +38,29 @@ function serviceOf({ spec: { target } }: Canary): Pick<MissingGrant, "service"> 
   return route === undefined ? {} : { service: route.canary.name };
 }
 
-async function isGranted(
+interface GrantSpec {
+  readonly from?: readonly { readonly kind?: string; readonly namespace?: string }[];
+  readonly to?: readonly (Tree & { readonly kind?: string; readonly name?: string })[];
+}
+
+/** Whether others grant what the route needs, and what the ReferenceGrant of the Canary's own name grants. */
+async function lookFor(
   client: CanarySources["client"],
   canary: Canary,
   { kind, fromNamespace, toNamespace, service }: MissingGrant,
-): Promise<boolean> {
+): Promise<{ readonly isGranted: boolean } & Pick<MissingGrant, "granted">> {
   const { items } = await client.list(referenceGrantKind, { namespace: toNamespace });
-  return items
-    .filter(({ metadata }) => metadata.name !== grantName(canary, kind, fromNamespace))
+  const name = grantName(canary, kind, fromNamespace);
+  const isGranted = items
+    .filter(({ metadata }) => metadata.name !== name)
     .some((stored) => {
-      const { from = [], to = [] } = storedSpec<{
-        from?: { kind?: string; namespace?: string }[];
-        to?: { kind?: string; name?: string }[];
-      }>("ReferenceGrant", stored);
+      const { from = [], to = [] } = storedSpec<GrantSpec>("ReferenceGrant", stored);
       return (
         from.some((entry) => entry.kind === kind && entry.namespace === fromNamespace) &&
-        to.some((entry) => entry.kind === "Service" && ["", service].includes(entry.name ?? ""))
+        to.some((entry) => grantsService(entry, service))
       );
     });
+  const own = items.find(({ metadata }) => metadata.name === name);
+  if (own === undefined) return { isGranted };
+  return { isGranted, granted: storedSpec<GrantSpec>("ReferenceGrant", own).to ?? [] };
 }

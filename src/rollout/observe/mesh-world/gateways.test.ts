@@ -6,6 +6,7 @@ import type { MeshUpgrade } from "../../../api/serin/index.ts";
 import { transientError } from "../../../base/index.ts";
 import type { KubeClient } from "../../../kube/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
+import { LeftCanaries } from "./left-canaries.ts";
 import { observeClassicGateways, observeGateways } from "./gateways.ts";
 import { PriorValues } from "./prior-values.ts";
 
@@ -47,6 +48,14 @@ async function observed(
   scope: { readonly gateways: boolean; readonly waypoints: boolean },
   refusals: Readonly<Record<string, Error>> = {},
 ): Promise<string[]> {
+  const upgrade = {
+    spec: { from: { revision: "default" }, to: { revision: "next" }, scope },
+  } as unknown as MeshUpgrade;
+  const view = {
+    namespaces: { get: () => undefined },
+    deployments: { list: () => deployments as unknown as Deployment[] },
+  } as unknown as ClusterView;
+  const prior = new PriorValues([]);
   const found = await observeGateways({
     client: {
       list: async ({ kind }: KindDefinition) => {
@@ -55,13 +64,11 @@ async function observed(
         return await Promise.resolve({ items: (objects[kind] ?? []) as KubernetesObject[], resourceVersion: "1" });
       },
     } as unknown as KubeClient,
-    view: {
-      namespaces: { get: () => undefined },
-      deployments: { list: () => deployments as unknown as Deployment[] },
-    } as unknown as ClusterView,
-    upgrade: { spec: { from: { revision: "default" }, to: { revision: "next" }, scope } } as unknown as MeshUpgrade,
-    prior: new PriorValues([]),
+    view,
+    upgrade,
+    prior,
     tags: new Map(),
+    canaries: new LeftCanaries({ view, upgrade, prior }),
   });
   return found.map(
     ({ name, waypoint, deployments: own }) =>
@@ -104,15 +111,22 @@ test("pods of a canary count for the gateway that is moved if they are ready and
   };
   const body = { apiVersion: "apps/v1", kind: "Deployment", metadata, spec: { replicas: 2 } };
   const readyPods = async (pods: readonly object[]): Promise<number | undefined> => {
+    const upgrade = {
+      spec: { from: { revision: "default" }, to: { revision: "next" }, scope: { gateways: true } },
+    } as unknown as MeshUpgrade;
+    const view = {
+      deployments: { list: () => [body], get: () => undefined },
+      pods: { list: () => pods as Pod[] },
+    } as unknown as ClusterView;
+    const prior = new PriorValues([]);
     const [found] = await observeClassicGateways(
       {
         client: { list: async () => await Promise.resolve({ items: [] }) } as unknown as KubeClient,
-        view: { deployments: { list: () => [body] }, pods: { list: () => pods as Pod[] } } as unknown as ClusterView,
-        upgrade: {
-          spec: { from: { revision: "default" }, to: { revision: "next" }, scope: { gateways: true } },
-        } as unknown as MeshUpgrade,
-        prior: new PriorValues([]),
+        view,
+        upgrade,
+        prior,
         tags: new Map(),
+        canaries: new LeftCanaries({ view, upgrade, prior }),
       },
       [[body]],
       [],

@@ -26,6 +26,7 @@ import type { ClusterView } from "../cluster-view.ts";
 import { readOperators } from "../operator-objects.ts";
 import { controlPlaneDeployments, controlPlaneRevision } from "../pilot-answers.ts";
 import { isReady } from "../pod-reason.ts";
+import type { LeftCanaries } from "./left-canaries.ts";
 import type { PriorValues } from "./prior-values.ts";
 import { installedControlPlanes } from "./render-install.ts";
 
@@ -54,6 +55,7 @@ export interface GatewaySources {
   readonly prior: PriorValues;
   /** The revision of each tag before the upgrade. */
   readonly tags: ReadonlyMap<string, string>;
+  readonly canaries: LeftCanaries;
 }
 
 /** All Gateways except those of the probes, which are deleted with the probes. Empty without the Gateway API. */
@@ -80,7 +82,7 @@ async function gatewayTypes(client: KubeClient): Promise<ReadonlyMap<string, Gat
  * default tag.
  */
 export async function observeGateways(sources: GatewaySources): Promise<GatewayInWorld[]> {
-  const { client, view, upgrade, prior, tags } = sources;
+  const { client, view, upgrade, prior, tags, canaries } = sources;
   const { scope, from } = upgrade.spec;
   const listed = await listGateways(client);
   if (listed.length === 0) return [];
@@ -101,6 +103,7 @@ export async function observeGateways(sources: GatewaySources): Promise<GatewayI
       const ofNamespace = prior.revisionLabel(reference("v1", "Namespace", namespace), named?.metadata.labels);
       if (resolveRevision({ own: label, namespace: ofNamespace }, (name) => tags.get(name)) !== from.revision)
         return [];
+      const left = canaries.podsOf(object, metadata.annotations);
       const deployments = view.deployments
         .list()
         .filter(
@@ -109,7 +112,7 @@ export async function observeGateways(sources: GatewaySources): Promise<GatewayI
             deployment.metadata.labels?.[istioLabels.gatewayName] === name &&
             deployment.metadata.labels[canaryOfLabel] === undefined,
         )
-        .map((deployment) => scaled(deployment, prior, autoscaled))
+        .map((deployment) => scaled(deployment, prior, autoscaled, type === "waypoint" ? undefined : left))
         .toSorted((a, b) => (a.name < b.name ? -1 : 1));
       // Only a mesh with several networks runs proxies for this class.
       if (type === "eastWest" && deployments.length === 0) return [];
@@ -133,7 +136,7 @@ export async function observeGateways(sources: GatewaySources): Promise<GatewayI
  * revision installs. If the new installation does not include it, it keeps its form with the new control plane.
  */
 export async function observeClassicGateways(
-  { client, view, upgrade, prior }: GatewaySources,
+  { client, view, upgrade, prior, canaries }: GatewaySources,
   installs: readonly (readonly UntypedObject[])[],
   partKinds: readonly KindDefinition[],
 ): Promise<ClassicGatewayInWorld[]> {
@@ -167,7 +170,13 @@ export async function observeClassicGateways(
       if (body === undefined) return [];
       const readyCanaryPods = readyPodsOfCanary(view, namespace, name);
       return [
-        { namespace, deployment: scaled(found, prior, autoscaled), body, parts: own.map(referenceTo), readyCanaryPods },
+        {
+          namespace,
+          deployment: scaled(found, prior, autoscaled, canaries.podsBeside(object)),
+          body,
+          parts: own.map(referenceTo),
+          readyCanaryPods,
+        },
       ];
     });
 }
@@ -227,12 +236,22 @@ function nameOf({ metadata }: { readonly metadata: { readonly name?: string; rea
   return `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
 }
 
-function scaled({ metadata, spec }: Deployment, prior: PriorValues, autoscaled: ReadonlySet<string>): ScaledDeployment {
+/** A Deployment with its number of pods. `left`: the pods of a canary that an earlier upgrade has left. */
+function scaled(
+  { metadata, spec }: Deployment,
+  prior: PriorValues,
+  autoscaled: ReadonlySet<string>,
+  left?: number,
+): ScaledDeployment {
   const { name = "", namespace = "" } = metadata;
+  const isAutoscaled = autoscaled.has(`${namespace}/${name}`);
+  const object = reference("apps/v1", "Deployment", name, namespace);
+  const replicas = prior.value(object, "/spec/replicas", spec?.replicas ?? 1);
   return {
     name,
-    replicas: prior.value(reference("apps/v1", "Deployment", name, namespace), "/spec/replicas", spec?.replicas ?? 1),
-    autoscaled: autoscaled.has(`${namespace}/${name}`),
+    replicas: isAutoscaled ? replicas : replicas + (left ?? 0),
+    ...(left === undefined ? {} : { left }),
+    autoscaled: isAutoscaled,
   };
 }
 

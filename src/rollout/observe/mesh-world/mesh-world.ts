@@ -14,6 +14,7 @@ import {
 import type { ClusterView } from "../cluster-view.ts";
 import { observeClassicGateways, observeGateways } from "./gateways.ts";
 import { observeCni, observeRoot, ztunnelNodes } from "./shared-parts.ts";
+import { LeftCanaries } from "./left-canaries.ts";
 import { observeNamespaces, type NamespaceLeads } from "./namespaces.ts";
 import { PriorValues } from "./prior-values.ts";
 import { observeRetirable } from "./retirable.ts";
@@ -60,9 +61,11 @@ export async function observeMeshWorld(
   const leads = { tags, injectsWithoutTag: injectsWithoutTag(webhooks, tags, upgrade.spec.from.revision) };
   const namespaces = await observeNamespaces({ view, upgrade, prior, leads });
   const installs = renderInstalls(install, upgrade, image);
-  const sources = { client, view, upgrade, prior, tags };
+  const canaries = new LeftCanaries({ view, upgrade, prior });
+  const sources = { client, view, upgrade, prior, tags, canaries };
   const gateways = await observeGateways(sources);
   const classicGateways = await observeClassicGateways(sources, installs, gatewayPartKinds(install));
+  await canaries.refuse(client);
   const dataPlanes = dataPlanesOf(upgrade, namespaces, {
     gateways: gateways.some(({ waypoint }) => !waypoint),
     waypoints: gateways.some(({ waypoint }) => waypoint),

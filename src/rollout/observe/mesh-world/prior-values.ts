@@ -1,4 +1,5 @@
 import { pointerNames } from "../../../base/index.ts";
+import type { UntypedObject } from "../../../api/index.ts";
 import type { JournalEntry, ObjectReference } from "../../../api/serin/index.ts";
 import { injectionLabel, labelPointer, revisionLabel } from "../../plan/index.ts";
 import { referenceKey } from "../../decide/index.ts";
@@ -8,9 +9,13 @@ export class PriorValues {
   readonly #fields = new Map<string, unknown>();
   readonly #labels = new Map<string, string[]>();
   readonly #uids = new Map<string, string>();
+  readonly #made = new Set<string>();
+  readonly #deleted = new Map<string, UntypedObject>();
 
   constructor(journal: readonly JournalEntry[]) {
     for (const entry of journal) {
+      if (entry.type === "created") this.#made.add(referenceKey(entry.object));
+      if (entry.type === "deleted") this.#deleted.set(referenceKey(entry.object), entry.body);
       if (entry.type !== "field") continue;
       const key = keyOf(entry.object, entry.pointer);
       if (this.#fields.has(key)) continue;
@@ -32,6 +37,16 @@ export class PriorValues {
       if (key.endsWith(labelPointer(revisionLabel)) && typeof prior === "string") named.add(prior);
     }
     return named;
+  }
+
+  /** Whether the rollout has made the object. */
+  isMade(object: ObjectReference): boolean {
+    return this.#made.has(referenceKey(object));
+  }
+
+  /** The object as the rollout has deleted it. */
+  deleted(object: ObjectReference): UntypedObject | undefined {
+    return this.#deleted.get(referenceKey(object));
   }
 
   has(object: ObjectReference, pointer: string): boolean {

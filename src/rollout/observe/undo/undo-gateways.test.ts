@@ -61,3 +61,28 @@ test("undo waits at first, but not for ever, for a gateway that lacked its pods 
   const replicas = "/metadata/annotations/rollout.serin.dev~1canary-replicas";
   assert.equal(await heldBack(0, false, leaving, replicas), undefined, "the canary is leaving already");
 });
+
+test("a canary that an earlier upgrade has left gets its former pods when the gateway's own Deployment has its", async () => {
+  const workload = (name: string, ready: number, labels: Readonly<Record<string, string>> = {}): UntypedObject => ({
+    metadata: { name, namespace: "shop", generation: 1, labels },
+    spec: { replicas: 2, template: { metadata: {} } },
+    status: { observedGeneration: 1, replicas: 2, updatedReplicas: 2, readyReplicas: ready, availableReplicas: ready },
+  });
+  const heldBack = async (stable: UntypedObject | undefined, passOver = false): Promise<string | undefined> => {
+    const clock = standingClock();
+    const objects = { get: async () => await Promise.resolve(stable) } as unknown as ObjectAccess;
+    const sources = { client: {} as KubeClient, objects, view: fakeView([]), clock, ages: new EventAges(clock) };
+    const object = reference("apps/v1", "Deployment", "edge-next", "shop");
+    const entry = { type: "field", step: "s", object, pointer: "/spec/replicas", prior: 1, written: 2 } as const;
+    const labels = { [canaryOfLabel]: "edge", "operator.istio.io/component": "IngressGateways" };
+    return await undoSurroundings(sources, { entries: [], passOver }).heldBack(
+      entry,
+      workload("edge-next", 2, labels),
+      2,
+    );
+  };
+  assert.match((await heldBack(workload("edge", 1))) ?? "", /^Deployment edge: 1 of 2 ready/);
+  assert.equal(await heldBack(workload("edge", 1), true), undefined);
+  assert.equal(await heldBack(workload("edge", 2)), undefined);
+  assert.equal(await heldBack(undefined), undefined);
+});

@@ -64,7 +64,9 @@ export async function heldByGateway(
     if (current.metadata.annotations?.[annotations.revision] !== undefined)
       return await stableMissing(sources, current, entry.lacked);
   if (entry.object.kind === "Deployment" && entry.pointer === "/spec/replicas" && isLess(entry.prior, found))
-    return await canaryMissing(sources, entry.object, current);
+    return current.metadata.labels?.[canaryOfLabel] === undefined
+      ? await canaryMissing(sources, entry.object, current)
+      : await stableOfCanaryMissing(sources, current);
   return undefined;
 }
 
@@ -119,6 +121,22 @@ function ownerOf(view: ClusterView, { metadata: { namespace = "", labels = {} } 
 /** Whether a revision has a control plane that could make the pods. */
 function isRevision(view: ClusterView, name: string): boolean {
   return controlPlaneDeployments(view).some((deployment) => controlPlaneRevision(deployment) === name);
+}
+
+/**
+ * Why the Deployment of a gateway cannot take over from its canary yet, which an earlier upgrade has left, and which
+ * gets the number of pods again that it had. The steps before are undone by now, so the Deployment has its number too.
+ */
+async function stableOfCanaryMissing(
+  { objects, view, passOver }: Sources,
+  { metadata: { namespace = "", labels = {} } }: UntypedObject,
+): Promise<string | undefined> {
+  if (passOver) return undefined;
+  const object = reference("apps/v1", "Deployment", labels[canaryOfLabel] ?? "", namespace);
+  const stable = await objects.get(object);
+  if (stable === undefined) return undefined;
+  const ready = withPodReason(readyState(stable, object), stable, view);
+  return ready.state === "met" ? undefined : ready.detail;
 }
 
 /** Why the canary beside a gateway's Deployment cannot take over from it yet. */

@@ -230,6 +230,23 @@ test("a missing grant for the one Service is created before a route needs it", (
   );
 });
 
+test("a grant that an earlier Canary of the name has left goes on granting what it grants", () => {
+  const other = { group: "", kind: "Service", name: "other" };
+  const own = { group: "", kind: "Service", name: "productpage" };
+  const need = { kind: "HTTPRoute", fromNamespace: "stable", toNamespace: "next", service: "productpage" };
+  const writesWith = (granted: readonly object[]): unknown => {
+    const missingGrants = [{ ...need, granted }] as CanaryWorld["missingGrants"];
+    const [grant] = plan([{ weight: 10 }], {}, { ...world(), missingGrants });
+    return grant?.writes.map((write) => (write.type === "field" ? [write.pointer, write.value] : write.type));
+  };
+  assert.deepEqual(writesWith([other]), ["create", ["/spec/to", [other, own]]]);
+  assert.deepEqual(writesWith([other, own]), ["create", ["/spec/to", [other, own]]]);
+  assert.deepEqual(writesWith([{ group: "", kind: "Service" }]), [
+    "create",
+    ["/spec/to", [{ group: "", kind: "Service" }]],
+  ]);
+});
+
 test("iterations set how many looks of each check must pass, at that interval", () => {
   const [step] = plan([
     { match: { headers: [{ name: "a", value: "b" }] }, iterations: { count: 5, intervalSeconds: 10 } },

@@ -39,6 +39,11 @@ export interface MissingGrant {
   readonly toNamespace: string;
   /** The Service to grant. Absent means all Services of the namespace. */
   readonly service?: string;
+  /**
+   * What the ReferenceGrant of this Canary's name grants now. An earlier Canary of the name may have left it, or an
+   * earlier run with another target. Absent if there is none.
+   */
+  readonly granted?: readonly Tree[];
 }
 
 /** A Deployment that the engine holds, and the objects around it. */

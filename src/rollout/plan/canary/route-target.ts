@@ -1,4 +1,5 @@
 import { treesOf, type Tree } from "../../../base/index.ts";
+import type { UntypedObject } from "../../../api/index.ts";
 import type { Canary, CanarySpec, MeantRule, NamespacesTarget, ObjectReference } from "../../../api/serin/index.ts";
 import { describeReference, type Write } from "../../decide/index.ts";
 import { reference, referenceTo } from "../references.ts";
@@ -174,7 +175,7 @@ export function routeTargetPlan(
     const { list } = inWorld(world, route, index);
     return { route, list, moved: route.rule === undefined ? undefined : ruleIndex(route, list) };
   });
-  const grants = world.missingGrants.map((missing) => grantFor(canary, missing));
+  const grants = world.missingGrants.map((missing) => grantWrites(canary, missing));
   const { target } = canary.spec;
   const namespaces = [
     ...routes.map(({ route }) => route.object.namespace ?? ""),
@@ -229,16 +230,20 @@ function listFor({ route, list, moved }: PlannedRoute, traffic: Traffic): Tree[]
   return gatewayRules(list, pairingOf, traffic, title);
 }
 
-function grantFor(canary: Canary, { kind, fromNamespace, toNamespace, service }: MissingGrant): Tree {
+function grantFor(canary: Canary, { kind, fromNamespace, toNamespace, service }: MissingGrant): UntypedObject {
   return {
     apiVersion: "gateway.networking.k8s.io/v1beta1",
     kind: "ReferenceGrant",
     metadata: { name: grantName(canary, kind, fromNamespace), namespace: toNamespace },
     spec: {
       from: [{ group: "gateway.networking.k8s.io", kind, namespace: fromNamespace }],
-      to: [{ group: "", kind: "Service", ...(service === undefined ? {} : { name: service }) }],
+      to: [grantedService(service)],
     },
   };
+}
+
+function grantedService(service: string | undefined): Tree {
+  return { group: "", kind: "Service", ...(service === undefined ? {} : { name: service }) };
 }
 
 /** The name of a ReferenceGrant that the engine creates for this Canary. */
@@ -250,21 +255,31 @@ export function grantName(
   return `${name}.${namespace}-${kind.toLowerCase()}-${fromNamespace}`;
 }
 
-function grantStep(grants: readonly Tree[]): PartialStep {
-  const objects = grants.map((grant) => ({
-    body: grant,
-    object: referenceTo(grant as Parameters<typeof referenceTo>[0]),
-  }));
-  const toNamespaces = [...new Set(objects.map(({ object }) => object.namespace ?? ""))];
+/** Whether an entry of a ReferenceGrant's `to` grants the Service. Without a name, it grants all. */
+export function grantsService({ kind, name = "" }: Tree, service: string | undefined): boolean {
+  return kind === "Service" && (name === "" || name === service);
+}
+
+/** Creates the ReferenceGrant. If an earlier rollout has left it, it goes on granting what it grants. */
+function grantWrites(canary: Canary, missing: MissingGrant): readonly [Write, ...Write[]] {
+  const { granted, service } = missing;
+  const body = grantFor(canary, missing);
+  const object = referenceTo(body);
+  const create: Write = { type: "create", object, body };
+  if (granted === undefined) return [create];
+  const isGranted = granted.some((entry) => grantsService(entry, service));
+  const value = isGranted ? granted : [...granted, grantedService(service)];
+  return [create, { type: "field", object, pointer: "/spec/to", value }];
+}
+
+function grantStep(grants: readonly (readonly [Write, ...Write[]])[]): PartialStep {
+  const objects = grants.map(([{ object }]) => object);
+  const toNamespaces = [...new Set(objects.map(({ namespace = "" }) => namespace))];
   return {
     id: "grants",
     title: `let the routes send to namespace ${toNamespaces.join(", ")}`,
-    writes: objects.map(({ body, object }): Write => ({
-      type: "create",
-      object,
-      body: body as Extract<Write, { type: "create" }>["body"],
-    })),
-    settle: objects.map(({ object }) => ({ type: "acknowledged", object })),
+    writes: grants.flat(),
+    settle: objects.map((object) => ({ type: "acknowledged", object })),
     essential: true,
   };
 }

@@ -44,7 +44,7 @@ export function classicGatewaySteps(
     checks: classicGatewayChecks(upgrade, gateway, matrix),
     scaleCanary: (pods) => [
       { type: "create", body: second(pods), object: canary },
-      { type: "field", object: canary, pointer: "/spec/replicas", value: pods, own: true },
+      { type: "field", object: canary, pointer: "/spec/replicas", value: pods, own: true, noted: true },
     ],
     madeCanary: { readyPods: gateway.readyCanaryPods ?? Number.POSITIVE_INFINITY },
     takeOver: [

@@ -40,6 +40,19 @@ test("a gateway's weight is rounded to whole pods, and the title states the real
   ]);
 });
 
+test("a canary that an earlier upgrade has left keeps its pods, and no stable pod comes back beside it", () => {
+  const titles = (replicas: number, left: number, autoscaled = false): string[] =>
+    sharesOf([10, 50, 100], { replicas, left, autoscaled }).map(describeShare);
+  assert.deepEqual(titles(4, 2), ["50 % (2 of 4 pods)", "100 % (4 of 4 pods)"]);
+  assert.deepEqual(titles(4, 4), ["100 % (4 of 4 pods)"], "its own Deployment has none");
+  assert.deepEqual(titles(6, 2), [
+    "33 % (2 of 6 pods, the nearest to 10 %)",
+    "50 % (3 of 6 pods)",
+    "100 % (6 of 6 pods)",
+  ]);
+  assert.deepEqual(titles(4, 3, true), ["43 % (3 of 7 pods, the nearest to 50 %)"]);
+});
+
 test("each weight starts pods of the canary before it removes stable ones", () => {
   const steps = gatewayMoveSteps(move, [50, 100]);
   assert.deepEqual(

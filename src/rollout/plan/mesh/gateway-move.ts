@@ -191,18 +191,20 @@ interface Share {
 
 /**
  * Computes the numbers of pods whose share comes nearest to each weight. Weights with the same numbers become one step.
- * If an autoscaler decides the number of stable pods, they all stay until they are replaced. The weight `kept` stays a
- * step of its own.
+ * If an autoscaler decides the number of stable pods, they all stay until they are replaced. A canary that an earlier
+ * upgrade has left keeps at least its pods, because the stable ones may be too few without them. The weight `kept`
+ * stays a step of its own.
  */
 export function sharesOf(
   weights: readonly number[],
-  { replicas, autoscaled }: Pick<ScaledDeployment, "replicas" | "autoscaled">,
+  { replicas, left = 0, autoscaled }: Pick<ScaledDeployment, "replicas" | "left" | "autoscaled">,
   kept?: number,
 ): Share[] {
   const shares = weights.flatMap((weight): Share[] => {
     if (weight === 100) return autoscaled ? [] : [{ weight, canary: replicas, stable: 0 }];
-    const canary = Math.max(1, Math.round((replicas * weight) / 100));
-    return [{ weight, canary, stable: autoscaled ? replicas : Math.max(1, replicas - canary) }];
+    const canary = Math.max(1, left, Math.round((replicas * weight) / 100));
+    if (autoscaled) return [{ weight, canary, stable: replicas }];
+    return [{ weight, canary, stable: Math.min(replicas - left, Math.max(1, replicas - canary)) }];
   });
   return shares.filter(
     ({ weight, canary, stable }, index) =>

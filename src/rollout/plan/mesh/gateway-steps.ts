@@ -67,8 +67,8 @@ function ingressSteps(upgrade: MeshUpgrade, gateway: GatewayInWorld, matrix: rea
     acknowledged: [{ type: "acknowledged", object }],
     checks: ingressChecks(upgrade, gateway, matrix),
     scaleCanary: (pods) => [
-      annotate(object, annotations.replicas, String(pods)),
-      annotate(object, annotations.revision, to.revision),
+      { ...annotate(object, annotations.replicas, String(pods)), noted: true },
+      { ...annotate(object, annotations.revision, to.revision), noted: true },
     ],
     takeOver: [
       { type: "field", object, pointer: labelPointer(revisionLabel), value: to.revision },
@@ -231,6 +231,6 @@ function deploymentReference(name: string, namespace: string): ObjectReference {
   return reference("apps/v1", "Deployment", name, namespace);
 }
 
-function annotate(object: ObjectReference, key: string, value?: string): Write {
+function annotate(object: ObjectReference, key: string, value?: string): Extract<Write, { type: "field" }> {
   return { type: "field", object, pointer: annotationPointer(key), ...(value === undefined ? {} : { value }) };
 }

@@ -49,8 +49,13 @@ export function withProbesReplaced(steps: readonly Step[], upgrade: MeshUpgrade,
   const pods = matrixObjects(upgrade, world).filter(({ kind }) => kind === "Pod");
   const named = (names: readonly string[]) => pods.filter(({ metadata }) => names.includes(metadata.name ?? ""));
   const removed = [
-    ...named(ended).map((body): Write => ({ type: "delete", object: referenceTo(body), own: true })),
-    ...named(stranded).map((body): Write => ({ type: "delete", object: referenceTo(body), own: true, force: true })),
+    ...named(ended).map((body): Write => ({ type: "delete", object: referenceTo(body), forGood: true })),
+    ...named(stranded).map((body): Write => ({
+      type: "delete",
+      object: referenceTo(body),
+      forGood: true,
+      force: true,
+    })),
   ];
   const made = named(missing).map((body): Write => ({ type: "create", body, object: referenceTo(body) }));
   if (removed.length + made.length === 0) return [...steps];

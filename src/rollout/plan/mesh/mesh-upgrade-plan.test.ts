@@ -191,8 +191,9 @@ test("single workloads name the new revision themselves, and their namespace onl
     injectors,
     namespaces: [sidecars("shop", { workloads })],
   });
-  const [made, left] = stepOf(steps, "split-injection").writes;
+  const [made, selector, left] = stepOf(steps, "split-injection").writes;
   assert.deepEqual(made?.object.name, "serin-rollout-new");
+  assert.match(fieldOf(selector as Write), /serin-rollout-new namespaceSelector=.*"values":\["shop"\]/);
   assert.match(
     fieldOf(left as Write),
     /istio-sidecar-injector-old objectSelector=.*"istio.io\/rev","operator":"NotIn","values":\["new"\]/,

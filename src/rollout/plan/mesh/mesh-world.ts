@@ -143,8 +143,13 @@ export interface GatewayInWorld {
 
 export interface ScaledDeployment {
   readonly name: string;
-  /** The number of pods before the upgrade. */
+  /** The number of pods before the upgrade, with those that are {@link left}, unless an autoscaler decides it. */
   readonly replicas: number;
+  /**
+   * The pods of the new revision that an earlier upgrade has left beside it, in a canary that this upgrade takes over.
+   * Absent if there is none.
+   */
+  readonly left?: number;
   /** A HorizontalPodAutoscaler decides the number of pods. */
   readonly autoscaled: boolean;
 }

@@ -20,7 +20,7 @@ export const usualNamespace = "istio-system";
  * Undo does not restore the namespace, because it would first have to wait for the end of its deletion, which can take
  * minutes.
  */
-const deleteProbes: Write = { type: "delete", object: reference("v1", "Namespace", probeNamespace), own: true };
+const deleteProbes: Write = { type: "delete", object: reference("v1", "Namespace", probeNamespace), forGood: true };
 
 /** Removes the old revision when nothing depends on it and its last connections have ended. */
 export function retireSteps(

@@ -1,4 +1,4 @@
-import type { UntypedObject } from "../../../api/index.ts";
+import type { LabelSelector, UntypedObject } from "../../../api/index.ts";
 import type { MeshUpgrade, ObjectReference } from "../../../api/serin/index.ts";
 import type { Step, Write } from "../../decide/index.ts";
 import { reference, referenceTo } from "../references.ts";
@@ -9,6 +9,7 @@ import type { PlannedWave } from "./waves.ts";
 
 const admission = "admissionregistration.k8s.io/v1";
 const kind = "MutatingWebhookConfiguration";
+const selectorPointer = "/webhooks/0/namespaceSelector";
 
 /**
  * Lets single workloads of a labelled namespace move. The namespace's label overrides a pod's label, so such a workload
@@ -28,6 +29,8 @@ export function splitInjectionSteps({ spec }: MeshUpgrade, world: MeshWorld, wav
       title: `let single workloads of ${namesOf(namespaces.map((name) => ({ name })))} choose ${spec.to.revision}`,
       writes: [
         { type: "create", body, object: referenceTo(body) },
+        // An upgrade of other waves may have left one of this name.
+        { type: "field", object: referenceTo(body), pointer: selectorPointer, value: selectorOf(namespaces) },
         ...world.injectors.map((injector) => selectorWrite(injector, spec.to.revision)),
       ],
       settle: [],
@@ -55,6 +58,10 @@ export function unsplitWrites({ injectors }: MeshWorld, waves: readonly PlannedW
     pointer: `/webhooks/${index}/objectSelector`,
     value: objectSelector,
   }));
+}
+
+function selectorOf(namespaces: readonly string[]): LabelSelector {
+  return { matchExpressions: [{ key: "kubernetes.io/metadata.name", operator: "In", values: [...namespaces] }] };
 }
 
 function selectorWrite({ object, index, objectSelector }: InjectorInWorld, revision: string): Write {
@@ -86,9 +93,7 @@ function injector(
         sideEffects: "None",
         reinvocationPolicy: "Never",
         admissionReviewVersions: ["v1"],
-        namespaceSelector: {
-          matchExpressions: [{ key: "kubernetes.io/metadata.name", operator: "In", values: [...namespaces] }],
-        },
+        namespaceSelector: selectorOf(namespaces),
         objectSelector: {
           matchExpressions: [
             { key: revisionLabel, operator: "In", values: [revision] },
