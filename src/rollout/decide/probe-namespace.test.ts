@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { decide } from "./decide.ts";
 import { journalCounts } from "./input.ts";
+import { probeNamespaceObject } from "./probe-namespace.ts";
 import { begun, input, orders, reasons } from "./testing/two-steps.ts";
 
 test("with Leave, the probes of an upgrade leave with it, because they serve nothing else", () => {
@@ -33,4 +34,17 @@ test("with Leave, the probes of an upgrade leave with it, because they serve not
   // A completed upgrade has deleted its probes itself.
   const completed = decide({ ...given, status: { ...begun, phase: "Completed" } });
   assert.deepEqual(reasons(completed), ["Deleted", "forget"]);
+});
+
+test("with Leave, the probes leave also if somebody has deleted the journal, because the status names them", () => {
+  const journal = journalCounts({ entries: [], missing: true });
+  const status = { ...begun, journaled: { objects: ["Namespace a", "Namespace serin-probes"] } };
+  const given = input({ status, journal, orders: { ...orders, deletion: "Leave" } });
+  const removal = { type: "write", write: { type: "delete", object: probeNamespaceObject, forGood: true } };
+  assert.deepEqual(decide(given).actions.slice(1), [removal, { type: "release" }]);
+  const failedWrite = { detail: "a webhook refuses it", waits: false };
+  assert.deepEqual(decide({ ...given, failedWrite }).actions, [removal, { type: "release" }]);
+  const others = { ...status, journaled: { objects: ["Namespace a"] } };
+  for (const other of [others, { ...status, phase: "Completed" as const }])
+    assert.deepEqual(reasons(decide({ ...given, status: other })), ["Deleted", "release"]);
 });

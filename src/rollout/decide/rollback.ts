@@ -2,7 +2,9 @@ import type { RolloutStatus, UndoCause, UndoStatus } from "../../api/serin/index
 import { saysTheSame, withHold } from "./hold.ts";
 import { at, type DecideInput, type Decision } from "./input.ts";
 import type { Action, RolloutEvent, UndoReport, UndoScope } from "./observation.ts";
+import { probeNamespaceObject } from "./probe-namespace.ts";
 import { namedOnce } from "./settle-progress.ts";
+import { describeReference } from "./step.ts";
 
 /** How long undo waits for one entry before it reports this and continues with all independent entries. */
 export const undoPatienceMs = 60_000;
@@ -207,14 +209,15 @@ export function handleDeletion(input: DecideInput, underWay: boolean): Decision 
       "Deleted",
       orders.orderedBy,
     );
+  const probes = underWay ? withoutProbes(input) : [];
+  const ends: Action = { type: journal.run > 0 ? "forget" : "release" };
+  // A server that refuses to delete the probes is asked again, and the message says why.
+  if (probes.length > 0 && failedWrite !== undefined) {
+    const message = `the object is deleted when its probes are: ${failedWrite.detail}; correct what it names, and the engine continues`;
+    const again = failedWrite.waits ? [] : [...probes, ends];
+    return { status: heldByServer(status, message), actions: again };
+  }
   if (journal.run > 0 && status.undo?.next !== "Deleted") {
-    const probes = underWay ? withoutProbes(journal) : [];
-    // A server that refuses to delete the probes is asked again, and the message says why.
-    if (probes.length > 0 && failedWrite !== undefined) {
-      const message = `the object is deleted when its probes are: ${failedWrite.detail}; correct what it names, and the engine continues`;
-      const again: readonly Action[] = failedWrite.waits ? [] : [...probes, { type: "forget" }];
-      return { status: heldByServer(status, message), actions: again };
-    }
     const left = underWay
       ? `its changes stay, because of onDeletion: ${orders.deletion ?? "Leave"}${probes.length === 0 ? "" : ", without its probes"}`
       : "its changes stay";
@@ -223,13 +226,13 @@ export function handleDeletion(input: DecideInput, underWay: boolean): Decision 
       actions: [
         { type: "event", reason: "Deleted", message: `the object is deleted: ${left}`, warning: false },
         ...probes,
-        { type: "forget" },
+        ends,
       ],
     };
   }
   if (journal.setup > 0)
     return startRollback(input, { because: "deletion", cause: "the object was deleted" }, "Deleted", orders.orderedBy);
-  return { status, actions: [deletedEvent("nothing was left to roll back"), { type: "release" }] };
+  return { status, actions: [deletedEvent("nothing was left to roll back"), ...probes, ends] };
 }
 
 /**
@@ -240,9 +243,15 @@ export function heldByServer(status: RolloutStatus, message: string): RolloutSta
   return withHold(status, { phase: "Stuck", reason: "error", message });
 }
 
-/** The probes serve only the upgrade that has made them, so they leave with it. Its other changes stay. */
-function withoutProbes({ probes }: DecideInput["journal"]): readonly Action[] {
-  return probes === undefined ? [] : [{ type: "write", write: { type: "delete", object: probes, forGood: true } }];
+/**
+ * The probes serve only the upgrade that has made them, so they leave with it. Its other changes stay. If somebody has
+ * deleted the journal, the status still says that the upgrade has made them.
+ */
+function withoutProbes({ journal, status: { journaled, undo } }: DecideInput): readonly Action[] {
+  if (undo?.next === "Deleted") return [];
+  const isNamed = journaled?.objects.includes(describeReference(probeNamespaceObject)) === true;
+  const object = journal.probes ?? (isNamed && journal.run === 0 ? probeNamespaceObject : undefined);
+  return object === undefined ? [] : [{ type: "write", write: { type: "delete", object, forGood: true } }];
 }
 
 /**
