@@ -113,7 +113,10 @@ export class Witness {
         steps.find(({ id }) => id === step.id),
       );
     }
-    if (status.phase === "RolledBack" && before.phase !== "RolledBack") this.#putBack(key, seen, status);
+    // A Canary whose journal is back has only returned to its phase from before. If it is deleted, its undo comes next.
+    const isBack = before.lostJournal !== undefined && status.lostJournal === undefined;
+    const isPutBack = status.phase === "RolledBack" && before.phase !== "RolledBack" && !isBack;
+    if (isPutBack) this.#putBack(key, seen, status);
     if (status.phase === "Completed" && before.phase !== "Completed") this.#completed(key, seen, rollout, status);
     seen.last = status;
   }
