@@ -39,7 +39,7 @@ const ofIstioOperator: readonly RareRights[] = [
     usedAt: [
       at("src/install/components/ztunnel.ts", 'kind: "DaemonSet"'),
       at("src/install/components/remote-pilot.ts", 'kind: "EndpointSlice"'),
-      at("src/install/render-context.ts", 'kind: "PodDisruptionBudget"'),
+      at("src/install/workload-settings.ts", 'kind: "PodDisruptionBudget"'),
       at("src/operator/check-installation.ts", "client.get(installedKindOf(object)"),
       at("src/operator/uninstaller.ts", "client.delete(kind"),
     ],
@@ -89,7 +89,7 @@ const ofBanzaiOperators: readonly RareRights[] = [
   },
   {
     feature: "autoscalers and disruption budgets",
-    usedAt: [at("src/install/render-context.ts", 'kind: "PodDisruptionBudget"')],
+    usedAt: [at("src/install/workload-settings.ts", 'kind: "PodDisruptionBudget"')],
     rights: ofBanzai("patch", budgets),
   },
   {
