@@ -1,6 +1,7 @@
 import { join } from "node:path";
-import { NetworkNamespace, RouteNetlink, SeqpacketServer, type SeqpacketConnection } from "../../src/net/index.ts";
-import { decodeZdsHello, decodeZdsResponse, encodeZdsRequest, type ZdsRequest } from "../../src/wire/zds/index.ts";
+import { NetworkNamespace, RouteNetlink } from "../../src/net/index.ts";
+import type { ZdsRequest } from "../../src/wire/zds/index.ts";
+import { PlayedAgent } from "../../src/ztunnel/testing/played-agent.ts";
 import type { PodSocket } from "../../src/cni/pod-sockets.ts";
 import { Program } from "./program.ts";
 
@@ -17,15 +18,14 @@ export interface ServedPod {
 export class ZtunnelProgram {
   readonly program: Program;
   readonly #namespace = NetworkNamespace.create();
-  readonly #agent: Promise<SeqpacketConnection>;
-  readonly #answers: ((error: string) => void)[] = [];
+  readonly #agent: PlayedAgent;
 
   /** `files` has the mesh in `mesh.yaml` and the CA's root in `ca-root.json`. */
   constructor(name: string, files: string, workers: number) {
     using links = new RouteNetlink(this.#namespace.fd);
     links.setLoopbackUp();
     const path = join(files, `${name}.sock`);
-    this.#agent = this.#accept(path);
+    this.#agent = PlayedAgent.listen(path);
     this.program = new Program({
       name,
       namespace: this.#namespace,
@@ -46,9 +46,9 @@ export class ZtunnelProgram {
   /** Resolves when the ztunnel has told the agent its name, and has the pods that the agent has for it: none. */
   async ready(): Promise<void> {
     let greeted = false;
-    void this.#agent.then(() => (greeted = true));
+    void this.#agent.hello().then(() => (greeted = true));
     await this.program.until("connected to the agent", () => Promise.resolve(greeted));
-    await this.#request({ type: "snapshot-sent" });
+    await this.#agent.send({ type: "snapshot-sent" });
   }
 
   /** The ztunnel may need the pod's certificate first. The agent tries again too. */
@@ -63,47 +63,18 @@ export class ZtunnelProgram {
     };
     let error = "";
     for (let count = 0; count < triesToAdd; count += 1) {
-      error = await this.#request(request, [namespace.fd, ...sockets.map(({ fd }) => fd)]);
+      ({ error } = await this.#agent.send(request, [namespace.fd, ...sockets.map(({ fd }) => fd)]));
       if (error === "") return;
     }
     throw this.program.trouble(`it does not take ${uid}: ${error}`);
   }
 
   async handAway({ uid }: ServedPod): Promise<void> {
-    const error = await this.#request({ type: "delete", uid, handedOver: true });
+    const { error } = await this.#agent.send({ type: "delete", uid, handedOver: true });
     if (error !== "") throw this.program.trouble(`it does not give ${uid} away: ${error}`);
   }
 
   close(): void {
     this.#namespace.close();
-  }
-
-  async #accept(path: string): Promise<SeqpacketConnection> {
-    return await new Promise((resolve) => {
-      const server = SeqpacketServer.listen(path, (connection) => {
-        server.close();
-        let greeted = false;
-        connection.start({
-          message: ({ bytes }) => {
-            if (greeted) this.#answers.shift()?.(decodeZdsResponse(bytes).error);
-            else {
-              decodeZdsHello(bytes);
-              greeted = true;
-              resolve(connection);
-            }
-          },
-          close: () => undefined,
-        });
-      });
-    });
-  }
-
-  /** The error of the answer, or an empty text. */
-  async #request(message: ZdsRequest, descriptors: readonly number[] = []): Promise<string> {
-    const agent = await this.#agent;
-    return await new Promise((resolve) => {
-      this.#answers.push(resolve);
-      agent.send(encodeZdsRequest(message), descriptors);
-    });
   }
 }

@@ -3,13 +3,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { closePodSockets, openPodSockets } from "../../src/cni/pod-sockets.ts";
 import { FakeCertificateAuthority } from "../../src/dataplane/index.ts";
-import {
-  clientAddress,
-  podPair,
-  serverAddress,
-  serviceAddress,
-  type PodPair,
-} from "../../src/ztunnel/testing/pod-pair.ts";
+import { pairMesh, podPair, serverAddress, serviceAddress, type PodPair } from "../../src/ztunnel/testing/pod-pair.ts";
 import { answerOf } from "../answer-of.ts";
 import { Clients, ends } from "./clients.ts";
 import { allowManyConnections, forgetConnections, type HandOver, type Scene } from "./scene.ts";
@@ -21,14 +15,6 @@ const rootFile = "ca-root.json";
 
 /** Connections that the ztunnel captures, or tunnels that come from outside. */
 export type ZtunnelLoad = "captured" | "tunnels";
-
-const mesh = `
-workloads:
-- {uid: "c//Pod/default/client", name: client, namespace: default, serviceAccount: client, workloadIps: ["${clientAddress}"], protocol: HBONE}
-- {uid: "c//Pod/default/server", name: server, namespace: default, serviceAccount: server, workloadIps: ["${serverAddress}"], protocol: HBONE, services: {default/echo.default.svc.cluster.local: {${servicePort}: ${serverPort}}}}
-services:
-- {name: echo, namespace: default, hostname: echo.default.svc.cluster.local, vips: ["/${serviceAddress}"], ports: {${servicePort}: ${serverPort}}}
-`;
 
 /**
  * A client's pod and a server's pod on a node, which one ztunnel serves. The client's connections are captured and go
@@ -47,7 +33,7 @@ export class ZtunnelScene implements Scene {
 
   private constructor(folder: string, load: ZtunnelLoad) {
     this.#folder = folder;
-    writeFileSync(join(folder, "mesh.yaml"), mesh);
+    writeFileSync(join(folder, "mesh.yaml"), pairMesh);
     writeFileSync(join(folder, rootFile), JSON.stringify(new FakeCertificateAuthority().exportRoot()));
     this.#pair = podPair();
     allowManyConnections(this.#pair.client, this.#pair.server);

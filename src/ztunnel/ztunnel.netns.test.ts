@@ -16,18 +16,11 @@ import {
   NetworkNamespace,
   RouteNetlink,
   secureClient,
-  SeqpacketServer,
   type ByteStream,
-  type SeqpacketConnection,
 } from "../net/index.ts";
-import {
-  decodeZdsHello,
-  decodeZdsResponse,
-  encodeZdsRequest,
-  type ZdsListenerRole,
-  type ZdsRequest,
-} from "../wire/zds/index.ts";
-import { clientAddress, podPair, serverAddress, serviceAddress } from "./testing/pod-pair.ts";
+import type { ZdsListenerRole, ZdsRequest, ZdsResponse } from "../wire/zds/index.ts";
+import { PlayedAgent } from "./testing/played-agent.ts";
+import { pairMesh, podPair, serverAddress, serviceAddress } from "./testing/pod-pair.ts";
 import { echo, requireOwnNetwork } from "../net/testing/index.ts";
 
 requireOwnNetwork();
@@ -36,22 +29,14 @@ const root = join(import.meta.dirname, "../..");
 const directory = mkdtempSync(join(tmpdir(), "serin-ztunnel-"));
 after(() => rmSync(directory, { recursive: true, force: true }));
 
-const mesh = `
-workloads:
-- {uid: "c//Pod/default/client", name: client, namespace: default, serviceAccount: client, workloadIps: ["${clientAddress}"], protocol: HBONE}
-- {uid: "c//Pod/default/server", name: server, namespace: default, serviceAccount: server, workloadIps: ["${serverAddress}"], protocol: HBONE, services: {default/echo.default.svc.cluster.local: {80: 8080}}}
-services:
-- {name: echo, namespace: default, hostname: echo.default.svc.cluster.local, vips: ["/${serviceAddress}"], ports: {80: 8080}}
-`;
-
 /** A ztunnel process in a network namespace of its own, and a CNI agent's end of its ZDS connection. */
 class ZtunnelProcess {
   readonly #child: ChildProcess;
   readonly namespace: NetworkNamespace;
   readonly output: string[] = [];
   readonly exited: Promise<number | null>;
-  #answers: ((answer: ReturnType<typeof decodeZdsResponse>) => void)[] = [];
-  readonly #agent: Promise<SeqpacketConnection>;
+  readonly #revision: string;
+  readonly #agent: PlayedAgent;
 
   constructor(name: string, workers = 1, environment: Readonly<Record<string, string>> = {}) {
     const path = join(directory, `${name}.sock`);
@@ -60,23 +45,8 @@ class ZtunnelProcess {
     this.namespace = NetworkNamespace.create();
     using links = new RouteNetlink(this.namespace.fd);
     links.setLoopbackUp();
-    this.#agent = new Promise((resolve) => {
-      const server = SeqpacketServer.listen(path, (connection) => {
-        server.close();
-        let greeted = false;
-        connection.start({
-          message: ({ bytes }) => {
-            if (greeted) this.#answers.shift()?.(decodeZdsResponse(bytes));
-            else {
-              assert.deepEqual(decodeZdsHello(bytes), { version: 1, revision: name, acceptsListeners: true });
-              greeted = true;
-              resolve(connection);
-            }
-          },
-          close: () => undefined,
-        });
-      });
-    });
+    this.#revision = name;
+    this.#agent = PlayedAgent.listen(path);
     this.#child = this.namespace.enter(() =>
       spawn(join(root, "bin/serin"), ["ztunnel"], {
         env: {
@@ -104,12 +74,9 @@ class ZtunnelProcess {
     return this.output.join("");
   }
 
-  async send(message: ZdsRequest, descriptors: readonly number[] = []) {
-    const agent = await this.#agent;
-    return await new Promise<ReturnType<typeof decodeZdsResponse>>((resolve) => {
-      this.#answers.push(resolve);
-      agent.send(encodeZdsRequest(message), descriptors);
-    });
+  async send(message: ZdsRequest, descriptors: readonly number[] = []): Promise<ZdsResponse> {
+    assert.deepEqual(await this.#agent.hello(), { version: 1, revision: this.#revision, acceptsListeners: true });
+    return await this.#agent.send(message, descriptors);
   }
 
   async add(
@@ -186,7 +153,7 @@ async function talk(namespace: NetworkNamespace) {
 /** With a shorter pause, the clients use all processors of the machine, and the hand-over is slow. */
 const pauseMs = 4;
 
-writeFileSync(join(directory, "mesh.yaml"), mesh);
+writeFileSync(join(directory, "mesh.yaml"), pairMesh);
 const caRoot = new FakeCertificateAuthority().exportRoot();
 writeFileSync(join(directory, "ca-root.json"), JSON.stringify(caRoot));
 

@@ -21,6 +21,15 @@ export const serverAddress = "10.1.0.2";
 /** An address that no pod has. Connections to it succeed only if capture redirects them. */
 export const serviceAddress = "10.96.0.50";
 
+/** The mesh of both pods, for `LOCAL_XDS_PATH`: port 80 of a Service leads to port 8080 of the server. */
+export const pairMesh = `
+workloads:
+- {uid: "c//Pod/default/client", name: client, namespace: default, serviceAccount: client, workloadIps: ["${clientAddress}"], protocol: HBONE}
+- {uid: "c//Pod/default/server", name: server, namespace: default, serviceAccount: server, workloadIps: ["${serverAddress}"], protocol: HBONE, services: {default/echo.default.svc.cluster.local: {80: 8080}}}
+services:
+- {name: echo, namespace: default, hostname: echo.default.svc.cluster.local, vips: ["/${serviceAddress}"], ports: {80: 8080}}
+`;
+
 /** The source address of the node's own probes. */
 export const probeAddress = "169.254.7.127";
 

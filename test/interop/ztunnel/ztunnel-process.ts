@@ -3,8 +3,8 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { endsWithThis } from "../../../scripts/lab/ends-with-this.ts";
-import { SeqpacketServer, type NetworkNamespace, type SeqpacketConnection } from "../../../src/net/index.ts";
-import { decodeZdsHello, decodeZdsResponse, encodeZdsRequest, type ZdsRequest } from "../../../src/wire/zds/index.ts";
+import type { NetworkNamespace } from "../../../src/net/index.ts";
+import { PlayedAgent } from "../../../src/ztunnel/testing/played-agent.ts";
 import { serin } from "../../support/lab-cluster.ts";
 
 export interface ZtunnelProcessOptions {
@@ -31,8 +31,7 @@ export class ZtunnelProcess {
   readonly #adminPort: number;
   readonly #readinessPort: number;
   readonly #output: string[] = [];
-  readonly #agent: Promise<SeqpacketConnection>;
-  readonly #answers: ((answer: ReturnType<typeof decodeZdsResponse>) => void)[] = [];
+  readonly #agent: PlayedAgent;
 
   constructor({ program, directory, token, root, onDemand = false }: ZtunnelProcessOptions) {
     this.name = program === undefined ? "serin" : "upstream";
@@ -41,7 +40,7 @@ export class ZtunnelProcess {
     const files = { token: join(own, "token"), root: join(own, "root.pem"), socket: join(own, "zds") };
     writeFileSync(files.token, token);
     writeFileSync(files.root, root);
-    this.#agent = this.#listen(files.socket);
+    this.#agent = PlayedAgent.listen(files.socket);
     this.#adminPort = program === undefined ? Number(ownPorts.ADMIN_PORT) : 15_000;
     this.#readinessPort = program === undefined ? Number(ownPorts.READINESS_PORT) : 15_021;
     this.#child = spawn(...endsWithThis(...(program === undefined ? [serin, "ztunnel"] : [program, "proxy"])), {
@@ -81,7 +80,7 @@ export class ZtunnelProcess {
 
   /** Resolves when the ztunnel is ready: it has its configuration and the agent's list of pods. */
   async ready(): Promise<void> {
-    await this.#send({ type: "snapshot-sent" });
+    await this.#agent.send({ type: "snapshot-sent" });
     const deadline = Date.now() + readyTimeoutMs;
     while (
       (await fetch(`http://127.0.0.1:${this.#readinessPort}/healthz/ready`).catch(() => undefined))?.status !== 200
@@ -97,7 +96,7 @@ export class ZtunnelProcess {
     pod: { readonly namespace: string; readonly name: string; readonly serviceAccount: string },
     network: NetworkNamespace,
   ): Promise<void> {
-    const answer = await this.#send({ type: "add", uid, workload: pod, listeners: [], handedOver: false }, [
+    const answer = await this.#agent.send({ type: "add", uid, workload: pod, listeners: [], handedOver: false }, [
       network.fd,
     ]);
     if (answer.error !== "") throw new Error(`the ztunnel of ${this.name} does not take ${pod.name}: ${answer.error}`);
@@ -111,34 +110,6 @@ export class ZtunnelProcess {
     const ended = new Promise((resolve) => this.#child.once("exit", resolve));
     this.#child.kill("SIGKILL");
     await ended;
-  }
-
-  async #send(message: ZdsRequest, descriptors: readonly number[] = []): Promise<ReturnType<typeof decodeZdsResponse>> {
-    const agent = await this.#agent;
-    return await new Promise((resolve) => {
-      this.#answers.push(resolve);
-      agent.send(encodeZdsRequest(message), descriptors);
-    });
-  }
-
-  async #listen(path: string): Promise<SeqpacketConnection> {
-    return await new Promise((resolve) => {
-      const server = SeqpacketServer.listen(path, (connection) => {
-        server.close();
-        let greeted = false;
-        connection.start({
-          message: ({ bytes }) => {
-            if (greeted) this.#answers.shift()?.(decodeZdsResponse(bytes));
-            else {
-              decodeZdsHello(bytes);
-              greeted = true;
-              resolve(connection);
-            }
-          },
-          close: () => undefined,
-        });
-      });
-    });
   }
 }
 
