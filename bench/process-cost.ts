@@ -1,10 +1,36 @@
 import { readdirSync, readFileSync } from "node:fs";
 
+export interface ThreadNanos {
+  readonly ran: number;
+  /** The time in which the thread could have run, and something else ran on its core. */
+  readonly waited: number;
+}
+
+/** The times of each thread of a process since the thread's start, by the thread's id, in nanoseconds. */
+export function threadNanos(pid: number): Map<string, ThreadNanos> {
+  const tasks = `/proc/${pid}/task`;
+  return new Map(
+    readdirSync(tasks).map((thread) => {
+      const [ran, waited] = readFileSync(`${tasks}/${thread}/schedstat`, "utf8").split(" ");
+      return [thread, { ran: Number(ran), waited: Number(waited) }];
+    }),
+  );
+}
+
+/** The times of each thread of a process since {@link threadNanos} returned `before`. */
+export function nanosSince(pid: number, before: ReadonlyMap<string, ThreadNanos>): Map<string, ThreadNanos> {
+  return new Map(
+    [...threadNanos(pid)].map(([thread, { ran, waited }]) => {
+      const then = before.get(thread);
+      return [thread, { ran: ran - (then?.ran ?? 0), waited: waited - (then?.waited ?? 0) }];
+    }),
+  );
+}
+
 /** The CPU time of all threads of a process, in microseconds. */
 export function cpuMicros(pid: number): number {
   let nanoseconds = 0;
-  for (const thread of readdirSync(`/proc/${pid}/task`))
-    nanoseconds += Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]);
+  for (const { ran } of threadNanos(pid).values()) nanoseconds += ran;
   return nanoseconds / 1000;
 }
 

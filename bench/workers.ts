@@ -8,7 +8,6 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { randomFillSync } from "node:crypto";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { create, fromJson, toBinary, type DescMessage, type JsonValue } from "@bufbuild/protobuf";
 import { benchOptions } from "../scripts/arguments/bench-options.ts";
@@ -29,6 +28,7 @@ import {
 } from "../src/wire/envoy/index.ts";
 import { typeUrls } from "../src/wire/xds/index.ts";
 import { median } from "./median-interval.ts";
+import { nanosSince, threadNanos } from "./process-cost.ts";
 import { benchSaturated } from "./workers/saturated.ts";
 
 const answer = Buffer.from(
@@ -110,16 +110,6 @@ async function runProxy(workers: number, port: number, upstreamPort: number): Pr
   process.send?.(port);
 }
 
-/** The CPU time of each thread of a process, in microseconds. */
-function threadMicros(pid: number): Map<string, number> {
-  return new Map(
-    readdirSync(`/proc/${pid}/task`).map((thread) => {
-      const fields = readFileSync(`/proc/${pid}/task/${thread}/stat`, "utf8").split(") ").at(-1)?.split(" ") ?? [];
-      return [thread, (Number(fields[11]) + Number(fields[12])) * 10_000];
-    }),
-  );
-}
-
 /** Sends requests on one connection, one after another, until it is stopped. */
 async function loadConnection(port: number, answered: () => void): Promise<() => void> {
   const stream = await connectTcp({ address: "127.0.0.1", port, timeoutMs: 30_000 });
@@ -151,13 +141,13 @@ async function measure(child: ChildProcess, port: number, workers: number, optio
   );
   await systemClock.sleep(1000);
   const pid = child.pid ?? 0;
-  const before = threadMicros(pid);
+  const before = threadNanos(pid);
   const [requestsBefore, startedMs] = [requests, performance.now()];
   await systemClock.sleep(options.seconds * 1000);
   const elapsedSeconds = (performance.now() - startedMs) / 1000;
   const done = requests - requestsBefore;
-  const spent = [...threadMicros(pid)]
-    .map(([thread, micros]) => (micros - (before.get(thread) ?? 0)) / 1e6)
+  const spent = [...nanosSince(pid, before).values()]
+    .map(({ ran }) => ran / 1e9)
     .toSorted((left, right) => right - left);
   child.send("metrics");
   const [text] = (await once(child, "message")) as [string];

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { systemClock } from "../../src/base/index.ts";
 import { Subjects, type Subject } from "../http2/subjects.ts";
 import { intervalText, median, medianInterval, type MedianInterval } from "../median-interval.ts";
+import { nanosSince, threadNanos } from "../process-cost.ts";
 import { StreamLoad } from "./stream-load.ts";
 import { listenerNames, policies, resourcesFor, routes, type ListenerName } from "./resources.ts";
 
@@ -49,23 +50,11 @@ interface Measured {
   readonly loadBusy: number;
 }
 
-interface Thread {
-  readonly serves: boolean;
-  readonly ranSeconds: number;
-  readonly waitedSeconds: number;
-}
-
-function threadsOf(pid: number): Map<string, Thread> {
+/** The ids of the threads that serve. */
+function servingThreads(pid: number): string[] {
   const folder = `/proc/${pid}/task`;
-  const threads = readdirSync(folder).map((id) => {
-    const [ran, waited] = readFileSync(`${folder}/${id}/schedstat`, "utf8").split(" ");
-    const isWorker = workerName.test(readFileSync(`${folder}/${id}/comm`, "utf8"));
-    return { id, ranSeconds: Number(ran) / 1e9, waitedSeconds: Number(waited) / 1e9, isWorker };
-  });
-  const hasWorkers = threads.some(({ isWorker }) => isWorker);
-  return new Map(
-    threads.map(({ id, isWorker, ...times }) => [id, { ...times, serves: hasWorkers ? isWorker : id === String(pid) }]),
-  );
+  const workers = readdirSync(folder).filter((id) => workerName.test(readFileSync(`${folder}/${id}/comm`, "utf8")));
+  return workers.length > 0 ? workers : [String(pid)];
 }
 
 async function measure(
@@ -76,24 +65,23 @@ async function measure(
   using load = new StreamLoad(fields, batchSize);
   await load.open(ports[listener], connections);
   await systemClock.sleep(settleMs);
-  const before = threadsOf(pid);
+  const before = threadNanos(pid);
   const [answeredBefore, loadBefore, startedMs] = [load.answered, process.cpuUsage(), performance.now()];
   await systemClock.sleep(seconds * 1000);
   const answered = load.answered - answeredBefore;
   const own = process.cpuUsage(loadBefore);
   const elapsed = (performance.now() - startedMs) / 1000;
-  const spent = [...threadsOf(pid)].map(([id, { serves, ranSeconds, waitedSeconds }]) => ({
-    serves,
-    ranSeconds: ranSeconds - (before.get(id)?.ranSeconds ?? 0),
-    waitedSeconds: waitedSeconds - (before.get(id)?.waitedSeconds ?? 0),
-  }));
-  const serving = spent.filter(({ serves }) => serves).toSorted((left, right) => right.ranSeconds - left.ranSeconds);
+  const spent = nanosSince(pid, before);
+  const serving = servingThreads(pid)
+    .flatMap((id) => spent.get(id) ?? [])
+    .toSorted((left, right) => right.ran - left.ran);
+  const cpuSeconds = [...spent.values()].reduce((sum, { ran }) => sum + ran, 0) / 1e9;
   if (load.trouble !== undefined) throw new Error(`${name}: ${load.trouble}`);
   return {
     requestsPerSecond: answered / elapsed,
-    requestsPerCpuSecond: answered / spent.reduce((sum, { ranSeconds }) => sum + ranSeconds, 0),
-    busy: serving.map(({ ranSeconds }) => ranSeconds / elapsed),
-    hadWork: serving.map(({ ranSeconds, waitedSeconds }) => (ranSeconds + waitedSeconds) / elapsed),
+    requestsPerCpuSecond: answered / cpuSeconds,
+    busy: serving.map(({ ran }) => ran / 1e9 / elapsed),
+    hadWork: serving.map(({ ran, waited }) => (ran + waited) / 1e9 / elapsed),
     loadBusy: (own.user + own.system) / 1e6 / elapsed,
   };
 }

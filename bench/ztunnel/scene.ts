@@ -1,11 +1,12 @@
 // Runs a ztunnel and a server in one network namespace, and a client in another one that a link connects to it. Rules
 // redirect the client's traffic to the ztunnel, which is both ends of the tunnel.
 import { spawn, type ChildProcess, type SpawnOptions } from "node:child_process";
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { action, match, NetworkNamespace, NftNetlink, NftTransaction, RouteNetlink } from "../../src/net/index.ts";
 import { answerOf } from "../answer-of.ts";
 import { answersReady } from "../answers-ready.ts";
+import { memoryOf, nanosSince, threadNanos } from "../process-cost.ts";
 import { megabyte, type Answer, type Order, type Work } from "./ends.ts";
 import { endsWithThis } from "../../scripts/lab/ends-with-this.ts";
 
@@ -53,11 +54,6 @@ export interface ThreadTime {
   readonly ran: number;
   /** The thread ran, or waited for a core because something else ran there. */
   readonly hadWork: number;
-}
-
-interface TaskNanos {
-  readonly ran: number;
-  readonly waited: number;
 }
 
 /**
@@ -152,37 +148,24 @@ export class Scene {
     }
   }
 
-  /** The CPU time of each of the ztunnel's threads, and the time in which it waited for a core. */
-  #taskNanos(): Map<string, TaskNanos> {
-    const tasks = `/proc/${this.#subject.pid}/task`;
-    return new Map(
-      readdirSync(tasks).map((task) => {
-        const [ran, waited] = readFileSync(join(tasks, task, "schedstat"), "latin1").split(" ");
-        return [task, { ran: Number(ran), waited: Number(waited) }];
-      }),
-    );
+  get #pid(): number {
+    return this.#subject.pid ?? 0;
   }
 
   /** The proportional set size in MB. */
   pssMb(): number {
-    const text = readFileSync(`/proc/${this.#subject.pid}/smaps_rollup`, "latin1");
-    return Number(/^Pss:\s+(\d+) kB$/m.exec(text)?.[1] ?? 0) / 1024;
+    return memoryOf(this.#pid).shareMb;
   }
 
   /** Does the work for a slice of time. */
   async measure(work: Work, sliceMs: number): Promise<Measured> {
     await this.run({ order: "open", work });
     const sunkBytesBefore = await this.#sunkBytes();
-    const [before, startedMs] = [this.#taskNanos(), performance.now()];
+    const [before, startedMs] = [threadNanos(this.#pid), performance.now()];
     const done = await this.run({ order: "go", sliceMs });
     if (work.kind === "up") await this.#sinksHave(sunkBytesBefore + done.count * megabyte);
     const elapsedNanos = (performance.now() - startedMs) * 1e6;
-    const spent = [...this.#taskNanos()]
-      .map(([task, { ran, waited }]) => {
-        const then = before.get(task);
-        return { ran: ran - (then?.ran ?? 0), waited: waited - (then?.waited ?? 0) };
-      })
-      .toSorted((left, right) => right.ran - left.ran);
+    const spent = [...nanosSince(this.#pid, before).values()].toSorted((left, right) => right.ran - left.ran);
     await this.run({ order: "close" });
     return {
       count: done.count,
