@@ -8,5 +8,6 @@ export {
   outOfBudget,
   perCallLimit,
   untypedCel,
+  withFunctions,
   type MeteredProgram,
 } from "./metered-cel.ts";

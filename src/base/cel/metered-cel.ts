@@ -30,6 +30,16 @@ interface Callable {
   call(id: number, target: CelValue | undefined, operands: readonly CelValue[]): unknown;
 }
 
+/** The environment with other functions. `replace` gets the name of a function and the function, if there is one. */
+export function withFunctions(
+  environment: CelEnv,
+  replace: (name: string, found: Callable | undefined) => Callable | undefined,
+): CelEnv {
+  const { funcs } = environment;
+  const find = (name: string): Callable | undefined => replace(name, funcs.find(name));
+  return Object.create(environment, { funcs: { value: { find } } }) as CelEnv;
+}
+
 /** Evaluates expressions over variables of any type. */
 export function untypedCel(library: CelLibrary, variables: readonly string[]): MeteredCel {
   const { DYN } = library.CelScalar;
@@ -70,11 +80,10 @@ export class MeteredCel {
     this.library = library;
     this.#now = now;
     this.#sizes = new ValueSizes(library);
-    const environment = library.celEnv(options);
-    const { funcs } = environment;
-    const find = (name: string): Callable | undefined =>
-      this.#loopFunction(name) ?? this.#metered(name, funcs.find(name));
-    this.#environment = Object.create(environment, { funcs: { value: { find } } }) as CelEnv;
+    this.#environment = withFunctions(
+      library.celEnv(options),
+      (name, found) => this.#loopFunction(name) ?? this.#metered(name, found),
+    );
   }
 
   /** The cost of the latest evaluation, also of one that threw. */

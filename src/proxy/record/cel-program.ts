@@ -1,5 +1,5 @@
 import type * as Cel from "@bufbuild/cel";
-import { hasLoop } from "../../base/cel/index.ts";
+import { hasLoop, withFunctions } from "../../base/cel/index.ts";
 import { loadPackage, messageOf } from "../../base/index.ts";
 import { regexSize } from "../../base/regex-size/index.ts";
 import type { ParsedExpression } from "../../wire/envoy/index.ts";
@@ -54,18 +54,12 @@ export function compileCel(source: string | ParsedExpression, refuse: (problem: 
 const maxPatternSize = 4096;
 const maxPatternProduct = 2_000_000;
 
-interface Callable {
-  call(id: number, target: unknown, operands: readonly unknown[]): unknown;
-}
-
 /**
  * An environment in which `matches` fails for a pattern that takes long to compile or to match. A pattern is compiled
  * for each request, and the client may choose the text and even the pattern.
  */
 function boundedMatches(environment: Cel.CelEnv): Cel.CelEnv {
-  const { funcs } = environment;
-  const find = (name: string): Callable | undefined => {
-    const found = funcs.find(name) as Callable | undefined;
+  return withFunctions(environment, (name, found) => {
     if (found === undefined || name !== "matches") return found;
     return {
       call: (id, target, operands) => {
@@ -78,8 +72,7 @@ function boundedMatches(environment: Cel.CelEnv): Cel.CelEnv {
         return found.call(id, target, operands);
       },
     };
-  };
-  return Object.create(environment, { funcs: { value: { find } } }) as Cel.CelEnv;
+  });
 }
 
 /**

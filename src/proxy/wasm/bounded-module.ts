@@ -1,4 +1,5 @@
 import { userError } from "../../base/index.ts";
+import { readUnsigned, writeUnsigned } from "../terms/leb128.ts";
 
 const magic = Buffer.from([0x00, 0x61, 0x73, 0x6d]);
 const headerBytes = 8;
@@ -51,31 +52,14 @@ function boundedSection(content: Buffer, maxPages: number): Buffer {
     );
   const body = Buffer.concat([
     Buffer.from([1, 1]),
-    writeNumber(minimum.value),
-    writeNumber(Math.min(declared, maxPages)),
+    writeUnsigned(minimum.value),
+    writeUnsigned(Math.min(declared, maxPages)),
   ]);
-  return Buffer.concat([Buffer.from([memorySection]), writeNumber(body.length), body]);
+  return Buffer.concat([Buffer.from([memorySection]), writeUnsigned(body.length), body]);
 }
 
-/** Unsigned LEB128. */
 function readNumber(bytes: Buffer, from: number): { readonly value: number; readonly next: number } {
-  let value = 0;
-  for (let index = 0; index < 5; index += 1) {
-    const byte = bytes[from + index];
-    if (byte === undefined) break;
-    value += (byte & 0x7f) * 2 ** (7 * index);
-    if (byte < 0x80) return { value, next: from + index + 1 };
-  }
-  throw userError("module-invalid", "the WebAssembly module is cut off");
-}
-
-function writeNumber(value: number): Buffer {
-  const bytes: number[] = [];
-  let rest = value;
-  do {
-    const low = rest % 128;
-    rest = Math.floor(rest / 128);
-    bytes.push(rest > 0 ? low + 128 : low);
-  } while (rest > 0);
-  return Buffer.from(bytes);
+  const read = readUnsigned(bytes, from);
+  if (read === undefined) throw userError("module-invalid", "the WebAssembly module is cut off");
+  return read;
 }

@@ -1,4 +1,5 @@
 import { internalError } from "../../../base/index.ts";
+import { readUnsigned, writeUnsigned } from "../../terms/leb128.ts";
 
 /** What a metered module exports besides its own exports. */
 export interface MeterExports {
@@ -62,7 +63,7 @@ function rewritten(id: number, content: Uint8Array, facts: Facts): Uint8Array {
     case sections.code: {
       const meter = meterOf(facts);
       const bodies = reader.list(() => sized(meteredBody(reader.part(reader.number()), meter)));
-      return Buffer.concat([unsigned(bodies.length), ...bodies]);
+      return Buffer.concat([writeUnsigned(bodies.length), ...bodies]);
     }
     default:
       return content;
@@ -70,14 +71,14 @@ function rewritten(id: number, content: Uint8Array, facts: Facts): Uint8Array {
 }
 
 function exported(name: string, index: number): number[] {
-  return [name.length, ...Buffer.from(name), globalKind, ...unsigned(index)];
+  return [name.length, ...Buffer.from(name), globalKind, ...writeUnsigned(index)];
 }
 
 /** A section with further entries at its end. */
 function longer(content: Uint8Array, entries: readonly number[], count: number): Uint8Array {
   const reader = new Reader(content, 0, content.length);
   const before = reader.number();
-  return Buffer.concat([unsigned(before + count), content.subarray(reader.at), Uint8Array.from(entries)]);
+  return Buffer.concat([writeUnsigned(before + count), content.subarray(reader.at), Uint8Array.from(entries)]);
 }
 
 /** A function's body with the meter before each jump back to the beginning of a loop. */
@@ -109,7 +110,7 @@ function meteredBody(body: Uint8Array, meter: Uint8Array): Uint8Array {
       parts.push(
         Uint8Array.of(opcodes.if, 0x40),
         meter,
-        Uint8Array.of(opcodes.branch, ...unsigned(depth + 1), opcodes.end),
+        Uint8Array.of(opcodes.branch, ...writeUnsigned(depth + 1), opcodes.end),
       );
       from = reader.at;
     } else parts.push(meter);
@@ -135,10 +136,10 @@ function targetsOf(reader: Reader, instruction: number): number[] {
 /** The instructions that count an iteration. */
 function meterOf({ signatures, globals }: Facts): Uint8Array {
   const noneToNone = signatures.findIndex(([parameters, results]) => parameters + results === 0);
-  const [fuel, slot] = [unsigned(globals), unsigned(globals + 1)];
+  const [fuel, slot] = [writeUnsigned(globals), writeUnsigned(globals + 1)];
   const decrement = [0x23, ...fuel, 0x41, 1, 0x6b, 0x24, ...fuel];
   const ifNegative = [0x23, ...fuel, 0x41, 0, 0x48, 0x04, 0x40];
-  const call = [0x23, ...slot, 0x11, ...unsigned(noneToNone), 0, 0x0b];
+  const call = [0x23, ...slot, 0x11, ...writeUnsigned(noneToNone), 0, 0x0b];
   return Uint8Array.from([...decrement, ...ifNegative, ...call]);
 }
 
@@ -212,12 +213,10 @@ class Reader {
 
   /** Reads an unsigned LEB128 number. */
   number(): number {
-    let value = 0;
-    for (let scale = 1; ; scale *= 0x80) {
-      const byte = this.byte();
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) return value;
-    }
+    const read = readUnsigned(this.#bytes, this.at);
+    if (read === undefined || read.next > this.#end) throw unexpected("an early end");
+    this.at = read.next;
+    return read.value;
   }
 
   /** Reads a list, which begins with its length. */
@@ -232,15 +231,7 @@ class Reader {
 }
 
 function sized(content: Uint8Array): Uint8Array {
-  return Buffer.concat([unsigned(content.length), content]);
-}
-
-/** Unsigned LEB128. */
-function unsigned(value: number): Uint8Array {
-  const bytes: number[] = [];
-  for (let rest = value; ; rest = Math.floor(rest / 0x80))
-    if (rest < 0x80) return Uint8Array.from([...bytes, rest]);
-    else bytes.push((rest % 0x80) | 0x80);
+  return Buffer.concat([writeUnsigned(content.length), content]);
 }
 
 function unexpected(what: string): Error {
