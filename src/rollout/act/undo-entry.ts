@@ -2,7 +2,7 @@ import { jsonEqualWithoutNulls, messageOf, SerinError } from "../../base/index.t
 import type { UntypedObject } from "../../api/index.ts";
 import { isOurs, lastWriter } from "../../api/serin/field-managers/index.ts";
 import type { JournalEntry } from "../../api/serin/index.ts";
-import { describeReference, keepsEdits, type FieldEntry } from "../decide/index.ts";
+import { describeReference, isPrior, keepsEdits, type FieldEntry } from "../decide/index.ts";
 import { covers, valueAt, type ObjectAccess } from "./object-access.ts";
 import { hasLeftMesh, movesTraffic } from "./undo-order.ts";
 import type { UndoResult } from "./undo-play.ts";
@@ -122,10 +122,7 @@ async function undoField(
   if (isRemadeAsBefore(entry, current, found)) return await restartRemade(objects, entry, surroundings, current);
   // Somebody may have restored what was there before the run, such as a GitOps controller. Or an undo has restored an
   // earlier value, and the server has refused to strike its entry.
-  const isKnown = [original, ...between].some(
-    (other) => other.type === "field" && jsonEqualWithoutNulls(found, other.prior),
-  );
-  const isRestored = isKnown && !covers(found, entry.written);
+  const isRestored = isPrior(found, [original, ...between]) && !covers(found, entry.written);
   if (!isRestored && !jsonEqualWithoutNulls(found, entry.prior)) {
     const isReplaced = entry.replaced !== undefined && jsonEqualWithoutNulls(found, entry.replaced);
     if (!covers(found, entry.written) && !isReplaced) {

@@ -177,13 +177,7 @@ function unsettled({ settledAt, settledForMs: _forMs, ...step }: StepStatus): St
  * stays.
  */
 function unwritten(step: StepStatus, { writes }: Observation): StepStatus {
-  const { settledAt, checks, ...rest } = step;
-  if (settledAt === undefined || hasFailed(step) || !writes.some(({ state }) => state === "later")) return step;
-  return { ...settlingAnew(rest as StepStatus), checks: checks.map(withGap) };
-}
-
-function hasFailed({ checks }: StepStatus): boolean {
-  return checks.some(({ verdict, dryRun }) => verdict === "fail" && dryRun !== true);
+  return writes.some(({ state }) => state === "later") ? settlingAgain(step) : step;
 }
 
 /**
@@ -191,8 +185,16 @@ function hasFailed({ checks }: StepStatus): boolean {
  * weights, so they do not count. What it measured before stays, and so does a failure that a person must decide on.
  */
 function interrupted(step: StepStatus, { weight }: Step): StepStatus {
+  return weight === undefined ? step : settlingAgain(step);
+}
+
+/**
+ * The step, which is no longer settled. It keeps its measurements, and stays as it is if one of its checks has failed.
+ */
+function settlingAgain(step: StepStatus): StepStatus {
   const { settledAt, checks, ...rest } = step;
-  if (weight === undefined || settledAt === undefined || hasFailed(step)) return step;
+  const hasFailed = checks.some(({ verdict, dryRun }) => verdict === "fail" && dryRun !== true);
+  if (settledAt === undefined || hasFailed) return step;
   return { ...settlingAnew(rest as StepStatus), checks: checks.map(withGap) };
 }
 

@@ -1,3 +1,4 @@
+import { jsonEqualWithoutNulls } from "../../base/index.ts";
 import type { JournalEntry } from "../../api/serin/index.ts";
 import { referenceKey } from "./step.ts";
 
@@ -18,4 +19,9 @@ export function isOfField(entry: JournalEntry, { object, pointer }: FieldOfObjec
 /** The journal's entries of the field, the oldest first. */
 export function fieldEntries(journal: readonly JournalEntry[], field: FieldOfObject): readonly FieldEntry[] {
   return journal.filter((entry): entry is FieldEntry => isOfField(entry, field));
+}
+
+/** Whether the value is one that a field had before one of these entries of it. */
+export function isPrior(value: unknown, entries: readonly JournalEntry[]): boolean {
+  return entries.some((entry) => entry.type === "field" && jsonEqualWithoutNulls(value, entry.prior));
 }

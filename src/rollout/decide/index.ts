@@ -85,13 +85,13 @@ export {
   withLastWeightOpen,
 } from "./planned-steps.ts";
 export { isOwnWrite, isToBeNoted } from "./own-write.ts";
-export { probeNamespace } from "./probe-namespace.ts";
+export { probeNamespace, probeNamespaceObject } from "./probe-namespace.ts";
 export type { ProbeCounts, ProbeFacts, ProbePairFacts } from "./probe-matrix.ts";
 export type { ProbePodFacts, ServingPod } from "./replaced-probes.ts";
 export { sinceSettledMs } from "./settle-progress.ts";
 export { undoPatienceMs } from "./rollback.ts";
 export { conflictDetail, keptFields, shown, type KeptField } from "./conflict.ts";
-export { fieldEntries, fieldKey, isOfField, type FieldEntry, type FieldOfObject } from "./field-entries.ts";
+export { fieldEntries, fieldKey, isOfField, isPrior, type FieldEntry, type FieldOfObject } from "./field-entries.ts";
 export { restartTime } from "./restart-time.ts";
 export {
   describeReference,

@@ -276,17 +276,12 @@ class GatewaysBefore {
 
   /** The Deployment that an installation has brought. */
   ofInstalled(stable: ObjectReference, canary: ObjectReference): ScaledDeployment {
-    return this.#scaled(stable, this.#leftBeside(canary));
-  }
-
-  #leftBeside(canary: ObjectReference): number | undefined {
-    const prior = this.#prior;
-    if (prior.has(canary, "/spec/replicas")) return countOf(prior.value<unknown>(canary, "/spec/replicas", undefined));
-    if (prior.isMade(canary)) return undefined;
-    const deleted = prior.deleted(canary) as { readonly spec?: { readonly replicas?: number } } | undefined;
-    if (deleted !== undefined) return countOf(deleted.spec?.replicas);
     const found = this.#objects.find(canary);
-    return found === undefined ? undefined : countOf(found.fields.get("/spec/replicas"));
+    const now = found === undefined ? undefined : countOf(found.fields.get("/spec/replicas"));
+    return this.#scaled(
+      stable,
+      this.#prior.replicas(canary, () => now),
+    );
   }
 
   #scaled(stable: ObjectReference, left: number | undefined): ScaledDeployment {

@@ -4,6 +4,7 @@ import { covers } from "../act/object-access.ts";
 import { isRestart, movesTraffic, mustRun } from "../act/undo-order.ts";
 import type { UndoResult } from "../act/undo-play.ts";
 import {
+  isPrior,
   keepsEdits,
   listDoneAnyway,
   listUndo,
@@ -71,10 +72,7 @@ export class ModelUndo {
     if (isRestart(entry)) return this.#undoRestart(found, entry, journal);
     if (keepsEdits(entry)) return this.#undoList(found, entry, original, journal);
     const value = found.fields.get(entry.pointer);
-    const isKnown = [original, ...journal.between].some(
-      (other) => other.type === "field" && jsonEqualWithoutNulls(value, other.prior),
-    );
-    const isRestored = isKnown && !covers(value, entry.written);
+    const isRestored = isPrior(value, [original, ...journal.between]) && !covers(value, entry.written);
     if (!isRestored && !jsonEqualWithoutNulls(value, entry.prior)) {
       const held = heldByGateway(this.#cluster, entry, value);
       if (held !== undefined) return { state: "waiting", detail: held };

@@ -20,11 +20,13 @@ export async function missingGrants(
           .map((toNamespace): MissingGrant => ({ kind, fromNamespace: namespace, toNamespace, ...serviceOf(canary) })),
   );
   const unique = needed.filter((grant, index) => needed.findIndex((other) => jsonEqual(other, grant)) === index);
-  const looked = await Promise.all(unique.map(async (need) => await lookFor(client, canary, need)));
-  return unique.flatMap((need, index) => {
-    const { isGranted, granted } = looked[index] ?? {};
-    return isGranted === true ? [] : [{ ...need, ...(granted === undefined ? {} : { granted }) }];
-  });
+  const looked = await Promise.all(
+    unique.map(async (need) => {
+      const { isGranted, ...own } = await lookFor(client, canary, need);
+      return isGranted ? [] : [{ ...need, ...own }];
+    }),
+  );
+  return looked.flat();
 }
 
 function canaryNamespaces({ spec: { target } }: Canary): (routeNamespace: string) => string[] {

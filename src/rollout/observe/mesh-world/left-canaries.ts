@@ -1,5 +1,4 @@
 import { counted } from "../../../base/index.ts";
-import type { Deployment } from "../../../api/kubernetes/index.ts";
 import {
   canaryOfLabel,
   gatewayCanaryAnnotations as annotations,
@@ -13,7 +12,6 @@ import { annotationPointer, reference, targetError } from "../../plan/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import type { PriorValues } from "./prior-values.ts";
 
-const replicasPointer = "/spec/replicas";
 const revisionPointer = annotationPointer(annotations.revision);
 const replicasAnnotation = annotationPointer(annotations.replicas);
 
@@ -39,13 +37,11 @@ export class LeftCanaries {
   podsBeside({ name, namespace = "" }: ObjectReference): number | undefined {
     const { view, upgrade, prior } = this.#sources;
     const canary = reference("apps/v1", "Deployment", `${name}-${upgrade.spec.to.revision}`, namespace);
-    if (prior.has(canary, replicasPointer)) return prior.value<number | undefined>(canary, replicasPointer, undefined);
-    if (prior.isMade(canary)) return undefined;
-    const deleted = prior.deleted(canary) as Pick<Deployment, "spec"> | undefined;
-    if (deleted !== undefined) return deleted.spec?.replicas ?? 1;
-    this.#refuseOthers({ name, namespace, canary: canary.name });
-    const found = view.deployments.get(`${namespace}/${canary.name}`);
-    return found === undefined ? undefined : (found.spec?.replicas ?? 1);
+    return prior.replicas(canary, () => {
+      this.#refuseOthers({ name, namespace, canary: canary.name });
+      const found = view.deployments.get(`${namespace}/${canary.name}`);
+      return found === undefined ? undefined : (found.spec?.replicas ?? 1);
+    });
   }
 
   /**

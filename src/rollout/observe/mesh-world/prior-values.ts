@@ -1,8 +1,11 @@
 import { pointerNames } from "../../../base/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
+import type { Deployment } from "../../../api/kubernetes/index.ts";
 import type { JournalEntry, ObjectReference } from "../../../api/serin/index.ts";
 import { injectionLabel, labelPointer, revisionLabel } from "../../plan/index.ts";
 import { referenceKey } from "../../decide/index.ts";
+
+const replicasPointer = "/spec/replicas";
 
 /** The values of fields before the rollout first wrote them. */
 export class PriorValues {
@@ -39,14 +42,15 @@ export class PriorValues {
     return named;
   }
 
-  /** Whether the rollout has made the object. */
-  isMade(object: ObjectReference): boolean {
-    return this.#made.has(referenceKey(object));
-  }
-
-  /** The object as the rollout has deleted it. */
-  deleted(object: ObjectReference): UntypedObject | undefined {
-    return this.#deleted.get(referenceKey(object));
+  /**
+   * The number of pods of a Deployment before the rollout, or undefined if there was no such Deployment. `now` finds
+   * the present number, for a Deployment of which the journal says nothing.
+   */
+  replicas(object: ObjectReference, now: () => number | undefined): number | undefined {
+    if (this.has(object, replicasPointer)) return this.value<number | undefined>(object, replicasPointer, undefined);
+    if (this.#made.has(referenceKey(object))) return undefined;
+    const deleted = this.#deleted.get(referenceKey(object)) as Pick<Deployment, "spec"> | undefined;
+    return deleted === undefined ? now() : (deleted.spec?.replicas ?? 1);
   }
 
   has(object: ObjectReference, pointer: string): boolean {

@@ -1,13 +1,12 @@
 import type { MeshUpgrade, ObjectReference } from "../../../api/serin/index.ts";
 import {
-  probeNamespace,
   describeReference,
   enabledPointer,
+  probeNamespaceObject,
   type SettleCondition,
   type Step,
   type Write,
 } from "../../decide/index.ts";
-import { reference } from "../references.ts";
 import type { MeshWorld, RevisionOwner } from "./mesh-world.ts";
 import { revisionLabel } from "./sidecar-steps.ts";
 import { splitInjector } from "./split-injection.ts";
@@ -20,7 +19,7 @@ export const usualNamespace = "istio-system";
  * Undo does not restore the namespace, because it would first have to wait for the end of its deletion, which can take
  * minutes.
  */
-const deleteProbes: Write = { type: "delete", object: reference("v1", "Namespace", probeNamespace), forGood: true };
+const deleteProbes: Write = { type: "delete", object: probeNamespaceObject, forGood: true };
 
 /** Removes the old revision when nothing depends on it and its last connections have ended. */
 export function retireSteps(
