@@ -38,12 +38,6 @@ function dependenciesOf(root: string): string[] {
   return Object.keys(dependencies);
 }
 
-function packagesOutside(root: string): string[] {
-  const inside = [...inBundle, ...inOneFile];
-  // The bundler is imported on demand, because only a checkout has it.
-  return ["esbuild", ...dependenciesOf(root).filter((name) => !inside.includes(name))];
-}
-
 /**
  * The text of an ES module with the package's own files and its named exports. A bundled `import()` of a CommonJS
  * package would have none, and could not load Node's modules.
@@ -93,7 +87,9 @@ function bundlesPackages(root: string, names: readonly string[], build: Build): 
  */
 export async function bundleProgram(root: string, directory: string): Promise<void> {
   const { build, stop } = await import("esbuild");
-  const packages = inOneFile.filter((name) => dependenciesOf(root).includes(name));
+  const dependencies = dependenciesOf(root);
+  const packages = inOneFile.filter((name) => dependencies.includes(name));
+  const inside = [...inBundle, ...packages];
   try {
     const { outputFiles } = await build({
       absWorkingDir: root,
@@ -109,7 +105,8 @@ export async function bundleProgram(root: string, directory: string): Promise<vo
       target,
       define: { packagesInOneFile: JSON.stringify(packages) },
       plugins: [bundlesPackages(root, packages, build), marksNodeModules],
-      external: packagesOutside(root),
+      // The bundler is imported on demand, because only a checkout has it.
+      external: ["esbuild", ...dependencies.filter((name) => !inside.includes(name))],
       chunkNames,
       sourcemap: "linked",
       sourcesContent: false,

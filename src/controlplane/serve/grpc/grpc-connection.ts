@@ -1,4 +1,4 @@
-import type { Clock, Random } from "../../../base/index.ts";
+import type { Random } from "../../../base/index.ts";
 import type { SharedBudget } from "../../../base/shared-budget/index.ts";
 import { inLaterTurn, type ByteStream } from "../../../net/index.ts";
 import {
@@ -10,7 +10,7 @@ import {
 } from "../../../wire/http2/index.ts";
 import { openCall, type CalledServer } from "./call-opening.ts";
 import { CallSender } from "./call-sender.ts";
-import { type GrpcCall, type CallOwner, type Peer } from "./grpc-call.ts";
+import type { CallOwner, GrpcCall, Peer } from "./grpc-call.ts";
 import { grpcLimits } from "./grpc-limits.ts";
 import type { GrpcStatus } from "./grpc-status.ts";
 import { Retirement } from "./retirement.ts";
@@ -20,7 +20,6 @@ import type { ReadConnection, ReadingTurns } from "./reading-turns.ts";
 /** The part of a server that its connections use. */
 export interface ConnectionOwner extends CalledServer {
   readonly output: FrameOutput;
-  readonly clock: Clock;
   readonly memory: SharedBudget;
   readonly turns: ReadingTurns;
   readonly maxConnectionAgeMs: number;
