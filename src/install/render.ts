@@ -69,7 +69,10 @@ export function renderInstall(
 /** The additional objects of a cluster's first revision, so that objects without a revision belong to one. */
 export interface DefaultRevision {
   readonly revision: string;
-  /** Webhooks that inject for the tag `default`. Absent if the revision has no name, because its own webhooks do so. */
+  /**
+   * The webhooks that inject pods for the tag `default`. Absent if the revision has no name, because its own webhooks
+   * inject these pods.
+   */
   readonly tag: UntypedObject | undefined;
   readonly validator: UntypedObject;
   /** The tag's Service. Absent if the control plane is in another cluster. */

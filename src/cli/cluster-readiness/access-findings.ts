@@ -36,7 +36,10 @@ async function deniedVerbs(
   return verbs.filter((_verb, index) => reasons[index] !== undefined);
 }
 
-/** Checks for `escalate`. To write a role, the caller needs all its permissions, or `escalate`. */
+/**
+ * Checks whether the caller has the verb `escalate`. Kubernetes lets callers without it write only roles whose
+ * permissions they all have.
+ */
 async function escalation(client: KubeClient, user: string, remedy: string): Promise<ClusterFinding[]> {
   const group = "rbac.authorization.k8s.io";
   if ((await whyNot(client, { verb: "escalate", group, resource: "clusterroles" })) === undefined) return [];

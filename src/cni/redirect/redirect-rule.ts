@@ -1,6 +1,7 @@
 /**
- * How inbound connections reach the proxy. With `REDIRECT`, they arrive at a port of this pod. With `TPROXY`, their
- * addresses stay unchanged, and the application sees the client's address. With `NONE`, no connection is redirected.
+ * How inbound connections reach the proxy. With `REDIRECT`, their destination becomes a port of the proxy, and the
+ * application sees the proxy's address as the client's. With `TPROXY`, their addresses stay unchanged, and the
+ * application sees the client's address. With `NONE`, no connection is redirected.
  */
 export type InterceptionMode = "REDIRECT" | "TPROXY" | "NONE";
 

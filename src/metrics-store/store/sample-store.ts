@@ -145,7 +145,7 @@ export class SampleStore implements SampleSource {
   }
 
   #makeRoom(labels: Labels, labelBytes: number, owner: SeriesOwner): boolean {
-    // When a series is dropped, values may leave the index that these labels need again.
+    // Count the new places in each round: a dropped series may take values from the index that these labels also have.
     while (
       this.#series.size >= this.#maxSeries ||
       this.#labelBytes + labelBytes + this.#newPlaceBytes(labels) > this.#maxLabelBytes

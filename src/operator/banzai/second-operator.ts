@@ -15,8 +15,8 @@ export interface SecondOperatorOptions {
 }
 
 /**
- * Reports, in the log and in an Event at each Istio object of the release, that this operator is the second for its
- * release and stays idle. Replicas of one operator are intended, so they are only logged. Blocks until aborted.
+ * Reports that this operator is the second one for its release and stays idle: in the log, and in an Event at each
+ * Istio object of the release. A replica of the first operator is intended, so it is only logged. Blocks until aborted.
  */
 export async function tellOfSecondOperator(
   { client, minor, identity, holder, clock, log }: SecondOperatorOptions,

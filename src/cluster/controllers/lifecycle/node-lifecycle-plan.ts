@@ -58,7 +58,10 @@ export function wantedTaints(node: Node, ready: NodeVerdict["ready"]): Taint[] {
   return kept;
 }
 
-/** All conditions that the node reports, as Unknown. */
+/**
+ * Every condition that the node has reported, and `Ready` in any case, with the status Unknown. One that is Unknown
+ * already stays unchanged.
+ */
 export function unknownConditions(node: Node, now: string): NodeCondition[] {
   const reported = node.status?.conditions ?? [];
   const types = new Set(["Ready", ...reported.map(({ type }) => type)]);
