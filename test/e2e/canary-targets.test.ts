@@ -16,8 +16,8 @@ assert.ok(kubectl);
 const guide = new Walkthrough("canary-targets", kubectl);
 const ok = async (line: string): Promise<string> => await guide.ok(line);
 /**
- * Applies the sample's Canary. It waits for six requests instead of thirty, and for thirty instead of sixty to measure
- * a share, because this test does not look at its judgement.
+ * Applies the sample's Canary. Its checks need 6 samples instead of 30, and a measured share 30 instead of 60, because
+ * this test does not look at its judgement.
  */
 const applyCanary = async (namespace: string, name: string): Promise<string> =>
   await ok(

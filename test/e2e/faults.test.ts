@@ -34,7 +34,8 @@ spec:
 
 const writePauseMs = 300;
 /**
- * The number of requests to send after each of the six faults, and the number of writes, however fast the machine is.
+ * The number of requests after each of the six faults, and the least number of writes in all. Neither depends on the
+ * machine's speed.
  */
 const requestsAfterFault = 34;
 const leastWrites = 21;

@@ -10,7 +10,7 @@ import { LabCluster, serin } from "../support/lab-cluster.ts";
 import { processesOf } from "../support/processes.ts";
 
 const lab = new LabCluster("lifecycle");
-/** A node with the control plane and one beside it. A third one would only be one more of the second kind. */
+/** A control-plane node and one worker. More workers would test nothing new. */
 const twoNodes = ["--workers", "1"];
 const create = [serin, "cluster", "create", "--name", lab.name, ...twoNodes];
 

@@ -61,9 +61,9 @@ async function rules(): Promise<unknown> {
 }
 
 /**
- * Makes twenty requests a second, so that the checks soon have their samples. The requests are for the list of
- * products, which has the page's route. For a page, productpage asks three other applications, which takes 20 ms of
- * processor time in all.
+ * Makes twenty requests a second, so that the checks soon have their samples. It requests the list of products, which
+ * has the same route as the page. The page itself would take 20 ms of processor time, because productpage calls three
+ * other applications for it.
  */
 const loadPauseMs = 100;
 const stoppedMs = 2500;

@@ -1,7 +1,7 @@
 // The walkthrough "Exploring Canary Upgrades with Istio Ambient Mesh" (seed 000), from "Generate kubeconfig" on: every
 // command in its order, by bash and kubectl in the lab's host namespace. Lines that download something or create the
 // cluster are replaced, and say so. A slip of the walkthrough fails here as on a real cluster, and its corrected line
-// follows. Each kubectl types what its version may answer in another way: what reads, what fails, and each kind of
+// follows. Lines whose output may depend on kubectl's version run with each version: reads, failures and each kind of
 // write.
 import assert from "node:assert/strict";
 import { cpSync, rmSync, writeFileSync } from "node:fs";
@@ -33,8 +33,8 @@ const weights = [
   { weight: 100, counted: 80 },
 ] as const;
 /**
- * Two clients would need half a minute for these answers, because each rests for four times as long as its last request
- * took. The rest of the lab would use processor time for all of that.
+ * Each client rests for four times as long as its last request took, so two clients would need half a minute for these
+ * answers. The idle lab uses processor time all the while.
  */
 const countingClients = 4;
 /** The number of answers to wait for after a change that moves no share of the traffic. */

@@ -112,7 +112,7 @@ step("a mesh with sidecars, ambient pods, a bare pod and a strict budget", async
 
 step("a plan lists all changes of the other release and who gets them, and writes nothing", async () => {
   const file = upgradeFile("upgrade.yaml", `{ profile: ambient, revision: new, tag: ${version} }`);
-  // The engine writes this, which has just started, and not the plan.
+  // The engine, which has just started, writes this object. The plan does not.
   await eventually(
     "the engine's reviews are trusted",
     async () =>

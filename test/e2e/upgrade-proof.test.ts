@@ -16,7 +16,10 @@ interface ProofSummary {
   }[];
 }
 
-/** As many as are sent until the last change has ended, on an idle machine. Later ones prove nothing of a change. */
+/**
+ * The number of requests that an idle machine sends until the last change has ended. Later requests would prove nothing
+ * about the changes.
+ */
 const requests = 3_500;
 /**
  * The fraction of the 360 requests a second that the long form sends. The gateway, the waypoint and the clients of each

@@ -27,8 +27,8 @@ const waited = "--wait --timeout 300s";
 const leftoverTimeoutMs = 180_000;
 
 /**
- * A command that lists everything of ours that is left, except the roots, which a cluster keeps on purpose, and the
- * lab's own objects.
+ * A command that lists Serin's objects, except the roots, which stay in a cluster on purpose, and the objects of the
+ * lab itself.
  */
 const leftovers =
   "kubectl get deployment,daemonset,service,configmap,secret,serviceaccount,mutatingwebhookconfiguration,validatingwebhookconfiguration,clusterrole,clusterrolebinding,role,rolebinding,poddisruptionbudget,horizontalpodautoscaler -A -o name | grep -E 'istio|ztunnel|serin' | grep -v -E 'istio-ca-root-cert|istio-ca-secret|serin-lab|serin-bootstrap' || true";

@@ -35,7 +35,7 @@ export function attackerObject(admission: Admission, kind: AttackerKind, seed: n
 
 const versionOf = ({ group, version }: AttackerKind): string => (group === "" ? version : `${group}/${version}`);
 
-/** An example with other values in some of its fields, and with some more fields. */
+/** Returns an example object with random values in some of its fields, and with some further fields. */
 function changedExample(example: UntypedObject, kind: AttackerKind, draw: Draw): UntypedObject {
   const { labels = {}, annotations = {} } = example.metadata;
   const own = metadataOf(draw, kind);

@@ -6,7 +6,9 @@ import { Range } from "./attack.ts";
 
 let shared: Promise<Range> | undefined;
 
-/** Gives the tests one mesh after another: all the same one, until a test fails and may have damaged it. */
+/**
+ * Gives all tests the same mesh. After a failed test, which may have damaged the mesh, the next test gets a new one.
+ */
 async function inRange(prove: (range: Range) => Promise<void>): Promise<void> {
   const range = await (shared ??= Range.open());
   try {

@@ -43,7 +43,7 @@ const victimHosts = [
 const ingressHosts = ["shop.example.com", "site.example.com"];
 const ofIngresses = /^ingress route http\.80$/;
 const victimAddresses = /\b(?:10\.96\.[1-6]\.\d|240\.0\.0\.[12]|242\.0\.0\.1|10\.244\.1\.3)\b|\/\d/;
-/** A Gateway of any namespace counts as one into the network that its label names, as docs/influence.md says. */
+/** Every namespace may create a gateway into the network that the Gateway's label names, as docs/influence.md says. */
 const ofNetworks = /^ambient address NetworkGateway\//;
 /** The attacker's names and addresses. */
 const attackers = /\bevil\b|\b10\.(?:96|244)\.9\./;

@@ -46,7 +46,7 @@ export function cgroupHierarchies(): string[] {
  * starting container would starve serving ones. Nodes with a `system.slice` do not have this fault.
  */
 export const cpuShares = {
-  /** The weight of the run against other work on the machine. It is the weight of four programs. */
+  /** The CPU weight of the run beside other work on the machine: as much as four ordinary programs. */
   run: 4_096,
   client: 2_048,
   controlPlane: 2_048,

@@ -1,5 +1,5 @@
-// Reports to a run on a given cluster how many requests a guide's load made. SERIN_TEST_REPORTS names the directory of
-// the reports.
+// Writes how many requests a guide's load made to the reports of a run on an existing cluster. SERIN_TEST_REPORTS names
+// the directory of the reports.
 import { appendFileSync } from "node:fs";
 import { join } from "node:path";
 import type { LoadReport } from "../../samples/load-generator/load-plan.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 
-/** Constant load that runs, such as a GatewayLoad or a PodLoad. */
+/** A running constant load, such as a GatewayLoad or a PodLoad. */
 export interface RunningLoad {
   readonly requests: number;
   readonly failures: readonly unknown[];

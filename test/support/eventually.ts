@@ -2,13 +2,13 @@ import assert from "node:assert/strict";
 
 const shortestRestMs = 50;
 const longestRestMs = 1000;
-/** The pause after a question, as a multiple of the question's duration. */
+/** The pause between two polls, as a multiple of the last poll's duration. */
 const restFactor = 4;
 
 /**
- * Polls until the answer is neither undefined nor false, and returns it. At the time limit, throws an error that names
- * the awaited condition. The pause is four times as long as the last question took, because polling takes processor
- * time from the awaited work.
+ * Polls until the result is neither undefined nor false, and returns it. At the time limit, throws an error that names
+ * the awaited condition. The pause is four times as long as the last poll took, because polling takes processor time
+ * from the awaited work.
  */
 export async function eventually<Value>(
   condition: string,

@@ -41,7 +41,10 @@ const forbidden = /^403$/;
 const unknown = /^401$/;
 const unserved = /^grpc 12$/;
 const unauthenticated = /^grpc 16$/;
-/** The answer if nothing listens. A sidecar or a ztunnel on the way may give it in place of the target. */
+/**
+ * The answers that mean that nothing listens on the port. A sidecar or ztunnel on the way may give them instead of the
+ * target.
+ */
 const nobody = /^(none|503)$/;
 /** With mutual TLS, a connection without a certificate is closed before any answer. */
 const noHandshake = /^none$/;

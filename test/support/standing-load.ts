@@ -8,8 +8,8 @@ export interface StandingLoadOptions {
   /** The URL to request, over kept-alive connections and over new ones. */
   readonly url: string;
   /**
-   * The host of `samples/streams`, for a download and a TCP stream, and how long they last. They last longer if the
-   * change does.
+   * The host of `samples/streams` for a download and a TCP stream, and how long both last at least. They continue until
+   * the change has ended.
    */
   readonly streams: { readonly host: string; readonly seconds: number };
 }

@@ -24,7 +24,7 @@ export interface WalkedMesh {
   /** A pod that a ztunnel captures, and another one that calls it. */
   readonly captured: WalkedPod;
   readonly inside: WalkedPod;
-  /** A pod in another namespace of the mesh, which calls the captured one. */
+  /** A pod in another namespace of the mesh, which calls the captured pod. */
   readonly another: WalkedPod;
   readonly waypoint: WalkedPod;
   /** The addresses of the called node and of the calling one. */

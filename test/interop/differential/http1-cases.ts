@@ -552,10 +552,7 @@ const framings = [
   `OPTIONS /a HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n`,
 ];
 
-/**
- * A second request, sent together with the first. What the proxy reads as the second one shows where it saw the end of
- * the first.
- */
+/** A second request, sent together with the first. It shows where the proxy saw the end of the first request. */
 const smuggled = "GET /second HTTP/1.1\r\nHost: a.test\r\n\r\n";
 const pipelined = [
   get("") + smuggled,

@@ -89,7 +89,7 @@ async function compared(
 async function kubectl({ kubeconfig }: ComparedServer, { arguments: words, input = "" }: Command): Promise<Json> {
   const [program] = kubectls().slice(-1);
   assert.ok(program?.file !== undefined, "there is no kubectl: scripts/fetch/kubectls.sh brings it");
-  // An underscore stands for a space within a word.
+  // An underscore in an argument stands for a space.
   const args = words.split(" ").map((word) => (word.includes("--schedule") ? word.replaceAll("_", " ") : word));
   const child = spawn(program.file, ["--kubeconfig", kubeconfig, "--cache-dir", `${kubeconfig}.cache`, ...args], {
     env: { PATH: process.env["PATH"] ?? "", HOME: "/nonexistent" },

@@ -17,7 +17,7 @@ import { applyCase, removeCase, startTestMesh, type TestMesh } from "./test-mesh
 interface CaseReport {
   readonly name: string;
   readonly fault?: string;
-  /** The differences, except those that the mesh has without any configuration. */
+  /** The differences, except those that the test mesh shows before any configuration of the corpus is applied. */
   readonly differences: readonly Difference[];
 }
 
@@ -45,7 +45,7 @@ interface Comparison {
   readonly mesh: TestMesh;
   readonly istiod: RunningControlPlane;
   readonly marker: SettledMarker;
-  /** The differences that the mesh has without any configuration. */
+  /** The differences that the test mesh shows before any configuration of the corpus is applied. */
   readonly known: ReadonlySet<string>;
 }
 

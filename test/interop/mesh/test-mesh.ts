@@ -74,7 +74,10 @@ function hostsOfEntry({ kind, ...object }: UntypedObject): readonly string[] {
   return kind === "ServiceEntry" ? ((object as { spec?: { hosts?: readonly string[] } }).spec?.hosts ?? []) : [];
 }
 
-/** Objects are as old as the second of their creation. Of two of one second, Istio may take either for the older. */
+/**
+ * Kubernetes records creation times in whole seconds. Istio may treat either of two objects from the same second as the
+ * older one.
+ */
 async function nextSecond(): Promise<void> {
   await systemClock.sleep(1000);
 }

@@ -8,7 +8,7 @@ import { scale, withTwoOfEverything } from "./drain.ts";
 
 const apiServerAwayMs = 30_000;
 const powerAwayMs = 5_000;
-/** A request that began before a killed container was ready again may fail so much later. */
+/** How long after a killed container is ready again a request may still fail, if it began before that moment. */
 const lateMs = 2_000;
 /** The controller manager waits up to 30 s between attempts to open a watch. */
 const controllersReadyMs = 180_000;

@@ -20,7 +20,7 @@ const streamSeconds = 60;
  */
 const leastRequests = 50_000;
 const loadTimeoutMs = 400_000;
-/** The Deployment that sends requests in addition to the constant load. */
+/** The Deployment that sends further requests from inside the cluster. */
 const loadName = "load-upgrade";
 
 /**

@@ -15,7 +15,7 @@ import { job } from "./workloads.ts";
 const agentsAwayMs = 40_000;
 const waiting = "waiting";
 
-/** The parts in an order in which each one restarts while its neighbours stand. */
+/** The parts of the mesh, in the order in which the case restarts them, one after another. */
 const parts = [
   { workload: "deployment/istiod", namespace: "istio-system" },
   { workload: "daemonset/istio-cni-node", namespace: "istio-system" },

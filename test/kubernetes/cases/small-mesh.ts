@@ -110,7 +110,7 @@ export async function thereAndBack(bench: Bench, { values = {}, hub }: SmallUpgr
       const { to } = upgrade["spec"] as { to: { install: { hub?: string }[] } };
       for (const part of to.install) part.hub = hub;
     }
-    // One that an earlier case has left would not run again.
+    // If an earlier case has left a MeshUpgrade of this name, it would not run again.
     await cluster.kubectl("delete", "meshupgrade", name, "--ignore-not-found", "--timeout=120s");
     await applyText(bench, namespaces.map(askerObject));
     for (const namespace of namespaces) await cluster.available(namespace);

@@ -32,7 +32,7 @@ async function prepare(bench: Bench): Promise<void> {
   await withoutMesh(bench);
   for (const { images } of [release, next]) await loadLayout(cluster, images);
   await cluster.kubectl("apply", "--server-side", "-f", definitions);
-  // Cases kill the API server next. It would not know those kinds that it has not established yet.
+  // The next cases kill the API server. After its restart, it would not serve CRDs that it had not established before.
   await cluster.kubectl("wait", "--for=condition=Established", "-f", definitions, "--timeout=60s");
 }
 

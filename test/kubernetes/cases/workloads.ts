@@ -20,7 +20,7 @@ export interface JobWords {
   readonly namespace: string;
   readonly completions: number;
   readonly parallelism: number;
-  /** What each pod runs, by the shell. The Job fails if a pod's command fails. */
+  /** The shell command of each pod. The Job fails if it fails in a pod. */
   readonly command: string;
 }
 
