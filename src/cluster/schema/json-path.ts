@@ -10,6 +10,15 @@ type Step =
   | { readonly kind: "filter"; readonly path: readonly Step[]; readonly operator: Operator; readonly value: unknown }
   | { readonly kind: "union"; readonly steps: readonly Step[] };
 
+/**
+ * The maximum number of values that one evaluation visits. Usual columns visit fewer than a hundred. Without a limit, a
+ * path such as `..a..a..a` takes exponential time.
+ */
+const maxVisitedValues = 100_000;
+
+/** The maximum depth of filters within filters. */
+const maxFilterDepth = 8;
+
 type Operator = "==" | "!=" | "<" | "<=" | ">" | ">=" | "exists";
 
 /**
@@ -29,9 +38,11 @@ export class JsonPath {
     return new JsonPath(new PathParser(inner).parse());
   }
 
-  /** All values at the path. */
+  /** All values at the path. None if the path would visit more than 100,000 values. */
   find(root: unknown): unknown[] {
-    return walk(this.#steps, root);
+    const walker = new Walker();
+    const values = walker.walk(this.#steps, root);
+    return walker.isExhausted ? [] : values;
   }
 
   /** The first value at the path. */
@@ -40,44 +51,62 @@ export class JsonPath {
   }
 }
 
-function walk(steps: readonly Step[], root: unknown): unknown[] {
-  return steps.reduce<unknown[]>((values, step) => values.flatMap((value) => take(step, value)), [root]);
-}
+/** One evaluation of a path. Finds nothing more once it has visited too many values. */
+class Walker {
+  #visited = 0;
 
-function take(step: Step, value: unknown): unknown[] {
-  switch (step.kind) {
-    case "field":
-      return isObject(value) && Object.hasOwn(value, step.name) && value[step.name] !== undefined
-        ? [value[step.name]]
-        : [];
-    case "index": {
-      const item: unknown = Array.isArray(value) ? value.at(step.index) : undefined;
-      return item === undefined ? [] : [item];
-    }
-    case "slice":
-      return Array.isArray(value) ? value.slice(step.from, step.to) : [];
-    case "all":
-      return Array.isArray(value) ? value : isObject(value) ? Object.values(value) : [];
-    case "descend":
-      return descend(step.name, value);
-    case "filter":
-      return (Array.isArray(value) ? value : []).filter((item) => holds(step, item));
-    case "union":
-      return step.steps.flatMap((branch) => take(branch, value));
+  get isExhausted(): boolean {
+    return this.#visited > maxVisitedValues;
   }
-}
 
-function descend(name: string, value: unknown): unknown[] {
-  if (Array.isArray(value)) return value.flatMap((item) => descend(name, item));
-  if (!isObject(value)) return [];
-  const own = Object.hasOwn(value, name) ? [value[name]] : [];
-  return [...own, ...Object.values(value).flatMap((item) => descend(name, item))];
-}
+  walk(steps: readonly Step[], root: unknown): unknown[] {
+    return steps.reduce<unknown[]>((values, step) => values.flatMap((value) => this.#take(step, value)), [root]);
+  }
 
-function holds(filter: Extract<Step, { kind: "filter" }>, item: unknown): boolean {
-  const found = walk(filter.path, item);
-  if (filter.operator === "exists") return found.length > 0;
-  return found.some((value) => compare(value, filter.operator, filter.value));
+  #take(step: Step, value: unknown): unknown[] {
+    if (!this.#visit()) return [];
+    switch (step.kind) {
+      case "field":
+        return isObject(value) && Object.hasOwn(value, step.name) && value[step.name] !== undefined
+          ? [value[step.name]]
+          : [];
+      case "index": {
+        const item: unknown = Array.isArray(value) ? value.at(step.index) : undefined;
+        return item === undefined ? [] : [item];
+      }
+      case "slice":
+        return Array.isArray(value) ? value.slice(step.from, step.to) : [];
+      case "all":
+        return Array.isArray(value) ? value : isObject(value) ? Object.values(value) : [];
+      case "descend":
+        return this.#descend(step.name, value);
+      case "filter":
+        return (Array.isArray(value) ? value : []).filter((item) => this.#holds(step, item));
+      case "union":
+        return step.steps.flatMap((branch) => this.#take(branch, value));
+    }
+  }
+
+  #descend(name: string, value: unknown): unknown[] {
+    if (!this.#visit()) return [];
+    if (Array.isArray(value)) return value.flatMap((item) => this.#descend(name, item));
+    if (!isObject(value)) return [];
+    const own = Object.hasOwn(value, name) ? [value[name]] : [];
+    return [...own, ...Object.values(value).flatMap((item) => this.#descend(name, item))];
+  }
+
+  #holds(filter: Extract<Step, { kind: "filter" }>, item: unknown): boolean {
+    if (!this.#visit()) return false;
+    const found = this.walk(filter.path, item);
+    if (filter.operator === "exists") return found.length > 0;
+    return found.some((value) => compare(value, filter.operator, filter.value));
+  }
+
+  /** Counts a value. Returns false if it is one too many. */
+  #visit(): boolean {
+    this.#visited++;
+    return !this.isExhausted;
+  }
 }
 
 function compare(left: unknown, operator: Operator, right: unknown): boolean {
@@ -104,10 +133,12 @@ function compare(left: unknown, operator: Operator, right: unknown): boolean {
 
 class PathParser {
   readonly #text: string;
+  readonly #filterDepth: number;
   #at = 0;
 
-  constructor(text: string) {
+  constructor(text: string, filterDepth = 0) {
     this.#text = text.trim();
+    this.#filterDepth = filterDepth;
   }
 
   parse(): Step[] {
@@ -192,7 +223,8 @@ class PathParser {
   #filter(content: string): Step {
     const match = /^(@[^=!<>]*?)\s*(?:(==|!=|<=|>=|<|>)\s*(.+))?$/s.exec(content);
     if (match?.[1] === undefined) throw this.#fault(`"${content}" is not a filter`);
-    const path = new PathParser(match[1].trim()).parse();
+    if (this.#filterDepth === maxFilterDepth) throw this.#fault(`filters are nested more than ${maxFilterDepth} deep`);
+    const path = new PathParser(match[1].trim(), this.#filterDepth + 1).parse();
     if (match[2] === undefined || match[3] === undefined)
       return { kind: "filter", path, operator: "exists", value: undefined };
     return { kind: "filter", path, operator: match[2] as Operator, value: literal(match[3].trim()) };

@@ -1,4 +1,4 @@
-import { jsonEqual, stringOf } from "../../../base/index.ts";
+import { stringOf } from "../../../base/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
 import type { BuiltInShapes } from "../built-in-shapes.ts";
 import { apiVersionOf, type FieldError, type ResourceType, type TableColumn } from "../contract.ts";
@@ -14,6 +14,7 @@ import { applyStructuralDefaults } from "./defaults.ts";
 import { Pruner } from "./prune.ts";
 import { RuleValidator } from "./rule-validator.ts";
 import { schemaOfVersion, shapeOfStructuralSchema, type StructuralSchema } from "./structural-schema.ts";
+import { unchangedFields } from "./unchanged-fields.ts";
 import { validateValue } from "./validate-value.ts";
 import type { StructShape } from "../shape.ts";
 
@@ -67,7 +68,8 @@ export class CustomModel implements ResourceModel {
       subresource === "status"
         ? validateStatus(this.schema, rest)
         : validateValue(this.schema, rest, "").filter((error) => error.field !== "metadata");
-    errors.push(...structural.filter((error) => old === undefined || !isUnchanged(error.field, object, old)));
+    const unchanged = old === undefined ? new Set() : unchangedFields(structural, object, old);
+    errors.push(...structural.filter((error) => !unchanged.has(error.field)));
     if (!errors.some(isBlocking)) errors.push(...this.#rules.validate(object, old));
     else if (this.#rules.any) errors.push(fieldErrors.invalid("", null, rulesSkipped));
     return errors.map((error) => (error.field === "" ? { ...error, field: "<nil>" } : error));
@@ -102,14 +104,6 @@ const blocking = new Set<FieldError["reason"]>([
 /** Whether rules must not run after such an error, because they assume a valid value. */
 function isBlocking(error: FieldError): boolean {
   return blocking.has(error.reason);
-}
-
-/** Whether a faulty field is unchanged. An update is not refused because of such a field (validation ratcheting). */
-function isUnchanged(field: string, object: JsonObject, old: JsonObject): boolean {
-  if (field === "") return false;
-  const path = JsonPath.parse(`.${field}`);
-  const [next, previous] = [path.first(object), path.first(old)];
-  return next !== undefined && jsonEqual(next, previous);
 }
 
 /** Validates only the status of a status write, because an old spec may no longer be valid. */
