@@ -5,14 +5,14 @@ import type * as Esbuild from "esbuild";
 import { marksNodeModules, withoutFacades } from "./without-facades.ts";
 
 /**
- * Packages that are bundled, because they consist of many small ES modules and each process of the mesh loads them.
- * Other packages stay outside, because some read files beside their own.
+ * Packages that become part of the bundle. They consist of many small ES modules, and each process of the mesh loads
+ * them. Other packages stay outside, because some of them read files beside their own.
  */
 const inBundle = ["@bufbuild/protobuf"];
 
 /**
- * CommonJS packages that are one file each in the bundle, which `import` and `loadPackage` share. Node takes 27 ms to
- * load the 72 files of `yaml`, and 5 ms to load the one.
+ * CommonJS packages that become a single file each, which `import` and `loadPackage` share. Node.js takes 27 ms to load
+ * the 72 files of `yaml`, and 5 ms to load the single file.
  */
 const inOneFile = ["commander", "dns-packet", "yaml"];
 
@@ -20,10 +20,10 @@ type Build = typeof Esbuild.build;
 
 const target = "node24";
 
-/** Chunks and their source maps are one folder below the bundle's root. */
+/** The names of chunks. Chunks and their source maps are in one directory below the bundle's root. */
 const chunkNames = "chunks/[name]-[hash]";
 
-/** The files that processes and threads start with. */
+/** The files with which processes and threads start. */
 export function sourcesToBundle(root: string): string[] {
   const threads = globSync("src/**/*.worker.ts", { cwd: root }).filter(
     (file) => !file.startsWith("src/dashboard/web/"),
@@ -39,8 +39,8 @@ function dependenciesOf(root: string): string[] {
 }
 
 /**
- * The text of an ES module with the package's own files and its named exports. A bundled `import()` of a CommonJS
- * package would have none, and could not load Node's modules.
+ * The text of an ES module that loads the package's single file and exports its names. Without it, a bundled `import()`
+ * of a CommonJS package would have no named exports, and the package could not load Node.js' own modules.
  */
 async function textOfPackage(name: string, root: string, build: Build): Promise<string> {
   const requireFrom = createRequire(join(root, "package.json"));
@@ -50,7 +50,7 @@ async function textOfPackage(name: string, root: string, build: Build): Promise<
       contents: `import all from ${JSON.stringify(requireFrom.resolve(name))};
         export const { ${names.join(", ")} } = all;
         export default all;`,
-      // The suffix makes `default` the whole of `module.exports`, as Node does.
+      // The suffix makes the default export the whole of `module.exports`, as in Node.js.
       sourcefile: "package.mjs",
       resolveDir: root,
     },
@@ -118,7 +118,7 @@ export async function bundleProgram(root: string, directory: string): Promise<vo
       writeFileSync(path, path.endsWith(".js") ? withoutFacades(text) : text);
     }
   } finally {
-    // The bundler is a separate process, which would continue after its caller.
+    // The bundler is a separate process, which would otherwise continue after this one has ended.
     await stop();
   }
 }

@@ -14,16 +14,16 @@ import { join } from "node:path";
 export interface KeepBundleOptions {
   /** The directory of all bundles. */
   readonly directory: string;
-  /** The bundle's name, which identifies the state of the sources. */
+  /** The bundle's name. It identifies the state of the sources. */
   readonly key: string;
-  /** Writes the bundle into a directory. */
+  /** Bundles the program into a directory. */
   readonly write: (directory: string) => Promise<void>;
   readonly nowMs: number;
 }
 
-/** The number of older bundles to keep, because labs may run from them. Each takes 17 MB. */
+/** The number of older bundles that are kept, because labs may still run from them. Each takes 17 MB. */
 const maxFormerBundles = 3;
-/** The time after which an unfinished bundle counts as abandoned. */
+/** The age at which an unfinished bundle is treated as abandoned. */
 const unfinishedMs = 10 * 60_000;
 const unfinishedMark = ".unfinished-";
 const failedEnding = ".failed";

@@ -10,21 +10,21 @@ export interface PruneCompileCacheOptions {
 
 /**
  * The maximum number of files. A checkout has about 6,000 files with compiled code, and a bundle has 300. Several
- * checkouts may share a cache.
+ * checkouts may share a cache directory.
  */
 const defaultMaxFiles = 60_000;
-/** The share of the maximum that is kept, so that not every start has to prune. */
+/** The share of the maximum that pruning leaves, so that not every start has to prune. */
 const keptShare = 2 / 3;
-/** The age below which Node.js may still be writing a file. */
+/** The age, in milliseconds, below which a file is kept, because Node.js may still be writing it. */
 const youngMs = 600_000;
 /** Matches Node.js' folder for a version, an architecture, its flags and a user. */
 const versionFolder = /^v\d+\.\d+\.\d+-\w+-[0-9a-f]+-\d+$/;
 const compiledFile = /^[0-9a-f]{8}$/;
-/** The folders in the cache: its root, that of the lab's processes, and that of programs in pods. */
+/** The directories with compiled code: the cache itself, that of the lab's processes, and that of programs in pods. */
 const folders = ["", "lab", "lab/pods"];
 
 /**
- * Removes the files with compiled code that were not used for the longest time, if there are too many. Node.js never
+ * If there are too many files with compiled code, removes those that were not used for the longest time. Node.js never
  * removes files, and each new path of a source file adds one, for example in each bundle and each folder of a test.
  * Other processes may use the cache meanwhile, because Node.js compiles again what is missing. Returns the number of
  * removed files.
@@ -41,8 +41,8 @@ export function pruneCompileCache({ directory, nowMs, maxFiles = defaultMaxFiles
 }
 
 /**
- * The files with compiled code. Considers only Node.js' own names, because the environment may name any folder. Does
- * not follow links.
+ * The files with compiled code. Considers only files with names as Node.js gives them, because the environment variable
+ * may name any directory. Does not follow links.
  */
 function filesOf(directory: string): readonly string[] {
   return folders.flatMap((folder) =>
@@ -60,7 +60,7 @@ function entriesOf(directory: string): readonly Dirent[] {
   try {
     return readdirSync(directory, { withFileTypes: true });
   } catch {
-    // The folder does not exist yet, or belongs to the users of a lab.
+    // Skip a directory that does not exist, or belongs to the user of a lab.
     return [];
   }
 }
@@ -76,7 +76,7 @@ function removed(path: string): boolean {
     unlinkSync(path);
     return true;
   } catch {
-    // Another process has removed the file, or it belongs to the users of a lab.
+    // The file is already gone, or belongs to the user of a lab.
     return false;
   }
 }

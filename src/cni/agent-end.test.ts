@@ -9,10 +9,10 @@ import { agentEnd, SeenDaemonSet, type AgentEnd } from "./agent-end.ts";
 
 const deleted = { deletionTimestamp: "2026-01-01T00:00:00Z" };
 
-/** Objects by `kind/name`. A function is called at each read. */
+/** The API server's objects by `kind/name`. A function is called at each read and returns the object. */
 type Objects = Readonly<Record<string, object | (() => object | undefined)>>;
 
-/** The changes of the agent's DaemonSet that it has seen. */
+/** The changes of the agent's DaemonSet that the agent's watch has delivered. */
 type Seen = readonly ("set" | "ending" | "delete")[];
 
 async function endWith(objects: Objects, ztunnels = ["default"], seen: Seen = ["set"]): Promise<AgentEnd> {

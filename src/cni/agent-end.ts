@@ -3,7 +3,7 @@ import { messageOf, type Clock, type Logger } from "../base/index.ts";
 import { isKubeCode, type Informer, type KubeClient } from "../kube/index.ts";
 
 /**
- * Why an agent ends. `restarted` means that another agent takes its place. `removed` means that its DaemonSet was
+ * Why an agent ends. `restarted` means that another agent will follow it. `removed` means that its DaemonSet was
  * deleted while a ztunnel stays. `uninstalled` means that the mesh is removed too.
  */
 export type AgentEnd = "restarted" | "removed" | "uninstalled";
@@ -13,13 +13,13 @@ export interface AgentEndOptions {
   /** The namespace of the agent and of its ztunnels. */
   readonly namespace: string;
   readonly daemonSet: string;
-  /** The agent's DaemonSet as it was last seen. Its watch must continue until the result is known. */
+  /** The agent's DaemonSet as the watch last showed it. The watch must continue until the result is known. */
   readonly seen: SeenDaemonSet;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
-/** What a watch has shown of a DaemonSet: nothing yet, that it exists, or that it is being deleted or has been. */
+/** The last state of a DaemonSet in a watch: unknown, existing, being deleted, or deleted. */
 export class SeenDaemonSet {
   #state: "unknown" | "present" | "deleted" = "unknown";
 
@@ -38,16 +38,16 @@ export class SeenDaemonSet {
 /** The pause before the second check. Several DaemonSets may be deleted one after another. */
 const secondLookMs = 1_000;
 /**
- * How many times the agent asks again while the API server refuses it, because a server that has just started may
- * refuse everybody. The pod's grace period is 30 s.
+ * How many times the agent asks again if the API server refuses to answer. A server that has just started may refuse
+ * every client. The pod's grace period is 30 s.
  */
 const looksWhileRefused = 10;
 
 /**
- * Asks the API server why the agent ends. Only a deletion in the foreground shows that the mesh is uninstalled, because
- * the DaemonSet then still exists. A deletion in the background may also be a `kubectl delete`, perhaps by mistake or
- * before a new installation. Pods then stay with their ztunnels, because without them no policy would be enforced. If
- * the API server refuses to answer, what the agent saw of its DaemonSet decides.
+ * Asks the API server why the agent ends. Only a foreground deletion of the DaemonSet shows that the mesh is
+ * uninstalled. A background deletion may also be a `kubectl delete`, perhaps by mistake or before a new installation.
+ * Pods then stay with their ztunnels, because without these no policy would be enforced. If the API server refuses to
+ * answer, what the agent saw of its DaemonSet decides.
  */
 export async function agentEnd(options: AgentEndOptions, ztunnels: readonly string[]): Promise<AgentEnd> {
   const { seen, clock, log } = options;
@@ -64,7 +64,8 @@ export async function agentEnd(options: AgentEndOptions, ztunnels: readonly stri
     return "restarted";
   }
   if (seen.state === "unknown") return "uninstalled";
-  // New signing keys or a recreated account also end the agent's rights, and its successor has them again.
+  // The agent may lose its rights for other reasons than an uninstallation: new signing keys, or an account that was
+  // created again. The next agent has the rights again.
   log.warn("the API server refuses the agent, whose DaemonSet exists; its configuration stays");
   return "restarted";
 }

@@ -11,8 +11,8 @@ export function isAmbientNamespace(namespace: Namespace | undefined): boolean {
 }
 
 /**
- * Whether a pod belongs to the mesh. Its own label overrides its namespace's. Pods on the host's network and pods with
- * a sidecar never belong to it.
+ * Whether a pod belongs to the mesh. The pod's label overrides that of its namespace. Pods on the host's network and
+ * pods with a sidecar never belong to it.
  */
 export function isAmbientPod(pod: Pod, namespace: Namespace | undefined): boolean {
   if (pod.spec?.hostNetwork === true || isFinishedPod(pod)) return false;
@@ -27,7 +27,7 @@ export function wasCaptured(pod: Pod): boolean {
   return pod.metadata.annotations?.[redirectionAnnotation] === "enabled" && !isFinishedPod(pod);
 }
 
-/** Returns how a pod is captured. `dns` is the node's default, which the pod's annotation overrides. */
+/** How to capture a pod. `dns` is the node's default. The pod's annotation overrides it. */
 export function captureOptionsOf(pod: Pod, { dns, ipv6 }: Pick<CaptureOptions, "dns" | "ipv6">): CaptureOptions {
   const annotations = pod.metadata.annotations ?? {};
   return {

@@ -13,17 +13,23 @@ import {
 } from "../net/index.ts";
 import { addMarkRoutes } from "./mark-routes.ts";
 
-/** The ports of a ztunnel inside each pod, as in upstream Istio. */
+/** The ports on which a ztunnel listens inside each pod. They are the same as in upstream Istio. */
 export const ztunnelPorts = { outbound: 15001, inboundPlaintext: 15006, inboundHbone: 15008, dns: 15053 } as const;
 
-/** The source address of the node's probes. It lets pods distinguish probes from other traffic of the node. */
+/**
+ * The source address that the node's probes get. By it, the rules in a pod distinguish probes from other traffic of the
+ * node.
+ */
 export const probeSource = { ipv4: "169.254.7.127", ipv6: "fd16:9254:7127:1337:ffff:ffff:ffff:ffff" } as const;
 
-/** Marks ztunnel's traffic, and connections that it opened to the application from another host's address. */
+/**
+ * The mark of ztunnel's packets. Connections that ztunnel opens to the application from another host's address have it
+ * too.
+ */
 const ztunnelMark = { value: 0x539, mask: 0xfff } as const;
 const connectionMark = { value: 0x111, mask: 0xfff } as const;
 const dnsPort = 53;
-/** Routes that return the application's packets for a client's address to ztunnel. */
+/** The routes that return the application's packets to ztunnel, although their destination is a client's address. */
 const returnRoutes = {
   mark: connectionMark.value,
   markMask: connectionMark.mask,
@@ -34,7 +40,7 @@ const returnRoutes = {
 const natTable = "istio-ambient-nat";
 const mangleTable = "istio-ambient-mangle";
 const guardTable = "istio-ambient-guard";
-/** The mark of connections whose first packet that the kernel saw was not a SYN. */
+/** The mark of connections that the kernel saw only from the middle on: their first packet there was not a SYN. */
 const midwayMark = { value: 0x112, mask: 0xfff } as const;
 
 export interface CaptureOptions {
@@ -48,9 +54,9 @@ export interface CaptureOptions {
 
 const loopback = ["127.0.0.1", "::1"] as const;
 /**
- * Connections from before the enrolment continue unchanged. The pod's namespace has not tracked them, so the kernel
- * would treat their next packet as the first one of a connection. It would redirect that packet to a socket that does
- * not know the connection.
+ * Match only the start of connections, because connections from before the enrolment must continue unchanged. The pod's
+ * namespace has not tracked them, so the kernel would take their next packet for the first one of a connection, and
+ * redirect it to a socket that does not know the connection.
  */
 const isStart = match.connectionStart();
 const notFromZtunnel = match.mark(ztunnelMark.value, ztunnelMark.mask, { not: true });
@@ -71,8 +77,8 @@ export function installCapture(namespaceFd: number, options: CaptureOptions): vo
 }
 
 /**
- * Adds to the capture of an earlier agent what only later agents install. Changes nothing that {@link captureDigest}
- * covers.
+ * Adds rules that earlier agents did not install to a capture by such an agent. Changes no rule that {@link
+ * captureDigest} covers.
  */
 export function guardCapture(namespaceFd: number, options: Pick<CaptureOptions, "ipv6">): void {
   const transaction = new NftTransaction();
@@ -82,8 +88,8 @@ export function guardCapture(namespaceFd: number, options: Pick<CaptureOptions, 
 }
 
 /**
- * Lets traffic bypass ztunnel again. The nat chains stay and are empty, and marks and routes stay too, because without
- * them the kernel would no longer translate open connections.
+ * Lets traffic bypass ztunnel again. Empties the nat chains, and keeps them together with marks and routes. Without
+ * these, the kernel would no longer translate open connections.
  */
 export function removeCapture(namespaceFd: number): void {
   using nft = new NftNetlink(namespaceFd);
@@ -95,29 +101,29 @@ export function removeCapture(namespaceFd: number): void {
 }
 
 /**
- * Lets the pod's queries of DNS reach its name server once its ztunnel no longer answers. Must be called after {@link
- * removeCapture}, when earlier queries have been answered. The kernel would otherwise redirect a new query for up to
- * two minutes if its socket gets the port of an earlier one.
+ * Lets the pod's DNS queries reach its name server after its ztunnel has stopped answering. Call this after {@link
+ * removeCapture}, when earlier queries have been answered. Otherwise, if a socket gets the port of an earlier query,
+ * the kernel would redirect its queries for up to two minutes.
  */
 export function forgetCapturedDns(namespaceFd: number): void {
   forgetTranslatedDatagrams(namespaceFd, { destinationPort: dnsPort, translatedPort: ztunnelPorts.dns });
 }
 
-/** Whether {@link installCapture} ran here, even if its rules were removed since. */
+/** Whether {@link installCapture} was called for this namespace, even if the rules have been removed since. */
 export function hasCapture(namespaceFd: number): boolean {
   using nft = new NftNetlink(namespaceFd);
   return nft.hasTable("inet", natTable);
 }
 
 /**
- * The maximum number of rules that {@link captureDigest} reads, far more than the agent writes. A pod with NET_ADMIN
- * may add any number to the tables.
+ * The maximum number of rules that {@link captureDigest} reads. The agent writes far fewer. A pod with NET_ADMIN may
+ * add any number of rules to the tables.
  */
 const maxReadRules = 1_024;
 
 /**
- * The SHA-256, in hexadecimal, of the rules in the kernel that decide where packets go. All versions of the agent agree
- * on these rules. Throws if there are too many, because the agent did not write them.
+ * The SHA-256, in hexadecimal, of the rules in the kernel that decide where packets go. All versions of the agent write
+ * these rules in the same way. Throws if there are more rules than the agent writes.
  */
 export function captureDigest(namespaceFd: number): string {
   using nft = new NftNetlink(namespaceFd);
@@ -135,8 +141,8 @@ export function captureDigest(namespaceFd: number): string {
 }
 
 /**
- * Lets connections in a closing socket's queue move to another socket of the same port. A container's own /proc/sys is
- * read-only, so the setting is written through the host's.
+ * Lets connections in a closing socket's queue move to another socket of the same port. A container's /proc/sys is
+ * read-only, so the function writes the setting through the host's /proc.
  */
 export function allowConnectionMigration(namespaceFd: number, hostProc: string): void {
   inNamespace(namespaceFd, () => writeFileSync(join(hostProc, "sys/net/ipv4/tcp_migrate_req"), "1"));
@@ -188,7 +194,7 @@ function writeNat(transaction: NftTransaction, options: CaptureOptions): void {
     }
   }
   outbound(tcp, match.mark(connectionMark.value, connectionMark.mask), action.accept());
-  // A pod that calls its own address bypasses the mesh.
+  // Let connections of the pod to its own address bypass the mesh.
   for (const address of loopback)
     outbound(match.outputInterface("lo"), match.destination(address, { not: true }), action.accept());
   for (const address of loopback) {
@@ -203,8 +209,8 @@ function writeNat(transaction: NftTransaction, options: CaptureOptions): void {
 }
 
 /**
- * Remembers what ztunnel sends to the application from the client's address, so that the application's responses return
- * to ztunnel.
+ * Marks the connections that ztunnel opens to the application from the client's address, so that the application's
+ * responses return to ztunnel.
  */
 function writeMangle(transaction: NftTransaction): void {
   transaction
@@ -221,13 +227,13 @@ function writeMangle(transaction: NftTransaction): void {
 }
 
 /**
- * Drops SYN packets that would bypass the redirect. These rules may stay when the nat table has no redirects, because
- * an earlier agent does not remove them.
+ * Drops SYN packets that would bypass the redirect. If an older agent removes the capture, it leaves these rules, so
+ * they must do no harm without redirects.
  *
  * `nat` rules see only the first packet of a connection. A client with raw sockets could send another packet first: an
  * ACK with an option that the kernel ignores is not redirected, and no socket answers it. A SYN of the same connection
- * would then go directly to the application. Such a client could also make the kernel take a SYN for an answer to
- * something that the pod sent, which belongs to no connection.
+ * would then go directly to the application. Such a client could also make the pod send a packet that belongs to no
+ * connection. The kernel would then take the client's SYN for an answer to that packet.
  */
 function writeGuard(transaction: NftTransaction, { ipv6 }: Pick<CaptureOptions, "ipv6">): void {
   const table = transaction
@@ -254,7 +260,7 @@ function writeGuard(transaction: NftTransaction, { ipv6 }: Pick<CaptureOptions, 
   input(tcp, isStart, action.drop());
 }
 
-/** Does nothing if there is no such table. */
+/** Removes the guard's table, if it exists. */
 function removeGuard(transaction: NftTransaction): void {
   transaction.table("inet", guardTable).create().delete();
 }

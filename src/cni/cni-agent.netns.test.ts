@@ -371,7 +371,8 @@ test("a probe's path exists before the capture, and survives a restart of the ag
   rig.startAgent();
   const ztunnel = new ZtunnelProcess(rig.socket, "zt");
   await until(() => ztunnel.snapshots() > 0);
-  // While the agent cannot write the rule for the pod's probes, it must not capture the pod.
+  // Give the set for probes a wrong type, so that the agent cannot write the rule for the pod's probes. It must then
+  // not capture the pod.
   const probeTable = new NftTransaction();
   probeTable.table("inet", "istio-ambient-nat").replace().addSet("istio-inpod-probes-v4", ["ipv6"]);
   using nft = new NftNetlink(rig.node.namespace.fd);
@@ -384,7 +385,7 @@ test("a probe's path exists before the capture, and survives a restart of the ag
   rig.startAgent();
   await rig.enrolled(key);
   await rig.stopAgent();
-  // While no ztunnel runs, the pod stays captured and its probes pass.
+  // Without a ztunnel, the pod stays captured, and its probes still pass.
   await ztunnel.kill();
   rig.startAgent();
   await until(() => existsSync(join(rig.directory, "plugin.sock")));
@@ -403,7 +404,7 @@ test("an agent starts, and exempts the probes of its pods, although one pod cann
   rig.hostProc = join(rig.directory, "proc");
   mkdirSync(rig.hostProc);
   symlinkSync(`/proc/${reviews.initPid}`, join(rig.hostProc, String(reviews.initPid)));
-  // The kernel refuses to open a link to itself.
+  // The agent cannot open this pod's namespace, because the kernel refuses to open a link that leads to itself.
   symlinkSync(String(broken.initPid), join(rig.hostProc, String(broken.initPid)));
   rig.startAgent();
   await until(() => existsSync(join(rig.directory, "plugin.sock")));

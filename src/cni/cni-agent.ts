@@ -27,52 +27,57 @@ import { SidecarRedirector } from "./sidecar-redirector.ts";
 import { ZtunnelHub } from "./ztunnel-hub.ts";
 import type { ZtunnelLink } from "./ztunnel-link.ts";
 
-/** Paths in the agent's own file system. */
+/** The paths that the agent uses, as its own container sees them. */
 export interface CniAgentPaths {
   readonly hostProc: string;
-  /** The mount point of the host's directories, such as `/host/var/run/netns`. */
+  /** The directory under which the host's directories are mounted, such as `/host` for `/host/var/run/netns`. */
   readonly hostRoot?: string;
-  /** The host's directory of named network namespaces. */
+  /** The mount of the host's directory of named network namespaces. */
   readonly namespaceDirectory?: string;
-  /** The socket of the CNI plugin. */
+  /** The socket on which the agent serves the CNI plugin. */
   readonly pluginSocket: string;
   readonly ztunnelSocket: string;
-  /** The directories in which container runtimes look for plugins and for the node's network configuration. */
+  /**
+   * The mounts of the directories in which container runtimes look for plugins and for the node's network
+   * configuration.
+   */
   readonly cniBinDirectory: string;
   readonly cniConfDirectory: string;
 }
 
 export interface CniPluginOptions {
-  /** The path of the agent's socket on the node. */
+  /** The path on the node of the agent's socket, to which the plugin connects. */
   readonly socketPath: string;
-  /** The node's architecture, by Node's name. */
+  /** The node's architecture, in the spelling of Node.js. */
   readonly architecture: string;
-  /** The file to chain the plugin into. Absent means the first one by name. */
+  /** The name of the configuration file to which the plugin is added. If absent, it is the first one by name. */
   readonly confFile?: string;
-  /** The paths of the node's folders of CNI, as the installation's values name them. */
+  /** The paths of the node's CNI directories, as the installation's values state them. */
   readonly folders: NodeFolders;
   /**
-   * Whether the plugin is added to the existing configuration. False if the platform calls the plugin through a file of
-   * its own.
+   * Whether the plugin is added to the existing configuration. If false, the plugin gets a configuration file of its
+   * own, because the platform calls it by name.
    */
   readonly chained: boolean;
 }
 
-/** The parts of the agent's work that an installation may leave out. */
+/** The optional functions of the agent, which an installation may switch off. */
 export interface CniAgentSettings {
-  /** Whether pods join the mesh without a sidecar. */
+  /** Whether pods can join the mesh without a sidecar (ambient mode). */
   readonly ambient: boolean;
-  /** Whether the DNS of these pods is captured if their annotations do not say otherwise. */
+  /** Whether the DNS queries of these pods are captured. A pod's annotation overrides it. */
   readonly dnsCapture: boolean;
-  /** Whether the IPv6 of these pods is captured. */
+  /** Whether the IPv6 traffic of these pods is captured. */
   readonly ipv6: boolean;
-  /** Whether pods that started before the agent get the redirect to their sidecars that they wait for. */
+  /**
+   * Whether the agent redirects the traffic of pods that started before it and wait for the redirect to their sidecar.
+   */
   readonly repair: boolean;
 }
 
 export interface CniAgentOptions {
   readonly nodeName: string;
-  /** Pods of these namespaces stay out of the mesh, whatever their labels are. */
+  /** The namespaces whose pods never join the mesh, whatever their labels are. */
   readonly excludedNamespaces: readonly string[];
   readonly settings: CniAgentSettings;
   readonly paths: CniAgentPaths;
@@ -81,33 +86,35 @@ export interface CniAgentOptions {
   /** The pods of this node. */
   readonly pods: Informer<Pod>;
   readonly namespaces: Informer<Namespace>;
-  /** The Node object of this agent. */
+  /** The informer of this agent's Node object. */
   readonly nodes: Informer<Node>;
-  /** A descriptor of the node's network namespace. Our own if absent. */
+  /** A descriptor of the node's network namespace. If absent, the agent's own namespace is used. */
   readonly hostNamespaceFd?: number;
   /**
-   * The time that a starting pod's request waits for a ztunnel. It must be less than the runtime's timeout. 5 s if
-   * absent.
+   * How long a starting pod's request waits for a ztunnel. It must be less than the runtime's timeout. 5 s if absent.
    */
   readonly ztunnelWaitMs?: number;
   /** Called when the agent ends, with the revisions of its ztunnels. Returns why it ends. */
   readonly whyEnds: (ztunnels: readonly string[]) => Promise<AgentEnd>;
-  /** Called with the reason why the container runtime does not call the plugin, and sometimes again while it stays. */
+  /**
+   * Called with the reason if the container runtime does not call the plugin. Called again from time to time while the
+   * problem lasts.
+   */
   readonly onProblem?: (problem: PluginProblem) => void;
   readonly log: Logger;
-  /** (Serin's own) Whether the log lines of the agent of 2022 are written too. */
+  /** (Serin's own) Whether to write also the log lines of upstream's agent of 2022. */
   readonly logsRoutes?: boolean;
   readonly clock: Clock;
-  /** The registry of its metrics. */
+  /** The registry for the agent's metrics. */
   readonly registry: MetricsRegistry;
 }
 
 const reconcileConcurrency = 16;
 const defaultZtunnelWaitMs = 5_000;
-/** How often the agent looks whether the node still has the rules for probes. */
+/** How often the agent checks whether the node still has the rules for probes. */
 const probeRulesMs = 5_000;
 
-/** The node's CNI agent. It keeps the pods of one node in or out of the mesh. */
+/** The node's CNI agent. It moves the pods of one node into and out of the mesh. */
 export class CniAgent {
   readonly #options: CniAgentOptions;
   readonly #log: Logger;
@@ -190,18 +197,21 @@ export class CniAgent {
     return this.#ready && this.#installer.installedAtMs !== undefined && this.#calls.missed === undefined;
   }
 
-  /** Why the container runtime does not call the plugin, and what to do. Undefined if it does, or if it needs time. */
+  /**
+   * Why the container runtime does not call the plugin, and what to do. Undefined if it does call it, or if it may just
+   * need time.
+   */
   get problem(): PluginProblem | undefined {
     const { missed } = this.#calls;
     return this.#installer.problem ?? (missed === undefined ? undefined : notCalled(this.#surroundings, missed));
   }
 
-  /** The ztunnel that owns a pod (`namespace/name`). Undefined if the pod is not in the mesh. */
+  /** The revision of the ztunnel that owns a pod (`namespace/name`). Undefined if the pod is not in the mesh. */
   ownerOf(key: string): string | undefined {
     return this.#enroller.ownerOf(key);
   }
 
-  /** The state of this node's pods, to compare with their state under another agent. */
+  /** The state of this node's enrolled pods. It is compared with their state under another agent. */
   enrolled(version: string): EnrolledReport {
     return {
       node: this.#options.nodeName,
@@ -216,7 +226,7 @@ export class CniAgent {
     const { pods, namespaces, nodes, paths } = this.#options;
     await Promise.race([Promise.all([pods.synced, namespaces.synced, nodes.synced]), aborted(signal)]);
     if (signal.aborted) return;
-    // Exempt the probes of pods that an earlier agent captured, before looking at the pods one by one.
+    // First exempt the probes of all pods that an earlier agent captured, before handling the pods one by one.
     this.#probes.install(this.#capturedAddresses(pods.list()));
     this.#hub.listen(paths.ztunnelSocket, {
       connected: (link) => void this.#sendSnapshot(link),
@@ -268,7 +278,10 @@ export class CniAgent {
     }
   }
 
-  /** A pod that cannot be examined now gets its exemption when it is enrolled, which is retried. */
+  /**
+   * The addresses of captured pods. It leaves out a pod that cannot be examined now. Such a pod is exempted when it is
+   * enrolled, which is retried.
+   */
   #capturedAddresses(pods: readonly Pod[]): string[] {
     const found = new Set<string>();
     this.#attempt("the processes of this node cannot be listed", {}, () =>
@@ -325,12 +338,16 @@ export class CniAgent {
 
   #onPodGone(pod: Pod): void {
     this.#redirector.forget(pod.metadata.uid ?? "");
-    // An earlier agent captured the pod, which ended before this agent enrolled it.
+    // The pod may have been captured by an earlier agent, and ended before this agent enrolled it. Then nothing else
+    // ends the exemption of its address.
     const held = new Set(this.#enroller.addresses());
     this.#probes.remove(addressesOf(pod).filter((address) => !held.has(address)));
   }
 
-  /** Only a node's labels matter, because they decide which ztunnel owns its pods. Its heartbeats do not. */
+  /**
+   * Handles a change of the Node. Only its labels matter, because they decide which ztunnel owns its pods. Heartbeats
+   * do not.
+   */
   #onNode(change: InformerChange<Node>): void {
     if (change.type === "delete" || !jsonEqual(change.previous?.metadata.labels, change.object.metadata.labels))
       this.#addAll();
@@ -347,8 +364,8 @@ export class CniAgent {
   }
 
   /**
-   * Sends a new ztunnel all its pods, and then the mark that the snapshot is complete. The ztunnel then drops all
-   * others, so it keeps a pod that the agent cannot look at yet.
+   * Sends a new ztunnel all pods that it owns, and then the mark that ends the snapshot. At the mark, the ztunnel drops
+   * pods that were not sent. So the agent also lets it keep pods that the agent cannot examine yet.
    */
   async #sendSnapshot(link: ZtunnelLink): Promise<void> {
     const work = [...this.#keys()].map(async (key) => {
@@ -367,8 +384,8 @@ export class CniAgent {
   }
 
   /**
-   * Returns after how many milliseconds the key must be looked at again, if at all. `keeper` is a ztunnel that keeps
-   * the pod if no other one is known to serve it.
+   * Brings the pod with this key into its wanted state. Returns after how many milliseconds to check it again, or
+   * undefined. `keeper` is a ztunnel that keeps the pod if no other ztunnel is known to serve it.
    */
   async #reconcileKey(key: string, keeper?: ZtunnelLink): Promise<number | undefined> {
     return await this.#locks.run(key, async () => {
@@ -399,9 +416,9 @@ export class CniAgent {
   }
 
   /**
-   * The pod in a plugin's request. It may be newer than the pod that the watch has shown, which may still be an earlier
-   * one of the same name. If that earlier pod has failed, the new one would start outside the mesh. A static pod has
-   * one uid on its node and another one in the API.
+   * The pod in a plugin's request. The watch may not have delivered it yet, and may still show an earlier pod of the
+   * same name. If the agent used that earlier pod, and the pod has failed, the new one would start outside the mesh. A
+   * static pod has one uid on its node and another one in the API.
    */
   async #podOf({ podName, podNamespace, podUid }: PodAttachment): Promise<Pod> {
     const { pods, client } = this.#options;
@@ -461,7 +478,7 @@ export class CniAgent {
   }
 
   /**
-   * Leaves the pods in the mesh, when only the agent is deleted. The pods keep their redirects and the exemption of
+   * Ends the agent without an uninstallation. The pods stay in the mesh: they keep their redirects and the exemption of
    * their probes.
    */
   #leavePods(): void {

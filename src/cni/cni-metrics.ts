@@ -1,7 +1,7 @@
 import type { MetricsRegistry } from "../telemetry/index.ts";
 
 /**
- * The metrics of upstream's agent on port 15014, under its names (upstream's documentation of the CNI agent,
+ * The metrics on port 15014. They have the names of upstream's agent (upstream's documentation of the CNI agent,
  * "Observability").
  */
 export class CniMetrics {
@@ -10,7 +10,7 @@ export class CniMetrics {
   readonly #requests;
   readonly #ready;
 
-  /** `ztunnels` returns the number of connected ztunnels. It is called at each rendering. */
+  /** `ztunnels` returns the number of connected ztunnels. It is called at each scrape. */
   constructor(registry: MetricsRegistry, ztunnels: () => number) {
     this.#events = registry.counter(
       "nodeagent_reconcile_events_total",
@@ -34,7 +34,7 @@ export class CniMetrics {
     this.#events.labels(type).increment();
   }
 
-  /** Counts a pod that the container runtime adds, by the HTTP status that upstream's agent would answer with. */
+  /** Counts a pod that the container runtime adds. The label is the HTTP status that upstream's agent would answer. */
   async pluginRequest(handled: Promise<void>): Promise<void> {
     try {
       await handled;

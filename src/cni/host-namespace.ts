@@ -4,16 +4,19 @@ import { transientError } from "../base/index.ts";
 import { isSystemCode, NetworkNamespace } from "../net/index.ts";
 
 const maxAncestors = 16;
-/** How often to look again if every thread left its namespace between two looks, which is hardly possible. */
+/**
+ * The maximum number of attempts. An attempt fails only if every thread changes its namespace while it is examined,
+ * which is very unlikely.
+ */
 const maxLooks = 8;
 
 /**
- * Opens the node's network namespace. It belongs to the nearest ancestor process outside our container (by its PID
- * namespace), which started the container: a runtime's shim, or the lab's node process. For a pod on the node's network
- * this is the pod's own namespace.
+ * Opens the node's network namespace. It is the namespace of the process that started our container: the nearest
+ * ancestor outside the container's PID namespace, which is a runtime's shim or the lab's node process. For a pod on the
+ * node's network, it is also the pod's own namespace.
  */
 export function openHostNamespace(hostProc: string): NetworkNamespace {
-  // Under the host's mount, our process has its host process id.
+  // In the host's /proc, `self` shows this process' id on the host.
   let pid = readlinkSync(join(hostProc, "self"));
   const container = pidNamespaceOf(hostProc, pid);
   for (let step = 0; step < maxAncestors; step += 1) {
@@ -27,8 +30,8 @@ export function openHostNamespace(hostProc: string): NetworkNamespace {
 
 /**
  * Opens the namespace in which most threads of a process are. The process may be entering a new pod's namespace with
- * one thread. If that is its first thread, `/proc/<pid>/ns/net` is the pod's namespace in that moment, and the agent
- * would write the node's rules into the pod.
+ * one thread. If that is the process' first thread, `/proc/<pid>/ns/net` is the pod's namespace at that moment, and the
+ * agent would write the node's rules into the pod.
  */
 function openUsualNamespace(threadsDirectory: string): NetworkNamespace {
   for (let look = 1; look <= maxLooks; look += 1) {
@@ -48,7 +51,7 @@ function openUsualNamespace(threadsDirectory: string): NetworkNamespace {
   throw transientError("pod-namespace", `the network namespace of the node cannot be found by ${threadsDirectory}`);
 }
 
-/** What the function finds. Undefined if the thread has ended meanwhile. */
+/** The result of reading a thread. Undefined if the thread has just ended. */
 function unlessGone<Result>(look: () => Result): Result | undefined {
   try {
     return look();
@@ -58,7 +61,7 @@ function unlessGone<Result>(look: () => Result): Result | undefined {
   }
 }
 
-/** The inode identifies the namespace. */
+/** The inode of a process' PID namespace, which identifies the namespace. */
 function pidNamespaceOf(hostProc: string, pid: string): number {
   return statSync(join(hostProc, pid, "ns/pid")).ino;
 }

@@ -1,8 +1,8 @@
 import type { Node, Pod } from "../api/kubernetes/index.ts";
 
 /**
- * The route to a captured pod in the log format of the agent of 2022. The present capture is inside the pod and needs
- * no route.
+ * A log line about a captured pod, in the format of upstream's agent of 2022, which made a route for each pod. The
+ * present capture is inside the pod and needs no route.
  */
 export function loggedRoute({ metadata }: Pod, node: Node | undefined, address: string): string {
   const { name = "", namespace = "" } = metadata;
@@ -10,8 +10,8 @@ export function loggedRoute({ metadata }: Pod, node: Node | undefined, address: 
 }
 
 /**
- * The node's address in its range of pod addresses, or its own address if the cluster's network gives nodes no such
- * range.
+ * The source address of the logged route: the node's address in its pod CIDR, or the node's own address if it has no
+ * pod CIDR.
  */
 function sourceOn(node: Node | undefined): string {
   const [network] = (node?.spec?.podCIDR ?? "").split("/");

@@ -1,8 +1,8 @@
 import { isSystemCode, RouteNetlink, type RouteSpec, type RuleSpec } from "../net/index.ts";
 
-/** A route table whose only route makes all addresses local to this namespace. */
+/** A route table whose only route makes all addresses local to this network namespace. */
 export interface MarkRoutes {
-  /** Packets with this mark use the table. */
+  /** The mark of packets that use the table. */
   readonly mark: number;
   readonly markMask: number;
   readonly table: number;
@@ -10,7 +10,10 @@ export interface MarkRoutes {
 }
 
 const families = ["ipv4", "ipv6"] as const;
-/** A family that the kernel has disabled carries no traffic. */
+/**
+ * The errors for an address family that the kernel has disabled. Such a family carries no traffic, so it needs no
+ * routes.
+ */
 const disabledFamily = ["EAFNOSUPPORT", "EOPNOTSUPP", "EACCES"] as const;
 
 /**

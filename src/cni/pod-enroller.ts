@@ -23,9 +23,12 @@ import { closePodSockets, openPodSockets, type PodSocket } from "./pod-sockets.t
 import type { ZtunnelHub } from "./ztunnel-hub.ts";
 import type { ZdsAnswer, ZtunnelLink } from "./ztunnel-link.ts";
 
-/** The time that the control plane gets to notify every proxy that the pod accepts only plain text. */
+/** The time in which the control plane notifies every proxy that a pod accepts only plain text. */
 const leaveMs = 3_000;
-/** The API server, or the agent's rights, may disappear before the agent. */
+/**
+ * The maximum time for annotating a pod. During an uninstallation, the API server or the agent's rights may disappear
+ * before the agent does.
+ */
 const maxAnnotateMs = 5_000;
 
 export interface PodEnrollerOptions {
@@ -35,34 +38,34 @@ export interface PodEnrollerOptions {
   readonly probes: HostProbeRules;
   readonly excludedNamespaces: readonly string[];
   /**
-   * Whether pods join the mesh, whether their DNS is captured unless an annotation says otherwise, and whether their
-   * IPv6 is captured.
+   * Whether pods join the mesh, whether their DNS is captured, and whether their IPv6 is captured. A pod's annotation
+   * overrides `dns`.
    */
   readonly capture: { readonly pods: boolean; readonly dns: boolean; readonly ipv6: boolean };
   readonly log: Logger;
-  /** (Serin's own) Whether each capture is also logged in the format of ambient's first release. */
+  /** (Serin's own) Whether to log each capture also in the format of ambient's first release. */
   readonly logsRoutes: boolean;
   readonly clock: Clock;
 }
 
-/** The facts that determine whether and how one pod is enrolled. They are read again each time. */
+/** The facts that decide whether and how a pod is enrolled. They are read again for each reconciliation. */
 export interface PodView {
   readonly pod: Pod;
   readonly namespace: Namespace | undefined;
   readonly node: Node | undefined;
 }
 
-/** The container runtime's report of a pod that it is about to start. */
+/** A pod that the container runtime is about to start, as the runtime describes it. */
 export interface PodStart {
   readonly netnsPath: string;
   readonly addresses: readonly string[];
-  /** The runtime's id of the pod's sandbox. */
+  /** The id of the pod's sandbox in the container runtime. */
   readonly containerId: string;
 }
 
 /**
- * A pod in the mesh. The agent holds its namespace and its sockets from enrolment to its end, whichever ztunnel owns
- * it.
+ * A pod in the mesh. From the enrolment to the pod's end, the agent keeps its namespace and its sockets open, whichever
+ * ztunnel owns the pod.
  */
 interface Enrolment {
   readonly uid: string;
@@ -73,15 +76,18 @@ interface Enrolment {
   ownerRevision: string | undefined;
   captured: boolean;
   addresses: readonly string[];
-  /** The runtime's id of the pod's sandbox, or undefined for a pod that started before this agent. */
+  /** The id of the pod's sandbox in the container runtime. Undefined for a pod that started before this agent. */
   containerId: string | undefined;
-  /** The steady-clock time at which the pod's sockets close. Set once the pod no longer announces HBONE. */
+  /**
+   * The time at which the pod's sockets close, on the steady clock. Set when the pod is leaving the mesh and no longer
+   * announces HBONE.
+   */
   leavesAtMs: number | undefined;
 }
 
 /**
- * Moves single pods into the mesh, between ztunnels, and out of the mesh. The caller must make one call for a pod at a
- * time.
+ * Moves single pods into the mesh, between ztunnels, and out of the mesh. The caller must not make two calls for the
+ * same pod at once.
  */
 export class PodEnroller {
   readonly #options: PodEnrollerOptions;
@@ -108,12 +114,12 @@ export class PodEnroller {
   ownerOf(key: string): string | undefined {
     return this.#enrolments.get(key)?.ownerRevision;
   }
-  /** Addresses of all pods in the mesh. */
+  /** The addresses of all enrolled pods. */
   addresses(): string[] {
     return [...this.#enrolments.values()].flatMap((enrolment) => enrolment.addresses);
   }
 
-  /** The state of each pod, read from the kernel now. */
+  /** The state of each enrolled pod. Its rules are read from the kernel at each call. */
   report(): EnrolledPodReport[] {
     const inMesh = [...this.#enrolments.values()].filter(({ leavesAtMs }) => leavesAtMs === undefined);
     const sorted = inMesh.sort((left, right) => (left.key < right.key ? -1 : 1));
@@ -131,8 +137,8 @@ export class PodEnroller {
   }
 
   /**
-   * Brings a pod into its wanted state. With `start`, the pod has no process yet, and is enrolled when this resolves.
-   * If it resolves to a number, the caller must call again after that many milliseconds.
+   * Brings a pod into its wanted state. `start` is set for a pod that has no process yet. Such a pod is enrolled when
+   * the promise resolves. If the result is a number, call again after that many milliseconds.
    */
   async reconcile(view: PodView, start?: PodStart): Promise<number | undefined> {
     const { pod } = view;
@@ -147,15 +153,16 @@ export class PodEnroller {
   }
 
   /**
-   * Lets a ztunnel keep a pod that no connected ztunnel is known to serve. Otherwise a ztunnel that serves it would
-   * drop it at the end of its snapshot, and the pod would refuse connections until the agent finds it.
+   * Lets a ztunnel keep a pod if no connected ztunnel is known to serve the pod. Otherwise a ztunnel that serves it
+   * would drop it at the end of its snapshot, and the pod would refuse connections until the agent finds it.
    */
   async keepWith(link: ZtunnelLink, view: PodView): Promise<void> {
     const { pod } = view;
     if (!wasCaptured(pod) || !this.belongs(view)) return;
     const enrolment = this.#enrolments.get(keyOf(pod));
     if (enrolment?.owner?.isOpen === true || enrolment?.leavesAtMs !== undefined) return;
-    // Whether the ztunnel tells if it has the pod. Upstream's acknowledges a Keep even of a pod that it does not have.
+    // Whether the ztunnel's answer shows if it has the pod. Upstream's ztunnel acknowledges a Keep even for a pod that
+    // it does not have.
     const tells = link.acceptsListeners;
     if (enrolment?.sockets.length === 0 && tells) return await this.#takeBack(enrolment, link);
     const own = { uid: pod.metadata.uid ?? "", key: keyOf(pod) };
@@ -184,26 +191,26 @@ export class PodEnroller {
     }
   }
 
-  /** Whether a pod is meant to be in the mesh. */
+  /** Whether a pod should be in the mesh. */
   belongs({ pod, namespace }: Pick<PodView, "pod" | "namespace">): boolean {
     const { excludedNamespaces, capture } = this.#options;
     return capture.pods && !excludedNamespaces.includes(pod.metadata.namespace ?? "") && isAmbientPod(pod, namespace);
   }
 
-  /** Whether a ztunnel is connected that may own the pod. */
+  /** Whether a connected ztunnel may own the pod. */
   hasZtunnel(view: PodView): boolean {
     return this.#target(view, this.#enrolments.get(keyOf(view.pod))) !== undefined;
   }
 
   /**
-   * Called when a sandbox has been removed. A runtime may report this late or twice, when the pod already has another
-   * sandbox.
+   * Call this when a sandbox has been removed. A runtime may report the removal late or twice, when the pod already has
+   * another sandbox.
    */
   async forgetContainer(key: string, containerId: string): Promise<void> {
     if (this.#enrolments.get(key)?.containerId === containerId) await this.forget(key);
   }
 
-  /** Called when the pod is deleted, and its network namespace with it. */
+  /** Call this when the pod and its network namespace are gone. */
   async forget(key: string): Promise<void> {
     const enrolment = this.#enrolments.get(key);
     const kept = this.#kept.get(key);
@@ -216,7 +223,7 @@ export class PodEnroller {
     await this.#release(enrolment, false);
   }
 
-  /** Ends the exemption of a pod's probes, except at addresses that belong to another pod already. */
+  /** Ends the exemption of a pod's probes. Skips addresses that another pod has by now. */
   #endProbes({ uid, addresses }: Enrolment): void {
     const others = [...this.#enrolments.values()].filter((other) => other.uid !== uid && other.captured);
     const held = new Set(others.flatMap((other) => other.addresses));
@@ -233,9 +240,9 @@ export class PodEnroller {
   }
 
   /**
-   * Releases the pods at an uninstall. First the rules are removed, then the annotation that these pods accept HBONE.
-   * The sockets stay until all peers know that, so that peers which still use HBONE are served. A failure in one pod
-   * does not stop the others.
+   * Releases the pods at an uninstall. First removes the rules, then the annotation that tells peers that the pods
+   * accept HBONE. The sockets stay until all peers have learnt that, so that peers that still use HBONE are served. A
+   * failure in one pod does not affect the others.
    */
   async releaseAll(pods: readonly Pod[]): Promise<void> {
     const { finder, clock } = this.#options;
@@ -263,29 +270,29 @@ export class PodEnroller {
   async #enrol(view: PodView, start: PodStart | undefined): Promise<void> {
     const { pod } = view;
     const enrolment = await this.#open(pod, start);
-    // A pod without a sandbox, and so without an address, is enrolled when its node's runtime starts it.
+    // A pod without a sandbox has no address yet. It is enrolled when the container runtime starts it.
     if (enrolment === undefined) return;
     if (start !== undefined) enrolment.containerId = start.containerId;
     enrolment.leavesAtMs = undefined;
     let target = this.#target(view, enrolment);
     if (target === undefined) {
-      // When a ztunnel connects, all pods are checked again. Only the start of a pod must be repeated by the runtime.
+      // When a ztunnel connects, the agent checks all pods again, so waiting is enough here. Only the start of a pod
+      // must fail, so that the runtime repeats it.
       if (!enrolment.captured) await this.#annotate(pod, { [redirectionAnnotation]: "pending" });
       if (start === undefined) return;
       throw transientError("no-ztunnel", `no ztunnel that may own pod ${keyOf(pod)} is connected`, {
         hint: "check the ztunnel DaemonSet's pod on this node",
       });
     }
-    // A ztunnel that accepts no sockets opens its own.
+    // Open sockets only for a ztunnel that accepts them. Another ztunnel opens its own.
     if (target.acceptsListeners && enrolment.sockets.length === 0) await this.#openSockets(enrolment);
-    // The ztunnel that has the pod may have connected meanwhile, and the pod may be meant to stay there.
+    // The ztunnel that has the pod may have connected in the meantime, and may be the pod's wanted owner.
     target = this.#target(view, enrolment) ?? target;
     await this.#giveTo(target, enrolment, pod);
-    // Prefer the runtime's addresses, because the runtime knows them best.
+    // Put the runtime's addresses first, because the runtime is the most reliable source.
     const known = [...new Set([...(start?.addresses ?? []), ...enrolment.addresses])];
     const addresses = known.length > 0 ? known : addressesWithin(enrolment.namespace, pod);
-    // Exempt probes before the capture starts, because otherwise the pod's first probe would be denied where plain text
-    // is denied.
+    // Exempt probes before the capture starts. Otherwise the pod's first probe would fail if policies deny plain text.
     this.#options.probes.add(addresses);
     enrolment.addresses = addresses;
     if (!enrolment.captured) {
@@ -297,7 +304,8 @@ export class PodEnroller {
       [redirectionAnnotation]: "enabled",
       [ztunnelOwnerAnnotation]: target.revision,
     });
-    // A start must not wait for the API server. If this fails, the next reconcile writes the annotation.
+    // The start of a pod must not wait for the API server. If this write fails, the next reconciliation writes the
+    // annotation.
     if (start === undefined) await annotated;
     else
       annotated.catch((error: unknown) =>
@@ -312,7 +320,8 @@ export class PodEnroller {
   }
 
   /**
-   * Opens the pod's namespace and sockets. If another agent enrolled the pod, takes the sockets back from its ztunnel.
+   * Opens the pod's namespace and sockets. If an earlier agent enrolled the pod, takes the sockets back from its
+   * ztunnel.
    */
   async #open(pod: Pod, start: PodStart | undefined): Promise<Enrolment | undefined> {
     const key = keyOf(pod);
@@ -371,7 +380,10 @@ export class PodEnroller {
     return enrolment;
   }
 
-  /** A kernel without the setting drops the connections that wait in a socket when the last ztunnel closes it. */
+  /**
+   * Allows waiting connections to move to another socket. On a kernel without the setting, connections that wait in a
+   * socket's queue are lost when the last ztunnel closes the socket.
+   */
   #allowMigration({ key, namespace }: Enrolment): void {
     const problem = "connections cannot migrate between sockets here";
     try {
@@ -383,7 +395,7 @@ export class PodEnroller {
     }
   }
 
-  /** Opens new sockets. If a ztunnel already has the ports, takes back its sockets. */
+  /** Opens new sockets. If a ztunnel already has the ports, takes the sockets back from it. */
   async #openSockets(enrolment: Enrolment): Promise<void> {
     try {
       enrolment.sockets = openPodSockets(enrolment.namespace.fd);
@@ -397,7 +409,7 @@ export class PodEnroller {
     }
   }
 
-  /** Asks a ztunnel for the sockets of a pod that it owns. Changes nothing if the ztunnel does not know the pod. */
+  /** Asks a ztunnel for the sockets of a pod that it serves. Does nothing if the ztunnel does not know the pod. */
   async #takeBack(enrolment: Enrolment, link: ZtunnelLink): Promise<void> {
     const answer = await this.#keep(link, enrolment, link.acceptsListeners);
     if (answer === undefined) return;
@@ -413,7 +425,7 @@ export class PodEnroller {
     });
   }
 
-  /** The ztunnel for the pod: that of its wanted owner, or else the present one. Undefined if there is none. */
+  /** The ztunnel for the pod: the wanted owner's, or else the present owner's. Undefined if neither is connected. */
   #target(view: PodView, enrolment: Pick<Enrolment, "ownerRevision"> | undefined): ZtunnelLink | undefined {
     const { hub } = this.#options;
     const wanted = ztunnelOwner({
@@ -428,8 +440,8 @@ export class PodEnroller {
   }
 
   /**
-   * Hands the pod over. The new owner acknowledges before the old one is informed. If the new one cannot serve the pod
-   * yet, the old one keeps it, and the pod is checked again later.
+   * Hands the pod over to another ztunnel. The new owner acknowledges before the agent informs the old one. If the new
+   * owner cannot serve the pod yet, the old one keeps it, and the pod is checked again later.
    */
   async #giveTo(target: ZtunnelLink, enrolment: Enrolment, pod: Pod): Promise<void> {
     const previous = enrolment.owner;
@@ -457,8 +469,8 @@ export class PodEnroller {
   }
 
   /**
-   * Removes the rules, then the annotation that makes peers use HBONE. The sockets stay until all peers know that.
-   * Returns how long this takes.
+   * Takes a pod out of the mesh. First removes the rules, then the annotation that makes peers use HBONE. The sockets
+   * stay until all peers have learnt that. Returns how long this takes, in milliseconds.
    */
   async #unenrol(pod: Pod): Promise<number | undefined> {
     const key = keyOf(pod);
@@ -470,8 +482,8 @@ export class PodEnroller {
         if (namespace !== undefined) this.#removeOldCapture(namespace);
       }
       await this.#annotate(pod, absent);
-      // An earlier agent enrolled the pod. Its ztunnel drops the pod after the snapshot, which does not name the pod,
-      // and which waits for this.
+      // An earlier agent enrolled the pod, and its ztunnel drops it at the end of the snapshot, which does not contain
+      // the pod. The snapshot waits for this, so that peers learn of the change first.
       if (wasCaptured(pod)) await this.#options.clock.sleep(leaveMs);
       await this.forget(key);
       return undefined;
@@ -492,7 +504,7 @@ export class PodEnroller {
     return undefined;
   }
 
-  /** Removes the rules of an earlier agent. */
+  /** Removes the capture rules that an earlier agent installed. */
   #removeOldCapture(namespace: NetworkNamespace): void {
     removeCapture(namespace.fd);
     this.#forgetDns(namespace);
@@ -518,7 +530,7 @@ export class PodEnroller {
     try {
       await link.request({ type: "delete", uid, handedOver });
     } catch (error) {
-      // The ztunnel has ended, or never had the pod, so there is nothing to remove.
+      // Ignore the failure: the ztunnel has ended or never had the pod, so there is nothing to remove.
       this.#log.debug("a ztunnel did not acknowledge a delete", {
         uid,
         revision: link.revision,
@@ -528,8 +540,8 @@ export class PodEnroller {
   }
 
   /**
-   * Writes annotations that differ. Null removes one. The status subresource accepts them, so that the agent needs no
-   * right to change what a pod runs.
+   * Writes the annotations that differ from the pod's. Null removes an annotation. The agent writes through the status
+   * subresource, which accepts annotations, so that it needs no right to change what a pod runs.
    */
   async #annotate(pod: Pod, wanted: Readonly<Record<string, string | null>>): Promise<void> {
     const present = pod.metadata.annotations ?? {};
@@ -554,7 +566,10 @@ function digestOf(namespace: NetworkNamespace): string {
   }
 }
 
-/** In a pod that was captured before, a ztunnel has the sockets. In another pod, the pod's own program has the port. */
+/**
+ * The error if the pod's ports are in use. In a captured pod, a ztunnel has the sockets. In any other pod, the pod's
+ * own program uses the port.
+ */
 function socketsHeld({ key, captured }: Pick<Enrolment, "key" | "captured">, error: SerinError): SerinError {
   const holder = captured
     ? "a ztunnel that is not connected holds the pod's sockets; wait until it connects, or delete that ztunnel's pod"

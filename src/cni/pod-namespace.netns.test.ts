@@ -14,7 +14,9 @@ requireOwnNetwork();
 const bind = 4096;
 const detach = 2;
 
-/** A host whose /var/run/netns holds files that network namespaces are mounted on, as with containerd and CRI-O. */
+/**
+ * A fake host. Its /var/run/netns contains files on which network namespaces are mounted, as with containerd and CRI-O.
+ */
 function hostWith(context: TestContext): {
   readonly node: TestNode;
   readonly root: string;
@@ -48,7 +50,7 @@ test("a namespace is found by the file that the container runtime mounted it on"
   const byPath = new PodNamespaceFinder({ hostProc: "/proc", hostRoot: root });
   using found = byPath.openPath("/var/run/netns/cni-1");
   assert.equal(found.inode, pod.namespace.inode);
-  // minikube's runtime uses another folder, which is mounted at the same path.
+  // minikube's runtime uses another directory, but it is mounted at the same path.
   const byName = new PodNamespaceFinder({ hostProc: "/proc", namespaceDirectory: join(root, "var/run/netns") });
   using named = byName.openPath("/var/run/docker/netns/cni-1");
   assert.equal(named.inode, pod.namespace.inode);
@@ -83,7 +85,7 @@ test("a running pod is found by its cgroup, skipping processes that are still in
   const finder = new PodNamespaceFinder({ hostProc: join(root, "proc") });
   using found = finder.open(pod);
   assert.equal(found?.inode, host.namespace.inode);
-  // The object of a static pod has another uid than the pod has at its kubelet.
+  // The object of a static pod has another uid than the pod on its kubelet.
   const annotations = { "kubernetes.io/config.mirror": uid };
   using mirrored = finder.open({ ...pod, metadata: { name: "web", uid: "56-78", annotations } });
   assert.equal(mirrored?.inode, host.namespace.inode);

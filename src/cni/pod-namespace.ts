@@ -6,25 +6,34 @@ import { userError, type SerinError } from "../base/index.ts";
 import { isSystemCode, NetworkNamespace, RouteNetlink } from "../net/index.ts";
 import { addressesOf } from "./ambient-pod.ts";
 
-/** The process id of a pod's init, written by the lab's node runtime. */
+/** The annotation with the process id of a pod's init process. The lab's node runtime writes it. */
 const initPidAnnotation = "lab.serin.dev/init-pid";
-/** A kubelet makes the uid of a static pod from a hash of 32 digits. */
+/**
+ * Matches a pod's uid on its kubelet. For a static pod, the kubelet makes a uid of 32 digits without hyphens, from a
+ * hash.
+ */
 const kubeletUid = /^[0-9a-f-]{32,36}$/;
-/** Linux's process ids are at most 4,194,304. Users may write the annotation, and the kernel rejects long paths. */
+/**
+ * Matches a process id. On Linux, it is at most 4,194,304. The check is needed because users may write the annotation,
+ * and the kernel rejects long paths.
+ */
 const processId = /^\d{1,7}$/;
 
-/** The type that `statfs` returns for a namespace file. */
+/** The file system type that `statfs` returns for a namespace's file. */
 const namespaceFileSystem = 0x6e73_6673;
 
 export interface PodNamespaceFinderOptions {
   readonly hostProc: string;
-  /** The directory under which the host's directories are mounted in the agent's container. Absent if none are. */
+  /**
+   * The directory under which the host's directories are mounted in the agent's container. Absent if there are no such
+   * mounts.
+   */
   readonly hostRoot?: string;
-  /** The path of the host's directory of named namespaces in the agent's container. */
+  /** The path in the agent's container of the host's directory of named namespaces. */
   readonly namespaceDirectory?: string;
 }
 
-/** Opens pods' network namespaces through the agent's view of its host. */
+/** Opens the network namespaces of pods, through the host's directories that are mounted in the agent's container. */
 export class PodNamespaceFinder {
   readonly hostProc: string;
   readonly #options: PodNamespaceFinderOptions;
@@ -52,7 +61,7 @@ export class PodNamespaceFinder {
     throw invalid("is the node's own");
   }
 
-  /** Possible locations of a host's path in the agent's container, the most reliable first. */
+  /** The paths in the agent's container at which a path of the host may be found. The most reliable one comes first. */
   #candidates(path: string): string[] {
     const process = /^\/proc\/(\d+)\/ns\/net$/.exec(path)?.[1];
     if (process !== undefined) return [join(this.hostProc, process, "ns/net")];
@@ -60,7 +69,8 @@ export class PodNamespaceFinder {
     return [
       ...(hostRoot === undefined ? [] : [join(hostRoot, path)]),
       ...(namespaceDirectory === undefined ? [] : [join(namespaceDirectory, basename(path))]),
-      // An absolute symbolic link such as /var/run would be resolved in the agent's own file system.
+      // Resolve /var/run here, because on many hosts it is an absolute symbolic link, which would be followed in the
+      // agent's own file system.
       join(this.hostProc, "1/root", path.replace(/^\/var\/run\//, "/run/")),
     ];
   }
@@ -68,22 +78,24 @@ export class PodNamespaceFinder {
   #openFirst(paths: readonly string[]): NetworkNamespace | undefined {
     for (const path of paths) {
       const namespace = openIfThere(path);
-      // If mounts do not propagate, the file on which a namespace is mounted looks empty.
+      // If mounts of the host do not propagate to the agent, the file on which a namespace is mounted looks empty. Then
+      // try the next path.
       if (namespace !== undefined && keepsIf(namespace, () => isNamespace(namespace))) return namespace;
     }
     return undefined;
   }
 
   /**
-   * Opens the namespace of a pod that has an address. Undefined if the pod has no process. The namespace must have the
-   * pod's address, because users may write the annotation that names it: otherwise the author of a pod could make the
-   * agent capture or release any other pod of the node.
+   * Opens the namespace of a pod that has an address. Undefined if the pod has no process. The namespace must contain
+   * the pod's address, because users may write the annotation that names its process. Without this check, the author of
+   * a pod could make the agent capture or release any other pod of the node.
    */
   open(pod: Pod): NetworkNamespace | undefined {
     for (const pid of this.#processesOf(pod)) {
       const namespace = openIfThere(join(this.hostProc, pid, "ns/net"));
       if (namespace === undefined) continue;
-      // The runtime is still starting the process, or another process has taken its id.
+      // Without the pod's address, the namespace belongs to another process with the same id, or the runtime is still
+      // setting it up.
       if (keepsIf(namespace, () => !isOwn(namespace) && addressesWithin(namespace, pod).length > 0)) return namespace;
     }
     return undefined;
@@ -96,8 +108,8 @@ export class PodNamespaceFinder {
   }
 
   /**
-   * Finds the processes of many pods in one pass, and remembers them for {@link open}. A node has thousands of
-   * processes, so a pass for each pod would block the agent for seconds.
+   * Finds the processes of many pods in one pass, and keeps them for {@link open}. A node has thousands of processes,
+   * so a pass for each pod would block the agent for seconds.
    */
   locate(pods: readonly Pod[]): void {
     const uids = pods.filter((pod) => annotatedProcess(pod) === undefined).map(uidAtKubelet);
@@ -114,11 +126,11 @@ export class PodNamespaceFinder {
     }
     const uid = uidAtKubelet(pod);
     yield* this.#located.get(uid) ?? [];
-    // Scan for further processes, because those above may have ended since.
+    // Search for other processes of the pod, because those above may have ended.
     for (const { pid } of this.#scan([uid])) yield pid;
   }
 
-  /** Finds processes whose cgroup contains a pod's uid, as kubelets name them. */
+  /** Finds the processes whose cgroup path contains a pod's uid, as kubelets write it. */
   *#scan(uids: readonly string[]): Generator<{ readonly uid: string; readonly pid: string }> {
     const wanted = uids
       .filter((uid) => uid !== "")
@@ -133,7 +145,10 @@ export class PodNamespaceFinder {
   }
 }
 
-/** Any author of a pod may write the annotation, so only a whole uid counts. A part of one would match other pods. */
+/**
+ * The pod's uid on its kubelet. Anybody who creates a pod may write the annotation, so only a complete uid is accepted.
+ * A part of a uid would match other pods.
+ */
 function uidAtKubelet({ metadata }: Pod): string {
   const mirrored = metadata.annotations?.[mirrorAnnotation];
   return mirrored !== undefined && kubeletUid.test(mirrored) ? mirrored : (metadata.uid ?? "");
@@ -144,7 +159,7 @@ function annotatedProcess(pod: Pod): string | undefined {
   return annotated !== undefined && processId.test(annotated) ? annotated : undefined;
 }
 
-/** Whether the condition holds. Otherwise, and if it throws, closes the namespace. */
+/** Returns whether the condition is true. If it is false or throws, closes the namespace. */
 function keepsIf(namespace: NetworkNamespace, condition: () => boolean): boolean {
   let keeps = false;
   try {
@@ -172,7 +187,7 @@ function readText(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8");
   } catch {
-    // The process ended between the listing and the read.
+    // The process ended after the directory was listed.
     return undefined;
   }
 }
@@ -182,12 +197,15 @@ function isOwn(namespace: NetworkNamespace): boolean {
 }
 
 /**
- * The maximum number of a namespace's addresses that are read. A pod with NET_ADMIN may add millions. If its own is not
- * among the first ones, it stays out of the mesh.
+ * The maximum number of a namespace's addresses that are read. A pod with NET_ADMIN may add millions. If the pod's own
+ * address is not among those that are read, the pod stays out of the mesh.
  */
 const maxAddresses = 4_096;
 
-/** The addresses in a pod's status that its namespace really has. Users may have the right to write statuses. */
+/**
+ * Those addresses in a pod's status that its namespace really has. The status alone is not enough, because users may
+ * have the right to write it.
+ */
 export function addressesWithin(namespace: NetworkNamespace, pod: Pod): string[] {
   const claimed = addressesOf(pod);
   const wanted = new Set(claimed);

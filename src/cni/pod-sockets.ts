@@ -11,7 +11,10 @@ export interface PodSocket {
 interface SocketPlan {
   readonly protocol: "tcp" | "udp";
   readonly port: number;
-  /** Redirected outbound traffic arrives on loopback, and redirected inbound traffic on the pod's addresses. */
+  /**
+   * Whether the socket listens on loopback, where redirected outbound traffic arrives. Redirected inbound traffic
+   * arrives on the pod's addresses.
+   */
   readonly loopback: boolean;
 }
 
@@ -23,7 +26,7 @@ const plans: Readonly<Record<string, SocketPlan>> = {
   "dns-tcp": { protocol: "tcp", port: ztunnelPorts.dns, loopback: true },
 };
 
-/** Opens all sockets of a pod, or none. Fails with code `address-in-use` while a ztunnel still has them. */
+/** Opens all sockets of a pod, or none. Fails with code `address-in-use` while a ztunnel still has them open. */
 export function openPodSockets(namespaceFd: number): PodSocket[] {
   setLoopbackUp(namespaceFd);
   const opened: PodSocket[] = [];
@@ -40,9 +43,9 @@ export function openPodSockets(namespaceFd: number): PodSocket[] {
 }
 
 /**
- * Starts the loopback interface, as the runtime does. containerd calls the plugin for the loopback interface beside
- * those of the pod's network, and may call it last. Without the interface, no socket can have the address 127.0.0.1,
- * and a pod with IPv6 looks like one without.
+ * Brings the loopback interface up. Normally the runtime does this, but containerd has a separate plugin for the
+ * loopback interface, and may call it last. Without the interface, no socket can have the address 127.0.0.1, and a pod
+ * with IPv6 looks like one without.
  */
 function setLoopbackUp(namespaceFd: number): void {
   using links = new RouteNetlink(namespaceFd);
@@ -53,7 +56,7 @@ export function closePodSockets(sockets: readonly PodSocket[]): void {
   for (const { fd } of sockets) closeDescriptor(fd);
 }
 
-/** Opens the socket of a role in the pod. Returns undefined if the pod has no IPv6. */
+/** Opens a pod's socket for this role. Returns undefined for an IPv6 role if the pod has no IPv6. */
 function openSocket(namespaceFd: number, role: ZdsListenerRole): number | undefined {
   const [name = "", six] = role.split("/");
   const plan = plans[name];

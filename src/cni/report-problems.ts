@@ -2,18 +2,18 @@ import type { Clock, Logger } from "../base/index.ts";
 import { problemText, type PluginProblem } from "./plugin/index.ts";
 
 const lookMs = 2_000;
-/** How often a lasting problem is reported again, because Kubernetes forgets events after an hour. */
+/** How often a lasting problem is reported again. Kubernetes deletes events after an hour. */
 const againMs = 600_000;
 
 export interface ProblemReportOptions {
-  /** The present problem. Undefined if there is none. */
+  /** Returns the present problem. Undefined if there is none. */
   readonly problem: () => PluginProblem | undefined;
   readonly report: (problem: PluginProblem) => void;
   readonly log: Logger;
   readonly clock: Clock;
 }
 
-/** Reports a problem when it appears, and from time to time while it lasts, until the signal aborts. */
+/** Reports a problem when it appears, and again every {@link againMs} while it lasts, until the signal aborts. */
 export async function reportProblems(options: ProblemReportOptions, signal: AbortSignal): Promise<void> {
   const { clock, log } = options;
   let reported: { readonly problem: PluginProblem; readonly atMs: number } | undefined;

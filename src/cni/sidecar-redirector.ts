@@ -16,27 +16,27 @@ const statusAnnotation = "sidecar.istio.io/status";
 const validationContainer = "istio-validation";
 
 /**
- * The redirect that a pod's injection leaves to the agent, or undefined for every other pod. The pod's init container
- * only checks the redirect; its arguments are the redirect's flags. Throws a user error for flags that cannot be
- * honoured.
+ * The redirect that the agent must install for a pod with a sidecar. Undefined if the pod needs none from the agent.
+ * The flags are the arguments of the pod's init container, which itself only checks the redirect. Throws a user error
+ * for unsupported flags.
  */
 export function sidecarRedirect(pod: Pod): RedirectOptions | undefined {
   if (pod.metadata.annotations?.[statusAnnotation] === undefined || isFinishedPod(pod)) return undefined;
   const container = pod.spec?.initContainers?.find(({ name }) => name === validationContainer);
   if (container === undefined) return undefined;
   const environment = Object.fromEntries((container.env ?? []).map(({ name, value }) => [name, value]));
-  // The name servers of the pod are unknown here, so a redirect of DNS takes all of its queries.
+  // The agent does not know the pod's name servers, so it redirects all DNS queries.
   return readRedirectCommand([...(container.args ?? []).slice(1), "--capture-all-dns"], environment, "").options;
 }
 
-/** Whether the pod's check has begun and has not passed. */
+/** Whether the init container that checks the redirect has begun and not yet succeeded. */
 function isWaiting(pod: Pod): boolean {
   const { state, lastState } =
     pod.status?.initContainerStatuses?.find(({ name }) => name === validationContainer) ?? {};
   return state?.running !== undefined || (lastState?.terminated ?? state?.terminated)?.exitCode === 1;
 }
 
-/** Redirects the traffic of a node's pods to their sidecars, if injection left that to the agent. */
+/** Redirects the traffic of a node's pods to their sidecars, where the injection leaves the redirect to the agent. */
 export class SidecarRedirector {
   readonly #finder: PodNamespaceFinder;
   readonly #log: Logger;
@@ -47,7 +47,7 @@ export class SidecarRedirector {
     this.#log = options.log;
   }
 
-  /** Redirects a starting pod. Throws if its traffic cannot be redirected. */
+  /** Redirects the traffic of a starting pod. Throws if that is impossible. */
   start(pod: Pod, netnsPath: string): void {
     const options = sidecarRedirect(pod);
     if (options === undefined) return;
@@ -55,7 +55,9 @@ export class SidecarRedirector {
     this.#apply(pod, options, namespace);
   }
 
-  /** Redirects a pod that started before the agent and waits for its redirect. Best effort. */
+  /**
+   * Redirects the traffic of a pod that started before the agent and waits for its redirect. A failure is only logged.
+   */
   repair(pod: Pod): void {
     if (this.#done.has(pod.metadata.uid ?? "") || !isWaiting(pod)) return;
     try {

@@ -11,7 +11,7 @@ import { askOnce, askUdp, TestClient, type TestPodHost } from "./testing/test-no
 
 requireOwnNetwork();
 
-/** Queries the server of {@link nameServer}, from the same port each time. */
+/** Sends a query to the server of {@link nameServer}, from the same port each time. */
 const askName = (pod: TestPodHost): Promise<string> =>
   Promise.race([
     askUdp(pod.namespace.fd, { address: pod.address, port: 40_053 }, nameServer, 53, "who"),
@@ -19,7 +19,9 @@ const askName = (pod: TestPodHost): Promise<string> =>
   ]).catch((error: unknown) => String(error));
 const nameServer = "10.96.0.10";
 
-/** A clock that stands still for the time in which peers learn that a pod accepts only plain text. */
+/**
+ * A clock whose sleep of 3 s, in which peers learn that a pod accepts only plain text, ends only when the test says so.
+ */
 class LeaveClock implements Clock {
   #passedMs = 0;
   readonly #held = new Set<() => void>();

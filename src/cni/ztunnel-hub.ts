@@ -5,19 +5,19 @@ import { SeqpacketServer, type SeqpacketConnection } from "../net/index.ts";
 import { ZtunnelLink } from "./ztunnel-link.ts";
 
 /**
- * A disconnected ztunnel counts as running for this time. A ztunnel that crashed has restarted by then, so its pods
- * need not move.
+ * How long a disconnected ztunnel is treated as running. A ztunnel that has crashed restarts within this time, so that
+ * its pods need not move.
  */
 const restartGraceMs = 10_000;
 
 export interface ZtunnelHubHandler {
-  /** Called after the hello of a ztunnel. */
+  /** Called when a ztunnel has sent its hello. */
   connected(link: ZtunnelLink): void;
   /** Called when the set of running revisions may have changed. */
   changed(): void;
 }
 
-/** The ztunnels of this node by revision: connected ones, and those that may reconnect soon. */
+/** The ztunnels of this node by revision: those that are connected, and those that may reconnect soon. */
 export class ZtunnelHub {
   readonly #log: Logger;
   readonly #clock: Clock;
@@ -44,7 +44,7 @@ export class ZtunnelHub {
     return this.#links;
   }
 
-  /** Resolves when the condition holds, or on timeout. Checks it again whenever a ztunnel connects. */
+  /** Resolves when the condition is true, or after the timeout. Checks the condition whenever a ztunnel connects. */
   async untilConnected(condition: () => boolean, timeoutMs: number): Promise<void> {
     if (condition()) return;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -58,7 +58,7 @@ export class ZtunnelHub {
     this.#waiting.delete(look);
   }
 
-  /** The newest connection of a revision. */
+  /** The newest connection from a ztunnel of the revision. */
   link(revision: string): ZtunnelLink | undefined {
     return this.#links.findLast((link) => link.revision === revision);
   }
@@ -68,7 +68,7 @@ export class ZtunnelHub {
     return [...new Set([...this.#links.map((link) => link.revision), ...recent.map(([revision]) => revision)])];
   }
 
-  /** Stops accepting and disconnects. Ztunnels keep their pods. */
+  /** Stops accepting connections, and disconnects all ztunnels. They keep their pods. */
   close(): void {
     this.#server?.close();
     for (const link of this.#links) link.close();

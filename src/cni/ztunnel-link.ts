@@ -10,13 +10,16 @@ import {
 } from "../wire/zds/index.ts";
 
 const helloTimeoutMs = 5_000;
-/** A ztunnel that has not answered within this time is disconnected. It reconnects and receives everything again. */
+/**
+ * How long a ztunnel may take to answer. After this time, the agent disconnects the ztunnel, which then reconnects and
+ * receives everything again.
+ */
 const answerTimeoutMs = 10_000;
 const maxWaitingRequests = 4_096;
 
 export interface ZdsAnswer {
   readonly listeners: readonly ZdsListenerRole[];
-  /** The receiver must close them. */
+  /** The descriptors in the message. The receiver must close them. */
   readonly descriptors: readonly number[];
 }
 
@@ -26,7 +29,7 @@ interface PendingRequest {
   readonly reject: (error: SerinError) => void;
 }
 
-/** The connection of one ztunnel process. Requests are answered in order. */
+/** The connection of one ztunnel process. The ztunnel answers requests in order. */
 export class ZtunnelLink {
   readonly #connection: SeqpacketConnection;
   readonly #log: Logger;
@@ -43,7 +46,7 @@ export class ZtunnelLink {
     connection.start({ message: (message) => this.#receive(message), close: () => this.#onClose() });
   }
 
-  /** Resolves with the first message. Rejects if the connection ends earlier. */
+  /** Resolves with the ztunnel's first message. Rejects if the connection ends earlier. */
   get hello(): Promise<ZdsHello> {
     return this.#hello.promise;
   }
@@ -53,7 +56,7 @@ export class ZtunnelLink {
   get isOpen(): boolean {
     return !this.#connection.closed;
   }
-  /** Available after {@link hello}. `default` for a ztunnel without a revision. */
+  /** The ztunnel's revision, which is known after {@link hello}. `default` for a ztunnel that states none. */
   get revision(): string {
     invariant(this.#greeting !== undefined, "a ztunnel link is used after its hello");
     return this.#greeting.revision === "" ? "default" : this.#greeting.revision;
@@ -63,8 +66,8 @@ export class ZtunnelLink {
   }
 
   /**
-   * Resolves with the acknowledgement. Rejects (transient) with the ztunnel's error, or if the connection ends. The
-   * caller keeps the descriptors.
+   * Sends a request. Resolves with the acknowledgement. Rejects with a transient error if the ztunnel reports an error,
+   * or if the connection ends. The caller keeps the descriptors.
    */
   request(request: ZdsRequest, descriptors: readonly number[] = []): Promise<ZdsAnswer> {
     const what = request.type === "snapshot-sent" ? request.type : `${request.type} ${request.uid}`;

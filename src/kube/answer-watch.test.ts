@@ -13,7 +13,7 @@ const raise = "wait longer";
 interface Waiting {
   readonly client: KubeConnection;
   readonly clock: HandClock;
-  /** What the person was told. */
+  /** The messages that the person got. Undefined means that no request is overdue any more. */
   readonly told: (string | undefined)[];
   readonly server: string;
 }
@@ -49,7 +49,9 @@ async function waitingOn(context: TestContext, listening: Server, scheme: string
 const overHttp = async (context: TestContext, answer: RequestListener): Promise<Waiting> =>
   await waitingOn(context, createHttpServer(answer), "http");
 
-/** Lets the clock run in small steps, because a limit counts a standstill of the process only in part. */
+/**
+ * Advances the clock in small steps. A long jump looks like a suspended process, and a limit counts only part of it.
+ */
 async function run(clock: HandClock, ms: number): Promise<void> {
   for (let passed = 0; passed < ms; passed += 500) {
     clock.pass(500);
@@ -108,7 +110,7 @@ test("a slow first request goes on if the server answers a small one meanwhile",
   const list = client.list(podKind);
   await until(() => told.length === 1 || (clock.pass(500), false));
   await versionSent.promise;
-  // The loopback has the answer now, and the client reads it in one of the next turns.
+  // The answer has reached the client's socket by now, and the client reads it in one of the next turns.
   for (let turn = 0; turn < 50; turn += 1) await new Promise(setImmediate);
   await run(clock, 40_000);
   answer();

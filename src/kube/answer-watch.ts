@@ -2,16 +2,16 @@ import { afterRunning, transientError, type Clock, type SerinError } from "../ba
 import type { KubeConfig } from "./kube-config.ts";
 import type { RequestSubject } from "./status-error.ts";
 
-/** A person who waits for the answers of an API server. Processes that try again by themselves have none. */
+/** A person who waits for the answers of an API server. A process that retries by itself has no such person. */
 export interface WaitingPerson {
   /**
-   * The time limit for the server's first answer, if it is shorter than that of other requests. A server that has
-   * answered once exists, and may take longer for a large list.
+   * The time limit for the server's first answer, if it is shorter than the limit for other requests. Once a server has
+   * answered, it exists, and it may need longer for a large list.
    */
   readonly firstAnswerMs: number;
-  /** How the person gives the server more time. */
+  /** How the person can raise the time limit, as a part of error messages. */
   readonly raise: string;
-  /** Called if a request has had no answer for some seconds, and with undefined once no such request is left. */
+  /** Called when a request has been unanswered for some seconds, and with undefined once no such request is left. */
   readonly overdue: (server: string, missing: string | undefined) => void;
 }
 
@@ -20,16 +20,16 @@ interface AnswerWatchOptions {
   readonly clock: Clock;
   readonly requestTimeoutMs: number;
   readonly person: WaitingPerson | undefined;
-  /** Sends a small request, which a server that lives answers soon. It ends with the signal. */
+  /** Sends a small request, which a live server answers soon. The signal aborts the request. */
   readonly ask: (signal: AbortSignal) => Promise<void>;
 }
 
-/** How long a request may have no answer before the person is told. */
+/** How long a request may be unanswered before the person gets a message. */
 const overdueMs = 3_000;
 
 /**
  * Watches over the requests of one client: limits their time, and tells a person which answers are late. If the first
- * request is slow, for example the list of a large cluster, a small request finds out whether the server lives.
+ * request is slow, for example the list of a large cluster, a small request finds out whether the server is alive.
  */
 export class AnswerWatch {
   readonly #options: AnswerWatchOptions;
@@ -66,7 +66,10 @@ export class AnswerWatch {
     return timers;
   }
 
-  /** Tells the person about the first of several overdue requests. The handle ends this with the last of them. */
+  /**
+   * Reports the first of several overdue requests to the person. Disposing the handle of the last one withdraws the
+   * report.
+   */
   #callOverdue({ verb, object }: RequestSubject, { overdue, firstAnswerMs }: WaitingPerson): Disposable {
     const { config, requestTimeoutMs, ask } = this.#options;
     const name = `the API server at ${config.server}`;
@@ -77,7 +80,8 @@ export class AnswerWatch {
       : limitText(requestTimeoutMs);
     if (this.#overdue === 1) overdue(name, `no answer yet to the ${verb} of ${object}; the limit is ${limit}`);
     const asking = new AbortController();
-    // If the server does not answer, the limit of the first answer ends the request.
+    // A live server answers this request, which lifts the limit of the first answer. A dead server does not, so the
+    // limit applies.
     if (isFirst) void ask(asking.signal).catch(() => undefined);
     return {
       [Symbol.dispose]: () => {

@@ -14,7 +14,7 @@ export class AuthorizedTransport {
   }
 
   /**
-   * Sends with the present credentials, and once more with newer ones if the server refuses these. Rejects with a
+   * Sends with the present credentials. If the server refuses them, sends once more with newer ones. Rejects with a
    * transient error if the server cannot be reached, and with a user error if there are no credentials.
    */
   async send(request: TransportRequest): Promise<TransportResponse> {

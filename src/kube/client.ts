@@ -43,7 +43,7 @@ export interface KubeClient {
   ): Promise<Value>;
   /** Deletes an object. Also resolves if the object does not exist. */
   delete(kind: KindDefinition, name: string, namespace?: string, options?: DeleteOptions): Promise<void>;
-  /** One watch request from `resourceVersion` on, which ends when the server ends it. Throws code `gone` on 410. */
+  /** Makes one watch request from `resourceVersion` on. It ends when the server ends it. Throws code `gone` on 410. */
   watch<Value extends KubernetesObject>(
     kind: KindDefinition<Value>,
     options: WatchOptions,
@@ -60,8 +60,8 @@ export interface ListOptions {
   readonly labelSelector?: string;
   readonly fieldSelector?: string;
   /**
-   * The needed fields of each object. Other fields may be missing. Lists may then come in Kubernetes' binary form,
-   * which exists for built-in kinds and costs both sides a fraction of JSON.
+   * The needed fields of each object. Other fields may be missing. With an excerpt, lists may come in Kubernetes'
+   * binary form, which exists for built-in kinds and costs both sides a fraction of JSON.
    */
   readonly excerpt?: Excerpt;
   /** The number of objects on one page. 500 if absent. Small pages need less memory but more requests. */
@@ -76,7 +76,7 @@ export interface ListResult<Value> {
 export interface WriteOptions {
   readonly fieldManager?: string;
   readonly dryRun?: boolean;
-  /** `status`, `scale`, … */
+  /** The subresource to write, such as `status` or `scale`. */
   readonly subresource?: string;
 }
 
@@ -95,8 +95,8 @@ export interface DeleteOptions {
 export interface WatchOptions extends ListOptions {
   readonly resourceVersion: string;
   /**
-   * Begins with the present objects, as ADDED, followed by a bookmark. `resourceVersion` is empty then. Not every
-   * server supports it.
+   * Begins with the present objects, as ADDED, followed by a bookmark. `resourceVersion` must then be empty. Not every
+   * server supports this option.
    */
   readonly sendInitialEvents?: boolean;
   readonly signal?: AbortSignal;

@@ -36,6 +36,6 @@ export interface CollectionStats {
 export interface CollectionReader {
   get<Item>(collection: Collection<Item>, key: string): Item | undefined;
   lookup<Item>(index: CollectionIndex<Item>, key: string): readonly Item[];
-  /** Depends on every item, so use it only for small collections. */
+  /** Returns all items. The computation then depends on every item, so use this only for small collections. */
   all<Item>(collection: Collection<Item>): readonly Item[];
 }

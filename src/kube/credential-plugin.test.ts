@@ -65,7 +65,7 @@ test("a program gives the token, runs once for all requests, and again after its
     all.map(({ headers }) => headers),
     [{ authorization: "Bearer secret" }, { authorization: "Bearer secret" }],
   );
-  // Another client of the same kubeconfig shares the answer.
+  // Another client of the same kubeconfig gets the credential of the first client, without another run of the program.
   await new Credentials(await configWith({ command: "renewing" }), clock).current();
   assert.equal(runsOf("renewing"), 1);
   nowMs = 3_600_000;
@@ -76,7 +76,7 @@ test("a program gives the token, runs once for all requests, and again after its
   credentials.forget(used);
   await credentials.current();
   assert.equal(runsOf("renewing"), 3);
-  // A late refusal of former credentials says nothing about the present ones.
+  // A late refusal of older credentials does not discard the present ones.
   credentials.forget(used);
   await credentials.current();
   assert.equal(runsOf("renewing"), 3);

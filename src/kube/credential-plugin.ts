@@ -18,8 +18,8 @@ import { isHeaderText } from "./kube-config-fields.ts";
 export const pluginVersions = ["client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1"] as const;
 
 /**
- * Whether a program gets the terminal's input: never, if there is a terminal, or always, so that it cannot run without
- * one.
+ * Whether a program gets the terminal's input: never, if there is a terminal, or always. A program with `Always` cannot
+ * run without a terminal.
  */
 export const interactiveModes = ["Never", "IfAvailable", "Always"] as const;
 
@@ -61,10 +61,15 @@ export interface PluginSurroundings {
 const maxAnswerBytes = 1 << 20;
 const maxPlugins = 64;
 
-/** Clients of one kubeconfig share credentials, as in client-go: a program may take seconds, or ask for a password. */
+/**
+ * Clients of one kubeconfig share credentials, as in client-go, because a program may take seconds or ask for a
+ * password.
+ */
 const known = moduleCache<string, CredentialPlugin>("credential-plugins", maxPlugins);
 
-/** The program of these settings. All callers get the same object. Does not run the program. */
+/**
+ * Returns the program for these settings, and does not run it. All callers with the same settings get the same object.
+ */
 export function credentialPlugin(settings: PluginSettings, surroundings: PluginSurroundings): CredentialPlugin {
   const key = JSON.stringify(settings);
   const plugin = known.get(key) ?? new CredentialPlugin(settings, surroundings);
@@ -91,8 +96,8 @@ export class CredentialPlugin {
 
   /**
    * Returns the credential. If there is none, or it has expired, the program runs first. There is no time limit,
-   * because a person may have to log in. The signal ends only this wait and not the program, because others may wait
-   * for it too. Throws a user error with the program's name.
+   * because a person may have to log in. The signal ends only this wait. The program continues, because other callers
+   * may wait for it too. Throws a user error with the program's name.
    */
   async current(clock: Clock, signal?: AbortSignal): Promise<PluginCredential> {
     if (this.#credential !== undefined && clock.nowMs() < this.#expiresAtMs) return this.#credential;
@@ -118,7 +123,7 @@ export class CredentialPlugin {
       throw this.#fault("needs a terminal (interactiveMode: Always), and standard input is none");
     const text = await this.#output(interactiveMode !== "Never" && isTerminal);
     const { token, clientCertificate, expiresAtMs } = this.#parse(text, clock.nowMs());
-    // Clients open new connections if they get another object.
+    // A client opens a new connection if this object has changed, so return the same object for an equal certificate.
     const certificate = isSame(clientCertificate, this.#certificate) ? this.#certificate : clientCertificate;
     this.#certificate = certificate;
     this.#credential = {
@@ -129,7 +134,7 @@ export class CredentialPlugin {
     return this.#credential;
   }
 
-  /** Runs the program. It shares this process' standard error, where it tells the user what to do. */
+  /** Runs the program. It inherits this process' standard error, on which it tells the user what to do. */
   async #output(interactive: boolean): Promise<string> {
     const { command, args, env, apiVersion, cluster, installHint } = this.#settings;
     const spec = { ...(cluster === undefined ? {} : { cluster }), interactive };
@@ -192,7 +197,7 @@ export class CredentialPlugin {
     };
   }
 
-  /** A connection with a bad certificate would fail later, and could not name the program. */
+  /** A connection with an unusable certificate would fail later, with an error that cannot name the program. */
   #checkPair(cert: string, key: string | undefined): void {
     try {
       createSecureContext({ cert, key });
@@ -205,9 +210,9 @@ export class CredentialPlugin {
   }
 
   /**
-   * When the credential expires. An already expired credential is used for a while, unless the server refuses it: this
-   * machine's clock may be ahead, and the program must not run for each request. The refusal of an expired certificate
-   * does not reach this code, because it ends the TLS handshake.
+   * When the credential expires. A credential that has already expired is used for a while, because this machine's
+   * clock may be ahead, and because the program must not run for each request. The server's refusal ends its use,
+   * except for a certificate: the server then ends the TLS handshake, which this code does not see.
    */
   #expiryOf(expiry: string | undefined, nowMs: number): number {
     if (expiry === undefined) return Number.POSITIVE_INFINITY;
@@ -217,7 +222,7 @@ export class CredentialPlugin {
     return expiresAtMs <= nowMs ? nowMs + expiredUseMs : expiresAtMs;
   }
 
-  /** A text of the status. Undefined if it is absent or empty. */
+  /** A text field of the status. Undefined if it is absent or empty. */
   #text(status: Tree, name: string): string | undefined {
     const value = status[name] ?? "";
     if (typeof value !== "string") throw this.#fault(`returned ${typeName(value)} as ${name}, expected a string`);
@@ -248,7 +253,7 @@ export class CredentialPlugin {
 const expiredUseMs = 60_000;
 const rfc3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/i;
 
-/** A field of an answer, as text for a message. */
+/** A field of the program's output, as text for a message. */
 function shown(value: unknown, otherwise: string): string {
   if (value === undefined || value === null) return otherwise;
   return typeof value === "string" ? value.slice(0, 100) : typeName(value);

@@ -5,23 +5,26 @@ import type { ClientCertificate, PluginCredential } from "./credential-plugin.ts
 import type { KubeConfig } from "./kube-config.ts";
 import type { Impersonation } from "./kube-config-user.ts";
 
-/** The kubelet rotates a projected token at 80 % of its lifetime. client-go also rereads it each minute. */
+/**
+ * How often a token file is read again. The kubelet rotates a projected token at 80 % of its lifetime. client-go also
+ * reads the file each minute.
+ */
 const tokenReloadMs = 60_000;
 
 export type RequestHeaders = Readonly<Record<string, string | string[]>>;
 
-/** How a request shows who sends it. */
+/** What a request sends so that the server knows the user. */
 export interface RequestCredentials {
   /** The header `authorization`, and the headers of impersonation. */
   readonly headers: RequestHeaders;
   /** The certificate of the connection. The object is the same until the certificate changes. */
   readonly clientCertificate: ClientCertificate | undefined;
-  /** The credential of a program from which they were made. Undefined without a program. */
+  /** The credential that a program returned for this request. Undefined if no program is configured. */
   readonly fromPlugin: PluginCredential | undefined;
 }
 
 /**
- * The credentials of a config. A token file is read again each minute, and at once after a 401. A program for
+ * The credentials of a config. A token file is read again each minute, and at once after a 401. A program that returns
  * credentials runs again when they have expired, and after a 401.
  */
 export class Credentials {
@@ -42,7 +45,7 @@ export class Credentials {
     return this.#config.token?.type === "file" || this.#config.plugin !== undefined;
   }
 
-  /** Forgets credentials that the server has refused. Newer ones, if there are any, stay. */
+  /** Forgets credentials that the server has refused. Credentials that are newer than these stay. */
   forget({ headers, fromPlugin }: RequestCredentials): void {
     if (headers["authorization"] === this.#header) this.#readAtMs = Number.NEGATIVE_INFINITY;
     if (fromPlugin !== undefined) this.#config.plugin?.forget(fromPlugin);
@@ -50,15 +53,15 @@ export class Credentials {
 
   /**
    * Waits until a program has returned credentials, if the config names one. A person may have to log in meanwhile, so
-   * callers with a deadline wait here before it begins. Throws the errors of {@link current}.
+   * callers with a deadline wait here before the deadline begins. Throws the errors of {@link current}.
    */
   async prepare(signal: AbortSignal | undefined): Promise<void> {
     await this.#config.plugin?.current(this.#clock, signal);
   }
 
   /**
-   * Throws a user error if a file cannot be read, or if a program returns no credentials. The signal ends the wait for
-   * a program, which continues for others.
+   * Returns the present credentials. Throws a user error if a file cannot be read, or if a program returns no
+   * credentials. The signal ends the wait for a program. The program continues for other callers.
    */
   async current(signal?: AbortSignal): Promise<RequestCredentials> {
     const { plugin } = this.#config;
@@ -96,7 +99,10 @@ export class Credentials {
   }
 }
 
-/** https://kubernetes.io/docs/reference/access-authn-authz/user-impersonation/ */
+/**
+ * The headers that name the impersonated user
+ * (https://kubernetes.io/docs/reference/access-authn-authz/user-impersonation/).
+ */
 function headersOf(impersonation: Impersonation | undefined): RequestHeaders {
   if (impersonation === undefined) return {};
   const { user, uid, groups = [], extra = {} } = impersonation;
@@ -125,7 +131,7 @@ function headerValue(meaning: string, value: string): string {
   });
 }
 
-/** The characters that a header's name may not contain are written as in a URL. */
+/** Percent-encodes the characters that a header's name may not contain, as in a URL. */
 function headerName(key: string): string {
   return encodeURIComponent(key)
     .replaceAll(/[()']/g, (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`)

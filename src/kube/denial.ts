@@ -1,4 +1,4 @@
-/** Who denied a request by admission. */
+/** Who denied a request at admission. */
 export interface Denial {
   readonly by: "webhook" | "policy";
   readonly name: string;
@@ -7,9 +7,9 @@ export interface Denial {
 const denial = /admission webhook "([^"]+)" denied the request|ValidatingAdmissionPolicy '([^']+)'.* denied request/;
 
 /**
- * Who denied the request, according to the message of the API server's answer. The status and reason of the answer do
- * not say who: a webhook chooses both, and most of its denials have those of a missing right. Undefined if nobody
- * denied it.
+ * Who denied the request, according to the message of the API server's answer. The answer's status and reason cannot
+ * show it, because a webhook chooses both, and most denials look like a missing right. Undefined if admission did not
+ * deny the request.
  */
 export function denialIn(message: string): Denial | undefined {
   const [, webhook, policy] = denial.exec(message) ?? [];
@@ -27,8 +27,8 @@ const unanswered = /failed calling webhook "([^"]+)"/;
 const ofTheMesh = /\.(istio\.io|serin\.dev)$/;
 
 /**
- * What to do when the API server refuses requests because a webhook does not answer. Undefined if the message says
- * nothing about such a webhook.
+ * What to do when the API server refuses requests because a webhook does not answer. Undefined if the message has
+ * another cause.
  */
 export function unansweredHint(message: string): string | undefined {
   const [, name] = unanswered.exec(message) ?? [];
@@ -42,8 +42,8 @@ const autopilotHint =
   "GKE Autopilot admits neither the CNI agent nor a ztunnel, because both enter namespaces of the node's pods. Use a Standard cluster for the ambient mode. For sidecars without the agent (--set profile=default), create the Autopilot cluster with --workload-policies=allow-net-admin";
 
 /**
- * What to do about a platform or a quota that refuses an object. Undefined if the message says nothing about one. The
- * names in brackets are those of GKE's constraints.
+ * What to do about a platform or a quota that refuses an object. Undefined if the message has another cause. The names
+ * in brackets are those of GKE's constraints.
  */
 export function refusalHint(message: string): string | undefined {
   if (/\[denied by autogke-/.test(message)) return autopilotHint;

@@ -25,17 +25,19 @@ export interface EventNote {
   readonly type: "Normal" | "Warning";
   readonly reason: string;
   readonly message: string;
-  /** `spec.containers{app}`. */
+  /** The part of the object that the event is about, such as `spec.containers{app}`. */
   readonly fieldPath?: string;
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
 /**
- * The maximum number of waiting events. Only a server that does not answer causes more. The newest events are then
+ * The maximum number of waiting events. It is reached only if the server does not answer. The newest events are then
  * dropped and counted.
  */
 const maxWaiting = 1_000;
-/** The number of different events to remember, so that a repeated one raises a count and creates no new object. */
+/**
+ * The number of different events to remember, so that a repeated event raises a count instead of creating a new object.
+ */
 const maxRemembered = 2_000;
 
 interface Waiting {
@@ -122,7 +124,8 @@ export class EventRecorder {
         before.count += 1;
         return;
       } catch {
-        // The event has expired or was deleted with its namespace, so write it again.
+        // The event to update no longer exists, because it has expired or its namespace was deleted. So write a new
+        // one.
         this.#written.delete(key);
       }
     }

@@ -112,7 +112,7 @@ test("the binary form of an object gives the same excerpt as JSON, and other fie
 
 test("a text is never confused with another whose characters are its bytes", () => {
   const name = (value: string): Write => bytes(2, bytes(1, text(1, value)));
-  // In a table with a thousand entries, some of these names share an entry.
+  // The reader's table of known texts has a thousand entries, so some of these names share an entry.
   const names = Array.from(
     { length: 5000 },
     (_, index) => String.fromCodePoint(0xc3, 0x80 + (index % 64), 0x61 + (index % 26)) + String(index % 7),

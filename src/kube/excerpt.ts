@@ -4,7 +4,8 @@ import { unreadableBytes, WireReader } from "./wire-reader.ts";
 
 /**
  * A field by its JSON name: its number in Kubernetes' binary form (`generated.proto` of k8s.io/api and
- * k8s.io/apimachinery), and its content. Both forms give the same result: zero values are left out, as in JSON.
+ * k8s.io/apimachinery), and its content. JSON and the binary form give the same result: zero values are left out, as in
+ * JSON.
  */
 export interface ExcerptField {
   readonly number: number;
@@ -12,7 +13,7 @@ export interface ExcerptField {
   readonly repeated?: true;
 }
 
-/** The fields of a message that are read. All others are skipped. */
+/** The fields of a message to read. All others are skipped. */
 export type Excerpt = Readonly<Record<string, ExcerptField>>;
 
 /** The metadata that identify an object and its version, and its labels. */
@@ -65,7 +66,7 @@ function pick(excerpt: Excerpt, from: Readonly<Json>): Json {
   return result;
 }
 
-/** The fields of an excerpt by number. It is made once for each excerpt. */
+/** The fields of an excerpt by number. The list is made once for each excerpt. */
 type NumberedFields = readonly (NumberedField | undefined)[];
 interface NumberedField {
   readonly name: string;
@@ -99,9 +100,11 @@ const listItemsNumber = 2;
 
 export interface ExcerptList {
   readonly resourceVersion: string;
-  /** Empty on the last page. */
+  /** The token of the next page. Empty on the last page. */
   readonly next: string;
-  /** Decodes the objects, which is most of the work. */
+  /**
+   * Decodes the objects. This is most of the work of reading a list, so a caller can request the next page before it.
+   */
   items(): Json[];
 }
 

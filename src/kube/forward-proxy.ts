@@ -18,9 +18,9 @@ import {
 import { serverAddress } from "./server-address.ts";
 
 /**
- * The proxy that the variables HTTPS_PROXY and NO_PROXY name for a server, with the rules of Go's
- * golang.org/x/net/http/httpproxy: a server on this machine needs no proxy. Throws a user error for a proxy that is no
- * URL.
+ * The proxy that the variables HTTPS_PROXY and NO_PROXY name for a server. The rules are those of Go's
+ * golang.org/x/net/http/httpproxy. For example, a server on this machine needs no proxy. Throws a user error if the
+ * proxy is not a valid URL.
  */
 export function proxyOfEnvironment(server: URL, env: Environment): URL | undefined {
   const [variable, value] = firstSet(env, "HTTPS_PROXY", "https_proxy");
@@ -35,17 +35,19 @@ export function proxyOfEnvironment(server: URL, env: Environment): URL | undefin
 
 const schemes: ReadonlySet<string> = new Set(["http:", "https:", "socks5:", "socks5h:"]);
 
-/** The URL of a proxy of HTTP or SOCKS5. `where` names the field or variable. Throws a user error for another URL. */
+/**
+ * Parses the URL of an HTTP or SOCKS5 proxy. `where` names the field or variable. Throws a user error for another URL.
+ */
 export function parseProxy(text: string, where: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url !== undefined && schemes.has(url.protocol) && url.hostname !== "") {
-    // The user and the password are decoded at each connection.
+    // The user and the password are decoded for each connection, so check now that decoding works.
     if (isDecodable(url.username) && isDecodable(url.password)) return url;
     throw userError("kubeconfig-invalid", `${where} has a user or a password with a wrong percent sign`, {
       hint: "write a percent sign as %25",
     });
   }
-  // The text may contain a password.
+  // The text may contain a password, so the message does not quote it.
   const shown =
     url === undefined ? "is no URL" : url.hostname === "" ? "has no host" : `has the scheme ${url.protocol}//`;
   throw userError("kubeconfig-invalid", `${where} ${shown}, expected the address of a proxy`, {
@@ -67,7 +69,10 @@ function firstSet(env: Environment, ...names: readonly string[]): readonly [name
   return [name, env[name] ?? ""];
 }
 
-/** Whether an entry of NO_PROXY covers a host: `*`, a network, an address, a domain, each with or without a port. */
+/**
+ * Whether an entry of NO_PROXY covers a host. An entry is `*`, a network, an address or a domain. The last two may have
+ * a port.
+ */
 function isException(entry: string, host: string, port: string): boolean {
   if (entry === "*") return true;
   const network = entry.includes("/") ? cidrOf(entry) : undefined;
@@ -91,7 +96,7 @@ export class ForwardProxyFault extends Error {
 }
 
 /**
- * A connection to a server through a proxy of HTTP (CONNECT, RFC 9110) or SOCKS5 (RFC 1928). Rejects with a
+ * A connection to a server through an HTTP proxy (CONNECT, RFC 9110) or a SOCKS5 proxy (RFC 1928). Rejects with a
  * {@link ForwardProxyFault} if the proxy refuses, or when the signal aborts.
  */
 export async function tunnelThrough(proxy: URL, target: Target, signal: AbortSignal): Promise<Duplex> {
@@ -106,7 +111,8 @@ async function tunnelByHttp(proxy: URL, { host, port }: Target, signal: AbortSig
     method: "CONNECT",
     path: authority,
     ...address,
-    // Otherwise Node.js would expect a certificate for the name in the Host header, which is the server's.
+    // Without this, Node.js would expect the proxy's certificate to have the name in the Host header, which is the
+    // server's name.
     servername: isIP(address.host) === 0 ? address.host : "",
     agent: false as const,
     signal,
@@ -160,7 +166,7 @@ const socksRefusals: Readonly<Record<number, string>> = {
 async function tunnelBySocks(proxy: URL, { host, port }: Target, signal: AbortSignal): Promise<Duplex> {
   signal.throwIfAborted();
   const socket = connect(serverAddress(proxy));
-  // Readers and the owner of the connection notice an error when the connection ends.
+  // Ignore the error here. The readers and the owner of the connection notice it when the connection ends.
   socket.on("error", () => undefined);
   using _abort = onAbort(signal, () => void socket.destroy(signal.reason as Error));
   try {
@@ -203,7 +209,7 @@ function sized(text: string): Buffer {
   return Buffer.concat([Buffer.from([bytes.length]), bytes]);
 }
 
-/** The next bytes. Further bytes stay in the socket. Rejects if the socket ends before. */
+/** The next bytes. Further bytes stay in the socket. Rejects if the socket ends earlier. */
 async function bytesOf(socket: Socket, count: number): Promise<Buffer> {
   for (;;) {
     const bytes = socket.read(count) as Buffer | null;

@@ -114,7 +114,7 @@ test("watches beyond the streams that a server allows get further connections, w
   const watches = Array.from({ length: 3 * maxConcurrentStreams }, () =>
     client.watch(podKind, { resourceVersion: "5", signal: stop.signal })[Symbol.asyncIterator](),
   );
-  // One after another, because the first answer of a connection brings the server's settings too.
+  // Start the watches one after another. The client knows the server's limit of streams only after the first answer.
   for (const watch of watches) assert.equal((await watch.next()).value?.type, "BOOKMARK");
   assert.equal((await client.get(podKind, "web", "default"))?.metadata.name, "web");
   assert.deepEqual([sessions(), open()], [4, 4]);
@@ -141,7 +141,7 @@ test("a request on a connection that has just ended is sent over another one", a
   };
   const client = clientOf(await listen(server), {}, clock);
   assert.equal((await client.get(podKind, "web", "default"))?.metadata.name, "web");
-  // The time of the ping, and then the end of the wait for its answer.
+  // Run the timers that send the ping and that end the wait for its answer.
   for (const ms of [30_000, 15_000]) planned.get(ms)?.();
   // A write is sent only once, because a sent request without an answer may have been executed.
   await client.delete(podKind, "web", "default");
@@ -189,7 +189,7 @@ test("a request that a busy server refuses is sent again after the time that the
   assert.equal((await client.raw("GET", "/version")).status, 429);
   assert.equal(waits.length, 4);
   client.close();
-  // Three waits would exceed the time limit, whose error would hide that the server is busy.
+  // Three waits would exceed the time limit. The error of the time limit would hide that the server is busy.
   answers.push(...Array.from({ length: 10 }, () => 429));
   const hasty = { log: silentLogger, clock, busyRetries: 9, requestTimeoutMs: 9_000 };
   const limited = createKubeClient({ ...target, ca: certificate }, hasty);
@@ -235,7 +235,7 @@ test("a list of several pages is read completely, each page once, however a serv
       const token = new URL(request.url, "https://any").searchParams.get("continue") ?? "";
       tokens.push(token);
       const next = pages[pages.indexOf(token) + 1];
-      // A text in an item that looks like a continue token is not treated as one.
+      // A text in an item may look like a continue token. The client must not use it as one.
       const items = JSON.stringify([
         { metadata: { name: `of-${token}`, annotations: { text: '"continue":"nowhere"' } } },
       ]);
@@ -299,7 +299,7 @@ test("a list has pages of 500 objects, or of the requested size", async () => {
   server.close();
 });
 
-/** A protobuf message with these fields, all of which are short. */
+/** A protobuf message with these fields, each of which is shorter than 128 bytes. */
 const short = (...fields: readonly (readonly [number, string | Buffer])[]): Buffer =>
   Buffer.concat(
     fields.map(([number, value]) =>
@@ -333,7 +333,7 @@ test("partial lists use the server's binary form if it has one, and JSON gives t
   });
   const client = clientOf(await listen(server));
   const named = async (): Promise<unknown> => (await client.list(podKind, { excerpt })).items;
-  // The third page is refused in binary form too, and then the whole list is requested.
+  // The third page is refused in binary form too. The client then requests the whole list in one response.
   assert.deepEqual(await named(), [{ apiVersion: "v1", kind: "Pod", metadata: { name: "a" } }]);
   speaksBinary = false;
   assert.deepEqual(await named(), [{ apiVersion: "v1", kind: "Pod", metadata: { name: "c" } }]);
@@ -389,7 +389,7 @@ test("a program's token is asked for again when the server refuses the old one, 
     response.end('{"metadata":{"name":"web"}}');
   });
   const counter = join(directory, "counter");
-  // Text after a certificate has no effect, but for a client it is another certificate.
+  // Text after a certificate has no effect on TLS, but makes it another certificate for the client.
   const pair = { clientCertificateData: `${certificate}\nNUMBER`, clientKeyData: key };
   const script = `printf x >> ${counter}; read token <<END\n$(wc -c < ${counter})\nEND\nsed "s/NUMBER/$token/g" <<'END'\n${JSON.stringify(
     { apiVersion: "client.authentication.k8s.io/v1", kind: "ExecCredential", status: { token: "NUMBER", ...pair } },
@@ -413,7 +413,7 @@ test("a program's token is asked for again when the server refuses the old one, 
   server.close();
 });
 
-/** The values of the headers that name another user. */
+/** The request headers by which a client impersonates another user. */
 function impersonating(headers: readonly string[]): Record<string, string[]> {
   const found: Record<string, string[]> = {};
   for (let index = 0; index < headers.length; index += 2) {
@@ -488,7 +488,8 @@ test("requests reach the server through an HTTP proxy with its password, and a p
     return true;
   });
   const known = `127.0.0.1:${port} Basic ${Buffer.from("me:p@ss").toString("base64")}`;
-  // A read is repeated once, because a restarted server may have ended the kept connection.
+  // The set removes repetitions: a failed read is repeated once, because a restarted server may have ended the kept
+  // connection.
   assert.deepEqual([...new Set(asked)], [known, `127.0.0.1:${port} nobody`]);
   client.close();
   stranger.close();

@@ -39,15 +39,17 @@ import { TooLong, wholeBody, type TransportRequest, type TransportResponse } fro
 export interface KubeClientOptions {
   readonly log: Logger;
   readonly clock: Clock;
-  /** Appears in the server's audit log and is the default field manager. `serin` if absent. */
+  /**
+   * The name of the client. It appears in the server's audit log and is the default field manager. `serin` if absent.
+   */
   readonly userAgent?: string;
   /** Lists and watches contain only `metadata` (PartialObjectMetadata). */
   readonly metadataOnly?: boolean;
-  /** The time for one request and its answer. Watches have none. 60 s if absent. */
+  /** The time limit for one request and its answer. It does not apply to watches. 60 s if absent. */
   readonly requestTimeoutMs?: number;
   /**
-   * How often a request that a busy server has refused (429) is sent again, each time after the time that the server
-   * names. 0 if absent, because informers and reconcilers wait themselves.
+   * The number of times that the client repeats a request after a busy server's refusal (429). Before each repetition,
+   * it waits for the time that the server names. 0 if absent, because informers and reconcilers wait themselves.
    */
   readonly busyRetries?: number;
   /** The person who waits for the answers. */
@@ -65,7 +67,7 @@ const binaryType = "application/vnd.kubernetes.protobuf";
 const binaryOrJson = `${binaryType},application/json`;
 const defaultPageSize = 500;
 const defaultRequestTimeoutMs = 60_000;
-/** The longest time for which the client waits if a server names it. */
+/** The longest time that the client waits because a busy server requests it. */
 const maxBusyWaitMs = 30_000;
 const maxWatchLineBytes = 16 << 20;
 const maxAnswerBytes = 512 << 20;
@@ -208,7 +210,7 @@ class HttpKubeClient implements KubeConnection {
     const subject = { verb: "apply", object: describeObject(kind, namespace, name) };
     const query = { ...writeQuery(options), force: options.force === true ? "true" : undefined };
     const path = withQuery(resourcePath(kind, namespace, name, options.subresource), query);
-    // JSON is valid YAML, so the body needs no other encoder.
+    // JSON is valid YAML, which this content type requires, so the body needs no other encoder.
     return await this.#json<Value>({
       method: "PATCH",
       path,
@@ -252,7 +254,10 @@ class HttpKubeClient implements KubeConnection {
     yield* this.#watched<Value>(response, subject, options);
   }
 
-  /** The events of a watch, until the server ends it. A server that hangs does not, and may still answer pings. */
+  /**
+   * The events of a watch, until the server ends it. The limit is for a server that hangs, because such a server does
+   * not end the watch and may still answer pings.
+   */
   async *#watched<Value extends KubernetesObject>(
     response: TransportResponse,
     subject: RequestSubject,
@@ -311,7 +316,7 @@ class HttpKubeClient implements KubeConnection {
         subject,
         ...accept,
       });
-      // The request may fail while the previous page is still being read, which may fail as well.
+      // Handle the rejection already now: this request may fail while the previous page is still being read.
       response.catch(() => undefined);
       return response;
     };
@@ -379,7 +384,7 @@ class HttpKubeClient implements KubeConnection {
     try {
       return await run(deadline.signal);
     } catch (error) {
-      // The end of the request in the middle of its answer looks like a broken connection.
+      // If the deadline ends the request in the middle of its answer, the error looks like a broken connection.
       const isOurs = !(error instanceof SerinError) || error.code === "unreachable";
       if (!deadline.signal.aborted || !isOurs) throw error;
       const request = `${subject.verb} of ${subject.object}`;
@@ -394,9 +399,9 @@ class HttpKubeClient implements KubeConnection {
   }
 
   /**
-   * Sends a request, and sends it again if the server answers 429. Such a server has done nothing, so any request may
-   * be repeated, after the seconds of its Retry-After, or at once if these are 0. If the wait would exceed the
-   * request's time limit, the refusal is returned, because it names the reason.
+   * Sends a request, and sends it again if the server answers 429. A server that answers 429 has done nothing, so any
+   * request may be repeated. The client waits for the seconds of Retry-After, which may be 0. If the wait would exceed
+   * the request's time limit, the client returns the refusal, because the refusal names the reason.
    */
   async #sendPatiently(exchange: Exchange): Promise<TransportResponse> {
     let waitedMs = 0;
@@ -428,7 +433,7 @@ class HttpKubeClient implements KubeConnection {
     try {
       return await this.#transported(request);
     } catch (error) {
-      // Without an answer so far there was no kept connection, so a server that cannot be reached has been tried.
+      // Before the server's first answer, there is no kept connection, so this request already used a new one.
       const isKept = this.#answers.hasAnswered;
       if (method !== "GET" || !isKept || !isCode(error, "unreachable") || signal?.aborted === true) throw error;
       // A restarted server may have ended the kept connection. A read can be repeated safely.
@@ -437,7 +442,7 @@ class HttpKubeClient implements KubeConnection {
     }
   }
 
-  /** Asks for the server's version. Any answer shows that the server lives, a refusal too. */
+  /** Asks for the server's version. Any answer shows that the server is alive, even a refusal. */
   async #askVersion(signal: AbortSignal): Promise<void> {
     const subject = { verb: "GET", object: "/version" };
     const { body } = await this.#send({ method: "GET", path: "/version", subject, signal });
@@ -475,7 +480,7 @@ function typed<Value extends KubernetesObject>(
   object: Value,
   { subresource }: WriteOptions,
 ): Value {
-  // The body of a subresource may have another kind (Scale, Binding, Eviction), which it names.
+  // The body of a subresource may have a kind of its own (Scale, Binding, Eviction), which the body then names.
   if (object.kind !== undefined && (object.apiVersion !== undefined || subresource !== undefined)) return object;
   return { apiVersion: apiVersionOf(kind), kind: kind.kind, ...object };
 }

@@ -13,7 +13,7 @@ import {
   type TransportResponse,
 } from "./transport.ts";
 
-/** The maximum number of connections. Each watch needs one, so the bound allows many. */
+/** The maximum number of connections. Each open watch needs a connection. */
 const maxConnections = 128;
 
 const pool = { keepAlive: true, maxSockets: maxConnections, scheduling: "lifo" } as const;
@@ -24,7 +24,7 @@ export class Http1Transport implements Transport {
   readonly #credentials: Credentials;
   readonly #url: URL;
   #agent: HttpAgent | undefined;
-  /** Agents of former certificates, whose requests continue. */
+  /** Agents that use former certificates. Their open requests continue. */
   readonly #former = new Set<HttpAgent>();
 
   constructor(config: KubeConfig, credentials: Credentials) {
@@ -63,7 +63,7 @@ export class Http1Transport implements Transport {
   async #newAgent(isSecure: boolean): Promise<HttpAgent> {
     if (!isSecure) return new (nodeHttp().Agent)(pool);
     const { clientCertificate } = await this.#credentials.current();
-    // Another request may have made an agent meanwhile.
+    // Another request may have made an agent during the wait for the credentials.
     return this.#agent ?? serverAgent(this.#config, clientCertificate, pool);
   }
 

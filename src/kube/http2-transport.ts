@@ -11,7 +11,7 @@ import { Http1Transport } from "./http1-transport.ts";
 import type { KubeConfig } from "./kube-config.ts";
 import { dialTls, unreachable, type Transport, type TransportRequest, type TransportResponse } from "./transport.ts";
 
-/** The default window of 64 kB would stall a long list behind every watch. */
+/** The receive window of a stream. The default of 64 kB would stall a long list while watches are open. */
 const streamWindowBytes = 4 << 20;
 const sessionWindowBytes = 16 << 20;
 /**
@@ -20,12 +20,12 @@ const sessionWindowBytes = 16 << 20;
  */
 const pingIntervalMs = 30_000;
 const pingTimeoutMs = 15_000;
-/** The maximum number of sessions that one request tries if each has ended before anything was sent. */
+/** The maximum number of sessions that one request tries if each of them ends before the request is sent. */
 const maxAttempts = 3;
 
 /**
  * The number of streams that an API server allows on one connection, until its own setting has arrived. Kubernetes
- * allows this many by default, and Go's clients assume as many.
+ * allows this many by default, and Go's clients assume the same number.
  */
 const assumedStreams = 100;
 
@@ -33,8 +33,8 @@ const assumedStreams = 100;
  * Sends all requests and watches of one client over as few HTTP/2 connections as possible, usually one. Compared with
  * one connection for each watch, 30 watches start in a quarter of the time, and the client needs half the CPU.
  *
- * Another connection opens if the last one has ended, or if the server allows no further stream on it, where a request
- * would wait until a watch ends. A connection keeps the process alive only while it has a request.
+ * Another connection opens if the last one has ended, or if the server allows no further stream on it. Otherwise a
+ * request would wait until a watch ends. A connection keeps the process alive only while it has a request.
  */
 export class Http2Transport implements Transport {
   readonly #config: KubeConfig;
@@ -42,7 +42,10 @@ export class Http2Transport implements Transport {
   readonly #clock: Clock;
   #session: Promise<ClientHttp2Session> | undefined;
   #fallback: Http1Transport | undefined;
-  /** Sessions of former certificates, and those that were full. Their requests and watches continue. */
+  /**
+   * Sessions of former certificates, and full sessions that another one has replaced. Their requests and watches
+   * continue.
+   */
   readonly #former = new Set<ClientHttp2Session>();
 
   constructor(config: KubeConfig, credentials: Credentials, clock: Clock) {
@@ -58,7 +61,7 @@ export class Http2Transport implements Transport {
       const session = await unlessAborted(this.#opened(pending), request.signal);
       if (session === undefined) return await this.#overHttp1(request);
       request.signal?.throwIfAborted();
-      // The session may have ended in this turn, before anything was sent over it.
+      // The session may have ended since it was opened, before anything was sent over it.
       const isLive = !session.destroyed && !session.closed;
       if (isLive ? !isFull(session) : attempt === maxAttempts) return await this.#exchange(session, request);
       if (this.#session === pending) {
@@ -179,13 +182,14 @@ export class Http2Transport implements Transport {
     const head = await new Promise<IncomingHttpHeaders>((resolve, reject) => {
       stream.once("response", resolve);
       stream.on("error", (error) => reject(signal?.aborted === true ? error : unreachable(this.#config, error)));
-      // The error is made only if it is needed: each stream closes, and an error costs the time for its stack.
+      // Create the error only if the connection closes before the answer. Every stream closes, and an error records its
+      // stack, which takes time.
       const closed = (): void =>
         reject(unreachable(this.#config, new Error("the connection was closed before the answer")));
       stream.once("close", closed).once("response", () => stream.off("close", closed));
       if (body !== undefined) stream.end(body);
     });
-    // A truncated stream must not look complete.
+    // A truncated stream must not look like a complete answer.
     stream.once("aborted", () => stream.destroy(new Error("the connection was closed in the middle of the answer")));
     const flat: Record<string, string> = {};
     for (const [name, value] of Object.entries(head))
@@ -193,7 +197,7 @@ export class Http2Transport implements Transport {
     return { status: Number(head[constants.HTTP2_HEADER_STATUS]), headers: flat, body: stream };
   }
 
-  /** Keeps the process alive while the session has a stream. Then a session that gets no new requests closes. */
+  /** Keeps the process alive while the session has a stream. Afterwards, closes a session that gets no new requests. */
   #holdWhileOpen(session: ClientHttp2Session, stream: ClientHttp2Stream): void {
     const count = (openStreams.get(session) ?? 0) + 1;
     openStreams.set(session, count);
@@ -208,7 +212,7 @@ export class Http2Transport implements Transport {
   }
 }
 
-/** The result of work that several requests share. Rejects as soon as the signal of one of them is aborted. */
+/** The result of work that several requests share. Rejects as soon as this request's signal is aborted. */
 async function unlessAborted<Result>(work: Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {
   if (signal === undefined) return await work;
   const left = Promise.withResolvers<never>();
@@ -219,8 +223,8 @@ async function unlessAborted<Result>(work: Promise<Result>, signal: AbortSignal 
 const openStreams = new WeakMap<ClientHttp2Session, number>();
 
 /**
- * Whether the server lets a further stream wait until another one ends. A connection without streams is never full, so
- * a server that allows none does not get one connection after another.
+ * Whether another stream on this session would have to wait until one ends. A session without streams is never full.
+ * Otherwise a server that allows no streams would get one connection after another.
  */
 function isFull(session: ClientHttp2Session): boolean {
   const open = openStreams.get(session) ?? 0;

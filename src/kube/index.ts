@@ -1,4 +1,4 @@
-// Access to any Kubernetes: clients, informers, reconcilers, leases.
+// Access to any Kubernetes cluster: clients, informers, reconcilers, leases.
 export type {
   ApplyOptions,
   DeleteOptions,

@@ -8,10 +8,10 @@ export interface Informer<Value extends KubernetesObject> {
   run(signal: AbortSignal): Promise<void>;
   /** Resolves when the first list has been read and delivered. */
   readonly synced: Promise<void>;
-  /** The key is `namespace/name`, or `name`. */
+  /** Returns an object by its key, which is `namespace/name`, or `name` for a cluster-scoped object. */
   get(key: string): Value | undefined;
   list(): readonly Value[];
-  /** Called for every existing object, then for every change. */
+  /** Calls the handler for every existing object, and then for every change. */
   subscribe(handler: (change: InformerChange<Value>) => void): Disposable;
 }
 

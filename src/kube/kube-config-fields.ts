@@ -12,11 +12,14 @@ interface Titled {
 /** An entry of a kubeconfig's lists. */
 export interface Named extends Titled {
   readonly name: string;
-  /** Relative paths in a kubeconfig are relative to its file. */
+  /** The directory of the kubeconfig. Relative paths in it are relative to this directory. */
   readonly directory: string;
 }
 
-/** A text, unless it is empty. As kubectl, throws a user error for another type, and does not quote it. */
+/**
+ * A text field, or undefined if it is absent or empty. Throws a user error if it has another type. Like kubectl's
+ * errors, the error does not quote the value.
+ */
 export function text({ title, value }: Titled, name: string): string | undefined {
   const found = value[name] ?? "";
   if (typeof found !== "string")
@@ -26,14 +29,16 @@ export function text({ title, value }: Titled, name: string): string | undefined
   return found === "" ? undefined : found;
 }
 
-/** Whether a field is true. Throws a user error for another type than a boolean. */
+/** Whether a field is true. Throws a user error if the field is not a boolean. */
 export function flag({ title, value }: Titled, name: string): boolean {
   const found = value[name] ?? false;
   if (typeof found !== "boolean") throw userError("kubeconfig-invalid", `${name} of ${title} must be true or false`);
   return found;
 }
 
-/** An object in a field, which is empty if it is absent. Throws a user error for another type. */
+/**
+ * The object in a field, or an empty object if the field is absent. Throws a user error if the field has another type.
+ */
 export function object({ title, value }: Titled, name: string): Tree {
   const found = value[name] ?? {};
   if (!isTree(found)) throw userError("kubeconfig-invalid", `${name} of ${title} must be an object`);

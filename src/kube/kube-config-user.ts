@@ -15,7 +15,7 @@ export type TokenSource =
   /** A file with a token, which is read again because the token rotates. */
   | { readonly type: "file"; readonly path: string };
 
-/** Another user in whose name the server acts, if the caller has the right `impersonate`. */
+/** Another user in whose name the server executes requests, if the caller has the right `impersonate`. */
 export interface Impersonation {
   readonly user: string;
   readonly uid?: string;
@@ -23,14 +23,14 @@ export interface Impersonation {
   readonly extra?: Readonly<Record<string, readonly string[]>>;
 }
 
-/** The flags of a command with the user to impersonate. */
+/** The command-line flags that name the user to impersonate. */
 interface ImpersonationFlags {
   readonly user: string | undefined;
   readonly uid: string | undefined;
   readonly groups: readonly string[] | undefined;
 }
 
-/** The config with the user of --as, --as-uid and --as-group, if there is one. Throws a user error without --as. */
+/** The config with the user that --as, --as-uid and --as-group name, if any. Throws a user error if --as is missing. */
 export function impersonating<Config extends KubeUser>(
   config: Config,
   { user, uid, groups = [] }: ImpersonationFlags,
@@ -46,7 +46,7 @@ export interface KubeUser {
   readonly clientCertificate?: ClientCertificate;
   readonly token?: TokenSource;
   readonly basic?: { readonly username: string; readonly password: string };
-  /** A program that returns credentials. Used only without the fields above. */
+  /** A program that returns credentials. Used only if none of the fields above is set. */
   readonly plugin?: CredentialPlugin;
   readonly impersonation?: Impersonation;
 }
@@ -54,13 +54,16 @@ export interface KubeUser {
 export interface UserOrigin {
   /** The kubeconfig's files, for messages. */
   readonly where: string;
-  /** If undefined, programs are refused, because somebody else wrote the kubeconfig. */
+  /**
+   * What a program needs to run. If undefined, programs are refused, because the kubeconfig does not come from this
+   * machine's user.
+   */
   readonly surroundings?: PluginSurroundings;
   /** The facts about the cluster that a program gets. */
   readonly clusterInfo: () => Readonly<Record<string, unknown>>;
 }
 
-/** Throws a user error that names the user, the field and the expected value. */
+/** Parses a user of a kubeconfig. Throws a user error that names the user, the field and the expected value. */
 export async function parseUser(user: Named, origin: UserOrigin): Promise<KubeUser> {
   const certificate = await inlineOrFile(user, "client-certificate");
   const key = await inlineOrFile(user, "client-key");

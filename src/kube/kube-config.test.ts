@@ -250,7 +250,7 @@ test("a kubeconfig from others cannot run a program, and reads only files that a
   );
   const file = { type: "file", path: "/var/token" };
   assert.deepEqual((await read({ tokenFile: "/var/token" }, "tokenFile")).token, file);
-  // The file takes precedence, so a token that cannot be sent does not matter.
+  // The file takes precedence over the invalid literal token, so that token does not matter.
   assert.deepEqual((await read({ tokenFile: "/var/token", token: "old\n" }, "tokenFile")).token, file);
   await assert.rejects(parseUntrustedKubeConfig("[not: yaml", "the secret", new Set()), /the secret is not valid YAML/);
 });

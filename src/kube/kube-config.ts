@@ -28,13 +28,13 @@ export interface KubeConfig extends KubeUser {
   readonly context: string;
   /** The default namespace. */
   readonly namespace: string;
-  /** The authority of the server's certificate in PEM. Absent means the system's roots. */
+  /** The certificate authority of the server's certificate, in PEM. If absent, the system's roots apply. */
   readonly ca?: string;
   /** Accepts any server certificate. */
   readonly insecure?: boolean;
   /** The name to check in the certificate instead of the server's host. */
   readonly tlsServerName?: string;
-  /** The proxy of HTTP or SOCKS5 through which the server is reached. Only for `https:`. */
+  /** The HTTP or SOCKS5 proxy through which to reach the server. Only for `https:`. */
   readonly proxy?: URL;
 }
 
@@ -47,9 +47,9 @@ interface Merged {
 
 /**
  * Loads the kubeconfig at `source`. Without `source`, loads what `KUBECONFIG` names (several files are merged, and the
- * first definition wins), or else `~/.kube/config`, or else the pod's service account. `env` names the proxies, and is
- * the environment of a program that the kubeconfig names for credentials. Throws a user error that names the file and
- * the missing part.
+ * first definition wins), or else `~/.kube/config`, or else the pod's service account. `env` contains the variables
+ * that name proxies. It is also the environment of a program that returns credentials. Throws a user error that names
+ * the file and the missing part.
  */
 export async function loadKubeConfig(
   source: string | Environment,
@@ -59,7 +59,7 @@ export async function loadKubeConfig(
   if (typeof source === "string") return await fromFiles([source], context, { env, isRequired: true });
   const listed = (source["KUBECONFIG"] ?? "").split(delimiter).filter((path) => path !== "");
   const inPod = source["KUBERNETES_SERVICE_HOST"] !== undefined && context === undefined;
-  // A control plane's pod always names a kubeconfig, which exists only if it serves another cluster.
+  // A control plane's pod always sets KUBECONFIG, but the file exists only if the control plane serves another cluster.
   if (listed.length > 0 && !(inPod && (await nonePresent(listed))))
     return await fromFiles(listed, context, { env, isRequired: false });
   if (inPod) return loadInClusterConfig(source);
@@ -105,12 +105,13 @@ export async function loadInClusterConfig(env: Environment): Promise<KubeConfig>
   };
 }
 
-/** The extra fields that a foreign kubeconfig may use, by their names. */
+/** The fields of a kubeconfig that read files of this machine, by the names with which an administrator allows them. */
 type InsecureKubeConfigOption = "clientKey" | "clientCertificate" | "tokenFile" | "certificateAuthority";
 
 /**
- * A kubeconfig that is not the user's own, such as one in another cluster's Secret. Tree that read files of this
- * machine are refused unless they are allowed by name. Programs and plugins are always refused. Throws a user error.
+ * A kubeconfig that is not the user's own, such as one in another cluster's Secret. Fields that read files of this
+ * machine are refused unless `allowed` contains their option. Programs and plugins are always refused. Throws a user
+ * error.
  */
 export async function parseUntrustedKubeConfig(
   text: string,
@@ -206,10 +207,10 @@ async function readOptional(path: string, required: boolean): Promise<string | u
 async function parseFile(text: string, path: string): Promise<Tree> {
   let value: unknown;
   try {
-    // The YAML parser takes time to load, and the lab's own kubeconfigs are JSON. `trimStart` also removes a byte order
-    // mark, which JSON does not allow.
+    // Avoid the YAML parser for JSON, because it takes time to load, and the lab's own kubeconfigs are JSON.
+    // `trimStart` also removes a byte order mark, which JSON does not allow.
     const trimmed = text.trimStart();
-    // A warning would write lines of the kubeconfig, which may have a token, to standard error.
+    // A parser's warning would print lines of the kubeconfig, which may contain a token, to standard error.
     value = trimmed.startsWith("{") ? JSON.parse(trimmed) : (await import("yaml")).parse(text, { logLevel: "error" });
   } catch (error) {
     throw userError(
@@ -248,7 +249,7 @@ function mergeInto(merged: Merged, file: Tree, { where, directory }: Place): voi
   }
 }
 
-/** The entries of a list. As for kubectl, an entry that is null has no effect. */
+/** The entries of a list. As in kubectl, an entry that is null has no effect. */
 function entriesIn(file: Tree, list: "clusters" | "users" | "contexts", where: string): Tree[] {
   const entries = file[list] ?? [];
   const isList = Array.isArray(entries) && entries.every((entry) => entry === null || isTree(entry));
@@ -259,7 +260,7 @@ function entriesIn(file: Tree, list: "clusters" | "users" | "contexts", where: s
 interface Origin {
   /** The kubeconfig's files. */
   readonly where: string;
-  /** Absent if somebody else wrote the kubeconfig. */
+  /** The environment variables of this process. Absent if the kubeconfig does not come from this machine's user. */
   readonly env?: Environment;
 }
 

@@ -17,7 +17,7 @@ import { drainDeletedPod, LeaderElection } from "./leader-election.ts";
 
 interface LeaseServer extends KubeClient {
   lease(): Lease | undefined;
-  /** Returns a function that restores the present lease, with its version. */
+  /** Returns a function that restores the lease as it is now, with its version. */
   backup(): () => void;
   readonly counts: { gets: number; updates: number };
 }
@@ -52,7 +52,7 @@ function leaseServer(): LeaseServer {
   } as unknown as LeaseServer;
 }
 
-/** A clock that moves only when code sleeps, by the shortest sleep. */
+/** A clock that moves only when code sleeps. It then moves to the end of the shortest sleep. */
 function steppedClock(): Clock {
   let nowMs = 1_000_000;
   return {
@@ -104,7 +104,7 @@ test("one replica leads, and another follows when it releases the lease or the l
   assert.deepEqual(order, ["a leads", "a ends", "b leads"]);
   stopB.abort();
   await runningB;
-  // A holder that ended without a release. Its record no longer changes.
+  // The lease of a holder that ended without releasing it. It no longer changes.
   await server.create(
     undefined as never,
     { metadata: { name: "test" }, spec: { holderIdentity: "dead", renewTime: "x", leaseDurationSeconds: 15 } } as never,
@@ -124,7 +124,7 @@ test("a holder whose renewal is not answered stops to lead before others take th
   const update = server.update.bind(server);
   const clock = new HandClock();
   const answers: (() => void)[] = [];
-  // The server stores the lease, and answers when the test says so.
+  // The server stores the lease at once, but its answer waits until the test releases it.
   const held = async (...args: Parameters<typeof update>) => {
     const stored = await update(...args);
     await new Promise<void>((resolve) => answers.push(resolve));
@@ -158,7 +158,7 @@ test("a holder whose renewal is not answered stops to lead before others take th
   clock.pass(10_001);
   await ended.promise;
   assert.equal(election.holds(), false);
-  // The renewal, and then the release.
+  // Release the answer to the renewal. The next answer is the one to the release.
   answers[0]?.();
   await answer(2);
   await until(() => answers.length === 3);
@@ -220,13 +220,13 @@ test("a holder renews its lease without reading it, at its own interval, and rea
   assert.equal(server.lease()?.spec?.holderIdentity, "a");
   assert.equal(terms, 1);
   assert.ok(term !== undefined);
-  // A leader renews for months, so a renewal must leave nothing behind.
+  // A leader renews its lease for months, so a renewal must not leave listeners behind.
   assert.ok(getEventListeners(term, "abort").length < 5);
   stop.abort();
   await running;
 });
 
-/** A process that becomes the leader of a server whose storage a test can restore. */
+/** A leader at a server whose storage a test can restore. */
 function restorableLeader(clock: Clock, server = leaseServer()) {
   const election = new LeaderElection({
     client: server,
@@ -260,7 +260,7 @@ test("a leader begins a new term when somebody has restored the server's storage
   restore();
   await until(() => terms.length === 2);
   assert.equal(terms[0]?.aborted, true);
-  // The restored versions are the base of the next comparison.
+  // Versions are now compared with the restored ones.
   await renewed(3);
   assert.equal(terms.length, 2);
   assert.equal(terms[1]?.aborted, false);
@@ -280,7 +280,7 @@ test("a leader begins a new term when the restored storage has no lease yet, and
 });
 
 test("a leader confirms its lease at the server, and ends its term if the server's lease is older than its own", async () => {
-  // The leader renews nothing meanwhile.
+  // The leader sleeps until its end, so it renews nothing during the test.
   const sleep: Clock["sleep"] = async (_ms, signal) => await aborted(signal ?? AbortSignal.abort());
   const server = leaseServer();
   const restoreNone = server.backup();
@@ -324,7 +324,7 @@ test("a process drains if its pod was deleted while it started, and goes on if n
     const client = { list } as unknown as KubeClient;
     await drainDeletedPod({ client, env, shutdown, log: silentLogger, clock: steppedClock() });
     const ended = shutdown.drain.aborted;
-    // In a pod with a preStop hook, SIGTERM comes later.
+    // In a pod with a preStop hook, SIGTERM comes only after the hook.
     shutdown.request("SIGTERM");
     return { ended, forced: shutdown.force.aborted, looks };
   };

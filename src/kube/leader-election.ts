@@ -19,7 +19,7 @@ export interface LeaderElectionOptions {
   readonly namespace: string;
   /** The Lease's name. */
   readonly name: string;
-  /** Unique among the candidates: the pod's name. */
+  /** The name of this candidate, which must be unique among the candidates. It is the pod's name. */
   readonly identity: string;
   /** The time without a renewal after which a holder has lost the lease. 15 s if absent. */
   readonly leaseDurationMs?: number;
@@ -35,7 +35,7 @@ export interface LeaderElectionOptions {
   readonly retryMs?: number;
   /** How often the holder renews the lease. {@link retryMs} if absent. */
   readonly renewMs?: number;
-  /** Called once for each other holder that appears. */
+  /** Called when another process becomes the holder, with its identity. */
   readonly onFollow?: (holder: string) => void;
   readonly log: Logger;
   readonly clock: Clock;
@@ -46,8 +46,8 @@ export interface LeaderElectionOptions {
 const lateRenewalMs = 2_000;
 
 /**
- * Elects one of several processes by a Lease, as client-go does. While clocks run at the same speed, there are never
- * two leaders.
+ * Elects one of several processes by a Lease, as client-go does. While the machines' clocks run at the same speed,
+ * there are never two leaders.
  */
 export class LeaderElection {
   readonly #options: LeaderElectionOptions;
@@ -60,11 +60,11 @@ export class LeaderElection {
   #written: Lease | undefined;
   /** The newest version of the lease that this process has written. */
   #newestVersion: string | undefined;
-  /** Ends the present term. */
+  /** Ends the present term as leader. */
   #lose: (reason: string) => void = () => undefined;
   /**
-   * The holder's record and when it was last seen to change, by our own clock. Clocks of other machines are not
-   * trusted.
+   * The holder's record, and when this process last saw it change, by its own clock. The clocks of other machines are
+   * not trusted.
    */
   #seen = "";
   #seenAtMs = 0;
@@ -81,16 +81,16 @@ export class LeaderElection {
   }
 
   /**
-   * Whether the lease is certainly still ours. Call it before each write: a process that was suspended notices the loss
-   * here, before its timers fire.
+   * Whether this process certainly still holds the lease. Call this before each write: a process that was suspended
+   * notices the loss here, before its timers fire.
    */
   holds(): boolean {
     return this.#options.clock.steadyMs() - this.#renewedMs <= this.#renewDeadlineMs;
   }
 
   /**
-   * Asks the server whether the lease is still ours. This is stronger than {@link holds}, because the answer also shows
-   * that nobody has restored the server's storage from a backup. Rejects if the server does not answer.
+   * Asks the server whether this process still holds the lease. This is stronger than {@link holds}, because the answer
+   * also shows that nobody has restored the server's storage from a backup. Rejects if the server does not answer.
    */
   async confirms(): Promise<boolean> {
     const { client, namespace, name, identity } = this.#options;
@@ -103,13 +103,13 @@ export class LeaderElection {
 
   /**
    * Calls `lead` each time that this process gets the lease, with a signal that aborts when the lease is lost. Releases
-   * the lease at the end. The lease also counts as lost if somebody has restored the server's storage from a backup, so
-   * that the next term begins with what the server has now.
+   * the lease at the end. Also aborts the signal if somebody has restored the server's storage from a backup, so that
+   * the next term begins with the server's present state.
    */
   async run(signal: AbortSignal, lead: (leading: AbortSignal) => Promise<void>): Promise<void> {
     while (!signal.aborted) {
-      // The lease counts from the time of the request, because an answer may be so late that another process leads by
-      // then.
+      // The lease's duration counts from the time of the request. The answer may come so late that another process
+      // already leads.
       const requestedMs = this.#options.clock.steadyMs();
       const isOurs = await this.#tryHold();
       if (isOurs) this.#renewedMs = requestedMs;
@@ -140,7 +140,8 @@ export class LeaderElection {
       if (leading.aborted) break;
       const requestedMs = clock.steadyMs();
       const leftMs = this.#renewedMs + this.#renewDeadlineMs - requestedMs;
-      // Limit the request to the time that is left: others may take the lease long before the server answers.
+      // Limit the request to the rest of the lease's time. After that, other candidates may take the lease, even if the
+      // server answers much later.
       using _deadline = clock.after(Math.max(0, leftMs), lose);
       renewal = this.#renewOrTake(leading);
       const renewed = await unlessAborted(renewal, leading);
@@ -151,7 +152,7 @@ export class LeaderElection {
     this.#lose = () => undefined;
     await work;
     this.#renewedMs = Number.NEGATIVE_INFINITY;
-    // A renewal that is still under way would take the released lease again, or make the release fail.
+    // A renewal that is still in progress would take the released lease again, or make the release fail.
     await this.#ended(renewal);
     await this.#release();
   }
@@ -167,7 +168,10 @@ export class LeaderElection {
     return (await this.#renew()) || (!leading.aborted && (await this.#tryHold(leading)));
   }
 
-  /** Renews the lease if no other client has written it since. False if one has, or if the server does not answer. */
+  /**
+   * Renews the lease if no other client has written it since this process did. Returns false if another client has, or
+   * if the server does not answer.
+   */
   async #renew(): Promise<boolean> {
     const { client, name, clock } = this.#options;
     const lease = this.#written;
@@ -225,8 +229,8 @@ export class LeaderElection {
   }
 
   /**
-   * Remembers a lease that this process has written. If it is older than the lease that this process had written before
-   * the request, etcd was restored from a backup. The term then ends, and the result is false.
+   * Remembers a lease that this process has written. If its version is older than the version before the request, etcd
+   * was restored from a backup. The function then ends the term and returns false.
    */
   #keep(lease: Lease, writtenBefore: string | undefined): boolean {
     const { resourceVersion } = lease.metadata;
@@ -239,7 +243,7 @@ export class LeaderElection {
     return true;
   }
 
-  /** Ends the term at once, because what this process has read in it may be newer than what the server has. */
+  /** Ends the term at once, because this process may have read data in it that the restored server no longer has. */
   #noteRestore(): void {
     this.#newestVersion = undefined;
     this.#written = undefined;
@@ -299,14 +303,14 @@ export class LeaderElection {
 
 /**
  * Whether a version of one object is older than another one. The server counts its writes, so versions only rise until
- * somebody restores its storage. Versions that are no numbers tell nothing.
+ * somebody restores its storage. Versions that are not numbers cannot be compared.
  */
 function isOlderVersion(version: string | undefined, than: string | undefined): boolean {
   const isNumber = (text: string | undefined): text is string => text !== undefined && /^\d{1,20}$/.test(text);
   return isNumber(version) && isNumber(than) && BigInt(version) < BigInt(than);
 }
 
-/** The result of a promise that never rejects, or false once the signal is aborted. */
+/** The result of a promise that never rejects. False if the signal aborts first. */
 async function unlessAborted(result: Promise<boolean>, signal: AbortSignal): Promise<boolean> {
   const { promise, resolve } = Promise.withResolvers<boolean>();
   using _abort = onAbort(signal, () => resolve(false));
@@ -316,7 +320,7 @@ async function unlessAborted(result: Promise<boolean>, signal: AbortSignal): Pro
 
 export interface PodProcess {
   readonly client: Pick<KubeClient, "list">;
-  /** The environment, in which POD_NAME and POD_NAMESPACE name the pod. */
+  /** The environment. Its variables POD_NAME and POD_NAMESPACE name the pod. */
   readonly env: Environment;
   readonly shutdown: ShutdownController;
   readonly log: Logger;
@@ -330,8 +334,8 @@ const ownPodPauseMs = 1_000;
  * Drains the process if its pod was deleted before the process could handle signals.
  *
  * The kernel drops a SIGTERM for the first process of a container if the process has no handler yet. Such a process
- * would serve until the end of its grace period, and might even become the leader. Without the right to read its own
- * pod, or without an answer, nothing happens.
+ * would serve until the end of its grace period, and might even become the leader. If the process may not read its own
+ * pod, or gets no answer, this function does nothing.
  */
 export async function drainDeletedPod(own: PodProcess): Promise<void> {
   const { shutdown, log } = own;

@@ -2,7 +2,10 @@ import { transientError } from "../base/index.ts";
 
 const newline = 0x0a;
 
-/** Splits a byte stream into lines. Throws for a line longer than `maxBytes`. The caller must then end the stream. */
+/**
+ * Splits a byte stream into lines. Throws if a line is longer than `maxBytes`. The caller must then stop reading the
+ * stream.
+ */
 export class LineDecoder {
   readonly #maxBytes: number;
   #parts: Uint8Array[] = [];

@@ -11,7 +11,7 @@ interface ListBody<Value> {
 export interface ListPage<Value> {
   readonly items: readonly Value[];
   readonly resourceVersion: string;
-  /** Empty on the last page. */
+  /** The token of the next page. Empty on the last page. */
   readonly next: string;
 }
 
@@ -21,7 +21,7 @@ export interface AnswerBody {
   readonly bytes: Buffer;
 }
 
-/** Calls `ahead` with the token of the next page before it reads the objects, if the token comes before them. */
+/** Reads a page of a list. If the next page's token precedes the objects, first calls `ahead` with it. */
 export function readPage<Value extends KubernetesObject>(
   { isBinary, bytes }: AnswerBody,
   subject: RequestSubject,
@@ -45,12 +45,12 @@ export function readPage<Value extends KubernetesObject>(
   };
 }
 
-/** The beginning of a list: its kind and its own metadata, without objects. */
+/** The beginning of a list up to its objects: its kind and its own metadata. */
 const listHead = /^\{(?:"(?:kind|apiVersion)":"[^"\\]*",)*"metadata":(\{[^{}]*\})/;
 
 /**
- * The token of the next page, found without parsing the items. Undefined if there is none, or if the list begins
- * differently.
+ * The token of the next page, found without parsing the items. Undefined if there is no token, or if the list does not
+ * match {@link listHead}.
  */
 function continuationOf(text: string): string | undefined {
   const [, metadata] = listHead.exec(text) ?? [];

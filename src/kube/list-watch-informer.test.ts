@@ -35,7 +35,7 @@ async function scripted(answers: readonly Answer[]): Promise<{ server: Server; u
       `${url.searchParams.has("watch") ? "watch" : "list"} ${url.searchParams.get("resourceVersion") ?? ""}`.trim(),
     );
     const answer = queue.shift();
-    if (answer === undefined) return; // hangs, as a quiet watch does
+    if (answer === undefined) return; // no answer: a watch without events
     answer(request, response, url);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
@@ -51,7 +51,7 @@ const event = (type: string, object: unknown): string => `${JSON.stringify({ typ
 const bookmark = (version: number): string =>
   event("BOOKMARK", { kind: "Thing", metadata: { resourceVersion: String(version) } });
 
-/** A watch that sends these bytes in two pieces, then ends, or breaks the connection. */
+/** A watch that sends these bytes in two pieces. Afterwards, the server ends the response or breaks the connection. */
 const watch =
   (text: string, end: "end" | "break"): Answer =>
   (_request, response) => {
@@ -94,7 +94,7 @@ async function follow(
   informer.subscribe(note);
   const running = informer.run(stop.signal);
   await Promise.all([informer.synced, done.promise]);
-  // Waits for the next requests. A wrong delivery would happen by then.
+  // Wait for the next requests. If the informer delivered something wrong, it would have done so by then.
   await until(() => requests.length > answers.length);
   stop.abort();
   await running;

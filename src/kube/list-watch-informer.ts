@@ -17,7 +17,10 @@ import { isCode } from "./status-error.ts";
 export interface InformerOptions<Value extends KubernetesObject = KubernetesObject> extends ListOptions {
   /** Makes stored and delivered objects smaller. The result must keep name, namespace, uid and resourceVersion. */
   readonly transform?: (object: Value) => Value;
-  /** Counts a kind as empty, instead of waiting, if the first list is forbidden. Known objects stay. */
+  /**
+   * Treats the kind as empty, instead of waiting, if the first list is forbidden. If a later list is forbidden, known
+   * objects stay.
+   */
   readonly emptyIfForbidden?: boolean;
   /** Reads the present objects from the watch itself, which saves a list. The server must support it. */
   readonly streamsList?: boolean;
@@ -27,15 +30,16 @@ export interface InformerOptions<Value extends KubernetesObject = KubernetesObje
 }
 
 /**
- * The wait before the first retry, in milliseconds. A restarted control plane returns within seconds, and the mesh
- * should not wait longer than that for its watch.
+ * The wait before the first retry, in milliseconds. A restarted control plane returns within seconds, and its clients
+ * should resume their watches soon after.
  */
 const retryInitialMs = 50;
 const retryMaxMs = 5_000;
 /** The longest wait that a busy server can request. */
 const retryAfterMaxMs = 60_000;
 /**
- * A server that has just started may not know a custom kind yet, so the kind counts as missing only after this time.
+ * How long a kind may be unknown to the server before the informer treats it as empty. A server that has just started
+ * may not know a custom kind yet.
  */
 const believeAbsentMs = 1_000;
 const believeGoneMs = 10_000;
@@ -53,8 +57,8 @@ type Handler<Value> = (change: InformerChange<Value>) => void;
 
 /**
  * Lists the objects, and then watches from the list's version. A watch that ends is resumed from the last version seen,
- * which bookmarks advance. After a 410, it lists again and delivers the differences as ordinary changes. A kind that
- * the server does not know (a missing CRD) counts as empty until it appears.
+ * which bookmarks advance. After a 410, it lists again and delivers the differences as ordinary changes. If the server
+ * does not know the kind (its CRD is missing), the kind is treated as empty until it appears.
  */
 class ListWatchInformer<Value extends KubernetesObject> implements Informer<Value> {
   readonly synced: Promise<void>;
@@ -140,8 +144,8 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
   }
 
   /**
-   * Makes one list if there is no version from which to continue, and then one watch until its end. The watch may
-   * itself begin with the list.
+   * Makes one list request if there is no version from which to continue, and then one watch until its end. With
+   * `streamsList`, the watch itself delivers the list.
    */
   async #step(signal: AbortSignal): Promise<void> {
     if (this.#resourceVersion === undefined && !this.#streamsList) await this.#readAll();
@@ -163,7 +167,7 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
       }
       if (signal.aborted) return;
     }
-    // If a server ends watches at once, the requests must not run in a tight loop.
+    // A server may end each watch at once. The requests must then not run in a tight loop.
     if (!signal.aborted && this.#clock.steadyMs() - startedMs < retryInitialMs) await this.#pause(signal);
   }
 
@@ -216,7 +220,8 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
     // A resumed watch may repeat known versions.
     if (previous !== undefined && version !== undefined && previous.metadata.resourceVersion === version) return;
     if (previous !== undefined && previous.metadata.uid !== object.metadata.uid) {
-      // The object was deleted and created again between two reads, so handlers see two objects.
+      // The object was deleted and created again between two reads. Handlers first see the deletion, then the new
+      // object.
       this.#remove(key, previous);
       this.#objects.set(key, object);
       this.#notify({ type: "set", key, object, previous: undefined });
@@ -289,8 +294,8 @@ class ListWatchInformer<Value extends KubernetesObject> implements Informer<Valu
   }
 
   /**
-   * Waits before the next request. A server may tell many clients to wait for the same time, so the backoff spreads
-   * them.
+   * Waits before the next request. A server may tell many clients to wait for the same time, so a random part spreads
+   * their requests.
    */
   async #pause(signal: AbortSignal, retryAfterMs = 0): Promise<void> {
     const delayMs = Math.min(retryAfterMs, retryAfterMaxMs) + this.#backoff.nextMs();

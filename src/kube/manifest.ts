@@ -3,7 +3,7 @@ import type { UntypedObject } from "../api/index.ts";
 
 /**
  * The objects of a file with YAML or JSON documents, one at a time. A document that begins with a brace is parsed as
- * JSON, which takes a hundredth of the time. The CRDs of a release are written in that form.
+ * JSON, which takes a hundredth of the time. The CRDs of a release are JSON for this reason.
  */
 export async function* objectsInManifest(manifest: string): AsyncGenerator<UntypedObject> {
   for (const [index, part] of manifest.split(/^---[ \t]*$/m).entries()) {
@@ -13,19 +13,20 @@ export async function* objectsInManifest(manifest: string): AsyncGenerator<Untyp
   }
 }
 
-/** Whether the text has only comments and empty lines, such as the head of a file. */
+/** Whether the text has only comments and empty lines, as before the first separator of a file. */
 function isBlank(text: string): boolean {
   return text.split("\n").every((line) => /^[ \t\r]*(?:#|$)/.test(line));
 }
 
 /**
- * Parses a document. Deep nesting overflows the parser's stack, and an undefined alias makes it throw. In both cases
- * the document is at fault.
+ * Parses a document. Deep nesting overflows the parser's stack, and an undefined alias makes the parser throw. Both
+ * become a user error about the document.
  */
 async function documentOf(text: string, ordinal: number): Promise<UntypedObject | null> {
   try {
     if (text.trimStart().startsWith("{")) return JSON.parse(text) as UntypedObject | null;
-    // Loading the parser takes longer than reading a whole file of JSON documents.
+    // The YAML parser is imported on demand, because loading it takes longer than reading a whole file of JSON
+    // documents.
     const yaml = await import("yaml");
     return yaml.parse(text, { logLevel: "error" }) as UntypedObject | null;
   } catch (error) {

@@ -1,7 +1,7 @@
 import { apiVersionOf, type KindDefinition, type KubernetesObject, type OwnerReference } from "../api/index.ts";
 import { invariant, withArticle } from "../base/index.ts";
 
-/** A reference to the controller that made an object. The object is deleted with its owner. */
+/** A reference to the controller that made an object. Garbage collection deletes the object with its owner. */
 export function ownerReference(kind: KindDefinition, owner: KubernetesObject): OwnerReference {
   const { name, uid } = owner.metadata;
   invariant(

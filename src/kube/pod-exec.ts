@@ -18,11 +18,11 @@ export interface PodExecOptions {
 
 /** A command that runs in a container, over the WebSocket protocol `v5.channel.k8s.io` (KEP-4006). */
 export interface PodExec {
-  /** Bytes for the command's standard input. */
+  /** Writes to the command's standard input. */
   write(text: string): void;
   /** Ends the command's standard input. */
   endInput(): void;
-  /** The exit code of the command. Rejects if the connection is lost earlier. */
+  /** Resolves with the exit code of the command. Rejects if the connection is lost earlier. */
   readonly exited: Promise<number>;
 }
 
@@ -35,11 +35,14 @@ interface ExitStatus {
   readonly details?: { readonly causes?: readonly { readonly reason?: string; readonly message?: string }[] };
 }
 
-/** Starts the command. Resolves when the stream is open. Throws a user error with the server's answer if it refuses. */
+/**
+ * Starts the command. Resolves when the stream is open. If the server refuses, throws a user error with the server's
+ * answer.
+ */
 export async function execInPod(options: PodExecOptions): Promise<PodExec> {
   const { config, clock, onStdout, onStderr } = options;
   const { headers, clientCertificate } = await new Credentials(config, clock).current();
-  // Loaded on demand, because it takes half of this part's start and few processes run commands.
+  // `ws` is loaded on demand: it takes half of the time in which `src/kube` loads, and few processes run commands.
   const ws = await import("ws");
   const socket = new ws.WebSocket(execUrl(options), ["v5.channel.k8s.io"], {
     ...(config.server.startsWith("https:") ? { agent: serverAgent(config, clientCertificate) } : {}),

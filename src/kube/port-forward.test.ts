@@ -136,8 +136,7 @@ test("a request is repeated by port-forward only if the pod requires a known cal
     "/api/v1/namespaces/istio-system/pods/istiod-1/portforward",
     "8080 GET /debug/syncz?a=b HTTP/1.1",
   ]);
-  // Requests with side effects are not repeated through a port-forward, and other paths belong to the API server
-  // itself.
+  // Requests with side effects are not repeated through a port-forward. Neither are paths of the API server itself.
   assert.equal((await client.raw("POST", path)).status, 401);
   assert.equal((await client.raw("GET", "/api/v1/namespaces/istio-system/pods/istiod-1")).status, 401);
   status = 200;
@@ -146,7 +145,7 @@ test("a request is repeated by port-forward only if the pod requires a known cal
   assert.equal(forwarded.length, 2);
   server.close();
   server.closeAllConnections();
-  // A user who may not forward ports gets the pod's own answer.
+  // A user without the right to forward ports gets the pod's own refusal.
   status = 401;
   assert.deepEqual(await client.raw("GET", path), { status: 401, headers: {}, text: "who asks?" });
 });

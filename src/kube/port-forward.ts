@@ -21,8 +21,8 @@ export interface PortForwardTarget {
 
 const maxErrorBytes = 64 << 10;
 /**
- * The time limit for the upgrade. The API server itself waits without a limit for a kubelet that has accepted a
- * connection and hangs.
+ * The time limit for the upgrade. The API server itself has no limit: if a kubelet accepts the connection and then
+ * hangs, it waits forever.
  */
 const upgradeTimeoutMs = 30_000;
 
@@ -168,8 +168,8 @@ const unauthenticated = 401;
 
 /**
  * Wraps a client so that it repeats a request through a port-forward if the pod refuses the request through the API
- * server. Control planes report their proxies only to callers inside their pod, which a port-forward counts as. The
- * user needs `create` on `pods/portforward`, and gets the first answer without that right.
+ * server. Control planes report their proxies only to callers inside their pod, and a connection by port-forward comes
+ * from inside. The user needs the right `create` on `pods/portforward`. Without it, the user gets the pod's refusal.
  */
 export function withPortForward<Client extends KubeClient>(client: Client, config: KubeConfig): Client {
   const raw = async (method: string, path: string, options?: RawOptions): Promise<RawResponse> => {

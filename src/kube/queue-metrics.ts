@@ -1,7 +1,10 @@
 import type { Clock } from "../base/index.ts";
 import type { Counter, Histogram, MetricFamily, MetricsRegistry } from "../telemetry/index.ts";
 
-/** The buckets of controller-runtime: they begin at ten nanoseconds, and each is ten times the one before. */
+/**
+ * The bounds of the histogram buckets, as in controller-runtime: from ten nanoseconds on, each ten times the one
+ * before.
+ */
 const bounds = Array.from({ length: 12 }, (_, power) => Number(`1e${power - 8}`));
 
 /**
@@ -17,7 +20,7 @@ export class QueueMetrics {
   readonly #queueDuration: MetricFamily<Histogram>;
   readonly #workDuration: MetricFamily<Histogram>;
   readonly #running = new Set<MeasuredQueue>();
-  /** Includes queues that have ended, whose gauges are 0. */
+  /** The names of all queues, including those that have ended. The gauges of an ended queue are 0. */
   readonly #names = new Set<string>();
 
   constructor(registry: MetricsRegistry) {
@@ -93,10 +96,13 @@ interface MeasuredQueueOptions {
   readonly workDuration: Histogram;
 }
 
-/** One queue, which reports what happens to its keys. */
+/** One queue. The reconciler reports to it what happens to keys. */
 class MeasuredQueue {
   readonly #options: MeasuredQueueOptions;
-  /** When each waiting key was added, also while the key is being processed. At most the queue's capacity. */
+  /**
+   * When each waiting key was added. A key that is added while it is being processed waits too. The map has at most as
+   * many entries as the queue's capacity.
+   */
   readonly #waiting = new Map<string, number>();
   readonly #working = new Map<string, number>();
 

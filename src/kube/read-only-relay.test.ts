@@ -55,7 +55,7 @@ test("writes, and reads with side effects in a pod, are rejected, and the error 
     relay.refused,
     refused.map(([method, path]) => `${method} ${path}`),
   );
-  // A review, whose answer is not stored.
+  // The relay passes a review on, because the server does not store it.
   assert.equal(
     (
       await fetch(`${url}/apis/authorization.k8s.io/v1/selfsubjectaccessreviews`, {
@@ -72,7 +72,7 @@ test("a path in another spelling reaches neither a pod nor a hidden resource", a
   const count = requests.length;
   const statusOf = async (path: string): Promise<number> => {
     const { hostname, port } = new URL(url);
-    // fetch would normalise the path.
+    // Use `node:http`, because fetch would normalise the path.
     const outgoing = sendRequest({ hostname, port, path, headers, agent: false }).end();
     const [answer] = (await once(outgoing, "response")) as [IncomingMessage];
     answer.resume();
@@ -138,7 +138,7 @@ async function serveRoutes(): Promise<{
   return {
     server: `http://127.0.0.1:${(routesServer.address() as AddressInfo).port}`,
     routes,
-    // Send in pieces, because a line need not arrive at once.
+    // Send each line in pieces, because a line may arrive in several chunks.
     tell: (...lines) => {
       const text = lines.map((line) => `${JSON.stringify(line)}\n`).join("");
       for (const watch of watches) {

@@ -25,12 +25,12 @@ export interface ReadOnlyRelayOptions {
 export interface ReadOnlyRelay {
   /** A kubeconfig for the relay, as JSON, which is valid YAML. It contains a token, so keep the file private. */
   readonly kubeconfig: string;
-  /** Refused writes, as `POST /api/v1/…`. At most {@link maxNoted}. */
+  /** The refused writes, such as `POST /api/v1/…`. At most {@link maxNoted}. */
   readonly refused: readonly string[];
   /**
-   * Replaces the set of overlaid objects. Watchers receive the new objects, with the returned versions. They receive
-   * the server's versions again of objects that are no longer overlaid. Throws a transient error if nobody watches such
-   * a kind.
+   * Replaces the set of overlaid objects. Watchers receive the new objects, with the returned versions. For objects
+   * that are no longer overlaid, they receive the server's version again. Throws a transient error if nobody watches
+   * the kind of an object.
    */
   overlay(objects: readonly OverlaidObject[]): Promise<readonly ShownVersion[]>;
   close(): void;
@@ -41,9 +41,9 @@ const maxBodyBytes = 1 << 20;
 const tokenBytes = 24;
 const liveTimeoutMs = 5000;
 const liveAttempts = 10;
-/** These reviews answer a question and change nothing. */
+/** A POST to these paths creates a review, which only answers a question and stores nothing. */
 const askingPosts = /^\/apis\/(authorization|authentication)\.k8s\.io\/[^/]+\/(self)?(subject|token)[a-z]*reviews$/;
-/** Paths of which even a GET acts on a pod or a node. */
+/** A GET of these paths acts on a pod or a node, so it is not a read. */
 const actingPaths = /\/(pods|services|nodes)\/[^/]+\/(exec|attach|portforward|proxy)(\/|$)/;
 
 /**
@@ -51,7 +51,7 @@ const actingPaths = /\/(pods|services|nodes)\/[^/]+\/(exec|attach|portforward|pr
  * must close it. Throws a transient error if no port is free.
  */
 export async function serveReadOnlyRelay(config: KubeConfig, options: ReadOnlyRelayOptions): Promise<ReadOnlyRelay> {
-  // Loaded on demand, because most users of this part relay nothing.
+  // Loaded on demand, because most processes that import this file start no relay.
   const watches = await import("./relayed-watches.ts");
   const relay = new Relay(config, new watches.RelayedWatches(), options);
   const server = nodeHttp().createServer((request, response) => void relay.answer(request, response));
@@ -131,7 +131,7 @@ class Relay {
     return announced;
   }
 
-  /** Shows watchers the server's version again. If the server has reported a change during the read, it reads again. */
+  /** Shows watchers the server's version again. If a watch has reported a change during the read, reads again. */
   async #showLive(old: OverlaidObject): Promise<ShownVersion | undefined> {
     for (let attempt = 0; attempt < liveAttempts; attempt += 1) {
       const passed = this.#watches.passed(old.kind);
@@ -142,7 +142,7 @@ class Relay {
     throw transientError("watch-behind", `${old.kind.plural} change faster than the relay reads one of them`);
   }
 
-  /** The server's version of the object. */
+  /** Reads the object from the server. */
   async #live({ kind, object }: OverlaidObject): Promise<UntypedObject | undefined> {
     const { namespace, name = "" } = object.metadata;
     const apiVersion = object.apiVersion ?? (kind.group === "" ? "v1" : `${kind.group}/${kind.versions[0] ?? ""}`);
@@ -214,8 +214,8 @@ class Relay {
     const type = answer.headers["content-type"];
     response.writeHead(answer.status, type === undefined ? {} : { "content-type": type });
     response.flushHeaders();
-    // Pass a response in Kubernetes' binary form on unchanged. It has no lines, and control planes other than Serin's
-    // may request it.
+    // Pass a response in Kubernetes' binary form on unchanged. The relay cannot insert objects there, because it works
+    // on lines of JSON. Upstream's control planes may request this form.
     if (type?.startsWith("application/json") !== true) {
       answer.body.on("error", () => response.destroy());
       answer.body.pipe(response);
@@ -341,8 +341,8 @@ function isWatch(query: URLSearchParams): boolean {
 }
 
 /**
- * The path as a server reads it: decoded, and without empty parts. Otherwise a caller could disguise a path from this
- * relay. Undefined for a path that leads upwards or is not well-formed, because no client needs one.
+ * The path as a server reads it: decoded, and without empty parts. Otherwise a caller could hide the real path from the
+ * relay's checks. Undefined if the path contains `..` or is malformed, because no client needs such a path.
  */
 function pathOf(url: string): string | undefined {
   try {
@@ -375,7 +375,7 @@ function collectionOf(path: string): Collection | undefined {
     : { group, version, namespace: isWithin ? rest[1] : undefined, plural, name };
 }
 
-/** An empty list, a watch without events, or 404 for a name. */
+/** Answers as if no object of the kind existed: with an empty list, a watch without events, or 404 for a name. */
 function answerNone(url: string, request: IncomingMessage, response: ServerResponse): void {
   const { pathname, searchParams } = new URL(url, "http://relay");
   const words = pathname.split("/").filter((word) => word !== "");

@@ -27,7 +27,8 @@ test("a controller has a wanted and an actual state, a reconcile function, and k
   ]);
   const actual = new Map<string, number>([["c", 3]]);
   const stop = new AbortController();
-  // 2. The function reads both again for one key and corrects the difference. It does not look at the change itself.
+  // 2. The function reads both states again for one key and corrects the difference. It does not look at the change
+  // itself.
   const controller = new Reconciler({
     name: "example",
     maxAttempts: 3,
@@ -39,7 +40,7 @@ test("a controller has a wanted and an actual state, a reconcile function, and k
       else actual.set(key, value);
     },
   });
-  // 3. Keys come from both sides, so that leftovers are found as well.
+  // 3. Keys come from both states, so that the function also finds objects that should no longer exist.
   for (const key of [...wanted.keys(), ...actual.keys()]) controller.add(key);
   // 4. `synced` shows that all keys of the start have been processed.
   const running = controller.run(stop.signal);

@@ -11,7 +11,7 @@ import {
 import type { QueueMetrics } from "./queue-metrics.ts";
 
 export interface ReconcilerOptions {
-  /** The reconciler's name in logs, such as `deployment`. */
+  /** The reconciler's name in logs and metrics, such as `deployment`. */
   readonly name: string;
   /**
    * Brings the state of one key to what is wanted. It must read everything anew (level-triggered). If it throws, it is
@@ -93,7 +93,7 @@ export class Reconciler {
       this.#log.error("the queue is full; dropping a key", { key, capacity });
       return;
     }
-    // The key has just changed, so try it now despite earlier failures.
+    // Somebody has just changed the object, so try now despite earlier failures.
     this.#clearTimer(key);
     this.#measured?.added(key);
     this.#waiting.add(key);
@@ -172,7 +172,7 @@ export class Reconciler {
       state.backoff.reset();
       return undefined;
     }
-    // Most first failures are lost races, which a retry resolves.
+    // Most first failures are conflicts with another writer, which a retry resolves, so only later ones are warnings.
     this.#log[attempt < 3 ? "debug" : "warn"]("will retry", {
       key,
       attempt,

@@ -17,7 +17,7 @@ export interface WatchedCollection {
   readonly plural: string;
 }
 
-/** An object that watchers saw in place of the server's. */
+/** An object that watchers see, or saw, in place of the server's. */
 export interface ShownVersion {
   readonly group: string;
   readonly kind: string;
@@ -34,9 +34,10 @@ export interface ShownVersion {
 const firstShownVersion = 1n << 60n;
 
 /**
- * Watches that pass through a relay, which inserts events. For a while, watchers see other objects in place of the
- * server's, and afterwards the server's again, as if both had been written. The server's own events for such objects
- * are withheld meanwhile. A bookmark after each inserted event returns the watcher to the server's version.
+ * Watches that pass through a relay, which inserts events. While an object is overlaid, watchers see the overlaid
+ * object instead of the server's. Afterwards they see the server's object again. To watchers, both look like ordinary
+ * writes. The server's own events for such objects are withheld meanwhile. A bookmark after each inserted event returns
+ * the watcher to the server's version.
  */
 export class RelayedWatches {
   readonly #open = new Set<RelayedWatch>();
@@ -70,12 +71,12 @@ export class RelayedWatches {
     return this.#announce({ kind, object }, "MODIFIED");
   }
 
-  /** Tells watchers that the object is deleted. */
+  /** Tells watchers that the overlaid object is deleted. */
   hide(shown: OverlaidObject): ShownVersion | undefined {
     return this.#announce(shown, "DELETED");
   }
 
-  /** A number that changes with each further event of the kind. */
+  /** The number of events of the kind so far. A caller compares it to detect further events. */
   passed({ group, plural }: Pick<WatchedCollection, "group" | "plural">): number {
     return [...this.#open].reduce(
       (sum, { collection, passed }) => sum + (collection.group === group && collection.plural === plural ? passed : 0),
@@ -143,7 +144,7 @@ class RelayedWatch extends Transform {
     done();
   }
 
-  /** A response that is no watch may end without a complete line. */
+  /** A response that is not a watch, such as an error, may end without a newline. */
   override _flush(done: () => void): void {
     if (this.#rest.length > 0) this.push(this.#rest);
     done();
@@ -155,7 +156,7 @@ class RelayedWatch extends Transform {
     if (version !== undefined) this.#version = version;
     this.passed += 1;
     const object = event?.type === "BOOKMARK" || event?.type === "ERROR" ? undefined : event?.object;
-    // A withheld event still advances the version, also for a watcher that begins again.
+    // Use the version even of a withheld event. A watcher may start a new watch from it.
     if (object?.metadata !== undefined && version !== undefined && this.#hides(object))
       this.#push({
         type: "BOOKMARK",

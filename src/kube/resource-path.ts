@@ -2,8 +2,8 @@ import type { KindDefinition } from "../api/index.ts";
 import type { ListOptions } from "./client.ts";
 
 /**
- * The path of an object in the API, such as `/apis/apps/v1/namespaces/shop/deployments/web/status`. Without a name, the
- * path of the collection.
+ * The path of an object in the API, such as `/apis/apps/v1/namespaces/shop/deployments/web/status`. Without a name, it
+ * is the path of the collection.
  */
 export function resourcePath(
   kind: KindDefinition,
@@ -37,7 +37,10 @@ export function withQuery(path: string, parameters: Readonly<Record<string, stri
   return text === "" ? path : `${path}?${text}`;
 }
 
-/** `Deployment default/web`, or `Deployments in all namespaces` without a name. */
+/**
+ * Names an object for messages: `Deployment default/web`. Without a name, names the collection: `Deployments in all
+ * namespaces`.
+ */
 export function describeObject(kind: KindDefinition, namespace: string | undefined, name?: string): string {
   const inNamespace = kind.namespaced && namespace !== undefined && namespace !== "";
   if (name !== undefined) return `${kind.kind} ${inNamespace ? `${namespace}/` : ""}${name}`;

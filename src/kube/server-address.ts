@@ -5,7 +5,7 @@ const defaultPorts: Readonly<Record<string, number>> = {
   "socks5h:": 1080,
 };
 
-/** Where to connect for the URL of a server or of a proxy. The host of an IPv6 address has no brackets. */
+/** The host and port of a server's or proxy's URL. An IPv6 address is returned without brackets. */
 export function serverAddress(url: URL): { readonly host: string; readonly port: number } {
   return {
     host: url.hostname.replace(/^\[|\]$/g, ""),

@@ -50,14 +50,14 @@ const codesByStatus: Readonly<Record<number, ErrorCode>> = {
   504: "timeout",
 };
 
-/** The API server's answer for a kind that nobody has defined. It is no Status. */
+/** The API server's answer for an unknown kind. It is plain text and not a Status. */
 const unknownPath = "404 page not found";
 const unknownKindHint =
   "install its definition: serin install writes those of Istio and of rollouts, serin gateway-api install those of the Gateway API";
 
 /**
- * The error for a refusal by the server. Its reason is that of the first cause in the Status, or else that of the
- * Status, or else the HTTP status. `retryAfter` is the header of that name.
+ * The error for a refusal by the server. Its reason is that of the Status' first cause, else that of the Status itself,
+ * else the HTTP status. `retryAfter` is the value of the Retry-After header.
  */
 export function errorOfStatus(
   subject: RequestSubject,
@@ -67,7 +67,7 @@ export function errorOfStatus(
 ): SerinError {
   const status = parseStatus(body);
   const code = httpStatus === 410 ? "gone" : codeOf(status?.reason, httpStatus);
-  // A kubelet may answer a port-forward with the same words.
+  // A kubelet may answer a port-forward with the same text.
   const isUnknownKind = httpStatus === 404 && body.trim() === unknownPath && subject.verb !== "port-forward";
   const answerText = isUnknownKind
     ? "the API server does not serve this kind"
@@ -98,7 +98,7 @@ export function unreadable(subject: RequestSubject, cause: unknown): SerinError 
   });
 }
 
-/** Whether the value is an error of ours with this code. */
+/** Whether the value is a `SerinError` with this code. */
 export function isCode(error: unknown, code: ErrorCode): boolean {
   return error instanceof SerinError && error.code === code;
 }
@@ -115,7 +115,7 @@ export async function itemsIfServed<Value>(
   }
 }
 
-/** The answer to a request. Undefined if the user may not make it. */
+/** The answer to a request. Undefined if the user lacks the right to make it. */
 export async function undefinedIfForbidden<Value>(answer: Promise<Value>): Promise<Value | undefined> {
   try {
     return await answer;
@@ -132,8 +132,8 @@ function kindOf(httpStatus: number, code: ErrorCode, verb: string): ErrorKind {
 }
 
 /**
- * The authorizer's words. They are needed because quotas, Pod Security and other admission answer 403 too, independent
- * of the user's rights.
+ * Matches the authorizer's message. The status alone does not suffice: quotas, Pod Security and other admission also
+ * answer 403, whatever rights the user has.
  */
 const lackOfRights = /\bcannot [a-z*]+ (resource|path)\b/;
 
@@ -157,8 +157,8 @@ function parseStatus(body: string): Status | undefined {
 }
 
 /**
- * The code of an answer. If the reason is unknown, the HTTP status does not help either, because the API server answers
- * 403 for some reasons.
+ * The error code for an answer. If the reason is unknown, the HTTP status cannot replace it, because the API server
+ * answers 403 for several reasons.
  */
 function codeOf(reason: string | undefined, httpStatus: number): ErrorCode {
   if (reason === undefined || reason === "" || reason === "Unknown") return codesByStatus[httpStatus] ?? "api-server";

@@ -10,11 +10,11 @@ export interface StreamExchange {
   readonly body?: string | undefined;
   /** A longer response is an error. 512 MiB if absent. */
   readonly maxAnswerBytes?: number;
-  /** Ends the exchange with its reason, even within the response. */
+  /** Ends the exchange with the signal's reason, even while the response is being read. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** The bound of a response, the same as for responses of an API server. */
+/** The maximum size of a response. It is the same for responses of an API server. */
 const defaultMaxAnswerBytes = 512 << 20;
 
 /**
@@ -25,7 +25,7 @@ export async function requestOverStream(
   stream: Duplex,
   { method, path, body, maxAnswerBytes = defaultMaxAnswerBytes, signal }: StreamExchange,
 ): Promise<{ readonly status: number; readonly text: string }> {
-  // An import would load every export of node:http, one of which (WebSocket) loads all of undici.
+  // Avoid an import: it would load every export of node:http, and one of them (WebSocket) loads all of undici.
   const { request } = process.getBuiltinModule("node:http");
   if (signal?.aborted === true) stream.destroy();
   signal?.throwIfAborted();
@@ -42,7 +42,7 @@ export async function requestOverStream(
       () => void outgoing.destroy(signal?.reason instanceof Error ? signal.reason : new Error("aborted")),
     );
     outgoing.once("close", () => abort[Symbol.dispose]());
-    // Keep this listener after the response has begun: if the stream breaks then, the request reports it.
+    // Keep this listener after the response has begun. If the stream breaks later, the request still reports an error.
     requireFinalResponse(outgoing).on("error", reject);
     outgoing.once("response", (response: IncomingMessage) => {
       read(response, maxAnswerBytes).then(
@@ -55,7 +55,7 @@ export async function requestOverStream(
 }
 
 async function read(response: IncomingMessage, maxBytes: number): Promise<string> {
-  // Leaving the loop early destroys the stream.
+  // Throwing out of the loop destroys the stream.
   const tooLong = (): Error => transientError("answer-too-long", `the answer is longer than ${maxBytes} bytes`);
   return (await readBytes(response as AsyncIterable<Buffer>, maxBytes, tooLong)).toString();
 }

@@ -13,7 +13,8 @@ import { dialTls, TooLong, unreachable, wholeBody } from "./transport.ts";
 
 test("a body is complete even if its HTTP/2 exchange ends before anybody reads it", async () => {
   const body = new Readable({ read: () => undefined });
-  // Like an Http2Stream whose frames arrived all at once: `closed` is true although the end has not been read.
+  // Behaves like an Http2Stream whose frames arrived all at once: `closed` is true although nobody has read the end
+  // yet.
   Object.defineProperty(body, "closed", { value: true });
   body.push("an ");
   body.push("answer");

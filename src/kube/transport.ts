@@ -17,16 +17,16 @@ import { serverAddress } from "./server-address.ts";
 
 /** HTTP exchanges with an API server, over any HTTP version. */
 export interface Transport {
-  /** Resolves with the head. Rejects with a transient error if the server cannot be reached. */
+  /** Resolves with the head of the response. Rejects with a transient error if the server cannot be reached. */
   send(request: TransportRequest): Promise<TransportResponse>;
-  /** Sends later requests over new connections, because the client has another certificate. Open requests go on. */
+  /** Sends later requests over new connections, because the client has a new certificate. Open requests continue. */
   renew(): void;
   close(): void;
 }
 
 export interface TransportRequest {
   readonly method: string;
-  /** Includes the query. */
+  /** The path with the query. */
   readonly path: string;
   readonly headers: RequestHeaders;
   readonly body?: string | Uint8Array;
@@ -36,15 +36,15 @@ export interface TransportRequest {
 export interface TransportResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  /** Must be consumed or destroyed. Fails if the connection breaks early. */
+  /** The body of the response. It must be consumed or destroyed. Fails if the connection breaks early. */
   readonly body: Readable;
 }
 
 const connectTimeoutMs = 10_000;
 
 /**
- * Calls `late` when connecting has taken too long. A process that loads its code on a busy machine must not give up a
- * connection that has just been made.
+ * Calls `late` when connecting has taken too long. The time in which the process itself was busy counts only in part: a
+ * process that loads its code on a busy machine must not give up a connection that is ready.
  */
 export function limitConnecting(late: (problem: Error) => void, what: string): Disposable {
   return afterRunning(connectTimeoutMs, () => late(new Error(`no ${what} within ${connectTimeoutMs / 1000} s`)));
@@ -63,18 +63,23 @@ function tlsOptionsOf(config: KubeConfig, certificate: ClientCertificate | undef
   };
 }
 
-/** The machine's authorities, as kubectl uses them. Node.js' own list lacks those that a company has added. */
+/**
+ * The root certificates of this machine, as kubectl uses them. Node.js' own list lacks roots that a company has added.
+ */
 function systemRoots(): string[] {
   return [...getCACertificates("default"), ...getCACertificates("system")];
 }
 
 /**
- * The context with the system's roots. It is made once, because reading some hundred certificates takes a tenth of a
- * second.
+ * The TLS context with the system's roots. It is made once, because reading more than a hundred certificates takes a
+ * tenth of a second.
  */
 let systemTrust: SecureContext | undefined;
 
-/** Throws a user error for PEM that cannot be read, and for a key that does not belong to its certificate. */
+/**
+ * Creates the TLS context. Throws a user error if the PEM cannot be read, or if the key does not belong to its
+ * certificate.
+ */
 function secureContextOf({ ca, context }: KubeConfig, certificate: ClientCertificate | undefined): SecureContext {
   if (ca === undefined && certificate === undefined)
     return (systemTrust ??= createSecureContext({ ca: systemRoots() }));
@@ -127,7 +132,10 @@ async function handshake(socket: TLSSocket, signal: AbortSignal): Promise<TLSSoc
   }
 }
 
-/** Opens connections of `node:https` to the server: with its name, its proxy and the client's certificate. */
+/**
+ * An agent of `node:https` for the server. Its connections use the server's name, its proxy and the client's
+ * certificate.
+ */
 export function serverAgent(
   config: KubeConfig,
   certificate: ClientCertificate | undefined,
@@ -182,8 +190,8 @@ function hintFor(code: string, context: string): string {
 export class TooLong extends Error {}
 
 /**
- * Reads the whole body by events. An iterator of an HTTP/2 stream fails once the exchange has ended, even if the whole
- * answer is still unread. This happens with short answers of a busy API server.
+ * Reads the whole body by events. An iterator is no option: that of an HTTP/2 stream fails once the exchange has ended,
+ * even if the answer is still unread, as with short answers of a busy API server.
  */
 export async function wholeBody(body: Readable, maxBytes: number): Promise<Buffer> {
   const parts: Buffer[] = [];

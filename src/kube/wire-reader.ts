@@ -21,7 +21,7 @@ export function unreadableBytes(why: string): SerinError {
 /** Reads the fields of protobuf messages in sequence, without copying skipped ones. */
 export class WireReader {
   readonly #bytes: Buffer;
-  /** Texts by their hash. A text replaces another one with the same hash. */
+  /** Texts by their hash. A new text replaces an older one with the same hash. */
   readonly #texts: (string | undefined)[];
   #position: number;
   #end: number;

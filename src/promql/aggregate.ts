@@ -12,8 +12,8 @@ interface Group {
 const groupings = new WeakMap<Aggregation, (labels: Labels) => Labels>();
 
 /**
- * Returns a function for the labels that a series keeps in an aggregation. For the same input, it returns the same
- * object at every step of a query.
+ * Returns a function for the labels that a series keeps in an aggregation. For the same labels, the function returns
+ * the same object at every step of a query.
  */
 function groupLabels(aggregation: Aggregation): (labels: Labels) => Labels {
   let grouping = groupings.get(aggregation);
@@ -27,7 +27,7 @@ function groupLabels(aggregation: Aggregation): (labels: Labels) => Labels {
   return grouping;
 }
 
-/** `parameter` is the first argument of aggregations that have one. */
+/** Evaluates an aggregation. `parameter` is its first argument, for aggregations that have one. */
 export function aggregate(
   aggregation: Aggregation,
   samples: readonly Sample[],

@@ -51,7 +51,7 @@ function combineWithScalar({ operator, bool }: Binary, left: Side, right: Side):
     if (!isComparison(operator))
       answer.push({ labels: withoutName(labels), value: calculate(operator, first, second) });
     else if (bool) answer.push({ labels: withoutName(labels), value: holds(operator, first, second) ? 1 : 0 });
-    // A filter keeps the vector's value, whichever side the vector is on.
+    // The filter keeps the value of the vector's sample. The vector may be on either side of the operator.
     else if (holds(operator, first, second)) answer.push({ labels, value });
   }
   return answer;
@@ -96,8 +96,8 @@ function holds(operator: ComparisonOperator, left: number, right: number): boole
 const matchers = new WeakMap<Matching, (labels: Labels) => Labels>();
 
 /**
- * Returns a function for the matched labels of a side, as text. For the same input, it returns the same text at every
- * step of a query.
+ * Returns a function that turns the labels by which series match into a text. For the same labels, the text is the same
+ * at every step of a query.
  */
 function matchKey(matching: Matching): (labels: Labels) => string {
   let matched = matchers.get(matching);
@@ -149,8 +149,8 @@ function combineVectors(expression: Binary, left: readonly Sample[], right: read
     if (comparison === false && !bool) continue;
     const value = isComparison(operator) ? (bool ? Number(comparison) : first) : calculate(operator, first, second);
     const labels = resultLabels(expression, sample.labels, partner.labels);
-    // Each side may have one match, unless the query allows many on one side. Even then, the results must have distinct
-    // labels.
+    // A series may match only one series of the other side, unless the query allows many on one side. Even then, all
+    // results must have distinct labels.
     const place = matching.many === undefined ? key : labelsKey(labels);
     if (taken.has(place)) throw severalMatches(matching, labels);
     taken.add(place);

@@ -37,7 +37,7 @@ export function unknownFunction(name: string): string {
   return `the function ${name} is not supported${near === undefined ? "" : `; did you mean ${near}?`}`;
 }
 
-/** The fault of a call, if any. */
+/** The fault of a function call, as a message. Undefined if the call is correct. */
 export function checkCall(name: string, args: readonly Expression[]): string | undefined {
   const signature = functionSignatures.get(name);
   if (signature === undefined) return unknownFunction(name);
@@ -57,7 +57,7 @@ export function checkCall(name: string, args: readonly Expression[]): string | u
 export interface CheckedAggregation {
   readonly fault?: string;
   readonly parameter: Expression | undefined;
-  /** The parsed expression, or undefined if and only if there is a fault. */
+  /** The parsed expression. Undefined if there is a fault. */
   readonly expression: Expression | undefined;
 }
 

@@ -20,8 +20,8 @@ export function parseDurationMs(text: string): number | undefined {
 }
 
 /**
- * Parses a PromQL number. It may be decimal or hexadecimal, contain underscores, or be a duration, which means its
- * seconds.
+ * Parses a PromQL number. It may be decimal or hexadecimal, may contain underscores, and may be a duration, whose value
+ * is its number of seconds.
  */
 export function parseNumber(text: string): number | undefined {
   const sign = text.startsWith("-") ? -1 : 1;

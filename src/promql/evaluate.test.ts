@@ -6,7 +6,9 @@ import { seriesOf } from "./testing/series-notation.ts";
 
 const minuteMs = 60_000;
 
-/** The result as lines such as `{labels} value`. They are sorted by their text, unless the query itself sorts. */
+/**
+ * The result as lines of the form `{labels} value`. They are sorted alphabetically, unless the query sorts its result.
+ */
 function lines(value: QueryValue): string[] {
   const text = (number: number): string =>
     numberText(Number.isInteger(number) ? number : Number(number.toPrecision(10)));
@@ -27,7 +29,7 @@ function lines(value: QueryValue): string[] {
 
 interface Cases {
   readonly series: string;
-  /** In minutes. */
+  /** The time of the evaluation, in minutes. */
   readonly at: number;
   readonly stepMs?: number;
   readonly ordered?: boolean;
@@ -107,7 +109,7 @@ test("a sample is valid for less than five minutes, and not after its series has
   check({ series, at: 4, queries: { old: ["old 1"], ended: [], back: ["back 3"] } });
   check({ series, at: 5, queries: { old: [], "{__name__=~'.+'}": ["back 3"] } });
   check({ series, at: 1, queries: { ended: ["ended 2"], back: [] } });
-  // A range still contains the samples of a series that has ended.
+  // After a series has ended, a range still contains its earlier samples.
   check({ series, at: 4, queries: { "count_over_time(ended[4m])": ["{} 1"], "count_over_time(ended[5m])": ["{} 2"] } });
 });
 
@@ -141,11 +143,11 @@ test("a rate is extrapolated to its window's edges as far as samples allow, and 
     queries: {
       "rate(steady[10m])": ['{c="1"} 0.1666666667'],
       "increase(steady[10m])": ['{c="1"} 100'],
-      // The window is (0, 10]. The counter rises from 18 to 90, and after its reset from 0 to 72. That is 144 in 9
-      // minutes, and a minute is missing at the start.
+      // The window is (0, 10]. The counter rises from 18 to 90. After a reset, it rises from 0 to 72. Together, these
+      // are 144 in 9 minutes. The missing minute at the start is extrapolated, which gives 160.
       "increase(reset[10m])": ['{c="1"} 160'],
-      // The counter was zero within the window. Half an interval before its first sample, it would be below zero, so
-      // nothing is added there.
+      // The counter was zero within the window. Extrapolated by half an interval before its first sample, it would be
+      // below zero, so nothing is added there.
       "increase(young[10m])": ['{c="1"} 60'],
       "delta(gauge[10m])": ['{c="1"} -100'],
       "increase(one[10m])": [],
@@ -296,10 +298,10 @@ test("histogram_quantile interpolates within the bucket of the rank", () => {
       'histogram_quantile(0.7, h_bucket{p="a"})': ['{p="a"} 0.15'],
       'histogram_quantile(0.95, h_bucket{p="a"})': ['{p="a"} 0.6'],
       'histogram_quantile(1, h_bucket{p="a"})': ['{p="a"} 1'],
-      // All observations are above the last bound, so the result is that bound.
+      // All observations are above the highest finite bound, so the result is that bound.
       'histogram_quantile(0.5, h_bucket{p="b"})': ['{p="b"} 0.1'],
       'histogram_quantile(0.5, h_bucket{p="c"})': ['{p="c"} NaN'],
-      // A bucket that is smaller than the one before counts as equal to it.
+      // A bucket with a smaller count than the one before it is treated as having an equal count.
       'histogram_quantile(0.5, h_bucket{p="d"})': ['{p="d"} 0.1'],
       'histogram_quantile(0.5, h_bucket{p="e"})': ['{p="e"} NaN'],
       'histogram_quantile(-1, h_bucket{p="a"})': ['{p="a"} -Inf'],
@@ -430,7 +432,10 @@ test("the error for a regular expression of great size names the expression and 
   });
 });
 
-/** Counts the checks of a query. Fails at the first one above `most`, so that an endless query fails too. */
+/**
+ * Returns how many times a query calls the checkpoint. Fails at the first call above `most`, so that the test ends even
+ * if the query does not.
+ */
 function checksOf(query: string, series: string, most = 10_000): number {
   let checks = 0;
   const checkpoint = (): void => {

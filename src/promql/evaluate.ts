@@ -12,9 +12,9 @@ import type { Call, Expression, RangeSelector, Selector, Subquery } from "./synt
 import type { Point, QueryValue, RangeSeries, Sample } from "./values.ts";
 
 export interface EvaluationOptions {
-  /** The maximum age at which the last sample of a series still counts as its value. */
+  /** The maximum age of a sample that is used as the present value of its series. */
   readonly lookbackMs?: number;
-  /** The step of subqueries that name none. */
+  /** The step of subqueries that state none. */
   readonly defaultStepMs?: number;
   /** The maximum number of samples that one query may load at once. */
   readonly maxSamples?: number;
@@ -23,7 +23,7 @@ export interface EvaluationOptions {
    * samples.
    */
   readonly maxCollected?: number;
-  /** Called before each step, expression, window and match. Throws to end the evaluation. */
+  /** Called before each step, expression, window and match. It may throw, to end the evaluation. */
   readonly checkpoint?: () => void;
 }
 
@@ -32,15 +32,16 @@ const defaultStepMs = 60_000;
 const defaultMaxSamples = 50_000_000;
 const defaultMaxCollected = 5_000_000;
 /**
- * The maximum number of characters that `label_replace` and `label_join` may write in one step. Each nested call could
- * double a label.
+ * The maximum number of characters that `label_replace` and `label_join` may write in one step. Each of several nested
+ * calls could double the length of a label.
  */
 const maxLabelCharacters = 64_000_000;
-/** The maximum number of steps of one query. As in Prometheus, a query with more is refused. */
+/** The maximum number of steps of one query. As in Prometheus, a query with more steps is refused. */
 export const maxPoints = 11_000;
 
 /**
- * The value at one time. Throws a user error if the data does not fit the query (many-to-many matching, duplicates).
+ * Evaluates a query at one time. Throws a user error if the data does not fit the query (many-to-many matching,
+ * duplicates).
  */
 export function evaluateAt(
   expression: Expression,
@@ -56,7 +57,7 @@ export interface QueryRange extends QueryTimes {
   readonly stepMs: number;
 }
 
-/** The values at `startMs`, `startMs + stepMs`, … up to `endMs`. */
+/** Evaluates a query at `startMs`, `startMs + stepMs`, … up to `endMs`. */
 export function evaluateRange(
   expression: Expression,
   source: SampleSource,
@@ -66,7 +67,7 @@ export function evaluateRange(
   return completed(evaluateRangeInSteps(expression, source, range, options));
 }
 
-/** Like {@link evaluateRange}, but yields after each step, so that the caller can do other work in between. */
+/** Like {@link evaluateRange}, but yields after each step, so that the caller can do other work between steps. */
 export function* evaluateRangeInSteps(
   expression: Expression,
   source: SampleSource,
@@ -229,7 +230,7 @@ class Evaluation {
       sampleTimes: (selector) =>
         this.#instant(selector, timeMs).map(({ labels, timestampMs }) => ({ labels, value: timestampMs / 1000 })),
     });
-    // When the names of metrics are removed, several series may have the same labels.
+    // Without the names of their metrics, several series may have the same labels.
     refuseDuplicates(answer);
     return answer;
   }
@@ -257,7 +258,7 @@ class Evaluation {
     return found;
   }
 
-  /** Makes one window at a time, because the points of windows take much memory. */
+  /** Yields one window at a time, because the points of all windows together would take much memory. */
   #windows(expression: Expression, timeMs: number): Iterable<RangeWindow> {
     if (expression.type === "range") return this.#rangeWindows(expression, timeMs);
     if (expression.type === "subquery") return this.#subqueryWindows(expression, timeMs);
@@ -281,7 +282,7 @@ class Evaluation {
     const stepMs = subquery.stepMs ?? this.#defaultStepMs;
     const endMs = shiftedMs(subquery, timeMs, this.#times);
     const startMs = endMs - subquery.rangeMs;
-    // The times are multiples of the step since 1970, so they do not depend on when the query runs.
+    // Evaluate at multiples of the step since 1970, so that the times do not depend on when the query runs.
     const firstMs = (Math.floor(startMs / stepMs) + 1) * stepMs;
     if (subquery.rangeMs / stepMs > maxPoints)
       throw userError("bad-query", `a subquery of more than ${maxPoints} steps`, { hint: "use a greater step" });

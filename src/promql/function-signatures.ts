@@ -67,7 +67,7 @@ const perRange = [
   "ts_of_min_over_time",
 ];
 
-/** All functions of queries. Those for native histograms are absent, because the text format has no such histograms. */
+/** All functions of PromQL, except those for native histograms: the text format of metrics has no native histograms. */
 export const functionSignatures: ReadonlyMap<string, Signature> = new Map([
   ...perVector.map((name) => [name, signature("vector", ["vector"])] as const),
   ...ofVector.map((name) => [name, signature("vector", ["vector"])] as const),
@@ -91,7 +91,7 @@ export const functionSignatures: ReadonlyMap<string, Signature> = new Map([
   ["vector", signature("vector", ["scalar"])],
 ]);
 
-/** Aggregations, with the type of their first argument. */
+/** All aggregations, each with the type of its parameter. Undefined if it has none. */
 export const aggregationParameters: ReadonlyMap<string, "scalar" | "string" | undefined> = new Map([
   ["sum", undefined],
   ["avg", undefined],

@@ -17,9 +17,9 @@ export interface CallContext {
   scalar(expression: Expression): number;
   vector(expression: Expression): readonly Sample[];
   windows(expression: Expression): Iterable<RangeWindow>;
-  /** Called before each label that a function writes. Throws if the query writes too much. */
+  /** Called before a function writes a label. Throws if the query writes too much. */
   readonly writeLabel: (characters: number) => void;
-  /** The times of the samples that a selector finds, in seconds. */
+  /** For each series that a selector finds, the time of its latest sample, in seconds. */
   sampleTimes(selector: Selector): readonly Sample[];
 }
 
@@ -74,7 +74,7 @@ const functions: ReadonlyMap<string, VectorFunction> = new Map<string, VectorFun
   [
     "quantile_over_time",
     (call, context) => {
-      // Evaluated once and not for each window, because the scalar may itself contain such a function.
+      // Evaluate the argument once, and not for each window, because it may itself contain such a function.
       const share = context.scalar(argument(call, 0));
       return overWindows(context, argument(call, 1), ({ points }) =>
         quantile(
@@ -93,7 +93,7 @@ const functions: ReadonlyMap<string, VectorFunction> = new Map<string, VectorFun
   ["vector", (call, context) => [{ labels: noLabels, value: context.scalar(argument(call, 0)) }]],
 ]);
 
-/** The result of a function that returns an instant vector. */
+/** Evaluates a function that returns an instant vector. */
 export function callFunction(call: Call, context: CallContext): readonly Sample[] {
   const { name } = call;
   const own = functions.get(name);
@@ -142,7 +142,7 @@ function isEmpty(windows: Iterable<RangeWindow>): boolean {
   return true;
 }
 
-/** One sample with the labels that the selector requires with `=`, if nothing was found. */
+/** If nothing was found, one sample with the labels that the selector requires with `=`. Otherwise an empty vector. */
 function absent(call: Call, isAbsent: boolean): Sample[] {
   if (!isAbsent) return [];
   const [target] = call.args;

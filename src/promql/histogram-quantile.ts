@@ -10,8 +10,8 @@ interface Bucket {
 const withoutBound = remembered((labels) => without(labels, new Set(["le", metricName])));
 
 /**
- * One quantile for each histogram. It is computed from the counts of the buckets, whose bounds are in the label `le`.
- * Skips samples without that label.
+ * One quantile for each histogram, from the counts of its buckets. The bound of a bucket is in its label `le`. Skips
+ * samples without this label.
  */
 export function histogramQuantile(rank: number, samples: readonly Sample[]): Sample[] {
   const histograms = new Map<string, { readonly labels: Labels; readonly buckets: Bucket[] }>();
@@ -29,8 +29,8 @@ export function histogramQuantile(rank: number, samples: readonly Sample[]): Sam
 
 /**
  * Assumes that values are spread evenly within a bucket. The first bucket begins at zero if its bound is positive. If
- * the quantile lies in the last, open bucket, the result is the lower bound of that bucket. NaN if there is no open
- * bucket or no observation.
+ * the quantile lies in the last, open bucket, the result is the lower bound of that bucket. The open bucket is the one
+ * with the bound infinity. NaN if the histogram has no open bucket or no observation.
  */
 function quantileOf(rank: number, found: readonly Bucket[]): number {
   if (Number.isNaN(rank)) return NaN;
@@ -61,7 +61,10 @@ function merged(found: readonly Bucket[]): Bucket[] {
   return buckets;
 }
 
-/** Buckets that were scraped or summed at slightly different moments may decrease, although real ones never do. */
+/**
+ * The buckets with counts that never decrease. Counts that were scraped or summed at slightly different moments may
+ * decrease from one bucket to the next, although real ones never do.
+ */
 function monotonic(buckets: Bucket[]): Bucket[] {
   let most = -Infinity;
   for (const bucket of buckets) {

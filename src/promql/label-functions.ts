@@ -4,10 +4,10 @@ import { withLabel } from "./labels.ts";
 import { boundMatch, compileWhole } from "./matcher.ts";
 import type { Sample } from "./values.ts";
 
-/** Called with the characters of each label before it is written. Throws if the query writes too much. */
+/** Called before a label is written, with its number of characters. Throws if the query writes too much. */
 type WriteLabel = (characters: number) => void;
 
-/** `label_replace(v, destination, replacement, source, regex)`. */
+/** Evaluates `label_replace(v, destination, replacement, source, regex)`. */
 export function replaceLabel(
   samples: readonly Sample[],
   [destination = "", replacement = "", source = "", expression = ""]: readonly string[],
@@ -17,7 +17,7 @@ export function replaceLabel(
   const compiled = compileWhole(expression);
   return samples.map(({ labels, value }) => {
     const text = labels.get(source) ?? "";
-    // A replacement repeats the text at most once for each dollar sign.
+    // The result has at most this length: each dollar sign of the replacement can insert the text once.
     writeLabel(replacement.length + text.length * (replacement.split("$").length - 1));
     boundMatch(compiled, text);
     const replaced = expand(compiled, text, replacement);
@@ -25,7 +25,7 @@ export function replaceLabel(
   });
 }
 
-/** `label_join(v, destination, separator, source…)`. */
+/** Evaluates `label_join(v, destination, separator, source…)`. */
 export function joinLabels(
   samples: readonly Sample[],
   [destination = "", separator = "", ...sources]: readonly string[],
@@ -47,7 +47,7 @@ function checkName(name: string, label: string): void {
 const reference = /\$(?:\$|(\w+)|\{(\w+)\})/g;
 
 /**
- * The replacement with `$1`, `${1}` and `${name}` filled in. Undefined if the expression does not match the whole text.
+ * Fills in `$1`, `${1}` and `${name}` in the replacement. Undefined if the expression does not match the whole text.
  */
 export function expand(expression: RE2JS, text: string, replacement: string): string | undefined {
   const matcher = expression.matcher(text);

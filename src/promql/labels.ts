@@ -8,7 +8,7 @@ export const metricName = "__name__";
 
 const keys = new WeakMap<Labels, string>();
 
-/** Later entries override earlier ones with the same name. */
+/** Makes labels from entries. A later entry overrides an earlier one with the same name. */
 export function labelsOf(entries: Iterable<readonly [string, string]>): Labels {
   const values = new Map(entries);
   return new Map([...values].filter(([, value]) => value !== "").sort(([a], [b]) => (a < b ? -1 : 1)));
@@ -16,7 +16,7 @@ export function labelsOf(entries: Iterable<readonly [string, string]>): Labels {
 
 export const noLabels: Labels = new Map();
 
-/** A text that is the same for equal labels. */
+/** A text that is equal for equal labels, and different for different labels. */
 export function labelsKey(labels: Labels): string {
   let key = keys.get(labels);
   if (key === undefined) {
@@ -41,7 +41,7 @@ export function labelsText(labels: Labels): string {
   return others.length === 0 && name !== "" ? name : `${name}{${others.join(", ")}}`;
 }
 
-/** Caches the results of a function of labels, for as long as its inputs live. */
+/** Wraps a function of labels in a cache. A cached result lives as long as its input. */
 export function remembered(make: (labels: Labels) => Labels): (labels: Labels) => Labels {
   const made = new WeakMap<Labels, Labels>();
   return (labels) => {
@@ -66,7 +66,7 @@ export function only(labels: Labels, names: ReadonlySet<string>): Labels {
   return new Map([...labels].filter(([name]) => names.has(name)));
 }
 
-/** An empty value removes the label. */
+/** The labels with this one added or replaced. An empty value removes the label. */
 export function withLabel(labels: Labels, name: string, value: string): Labels {
   return labelsOf([...labels, [name, value]]);
 }

@@ -3,12 +3,12 @@ import { test } from "node:test";
 import { suspicion } from "../base/testing/index.ts";
 import { parseQuery } from "./index.ts";
 
-/** A size just below the limit for a query, which is 100,000 characters. */
+/** The length of the queries in this test. It is just below the limit, which is 100,000 characters. */
 const size = 96_000;
 
 const repeated = (piece: string, size_: number): string => piece.repeat(Math.ceil(size_ / piece.length));
 
-/** Texts that repeat one piece. Half of them are not valid queries. */
+/** Queries that repeat a piece of text. About half of them are invalid. */
 const growths: Readonly<Record<string, (size: number) => string>> = {
   ...Object.fromEntries(
     [
@@ -64,20 +64,20 @@ for (const [name, make] of Object.entries(growths))
       try {
         parseQuery(text);
       } catch {
-        // An invalid query must be refused in linear time too.
+        // The query is invalid. Refusing it must take linear time too.
       }
     };
     assert.equal(suspicion(read, make, size), undefined);
   });
 
-/** The shortest CPU time of several runs, in milliseconds. */
+/** The CPU time of parsing the text, in milliseconds: the shortest of several runs. */
 function workMs(text: string): number {
   const runs = Array.from({ length: 3 }, () => {
     const before = process.cpuUsage();
     try {
       parseQuery(text);
     } catch {
-      // An invalid query is refused.
+      // The query is invalid.
     }
     const { user, system } = process.cpuUsage(before);
     return (user + system) / 1000;

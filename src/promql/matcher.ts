@@ -4,7 +4,7 @@ import { maxRegexSize, regexSize } from "../base/regex-size/index.ts";
 
 export type MatchOperator = "=" | "!=" | "=~" | "!~";
 
-/** A condition on one label. An absent label counts as empty. */
+/** A condition on one label. An absent label is treated as empty. */
 export interface Matcher {
   readonly name: string;
   readonly operator: MatchOperator;
@@ -12,7 +12,10 @@ export interface Matcher {
   readonly matches: (value: string) => boolean;
 }
 
-/** Throws a user error if the value of `=~` or `!~` is not a valid RE2 expression, or is too large for the request. */
+/**
+ * Makes a matcher. Throws a user error if the value of `=~` or `!~` is not a valid RE2 expression, or if the expression
+ * is too large for the request.
+ */
 export function createMatcher(
   name: string,
   operator: MatchOperator,
@@ -23,8 +26,8 @@ export function createMatcher(
 }
 
 /**
- * The matcher with a call of `checkpoint` before each match. The call may throw to end the query, because a store tries
- * many thousands of matches.
+ * A matcher that calls `checkpoint` before each match. A store tries many thousands of matches, and `checkpoint` may
+ * throw to end the query.
  */
 export function checkedMatcher(matcher: Matcher, checkpoint: () => void): Matcher {
   return {
@@ -52,12 +55,12 @@ function predicateOf(operator: MatchOperator, value: string, regexes: RequestReg
 }
 
 /**
- * The maximum product of an expression's size and a text's length. The time of a match is proportional to it, so this
- * means about half a second.
+ * The maximum product of an expression's size and a text's length. The time of a match is proportional to this product,
+ * and the maximum corresponds to about half a second.
  */
 const maxMatchWork = 20_000_000;
 
-/** Throws a user error if the match would take too long, because nothing could end the query during it. */
+/** Throws a user error if the match could take too long. Nothing could end the query during the match. */
 export function boundMatch(compiled: Re2.RE2JS, text: string): void {
   if (compiled.programSize() * text.length > maxMatchWork)
     throw userError("query-too-large", `a string of ${text.length} characters is too long for a regular expression`, {
@@ -65,12 +68,13 @@ export function boundMatch(compiled: Re2.RE2JS, text: string): void {
     });
 }
 
-/** Bounds the number of values that one expression remembers. */
+/** The maximum number of values whose results one expression caches. */
 const maxRemembered = 10_000;
 
 /**
- * The regular expressions of one request. Each distinct one is compiled once, because a dashboard writes the same
- * expression into many selectors. The total number of instructions that their repetitions add is bounded.
+ * The regular expressions of one request. Each distinct expression is compiled only once, because a dashboard writes
+ * the same expression into many selectors. The number of instructions that repetitions add is bounded for all of them
+ * together.
  */
 export class RequestRegexes {
   readonly #predicates = new Map<string, (value: string) => boolean>();
@@ -99,18 +103,18 @@ function remembering(compiled: Re2.RE2JS): (value: string) => boolean {
 }
 
 /**
- * The number of instructions that an expression has in addition to one for each of its characters. Only repetitions
- * such as `{1000}` add any. The characters themselves are bounded together with the text of the request, because a list
- * of a thousand pods is ordinary.
+ * The number of instructions of an expression beyond one for each of its characters. Only repetitions such as `{1000}`
+ * add such instructions. The characters are bounded by the length of the request, and need no stricter limit, because
+ * an expression that lists a thousand pods is ordinary.
  */
 function repeatedSize(expression: string): number {
   return Math.max(0, regexSize(expression) - expression.length);
 }
 
-/** The maximum number of characters that an error shows of a refused expression. */
+/** The maximum number of characters of a refused expression that an error shows. */
 const maxShown = 60;
 
-/** Compiles an RE2 expression as Prometheus does. It is anchored at both ends, and its dot matches line breaks. */
+/** Compiles an RE2 expression as Prometheus does: it is anchored at both ends, and its dot also matches line breaks. */
 export function compileWhole(expression: string, allowedRepetition = maxRegexSize): Re2.RE2JS {
   const repeated = repeatedSize(expression);
   if (repeated > allowedRepetition) {

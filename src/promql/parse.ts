@@ -11,15 +11,15 @@ import type { BinaryOperator, Expression, Matching, Selector, TimeShift } from "
 /** The maximum length of a query. Longer queries are refused. */
 export const maxQueryCharacters = 100_000;
 /**
- * The number of characters after an error that are read to describe it. At each error, the tolerant parser tries many
- * ways to continue, so it must not read a long query that is refused anyway.
+ * The number of characters after an error that are read to describe it. The tolerant parser tries many ways to continue
+ * after an error, so it must not read the whole of a long query that is refused anyway.
  */
 const describedCharacters = 200;
 const strictParser = parser.configure({ strict: true });
 /** The maximum depth of a query. Deeper ones are refused, because evaluation recurses. */
 const maxDepth = 200;
 const tooDeep = `the query is nested more than ${maxDepth} levels deep, and each operator of a chain such as a + b + c is one level; aggregate the terms, as in sum(a), or group them by parentheses`;
-/** The grammar's nodes that nest expressions. */
+/** Matches the names of the grammar's nodes that nest expressions. */
 const nestingNode = /Expr$|^(?:FunctionCall|MatrixSelector)$/;
 
 /**
@@ -37,7 +37,7 @@ export function parseQuery(text: string, regexes = new RequestRegexes()): Expres
   return reader.expression(top, 0);
 }
 
-/** Throws a user error for the first text that the grammar does not expect. */
+/** Parses a query strictly: throws a user error for the first text that the grammar does not expect. */
 function parseStrictly(text: string, reader: QueryReader): Tree {
   let failedAt: number;
   try {
@@ -48,8 +48,8 @@ function parseStrictly(text: string, reader: QueryReader): Tree {
     failedAt = Number(position);
   }
   const tree = parser.parse(text.slice(0, failedAt + describedCharacters));
-  // In a long chain or a deep nesting, the parser may stop anywhere, as at a syntax error. Therefore the depth counts
-  // before errors do.
+  // In a long chain or a deep nesting, the parser may stop anywhere, as if there were a syntax error. So check the
+  // depth before reporting errors.
   let depth = 0;
   let unexpected: Error | undefined;
   tree.iterate({
@@ -93,7 +93,10 @@ class QueryReader {
     );
   }
 
-  /** The error for a text that the grammar does not expect. A parenthesis after a name means an unknown function. */
+  /**
+   * The error for a text that the grammar does not expect. If the text is a parenthesis after a name, the message says
+   * that the function is unknown.
+   */
   unexpected(from: number, to: number): Error {
     const before = this.#text.slice(0, from).trimEnd();
     let start = before.length;
@@ -323,7 +326,10 @@ class QueryReader {
     return expression;
   }
 
-  /** The grammar treats a sign as part of its number. Before a power it applies to the whole power. */
+  /**
+   * In Prometheus' grammar, a sign is part of its number. But in a power such as -2^2, the sign applies to the whole
+   * power.
+   */
   #signed(node: SyntaxNode, expression: Expression): Expression {
     if (expression.type !== "binary" || expression.operator !== "^" || expression.left.type !== "number")
       return expression;

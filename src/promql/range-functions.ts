@@ -2,7 +2,7 @@ import type { RangeWindow } from "./range-window.ts";
 import { quantile, regression, spread } from "./statistics.ts";
 import type { Point } from "./values.ts";
 
-/** The result of a window. Undefined if the series has no result. */
+/** Computes the result for a window. Undefined if there is no result for its series. */
 export type RangeFunction = (window: RangeWindow) => number | undefined;
 
 /**
@@ -14,13 +14,16 @@ interface RateForm {
   readonly perSecond: boolean;
 }
 
-/** The gap between the samples and the window's edge up to which they count as reaching it, in average intervals. */
+/**
+ * How large the gap between the samples and an edge of the window may be, in average intervals. Up to this gap, the
+ * series is assumed to reach the edge.
+ */
 const edgeDistances = 1.1;
 
 /**
- * Extrapolates the change over the samples to the whole window. The change continues up to an edge that is about one
- * interval away. A series that begins or ends within the window is extended by half an interval. A counter is never
- * extended below zero.
+ * Extrapolates the change between the first and last sample to the whole window. If an edge of the window is at most
+ * about one interval away, the change is extended to it. Otherwise the series begins or ends within the window, and the
+ * change is extended by half an interval. A counter is never extended below zero.
  */
 function extrapolated({ points, startMs, endMs }: RangeWindow, { counter, perSecond }: RateForm): number | undefined {
   const [first] = points;
@@ -37,7 +40,7 @@ function extrapolated({ points, startMs, endMs }: RangeWindow, { counter, perSec
   return perSecond ? whole / ((endMs - startMs) / 1000) : whole;
 }
 
-/** A counter that decreased was reset to zero. */
+/** The increase of a counter. If its value decreases, the counter was reset to zero. */
 function counterIncrease(points: readonly Point[]): number {
   let increase = 0;
   let previous: number | undefined;
@@ -86,7 +89,7 @@ function changesWhere(changed: (previous: number, value: number) => boolean): Ra
   };
 }
 
-/** The point that no other point beats. If several are equal, it is the last of these. */
+/** The point that no other point beats. If several points are equal, it is the last of them. */
 function extreme(points: readonly Point[], beats: (value: number, best: number) => boolean): Point | undefined {
   return points.reduce<Point | undefined>(
     (best, point) => (best === undefined || Number.isNaN(best.value) || beats(point.value, best.value) ? point : best),

@@ -6,15 +6,15 @@ export interface SeriesSlice {
   readonly labels: Labels;
   readonly timesMs: ArrayLike<number>;
   readonly values: ArrayLike<number>;
-  /** The times at which the series ended, in order. A lookback finds no samples before the latest of these times. */
+  /** The times at which the series ended, in order. A lookback does not go back beyond the latest of these times. */
   readonly staleMs: readonly number[];
 }
 
-/** The source of samples for an evaluation. */
+/** The source from which an evaluation reads samples. */
 export interface SampleSource {
   /**
-   * The series that all matchers match, each of them once, with the samples in (fromMs, toMs]. Series without samples
-   * may be absent.
+   * The series that all matchers match, each once, with their samples in (fromMs, toMs]. A series without samples may
+   * be left out.
    */
   select(matchers: readonly Matcher[], fromMs: number, toMs: number): readonly SeriesSlice[];
 }

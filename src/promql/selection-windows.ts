@@ -11,13 +11,13 @@ export interface SelectionWindow {
   readonly toMs: number;
 }
 
-/** The time at which a shifted part is looked up, for an evaluation at `timeMs`. */
+/** The time at which an expression with an offset or `@` is evaluated, at the step `timeMs` of the query. */
 export function shiftedMs({ offsetMs, at }: TimeShift, timeMs: number, { startMs, endMs }: QueryTimes): number {
   const base = at === undefined ? timeMs : at === "start" ? startMs : at === "end" ? endMs : at;
   return base - offsetMs;
 }
 
-/** For each selector of a query, the range (from, to] from which its steps need samples. */
+/** For each selector of a query, the range (from, to] that contains all samples that the query's steps need. */
 export function selectionWindows(
   expression: Expression,
   times: QueryTimes,

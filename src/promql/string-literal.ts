@@ -15,7 +15,8 @@ const escape =
 type EscapeGroups = Readonly<Partial<Record<"hex" | "short" | "long" | "octal" | "plain", string>>>;
 
 /**
- * Decodes a PromQL string, whose quotes and escapes are Go's. Backticks have no escapes. Undefined if it is incomplete.
+ * Decodes a PromQL string. Its quotes and escapes are the same as in Go, and a string in backticks has no escapes.
+ * Undefined if the string is incomplete.
  */
 export function unquote(text: string): string | undefined {
   const quote = text[0];

@@ -1,6 +1,8 @@
 import type { Matcher } from "./matcher.ts";
 
-/** A query ready for evaluation: without parentheses, and with metric names as matchers of `__name__`. */
+/**
+ * A query in the form in which it is evaluated: without parentheses, and with metric names as matchers of `__name__`.
+ */
 export type Expression =
   | NumberLiteral
   | StringLiteral
@@ -22,10 +24,10 @@ export interface StringLiteral {
   readonly value: string;
 }
 
-/** The time of a lookup. It is `offsetMs` before the evaluation time, or before the fixed time `at`. */
+/** The shift of a lookup: `offsetMs` before the time of evaluation, or before the fixed time `at`. */
 export interface TimeShift {
   readonly offsetMs: number;
-  /** Milliseconds since 1970. `start` and `end` refer to the whole query. */
+  /** A fixed time in milliseconds since 1970. `start` and `end` mean the start and end of the whole query. */
   readonly at: number | "start" | "end" | undefined;
 }
 
@@ -44,7 +46,7 @@ export interface Subquery extends TimeShift {
   readonly type: "subquery";
   readonly expression: Expression;
   readonly rangeMs: number;
-  /** The step between evaluations. If undefined, the evaluator's default step applies. */
+  /** The step between evaluations of the subquery. If undefined, the evaluator's default applies. */
   readonly stepMs: number | undefined;
 }
 
@@ -65,12 +67,15 @@ export interface Aggregation {
 }
 
 export interface Matching {
-  /** Whether series match `on` these labels. Otherwise, they match `ignoring` them. */
+  /**
+   * Whether series match if they agree in these labels (`on`). Otherwise they match if they agree in all labels except
+   * these (`ignoring`).
+   */
   readonly on: boolean;
   readonly labels: ReadonlySet<string>;
   /** The side on which several series may match one series of the other side. */
   readonly many: "left" | "right" | undefined;
-  /** Labels that the many side copies from the other side. */
+  /** The labels that the results copy from the side with one series (`group_left`, `group_right`). */
   readonly include: readonly string[];
 }
 
@@ -79,7 +84,7 @@ export interface Binary {
   readonly operator: BinaryOperator;
   readonly left: Expression;
   readonly right: Expression;
-  /** Whether the comparison returns 0 or 1 instead of filtering. */
+  /** Whether a comparison returns 0 or 1 (`bool`). Otherwise it filters. */
   readonly bool: boolean;
   readonly matching: Matching;
 }

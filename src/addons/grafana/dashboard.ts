@@ -1,6 +1,6 @@
 import { treeOf, ownField, stringOf, type Tree } from "../../base/index.ts";
 
-/** The shown part of a dashboard's JSON: the queries of its panels, and their variables. */
+/** The part of a dashboard's JSON that the pages show: the queries of its panels, and their variables. */
 export interface Dashboard {
   readonly uid: string;
   readonly title: string;
@@ -8,7 +8,7 @@ export interface Dashboard {
   readonly tags: readonly string[];
   readonly variables: readonly DashboardVariable[];
   readonly panels: readonly DashboardPanel[];
-  /** The provisioned JSON, for the API. */
+  /** The JSON of the provisioning file, which the API returns. */
   readonly json: unknown;
 }
 
@@ -16,9 +16,9 @@ export interface DashboardVariable {
   readonly name: string;
   readonly kind: string;
   readonly label: string;
-  /** The query of a query variable: `label_values(metric, label)`. */
+  /** The query for the variable's values, such as `label_values(metric, label)`. */
   readonly query: string;
-  /** The values of a variable whose values are listed in the dashboard. */
+  /** The values, if the dashboard's JSON lists them. */
   readonly values: readonly string[];
   readonly includeAll: boolean;
   readonly allValue: string | undefined;
@@ -27,7 +27,7 @@ export interface DashboardVariable {
 export interface DashboardPanel {
   readonly title: string;
   readonly unit: string;
-  /** The row of the panel. Empty if it has none. */
+  /** The title of the panel's row. Empty if the panel is in no row. */
   readonly row: string;
   readonly targets: readonly { readonly expression: string; readonly legend: string }[];
 }
@@ -36,7 +36,10 @@ function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-/** Reads a dashboard's JSON leniently: skips what has another form. `name` replaces a missing uid. */
+/**
+ * Reads a dashboard's JSON leniently: skips everything that does not have the expected form. `name` replaces a missing
+ * uid.
+ */
 export function readDashboard(raw: unknown, name: string, folder: string): Dashboard {
   const json = treeOf(raw);
   const panels: DashboardPanel[] = [];
@@ -109,7 +112,7 @@ export type VariableValues = ReadonlyMap<string, string>;
 const labelValues = /^\s*label_values\(\s*(?:([\s\S]+)\s*,\s*)?([a-zA-Z_][a-zA-Z0-9_]*)\s*\)\s*$/;
 const queryResult = /^\s*query_result\(([\s\S]*)\)\s*$/;
 
-/** The Prometheus query of a variable. Undefined if its form is unknown. */
+/** The Prometheus query for a variable's values. Undefined if the form of the variable's query is unknown. */
 export function variableQuery(
   query: string,
   values: VariableValues,
@@ -132,7 +135,7 @@ const builtIn: Readonly<Record<string, string>> = {
   interval: "1m",
 };
 
-/** Replaces the variables in a query by their values. */
+/** Replaces the variables in a query by their values, as Grafana does. */
 export function fillIn(expression: string, values: VariableValues): string {
   return expression.replaceAll(reference, (whole, braced?: string, bare?: string, bracketed?: string) => {
     const name = braced ?? bare ?? bracketed ?? "";
@@ -140,7 +143,7 @@ export function fillIn(expression: string, values: VariableValues): string {
   });
 }
 
-/** Fills in `{{label}}` in a legend. Without a legend, lists the labels. */
+/** The text of a legend, with `{{label}}` filled in. If the legend is empty, the text lists the labels. */
 export function legendText(legend: string, labels: Readonly<Record<string, string>>): string {
   if (legend !== "" && legend !== "__auto")
     return legend.replaceAll(/\{\{\s*(\w+)\s*\}\}/g, (_, name: string) => labels[name] ?? "");

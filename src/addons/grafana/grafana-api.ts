@@ -23,7 +23,7 @@ const dashboardPath = /^\/d\/([^/]+)/;
 const dashboardApiPath = /^\/api\/dashboards\/uid\/([^/]+)$/;
 const proxyTimeoutMs = 30_000;
 
-/** Grafana's pages, and the few API calls that they and administrators need. */
+/** Serves Grafana's pages, and the few API calls that the pages and administrators need. */
 export class GrafanaApi {
   readonly #options: GrafanaApiOptions;
 

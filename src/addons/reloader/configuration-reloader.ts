@@ -10,7 +10,7 @@ export interface ConfigurationReloaderOptions {
   readonly log: Logger;
 }
 
-/** The interval of polling. File watches miss changes of a mounted ConfigMap, because a link is renamed. */
+/** The interval of polling. Kubernetes updates a mounted ConfigMap by renaming a link, which file watches miss. */
 const pollMs = 5_000;
 const requestTimeoutMs = 10_000;
 

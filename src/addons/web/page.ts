@@ -3,10 +3,10 @@ import { html, type Html } from "./html.ts";
 
 export interface PageOptions {
   readonly title: string;
-  /** One line under the title that says what the page shows. */
+  /** The line under the title, which says what the page shows. */
   readonly lead: string;
   readonly links: readonly { readonly href: string; readonly text: string }[];
-  /** The time after which the page reloads itself. */
+  /** The time after which the page reloads itself. If undefined, it does not. */
   readonly refreshSeconds?: number;
   readonly body: Html;
 }

@@ -14,12 +14,15 @@ import { contentSecurityPolicy } from "./page.ts";
 
 export interface WebRequest {
   readonly method: string;
-  /** The path without the query, not decoded. */
+  /** The path without the query. It is not percent-decoded. */
   readonly path: string;
   /** The parameters of the query and, for a POST, of the form in the body. */
   readonly params: URLSearchParams;
   readonly clientAddress: string;
-  /** Long work calls this to wait until all other clients have had their turns. Rejects if the client has left. */
+  /**
+   * Waits until all other clients have had their turns. Long work calls it between its parts. Rejects if the client has
+   * left.
+   */
   readonly nextTurn: NextTurn;
 }
 
@@ -39,7 +42,10 @@ export interface ServeWebOptions {
   readonly log: Logger;
 }
 
-/** The maximum size of a form. A query has at most 100,000 characters, each of which takes three bytes in a form. */
+/**
+ * The maximum size of a form. A query has at most 100,000 characters, and a form may encode each of them as three
+ * bytes.
+ */
 const maxBodyBytes = 320 << 10;
 
 /** Answers contain texts that pods wrote, so a browser must not guess their content type or run anything in them. */
@@ -103,7 +109,7 @@ async function answer(
   const params = url.searchParams;
   if (request.method === "POST") {
     for (const [name, value] of new URLSearchParams(await formOf(request))) params.append(name, value);
-    // If the body came later, the turn in which the request began is over.
+    // If the body arrived later than the head, the turn in which the request began is over.
     await nextTurn();
   }
   const {
@@ -115,7 +121,7 @@ async function answer(
     method: request.method ?? "GET",
     path: url.pathname,
     params,
-    // The address is unknown once the socket has closed.
+    // The address is undefined once the socket has closed.
     clientAddress: request.socket.remoteAddress ?? "",
     nextTurn,
   });

@@ -4,12 +4,15 @@ import type { AccessAttributes, Authorizer, User } from "../auth/index.ts";
 import { tagged, textField } from "../schema/crd/cel/kubernetes-functions.ts";
 import { nameOf, type AdmissionRequest } from "./request.ts";
 
-/** An access check is a value that collects attributes, until `check` asks the authorizer. */
+/**
+ * The attributes that an access check in CEL can set. The check is a value that collects them until `check` asks the
+ * authorizer.
+ */
 type Attribute = Exclude<keyof AccessAttributes, "verb">;
 
 const attributes: readonly Attribute[] = ["group", "resource", "subresource", "namespace", "name", "path"];
 
-/** The variable `authorizer`: asks what the request's user may do. */
+/** The CEL variable `authorizer`, through which an expression asks for the rights of the request's user. */
 export function authorizerValue(request: AdmissionRequest): ReadonlyMap<string, CelInput> {
   const { user, type, subresource, namespace } = request;
   const own = { group: type.group, resource: type.plural, subresource, namespace, name: nameOf(request) };
@@ -50,7 +53,7 @@ export function authorizerFunctions(
     extend("subresource"),
     extend("namespace"),
     extend("name"),
-    // RBAC does not look at selectors, so these do not change an answer.
+    // RBAC ignores selectors, so these functions change no answer.
     ...["fieldSelector", "labelSelector"].map((name) =>
       celMethod(name, map, [STRING], map, function () {
         return checkOf(userIn(this, "check"), attributesIn(this));

@@ -26,7 +26,10 @@ export interface AdmissionParts {
   readonly log: Logger;
 }
 
-/** The plugins in their order. Policies and webhooks come after the plugins that complete objects. */
+/**
+ * The admission plugins in the order in which they run. Policies and webhooks come after the plugins that complete
+ * objects.
+ */
 export function builtInAdmission(parts: AdmissionParts): AdmissionPlugin[] {
   return [
     namespaceLifecycle(parts.store),

@@ -23,8 +23,9 @@ interface Fields {
 }
 
 /**
- * Writes the requester into CertificateSigningRequests, and checks rights by signer: only users who may `approve` for a
- * signer may decide about its requests, and only users who may `sign` for it may answer them.
+ * Writes the requester into CertificateSigningRequests, and checks rights by signer: only users with the right
+ * `approve` for a signer may approve or deny its requests, and only users with the right `sign` may issue its
+ * certificates.
  */
 export function certificateRequests(authorizer: Authorizer, clock: Clock): AdmissionPlugin {
   return {
@@ -52,7 +53,7 @@ function isCertificateRequest({ type }: AdmissionRequest): boolean {
   return type.group === group && type.plural === plural;
 }
 
-/** Replaces everything that the client says about the requester. Fields that this user lacks are removed. */
+/** Replaces everything that the client says about the requester. Removes fields that the requester does not have. */
 function withRequester(spec: unknown, { user }: AdmissionRequest): object {
   const { uid: _uid, extra: _extra, ...rest } = (spec ?? {}) as { readonly uid?: unknown; readonly extra?: unknown };
   return {
@@ -140,7 +141,7 @@ function checkDecisions(request: AdmissionRequest): void {
     );
 }
 
-/** The kinds of faults of a field, as the message names them, and their reasons. */
+/** The kinds of faults of a field, as Kubernetes' messages name them, each with the reason of its cause. */
 const faultReasons = { "Invalid value": "FieldValueInvalid", Forbidden: "FieldValueForbidden" } as const;
 
 function invalid(

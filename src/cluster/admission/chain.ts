@@ -4,7 +4,7 @@ import type { AdmissionRequest } from "./request.ts";
 export interface AdmissionPlugin {
   readonly name: string;
   mutate?(request: AdmissionRequest): void | Promise<void>;
-  /** Throws {@link AdmissionRefusal}. */
+  /** Throws {@link AdmissionRefusal} to refuse the request. */
   validate?(request: AdmissionRequest): void | Promise<void>;
 }
 

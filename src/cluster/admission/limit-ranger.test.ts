@@ -22,7 +22,7 @@ const pod = (containers: object[], spec: object = {}): object => ({
   spec: { containers, ...spec },
 });
 
-/** The plugin of a namespace with LimitRanges, each with these limits. */
+/** The plugin for a namespace with these LimitRanges, each given by its limits. */
 async function rangerWith(...ranges: Limit[][]): Promise<ReturnType<typeof limitRanger>> {
   const store = await memoryStore({
     "/limitranges": ranges.map((limits, index) => ({

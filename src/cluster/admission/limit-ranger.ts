@@ -46,7 +46,7 @@ export function limitRanger(store: Store): AdmissionPlugin {
     validate(request) {
       const { object } = request;
       if (!isChecked(request) || object === undefined || object.metadata.deletionTimestamp !== undefined) return;
-      // The first LimitRange that refuses decides, and containers with the same fault share a message.
+      // The first LimitRange that refuses decides the answer. Containers with the same fault share a message.
       for (const limits of rangesIn(store, request.namespace)) {
         const found = limits.flatMap((limit) => problemsOf(request.type.storageKey, object, limit));
         const problems = [...new Set(found)];
@@ -57,13 +57,16 @@ export function limitRanger(store: Store): AdmissionPlugin {
   };
 }
 
-/** Gives containers that webhooks added the same defaults. Kubernetes calls its plugins again after the webhooks. */
+/** Gives the defaults to containers that webhooks added. Kubernetes too calls its plugins again after the webhooks. */
 export function limitRangerAfterWebhooks(store: Store): AdmissionPlugin {
   const ranger = limitRanger(store);
   return { name: "LimitRangerAfterWebhooks", mutate: (request) => ranger.mutate?.(request) };
 }
 
-/** Containers of a pod change their resources only by a resize, so other updates of pods are not checked. */
+/**
+ * Whether the request is checked. The resources of a pod's containers change only by a resize, so other updates of pods
+ * are not checked.
+ */
 function isChecked({ operation, type, subresource }: AdmissionRequest): boolean {
   if (subresource !== "") return type.storageKey === pods && subresource === "resize";
   return (
@@ -93,7 +96,7 @@ function setDefaults(pod: UntypedObject, limit: Limit): void {
   };
 }
 
-/** Returns a text about the defaults that were set, in the real server's form. */
+/** Sets the defaults in place. Returns texts about them, in the form of kube-apiserver's annotation. */
 function setDefaultsOf(container: ContainerAmounts, limit: Limit, noun: string): string[] {
   const fill = (field: AmountField, defaults: Bounds = {}): string[] => {
     const given = container.resources?.[field] ?? {};
@@ -127,7 +130,7 @@ function usageProblems(usage: Usage, limit: Limit): string[] {
   ];
 }
 
-/** The problems of a claim, which has requests but no limits. */
+/** The problems of a claim. A claim has requests but no limits. */
 function claimProblems(claim: UntypedObject, limit: Limit): string[] {
   const { resources } = (claim["spec"] ?? {}) as { resources?: { requests?: Bounds } };
   const requests = amountsOf(resources?.requests);

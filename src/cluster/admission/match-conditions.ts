@@ -9,24 +9,26 @@ import { authorizerFunctions, authorizerValue } from "./authorizer-functions.ts"
 import { AdmissionRefusal, nameOf, subjectOf, type AdmissionRequest } from "./request.ts";
 import type { Webhook } from "./webhook-configurations.ts";
 
-/** The number of expressions in the cache above which it is cleared. */
+/** The maximum number of compiled expressions in the cache. Beyond it, the cache is cleared. */
 const maximumPrograms = 256;
 /** The limit for the cost of all conditions of one webhook, as in Kubernetes. */
 const maxCost = 2_500_000;
 
-/** CEL for policies and conditions: the compiler of expressions, and the library of the compiler and the values. */
+/**
+ * CEL for policies and conditions. `compile` compiles an expression, and `library` belongs to it and converts values.
+ */
 export interface AdmissionCel {
   readonly library: CelLibrary;
   readonly compile: MeteredCel["compile"];
 }
 
-/** Makes CEL over these variables and `authorizer`. Loads the evaluator, so call it on first use. */
+/** Makes CEL with these variables and `authorizer`. Loads the evaluator, so call this on first use. */
 export function admissionCel(variables: readonly string[], authorizer: Authorizer): AdmissionCel {
   const cel = kubernetesCel([...variables, "authorizer"], (library) => authorizerFunctions(library, authorizer));
   return { library: cel.library, compile: cachedCompile(cel, maximumPrograms) };
 }
 
-/** An expression of an object with its field. */
+/** A CEL expression with the path of the field that contains it. */
 export interface PlacedExpression {
   readonly path: string;
   readonly text: string;
@@ -36,10 +38,10 @@ export interface PlacedExpression {
 const optionalSyntax = /\.\?|[[{,]\s*\?/;
 
 /**
- * Refuses a policy or a webhook configuration with an expression that cannot be compiled. Expressions of the stored
- * object stay valid, so that a newer server can still change what an older one stored. An expression with optional
- * fields only causes a warning, because Kubernetes has these: otherwise a chart with such a policy could not be
- * installed at all.
+ * Refuses a policy or a webhook configuration with an expression that cannot be compiled. Does not check expressions
+ * that the stored object already has, so that this release can change an object that another one stored. An expression
+ * with optional fields causes only a warning: Kubernetes supports them, and a chart with such a policy could otherwise
+ * not be installed.
  */
 export function checkExpressions(
   cel: AdmissionCel,
@@ -84,7 +86,7 @@ export function conditionExpressions(
   }));
 }
 
-/** The values of a request for expressions. Whole numbers are `int`, as in Kubernetes. */
+/** The values of a request as CEL's variables. Whole numbers are `int`, as in Kubernetes. */
 export function admissionValues(
   { library }: AdmissionCel,
   request: AdmissionRequest,
@@ -123,7 +125,10 @@ export class MatchConditions {
     return (this.#cel ??= admissionCel(["object", "oldObject", "request"], this.#authorizer));
   }
 
-  /** Whether all conditions hold. Throws if a condition cannot be evaluated and no other one is false. */
+  /**
+   * Whether all conditions are true. Returns false if any is false. Otherwise throws if a condition cannot be
+   * evaluated.
+   */
   hold(webhook: Webhook, request: AdmissionRequest, admission: unknown): boolean {
     const conditions = webhook.matchConditions ?? [];
     if (conditions.length === 0) return true;

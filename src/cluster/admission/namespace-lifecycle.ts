@@ -3,7 +3,7 @@ import type { AdmissionPlugin } from "./chain.ts";
 import { AdmissionRefusal, forbidden } from "./request.ts";
 
 const immortal = new Set(["default", "kube-system", "kube-public"]);
-/** Reviews are not stored, so their namespace need not exist. */
+/** Reviews in a namespace. They are not stored, so the namespace need not exist. */
 const unstored = new Set(["localsubjectaccessreviews"]);
 
 /**

@@ -7,7 +7,7 @@ import { forbidden, nameOf, type AdmissionRequest } from "./request.ts";
 
 const reservedDomain = "node-restriction.kubernetes.io";
 
-/** Labels of Kubernetes' domains that a kubelet may give its Node. */
+/** The labels in Kubernetes' domains that a kubelet may set on its Node. */
 const kubeletLabels = new Set([
   "beta.kubernetes.io/arch",
   "beta.kubernetes.io/instance-type",
@@ -21,7 +21,10 @@ const kubeletLabels = new Set([
   "topology.kubernetes.io/zone",
 ]);
 const kubeletDomains = ["kubelet.kubernetes.io", "node.kubernetes.io"] as const;
-/** A lab node sets its own role when it registers. In other clusters, kubeadm sets the role. */
+/**
+ * Labels that a node may set only when it creates its Node. A lab node sets its own role. In other clusters, kubeadm
+ * sets it.
+ */
 const registeredLabels = new Set(["node-role.kubernetes.io/control-plane"]);
 
 type Check = (request: AdmissionRequest, node: string, store: Store) => string | undefined;
@@ -35,8 +38,7 @@ const checks: Readonly<Record<string, Check>> = {
 
 /**
  * NodeRestriction: a node's identity may change only its own Node and Lease, and the pods that are bound to it. It may
- * not give its Node labels that decide which pods it gets. So a stolen identity of one node gives no access to other
- * nodes.
+ * not give its Node labels that attract pods. So the stolen identity of one node gives no access to other nodes.
  */
 export function nodeRestriction(store: Store): AdmissionPlugin {
   return {
@@ -77,7 +79,7 @@ function changedLabels(object: UntypedObject, before: UntypedObject | undefined)
   return [...new Set([...Object.keys(now), ...Object.keys(then)])].filter((key) => now[key] !== then[key]).toSorted();
 }
 
-/** Labels outside of Kubernetes' domains are free. */
+/** Whether a kubelet may set the label. Labels outside of Kubernetes' domains are allowed. */
 function isKubeletLabel(label: string): boolean {
   const domain = label.includes("/") ? (label.split("/")[0] ?? "") : "";
   const isBelow = (parent: string): boolean => domain === parent || domain.endsWith(`.${parent}`);
@@ -107,7 +109,10 @@ function checkPod(request: AdmissionRequest, node: string, store: Store): string
   return undefined;
 }
 
-/** A mirror pod only shows what already runs on its node. It may not refer to objects that a pod could read. */
+/**
+ * The fault of a mirror pod. It only shows what already runs on its node, so it may not refer to objects that a pod
+ * could read.
+ */
 function mirrorFault(object: UntypedObject, node: string): string | undefined {
   const spec = (object["spec"] ?? {}) as { nodeName?: string; serviceAccountName?: string };
   if (!isMirrorPod(object))
@@ -126,7 +131,7 @@ function nodeOf(pod: UntypedObject): string {
   return (pod["spec"] as { nodeName?: string } | undefined)?.nodeName ?? "";
 }
 
-/** The lab's nodes provision and delete their own directories. */
+/** Checks a write to a PersistentVolume. The lab's nodes provision and delete only volumes in their own directories. */
 function checkVolume(request: AdmissionRequest, node: string, store: Store): string | undefined {
   const volume = request.oldObject ?? store.latest("/persistentvolumes", "", request.name)?.object;
   const { nodeAffinity } = (volume?.["spec"] ?? {}) as {

@@ -35,7 +35,8 @@ export function podDefaults({ store }: { readonly store: Store }): AdmissionPlug
     name: "PodDefaults",
     mutate(request) {
       const { operation, type, subresource, object, name } = request;
-      // Pods of the mesh and of nodes name these classes, and the API server creates them only when it starts.
+      // Protects the system's classes: pods of the mesh and of nodes name them, and the API server creates them only
+      // when it starts.
       if (operation === "DELETE" && type.storageKey === priorityClasses && systemPriorityClasses.has(name))
         throw forbidden(request, "this is a system priority class and cannot be deleted");
       if (operation !== "CREATE" || type.storageKey !== "/pods" || subresource !== "" || object === undefined) return;
@@ -90,7 +91,7 @@ function setPriority(store: Store, spec: PodSpec, request: AdmissionRequest): vo
   spec.preemptionPolicy = preemptionPolicy;
 }
 
-/** The default class. If there are several, for example after a race, the one with the lowest priority counts. */
+/** The default class. If there are several, for example after a race, the class with the lowest priority applies. */
 function defaultClass(store: Store): StoredRecord | undefined {
   const valueOf = ({ object }: StoredRecord): number => (object as PriorityClass).value ?? 0;
   return store

@@ -27,9 +27,9 @@ interface ParameterParts {
 }
 
 /**
- * The parameter objects for which a policy is evaluated, one after another. A policy without parameters is evaluated
- * once, with `null` in their place. The list is empty if the binding allows that no object matches. Throws if the
- * binding is misconfigured, or if it requires an object and none matches.
+ * The parameter objects of a policy. The policy is evaluated once for each of them. A policy without parameters is
+ * evaluated once, with `null` instead of an object. If no object matches and the binding allows that, the list is
+ * empty. Throws if the binding is misconfigured, or if it requires an object and none matches.
  */
 export function parametersOf(
   { store, registry }: ParameterParts,
@@ -59,7 +59,8 @@ export function parametersOf(
 }
 
 /**
- * The namespace of the parameters: the one that the binding names, or the request's. Empty for cluster-scoped objects.
+ * The namespace of the parameters: the namespace that the binding names, or else the request's. Empty for
+ * cluster-scoped parameters.
  */
 function namespaceOf(type: ResourceType, { namespace = "" }: ParamRef, requestNamespace: string): string {
   if (!type.namespaced) {
@@ -122,7 +123,7 @@ function typeOf(registry: SchemaRegistry, { apiVersion = "", kind }: ParamKind):
   return registry.resources().find((type) => type.group === group && type.version === version && type.kind === kind);
 }
 
-/** Without a known kind, only the right to read everything is enough. */
+/** Whether the author may read the parameters. If their kind is unknown, only the right to read everything suffices. */
 function mayRead(
   { registry }: ParameterParts,
   authorizer: Authorizer,

@@ -7,11 +7,11 @@ export const claimsKey = "/persistentvolumeclaims";
 export const servicesKey = "/services";
 
 const oneObject: Quantity = { nanos: 1_000_000_000n, format: "decimal" };
-/** Kinds that quotas can also count by an older name, without the prefix `count/`. */
+/** Kinds that quotas can count by their plural alone, in addition to the newer form `count/<plural>`. */
 const countedByPlural = new Set(["configmaps", "replicationcontrollers", "resourcequotas", "secrets"]);
 const ofServices = new Set(["services", "services.loadbalancers", "services.nodeports"]);
 const classSuffix = ".storageclass.storage.k8s.io/";
-/** Quotas may name requests of these resources also without the prefix `requests.`. */
+/** Resources whose requests quotas may name with or without the prefix `requests.`. */
 const plainRequest = /^(cpu|memory|ephemeral-storage|hugepages-.*)$/;
 
 /** The collection whose objects a quota's resource counts. */
@@ -41,7 +41,7 @@ export function usageOf(storageKey: string, object: UntypedObject): Map<string, 
 
 function addPod(usage: Map<string, Quantity>, pod: UntypedObject): void {
   const { phase } = (pod["status"] ?? {}) as { phase?: string };
-  // A pod that has ended uses no resources, but it is still an object.
+  // A pod that has ended uses no resources, but it still counts as an object.
   if (phase === "Succeeded" || phase === "Failed") return;
   usage.set("pods", oneObject);
   const spec = podSpecOf(pod);
@@ -49,7 +49,7 @@ function addPod(usage: Map<string, Quantity>, pod: UntypedObject): void {
   for (const [name, quantity] of quotaNames(requests, limits)) usage.set(name, quantity);
 }
 
-/** Requests and limits by the names of quotas' resources: `cpu` is the same as `requests.cpu`. */
+/** Requests and limits under the names that quotas use. `cpu` is the same as `requests.cpu`. */
 export function quotaNames(requests: Amounts, limits: Amounts): Map<string, Quantity> {
   const named = new Map<string, Quantity>();
   for (const [name, quantity] of requests) {

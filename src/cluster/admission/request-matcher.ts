@@ -3,7 +3,7 @@ import type { ResourceType, SchemaRegistry } from "../schema/contract.ts";
 import type { Store } from "../store/index.ts";
 import type { AdmissionRequest } from "./request.ts";
 
-/** A rule of admissionregistration.k8s.io/v1, as stored (defaults applied). */
+/** A rule (admissionregistration.k8s.io/v1), as stored: the server has applied the defaults. */
 export interface MatchRule {
   readonly operations?: readonly string[];
   readonly apiGroups?: readonly string[];
@@ -15,7 +15,7 @@ export interface MatchRule {
 
 export type MatchPolicy = "Exact" | "Equivalent";
 
-/** Decides which requests webhooks and policies see. */
+/** Decides which requests webhooks and policies get. */
 export class RequestMatcher {
   readonly #store: Store;
   readonly #registry: SchemaRegistry;
@@ -25,7 +25,10 @@ export class RequestMatcher {
     this.#registry = registry;
   }
 
-  /** The request's own type, or with `matchPolicy: Equivalent` another version of the resource, which a rule names. */
+  /**
+   * The type in which a webhook or policy gets the request: the request's own type, or, with `matchPolicy: Equivalent`,
+   * another version of the resource that a rule names. Undefined if nothing matches.
+   */
   typeFor(
     rules: readonly MatchRule[],
     policy: MatchPolicy | undefined,
@@ -46,7 +49,8 @@ export class RequestMatcher {
     request: AdmissionRequest,
   ): boolean {
     const { type } = request;
-    // As in the real server, a cluster-scoped object is in no namespace, so no namespace's labels exempt it.
+    // A cluster-scoped object is in no namespace, so a namespaceSelector cannot exclude it. kube-apiserver does the
+    // same.
     const isInNamespace = type.namespaced || type.storageKey === "/namespaces";
     if (
       isInNamespace &&

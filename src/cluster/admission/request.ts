@@ -8,9 +8,9 @@ export interface AdmissionRequest {
   readonly type: ResourceType;
   readonly subresource: string;
   readonly namespace: string;
-  /** Empty until the server generates it. */
+  /** The object's name. With `generateName`, it is empty until the server has generated a name. */
   readonly name: string;
-  /** The new object in the version of `type`, or of kind {@link objectKind}. Absent for DELETE. */
+  /** The new object, in the version of `type`, or of kind {@link objectKind}. Undefined for DELETE. */
   object: UntypedObject | undefined;
   /**
    * The kind of `object` if it differs from that of `type`: Eviction, Binding, TokenRequest, or the options of a
@@ -20,7 +20,10 @@ export interface AdmissionRequest {
   readonly oldObject: UntypedObject | undefined;
   readonly user: User;
   readonly dryRun: boolean;
-  /** meta.k8s.io/v1 CreateOptions, UpdateOptions, PatchOptions or DeleteOptions. Null for CONNECT. */
+  /**
+   * The options of the write: CreateOptions, UpdateOptions, PatchOptions or DeleteOptions of meta.k8s.io/v1. Null for
+   * CONNECT.
+   */
   readonly options: UntypedOptions | null;
   /** Texts for the answer's `Warning` headers. */
   readonly warnings: string[];
@@ -43,7 +46,7 @@ export function nameOf({ name, object }: Pick<AdmissionRequest, "name" | "object
   return name === "" ? (object?.metadata.name ?? "") : name;
 }
 
-/** The object of a request for the details of a refusal. */
+/** The object of a request, for the details of a refusal. */
 export function subjectOf(request: Pick<AdmissionRequest, "name" | "object" | "type">): AdmissionRefusal["subject"] {
   const { group, plural } = request.type;
   const name = nameOf(request);
@@ -54,13 +57,13 @@ export function subjectOf(request: Pick<AdmissionRequest, "name" | "object" | "t
   };
 }
 
-/** A refusal by admission with the status of the answer. */
+/** A refusal by admission, with the HTTP status of the answer. */
 export class AdmissionRefusal extends Error {
   override readonly name = "AdmissionRefusal";
   readonly code: number;
   readonly reason: string;
   readonly causes: readonly { readonly reason?: string; readonly message?: string; readonly field?: string }[];
-  /** The object that the refusal names. Webhooks do not name one. */
+  /** The object that the refusal names. A webhook's refusal names none. */
   readonly subject: { readonly name?: string; readonly group?: string; readonly kind?: string };
 
   constructor(
@@ -78,7 +81,7 @@ export class AdmissionRefusal extends Error {
   }
 }
 
-/** The refusal of a write that a rule of the cluster forbids, in the words of the real server. */
+/** The refusal of a write that a rule of the cluster forbids, in kube-apiserver's words. */
 export function forbidden(
   request: Pick<AdmissionRequest, "name" | "object" | "type">,
   why: string,

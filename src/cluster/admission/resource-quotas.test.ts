@@ -17,7 +17,7 @@ const pod = (name: string, requests: List = {}, spec: object = {}, status: objec
     status,
   });
 
-/** Why a write is refused. `allowed` if it is not. */
+/** The message of a refused write, or `allowed`. */
 function answer(store: Store, resource: string, object: object, more: Partial<AdmissionRequest> = {}): string {
   const request = admissionRequest(resource, object, more);
   try {

@@ -8,9 +8,9 @@ import { forbidden, type AdmissionRequest } from "./request.ts";
 
 export const quotasKey = "/resourcequotas";
 const zero: Quantity = { nanos: 0n, format: "decimal" };
-/** A quota of one of these resources requires a request or limit in each container. */
+/** Resources whose quota requires that each container states a request or limit for them. */
 const explicit = new Set(["cpu", "memory", "requests.cpu", "requests.memory", "limits.cpu", "limits.memory"]);
-/** The kinds whose objects may use more after an update. Pods may use more only after a resize. */
+/** The kinds whose objects may use more of a quota after an update. Pods may use more only after a resize. */
 const growing = new Set([claimsKey, servicesKey]);
 
 type QuotaRequest = Pick<AdmissionRequest, "operation" | "type" | "subresource" | "namespace" | "name">;
@@ -38,7 +38,7 @@ export function checkQuotas(
   }
 }
 
-/** A quota's limits and their use in its namespace, from the quota's status. */
+/** The status of a quota: its limits, and the amounts that its namespace uses. */
 export function quotaStatus(
   store: Store,
   quota: StoredRecord,
@@ -104,8 +104,8 @@ function usedIn(store: Store, quota: StoredRecord, collection: string): Amounts 
 }
 
 /**
- * The limited resources that containers do not state: `cpu for: web; memory for: web`. Empty if they state all, or if
- * the pod states resources as a whole.
+ * The resources in the quota that containers do not state, such as `cpu for: web; memory for: web`. Empty if they state
+ * all, or if the pod states resources as a whole.
  */
 function unstated(pod: UntypedObject, limited: readonly string[]): string {
   const spec = podSpecOf(pod);

@@ -18,8 +18,8 @@ interface RoleRef {
 }
 
 /**
- * The rights that an aggregated role counts as having. It may get any right later, when another role gets a label that
- * it selects.
+ * The rights of an aggregated role, for this check. It may get any right later, when another role gets a label that it
+ * selects.
  */
 const fullAuthority: readonly PolicyRule[] = [
   { apiGroups: ["*"], resources: ["*"], verbs: ["*"] },
@@ -54,7 +54,8 @@ export function roleEscalation(store: Store, authorizer: Authorizer): AdmissionP
       };
       if (authorizer.authorize(request.user, attributes).allowed) return;
       const wanted = isRole ? rulesOf(object) : rulesOfReference(store, roleRef, request.namespace);
-      // A binding to a role that does not exist yet would grant the rights with which that role is created later.
+      // Refuse a binding to a role that does not exist: it would grant the rights with which somebody creates the role
+      // later.
       if (wanted === undefined) throw missingRole(named);
       const held = authorizer.rulesFor(request.user, request.namespace);
       const missing = rulesNotCovered(held, wanted);
@@ -92,7 +93,9 @@ function rulesOfReference(
   return aggregatedRules(record.object, all) ?? rulesOf(record.object);
 }
 
-/** The rights that a refusal lists. A role of a few kilobytes may stand for very many. */
+/**
+ * The maximum number of rights in a refusal's message. A role of a few kilobytes may contain billions of combinations.
+ */
 const maxListed = 100;
 
 function refusal(request: AdmissionRequest, missing: readonly PolicyRule[]): AdmissionRefusal {

@@ -26,8 +26,8 @@ interface PodSpec {
 }
 
 /**
- * Gives each new pod its service account, and the account's token as a projected volume in each container that mounts
- * none.
+ * Gives each new pod its service account, and the account's token as a projected volume, mounted into each container
+ * that does not mount one itself.
  */
 export function serviceAccountAdmission({
   store,
@@ -63,7 +63,10 @@ export function serviceAccountAdmission({
   };
 }
 
-/** A mirror pod only shows a pod that its node runs without the API server, so it has no rights and no Secrets. */
+/**
+ * Checks a mirror pod. It only shows a pod that its node runs without the API server, so it has no rights and no
+ * Secrets.
+ */
 function checkMirrorPod(request: AdmissionRequest, object: UntypedObject): void {
   const pod = object as unknown as Pod;
   if ((pod.spec?.serviceAccountName ?? "") !== "")

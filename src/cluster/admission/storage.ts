@@ -15,8 +15,9 @@ interface ClaimSpec {
 }
 
 /**
- * Protects new claims and volumes while they are in use, gives claims the default class, and refuses a larger size
- * where the class does not allow it (StorageObjectInUseProtection, DefaultStorageClass, PersistentVolumeClaimResize).
+ * Protects new claims and volumes from deletion while they are in use, gives claims the default class, and refuses to
+ * enlarge a claim whose class does not allow it (StorageObjectInUseProtection, DefaultStorageClass,
+ * PersistentVolumeClaimResize).
  */
 export function storageAdmission({ store }: { readonly store: Store }): AdmissionPlugin {
   return {

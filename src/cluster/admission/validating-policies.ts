@@ -43,7 +43,7 @@ interface Validation {
   readonly reason?: string;
 }
 
-/** admissionregistration.k8s.io/v1, as stored (defaults applied). */
+/** The spec of a policy (admissionregistration.k8s.io/v1), as stored: the server has applied the defaults. */
 interface PolicySpec {
   readonly failurePolicy?: "Fail" | "Ignore";
   readonly paramKind?: ParamKind;
@@ -65,7 +65,7 @@ interface Denial {
   readonly reason: string;
 }
 
-/** The codes of the reasons that a validation may state. */
+/** The HTTP status for each reason that a validation may state. */
 const codes: Readonly<Record<string, number>> = {
   Unauthorized: 401,
   Forbidden: 403,
@@ -100,7 +100,7 @@ class ValidatingPolicies {
   validate(request: AdmissionRequest): void {
     if (request.type.storageKey === policies && request.subresource === "" && request.object !== undefined)
       checkExpressions(this.#loaded(), request, expressionsOf);
-    // A broken policy would otherwise prevent its own repair.
+    // Policies do not apply to policies. Otherwise a broken policy would prevent its own repair.
     if (request.type.group === policyGroup && /^(?:validating|mutating)admissionpolic/.test(request.type.plural))
       return;
     for (const record of this.#store.collection(`${policyGroup}/validatingadmissionpolicybindings`).list()) {
@@ -124,7 +124,10 @@ class ValidatingPolicies {
     return (this.#cel ??= admissionCel(variables, this.#authorizer));
   }
 
-  /** A misconfigured binding refuses as the failure policy says, whatever its actions are. */
+  /**
+   * The parameters of the policy. If the binding is misconfigured, refuses the request or ignores the policy, as
+   * `failurePolicy` says, whatever `validationActions` says.
+   */
   #parametersFor(
     spec: PolicySpec,
     reference: ParamRef | undefined,
@@ -219,7 +222,7 @@ class PolicyRun {
     this.#bindings = bindings;
   }
 
-  /** Throws if the expression has no value. */
+  /** Evaluates an expression. Throws if that fails. */
   value(expression: string): unknown {
     const { value, cost } = this.#compile(expression)({ ...this.#bindings, variables: this.#variables });
     this.#left -= cost;
@@ -229,7 +232,7 @@ class PolicyRun {
     return value;
   }
 
-  /** If a variable has no value, only the expressions that use it fail. */
+  /** Defines a variable. If its evaluation fails, only the expressions that use the variable fail. */
   define(name: string, expression: string): void {
     try {
       setOwn(this.#variables, name, this.value(expression));
@@ -250,7 +253,7 @@ class PolicyRun {
   }
 }
 
-/** Warns of a denial, refuses the request, or both, as the binding says. Throws if the request is refused. */
+/** Acts on a denial as the binding says: warns, refuses the request, or both. Throws if the request is refused. */
 function act(
   { message, reason }: Denial,
   {

@@ -8,7 +8,7 @@ import type { Store } from "../store/index.ts";
 import { WebhookClient } from "./webhook-client.ts";
 import type { Webhook } from "./webhook-configurations.ts";
 
-/** The error of a review by a webhook that answers each request with these bytes. */
+/** The error of a review if the webhook answers with these bytes. */
 async function reviewBy(answer: (socket: Socket) => void): Promise<unknown> {
   const authority = await TestAuthority.create();
   const issued = await authority.issue({ dns: "localhost" });

@@ -4,7 +4,7 @@ import { JoinedBytes, requireFinalResponse } from "../../base/joined-bytes/index
 import type { Store } from "../store/index.ts";
 import type { Webhook, WebhookClientConfig } from "./webhook-configurations.ts";
 
-/** admission.k8s.io/v1 AdmissionResponse. */
+/** The AdmissionResponse of admission.k8s.io/v1. */
 export interface AdmissionResponse {
   readonly uid: string;
   readonly allowed: boolean;
@@ -25,7 +25,7 @@ interface Endpoint {
   readonly path: string;
   readonly serverName: string;
   readonly ca: string | undefined;
-  /** The URL in error messages, in the form of the real server. */
+  /** The webhook's URL in error messages, in kube-apiserver's form. */
   readonly shown: string;
 }
 
@@ -33,7 +33,7 @@ const defaultTimeoutSeconds = 10;
 const maximumAgents = 64;
 const maximumAnswerBytes = 4 * 1024 * 1024;
 
-/** Calls webhooks over TLS, by kept-alive connections. */
+/** Calls webhooks over TLS, and keeps the connections for later calls. */
 export class WebhookClient {
   readonly #store: Store;
   readonly #agents = new Map<string, Agent>();
@@ -42,7 +42,7 @@ export class WebhookClient {
     this.#store = store;
   }
 
-  /** Throws if the webhook gives no valid answer in time. */
+  /** Calls the webhook. Throws if it gives no valid answer in time. */
   async call(webhook: Webhook, review: { readonly request: { readonly uid: string } }): Promise<AdmissionResponse> {
     const seconds = webhook.timeoutSeconds ?? defaultTimeoutSeconds;
     const endpoint = this.#endpoint(webhook.clientConfig, seconds);

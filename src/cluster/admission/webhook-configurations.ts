@@ -4,7 +4,7 @@ import type { Store } from "../store/index.ts";
 import { RequestMatcher, type MatchPolicy, type MatchRule } from "./request-matcher.ts";
 import type { AdmissionRequest } from "./request.ts";
 
-/** admissionregistration.k8s.io/v1, as stored (defaults applied). */
+/** A webhook (admissionregistration.k8s.io/v1), as stored: the server has applied the defaults. */
 export interface Webhook {
   readonly name: string;
   readonly clientConfig: WebhookClientConfig;
@@ -58,7 +58,7 @@ export class WebhookConfigurations {
   }
 
   matching(kind: WebhookKind, request: AdmissionRequest): Match[] {
-    // Webhooks never see webhook configurations. Otherwise a broken webhook would prevent its own repair.
+    // Webhooks do not get webhook configurations. Otherwise a broken webhook would prevent its own repair.
     if (isConfiguration(request.type)) return [];
     const found: Match[] = [];
     for (const record of this.#store.collection(`${group}/${kind}webhookconfigurations`).list()) {

@@ -50,7 +50,7 @@ class Webhooks {
       await this.#mutateOnce(match, request);
       called.push({ match, after: cloneJson(request.object) });
     }
-    // A webhook with reinvocation is called again if a later one has changed the object.
+    // A webhook with `reinvocationPolicy: IfNeeded` is called again if a later webhook has changed the object.
     for (const { match, after } of called) {
       if (match.webhook.reinvocationPolicy === "IfNeeded" && !jsonEqual(after, request.object))
         await this.#mutateOnce(match, request);
@@ -68,7 +68,7 @@ class Webhooks {
     if (response?.patch === undefined || response.patch === "" || request.object === undefined) return;
     const { webhook, type } = match;
     try {
-      // For an object, `Buffer.from` would allocate as many bytes as the object's `length` says.
+      // Require a text: for an object, `Buffer.from` would allocate as many bytes as the object's field `length` says.
       if (!isText(response.patch)) throw new TypeError("the patch is no text");
       const patch: unknown = JSON.parse(wellFormedJson(Buffer.from(response.patch, "base64").toString("utf8")));
       if (request.objectKind !== undefined) {
@@ -125,10 +125,10 @@ class Webhooks {
   }
 }
 
-/** The maximum number of warnings that fit into an answer. */
+/** The maximum number of warnings of one webhook. Further ones are dropped. */
 const maximumWarnings = 100;
 
-/** A webhook may answer with anything. */
+/** Adds a webhook's warnings. Its answer may contain values of any type, so check each one. */
 function addWarnings({ warnings }: AdmissionRequest, response: AdmissionResponse): void {
   const given: unknown = response.warnings;
   if (!Array.isArray(given)) return;

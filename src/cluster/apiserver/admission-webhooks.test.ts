@@ -228,13 +228,13 @@ test("a container that a webhook adds gets the defaults of the namespace's Limit
 interface Hooked {
   readonly name: string;
   readonly hook: Webhook;
-  /** A resource of the core group. */
+  /** The plural name of a resource of the core group. */
   readonly resource: string;
-  /** The labels of the namespaces. */
+  /** The labels of the namespaces whose objects the webhook gets. */
   readonly matchLabels: Readonly<Record<string, string>>;
 }
 
-/** Has the server call the webhook, as `NAME.test.dev`, when such objects are created. */
+/** Registers a webhook as `NAME.test.dev`. The server calls it when such objects are created. */
 async function register(kind: "validating" | "mutating", { name, hook, resource, matchLabels }: Hooked): Promise<void> {
   const webhook = {
     name: `${name}.test.dev`,

@@ -1,4 +1,4 @@
-// Cases in which the server once differed from Kubernetes' own. test/interop/kube-apiserver compares many more.
+// Cases in which this server once differed from kube-apiserver. test/interop/kube-apiserver compares many more.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { ServerHarness, type Answer, type Json } from "./testing/server-harness.ts";

@@ -31,7 +31,7 @@ export interface ApiServerOptions {
   /** The directory of `objects.db` and `audit.log`. */
   readonly stateDirectory: string;
   readonly listen: readonly ListenTarget[];
-  /** The authority's certificate. This and all other certificates and keys are in PEM. */
+  /** The certificate of the cluster's CA. All certificates and keys here are in PEM. */
   readonly caCertificate: string;
   readonly serverCertificate: string;
   readonly serverKey: string;
@@ -41,13 +41,16 @@ export interface ApiServerOptions {
   /** The range of cluster IPs, such as 10.96.0.0/16. */
   readonly serviceCidr: string;
   /**
-   * The endpoint of the Service `kubernetes`, through which pods reach the server. Without `port`, the first listener's
-   * port.
+   * The address and port of the endpoint of the Service `kubernetes`, through which pods reach the server. Without
+   * `port`, the first listener's port.
    */
   readonly advertise: { readonly address: string; readonly port?: number };
-  /** How long Events live after their last change. Undefined means one hour. */
+  /** How long Events are kept after their last change. Undefined means one hour. */
   readonly eventTtlMs?: number | undefined;
-  /** The maximum number of bytes that clients have not read, of all answers together. Undefined means 256 MiB. */
+  /**
+   * The maximum size of the written bytes that clients have not read, for all answers together. Undefined means 256
+   * MiB.
+   */
   readonly maxUnreadBytes?: number;
   /** Whether nodes may have loopback addresses, as in tests. */
   readonly allowsInsideNodes?: boolean;
@@ -66,7 +69,7 @@ const closeGraceMs = 2000;
 const auditFile = "audit.log";
 const unreadLookMs = 1000;
 
-/** A Kubernetes API server. {@link run} serves until the shutdown asks it to end. */
+/** A Kubernetes API server. {@link run} serves until the process is asked to shut down. */
 export class ApiServer {
   readonly #options: ApiServerOptions;
 
@@ -79,7 +82,7 @@ export class ApiServer {
     const options = this.#options;
     const { registry, log } = options;
     const broken = Promise.withResolvers<never>();
-    // Handle the rejection here too, because no other code may wait for the promise yet.
+    // Mark the rejection as handled, because no other code may wait for the promise yet.
     broken.promise.catch(() => undefined);
     const store = Store.open({ path: join(options.stateDirectory, "objects.db"), log, broken: broken.reject });
     const parts = partsOf(options, store, shutdown.drain);

@@ -2,20 +2,25 @@ import { appendFileSync } from "node:fs";
 import { messageOf, type Clock, type Logger } from "../../base/index.ts";
 import type { AccessAttributes, Decision, User } from "../auth/index.ts";
 
-/** A lab makes some thousand different requests. Later ones are not written. */
+/**
+ * The maximum number of lines. A lab makes about a thousand different requests. Requests beyond the maximum are not
+ * written.
+ */
 const maxLines = 20_000;
 /**
- * The maximum number of lines of one user. Anybody can invent paths and names, even without a login, so one user's
- * requests must not crowd those of others out of the log, and refused requests of a user not the allowed ones. A user
- * who may create service accounts can act as many users, so each user gets at most half of what the others leave.
+ * The maximum number of lines of one user. Anybody can invent paths and names, even without a login. So one user's
+ * requests must not crowd out those of other users, and a user's refused requests must not crowd out that user's
+ * allowed ones. A user who may create service accounts can act as many users, so each user gets at most half of the
+ * lines that are left.
  */
 const maxLinesOfUser = { allowed: 4000, refused: 500 };
-/** A client may request a path of many kilobytes. */
+/** The maximum length of a text in a line, because a client may request a path of many kilobytes. */
 const maxTextCharacters = 256;
 
 /**
- * Writes events of audit.k8s.io: who requested what, and whether roles allowed it. It writes the first request of each
- * user for each verb and resource of a namespace, and each object name that a rule contains.
+ * Writes events of audit.k8s.io: who requested what, and whether roles allowed it. It writes only the first request for
+ * each combination of user, verb, resource and namespace. If the allowing rule lists object names, it also
+ * distinguishes the names.
  */
 export class AuditLog {
   readonly #path: string;

@@ -6,7 +6,7 @@ import type { SchemaRegistry } from "../schema/contract.ts";
 import { wellFormedJson } from "../schema/json.ts";
 import { ApiError, badRequest } from "./status.ts";
 
-/** The limit of a request body, as in the real server. */
+/** The maximum size of a request body, as in kube-apiserver. */
 const maximumBodyBytes = 3 * 1024 * 1024;
 
 export async function readBody(request: IncomingMessage): Promise<Buffer> {
@@ -25,11 +25,11 @@ const accepted = "application/json, application/yaml, application/vnd.kubernetes
 
 export interface DecodedBody {
   readonly object: UntypedObject;
-  /** Fields that appear twice in the text, for example `spec.replicas`. */
+  /** The paths of fields that appear twice in the text, for example `spec.replicas`. */
   readonly duplicates: readonly string[];
 }
 
-/** An object's body in JSON, YAML or protobuf. Throws 400 or 415. */
+/** Decodes an object from a body in JSON, YAML or protobuf. Throws 400 or 415. */
 export async function decodeObject(
   body: Buffer,
   contentType: string | undefined,
@@ -61,7 +61,8 @@ export async function decodeObject(
 }
 
 /**
- * The maximum depth of an object. The real server allows 10,000 levels, and its stack does not overflow at that depth.
+ * The maximum depth of an object. kube-apiserver allows 10,000 levels, because Go's stack grows and JavaScript's does
+ * not.
  */
 const maximumLevels = 1000;
 
@@ -112,7 +113,7 @@ export async function parseYaml(text: string): Promise<unknown> {
     try {
       return JSON.parse(wellFormedJson(text));
     } catch {
-      // It is not JSON. Try YAML, whose flow mappings also begin with a brace.
+      // The text is not JSON. Try YAML, because a YAML flow mapping also begins with a brace.
     }
   }
   const { yamlNestingFault } = await import("../../base/yaml-bounds/index.ts");
@@ -130,8 +131,8 @@ export async function parseYaml(text: string): Promise<unknown> {
 
 async function parsedYaml(text: string): Promise<unknown> {
   const { isScalar, parseDocument, visit } = await import("yaml");
-  // The parser's own search for duplicate keys compares each key with all keys before it. A pretty error copies the
-  // text, and an invalid text may have very many errors.
+  // Two options save time: the parser's own search for duplicate keys compares each key with all earlier keys, and a
+  // pretty error copies the text, which may contain very many errors.
   const options = { ...readForKubernetes, uniqueKeys: false, prettyErrors: false };
   const document = withoutStacks(() => parseDocument(text, options));
   const [error] = document.errors;
@@ -150,7 +151,8 @@ async function parsedYaml(text: string): Promise<unknown> {
     Map(_key, map) {
       const names = new Set<unknown>();
       for (const { key } of map.items) {
-        // Refuse such keys: JSON does not have them, and the parser would write each one as YAML.
+        // Refuse keys that are maps or lists. JSON has no such keys, and the parser would convert each one to YAML
+        // text.
         if (!isScalar(key)) throw new Error("Map keys must be scalars");
         const name = key.value;
         if (names.has(name)) throw new Error(`Map keys must be unique: ${String(name)}`);
@@ -182,7 +184,7 @@ interface Level {
   field: string;
 }
 
-/** The maximum number of unknown or duplicate fields that are reported for an object, as in the real server. */
+/** The maximum number of unknown or duplicate fields that are reported for an object, as in kube-apiserver. */
 export const maximumFieldFaults = 100;
 
 /**

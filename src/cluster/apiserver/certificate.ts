@@ -22,7 +22,7 @@ export interface KeyAndCertificate {
 export interface CertificateRequest {
   readonly commonName: string;
   readonly organizations?: readonly string[];
-  /** DNS names and IP addresses. */
+  /** The DNS names and IP addresses of the certificate. */
   readonly subjectAltNames?: readonly string[];
   readonly usages: readonly ("server" | "client")[];
   readonly notBeforeMs: number;
@@ -41,7 +41,7 @@ function alternativeOf(name: string): AlternativeName {
   return isIP(name) === 0 ? { dns: name } : { ip: name };
 }
 
-/** Makes a self-signed authority. */
+/** Makes a self-signed certificate authority. */
 export function createAuthority(commonName: string, notBeforeMs: number, notAfterMs: number): KeyAndCertificate {
   const { privateKey, publicKey } = newKey();
   const name = distinguishedName({ commonName });

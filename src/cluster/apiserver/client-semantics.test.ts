@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { ServerHarness, type Answer, type Json } from "./testing/server-harness.ts";
 
-// What clients such as kubectl, Helm, Argo CD and Flux rely on beyond the plain verbs.
+// This file tests the behaviour beyond plain verbs that kubectl, Helm, Argo CD and Flux rely on.
 let server: ServerHarness;
 before(async () => {
   server = await new ServerHarness().start();

@@ -19,7 +19,7 @@ export interface ClusterPkiOptions {
   readonly clock?: Clock;
 }
 
-/** The paths of the files, all in PEM. Certificates are `.crt`, keys are `.key` with mode 0600. */
+/** The paths of the files, all in PEM. Certificates end in `.crt`. Keys end in `.key` and have mode 0600. */
 export interface ClusterPki {
   readonly directory: string;
   readonly caCertificate: string;
@@ -32,8 +32,8 @@ export interface ClusterPki {
   readonly nodeClientCertificate: string;
   readonly nodeClientKey: string;
   /**
-   * Client certificates: user `kubernetes-admin` (system:masters), `system:kube-controller-manager`,
-   * `system:kube-scheduler`.
+   * The client certificate of each user: `kubernetes-admin` (in group system:masters), `system:kube-controller-manager`
+   * and `system:kube-scheduler`.
    */
   readonly admin: PemFiles;
   readonly controllerManager: PemFiles;
@@ -89,8 +89,8 @@ export function createClusterPki(directory: string, options: ClusterPkiOptions =
   };
   const names = [...new Set([...alwaysServed, ...(options.serverNames ?? [])])];
   const server = issue("apiserver", { commonName: "kube-apiserver", subjectAltNames: names, usages: ["server"] });
-  // Nodes accept this client by its name. It has no group, because otherwise anybody who makes this server proxy to
-  // itself would get the group's rights in the API.
+  // Nodes accept this client by its name. The certificate has no group: anybody who makes the API server proxy a
+  // request to the API server itself would otherwise get the group's rights.
   const nodeClient = issue("apiserver-kubelet-client", {
     commonName: "kube-apiserver-kubelet-client",
     usages: ["client"],

@@ -36,7 +36,8 @@ export interface ServerParts {
 }
 
 /**
- * An authorized request for an existing resource. HTTP/2 requests have the same form through Node's compatibility API.
+ * An authorized request for an existing resource. HTTP/2 requests have the form of HTTP/1.1 requests, by Node's
+ * compatibility API.
  */
 export interface ResourceContext {
   readonly request: IncomingMessage;
@@ -80,8 +81,8 @@ const maximumWarningCharacters = 4096;
 const maximumCutCharacters = 256;
 
 /**
- * The warnings of an answer, within the real server's bounds. HTTP clients fail for heads of a few dozen kilobytes, and
- * an admission webhook or a client's own object may cause megabytes of warnings.
+ * The warnings of an answer, within the bounds of kube-apiserver. HTTP clients refuse response heads of more than a few
+ * dozen kilobytes, and an admission webhook or a client's own object may cause megabytes of warnings.
  */
 export function boundedWarnings(warnings: readonly string[]): string[] {
   const texts = [...new Set(warnings)];
@@ -100,7 +101,7 @@ export function boundedWarnings(warnings: readonly string[]): string[] {
 
 /**
  * Clients choose parts of a warning, such as the name of an unknown field. A header cannot contain characters beyond
- * U+00FF, so the text is sent as UTF-8 bytes, as by the real server.
+ * U+00FF, so the text is sent as UTF-8 bytes. kube-apiserver does the same.
  */
 function warningHeader(text: string): string {
   const quoted = JSON.stringify(text).replaceAll("\u007F", " ");
@@ -115,7 +116,7 @@ export function sendJson(
   sendBytes(context, status, Buffer.from(JSON.stringify(value)));
 }
 
-/** Sends JSON bytes in the encoding of the form. */
+/** Sends JSON bytes in the form that the client requested, JSON or YAML. */
 export async function sendForm(
   context: ResourceContext,
   status: number,
@@ -136,7 +137,7 @@ export function nowText(clock: Clock): string {
   return rfc3339Seconds(clock.nowMs());
 }
 
-/** Throws 403 unless the user's roles allow the request. The audit log records both. */
+/** Throws 403 unless the user's roles allow the request. Writes the request and the decision to the audit log. */
 export function authorize(
   parts: Pick<ServerParts, "authorizer" | "audit">,
   user: User,

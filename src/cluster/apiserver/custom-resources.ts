@@ -31,13 +31,13 @@ interface Condition {
 }
 
 /**
- * Writes the status that the real server's controllers give a new CRD: accepted names, stored versions, and whether it
- * is established. A CRD whose names are already taken is stored but not served.
+ * Writes the status that Kubernetes' controllers give a new CRD: accepted names, stored versions, and whether it is
+ * established. A CRD whose names are already taken is stored but not served.
  */
 export function checkNames(definition: UntypedObject, parts: Pick<ServerParts, "registry" | "clock">): void {
   const spec = definition["spec"] as CrdSpec;
   const { names } = spec;
-  // Skip an incomplete object: the validation that follows names the missing fields.
+  // Skip an incomplete object, because the later validation names the missing fields.
   if ((spec as Partial<CrdSpec>).versions === undefined || (names as Partial<CrdSpec["names"]>).kind === undefined)
     return;
   const status = (definition["status"] ?? {}) as { conditions?: Condition[]; storedVersions?: string[] };
@@ -89,7 +89,7 @@ export function checkNames(definition: UntypedObject, parts: Pick<ServerParts, "
   }
 }
 
-/** Marks a CRD that is being deleted as terminating, until its objects are deleted. */
+/** Marks a CRD that is being deleted as terminating. The mark stays until its objects are deleted. */
 export function markTerminating(definition: UntypedObject, time: string): void {
   const status = (definition["status"] ?? {}) as { conditions?: Condition[] };
   const message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
@@ -111,8 +111,8 @@ function keepTime(condition: Condition, before: readonly Condition[] | undefined
 }
 
 /**
- * The conflict of names with another CRD of the same group. Names may be equal in different groups. Clients then prefer
- * the first group.
+ * The conflict of names with another CRD of the same group. CRDs of different groups may have equal names. Clients then
+ * prefer the first group.
  */
 function namesTaken(
   { group, names }: CrdSpec,

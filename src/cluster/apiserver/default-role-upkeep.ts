@@ -1,4 +1,5 @@
-// An older server of the same cluster may have stored fewer rules in a default role, or other subjects in its binding.
+// Updates default roles and bindings that an older server of the same cluster has stored with fewer rules or with other
+// subjects.
 import { jsonEqual } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { rulesNotCovered, rulesOf } from "../auth/index.ts";
@@ -11,14 +12,14 @@ interface Subject {
 const autoUpdate = "rbac.authorization.kubernetes.io/autoupdate";
 
 /**
- * The binding that gave each node the Secrets of all namespaces. It is removed, because the Node authorizer has
- * replaced it.
+ * A binding of older releases, which let each node read the Secrets of all namespaces. It is removed, because the Node
+ * authorizer has replaced it.
  */
 const withdrawn = { binding: "system:node", subject: { kind: "Group", name: "system:nodes" } } as const;
 
 /**
- * The stored role or binding, with the missing rules and subjects of the default one. A real server adds them when it
- * starts. Undefined if none is missing, or if the user has switched the update off by the annotation.
+ * The stored role or binding, with the missing rules and subjects of the default one. kube-apiserver too adds them when
+ * it starts. Undefined if none is missing, or if the user has switched the update off by the annotation.
  */
 export function updatedDefault(stored: UntypedObject, current: UntypedObject): UntypedObject | undefined {
   if (stored.metadata.annotations?.[autoUpdate] !== "true") return undefined;

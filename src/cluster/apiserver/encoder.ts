@@ -15,9 +15,9 @@ export interface ListMetadata {
 /** How a Table shows objects. */
 export interface TableView {
   readonly form: AnswerForm;
-  /** The part of its object that each row contains, beside the cells. */
+  /** What each row contains in `object`, beside the cells: the object, its metadata, or nothing. */
   readonly include: IncludeObject;
-  /** Whether the table has its columns. A watch sends them only with its first event. */
+  /** Whether the table contains the definitions of its columns. A watch sends them only with its first event. */
   readonly withColumns: boolean;
 }
 
@@ -28,7 +28,7 @@ const listEnd = Buffer.from("]}");
 export class Encoder {
   readonly #registry: SchemaRegistry;
   readonly #clock: Clock;
-  /** The bytes of records in other versions than the stored one. */
+  /** The encoded bytes of records in API versions other than the stored one. */
   readonly #converted = new WeakMap<StoredRecord, Map<string, Buffer>>();
 
   constructor(registry: SchemaRegistry, clock: Clock) {
@@ -36,7 +36,7 @@ export class Encoder {
     this.#clock = clock;
   }
 
-  /** The object in the type's version. Shared: never change it. */
+  /** The object in the type's version. Callers share it, so never change it. */
   objectIn(record: StoredRecord, type: ResourceType): UntypedObject {
     return isStoredForm(record, type) ? record.object : this.#registry.convert(record.object, type);
   }

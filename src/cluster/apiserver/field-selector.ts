@@ -48,7 +48,7 @@ const selectableFields: Readonly<Record<string, readonly string[]>> = {
   "certificates.k8s.io/certificatesigningrequests": ["spec.signerName"],
 };
 
-/** The zero values of fields whose zero value is not the empty string. */
+/** The values that an absent field has for selectors, where that is not the empty string. */
 const absentValues: Readonly<Record<string, string>> = {
   "spec.unschedulable": "false",
   "spec.hostNetwork": "false",
@@ -62,7 +62,7 @@ interface Term {
   readonly value: string;
 }
 
-/** Throws 400 for a field that is not selectable. */
+/** Parses a field selector. Throws 400 for a field that is not selectable. */
 export function parseFieldSelector(text: string | null, type: ResourceType): FieldSelector {
   let name: string | undefined;
   let namespace: string | undefined;
@@ -77,12 +77,12 @@ export function parseFieldSelector(text: string | null, type: ResourceType): Fie
   return { name, namespace, test: tests.length === 0 ? undefined : (record) => tests.every((test) => test(record)) };
 }
 
-/** The only name that objects may have if the selector is valid. Undefined if it permits several names. */
+/** The name that the selector requires of objects. Undefined if the selector permits several names. */
 export function selectedName(text: string | null): string | undefined {
   try {
     return termsOf(text).find(({ field, equal }) => equal && field === "metadata.name")?.value;
   } catch {
-    // Ignore the fault here: the handler refuses the selector after the request is authorized.
+    // Ignore the fault: the handler reports the invalid selector after the request is authorized.
     return undefined;
   }
 }
@@ -117,7 +117,7 @@ function fieldReader(field: string, type: ResourceType): ((record: StoredRecord)
 }
 
 /**
- * The error for an unsupported field. As in the real server, the text depends on whether the kind has selectable fields
+ * The error for an unsupported field. As in kube-apiserver, its text depends on whether the kind has selectable fields
  * of its own.
  */
 function unsupportedField(field: string, type: ResourceType): Error {

@@ -59,7 +59,7 @@ function require(authorizer: Authorizer, user: User, subject: Partial<AccessAttr
   throw new ApiError(403, "Forbidden", message, { name, kind: resource });
 }
 
-/** The values of each `Impersonate-Extra-<key>`. A key is percent-encoded, and its case does not count. */
+/** The values of each `Impersonate-Extra-<key>`. A key is percent-encoded and case-insensitive. */
 function extraOf(headers: IncomingHttpHeaders): ReadonlyMap<string, readonly string[]> {
   return new Map(
     Object.entries(headers)
@@ -72,7 +72,7 @@ function decodedKey(key: string): string {
   try {
     return decodeURIComponent(key).toLowerCase();
   } catch {
-    // Return the key as it is, because it may come without percent-encoding.
+    // The key is not valid percent-encoding. Return it as it is, because clients may send keys unencoded.
     return key;
   }
 }

@@ -1,4 +1,4 @@
-// Parses the text form of label selectors. Accepts and refuses the same texts as the real server.
+// Parses the text form of label selectors. Accepts and refuses the same texts as kube-apiserver.
 import { ownField } from "../../base/index.ts";
 import { checkLabelValue, checkQualifiedName } from "../schema/names.ts";
 import { badRequest } from "./status.ts";
@@ -21,7 +21,7 @@ function tokensOf(text: string): Token[] {
   return [...tokens, { kind: "end", text: "" }];
 }
 
-/** Parses `a=b,c in (d,e),!f`. Undefined for no restriction. Throws 400. */
+/** Parses a selector such as `a=b,c in (d,e),!f`. Undefined if it selects everything. Throws 400. */
 export function parseLabelSelector(text: string | null): LabelTest | undefined {
   if (text === null || text.trim() === "") return undefined;
   const reader = new SelectorReader(tokensOf(text));
@@ -120,7 +120,7 @@ class SelectorReader {
   }
 }
 
-/** Whether a token is a name. `in` and `notin` are names where no operator is allowed. */
+/** Whether a token is a name. `in` and `notin` are names wherever an operator is not allowed. */
 function isName({ kind }: Token): boolean {
   return kind === "identifier" || kind === "in" || kind === "notin";
 }

@@ -15,7 +15,7 @@ function check(read: (text: string) => unknown, growths: Readonly<Record<string,
     try {
       read(text);
     } catch {
-      // The text is refused. That must be fast too.
+      // The server refuses the text. It must do so fast, too.
     }
   };
   for (const [name, make] of Object.entries(growths)) assert.equal(suspicion(tolerant, make, size), undefined, name);
@@ -52,7 +52,7 @@ test("duplicate fields of a JSON text are found in linear time", () => {
   });
 });
 
-/** The processor time in which the server parses or refuses a text, in milliseconds. */
+/** The CPU time in which the server parses or refuses a text, in milliseconds. */
 async function yamlMs(name: string, text: string, isRefused: boolean): Promise<number> {
   const before = process.cpuUsage();
   const refusal = await parseYaml(text).then(
@@ -91,7 +91,8 @@ test("a YAML body is parsed, or refused for its levels or its length, in less th
   const mostMs = 3000;
   for (const [name, make, isRefused] of texts) {
     const halfMs = await yamlMs(name, make(limit / 2), isRefused);
-    // Then the longest text takes less than the limit, even if all of the time grows with the square of the length.
+    // Skip the longest text if it would be fast enough even with quadratic time, which is four times that of half the
+    // length.
     if (4 * halfMs < mostMs) continue;
     const ms = await yamlMs(name, make(limit), isRefused);
     assert.ok(ms < mostMs, `${name} took ${ms} ms`);

@@ -10,7 +10,7 @@ import { limitConnections, userError, onAbort } from "../../base/index.ts";
  */
 const maxConnections = 4096;
 
-/** How long a client of HTTP/1.1 may take for a head, and how often this is checked. */
+/** How long an HTTP/1.1 client may take to send a request's head, and how often the server checks that. */
 interface HeadLimit {
   readonly headMs: number;
   readonly lookMs: number;
@@ -38,12 +38,12 @@ export class Listeners {
   readonly #tls: Http2SecureServer;
   readonly #servers: Server[] = [];
   readonly #sockets = new Set<Socket>();
-  /** The number of running requests, without upgraded connections. */
+  /** The number of requests in progress, without upgraded connections. */
   #active = 0;
   #idle: (() => void) | undefined;
 
   constructor(files: TlsFiles, handlers: ListenerHandlers, { headMs, lookMs }: HeadLimit = headLimit) {
-    // The types of node:http2 lack these options of HTTP/1.1's servers.
+    // These options of HTTP/1.1 servers also work here, but the types of node:http2 lack them.
     const untypedOptions = { connectionsCheckingInterval: lookMs };
     this.#tls = createSecureServer({
       ...untypedOptions,
@@ -71,8 +71,8 @@ export class Listeners {
     this.#tls.on("sessionError", () => undefined);
     this.#tls.on("tlsClientError", () => undefined);
     this.#tls.setTimeout(0);
-    // Emit this event although this server does not listen itself: it makes Node enforce its time limits for heads and
-    // bodies of HTTP/1.1.
+    // This TLS server does not listen itself. The event makes Node.js enforce its time limits for heads and bodies of
+    // HTTP/1.1.
     this.#tls.emit("listening");
   }
 
@@ -96,8 +96,8 @@ export class Listeners {
   }
 
   /**
-   * Accepts no more connections. Closes the open ones when their requests are done, but no later than after `graceMs`
-   * or when `forced` is aborted.
+   * Accepts no more connections. Closes the open ones when their requests have ended, or after `graceMs`, or when
+   * `forced` is aborted.
    */
   async close(graceMs: number, forced: AbortSignal): Promise<void> {
     const closed = Promise.all(this.#servers.map((server) => new Promise((resolve) => server.close(resolve))));
@@ -109,7 +109,7 @@ export class Listeners {
       if (this.#active === 0) resolve();
     });
     this.#tls.close();
-    // Wait for one turn of the event loop, so that written answers leave the process.
+    // Wait for one turn of the event loop, so that answers that were just written leave the process.
     await new Promise((resolve) => setImmediate(resolve));
     for (const socket of this.#sockets) socket.destroy();
     await closed;

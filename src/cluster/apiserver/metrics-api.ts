@@ -1,5 +1,5 @@
-// The metrics API, which metrics-server adds to other clusters: the current resource use of nodes and pods, measured by
-// their nodes.
+// The metrics API, which metrics-server adds to other clusters. It returns the current resource use of nodes and pods,
+// as their nodes measure it.
 import type { UntypedObject } from "../../api/index.ts";
 import { stringOf, treeOf, messageOf, rfc3339Seconds, type Tree } from "../../base/index.ts";
 import { apiVersionOf, type ResourceType } from "../schema/contract.ts";
@@ -41,7 +41,7 @@ function measuredRecords(parts: ServerParts, context: ResourceContext): readonly
     const record = collection.get(type.namespaced ? info.namespace : "", info.name);
     return record === undefined ? [] : [record];
   }
-  // Selectors select by the fields of the measured object.
+  // Field selectors of a metrics object select by the fields of the measured pod or node.
   const measured = parts.registry.resource("", "v1", type.plural) ?? type;
   const { namespace, matches } = selectionOf({ ...context, type: measured });
   const all = collection.list(namespace);
@@ -57,7 +57,7 @@ interface Stats {
 
 interface Summary {
   readonly node: Stats | undefined;
-  /** The containers of each pod by the pod's uid. */
+  /** The containers of each pod, by the pod's uid. */
   readonly pods: ReadonlyMap<string, readonly (Stats & { readonly name: string })[]>;
 }
 
@@ -115,7 +115,10 @@ function listOf(value: unknown): readonly Tree[] {
   return Array.isArray(value) ? value.map(treeOf) : [];
 }
 
-/** The valid parts of a node's answer. A pod with an invalid container is left out, because its sum would be wrong. */
+/**
+ * The valid parts of a node's answer. A pod with an invalid container is left out, because the sum of its containers
+ * would be wrong.
+ */
 function summaryOf(value: unknown): Summary {
   const { node, pods } = treeOf(value);
   return {
@@ -134,8 +137,8 @@ function summaryOf(value: unknown): Summary {
 }
 
 /**
- * A container's usage. Undefined without a valid time, or if an amount is not a whole number, because clients could
- * then not read the list at all.
+ * A container's usage. Undefined if the time is invalid or an amount is not a whole number, because clients could then
+ * not read the whole list.
  */
 function statsOf(container: Tree): Stats | undefined {
   const cpu = treeOf(container["cpu"]);
@@ -149,7 +152,7 @@ function statsOf(container: Tree): Stats | undefined {
   return { timeMs, windowMs, usageNanoCores, workingSetBytes };
 }
 
-/** Rounds a number, because a node measures the time between two samples with fractions of a millisecond. */
+/** Rounds a measured time. A node computes it from fractions of a millisecond. */
 function wholeOf(value: unknown): unknown {
   return typeof value === "number" ? Math.round(value) : value;
 }

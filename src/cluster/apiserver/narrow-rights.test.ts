@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { ServerHarness, type Answer, type Json } from "./testing/server-harness.ts";
 
-// Each user in these tests has a right that is narrower than the request's effect.
+// In each test, a user has a right that is narrower than what the request does.
 let server: ServerHarness;
 before(async () => {
   server = await new ServerHarness().start();
@@ -21,7 +21,7 @@ const rbac = "/apis/rbac.authorization.k8s.io/v1/namespaces/own";
 const merge = { "content-type": "application/merge-patch+json" };
 const apply = { "content-type": "application/apply-patch+yaml" };
 
-/** Gives the user the rules in the namespace `own`, and returns how the user calls. */
+/** Creates a user with these rules in the namespace `own`. Returns a function that sends requests as this user. */
 async function userWith(
   name: string,
   rules: readonly Json[],

@@ -4,7 +4,7 @@ import { ApiError } from "./status.ts";
 export interface AnswerForm {
   readonly as: "object" | "table" | "partial";
   readonly encoding: "json" | "yaml";
-  /** `v1` or `v1beta1` of meta.k8s.io, for tables and partial objects. */
+  /** The version of meta.k8s.io for tables and partial objects: `v1` or `v1beta1`. */
   readonly metaVersion: string;
 }
 

@@ -2,14 +2,18 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { ServerHarness, type Answer, type Json } from "./testing/server-harness.ts";
 
-// Nodes `a` and `b` have one pod each, in the namespace `shop`. The requests come from a thief of node `a`'s identity.
+// Nodes `a` and `b` have one pod each, in the namespace `shop`. The tests send requests with the stolen identity of
+// node `a`.
 const server = new ServerHarness();
 const shop = "/api/v1/namespaces/shop";
 const stolen = { "impersonate-user": "system:node:a", "impersonate-group": "system:nodes" };
 const kinds = ["secrets", "configmaps", "persistentvolumeclaims"];
 const uses = ["volume", "projection", "variable", "variables", "init", "debug"];
 
-/** A pod that refers to a Secret and a ConfigMap in each way, and to a claim, whose names end with the suffix. */
+/**
+ * A pod that refers to Secrets and ConfigMaps in every possible way, and to a claim. The names of these objects end
+ * with the suffix.
+ */
 function podOn(nodeName: string, suffix: string): Json {
   const name = (use: string): string => `${use}-${suffix}`;
   const both = (use: string): Json => ({
@@ -136,7 +140,8 @@ test("a node writes none of these objects, and a mirror pod of its own gives it 
   const mirror = podOn("a", "foreign");
   mirror.metadata = { name: "mirror", annotations: { "kubernetes.io/config.mirror": "x" } };
   assert.equal((await asNode("POST", `${shop}/pods`, mirror)).status, 403);
-  // NodeRestriction refuses such a pod. The authorizer does not rely on that.
+  // NodeRestriction refuses such a pod from a node, so an administrator creates it here. Even then, it gives the node
+  // no right to the ConfigMap.
   const volumes = [{ name: "c", configMap: { name: "volume-foreign" } }];
   const spec = { nodeName: "a", containers: [{ name: "main", image: "i" }], volumes };
   const made = await server.call("POST", `${shop}/pods`, { ...mirror, spec });

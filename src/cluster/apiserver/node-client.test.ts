@@ -93,7 +93,7 @@ test("requests that only read share a connection to the node", async (t) => {
 test("a request that only reads succeeds even if the node has closed the kept connection", async (t) => {
   const { sendRequest, connections } = await relay(t);
   await sendRequest();
-  // The client notices the end of the connection only when it has sent the next request.
+  // The node closes the connection only after the client has sent its next request.
   connections[0]?.once("data", () => connections[0]?.destroy());
   assert.equal(await sendRequest(), "GET from the node");
   assert.equal(connections.length, 2);
@@ -109,7 +109,8 @@ test("a request that changes something has a connection of its own, because it m
 test("the body of a request that only reads does not become another request to the node, nor part of one", async (t) => {
   const { front, requests } = await relay(t);
   const smuggled = "GET /pods HTTP/1.1\r\nhost: node\r\n\r\n";
-  // The node would read this many bytes of the next request as the body of this one.
+  // If the server forwarded the head without the body, the node would take this number of bytes of the next request as
+  // the body of this one.
   const announced = `GET / HTTP/1.1\r\nhost: front\r\ncontent-length: ${smuggled.length}\r\n\r\n${smuggled}`;
   const chunked = (method: string): string =>
     `${method} / HTTP/1.1\r\nhost: front\r\ntransfer-encoding: chunked\r\n\r\n${smuggled.length.toString(16)}\r\n${smuggled}\r\n0\r\n\r\n`;

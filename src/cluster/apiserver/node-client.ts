@@ -15,8 +15,8 @@ export interface ProxyTarget {
   /** The path with its query. */
   readonly path: string;
   /**
-   * Whether the target is a node: requests then use our client certificate, and the node's certificate must be of the
-   * cluster's CA.
+   * Whether the target is a node. Requests to a node use the API server's client certificate, and the node's
+   * certificate must come from the cluster's CA.
    */
   readonly toNode: boolean;
 }
@@ -48,20 +48,24 @@ const hopByHop = [
 
 /** Forwards requests to nodes (the kubelet's API), pods and Services. */
 export class NodeClient {
-  /** The agent for requests that end with their response. */
+  /** The agent with kept connections. It serves requests that end with their response. */
   readonly #kept: Agent;
-  /** The agent for requests that take over their connection, and for a second attempt. */
+  /**
+   * The agent that opens a new connection for each request. It serves requests that take over their connection, and
+   * second attempts.
+   */
   readonly #fresh: Agent;
 
   constructor(options: NodeClientOptions) {
-    // Created once, because reading the certificates for each connection would cost more than the connection.
+    // Create the context only once: reading the certificates for each connection would cost more than the connection
+    // itself.
     const secureContext = createSecureContext({ cert: options.certificate, key: options.key, ca: options.ca });
     const shared = { secureContext, rejectUnauthorized: true };
     this.#kept = new Agent({ ...shared, keepAlive: true, maxFreeSockets: maxFreeConnections });
     this.#fresh = new Agent({ ...shared, keepAlive: false });
   }
 
-  /** An ordinary request and its streamed answer. */
+  /** Forwards an ordinary request, and streams the answer back. */
   async forward(target: ProxyTarget, request: IncomingMessage, response: ServerResponse): Promise<void> {
     const answer = await this.#answer(target, request, response, this.#kept);
     const answerHeaders = { ...answer.headers };
@@ -79,11 +83,11 @@ export class NodeClient {
   }
 
   /**
-   * Sends a request and returns the answer. A request that only reads is sent again if the node has closed the kept
-   * connection meanwhile.
+   * Sends a request and returns the answer. If the node has closed the kept connection in the meantime, a request that
+   * only reads is sent again.
    *
-   * Each request with a body has its own connection. On a shared one, a body that ends early would swallow the next
-   * user's request, and could smuggle in another one.
+   * Each request with a body has its own connection. On a shared connection, the node would take the next user's
+   * request as the rest of a body that ends early, and a client could smuggle in a request.
    */
   async #answer(
     target: ProxyTarget,
@@ -94,7 +98,7 @@ export class NodeClient {
     const body = bodyOf(request);
     const isRead = (request.method === "GET" || request.method === "HEAD") && body === "none";
     const headers = passedHeaders(request);
-    // Node.js frames the body of some methods only if a header says how.
+    // For some methods, Node.js sends a body only if a header says how it is framed.
     if (body === "chunked") headers["transfer-encoding"] = "chunked";
     const outgoing = this.#request(target, request.method ?? "GET", headers, isRead ? agent : this.#fresh);
     const end = (): void => void outgoing.destroy();
@@ -113,7 +117,10 @@ export class NodeClient {
     }
   }
 
-  /** Reads a JSON document of a node. Fails after {@link readTimeoutMs}, and if it is longer than a few megabytes. */
+  /**
+   * Reads a JSON document from a node. Fails if it takes longer than {@link readTimeoutMs}, or if the document exceeds
+   * {@link maxReadBytes}.
+   */
   async read(target: ProxyTarget): Promise<unknown> {
     const outgoing = this.#request(target, "GET", {}, this.#fresh);
     const limit = setTimeout(() => outgoing.destroy(new Error("no answer in time")), readTimeoutMs);
@@ -132,7 +139,7 @@ export class NodeClient {
     }
   }
 
-  /** A request to switch protocols. After the other side's 101, bytes pass unchanged in both directions. */
+  /** Forwards a request to switch protocols. After the target's 101, bytes pass unchanged in both directions. */
   async upgrade(target: ProxyTarget, request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const headers = { ...passedHeaders(request), connection: "Upgrade", upgrade: request.headers.upgrade ?? "" };
     const outgoing = this.#request(target, request.method ?? "GET", headers, this.#fresh);
@@ -148,7 +155,7 @@ export class NodeClient {
         resolve();
       });
       outgoing.on("response", (answer) => {
-        // The other side refused to switch protocols, so pass on its whole answer.
+        // The target refused to switch protocols, so pass on its whole answer.
         socket.write(headText(answer, true));
         answer.pipe(socket);
         resolve();
@@ -172,7 +179,7 @@ export class NodeClient {
   }
 }
 
-/** The time limit is for connecting only: logs and terminals may be silent for hours. */
+/** Limits the time for connecting. There is no limit afterwards, because logs and terminals may be silent for hours. */
 function connectLimited(outgoing: ReturnType<typeof httpsRequest>): ReturnType<typeof httpsRequest> {
   outgoing.on("timeout", () => {
     if (outgoing.socket?.connecting !== false) outgoing.destroy(new Error("no connection within 10 seconds"));
@@ -180,7 +187,7 @@ function connectLimited(outgoing: ReturnType<typeof httpsRequest>): ReturnType<t
   return outgoing;
 }
 
-/** How a request announces its body. An HTTP/2 stream may have a body without announcing it. */
+/** How a request frames its body. An HTTP/2 stream may have a body without a length. */
 function bodyOf(request: IncomingMessage): "none" | "of-length" | "chunked" {
   const { "content-length": length, "transfer-encoding": encoding } = request.headers;
   if (length !== undefined && encoding === undefined) return length === "0" ? "none" : "of-length";
@@ -199,7 +206,7 @@ function passedHeaders(request: IncomingMessage): Record<string, string | string
   return headers;
 }
 
-/** The WebSocket protocols that a client offers, without the one that is its token for the API server. */
+/** The WebSocket protocols that a client offers, except the one that carries its token for the API server. */
 function withoutTokens(protocols: string): string {
   return protocols
     .split(",")

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { ServerHarness, type Answer, type Json } from "./testing/server-harness.ts";
 
-// The requests of a thief of node `a`'s identity.
+// The tests send requests with the stolen identity of node `a`.
 const server = new ServerHarness();
 const merge = { "content-type": "application/merge-patch+json" };
 const [pods, nodes] = ["/api/v1/namespaces/shop/pods", "/api/v1/nodes"];

@@ -4,7 +4,7 @@ import { connect } from "node:http2";
 import { after, before, test } from "node:test";
 import { ServerHarness, type Answer, type Json } from "./testing/server-harness.ts";
 
-// Bodies that are not stored themselves, with values that their kinds do not allow.
+// These tests send bodies that are not stored (reviews, options), with values that their kinds do not allow.
 let server: ServerHarness;
 before(async () => {
   server = await new ServerHarness().start();

@@ -1,5 +1,4 @@
-// The options of a request besides its object: the options of meta.k8s.io that come as query parameters. Invalid ones
-// are refused as by the real server.
+// The options of meta.k8s.io that come as query parameters. The server refuses invalid ones like kube-apiserver.
 import { fieldErrors } from "../schema/field-error.ts";
 import type { FieldError } from "../schema/contract.ts";
 import { badRequest, invalid, type ApiError } from "./status.ts";
@@ -18,7 +17,7 @@ function invalidOptions(kind: string, errors: readonly FieldError[]): ApiError {
   return invalid({ group, kind }, "", errors);
 }
 
-/** An optional number. 400 for an invalid one. */
+/** An optional query parameter as a number. Throws 400 if it is invalid. */
 export function numberOption(query: URLSearchParams, name: string): number | undefined {
   const text = query.get(name);
   if (text === null || text === "") return undefined;
@@ -26,7 +25,7 @@ export function numberOption(query: URLSearchParams, name: string): number | und
   return Number(text);
 }
 
-/** Checks the options of a list or a watch: which version is requested, and whether it must match exactly. */
+/** Checks the options of a list or a watch: the requested version, and whether it must match exactly. */
 export function checkListOptions(query: URLSearchParams, verb: "list" | "watch"): void {
   for (const name of ["limit", "timeoutSeconds"]) numberOption(query, name);
   const match = query.get("resourceVersionMatch") ?? "";
@@ -72,7 +71,7 @@ export function checkListOptions(query: URLSearchParams, verb: "list" | "watch")
     throw badRequest("specifying resource version is not allowed when using continue");
 }
 
-/** Checks the options of a create, update or patch. `kind` is the kind of the options. */
+/** Checks the options of a create, update or patch. `kind` is the kind of the options object, for messages. */
 export function checkWriteOptions(query: URLSearchParams, kind: string, isApply = false): void {
   const manager = query.get("fieldManager") ?? "";
   const errors: FieldError[] = [];
@@ -148,7 +147,7 @@ function withoutNullFields(fields: object): object {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
 }
 
-/** Checks the options of a deletion, in its body or its query. */
+/** Checks the options of a deletion, which come in its body or its query. */
 export function checkDeleteOptions(
   { propagationPolicy, orphanDependents }: { readonly propagationPolicy?: string; readonly orphanDependents?: boolean },
   query: URLSearchParams,

@@ -1,4 +1,4 @@
-// Serves the paths that are not resources: version, health, discovery, OpenAPI, the token issuer.
+// Serves the paths that are not resources: version, health, discovery, OpenAPI and the token issuer's keys.
 import type { ServerResponse, IncomingMessage } from "node:http";
 import type { Discovery } from "./discovery.ts";
 import type { ServerParts } from "./context.ts";
@@ -29,7 +29,7 @@ export function answerPath(parts: ServerParts, discovery: Discovery, context: Pa
   if (path === "/openid/v1/jwks") return sendValue(context, parts.tokens.jwks(), "application/jwk-set+json");
   if (path === "/.well-known/openid-configuration") return sendValue(context, issuerDocument(parts));
   if (path === "/") return sendValue(context, { paths: rootPaths });
-  // Below a served path, the body of the 404 names an object.
+  // A path below a known API group gets a Status as the body of its 404. Other paths get plain text.
   const [root, group = ""] = path.split("/").slice(1);
   if (root === "api" || (root === "apis" && parts.registry.resources().some((type) => type.group === group)))
     throw unknownPath();
@@ -83,7 +83,7 @@ function sendHealth(parts: ServerParts, context: PathContext, probe: string, que
 }
 
 const openApiV3 = "/openapi/v3";
-/** One year, as in Kubernetes' own server. */
+/** How long clients may cache an immutable document: one year, as with kube-apiserver. */
 const immutableForMs = 365 * 86_400_000;
 
 function answerOpenApi(parts: ServerParts, context: PathContext): void {

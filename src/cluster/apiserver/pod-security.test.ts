@@ -30,7 +30,7 @@ async function newPod(namespace: string, name: string, spec: Json, annotations: 
   });
 }
 
-/** Changes to an allowed pod, with the fault that the level finds. */
+/** Changes to an allowed pod, each with the violation that the level finds. */
 const baseline: readonly (readonly [Json, string])[] = [
   [
     { hostNetwork: true, hostPID: true, containers: [container({ ports: [{ containerPort: 80 }] })] },

@@ -11,7 +11,7 @@ import type { Writer, WriteIntent } from "./writer.ts";
 
 const disruptionBudgets = "policy/poddisruptionbudgets";
 
-/** `pods/binding` and `bindings`: assigns a pod to a node, which is possible only once. */
+/** Handles `pods/binding` and `bindings`: assigns a pod to a node, which is possible only once. */
 export async function bindPod(parts: ServerParts, writer: Writer, context: ResourceContext): Promise<void> {
   const { info, request } = context;
   const { object: sent } = await decodeObject(await readBody(request), request.headers["content-type"], parts.registry);
@@ -53,7 +53,7 @@ interface Condition {
   readonly message?: string;
 }
 
-/** Sets a condition of the pod. The transition time stays if the condition's status stays. */
+/** Sets a condition of the pod. Keeps the transition time if the condition's status does not change. */
 function withCondition(pod: UntypedObject, condition: Condition, time: string): UntypedObject {
   const status = (pod["status"] ?? {}) as { conditions?: (Condition & { lastTransitionTime?: string })[] };
   const before = (status.conditions ?? []).find(({ type }) => type === condition.type);
@@ -70,7 +70,7 @@ function checkBinding(binding: UntypedObject): void {
 }
 
 /**
- * Throws 409 unless the pod is the one that the scheduler has looked at. Another pod may have taken its name meanwhile.
+ * Throws 409 unless the pod is the one that the scheduler has seen. Another pod may have got its name in the meantime.
  */
 function checkBound({ metadata }: UntypedObject, pod: UntypedObject, name: string): void {
   for (const [field, what] of [
@@ -100,7 +100,8 @@ export async function evictPod(parts: ServerParts, writer: Writer, context: Reso
     const pod = parts.store.latest("/pods", info.namespace, info.name);
     if (pod === undefined) throw notFound(type, info.name);
     const isFree = isOver(pod) || !(await takeDisruption(parts, writer, context, pod, dryRun));
-    // No budget protects the pod in this state, but in a later state one may.
+    // No budget protects the pod in its present state. Delete it only in this state, because a budget may protect it in
+    // a later one.
     const mustStay = isFree && !isPinned && !hasEnded(pod);
     try {
       await deleteEvicted(parts, writer, { ...base, dryRun }, info.name, {
@@ -121,7 +122,10 @@ export async function evictPod(parts: ServerParts, writer: Writer, context: Reso
 
 const maximumEvictionAttempts = 20;
 
-/** Deletes the pod after its status says why, for example for the failure policy of its Job. */
+/**
+ * Writes into the pod's status that it is evicted, and then deletes it. A Job's failure policy, for example, reads this
+ * condition.
+ */
 async function deleteEvicted(
   parts: ServerParts,
   writer: Writer,
@@ -136,7 +140,7 @@ async function deleteEvicted(
   });
   const { preconditions } = options;
   const isPinned = (preconditions?.resourceVersion ?? "") !== "";
-  // Use the version that writing the reason has given the pod.
+  // Writing the condition gave the pod a new version, so delete it in that version.
   const ownVersion = isPinned && marked !== undefined ? { resourceVersion: String(marked.revision) } : {};
   await deleteOne(parts, intent, name, { ...options, preconditions: { ...preconditions, ...ownVersion } });
 }
@@ -151,7 +155,7 @@ function isDryRun({ dryRun }: DeleteOptions): boolean {
   return (dryRun ?? []).includes("All");
 }
 
-/** Whether the pod no longer serves anybody, so that no budget protects it. */
+/** Whether a budget no longer protects the pod, because it serves nobody: it has ended or is being deleted. */
 function isOver(pod: StoredRecord): boolean {
   return hasEnded(pod) || phaseOf(pod) === "Pending";
 }
@@ -184,7 +188,7 @@ interface Budget {
   readonly status?: BudgetStatus;
 }
 
-/** Why a budget allows no disruption, in the real server's words. */
+/** Why a budget allows no disruption, in kube-apiserver's words. */
 function refusalOf(name: string, { currentHealthy = 0, desiredHealthy = 0, conditions = [] }: BudgetStatus): string {
   const condition = conditions.find(({ type, status }) => type === "DisruptionAllowed" && status === "False");
   const { reason = "", message = "" } = condition ?? {};
@@ -204,8 +208,8 @@ function sparesOnlyHealthy({ object }: StoredRecord): boolean {
 
 /**
  * Counts the disruption in the budget's status, so that two evictions at the same time do not use the same allowed
- * disruption. Returns false if the budget does not protect the pod because it is not ready. The caller must then delete
- * the pod only if it is still unready.
+ * disruption. Returns false if the budget does not protect the pod because the pod is unready. The caller must then
+ * delete the pod only while it is unready.
  */
 async function takeDisruption(
   parts: ServerParts,

@@ -8,7 +8,7 @@ const nodePort = 10_250;
 
 const streamed = new Set(["log", "exec", "attach", "portforward", "proxy"]);
 
-/** Whether another server answers the request. */
+/** Whether the server forwards the request to a node, a pod or a Service. */
 export function isProxied({ info, type }: ResourceContext): boolean {
   if (!streamed.has(info.subresource)) return false;
   return (
@@ -48,15 +48,15 @@ export function proxyTarget(parts: ServerParts, context: ResourceContext): Proxy
 }
 
 /**
- * Throws for this server's loopback and link-local addresses, because the writer of an EndpointSlice or of a status
- * chooses the addresses to which requests are proxied.
+ * Throws for this server's own loopback and link-local addresses. A user who writes an EndpointSlice or a status
+ * chooses the address to which requests are proxied.
  */
 function allowed(host: string): string {
   if (isInsideAddress(host)) throw badRequest("address not allowed");
   return host;
 }
 
-/** `[scheme:]name[:port]` as [name, port, scheme]. */
+/** Splits `[scheme:]name[:port]` into [name, port, scheme]. */
 function schemeNamePort(text: string): readonly [string, string, string | undefined] {
   const words = text.split(":");
   if (words.length === 3) return [words[1] ?? "", words[2] ?? "", words[0]];
@@ -76,7 +76,7 @@ interface PodFields {
   readonly status?: { readonly podIP?: string };
 }
 
-/** The node's own path for a pod's logs and streams (kubelet's API). */
+/** The target for a pod's logs and streams: a path of the kubelet's API on the pod's node. */
 function podTarget(parts: ServerParts, { info, query }: ResourceContext): ProxyTarget {
   const record = parts.store.get("/pods", info.namespace, info.name);
   if (record === undefined) throw notFound({ group: "", plural: "pods" }, info.name);
@@ -95,7 +95,7 @@ function podTarget(parts: ServerParts, { info, query }: ResourceContext): ProxyT
   return { ...nodeAddress(parts, node), path: search.size === 0 ? path : `${path}?${search.toString()}` };
 }
 
-/** Renames parameters: the API has stdin=true where the kubelet has input=1. */
+/** Renames the query parameters of a stream. For example, the API has stdin=true, and the kubelet has input=1. */
 function renameStreams(search: URLSearchParams): void {
   for (const [from, to] of [
     ["stdin", "input"],
@@ -127,7 +127,7 @@ function containerOf(object: UntypedObject, { spec }: PodFields, pod: string, wa
   throw badRequest(`a container name must be specified for pod ${pod}, choose one of: [${names.join(" ")}]`);
 }
 
-/** The node's own API. Throws if the node does not exist or has no address. */
+/** The target for a node's own API. Throws if the node does not exist or has no address. */
 export function nodeTarget(parts: ServerParts, name: string, path: string): ProxyTarget {
   return { ...nodeAddress(parts, name), path };
 }

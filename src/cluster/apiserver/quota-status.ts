@@ -6,7 +6,7 @@ import { ApiError } from "./status.ts";
 import { serverIntent } from "./write.ts";
 import type { Writer } from "./writer.ts";
 
-/** Changes within this time are written together. */
+/** How long to wait after a change, so that changes within this time are written together. */
 const settleMs = 50;
 
 /** Keeps the status of ResourceQuotas. It follows only the kinds that quotas count. Runs until disposed. */

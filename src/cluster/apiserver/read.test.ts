@@ -46,7 +46,7 @@ async function put(store: Store, ...keys: readonly string[]): Promise<void> {
 
 const keysOf = ({ items }: List): string[] => items.map(({ metadata: { namespace, name } }) => `${namespace}/${name}`);
 
-/** All pages of a list. `between` is called after each page. */
+/** Reads all pages of a list. Calls `between` after each page. */
 async function pages(
   store: Store,
   query: Readonly<Record<string, string>>,

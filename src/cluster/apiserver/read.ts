@@ -50,13 +50,16 @@ interface Page {
 }
 
 interface ContinueToken {
-  /** The version of the whole list, or {@link inconsistent}. */
+  /** The resourceVersion that all pages of the list share, or {@link inconsistent}. */
   readonly revision: number;
   readonly namespace: string;
   readonly name: string;
 }
 
-/** Continues with the newest state, because the version of the first page has been forgotten. */
+/**
+ * A token with this revision continues the list with the newest state, because the server no longer has the first
+ * page's version.
+ */
 const inconsistent = -1;
 
 function pageOf(parts: ServerParts, context: ResourceContext): Page {
@@ -105,7 +108,7 @@ function listRevision(parts: ServerParts, query: URLSearchParams): number | unde
   return match === "Exact" ? revision : undefined;
 }
 
-/** Parses a resourceVersion. Throws 504 for a future one, like the real server after its wait. */
+/** Parses a resourceVersion. Throws 504 for a version in the future. kube-apiserver does the same after a wait. */
 export function requireKnownRevision(parts: ServerParts, text: string | null): number | undefined {
   if (text === null || text === "") return undefined;
   const revision = Number(text);

@@ -21,7 +21,7 @@ export interface DeleteOptions {
   readonly dryRun?: readonly string[];
 }
 
-/** The object's last state, or the state in which it waits for its end. */
+/** The object's last state if it is `gone`, or else the state in which it waits for finalizers or the grace period. */
 export interface Deletion {
   readonly object: UntypedObject;
   readonly gone: boolean;
@@ -61,10 +61,10 @@ export async function deleteOne(
   }
 }
 
-/** Throws 409 if the object is not the one that the options name, or is in another state. */
+/** Throws 409 if the object has another uid or another version than the options require. */
 export function checkPreconditions(type: ResourceType, record: StoredRecord, { preconditions }: DeleteOptions): void {
   const { uid, resourceVersion } = preconditions ?? {};
-  // Like the real server, name the kind and not the resource in this error.
+  // Like kube-apiserver, name the kind and not the resource in this error.
   const outdated = (why: string): ApiError => conflict({ group: type.group, plural: type.kind }, record.name, why);
   if (uid !== undefined && uid !== "" && uid !== record.uid) {
     throw outdated(
@@ -79,8 +79,8 @@ export function checkPreconditions(type: ResourceType, record: StoredRecord, { p
 }
 
 /**
- * The state of an object that waits for finalizers or for the grace period. The same object if it already has this
- * state.
+ * The state in which an object waits for finalizers or for its grace period. Returns the same object if it is already
+ * in this state.
  */
 function marked(parts: ServerParts, type: ResourceType, record: StoredRecord, options: DeleteOptions): UntypedObject {
   const object = record.copy();
@@ -107,7 +107,7 @@ function marked(parts: ServerParts, type: ResourceType, record: StoredRecord, op
   return before !== undefined && jsonEqual(object, record.object) ? record.object : object;
 }
 
-/** Kinds that are first marked as terminating, although they have no grace period. */
+/** Kinds whose objects are first marked as terminating, although they have no grace period. */
 const endsInSteps = new Set(["/namespaces", customResourceDefinitionKey]);
 
 const jobs = "batch/jobs";
@@ -116,7 +116,7 @@ function setsPropagation({ propagationPolicy, orphanDependents }: DeleteOptions)
   return propagationPolicy !== undefined || orphanDependents !== undefined;
 }
 
-/** Kinds whose final state is returned, even if there is nothing to wait for. */
+/** Whether a deletion returns the object's final state, even if it had nothing to wait for. */
 function isGraceful(type: ResourceType): boolean {
   return type.storageKey === "/pods";
 }
@@ -124,10 +124,10 @@ function isGraceful(type: ResourceType): boolean {
 /** Kinds for which a deletion returns the object instead of a success status. */
 const answeredWhenGone = new Set(["/pods", "/services"]);
 
-/** A longer grace period could end in a year of more than four digits, which no client can read. */
+/** The maximum grace period. A longer one could end in a year of more than four digits, which no client can read. */
 const maximumGraceSeconds = 2 ** 31 - 1;
 
-/** The grace period. Only pods that a node may be running have one. */
+/** The grace period in seconds. Only pods that may be running on a node have one. */
 function graceSeconds(type: ResourceType, object: UntypedObject, options: DeleteOptions): number {
   if (type.storageKey !== "/pods") return 0;
   const spec = (object["spec"] ?? {}) as { nodeName?: string; terminationGracePeriodSeconds?: number };

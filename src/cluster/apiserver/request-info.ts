@@ -15,7 +15,7 @@ export interface ResourceRequest {
   readonly verb: string;
   readonly group: string;
   readonly version: string;
-  /** Empty for cluster scope, and for lists over all namespaces. */
+  /** The namespace. Empty for cluster scope, and for lists over all namespaces. */
   readonly namespace: string;
   readonly resource: string;
   readonly name: string;
@@ -48,7 +48,7 @@ export function requestInfoOf(method: string, path: string, query: URLSearchPara
   const version = parts[at - 1];
   if (version === undefined || parts.length <= at) return plain;
   let namespace = "";
-  // In the old form of a watch, the path begins with the word `watch`.
+  // The path of a deprecated watch begins with the word `watch`.
   const isOldWatch = parts[at] === "watch" && parts.length > at + 1;
   if (isOldWatch) at += 1;
   if (

@@ -12,7 +12,7 @@ import {
 import { wantsDryRun } from "./options.ts";
 import type { ResourceRequest } from "./request-info.ts";
 
-/** The upper bounds of durations in seconds. */
+/** The upper bounds of the duration buckets, in seconds. */
 const durationBounds = [
   0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60,
 ];
@@ -20,8 +20,8 @@ const labelsOfRequest = ["verb", "group", "version", "resource", "subresource", 
 const component = "apiserver";
 
 /**
- * The verbs as the metrics of the real server name them. Clients of HTTP/2 may invent others, all of which count as
- * one.
+ * The verbs under the names of kube-apiserver's metrics. HTTP/2 clients may invent methods. All of these count as one
+ * verb.
  */
 const verbNames: Readonly<Record<string, string>> = {
   get: "GET",
@@ -35,7 +35,7 @@ const verbNames: Readonly<Record<string, string>> = {
 };
 const otherVerb = "OTHER";
 
-/** Counts requests for resources under the names of the real API server. */
+/** Counts requests for resources, under the metric names of kube-apiserver. */
 export class RequestMetrics {
   readonly #registry: MetricsRegistry;
   readonly #requests: MetricFamily<Counter>;
@@ -66,7 +66,7 @@ export class RequestMetrics {
   }
 
   /**
-   * Counts the request when its answer ends. Call this only for served resources, because clients can invent other
+   * Counts the request when its answer ends. Call this only for resources that exist, because clients can invent other
    * paths.
    */
   follow(info: ResourceRequest, query: URLSearchParams, response: ServerResponse): void {

@@ -33,7 +33,9 @@ function refusal({ status, body }: Answer): [number, string] {
   return [status, body.message];
 }
 
-/** Waits for the status, which the server writes a little later. */
+/**
+ * Waits until the status of the quota shows the expected use. The server writes the status shortly after the objects.
+ */
 async function usedOf(namespace: string, expected: Json): Promise<void> {
   const path = `/api/v1/namespaces/${namespace}/resourcequotas/quota`;
   let used: Json;

@@ -1,4 +1,4 @@
-// The review kinds. A create request for them is answered, and nothing is stored.
+// The review kinds. The server answers a create request for them, and stores nothing.
 import { rfc3339Seconds } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
@@ -56,7 +56,7 @@ export async function answerReview(parts: ServerParts, context: ResourceContext)
   sendJson(context, 201, answer);
 }
 
-/** Reviews are not stored, so no schema checks them. */
+/** Checks the types of a review's fields. Reviews are not stored, so no schema checks them. */
 function checkReviewTypes(spec: unknown, where: string): void {
   const texts = { user: "text", uid: "text", token: "text", namespace: "text" } as const;
   const lists = { groups: "texts", audiences: "texts" } as const;
@@ -82,7 +82,7 @@ function decide(parts: ServerParts, user: User, type: ResourceType, spec: Fields
   return { allowed: decision.allowed, ...(decision.reason === "" ? {} : { reason: decision.reason }) };
 }
 
-/** A local review answers only about its own namespace. */
+/** Throws 400 if a local review asks about another namespace than its own. */
 function checkLocal(type: ResourceType, namespace: string, spec: Fields): void {
   const wanted = spec["resourceAttributes"] as { readonly namespace?: string } | null | undefined;
   if (!isAbsent(spec["nonResourceAttributes"]))
@@ -172,7 +172,7 @@ function rulesReview(parts: ServerParts, { user }: ResourceContext, spec: Fields
 const minimumTokenSeconds = 600;
 const maximumTokenSeconds = 2 ** 32;
 
-/** Creates a token: `serviceaccounts/token`, the TokenRequest API. */
+/** Handles `serviceaccounts/token` (the TokenRequest API): creates a token. */
 export async function createToken(parts: ServerParts, context: ResourceContext): Promise<void> {
   const { info, request } = context;
   const { object: sent } = await decodeObject(await readBody(request), request.headers["content-type"], parts.registry);
@@ -220,8 +220,8 @@ export async function createToken(parts: ServerParts, context: ResourceContext):
 }
 
 /**
- * Throws 400 for values of other types. Otherwise JavaScript would append a text in place of the seconds to the time,
- * and the token would never expire.
+ * Throws 400 for values of wrong types. If the seconds were a text, JavaScript would append it to the time as text, and
+ * the token would never expire.
  */
 function checkTokenTypes(spec: unknown): void {
   const where = "TokenRequest.spec";
@@ -232,8 +232,8 @@ function checkTokenTypes(spec: unknown): void {
 }
 
 /**
- * NodeRestriction: a node gets tokens only for pods that are bound to it, and for audiences whose tokens these pods
- * mount.
+ * Checks a node's request for a token, as NodeRestriction does. The token must be for a pod on the node, and for an
+ * audience whose tokens the pod mounts.
  */
 function checkNodesToken(
   parts: ServerParts,
@@ -253,7 +253,7 @@ function checkNodesToken(
   throw new ApiError(403, "Forbidden", `serviceaccounts "${info.name}" is forbidden: ${fault}`);
 }
 
-/** Why a token may not have this audience. An empty audience is that of the API server. */
+/** Why a pod's node may not get a token with this audience. An empty audience means the API server. */
 function audienceFault(pod: Pod | undefined, [audience = "", ...more]: readonly string[]): string | undefined {
   if (more.length > 0) return "node may only request 0 or 1 audiences";
   const isMounted = (pod?.spec?.volumes ?? []).some(({ projected }) =>
@@ -300,7 +300,7 @@ function boundObject(
       `the UID in the bound object reference (${uid}) does not match the UID in record (${found.uid}). The object might have been deleted and then recreated`,
     );
   const pod = kind === "Pod" ? (found.object["spec"] as { nodeName?: string; serviceAccountName?: string }) : {};
-  // Refuse the token: otherwise an account could get a token that names a node on which it has no pod.
+  // Otherwise an account could get a token that names a node on which the account has no pod.
   if (kind === "Pod" && pod.serviceAccountName !== serviceAccount)
     throw badRequest(
       `cannot bind token for serviceaccount "${serviceAccount}" to pod running with different serviceaccount name.`,

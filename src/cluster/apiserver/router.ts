@@ -27,7 +27,7 @@ import { watchObjects } from "./watch.ts";
 import { createObject, patchObject, updateObject } from "./write.ts";
 import type { Writer } from "./writer.ts";
 
-/** Routes a request to its handler: authentication, parsing, authorization, then the handler. */
+/** Passes a request through authentication, parsing and authorization to its handler. */
 export class Router {
   readonly #parts: ServerParts;
   readonly #writer: Writer;
@@ -51,7 +51,7 @@ export class Router {
     this.#metrics = new RequestMetrics(parts.clock);
   }
 
-  /** Always answers, never throws. */
+  /** Answers the request. Never throws. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const warnings: string[] = [];
     try {
@@ -86,13 +86,13 @@ export class Router {
     }
   }
 
-  /** Ends answers that nobody reads, if there are too many. */
+  /** Ends answers that clients do not read, if these answers hold too many bytes. */
   endUnread(): void {
     const ended = this.#unread.enforce();
     if (ended !== undefined) this.#parts.log.warn("answers that a client does not read were cut off", { ...ended });
   }
 
-  /** A request to switch protocols (exec, attach, port-forward, proxied WebSockets). */
+  /** Handles a request to switch protocols (exec, attach, port-forward, proxied WebSockets). */
   async handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     socket.on("error", () => socket.destroy());
     try {
@@ -255,8 +255,8 @@ export class Router {
 }
 
 /**
- * The number of unread bytes of an answer above which the server checks all unread answers at once. Otherwise they wait
- * for the next regular check.
+ * If an answer has more unread bytes than this, the server checks all unread answers at once. Otherwise the next
+ * regular check finds it.
  */
 const longAnswerBytes = 65_536;
 const notServedText = Buffer.from("404 page not found\n");
@@ -265,19 +265,19 @@ function requireVerb(verbs: readonly string[], verb: string): void {
   if (!verbs.includes(verb)) throw methodNotAllowed();
 }
 
-/** The verb for authorization of streams. As in the real server, exec by GET counts as create. */
+/** The request with the verb that authorizes a stream. As in kube-apiserver, exec by GET needs the right `create`. */
 function streamVerb(info: RequestInfo): RequestInfo {
   if (info.kind === "path" || !["exec", "attach", "portforward"].includes(info.subresource)) return info;
   return { ...info, verb: "create" };
 }
 
-/** Deprecation warnings of built-in kinds, by resource and version. */
+/** The deprecation warnings of built-in kinds, by resource and version. */
 const deprecations: Readonly<Record<string, string>> = {
   "/endpoints/v1": "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
   "/componentstatuses/v1": "v1 ComponentStatus is deprecated in v1.19+",
 };
 
-/** Turns a watch of one object by the old path into one with a field selector on its name. */
+/** Turns a deprecated watch of one object by its path into a watch with a field selector on its name. */
 function watchedContext(context: ResourceContext): ResourceContext {
   if (context.info.name === "") return context;
   const query = new URLSearchParams(context.query);
@@ -290,7 +290,7 @@ function attributesOf(info: RequestInfo, query: URLSearchParams): AccessAttribut
   if (info.kind === "path")
     return { verb: info.verb, path: info.path, group: "", resource: "", subresource: "", namespace: "", name: "" };
   const { verb, group, resource, subresource, namespace } = info;
-  // A list or watch that selects one name needs the right to that object only.
+  // A list or watch whose field selector names one object needs only the right to that object.
   const selected = ["list", "watch"].includes(verb) ? selectedName(query.get("fieldSelector")) : undefined;
   return { verb, group, resource, subresource, namespace, name: info.name || (selected ?? "") };
 }

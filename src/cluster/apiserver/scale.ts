@@ -25,7 +25,7 @@ function read(object: UntypedObject, path: string): unknown {
   return keysOf(path).reduce<unknown>((at, key) => (isTree(at) ? ownField(at, key) : undefined), object);
 }
 
-/** The autoscaling/v1 Scale of an object. */
+/** The Scale (autoscaling/v1) of an object. */
 export function scaleOf(type: ResourceType, object: UntypedObject): UntypedObject {
   const paths = pathsOf(type);
   const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
@@ -53,7 +53,7 @@ function selectorText(value: unknown): string | undefined {
   return formatLabelSelector({ matchLabels: value as Record<string, string> });
 }
 
-/** Sets the replicas of the Scale in `object`, and returns it. */
+/** Copies the replicas of the Scale into `object`, and returns it. */
 export function withScale(type: ResourceType, object: UntypedObject, scale: UntypedObject): UntypedObject {
   const wanted = scale.metadata?.resourceVersion ?? "";
   if (wanted !== "" && wanted !== object.metadata.resourceVersion) throw conflict(type, object.metadata.name ?? "");
@@ -62,7 +62,8 @@ export function withScale(type: ResourceType, object: UntypedObject, scale: Unty
     throw invalid({ group: "autoscaling", kind: "Scale" }, object.metadata.name ?? "", [
       fieldErrors.invalid("spec.replicas", replicas, "must be greater than or equal to 0"),
     ]);
-  // Refuse a larger number: clients in Go read replicas as int32, and would fail to read any list with this object.
+  // Refuse numbers beyond int32. Go clients read replicas as int32, and could otherwise not read any list with this
+  // object.
   if (replicas > maximumReplicas)
     throw badRequest(
       `Scale in version "v1" cannot be handled as a Scale: json: cannot unmarshal number ${replicas} into Go struct field ScaleSpec.spec.replicas of type int32`,

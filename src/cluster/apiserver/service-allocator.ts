@@ -27,12 +27,12 @@ export interface ServiceSpec {
 
 const firstNodePort = 30_000;
 const lastNodePort = 32_767;
-/** The index of the first address that is given without a request. */
+/** The index of the first address that the server chooses itself. */
 const firstFreeIndex = 11;
 
 /**
- * Assigns Services their cluster IPs and node ports. It reads from the stored Services which are taken, and reserves
- * new ones while a write is in progress.
+ * Assigns Services their cluster IPs and node ports. The stored Services show which are taken. New ones are reserved
+ * while a write is in progress.
  */
 export class ServiceAllocator {
   readonly #store: Store;
@@ -41,7 +41,10 @@ export class ServiceAllocator {
   readonly #random: () => number;
   readonly #held = new Set<string>();
 
-  /** Allocates from an IPv4 range such as 10.96.0.0/16, whose first addresses (up to .10) are only given on request. */
+  /**
+   * Allocates from an IPv4 range such as 10.96.0.0/16. The first addresses (up to .10) are assigned only if a Service
+   * requests them.
+   */
   constructor(store: Store, cidr: string, random: () => number) {
     const [address = "", prefix = ""] = cidr.split("/");
     const bits = Number(prefix);
@@ -56,7 +59,7 @@ export class ServiceAllocator {
     this.#random = random;
   }
 
-  /** The range's n-th address. 1 is the Service `kubernetes`, 10 is the DNS. */
+  /** The n-th address of the range. 1 is the address of the Service `kubernetes`, and 10 that of the DNS Service. */
   address(index: number): string {
     return textOf(this.#base + index);
   }
@@ -186,7 +189,7 @@ export class ServiceAllocator {
   }
 }
 
-/** Whether each port of the Service gets a node port. */
+/** Whether the ports of the Service get node ports. */
 export function hasNodePorts({
   type,
   allocateLoadBalancerNodePorts,
@@ -199,8 +202,8 @@ function refused({ metadata }: UntypedObject, field: string, value: unknown, why
 }
 
 /**
- * Refuses IPv6, because the lab has IPv4 only. A headless Service without a selector may have any family, and values
- * that an earlier release stored may stay.
+ * Refuses IPv6, because the lab has only IPv4. Two exceptions: a headless Service without a selector may have any
+ * family, and values that an earlier release stored stay valid.
  */
 function checkFamilies(service: UntypedObject, spec: ServiceSpec, old: ServiceSpec | undefined): void {
   const isAnywhere = spec.clusterIP === "None" && Object.keys(spec.selector ?? {}).length === 0;

@@ -1,7 +1,7 @@
 import type { AccessAttributes, User } from "../auth/index.ts";
 import type { StatusCause } from "../schema/contract.ts";
 
-/** metav1.Status: the body of an answer without an object. */
+/** The body of an answer without an object: a Status of meta.k8s.io/v1. */
 export interface Status {
   readonly kind: "Status";
   readonly apiVersion: "v1";
@@ -22,7 +22,7 @@ export interface StatusDetails {
   readonly retryAfterSeconds?: number | undefined;
 }
 
-/** An error with the API's text. It becomes a {@link Status} answer with its code. */
+/** An error with the text of kube-apiserver. The server answers with its {@link Status} and its HTTP code. */
 export class ApiError extends Error {
   override readonly name = "ApiError";
   readonly code: number;
@@ -63,7 +63,10 @@ interface Named {
   readonly plural: string;
 }
 
-/** A resource's name with its group, such as `deployments.apps`. Those of the core group have none, such as `pods`. */
+/**
+ * A resource's name with its group, such as `deployments.apps`. A resource of the core group is just its plural, such
+ * as `pods`.
+ */
 function qualifiedResource({ group, plural }: Named): string {
   return group === "" ? plural : `${plural}.${group}`;
 }
@@ -76,7 +79,7 @@ export function notFound(type: Named, name: string): ApiError {
   return new ApiError(404, "NotFound", `${qualifiedResource(type)} "${name}" not found`, detailsOf(type, name));
 }
 
-/** The refusal of a create, because the name is taken. The message says if the existing object is being deleted. */
+/** The error of a create whose name is taken. The message says whether the existing object is being deleted. */
 export function alreadyExists(type: Named, name: string, isEnding = false): ApiError {
   return new ApiError(
     409,
@@ -118,7 +121,7 @@ export function unknownPath(): ApiError {
   return new ApiError(404, "NotFound", "the server could not find the requested resource", {});
 }
 
-/** The error for an unknown path, which the real server answers with plain text. */
+/** The error for an unknown path. As with kube-apiserver, its answer is plain text. */
 export class NotServed extends ApiError {
   constructor() {
     super(404, "NotFound", "the server could not find the requested resource", {});
@@ -133,7 +136,7 @@ export function expired(message: string, metadata: Status["metadata"] = {}): Api
   return new ApiError(410, "Expired", message, undefined, metadata);
 }
 
-/** The roles of the user do not allow the request. */
+/** The error if the user's roles do not allow the request. */
 export function forbidden(user: User, attributes: AccessAttributes, reason = ""): ApiError {
   const { verb, path, group, resource, subresource, namespace, name } = attributes;
   if (path !== undefined)

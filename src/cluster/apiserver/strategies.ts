@@ -1,4 +1,4 @@
-// Prepares objects of certain kinds before they are stored (the kind's "strategy").
+// Prepares objects of certain kinds before they are stored. This is what Kubernetes calls a kind's "strategy".
 import { jsonEqual } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { ResourceType } from "../schema/contract.ts";
@@ -14,7 +14,7 @@ interface Strategy {
   prepareUpdate?(object: UntypedObject, old: UntypedObject): void;
 }
 
-/** Kinds whose `metadata.generation` counts changes of the spec. */
+/** Kinds whose `metadata.generation` increases with each change of the spec. */
 const counted = new Set([
   "/pods",
   "/podtemplates",
@@ -42,7 +42,7 @@ const counted = new Set([
   "scheduling.k8s.io/priorityclasses",
 ]);
 
-/** Whether the kind's `metadata.generation` starts at 1 and counts changes, as in the real server. */
+/** Whether `metadata.generation` of the kind starts at 1 and counts changes, as in kube-apiserver. */
 function countsGenerations(type: ResourceType): boolean {
   return !type.builtIn || counted.has(type.storageKey);
 }
@@ -51,7 +51,7 @@ export function hasStatus(type: ResourceType): boolean {
   return type.subresources.some((subresource) => subresource.name === "status");
 }
 
-/** Kinds of which an update creates a missing object. */
+/** Kinds for which an update of a missing object creates it. */
 const createdByUpdate = new Set([
   "/endpoints",
   "/events",
@@ -69,7 +69,7 @@ export function isCreatedByUpdate(type: ResourceType): boolean {
   return createdByUpdate.has(type.storageKey);
 }
 
-/** Built-in kinds whose updates must name the version that they replace. */
+/** Built-in kinds whose updates must contain the resourceVersion that they replace. */
 const replacedByVersion = new Set([
   "admissionregistration.k8s.io/mutatingwebhookconfigurations",
   "admissionregistration.k8s.io/validatingadmissionpolicies",
@@ -83,7 +83,7 @@ export function isReplacedByVersion(type: ResourceType): boolean {
   return !type.builtIn || replacedByVersion.has(type.storageKey);
 }
 
-/** Kinds whose status may be set at creation. */
+/** Kinds whose objects may be created with a status. */
 const statusAtCreation = new Set(["/nodes"]);
 
 export function prepareCreate(type: ResourceType, object: UntypedObject): void {
@@ -116,9 +116,7 @@ function wanted(type: ResourceType, object: UntypedObject): Fields {
   return hasStatus(type) ? rest : { ...rest, status };
 }
 
-/**
- * An update through a subresource that is not the whole object: applies the relevant part of `next` to the old object.
- */
+/** The object after an update through a subresource. Copies only the subresource's part of `next` to the old object. */
 export function mergeSubresource(
   type: ResourceType,
   subresource: string,
@@ -156,8 +154,8 @@ export function mergeSubresource(
 }
 
 /**
- * The metadata after a write to the status of a built-in kind. As in the real server, such a write cannot give a pod
- * another owner, which could adopt or delete the pod.
+ * The metadata after a write to the status of a built-in kind. As in kube-apiserver, such a write cannot give a pod
+ * another owner, because an owner could adopt or delete the pod.
  */
 function withStatusMetadata(
   type: ResourceType,
@@ -169,7 +167,7 @@ function withStatusMetadata(
   return ownerReferences === undefined ? next : { ...next, ownerReferences };
 }
 
-/** The pod's spec after a resize, which changes only the resources of containers. */
+/** The pod's spec after a resize. A resize changes only the resources of containers. */
 function withResources(spec: Fields, next: Fields): Fields {
   const resized = { ...spec };
   for (const field of ["containers", "initContainers"]) {
@@ -194,7 +192,7 @@ function withResourcesOf(container: Fields, wanted: Fields): Fields {
   return resized;
 }
 
-/** Keeps the QoS class, which only the server writes. */
+/** The status with the old QoS class, because only the server writes that class. */
 function withQosClass(status: unknown, old: unknown): Fields {
   const { qosClass } = (old ?? {}) as Fields;
   return { ...(status as Fields), ...(qosClass === undefined ? {} : { qosClass }) };
@@ -215,7 +213,7 @@ const strategies: Readonly<Record<string, Strategy>> = {
   "/pods": {
     prepareCreate(object) {
       const spec = (object["spec"] ?? {}) as { terminationGracePeriodSeconds?: number };
-      // Take a negative period as one second, as Kubernetes does now. Earlier releases accepted negative ones.
+      // Kubernetes now treats a negative grace period as one second. Earlier releases stored negative ones.
       if ((spec.terminationGracePeriodSeconds ?? 0) < 0) spec.terminationGracePeriodSeconds = 1;
       object["status"] = { phase: "Pending", qosClass: qosClassOf(object["spec"] ?? {}) };
     },
@@ -265,7 +263,7 @@ interface ServiceFields extends Fields {
   ports?: { nodePort?: number }[];
 }
 
-/** Which types of Service have a field. */
+/** For each field of a Service, whether the Service's type has it. */
 const fieldsOfType: Readonly<Record<string, (spec: ServiceFields) => boolean>> = {
   clusterIP: hasClusterIp,
   clusterIPs: hasClusterIp,
@@ -284,8 +282,8 @@ function hasClusterIp({ type }: ServiceFields): boolean {
 }
 
 /**
- * Removes fields that a Service's new type does not have. A client that changes the type need not remove them itself if
- * it leaves them unchanged, because the server filled in most of them.
+ * Removes fields that a Service's new type does not have. A client that changes the type need not remove fields that it
+ * has not changed, because the server filled in most of them.
  */
 function dropFieldsOfType(spec: ServiceFields, old: ServiceFields): void {
   const [had, has] = [hasNodePorts(old), hasNodePorts(spec)];

@@ -1,4 +1,4 @@
-// Admission of requests whose object is not stored: evictions, bindings and tokens, and streams to pods and proxies.
+// Admission of requests whose object is not stored: evictions, bindings, tokens, streams to pods, and proxied requests.
 import type { UntypedObject } from "../../api/index.ts";
 import type { AdmissionRequest } from "../admission/index.ts";
 import { apiVersionOf, type SubresourceType } from "../schema/contract.ts";
@@ -7,7 +7,10 @@ import { isTrue } from "./request-info.ts";
 import { intentOf } from "./write.ts";
 import { admissionRequest, type WriteIntent } from "./writer.ts";
 
-/** Throws if admission refuses the creation of the object. Returns the object as webhooks have changed it. */
+/**
+ * Asks admission about the creation of an object. Throws if admission refuses. Returns the object with the changes of
+ * webhooks.
+ */
 export async function admitCreation(
   parts: ServerParts,
   context: ResourceContext,
@@ -28,7 +31,7 @@ export async function admitCreation(
 /** Throws if admission refuses a stream or a proxied request (CONNECT). */
 export async function admitConnection(parts: ServerParts, context: ResourceContext): Promise<void> {
   const kind = subresourceOf(context);
-  // A log has no kind of its own, so it is read like an object, without admission.
+  // A log has no options kind for CONNECT. A request for it counts as a read, which has no admission.
   if (kind === undefined || context.info.subresource === "log") return;
   const object = { kind: kind.kind, apiVersion: apiVersionOf(kind), metadata: {}, ...streamOptions(context) };
   const intent = intentOf(context, "CreateOptions", { dryRun: false });
@@ -51,7 +54,7 @@ function subresourceOf({ info, type }: ResourceContext): SubresourceType | undef
   return type.subresources.find(({ name }) => name === info.subresource);
 }
 
-/** The options of a stream, in the form of PodExecOptions, PodAttachOptions and so on. */
+/** The options of a stream as an object: PodExecOptions, PodAttachOptions and so on. */
 function streamOptions({ info, query }: ResourceContext): Readonly<Record<string, unknown>> {
   if (info.subresource === "proxy") return { path: info.rest };
   if (info.subresource === "portforward") {

@@ -29,7 +29,7 @@ test("the namespace of the nodes' leases is restored after it was deleted", asyn
   const server = await new ServerHarness().start();
   try {
     const { body } = await server.call("DELETE", "/api/v1/namespaces/kube-node-lease");
-    // The finalizer belongs to a controller, which does not run in this test.
+    // Remove the finalizer: its controller, which would finish the deletion, does not run in this test.
     const finalized = { ...body, spec: { finalizers: [] } };
     const { status } = await server.call("PUT", "/api/v1/namespaces/kube-node-lease/finalize", finalized);
     assert.equal(status, 200);

@@ -1,5 +1,5 @@
 // The objects that every cluster has: the system namespaces, the default roles and priority classes, and the Service
-// `kubernetes`, by which pods reach the API server.
+// `kubernetes`, through which pods reach the API server.
 import { messageOf } from "../../base/index.ts";
 import { groupVersionOf, serviceNameLabel, type UntypedObject } from "../../api/index.ts";
 import { defaultClusterRoleBindings, defaultClusterRoles } from "../auth/index.ts";
@@ -25,8 +25,8 @@ const retryMs = 1000;
  * Creates the objects that every cluster has, and restores the namespaces and the Service when somebody has deleted
  * them. `kubectl delete all --all` deletes the Service, without which no pod reaches the API server.
  *
- * The real server checks the Service every ten seconds and the namespaces every minute. Like this one, it restores
- * roles and priority classes only when it starts.
+ * kube-apiserver checks the Service every ten seconds and the namespaces every minute. Both servers restore roles and
+ * priority classes only when they start.
  */
 export class SystemObjects implements Disposable {
   readonly #parts: ServerParts;
@@ -43,8 +43,8 @@ export class SystemObjects implements Disposable {
 
   /**
    * Resolves when all objects exist and the Service points to the present address of this server. If a webhook or a
-   * policy refuses an object, it tries again later and does not fail: the webhook can be removed only through this
-   * server.
+   * policy refuses an object, the server keeps running and tries again later, because a user can remove the webhook
+   * only through this server.
    */
   async start(): Promise<void> {
     const [parts, writer] = [this.#parts, this.#writer];
@@ -179,7 +179,10 @@ async function ensureRole(parts: ServerParts, writer: Writer, object: UntypedObj
   await writer.update(intent, name, (current) => updatedDefault(current, object) ?? current);
 }
 
-/** Creates an object that belongs to the server, or gives it the content of `object`. Its metadata stay unchanged. */
+/**
+ * Creates an object that belongs to the server, or gives it the content of `object`. The metadata of an existing object
+ * stay unchanged.
+ */
 async function putObject(parts: ServerParts, writer: Writer, object: UntypedObject): Promise<void> {
   const { name = "", namespace = "" } = object.metadata;
   const intent = intentFor(parts, object, namespace);

@@ -75,7 +75,7 @@ test("answers that wait behind an unread one on the same connection count, and e
       ALPNProtocols: ["http/1.1"],
     }).on("error", () => undefined);
     const closed = once(socket, "close");
-    // Servers of other files may serve in this process at the same time.
+    // The unique host distinguishes this test's server from other servers in the same process.
     const host = "unread.example";
     const request = (query: string): string => `GET ${path}${query} HTTP/1.1\r\nhost: ${host}\r\n\r\n`;
     socket.resume().write(request("?watch=true") + request("?watch=true") + request("").repeat(20));
@@ -96,7 +96,7 @@ test("a client that opens lists and reads none of them loses some, and the serve
   try {
     const path = "/api/v1/namespaces/default/configmaps";
     await server.call("POST", path, { metadata: { name: "big" }, data: { text: "x".repeat(900_000) } });
-    // Node.js bounds the memory of one connection, so the test uses many.
+    // Use many connections, because Node.js bounds the memory of each one.
     const sessions = Array.from({ length: 30 }, () =>
       connect(`https://127.0.0.1:${server.port}`, {
         ...server.credentials(),
@@ -104,7 +104,7 @@ test("a client that opens lists and reads none of them loses some, and the serve
       }).on("error", () => undefined),
     );
     const streams = sessions.map((session) => session.request({ ":path": path }).on("error", () => undefined));
-    // The server resets them. Their unread bytes still wait here.
+    // The server resets some streams. Their unread bytes stay in the client's buffers.
     await until(() => streams.some(({ closed }) => closed));
     assert.equal(streams.find(({ closed }) => closed)?.rstCode, constants.NGHTTP2_ENHANCE_YOUR_CALM);
     assert.equal((await server.call("GET", path)).status, 200);

@@ -1,18 +1,19 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { constants, type ServerHttp2Stream } from "node:http2";
 
-/** The maximum number of unread bytes of all answers together. A list of a large cluster has some ten megabytes. */
+/** The maximum number of unread bytes of all answers together. A list of a large cluster takes tens of megabytes. */
 const maxUnreadBytes = 256 * 1024 * 1024;
 
-/** The parts of a response over HTTP/1 or HTTP/2 that matter here. */
+/** The members of an HTTP/1 or HTTP/2 response that this file uses. */
 type Answer = Pick<ServerResponse, "writableLength" | "destroy" | "once"> & {
   readonly req?: Pick<IncomingMessage, "httpVersionMajor" | "socket">;
   readonly stream?: Pick<ServerHttp2Stream, "close">;
 };
 
 /**
- * The open answers of each user. Above the bound, the user with the most unread bytes loses the longest unread answers.
- * Otherwise a user who opens many lists or watches and reads none would fill the server's memory.
+ * The open answers of each user. If the bound is exceeded, the server ends the longest unread answers of the user with
+ * the most unread bytes. Otherwise a user who opens many lists or watches and reads none could fill the server's
+ * memory.
  */
 export class UnreadAnswers {
   readonly #maxBytes: number;
@@ -22,7 +23,7 @@ export class UnreadAnswers {
     this.#maxBytes = maxBytes;
   }
 
-  /** Follows an answer until it is closed. */
+  /** Counts an answer until it is closed. */
   follow(user: string, answer: Answer): void {
     let answers = this.#ofUsers.get(user);
     if (answers === undefined) this.#ofUsers.set(user, (answers = new Set()));
@@ -36,7 +37,7 @@ export class UnreadAnswers {
 
   /**
    * Ends answers if too many bytes are unread. Returns which users lost how many answers. Call it after a long answer,
-   * and also regularly, because watches grow later.
+   * and also at regular intervals, because the answer of a watch grows later.
    */
   enforce(): { readonly user: string; readonly count: number } | undefined {
     let [total, most, top] = [0, 0, ""];
@@ -65,15 +66,15 @@ export class UnreadAnswers {
   }
 
   /**
-   * Ends an answer, and forgets it at once. Its close event comes later, and until then the next call must not count it
-   * again.
+   * Ends an answer, and forgets it at once. The answer's close event comes later, and a call before it must not count
+   * the answer again.
    */
   #end(user: string, answer: Answer): void {
     const answers = this.#ofUsers.get(user);
     answers?.delete(answer);
     if (answers?.size === 0) this.#ofUsers.delete(user);
     connectionOf(answer)?.destroy();
-    // End the stream with an error. Otherwise a client would take a part of a list for the whole list.
+    // End the stream with an error. Otherwise the client would take an incomplete list for a complete one.
     answer.stream?.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
     answer.destroy();
   }
@@ -81,7 +82,8 @@ export class UnreadAnswers {
 
 /**
  * The connection of an answer over HTTP/1. Undefined for the answer to a pipelined request, which has no socket until
- * the answers before it are read. So it can neither close its connection nor notice that the connection has closed.
+ * earlier answers on the connection have been read. Such an answer can neither close its connection nor notice that it
+ * has closed.
  */
 function connectionOf({ req }: Answer): IncomingMessage["socket"] | undefined {
   return req?.httpVersionMajor === 1 ? req.socket : undefined;

@@ -1,4 +1,5 @@
-// The server's own maintenance: aggregated roles, objects of deleted CRDs, expiry of events and of old changes.
+// The server's own maintenance: it fills aggregated roles, cleans up after deleted CRDs, and expires events and old
+// changes.
 import { jsonEqual } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import { aggregatedRules, clusterRoles, rulesOf } from "../auth/index.ts";
@@ -10,23 +11,23 @@ import { ApiError } from "./status.ts";
 import { serverIntent } from "./write.ts";
 import type { Writer } from "./writer.ts";
 
-/** The default of the real server's `--event-ttl`. */
+/** How long Events are kept by default. kube-apiserver's `--event-ttl` has the same default. */
 const defaultEventTtlMs = 3_600_000;
 const sweepMs = 60_000;
 /**
- * The number of sweeps for which changes are kept, so that watches can resume and lists continue. It is five minutes,
- * as in the real server.
+ * The number of sweeps for which the server keeps changes, so that watches can resume and paged lists can continue. It
+ * amounts to five minutes, as with kube-apiserver.
  */
 const knownSweeps = 5;
 
-/** Runs until disposed. Logs failures, and tries again with the next change. */
+/** Maintains the stored objects until disposed. Logs failures, and tries again at the next change. */
 export class Upkeep {
   readonly #parts: ServerParts;
   readonly #writer: Writer;
   readonly #subscriptions: Disposable[] = [];
   #aggregating = false;
   readonly #cleaning = new Set<string>();
-  /** The revision at each of the last sweeps. */
+  /** The store's revision at each of the last sweeps. */
   readonly #revisions: number[] = [];
 
   readonly #eventTtlMs: number;
@@ -71,7 +72,7 @@ export class Upkeep {
   async #aggregateSoon(): Promise<void> {
     if (this.#aggregating) return;
     this.#aggregating = true;
-    // Wait a little, to handle a burst of changes together.
+    // Wait for more changes, to handle a burst of them together.
     await this.#parts.clock.sleep(20).catch(() => undefined);
     this.#aggregating = false;
     await this.#aggregate();
@@ -108,7 +109,10 @@ export class Upkeep {
     return changed;
   }
 
-  /** A Secret of the account-token type gets a token that is valid as long as the Secret exists. */
+  /**
+   * Writes a token into a Secret of type `kubernetes.io/service-account-token`. The token is valid as long as the
+   * Secret exists.
+   */
   async #fillToken(namespace: string, name: string): Promise<void> {
     const { caCertificate, log, registry, store, tokens } = this.#parts;
     const type = registry.resource("", "v1", "secrets");
@@ -148,7 +152,7 @@ export class Upkeep {
     if (this.#revisions.length > knownSweeps) store.forget(this.#revisions.shift() ?? 0);
   }
 
-  /** Events are kept for this time after their last change. */
+  /** Deletes events whose last change is older than the time for which they are kept. */
   async #expireEvents(): Promise<void> {
     const { clock, log, store } = this.#parts;
     const collection = store.collection("/events");
@@ -220,7 +224,9 @@ export class Upkeep {
 
 const accountNameAnnotation = "kubernetes.io/service-account.name";
 const accountUidAnnotation = "kubernetes.io/service-account.uid";
-/** The lifetime is long, because such tokens end with their Secret. */
+/**
+ * The lifetime of a token in a Secret. It can be long, because the token becomes invalid when the Secret is deleted.
+ */
 const secretTokenSeconds = 10 * 365 * 86_400;
 
 function lacksToken({ object }: StoredRecord): boolean {

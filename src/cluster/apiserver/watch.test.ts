@@ -16,7 +16,7 @@ assert.ok(type !== undefined);
 const maps = "/configmaps";
 const minuteMs = 60_000;
 
-/** The answer to a watch, as its client reads it. */
+/** A response to a watch that records what the client gets. */
 class Answer extends EventEmitter {
   text = "";
   writableEnded = false;
@@ -48,7 +48,7 @@ class Answer extends EventEmitter {
     this.emit("close");
   }
 
-  /** The events since the last look, as `TYPE name@version`. */
+  /** The events since the last call, as `TYPE name@version`. */
   take(): string[] {
     return this.takeEvents().map(({ type: what, object }) =>
       what === "ERROR"

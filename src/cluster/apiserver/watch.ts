@@ -16,7 +16,7 @@ const maximumUnsentBytes = 16 * 1024 * 1024;
 const bookmarkIntervalMs = 60_000;
 const defaultTimeoutSeconds = 1800;
 
-/** Streams changes until the client leaves, the time is over, or the server ends. */
+/** Streams changes until the client leaves, the requested time is over, or the server ends. */
 export function watchObjects(parts: ServerParts, context: ResourceContext): void {
   const { query, response, type } = context;
   checkListOptions(query, "watch");
@@ -24,7 +24,7 @@ export function watchObjects(parts: ServerParts, context: ResourceContext): void
   const selection = selectionOf(context);
   const initialEvents = wantsInitialEvents(query);
   const text = query.get("resourceVersion") ?? "";
-  // A future version comes from an earlier cluster of the same name, so the client must list again.
+  // A version in the future comes from an earlier cluster of the same name, so the client must list again.
   const known = requireKnownRevision(parts, text);
   const from = known === 0 || initialEvents ? undefined : known;
   response.writeHead(200, {
@@ -57,7 +57,7 @@ class WatchStream {
   readonly #form: AnswerForm;
   readonly #selection: Selection;
   readonly #include: IncludeObject;
-  /** Watchers with the same key share the bytes of an event. */
+  /** The form of the events. Watchers with the same form share an event's encoded bytes. */
   readonly #formKey: string;
   #columnsSent = false;
 
@@ -103,7 +103,7 @@ class WatchStream {
       try {
         this.changes(events);
       } catch (error) {
-        // An event that cannot be encoded must not be left out, so the watcher is disconnected and lists again.
+        // The watcher must not miss an event, so an event that cannot be encoded disconnects it. It then lists again.
         response.destroy();
         throw error;
       }
@@ -141,7 +141,7 @@ class WatchStream {
     const is = event.type !== "DELETED" && this.#matches(event.record);
     if (!was && !is) return undefined;
     const type = is ? (was ? "MODIFIED" : "ADDED") : "DELETED";
-    // The last state that matched, with the version at which it stopped matching.
+    // For an object that no longer matches: its last matching state, with the version at which it stopped matching.
     const shown =
       is || event.type === "DELETED" || event.previous === undefined ? event.record : event.previous.at(event.revision);
     if (this.#form.as === "table" && !this.#columnsSent) return this.#encode(type, shown);

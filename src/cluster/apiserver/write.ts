@@ -37,7 +37,7 @@ export function intentOf(context: ResourceContext, optionsKind: string, extra: P
   };
 }
 
-/** A write of the server itself. */
+/** The parameters of a write by the server itself. */
 export function serverIntent(type: ResourceType, namespace: string, subresource = ""): WriteIntent {
   return {
     user: serverUser,
@@ -96,7 +96,7 @@ export async function updateObject(parts: ServerParts, writer: Writer, context: 
   await answer(parts, context, written, form);
 }
 
-/** An update or an apply that creates its object needs the right to create as well. */
+/** An update or an apply that creates its object also needs the right `create`. */
 function authorizeCreation(parts: ServerParts, { info, user }: ResourceContext): void {
   const { group, resource, namespace, name } = info;
   authorize(parts, user, { verb: "create", group, resource, subresource: "", namespace, name });
@@ -155,7 +155,7 @@ export async function patchObject(parts: ServerParts, writer: Writer, context: R
   const next = (current: UntypedObject): UntypedObject => {
     const version = current.metadata.resourceVersion;
     const object = patched(current);
-    // Check the result, because a JSON patch can make a deep object even deeper.
+    // Check the depth of the result, because a JSON patch can copy a deep part into itself.
     if (media === "application/json-patch+json") checkValue(object);
     object.metadata ??= {};
     if ((object.metadata.resourceVersion ?? version) !== version) throw conflict(type, info.name);
@@ -171,7 +171,7 @@ export async function patchObject(parts: ServerParts, writer: Writer, context: R
   await answer(parts, context, await writer.replace(intent, info.name, next), form);
 }
 
-/** Turns an applied Scale into a configuration of its object with only the replicas field. */
+/** Turns an applied Scale into an apply configuration of its object that contains only the replicas. */
 function configurationOfScale(type: ResourceType, scale: UntypedObject): UntypedObject {
   if (scale.apiVersion !== "autoscaling/v1" || scale.kind !== "Scale")
     throw badRequest(`invalid object type: ${scale.apiVersion ?? "/"}, Kind=${scale.kind ?? ""}`);
@@ -197,7 +197,7 @@ function parsePatch(text: string, media: string): unknown {
   return patch;
 }
 
-/** If the result of a patch cannot be read, the patch is at fault. */
+/** The error if the result of a patch cannot be decoded. The fault is the patch's, so the code is 422. */
 function invalidPatch(error: unknown): unknown {
   if (!(error instanceof SchemaFault) && !(error instanceof ApiError && error.code === 400)) return error;
   return invalid({ group: "", kind: "" }, "", [
@@ -246,7 +246,7 @@ async function applyPatch(
     try {
       return await writer.create(intent, apply(undefined));
     } catch (error) {
-      // Repeat the apply on the object that somebody has created meanwhile.
+      // Somebody else has created the object in the meantime, so apply again to the existing object.
       if (!(error instanceof ApiError) || error.reason !== "AlreadyExists" || attempt > 4) throw error;
     }
   }
@@ -278,7 +278,7 @@ export function checkFields(
   const subject = subresourceKind(context) === undefined;
   const unknown = subject ? parts.registry.dropUnknownFields(type, object) : [];
   if (mode === "Ignore") return;
-  // Sort the unknown fields of custom kinds, as the real server does.
+  // Sort unknown fields only for custom kinds, as kube-apiserver does.
   const listed = type.builtIn ? unknown : [...unknown].sort();
   const faults = [
     ...duplicates.map((path) => `duplicate field "${shortPath(path)}"`),
@@ -294,14 +294,14 @@ export function checkFields(
   );
 }
 
-/** A path, shortened for a message. A client may choose names of megabytes. */
+/** A path, shortened for a message, because a client may choose names of megabytes. */
 function shortPath(path: string): string {
   return path.length > maximumPathCharacters ? `${path.slice(0, maximumPathCharacters)}…` : path;
 }
 
 const maximumPathCharacters = 1024;
 
-/** The kind of a subresource, if it differs from the resource's kind. */
+/** The kind of the objects of a subresource, if it differs from the resource's kind. */
 function subresourceKind({ info, type }: ResourceContext): string | undefined {
   const subresource = type.subresources.find((candidate) => candidate.name === info.subresource);
   return subresource === undefined || subresource.kind === type.kind ? undefined : subresource.kind;

@@ -12,7 +12,7 @@ import { ApiError, alreadyExists, badRequest, conflict, invalid, notFound } from
 import { mergeSubresource, prepareCreate, prepareUpdate } from "./strategies.ts";
 import { checkNames, customResourceDefinitionKey } from "./custom-resources.ts";
 
-/** The parameters of a write, which are the same for every verb. */
+/** The parameters of a write that do not depend on its verb. */
 export interface WriteIntent {
   readonly user: User;
   readonly type: ResourceType;
@@ -22,7 +22,7 @@ export interface WriteIntent {
   readonly dryRun: boolean;
   readonly options: UntypedOptions;
   readonly warnings: string[];
-  /** Server-side apply has set managedFields already. */
+  /** Whether server-side apply has already set managedFields. */
   readonly fieldsManaged?: boolean;
 }
 
@@ -37,19 +37,22 @@ const generatedSuffixLetters = "bcdfghjklmnpqrstvwxz2456789";
 const maximumGeneratedBase = 58;
 const maximumAttempts = 8;
 /**
- * The maximum size of a stored object: the longest body, and space for what the server adds. Without this bound,
- * repeated patches could make an object ever larger. etcd has such a bound too.
+ * The maximum size of a stored object. It fits the largest body and the fields that the server adds. Without this
+ * limit, repeated patches could make an object ever larger. etcd has such a limit too.
  */
 const maximumObjectBytes = 4 * 1024 * 1024;
-/** How much a write without a change may add: digits of the revision and the generation. */
+/** How many bytes a write without a change may add, for the digits of the revision and the generation. */
 const revisionGrowthBytes = 64;
-/** The object itself, and the subresources that write its spec. */
+/** The subresources whose writes change the spec. The empty name is the object itself. */
 const specSubresources: ReadonlySet<string> = new Set(["", "scale", "ephemeralcontainers", "resize"]);
 
-/** What to do if another writer has changed the object meanwhile: change its new state, or answer with a conflict. */
+/**
+ * What to do if another writer has changed the object in the meantime: apply the change to the new state, or answer
+ * with a conflict.
+ */
 export type OnConflict = "retry" | "refuse";
 
-/** The path of every write: identity, preparation, admission, managed fields, validation, store. */
+/** The steps of every write: identity, preparation, admission, managed fields, validation, storage. */
 export class Writer {
   readonly #parts: ServerParts;
 
@@ -57,7 +60,7 @@ export class Writer {
     this.#parts = parts;
   }
 
-  /** The newest state of the object, in the type's version. Shared: never change it. */
+  /** The newest state of the object, in the type's version. Callers share it, so never change it. */
   current(
     type: ResourceType,
     namespace: string,
@@ -68,7 +71,7 @@ export class Writer {
     return { record, object: this.#parts.encoder.objectIn(record, type) };
   }
 
-  /** Creates `object`, which it changes in place. */
+  /** Creates the object. Changes `object` in place. */
   async create(intent: WriteIntent, object: UntypedObject): Promise<Written> {
     const { type } = intent;
     const { registry, admission } = this.#parts;
@@ -78,7 +81,8 @@ export class Writer {
     for (const field of ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] as const)
       delete (object.metadata as Record<string, unknown>)[field];
     registry.applyDefaults(type, object);
-    // Compute the owners before admission and allocators fill in fields, because no manager owns those.
+    // Compute the managed fields before admission and allocators fill in fields, because no manager owns filled-in
+    // fields.
     this.#manageFields(intent, undefined, object);
     const request = admissionRequest("CREATE", intent, object, undefined);
     await admission.mutate(request);
@@ -102,7 +106,7 @@ export class Writer {
     );
   }
 
-  /** Creates the object under the name of the request. Returns undefined if the name is taken. */
+  /** Creates the object with the name in `object`. Returns undefined if the name is taken. */
   async #createNamed(
     intent: WriteIntent,
     request: AdmissionRequest,
@@ -127,9 +131,8 @@ export class Writer {
   }
 
   /**
-   * Computes the next state of an object from its present one, and stores it. If another write came first, starts
-   * again, provided that the caller's change does not depend on a version (`retry`). `next` gets a copy, which it may
-   * change.
+   * Computes the next state of an object from its present one, and stores it. If another write came first and
+   * `onConflict` is `retry`, starts again with the new state. `next` gets a copy, which it may change.
    */
   update(
     intent: WriteIntent,
@@ -141,8 +144,8 @@ export class Writer {
   }
 
   /**
-   * Like {@link update}, without the copy: `next` gets the stored object itself. It must not change it, and its result
-   * must share nothing with it, because the result is changed before it is stored.
+   * Like {@link update}, but without the copy. `next` gets the stored object itself and must not change it. The result
+   * must not share any value with the stored object, because the result is changed before it is stored.
    */
   async replace(
     intent: WriteIntent,
@@ -195,8 +198,8 @@ export class Writer {
   }
 
   /**
-   * Changes a pod as a part of a request for one of its subresources, such as a binding. Admission has seen that
-   * request, and the rules of updates do not apply. Returns the stored state, or undefined for a dry run.
+   * Changes a pod for a request to one of its subresources, such as a binding. Admission has already checked that
+   * request, so the rules for updates are not applied. Returns the stored state, or undefined for a dry run.
    */
   async changePod(
     intent: WriteIntent,
@@ -215,7 +218,7 @@ export class Writer {
     }
   }
 
-  /** The last finalizer was removed, so the update deletes the object. */
+  /** Deletes an object whose update has removed its last finalizer. */
   async #removeUpdated(
     intent: WriteIntent,
     oldRecord: StoredRecord,
@@ -285,7 +288,7 @@ export class Writer {
       throw new ApiError(500, "InternalError", `no storage version ${type.storageVersion} of ${type.storageKey}`);
     const converted = this.#parts.registry.convert(object, stored);
     if (converted === object) return cloneJson(object);
-    // Drop unknown fields, because a conversion may read them from annotations, into which a client can write anything.
+    // Drop unknown fields of the result: a conversion may restore fields from annotations, which a client can write.
     if (stored.builtIn) this.#parts.registry.dropUnknownFields(stored, converted);
     return converted;
   }
@@ -309,7 +312,7 @@ function apiVersionGroup({ apiVersion = "" }: UntypedObject): string {
 
 const noHold: Disposable = { [Symbol.dispose]: () => undefined };
 
-/** Kind, name and namespace must be those of the path. Missing ones are filled in. */
+/** Checks that kind, name and namespace of the object are those of the path. Fills in missing ones. */
 function checkIdentity(intent: WriteIntent, object: UntypedObject, name: string | undefined): void {
   const { type, namespace } = intent;
   const { metadata } = object;
@@ -352,7 +355,7 @@ function checkVersion(type: ResourceType, name: string, wanted: UntypedObject, o
   }
 }
 
-/** Empty maps and lists in the metadata count as absent, for every kind. */
+/** Removes empty maps and lists from the metadata, because for every kind they mean the same as absent ones. */
 export function dropEmptyMetadata({ metadata }: UntypedObject): void {
   for (const field of ["labels", "annotations", "finalizers", "ownerReferences"] as const) {
     const value: unknown = metadata[field];
@@ -360,7 +363,7 @@ export function dropEmptyMetadata({ metadata }: UntypedObject): void {
   }
 }
 
-/** Fields that only the server writes stay unchanged. */
+/** Keeps the old values of metadata that only the server writes. */
 function keepServerMetadata(object: UntypedObject, old: UntypedObject): void {
   const kept = [
     "uid",
@@ -380,7 +383,7 @@ function keepServerMetadata(object: UntypedObject, old: UntypedObject): void {
   delete target["selfLink"];
 }
 
-/** Whether an object that is being deleted has nothing left to wait for. */
+/** Whether an object that is being deleted has no finalizers and no grace period left. */
 export function endsNow(object: UntypedObject): boolean {
   const { deletionTimestamp, deletionGracePeriodSeconds = 0, finalizers = [] } = object.metadata;
   if (deletionTimestamp === undefined || finalizers.length > 0 || deletionGracePeriodSeconds > 0) return false;

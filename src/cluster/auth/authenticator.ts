@@ -17,8 +17,8 @@ export class Authenticator {
   }
 
   /**
-   * `connection` is the connection's key in the cache. Undefined for wrong credentials (401). Without credentials it
-   * returns the anonymous user.
+   * Returns the user of a request. Undefined for wrong credentials (401). A request without credentials gets the
+   * anonymous user. `connection` identifies the connection in the cache.
    */
   authenticate(connection: object, socket: Socket, headers: IncomingHttpHeaders): User | undefined {
     const certified = this.#certified(connection, socket);
@@ -40,7 +40,9 @@ export class Authenticator {
   }
 }
 
-/** The beginning of a WebSocket subprotocol that is a client's token. It must not be passed on to others. */
+/**
+ * The beginning of a WebSocket subprotocol that is a client's token. The server must not pass it on to pods or nodes.
+ */
 export const tokenProtocolPrefix = "base64url.bearer.authorization.k8s.io.";
 
 /**
@@ -71,7 +73,7 @@ export function userOfSubject(certificate: Buffer): User | undefined {
   try {
     subject = readSubject(new DerReader(readIssuer(certificate).subject).next(derTags.sequence));
   } catch {
-    // The subject has a string type that is not supported here, and that no signer of the cluster accepts.
+    // The subject has a string type that this code does not support. No signer of the cluster accepts such a subject.
     return undefined;
   }
   if (subject.commonName === "") return undefined;

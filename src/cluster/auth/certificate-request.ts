@@ -10,15 +10,15 @@ import {
   readSigned,
 } from "../../x509/index.ts";
 
-/** The parts of a PKCS #10 request that the cluster's signers look at or copy. */
+/** The parts of a PKCS #10 request that the cluster's signers check or copy. */
 export interface CertificateRequestParts {
-  /** The whole subject in DER. */
+  /** The whole subject, as DER. */
   readonly subject: Buffer;
   readonly commonName: string;
   readonly organizations: readonly string[];
-  /** SubjectPublicKeyInfo in DER. */
+  /** The SubjectPublicKeyInfo, as DER. */
   readonly publicKey: Buffer;
-  /** The requested extension in DER. */
+  /** The requested extension `subjectAltName`, as DER. */
   readonly subjectAltName: Buffer | undefined;
   /** The kinds of the alternative names. */
   readonly alternatives: readonly ("dns" | "ip" | "email" | "uri" | "other")[];
@@ -34,7 +34,10 @@ const kindOfTag: Readonly<Record<number, CertificateRequestParts["alternatives"]
   0x87: "ip",
 };
 
-/** Reads a request in PEM, and checks its key and its own signature. Throws the cause if it is invalid. */
+/**
+ * Reads a request in PEM, and checks its key and its own signature. Throws an error that says why if the request is
+ * invalid.
+ */
 export function readCertificateRequest(pem: string): CertificateRequestParts {
   const der = derOfPem(pem, /^CERTIFICATE REQUEST$/);
   if (der === undefined) throw new Error("PEM block type must be CERTIFICATE REQUEST");
@@ -58,8 +61,8 @@ export function readCertificateRequest(pem: string): CertificateRequestParts {
 }
 
 /**
- * The names in a subject: the API server makes a user and its groups of them. As in Kubernetes, the last common name
- * counts.
+ * The names in a subject, which the API server turns into a user and its groups. As in Kubernetes, the last common name
+ * applies.
  */
 export function readSubject(subject: DerElement): { readonly commonName: string; readonly organizations: string[] } {
   return {
@@ -68,12 +71,12 @@ export function readSubject(subject: DerElement): { readonly commonName: string;
   };
 }
 
-/** The string types whose bytes are UTF-8, at least for ASCII texts. */
+/** The tags of the string types whose bytes are UTF-8, at least for ASCII texts. */
 const utf8Tags: ReadonlySet<number> = new Set([0x0c, 0x12, 0x13, 0x14, 0x16]);
 
 /**
  * The values of one attribute of a name. Throws for a string type with two or four bytes for each character, because
- * OpenSSL would read a group from it that this check does not find.
+ * OpenSSL could read a group in it that this check would miss.
  */
 function valuesOf(name: DerElement, identifier: string): string[] {
   const values: string[] = [];
@@ -91,7 +94,7 @@ function valuesOf(name: DerElement, identifier: string): string[] {
   return values;
 }
 
-/** The extension of subject alternative names among a request's attributes. */
+/** The requested extension `subjectAltName`, which is among the attributes of a request. */
 function alternativeNames(attributes: DerElement): DerElement | undefined {
   for (const list = new DerReader(attributes.contents); !list.isAtEnd;) {
     const attribute = list.inside(derTags.sequence);

@@ -162,7 +162,7 @@ export const nodeRules: readonly PolicyRule[] = [
 
 const kubeSystem = "kube-system";
 
-/** The initial ClusterRoles. The server fills in the rules of aggregated ones. */
+/** The ClusterRoles that every cluster has from the start. The server fills in the rules of aggregated ones. */
 export function defaultClusterRoles(): UntypedObject[] {
   return [...userRoles(), ...apiRoles(), ...componentRoles()];
 }
@@ -180,7 +180,7 @@ function userRoles(): UntypedObject[] {
     clusterRole("system:aggregate-to-admin", administered, aggregate("admin")),
     clusterRole("system:aggregate-to-edit", edited, aggregate("edit")),
     clusterRole("system:aggregate-to-view", viewed, aggregate("view")),
-    // In other clusters, metrics-server installs this role.
+    // metrics-server installs this role in other clusters.
     clusterRole("system:aggregated-metrics-reader", [rule(read, metricsGroup, "nodes", "pods")], {
       ...aggregate("view"),
       ...aggregate("edit"),
@@ -189,7 +189,10 @@ function userRoles(): UntypedObject[] {
   ];
 }
 
-/** The roles for questions about the API and about oneself, for all users or even anonymous ones. */
+/**
+ * The roles for requests about the API itself and about the caller. Some are for all users, some even for anonymous
+ * ones.
+ */
 function apiRoles(): UntypedObject[] {
   return [
     clusterRole("system:discovery", [
@@ -235,11 +238,11 @@ function apiRoles(): UntypedObject[] {
   ];
 }
 
-/** The roles of the cluster's own components, and of those that watch them. */
+/** The roles of the cluster's own components, and of programs that monitor them. */
 function componentRoles(): UntypedObject[] {
   return [
     clusterRole("system:node", nodeRules),
-    // The lab's nodes also do the work of a network plugin and of a volume provisioner.
+    // A lab node also enforces network policies and provisions volumes, which other clusters leave to plugins.
     clusterRole("lab:policy-enforcer", [
       rule(["list", "watch"], "networking.k8s.io", "networkpolicies"),
       rule(["list", "watch"], "", "namespaces", "pods"),
@@ -307,7 +310,7 @@ export function defaultClusterRoleBindings(): UntypedObject[] {
       kind: "Group",
       name: "system:serviceaccounts",
     }),
-    // The Node authorizer gives nodes these rights.
+    // This binding has no subjects, because the Node authorizer gives nodes the rights of the role.
     binding("system:node", "system:node"),
     binding("lab:policy-enforcer", "lab:policy-enforcer", { kind: "Group", name: "system:nodes" }),
     binding("lab:volume-provisioner", "lab:volume-provisioner", { kind: "Group", name: "system:nodes" }),

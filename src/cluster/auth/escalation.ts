@@ -20,14 +20,14 @@ function* singleRules(rule: PolicyRule): Iterable<PolicyRule> {
 }
 
 /**
- * The maximum number of comparisons, which take some tenths of a second. A rule of a few kilobytes may stand for
- * billions of rights.
+ * The maximum number of comparisons. They take some tenths of a second. A rule of a few kilobytes may contain billions
+ * of combinations.
  */
 const maxComparisons = 20_000_000;
 
 /**
- * The parts of `wanted` that `held` does not grant, which the writer would gain. If comparing the parts of a rule would
- * take too long, the whole rule counts as not granted.
+ * The parts of the rules `wanted` that `held` does not grant. If comparing the parts of a rule would take too long, the
+ * whole rule counts as not granted.
  */
 export function rulesNotCovered(held: readonly PolicyRule[], wanted: readonly PolicyRule[]): PolicyRule[] {
   const missing: PolicyRule[] = [];
@@ -45,7 +45,7 @@ export function rulesNotCovered(held: readonly PolicyRule[], wanted: readonly Po
   return missing;
 }
 
-/** The number of entries in a rule's lists, and of rights that their combinations grant. */
+/** The number of entries in a rule's lists, and the number of rights that their combinations grant. */
 function sizeOf(rule: PolicyRule): { readonly entries: number; readonly rights: number } {
   const { verbs, apiGroups = [], resources = [], resourceNames = [], nonResourceURLs = [] } = rule;
   const onResources = apiGroups.length * resources.length * Math.max(1, resourceNames.length);
@@ -71,7 +71,7 @@ function setsOf({ verbs, apiGroups, resources, resourceNames }: PolicyRule): Rul
   };
 }
 
-/** Whether a held rule alone grants all rights of another rule about resources. */
+/** Whether a single held rule grants all rights of another rule about resources. */
 function coversWhole({ verbs, groups, resources, names }: RuleSets, rule: PolicyRule): boolean {
   if ((rule.nonResourceURLs ?? []).length > 0) return false;
   const all = (own: ReadonlySet<string>, entries: readonly string[]): boolean =>

@@ -1,4 +1,4 @@
-// Authentication and authorization of the lab's API server: tokens, certificates, RBAC, the rights of nodes.
+// Authentication and authorization of the lab's API server: tokens, certificates, RBAC, and the Node authorizer.
 export { Authenticator, tokenProtocolPrefix } from "./authenticator.ts";
 export { rulesNotCovered } from "./escalation.ts";
 export { foreignLeaseFault, NodeAuthorizer } from "./node-authorizer.ts";

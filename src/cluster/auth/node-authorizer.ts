@@ -19,7 +19,7 @@ const referencedResources: Readonly<Record<string, ReferencedKind>> = {
 /**
  * The Node authorizer: an identity `system:node:NAME` reads only the Secrets, ConfigMaps and claims to which the pods
  * of its node refer, one at a time, and gets tokens only for the accounts of these pods. For other resources, all nodes
- * have the same rights. Roles may allow what this authorizer does not.
+ * have the same rights. Roles may grant further rights.
  */
 export class NodeAuthorizer implements Authorizer {
   readonly #store: Store;
@@ -43,7 +43,7 @@ export class NodeAuthorizer implements Authorizer {
     return this.#roles.rulesFor(user, namespace);
   }
 
-  /** Why the node itself does not have the right. Undefined if it has. */
+  /** Why this authorizer does not allow the request to the node. Undefined if it does. */
   #fault(node: string, attributes: AccessAttributes): string | undefined {
     if (attributes.path === undefined) {
       const resource = `${attributes.group}/${attributes.resource}`;
@@ -70,7 +70,10 @@ export class NodeAuthorizer implements Authorizer {
     return this.#hasPod(node, namespace, ({ spec }) => spec?.serviceAccountName === name) ? undefined : unrelated(node);
   }
 
-  /** A node creates mirror pods itself, so these give it no rights. */
+  /**
+   * Whether a pod of the node passes the test. Ignores mirror pods: the node creates them itself, so they must not give
+   * it rights.
+   */
   #hasPod(node: string, namespace: string, test: (pod: Pod) => boolean): boolean {
     return this.#store
       .collection("/pods")
@@ -86,7 +89,10 @@ function unrelated(node: string): string {
   return `no relationship found between node '${node}' and this object`;
 }
 
-/** Why the node may not use the Lease. The name of a new Lease is not known here, so NodeRestriction checks it. */
+/**
+ * Why the node may not use the Lease. The name of a new Lease is unknown at this stage, so NodeRestriction checks it
+ * later.
+ */
 function leaseFault(node: string, { verb, namespace, name }: AccessAttributes): string | undefined {
   if (!leaseVerbs.includes(verb)) return "can only get, create, update, patch, or delete a node lease";
   return foreignLeaseFault(node, { namespace, name: verb === "create" ? node : name });

@@ -2,7 +2,7 @@ import { matchesLabelSelector, type LabelSelector, type UntypedObject } from "..
 import type { Store } from "../store/index.ts";
 import type { AccessAttributes, User } from "./user.ts";
 
-/** rbac.authorization.k8s.io PolicyRule. */
+/** A PolicyRule of rbac.authorization.k8s.io. */
 export interface PolicyRule {
   readonly verbs: readonly string[];
   readonly apiGroups?: readonly string[];
@@ -23,23 +23,23 @@ interface Binding {
   readonly name: string;
   readonly roleKind: string;
   readonly roleName: string;
-  /** The subject as reasons name it. */
+  /** The subject, in the form of the reason in an answer. */
   readonly subject: string;
-  /** The place in Kubernetes' order: bindings of the whole cluster come first. */
+  /** The place in the order in which Kubernetes checks bindings: those of the whole cluster come first. */
   readonly position: number;
 }
 
 export interface Decision {
   readonly allowed: boolean;
   readonly reason: string;
-  /** Set if the rule that allows the request names objects. */
+  /** Set if the rule that allows the request lists object names. */
   readonly byName?: boolean;
 }
 
 /** Decides who may do what. */
 export interface Authorizer {
   authorize(user: User, attributes: AccessAttributes): Decision;
-  /** The rules of roles that apply to the user, cluster-wide and in the namespace. */
+  /** The rules that the user's roles grant, cluster-wide and in the namespace. */
   rulesFor(user: User, namespace: string): readonly PolicyRule[];
 }
 
@@ -174,7 +174,8 @@ function pathMatches(patterns: readonly string[], path: string): boolean {
 }
 
 /**
- * The rules of a ClusterRole with an aggregationRule: those of all roles that it selects. Undefined for other roles.
+ * The rules of a ClusterRole with an aggregationRule, which are the rules of all roles that it selects. Undefined for
+ * other roles.
  */
 export function aggregatedRules(role: UntypedObject, all: Iterable<UntypedObject>): readonly PolicyRule[] | undefined {
   const aggregation = role["aggregationRule"] as { clusterRoleSelectors?: LabelSelector[] } | null | undefined;

@@ -4,7 +4,7 @@ import type { UntypedObject } from "../../api/index.ts";
 import type { Store } from "../store/index.ts";
 import type { User } from "./user.ts";
 
-/** The object to which a token is bound. The token becomes invalid with it. */
+/** The object to which a token is bound. When the object is deleted, the token becomes invalid. */
 export interface BoundObject {
   readonly kind: "Pod" | "Secret" | "Node";
   readonly name: string;
@@ -18,7 +18,7 @@ export interface TokenRequest {
   readonly audiences: readonly string[];
   readonly expirationSeconds: number;
   readonly bound?: BoundObject;
-  /** The node of the bound pod. The uid is missing if the node no longer exists. */
+  /** The node of the bound pod. Its uid is absent if the node no longer exists. */
   readonly node?: { readonly name: string; readonly uid?: string };
 }
 
@@ -41,7 +41,7 @@ interface Claims {
 
 export interface VerifiedToken {
   readonly user: User;
-  /** The requested audiences that the token contains. */
+  /** Those of the requested audiences that the token contains. */
   readonly audiences: readonly string[];
 }
 
@@ -58,7 +58,10 @@ const apiAudiences: readonly string[] = [defaultIssuer, "kubernetes.default.svc"
 const deletedLeewayMs = 60_000;
 const maximumCachedSignatures = 4096;
 
-/** Issues and checks service accounts' JSON web tokens (ES256), bound to their account and optionally to a pod. */
+/**
+ * Issues and checks the JSON web tokens (ES256) of service accounts. A token is bound to its account, and may also be
+ * bound to a pod, a Secret or a node.
+ */
 export class ServiceAccountTokens {
   readonly issuer = defaultIssuer;
   readonly apiAudiences = apiAudiences;
@@ -67,7 +70,7 @@ export class ServiceAccountTokens {
   readonly #keyId: string;
   readonly #store: Store;
   readonly #clock: Clock;
-  /** Tokens with a verified signature. Expiry and bindings are checked each time. */
+  /** The claims of tokens whose signature was verified. Expiry and bindings are checked at each use. */
   readonly #checked = new BoundedCache<string, Claims>(maximumCachedSignatures);
 
   constructor(privateKeyPem: string, store: Store, clock: Clock) {
@@ -104,8 +107,8 @@ export class ServiceAccountTokens {
   }
 
   /**
-   * Reads a token that this server issued. Returns undefined if others issued it, if it is forged or expired, or if the
-   * object to which it is bound no longer exists.
+   * Reads a token. Returns undefined if another issuer issued it, if it is forged or expired, or if the object to which
+   * it is bound no longer exists.
    */
   verify(token: string, wantedAudiences = apiAudiences): VerifiedToken | undefined {
     const claims = this.#claimsOf(token);
@@ -117,7 +120,7 @@ export class ServiceAccountTokens {
     return { user: userOf(claims), audiences };
   }
 
-  /** The key set that `/openid/v1/jwks` serves. */
+  /** The JSON web key set, which `/openid/v1/jwks` serves. */
   jwks(): UntypedKeySet {
     return { keys: [{ use: "sig", alg: "ES256", kid: this.#keyId, ...this.#public.export({ format: "jwk" }) }] };
   }
@@ -150,7 +153,7 @@ export class ServiceAccountTokens {
       return deletionTimestamp === undefined || Date.parse(deletionTimestamp) >= oldestDeletionMs;
     };
     if (!holds("/serviceaccounts", serviceaccount.name, serviceaccount.uid)) return false;
-    // A token of a pod is bound to the pod. Its node is only information about the pod.
+    // A pod's token is bound to the pod alone. The node in it is only information.
     if (pod !== undefined) return holds("/pods", pod.name, pod.uid);
     if (node !== undefined && !holds("/nodes", node.name, node.uid ?? "", "")) return false;
     return secret === undefined || holds("/secrets", secret.name, secret.uid);

@@ -8,12 +8,12 @@ export interface User {
 
 export const anonymousUser: User = { name: "system:anonymous", groups: ["system:unauthenticated"] };
 
-/** The user of the server's own writes, at boot and in its maintenance. */
+/** The user for the server's own writes, at its start and in its maintenance. */
 export const serverUser: User = { name: "system:apiserver", groups: ["system:masters", "system:authenticated"] };
 
 const serviceAccountName = /^system:serviceaccount:([a-z0-9][-a-z0-9]*):([a-z0-9][-.a-z0-9]*)$/;
 
-/** `namespace` and `name` of a service account's user name, undefined for other users. */
+/** The `namespace` and `name` in the user name of a service account. Undefined for other users. */
 export function serviceAccountOf(userName: string): { readonly namespace: string; readonly name: string } | undefined {
   const [, namespace, name] = serviceAccountName.exec(userName) ?? [];
   return namespace === undefined || name === undefined ? undefined : { namespace, name };
@@ -29,7 +29,7 @@ export function nodeNameOf({ name, groups }: User): string | undefined {
 /** The namespace of the nodes' Leases. */
 export const nodeLeaseNamespace = "kube-node-lease";
 
-/** The attributes of a request for authorization. */
+/** The attributes of a request that the authorizer checks. */
 export interface AccessAttributes {
   /** `get`, `list`, `create`, …. For paths without a resource, the HTTP method in lower case. */
   readonly verb: string;
@@ -38,6 +38,6 @@ export interface AccessAttributes {
   readonly subresource: string;
   readonly namespace: string;
   readonly name: string;
-  /** Set for paths without a resource: `/healthz`. */
+  /** The path, such as `/healthz`. Set only for paths without a resource. */
   readonly path?: string;
 }

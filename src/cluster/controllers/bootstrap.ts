@@ -22,17 +22,18 @@ const recordName = "serin-bootstrap";
 export interface BootstrapOptions {
   /** Files with CRDs in YAML or JSON. They are applied once, and again when their content changes. */
   readonly definitions: readonly string[];
-  /** Where the name server listens, for the Service `kube-dns`. */
+  /** The address on which the name server listens. It becomes the endpoint of the Service `kube-dns`. */
   readonly dns: { readonly address: string; readonly port: number };
   readonly dnsServiceIP: string;
 }
 
 /**
- * How many CRDs are written at the same time, so that the API server need not wait for the disk or for this process.
+ * How many CRDs are written at the same time, so that the API server always has the next one while it waits for the
+ * disk or this process.
  */
 const parallelDefinitions = 4;
 
-/** Namespaces beside the API server's own. */
+/** Namespaces of the lab in addition to those of the API server. */
 const namespaces = ["metallb-system"];
 
 /**
@@ -51,7 +52,7 @@ export function addBootstrap(context: ControllerContext, options: BootstrapOptio
     missing.delete(step);
     if (missing.size === 0) resolve();
   };
-  // One file at a time, because each file writes its mark into the same record.
+  // Apply one file at a time, because the digests of all applied files are stored in the same object.
   const queue = context.queue("bootstrap", bootstrap, { concurrency: 1 });
   for (const step of steps) queue.add(step);
   return promise;
@@ -64,13 +65,13 @@ export function definitionFiles(manifestsDirectory: string): string[] {
 
 async function createNamespace(client: KubeClient, name: string): Promise<void> {
   if ((await client.get(namespaceKind, name)) !== undefined) return;
-  // Without the label, `analyze` would report a namespace of the lab's own to every user.
+  // Label the namespace, because `analyze` would otherwise report it to every user, although it belongs to the lab.
   await client.create(namespaceKind, { metadata: { name, labels: { "istio-injection": "disabled" } } });
 }
 
 /**
- * Creates the default class. As in kind, it makes a directory on the node that the first pod selects. A user's changes
- * to it stay.
+ * Creates the default StorageClass. As in kind, a volume is a directory on the node that the first pod gets. A user's
+ * changes to the class are kept.
  */
 async function createStorageClass(client: KubeClient): Promise<void> {
   if ((await client.get(storageClassKind, localVolumes.className)) !== undefined) return;
@@ -112,7 +113,7 @@ async function createDnsService(client: KubeClient, { dns, dnsServiceIP }: Boots
   await client.apply(
     endpointsKind,
     {
-      // Let nobody mirror this object, because the slice above has the same addresses.
+      // The label prevents mirroring: the EndpointSlice above already has the same addresses.
       metadata: { ...metadata, labels: { ...labels, "endpointslice.kubernetes.io/skip-mirror": "true" } },
       subsets: [{ addresses: [{ ip: dns.address }], ports: endpointPorts }],
     },
@@ -130,7 +131,8 @@ async function applyDefinitions(context: ControllerContext, path: string): Promi
   const digest = createHash("sha256").update(text).digest("hex");
   const key = path.replace(/^.*\//, "");
   const record = await context.client.get(configMapKind, recordName, "kube-system");
-  // Parsing a megabyte of YAML takes longer than all other work here, and a user may have changed the objects since.
+  // Skip a file that was already applied: parsing a megabyte of YAML takes longer than all other work here, and a user
+  // may have changed the objects since.
   if (record?.data?.[key] === digest) return;
   let count = 0;
   const objects = objectsInManifest(text);
@@ -151,7 +153,7 @@ async function applyDefinitions(context: ControllerContext, path: string): Promi
   context.log.info("applied definitions", { file: key, objects: count });
 }
 
-/** Applies an object. The files contain only a few kinds. */
+/** Applies an object. The files contain only the kinds that are listed here. */
 async function applyObject(client: KubeClient, object: UntypedObject): Promise<void> {
   const plurals: Readonly<Record<string, readonly [string, boolean]>> = {
     CustomResourceDefinition: ["customresourcedefinitions", false],
@@ -172,7 +174,7 @@ async function applyObject(client: KubeClient, object: UntypedObject): Promise<v
       force: true,
     });
   } catch (error) {
-    // Policies are optional in a cluster that has no such kind.
+    // Policies are optional: the cluster may lack their kind.
     if (!isKubeCode(error, "not-found") || kind === "CustomResourceDefinition") throw error;
   }
 }

@@ -31,7 +31,7 @@ export interface QueueOptions {
 const neverGiveUp = Number.POSITIVE_INFINITY;
 
 /**
- * Shared by all controllers of one process: the client, one view for each kind, indexes of pods, and the tasks to run.
+ * What all controllers of one process share: the client, one view for each kind, indexes of pods, and the tasks to run.
  * A controller is a function that takes this context, requests views and adds a queue.
  */
 export class ControllerContext implements ControllerDependencies {
@@ -58,14 +58,14 @@ export class ControllerContext implements ControllerDependencies {
     this.podsByNode = pods.index((pod) => asList(pod.spec?.nodeName));
   }
 
-  /** The only view of this kind (and field selector). Its informer runs with the context. */
+  /** The shared view of this kind and field selector. Its informer runs with the context. */
   view<Value extends KubernetesObject>(kind: KindDefinition<Value>, fieldSelector?: string): ObjectView<Value> {
     const view = this.lateView(kind, fieldSelector);
     this.#synced.add(view.informer.synced);
     return view;
   }
 
-  /** The only view of a kind that may be missing. Only controllers that request this view wait for it. */
+  /** The shared view of a kind that may not exist yet. Only controllers that request this view wait for it. */
   lateView<Value extends KubernetesObject>(kind: KindDefinition<Value>, fieldSelector?: string): ObjectView<Value> {
     const key = `${kind.group}/${kind.plural}?${fieldSelector ?? ""}`;
     const known = this.#views.get(key);
@@ -116,7 +116,7 @@ export class ControllerContext implements ControllerDependencies {
     this.#runs.push(run);
   }
 
-  /** Resolves when every view that exists at the time of the first run is filled. */
+  /** Resolves when every view is filled that existed when `run` began. */
   async allSynced(): Promise<void> {
     // Wait a turn, until all controllers have requested their views.
     await Promise.resolve();
@@ -138,7 +138,7 @@ type StatusWriter = Pick<ControllerContext, "client" | "view">;
 
 /**
  * Whether a status would change the object's status. The server does not store most zeros, empty texts and empty lists,
- * so such a value equals a missing field. Otherwise every look at an object would write its zeros again.
+ * so such a value equals a missing field. Otherwise every reconciliation would write the zeros again.
  */
 export function changesStatus(before: object | undefined, status: object): boolean {
   return !jsonEqual(withoutZeros({ ...before }), withoutZeros({ ...before, ...status }));
@@ -188,8 +188,8 @@ export async function patchStatus<Value extends KubernetesObject>(
 }
 
 /**
- * Runs a write of an object that another client may delete or change first. That change queues the object again, so the
- * failed write needs no repetition.
+ * Runs a write to an object that another client may delete or change first. Ignores the failure in that case, because
+ * the other client's change queues the object again.
  */
 export async function ignoreRace(write: () => Promise<unknown>): Promise<void> {
   try {

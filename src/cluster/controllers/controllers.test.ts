@@ -45,7 +45,7 @@ const priorityClassKind = defineKind<KubernetesObject & { value: number }>({
   namespaced: false,
 });
 
-/** Reports bound pods as running, and removes deleted ones. */
+/** Simulates the nodes: reports bound pods as running, and removes deleted pods. */
 function playNodes(client: KubeClient, signal: AbortSignal): Promise<void> {
   let address = 1;
   const pods = createInformer(client, podKind, options);
@@ -71,10 +71,7 @@ function playNodes(client: KubeClient, signal: AbortSignal): Promise<void> {
   return pods.run(signal);
 }
 
-/**
- * Notes each later patch of the client that changes nothing. The server gives the object no new version for such a
- * patch.
- */
+/** Records patches of the client that change nothing. The server keeps the object's version for such a patch. */
 function noteIdlePatches(client: KubeClient): readonly string[] {
   const idle: string[] = [];
   const versions = new Set<string>();
@@ -90,7 +87,7 @@ function noteIdlePatches(client: KubeClient): readonly string[] {
   return idle;
 }
 
-/** Starts an API server with the controllers, the scheduler, and two simulated nodes. Creates the namespace. */
+/** Starts an API server with the controllers, the scheduler and two simulated nodes. Creates the test's namespace. */
 async function startCluster(): Promise<{
   readonly client: KubeClient;
   readonly idlePatches: readonly string[];
@@ -226,7 +223,7 @@ test("no controller writes again what the server has stored", async (context) =>
     async () => (await pods()).filter(({ status }) => status?.podIP !== undefined).length === 4,
     "four pods run",
   );
-  // Every change causes another look at the object.
+  // Every change makes the controller reconcile the object again.
   for (const count of ["1", "2", "3"]) {
     for (const [kind] of objects)
       await client.patchMerge<KubernetesObject>(kind, "web", namespace, { metadata: { annotations: { count } } });
@@ -294,7 +291,7 @@ test("a pod of high priority takes the place of one of lower priority, whose sta
   const events = async (): Promise<readonly Event[]> =>
     (await client.list(eventKind, { namespace })).items.filter(({ reason }) => reason === "Preempted");
   await until(async () => (await events()).some(({ involvedObject }) => involvedObject.name === name), "an event");
-  // The node's resources are kept for the pod that waits for them.
+  // The node's free resources are reserved for the pod that waits for them.
   await make("greedy", "4");
   await client.patchMerge(podKind, name, namespace, { metadata: { finalizers: null } });
   await until(async () => (await nodeOf("important")) === victim?.spec?.nodeName, "the important pod runs");

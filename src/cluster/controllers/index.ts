@@ -33,7 +33,7 @@ export interface ControllersOptions {
   /** A client that requests only metadata, for the garbage collector. */
   readonly metadataClient: KubeClient;
   readonly autoscalers: AutoscalerOptions;
-  /** Resolves when the cluster's first objects exist. Work that can wait begins later. */
+  /** Resolves when the cluster's initial objects exist. Controllers whose work can wait start after that. */
   readonly bootstrapped?: Promise<void> | undefined;
   /** The authority that signs CertificateSigningRequests. Without it, approved requests get no certificate. */
   readonly signing?: ReadSigningAuthority | undefined;

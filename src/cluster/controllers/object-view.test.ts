@@ -9,7 +9,7 @@ interface Thing extends KubernetesObject {
   readonly spec?: string;
 }
 
-/** An informer whose watch delivers what the test says, and when. */
+/** An informer that delivers changes only when the test says so. */
 class LateInformer {
   readonly #delivered = new Map<string, Thing>();
   #handler: (change: InformerChange<Thing>) => void = () => undefined;

@@ -3,24 +3,24 @@ import type { Clock } from "../../base/index.ts";
 import type { Informer, InformerChange } from "../../kube/index.ts";
 
 /**
- * How long a local write waits for confirmation by the watch. The write is then forgotten, because the object may have
- * been deleted.
+ * How long a write of this process waits until the watch confirms it. The write is then forgotten, because the object
+ * may have been deleted.
  */
 const localWriteLifeMs = 10_000;
 
 export type ObjectChange<Value> = InformerChange<Value>;
 
 /**
- * The objects of one kind as a controller should see them: those of the informer, with the controller's own writes that
- * the watch has not delivered yet. So a controller that has just made three pods does not make them again.
+ * The objects of one kind as a controller should see them: the informer's objects, and the controller's own writes that
+ * the watch has not delivered yet. Otherwise a controller that has just created three pods would create them again.
  */
 export class ObjectView<Value extends KubernetesObject> {
   readonly informer: Informer<Value>;
   readonly #clock: Clock;
   readonly #objects = new Map<string, Value>();
-  /** Keys of local writes that are not confirmed yet, with the time of the write. */
+  /** The keys of writes of this process that the watch has not confirmed, with the time of each write. */
   readonly #local = new Map<string, number>();
-  /** Uids of objects that this process has deleted, until the watch shows it too. */
+  /** The uids of objects that this process has deleted. An entry stays until the watch reports the deletion. */
   readonly #deleting = new Set<string>();
   readonly #indexes: ViewIndex<Value>[] = [];
   readonly #handlers: ((change: ObjectChange<Value>) => void)[] = [];
@@ -35,7 +35,7 @@ export class ObjectView<Value extends KubernetesObject> {
     return this.at(namespace === undefined || namespace === "" ? name : `${namespace}/${name}`);
   }
 
-  /** The object with the key `namespace/name`. */
+  /** Returns the object with the key `namespace/name`. */
   at(key: string): Value | undefined {
     this.#expire();
     return this.#objects.get(key);
@@ -54,7 +54,7 @@ export class ObjectView<Value extends KubernetesObject> {
     return index;
   }
 
-  /** Called for every change that the server reports, after the indexes are current. */
+  /** Calls the handler for every change that the server reports, after the indexes are current. */
   onChange(handler: (change: ObjectChange<Value>) => void): void {
     this.#handlers.push(handler);
   }
@@ -68,7 +68,10 @@ export class ObjectView<Value extends KubernetesObject> {
     this.#local.set(key, this.#clock.steadyMs());
   }
 
-  /** Records this controller's own deletion. The object is shown as terminating until the watch reports more. */
+  /**
+   * Records a deletion by this controller. The view shows the object as terminating until the watch reports its new
+   * state.
+   */
   deleted(object: Value): void {
     const key = keyOf(object);
     const known = this.#objects.get(key);
@@ -102,7 +105,7 @@ export class ObjectView<Value extends KubernetesObject> {
       const uid = object.metadata.uid ?? "";
       if (known !== undefined && known.metadata.uid !== uid) this.#deleting.delete(known.metadata.uid ?? "");
       if (object.metadata.deletionTimestamp !== undefined) this.#deleting.delete(uid);
-      // An older change must not undo the local deletion.
+      // The change may be older than this process' deletion, which it must not undo.
       this.#put(key, this.#deleting.has(uid) ? this.#asTerminating(object) : object);
     } else {
       this.#local.delete(key);

@@ -20,7 +20,7 @@ export interface ClusterDnsOptions {
 /** The domain of the cluster's names. */
 const domain = "cluster.local";
 
-/** Serves the names of the cluster from the controllers' own views. */
+/** Serves DNS for the cluster's names, from the objects in the controllers' views. */
 export function addClusterDns(context: ControllerContext, options: ClusterDnsOptions): void {
   const services = context.view(serviceKind);
   const slices = context.view(endpointSliceKind);

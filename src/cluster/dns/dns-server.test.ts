@@ -93,7 +93,7 @@ test("a missing service is NXDOMAIN, a name outside the cluster is unknown, and 
   assert.equal(ask("1.2.3.4.in-addr.arpa", "PTR"), "unknown");
 });
 
-/** A server on the loopback until the end of the test. */
+/** A server on loopback. It ends with the test. */
 async function serving(options: Partial<DnsServerOptions>): Promise<AsyncDisposable & { readonly port: number }> {
   const server = new DnsServer({
     address: "127.0.0.1",
@@ -129,7 +129,7 @@ test("the server answers over UDP and TCP, denies with an SOA, and answers NXDOM
       server.port,
       "127.0.0.1",
     );
-    // The types lack a field that the decoder adds.
+    // The decoder adds `rcode`, which the types lack.
     const packet: DecodedPacket & { rcode?: string } = decode(await answer);
     socket.close();
     return packet;
@@ -213,7 +213,7 @@ test("a client that sends queries over TCP and reads no answer fills no memory",
   const framed = Buffer.concat([Buffer.from([0, query.length]), query]);
   const socket = connect(server.port, "127.0.0.1").pause();
   socket.write(Buffer.concat(Array.from({ length: 400 }, () => framed)));
-  // The server looks up until the buffers of both sockets are full.
+  // Wait until the server makes no more look-ups, because the buffers of both sockets are full.
   let before = -1;
   while (before !== looks.count || before === 0) {
     before = looks.count;
@@ -228,7 +228,7 @@ test("a client that sends queries over TCP and reads no answer fills no memory",
   assert.ok(received > 400 * 40_000, `${received} bytes`);
 });
 
-/** A clock that stands, so that no query times out before the end of the test. */
+/** A clock that does not move by itself, so that no query times out. Disposing it ends the waits. */
 function standingClock(): HandClock & Disposable {
   const clock = new HandClock();
   return Object.assign(clock, {
@@ -237,7 +237,7 @@ function standingClock(): HandClock & Disposable {
   });
 }
 
-/** A name server that answers only for `example.org`, and the number of queries that it has received. */
+/** A name server that answers only for `example.org`. It counts the queries that it receives. */
 async function silentUpstream(): Promise<Disposable & { readonly port: number; readonly seen: () => number }> {
   const socket = createSocket({ type: "udp4", recvBufferSize: 1 << 20 });
   let seen = 0;
@@ -259,7 +259,7 @@ async function boundSocket(address: string): Promise<Socket & Disposable> {
 
 const queryOf = (name: string): Buffer => encode({ type: "query", id: 9, questions: [{ type: "A", name }] });
 
-/** The types lack a field that the decoder adds. */
+/** The decoder adds `rcode`, which the types lack. */
 const rcodeOf = (bytes: Buffer): string | undefined => {
   const { rcode }: DecodedPacket & { rcode?: string } = decode(bytes);
   return rcode;
@@ -270,7 +270,7 @@ test("a client whose queries nobody answers does not keep another client's queri
   using clock = standingClock();
   await using server = await serving({ upstream: { address: "127.0.0.1", port: upstream.port }, clock });
   using crowd = await boundSocket("127.0.0.2");
-  // A few at a time, because a full buffer would drop the rest.
+  // Send a few at a time. A full buffer would drop the rest.
   for (let sent = 0; sent < 1_000; sent += 50) {
     for (let count = 0; count < 50; count += 1) crowd.send(queryOf("nobody.example"), server.port, "127.0.0.1");
     await until(() => upstream.seen() >= sent + 50);

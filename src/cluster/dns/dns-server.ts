@@ -16,12 +16,12 @@ import { answerZone, maxRecords, type DnsRecord, type ZoneAnswer, type ZoneSourc
 export interface DnsServerOptions {
   readonly address: string;
   readonly port: number;
-  /** `cluster.local`. */
+  /** The domain of the cluster's names, such as `cluster.local`. */
   readonly domain: string;
   readonly source: ZoneSource;
-  /** Resolves when the source is filled. Until then, every question is answered with SERVFAIL. */
+  /** Resolves when the source is filled. Until then, the server answers every question with SERVFAIL. */
   readonly ready: Promise<void>;
-  /** Resolvers for names outside of the cluster. Without one, such names do not exist. */
+  /** The resolver for names outside the cluster. If undefined, such names do not exist. */
   readonly upstream?: NameServer;
   readonly log: Logger;
   readonly clock: Clock;
@@ -31,7 +31,7 @@ export interface DnsServerOptions {
 const upstreamTimeoutMs = 3_000;
 const maxTcpConnections = 256;
 const tcpIdleMs = 10_000;
-/** The number of queries of one connection that are answered at a time. */
+/** The maximum number of queries of one connection that are being answered at the same time. */
 const maxTcpQueries = 8;
 /** The maximum length of a chain of ExternalName Services. The answer for a longer chain contains no address. */
 const maxAliases = 8;
@@ -52,13 +52,14 @@ export class DnsServer {
         : new DnsForwarder({ servers: [upstream], timeoutMs: upstreamTimeoutMs, clock });
   }
 
-  /** The port in use. It differs from the option only if the option is 0. */
+  /** The port in use. It differs from the option's port only if that is 0. */
   get port(): number {
     return this.#port;
   }
 
   async run(signal: AbortSignal, listening: () => void = () => undefined): Promise<void> {
-    // If the port is 0, let TCP choose it, because outgoing connections occupy many TCP ports.
+    // If the port is 0, TCP chooses it, because many TCP ports are in use by outgoing connections, and UDP ports are
+    // not.
     const tcp = await this.#listenTcp();
     let udp: UdpSocket;
     try {
@@ -86,10 +87,10 @@ export class DnsServer {
     });
     socket.on("error", (error) => this.#options.log.warn("the UDP socket failed", { error: messageOf(error) }));
     socket.on("message", (query: Buffer, from: RemoteInfo) => {
-      // Only a forged datagram has no source port. It cannot be answered.
+      // Only a forged datagram has the source port 0. It cannot be answered.
       if (from.port === 0) return;
       void this.#answer(query, "udp", from.address).then((answer) => {
-        // Ignore errors, because the client may be gone.
+        // Ignore errors of sending, because the client may be gone.
         if (answer !== undefined && !signal.aborted) socket.send(answer, from.port, from.address, () => undefined);
       });
     });
@@ -97,7 +98,7 @@ export class DnsServer {
   }
 
   async #listenTcp(): Promise<Server> {
-    // A client that has ended its side still reads the answers to what it asked.
+    // A client may end its sending side and still read the answers to its queries.
     const server = createServer({ allowHalfOpen: true }, (socket) => this.#serveTcp(socket));
     limitConnections(server, maxTcpConnections);
     await new Promise<void>((resolve, reject) => {
@@ -125,9 +126,10 @@ export class DnsServer {
   }
 
   /**
-   * Over TCP, two bytes with its length precede each message (RFC 1035, 4.2.2). Reads no further query while
-   * {@link maxTcpQueries} answers are missing or an answer is unread, because a query of 40 bytes may have an answer of
-   * 65,535. Answers may overtake each other (RFC 7766, 6.2.1.1).
+   * Answers the queries of a TCP connection. The length of each message precedes it, in two bytes (RFC 1035, 4.2.2).
+   * Answers may come in another order than the queries (RFC 7766, 6.2.1.1). The server reads no further query while
+   * {@link maxTcpQueries} answers are being made or an answer is unread, because a query of 40 bytes may have an answer
+   * of 65,535.
    */
   async #answerStream(socket: Socket): Promise<void> {
     const waiting = new Set<Promise<void>>();
@@ -179,8 +181,8 @@ export class DnsServer {
   }
 
   /**
-   * Adds the addresses behind an alias. Clients do not resolve the alias themselves: for the C library, an answer
-   * without an address means that the name does not exist.
+   * Adds the addresses behind an alias. Clients do not query the alias themselves: the C library treats an answer
+   * without an address as a missing name.
    */
   async #followAliases(
     question: Question,
@@ -204,7 +206,7 @@ export class DnsServer {
     return all;
   }
 
-  /** Rotates the answers, because clients use the first one, and all endpoints should get equally many clients. */
+  /** Rotates the answers from query to query. Clients use the first answer, so this spreads them over all endpoints. */
   #rotate<Item>(items: readonly Item[]): readonly Item[] {
     if (items.length < 2) return items;
     const start = Math.floor(this.#options.random() * items.length);
@@ -212,7 +214,7 @@ export class DnsServer {
   }
 }
 
-/** Resolves when the client has read what it was sent, or is gone. */
+/** Resolves when the client has read everything that was sent to it, or when it is gone. */
 async function drained(socket: Socket): Promise<void> {
   await new Promise<void>((resolve) => {
     const settle = (): void => {

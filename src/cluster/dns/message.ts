@@ -13,26 +13,28 @@ import {
 import { isPlainQuery } from "../../net/dns/index.ts";
 import type { DnsRecord, ZoneAnswer } from "./zone.ts";
 
-/** CoreDNS's time to live for cluster names. It is short, because endpoints change. */
+/** The time to live of cluster names, as in CoreDNS. It is short, because endpoints change. */
 const ttlSeconds = 5;
 const plainUdpBytes = 512;
-/** The maximum length of a message over TCP, because the length has 16 bits. */
+/** The maximum length of a message over TCP. The length field has 16 bits. */
 const maxTcpBytes = 65_535;
-/** The least that a record takes besides the letters of its name: ten bytes before its data, and a byte of data. */
+/**
+ * The minimum size of a record in addition to the letters of its name: ten bytes before its data, and one byte of data.
+ */
 const leastRecordBytes = 11;
-/** The maximum size over UDP that no usual path fragments (DNS Flag Day 2020). */
+/** The maximum size of a UDP answer. Usual network paths do not fragment messages of this size (DNS Flag Day 2020). */
 const edns = 1232;
 
 const rcodes = { noError: 0, serverFailure: 2, noSuchName: 3, notImplemented: 4, refused: 5 } as const;
 
 export interface Question {
   readonly packet: DecodedPacket;
-  /** The name in the question's spelling, for the answer. The look-up uses lower case. */
+  /** The name, spelled as in the question. The answer repeats it. The look-up uses lower case. */
   readonly name: string;
   readonly type: string;
 }
 
-/** Parses a query. Returns undefined if the bytes are an answer or no DNS message at all. */
+/** Parses a query. Returns undefined if the bytes are an answer or not a DNS message. */
 export function parseQuestion(bytes: Buffer): Question | undefined {
   if (!isPlainQuery(bytes)) return undefined;
   try {
@@ -45,7 +47,7 @@ export function parseQuestion(bytes: Buffer): Question | undefined {
   }
 }
 
-/** Encodes a question about another name with the type of the original question. */
+/** Encodes a query for another name, with the type of the original question. */
 export function encodeQuestion({ packet, type }: Question, name: string): Buffer {
   return encode({
     type: "query",
@@ -55,7 +57,7 @@ export function encodeQuestion({ packet, type }: Question, name: string): Buffer
   });
 }
 
-/** The address and alias records of a name server's answer. Empty if it has none or is unreadable. */
+/** The address and alias records in a name server's answer. Empty if there are none, or if the answer is unreadable. */
 export function recordsOf(bytes: Buffer): DnsRecord[] {
   try {
     return (decode(bytes).answers ?? []).flatMap((answer): DnsRecord[] =>
@@ -69,8 +71,8 @@ export function recordsOf(bytes: Buffer): DnsRecord[] {
 }
 
 /**
- * Encodes the zone's answer. If the records do not fit into UDP, they are left out, and the client repeats the query
- * over TCP. If they do not fit into TCP either, the client gets the first ones.
+ * Encodes the zone's answer. If the records do not fit into a UDP message, the answer contains none, and the client
+ * repeats the query over TCP. A TCP answer contains as many records as fit.
  */
 export function encodeAnswer(question: Question, domain: string, answer: ZoneAnswer, transport: "udp" | "tcp"): Buffer {
   const negative = answer.answers.length === 0;
@@ -78,7 +80,7 @@ export function encodeAnswer(question: Question, domain: string, answer: ZoneAns
   const authorities = negative && answer.outcome !== "unknown" ? [startOfAuthority(domain)] : [];
   const flags = answer.outcome === "unknown" ? 0 : AUTHORITATIVE_ANSWER;
   const limit = transport === "tcp" ? maxTcpBytes : udpLimit(question);
-  // The length is only an estimate, so that a long list that cannot fit is not encoded.
+  // First estimate the length, to avoid encoding a long list that cannot fit.
   if (answer.answers.reduce((sum, { name }) => sum + name.length + leastRecordBytes, 0) <= limit) {
     const full = build(question, flags, rcode, {
       answers: answer.answers.map(toRecord),

@@ -37,7 +37,10 @@ function zoneOf({ services = [], slices = [] }: Content): ZoneSource {
   };
 }
 
-/** The outcome and the data of the answers, and behind a bar those of the additional records. */
+/**
+ * The answer to a question as text: the outcome and the data of the answers, and after a bar the data of the additional
+ * records.
+ */
 function ask(content: Content, question: string, type = "A"): string {
   const { outcome, answers, additionals } = answerZone(zoneOf(content), "cluster.local", question, type);
   const texts = (records: typeof answers): string[] =>

@@ -2,7 +2,7 @@ import { isIP } from "node:net";
 import { serviceNameLabel } from "../../api/index.ts";
 import type { EndpointSlice, Service } from "../../api/kubernetes/index.ts";
 
-/** The data behind a cluster's names. Each look-up must be cheap. */
+/** The source of the cluster's names and addresses. Each look-up must be cheap. */
 export interface ZoneSource {
   hasNamespace(name: string): boolean;
   service(namespace: string, name: string): Service | undefined;
@@ -19,12 +19,12 @@ export interface ZoneAnswer {
   /** `absent`: the name does not exist. `unknown`: the name is outside the zone. */
   readonly outcome: "found" | "absent" | "unknown";
   readonly answers: readonly DnsRecord[];
-  /** The addresses of SRV targets. */
+  /** The address records of SRV targets. */
   readonly additionals: readonly DnsRecord[];
 }
 
 const none = { answers: [], additionals: [] } as const;
-/** An answer for an existing name, which may have no record of the requested type. */
+/** An answer for a name that exists. The list may be empty, if the name has no record of the requested type. */
 const found = (answers: readonly DnsRecord[] = [], additionals: readonly DnsRecord[] = []): ZoneAnswer => ({
   outcome: "found",
   answers,
@@ -34,9 +34,9 @@ const absent: ZoneAnswer = { outcome: "absent", ...none };
 const unknown: ZoneAnswer = { outcome: "unknown", ...none };
 
 /**
- * The number of records in an answer. More do not fit into a message: each has the name of a Service, which takes at
- * least 23 bytes, and 14 bytes besides. Without this bound, a query would take as long as the endpoints of its Service
- * are many, and whoever may write EndpointSlices may make ten thousands.
+ * The maximum number of records in an answer. More would not fit into a message, because a record takes at least 37
+ * bytes: 23 for the name of a Service and 14 for the rest. Without this limit, the time for a query would grow with the
+ * Service's endpoints, and anybody who may write EndpointSlices can create tens of thousands of them.
  */
 export const maxRecords = { udp: 100, tcp: 2_000 };
 
@@ -74,7 +74,10 @@ interface ServiceQuestion {
   readonly domain: string;
   readonly namespace: string;
   readonly name: string;
-  /** The labels before the namespace. */
+  /**
+   * The labels of the requested name before {@link name}, such as an endpoint's hostname, or the port and protocol of
+   * an SRV query.
+   */
   readonly rest: readonly string[];
   readonly type: string;
   readonly most: number;
@@ -96,7 +99,7 @@ function answerService(source: ZoneSource, question: ServiceQuestion): ZoneAnswe
     const own = slices.flatMap((slice) => targetsOf(slice).byLabel.get(rest[0] ?? "") ?? []).slice(0, most);
     return own.length === 0 ? absent : found(addressRecords(name, own, type));
   }
-  // Among the other names, only those of headless Services need endpoints.
+  // Of the other names, only those of headless Services depend on endpoints.
   const targets = isHeadless(service) ? firstTargets(slices, type, most) : [];
   if (rest.length === 1) {
     // A headless Service without ready endpoints has no name.
@@ -117,7 +120,7 @@ interface PortQuestion {
   readonly host: string;
   readonly targets: readonly EndpointTarget[];
   readonly most: number;
-  /** Absent if the question names no port and so asks for all. */
+  /** The requested port. Absent if the question names none and so asks for all ports. */
   readonly port?: { readonly name: string; readonly protocol: string };
 }
 
@@ -146,7 +149,7 @@ function answerPorts(service: Service, question: PortQuestion): ZoneAnswer {
   );
 }
 
-/** The first ports of endpoints that a question asks for. */
+/** The ports of the first endpoints that the question asks for. */
 function portsOfTargets({
   targets,
   port,
@@ -178,7 +181,7 @@ interface EndpointTarget {
 
 interface SlicePorts {
   readonly all: readonly TargetPort[];
-  /** By name and protocol. */
+  /** The ports by name and protocol. */
   readonly byName: ReadonlyMap<string, readonly TargetPort[]>;
 }
 
@@ -190,7 +193,7 @@ interface SliceTargets {
   readonly byAddress: ReadonlyMap<string, EndpointTarget>;
 }
 
-/** An entry lives as long as its slice, which a changed slice replaces. */
+/** A changed slice is a new object, so an entry is never stale. */
 const knownTargets = new WeakMap<EndpointSlice, SliceTargets>();
 
 function targetsOf(slice: EndpointSlice): SliceTargets {
@@ -219,7 +222,7 @@ function readTargets(slice: EndpointSlice): SliceTargets {
   return { all, byType, byLabel: Map.groupBy(all, ({ label }) => label), byAddress };
 }
 
-/** The first ready endpoints whose addresses may be the answer. */
+/** The first ready endpoints whose addresses may be in the answer. */
 function firstTargets(slices: readonly EndpointSlice[], type: string, most: number): EndpointTarget[] {
   const targets: EndpointTarget[] = [];
   for (const slice of slices) {
@@ -264,7 +267,7 @@ function addressOfReverse(name: string): string | undefined {
   const nibbles = name.slice(0, -".ip6.arpa".length).split(".").reverse().join("");
   if (!/^[0-9a-f]{32}$/.test(nibbles)) return undefined;
   const groups = (nibbles.match(/.{4}/g) ?? []).map((group) => group.replace(/^0{1,3}/, ""));
-  // As in the Kubernetes API, write the longest run of zeros as `::`.
+  // As in the Kubernetes API, `::` replaces the longest run of zeros.
   const text = groups.join(":");
   const zeros = [...text.matchAll(/(?:^|:)0(?::0)+(?=:|$)/g)].sort((a, b) => b[0].length - a[0].length)[0];
   return zeros === undefined ? text : `${text.slice(0, zeros.index)}::${text.slice(zeros.index + zeros[0].length + 1)}`;

@@ -13,7 +13,10 @@ let directory: string;
 before(() => (directory = mkdtempSync(join(tmpdir(), "serin-applets-"))));
 after(() => rmSync(directory, { recursive: true }));
 
-/** Writes the scripts for the applets. The machine has the named programs, which print their name and arguments. */
+/**
+ * Writes the applets' scripts. `machine` contains the programs of the simulated machine, which print their name and
+ * arguments.
+ */
 function image(name: string, machine: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
   const places = { release: root, machine: [join(directory, name, "machine")] };
   const bin = join(directory, name, "bin");

@@ -1,27 +1,30 @@
 import { releaseInContainer, scriptDirectory } from "./container-paths.ts";
 
-/** The programs that may provide an applet, in order of preference. If none does, the release's own program is used. */
+/**
+ * The programs that may provide an applet, in order of preference. If the machine has none of them, the release's own
+ * program is used.
+ */
 const providers = {
-  // Use busybox's httpd, because the program of this name on other machines is Apache.
+  // Use only busybox's httpd, because a program named httpd on a machine is usually Apache.
   httpd: ["busybox"],
-  // nc differs between machines: some lack -e, and Debian's busybox lacks -z.
+  // Use no program of the machine, because nc differs: some lack -e, and Debian's busybox lacks -z.
   nc: [],
-  // The busybox of some machines resolves a name with a dot, such as web.shop, without the search list.
+  // Do not use busybox: on some machines it resolves a name with a dot, such as web.shop, without the search list.
   nslookup: ["machine"],
-  // Debian's busybox has neither TLS nor -T.
+  // Do not use busybox: Debian's supports neither TLS nor -T.
   wget: ["machine"],
 } as const satisfies Readonly<Record<string, readonly ("machine" | "busybox")[]>>;
 
-/** A program of busybox that machines often lack. */
+/** A program that busybox provides and machines often lack. */
 export type AppletName = keyof typeof providers;
 export const appletNames = Object.keys(providers) as readonly AppletName[];
 
 const multiCallName = "busybox";
-/** Where images have their applets. */
+/** The directories in which images have their applets. */
 const imageDirectories = ["/bin", "/sbin", "/usr/bin", "/usr/sbin"];
 const program = "samples/busybox/busybox.ts";
 
-/** The locations of programs, as a container sees them. */
+/** The paths of programs, as a container sees them. */
 export interface ProgramPlaces {
   readonly release: string;
   readonly machine: readonly string[];
@@ -30,8 +33,8 @@ export interface ProgramPlaces {
 const inContainer: ProgramPlaces = { release: releaseInContainer, machine: ["/usr/local/bin", "/usr/bin", "/bin"] };
 
 /**
- * Scripts by which containers find an image's applets. Each script chooses the program when it runs, because the node's
- * process may not see the programs that its containers see.
+ * Scripts by which containers find an image's applets. Each script chooses the program when it runs, because the lab
+ * node's process may see other programs than its containers.
  */
 export function appletScripts(names: readonly AppletName[], places = inContainer): Record<string, string> {
   if (names.length === 0) return {};
@@ -43,8 +46,8 @@ export function appletScripts(names: readonly AppletName[], places = inContainer
 }
 
 /**
- * Replaces the first word of a command by the applet's script, such as `/bin/wget` in an image with this applet. The
- * machine may have no such file. Other words stay unchanged.
+ * Replaces the first word of a command, such as `/bin/wget`, by the path of the applet's script if the image has this
+ * applet. The machine may have no file at this path. Other words stay unchanged.
  */
 export function appletCommand(word: string, names: readonly AppletName[]): string {
   const slash = word.lastIndexOf("/");
@@ -70,7 +73,10 @@ function inBusybox(name: string, { machine }: ProgramPlaces): string {
     .join("");
 }
 
-/** `busybox APPLET …`: the image's applets, then the machine's busybox, then the machine's program of that name. */
+/**
+ * The script for `busybox APPLET …`. It tries the image's applets, then the machine's busybox, then the machine's
+ * program with the applet's name.
+ */
 function multiCall(names: readonly AppletName[], places: ProgramPlaces): string {
   return `#!/bin/sh\ncase "$1" in\n  ${names.join("|")}) exec "$@" ;;\nesac\n${inMachine(multiCallName, places)}exec "$@"\n`;
 }

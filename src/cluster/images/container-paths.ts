@@ -1,8 +1,9 @@
 /** The path of the release tree in every container. */
 export const releaseInContainer = "/opt/serin";
 /**
- * The machine's directories that containers see: the files that a program needs, without data of the machine's users.
+ * The directories of the machine that containers see. They contain the files that programs need, and no data of the
+ * machine's users.
  */
 export const programDirectories = ["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "nix", "gnu"];
-/** The first directory in a container's PATH, with the image's scripts. */
+/** The directory of the image's scripts. It is the first directory in a container's PATH. */
 export const scriptDirectory = "/opt/image/bin";

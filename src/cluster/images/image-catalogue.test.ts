@@ -117,7 +117,7 @@ test("a user's program that containers cannot see is refused, and the message sa
       program,
     );
   for (const program of ["bin/serin", "/usr/sbin/nginx", "sh", "/opt/serin/bin/serin"]) await resolve(program);
-  // A container with its own command does not need the image's.
+  // A container with its own command does not run the image's program, so a missing program does not matter.
   await resolve("/home/me/server", ["sleep", "infinity"]);
 });
 

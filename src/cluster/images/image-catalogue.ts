@@ -8,7 +8,7 @@ import { matchesImagePattern, parseImageReference } from "./image-reference.ts";
 import type { ImageEntry } from "./image-entry.ts";
 import { findRelease, type LabRelease } from "./releases.ts";
 
-/** A user and its group as numbers. 0 is root. */
+/** The numeric ids of a user and its group. 0 is root. */
 export interface ImageUser {
   readonly user: number;
   readonly group: number;
@@ -19,14 +19,14 @@ export interface ResolvedImage {
   readonly argv: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
   readonly workingDirectory: string;
-  /** The user that the image names for its program. */
+  /** The user that the image states for its program. */
   readonly runsAs: ImageUser;
   readonly release: LabRelease;
-  /** Other names under which shells in the container find the image's program. */
+  /** Further names by which shells in the container find the image's program. */
   readonly aliases: Readonly<Record<string, readonly string[]>>;
-  /** Programs that the image has, and machines often lack. */
+  /** Programs that the image contains and machines often lack. */
   readonly applets: readonly AppletName[];
-  /** A registry's name for the image: `docker.io/library/busybox@sha256:…`. */
+  /** The image's id in the form of a registry: `docker.io/library/busybox@sha256:…`. */
   readonly id: string;
 }
 
@@ -44,13 +44,13 @@ export class ImageCatalogue {
   readonly #builtIn: readonly ImageEntry[];
   readonly #present = new Set<string>();
 
-  /** `builtIn` are the release's own entries. */
+  /** Creates the store. `builtIn` contains the release's own entries. */
   constructor(stateDirectory: string, builtIn: readonly ImageEntry[]) {
     this.#stateDirectory = stateDirectory;
     this.#builtIn = builtIn;
   }
 
-  /** Whether an image was resolved before. If so, it counts as present. */
+  /** Whether an image was resolved before. The lab then treats it as already pulled. */
   has(image: string): boolean {
     return this.#present.has(image);
   }
@@ -101,15 +101,15 @@ export class ImageCatalogue {
     } catch {
       return [];
     }
-    // Load YAML's parser on demand, because most nodes never need it.
+    // Load the YAML parser on demand, because most nodes never need it.
     const { parseImageCatalogue } = await import("./parse-catalogue.ts");
     return parseImageCatalogue(text, path);
   }
 }
 
 /**
- * The program to run. As in container runtimes, `command` replaces the entrypoint with its arguments, and `args` only
- * the arguments.
+ * The command line to run. As in container runtimes, `command` replaces both the entrypoint and its arguments, and
+ * `args` replaces only the arguments.
  */
 function programOf(entry: ImageEntry, { command, args }: ContainerWords): string[] {
   if (command === undefined || command.length === 0) {
@@ -130,13 +130,15 @@ function usesEntrypoint(entry: ImageEntry, { command }: Pick<ContainerWords, "co
   return command === undefined || command.length === 0 || entry.aliases.includes(command[0] ?? "");
 }
 
-/** Reads `user:group`, or a user alone, who then has the group of root. */
+/** Reads `user:group`. Without a group, the group is root's. */
 function imageUser(text: string): ImageUser {
   const [user = 0, group = 0] = text.split(":").map(Number);
   return { user, group };
 }
 
-/** Resolves a path in the release's tree: a word that contains a slash and does not begin with one. */
+/**
+ * Turns a path in the release's tree into an absolute path. Such a word contains a slash and does not begin with one.
+ */
 function inRelease(word: string): string {
   return word.includes("/") && !word.startsWith("/") ? `${releaseInContainer}/${word}` : word;
 }

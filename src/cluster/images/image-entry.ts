@@ -1,6 +1,6 @@
 import type { AppletName } from "./applets.ts";
 
-/** A checked entry of `manifests/images.yaml`. The file explains the fields. */
+/** An entry of `manifests/images.yaml`, after validation. The file explains the fields. */
 export interface ImageEntry {
   readonly images: readonly string[];
   readonly release: "tag" | "cluster";
@@ -10,6 +10,6 @@ export interface ImageEntry {
   readonly applets: readonly AppletName[];
   readonly environment: Readonly<Record<string, string>>;
   readonly workingDirectory: string;
-  /** `user:group` as numbers, for an image built from this entry. */
+  /** The numeric `user:group` in the configuration of an image that is built from this entry. */
   readonly user: string;
 }

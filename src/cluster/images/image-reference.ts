@@ -1,9 +1,9 @@
 import { userError } from "../../base/index.ts";
 
-/** An image's name in parts: `docker.io/library/busybox`, `1.36`. */
+/** The parts of an image's name, for example `docker.io/library/busybox` and `1.36`. */
 export interface ImageReference {
   readonly repository: string;
-  /** `latest` if the name has none. A digest is ignored. */
+  /** The tag. `latest` if the name has none. A digest is ignored. */
   readonly tag: string;
 }
 
@@ -23,7 +23,7 @@ export function parseImageReference(image: string): ImageReference {
   return { repository: `docker.io/${rest.length === 0 ? "library/" : ""}${path}`, tag };
 }
 
-/** Matches a pattern in which `*` stands for any characters, including slashes. */
+/** Whether a pattern matches. `*` stands for any characters, including slashes. */
 export function matchesImagePattern(pattern: string, repository: string): boolean {
   const expression = pattern
     .split("*")

@@ -1,4 +1,4 @@
-// Maps images to programs and to the releases of the lab.
+// Maps image names to programs, and image tags to the releases of the lab.
 export { appletScripts } from "./applets.ts";
 export { programDirectories, releaseInContainer, scriptDirectory } from "./container-paths.ts";
 export { ImageCatalogue, type ImageUser, type ResolvedImage } from "./image-catalogue.ts";

@@ -17,9 +17,9 @@ import { messageOf, userError } from "../../base/index.ts";
 /** A release tree that the lab can run. */
 export interface LabRelease {
   readonly version: string;
-  /** The directory, as seen by the lab's processes. */
+  /** The directory's path in the lab's processes. */
   readonly root: string;
-  /** The directory of the packages with which it runs. Undefined if the tree has its own. */
+  /** The directory of the npm packages with which the release runs. Undefined if the tree contains its own. */
   readonly nodeModules: string | undefined;
 }
 
@@ -30,18 +30,19 @@ interface ReleaseIndex {
 
 const indexName = "release.json";
 const directoryName = "releases";
-/** The parts of a release. Other files of the tree are not copied. */
+/** The parts of a release. `addRelease` copies nothing else. */
 const releaseEntries = ["bin", "package.json", "src", "dist", "generated", "manifests", "samples"];
 
-/** Records the tree from which the cluster itself runs, with its paths inside the lab. */
+/** Records the tree from which the cluster itself runs, with its paths as the lab's processes see them. */
 export function writeOwnRelease(stateDirectory: string, own: LabRelease): void {
   const index: ReleaseIndex = { own };
   writeFileSync(join(stateDirectory, indexName), `${JSON.stringify(index)}\n`);
 }
 
 /**
- * Finds the release tree for an image's tag, without `-distroless` and `-debug`. Returns the cluster's own tree for
- * undefined and `latest`. Returns it also for a version that was never added, but with that version's name.
+ * Finds the release tree for an image's tag, without `-distroless` and `-debug`. Without a tag, and for `latest`,
+ * returns the cluster's own tree. For a version that was never added, returns the cluster's own tree under that
+ * version's name.
  */
 export function findRelease(stateDirectory: string, tag: string | undefined): LabRelease {
   const { own } = JSON.parse(readFileSync(join(stateDirectory, indexName), "utf8")) as ReleaseIndex;
@@ -53,8 +54,8 @@ export function findRelease(stateDirectory: string, tag: string | undefined): La
 }
 
 /**
- * An added release in a form that processes outside of the lab can run: its directory, from which Node finds the
- * packages by a link in the state directory. Undefined for the cluster's own release, and for a version that was never
+ * An added release in a form that processes outside of the lab can run. It is a directory in the state directory with a
+ * link, by which Node finds the packages. Undefined for the cluster's own release, and for a version that was never
  * added.
  */
 export function runnableRelease(stateDirectory: string, version: string, nodeModules: string): string | undefined {
@@ -84,8 +85,8 @@ export function listReleases(stateDirectory: string, ownVersion: string): Listed
 }
 
 /**
- * Copies a release tree into the cluster, so that images whose tag is its version run it, with the cluster's installed
- * packages. For new containers, it replaces an earlier tree of the same version. Returns the version.
+ * Copies a release tree into the cluster, so that images with its version as their tag run it, with the cluster's npm
+ * packages. New containers use it instead of an earlier tree of the same version. Returns the version.
  */
 export function addRelease(stateDirectory: string, tree: string): string {
   const version = versionOf(tree);

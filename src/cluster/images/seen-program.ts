@@ -4,14 +4,14 @@ import { userError } from "../../base/index.ts";
 
 export interface VisibleDirectories {
   readonly releaseRoot: string;
-  /** Directories of the machine's root, by name. */
+  /** The names of the directories in the machine's root that containers see. */
   readonly ofMachine: readonly string[];
 }
 
 /**
- * Throws a user error if containers cannot see a program of the user's catalogue: a path outside the directories of the
- * machine's programs and of the release tree, or one that leads outside through a link. Names without a slash are found
- * by PATH.
+ * Throws a user error if containers cannot see a program of the user's catalogue. Its path must be in the release tree
+ * or in the directories of the machine's programs, and must not lead outside through a link. A name without a slash is
+ * found by PATH.
  */
 export function checkProgramIsSeen(image: string, program: string, directories: VisibleDirectories): void {
   if (!program.includes("/") || program.startsWith("/opt/") || isSeen(program, directories)) return;

@@ -2,24 +2,23 @@ import { existsSync, readFileSync } from "node:fs";
 import { userError } from "../../base/index.ts";
 
 /**
- * The host's uid and gid under which the lab of a root user runs. They belong to nobody, so that the lab cannot write
+ * The host's uid and gid as which the lab of a root user runs. No account of the host has them, so the lab cannot write
  * files of the host.
  */
 export const labHostUid = 100_000;
 const labUids = 65_536;
 
 /**
- * Whether the lab runs as {@link labHostUid}. It does if this process is root of a user namespace that contains that
- * uid. In a smaller namespace (for example in a rootless container) there is no such user, and root runs the lab as
- * itself.
+ * Whether the lab runs as {@link labHostUid}. It does if this process is root in a user namespace that contains that
+ * uid. A smaller user namespace (for example in a rootless container) lacks the uid. Root then runs the lab as itself.
  */
 export function labRunsAsOtherUser(): boolean {
   return process.getuid?.() === 0 && isMapped(readFileSync("/proc/self/uid_map", "utf8"), labHostUid + labUids - 1);
 }
 
 /**
- * `map` has the format of /proc/<pid>/uid_map. Each line has the first uid inside, the first uid outside, and the
- * count.
+ * Whether a user namespace contains the uid. `map` has the format of /proc/<pid>/uid_map: each line has the first uid
+ * inside, the first uid outside, and the number of uids.
  */
 export function isMapped(map: string, uid: number): boolean {
   return map
@@ -34,14 +33,14 @@ export function isMapped(map: string, uid: number): boolean {
 export interface LabCommandOptions {
   /** The result of {@link labRunsAsOtherUser}. */
   readonly asOtherUser: boolean;
-  /** Host paths: the release tree, the cluster's state directory, the compile cache shared by all clusters. */
+  /** Host paths: the release tree, the cluster's state directory, and the compile cache that all clusters share. */
   readonly releaseRoot: string;
   readonly stateDirectory: string;
   readonly compileCache: string;
-  /** The release tree's `node_modules` directory, and the path of the included Node below it. */
+  /** The release tree's `node_modules` directory, and below it the path of the Node.js that the release includes. */
   readonly nodeModules: string;
   readonly nodeProgram: string;
-  /** The program below the release tree. */
+  /** The path of the program below the release tree. */
   readonly entry: string;
 }
 
@@ -49,24 +48,27 @@ export interface LabCommand {
   readonly program: string;
   readonly args: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
-  /** The launcher writes the uid map, then a line to standard input. */
+  /** Whether the launcher must write the uid map, and then a line to the command's standard input. */
   readonly writesUidMap: boolean;
 }
 
 const everyNamespace = "-Unmuipf";
-/** The lab's first process. It reaps orphaned processes of pods, and ends with the supervisor. */
+/** The shell script of the lab's first process. It reaps orphaned processes of pods, and ends with the supervisor. */
 const firstProcess = '"$0" "$@" & wait $!';
 const firstProcessAfterMap = `read -r go && { ${firstProcess}; }`;
 
-/** The size in MB. A comment in bin/serin gives the reason. */
+/** The young generation's size in MB. A comment in bin/serin gives the reason for the value. */
 const smallYoungGeneration = "--max-semi-space-size=4";
-/** As in bin/serin. NODE_OPTIONS may not contain the first. The supervisor passes both on to the lab's processes. */
+/**
+ * The same flags as in bin/serin. They are arguments, because NODE_OPTIONS may not contain the first one. The
+ * supervisor passes them on to the lab's processes.
+ */
 const nodeFlags = ["--no-memory-reducer", "--disable-warning=ExperimentalWarning"];
 
 /**
- * The command that starts the supervisor in its own namespaces. Root first gets a private mount namespace, in which the
- * release and the state are at paths that all users may reach. Then it becomes {@link labHostUid}, and only then
- * unshares.
+ * The command that starts the supervisor in its own namespaces. If the user is root, the command first makes a private
+ * mount namespace, in which all users can reach the release and the state. Then it becomes {@link labHostUid}, and only
+ * then creates the lab's namespaces.
  */
 export function labCommand(options: LabCommandOptions): LabCommand {
   return options.asOtherUser ? rootCommand(options) : userCommand(options);
@@ -172,5 +174,5 @@ function rootCommand(options: LabCommandOptions): LabCommand {
   };
 }
 
-/** The content of uid_map and gid_map. */
+/** The content of the lab's uid_map and gid_map if root starts the lab. */
 export const rootUidMap = `0 ${labHostUid} ${labUids}\n`;

@@ -22,12 +22,12 @@ import type { LauncherReply, LauncherRequest } from "./messages.ts";
 export interface LauncherOptions {
   readonly stateDirectory: string;
   readonly releaseRoot: string;
-  /** The program, below the release's root. The lab runs it too. */
+  /** The program's path below the release's root. The lab runs the same program. */
   readonly entry: string;
   readonly env: Environment;
   readonly log: Logger;
   readonly clock: Clock;
-  /** Called as parts become ready. The process that started the launcher may wait for `ready`. */
+  /** Called as parts become ready. `ready` is for the process that started the launcher. */
   readonly report: (progress: LauncherProgress) => void;
 }
 
@@ -73,7 +73,7 @@ export class Launcher {
       this.#reportFailure(error);
       throw error;
     } finally {
-      // A lab that ended before it took the socket would leave a listening process.
+      // If the lab has ended before it took over the socket, close it. Otherwise this process would go on listening.
       apiServer?.close();
     }
   }
@@ -164,7 +164,9 @@ export class Launcher {
     });
   }
 
-  /** Records the host's pid of the lab's first process, which is needed to enter the lab's namespaces. */
+  /**
+   * Records the pid of the lab's first process on the host, which other commands need to enter the lab's namespaces.
+   */
   #recordInit(record: ClusterRecord, child: ChildProcess): void {
     const children = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8").trim();
     const labInit = hostProcess(Number(children.split(" ")[0]));
@@ -210,14 +212,14 @@ export class Launcher {
 
 /**
  * The directory in which processes of the lab keep compiled sources. All clusters of a user share it, so that the
- * second cluster starts faster. Pods can read only one of its folders, and can write to none.
+ * second cluster starts faster. Pods can read only one of its folders, and cannot write to it.
  */
 export function compileCacheDirectory(env: Environment): string {
   const ofProgram = env["NODE_COMPILE_CACHE"] ?? "";
   return isAbsolute(ofProgram) ? join(ofProgram, "lab") : join(stateHome(env), "compile-cache");
 }
 
-/** Throws unless all users can read these files, because root's lab runs as another user. */
+/** Throws unless all users can read these files, because the lab of a root user runs as another user. */
 function requireReadableByAll(paths: readonly string[], releaseRoot: string): void {
   const readableByAll = 0o004;
   const closed = paths.find((path) => (statSync(path).mode & readableByAll) === 0);
@@ -240,8 +242,8 @@ async function listenForApiServer(record: ClusterRecord): Promise<Server> {
 }
 
 /**
- * Listens on the port, or on the next free one, for a limited number of attempts. Clients that connect before the lab
- * takes over the socket wait in its queue.
+ * Listens on the port, or on the next free port after it. Tries a limited number of ports. Clients that connect before
+ * the lab takes over the socket wait in its queue.
  */
 async function listenNear(address: string, port: number, tried = portsTried): Promise<Server> {
   for (let candidate = port; candidate < port + tried && candidate < 65_536; candidate += 1) {
@@ -265,7 +267,7 @@ async function listenNear(address: string, port: number, tried = portsTried): Pr
   });
 }
 
-/** Writes the uid map, for which root's lab waits before its first program starts. */
+/** Writes the uid map of a root user's lab, which waits for it before its first program starts. */
 async function writeUidMap(child: ChildProcess, clock: Clock): Promise<void> {
   const own = readlinkSync("/proc/self/ns/user");
   for (let attempt = 0; attempt < uidMapAttempts && child.exitCode === null; attempt += 1) {
@@ -292,7 +294,9 @@ function readNamespace(pid: number | undefined): string | undefined {
   }
 }
 
-/** The environment that programs of the machine need. The lab gets no other variable of the user's session. */
+/**
+ * The environment variables that programs of the machine need. The lab gets no other variables of the user's session.
+ */
 function programEnvironment(env: Environment): Record<string, string> {
   return {
     PATH: env["PATH"] ?? "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

@@ -1,6 +1,6 @@
 import type { ErrorCode, ErrorKind } from "../../base/index.ts";
 
-/** A message from the creation to the launcher: the state directory is complete. */
+/** A message from the process that creates the cluster to the launcher: the state directory is complete. */
 export interface CreationMessage {
   readonly type: "prepared";
 }

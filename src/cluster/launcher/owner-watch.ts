@@ -4,8 +4,8 @@ import { isHostProcessAlive, type HostProcess } from "../record/index.ts";
 const lookEveryMs = 500;
 
 /**
- * Calls `onEnd` once the process has ended, in whatever way. It checks twice a second, because Linux reports the end of
- * a process only to its parent. Without an owner, it never calls. Disposing of the result ends the watch.
+ * Calls `onEnd` once the owner process has ended, in whatever way. Checks twice a second, because Linux reports the end
+ * of a process only to its parent. Without an owner, never calls. Disposing the result ends the watch.
  */
 export function watchOwner(owner: HostProcess | undefined, clock: Pick<Clock, "after">, onEnd: () => void): Disposable {
   if (owner === undefined) return { [Symbol.dispose]: () => undefined };

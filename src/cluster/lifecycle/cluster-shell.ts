@@ -5,7 +5,7 @@ import { userError, type Environment } from "../../base/index.ts";
 import { clusterResolver, isHostProcessAlive, requireRunningCluster, resolverFile } from "../record/index.ts";
 import { shimDirectory } from "./shims.ts";
 
-/** Variables of HTTP proxies that are removed, because the lab cannot reach the machine's network. */
+/** Proxy variables to remove from the environment, because the lab cannot reach the machine's network. */
 const proxyVariables = ["http_proxy", "https_proxy", "all_proxy", "ftp_proxy"];
 
 export interface ShellCommand {
@@ -14,15 +14,17 @@ export interface ShellCommand {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** The way to run a command in the lab's host namespace, or the user's shell if the command is empty. */
+/**
+ * The command line that runs a command in the lab's host namespace. If the command is empty, it runs the user's shell.
+ */
 export function shellCommand(name: string, command: readonly string[], env: Environment): ShellCommand {
   const { directory, record } = requireRunningCluster(env, name);
   const { labInit } = record;
   if (labInit === undefined || !isHostProcessAlive(labInit))
     throw userError("cluster-starting", `the cluster "${name}" is still starting`, { hint: "try again in a second" });
   const target = ["--target", String(labInit.pid), "--net"];
-  // Root may enter the network namespace directly. Other users first enter the user namespace that owns it, as
-  // themselves.
+  // Root may enter the network namespace directly. Other users must first enter the user namespace that owns it. They
+  // keep their own uid.
   const args = process.getuid?.() === 0 ? target : [...target, "--user", "--preserve-credentials"];
   const words = command.length === 0 ? [env["SHELL"] ?? "/bin/sh"] : command;
   return {
@@ -33,9 +35,9 @@ export function shellCommand(name: string, command: readonly string[], env: Envi
 }
 
 /**
- * Mounts the lab's resolv.conf over the machine's before it runs the command, so that names of Services resolve. A
- * mount namespace keeps this from all other processes; mounts of the machine still arrive. If the machine refuses the
- * mount, the command runs without names.
+ * Mounts the lab's resolv.conf over the machine's before it runs the command, so that names of Services resolve. The
+ * mount is in a separate mount namespace, so no other process sees it. The namespace still receives later mounts of the
+ * machine. If the machine refuses the mount, the command runs, but names do not resolve.
  */
 const mountResolver = 'mount --bind "$0" /etc/resolv.conf 2>/dev/null; exec "$@"';
 
@@ -49,22 +51,22 @@ function resolverPath(directory: string): string {
   return join(directory, "resolv.conf");
 }
 
-/** Writes the resolv.conf of the cluster's shells, which is that of a pod of the namespace default. */
+/** Writes the resolv.conf for the cluster's shells. It is that of a pod in the namespace default. */
 export function writeResolver(directory: string): void {
   writeFileSync(resolverPath(directory), resolverFile(clusterResolver("default")));
 }
 
 /**
- * Runs a command in the lab's host namespace, or the user's shell if the command is empty. LoadBalancer, node and pod
- * addresses are reachable there, and names of Services resolve. The working directory and all files except
- * /etc/resolv.conf are the user's own. Returns the exit code.
+ * Runs a command in the lab's host namespace. If the command is empty, runs the user's shell. LoadBalancer, node and
+ * pod addresses are reachable there, and names of Services resolve. The working directory and all files except
+ * /etc/resolv.conf are those of the user. Returns the exit code.
  */
 export async function runInCluster(name: string, command: readonly string[], env: Environment): Promise<number> {
   const { program, args, env: inside } = shellCommand(name, command, env);
   const child = spawn(program, args, { stdio: "inherit", env: inside });
   const forward = (signal: NodeJS.Signals): void => void child.kill(signal);
   const ignore = (): void => undefined;
-  // The terminal sends Ctrl-C to the command itself.
+  // Ignore Ctrl-C here, because the terminal sends it to the command as well.
   process.on("SIGINT", ignore);
   process.on("SIGTERM", forward);
   try {

@@ -4,7 +4,7 @@ import type { Environment } from "../../base/index.ts";
 import type { ServiceUrl } from "../supervisor/index.ts";
 import { requireRunningCluster } from "../record/index.ts";
 
-/** The loopback address of each LoadBalancer port, for a browser on this machine. */
+/** For each port of LoadBalancer Services, the URL on a loopback address of this machine, for a browser. */
 export function clusterUrls(name: string, env: Environment): ServiceUrl[] {
   const { directory } = requireRunningCluster(env, name);
   try {

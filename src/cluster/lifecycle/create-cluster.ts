@@ -42,11 +42,13 @@ import { writeShims } from "./shims.ts";
 
 export interface CreateClusterOptions {
   readonly plan: ClusterPlan;
-  /** Whether autoscalers follow the pods' resource use. */
+  /** Whether autoscalers follow the pods' resource use. Otherwise they only keep replicas within their bounds. */
   readonly autoscale: boolean;
   /** How long the API server keeps Events. Undefined means one hour. */
   readonly eventTtlMs: number | undefined;
-  /** The process with whose end the cluster is deleted. Undefined means that the cluster stays. */
+  /**
+   * The owner of the cluster. When this process ends, the cluster is deleted. Undefined means that the cluster stays.
+   */
   readonly owner: HostProcess | undefined;
   readonly release: { readonly root: string; readonly entry: string; readonly version: string };
   readonly env: Environment;
@@ -54,7 +56,10 @@ export interface CreateClusterOptions {
   readonly signal: AbortSignal;
   /** Called with a text for the user about the current step. */
   readonly progress: (step: string) => void;
-  /** Checks the machine after a failed start, because a missing feature explains more than the first failure. */
+  /**
+   * Checks the machine after a failed start. A missing feature of the machine explains more than the error of the
+   * start.
+   */
   readonly diagnose: () => Promise<readonly Finding[]>;
 }
 
@@ -67,11 +72,11 @@ export interface CreatedCluster {
 }
 
 /**
- * How long a cluster may take to be ready. It needs five seconds on an idle machine, and over a minute on a very busy
- * one.
+ * How long a cluster may take to become ready. It takes five seconds on an idle machine, and over a minute on a very
+ * busy one.
  */
 const readyTimeoutMs = 180_000;
-/** The disk space of a small lab for the API server's database, logs and emptyDirs. */
+/** The disk space that a small lab needs for the API server's database, logs and emptyDirs. */
 const neededBytes = 200 * 1024 * 1024;
 
 /**
@@ -87,7 +92,8 @@ export async function createCluster(options: CreateClusterOptions): Promise<Crea
   claimDirectory(directory, options);
   try {
     progress("Preparing the state directory and certificates");
-    // From here on, the launcher removes the files if this process is killed.
+    // Before this line, this process removes the files after a failure. From here on, the launcher does, even if this
+    // process is killed.
     const launcher = startLauncher(directory, options);
     try {
       const pki = prepareDirectory(directory, hostProcess(launcher.pid ?? -1), options);
@@ -108,8 +114,8 @@ export async function createCluster(options: CreateClusterOptions): Promise<Crea
 }
 
 /**
- * Refuses a name that is in use, and removes the files of a killed launcher: everything else has ended with it. Returns
- * the kubeconfig's context from before that cluster.
+ * Throws if a cluster of this name runs. Removes the files that a killed launcher has left, because all its processes
+ * have ended with it. Returns the kubeconfig context that was current before that cluster.
  */
 function clearRemains(directory: string, { plan: { name }, progress }: CreateClusterOptions): string | undefined {
   const record = readClusterRecord(directory);
@@ -120,7 +126,8 @@ function clearRemains(directory: string, { plan: { name }, progress }: CreateClu
 }
 
 /**
- * Makes the directory, with a record that names this process. So another creation of the same name finds one that runs.
+ * Makes the directory, with a record that names this process. So another creation with the same name sees that this one
+ * is in progress.
  */
 function claimDirectory(directory: string, options: CreateClusterOptions): void {
   try {
@@ -183,7 +190,8 @@ function prepareDirectory(
   mkdirSync(cache, { recursive: true });
   if (labRunsAsOtherUser()) {
     giveToLab(directory);
-    // Only labs write into the cache. Another lab may add and rename files there at this moment.
+    // Change the owner of the directory only, not of its files. Labs have written the files and own them, and another
+    // lab may add or rename files at this moment.
     chownSync(cache, labHostUid, labHostUid);
   }
   return pki;
@@ -195,7 +203,7 @@ function exists(name: string): SerinError {
   });
 }
 
-/** Gives a path to the user of root's lab, who must own the files that it writes. */
+/** Makes the user of a root user's lab the owner of a path, because this user writes the files. */
 function giveToLab(path: string): void {
   if (lstatSync(path).uid !== labHostUid) chownSync(path, labHostUid, labHostUid);
   for (const entry of readdirSync(path, { withFileTypes: true })) {
@@ -205,7 +213,7 @@ function giveToLab(path: string): void {
   }
 }
 
-/** Kubeconfigs of the lab's own processes, in JSON, which needs no YAML parser. */
+/** Writes the kubeconfigs of the lab's own processes, in JSON, so that reading them needs no YAML parser. */
 function writeInnerKubeconfigs(directory: string, pki: ClusterPki, { plan }: CreateClusterOptions): void {
   const server = `https://${labNetwork.nodeAddress(0)}:${labNetwork.apiServerPort}`;
   const clients = [
@@ -243,7 +251,7 @@ function startLauncher(directory: string, { release, env }: CreateClusterOptions
     stdio: ["ignore", log, log, "ipc"],
     env,
     cwd: "/",
-    // The launcher runs in a separate session, so that Ctrl-C and the end of the terminal do not reach it.
+    // Start the launcher in a separate session, so that neither Ctrl-C nor the end of the terminal ends it.
     detached: true,
   });
   closeSync(log);
@@ -276,7 +284,7 @@ async function waitForLauncher(launcher: ChildProcess, directory: string, signal
         }),
       ),
     );
-    // Send nothing to a launcher that did not start or has ended. Its events report that.
+    // Send nothing to a launcher that did not start or has ended, because its events report that.
     if (launcher.connected) launcher.send({ type: "prepared" } satisfies CreationMessage, () => undefined);
     launcher.on("message", (message) => {
       const progress = message as LauncherProgress;
@@ -341,7 +349,10 @@ function interrupted(): Interruption {
   return new Interruption("interrupted; nothing was left behind");
 }
 
-/** Checks the machine like `serin doctor`, if the lab's first programs did not start. */
+/**
+ * If the lab's first programs did not start, checks the machine as `serin doctor` does. Returns the error about a
+ * missing feature.
+ */
 async function machineLacks(error: unknown, { diagnose }: CreateClusterOptions): Promise<SerinError | undefined> {
   if (!(error instanceof SerinError) || error.code !== "lab-not-started") return undefined;
   const lacks = (await diagnose()).filter(({ ok }) => !ok);
@@ -365,7 +376,7 @@ function fileFault(error: unknown, directory: string): SerinError | undefined {
         cause: error,
         hint: "make room, or set XDG_STATE_HOME to a directory on another disk",
       });
-    // On a read-only file system, Node's recursive mkdir fails with ENOENT.
+    // On a read-only file system, Node.js' recursive mkdir fails with ENOENT.
     const isRefused = notAllowed.has(code) || (code === "ENOENT" && syscall === "mkdir");
     if (isRefused && path !== undefined) {
       return userError("path-not-writable", `cannot write ${path}`, {

@@ -17,16 +17,18 @@ import { removeFromKubeconfig } from "./kubeconfig-file.ts";
 const stopTimeoutMs = 5_000;
 const pollMs = 10;
 
-/** The name of the context, as kind chooses it: `kind-<name>`. */
+/** The name of the context, which is the same as kind's: `kind-<name>`. */
 export function contextNameOf(clusterName: string): string {
   return `kind-${clusterName}`;
 }
 
-/** Ends a cluster, and removes it from the kubeconfig and its files. Throws a user error if it does not exist. */
+/**
+ * Ends a cluster, and removes its kubeconfig entries and its files. Throws a user error if the cluster does not exist.
+ */
 export async function deleteCluster(name: string, env: Environment): Promise<void> {
   const { directory, record } = requireCluster(env, name);
   await stopLauncher(record.launcher);
-  // Wait for the PID namespace, which ends a moment after the launcher.
+  // Wait until the PID namespace has ended, a moment after the launcher.
   const deadline = Date.now() + stopTimeoutMs;
   while (isHostProcessAlive(record.labInit) && Date.now() < deadline) await sleep(pollMs);
   forgetCluster(directory, record);
@@ -38,7 +40,7 @@ export function forgetCluster(directory: string, { name, kubeconfig }: ClusterRe
   rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
 }
 
-/** Sends SIGTERM, then SIGKILL. The lab ends with its launcher. */
+/** Ends the launcher by SIGTERM, or else by SIGKILL. The lab ends with its launcher. */
 export async function stopLauncher(launcher: HostProcess | undefined): Promise<void> {
   if (launcher === undefined) return;
   for (const signal of ["SIGTERM", "SIGKILL"] as const) {

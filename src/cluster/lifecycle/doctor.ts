@@ -10,7 +10,7 @@ export interface Finding {
   readonly subject: string;
   readonly ok: boolean;
   readonly detail: string;
-  /** The exact remedy. Empty if there is none. */
+  /** The command or setting that helps. Empty if there is none. */
   readonly remedy: string;
 }
 
@@ -106,7 +106,7 @@ function stateFinding(env: Environment): Finding {
   return good("state directory", `${directory}, ${freeMb} MB free`);
 }
 
-/** The command for namespaces. Like the launcher, root first becomes a user without rights. */
+/** The command that makes the namespaces. Like the launcher, it first makes root a user without rights. */
 function namespaceCommand(): string[] {
   const asUser = labRunsAsOtherUser()
     ? ["setpriv", `--reuid=${labHostUid}`, `--regid=${labHostUid}`, "--clear-groups"]
@@ -143,7 +143,8 @@ function readSetting(name: string): string | undefined {
 }
 
 function insideFindings(insideCommand: readonly string[]): Finding[] {
-  // The unprivileged user may be unable to read the checkout. Here the same user in a separate namespace suffices.
+  // Run the program as root of a new user namespace. The lab's own unprivileged user may be unable to read the
+  // checkout, and this check does not need that user.
   const args = ["-Unmuipf", "-r", "--kill-child=KILL", "--mount-proc", ...insideCommand];
   const { status, stdout, stderr } = spawnSync("unshare", args, { encoding: "utf8" });
   try {

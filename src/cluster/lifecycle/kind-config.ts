@@ -4,8 +4,8 @@ import { loadPackage, userError } from "../../base/index.ts";
 import { labNetwork, type ClusterNode, type ClusterRecord } from "../record/index.ts";
 
 /**
- * Loads the YAML parser only to create a cluster, so that other verbs, such as `cluster shell`, need a third less time
- * to start.
+ * Loads the YAML parser only to create a cluster, so that other commands, such as `cluster shell`, start in two thirds
+ * of the time.
  */
 const yaml = (): typeof Yaml => loadPackage<typeof Yaml>("yaml");
 
@@ -13,11 +13,11 @@ export type ClusterPlan = Pick<ClusterRecord, "name" | "nodes" | "apiServer">;
 
 export interface ParsedKindConfig {
   readonly plan: ClusterPlan;
-  /** Accepted fields that have another effect than in kind. */
+  /** Messages about fields that are accepted but have another effect than in kind. */
   readonly warnings: readonly string[];
 }
 
-/** The name that kind gives a cluster by default. */
+/** The default name of a cluster, as in kind. */
 const defaultName = "kind";
 const apiVersion = "kind.x-k8s.io/v1alpha4";
 const namePattern = /^[a-z0-9][a-z0-9.-]{0,39}$/;
@@ -28,7 +28,7 @@ interface Problem {
   readonly text: string;
 }
 
-/** Kind's fields without a counterpart in the lab. A warning names them. */
+/** Fields of kind that have no counterpart in the lab. Each gets a warning. */
 const ignoredFields: Readonly<Record<string, string>> = {
   featureGates: "the lab's API server has no feature gates",
   runtimeConfig: "the lab serves every API that it has",
@@ -78,13 +78,13 @@ const knownNetworking = [
   "dnsSearch",
 ];
 
-/** The longest part of the YAML parser's message that an error quotes. */
+/** The maximum number of characters of the YAML parser's message that an error quotes. */
 const maxFaultCharacters = 200;
 
 /**
- * Reads kind's `Cluster` (v1alpha4). Without a text, the result is kind's default, one control plane. `name` is the
- * value of the flag --name, which overrides the file's. Throws one user error that names every wrong line and field,
- * and what was expected.
+ * Reads kind's configuration, a `Cluster` of v1alpha4. Without a text, returns kind's default: one control plane node.
+ * `name` is the value of the flag --name, which overrides the file's name. Throws a single user error that names every
+ * wrong line and field, and what was expected.
  */
 export function parseKindConfig(
   text: string | undefined,
@@ -114,7 +114,8 @@ class ConfigReader {
     const document = yaml().parseDocument(this.#text, { lineCounter: this.#lines, prettyErrors: false });
     const [syntax] = document.errors;
     if (syntax !== undefined) {
-      // Later errors follow from the first one. A message may quote the rest of the file.
+      // Report only the first error, because later ones follow from it. Cut its message, because it may quote the rest
+      // of the file.
       const fault = (syntax.message.split("\n")[0] ?? "").slice(0, maxFaultCharacters);
       this.#problems.push({ line: this.#lines.linePos(syntax.pos[0]).line, text: `this is not valid YAML: ${fault}` });
     }
@@ -166,10 +167,10 @@ class ConfigReader {
       );
       return { address, port: labNetwork.apiServerPort, portIsFixed: false };
     }
-    // A port below 1024 needs root on the host. In kind, 0 and -1 mean any port.
+    // Refuse a port below 1024, because only root may bind it on the host. In kind, 0 and -1 mean any port.
     if (port > 0 && port < 1024)
       this.#problem(portPair, `networking.apiServerPort: ${port} needs root on this machine; use a port above 1023`);
-    // For another address, the port is only a preference, because another lab may use it on the loopback address.
+    // On another address than the requested one, the port is only a preference, because another lab may use it there.
     const isMeantFor = requested === undefined || requested === address;
     return port <= 0
       ? { address, port: labNetwork.apiServerPort, portIsFixed: false }
@@ -195,7 +196,7 @@ class ConfigReader {
     if (controlPlanes !== 1) this.#problem(pair, `nodes: exactly one control-plane is supported, got ${controlPlanes}`);
     if (roles.length > labNetwork.maxNodes)
       this.#problem(pair, `nodes: at most ${labNetwork.maxNodes}, got ${roles.length}`);
-    // Kind lists control planes first, and numbers workers from the second one on.
+    // kind lists control planes first, and numbers workers from the second one on.
     const ordered = [
       ...roles.filter((node) => node.role === "control-plane"),
       ...roles.filter((node) => node.role === "worker"),
@@ -232,7 +233,9 @@ class ConfigReader {
     return labels;
   }
 
-  /** The fields of a map. Reports fields that kind does not know, and warns about fields without effect here. */
+  /**
+   * The fields of a map. Reports fields that kind does not know, and warns about fields that have no effect in the lab.
+   */
   #fields(node: unknown, path: string, known: readonly string[]): Map<string, Yaml.Pair> {
     const fields = new Map<string, Yaml.Pair>();
     if (node === undefined || node === null || (yaml().isScalar(node) && node.value === null)) return fields;

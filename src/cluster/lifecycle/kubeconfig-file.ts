@@ -16,7 +16,7 @@ import { readForKubernetes, writtenForKubernetes } from "../../base/kubernetes-y
 export interface AdminAccess {
   readonly contextName: string;
   readonly server: string;
-  /** The authority of the server's certificate. All three fields are PEM texts. */
+  /** The certificate authority of the API server. The certificates and the key here are PEM texts. */
   readonly ca: string;
   readonly certificate: string;
   readonly key: string;
@@ -65,8 +65,8 @@ export function kubeconfigText(access: AdminAccess): string {
 }
 
 /**
- * The path of the kubeconfig to write. If KUBECONFIG names several files, it is the first one that exists, or the first
- * one if none does.
+ * The path of the kubeconfig to write. If KUBECONFIG names several files, it is the first existing one, or the first
+ * one if none exists.
  */
 export function userKubeconfigPath(env: Environment): string {
   const listed = (env["KUBECONFIG"] ?? "").split(delimiter).filter((path) => path !== "");
@@ -74,8 +74,8 @@ export function userKubeconfigPath(env: Environment): string {
 }
 
 /**
- * Adds or replaces the cluster and makes it current. The file gets mode 0600. Returns the context that was current
- * before.
+ * Adds the cluster to the kubeconfig, or replaces it, and makes its context current. The file gets mode 0600. Returns
+ * the context that was current before.
  */
 export function mergeIntoKubeconfig(path: string, access: AdminAccess): string {
   const document = readKubeconfig(path);
@@ -89,7 +89,7 @@ export function mergeIntoKubeconfig(path: string, access: AdminAccess): string {
   return previous;
 }
 
-/** Removes the cluster. The previous context becomes current again, if it still exists. */
+/** Removes the cluster from the kubeconfig. The previous context becomes current again if it still exists. */
 export function removeFromKubeconfig(path: string, contextName: string, previousContext: string): void {
   if (!existsSync(path)) return;
   const document = readKubeconfig(path);
@@ -143,7 +143,7 @@ function invalid(message: string): SerinError {
   return userError("kubeconfig-invalid", message, { hint: "fix it, or set KUBECONFIG to another file" });
 }
 
-/** The text as kubectl reads it: it would read an unquoted `no` as false. */
+/** The kubeconfig as YAML that kubectl reads correctly. kubectl would read an unquoted `no` as false. */
 function textOf(document: object): string {
   return loadPackage<typeof Yaml>("yaml").stringify(document, writtenForKubernetes);
 }
@@ -151,7 +151,8 @@ function textOf(document: object): string {
 function writeKubeconfig(path: string, document: KubeconfigDocument): void {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const temporary = `${path}.${process.pid}`;
-  // An existing file or link of this name could belong to another user, and the mode counts only for a new file.
+  // Remove an existing file or link of this name: it could belong to another user, and the mode applies only to a new
+  // file.
   rmSync(temporary, { force: true });
   writeFileSync(temporary, textOf(document), { flag: "wx", mode: 0o600 });
   renameSync(temporary, path);

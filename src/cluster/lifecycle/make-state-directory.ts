@@ -3,8 +3,8 @@ import { dirname } from "node:path";
 
 /**
  * Creates a cluster's directory, which only its owner can open: it contains keys, and every object with all Secrets.
- * The directories above it stay open, because the user of a root user's lab must reach it. Fails with EEXIST if it
- * exists.
+ * Other users may pass through the directories above it, because the lab of a root user runs as another user and must
+ * reach its directory. Fails with EEXIST if the directory exists.
  */
 export function makeStateDirectory(directory: string): void {
   mkdirSync(dirname(directory), { recursive: true, mode: 0o755 });

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { labNetwork } from "../record/index.ts";
 
 /**
- * Writes small replacement programs, which `serin cluster shell` puts first in PATH. With them, documented commands
- * work unchanged: istioctl is serin, kind and docker answer for this cluster, and sudo only runs its command.
+ * Writes small replacement programs. `serin cluster shell` puts their directory first in PATH, so that documented
+ * commands work unchanged: istioctl is serin, kind and docker answer for this cluster, and sudo only runs its command.
  */
 export function writeShims(stateDirectory: string, clusterName: string, releaseRoot: string): void {
   const directory = shimDirectory(stateDirectory);
@@ -18,7 +18,7 @@ export function writeShims(stateDirectory: string, clusterName: string, releaseR
   };
   for (const [name, script] of Object.entries(shims))
     writeFileSync(join(directory, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
-  // A link, because the program behaves like istioctl if it is called by that name.
+  // Make a link, because the program behaves like istioctl when it is called by that name.
   const istioctl = join(directory, "istioctl");
   rmSync(istioctl, { force: true });
   symlinkSync(join(releaseRoot, "bin/serin"), istioctl);
@@ -42,7 +42,10 @@ echo "kind: this stand-in supports create, delete, get clusters, get nodes, get 
 exit 1`;
 }
 
-/** Answers `docker network inspect` for kind's network. `-f` accepts the two formats that guides use. */
+/**
+ * The script that answers `docker network inspect` for kind's network. It supports the two formats for `-f` that common
+ * guides use.
+ */
 function dockerShim(): string {
   const { fabricCidr, hostAddress } = labNetwork;
   return `# docker network inspect kind, for the lab's fabric.

@@ -1,4 +1,4 @@
-// A lab node: kubelet's and kube-proxy's job.
+// The lab node, which does the jobs of a kubelet and a kube-proxy.
 export { probeMachine } from "./machine-probe.ts";
 export { KubeletServer } from "./kubelet-api/kubelet-server.ts";
 export { kubeletPort, NodeAgent } from "./node-agent.ts";

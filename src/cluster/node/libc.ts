@@ -2,8 +2,8 @@ import koffi from "koffi";
 import { internalError, type SerinError } from "../../base/index.ts";
 
 /**
- * Calls of the C library for namespaces, mounts and terminals, which pods need and Node.js lacks. For 64-bit Linux with
- * glibc.
+ * Functions of the C library for namespaces, mounts and terminals, which pods need and Node.js lacks. They need 64-bit
+ * Linux with glibc.
  */
 const library = koffi.load("libc.so.6");
 
@@ -61,11 +61,11 @@ export const openFlags = {
   closeOnExec: 0o2000000,
 } as const;
 
-/** The attributes of one mount, as the newer system calls name them. */
+/** The attributes of a mount, for the system call mount_setattr. */
 export const mountAttributes = { readOnly: 1, noSuid: 2, noDevices: 4, noExec: 8 } as const;
 
 const unmountDetach = 2;
-/** These system calls have one number on every architecture. */
+/** The numbers of system calls that are the same on every architecture. */
 const systemCalls = { openTree: 428, moveMount: 429, openAt2: 437, mountSetAttribute: 442 } as const;
 const atCurrentDirectory = -100;
 const atRecursive = 0x8000;
@@ -77,7 +77,7 @@ const moveBetweenDescriptors = 0x04 | 0x40;
 const noMagicLinks = 0x02;
 const memoryFileFlags = { closeOnExec: 1, allowSealing: 2, executable: 0x10 } as const;
 const addSealsCommand = 1033;
-/** The seals against other content, another size and further seals. */
+/** The seals that forbid changes of the content and the size, and further seals. */
 const allSeals = 0x1 | 0x2 | 0x4 | 0x8;
 
 function errnoName(): string {
@@ -104,7 +104,7 @@ export function unshare(flags: number, operation: string): void {
   checked(calls.unshare(flags), `unshare ${operation}`);
 }
 
-/** Opens a file with close-on-exec. The caller must close it. */
+/** Opens a file with the flag close-on-exec. The caller must close it. */
 export function openDescriptor(path: string, flags: number = openFlags.readOnly): number {
   return checked(calls.open(path, flags | openFlags.closeOnExec, 0), `open ${path}`);
 }
@@ -132,17 +132,20 @@ export function bindMount(source: string, target: string, recursive = true): voi
   mount(source, target, null, mountFlags.bind | (recursive ? mountFlags.recursive : 0));
 }
 
-/** Makes a mount and all mounts below it read-only, without set-uid programs and without devices. */
+/** Makes a mount and all mounts below it read-only. Also disables set-uid programs and devices there. */
 export function makeReadOnlyRecursive(target: string): void {
   setReadOnly({ directory: atCurrentDirectory, path: target }, target, atRecursive);
 }
 
-/** Does the same to a mount that {@link copyTree} made and that is attached at `target`. */
+/**
+ * Makes a tree read-only that {@link copyTree} has copied and that is attached at `target`. Like {@link
+ * makeReadOnlyRecursive}, it also disables set-uid programs and devices.
+ */
 export function makeTreeReadOnly(tree: number, target: string): void {
   setReadOnly({ directory: tree, path: "" }, target, atRecursive | atEmptyPath);
 }
 
-/** `target` is the mount's name in an error, because the path of a copied tree is empty. */
+/** Sets the attributes. `target` names the mount in an error, because the path of a copied tree is empty. */
 function setReadOnly(
   { directory, path }: { readonly directory: number; readonly path: string },
   target: string,
@@ -163,23 +166,23 @@ function setReadOnly(
 }
 
 /**
- * A detached copy of the mount of a file or directory with all mounts below, for {@link attachTree}. The caller closes
- * it.
+ * Copies the mount of a file or directory with all mounts below it. The copy is detached, for {@link attachTree}. The
+ * caller closes its descriptor.
  */
 export function copyTree(path: string): number {
   const flags = cloneTree | openFlags.closeOnExec | atRecursive;
   return checked(calls.syscallOpenTree(systemCalls.openTree, atCurrentDirectory, path, flags), `copy mount ${path}`);
 }
 
-/** Mounts a copied tree on the file or directory that `target` is open for. */
+/** Mounts a copied tree on the open file or directory `target`. `path` names it in an error. */
 export function attachTree(tree: number, target: number, path: string): void {
   const result = calls.syscallMoveMount(systemCalls.moveMount, tree, "", target, "", moveBetweenDescriptors);
   checked(result, `mount on ${path}`);
 }
 
 /**
- * Opens a file or directory without its content. Returns undefined if it does not exist. Follows links, except those of
- * /proc that lead to files of other processes.
+ * Opens a file or directory without access to its content. Returns undefined if it does not exist. Follows links,
+ * except those in /proc that lead to files of other processes.
  */
 export function openPlace(path: string): number | undefined {
   const how = Buffer.alloc(24);
@@ -190,7 +193,7 @@ export function openPlace(path: string): number | undefined {
   return checked(result, `open ${path}`);
 }
 
-/** Makes an empty file or directory in an open directory. */
+/** Creates an empty file or directory in an open directory. */
 export function makeEntry(directory: number, name: string, isDirectory: boolean): void {
   if (isDirectory) checked(calls.mkdirat(directory, name, 0o755), `mkdir ${name}`);
   else
@@ -199,12 +202,12 @@ export function makeEntry(directory: number, name: string, isDirectory: boolean)
     );
 }
 
-/** Creates a file that is only in memory, and may be executed. */
+/** Creates a file that exists only in memory, and may be executed. */
 export function createMemoryFile(name: string): number {
   const { closeOnExec, allowSealing, executable } = memoryFileFlags;
   const flags = closeOnExec | allowSealing;
   const made = Number(calls.memfdCreate(name, flags | executable));
-  // Kernels before 6.3 do not know the last flag.
+  // Kernels before 6.3 refuse the last flag, so try without it.
   return made >= 0 ? made : checked(calls.memfdCreate(name, flags), "memfd_create");
 }
 
@@ -217,7 +220,7 @@ export function pivotRoot(newRoot: string, putOld: string): void {
   checked(calls.pivotRoot(newRoot, putOld), `pivot_root ${newRoot}`);
 }
 
-/** Changes the directory of only the calling thread, which must have unshared CLONE_FS. */
+/** Changes the working directory of the calling thread only. The thread must have unshared CLONE_FS. */
 export function changeDirectory(path: string): void {
   checked(calls.chdir(path), `chdir ${path}`);
 }

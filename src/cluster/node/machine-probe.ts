@@ -15,7 +15,7 @@ export interface MachineFinding {
   readonly remedy: string;
 }
 
-/** Tests inside new namespaces each kernel feature that nodes, pods and Services need. */
+/** Tests each kernel feature that nodes, pods and Services need. It does so inside new namespaces. */
 export function probeMachine(): MachineFinding[] {
   return [
     attempt("veth and bridge", "sudo modprobe -a veth bridge", probeLinks),
@@ -33,7 +33,7 @@ export function probeMachine(): MachineFinding[] {
   ];
 }
 
-/** Whether containers can start. Their first program exists only in memory. */
+/** Tests whether containers can start. Their first program exists only in memory, which a kernel may forbid. */
 export function startFinding(start: () => void): MachineFinding {
   return attempt(
     "programs in memory",

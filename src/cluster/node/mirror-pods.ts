@@ -61,8 +61,8 @@ export class MirrorPods {
   }
 
   /**
-   * Removes a deleted mirror pod at once, and creates the missing ones again. The deleted pod may be one that a user
-   * has made, in any namespace.
+   * Removes at once a mirror pod whose deletion was requested, and creates the lab's missing mirror pods again. The pod
+   * may also be a mirror pod that a user has made, in any namespace.
    */
   async replace(pod: Pod, signal: AbortSignal): Promise<void> {
     const { name = "", uid = "" } = pod.metadata;
@@ -87,7 +87,7 @@ export class MirrorPods {
         return;
       } catch (error) {
         if (isKubeCode(error, "already-exists")) return;
-        // Try again: at the start, the namespace appears a moment after the server.
+        // Try again. When the lab starts, the namespace appears shortly after the server is ready.
         this.#log.debug("a mirror pod cannot be made yet", { part: part.name, error: messageOf(error) });
         await this.#clock.sleep(retryMs, signal).catch(() => undefined);
       }

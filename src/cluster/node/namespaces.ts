@@ -8,13 +8,13 @@ import {
   unshare,
 } from "./libc.ts";
 
-/** Open descriptors of namespaces. An absent one means the caller's own. */
+/** Open descriptors of namespaces. If one is absent, the caller's own namespace applies. */
 export interface NamespaceDescriptors {
   readonly network?: number;
   readonly mount?: number;
   readonly uts?: number;
   readonly ipc?: number;
-  /** The PID namespace of children that are started within. The calling thread itself stays in its own. */
+  /** The PID namespace for child processes. The calling thread itself stays in its own. */
   readonly pid?: number;
 }
 
@@ -28,10 +28,10 @@ interface OwnNamespaces {
 
 let own: OwnNamespaces | undefined;
 
-/** The namespaces in which this process started. They are opened on first use, before it enters others. */
+/** The namespaces in which this process started. They are opened on first use, before the process enters others. */
 function ownNamespaces(): OwnNamespaces {
   if (own === undefined) {
-    // The main thread may enter mount namespaces once its file system attributes are unshared.
+    // Unshare the file system attributes of the main thread, because it may otherwise not enter mount namespaces.
     unshare(cloneFlags.fs, "fs");
     own = {
       network: openNamespace("self", "net"),
@@ -46,14 +46,14 @@ function ownNamespaces(): OwnNamespaces {
 
 export type NamespaceKind = "net" | "mnt" | "uts" | "ipc" | "pid" | "user";
 
-/** The namespace of a process (or of this one's main thread), as an open descriptor that the caller closes. */
+/** Opens a namespace of a process, or of the main thread of this process. The caller closes the descriptor. */
 export function openNamespace(pid: number | "self", kind: NamespaceKind): number {
   return openDescriptor(pid === "self" ? `/proc/thread-self/ns/${kind}` : `/proc/${pid}/ns/${kind}`);
 }
 
 /**
- * Runs synchronous code inside other namespaces and returns. Child processes start in these namespaces. The code must
- * not start anything asynchronous, because new threads of the thread pool would stay there.
+ * Runs synchronous code inside other namespaces, and then returns to the own ones. Child processes start in the other
+ * namespaces. The code must not start anything asynchronous: a new thread of the thread pool would stay in them.
  */
 export function withNamespaces<Result>(target: NamespaceDescriptors, run: () => Result): Result {
   const home = ownNamespaces();
@@ -79,7 +79,10 @@ export function withNamespaces<Result>(target: NamespaceDescriptors, run: () => 
   }
 }
 
-/** Runs synchronous code in new namespaces of the given kinds and returns. Child processes stay in them. */
+/**
+ * Runs synchronous code in new namespaces of the given kinds, and then returns to the own ones. Child processes that
+ * the code starts stay in the new ones.
+ */
 export function inNewNamespaces<Result>(
   kinds: { mount?: boolean; uts?: string; ipc?: boolean; pid?: boolean },
   run: () => Result,
@@ -117,8 +120,8 @@ function leaveMountNamespace(): void {
 }
 
 /**
- * Returns to the thread's own namespaces. If that fails, the process ends, because the thread would do the node's work
- * inside a pod. The supervisor then starts another process.
+ * Returns to the thread's own namespaces. If that fails, ends the process, because the thread would otherwise do the
+ * node's work inside a pod. The supervisor then starts a new process.
  */
 function returnHome(restore: readonly (() => void)[]): void {
   try {

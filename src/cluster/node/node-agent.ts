@@ -46,7 +46,7 @@ export interface NodeAgentOptions {
   readonly stateDirectory: string;
   readonly client: KubeClient;
   readonly images: readonly ImageEntry[];
-  /** Where the lab's own processes keep compiled code. */
+  /** The directory in which the lab's own processes keep compiled code. */
   readonly compileCache: string | undefined;
   /** The program that this process runs, relative to the root of its release. */
   readonly release: { readonly root: string; readonly entry: string };
@@ -54,14 +54,14 @@ export interface NodeAgentOptions {
   readonly version: string;
   readonly clock: Clock;
   readonly log: Logger;
-  /** All nodes of the cluster, in their order. */
+  /** All nodes of the cluster, in the order of the configuration. */
   readonly nodes: readonly ClusterNode[];
   readonly onLoadBalancers: (ports: readonly LoadBalancerPort[]) => void;
 }
 
 export const kubeletPort = 10_250;
 
-/** The kubelet of one lab node. It runs the API server's pods as processes, and writes their status. */
+/** The kubelet of one lab node. It runs the pods that are bound to the node as processes, and writes their status. */
 export class NodeAgent {
   readonly #options: NodeAgentOptions;
   readonly #log: Logger;
@@ -104,21 +104,21 @@ export class NodeAgent {
     this.#policies = new NetworkPolicies({
       client,
       localPods: () => this.#localPods(),
-      // Name the node's own address on the control plane's node, which serves DNS.
+      // The cluster's name server runs on the control plane's node, so only that node passes its address.
       nameServer: node.role === "control-plane" ? node.address : undefined,
       clock,
       log,
     });
   }
 
-  /** The pods that run here with their own network. */
+  /** The pods on this node that have their own network. */
   #localPods(): LocalPod[] {
     return [...this.#workers.values()].flatMap(({ pod, sandbox }) =>
       sandbox?.address === undefined ? [] : [{ pod, address: sandbox.address.ip }],
     );
   }
 
-  /** Blocks until the signal is aborted. Pods keep running then. Calls `ready` when the node accepts pods. */
+  /** Runs until the signal aborts. Calls `ready` when the node accepts pods. The pods keep running after the end. */
   async run(signal: AbortSignal, ready: () => void): Promise<void> {
     const registration = new NodeRegistration({
       ...this.#options,
@@ -161,8 +161,8 @@ export class NodeAgent {
     void mirrors.create(signal);
     const pods = this.#pods.run(signal);
     void this.#pods.synced.then(() => this.#removeOrphans());
-    // Start the policies only when all pods are known. Otherwise pods of an earlier process would lose their isolation
-    // for a moment.
+    // Start the policies only when all pods are known. Otherwise the pods of an earlier process would lose their
+    // isolation for a moment.
     const policies = Promise.race([this.#pods.synced, aborted(signal)]).then(
       async () => await this.#policies.run(signal),
     );
@@ -171,7 +171,7 @@ export class NodeAgent {
     await Promise.all([...informers, heartbeat, janitor, pods, policies, proxy]);
   }
 
-  /** Finds the worker of a pod by `namespace/name`. */
+  /** Returns the worker of a pod by the key `namespace/name`. */
   worker(key: string): PodWorker | undefined {
     return [...this.#workers.values()].find((worker) => keyOf(worker.pod) === key);
   }
@@ -180,7 +180,7 @@ export class NodeAgent {
     return this.#workers.values();
   }
 
-  /** The first processes of all containers that run. */
+  /** The first process of each running container. */
   runningContainers(): ProcessIdentity[] {
     return [...this.#workers.values()].flatMap((worker) =>
       worker.containers.flatMap(({ running, record }) =>
@@ -201,7 +201,7 @@ export class NodeAgent {
       this.#removeWorker(uid);
       return;
     }
-    // A pod that was deleted and created again between two checks has the same name and a new uid.
+    // If a pod is deleted and created again between two events, the new pod has the same name and another uid.
     if (change.previous !== undefined && change.previous.metadata.uid !== uid)
       this.#removeWorker(change.previous.metadata.uid ?? "");
     this.#referenced.follow(object);
@@ -225,7 +225,10 @@ export class NodeAgent {
     worker.kick();
   }
 
-  /** Takes over pods of an earlier node process. Their addresses are reserved before new ones are assigned. */
+  /**
+   * Takes over the pods of an earlier process of this node. First reserves their addresses, so that no new pod gets
+   * them.
+   */
   #adoptPods(): void {
     const records = readPodRecords(this.#podsDirectory);
     this.#records = new Map(records.map((record) => [record.uid, record]));
@@ -233,7 +236,7 @@ export class NodeAgent {
     if (records.length > 0) this.#log.info("took over the pods of an earlier process", { count: records.length });
   }
 
-  /** Ends pods that run here but no longer exist in the API. */
+  /** Ends pods that run on this node but no longer exist in the API. */
   #removeOrphans(): void {
     for (const record of this.#records.values()) {
       for (const { identity } of record.containers)
@@ -366,13 +369,13 @@ export class NodeAgent {
   }
 }
 
-/** How many uids the lab's user namespace has. */
+/** The number of uids in the lab's user namespace. */
 function countUids(): number {
   const [line = ""] = readFileSync("/proc/self/uid_map", "utf8").trim().split("\n");
   return Number(line.trim().split(/\s+/)[2] ?? 1);
 }
 
-/** Why resource limits are not enforced: they need delegated cgroup controllers. */
+/** Why resource limits are not enforced: the lab would need delegated cgroup controllers. Undefined if it has them. */
 function limitsNote(): string | undefined {
   if (existsSync("/sys/fs/cgroup/cgroup.controllers")) {
     try {
@@ -382,7 +385,7 @@ function limitsNote(): string | undefined {
       )
         return undefined;
     } catch {
-      // The file cannot be read, so the controllers are not delegated.
+      // A file that cannot be read means that no controllers are delegated.
     }
   }
   return "resource limits are recorded, not enforced: no cgroup is delegated to the lab";

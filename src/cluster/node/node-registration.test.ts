@@ -8,18 +8,18 @@ import { NodeRegistration, type NodeRegistrationOptions } from "./node-registrat
 const startMs = Date.parse("2026-01-01T00:00:00Z");
 const lease = "kube-node-lease/worker";
 
-/** An API server that a node registers with, and a clock on which the node sleeps without waiting. */
+/** A fake API server for the registration of a node, and a clock on which the node's sleeps end at once. */
 class Registry {
   readonly leases = new Map<string, Lease["spec"]>();
   readonly renewals: string[] = [];
   /** The times of status writes, in seconds after the start. */
   readonly statusWrites: number[] = [];
   node: Node | undefined = undefined;
-  /** Errors of the next requests. */
+  /** The errors of the next requests, in order. */
   readonly faults: Error[] = [];
   readonly #stop = new AbortController();
   #nowMs = startMs;
-  /** Called with the time in seconds before the node sleeps. */
+  /** Called before each sleep of the node, with the time in seconds since the start. */
   beforeSleep: (second: number) => void = () => undefined;
 
   registration(more: Partial<NodeRegistrationOptions> = {}): NodeRegistration {
@@ -66,7 +66,7 @@ class Registry {
     return this.node?.status?.conditions?.find(({ type }) => type === "Ready")?.status;
   }
 
-  /** The node controller has not heard of the node. */
+  /** Does what the node controller does when it has not heard from the node: marks it as Unknown. */
   markUnknown(): void {
     this.node = { ...this.node, status: { conditions: [{ type: "Ready", status: "Unknown" }] } } as Node;
   }

@@ -11,12 +11,12 @@ export interface NodeRegistrationOptions {
   readonly role: "control-plane" | "worker";
   readonly address: string;
   readonly podCidr: string;
-  /** A control plane with workers has a taint that keeps ordinary pods away. */
+  /** Whether the node gets the taint of a control plane. A control plane has it if the cluster also has workers. */
   readonly tainted: boolean;
   readonly labels: Readonly<Record<string, string>>;
   readonly kubeletPort: number;
   readonly version: string;
-  /** Why resource limits are not enforced here. Undefined if they are. */
+  /** Why resource limits are not enforced on this node. Undefined if they are. */
   readonly limitsNote: string | undefined;
   readonly clock: Clock;
   readonly log: Logger;
@@ -30,7 +30,7 @@ const leaseNamespace = "kube-node-lease";
 const leaseSeconds = 40;
 const controlPlaneTaint = { key: "node-role.kubernetes.io/control-plane", effect: "NoSchedule" } as const;
 
-/** Creates the Node object, and keeps it and its lease current. */
+/** Creates the Node object, and keeps the object and its lease current. */
 export class NodeRegistration {
   readonly #options: NodeRegistrationOptions;
   #readySince: string;
@@ -53,13 +53,14 @@ export class NodeRegistration {
     }
   }
 
-  /** Renews the lease and, less often, the status until the signal is aborted. */
+  /** Renews the lease, and less often the status, until the signal aborts. */
   async keepAlive(signal: AbortSignal): Promise<void> {
     let statusAtMs = this.#options.clock.steadyMs();
     while (!signal.aborted) {
       try {
         await this.#renewLease();
-        // The node controller may have marked the silent node as Unknown. Only the node itself can change that.
+        // The node controller may have marked the node as Unknown while it was silent. Only the node itself can change
+        // that.
         if (this.#options.clock.steadyMs() - statusAtMs >= statusEveryMs || !(await this.#isReady())) {
           await this.#writeStatus();
           statusAtMs = this.#options.clock.steadyMs();
@@ -81,7 +82,7 @@ export class NodeRegistration {
     try {
       await this.#renewLease();
     } catch (error) {
-      // The namespace may not exist yet. The next heartbeat creates the lease.
+      // The namespace of leases may not exist yet. The next heartbeat tries again.
       if (!isKubeCode(error, "not-found")) throw error;
     }
     try {

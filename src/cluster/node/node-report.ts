@@ -1,13 +1,19 @@
-/** A message from the node runtime to the supervisor over Node's IPC channel. Controllers send only `ready`. */
+/**
+ * A message from a node to the supervisor, over Node's IPC channel. The controllers' process also sends it, with
+ * `ready` only.
+ */
 export interface NodeReport {
-  /** The node is registered and Ready. From the controllers, it means that the lab's kinds are defined. */
+  /**
+   * Set when the node is registered and Ready. From the controllers' process, it means that the lab's custom kinds
+   * exist.
+   */
   readonly ready?: boolean;
-  /** All LoadBalancer ports that this node announces to the fabric. */
+  /** All LoadBalancer ports that this node announces in the lab's network. */
   readonly loadBalancers?: readonly LoadBalancerPort[];
 }
 
 export interface LoadBalancerPort {
-  /** `namespace/name` of the Service. */
+  /** The Service as `namespace/name`. */
   readonly service: string;
   readonly address: string;
   readonly port: number;

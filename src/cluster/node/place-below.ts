@@ -7,14 +7,14 @@ import { SerinError, userError } from "../../base/index.ts";
  * very large file at any place there. So the node follows no link below `root`, and reads files only up to a bound.
  */
 export interface PlaceBelow {
-  /** The node's own directory. The path to it may contain links. */
+  /** The root directory, which belongs to the node. The path to it may contain links. */
   readonly root: string;
-  /** An absolute path: `root` itself, or a path below it. */
+  /** The absolute path of the place: `root` itself, or a path below it. */
   readonly path: string;
 }
 
 const { O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
-/** The flag that opens a place without its content, so that a device or a socket does nothing. */
+/** The flag with which open(2) does not access the content, so that opening a device or a socket has no effect. */
 const O_PATH = 0o10000000;
 
 /**
@@ -43,8 +43,8 @@ export function inDirectoryBelow<T>(
 }
 
 /**
- * Calls `use` with a path that leads to exactly this file, directory, device or socket. It is valid only during the
- * call. Throws a user error for a link.
+ * Calls `use` with a path that leads to exactly this file, directory, device or socket. The path is valid only during
+ * the call. Throws a user error if there is a link.
  */
 export function atPlaceBelow<T>(place: PlaceBelow, use: (path: string) => T): T {
   const { root, path } = place;
@@ -61,13 +61,13 @@ export function atPlaceBelow<T>(place: PlaceBelow, use: (path: string) => T): T 
 }
 
 /**
- * Opens a regular file, and creates its directory if the flags create the file. Throws a user error for anything but a
- * regular file.
+ * Opens a regular file. If the flags create the file, also creates its directory. Throws a user error if the place is
+ * not a regular file.
  */
 export function openFileBelow(place: PlaceBelow, flags: number, mode?: number): number {
   const directory = { root: place.root, path: dirname(place.path) };
   return inDirectoryBelow(directory, { createMissing: (flags & O_CREAT) !== 0 }, (path) => {
-    // Without O_NONBLOCK, the process would wait for the other end of a pipe.
+    // Without O_NONBLOCK, opening a pipe would wait for its other end.
     const descriptor = openWithoutLink(place, `${path}/${basename(place.path)}`, flags | O_NONBLOCK, mode);
     if (fstatSync(descriptor).isFile()) return descriptor;
     closeSync(descriptor);
@@ -75,7 +75,7 @@ export function openFileBelow(place: PlaceBelow, flags: number, mode?: number): 
   });
 }
 
-/** The last `maxBytes` of a file, or all of a shorter one. */
+/** The last `maxBytes` of a file, or the whole file if it is shorter. */
 export function readEndBelow(place: PlaceBelow, maxBytes: number): Buffer {
   const descriptor = openFileBelow(place, O_RDONLY);
   try {
@@ -93,7 +93,7 @@ export function readEndBelow(place: PlaceBelow, maxBytes: number): Buffer {
   }
 }
 
-/** Removes a file, a link, or a directory with its content. Removes nothing if a directory above it is a link. */
+/** Removes a file, a link, or a directory with its content. Does nothing if a directory above it is a link. */
 export function removeBelow({ root, path }: PlaceBelow): void {
   try {
     inDirectoryBelow({ root, path: dirname(path) }, { createMissing: false }, (directory) =>
@@ -116,7 +116,8 @@ function openWithoutLink(place: PlaceBelow, path: string, flags: number, mode?: 
   try {
     return openSync(path, flags | O_NOFOLLOW, mode);
   } catch (error) {
-    // A link gives ELOOP, or ENOTDIR where a directory was expected. A pipe without a reader gives ENXIO.
+    // open(2) fails for a link with ELOOP, or with ENOTDIR where a directory was expected. For a pipe without a reader
+    // it fails with ENXIO.
     if (["ELOOP", "ENOTDIR", "ENXIO", "EISDIR"].includes((error as NodeJS.ErrnoException).code ?? ""))
       throw notOurs(place);
     throw error;

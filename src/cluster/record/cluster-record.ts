@@ -4,31 +4,30 @@ import { join } from "node:path";
 import { internalError, userError, type Environment } from "../../base/index.ts";
 
 /**
- * The facts of a cluster, written as `cluster.json` into its state directory. Its launcher, supervisor and nodes read
- * it.
+ * The facts about a cluster. They are in `cluster.json` in its state directory, for its launcher, supervisor and nodes.
  */
 export interface ClusterRecord {
   readonly name: string;
   readonly nodes: readonly ClusterNode[];
   readonly apiServer: {
-    /** An address of the host's loopback. */
+    /** The address on the host's loopback interface on which the API server listens. */
     readonly address: string;
     readonly port: number;
-    /** Whether the user has chosen this port, so that no other one may replace it. */
+    /** Whether the user has chosen the port. The launcher then uses no other port. */
     readonly portIsFixed: boolean;
   };
-  /** The release tree that the cluster runs from, as the host sees it. */
+  /** The release tree from which the cluster runs, with its path on the host. */
   readonly release: { readonly root: string; readonly version: string };
   readonly createdAt: string;
   /** Whether autoscalers follow the pods' resource use. Otherwise they only keep replicas within their bounds. */
   readonly autoscale?: boolean;
   /** How long the API server keeps Events. Absent means one hour. */
   readonly eventTtlMs?: number;
-  /** The process with whose end the cluster is deleted. */
+  /** The owner of the cluster. When this process ends, the cluster is deleted. */
   readonly owner?: HostProcess;
-  /** Known once the launcher has started. */
+  /** The launcher. Absent until it has started. */
   readonly launcher?: HostProcess;
-  /** The lab's first process, whose namespaces other processes enter. */
+  /** The lab's first process. Other processes enter the lab's namespaces through it. */
   readonly labInit?: HostProcess;
   readonly kubeconfig?: { readonly path: string; readonly previousContext: string };
 }
@@ -60,11 +59,14 @@ export const labNetwork = {
   dnsService: "10.96.0.10",
   apiServerPort: 6443,
   hostLoopback: "127.7.0.10",
-  /** The number of a node is one byte of its pods' addresses, and an idle node needs about 60 MB. */
+  /**
+   * The maximum number of nodes. The number of a node is one byte in its pods' addresses, and an idle node needs about
+   * 60 MB.
+   */
   maxNodes: 32,
 } as const;
 
-/** `${XDG_STATE_HOME:-~/.local/state}/serin`. */
+/** The directory for the state of all clusters: `${XDG_STATE_HOME:-~/.local/state}/serin`. */
 export function stateHome(env: Environment): string {
   const base = env["XDG_STATE_HOME"];
   return join(base !== undefined && base !== "" ? base : join(env["HOME"] ?? homedir(), ".local", "state"), "serin");
@@ -97,7 +99,7 @@ export function readClusterRecord(directory: string): ClusterRecord | undefined 
   }
 }
 
-/** Replaces the record in one step. */
+/** Replaces the record's file in one step. */
 export function writeClusterRecord(directory: string, record: ClusterRecord): void {
   mkdirSync(directory, { recursive: true });
   const temporary = join(directory, `${recordName}.${process.pid}`);
@@ -116,7 +118,7 @@ export function listClusterNames(env: Environment): string[] {
   }
 }
 
-/** The process with this id, or undefined if there is none, or if it is a zombie. */
+/** The process with this id. Undefined if it does not exist or is a zombie. */
 export function hostProcess(pid: number): HostProcess | undefined {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, "utf8");
@@ -135,7 +137,7 @@ export function isClusterRunning(record: ClusterRecord): boolean {
   return isHostProcessAlive(record.launcher);
 }
 
-/** The record of an existing cluster. Throws a user error that lists the existing ones. */
+/** The record of a cluster. Throws a user error that lists the existing clusters if this one does not exist. */
 export function requireCluster(env: Environment, name: string): { directory: string; record: ClusterRecord } {
   const directory = clusterDirectory(env, name);
   const record = readClusterRecord(directory);
@@ -151,7 +153,7 @@ export function requireCluster(env: Environment, name: string): { directory: str
   return { directory, record };
 }
 
-/** The same as {@link requireCluster}, but the cluster's launcher must also be alive. */
+/** Like {@link requireCluster}, but also throws if the cluster's launcher is not running. */
 export function requireRunningCluster(env: Environment, name: string): { directory: string; record: ClusterRecord } {
   const found = requireCluster(env, name);
   if (!isClusterRunning(found.record)) {

@@ -1,5 +1,5 @@
-// The facts about a cluster that the launcher, the supervisor, the nodes and the command line share. It loads nothing
-// else.
+// The facts about a cluster that the launcher, the supervisor, the nodes and the command line share. This door is
+// separate, so that these programs need not load other parts.
 export {
   clusterDirectory,
   hostProcess,

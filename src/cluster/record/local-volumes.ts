@@ -1,10 +1,11 @@
 import type { PersistentVolume } from "../../api/kubernetes/index.ts";
 
 /**
- * Shared facts of controllers and nodes about the volumes that the lab makes. Each volume is a directory of one node.
+ * The settings of the volumes that the lab makes, which controllers and nodes share. Each volume is a directory on one
+ * node.
  */
 export const localVolumes = {
-  /** The default StorageClass, named as kind's. */
+  /** The name of the default StorageClass. It is the same as in kind. */
   className: "standard",
   provisioner: "lab.serin.dev/local-directory",
   /** The directory of all volumes, below a node's host root. */
@@ -15,7 +16,7 @@ export const localVolumes = {
   maxSize: "1Ti",
 } as const;
 
-/** Annotations of volumes and claims, as Kubernetes names them. */
+/** The annotations of volumes and claims, with Kubernetes' names. */
 export const volumeAnnotations = {
   provisionedBy: "pv.kubernetes.io/provisioned-by",
   selectedNode: "volume.kubernetes.io/selected-node",
@@ -25,7 +26,7 @@ export const volumeAnnotations = {
   defaultClass: "storageclass.kubernetes.io/is-default-class",
 } as const;
 
-/** The finalizers that keep claims and volumes while they are in use. */
+/** The finalizers that keep claims and volumes from being removed while they are in use. */
 export const volumeFinalizers = {
   claim: "kubernetes.io/pvc-protection",
   volume: "kubernetes.io/pv-protection",
@@ -35,7 +36,7 @@ export function localVolumePath(volumeName: string): string {
   return `${localVolumes.directory}/${volumeName}`;
 }
 
-/** Whether the lab made the volume, so that the lab deletes its directory too. */
+/** Whether the lab made the volume. The lab then also deletes its directory. */
 export function isLocalVolume({ metadata, spec }: PersistentVolume): boolean {
   return (
     metadata.annotations?.[volumeAnnotations.provisionedBy] === localVolumes.provisioner &&

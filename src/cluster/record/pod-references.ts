@@ -1,11 +1,11 @@
 import type { Pod } from "../../api/kubernetes/index.ts";
 
-/** The kinds of objects that a pod may name, and that its node reads for it. */
+/** The kinds of objects to which a pod may refer by name, and which its node reads for it. */
 export type ReferencedKind = "configMap" | "persistentVolumeClaim" | "secret";
 
 /**
- * The names of the objects of the pod's namespace that its variables and volumes refer to. A node may read these, and
- * no others. The lab pulls no images, so `imagePullSecrets` are not read.
+ * The names of the objects to which the pod's variables and volumes refer. They are in the pod's namespace. A node may
+ * read these objects and no others. `imagePullSecrets` are not among them, because the lab pulls no images.
  */
 export function podReferences(pod: Pod): Readonly<Record<ReferencedKind, ReadonlySet<string>>> {
   const names = {

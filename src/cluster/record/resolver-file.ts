@@ -3,14 +3,14 @@ import { labNetwork } from "./cluster-record.ts";
 /** The domain of every lab's Services and pods. */
 export const clusterDomain = "cluster.local";
 
-/** The content of a resolv.conf. */
+/** The settings of a resolv.conf. */
 interface Resolver {
   readonly servers: readonly string[];
   readonly searches: readonly string[];
   readonly options: readonly string[];
 }
 
-/** The resolver of a namespace's pods that use the lab's DNS and say nothing else about it. */
+/** The DNS settings of a namespace's pods, unless a pod states its own `dnsPolicy` or `dnsConfig`. */
 export function clusterResolver(namespace: string): Resolver {
   return {
     servers: [labNetwork.dnsService],

@@ -9,7 +9,7 @@ import { requestsOf } from "./resources.ts";
 
 export type Decision = { readonly node: string } | { readonly node: undefined; readonly message: string };
 
-/** Chooses a node for the pod, or explains with kube-scheduler's text why there is none. */
+/** Chooses a node for the pod. If there is none, explains why, with kube-scheduler's text. */
 export function decide(inputs: FilterInputs): Decision {
   const { nodes } = inputs;
   if (nodes.length === 0) return { node: undefined, message: "no nodes available to schedule pods" };
@@ -30,7 +30,8 @@ export function decide(inputs: FilterInputs): Decision {
 }
 
 /**
- * The weights of kube-scheduler's default profile, for the scores that both have. Spreading of siblings comes first.
+ * The weights of the scores. For scores that kube-scheduler has too, they are those of its default profile. Spreading
+ * the pods of one owner comes first.
  */
 const weights = {
   siblings: 3,
@@ -129,7 +130,7 @@ function softSpread(pod: Pod, nodes: readonly NodeState[]): (state: NodeState) =
     );
 }
 
-/** The larger one of the node's shares of CPU and memory that would be requested. */
+/** The requested share of the node's CPU or memory with this pod on it, whichever is larger. */
 function requestedShare(pod: Pod, { node, requested }: NodeState): number {
   const wanted = requestsOf(pod);
   const shares = ["cpu", "memory"].map(

@@ -20,10 +20,10 @@ export interface FilterInputs {
   readonly volumeNeeds: VolumeNeeds;
 }
 
-/** Returns why the pod does not fit on the node, with kube-scheduler's texts. If there are none, it fits. */
+/** Returns the reasons why the pod does not fit on the node, with kube-scheduler's texts. Empty if it fits. */
 export type Filter = (state: NodeState) => readonly string[];
 
-/** A filter with at most one reason. */
+/** A filter that returns at most one reason. */
 type SimpleFilter = (state: NodeState) => string | undefined;
 
 /** All filters for one pod in kube-scheduler's order. Values that do not depend on the node are computed once. */
@@ -42,7 +42,7 @@ function withOneReason(filter: SimpleFilter): Filter {
   };
 }
 
-/** Why the pod does not fit on the node, by the first filter that refuses it. Empty if it fits. */
+/** The reasons of the first filter that refuses the node. Empty if the pod fits on it. */
 export function refusalReasons(filters: readonly Filter[], state: NodeState): readonly string[] {
   for (const filter of filters) {
     const reasons = filter(state);
@@ -74,7 +74,7 @@ function nodeAffinity({ pod }: FilterInputs): SimpleFilter {
 }
 
 /**
- * Refuses a node that is not ready. Kubernetes expresses this only by a taint, which the node controller sets a moment
+ * Refuses a node that is not ready. Kubernetes relies on a taint for this, which the node controller sets only a moment
  * after the node has appeared.
  */
 function ready({ pod }: FilterInputs): SimpleFilter {
@@ -99,7 +99,7 @@ function hostPorts({ pod }: FilterInputs): SimpleFilter {
   };
 }
 
-/** All resources that the node lacks. */
+/** Refuses a node that lacks resources. The reasons name all of the missing resources. */
 function resources({ pod }: FilterInputs): Filter {
   const wanted = [...requestsOf(pod)];
   return ({ node, pods, requested }) => [
@@ -128,14 +128,14 @@ function podAffinity(inputs: FilterInputs): SimpleFilter[] {
   return filters;
 }
 
-/** As in kube-scheduler, a pod attracts only if it matches all terms. */
+/** Requires the pod affinity. As in kube-scheduler, another pod counts only if it matches all terms. */
 function attraction({ pod, nodes, namespaceLabels }: FilterInputs, terms: readonly PodAffinityTerm[]): SimpleFilter[] {
   if (terms.length === 0) return [];
   const matchesAll = (other: Pod): boolean => terms.every((term) => termMatches(term, pod, other, namespaceLabels));
   const placed = nodes.flatMap(({ pods }) => [...pods.values()]);
   const group = new Set(placed.filter(({ pod: other }) => matchesAll(other)));
   const counts = terms.map(({ topologyKey }) => countByDomain(nodes, topologyKey, (other) => group.has(other)));
-  // If pods have an affinity to their own group, the first one must be able to start anywhere.
+  // The first pod of a group with an affinity to itself may start anywhere.
   const isFirst = counts.every((domains) => [...domains.values()].every((count) => count === 0)) && matchesAll(pod);
   return terms.map(({ topologyKey }, index) => ({ node }) => {
     const domain = ownField(node.metadata.labels, topologyKey);
@@ -167,7 +167,7 @@ function existingAntiAffinity(
       : undefined;
 }
 
-/** The nodes whose domains a constraint counts. */
+/** The nodes in whose domains a topology spread constraint counts pods. */
 export function spreadNodes(
   pod: Pod,
   { nodeAffinityPolicy, nodeTaintsPolicy }: TopologySpreadConstraint,
@@ -194,7 +194,7 @@ function spread({ pod, nodes }: FilterInputs): SimpleFilter[] {
         placed.pod.metadata.deletionTimestamp === undefined &&
         matchesLabelSelector(selector, placed.pod.metadata.labels);
       const counts = countByDomain(spreadNodes(pod, constraint, nodes), topologyKey, matches);
-      // If there are fewer domains than wanted, the missing ones count as empty.
+      // If there are fewer domains than `minDomains`, the missing domains count as empty.
       const least = counts.size < minDomains || counts.size === 0 ? 0 : Math.min(...counts.values());
       const self = matchesLabelSelector(selector, pod.metadata.labels) ? 1 : 0;
       return ({ node }: NodeState) => {

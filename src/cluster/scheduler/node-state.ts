@@ -30,11 +30,11 @@ interface MutableState {
   readonly requested: Map<string, number>;
 }
 
-/** The node of each pod, updated by changes and by the scheduler's own decisions. */
+/** The placement of pods on nodes. Watch events and the scheduler's own decisions update it. */
 export class Placements {
   readonly #nodes = new Map<string, MutableState>();
   readonly #byUid = new Map<string, PlacedPod>();
-  /** The pods whose anti-affinity may exclude new pods. */
+  /** The pods with an anti-affinity, which may exclude new pods from a node. */
   readonly #repelling = new Set<string>();
 
   setNode(node: Node): void {
@@ -82,7 +82,7 @@ export class Placements {
     return states;
   }
 
-  /** The nodes with these additional pods, as if they ran there already. */
+  /** The nodes as if these additional pods already ran on them. */
   nodesWith(more: readonly { readonly pod: Pod; readonly node: string }[]): NodeState[] {
     if (more.length === 0) return this.nodes();
     return this.nodes().map((state) => {
@@ -116,7 +116,7 @@ function placedOn(pod: Pod, node: string): PlacedPod {
   return { pod, node, requests: requestsOf(pod), hostPorts: hostPortsOf(pod) };
 }
 
-/** The ports of its node that a pod takes, with those of sidecars. Other init containers take none. */
+/** The host ports that a pod uses. Sidecars count, and other init containers do not. */
 export function hostPortsOf(pod: Pod): HostPort[] {
   const sidecars = (pod.spec?.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === "Always");
   const ports: HostPort[] = [];
@@ -130,7 +130,7 @@ export function hostPortsOf(pod: Pod): HostPort[] {
   return ports;
 }
 
-/** Two pods can have the same port of a node at different addresses. */
+/** Whether two host ports conflict. Two pods can use the same port of a node at different addresses. */
 export function portsConflict(a: HostPort, b: HostPort): boolean {
   return (
     a.port === b.port &&
@@ -141,6 +141,6 @@ export function portsConflict(a: HostPort, b: HostPort): boolean {
 
 export function allocatable(node: Node, resource: string): number {
   const found = ownField(node.status?.allocatable, resource);
-  // Without a stated maximum number of pods, the kubelet's default applies.
+  // If the node does not state a maximum number of pods, the kubelet's default applies.
   return found === undefined && resource === "pods" ? 110 : quantity(found);
 }

@@ -8,8 +8,8 @@ export type NamespaceLabels = (namespace: string) => Readonly<Record<string, str
 
 /**
  * The selector of a term. `matchLabelKeys` narrows it to pods with the owner's values of these labels, and
- * `mismatchLabelKeys` to pods with other values. With the label `pod-template-hash`, the term applies only to pods of
- * the same revision.
+ * `mismatchLabelKeys` to pods with other values. With `pod-template-hash` in `matchLabelKeys`, for example, the term
+ * selects only pods of the same revision.
  */
 export function selectorOf(
   owner: Pod,
@@ -40,7 +40,7 @@ export function termMatches(term: PodAffinityTerm, owner: Pod, other: Pod, names
   return inNamespace && matchesLabelSelector(selectorOf(owner, term), other.metadata.labels);
 }
 
-/** How many placed pods match, by the value of the topology key. */
+/** The number of placed pods that match, by the value of the topology key. */
 export function countByDomain(
   nodes: readonly NodeState[],
   topologyKey: string,

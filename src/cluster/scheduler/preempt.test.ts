@@ -14,7 +14,7 @@ const pod = (name: string, priority: number, cpu: string, more: Partial<PodSpec>
   ...(startTime === undefined ? {} : { status: { startTime } }),
 });
 
-/** The chosen node and the victims, as `a: p q`. */
+/** The chosen node with its victims, in the form `a: p q`. */
 function chosen(wanted: Pod, placed: readonly [Pod, string][], budgets: PodDisruptionBudget[] = []): string {
   const placements = new Placements();
   for (const name of ["a", "b"]) placements.setNode(node(name));

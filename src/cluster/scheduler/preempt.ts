@@ -3,14 +3,14 @@ import type { Pod, PodDisruptionBudget } from "../../api/kubernetes/index.ts";
 import { filtersFor, refusalReasons, type FilterInputs } from "./filters.ts";
 import type { NodeState, PlacedPod } from "./node-state.ts";
 
-/** A node on which the pod fits once these pods are gone. */
+/** A node on which the pod fits after the victims are removed from it. */
 export interface Preemption {
   readonly node: string;
   readonly victims: readonly Pod[];
 }
 
 interface Candidate extends Preemption {
-  /** How many victims a disruption budget protects. */
+  /** The number of victims that a disruption budget protects. */
   readonly violations: number;
 }
 
@@ -18,7 +18,7 @@ export function priorityOf({ spec }: Pod): number {
   return spec?.priority ?? 0;
 }
 
-/** Chooses pods of lower priority that must go so that the pod fits on a node, as kube-scheduler does. */
+/** Chooses pods of lower priority to evict so that the pod fits on a node. The choice follows kube-scheduler. */
 export function preempt(inputs: FilterInputs, budgets: readonly PodDisruptionBudget[]): Preemption | undefined {
   const { pod, nodes } = inputs;
   if (pod.spec?.preemptionPolicy === "Never" || inputs.volumeNeeds.refusal !== undefined) return undefined;
@@ -31,7 +31,8 @@ export function preempt(inputs: FilterInputs, budgets: readonly PodDisruptionBud
 }
 
 /**
- * Removes all pods of lower priority, and then takes back as many as fit, beginning with those that budgets protect.
+ * The victims on one node. Assumes that all pods of lower priority are removed, and then puts back as many as fit. Pods
+ * that budgets protect are put back first.
  */
 function candidateOf(
   inputs: FilterInputs,
@@ -70,7 +71,7 @@ function without(state: NodeState, removed: ReadonlySet<PlacedPod>): NodeState {
   return { ...state, requested, pods: new Map([...state.pods].filter(([, placed]) => !removed.has(placed))) };
 }
 
-/** The pods whose end would violate a budget, if all given pods ended in this order. */
+/** The pods whose end would violate a budget if all of these pods ended in this order. */
 function guardedPods(pods: readonly PlacedPod[], budgets: readonly PodDisruptionBudget[]): ReadonlySet<PlacedPod> {
   const allowed = new Map(budgets.map((budget) => [budget, budget.status?.disruptionsAllowed ?? 0]));
   const guarded = new Set<PlacedPod>();
@@ -87,7 +88,7 @@ function guardedPods(pods: readonly PlacedPod[], budgets: readonly PodDisruption
   return guarded;
 }
 
-/** Sorts pods by importance: lower priority first, and of equal priority the youngest first. */
+/** Orders pods from the least to the most important: by priority, and among equal ones the youngest first. */
 function comparePods(a: Pod, b: Pod): number {
   return priorityOf(a) - priorityOf(b) || startMs(b) - startMs(a);
 }
@@ -96,7 +97,10 @@ function startMs({ metadata, status }: Pod): number {
   return Date.parse(status?.startTime ?? metadata.creationTimestamp ?? "") || 0;
 }
 
-/** The node with the fewest violations, then the least important victims, then the fewest, then the youngest. */
+/**
+ * Orders candidates: first the node with the fewest budget violations, then by the least important victims, then by the
+ * fewest victims, then by the youngest victims.
+ */
 function compareCandidates(a: Candidate, b: Candidate): number {
   const highest = ({ victims }: Candidate): number => Math.max(...victims.map(priorityOf));
   const sum = ({ victims }: Candidate): number => victims.reduce((total, victim) => total + priorityOf(victim), 0);

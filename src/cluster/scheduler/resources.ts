@@ -20,7 +20,7 @@ const multipliers: Readonly<Record<string, number>> = {
   Ei: 2 ** 60,
 };
 
-/** A quantity as a number in its base unit: cores, bytes, pieces. An invalid quantity counts as 0. */
+/** A quantity as a number in its base unit: cores, bytes or items. An invalid quantity counts as 0. */
 export function quantity(text: string | number | undefined): number {
   if (text === undefined) return 0;
   const parts = /^([+-]?[\d.]+(?:[eE][+-]?\d+)?)([a-zA-Z]*)$/.exec(String(text));
@@ -31,8 +31,9 @@ export function quantity(text: string | number | undefined): number {
 export type Resources = ReadonlyMap<string, number>;
 
 /**
- * The resources that a pod needs on its node: the sum of its containers and sidecars, or more if an init container
- * needs more while it runs (KEP-753). A request of the whole pod replaces the sum. The overhead comes on top.
+ * The resources that a pod needs on its node: the sum of its containers and sidecars, or the need of an init container
+ * with the sidecars that run beside it, if that is larger (KEP-753). A request for the whole pod replaces this value.
+ * The pod's overhead is added.
  */
 export function requestsOf(pod: Pod): Resources {
   const total = new Map<string, number>();

@@ -5,7 +5,7 @@ import { transientError } from "../../base/index.ts";
 import { HandCluster } from "../controllers/testing/hand-cluster.ts";
 import { addScheduler } from "./scheduler.ts";
 
-/** A cluster with one node of two cores, on which the pod `low` has one. */
+/** A cluster with one node of two cores. The pod `low` on it requests one core. */
 async function start(): Promise<HandCluster> {
   const cluster = new HandCluster();
   addScheduler(cluster.context);

@@ -25,21 +25,21 @@ import { volumeNeedsOf, type StorageFacts, type VolumeNeeds } from "./volume-nee
 
 const schedulerName = "default-scheduler";
 const concurrentBindings = 16;
-/** The reason in the condition of a pod that is evicted for another one. */
+/** The condition's reason for a pod that is evicted in favour of another one. */
 const preempted = "PreemptionByScheduler";
 
-/** A pod that waits on this node for the end of the victims. */
+/** A pod for which victims on this node are being evicted. */
 interface Nomination {
   readonly pod: Pod;
   readonly node: string;
   /**
-   * The uids of the pods that are evicted for this one. Undefined if an earlier scheduler chose them: then the
-   * conditions of the node's pods show which they are.
+   * The uids of the victims. Undefined if an earlier process of the scheduler chose them. The conditions of the node's
+   * pods then show which pods are the victims.
    */
   readonly victims: readonly string[] | undefined;
 }
 
-/** Assigns a node to each pod when the pod or the nodes change. It never polls. */
+/** Assigns a node to each pod. It acts when pods or nodes change, and never polls. */
 export function addScheduler(context: ControllerContext): void {
   const scheduler = new Scheduler(context);
   scheduler.start();
@@ -51,11 +51,14 @@ class Scheduler {
   readonly #placements = new Placements();
   /** The keys of pods that fit on no node. They are tried again when resources become free. */
   readonly #unschedulable = new Set<string>();
-  /** The nodes of pods that wait there for their volumes, by the pod's uid. Their resource requests count already. */
+  /**
+   * The nodes that were chosen for pods that wait for their volumes, by the pod's uid. The pods' requests already count
+   * on these nodes.
+   */
   readonly #reserved = new Map<string, { readonly key: string; readonly node: string }>();
   /**
-   * The pods for which pods of lower priority are evicted, by uid, with their node. Their requests already count there
-   * against pods of lower or equal priority, so that these do not take the freed resources.
+   * The pods for which victims are being evicted, by uid, with their node. Their requests already count on this node
+   * for pods of lower or equal priority, so that such pods do not take the freed resources.
    */
   readonly #nominated = new Map<string, Nomination>();
   readonly #queue: Reconciler;
@@ -108,8 +111,8 @@ class Scheduler {
   }
 
   /**
-   * Takes over a nomination by an earlier scheduler, which only the pod's status shows. Otherwise other pods could take
-   * the resources that the evicted pods free, or more pods would be evicted.
+   * Takes over a nomination that an earlier process of the scheduler made, and that only the pod's status shows.
+   * Otherwise other pods could take the resources of the evicted pods, or more pods would be evicted.
    */
   #recall(pod: Pod): void {
     const node = pod.status?.nominatedNodeName;
@@ -117,8 +120,8 @@ class Scheduler {
   }
 
   /**
-   * Ends the nomination of a pod, because it has got a node or needs none. Other pods may then take the resources,
-   * unless the pod itself has taken them.
+   * Ends the nomination of a pod, because the pod has a node or no longer needs one. If the pod has not taken the
+   * nominated node, its resources are free for other pods.
    */
   #endNomination(uid: string, takenNode?: string): void {
     const nomination = this.#nominated.get(uid);
@@ -160,7 +163,8 @@ class Scheduler {
         await this.#reportFailure(pod, decision.message, this.#nominated.get(uid)?.node);
         if (preemption !== undefined) await this.#evict(pod, preemption);
       } catch (error) {
-        // Drop the nomination. Otherwise the next attempt would wait for the end of pods that nobody has deleted.
+        // Drop the nomination after a failure, because the next attempt would otherwise wait for the end of pods that
+        // nobody deletes.
         if (preemption !== undefined) this.#nominated.delete(uid);
         throw error;
       }
@@ -168,7 +172,7 @@ class Scheduler {
     }
     this.#unschedulable.delete(key);
     this.#endNomination(uid, decision.node);
-    // Record the placement before the API request, so that it counts for the next pod.
+    // Record the placement before the API request, so that the next pod is scheduled with it in mind.
     this.#placements.place(pod, decision.node);
     if (volumeNeeds.waiting.length === 0) return await this.#bind(pod, decision.node);
     this.#reserved.set(uid, { key, node: decision.node });
@@ -181,7 +185,10 @@ class Scheduler {
     );
   }
 
-  /** Chooses the victims for a pod, unless victims for it are already terminating, and notes the node. */
+  /**
+   * Chooses the victims for a pod, and records the node as its nomination. Does nothing while earlier victims for the
+   * pod are terminating.
+   */
   #preemptionFor(inputs: FilterInputs): Preemption | undefined {
     const uid = uidOf(inputs.pod);
     if (this.#isUnderWay(this.#nominated.get(uid))) return undefined;
@@ -210,7 +217,7 @@ class Scheduler {
     );
   }
 
-  /** Deletes the victims. Their end queues the pod again. */
+  /** Deletes the victims. When they have ended, the pod is queued again. */
   async #evict(pod: Pod, { node, victims }: Preemption): Promise<void> {
     const { client } = this.#context;
     const message = `${schedulerName}: preempting to accommodate a higher priority pod`;
@@ -241,8 +248,8 @@ class Scheduler {
   }
 
   /**
-   * Annotates the claims with the node, for the controller that creates or binds their volumes. The change of the
-   * claims queues the pod again.
+   * Annotates the claims with the node, for the controller that creates or binds their volumes. When it changes the
+   * claims, the pod is queued again.
    */
   async #selectNode(claims: VolumeNeeds["waiting"], node: string): Promise<undefined> {
     const views = this.#context.view(persistentVolumeClaimKind);

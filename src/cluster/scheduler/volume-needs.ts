@@ -10,15 +10,15 @@ export interface StorageFacts {
   readonly storageClass: (name: string) => StorageClass | undefined;
 }
 
-/** The requirements of a pod's claims for its node. */
+/** What a pod's claims require of its node. */
 export interface VolumeNeeds {
-  /** Why no node is suitable, with kube-scheduler's text. */
+  /** Why no node is suitable, with kube-scheduler's text. Absent if a node may be. */
   readonly refusal?: string;
   /** The volumes of bound claims. */
   readonly bound: readonly PersistentVolume[];
-  /** Claims that wait for the pod's node. */
+  /** The claims that are bound only after the pod has a node. */
   readonly waiting: readonly PersistentVolumeClaim[];
-  /** The claims whose class creates no volumes, so that the node must already have a free volume. */
+  /** The claims whose class creates no volumes. The node must have a free volume for each of them. */
   readonly existingOnly: readonly PersistentVolumeClaim[];
   readonly volumes: readonly PersistentVolume[];
 }
@@ -57,7 +57,7 @@ function refusalOf(name: string, claim: PersistentVolumeClaim | undefined): stri
   return undefined;
 }
 
-/** Why the node cannot have the pod's volumes, with kube-scheduler's text. */
+/** A filter for nodes on which the pod can use its volumes. Returns kube-scheduler's text for other nodes. */
 export function volumeFilter(needs: VolumeNeeds): (state: NodeState) => string | undefined {
   return ({ node }) => {
     if (needs.bound.some((volume) => !isOnNode(volume, node)))

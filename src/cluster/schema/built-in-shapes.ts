@@ -14,7 +14,7 @@ import {
 
 interface TypeTable {
   readonly names: readonly string[];
-  /** The index of each type. The key is `apps/v1/Deployment`, for example. */
+  /** The index of each kind's type. A key is, for example, `apps/v1/Deployment`. */
   readonly kinds: Readonly<Record<string, number>>;
   readonly types: readonly (readonly [fields: readonly FieldEntry[], atomic?: 1])[];
 }
@@ -48,13 +48,13 @@ export class BuiltInShapes {
     return new BuiltInShapes(readGenerated("types") as TypeTable);
   }
 
-  /** The shape of a kind. Undefined if it is not built in. */
+  /** The shape of a kind. Undefined if the kind is not built in. */
   ofKind(apiVersion: string, kind: string): StructShape | undefined {
     const index = this.#table.kinds[`${apiVersion}/${kind}`];
     return index === undefined ? undefined : this.#struct(index);
   }
 
-  /** Finds a type by its OpenAPI name: `io.k8s.api.core.v1.PodSpec`. */
+  /** Finds a type by its OpenAPI name, such as `io.k8s.api.core.v1.PodSpec`. */
   ofName(name: string): StructShape {
     if (this.#indexes.size === 0) this.#table.names.forEach((typeName, index) => this.#indexes.set(typeName, index));
     const index = this.#indexes.get(name);

@@ -214,7 +214,10 @@ test("autoscalers and events convert between their versions and back", () => {
   assert.deepEqual(registry.convert(other, typeOf(event)), event);
 });
 
-/** The columns of a real server: the name, then `:type` unless the type is string, and `*` for columns of -o wide. */
+/**
+ * The columns of kube-apiserver's tables: the name, then `:type` if the type is not string, and `*` for columns of `-o
+ * wide`.
+ */
 const columns: Readonly<Record<string, string>> = {
   "/v1/pods": "Name|Ready|Status|Restarts|Age|IP*|Node*|Nominated Node*|Readiness Gates*",
   "/v1/nodes": "Name|Status|Roles|Age|Version|Internal-IP*|External-IP*|OS-Image*|Kernel-Version*|Container-Runtime*",

@@ -17,9 +17,9 @@ export function convertObject(object: UntypedObject, to: ResourceType): UntypedO
 
 const percentField = "targetCPUUtilizationPercentage";
 const currentField = "currentCPUUtilizationPercentage";
-/** The target of an autoscaler that does not set one. */
+/** The target of an autoscaler that states none, in percent. */
 const defaultPercent = 80;
-/** Annotations in which v1 stores values for which it has no fields. */
+/** The annotations in which an autoscaler of v1 stores the values for which v1 has no fields. */
 const metricsAnnotation = "autoscaling.alpha.kubernetes.io/metrics";
 const behaviorAnnotation = "autoscaling.alpha.kubernetes.io/behavior";
 
@@ -104,7 +104,7 @@ function parseList(text: string | undefined): unknown[] {
   return arrayOf(parseValue(text));
 }
 
-/** Pairs of a core field and its events.k8s.io field. */
+/** Fields that have another name in events.k8s.io than in the core group. */
 const eventFields: readonly (readonly [core: string, events: string])[] = [
   ["involvedObject", "regarding"],
   ["message", "note"],

@@ -3,24 +3,27 @@ import { goDurationMs } from "../../base/index.ts";
 /** A schedule in the form of a CronJob's `spec.schedule`, without a time zone. */
 export type CronExpression = CronFields | CronInterval;
 
-/** `@every 1h30m`: the interval between runs. The first run is one interval after the CronJob was created. */
+/** A schedule `@every 1h30m`. The first run is one interval after the creation of the CronJob. */
 export interface CronInterval {
-  /** The interval, in whole seconds and at least one. */
+  /** The interval in milliseconds, a whole number of seconds and at least one. */
   readonly everyMs: number;
 }
 
-/** A cron expression of five fields, or a shorthand like `@hourly`. */
+/** A schedule of five fields, or a shorthand such as `@hourly`. */
 export interface CronFields {
   readonly minutes: ReadonlySet<number>;
   readonly hours: ReadonlySet<number>;
   readonly days: ReadonlySet<number>;
   readonly months: ReadonlySet<number>;
   readonly weekdays: ReadonlySet<number>;
-  /** Whether it suffices that one of the two day fields matches, because both are restricted. */
+  /** Whether it suffices that one of the two day fields matches. This is so if both of them are restricted. */
   readonly anyDay: boolean;
 }
 
-/** The texts of problems are those of the parser that Kubernetes uses (github.com/robfig/cron v3, `ParseStandard`). */
+/**
+ * A parsed schedule, or the problem with it. The texts of problems are those of Kubernetes' parser
+ * (github.com/robfig/cron v3, `ParseStandard`).
+ */
 export type ParsedCron = { readonly expression: CronExpression } | { readonly problem: string };
 
 interface Bounds {
@@ -80,12 +83,12 @@ function parseInterval(text: string): ParsedCron {
   return { expression: { everyMs: Math.max(1000, Math.floor(everyMs / 1000) * 1000) } };
 }
 
-/** Whether one of the field's parts allows all values. A step greater than one restricts them. */
+/** Whether a part of the field allows all values, as `*` does. `*` with a step greater than one does not. */
 function hasStar(field: string): boolean {
   return field.split(",").some((part) => /^[*?](?:\/0*1)?$/.test(part));
 }
 
-/** The values of a field, or its fault. */
+/** The values that a field allows, or its fault. */
 function parseField(text: string, bounds: Bounds): ReadonlySet<number> | string {
   const values = new Set<number>();
   for (const part of text.split(",").filter((element) => element !== "")) {
@@ -115,7 +118,7 @@ function parseRange(text: string, { low, high, names }: Bounds): Range | string 
   if (typeof end === "string") return end;
   const step = stepText === undefined ? 1 : parseNumber(stepText, []);
   if (typeof step === "string") return step;
-  // `5/10` means from 5 to the highest value.
+  // `5/10` means a range from 5 to the highest value, with the step 10.
   const to = stepText !== undefined && toText === undefined ? high : end;
   if (from < low) return `beginning of range (${from}) below minimum (${low}): ${text}`;
   if (to > high) return `end of range (${to}) above maximum (${high}): ${text}`;

@@ -11,7 +11,7 @@ interface Recorded {
 }
 
 const decoder = new ProtobufDecoder(BuiltInShapes.load());
-/** Bodies that kubectl 1.32 sent, and the objects that they encode. */
+/** Recorded request bodies of kubectl 1.32, and the objects that they encode. */
 const recorded = JSON.parse(
   readFileSync(new URL("testdata/protobuf-bodies.json", import.meta.url), "utf8"),
 ) as Recorded[];

@@ -8,15 +8,18 @@ import { protobufWire } from "./protobuf-wire.ts";
 import type { AnyShape, ListShape, ScalarCode, Shape, StructShape, WireField } from "./shape.ts";
 
 const magic = Buffer.from("k8s\0", "latin1");
-/** The field numbers of runtime.Unknown and its TypeMeta. */
+/** The field numbers of runtime.Unknown and of its TypeMeta. */
 const unknownTypeMeta = 1;
 const unknownRaw = 2;
 const unknownContentEncoding = 3;
-/** Kinds of metav1 that every group has. */
+/** Kinds of meta.k8s.io that every API group has. */
 const commonKinds = new Set(["DeleteOptions", "Status"]);
 const schemaTypeName = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps";
 
-/** Decodes bodies of application/vnd.kubernetes.protobuf: the magic, runtime.Unknown, and the kind's message in it. */
+/**
+ * Decodes bodies of the type application/vnd.kubernetes.protobuf. Such a body consists of a magic number and a
+ * runtime.Unknown, which contains the message of the kind.
+ */
 export class ProtobufDecoder {
   readonly #shapes: BuiltInShapes;
 
@@ -178,7 +181,7 @@ function bytesOf(raw: readonly RawValue[] | undefined): Uint8Array {
   return raw === undefined ? new Uint8Array() : mergedBytes(raw);
 }
 
-/** Joins the parts of a message. */
+/** Joins the parts of a message. In protobuf, a repeated message field means one merged message. */
 function mergedBytes(raw: readonly RawValue[]): Uint8Array {
   return raw.length === 1 && raw[0] !== undefined ? bytesValue(raw[0]) : Buffer.concat(raw.map(bytesValue));
 }
@@ -188,7 +191,7 @@ function textOf(raw: readonly RawValue[] | undefined): string {
   return last === undefined ? "" : Buffer.from(bytesValue(last)).toString("utf8");
 }
 
-/** Splits packed repeated numbers, which are one sequence of bytes. */
+/** Splits packed repeated numbers into single values. Packed numbers are one sequence of bytes. */
 function unpacked(item: Shape, raw: RawValue): RawValue[] {
   if (!(raw instanceof Uint8Array) || item.kind !== "scalar" || !"bil".includes(item.code)) return [raw];
   const reader = new (protobufWire().BinaryReader)(raw);
@@ -226,7 +229,7 @@ function scalarValue(code: ScalarCode, raw: RawValue): unknown {
   }
 }
 
-/** A time. Null for the zero time, which is encoded as an empty message. */
+/** The text of a time. Null for Go's zero time, which is encoded as an empty message. */
 function timeValue(bytes: Uint8Array, micro: boolean): string | null {
   const message = readMessage(bytes);
   if (message.size === 0) return null;

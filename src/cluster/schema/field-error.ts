@@ -1,6 +1,6 @@
 import type { FieldError } from "./contract.ts";
 
-/** Marks a value that messages leave out. */
+/** A placeholder for a bad value. With it, the message does not show the value. */
 export const omitted: unique symbol = Symbol("omitted");
 
 function body(type: string, value: unknown, detail: string): string {
@@ -11,7 +11,7 @@ function body(type: string, value: unknown, detail: string): string {
   return detail === "" ? head : `${head}: ${detail}`;
 }
 
-/** The errors of Kubernetes' field package, with the server's texts. */
+/** Creates the errors of Kubernetes' package `field`, with the same texts. */
 export const fieldErrors = {
   required: (field: string, detail = ""): FieldError => ({
     reason: "FieldValueRequired",

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { brotliDecompressSync } from "node:zlib";
 
-/** The text of `generated/kubernetes/<name>.json.br`. Throws if the installation lacks the file. */
+/** Reads `generated/kubernetes/<name>.json.br`. Throws if the installation lacks the file. */
 export function readGeneratedBytes(name: string): Buffer {
   return brotliDecompressSync(readFileSync(new URL(import.meta.resolve(`#generated/kubernetes/${name}.json.br`))));
 }
@@ -10,7 +10,7 @@ export function readGenerated(name: string): unknown {
   return JSON.parse(readGeneratedBytes(name).toString("utf8"));
 }
 
-/** Digests of CEL expressions that are known to compile: those in the release's own CRDs. */
+/** The digests of the CEL expressions in the release's own CRDs. These expressions are known to compile. */
 export function readKnownRules(): ReadonlySet<string> {
   const text = readFileSync(new URL(import.meta.resolve("#generated/cel/known-rules.json")), "utf8");
   return new Set(JSON.parse(text) as string[]);

@@ -4,7 +4,7 @@ const day = 24 * hour;
 const year = 365 * day;
 
 /**
- * Formats an age like kubectl, with two units for small values: `45s`, `3m20s`, `25m`, `5h3m`, `2d4h`, `30d`, `2y10d`.
+ * Formats an age as kubectl does. Small values have two units: `45s`, `3m20s`, `25m`, `5h3m`, `2d4h`, `30d`, `2y10d`.
  */
 export function humanDuration(milliseconds: number): string {
   const seconds = Math.trunc(milliseconds / 1000);
@@ -27,7 +27,7 @@ function pair(seconds: number, large: number, largeUnit: string, small: number, 
   return rest === 0 ? head : `${head}${rest}${smallUnit}`;
 }
 
-/** The age of an RFC 3339 time. `<unknown>` if there is none. */
+/** The age of a time in RFC 3339. `<unknown>` if the time is absent. */
 export function ageOf(time: unknown, nowMs: number): string {
   const parsed = typeof time === "string" ? Date.parse(time) : Number.NaN;
   return Number.isNaN(parsed) ? "<unknown>" : humanDuration(nowMs - parsed);

@@ -22,7 +22,7 @@ const maxFilterDepth = 8;
 type Operator = "==" | "!=" | "<" | "<=" | ">" | ">=" | "exists";
 
 /**
- * A compiled JSONPath of the subset that printer columns and selectable fields use
+ * A compiled JSONPath, of the subset that printer columns and selectable fields use
  * (`.status.conditions[?(@.type=="Ready")].status`).
  */
 export class JsonPath {
@@ -32,7 +32,7 @@ export class JsonPath {
     this.#steps = steps;
   }
 
-  /** Parses a path. Throws an Error with the position of a fault. */
+  /** Parses a path. Throws an Error with the position of the first fault. */
   static parse(text: string): JsonPath {
     const inner = text.startsWith("{") && text.endsWith("}") ? text.slice(1, -1) : text;
     return new JsonPath(new PathParser(inner).parse());

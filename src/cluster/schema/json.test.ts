@@ -10,7 +10,7 @@ test("half of a surrogate pair in a JSON text becomes U+FFFD, as Go reads it, an
     "\ufffdA",
     "\ufffd\ufffd",
   ]);
-  // A backslash before the letter u is no escape if it is escaped itself.
+  // `\u` does not begin an escape if its backslash is itself escaped.
   assert.deepEqual(read(String.raw`["\\ud800","\\\ud800"]`), [String.raw`\ud800`, "\\\ufffd"]);
   const plain = String.raw`{"a":"\u00e9\n😀"}`;
   assert.equal(wellFormedJson(plain), plain);

@@ -1,11 +1,11 @@
-/** A JSON object with unchecked fields. */
+/** A JSON object whose fields have not been checked. */
 export type JsonObject = Record<string, unknown>;
 
 export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** The value if it is an object, and otherwise an empty object. For reading only. */
+/** The value if it is an object, or else an empty object. Only read the result. */
 export function objectOf(value: unknown): JsonObject {
   return isObject(value) ? value : {};
 }
@@ -15,9 +15,8 @@ export function arrayOf(value: unknown): unknown[] {
 }
 
 /**
- * A copy of a JSON value that shares nothing with it. Spread and slice copy a whole level in one step, which in a new
- * process is three times as fast as copying field by field. They also keep a field named `__proto__` as an ordinary
- * field.
+ * A deep copy of a JSON value. Spread and slice copy a whole level in one step, which in a new process is three times
+ * as fast as copying field by field. They also keep a field named `__proto__` as an ordinary field.
  */
 export function cloneJson<Value>(value: Value): Value {
   if (typeof value !== "object" || value === null) return value;
@@ -34,7 +33,7 @@ export function cloneJson<Value>(value: Value): Value {
   return copy as Value;
 }
 
-/** Sets a field whose name a client chose, so that `__proto__` becomes an ordinary field. */
+/** Sets a field whose name a client chose. Even `__proto__` becomes an ordinary field. */
 export function setOwn(target: JsonObject, key: string, value: unknown): void {
   if (key === "__proto__")
     Object.defineProperty(target, key, { value, enumerable: true, configurable: true, writable: true });
@@ -52,14 +51,17 @@ export function withPaths<Element>(list: readonly Element[], path: string): [pat
   return list.map((element, index) => [childPath(path, index), element]);
 }
 
-/** A cheap test for escapes such as `\ud800`, of one half or both halves of a surrogate pair. */
+/** Quickly tests whether a text may contain escapes of surrogates, such as `\ud800`. */
 const halfEscape = /\\u[dD][89a-fA-F]/;
-/** An escape of JSON. Both halves of a surrogate pair are one match. A half without its other half is in the group. */
+/**
+ * Matches an escape of JSON. The two halves of a surrogate pair are one match. A half without the other half is
+ * captured by the group.
+ */
 const escapes = /\\(?:u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F][\da-fA-F]{2}|(u[dD][89a-fA-F][\da-fA-F]{2})|[^])/g;
 
 /**
  * The text of a JSON value, with U+FFFD in place of each lone half of a surrogate pair, as Go's decoder reads it. UTF-8
- * has no such characters, so code that encodes them would fail later, or write another text.
+ * cannot encode lone halves, so code that encodes the value later would fail or write another text.
  */
 export function wellFormedJson(text: string): string {
   if (!halfEscape.test(text)) return text;

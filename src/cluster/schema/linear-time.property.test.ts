@@ -8,7 +8,7 @@ import { wellFormedJson } from "./json.ts";
 import { applyJsonPatch } from "./patch/json-patch.ts";
 import { applyStrategicMergePatch } from "./patch/strategic-merge-patch.ts";
 
-// A request's body may be 3 MiB: tens of thousands of items.
+// The number of items in a test object. A request's body may have 3 MiB, which is tens of thousands of items.
 const size = 6000;
 const shapes = BuiltInShapes.load();
 const podSpec = shapes.ofName("io.k8s.api.core.v1.PodSpec");

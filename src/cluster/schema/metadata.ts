@@ -14,10 +14,10 @@ import {
 
 const annotationsMaxBytes = 256 * 1024;
 
-/** The only finalizers of built-in kinds whose names need no domain. */
+/** The finalizers whose names need no domain. For built-in kinds, there are no others. */
 const standardFinalizers: ReadonlySet<string> = new Set(["kubernetes", "orphan", "foregroundDeletion"]);
 
-/** The name checks by `group/plural`. All other kinds require a DNS subdomain. */
+/** The checks of names, by `group/plural`. For all other kinds, a name must be a DNS subdomain. */
 const nameChecks: Readonly<Record<string, NameCheck>> = {
   "/namespaces": checkLabelName,
   "/services": checkLabelName,
@@ -28,8 +28,8 @@ const nameChecks: Readonly<Record<string, NameCheck>> = {
 };
 
 /**
- * Checks metav1.ObjectMeta: name, namespace, labels, annotations, owners, finalizers, and on an update the immutable
- * fields.
+ * Checks an object's metadata: name, namespace, labels, annotations, owners and finalizers. For an update, also checks
+ * that immutable fields have not changed.
  */
 export function validateMetadata(
   type: ResourceType,
@@ -75,7 +75,7 @@ export function validateMetadata(
   return errors;
 }
 
-/** Validates the keys and values of labels. Also used for selectors. */
+/** Validates the keys and values of labels. Selectors use it too. */
 export function validateLabels(labels: unknown, path: string): FieldError[] {
   return Object.entries(objectOf(labels)).flatMap(([key, value]) => [
     ...checkQualifiedName(key).map((problem) => fieldErrors.invalid(path, key, problem)),
@@ -171,7 +171,7 @@ function validateMetadataUpdate(object: UntypedObject, old: UntypedObject): Fiel
   return errors;
 }
 
-/** metav1.LabelSelector. */
+/** Validates a LabelSelector of meta.k8s.io/v1. */
 export function validateLabelSelector(selector: unknown, path: string): FieldError[] {
   if (!isObject(selector)) return [];
   const errors = validateLabels(selector.matchLabels, `${path}.matchLabels`);

@@ -3,8 +3,8 @@ import type { ResourceType } from "./contract.ts";
 export const metricsGroup = "metrics.k8s.io";
 
 /**
- * The kinds of the metrics API. On other clusters metrics-server adds them. The API server computes the objects on each
- * request and stores none, so only their names and tables are here.
+ * The kinds of the metrics API, which metrics-server adds to other clusters. The API server computes the objects on
+ * each request and stores none, so only their names and tables are here.
  */
 export const metricsTypes: readonly ResourceType[] = [
   metricsType("NodeMetrics", "nodes", false),

@@ -20,7 +20,7 @@ const qualifiedNameMessage =
 const labelValueMessage =
   "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 
-/** Returns the faults of a name. Empty for a valid name. */
+/** Returns the faults of a name. The list is empty for a valid name. */
 export type NameCheck = (name: string) => string[];
 
 function tooLong(name: string, limit: number, unit = "characters"): string[] {
@@ -40,7 +40,7 @@ export const checkServiceName: NameCheck = (name) => [
   ...(serviceLabelPattern.test(name) ? [] : [serviceLabelMessage]),
 ];
 
-/** Checks names that only have to be valid in a path, such as those of RBAC objects. */
+/** Checks a name that only has to be usable in a path, such as the name of an RBAC object. */
 export const checkPathSegment: NameCheck = (name) => {
   if (name === "." || name === "..") return [`may not be '${name}'`];
   return ["/", "%"]
@@ -48,7 +48,7 @@ export const checkPathSegment: NameCheck = (name) => {
     .map((character) => `may not contain '${character}'`);
 };
 
-/** A label's or annotation's key: `[prefix/]name`. */
+/** Checks the key of a label or annotation: `[prefix/]name`. */
 export const checkQualifiedName: NameCheck = (key) => {
   const parts = key.split("/");
   const name = parts.at(-1) ?? "";
@@ -76,7 +76,7 @@ export const checkLabelValue: NameCheck = (value) => [
 
 const configKeyPattern = /^[-._a-zA-Z0-9]+$/;
 
-/** A key of a ConfigMap or Secret, which becomes the name of a file. */
+/** Checks a key of a ConfigMap or Secret. It becomes the name of a file. */
 export const checkConfigKey: NameCheck = (key) => [
   ...tooLong(key, subdomainMaxLength),
   ...(configKeyPattern.test(key)
@@ -93,7 +93,7 @@ export const checkConfigKey: NameCheck = (key) => [
 
 const searchPattern = /^_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*$/;
 
-/** A domain in which a pod searches for names. Such domains may contain underscores. */
+/** Checks a DNS search domain of a pod. Such a domain may contain underscores. */
 export const checkSearchDomain: NameCheck = (name) => [
   ...tooLong(name, subdomainMaxLength),
   ...(searchPattern.test(name)
@@ -105,7 +105,7 @@ export const checkSearchDomain: NameCheck = (name) => [
 
 const wildcardPattern = new RegExp(`^\\*\\.${label}(\\.${label})*$`);
 
-/** A host such as `*.example.com`. */
+/** Checks a host that may begin with a wildcard, such as `*.example.com`. */
 export const checkWildcardSubdomain: NameCheck = (name) => [
   ...tooLong(name, subdomainMaxLength),
   ...(wildcardPattern.test(name)

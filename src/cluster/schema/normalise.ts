@@ -3,7 +3,7 @@ import { childPath, isObject, type JsonObject } from "./json.ts";
 import { canonicalQuantity, parseQuantity } from "./quantity.ts";
 import type { ScalarCode, Shape, StructShape } from "./shape.ts";
 
-/** The zero value of a type. Null if the server writes null. */
+/** The zero value of a type. Null if kube-apiserver writes null for it. */
 export function zeroValue(shape: Shape): unknown {
   switch (shape.kind) {
     case "scalar":
@@ -35,7 +35,7 @@ const zeroScalars: Readonly<Record<ScalarCode, unknown>> = {
   F: null,
 };
 
-/** An empty object of the kind, with the nulls that the server writes for lists and maps. */
+/** An empty object of the kind. Its lists and maps are null where kube-apiserver writes null. */
 export function zeroObject(shape: Shape): unknown {
   if (shape.kind !== "struct") return zeroValue(shape);
   const value: JsonObject = {};
@@ -43,7 +43,7 @@ export function zeroObject(shape: Shape): unknown {
   return value;
 }
 
-/** Whether the value is the zero value of its type. Structs never are. */
+/** Whether the value is the zero value of its type. A struct never is. */
 function isZero(shape: Shape, value: unknown): boolean {
   switch (shape.kind) {
     case "scalar":
@@ -58,12 +58,12 @@ function isZero(shape: Shape, value: unknown): boolean {
   }
 }
 
-/** The zero values that Go omits. Quantities, times and similar types are structs, which are not omitted. */
+/** The zero values that Go omits. Quantities, times and similar types are structs, which Go does not omit. */
 const emptyScalars: Partial<Readonly<Record<ScalarCode, unknown>>> = { s: "", b: false, i: 0, l: 0, d: 0, y: "" };
 
 /**
- * Adds in place the fields that a real server always writes (`resources: {}`, `status: {}`). Fields that it writes as
- * null stay absent.
+ * Adds, in place, the fields that kube-apiserver always writes (`resources: {}`, `status: {}`). Leaves out fields that
+ * it writes as null.
  */
 function addZeroFields(shape: StructShape, value: JsonObject): void {
   for (const field of shape.fields.values()) {
@@ -73,7 +73,7 @@ function addZeroFields(shape: StructShape, value: JsonObject): void {
   }
 }
 
-/** The name of a JSON value's type in messages of Go's decoder. */
+/** The type of a JSON value, with its name in the messages of Go's JSON decoder. */
 function describe(value: unknown): string {
   if (Array.isArray(value)) return "array";
   if (value === null) return "null";
@@ -96,9 +96,9 @@ const goNames: Readonly<Record<ScalarCode, string>> = {
 };
 
 /**
- * Brings an object of a built-in kind into the form of a typed server, in place. Removes unknown fields, nulls and
- * values that Go omits, adds zero structs, and writes times and quantities in canonical form. Throws {@link
- * SchemaFault} 400 if a value has the wrong type.
+ * Converts an object of a built-in kind, in place, to the form in which kube-apiserver returns it. Removes unknown
+ * fields, nulls and values that Go omits, adds zero structs, and writes times and quantities in canonical form. Throws
+ * {@link SchemaFault} 400 if a value has the wrong type.
  */
 export class Normaliser {
   readonly #kind: string;
@@ -126,7 +126,7 @@ export class Normaliser {
     addZeroFields(shape, value);
   }
 
-  /** The same as {@link struct}, for a value of any type. */
+  /** Does the same as {@link struct} for a value that may have any type. */
   member(shape: StructShape, value: unknown, path: string): void {
     if (!isObject(value)) throw this.#mismatch(value, "object", path);
     this.struct(shape, value, path);
@@ -199,7 +199,10 @@ export class Normaliser {
     throw this.#mismatch(value, goNames[code], path);
   }
 
-  /** Clients in Go fail to read a whole list if one of its objects has a number that they cannot represent. */
+  /**
+   * An integer within its range. If one object had a larger number, Go clients could not read any list with this
+   * object.
+   */
   #integer(value: number, code: "i" | "l", path: string): number {
     const isInt32 = value >= -(2 ** 31) && value < 2 ** 31;
     if (Number.isInteger(value) && (isInt32 || (code === "l" && Math.abs(value) < 2 ** 63))) return value;
@@ -261,13 +264,13 @@ export class Normaliser {
   }
 }
 
-/** The first and the last time whose year has four digits. */
+/** The first and the last time whose year has four digits, in milliseconds since 1970. */
 const firstTimeMs = Date.parse("0000-01-01T00:00:00Z");
 const lastTimeMs = Date.parse("9999-12-31T23:59:59.999Z");
 
 /**
- * Milliseconds since the epoch of a time in RFC 3339. Undefined for a time that does not exist. `Date.parse` reads 30
- * February as 2 March and 24:00 as the next day, but Go refuses both.
+ * A time in RFC 3339, as milliseconds since 1970. Undefined for a time that does not exist. Go refuses 30 February and
+ * 24:00, but `Date.parse` reads them as 2 March and as the next day.
  */
 function timeOf(value: string): number | undefined {
   const [, local = ""] = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$/.exec(value) ?? [];

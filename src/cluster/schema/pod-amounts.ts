@@ -1,7 +1,7 @@
 import type { UntypedObject } from "../../api/index.ts";
 import { addQuantities, compareQuantities, parseQuantity, type Quantity } from "./quantity.ts";
 
-/** Quantities by the name of the resource. */
+/** Quantities by resource name. */
 export type Amounts = ReadonlyMap<string, Quantity>;
 export type AmountField = "requests" | "limits";
 
@@ -14,7 +14,7 @@ export interface ContainerAmounts {
 export interface PodAmounts {
   readonly containers?: readonly ContainerAmounts[];
   readonly initContainers?: readonly ContainerAmounts[];
-  /** Resources of the whole pod (KEP-2837). */
+  /** The resources of the whole pod (KEP-2837). */
   readonly resources?: ContainerAmounts["resources"];
   readonly overhead?: Readonly<Record<string, string>>;
 }
@@ -32,17 +32,18 @@ export function amountsOf(list: Readonly<Record<string, string>> | undefined): A
   return amounts;
 }
 
-/** The resources that a pod can state as a whole. */
+/** Matches the resources that a pod can state as a whole. */
 export const ofWholePod = /^(?:cpu|memory|hugepages-.*)$/;
 
-/** The resources that a pod states as a whole. */
+/** The amounts that a pod states as a whole. */
 export function wholePodAmounts({ resources }: PodAmounts, field: AmountField): Amounts {
   return new Map([...amountsOf(resources?.[field])].filter(([name]) => ofWholePod.test(name)));
 }
 
 /**
- * The most that a pod needs at one time: the sum of its containers and sidecars, or more if an init container needs
- * more while it runs (KEP-753). A resource that the pod states as a whole replaces this sum.
+ * The most that a pod needs at one time: the sum of its containers and sidecars, or the need of an init container with
+ * the sidecars that run beside it, if that is larger (KEP-753). An amount that the pod states as a whole replaces this
+ * value.
  */
 export function podAmounts(spec: PodAmounts, field: AmountField): Amounts {
   const total = sumOfContainers(spec.containers ?? [], field);
@@ -60,9 +61,9 @@ function sumOfContainers(containers: readonly ContainerAmounts[], field: AmountF
 }
 
 interface InitAmounts {
-  /** The sum of all sidecars, which run together with the containers. */
+  /** The sum of all sidecars. They run together with the containers. */
   readonly sidecars: Amounts;
-  /** The most of an init container together with the sidecars that have started before it. */
+  /** The largest need of an init container, including the sidecars that have started before it. */
   readonly peak: Amounts;
 }
 
@@ -83,8 +84,8 @@ function initAmounts(initContainers: readonly ContainerAmounts[], field: AmountF
 }
 
 /**
- * The same amounts with the pod's overhead. As in Kubernetes, overhead adds nothing to a limit that the pod does not
- * set.
+ * The amounts of {@link podAmounts} plus the pod's overhead. As in Kubernetes, overhead is not added to a limit that
+ * the pod does not set.
  */
 export function podAmountsWithOverhead(spec: PodAmounts, field: AmountField): Amounts {
   const total = new Map(podAmounts(spec, field));

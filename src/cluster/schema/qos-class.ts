@@ -6,8 +6,9 @@ export type QosClass = "Guaranteed" | "Burstable" | "BestEffort";
 const computed = ["cpu", "memory"];
 
 /**
- * The QoS class of a pod. It is BestEffort if there are no requests and limits of processor time and memory, and
- * Guaranteed if both have limits that equal the requests. If the pod states resources as a whole, only these count.
+ * The QoS class of a pod. It is BestEffort if there are no requests and limits for CPU and memory. It is Guaranteed if
+ * CPU and memory have limits that equal the requests. If the pod states resources as a whole, only these amounts
+ * matter.
  */
 export function qosClassOf(spec: PodAmounts): QosClass {
   const all = partsOf(spec);
@@ -22,7 +23,7 @@ export function qosClassOf(spec: PodAmounts): QosClass {
   return isGuaranteed ? "Guaranteed" : "Burstable";
 }
 
-/** The amounts that decide about the class, for each container or for the whole pod. */
+/** The amounts that decide the class: those of each container, or those of the whole pod. */
 function partsOf(spec: PodAmounts): readonly Readonly<Record<AmountField, Amounts>>[] {
   if (spec.resources !== undefined)
     return [{ requests: counted(wholePodAmounts(spec, "requests")), limits: counted(wholePodAmounts(spec, "limits")) }];

@@ -30,7 +30,7 @@ import { zeroObject } from "./normalise.ts";
 import { type ResourceModel } from "./resource-model.ts";
 import { servingErrors } from "./validation/custom-resource-definition.ts";
 
-/** An entry of generated/kubernetes/resources. */
+/** An entry of the file generated/kubernetes/resources. */
 type GeneratedResource = Pick<
   ResourceType,
   | "group"
@@ -46,14 +46,15 @@ type GeneratedResource = Pick<
 >;
 
 /**
- * The paths of the counts in all kinds with `/scale`. Selectors are objects, except a replication controller's labels.
+ * The paths of `replicas` and of the selector in all built-in kinds with `/scale`. The selector is an object, except in
+ * a ReplicationController, where it is a map of labels.
  */
 const scalePaths = {
   specReplicasPath: "spec.replicas",
   statusReplicasPath: "status.replicas",
   labelSelectorPath: "spec.selector",
 } as const;
-/** Events of both groups are stored as one resource, in the form of the core group. */
+/** The storage of Events. Both groups' Events are stored as one resource, in the form of the core group. */
 const storageOfEvents = { storageVersion: "v1", storageKey: "/events" } as const;
 
 function builtInType(entry: GeneratedResource): ResourceType {
@@ -98,8 +99,8 @@ export class Schemas implements SchemaRegistry {
   }
 
   /**
-   * Loads the CEL evaluator in advance, which takes a tenth of a second. Otherwise the first custom resource with rules
-   * would wait for it.
+   * Loads the CEL evaluator in advance, so that the first custom resource with rules does not wait for it. Loading
+   * takes a tenth of a second.
    */
   warmUp(): void {
     loadCel();
@@ -271,7 +272,7 @@ export class Schemas implements SchemaRegistry {
     return manager;
   }
 
-  /** Converts the object to a version. Returns undefined if that version of the resource is no longer served. */
+  /** Converts the object to another version. Returns undefined if the resource no longer has that version. */
   #convertTyped(model: ResourceModel, object: TypedObject, apiVersion: string): TypedObject | undefined {
     if (object.apiVersion === apiVersion) return object;
     const { group, version } = groupVersionOf(apiVersion);
@@ -287,7 +288,10 @@ function objectResult(value: unknown): UntypedObject {
   return value as UntypedObject;
 }
 
-/** The schemas of a new API server: built-in kinds only. Reads the generated data (some milliseconds). */
+/**
+ * The schemas of a new API server, which has only the built-in kinds. Reads the generated data, which takes some
+ * milliseconds.
+ */
 export function createSchemaRegistry(): Schemas {
   return new Schemas();
 }

@@ -4,7 +4,7 @@
  */
 export type Shape = ScalarShape | StructShape | MapShape | ListShape | AnyShape;
 
-/** Codes of the generated type table: see generated/kubernetes/README.md. */
+/** Codes in the generated type table. generated/kubernetes/README.md explains them. */
 export type ScalarCode = "s" | "b" | "i" | "l" | "d" | "y" | "T" | "M" | "D" | "Q" | "I" | "F";
 
 export interface ScalarShape {
@@ -14,17 +14,20 @@ export interface ScalarShape {
 
 export interface StructShape {
   readonly kind: "struct";
-  /** The OpenAPI name of a built-in type (`io.k8s.api.core.v1.PodSpec`). Empty for a type of a CRD. */
+  /** The OpenAPI name of a built-in type, such as `io.k8s.api.core.v1.PodSpec`. Empty for a type of a CRD. */
   readonly name: string;
-  /** Fields by JSON name, including those of inlined structs. */
+  /** The fields by their JSON names, including the fields of inlined structs. */
   readonly fields: ReadonlyMap<string, FieldShape>;
   /** The shape of fields that `fields` does not name. Undefined if such fields are unknown and dropped. */
   readonly rest: Shape | undefined;
   /** Whether server-side apply treats the value as one unit. */
   readonly atomic: boolean;
-  /** The fields with their numbers in protobuf messages. */
+  /** The fields that have a number in protobuf messages. */
   readonly wire: readonly WireField[];
-  /** A whole Kubernetes object inside another one: `apiVersion`, `kind` and `metadata` are always known. */
+  /**
+   * Whether the value is a whole Kubernetes object inside another one. Its fields `apiVersion`, `kind` and `metadata`
+   * are then always known.
+   */
   readonly embedded: boolean;
 }
 
@@ -38,22 +41,22 @@ export interface ListShape {
   readonly kind: "list";
   readonly item: Shape;
   readonly listType: "atomic" | "set" | "map";
-  /** The keys of a `map` list. */
+  /** The keys of a list of type `map`. */
   readonly keys: readonly string[];
-  /** Whether a separate message contains the items on the wire. */
+  /** Whether, in protobuf, the list's items are in a message of their own. */
   readonly wrapped: boolean;
 }
 
 /**
- * Any value, which is stored unchanged. `granular`: server-side apply treats maps field by field, but not lists.
- * Otherwise the value is one unit.
+ * A value of any form, which is stored unchanged. If `granular` is true, server-side apply treats maps field by field,
+ * and everything else as one unit. Otherwise the whole value is one unit.
  */
 export interface AnyShape {
   readonly kind: "any";
   readonly granular: boolean;
   /**
-   * Used only for the wire format: `R` raw extension, `J` any JSON, `B`, `A` and `P` the schema unions of
-   * apiextensions.
+   * The form of the value in protobuf: `R` is a raw extension, `J` is any JSON, and `B`, `A` and `P` are the schema
+   * unions of apiextensions.
    */
   readonly code: "R" | "J" | "B" | "A" | "P";
 }
@@ -61,13 +64,13 @@ export interface AnyShape {
 export interface FieldShape {
   readonly name: string;
   readonly shape: Shape;
-  /** The server always writes the field, with Go's zero value if it is not set. */
+  /** Whether kube-apiserver always writes the field. It writes Go's zero value if the field is not set. */
   readonly always: boolean;
-  /** The server omits Go's zero value, even if a client has set it. */
+  /** Whether kube-apiserver omits the field if it has Go's zero value, even if a client has set it. */
   readonly omitted: boolean;
   readonly strategy: readonly string[];
   readonly mergeKey: string | undefined;
-  /** The value of an absent list-map key. */
+  /** The value of this field where it is an absent key of a list of type `map`. */
   readonly default: unknown;
 }
 

@@ -1,4 +1,4 @@
-/** The priority classes that every cluster has for the pods that it needs, by name. */
+/** The priority classes of system pods, which every cluster has, by name. */
 export const systemPriorityClasses: ReadonlyMap<string, { readonly value: number; readonly description: string }> =
   new Map([
     [

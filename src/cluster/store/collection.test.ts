@@ -6,7 +6,7 @@ import { encodeObject, StoredRecord } from "./record.ts";
 
 const maps = "/configmaps";
 
-/** A collection to which the test commits changes. */
+/** A collection, and a function with which the test commits changes to it. */
 class Changed {
   readonly faults: unknown[] = [];
   readonly collection: Collection;
@@ -17,7 +17,10 @@ class Changed {
     this.collection = new Collection(maps, revision, (fault) => void this.faults.push(fault));
   }
 
-  /** Commits a state of each object together. The names are `namespace/name`, and those after a minus are removed. */
+  /**
+   * Commits one change for each name, all together. A name has the form `namespace/name`. A minus before it removes the
+   * object.
+   */
   commit(...names: readonly string[]): void {
     this.collection.commit(names.map((name) => this.#event(name)));
   }

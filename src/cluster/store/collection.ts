@@ -1,17 +1,17 @@
 import { innerKey, type StoredRecord } from "./record.ts";
 
-/** One committed change of a collection. */
+/** A committed change of an object. */
 export interface ChangeEvent {
   readonly type: "ADDED" | "MODIFIED" | "DELETED";
   readonly revision: number;
-  /** The new state. For DELETED, the last state with the revision of the deletion. */
+  /** The new state of the object. For DELETED, its last state with the revision of the deletion. */
   readonly record: StoredRecord;
   readonly previous: StoredRecord | undefined;
-  /** Encoded forms of the event by key, which all watchers share. */
+  /** The encoded forms of the event, by a key for the form. All watchers share them. */
   readonly encoded: Map<string, Buffer>;
 }
 
-/** Called with the changes of one commit in the collection, in order. */
+/** Called with the collection's changes in one commit, in order. */
 export type ChangeListener = (events: readonly ChangeEvent[]) => void;
 
 const maximumHistoryEvents = 8192;
@@ -26,11 +26,11 @@ export class Collection {
   #sorted: StoredRecord[] | undefined;
   #history: ChangeEvent[] = [];
   #historyBytes = 0;
-  /** The revision after which the history contains all changes. */
+  /** The oldest revision from which the history is complete. It contains all changes after it. */
   #compacted: number;
   #revision: number;
 
-  /** `faulty` receives the errors of listeners, because a failing listener must not stop the others. */
+  /** `faulty` gets the errors of listeners. A failing listener must not stop the others. */
   constructor(name: string, revision: number, faulty: (error: unknown) => void) {
     this.name = name;
     this.#faulty = faulty;
@@ -38,7 +38,7 @@ export class Collection {
     this.#revision = revision;
   }
 
-  /** The revision of its last change. */
+  /** The revision of the collection's last change. */
   get revision(): number {
     return this.#revision;
   }
@@ -51,13 +51,13 @@ export class Collection {
     return this.#records.get(innerKey(namespace, name));
   }
 
-  /** The objects of all namespaces or of one, in the order of their keys. Never change the array. */
+  /** The objects of one namespace, or of all, in the order of their keys. Never change the returned array. */
   list(namespace?: string): readonly StoredRecord[] {
     this.#sorted ??= sortedRecords(this.#records);
     return namespace === undefined || namespace === "" ? this.#sorted : sliceNamespace(this.#sorted, namespace);
   }
 
-  /** The result of {@link list} at that revision. Undefined if the history does not reach back that far. */
+  /** The result of {@link list} as of that revision. Undefined if the history does not reach back that far. */
   listAt(revision: number, namespace?: string): readonly StoredRecord[] | undefined {
     if (revision >= this.#revision) return this.list(namespace);
     if (revision < this.#compacted) return undefined;
@@ -73,7 +73,7 @@ export class Collection {
     return namespace === undefined || namespace === "" ? sorted : sliceNamespace(sorted, namespace);
   }
 
-  /** The changes after that revision. Undefined if some of them have been forgotten (410 Gone). */
+  /** The changes after a revision. Undefined if some of them are no longer in the history (410 Gone). */
   since(revision: number): readonly ChangeEvent[] | undefined {
     if (revision < this.#compacted) return undefined;
     let first = this.#history.length;
@@ -113,7 +113,7 @@ export class Collection {
     }
   }
 
-  /** Forgets the changes up to this revision. Only the store calls it. */
+  /** Drops the changes up to this revision from the history. Only the store calls it. */
   forget(revision: number): void {
     const first = this.#history.findIndex((event) => event.revision > revision);
     this.#drop(first < 0 ? this.#history.length : first);
@@ -142,7 +142,7 @@ function sliceNamespace(sorted: readonly StoredRecord[], namespace: string): rea
   return sorted.slice(low, end);
 }
 
-/** The records of a sorted list that come after the object, which may be gone. */
+/** The records of a sorted list that come after the key of an object. The object itself may no longer exist. */
 export function recordsAfter(sorted: readonly StoredRecord[], namespace: string, name: string): StoredRecord[] {
   const key = innerKey(namespace, name);
   const index = firstNotBefore(sorted, key);
@@ -150,7 +150,7 @@ export function recordsAfter(sorted: readonly StoredRecord[], namespace: string,
   return sorted.slice(found?.namespace === namespace && found.name === name ? index + 1 : index);
 }
 
-/** The index of the first record of a sorted list whose key is not smaller. */
+/** The index of the first record of a sorted list whose key is equal or greater. */
 function firstNotBefore(sorted: readonly StoredRecord[], key: string): number {
   let low = 0;
   let high = sorted.length;

@@ -1,20 +1,20 @@
 import { DatabaseSync } from "node:sqlite";
 
-/** One change set in the form in which it is sent to the writer's thread. */
+/** A set of changes, in the form in which it is sent to the writer's thread. */
 export interface WriteBatch {
   readonly revision: number;
   readonly puts: readonly { readonly row: string; readonly revision: number; readonly bytes: Uint8Array }[];
   readonly removals: readonly string[];
   /**
-   * The collections that the batch changes, with the last revision of each, from which a watch can resume after a
-   * restart.
+   * The collections that the batch changes, each with the revision of its last change. After a restart, watches can
+   * resume from this revision.
    */
   readonly collections: readonly { readonly name: string; readonly revision: number }[];
 }
 
 /**
- * Opens the file and makes the tables. With WAL and synchronous=FULL, a commit that has returned survives kill -9 and
- * power loss.
+ * Opens the file and creates the tables. With WAL and synchronous=FULL, a commit that has returned survives kill -9 and
+ * a power loss.
  */
 export function openDatabase(path: string): DatabaseSync {
   const database = new DatabaseSync(path);
@@ -50,7 +50,7 @@ export function readContent(database: DatabaseSync): DatabaseContent {
   return { revision: state?.value ?? 0, collections, rows: rows as unknown as DatabaseContent["rows"] };
 }
 
-/** Applies batches, each in one transaction. */
+/** Returns a function that writes a batch in one transaction. */
 export function batchWriter(database: DatabaseSync): (batch: WriteBatch) => void {
   const put = database.prepare(
     "INSERT INTO objects(row, revision, bytes) VALUES(?, ?, ?) ON CONFLICT(row) DO UPDATE SET revision = excluded.revision, bytes = excluded.bytes",

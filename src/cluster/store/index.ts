@@ -1,4 +1,5 @@
-// The store of the lab: records in memory, their history, and the writer of the database.
+// The lab's storage for objects: records in memory, the history of their changes, and the database that makes them
+// durable.
 export { recordsAfter, type ChangeEvent } from "./collection.ts";
 export { StoredRecord } from "./record.ts";
 export { ObjectTooLarge, Store, type Expectation } from "./store.ts";

@@ -7,14 +7,14 @@ export interface ObjectKey {
   readonly name: string;
 }
 
-/** One version of an object: its served bytes and its frequently used fields. Immutable. */
+/** One version of an object: its bytes for answers, and its frequently used fields. It never changes. */
 export class StoredRecord implements ObjectKey {
   readonly collection: string;
   readonly namespace: string;
   readonly name: string;
   /** The resourceVersion. */
   readonly revision: number;
-  /** The version of the bytes: the storage version at the time of the write. */
+  /** The API version of the bytes. It is the storage version at the time of the write. */
   readonly apiVersion: string;
   /** The object as JSON that begins with `{"kind":…,"apiVersion":…,"metadata":`. */
   readonly bytes: Buffer;
@@ -43,13 +43,13 @@ export class StoredRecord implements ObjectKey {
     return parsed;
   }
 
-  /** A record of the same state with another revision. */
+  /** The same state with another revision. */
   at(revision: number): StoredRecord {
     const copy = this.copy();
     return new StoredRecord(this, revision, encodeObject(copy, revision), copy);
   }
 
-  /** A fresh copy that the caller may change. */
+  /** A new copy of the object that the caller may change. */
   copy(): UntypedObject {
     return JSON.parse(this.bytes.toString("utf8")) as UntypedObject;
   }
@@ -58,14 +58,14 @@ export class StoredRecord implements ObjectKey {
 const noLabels: Readonly<Record<string, string>> = {};
 
 /**
- * `namespace/name`, the key inside a collection. Its order is the order of lists, as in etcd: `a-b/x` comes before
- * `a/x`.
+ * The key of an object in its collection: `namespace/name`. Lists have the order of these keys, as in etcd: `a-b/x`
+ * comes before `a/x`.
  */
 export function innerKey(namespace: string, name: string): string {
   return `${namespace}/${name}`;
 }
 
-/** The row's key: `collection|namespace/name`. */
+/** The key of the object's row in the database: `collection|namespace/name`. */
 export function rowKey(key: ObjectKey): string {
   return `${key.collection}|${innerKey(key.namespace, key.name)}`;
 }
@@ -76,9 +76,7 @@ export function parseRowKey(row: string): ObjectKey {
   return { collection: row.slice(0, bar), namespace: row.slice(bar + 1, slash), name: row.slice(slash + 1) };
 }
 
-/**
- * The object as bytes with that resourceVersion, kind and apiVersion first. Sets `metadata.resourceVersion` in place.
- */
+/** Encodes the object as JSON that begins with `kind` and `apiVersion`. Sets `metadata.resourceVersion` in place. */
 export function encodeObject(object: UntypedObject, revision: number): Buffer {
   const { kind, apiVersion, metadata, ...rest } = object;
   metadata.resourceVersion = String(revision);

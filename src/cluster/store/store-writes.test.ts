@@ -1,4 +1,5 @@
-// Writers of one store: who wins, what they see, and what a failed commit leaves. The writer of the file is the test's.
+// Tests several writers of one store: who wins, what they see, and what happens after a failed commit. The test
+// replaces the writer of the file.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { silentLogger } from "../../base/index.ts";
@@ -14,9 +15,9 @@ function configMap(name: string, data: Record<string, string> = {}, namespace = 
 
 interface HeldStore {
   readonly store: Store;
-  /** The batches that the writer has been given. */
+  /** The batches that the store has passed to the writer. */
   readonly batches: WriteBatch[];
-  /** Ends the write of the current batch, with an error if one is given. */
+  /** Ends the write of the current batch. If an error is given, the write fails with it. */
   readonly finish: (error?: Error) => Promise<void>;
 }
 

@@ -11,16 +11,16 @@ export interface StoreOptions {
   /** The database file. Its directory is created if it is missing. */
   readonly path: string;
   readonly log: Logger;
-  /** Called once if the writer has died. Nothing can be stored any more, so the process should end. */
+  /** Called once if the writer's thread has died. Nothing can be stored after that, so the process should end. */
   readonly broken?: (error: Error) => void;
-  /** Starts the writer that makes batches durable. By default, that is a thread with the database file. */
+  /** Starts the writer that makes batches durable. By default, the writer is a thread that owns the database file. */
   readonly startWriter?: (path: string, broken: (error: Error) => void) => BatchWriter;
 }
 
-/** The state that the caller expects: no object, or one with that revision. */
+/** The state that the caller expects: no object, or an object with this revision. */
 export type Expectation = "absent" | number;
 
-/** The error for an object with more bytes than its writer allows. */
+/** The error for an object that is larger than the caller of the write allows. */
 export class ObjectTooLarge extends Error {}
 
 interface PendingChange {
@@ -33,9 +33,10 @@ interface PendingChange {
 const maximumBatch = 512;
 
 /**
- * The objects of a cluster. Writers see the newest state even before it is durable, and their expectations are checked
- * against it. Readers and watchers see only committed state. A write's promise resolves after its commit. If a commit
- * fails, every write that is not durable yet is refused, because later ones may be based on it.
+ * The objects of a cluster. Writers see the newest state even before it is durable, and the store checks their
+ * expectations against it. Readers and watchers see only committed states. The promise of a write resolves after its
+ * commit. If a commit fails, all writes that are not yet durable fail, because a later write may be based on an earlier
+ * one.
  */
 export class Store {
   readonly #log: Logger;
@@ -62,8 +63,8 @@ export class Store {
     if (!existsSync(dirname(options.path))) mkdirSync(dirname(options.path), { recursive: true });
     const database = openDatabase(options.path);
     const content = readContent(database);
-    // Close this connection before the writer opens the file. The last connection that closes removes the log, for
-    // which it needs a lock. Otherwise the writer would find its file locked forever.
+    // Close this connection before the writer opens the file. The last connection to be closed removes the write-ahead
+    // log, for which it needs a lock, and the writer would then find its file locked forever.
     database.close();
     const writer = (options.startWriter ?? startWriterThread)(options.path, options.broken ?? (() => undefined));
     const store = new Store(options.log, writer, content.revision);
@@ -93,7 +94,7 @@ export class Store {
     return collection;
   }
 
-  /** Forgets the changes up to this revision. Watches and lists from before it are refused (410 Gone). */
+  /** Drops the history up to this revision. Watches and lists from before it then get 410 Gone. */
   forget(revision: number): void {
     for (const collection of this.#collections.values()) collection.forget(revision);
   }
@@ -112,14 +113,17 @@ export class Store {
     return this.collection(collection).get(namespace, name);
   }
 
-  /** The newest state, on which a write is based. It may not be durable yet, see {@link durable}. */
+  /** Returns the newest state, on which a write can be based. It may not be durable yet. See {@link durable}. */
   latest(collection: string, namespace: string, name: string): StoredRecord | undefined {
     const pending = this.#uncommitted.get(rowKey({ collection, namespace, name }));
     if (pending === undefined) return this.get(collection, namespace, name);
     return pending.type === "DELETED" ? undefined : pending.record;
   }
 
-  /** The newest states in a namespace, in no order. They may not be durable yet, see {@link durable}. */
+  /**
+   * Returns the newest states of a namespace's objects, in no particular order. They may not be durable yet. See {@link
+   * durable}.
+   */
   newest(collection: string, namespace: string): StoredRecord[] {
     const isHere = ({ record }: ChangeEvent): boolean =>
       record.collection === collection && record.namespace === namespace;
@@ -130,7 +134,7 @@ export class Store {
     return [...settled, ...[...pending.values()].flatMap(({ type, record }) => (type === "DELETED" ? [] : [record]))];
   }
 
-  /** Resolves when this record, which {@link latest} returned, is durable. Rejects if its commit has failed. */
+  /** Resolves when this record, which came from {@link latest}, is durable. Rejects if its commit has failed. */
   async durable(record: StoredRecord): Promise<void> {
     const refusal = this.#refused.get(record);
     if (refusal !== undefined) throw refusal;
@@ -142,13 +146,13 @@ export class Store {
   }
 
   #inFlight: PendingChange[] = [];
-  /** The errors of records whose commit failed. Somebody may ask about a record after that. */
+  /** The error of each record whose commit has failed. {@link durable} may be called later. */
   readonly #refused = new WeakMap<StoredRecord, Error>();
   readonly #observers: { record: StoredRecord; resolve: () => void; reject: (error: unknown) => void }[] = [];
 
   /**
-   * Stores the object under the names in its metadata and sets its resourceVersion. Returns undefined and stores
-   * nothing if the expectation does not hold. Throws {@link ObjectTooLarge} for an object of more than `maxBytes`.
+   * Stores the object under the names in its metadata, and sets its resourceVersion. If the expectation is not met,
+   * stores nothing and returns undefined. Throws {@link ObjectTooLarge} if the object has more than `maxBytes`.
    */
   put(
     collection: string,
@@ -172,7 +176,7 @@ export class Store {
     });
   }
 
-  /** Removes the object. Returns undefined if the expectation does not hold. */
+  /** Removes the object. If the expectation is not met, removes nothing and returns undefined. */
   remove(collection: string, namespace: string, name: string, expect: number): Promise<StoredRecord> | undefined {
     const key: ObjectKey = { collection, namespace, name };
     const previous = this.latest(collection, namespace, name);
@@ -183,7 +187,7 @@ export class Store {
     return this.#enqueue(key, { type: "DELETED", revision, record, previous, encoded: new Map() });
   }
 
-  /** Waits for all accepted writes, and then closes the file. */
+  /** Waits for all accepted writes. Then closes the file. */
   async close(): Promise<void> {
     while (this.#writing || this.#queue.length > 0) await new Promise((resolve) => setImmediate(resolve));
     await this.#writer.close();
@@ -199,7 +203,7 @@ export class Store {
       this.#queue.push({ key, event, settle });
       if (!this.#writing) {
         this.#writing = true;
-        // Commit in the next turn, so that requests of the same turn share the commit.
+        // Commit in the next turn of the event loop, so that all writes of this turn share the commit.
         setImmediate(() => void this.#drain());
       }
     });
@@ -258,7 +262,7 @@ export class Store {
   }
 }
 
-/** A key that was written twice in one batch is stored once, in its last state. */
+/** The batch for these changes. A key that was written twice is stored once, in its last state. */
 function batchOf(changes: readonly PendingChange[]): WriteBatch {
   const last = new Map<string, ChangeEvent>();
   const collections = new Map<string, number>();

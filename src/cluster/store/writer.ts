@@ -4,7 +4,7 @@ import type { WriteBatch } from "./database.ts";
 
 export type WriterReply = { readonly ok: true } | { readonly ok: false; readonly message: string };
 
-/** Makes batches durable one at a time. {@link write} must not be called again before its promise is settled. */
+/** Makes batches durable, one at a time. Do not call {@link write} again before its promise is settled. */
 export interface BatchWriter {
   write(batch: WriteBatch): Promise<void>;
   close(): Promise<void>;

@@ -1,4 +1,4 @@
-// The thread that owns the database file. Each message causes one transaction and one answer.
+// The code of the thread that owns the database file. For each message, it makes one transaction and sends one answer.
 import { parentPort, workerData } from "node:worker_threads";
 import { batchWriter, openDatabase, type WriteBatch } from "./database.ts";
 import type { WriterReply } from "./writer.ts";

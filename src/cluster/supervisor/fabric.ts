@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { NetworkNamespace, RouteNetlink } from "../../net/index.ts";
 import { labNetwork, type ClusterNode } from "../record/index.ts";
 
-/** The numbers of links. They are fixed, so that they need not be looked up. */
+/** The interface indexes of links. They are chosen when the links are made, so that nobody has to look them up. */
 const bridgeIndex = 2;
 const nodeLinkIndex = 2;
 const firstNodeLinkIndex = 100;
@@ -79,7 +79,7 @@ function podRoute(node: ClusterNode): { destination: { address: string; prefixLe
   return { destination: { address, prefixLength: Number(length) }, gateway: node.address };
 }
 
-/** Locally administered: 02:5e:00:01:… */
+/** A locally administered MAC address: 02:5e:00:01:… */
 function macAddress(high: number, low: number): Uint8Array {
   return Uint8Array.of(0x02, 0x5e, 0, 1, high, low);
 }

@@ -48,12 +48,12 @@ const port = (service: string, number: number, more: Partial<LoadBalancerPort> =
 });
 const turn = async (): Promise<void> => await new Promise((resolve) => setImmediate(resolve));
 
-/** The forwards of a launcher that opens each wanted port, or refuses it. */
+/** The forwards with a fake launcher, which opens each wanted port or refuses it. */
 class Launcher {
   readonly wanted: string[] = [];
   readonly closed: string[] = [];
   refuses = false;
-  /** Resolves the next requests only when the test calls it. */
+  /** Releases the launcher's next answers. If undefined, the launcher answers at once. */
   #release: (() => void) | undefined;
   #held: Promise<void> = Promise.resolve();
   readonly forwards = new LoadBalancerForwards({

@@ -9,7 +9,7 @@ export interface LoadBalancerForwardsOptions {
   readonly stateDirectory: string;
   readonly log: Logger;
   readonly clock: Clock;
-  /** Opens a listening socket on the host's loopback at the port or the next free one. */
+  /** Opens a listening socket on the host's loopback interface, at the port or the next free one. */
   readonly listen: (
     address: string,
     port: number,
@@ -18,19 +18,22 @@ export interface LoadBalancerForwardsOptions {
 
 interface Forward {
   readonly target: LoadBalancerPort;
-  /** The listening server, or undefined until the launcher has answered. */
+  /** The listening server. Undefined until the launcher has answered. */
   open: { readonly server: Server; readonly address: string; readonly port: number } | undefined;
   closed: boolean;
 }
 
 const urlsFile = "urls.json";
-/** The pause after a failed write, for example because the disk is full. */
+/** The pause before a failed write is tried again. A write fails, for example, if the disk is full. */
 const rewriteAfterMs = 1000;
 const firstFreePort = 1024;
-/** Replacements for ports below 1024, which need root on the host. They are easy to recognise. */
+/** The replacements for ports below 1024, which only root may bind on the host. They are easy to recognise. */
 const readablePorts: Readonly<Record<number, number>> = { 80: 8080, 443: 8443 };
 
-/** Forwards each LoadBalancer port from the host's loopback: 127.7.255.200:8080 goes to 172.18.255.200:80. */
+/**
+ * Forwards each LoadBalancer port from a loopback address of the host. For example, 127.7.255.200:8080 goes to
+ * 172.18.255.200:80.
+ */
 export class LoadBalancerForwards {
   readonly #options: LoadBalancerForwardsOptions;
   readonly #forwards = new Map<string, Forward>();
@@ -66,7 +69,7 @@ export class LoadBalancerForwards {
       open.server.on("connection", (socket) => splice(socket, target));
       this.#publish();
     } catch (error) {
-      // Forget the forward, so that the node's next report tries again.
+      // Forget the failed forward, so that the node's next report tries again.
       if (!forward.closed) this.#forwards.delete(key);
       this.#options.log.warn("a service gets no loopback address", {
         service: target.service,
@@ -82,7 +85,7 @@ export class LoadBalancerForwards {
     this.#forwards.delete(key);
   }
 
-  /** Writes the addresses. A full disk must not end the lab, so a write that fails is repeated. */
+  /** Writes the file with the addresses. A full disk must not end the lab, so a failed write is repeated. */
   #publish(): void {
     const { log, clock } = this.#options;
     this.#rewrite?.[Symbol.dispose]();
@@ -117,7 +120,10 @@ function keyOf(port: LoadBalancerPort): string {
   return `${port.service}|${port.address}|${port.port}`;
 }
 
-/** The supervisor lives in the lab's host namespace, from where LoadBalancer addresses are reached. */
+/**
+ * Connects to the target and copies bytes in both directions. LoadBalancer addresses are reachable from here, because
+ * the supervisor runs in the lab's host namespace.
+ */
 function splice(client: Socket, target: LoadBalancerPort): void {
   client.setNoDelay(true);
   const upstream = connect({ host: target.address, port: target.port, noDelay: true, allowHalfOpen: true });

@@ -48,11 +48,11 @@ test("a process that the kernel refuses to start is started again until it runs"
 interface Children {
   readonly child: ManagedChild;
   readonly clock: HandClock;
-  /** The number of processes that have been started. */
+  /** Returns the number of processes that were started so far. */
   readonly started: () => number;
 }
 
-/** A child that runs a shell script again and again. */
+/** A managed child that runs a shell script, and is restarted when the script ends. */
 function scriptedChild(script: string, options: Partial<ManagedChildOptions> = {}): Children {
   const clock = new HandClock();
   let started = 0;

@@ -3,13 +3,15 @@ import { Backoff, messageOf, type Clock, type Logger, type Random } from "../../
 import type { NetworkNamespace } from "../../net/index.ts";
 
 export interface ManagedChildOptions {
-  /** The name in log lines. */
+  /** The child's name in log lines. */
   readonly name: string;
   readonly program: string;
   readonly args: readonly string[];
   readonly environment: Readonly<Record<string, string>>;
   readonly namespace: Pick<NetworkNamespace, "enter">;
-  /** The child gets these as descriptors 4, 5 and so on. They stay open in this process for the next start. */
+  /**
+   * Descriptors that the child gets as 4, 5 and so on. They stay open in this process for the next start of the child.
+   */
   readonly descriptors: readonly number[];
   readonly log: Logger;
   readonly clock: Clock;
@@ -17,14 +19,14 @@ export interface ManagedChildOptions {
   readonly onMessage: (message: unknown) => void;
 }
 
-/** The first restart has no delay. If a child keeps dying, the delay grows. */
+/** The delays between restarts. The first restart has none, and it grows if a child keeps dying. */
 const restartInitialMs = 100;
 const restartMaxMs = 5_000;
 const provenAfterMs = 10_000;
 
 /**
- * A process of the lab that is restarted whenever it ends. It ends together with the supervisor, because it notices
- * that its IPC channel has closed.
+ * A process of the lab that is restarted whenever it ends. When the supervisor ends, the child notices that its IPC
+ * channel has closed, and ends too.
  */
 export class ManagedChild {
   readonly #options: ManagedChildOptions;
@@ -45,13 +47,14 @@ export class ManagedChild {
     try {
       child = this.#spawn();
     } catch (error) {
-      // Node reports some refusals of the kernel at once, such as too little memory, and others as an event.
+      // Node.js throws at once for some refusals of the kernel, such as too little memory. It reports others by an
+      // error event.
       this.#refused(error);
       return;
     }
     child.on("message", onMessage);
     child.once("exit", (code, signal) => this.#ended(code, signal));
-    // A process that did not start emits no event of its end.
+    // A process that did not start emits only this event, and none about its end.
     child.on("error", (error) => {
       if (child.pid === undefined) this.#refused(error);
     });
@@ -74,7 +77,7 @@ export class ManagedChild {
     this.#ended(null, null);
   }
 
-  /** Lets the child end without a restart. */
+  /** From now on, the child is not restarted when it ends. */
   abandon(): void {
     this.#stopped = true;
   }

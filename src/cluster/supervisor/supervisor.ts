@@ -25,7 +25,10 @@ import type { NodeReport } from "../node/node-report.ts";
 
 export interface SupervisorOptions {
   readonly stateDirectory: string;
-  /** The included Node.js with its arguments before the role's name, to start a role without `bin`. */
+  /**
+   * The path of the included Node.js, and the arguments that precede a role's name. With them, a role starts without
+   * `bin/serin`.
+   */
   readonly program: string;
   readonly programArgs: readonly string[];
   readonly env: Environment;
@@ -58,7 +61,7 @@ export class Supervisor {
     this.#log = options.log;
   }
 
-  /** Blocks until the launcher is gone or the signal is aborted. */
+  /** Runs until the launcher is gone or the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     if (process.send === undefined)
       throw userError("launcher-failed", "the supervisor is started by the launcher", { hint: "serin cluster create" });
@@ -73,7 +76,8 @@ export class Supervisor {
       send({ type: "failed", kind: failure.kind, code: failure.code, message: failure.message, hint: failure.hint });
       throw error;
     } finally {
-      // Do not restart children from now on: the lab's PID 1 ends with this process, and then all other processes end.
+      // Do not restart children from now on. The lab's PID 1 ends together with this process, and the kernel then kills
+      // all other processes.
       for (const child of this.#children) child.abandon();
     }
   }
@@ -103,8 +107,9 @@ export class Supervisor {
   }
 
   /**
-   * Opens listening sockets that outlive the API server's process: in the fabric, on the user's loopback, and under the
-   * same address in the lab's host namespace, so that one kubeconfig works on both sides.
+   * Opens listening sockets that outlive the API server's process: on the lab's network, on the user's loopback
+   * interface, and at the same loopback address in the lab's host namespace. So one kubeconfig works inside and outside
+   * the lab.
    */
   async #apiServerSockets(record: ClusterRecord, controlPlane: ClusterNode, fabric: Fabric): Promise<number[]> {
     const inFabric = listenTcpInNamespace(fabric.namespaceOf(controlPlane.name).fd, {
@@ -127,7 +132,7 @@ export class Supervisor {
     const pki = (name: string): string => join(stateDirectory, "pki", name);
     const configuration = {
       stateDirectory,
-      // Descriptors 0 to 3 are standard input, output, error and the IPC channel.
+      // Descriptors 0 to 3 are standard input, standard output, standard error and the IPC channel.
       listen: descriptors.map((_, index) => ({ fd: 4 + index })),
       caCertificate: pki("ca.crt"),
       serverCertificate: pki("apiserver.crt"),
@@ -151,7 +156,8 @@ export class Supervisor {
   }
 
   /**
-   * Starts the controllers. Resolves when the CRDs of every lab exist, because a user's first command may need them.
+   * Starts the process with the controllers. Resolves when the CRDs of every lab exist, because the user's first
+   * command may need them.
    */
   async #startControllers(record: ClusterRecord, controlPlane: ClusterNode, fabric: Fabric): Promise<void> {
     const kubeconfig = join(this.#options.stateDirectory, "pki/controllers.kubeconfig");
@@ -249,7 +255,7 @@ function send(message: LauncherRequest): void {
 }
 
 /**
- * Keeps only the descriptor of a listening socket. This process accepts no connections itself, and gives the socket to
+ * Keeps only the descriptor of a listening socket. This process accepts no connections itself, but passes the socket to
  * each new child.
  */
 function keepDescriptor(server: Server): number {

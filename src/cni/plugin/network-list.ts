@@ -8,22 +8,22 @@ interface NetworkList extends Tree {
   readonly plugins: readonly Tree[];
 }
 
-/** A configuration file in the directory that container runtimes read. */
+/** A network configuration file in the directory that container runtimes read. */
 export interface NetworkFile {
   readonly name: string;
   readonly text: string;
 }
 
-/** How to change a file: its new text, possibly under another name. */
+/** A change of a file: its new text, and its new name if that changes. */
 export interface NetworkFileChange {
   readonly from: string;
   readonly to: NetworkFile;
 }
 
-/** The field that records the name of the single network's file from which the list was made. */
+/** The field with the name of the original file, if that contained a single plugin and was converted to a list. */
 const convertedFrom = "convertedFrom";
 
-/** The file that a runtime uses: the first valid file by name that has a plugin other than ours. */
+/** The file that a runtime uses: by name, the first valid file with a plugin other than this one. */
 export function primaryNetworkFile(files: readonly NetworkFile[]): NetworkFile | undefined {
   return files
     .filter(({ name }) => /\.(conf|conflist)$/.test(name))
@@ -31,14 +31,14 @@ export function primaryNetworkFile(files: readonly NetworkFile[]): NetworkFile |
     .find((file) => listOf(file)?.plugins.some(({ type }) => type !== pluginType) === true);
 }
 
-/** The types of a file's plugins other than ours. Each is the name of a program. */
+/** The types of a file's plugins, except this one. Each type is the name of a program. */
 export function otherTypes(file: NetworkFile): string[] {
   const types = (listOf(file)?.plugins ?? []).map(({ type }) => String(type));
   return types.filter((type) => type !== pluginType);
 }
 
 /**
- * The file with our plugin added at the end. Undefined if the plugin is already in it, or if the file is not a valid
+ * The file with this plugin added at the end. Undefined if it already contains the plugin, or is not a valid
  * configuration.
  */
 export function chained(file: NetworkFile): NetworkFileChange | undefined {
@@ -57,7 +57,7 @@ export function chained(file: NetworkFile): NetworkFileChange | undefined {
 }
 
 /**
- * The original file without our plugin. Undefined if our plugin is not in it. A list with only our plugin has no text
+ * The original file without this plugin. Undefined if the plugin is not in it. A list with only this plugin has no text
  * left.
  */
 export function unchained(file: NetworkFile): NetworkFileChange | undefined {
@@ -74,7 +74,7 @@ export function unchained(file: NetworkFile): NetworkFileChange | undefined {
   return { from: file.name, to: { name: file.name, text: print({ ...rest, plugins: others }) } };
 }
 
-/** A separate file, for platforms that chain by themselves (Multus). */
+/** A separate configuration file, for platforms that chain plugins by themselves (Multus). */
 export function standalone(name: string): NetworkFile {
   return { name, text: print({ cniVersion: "1.0.0", name: pluginType, type: pluginType }) };
 }
@@ -83,7 +83,10 @@ function print(fields: Tree): string {
   return `${JSON.stringify(fields, undefined, 2)}\n`;
 }
 
-/** Treats a single network as a list of one. Undefined if no runtime would accept the file. */
+/**
+ * Parses a file. A file with a single plugin is treated as a list with one entry. Undefined if no runtime would accept
+ * the file.
+ */
 function listOf({ name, text }: NetworkFile): NetworkList | undefined {
   let raw: unknown;
   try {
@@ -100,7 +103,7 @@ function listOf({ name, text }: NetworkFile): NetworkList | undefined {
   if (!isPlugin(raw)) return undefined;
   const { cniVersion, name: network, ...plugin } = raw;
   return {
-    // A file without a version uses the oldest version that supports chains.
+    // If the file states no version, use the oldest version that supports chains.
     cniVersion: cniVersion ?? "0.3.1",
     name: network ?? "k8s-pod-network",
     plugins: [plugin],

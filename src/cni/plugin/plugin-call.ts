@@ -1,40 +1,40 @@
 import { describeError, isTree, messageOf, SerinError, type Logger } from "../../base/index.ts";
 import { newestVersion, supportedVersions } from "./plugin-versions.ts";
 
-/** A pod's attachment to the network, as the container runtime describes it. */
+/** The attachment of a pod to the network, as the container runtime requests it. */
 export interface PodAttachment {
   /** The id of the sandbox. It changes when a pod's sandbox is recreated. */
   readonly containerId: string;
-  /** Empty if the runtime did not provide it. */
+  /** The path of the pod's network namespace. Empty if the runtime did not provide it. */
   readonly netnsPath: string;
   readonly podName: string;
   readonly podNamespace: string;
   readonly podUid: string;
-  /** Addresses that earlier plugins assigned. */
+  /** The pod's addresses, which earlier plugins in the chain have assigned. */
   readonly addresses: readonly string[];
 }
 
 export interface PluginHandler {
   /** Called at each call of the container runtime, before it is handled. */
   called?(): void;
-  /** Resolves when the pod may start. After an error the runtime retries. */
+  /** Handles an ADD. Resolves when the pod may start. After an error, the runtime tries again. */
   add(pod: PodAttachment): Promise<void>;
-  /** Throws if the pod's traffic is not captured as it should be. */
+  /** Handles a CHECK. Throws if the pod's traffic is not captured as it should be. */
   check(pod: PodAttachment): Promise<void>;
   delete(pod: PodAttachment): Promise<void>;
-  /** Throws if no pod can be started now. */
+  /** Handles a STATUS. Throws if no pod can be started now. */
   status(): Promise<void>;
-  /** Drops state that belongs to no pod. */
+  /** Handles a GC: drops the state of sandboxes that no longer exist. */
   collect(): Promise<void>;
 }
 
 export interface PluginAnswer {
   readonly exitCode: number;
-  /** Standard output. Empty for commands that print nothing. */
+  /** The text for standard output. Empty for commands that print nothing. */
   readonly output: string;
 }
 
-/** Error codes of the CNI specification. */
+/** The error codes of the CNI specification. */
 const codes = {
   incompatibleVersion: 1,
   invalidVariables: 4,
@@ -42,7 +42,7 @@ const codes = {
   invalidConfiguration: 7,
   tryAgain: 11,
   unavailable: 50,
-  /** Codes from 100 on are plugin-specific. */
+  /** The specification leaves codes from 100 on to plugins. */
   refused: 100,
 } as const;
 
@@ -59,13 +59,16 @@ class PluginError extends Error {
 
 type Configuration = Readonly<Record<string, unknown>>;
 
-/** The environment (`CNI_…`) and the input of one run of the plugin. */
+/** One run of the plugin: its environment variables (`CNI_…`) and its standard input. */
 export interface PluginCall {
   readonly variables: ReadonlyMap<string, string>;
   readonly input: string;
 }
 
-/** Parses variables that each end with a zero byte, then one more zero byte, then the input. */
+/**
+ * Parses a request of the plugin program. It consists of variables, each with a final zero byte, one more zero byte,
+ * and the input.
+ */
 export function parsePluginCall(bytes: Buffer): PluginCall {
   const variables = new Map<string, string>();
   let at = 0;
@@ -118,7 +121,8 @@ async function run(command: string, call: CheckedCall, handler: PluginHandler, l
     }
     case "DEL": {
       const pod = attachmentOf(call, ["CNI_CONTAINERID", "CNI_IFNAME"]);
-      // The agent must not keep a pod from terminating. Remaining state is cleaned up when the pod's object is deleted.
+      // A DEL must not fail, because the agent must not prevent a pod from terminating. Remaining state is removed when
+      // the pod's object is deleted.
       if (pod !== undefined)
         await handler
           .delete(pod)
@@ -218,7 +222,7 @@ function addressesOf(previous: Configuration | undefined): string[] {
   });
 }
 
-/** The result of the previous plugins, unchanged. Empty if ours is the only plugin. */
+/** The result of the previous plugins, unchanged. Empty if there are no previous plugins. */
 function resultOf(call: CheckedCall): string {
   return JSON.stringify({ ...previousOf(call), cniVersion: call.version });
 }

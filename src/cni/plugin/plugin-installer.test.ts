@@ -22,7 +22,7 @@ import { notWritten, problemText, type PluginProblem } from "./plugin-problems.t
 const network = `${JSON.stringify({ cniVersion: "1.0.0", name: "pods", plugins: [{ type: "ptp" }] }, undefined, 2)}\n`;
 const single = `${JSON.stringify({ cniVersion: "1.0.0", name: "pods", type: "bridge" }, undefined, 2)}\n`;
 
-/** A node's folders, and an installer that runs until the test ends. */
+/** A node's CNI directories, and an installer that runs until the test ends. */
 class Node {
   readonly root = mkdtempSync(join(tmpdir(), "serin-installer-"));
   readonly conf = join(this.root, "net.d");
@@ -113,7 +113,7 @@ test("the installer removes its own files, and restores the changed ones", async
   await until(() => existsSync(join(node.bin, "serin-cni")));
   node.write("10-bridge.conf", single);
   node.write("20-ptp.conflist", network);
-  // The first release of Serin left this file, which names a plugin that does not exist.
+  // A file that Serin's first release left. It names a plugin that does not exist.
   node.write("serin-cni.conf", '{"cniVersion":"1.0.0","name":"serin-cni","type":"serin-cni"}');
   await until(() => node.installer.installedAtMs !== undefined && !existsSync(join(node.conf, "serin-cni.conf")));
   assert.deepEqual(readdirSync(node.conf).toSorted(), ["10-bridge.conflist", "20-ptp.conflist"]);
@@ -139,7 +139,7 @@ test("a failed installation leaves no file behind, and is not repeated at once b
       },
     },
   });
-  // A file cannot replace a folder.
+  // The installation fails, because a file cannot replace a directory.
   mkdirSync(join(node.bin, "serin-cni/other"), { recursive: true });
   node.start();
   await until(() => pausesMs.length === 2);
@@ -168,7 +168,10 @@ test("the plugin is chained into a named file, and gets its own file on platform
   assert.deepEqual(readdirSync(multus.conf), []);
 });
 
-/** The installation's clock: every pause passes at once, but only so many. */
+/**
+ * A clock for the installer. Each pause ends at once, and `spent` returns whether the allowed number of pauses is used
+ * up.
+ */
 function hastyClock(pauses: number): { readonly clock: Clock; readonly spent: () => boolean } {
   let left = pauses;
   let nowMs = 0;
@@ -192,7 +195,7 @@ test("the plugin is not chained where the folder has no program of the network, 
   node.write("10-ptp.conflist", network);
   const elsewhere = join(node.root, "node/usr/lib/cni");
   mkdirSync(elsewhere, { recursive: true });
-  // On some nodes, programs are links that the agent cannot follow.
+  // On some nodes, plugin programs are links that the agent's container cannot follow.
   symlinkSync("/nowhere", join(elsewhere, "ptp"));
   node.start();
   await until(spent);
@@ -246,7 +249,7 @@ test("a ready node without a configuration in the folder has one elsewhere, and 
 
 test("a folder that cannot be written is named as the node has it, with what to do", async (context) => {
   const { clock, spent } = hastyClock(2);
-  // Nobody can create a file there.
+  // The installation fails, because nobody can create a file in /proc.
   const node = new Node(context, { clock, binDirectory: "/proc" });
   node.start();
   await until(spent);

@@ -34,22 +34,22 @@ import {
   type ProblemSurroundings,
 } from "./plugin-problems.ts";
 
-/** Paths in the agent's own file system. */
+/** The paths that the installer uses, as the agent's container sees them. */
 export interface PluginInstallerOptions {
   readonly binDirectory: string;
   readonly confDirectory: string;
-  /** The file to chain the plugin into. Absent means the first one by name. */
+  /** The name of the configuration file to which the plugin is added. If absent, it is the first one by name. */
   readonly confFile?: string;
   /**
-   * Whether the plugin is added to the existing configuration. If false, it gets a file of its own, for a platform that
-   * calls it by name.
+   * Whether the plugin is added to the existing configuration. If false, the plugin gets a configuration file of its
+   * own, because the platform calls it by name.
    */
   readonly chained: boolean;
   readonly program: Uint8Array;
-  /** Called each time after the plugin was installed, with an error if that failed. */
+  /** Called after each attempt to install the plugin, with an error if the attempt failed. */
   readonly onInstall: (error?: unknown) => void;
   readonly surroundings: ProblemSurroundings;
-  /** Whether the node's kubelet reports it as ready, for which the container runtime needs a network configuration. */
+  /** Whether the kubelet reports the node as ready. For that, the container runtime needs a network configuration. */
   readonly nodeIsReady: () => boolean;
   readonly log: Logger;
   readonly clock: Clock;
@@ -58,30 +58,30 @@ export interface PluginInstallerOptions {
 type InstallState = "waiting" | "there" | "written";
 
 const defaultOwnFile = "YYY-istio-cni.conf";
-/** The file of the first release. Its program did not exist. */
+/** The configuration file of Serin's first release. The program that it names did not exist. */
 const formerFile = "serin-cni.conf";
 const newFileMode = 0o600;
 const programMode = 0o755;
 const afterChangeMs = 50;
-/** The minimum interval between repairs if another program keeps removing the plugin. */
+/** The minimum interval between repairs. It matters if another program keeps removing the plugin. */
 const repeatMs = 1_000;
 /**
- * The minimum pause after a failure, for example on a full disk. The failed attempt itself may change the watched
- * folders.
+ * The minimum pause after a failure, for example on a full disk. Without it, a failed attempt could trigger the next
+ * one, because it may itself change the watched directories.
  */
 const afterFailureMs = 5_000;
-/** The interval of checks for changes that the kernel did not report, as on some file systems. */
+/** The interval of checks for changes that the kernel does not report. Some file systems report none. */
 const lookMs = 30_000;
-/** The time in which the Node object, and the cluster's network plugin, catch up with the start of a node. */
+/** How long the Node object and the cluster's network plugin may lag behind the start of a node. */
 const startsWithinMs = 20_000;
 
 /** Maintains the plugin's program and its entry in the node's network configuration. */
 export class PluginInstaller {
   readonly #options: PluginInstallerOptions;
   readonly #log: Logger;
-  /** The steady-clock time since which the container runtime can call the plugin. */
+  /** When the plugin became callable for the container runtime, on the steady clock. */
   #installedAtMs: number | undefined;
-  /** The steady-clock time since which there is no configuration. */
+  /** Since when there is no network configuration, on the steady clock. */
   #waitsSinceMs: number | undefined;
   #problem: PluginProblem | undefined;
 
@@ -91,19 +91,19 @@ export class PluginInstaller {
   }
 
   /**
-   * The steady-clock time since which the container runtime finds the plugin. Undefined until the cluster has a network
-   * configuration.
+   * When the plugin became callable for the container runtime, on the steady clock. Undefined until the cluster has a
+   * network configuration.
    */
   get installedAtMs(): number | undefined {
     return this.#installedAtMs;
   }
 
-  /** Why the plugin cannot be installed, and what to do. Undefined if it is, or may just need time. */
+  /** Why the plugin cannot be installed, and what to do. Undefined if it is installed, or if it may just need time. */
   get problem(): PluginProblem | undefined {
     return this.#problem;
   }
 
-  /** Installs the plugin, and again after each change by others, until the signal aborts. */
+  /** Installs the plugin. Repeats this after each change by another program, until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     const { binDirectory, confDirectory, clock, onInstall } = this.#options;
     mkdirSync(confDirectory, { recursive: true });
@@ -131,7 +131,7 @@ export class PluginInstaller {
     for (const watcher of watchers) watcher?.close();
   }
 
-  /** Restores the configuration, so that new pods start without the plugin. */
+  /** Removes the plugin from the configuration, so that new pods start without it. */
   unchain(): void {
     this.#installedAtMs = undefined;
     for (const file of this.#files()) {
@@ -146,7 +146,7 @@ export class PluginInstaller {
     rmSync(join(this.#options.binDirectory, pluginType), { force: true });
   }
 
-  /** Returns whether the plugin has just become active, or something had to be written. */
+  /** Installs the plugin. Returns whether the plugin has just become active, or a file had to be written. */
   #install(): boolean {
     this.#problem = undefined;
     const wroteProgram = this.#writeProgram();
@@ -168,7 +168,7 @@ export class PluginInstaller {
     try {
       if (readFileSync(path).equals(program) && (statSync(path).mode & 0o777) === programMode) return false;
     } catch {
-      // The file does not exist, or its content differs.
+      // A file that does not exist, or whose content differs, is written.
     }
     replaceFile(path, program, programMode);
     const folder = this.#options.surroundings.folders.programs;
@@ -179,7 +179,8 @@ export class PluginInstaller {
   #chain(): InstallState {
     const { confFile, binDirectory, surroundings } = this.#options;
     const files = this.#files();
-    // A file that was converted to a list may return under its first name, and the other way around.
+    // The configured file may change between its two forms: as a list, it ends in `.conflist`, and otherwise in
+    // `.conf`. Accept both names.
     const wanted = confFile === undefined ? undefined : confFile.replace(/\.conf(list)?$/, "");
     const candidates =
       wanted === undefined ? files : files.filter(({ name }) => name.replace(/\.conf(list)?$/, "") === wanted);
@@ -188,7 +189,8 @@ export class PluginInstaller {
     const change = chained(primary);
     if (change === undefined) return "there";
     const types = otherTypes(primary);
-    // The runtime has found a plugin that is chained already, also while another program replaces its own ones.
+    // If the file already contains this plugin, the runtime has found the plugins' directory, even if another program
+    // is just replacing its own plugins.
     if (unchained(primary) === undefined && !types.some((type) => exists(join(binDirectory, type)))) {
       this.#problem = noPrograms(surroundings, { file: primary.name, types });
       return "waiting";
@@ -237,7 +239,7 @@ export class PluginInstaller {
     });
   }
 
-  /** Replaces the file atomically, so that a runtime always reads a complete one. */
+  /** Replaces a file atomically, so that a runtime always reads a complete configuration. */
   #apply({ from, to }: NetworkFileChange): void {
     const { confDirectory } = this.#options;
     const source = join(confDirectory, from);
@@ -272,7 +274,7 @@ function textOf(path: string): string | undefined {
   }
 }
 
-/** Writes to a temporary file first, whose extension runtimes ignore. */
+/** Writes to a temporary file first. Runtimes ignore its extension. */
 function replaceFile(path: string, content: string | Uint8Array, mode: number): void {
   const temporary = `${path}.serin-tmp`;
   try {

@@ -1,9 +1,9 @@
-// Why the container runtime does not call the plugin, in words for the person who installed the mesh.
+// Explains to the person who installed the mesh why the container runtime does not call the plugin.
 import { lstatSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { messageOf } from "../../base/index.ts";
 
-/** Why the container runtime does not call the plugin, and what a person can do. */
+/** Why the container runtime does not call the plugin, and what a person can do about it. */
 export interface PluginProblem {
   readonly text: string;
   readonly remedy?: string;
@@ -14,13 +14,13 @@ export function problemText({ text, remedy }: PluginProblem): string {
   return remedy === undefined ? text : `${text}. ${remedy}`;
 }
 
-/** The node's folders of CNI, by the paths that the node and the installation's values use. */
+/** The node's CNI directories, with the paths that the node and the installation's values use. */
 export interface NodeFolders {
   readonly programs: string;
   readonly configuration: string;
 }
 
-/** The folders in which container runtimes of known platforms look. */
+/** The directories in which container runtimes of known platforms look. */
 const usualFolders: NodeFoldersLists = {
   programs: [
     "/opt/cni/bin",
@@ -40,11 +40,14 @@ type NodeFoldersLists = Readonly<Record<keyof NodeFolders, readonly string[]>>;
 
 export interface ProblemSurroundings {
   readonly folders: NodeFolders;
-  /** The node's root in the agent's own file system. */
+  /** The path of the node's root in the agent's container. */
   readonly nodeRoot: string;
 }
 
-/** The node's network has a configuration, because the node is ready, but the agent's folder has none. */
+/**
+ * The problem that the agent's directory contains no network configuration, although the node is ready and so must have
+ * one elsewhere.
+ */
 export function noConfiguration({ folders, nodeRoot }: ProblemSurroundings, file: string | undefined): PluginProblem {
   const { configuration } = folders;
   const wanted = file === undefined ? "no network configuration" : `no ${file}`;
@@ -56,7 +59,10 @@ export function noConfiguration({ folders, nodeRoot }: ProblemSurroundings, file
   };
 }
 
-/** The folder has none of the programs that the network's configuration names, so the runtime uses another folder. */
+/**
+ * The problem that the directory contains none of the programs that the network configuration names. The runtime must
+ * use another directory.
+ */
 export function noPrograms(
   { folders, nodeRoot }: ProblemSurroundings,
   { file, types }: { readonly file: string; readonly types: readonly string[] },
@@ -72,7 +78,7 @@ export function noPrograms(
   };
 }
 
-/** The runtime has started a pod of the node without a call. */
+/** The problem that the runtime has started a pod of this node without calling the plugin. */
 export function notCalled({ folders }: ProblemSurroundings, pod: string): PluginProblem {
   const { configuration } = folders;
   return {
@@ -87,7 +93,7 @@ const folderValues: Readonly<Record<keyof NodeFolders, string>> = {
   configuration: "values.cni.cniConfDir",
 };
 
-/** What a person can do about a write that failed, by the system's code. */
+/** What a person can do about a failed write, by the error's code. */
 const writeRemedies: Readonly<Record<string, (value: string) => string>> = {
   EROFS: (value) => `Make the folder writable, or set ${value} to a writable one in which the container runtime looks`,
   EACCES: () => "A security module of the node may deny it, such as SELinux or AppArmor: see the node's audit log",
@@ -95,7 +101,10 @@ const writeRemedies: Readonly<Record<string, (value: string) => string>> = {
   ENOSPC: () => "The node's disk is full",
 };
 
-/** A file of the plugin cannot be written. `own` are the folders in the agent's own file system. */
+/**
+ * The problem that a file of the plugin cannot be written. `own` are the paths of the directories in the agent's
+ * container.
+ */
 export function notWritten({ folders }: ProblemSurroundings, own: NodeFolders, error: unknown): PluginProblem {
   const { path = "", code = "" } = error as NodeJS.ErrnoException;
   const problem = "the CNI plugin cannot be installed";
@@ -110,7 +119,7 @@ function elsewhere(folders: readonly string[]): string {
   return folders.length === 0 ? "" : `, perhaps ${folders.join(" or ")}`;
 }
 
-/** Whether something has this name, even a link whose target the agent does not see. */
+/** Whether a file or link with this name exists, even if the agent cannot see the link's target. */
 export function exists(path: string): boolean {
   try {
     return lstatSync(path, { throwIfNoEntry: false }) !== undefined;

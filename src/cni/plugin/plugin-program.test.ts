@@ -18,7 +18,7 @@ const pod = {
   CNI_ARGS: "K8S_POD_NAME=web;K8S_POD_NAMESPACE=shop",
 };
 
-/** A program on disk, and where its agent would listen. */
+/** Writes the program to disk. Returns its path, and the path of the socket on which an agent would listen. */
 function programIn(
   context: TestContext,
   options: { readonly waitMs?: number } = {},
@@ -58,7 +58,7 @@ test("the plugin passes the runtime's variables and input to the agent, and retu
   const { path, socketPath } = programIn(context);
   const seen: PodAttachment[] = [];
   await serve(context, socketPath, { add: (attachment) => Promise.resolve(void seen.push(attachment)) });
-  // A result that is longer than a pipe and a socket accept at once.
+  // This result is longer than a pipe or a socket accepts at once.
   const prevResult = { cniVersion: "1.0.0", ips: [{ address: "10.0.0.5/24" }], long: "x".repeat(500_000) };
   const { code, text } = await run(path, "ADD", JSON.stringify({ cniVersion: "1.0.0", prevResult }));
   assert.equal(code, 0);
@@ -105,7 +105,7 @@ test("the plugin sends its request again if the agent ends before its answer", a
   const ending = createServer({ allowHalfOpen: true }, (socket) => {
     calls += 1;
     socket.on("error", () => undefined);
-    // The first call loses its connection while it sends, the second one while it waits.
+    // The server ends the first connection while the program sends, and the second one while it waits.
     if (calls === 1) socket.destroy();
     else socket.resume().once("end", () => ending.close());
     if (calls === 2) socket.once("end", () => socket.destroy());

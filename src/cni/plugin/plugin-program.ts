@@ -10,29 +10,29 @@ import {
 import { supportedVersions } from "./plugin-versions.ts";
 
 export interface PluginProgramOptions {
-  /** The name that Node uses. */
+  /** The processor architecture, in the spelling of Node.js. */
   readonly architecture: string;
   /** The path of the agent's socket on the node. */
   readonly socketPath: string;
-  /** How long an ADD waits for an agent. 20 s if absent. */
+  /** How long an ADD waits for an agent, in milliseconds. 20 s if absent. */
   readonly waitMs?: number;
 }
 
 const maxSocketPath = 107;
 const requestBytes = 1 << 20;
 const answerBytes = 1 << 20;
-/** The length of the output and the exit code, 32 bits each. */
+/** The header of an answer: the length of the output and the exit code, in 32 bits each. */
 const answerHeaderBytes = 8;
 
 /**
- * How long an ADD waits for an agent that is being replaced. After that, the answer tells the runtime to try again. A
- * kubelet retries only after 10 to 15 s, and gives the start of a pod four minutes.
+ * How long an ADD waits for an agent that is being replaced. After this time, the program's answer tells the runtime to
+ * try again. A kubelet retries only after 10 to 15 s, and gives the start of a pod four minutes.
  */
 const defaultWaitMs = 20_000;
 const connectPauseMs = 100;
-/** EAGAIN, the error of a system call whose time limit is over. */
+/** The error code EAGAIN. A system call returns it when its time limit is over. */
 const timedOut = 11;
-/** The time to wait for the agent's answer. It is longer than the agent takes for any answer. */
+/** How long the program waits for the agent's answer. The agent takes less time for any answer. */
 const answerTimeoutSeconds = 20;
 
 const linux = {
@@ -53,12 +53,12 @@ const text: Register = 4;
 const tries: Register = 5;
 
 const addressOf = (label: string): { readonly address: string } => ({ address: label });
-/** Four characters as the 32-bit number that they form in memory. */
+/** Four characters as the 32-bit number that their bytes form in memory. */
 const four = (characters: string): number => Buffer.from(characters, "latin1").readInt32LE();
 
 /**
- * The CNI plugin. It sends the runtime's variables and input to the agent, and returns the agent's answer. The agent
- * makes all decisions. Without an agent, the program answers itself. It only needs a Linux kernel.
+ * Builds the CNI plugin, a program that needs only a Linux kernel. It sends the runtime's variables and input to the
+ * agent, which makes all decisions, and returns the agent's answer. If there is no agent, the program answers itself.
  */
 export function pluginProgram({ architecture, socketPath, waitMs = defaultWaitMs }: PluginProgramOptions): Uint8Array {
   const encoding = encodings[architecture];
@@ -86,12 +86,12 @@ export function pluginProgram({ architecture, socketPath, waitMs = defaultWaitMs
 }
 
 /**
- * Copies each variable `CNI_…` with its final zero byte into the request, then adds one more zero byte. Also notes the
- * command.
+ * Copies each variable `CNI_…` with its final zero byte into the request, and then adds one more zero byte. Also stores
+ * the command.
  */
 function collectVariables(machine: Machine): void {
   machine.stackPointer(place);
-  // The stack holds the number of arguments, the arguments, a zero, and the environment.
+  // At the program's start, the stack contains the number of arguments, the arguments, a zero, and the environment.
   machine.load(count, place, 0, 8);
   for (let doubled = 0; doubled < 3; doubled += 1) machine.add(count, inRegister(count));
   machine.add(place, inRegister(count));
@@ -110,7 +110,7 @@ function collectVariables(machine: Machine): void {
   machine.load(count, text, 8, 4);
   machine.jumpIf(count, "unequal", four("AND="), "copyVariable");
   machine.load(command, text, 12, 4);
-  // GC has two letters, and the bytes after its zero belong to another variable.
+  // GC has only two letters, so ignore the bytes after its zero byte. They belong to another variable.
   machine.load(count, text, 12, 1);
   machine.jumpIf(count, "unequal", "G".charCodeAt(0), "copyVariable");
   machine.set(command, four("GC\0\0"));
@@ -129,7 +129,7 @@ function collectVariables(machine: Machine): void {
   machine.add(end, 1);
 }
 
-/** Appends all of standard input. */
+/** Appends the whole standard input to the request. */
 function readInput(machine: Machine): void {
   machine.label("readInput");
   machine.set(count, addressOf("requestEnd"));
@@ -173,8 +173,8 @@ function connectToAgent(machine: Machine, address: Uint8Array, waitMs: number): 
 }
 
 /**
- * Sends the request, then reads until the agent closes the connection. An incomplete answer counts as none. An agent
- * that ends closes without an answer, and its successor gets the request.
+ * Sends the request, then reads until the agent closes the connection. An incomplete answer is discarded. If an agent
+ * ends, it closes the connection without an answer, and the program sends the request to the next agent.
  */
 function exchange(machine: Machine): void {
   machine.set(place, addressOf("request"));
@@ -192,7 +192,7 @@ function exchange(machine: Machine): void {
   machine.jump("again");
   machine.label("sent");
   machine.system(count, "shutdown", inRegister(text), linux.shutdownWrite);
-  // Until the answer is there, `place` is the end of the request.
+  // Until the answer has arrived, `place` is the end of the request.
   machine.set(end, addressOf("answer"));
   machine.label("receive");
   machine.set(count, addressOf("answerEnd"));
@@ -222,7 +222,7 @@ function exchange(machine: Machine): void {
   machine.add(place, answerHeaderBytes);
 }
 
-/** Writes `end` bytes from `place` to standard output, and ends with the exit code in `command`. */
+/** Writes `end` bytes from `place` on to standard output, and ends with the exit code in `command`. */
 function print(machine: Machine): void {
   machine.label("print");
   machine.jumpIf(end, "equal", 0, "leave");
@@ -236,9 +236,9 @@ function print(machine: Machine): void {
 }
 
 /**
- * The answers that the program gives without an agent: no pod starts, deletions succeed, and VERSION lists the
- * versions. STATUS succeeds too: a kubelet reports a node whose STATUS fails as not ready, and Kubernetes then takes
- * the node's running pods out of their Services.
+ * The program's own answers if there is no agent: an ADD fails, so that no pod starts, deletions succeed, and VERSION
+ * lists the versions. STATUS succeeds too: if it fails, the kubelet reports the node as not ready, and Kubernetes
+ * removes the node's running pods from their Services.
  */
 function answerAlone(machine: Machine, socketPath: string): void {
   const say = (label: string, words: string, exitCode: number): void => {

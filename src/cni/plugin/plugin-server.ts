@@ -7,13 +7,13 @@ import { answerPluginCall, parsePluginCall, type PluginAnswer, type PluginHandle
 
 const maxRequestBytes = 1 << 20;
 /**
- * The maximum number of calls at once. A runtime starts few pods at once. Further calls wait in the socket's queue, or
- * must be retried.
+ * The maximum number of calls in progress. A runtime starts only a few pods at once. Further calls wait in the socket's
+ * queue, or fail and are retried.
  */
 const maxCalls = 512;
 const headerBytes = 8;
 
-/** Serves the plugin program over a unix socket, with one connection for each run. */
+/** Serves the plugin program over a unix socket. Each run of the program is one connection. */
 export class PluginServer {
   readonly #server: Server;
   readonly #path: string;
@@ -24,7 +24,7 @@ export class PluginServer {
     this.#server = createServer({ allowHalfOpen: true }, (socket) => {
       this.#open.add(socket);
       socket.once("close", () => this.#open.delete(socket));
-      // The program may have been killed, so that no process waits for the answer.
+      // The program may have been killed. No process waits for the answer then.
       socket.on("error", (error) => log.debug("a CNI call broke off", { error: messageOf(error) }));
       collect(socket, (request) => {
         handler.called?.();
@@ -41,20 +41,20 @@ export class PluginServer {
 
   listen(): Promise<void> {
     mkdirSync(dirname(this.#path), { recursive: true });
-    // Remove the socket file that a killed agent may have left behind. Each node has only one agent.
+    // Remove the socket file that a killed agent may have left. There is only one agent on a node.
     rmSync(this.#path, { force: true });
     return new Promise((resolve, reject) => {
       this.#server.once("error", (error) => reject(networkError(`listen on ${this.#path}`, error)));
       this.#server.listen(this.#path, () => {
-        // Only root may connect, whatever the umask is: the container runtime runs the plugin as root, and others could
-        // take pods out of the mesh.
+        // Allow only root to connect, whatever the umask is. The container runtime runs the plugin as root, and another
+        // user could take pods out of the mesh.
         chmodSync(this.#path, 0o600);
         resolve();
       });
     });
   }
 
-  /** Ends the server, and removes the socket file. */
+  /** Stops the server, and removes the socket file. */
   close(): void {
     this.#server.close();
     for (const socket of this.#open) socket.destroy();
@@ -72,7 +72,10 @@ function collect(socket: Socket, whole: (request: Buffer) => void): void {
   socket.once("end", () => whole(Buffer.concat(chunks)));
 }
 
-/** The output's length and the exit code, 32 bits each, then the output. The length reveals a truncated answer. */
+/**
+ * Encodes an answer: the length of the output and the exit code, 32 bits each, and then the output. The length lets the
+ * program notice a truncated answer.
+ */
 function encodeAnswer({ exitCode, output }: PluginAnswer): Buffer {
   const body = Buffer.from(output);
   const header = Buffer.alloc(headerBytes);

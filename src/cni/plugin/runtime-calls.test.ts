@@ -6,7 +6,10 @@ import { RuntimeCalls, type SeenPod } from "./runtime-calls.ts";
 
 const installedAtMs = 1_000;
 
-/** What is missed of a pod that appears at a time, and then has an address. */
+/**
+ * A `RuntimeCalls` whose clock is a minute after the plugin's installation. `saw` reports a change of the pod
+ * `shop/web`.
+ */
 class Watched {
   nowMs = installedAtMs + 60_000;
   readonly calls = new RuntimeCalls({ ...systemClock, steadyMs: () => this.nowMs });

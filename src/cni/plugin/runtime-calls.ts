@@ -2,20 +2,23 @@ import { isMirrorPod } from "../../api/index.ts";
 import type { Pod } from "../../api/kubernetes/index.ts";
 import type { Clock } from "../../base/index.ts";
 
-/** The time in which a container runtime has read a changed configuration. */
+/** The time after which a container runtime has read a changed configuration. */
 const settleMs = 5_000;
 
-/** What a watch has shown of a pod. */
+/** A change of a pod that a watch has reported. */
 export interface SeenPod {
   readonly key: string;
   readonly pod: Pod;
   readonly change: "appeared" | "changed" | "gone";
 }
 
-/** Notices that the container runtime starts pods without calling the plugin. */
+/** Detects that the container runtime starts pods without calling the plugin. */
 export class RuntimeCalls {
   readonly #clock: Clock;
-  /** The uids of pods that appeared without an address, when a runtime would have called the plugin for them. */
+  /**
+   * The uids of pods that appeared without an address after the plugin was installed. The runtime should call the
+   * plugin before they get one.
+   */
   readonly #awaited = new Set<string>();
   #isCalled = false;
   #missed: string | undefined;
@@ -24,12 +27,15 @@ export class RuntimeCalls {
     this.#clock = clock;
   }
 
-  /** A pod, as `namespace/name`, that was started without a call. Undefined once the runtime has called the plugin. */
+  /**
+   * The key (`namespace/name`) of a pod that was started without a call. Undefined once the runtime has called the
+   * plugin.
+   */
   get missed(): string | undefined {
     return this.#missed;
   }
 
-  /** Called when the runtime calls the plugin, for any command. */
+  /** Call this whenever the runtime calls the plugin, for any command. */
   called(): void {
     this.#isCalled = true;
     this.#missed = undefined;
@@ -37,8 +43,8 @@ export class RuntimeCalls {
   }
 
   /**
-   * Called for each change of a pod. `installedAtMs` is the steady-clock time since which the runtime can find the
-   * plugin.
+   * Call this for each change of a pod. `installedAtMs` is the time from which the runtime can find the plugin, on the
+   * steady clock.
    */
   saw({ key, pod, change }: SeenPod, installedAtMs: number | undefined): void {
     const uid = pod.metadata.uid ?? "";
@@ -55,8 +61,8 @@ export class RuntimeCalls {
 }
 
 /**
- * Whether a pod may get an address without a call: it is on the node's network, or a kubelet has made its object again
- * for a static pod that runs already.
+ * Whether a pod may get an address without a call: it is on the node's network, or it is a static pod that already ran
+ * before its kubelet created its object again.
  */
 function needsNoCall(pod: Pod): boolean {
   return pod.spec?.hostNetwork === true || isMirrorPod(pod);

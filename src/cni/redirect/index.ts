@@ -1,4 +1,4 @@
-// The rules that redirect a pod's traffic to its proxy: plan, encoding, check and description.
+// Redirects a pod's traffic to its proxy by rules. Plans, encodes, checks and describes these rules.
 export { checkRedirect } from "./redirect-check.ts";
 export { adaptToUsers, readRedirectCommand, type RedirectOptions } from "./redirect-options.ts";
 export { describeRedirect } from "./describe-redirect.ts";

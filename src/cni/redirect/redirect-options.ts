@@ -8,25 +8,30 @@ export interface RedirectOptions {
   readonly outboundPort: number;
   readonly inboundPort: number;
   readonly tunnelPort: number;
-  /** The users of the proxy's process, whose traffic is not redirected. */
+  /** The user ids of the proxy's process. The traffic of these users is not redirected. */
   readonly proxyUsers: readonly number[];
   readonly proxyGroups: readonly number[];
-  /** All inbound ports except the excluded ones, or only these. */
+  /** The inbound ports to redirect. `*` means all ports except the excluded ones. */
   readonly inboundPorts: "*" | readonly number[];
   readonly excludedInboundPorts: readonly number[];
-  /** Ports that are redirected for every destination. */
+  /** Outbound ports that are redirected whatever the destination is. */
   readonly outboundPorts: readonly number[];
   readonly excludedOutboundPorts: readonly number[];
   readonly outboundRanges: "*" | readonly string[];
   readonly excludedOutboundRanges: readonly string[];
   readonly excludedInterfaces: readonly string[];
-  /** Interfaces whose incoming traffic is the outbound traffic of a guest, such as a virtual machine. */
+  /**
+   * Interfaces to guests, such as virtual machines. Traffic that arrives there is treated as outbound traffic of the
+   * pod.
+   */
   readonly guestInterfaces: readonly string[];
-  /** Queries to these servers are redirected to the proxy. `*` means all queries. Empty means none. */
+  /**
+   * The name servers whose DNS queries are redirected to the proxy. `*` means all queries. An empty list means none.
+   */
   readonly dnsServers: "*" | readonly string[];
 }
 
-/** The action to perform with the {@link RedirectOptions}. */
+/** A command of `istio-iptables`: an action, and the {@link RedirectOptions} for it. */
 export interface RedirectCommand {
   readonly options: RedirectOptions;
   readonly dryRun: boolean;
@@ -38,7 +43,7 @@ export interface RedirectCommand {
 const text = { type: "string" } as const;
 const flag = { type: "boolean" } as const;
 
-/** Upstream's flags, by their long names if they have one. Flags without a meaning here are accepted and ignored. */
+/** The long names of upstream's flags. Flags that have no effect in Serin are accepted and ignored. */
 const flags = {
   "envoy-port": { ...text, short: "p" },
   "inbound-capture-port": { ...text, short: "z" },
@@ -118,12 +123,16 @@ export function readRedirectCommand(args: readonly string[], env: Environment, r
   };
 }
 
-/** The control plane's TLS and plain-text ports. A library opens the proxy's streams there and cannot mark them. */
+/**
+ * The control plane's TLS port and plain-text port. The library that opens the proxy's streams to them cannot mark the
+ * connections.
+ */
 const controlPlanePorts = [15_012, 15_010] as const;
 
 /**
  * Adapts the options to the users of the machine (/proc/self/uid_map). If the proxy's uid is not among them, a mark
- * distinguishes its connections from the application's. Its streams to the control plane are exempt by their ports.
+ * distinguishes the proxy's connections from the application's. The proxy's streams to the control plane cannot be
+ * marked, so they are exempt by their ports.
  */
 export function adaptToUsers(options: RedirectOptions, uidMap: string): RedirectOptions {
   const ranges = uidMap
@@ -150,7 +159,9 @@ function modeOf(text: string): InterceptionMode {
   throw userError("argument-invalid", `interception mode (-m) must be REDIRECT, TPROXY or NONE, got "${shown(text)}"`);
 }
 
-/** The control plane sends proxies the mark, so the flag cannot change it. */
+/**
+ * Checks the flags of mode TPROXY. The control plane tells proxies the mark, so a flag with another mark is refused.
+ */
 function checkTransparentFlags(given: (name: keyof typeof flags, fallback: string) => string): void {
   const fixed = [
     ["-t", given("istio-inbound-tproxy-mark", ""), transparentMark],
@@ -162,7 +173,7 @@ function checkTransparentFlags(given: (name: keyof typeof flags, fallback: strin
   }
 }
 
-/** A value for a message. The author of a pod chooses it, and the agent of the node logs the message. */
+/** A value for a message, cut to a maximum length. The author of a pod chooses it, and the agent logs the message. */
 function shown(value: string): string {
   return truncated(value, maxShownCharacters);
 }

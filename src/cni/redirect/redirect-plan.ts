@@ -6,19 +6,19 @@ import { planTransparent } from "./transparent-plan.ts";
 const dnsPort = 53;
 const dnsCapturePort = 15_053;
 const loopback = ["127.0.0.1/32", "::1/128"] as const;
-/** The proxy connects to its own application from these addresses. */
+/** The source addresses of the proxy's connections to its own application. */
 const proxyToApplication = ["127.0.0.6/32", "::6/128"] as const;
 const onLoopback: RedirectCondition = { kind: "output", interface: "lo" };
 
 /**
- * The maximum number of rules of a pod. A kernel transaction holds some ten thousand. The author of a pod chooses the
- * lists, and the products of two of them would fill the memory of the node's agent.
+ * The maximum number of rules of a pod. A kernel transaction holds about ten thousand. The author of a pod chooses the
+ * lists in the options, and rules for all pairs of two long lists would fill the memory of the node's agent.
  */
 const maxRules = 4_096;
 
 /**
- * The rules in order. The first matching rule decides. Without a match the packet passes. Throws a user error if there
- * are too many.
+ * The rules in order. The first matching rule decides. If no rule matches, the packet passes. Throws a user error if
+ * there are more than {@link maxRules} rules.
  */
 export function planRedirect(options: RedirectOptions): RedirectRule[] {
   const rules: RedirectRule[] = [];
@@ -70,7 +70,7 @@ function* outbound(options: RedirectOptions): Generator<RedirectRule> {
   yield* ofProxy(options);
   const notDns: readonly RedirectCondition[] =
     dnsServers.length === 0 ? [] : [tcp, { kind: "port", port: dnsPort, not: true }];
-  // An application that calls its pod's own address bypasses the proxy.
+  // Let connections of the application to its pod's own address bypass the proxy.
   if (!includesLoopback(outboundRanges)) yield rule(undefined, onLoopback, ...notDns);
   yield* dnsCapture(options);
   for (const range of loopback) yield rule(undefined, { kind: "destination", range });
@@ -81,8 +81,8 @@ function* outbound(options: RedirectOptions): Generator<RedirectRule> {
 }
 
 /**
- * The proxy's traffic passes, except to its own pod's address, because a call of the application to its own Service
- * must arrive as an inbound connection.
+ * Rules for the proxy's own traffic. It passes, except to the pod's own address: if the application calls its own
+ * Service, the proxy's connection must arrive as an inbound connection.
  */
 function* ofProxy(options: RedirectOptions): Generator<RedirectRule> {
   const { proxyUsers, proxyGroups, inboundPort, tunnelPort, dnsServers } = options;

@@ -1,23 +1,23 @@
 /**
- * How inbound connections reach the proxy. With `REDIRECT`, their destination becomes a port of the proxy, and the
- * application sees the proxy's address as the client's. With `TPROXY`, their addresses stay unchanged, and the
- * application sees the client's address. With `NONE`, no connection is redirected.
+ * How inbound connections reach the proxy. With `REDIRECT`, the kernel changes their destination to a port of the
+ * proxy, and the application sees the proxy's address instead of the client's. With `TPROXY`, the addresses stay
+ * unchanged, and the application sees the client's address. With `NONE`, no connection is redirected.
  */
 export type InterceptionMode = "REDIRECT" | "TPROXY" | "NONE";
 
 export const redirectTable = "serin-sidecar";
-/** The bits of a mark that count. */
+/** The bits that are compared when a rule matches a mark. */
 export const markMask = 0xfff;
-/** Marks the proxy's own connections on machines where the uid cannot distinguish them. */
+/** The mark of the proxy's own connections, where its uid cannot distinguish them. */
 const proxyMark = 1337;
-/** The mark of packets that stay in this pod in mode TPROXY, whatever their addresses are. */
+/** The mark of packets that must stay in this pod in mode TPROXY, whatever their addresses are. */
 export const transparentMark = 1337;
-/** Upstream's route table for this mark. */
+/** The route table for packets with this mark. Upstream uses the same number. */
 export const transparentTable = 133;
 /** The mark of the proxy's own connections in mode TPROXY, as in upstream Istio. */
 const proxyMarkBesideTransparent = 1338;
 
-/** The mark of the proxy's own connections. */
+/** The mark of the proxy's own connections in this mode. */
 export function ownMark(mode: InterceptionMode): number {
   return mode === "TPROXY" ? proxyMarkBesideTransparent : proxyMark;
 }
@@ -25,8 +25,9 @@ export function ownMark(mode: InterceptionMode): number {
 export const tcp: RedirectCondition = { kind: "protocol", protocol: "tcp" };
 
 /**
- * The chains of the redirect. Those that translate addresses see the first packets of connections. Those of mode TPROXY
- * come before, and see all packets. `mark-output` makes the kernel choose the route again.
+ * The chains of the redirect. Chains of type `nat` see only the first packet of each connection. The chains of mode
+ * TPROXY come before them, and see all packets. `mark-output` has the type `route`, so the kernel chooses the route
+ * again after it.
  */
 export const redirectChains = {
   "mark-prerouting": { type: "filter", hook: "prerouting", priority: -150 },
@@ -35,7 +36,7 @@ export const redirectChains = {
   output: { type: "nat", hook: "output", priority: -100 },
 } as const;
 
-/** One rule of the redirect: the packets that it matches, and what happens to them. */
+/** A rule of the redirect: the packets that it matches, and its action. */
 export interface RedirectRule {
   readonly chain: keyof typeof redirectChains;
   readonly when: readonly RedirectCondition[];
@@ -47,11 +48,11 @@ export type RedirectVerdict =
   /** Redirects the packet to a port of this pod. */
   | { readonly kind: "redirect"; readonly port: number }
   /**
-   * Delivers the packet to the transparent socket on a port of this pod. Source and destination stay unchanged. Without
-   * such a socket, the rule does not match.
+   * Delivers the packet to the transparent socket on a port of this pod. Source and destination stay unchanged. If
+   * there is no such socket, the rule does not match.
    */
   | { readonly kind: "intercept"; readonly port: number; readonly mark: number }
-  /** The packet, or all of its connection, gets the mark and passes. */
+  /** Gives the packet, or all packets of its connection, the mark, and lets the packet pass. */
   | { readonly kind: "mark" | "mark-connection"; readonly mark: number };
 
 export type RedirectCondition =
@@ -61,12 +62,12 @@ export type RedirectCondition =
   | { readonly kind: "input" | "output"; readonly interface: string }
   | { readonly kind: "uid" | "gid"; readonly id: number }
   | { readonly kind: "mark" | "connection-mark"; readonly mark: number }
-  /** The packet comes from the side that opened the connection. */
+  /** Matches packets from the side that opened the connection. */
   | { readonly kind: "opener" }
-  /** The packet opens a connection (SYN without ACK), whatever state the kernel assigns to it. */
+  /** Matches packets that open a connection (SYN without ACK), whatever state the kernel assigns to them. */
   | { readonly kind: "start" };
 
-/** Makes rules of a chain that redirect the matching packets to a port, or let them pass. */
+/** Returns a function for a chain. It makes rules that redirect the matching packets to a port, or let them pass. */
 export function ruleOf(
   chain: RedirectRule["chain"],
 ): (port: number | undefined, ...when: readonly RedirectCondition[]) => RedirectRule {

@@ -19,7 +19,10 @@ const transparentRoutes = {
   priority: 32_765,
 } as const;
 
-/** Replaces the rules of earlier runs in one transaction, in a network namespace or in this process's own. */
+/**
+ * Writes the rules in one transaction, in place of those of earlier runs. They apply in the given network namespace, or
+ * else in that of this process.
+ */
 export function applyRedirect(rules: readonly RedirectRule[], namespaceFd?: number): void {
   const transparent = rules.some(({ verdict }) => verdict.kind === "intercept");
   if (transparent) addMarkRoutes(transparentRoutes, namespaceFd);
@@ -41,7 +44,7 @@ export function applyRedirect(rules: readonly RedirectRule[], namespaceFd?: numb
   if (!transparent) removeMarkRoutes(transparentRoutes, namespaceFd);
 }
 
-/** Removes the redirect. Does nothing if there is none. */
+/** Removes the redirect, if there is one. */
 export function removeRedirect(namespaceFd?: number): void {
   using nft = new NftNetlink(namespaceFd);
   if (!nft.hasTable("inet", redirectTable)) return;

@@ -13,7 +13,8 @@ const fromLoopback: RedirectCondition = { kind: "input", interface: "lo" };
 /**
  * The rules of mode TPROXY. Inbound connections reach the proxy with unchanged addresses, and the proxy connects to the
  * application from the client's address. The application's packets to that address must return to the proxy. So the
- * connection remembers the mark of the proxy's packets, and the application's packets get it too.
+ * kernel stores the mark of the proxy's packets with the connection, and the rules give this mark to the application's
+ * packets too.
  */
 export function* planTransparent(options: RedirectOptions): Generator<RedirectRule> {
   if (options.inboundPorts.length === 0) return;
@@ -28,7 +29,7 @@ function* arriving(options: RedirectOptions): Generator<RedirectRule> {
     verdict,
   });
   const { inboundPorts, inboundPort, tunnelPort } = options;
-  // While the proxy does not listen, no connection may bypass it to the application.
+  // Intercepts the matching packets. While the proxy does not listen, drops them, so that no connection bypasses it.
   const intercept = (...when: readonly RedirectCondition[]): RedirectRule[] => [
     rule({ kind: "intercept", port: inboundPort, mark: transparentMark }, ...when),
     rule({ kind: "drop" }, ...when),
@@ -39,12 +40,12 @@ function* arriving(options: RedirectOptions): Generator<RedirectRule> {
     kind: "mark",
     mark: transparentMark,
   });
-  // Packets of the pod to itself pass. The chain `output` has redirected those that the proxy must see.
+  // Let the pod's packets to itself pass. The chain `output` has already redirected those that the proxy must see.
   yield rule(pass, fromLoopback);
   yield rule(pass, tcp, { kind: "port", port: tunnelPort });
-  // The packets from clients, including later ones: the kernel does not track a connection that it opens with a SYN
-  // cookie. They include SYNs that the kernel does not take for the start of a connection, because a client has made it
-  // believe that the pod opened one.
+  // All packets from clients, and not only SYNs: if the kernel opens a connection with a SYN cookie, it does not track
+  // the connection. The second condition is for SYNs that look like packets of an existing connection, because a client
+  // has made the kernel believe that the pod opened one.
   const fromClients: readonly RedirectCondition[] = [{ kind: "opener" }, { kind: "start" }];
   if (inboundPorts === "*") {
     for (const port of options.excludedInboundPorts) yield rule(pass, tcp, { kind: "port", port });

@@ -11,7 +11,10 @@ import { applyRedirect, checkRedirect, planRedirect, readRedirectCommand, remove
 requireOwnNetwork();
 
 const injected = ["-m", "TPROXY", "-u", "1337", "-i", "*", "-b", "*", "-d", "15090,15021,15020"];
-/** The marks of connections to the application from a client's address, and of other connections of the proxy. */
+/**
+ * The proxy's marks: of its connections to the application, which have the client's address, and of its other
+ * connections.
+ */
 const marks = { toApplication: 1337, own: 1338 } as const;
 
 function rules(...more: readonly string[]): ReturnType<typeof planRedirect> {

@@ -1,4 +1,4 @@
-// The rig of the CNI agent's tests: a node, an agent on it, fake ztunnels, and a cluster that all see.
+// The environment of the CNI agent's tests: a node, an agent on it, fake ztunnels, and a fake cluster that they share.
 import assert from "node:assert/strict";
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -28,7 +28,7 @@ export const clusterNetwork = `${JSON.stringify({ cniVersion: "1.0.0", name: "po
 
 type ZtunnelEvent = Readonly<Record<string, unknown>> & { readonly event: string };
 
-/** The fake ztunnel's process, with its reports. */
+/** A process that runs a fake ztunnel, with the reports that the process prints. */
 export class ZtunnelProcess {
   readonly events: ZtunnelEvent[] = [];
   readonly #child: ChildProcess;
@@ -50,7 +50,7 @@ export class ZtunnelProcess {
     children.delete(this.#child);
   }
 
-  /** How many agents have told it that it knows all of its pods. */
+  /** Returns how many agents have sent this ztunnel a complete snapshot of its pods. */
   snapshots(): number {
     return this.events.filter(({ event }) => event === "snapshot-sent").length;
   }
@@ -62,7 +62,7 @@ export class ZtunnelProcess {
   }
 }
 
-/** One node, an agent on it, and a cluster that both see. */
+/** One node, an agent on it, and the fake cluster that they use. */
 export class Rig {
   readonly node = new TestNode();
   readonly cluster = new FakeCluster();
@@ -131,14 +131,14 @@ export class Rig {
     this.#running = this.#agent.run(this.#stop.signal);
   }
 
-  /** Lets the agent see the machine's processes, until they are hidden. Call it before the agent starts. */
+  /** Shows the machine's processes to the agent, until they are hidden. Call this before the agent starts. */
   showProcesses(): void {
     this.hostProc = join(this.directory, "proc");
     rmSync(this.hostProc, { recursive: true, force: true });
     symlinkSync("/proc", this.hostProc);
   }
 
-  /** Hides the processes from the agent, which then finds no pod, until they are shown again. */
+  /** Hides the processes from the agent, until they are shown again. Meanwhile the agent finds no pod. */
   hideProcesses(): void {
     rmSync(this.hostProc);
     mkdirSync(this.hostProc);
@@ -219,7 +219,7 @@ export function resultOf(host: TestPodHost): { readonly prevResult: Readonly<Rec
 
 /**
  * Sends requests over new connections, one after another, until it is stopped or the test ends. Returns the answers and
- * the faults.
+ * the errors.
  */
 export function connectionLoop(
   context: TestContext,

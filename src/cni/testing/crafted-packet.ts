@@ -12,11 +12,14 @@ interface Tuple {
 
 const ack = 0x10;
 const headerBytes = 40;
-/** An option (TCP MD5 signature) for which no socket has a key. The kernel drops such a packet without an answer. */
+/**
+ * A TCP option (MD5 signature) for which no socket has a key. The kernel drops a packet with it, and sends no answer.
+ */
 const unknownSignature = Buffer.concat([Buffer.from([19, 18]), Buffer.alloc(18)]);
 
 /**
- * Sends an ACK of no connection, which no kernel answers, as a pod with the capability NET_RAW can. Most pods have it.
+ * Sends an ACK that belongs to no connection. No kernel answers it, because of its option. A pod needs the capability
+ * NET_RAW for this, which most pods have.
  */
 export function sendUnansweredAck({ from, fromPort, to, toPort }: Tuple, mark = 0): void {
   const [source, target] = [ipToBytes(from.address), ipToBytes(to.address)];
@@ -49,7 +52,10 @@ function checksum(bytes: Buffer): number {
   return ~sum & 0xffff;
 }
 
-/** The answer to a line over a connection from this port. `no answer` if the connection does not open, or breaks. */
+/**
+ * Opens a connection from this port, sends a line and returns the answer. Returns `no answer` if the connection does
+ * not open, or breaks.
+ */
 export async function answerFrom({ from, fromPort, to, toPort }: Tuple, timeoutMs: number): Promise<string> {
   const fd = openTcpSocketInNamespace(from.namespace.fd, {
     family: "ipv4",

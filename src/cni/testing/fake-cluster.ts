@@ -3,7 +3,7 @@ import { keyOf, type KubernetesObject } from "../../api/index.ts";
 import type { Namespace, Node, Pod } from "../../api/kubernetes/index.ts";
 import type { Informer, InformerChange, KubeClient } from "../../kube/index.ts";
 
-/** An informer whose objects a test sets. */
+/** An informer whose objects the test sets. */
 export class FakeInformer<Value extends KubernetesObject> implements Informer<Value> {
   readonly synced = Promise.resolve();
   readonly #objects = new Map<string, Value>();
@@ -37,15 +37,15 @@ export class FakeInformer<Value extends KubernetesObject> implements Informer<Va
   }
 }
 
-/** The part of a cluster that a CNI agent sees. */
+/** The part of a cluster that a CNI agent uses. */
 export class FakeCluster {
   readonly pods = new FakeInformer<Pod>();
   readonly namespaces = new FakeInformer<Namespace>();
   readonly nodes = new FakeInformer<Node>();
-  /** Pods, by `namespace/name`, that the API server has and the watch has not reported yet. */
+  /** Pods, by `namespace/name`, that the API server already has and the watch has not reported yet. */
   readonly unwatched = new Map<string, Pod>();
 
-  /** Writes patches back into the informer, as a watch would deliver them. */
+  /** Applies patches to the informer's objects, as if a watch had delivered them. */
   readonly client: Pick<KubeClient, "get" | "patchMerge"> = {
     get: (_kind, name, namespace) => {
       const key = `${namespace ?? ""}/${name}`;
@@ -79,7 +79,7 @@ export class FakeCluster {
     return this.pods.get(key)?.metadata.annotations?.[name];
   }
 
-  /** Resolves when the pod satisfies the condition. */
+  /** Resolves when the pod fulfils the condition. */
   until(key: string, wanted: (pod: Pod | undefined) => boolean): Promise<void> {
     if (wanted(this.pods.get(key))) return Promise.resolve();
     return new Promise((resolve) => {

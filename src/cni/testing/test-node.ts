@@ -13,14 +13,14 @@ import { createSocket, type Socket as DatagramSocket } from "node:dgram";
 
 const linkLocal = "169.254.1.1";
 
-/** A pod's namespace with a process, connected to its node like in the lab. */
+/** A pod's network namespace with a process in it. It is connected to its node as in the lab. */
 export interface TestPodHost {
   readonly address: string;
   readonly namespace: NetworkNamespace;
   readonly initPid: number;
 }
 
-/** A node's namespace and the pods behind it. */
+/** A node's network namespace, and the pods that are connected to it. */
 export class TestNode {
   readonly namespace = NetworkNamespace.create();
   readonly #children: ChildProcess[] = [];
@@ -38,7 +38,10 @@ export class TestNode {
     links.addAddress(1, { address: "172.18.0.3", prefixLength: 32 });
   }
 
-  /** Without its loopback interface, the pod is as a container runtime may leave it for a moment. */
+  /**
+   * Adds a pod. Without its loopback interface, it is in the state in which a container runtime may leave it for a
+   * moment.
+   */
   addPod({ withLoopback = true } = {}): TestPodHost {
     this.#pods += 1;
     const number = this.#pods;
@@ -69,7 +72,7 @@ export class TestNode {
     return { address, namespace, initPid: init.pid ?? -1 };
   }
 
-  /** Answers each datagram to this address, which is one of the node's, with `<name> answers <text>`. */
+  /** Starts a UDP server on one of the node's addresses. It answers each datagram with `<name> answers <text>`. */
   async serveUdp(address: string, port: number, name: string): Promise<void> {
     using links = new RouteNetlink(this.namespace.fd);
     links.addAddress(1, { address, prefixLength: 32 });
@@ -78,13 +81,14 @@ export class TestNode {
       socket.send(`${name} answers ${message.toString()}`, peer.port, peer.address),
     );
     this.#datagramServers.push(socket);
-    // A socket that gets a descriptor listens within the call.
+    // A socket that gets a descriptor emits `listening` during the call of `bind`, so wait for the event from before
+    // that call.
     const listening = once(socket, "listening");
     socket.bind({ fd: bindUdpInNamespace(this.namespace.fd, { address, port }) });
     await listening;
   }
 
-  /** Answers each line with `<name> saw <the client's address>: <line>`. */
+  /** Starts a server in a pod. It answers each line with `<name> saw <the client's address>: <line>`. */
   async serve(pod: TestPodHost, port: number, name: string): Promise<void> {
     await this.#listen(pod, { port }, (socket) => {
       socket.on("data", (data) => socket.write(`${name} saw ${socket.remoteAddress}: ${data.toString()}`));
@@ -92,7 +96,7 @@ export class TestNode {
   }
 
   /**
-   * Simulates a pod's proxy in mode TPROXY: connects each connection to its original destination, from the client's
+   * Plays a pod's proxy in mode TPROXY: for each connection, it connects to the original destination from the client's
    * address.
    */
   async proxyTransparently(pod: TestPodHost, port: number, mark: number): Promise<void> {
@@ -131,8 +135,8 @@ export class TestNode {
   }
 
   /**
-   * Ends the pods and their connections. The last packets between two pods may be lost with their links, and neither
-   * side would then notice that the other has closed.
+   * Ends the pods and their connections. When links are removed, the last packets between two pods may be lost, so this
+   * also closes connections whose peer has closed unnoticed.
    */
   close(): void {
     for (const child of this.#children) child.kill("SIGKILL");
@@ -165,7 +169,7 @@ export class TestClient {
     });
   }
 
-  /** Resolves with everything received since the last call, once it contains a whole line. */
+  /** Sends a line. Resolves with everything received since the last call, once that contains a whole line. */
   ask(line: string): Promise<string> {
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     const take = (): void => {

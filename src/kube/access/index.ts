@@ -1,2 +1,2 @@
-// Asks the API server for the rights of the caller.
+// Asks the API server which rights the caller has.
 export { askSelfAccess } from "./self-access-review.ts";

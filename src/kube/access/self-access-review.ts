@@ -1,6 +1,9 @@
 import type { KubeClient } from "../client.ts";
 
-/** The right that a caller checks for itself. An absent field means all values, or the core group. */
+/**
+ * The right that a caller checks for itself. An absent `group` means the core group. Any other absent field means all
+ * values.
+ */
 export interface SelfAccess {
   readonly verb: string;
   readonly group?: string;
@@ -12,16 +15,16 @@ export interface SelfAccess {
 }
 
 export interface SelfAccessAnswer {
-  /** Whether the user may do it. False if the API server did not answer the review. */
+  /** Whether the user has the right. False if the API server did not answer the review. */
   readonly allowed: boolean;
-  /** Why it is not allowed, if the API server says so. */
+  /** The API server's reason for a denial, if it gives one. */
   readonly reason: string;
-  /** The HTTP status of the review itself, which every user may create. */
+  /** The HTTP status of the request that creates the review. Every user may create one. */
   readonly httpStatus: number;
   readonly text: string;
 }
 
-/** A SelfSubjectAccessReview with the client's own credentials. */
+/** Creates a SelfSubjectAccessReview with the client's own credentials, and returns its result. */
 export async function askSelfAccess(client: KubeClient, resourceAttributes: SelfAccess): Promise<SelfAccessAnswer> {
   const { status: httpStatus, text } = await client.raw(
     "POST",

@@ -54,7 +54,9 @@ export class StoredIndex<Item> implements CollectionIndex<Item> {
  */
 export abstract class BaseCollection<Item> implements Collection<Item> {
   readonly name: string;
-  /** The position in the order of construction. A collection may read only those before it. */
+  /**
+   * The position in the order of construction. A collection may read only collections that were constructed earlier.
+   */
   readonly ordinal: number;
   readonly indexes = new Map<string, StoredIndex<Item>>();
   protected readonly items = new Map<string, Item>();
@@ -119,7 +121,7 @@ export abstract class BaseCollection<Item> implements Collection<Item> {
     return { size: this.items.size, recomputations: this.recomputations, lastCostMs: this.lastCostMs };
   }
 
-  /** Notifies subscribers of the changes since the last call. If one throws, the others are still notified. */
+  /** Notifies subscribers of the changes since the last call. If a subscriber throws, the others are still notified. */
   publish(failed: (error: unknown) => void): void {
     if (this.#changes.length === 0) return;
     const changes = this.#changes;

@@ -207,7 +207,7 @@ function richGraph() {
       ? []
       : [[`${zone}/${pod.name}`, reader.lookup(servicesByApp, pod.app).map((service) => service.name)]];
   });
-  // Several inputs yield one key here.
+  // Several pods yield the same key in this collection.
   const owners = base.graph.derive("owners", base.pods, (pod) => [[pod.app, `${pod.name} on ${pod.node}`]]);
   return { ...base, zones, owners };
 }
@@ -259,7 +259,7 @@ test("a collection that is created late, even by a subscriber, is complete after
       ["b", "c"],
     ],
   );
-  // A collection that is created between two settlings requests another one.
+  // Creating a collection after a settling requests another settling.
   const another = graph.derive("another", numbers, (value, _reader, key) => [[key, value]]);
   assert.deepEqual([another.size, scheduled.length], [0, 1]);
   graph.settle();
@@ -311,7 +311,7 @@ function buildSums(options: ConstructorParameters<typeof CollectionGraph>[0] = {
   return { graph, numbers, doubled, sums };
 }
 
-/** Settles in parts of one step each, and returns their number. */
+/** Settles in parts of one step each. Returns the number of parts. */
 function settleByParts(graph: CollectionGraph, between: (part: number) => void = () => undefined): number {
   for (let part = 1; ; part += 1) {
     if (graph.settleFor(0)) return part;

@@ -10,11 +10,16 @@ import { structurallyEqual } from "./structurally-equal.ts";
 export interface CollectionGraphOptions {
   /** Called at the first write outside a batch. Must call `settle` soon. If absent, the graph settles at once. */
   readonly schedule?: (settle: () => void) => void;
-  /** Called when a settling begins. It includes all writes so far, and may include later ones if it pauses. */
+  /**
+   * Called when a settling begins. The settling includes all writes so far, and may include later ones if it pauses.
+   */
   readonly begun?: () => void;
-  /** Called when everything is computed, before subscribers are notified. */
+  /** Called when all collections are computed, before subscribers are notified. */
   readonly computed?: () => void;
-  /** Called when a computation throws. The input keeps its previous results. If absent, the error is rethrown. */
+  /**
+   * Called when a computation throws. The item whose computation failed keeps its previous results. If absent, the
+   * error is rethrown.
+   */
   readonly failed?: (collection: string, key: string, error: unknown) => void;
   /**
    * Called when a subscriber throws. The others are still notified. If absent, the first such error is thrown after
@@ -93,8 +98,8 @@ export class CollectionGraph {
   }
 
   /**
-   * The elements of the items' lists, each by its own key. Elements with the same key must be interchangeable. An
-   * element exists as long as any list contains it.
+   * A collection of the elements of the items' lists. Each element has its own key. Elements with the same key must be
+   * interchangeable. An element exists as long as any list contains it.
    */
   flatten<Input, Item>(
     name: string,
@@ -136,14 +141,14 @@ export class CollectionGraph {
    */
   settle(): void {
     if (this.#isWorking || this.#batchDepth > 0) return;
-    // Writes that came after a settling in parts had begun need another settling.
+    // Writes after the beginning of a paused settling are not part of it, so they need another one.
     if (this.#work !== undefined) this.#workFor(Number.POSITIVE_INFINITY);
     this.#workFor(Number.POSITIVE_INFINITY);
   }
 
   /**
-   * Settles for about this time. Returns whether everything is settled. Until it is, the items of collections are
-   * partly old and partly new, and subscribers have not been told of the new ones. The next call continues.
+   * Settles for about this time. Returns whether everything is settled. Until then, some items of collections are new
+   * and others old, and subscribers have not been notified of the new ones. The next call continues.
    */
   settleFor(budgetMs: number): boolean {
     if (this.#isWorking || this.#batchDepth > 0) return false;
@@ -218,7 +223,8 @@ export class CollectionGraph {
   }
 
   #touched(): void {
-    // Writes while a settling in parts pauses must not prolong it, because under steady writes it would never end.
+    // Writes during a pause do not become part of the paused settling. Otherwise it would never end under steady
+    // writes.
     if (this.#work !== undefined && !this.#isWorking) this.#hasLateWrites = true;
     if (this.#scheduled || this.#batchDepth > 0 || this.#hasLateWrites) return;
     this.#scheduled = true;
@@ -231,7 +237,7 @@ export class CollectionGraph {
     return this.#pauseAtMs !== Number.POSITIVE_INFINITY && this.#nowMs() >= this.#pauseAtMs;
   }
 
-  /** The time, without that spent in pauses. */
+  /** The time, without the time spent in pauses. */
   #nowMs(): number {
     if (this.#pausedAtMs !== undefined) {
       this.#pausedMs += this.#now() - this.#pausedAtMs;

@@ -6,7 +6,7 @@ class Dependency {
   run = 0;
   readonly #owner: Map<unknown, Dependency>;
   readonly #key: unknown;
-  /** Most dependencies have few inputs, and a set would take most of the memory. */
+  /** The inputs that read the dependency. Most dependencies have few, and a set would take most of the memory. */
   #inputs: string[] | Set<string> | undefined;
 
   constructor(owner: Map<unknown, Dependency>, key: unknown) {

@@ -4,8 +4,8 @@ import { BaseCollection, StoredIndex, type Change, type PauseDue, type Settling 
 import { DependencyRecorder } from "./dependency-recorder.ts";
 
 /**
- * Returns the items of one input by key. Pure: it may depend only on the input and on reads through the reader. If two
- * inputs yield the same key, the input with the smaller key wins.
+ * Returns the items of one input by key. It is pure: it may depend only on the input and on reads through the reader.
+ * If two inputs yield the same key, the input with the smaller key wins.
  */
 export type Compute<Input, Item> = (
   input: Input,
@@ -28,7 +28,7 @@ export class DerivedCollection<Input, Item> extends BaseCollection<Item> {
   readonly #dirty = new Set<string>();
   /** The current results of each input. */
   readonly #yielded = new Map<string, Yield<Item>>();
-  /** The inputs that yield a key, only for keys that have more than one. */
+  /** For each key that more than one input yields, these inputs. */
   readonly #contested = new Map<string, Set<string>>();
   readonly #owner = new Map<string, string>();
 
@@ -142,8 +142,8 @@ export class DerivedCollection<Input, Item> extends BaseCollection<Item> {
     const contenders = this.#contested.get(key) ?? new Set([owner]);
     contenders.add(input);
     this.#contested.set(key, contenders);
-    // The owner is the smallest input so far, so each of thousands of inputs that yield the same key costs one
-    // comparison.
+    // The owner is the smallest input that yields the key. Comparing with it alone keeps the cost low if thousands of
+    // inputs yield the same key.
     if (input < owner) this.#owner.set(key, input);
   }
 
@@ -181,7 +181,7 @@ export class DerivedCollection<Input, Item> extends BaseCollection<Item> {
 }
 
 /**
- * The results by key. This is not a plain Map: most inputs yield one item, and their Maps would take most of the
+ * The results by key. It is not a plain Map, because most inputs yield one item, and their Maps would take most of the
  * memory.
  */
 interface Yield<Item> {

@@ -2,8 +2,9 @@ import { BaseCollection, type Change, type PauseDue, type Settling } from "./bas
 import { structurallyEqual } from "./structurally-equal.ts";
 
 /**
- * The elements of lists, by their own key. Elements with the same key must be interchangeable, and the oldest one
- * counts. A changed list costs only its changed part, if unchanged elements are the same objects and stay together.
+ * The elements of lists, by their own key. Elements with the same key must be interchangeable, and the collection
+ * contains the oldest one. The work for a changed list is proportional to its changed part, if unchanged elements are
+ * the same objects and stay together.
  */
 export class FlattenedCollection<Input, Item> extends BaseCollection<Item> {
   readonly input: BaseCollection<Input>;

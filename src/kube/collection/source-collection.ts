@@ -2,7 +2,7 @@ import { BaseCollection, type Change, type PauseDue, type Settling } from "./bas
 
 /**
  * A collection that is written from outside. Writes are pending until the graph settles, and the last write of a key
- * counts.
+ * wins.
  */
 export class SourceCollection<Item> extends BaseCollection<Item> {
   readonly #pending = new Map<string, Item | undefined>();

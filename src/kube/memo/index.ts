@@ -1,2 +1,5 @@
-/** This door is separate from the others, because only control planes load it. */
+/**
+ * Memos of the functions that compute collections. This door is separate from that of `kube`, because only control
+ * planes load it.
+ */
 export { Memos, type MemoStats } from "./memo.ts";

@@ -8,8 +8,8 @@ import { Memos } from "./memo.ts";
 const maxCollections = 200;
 
 /**
- * Runs garbage collections until the memos have noticed the collected objects. V8 calls them in a task of its own, some
- * time after a collection.
+ * Runs garbage collections until the memos have noticed the collected objects. V8 notifies them in a separate task,
+ * some time after a collection.
  */
 async function collect(isNoticed: () => boolean): Promise<void> {
   setFlagsFromString("--expose-gc");

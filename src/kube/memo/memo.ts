@@ -2,8 +2,8 @@ import { invariant } from "../../base/index.ts";
 
 export interface MemoStats {
   /**
-   * The number of stored values, including values of unreachable objects that V8 has not collected yet. A memo of brief
-   * objects counts all its values until it starts again.
+   * The number of stored values. It includes values of unreachable objects that V8 has not collected yet. A memo made
+   * by {@link Memos.brief} does not notice collected objects, so it counts all values since it last forgot them.
    */
   readonly size: number;
   /** How often a value was computed or replaced. */
@@ -11,19 +11,23 @@ export interface MemoStats {
 }
 
 /**
- * The maximum number of values. Beyond it, a memo forgets all of them. A mesh of 10,000 services and 100 scopes needs
- * less than half of it.
+ * The maximum number of values. When a memo reaches it, the memo forgets all its values. A mesh of 10,000 services and
+ * 100 scopes needs less than half of it.
  */
 const maxValues = 1_000_000;
 /**
- * Bounds the keys of one object, such as scopes, namespaces and versions. Beyond it, the oldest keys are evicted.
+ * The maximum number of keys of one object, such as scopes, namespaces and versions. Beyond it, the oldest keys are
+ * evicted.
  */
 const maxKeys = 4096;
 
-/** The maximum number of values of a memo of brief objects, nearly all of which are collected by then. */
+/**
+ * The maximum number of values of a memo made by {@link Memos.brief}. By then, nearly all of its objects have been
+ * collected.
+ */
 const maxBriefValues = 10_000;
 
-/** The number of a memo's values that belong to one object, and are removed when it is collected. */
+/** The number of a memo's values that belong to one object. They are removed when the object is collected. */
 interface Share {
   values: number;
 }
@@ -67,7 +71,7 @@ abstract class BoundedMemo<Kept> {
     return this.#store.kept.get(subject);
   }
 
-  /** The store for one value more. */
+  /** The store for one more value. A full memo starts with a new, empty store. */
   protected storeForOneMore(): MemoStore<Kept> {
     this.#computations += 1;
     if (this.#store.size >= this.#maxValues) this.#store = new MemoStore(this.#isBrief);
@@ -141,8 +145,8 @@ export class Memos {
   }
 
   /**
-   * A memo for objects that live for one change, such as the list of its names. For such a value, noticing that its
-   * object was collected costs more than the value itself.
+   * A memo for objects that live only for one change of the configuration, such as a list of names. It does not notice
+   * collected objects, because that would take more time than computing the value.
    */
   brief<Subject extends object, Value>(name: string, max = maxBriefValues): Memo<Subject, Value> {
     return this.#added(name, new Memo<Subject, Value>(max, true));

@@ -4,19 +4,29 @@ import type { KubeClient } from "../client.ts";
 import { undefinedIfForbidden } from "../status-error.ts";
 import { podObstacle, type PodObstacle } from "./pod-obstacle.ts";
 
-/** The time for the agent and the kubelet to try again, because the agent may be about to write the plugin. */
+/**
+ * How long to wait if the CNI plugin is missing. The agent may be about to write the plugin, and the kubelet then tries
+ * again.
+ */
 const missingPluginPatienceMs = 15_000;
-/** The time for the agent to notice a call of its plugin, because somebody may just have removed the cause. */
+/**
+ * How long to wait after an agent has reported a problem. Somebody may just have removed the cause, and the agent
+ * notices only at the next call of its plugin.
+ */
 const toldPatienceMs = 15_000;
 const maxCharacters = 1_000;
-/** How many pods are asked for their events at each look. A DaemonSet may have thousands. */
+/** The number of pods whose events are read in each call. A DaemonSet may have thousands of pods. */
 const maxAskedPods = 3;
-/** Warnings of the kubelet about the creation of a pod. The pod has a node, so the scheduler's are obsolete. */
+/**
+ * The kubelet's warnings about the creation of a pod. The pod already has a node, so the scheduler's warnings are
+ * obsolete.
+ */
 const ofCreation = /^(Failed(?!Scheduling)|NetworkNotReady$)/;
 
 /**
- * The most severe obstacle of the pods, with the kubelet's reason while it creates a pod's sandbox and volumes. A pod's
- * status does not contain that reason. Undefined if no pod reports an obstacle.
+ * The most severe obstacle of the pods. While the kubelet creates a pod's sandbox and volumes, the obstacle contains
+ * the kubelet's reason from its events, because a pod's status does not contain it. Undefined if no pod reports an
+ * obstacle.
  */
 export async function findPodObstacle(
   client: Pick<KubeClient, "list">,
@@ -36,8 +46,8 @@ export async function findPodObstacle(
 }
 
 /**
- * The kubelet's last warning about a pod whose sandbox or volumes it is still making. Undefined for any other pod, and
- * if the caller may not read events.
+ * The kubelet's last warning about a pod whose sandbox or volumes the kubelet is still creating. Undefined for any
+ * other pod, or if the caller may not read events.
  */
 export async function creationProblem(client: Pick<KubeClient, "list">, pod: Pod): Promise<string | undefined> {
   if (!isBeingCreated(pod)) return undefined;
@@ -45,7 +55,7 @@ export async function creationProblem(client: Pick<KubeClient, "list">, pod: Pod
   return last?.message === undefined ? undefined : `${last.reason ?? "the kubelet"}: ${plain(last.message)}`;
 }
 
-/** The warnings about the pod, the last one first. None if the caller may not read events. */
+/** The warnings about the pod, newest first. Empty if the caller may not read events. */
 async function warningsOf(client: Pick<KubeClient, "list">, { metadata }: Pod): Promise<readonly Event[]> {
   const { namespace = "", uid = "" } = metadata;
   const fieldSelector = `involvedObject.uid=${uid},type=Warning`;
@@ -85,7 +95,10 @@ function subjectOf({ metadata, spec }: Pod): string {
   return `pod ${metadata.namespace ?? ""}/${metadata.name ?? ""} on node ${spec?.nodeName ?? ""}`;
 }
 
-/** The problem that an agent has reported by an event. The event's annotation repeats the remedy of its message. */
+/**
+ * The problem that an agent has reported by an event. The message ends with the remedy, which an annotation of the
+ * event repeats.
+ */
 function toldObstacle(pod: Pod, { metadata: { annotations = {} } }: Event, message: string): PodObstacle {
   const remedy = annotations[pluginRemedyAnnotation];
   const end = `. ${remedy ?? ""}`;
@@ -106,14 +119,14 @@ function obstacleOf(pod: Pod, message: string): PodObstacle {
   };
 }
 
-/** The hint about an object that istiod writes. The description of the pod would not lead to the cause. */
+/** The hint for a missing object that istiod creates. `kubectl describe pod` would not lead to the cause. */
 function hintFor(message: string): string | undefined {
   return /configmap "istio-ca-root-cert" not found/.test(message)
     ? "istiod writes ConfigMap istio-ca-root-cert into each namespace, so make istiod ready first: kubectl get pods -A -l app=istiod"
     : undefined;
 }
 
-/** The message without what differs in each attempt, and not longer than a person reads. */
+/** The message, shortened for a person, and without the parts that differ in each attempt. */
 function plain(message: string): string {
   const text = message
     .replace(/^\(combined from similar events\): /, "")

@@ -5,18 +5,18 @@ import { podLogPath } from "../resource-path.ts";
 
 const logLines = 5;
 const maxLogCharacters = 2_000;
-/** The beginning of a kubelet's answer, with status 200, if it has removed the requested log. */
+/** The beginning of the kubelet's answer, which has status 200, if it has already removed the requested log. */
 const kubeletHasNoLog = "unable to retrieve container logs for ";
 
 /** Why a pod does not become ready, as the kubelet, the scheduler or the API server reports it. */
 export interface PodObstacle {
-  /** `pod shop/web-1: container app: ErrImagePull: manifest unknown`. */
+  /** The obstacle as text, such as `pod shop/web-1: container app: ErrImagePull: manifest unknown`. */
   readonly text: string;
   /** The time after which waiting does not help any more. Undefined if the pod may just need time. */
   readonly patienceMs: number | undefined;
   /** What a person should check or do. */
   readonly hint: string | undefined;
-  /** Set if the container crashed. Its log has the reason. */
+  /** Set if the container crashed. The container's log contains the reason. */
   readonly crashed?: CrashedContainer;
 }
 
@@ -61,7 +61,7 @@ const tainted: Reason = {
   hint: "No node can take the pod, because it does not tolerate their taints: kubectl get nodes -o custom-columns=NODE:.metadata.name,TAINTS:.spec.taints. Add a node without a taint, or give the pod a toleration (values.global.defaultTolerations for the mesh's pods).",
 };
 
-/** Reasons of a waiting container that do not pass without help, by the kubelet's names. */
+/** Reasons of a waiting container, by the kubelet's names, that a person has to resolve. */
 const waitingReasons: Readonly<Record<string, Reason>> = {
   ErrImagePull: image,
   ImagePullBackOff: image,
@@ -73,7 +73,10 @@ const waitingReasons: Readonly<Record<string, Reason>> = {
   CrashLoopBackOff: crashes,
 };
 
-/** The first crashes may be a race with a dependency. A container that keeps crashing will not start. */
+/**
+ * The number of crashes after which a container counts as failed. The first crashes may come from a race with a
+ * dependency.
+ */
 const crashesThatCount = 3;
 
 /** The most severe obstacle of the pods. Undefined if none reports one. Skips pods that are being deleted. */
@@ -98,7 +101,7 @@ function obstaclesOf(pod: Pod): PodObstacle[] {
   } = pod.status ?? {};
   const scheduled = conditions.find(({ type }) => type === "PodScheduled");
   if (scheduled?.status === "False") {
-    // The scheduler names no taint.
+    // The scheduler does not say which taint.
     const { patienceMs, hint } = /\buntolerated taint/.test(scheduled.message ?? "") ? tainted : unschedulable;
     return [{ text: `${subject}: ${join([scheduled.reason, scheduled.message])}`, patienceMs, hint }];
   }
@@ -119,7 +122,10 @@ function obstaclesOf(pod: Pod): PodObstacle[] {
   });
 }
 
-/** The Secrets for the pod's images. A kubelet that does not find them pulls without credentials, and says nothing. */
+/**
+ * The pull Secrets of the pod. If a kubelet does not find them, it pulls without credentials and reports nothing about
+ * the Secrets.
+ */
 function pullSecretsText({ metadata: { namespace = "" }, spec }: Pod): string {
   const names = (spec?.imagePullSecrets ?? []).map(({ name }) => name);
   if (names.length === 0) return "";
@@ -139,7 +145,10 @@ function containerObstacle(status: ContainerStatus): Omit<PodObstacle, "crashed"
   return { text, ...(known === crashes ? crashReason(ended) : known) };
 }
 
-/** A kubelet reports CrashLoopBackOff a minute or more after the crash. Until then it reports the end of the run. */
+/**
+ * A kubelet reports CrashLoopBackOff a minute or more after the crash. Until then, only the ended run in the status
+ * shows the crash.
+ */
 function endedObstacle({ state, restartCount }: ContainerStatus): Omit<PodObstacle, "crashed"> | undefined {
   const ended = state?.terminated;
   if (ended === undefined || ended.exitCode === 0) return undefined;
@@ -161,7 +170,7 @@ interface EndedRun {
   readonly message?: string;
 }
 
-/** Reasons of a container whose program never ran. The runtime's message says why, and there is no log. */
+/** Reasons of a container whose program never ran. The runtime's message has the cause, and there is no log. */
 const neverRan: ReadonlySet<string> = new Set(["StartError", "ContainerCannotRun"]);
 
 function endText({ exitCode, reason = "", message }: EndedRun): string {
@@ -191,7 +200,7 @@ export async function crashLog(client: KubeClient, namespace: string, crashed: C
   const runs = [podLogPath(pod, parameters), podLogPath(pod, { ...parameters, previous: "true" })];
   if (crashed.run === "previous") runs.reverse();
   let refusal: string | undefined;
-  // The kubelet may have removed one of these logs, or started another run since.
+  // The kubelet may have removed one of these logs, or may have started another run in the meantime.
   for (const path of runs) {
     const log = await readLog(client, path);
     if (log.text !== "") return `\n  its last lines:\n${log.text.slice(-maxLogCharacters).replaceAll(/^/gm, "    ")}`;

@@ -4,8 +4,8 @@ import { denialIn, refusalHint, unansweredHint } from "../denial.ts";
 import type { PodObstacle } from "./pod-obstacle.ts";
 
 /**
- * A refusal by the API server (PodSecurity, a quota, a webhook) does not pass without help. After a change, the
- * controller tries again within this time.
+ * How long to wait after the API server (PodSecurity, a quota, a webhook) has refused a pod. A person has to remove the
+ * cause. The workload's controller tries again within this time.
  */
 const patienceMs = 8_000;
 
@@ -16,13 +16,13 @@ export interface RefusedWorkload {
 }
 
 export interface PodRefusal extends PodObstacle {
-  /** The API server's words. {@link text} begins with the workload's name. */
+  /** The API server's message. {@link text} puts the workload's name in front of it. */
   readonly refusal: string;
 }
 
 /**
- * The API server's last refusal of a pod of the workload. A refused pod does not exist, so the reason is in what its
- * controller reports. Undefined if the controller lacks no pod.
+ * The API server's last refusal of a pod of the workload. A refused pod does not exist, so the message comes from the
+ * events and conditions of its controller. Undefined if no pod is missing.
  */
 export async function refusedPods(client: KubeClient, workload: RefusedWorkload): Promise<PodRefusal | undefined> {
   const { kind, namespace, name } = workload;
@@ -43,7 +43,7 @@ async function refusalOf(client: KubeClient, workload: RefusedWorkload): Promise
   }
   const uid = await uidIfPodsLack(client, workload);
   if (uid === undefined) return undefined;
-  // An event lives for an hour, longer than a deleted object of the same name.
+  // Search by uid, because an event may outlive its object, and a new object may have the same name.
   const fieldSelector = `involvedObject.uid=${uid},reason=FailedCreate`;
   const { items } = await client.list(eventKind, { namespace, fieldSelector });
   const last = items.toSorted((a, b) => ((a.lastTimestamp ?? "") < (b.lastTimestamp ?? "") ? 1 : -1))[0];
@@ -51,8 +51,8 @@ async function refusalOf(client: KubeClient, workload: RefusedWorkload): Promise
 }
 
 /**
- * The uid of the object, unless it has all its pods. Events of a refusal remain after the pods exist, so they count
- * only while pods are missing.
+ * The uid of the object if it lacks pods. Once its pods exist, the events of earlier refusals remain, but no longer
+ * matter.
  */
 async function uidIfPodsLack(
   client: KubeClient,
@@ -67,7 +67,9 @@ async function uidIfPodsLack(
   return (found?.status?.replicas ?? 0) < (found?.spec?.replicas ?? 1) ? found?.metadata.uid : undefined;
 }
 
-/** What a LimitRange refuses, or the API server because of a limit that a LimitRange gave a container. */
+/**
+ * Matches two refusals: by a LimitRange, and by the API server because of a limit that a LimitRange gave a container.
+ */
 const byLimitRange =
   /\b(maximum|minimum) [\w./-]+ usage per (Container|Pod) is|limit to request ratio|must be less than or equal to [\w./-]+ limit of /;
 
@@ -76,7 +78,8 @@ function hintOf(text: string, namespace: string): string {
     return `The namespace's PodSecurity refuses the pods: kubectl label namespace ${namespace} pod-security.kubernetes.io/enforce=privileged --overwrite`;
   if (text.includes("exceeded quota") || text.includes("failed quota"))
     return `A ResourceQuota refuses the pods: kubectl describe quota -n ${namespace}. Raise it, or give the containers the requests and limits that it counts.`;
-  // GKE admits pods of the nodes' own priority classes only where a quota of that class exists.
+  // GKE admits pods with the priority classes `system-node-critical` and `system-cluster-critical` only where a quota
+  // of that class exists.
   if (text.includes("insufficient quota to match these scopes"))
     return `The platform admits pods of this priority class only beside a ResourceQuota for it in namespace ${namespace}. On GKE, install with --set values.global.platform=gke, elsewhere with --set values.cni.resourceQuotas.enabled=true.`;
   if (byLimitRange.test(text))

@@ -15,7 +15,7 @@ const entry = (manager: string, operation: "Apply" | "Update", more: object = {}
 });
 const ofStatus = entry("engine", "Update", { subresource: "status" });
 
-/** A server on which an engine writes the status right after the creation. */
+/** Runs `createAsApplied` against a server on which a controller writes the status right after the creation. */
 async function create(refusals: { readonly create?: Error; readonly patch?: Error } = {}): Promise<{
   readonly outcome: string;
   readonly now: KubernetesObject;

@@ -6,7 +6,7 @@ import { patchAsRead } from "./patch-as-read.ts";
 
 /**
  * Creates an object. If somebody else has created it first, returns `taken` and changes nothing. The manager owns the
- * fields as after an apply, so that its next apply removes the fields that it no longer mentions.
+ * fields as if it had applied them, so that its next apply removes fields that it no longer contains.
  */
 export async function createAsApplied<Value extends KubernetesObject>(
   client: Pick<KubeClient, "create" | "get" | "patchMerge">,
@@ -27,13 +27,13 @@ export async function createAsApplied<Value extends KubernetesObject>(
     fieldManager,
     clock,
   }).catch(() => {
-    // The object exists as requested, so a failure of this write is ignored. Without it, a later apply only keeps
-    // fields that it does not mention.
+    // Ignore a failure, because the object exists as requested. The only effect is that a later apply keeps fields that
+    // it no longer contains.
   });
   return "done";
 }
 
-/** A merge patch that turns the entry of the manager's creation into one of an apply. */
+/** A merge patch that makes the manager's entry for the creation look like the entry of an apply. */
 function appliedBy(
   fieldManager: string,
   { resourceVersion, managedFields = [] }: KubernetesObject["metadata"],

@@ -8,7 +8,7 @@ import { deleteThisObject } from "./delete-this-object.ts";
 const kind = { kind: "Canary", plural: "canaries" } as unknown as KindDefinition<KubernetesObject>;
 const withUid = (uid: string): KubernetesObject => ({ metadata: { name: "web", namespace: "shop", uid } });
 
-/** A server with one object. The object is gone at the given read after its deletion. */
+/** A server with one object. After a deletion, the object disappears at the read with the given number. */
 class Server {
   found: KubernetesObject | undefined;
   deletions: (string | undefined)[] = [];

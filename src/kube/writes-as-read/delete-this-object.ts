@@ -11,9 +11,9 @@ export interface DeletionWait {
 }
 
 /**
- * Deletes this object and waits until it is gone. It never deletes another object that has got the name since the read.
- * Returns `replaced` if somebody else has deleted this object and made another one with the name. Returns `still-there`
- * if the deletion has not ended in time.
+ * Deletes this object and waits until it is gone. It never deletes a newer object with the same name. Returns
+ * `replaced` if somebody else has deleted this object and made another one with the name. Returns `still-there` if the
+ * deletion has not ended in time.
  */
 export async function deleteThisObject<Value extends KubernetesObject>(
   client: Pick<KubeClient, "get" | "delete">,

@@ -1,4 +1,5 @@
-// Writes of a person's orders to the very object that the person has seen.
+// Writes that a person has ordered. They affect only the object that the person has seen, not a newer one with the same
+// name.
 export { createAsApplied } from "./create-as-applied.ts";
 export { deleteThisObject } from "./delete-this-object.ts";
 export { patchThisObject } from "./patch-this-object.ts";

@@ -15,7 +15,7 @@ const inVersion = (resourceVersion: string, run: number): Numbered => ({
   run,
 });
 
-/** The outcome of a patch for the first run, and the patches that the server has taken. */
+/** The outcome of a patch that is meant for the first run, and the patches that the server accepted. */
 async function patched(now: Numbered | undefined): Promise<{ outcome: string; taken: unknown[] }> {
   const taken: unknown[] = [];
   const client = {

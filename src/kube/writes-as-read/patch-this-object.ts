@@ -3,8 +3,8 @@ import type { KubeClient } from "../client.ts";
 import { isCode } from "../status-error.ts";
 
 /**
- * Writes a merge patch that contains the object's uid. Returns `replaced` if another object has got the name meanwhile.
- * The API server then refuses the patch as invalid, because a uid cannot change.
+ * Writes a merge patch that contains the object's uid. If a newer object has the name by now, the API server refuses
+ * the patch as invalid, because a uid cannot change. The function then returns `replaced`.
  */
 export async function patchThisObject<Value extends KubernetesObject>(
   client: Pick<KubeClient, "get" | "patchMerge">,

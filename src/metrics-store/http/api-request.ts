@@ -8,7 +8,7 @@ export interface ApiRequest {
   /** The parameters of the query and, for a POST, of the form in the body. */
   readonly params: URLSearchParams;
   readonly clientAddress: string;
-  /** Waits until other requests and scrapes have had their turn. A long query calls it between its steps. */
+  /** Waits until other requests and scrapes have had their turns. A long query calls it between its steps. */
   readonly nextTurn: () => Promise<void>;
 }
 
@@ -69,7 +69,7 @@ export function durationParameter(params: URLSearchParams, name: string): number
   return durationMs;
 }
 
-/** 0 means no limit. */
+/** Reads the maximum number of results. 0 means no limit. */
 export function limitParameter(params: URLSearchParams): number {
   const text = params.get("limit") ?? "0";
   const limit = Number(text);

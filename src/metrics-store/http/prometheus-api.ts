@@ -10,14 +10,14 @@ export interface PrometheusApiOptions {
   readonly store: SampleStore;
   readonly scraper: Scraper;
   readonly clock: Clock;
-  /** The content of `status/buildinfo`: the version of the API, and the revision of this program. */
+  /** The answer to `status/buildinfo`: the version of the API, and the revision of this program. */
   readonly build: { readonly version: string; readonly revision: string };
   readonly flags: Readonly<Record<string, string>>;
-  /** The configuration for `status/config`, without secrets. */
+  /** The answer to `status/config`: the configuration without secrets. */
   readonly configText: () => string;
   /**
-   * Reads the configuration again. If it is invalid, throws and keeps the old one. Undefined if reloading is not
-   * allowed.
+   * Reads the configuration again. If the new one is invalid, throws and keeps the old one. Undefined if the API may
+   * not reload.
    */
   readonly reload: (() => Promise<void>) | undefined;
 }
@@ -200,7 +200,7 @@ export class PrometheusApi {
         .slice(0, largest),
       memoryInBytesByLabelName: [],
       seriesCountByLabelValuePair: [],
-      // This is not part of Prometheus' API.
+      // This field does not exist in Prometheus' API.
       sampleBytes,
       samplesAppended: appended,
       samplesRefused: refused,

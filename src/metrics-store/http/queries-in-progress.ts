@@ -8,7 +8,7 @@ const maxInProgress = 2;
 export class QueriesInProgress {
   readonly #addresses = new Set<string>();
 
-  /** Runs the query as soon as the limits allow it. Checks this at each turn of the client address. */
+  /** Runs the query as soon as the limits allow it. Waits for this in the turns of the client address. */
   async run<Answer>(address: string, nextTurn: () => Promise<void>, query: () => Promise<Answer>): Promise<Answer> {
     while (this.#addresses.size >= maxInProgress || this.#addresses.has(address)) await nextTurn();
     this.#addresses.add(address);

@@ -25,21 +25,21 @@ export interface QueryContext {
   readonly evaluationIntervalMs: number;
 }
 
-/** The maximum time of a query. A query that takes longer is ended. */
+/** The maximum time of a query. A query that takes longer is aborted. */
 const maxQueryMs = 60_000;
 /**
- * The maximum time of an instant query, or of one step of a range query. If it takes longer, it is ended, because the
- * process does nothing else meanwhile, and its readiness probe waits for only four seconds.
+ * The maximum time of an instant query, or of one step of a range query. During this time the process does nothing
+ * else, and its readiness probe waits for only four seconds.
  */
 const maxStepMs = 2_000;
-/** After this time, a range query lets other work run. */
+/** After this time, a range query pauses, so that other work can run. */
 const sliceMs = 20;
 const maxLookbackMs = 86_400_000;
-/** The maximum number of samples that one query may load. This is about the number that the store keeps. */
+/** The maximum number of samples that one query may load. The store keeps about this number. */
 const maxSamples = 10_000_000;
 /** The maximum number of parameters `match[]` in one request. */
 const maxSelectors = 100;
-/** The time range of requests that name none. */
+/** The time range for requests that state none. */
 const allTime = { fromMs: -Infinity, toMs: Infinity };
 
 export function instantQuery(params: URLSearchParams, context: QueryContext): ApiAnswer {
@@ -73,12 +73,12 @@ export async function rangeQuery(
   return limited(params, resultOf({ type: "matrix", series: step.value }, range.endMs));
 }
 
-/** Measures how long a query has run. The time in which other work has its turn does not count. */
+/** Measures how long a query has run. The time in which other work has its turn is not included. */
 class QueryTime {
   readonly options: EvaluationOptions;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
-  /** The time that the query's earlier slices took. */
+  /** The duration of the query's earlier slices. */
   #spentMs = 0;
   #sliceFromMs: number;
   #stepFromMs: number;
@@ -98,7 +98,7 @@ class QueryTime {
     };
   }
 
-  /** Returns whether the slice is over. */
+  /** Begins a step of the query. Returns whether the present slice is over. */
   beginStep(): boolean {
     this.#stepFromMs = this.#clock.steadyMs();
     return this.#stepFromMs - this.#sliceFromMs >= sliceMs;
@@ -163,7 +163,7 @@ function resultOf(value: QueryValue, timeMs: number): QueryResult {
   }
 }
 
-/** The matchers of each parameter `match[]`. The limits of one query apply to all of them together. */
+/** The matchers in each parameter `match[]`. Together, they must keep the limits of a single query. */
 function selectorsOf(params: URLSearchParams): (readonly Matcher[])[] {
   const texts = params.getAll("match[]");
   if (texts.length > maxSelectors)
@@ -192,7 +192,7 @@ function selectorsOf(params: URLSearchParams): (readonly Matcher[])[] {
 
 function timesOf(params: URLSearchParams): { readonly fromMs: number; readonly toMs: number } {
   const { fromMs, toMs } = allTime;
-  // Both ends are inclusive here.
+  // Both ends of the range are inclusive in this request.
   return {
     fromMs: params.has("start") ? timeParameter(params, "start", undefined) - 1 : fromMs,
     toMs: params.has("end") ? timeParameter(params, "end", undefined) : toMs,

@@ -3,7 +3,7 @@ import { joinHostPort, urlHost } from "../../base/index.ts";
 import type { Container, Endpoints, Node, Pod, Service } from "../../api/kubernetes/index.ts";
 import type { DiscoveryRole } from "./scrape-config.ts";
 
-/** The objects from which targets are discovered. A list is absent if no job needs it. */
+/** The objects in which targets are discovered. A list is absent if no job needs it. */
 export interface ClusterObjects {
   readonly pods: readonly Pod[];
   readonly services: readonly Service[];
@@ -12,7 +12,8 @@ export interface ClusterObjects {
 }
 
 /**
- * A target before relabelling: `__address__` and the `__meta_kubernetes_…` labels of its role, under upstream's names.
+ * The labels of a target before relabelling: `__address__`, and the `__meta_kubernetes_…` labels of its role with the
+ * same names as in Prometheus.
  */
 export type DiscoveredLabels = ReadonlyMap<string, string>;
 
@@ -81,7 +82,10 @@ interface PodPort {
   readonly port: ContainerPort | undefined;
 }
 
-/** The declared ports of a pod's containers, and an entry without a port for each container that declares none. */
+/**
+ * The ports of a pod: the declared ports of its containers, and an entry without a port for each container that
+ * declares none.
+ */
 function podPorts(pod: Pod): PodPort[] {
   const containers = [
     ...(pod.spec?.containers ?? []).map((container) => ({ container, isInit: false })),
@@ -143,7 +147,9 @@ function serviceTargets(service: Service): DiscoveredLabels[] {
   );
 }
 
-/** The targets of an Endpoints object: one for each address and port, and one for each other port of its pods. */
+/**
+ * The targets of an Endpoints object: one for each pair of address and port, and one for each further port of its pods.
+ */
 function endpointsTargets({ endpoints, services, pods }: ClusterObjects): DiscoveredLabels[] {
   const keyOf = ({ metadata }: KubernetesObject): string => `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
   const servicesByKey = new Map(services.map((service) => [keyOf(service), service]));

@@ -1,8 +1,8 @@
 import { isAlias, isMap, isScalar, isSeq, parseDocument, visit, type Document, type Scalar } from "yaml";
 
 /**
- * The fields in Prometheus' configuration that contain secrets. Fields whose names end in `_file` name a file, and are
- * shown.
+ * The fields in Prometheus' configuration that contain secrets. A field whose name ends in `_file` contains only a
+ * path, and is shown.
  */
 const secretFields: ReadonlySet<string> = new Set([
   "password",
@@ -21,7 +21,9 @@ const secretFields: ReadonlySet<string> = new Set([
   "client_certificate_key",
   "proxy_connect_header",
 ]);
-/** Fields that contain a secret only within another field. `*` means any name that the user has chosen. */
+/**
+ * Fields that contain a secret only if they are within these other fields. `*` means any name that the user has chosen.
+ */
 const secretsWithin: ReadonlyMap<string, readonly string[]> = new Map([
   ["tls_config", ["key"]],
   ["http_headers", ["*", "secrets"]],
@@ -29,7 +31,7 @@ const secretsWithin: ReadonlyMap<string, readonly string[]> = new Map([
 const passwordInUrl = /(\/\/[^/?#@\s:]*:)[^/?#\s]*@/g;
 const mask = "<secret>";
 
-/** The configuration with its secrets masked, as Prometheus shows it to everybody who can connect to its port. */
+/** The configuration with its secrets masked. Prometheus shows this text to everybody who can connect to its port. */
 export function maskedConfig(text: string): string {
   const document = parseDocument(text, { logLevel: "error" });
   let isMasked = false;
@@ -54,7 +56,7 @@ export function maskedConfig(text: string): string {
   return isMasked ? document.toString({ lineWidth: 0 }) : text;
 }
 
-/** The scalars at or below a path. Follows each alias only once, because aliases may form a circle. */
+/** The scalars at or below a path. Each alias is followed only once, because aliases may form a circle. */
 function* scalarsAt(
   node: unknown,
   path: readonly string[],

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { expand, type compileWhole } from "../../promql/index.ts";
 
-/** The labels of a target and of its discovery during relabelling. A label that is absent counts as empty. */
+/** The labels of a target or sample during relabelling. An absent label is treated as empty. */
 export type LabelSet = ReadonlyMap<string, string>;
 
 export const relabelActions = [
@@ -39,7 +39,7 @@ export function relabel(labels: LabelSet, rules: readonly RelabelRule[]): LabelS
 
 const labelName = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
 
-/** Returns false if the rule drops it. */
+/** Applies one rule in place. Returns false if the rule drops the target or sample. */
 function apply(labels: Map<string, string>, rule: RelabelRule): boolean {
   const value = rule.sourceLabels.map((name) => labels.get(name) ?? "").join(rule.separator);
   const target = labels.get(rule.targetLabel) ?? "";
@@ -90,7 +90,10 @@ function set(labels: Map<string, string>, name: string, value: string): void {
   else labels.set(name, value);
 }
 
-/** The last eight bytes of the MD5 sum. As Prometheus uses them too, several servers agree on the shard of a target. */
+/**
+ * The last eight bytes of the MD5 sum. Prometheus uses the same bytes, so several servers agree on the shard of a
+ * target.
+ */
 function hashOf(value: string): bigint {
   return createHash("md5").update(value).digest().readBigUInt64BE(8);
 }

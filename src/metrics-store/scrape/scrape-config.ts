@@ -9,13 +9,13 @@ export interface ScrapeConfig {
   readonly externalLabels: ReadonlyMap<string, string>;
   readonly evaluationIntervalMs: number;
   readonly jobs: readonly ScrapeJob[];
-  /** Messages about settings of the file that are not supported, each with its path. */
+  /** Messages about unsupported settings in the file, each with its path. */
   readonly warnings: readonly string[];
 }
 
 export interface ScrapeJob {
   readonly name: string;
-  /** Stays equal in a reload that does not change the job. */
+  /** A text that changes if and only if the job's configuration changes. */
   readonly fingerprint: string;
   readonly intervalMs: number;
   readonly timeoutMs: number;
@@ -24,7 +24,7 @@ export interface ScrapeJob {
   readonly params: ReadonlyMap<string, readonly string[]>;
   readonly honorLabels: boolean;
   readonly honorTimestamps: boolean;
-  /** The maximum number of samples. A scrape with more fails. 0 means no limit. */
+  /** The maximum number of samples of one scrape. A scrape with more samples fails. 0 means no limit. */
   readonly sampleLimit: number;
   readonly access: ScrapeAccess;
   readonly staticTargets: readonly {
@@ -36,7 +36,9 @@ export interface ScrapeJob {
   readonly metricRelabelRules: readonly RelabelRule[];
 }
 
-/** The credentials for targets, and the roots to verify them. Files are read for each scrape. */
+/**
+ * The credentials for targets, and the root certificates to verify the targets. Files are read again for each scrape.
+ */
 export interface ScrapeAccess {
   readonly bearerToken?: string | undefined;
   readonly bearerTokenFile?: string | undefined;
@@ -61,7 +63,7 @@ export interface KubernetesDiscovery {
 const defaultIntervalMs = 60_000;
 const defaultTimeoutMs = 10_000;
 
-/** Parses a Prometheus configuration. Throws a user error with the field's path and what was expected there. */
+/** Parses a Prometheus configuration. Throws a user error with the path of the wrong field and the expected value. */
 export function parseScrapeConfig(text: string, source: string): ScrapeConfig {
   let document: unknown;
   try {
@@ -197,7 +199,7 @@ function parseRule(section: Section): RelabelRule {
   }
 }
 
-/** A map in the file, read field by field. */
+/** A map in the file. Its fields are read one by one. */
 class Section {
   readonly #fields: Tree;
   readonly #path: string;
@@ -240,7 +242,7 @@ class Section {
     return value.map((entry, index) => new Section(entry, `${this.#path}: ${name}[${index}]`, this.#warnings));
   }
 
-  /** Numbers and booleans count as strings, because a regex may be `true`. */
+  /** A text field. Numbers and booleans are read as texts, because a regex may be `true`. */
   text(name: string): string | undefined {
     return this.has(name) ? textOf(this.#fields[name], () => this.fault(name, "expected a string")) : undefined;
   }

@@ -24,19 +24,19 @@ export interface ScraperOptions {
   readonly fetch: FetchMetrics;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Needed for discovery. Without it, only static targets are scraped. */
+  /** The client for discovery. Without it, only static targets are scraped. */
   readonly client?: KubeClient | undefined;
   readonly namespace: string;
 }
 
-/** The time for which the scraper collects changes in the cluster before it derives targets from them. */
+/** How long the scraper collects changes in the cluster before it computes the targets again. */
 const gatherMs = 500;
 const pruneEveryMs = 60_000;
 /** The maximum number of metric families that `types` lists. */
 const maxListedTypes = 20_000;
 /**
- * The maximum number of bytes for the texts (sample heads and types) that are kept from all targets' last scrapes.
- * Namespaces share it.
+ * The maximum size of the texts that are kept from the last scrapes of all targets: the heads of samples, and the
+ * types. All namespaces share it.
  */
 const maxTextBytes = 128 << 20;
 
@@ -53,7 +53,7 @@ interface Watches {
   readonly nodes?: Informer<Node>;
 }
 
-/** Discovers targets and scrapes them into the store. The configuration may be replaced meanwhile. */
+/** Discovers targets and scrapes them into the store. The configuration may be replaced at any time. */
 export class Scraper {
   readonly #options: ScraperOptions;
   readonly #loops = new Map<string, RunningTarget>();
@@ -79,7 +79,7 @@ export class Scraper {
     return this.#targets;
   }
 
-  /** The declared types of metrics, by family. If targets disagree, the first one counts. */
+  /** The declared types of metrics, by metric family. If targets disagree, the type of the first one is used. */
   get types(): ReadonlyMap<string, string> {
     const types = new Map<string, string>();
     for (const { loop } of this.#loops.values())
@@ -91,13 +91,16 @@ export class Scraper {
     return [...this.#loops.values()].map(({ loop }) => loop);
   }
 
-  /** Replaces the configuration. Targets that are in both the old and the new one continue without interruption. */
+  /**
+   * Replaces the configuration. Targets that exist in both the old and the new configuration continue without
+   * interruption.
+   */
   reconfigure(config: ScrapeConfig): void {
     this.#config = config;
     this.#changed.resolve();
   }
 
-  /** Discovers and scrapes until the signal aborts. Resolves when all scrapes have ended. */
+  /** Discovers and scrapes targets until the signal aborts. Resolves when all scrapes have ended. */
   async run(signal: AbortSignal): Promise<void> {
     const stop = new AbortController();
     const watching: Promise<void>[] = [];
@@ -131,11 +134,11 @@ export class Scraper {
     return Object.values(this.#watches) as Informer<KubernetesObject>[];
   }
 
-  /** Starts the watches that the configuration needs and that are not running. */
+  /** Starts the watches that the configuration needs and that do not run yet. */
   #watch(signal: AbortSignal): Promise<void>[] {
     const { client, log, clock } = this.#options;
     const roles = new Set(this.#config.jobs.flatMap(({ discoveries }) => discoveries.map(({ role }) => role)));
-    // The labels of Endpoints also describe their Services and pods.
+    // The targets of Endpoints also have labels from their Services and pods, so watch these too.
     if (roles.has("endpoints")) for (const role of ["service", "pod"] as const) roles.add(role);
     if (roles.size > 0 && client === undefined)
       log.warn("no cluster to discover targets in: only static targets are scraped");

@@ -13,7 +13,7 @@ import { targetsOf } from "./targets.ts";
 
 const startMs = 1_000_000;
 
-/** A target with given answers, and the store's content after each scrape. */
+/** A loop for a target with these answers. Also returns the content of the store after each scrape. */
 function scraping(
   job: string,
   { store = new SampleStore(), texts = new SharedBudget(64 << 20) } = {},

@@ -13,7 +13,7 @@ export interface TargetHealth {
   readonly health: "unknown" | "up" | "down";
   readonly lastScrapeMs: number | undefined;
   readonly durationMs: number;
-  /** Empty if the last scrape succeeded. */
+  /** The error of the last scrape. Empty if it succeeded. */
   readonly lastError: string;
 }
 
@@ -22,52 +22,55 @@ export interface TargetLoopOptions {
   readonly store: SampleStore;
   readonly fetch: FetchMetrics;
   readonly clock: Clock;
-  /** The memory for the texts (sample heads and types) that are kept from all targets' last scrapes. */
+  /**
+   * The memory budget for the texts that are kept from the last scrapes of all targets: the heads of samples, and the
+   * types.
+   */
   readonly texts: SharedBudget;
   readonly turns: ScrapeTurns;
 }
 
 /** The maximum number of series that one target may expose at once. */
 const maxSeriesATarget = 50_000;
-/** The maximum number of lines, including comments and samples that rules drop. */
+/** The maximum number of lines in an answer. Comments and samples that rules drop count too. */
 const maxLines = 500_000;
 const maxTypesATarget = 5_000;
-/** The limits of one sample's name and labels. */
+/** The maximum length of a sample's name and labels together. */
 const maxHeadCharacters = 16_384;
 const maxLabels = 128;
 /** The approximate memory of a kept head or type in addition to its text. */
 const entryOverheadBytes = 128;
-/** The length of a slice. After it, other work has a turn. */
+/** The length of a slice of work, in milliseconds. After a slice, other work has its turn. */
 const sliceMs = 10;
 /**
- * The bounds of the times that targets write, before and after now, as in Prometheus. Samples beyond them are refused.
- * A series accepts no sample that is older than its last one. So a sample with a time far in the future would block a
- * series that another target also writes.
+ * How far the time that a target writes to a sample may be in the past or in the future, as in Prometheus. Samples
+ * beyond these bounds are refused. A series accepts no sample that is older than its last one. So a sample with a time
+ * far in the future would block a series that another target also writes.
  */
 const maxPastMs = 3_600_000;
 const maxFutureMs = 600_000;
 
-/** A series of the last scrape. */
+/** A series that the last scrape contained. */
 interface ExposedSeries {
   readonly labels: Labels;
-  /** The number of the last scrape that contained it. */
+  /** The number of the last scrape that contained the series. */
   scrape: number;
-  /** Whether the store had room for the series. The store's limits bound only the labels of series that it contains. */
+  /** Whether the store had room for the series. The store's limits apply only to series that it contains. */
   isStored: boolean;
 }
 
 /**
- * What a sample's head stands for. A head is the text of the sample's name and labels as the target writes it. The
- * job's rules may drop the series.
+ * The series that a sample's head means. A head is the text of the sample's name and labels, as the target writes it.
+ * The series is undefined if the job's rules drop it.
  */
 interface KnownHead {
   readonly series: ExposedSeries | undefined;
-  /** The part of the budget for texts that it uses. */
+  /** The size of the head's text in the budget for texts. */
   readonly size: number;
   scrape: number;
 }
 
-/** What a scrape reports about itself. */
+/** The numbers that a scrape reports about itself. */
 interface ScrapeCounts {
   scraped: number;
   kept: number;
@@ -80,7 +83,7 @@ interface ReadSample {
   readonly timestampMs: number | undefined;
 }
 
-/** Scrapes one target repeatedly, and marks its series as ended when they are no longer exposed. */
+/** Scrapes one target at its interval. Marks series as ended when the target no longer exposes them. */
 export class TargetLoop {
   readonly target: ScrapeTarget;
   readonly #options: TargetLoopOptions;
@@ -88,7 +91,7 @@ export class TargetLoop {
   /** The series of the last scrape, by the text of their labels. */
   readonly #exposed = new Map<string, ExposedSeries>();
   /**
-   * Later scrapes find a series by the text of its head, and need not read its labels again. A head for which the
+   * The known heads. By its head, a later scrape finds a series without reading the labels again. A head for which the
    * budget has no room is read in each scrape.
    */
   readonly #heads = new Map<string, KnownHead>();
@@ -107,7 +110,7 @@ export class TargetLoop {
     this.#headsShare = options.texts.share(namespace);
   }
 
-  /** The types that the last scrape declares, by metric family. */
+  /** The types that the last scrape has declared, by metric family. */
   get types(): ReadonlyMap<string, string> {
     return this.#types;
   }
@@ -134,7 +137,7 @@ export class TargetLoop {
 
   /**
    * The time until the first scrape. It depends on the target's key, so that the scrapes of many targets are spread
-   * over the interval. The first scrape still comes soon.
+   * over time. It is short, so that the first samples come soon.
    */
   #firstDelayMs(nowMs: number): number {
     const { target } = this.#options;
@@ -175,7 +178,7 @@ export class TargetLoop {
     });
   }
 
-  /** Reads and stores the samples of an answer. */
+  /** Reads the samples in an answer and stores them. */
   async #read(text: string, timestampMs: number, counts: ScrapeCounts, signal: AbortSignal): Promise<void> {
     this.#scrapes += 1;
     const before = this.#exposed.size;
@@ -195,7 +198,7 @@ export class TargetLoop {
     await this.#append(samples, timestampMs);
   }
 
-  /** Calls `read` with each sample's line. Works in slices, so that queries can be answered in between. */
+  /** Calls `read` with the line of each sample. Works in slices, so that queries can be answered between them. */
   async #inSlices(lines: SampleLines, signal: AbortSignal, read: (line: string) => void): Promise<void> {
     const slice = await this.#beginSlice();
     for (let line = lines.next(); line !== undefined; line = lines.next()) {
@@ -208,7 +211,10 @@ export class TargetLoop {
     }
   }
 
-  /** Waits for a turn. The returned function waits for the next one if the slice is over. */
+  /**
+   * Waits for a turn. Call the returned function between units of work: when the slice is over, it waits for the next
+   * turn.
+   */
   async #beginSlice(): Promise<() => Promise<void>> {
     const { clock, turns } = this.#options;
     const { namespace } = this.target.owner;
@@ -300,8 +306,8 @@ export class TargetLoop {
   }
 
   /**
-   * Appends the samples of a scrape, and ends the series that the scrape does not contain. Forgets the series for which
-   * the store has no room, because nothing else bounds their memory.
+   * Appends the samples of a scrape to the store, and ends the series that the scrape does not contain. Drops a series
+   * from this loop's memory if the store has no room for it, because nothing else bounds that memory.
    */
   async #append(samples: readonly ReadSample[], timestampMs: number): Promise<void> {
     const { store } = this.#options;

@@ -7,14 +7,14 @@ import type { ScrapeConfig, ScrapeJob } from "./scrape-config.ts";
 /** One endpoint to scrape. */
 export interface ScrapeTarget {
   readonly job: ScrapeJob;
-  /** Labels for the target's series. Labels that the target exposes take precedence. */
+  /** The labels that are added to the target's series. A label that the target itself exposes takes precedence. */
   readonly labels: Labels;
-  /** Labels before relabelling. */
+  /** The target's labels before relabelling. */
   readonly discovered: ReadonlyMap<string, string>;
   readonly url: string;
-  /** Equal for equal targets. */
+  /** A text that is equal for equal targets. */
   readonly key: string;
-  /** The owner of the target's series. If the target was not discovered in a namespace, it is the job. */
+  /** The owner of the target's series: the namespace in which the target was discovered, or else the job. */
   readonly owner: SeriesOwner;
   readonly intervalMs: number;
   readonly timeoutMs: number;
@@ -27,7 +27,7 @@ export interface DroppedTarget {
 
 export interface TargetSet {
   readonly active: readonly ScrapeTarget[];
-  /** Targets that rules dropped, at most `maxDropped`. */
+  /** The targets that rules have dropped, at most `maxDropped`. */
   readonly dropped: readonly DroppedTarget[];
   readonly droppedCount: number;
 }
@@ -57,8 +57,8 @@ export function targetsOf(config: ScrapeConfig, objects: ClusterObjects, ownName
 }
 
 /**
- * The targets to scrape, up to the limit. If there are more, namespaces take turns, because anybody who may write
- * Services or pods decides how many targets a namespace has.
+ * The targets to scrape, up to the limit. If there are too many, targets are taken from each namespace in turn, because
+ * anybody who may write Services or pods decides how many targets a namespace has.
  */
 function inTurnsOfNamespaces(targets: readonly ScrapeTarget[]): readonly ScrapeTarget[] {
   if (targets.length <= maxTargets) return targets;

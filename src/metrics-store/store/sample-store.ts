@@ -19,9 +19,11 @@ import {
 
 export interface SampleStoreOptions {
   readonly maxSeries?: number;
-  /** The maximum size of all labels, including the index. */
+  /** The maximum size of all labels together, including their index. */
   readonly maxLabelBytes?: number;
-  /** The maximum size of all samples. Above it, the namespace with the most samples loses its oldest ones. */
+  /**
+   * The maximum size of all samples together. Beyond it, the namespace with the most samples loses its oldest samples.
+   */
   readonly maxSampleBytes?: number;
   /** How long samples are kept. */
   readonly retentionMs?: number;
@@ -32,39 +34,39 @@ export interface SampleStoreStats {
   readonly labelBytes: number;
   readonly sampleBytes: number;
   readonly appended: number;
-  /** Counts by reason: `series-limit`, `out-of-order`, `out-of-bounds`. */
+  /** The numbers of refused samples, by reason: `series-limit`, `out-of-order`, `out-of-bounds`. */
   readonly refused: Readonly<Record<string, number>>;
-  /** The number of series that were dropped before their time, to make room. */
+  /** The number of series that were dropped early, to make room. */
   readonly dropped: number;
   readonly oldestMs: number | undefined;
 }
 
 const defaultMaxSeries = 100_000;
 /**
- * Suffices for the labels of the maximum number of series if all are Istio's standard ones. Each of these takes almost
- * 4 KB.
+ * The default maximum size of labels. It suffices for the maximum number of series if these are Istio's standard ones,
+ * each of which takes almost 4 KB.
  */
 const defaultMaxLabelBytes = 384 << 20;
 const defaultMaxSampleBytes = 96 << 20;
 const defaultRetentionMs = 15 * 86_400_000;
-/** The share of the retained time that is dropped if there are too many samples. */
+/** The part of the retention time that is dropped if there are too many samples. */
 const forgottenShare = 0.1;
 /**
- * When the store makes room, it goes down to this share of the limit. It should not do so often, because this reads all
- * series of a namespace.
+ * When the store makes room, it goes down to this share of the limit. Otherwise it would have to make room often, and
+ * each time it reads all series of a namespace.
  */
 const goalShare = 0.95;
-/** The approximate memory that a label takes in its series and in the index, in addition to its text. */
+/** The approximate memory of one label in its series and in the index, in addition to its text. */
 const labelPlaceBytes = 64;
-/** The approximate memory that the index takes for a name, or for a value of a name, in addition to the text. */
+/** The approximate memory of a name in the index, or of one of the name's values, in addition to the text. */
 const indexPlaceBytes = 200;
 const unknownOwner: SeriesOwner = { namespace: "", target: "" };
 
 type ValueIndex = Map<string, Set<StoredSeries>>;
 
 /**
- * Samples in memory, found by labels. The store never exceeds its limits. If it is full, it drops series of the
- * namespace that uses the most. A read sees everything that was appended before.
+ * Stores samples in memory and finds them by labels. The store never exceeds its limits. If it is full, it drops series
+ * of the namespace that uses the most. A read includes everything that was appended before it.
  */
 export class SampleStore implements SampleSource {
   readonly #maxSeries: number;
@@ -75,7 +77,7 @@ export class SampleStore implements SampleSource {
   readonly #index = new Map<string, ValueIndex>();
   readonly #usage: StoreUsage;
   readonly #refused = new Map<string, number>();
-  /** The shared texts for the labels of series that are about to be opened. */
+  /** The shared texts for the labels of new series. */
   readonly texts = new SharedTexts();
   #appended = 0;
   #dropped = 0;
@@ -114,7 +116,7 @@ export class SampleStore implements SampleSource {
     return this.#retentionMs;
   }
 
-  /** The series with these labels. Creates it if there is room. */
+  /** The series with these labels. Creates it if there is room. Undefined if there is not. */
   #open(labels: Labels, owner: SeriesOwner): StoredSeries | undefined {
     const key = labelsKey(labels);
     const known = this.#series.get(key);
@@ -133,7 +135,7 @@ export class SampleStore implements SampleSource {
     return series;
   }
 
-  /** The size of those names and values that the index does not contain yet. */
+  /** The memory that the index needs for those names and values that it does not contain yet. */
   #newPlaceBytes(labels: Labels): number {
     let bytes = 0;
     for (const [name, value] of labels) {
@@ -145,7 +147,8 @@ export class SampleStore implements SampleSource {
   }
 
   #makeRoom(labels: Labels, labelBytes: number, owner: SeriesOwner): boolean {
-    // Count the new places in each round: a dropped series may take values from the index that these labels also have.
+    // Compute the new places again in each round, because a dropped series may remove values from the index that these
+    // labels need.
     while (
       this.#series.size >= this.#maxSeries ||
       this.#labelBytes + labelBytes + this.#newPlaceBytes(labels) > this.#maxLabelBytes
@@ -173,8 +176,8 @@ export class SampleStore implements SampleSource {
   }
 
   /**
-   * Appends a sample. Returns false if it was refused, and counts the reason in `stats`. The first owner of a series
-   * stays its owner.
+   * Appends a sample. Returns false if the sample was refused, and counts the reason in `stats`. The first owner of a
+   * series stays its owner.
    */
   append(labels: Labels, timestampMs: number, value: number, owner = unknownOwner): boolean {
     const series = this.#open(labels, owner);
@@ -198,7 +201,7 @@ export class SampleStore implements SampleSource {
     this.#refused.set(reason, (this.#refused.get(reason) ?? 0) + 1);
   }
 
-  /** Marks a series as no longer exposed. It has no value until the next append. */
+  /** Marks a series as no longer exposed. It then has no value until the next append. */
   end(labels: Labels, timestampMs: number): void {
     const series = this.#series.get(labelsKey(labels));
     if (series !== undefined) this.#change(series, (samples) => samples.end(timestampMs));
@@ -233,8 +236,8 @@ export class SampleStore implements SampleSource {
   }
 
   /**
-   * Drops a namespace's oldest samples. Keeps all live series, because those that were not scraped yet in this round
-   * look old. Returns false if only the last samples of each series are left.
+   * Drops a namespace's oldest samples. Drops no live series, because a series that was not yet scraped in this
+   * interval looks old. Returns false if only the last samples of each series are left.
    */
   #forgetOldestOf(usage: NamespaceUsage, goal: number): boolean {
     const before = this.#sampleBytes;
@@ -255,7 +258,7 @@ export class SampleStore implements SampleSource {
     return this.#sampleBytes < before;
   }
 
-  /** Drops a share of a namespace's series: the ended ones first, then those of its largest target. */
+  /** Drops a share of a namespace's series. Ended series come first, then the series of its largest target. */
   #thin(usage: NamespaceUsage): void {
     const series = [...(usage.ended.size > 0 ? usage.ended : largestTarget(usage))];
     const count = Math.ceil(series.length * forgottenShare);
@@ -263,7 +266,7 @@ export class SampleStore implements SampleSource {
     this.#dropped += count;
   }
 
-  /** Drops the samples before the time. Returns false if all samples of the series are older. */
+  /** Drops the samples before the time. Returns false if all samples of the series are older than that. */
   #forgetBefore(series: StoredSeries, timeMs: number): boolean {
     let isNewer = true;
     this.#change(series, (samples) => {
@@ -319,7 +322,7 @@ export class SampleStore implements SampleSource {
     return [...(this.#index.get(name)?.keys() ?? [])].sort();
   }
 
-  /** The metrics with the most series, to find what fills the store. */
+  /** The metrics with the most series. They show what fills the store. */
   largestMetrics(count: number): { readonly name: string; readonly value: number }[] {
     const sizes = [...(this.#index.get(metricName) ?? [])].map(([name, postings]) => ({ name, value: postings.size }));
     return sizes.toSorted((a, b) => b.value - a.value).slice(0, count);
@@ -342,8 +345,8 @@ export class SampleStore implements SampleSource {
 }
 
 /**
- * The size of a series' labels. It contains the key, which repeats all texts, the places of the labels, and the texts
- * that are too long to be shared.
+ * The memory of a series' labels: the key, which repeats all texts, the places of the labels, and the texts that are
+ * too long to be shared.
  */
 function labelBytesOf(labels: Labels): number {
   let bytes = textBytes(labelsKey(labels)) + labels.size * labelPlaceBytes;

@@ -1,17 +1,12 @@
 import { indexAtOrBefore } from "../../promql/index.ts";
 
-/**
- * The number of samples in a chunk. It is small, because the samples of the last, open chunk of each series are never
- * dropped.
- */
+/** The number of samples in a chunk. It is small, because the open chunk at the end of each series is never dropped. */
 const samplesAChunk = 64;
 const firstCapacity = 8;
 /** The approximate size of a chunk's objects, apart from its samples. */
 const chunkOverheadBytes = 200;
 
-/**
- * A completed run of samples. Most series rarely change. If all samples in a run are equal, it keeps only one value.
- */
+/** A full chunk. If all of its samples have the same value, as in most series, it stores the value only once. */
 interface SealedChunk {
   readonly startMs: number;
   readonly endMs: number;
@@ -19,7 +14,7 @@ interface SealedChunk {
   readonly values: Float64Array | number;
 }
 
-/** A chunk spans less than 2^32 ms, so that offsets fit into 32 bits. */
+/** The maximum time span of a chunk, in milliseconds. It is less than 2^32, so that offsets fit into 32 bits. */
 const maxChunkMs = 0xff_ff_ff_ff;
 
 /** The samples of one series in order of time. */
@@ -46,7 +41,7 @@ export class SeriesSamples {
     return this.#staleMs.length > 0 && (this.#staleMs.at(-1) ?? 0) >= this.#lastMs;
   }
 
-  /** Returns false if the sample is not newer than the last one. */
+  /** Appends a sample. Returns false if the sample is not newer than the last one. */
   append(timestampMs: number, value: number): boolean {
     if (timestampMs <= this.#lastMs) return false;
     const startMs = this.#timesMs[0] ?? timestampMs;
@@ -59,7 +54,7 @@ export class SeriesSamples {
     return true;
   }
 
-  /** Marks the end of the series. Later queries do not look back beyond it. */
+  /** Marks the end of the series. Queries at later times do not look back beyond it. */
   end(timestampMs: number): void {
     if (this.isEnded) return;
     this.#staleMs.push(Math.max(timestampMs, this.#lastMs));
@@ -94,7 +89,7 @@ export class SeriesSamples {
     this.#length = 0;
   }
 
-  /** Samples in (fromMs, toMs], and the times up to toMs at which the series ended. */
+  /** Returns the samples in (fromMs, toMs], and the times up to toMs at which the series ended. */
   between(
     fromMs: number,
     toMs: number,
@@ -123,7 +118,7 @@ export class SeriesSamples {
     return this.between(fromMs, toMs).timesMs.length > 0;
   }
 
-  /** Drops whole chunks that end before the time. Returns false if the last sample is older too. */
+  /** Drops chunks that end before the time. Returns false if even the last sample is older. */
   forgetBefore(timeMs: number): boolean {
     const kept = this.#sealed.filter(({ endMs }) => endMs >= timeMs);
     if (kept.length < this.#sealed.length) {

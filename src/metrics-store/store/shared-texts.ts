@@ -1,16 +1,16 @@
 import { BoundedCache, ownCopy } from "../../base/index.ts";
 
 /**
- * The maximum number of shared texts. Beyond it, all texts are forgotten together. Texts in use keep their memory, and
- * new texts are shared again.
+ * The maximum number of shared texts. Beyond it, the table is emptied. Texts in use stay in memory, and later texts are
+ * shared again.
  */
 const maxTexts = 200_000;
-/** The maximum length of a shared text, so that the shared ones have a bounded size. */
+/** The maximum length of a text that is shared. It bounds the memory of the table. */
 export const maxSharedLength = 256;
 
 const beyondLatin1 = /[\u{100}-\u{10ffff}]/u;
 
-/** The memory of a text. If a text has any character outside Latin-1, V8 keeps it with two bytes for each character. */
+/** The memory of a text. V8 stores a text with two bytes for each character if any character is outside Latin-1. */
 export function textBytes(text: string): number {
   return beyondLatin1.test(text) ? text.length * 2 : text.length;
 }

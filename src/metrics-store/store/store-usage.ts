@@ -1,7 +1,7 @@
 import type { Labels } from "../../promql/index.ts";
 import type { SeriesSamples } from "./series-samples.ts";
 
-/** The sender of a series. It is a target, with the namespace whose users decide what the target sends. */
+/** The owner of a series: a target, and the namespace whose users control what the target exposes. */
 export interface SeriesOwner {
   readonly namespace: string;
   readonly target: string;
@@ -13,19 +13,19 @@ export interface StoredSeries {
   readonly owner: SeriesOwner;
   /** The approximate size of the labels. */
   readonly labelBytes: number;
-  /** The approximate size of those places in the index that this series was the first to need. */
+  /** The approximate memory of those places in the index that this series was the first to need. */
   readonly placeBytes: number;
 }
 
-/** What the series of one namespace use. */
+/** What all series of one namespace use together. */
 export interface NamespaceUsage {
   readonly targets: Map<string, Set<StoredSeries>>;
-  /** The series that are no longer exposed. The one that ended first comes first. */
+  /** The series that are no longer exposed, in the order in which they ended. */
   readonly ended: Set<StoredSeries>;
   series: number;
   /**
-   * The size of the labels, including the places in the index that these series were the first to need. Other series
-   * may need these places now.
+   * The memory of the labels. It includes the places in the index that these series were the first to need. Other
+   * series may use these places too.
    */
   labelBytes: number;
   sampleBytes: number;
@@ -38,7 +38,8 @@ export interface StoreLimits {
 
 /**
  * Counts what the series of each namespace use, and chooses which series a full store drops. Anybody who may start a
- * pod decides how many series it exposes, so the namespace that uses the most loses its series to those that use less.
+ * pod decides how many series it exposes. So the namespace that uses the most must give up series for those that use
+ * less.
  */
 export class StoreUsage {
   readonly #namespaces = new Map<string, NamespaceUsage>();
@@ -85,10 +86,10 @@ export class StoreUsage {
   }
 
   /**
-   * The series that a full store drops for a new one of this owner. It first looks for an ended series, in a namespace
-   * that uses more or in the owner's own. If there is none, it takes a live one of the namespace that uses the most. If
-   * that is the owner's own namespace, it takes one of the target that exposes the most there. Undefined if all of
-   * these use less than the owner.
+   * The series that a full store drops for a new series of this owner. The first choice is an ended series, in a
+   * namespace that uses more or in the owner's own. The second choice is a live series of the namespace that uses the
+   * most. If that is the owner's own namespace, the series is one of the target that exposes the most there. Undefined
+   * if no other namespace or target uses more than the owner.
    */
   surplus({ namespace, target }: SeriesOwner): StoredSeries | undefined {
     const own = this.#namespaces.get(namespace);
@@ -107,12 +108,12 @@ export class StoreUsage {
     return rival !== undefined && rival.size > (own?.targets.get(target)?.size ?? 0) + 1 ? first(rival) : undefined;
   }
 
-  /** How much of a limit a namespace uses, for the limit to which it is closest. */
+  /** The share of a limit that a namespace uses, for the limit to which the namespace is closest. */
   #shareOf({ series, labelBytes }: NamespaceUsage): number {
     return Math.max(series / this.#limits.maxSeries, labelBytes / this.#limits.maxLabelBytes);
   }
 
-  /** The namespace with the most bytes of samples. */
+  /** The namespace whose samples take the most memory. */
   largest(): NamespaceUsage | undefined {
     let largest: NamespaceUsage | undefined;
     for (const usage of this.#namespaces.values())

@@ -30,7 +30,7 @@ const defaultCapabilities = new Set([
   "SYS_CHROOT",
 ]);
 
-/** Whether a profile is forbidden. A stated profile must be the runtime's default or a local one. */
+/** Whether a seccomp profile is forbidden. An explicit profile must be the runtime's default or a local one. */
 function isForbidden(profile: { readonly type?: string } | undefined): boolean {
   return profile !== undefined && profile.type !== "RuntimeDefault" && profile.type !== "Localhost";
 }
@@ -143,7 +143,7 @@ export function procMount({ spec }: CheckedPod): Violation | undefined {
       };
 }
 
-/** A rule that does not apply to a pod in a user namespace of its own. */
+/** Skips a check for a pod that runs in its own user namespace. */
 export function unlessInUserNamespace(check: Check): Check {
   return (pod) => (pod.spec.hostUsers === false ? undefined : check(pod));
 }
@@ -177,7 +177,7 @@ export function seLinuxOptions(allowedTypes: readonly string[]): Check {
   };
 }
 
-/** Checks the annotations, which named the profile until Kubernetes 1.18. */
+/** Checks the annotations that stated the profile until Kubernetes 1.18. */
 export function seccompAnnotations({ annotations, spec }: CheckedPod): Violation | undefined {
   const keys = [
     "seccomp.security.alpha.kubernetes.io/pod",

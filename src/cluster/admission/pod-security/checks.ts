@@ -28,9 +28,12 @@ import {
 
 interface VersionedCheck {
   readonly id: string;
-  /** The versions of the check, each with the first minor version of Kubernetes 1 that has it, in ascending order. */
+  /**
+   * The versions of the check, in ascending order. `minor` is the first minor version of Kubernetes 1 with this version
+   * of the check.
+   */
   readonly versions: readonly (readonly [minor: number, check: Check])[];
-  /** The baseline check that this one replaces in its versions. */
+  /** The baseline check that this restricted check replaces. */
   readonly replaces?: string;
 }
 
@@ -138,8 +141,8 @@ const restricted: readonly VersionedCheck[] = [
 ];
 
 /**
- * The rules of a level that a pod violates, in the order of Kubernetes' messages. An unknown later version counts as
- * the latest.
+ * The rules of a level that a pod violates, in the order of Kubernetes' messages. A version later than the known ones
+ * is treated as the latest.
  */
 export function violationsOf(pod: CheckedPod, { level, version }: LevelVersion): readonly Violation[] {
   if (level === "privileged") return [];

@@ -10,7 +10,7 @@ import { isSame, isStricter, levelText, policyOf, type LevelVersion, type Policy
 const namespaces = "/namespaces";
 const pods = "/pods";
 
-/** The template of a kind that makes pods. */
+/** The pod template of each kind that creates pods. */
 const templateOf: Readonly<Record<string, (spec: Readonly<Record<string, unknown>>) => unknown>> = {
   "/replicationcontrollers": ({ template }) => template,
   "apps/replicasets": ({ template }) => template,
@@ -21,10 +21,10 @@ const templateOf: Readonly<Record<string, (spec: Readonly<Record<string, unknown
   "batch/cronjobs": ({ jobTemplate }) => (jobTemplate as { spec?: { template?: unknown } } | undefined)?.spec?.template,
 };
 
-/** Subresources of a pod that do not change what its containers may do. */
+/** Subresources of a pod whose requests do not change what its containers may do. */
 const harmless = new Set(["exec", "attach", "binding", "eviction", "log", "portforward", "proxy", "status"]);
 
-/** The number of pods to look at when a namespace's level changes, as in Kubernetes. */
+/** The maximum number of existing pods to check when a namespace's level changes, as in Kubernetes. */
 const maxChecked = 3000;
 
 /**
@@ -79,7 +79,7 @@ function warn(request: AdmissionRequest, policy: Policy, pod: CheckedPod): void 
     request.warnings.push(`would violate PodSecurity "${levelText(policy.warn)}": ${detailsOf(found)}`);
 }
 
-/** Refuses unknown labels, and warns of pods that violate a new level. */
+/** Refuses unknown labels of a namespace, and warns of existing pods that violate its new level. */
 function checkNamespace(store: Store, request: AdmissionRequest, object: UntypedObject): void {
   const { policy, faults } = policyOf(object.metadata.labels);
   const before = policyOf(request.oldObject?.metadata.labels);
@@ -102,7 +102,9 @@ function checkNamespace(store: Store, request: AdmissionRequest, object: Untyped
   request.warnings.push(...warningsOfPods(store, request.name, now));
 }
 
-/** Pods with the same violations share a line, which names the first of them. */
+/**
+ * The warnings about existing pods. Pods with the same violations share a line, which names the first of these pods.
+ */
 function warningsOfPods(store: Store, namespace: string, level: LevelVersion): readonly string[] {
   const all = store.collection(pods).list(namespace);
   const byFault = new Map<string, string[]>();
@@ -141,7 +143,7 @@ function checkedPod(object: object): CheckedPod {
   return { annotations: metadata?.annotations ?? {}, spec: spec ?? {} };
 }
 
-/** Kubernetes looks at an existing pod again only if it gets another container or image. */
+/** Whether the pod gets another container or image. Kubernetes checks an existing pod again only then. */
 function changesContainers(pod: CheckedPod, before: CheckedPod): boolean {
   const imagesOf = ({ spec }: CheckedPod): string =>
     JSON.stringify(containersOf(spec).map(({ name, image }) => [name, image]));

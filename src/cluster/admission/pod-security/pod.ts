@@ -1,4 +1,4 @@
-/** The fields of a pod that the Pod Security Standards look at. */
+/** The fields of a pod that the Pod Security Standards check. */
 export interface CheckedPod {
   readonly annotations: Readonly<Record<string, string>>;
   readonly spec: CheckedSpec;
@@ -47,13 +47,13 @@ export interface CheckedContainer {
   };
 }
 
-/** A fault that a check found, in Kubernetes' words. */
+/** A violation that a check found, in Kubernetes' words. */
 export interface Violation {
   readonly reason: string;
   readonly detail: string;
 }
 
-/** A rule for pods. */
+/** A rule of the Pod Security Standards. */
 export type Check = (pod: CheckedPod) => Violation | undefined;
 
 export function containersOf(spec: CheckedSpec): readonly CheckedContainer[] {
@@ -78,7 +78,7 @@ export function plural(count: number, singular: string, several = `${singular}s`
   return count === 1 ? singular : several;
 }
 
-/** `container "a"`, or `containers "a", "b"`. */
+/** The containers in a message: `container "a"`, or `containers "a", "b"`. */
 export function containerText(names: readonly string[]): string {
   return `${plural(names.length, "container")} ${quoted(names)}`;
 }

@@ -1,6 +1,6 @@
 import type { Labels } from "../../../api/index.ts";
 
-/** The Pod Security Standards' levels, from the widest to the strictest. */
+/** The levels of the Pod Security Standards, from the least to the most restrictive. */
 export const levels = ["privileged", "baseline", "restricted"] as const;
 export type Level = (typeof levels)[number];
 
@@ -27,7 +27,7 @@ export interface LabelFault {
 const prefix = "pod-security.kubernetes.io/";
 const privileged: LevelVersion = { level: "privileged", version: "latest" };
 
-/** `restricted:v1.30`, as messages name it. */
+/** The level in a message, such as `restricted:v1.30`. */
 export function levelText({ level, version }: LevelVersion): string {
   return `${level}:${version === "latest" ? version : `v1.${version}`}`;
 }
@@ -42,8 +42,8 @@ export function isStricter(left: Level, right: Level): boolean {
 
 /**
  * The policy that a namespace's labels set, by Kubernetes' rules. Without labels, everything is allowed. An unknown
- * level of `enforce` counts as restricted, an unknown level of another mode as privileged, and an unknown version as
- * the latest. If only `enforce` is set, the namespace also warns by that level.
+ * level is treated as restricted for `enforce` and as privileged for other modes. An unknown version is treated as the
+ * latest. If only `enforce` is set, its level also applies to `warn`.
  */
 export function policyOf(labels: Labels = {}): { readonly policy: Policy; readonly faults: readonly LabelFault[] } {
   const faults: LabelFault[] = [];

@@ -25,7 +25,7 @@ const allowedVolumes = [
   "projected",
   "secret",
 ] as const;
-/** The restricted sources that messages name, in Kubernetes' order. */
+/** The volume sources that the level refuses by name in its message, in Kubernetes' order. */
 const restrictedVolumes = [
   "hostPath",
   "gcePersistentDisk",
@@ -118,7 +118,7 @@ export function nonZeroUser({ spec }: CheckedPod): Violation | undefined {
   return setters === "" ? undefined : { reason: "runAsUser=0", detail: `${setters} must not set runAsUser=0` };
 }
 
-/** Each container needs a profile, either its own or its pod's. */
+/** Each container needs a seccomp profile, either its own or its pod's. */
 export function requiredSeccompProfile(pod: CheckedPod): Violation | undefined {
   const bad = seccompProfile(pod);
   if (bad !== undefined) return bad;
@@ -133,7 +133,7 @@ export function requiredSeccompProfile(pod: CheckedPod): Violation | undefined {
       };
 }
 
-/** A rule for fields that a pod for Windows may not have. */
+/** Skips a check for fields that a Windows pod may not have. */
 export function unlessWindows(check: Check): Check {
   return (pod) => (pod.spec.os?.name === "windows" ? undefined : check(pod));
 }

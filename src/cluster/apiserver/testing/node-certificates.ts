@@ -2,7 +2,7 @@ import { createAuthority, issueCertificate, type KeyAndCertificate } from "../ce
 
 const hourMs = 3_600_000;
 
-/** The certificates of a node on 127.0.0.1 and of the API server that asks it, and their authority as PEM. */
+/** The certificates of a node on 127.0.0.1 and of the API server that connects to it, and the CA of both, in PEM. */
 export function nodeCertificates(): {
   readonly ca: string;
   readonly node: KeyAndCertificate;

@@ -19,14 +19,14 @@ export interface Answer {
 
 export interface CallOptions {
   readonly token?: string;
-  /** Whether the request has no credentials at all. */
+  /** Whether the request is sent without any credentials. */
   readonly anonymous?: boolean;
   readonly contentType?: string;
   readonly accept?: string;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** The time limit for an event of a watch. It is much longer than an event takes on a busy machine. */
+/** The time limit for an event of a watch. Even on a busy machine, an event takes much less. */
 const watchLimitMs = 60_000;
 
 export class ServerHarness {

@@ -182,7 +182,7 @@ test("denied requests and those of other signers get no certificate", async () =
   assert.equal((await decide("custom", "Approved")).status, 200);
   const both = await decide("denied", "Approved");
   assert.deepEqual([both.status, both.body.reason], [422, "Invalid"]);
-  // A later request has its answer, so the controller has seen the earlier ones.
+  // The controller has answered a later request, so it has seen the earlier ones too.
   await create("later", "kubernetes.io/kube-apiserver-client", await requestPem("CN=c"));
   await decide("later", "Approved");
   await settled("later");

@@ -4,16 +4,16 @@ import { isKubeCode } from "../../../kube/index.ts";
 import { enqueueOn, type ControllerContext } from "../controller.ts";
 import { createdMs, isTerminating } from "../pods/pod-facts.ts";
 
-/** PEM texts of the authority that signs, read when the first request is signed. */
+/** Reads the certificate and key of the signing authority in PEM. Called when the first request is signed. */
 export type ReadSigningAuthority = () => { readonly certificate: string; readonly key: string };
 
 const ownSigners = "kubernetes.io/";
 const hourMs = 3_600_000;
-/** How long a request is kept: one hour with an answer, and one day without an answer. */
+/** How long a request is kept: one hour if it was answered, one day if not. */
 const answeredLifeMs = hourMs;
 const pendingLifeMs = 24 * hourMs;
 
-/** Signs approved CertificateSigningRequests of Kubernetes' own signers, and deletes old ones of all signers. */
+/** Signs approved CertificateSigningRequests of Kubernetes' own signers. Deletes old requests of all signers. */
 export function addCertificateRequestController(
   context: ControllerContext,
   readAuthority: ReadSigningAuthority | undefined,
@@ -44,7 +44,7 @@ export function addCertificateRequestController(
   enqueueOn(requests, queue);
 }
 
-/** The certificate, or the condition that says why there is none. */
+/** The status with the certificate, or with the condition that says why there is none. */
 async function answerOf(
   request: CertificateSigningRequest,
   readAuthority: ReadSigningAuthority,

@@ -19,7 +19,7 @@ export interface SigningAuthority {
   readonly key: string;
 }
 
-/** The signer may not sign this request. The message is for the condition `Failed`. */
+/** Thrown if the signer may not sign the request. The message goes into the condition `Failed`. */
 export class SignerRefusal extends Error {}
 
 interface Signer {

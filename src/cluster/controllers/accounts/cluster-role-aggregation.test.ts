@@ -8,7 +8,8 @@ const rule = (resource: string): PolicyRule => ({ apiGroups: [""], resources: [r
 const toView = { "rbac.authorization.k8s.io/aggregate-to-view": "true" };
 
 /**
- * A cluster with the role `view`, which aggregates the roles with the label, and with roles for the given resources.
+ * A cluster with the role `view`, which aggregates all labelled roles, and with these roles. Each role grants the
+ * resources in its list.
  */
 async function clusterWith(roles: Readonly<Record<string, readonly string[]>>): Promise<HandCluster> {
   const cluster = new HandCluster();

@@ -25,7 +25,7 @@ export function addClusterRoleAggregation(context: ControllerContext): void {
     roles.wrote(await context.client.patchMerge(clusterRoleKind, name, undefined, { rules }));
   });
   enqueueOn(roles, queue);
-  // A change of any role may affect all aggregated roles, also through labels that it no longer has.
+  // A change of any role may affect all aggregated roles, even by the removal of a label.
   roles.onChange(() => {
     for (const role of roles.all()) if (role.aggregationRule !== undefined) queue.add(role.metadata.name ?? "");
   });

@@ -53,7 +53,9 @@ export function addNamespaceContentControllers(context: ControllerContext, rootC
   maps.onChange(({ object }) => rootCaQueue.add(object.metadata.namespace ?? ""));
 }
 
-/** Ignores errors if the namespace is deleted meanwhile, or another process has written first. */
+/**
+ * Ignores errors that arise because the namespace is deleted at the same time, or because another process wrote first.
+ */
 async function ifStillThere(write: () => Promise<void>): Promise<void> {
   try {
     await write();

@@ -5,10 +5,14 @@ import { isTerminating } from "../pods/pod-facts.ts";
 
 const tokenType = "kubernetes.io/service-account-token";
 const accountAnnotation = "kubernetes.io/service-account.name";
-/** The lifetime of a token: the maximum that the API server grants, because such Secrets should last. */
+/**
+ * The lifetime of a token. It is the maximum that the API server grants, because users expect these Secrets to last.
+ */
 const tokenSeconds = 365 * 86_400;
 
-/** Fills Secrets of type service-account-token with a token, and removes them with their account. */
+/**
+ * Fills Secrets of type `kubernetes.io/service-account-token` with a token. Deletes them when their account is deleted.
+ */
 export function addTokenSecretController(context: ControllerContext, rootCaPem: string): void {
   const secrets = context.view(secretKind, `type=${tokenType}`);
   const accounts = context.view(serviceAccountKind);

@@ -3,7 +3,7 @@ import type { AutoscalerRules, HorizontalPodAutoscaler } from "../../../api/kube
 /** The controller's memory of an autoscaler between two reconciliations. It is lost when the controller restarts. */
 export interface AutoscalerMemory {
   readonly recommendations: readonly { readonly atMs: number; readonly replicas: number }[];
-  /** Changes of the replicas. Positive changes added pods. */
+  /** Recent changes of the number of replicas. A positive number means added pods. */
   readonly changes: readonly { readonly atMs: number; readonly replicas: number }[];
 }
 
@@ -20,7 +20,7 @@ export interface AutoscalerPlan {
   readonly memory: AutoscalerMemory;
 }
 
-/** The rules of an autoscaler without `behavior`. */
+/** The default rules, for an autoscaler without `behavior`. */
 const defaultDownWindowSeconds = 300;
 const defaultScaleUp: Required<Omit<AutoscalerRules, "tolerance">> = {
   stabilizationWindowSeconds: 0,
@@ -43,7 +43,8 @@ export function initialMemory(currentReplicas: number, nowMs: number): Autoscale
 }
 
 /**
- * The next replicas if the metrics recommend `recommended`, limited by the windows, rates and bounds of the autoscaler.
+ * The next number of replicas if the metrics recommend `recommended`. The autoscaler's windows, rates and bounds limit
+ * it.
  */
 export function planReplicas(
   spec: NonNullable<HorizontalPodAutoscaler["spec"]>,
@@ -63,7 +64,7 @@ export function planReplicas(
   const steady = stabilize({ current, recommended, up, down, memory, nowMs });
   const [minimum, maximum] = [spec.minReplicas ?? 1, spec.maxReplicas];
   const rates = { current, memory, nowMs };
-  // Without configured rules, the first steps from one pod are larger.
+  // Without `behavior`, an autoscaler may double the number of pods in one step, or raise it to four.
   const highest = spec.behavior === undefined ? Math.max(2 * current, 4) : upLimit(up, rates);
   const lowest = spec.behavior === undefined ? 0 : downLimit(down, rates);
   const limited = limit(steady.replicas, { current, minimum, maximum, highest, lowest });
@@ -83,7 +84,9 @@ interface Steady {
   readonly condition: PlannedCondition;
 }
 
-/** Uses the lowest recent recommendation to add pods, and the highest recent recommendation to remove pods. */
+/**
+ * Damps the recommendation. Adds pods by the lowest recent recommendation, and removes pods by the highest recent one.
+ */
 function stabilize(input: {
   readonly current: number;
   readonly recommended: number;

@@ -16,7 +16,7 @@ interface Status {
   readonly message?: string;
 }
 
-/** The plural names of the built-in kinds with a `scale`. */
+/** The plural names of the built-in kinds with a `scale` subresource. */
 const builtInPlurals: Readonly<Record<string, string>> = {
   Deployment: "deployments",
   ReplicaSet: "replicasets",
@@ -50,7 +50,7 @@ export async function readPods(client: KubeClient, namespace: string, selector: 
   return (list as { items?: Pod[] }).items ?? [];
 }
 
-/** The current resource use of the pods, by their names. */
+/** Reads the current resource use of the pods from the metrics API, by pod name. */
 export async function readUsage(
   client: KubeClient,
   namespace: string,
@@ -95,7 +95,7 @@ function refused(text: string): Error {
   try {
     message = (JSON.parse(text) as Status).message ?? text;
   } catch {
-    // The answer is not a Status, so its text is used instead.
+    // The answer is not a Status, so the error quotes its text.
   }
   return transientError("object-missing", message);
 }

@@ -10,7 +10,7 @@ export interface MeasuredPod {
   readonly containers: readonly { readonly name: string; readonly usage: Readonly<Record<string, string>> }[];
 }
 
-/** An autoscaler's metric of a resource of pods, or of one of their containers. */
+/** A metric of an autoscaler: a resource of pods, or of one container of each pod. */
 export interface ResourceMetric {
   readonly type: "Resource" | "ContainerResource";
   readonly resource: string;
@@ -24,7 +24,7 @@ export interface UsageInputs {
   /** The measured pods by name. */
   readonly measured: ReadonlyMap<string, MeasuredPod>;
   readonly currentReplicas: number;
-  /** Ratios of usage to target between 1 - down and 1 + up change nothing. */
+  /** The tolerance of the target. A ratio of usage to target between 1 - down and 1 + up changes nothing. */
   readonly tolerance: { readonly up: number; readonly down: number };
   readonly nowMs: number;
 }
@@ -37,7 +37,7 @@ export interface MetricProposal {
   readonly status: Record<string, unknown>;
 }
 
-/** The metric cannot be computed. The message is for the condition `ScalingActive`. */
+/** Thrown if the metric cannot be computed. The message goes into the condition `ScalingActive`. */
 export class MetricFault extends Error {
   readonly reason: string;
 
@@ -47,14 +47,12 @@ export class MetricFault extends Error {
   }
 }
 
-/**
- * A pod uses much processor time while it starts, so its first minutes count only once it has been ready for a while.
- */
+/** A pod uses much CPU while it starts. Its usage in this time counts only after it has been ready for a while. */
 const cpuInitializationMs = 300_000;
-/** A pod that became unready this soon after its start has never been ready. */
+/** If a pod became unready this soon after its start, assume that it has never been ready. */
 const initialReadinessMs = 30_000;
 
-/** The replicas with which the average usage would meet the target. Throws {@link MetricFault}. */
+/** The number of replicas with which the average usage would meet the target. Throws {@link MetricFault}. */
 export function proposeReplicas(metric: ResourceMetric, inputs: UsageInputs): MetricProposal {
   const { target, resource, container } = metric;
   const isUtilization = target.averageUtilization !== undefined;
@@ -76,7 +74,7 @@ export function proposeReplicas(metric: ResourceMetric, inputs: UsageInputs): Me
 }
 
 interface Groups {
-  /** The usage of pods that are ready, in thousandths. */
+  /** The usage of ready pods, in thousandths of the unit. */
   readonly usage: Map<string, number>;
   readonly unready: ReadonlySet<string>;
   readonly missing: ReadonlySet<string>;
@@ -90,7 +88,7 @@ interface Ratio {
 
 interface Scale {
   readonly ratio: (usage: ReadonlyMap<string, number>) => Ratio;
-  /** The usage that is assumed for a pod without measurements when others use less than the target. */
+  /** The usage to assume for a pod without measurements if the measured pods use less than the target. */
   readonly assumedMilli: (pod: string) => number;
 }
 
@@ -99,7 +97,7 @@ function replicasOf(ratio: number, { usage, unready, missing }: Groups, scale: S
   const isSmall = (value: number): boolean => value >= 1 - tolerance.down && value <= 1 + tolerance.up;
   const countsUnready = unready.size > 0 && ratio > 1;
   if (!countsUnready && missing.size === 0) return isSmall(ratio) ? currentReplicas : Math.ceil(ratio * usage.size);
-  // Assume the opposite of what would be done, so that pods without measurements never make a change larger.
+  // Assume the usage that speaks against the change, so that pods without measurements never make it larger.
   const assumed = new Map(usage);
   if (missing.size > 0 && ratio !== 1)
     for (const pod of missing) assumed.set(pod, ratio < 1 ? scale.assumedMilli(pod) : 0);
@@ -155,7 +153,7 @@ function groupPods(metric: ResourceMetric, { pods, measured, nowMs }: UsageInput
   return { usage, unready, missing };
 }
 
-/** Whether the pod was still starting when it was measured, or may have been. */
+/** Whether the pod was still starting, or may have been, at the time of its measurement. */
 function isStarting(pod: Pod, { atMs, windowMs }: MeasuredPod, nowMs: number): boolean {
   const ready = podCondition(pod, "Ready");
   const startMs = Date.parse(pod.status?.startTime ?? "");
@@ -165,7 +163,7 @@ function isStarting(pod: Pod, { atMs, windowMs }: MeasuredPod, nowMs: number): b
   return ready.status === "False" && startMs + initialReadinessMs > changedMs;
 }
 
-/** The pod's usage in thousandths, or undefined if the metrics lack the resource, or the named container. */
+/** The pod's usage, in thousandths of the unit. Undefined if the metrics lack the resource or the named container. */
 function usedMilli({ resource, container }: ResourceMetric, measured: MeasuredPod): number | undefined {
   const counted = measured.containers.filter(({ name }) => container === undefined || name === container);
   if (counted.length === 0 || counted.some(({ usage }) => ownField(usage, resource) === undefined)) return undefined;

@@ -92,10 +92,10 @@ test("an average value counts pods, not requests, and a container's usage only t
 
 test("pods without measurements are assumed to have the usage that makes the change smaller", () => {
   const three = [pod("a"), pod("b"), pod("c")];
-  // Two use 20 %, and the third counts with 100 % of its request: (20 + 20 + 100) / 3 = 46 %, within the tolerance of
-  // 50 %.
+  // Two pods use 20 %, and the unmeasured third counts with 100 % of its request: (20 + 20 + 100) / 3 = 46 %. This is
+  // within the tolerance of the target, 50 %.
   assert.equal(propose(three, { a: "40m", b: "40m" }).replicas, 3);
-  // Two use 100 %, and the third counts with 0 %: 66 %.
+  // Two pods use 100 %, and the unmeasured third counts with 0 %: the average is 66 %.
   assert.equal(propose(three, { a: "200m", b: "200m" }).replicas, 4);
   assert.equal(propose([pod("a"), pod("b"), pod("c", { phase: "Failed" })], { a: "200m", b: "200m" }).replicas, 4);
 });
@@ -180,7 +180,9 @@ test("configured windows and policies limit each direction, over the changes in 
   );
 });
 
-/** An API server with a Deployment of two pods on a node that measures 300 millicores for each, which requests 200. */
+/**
+ * Starts an API server with a Deployment of two pods that request 200 millicores each. Their node reports 300 for each.
+ */
 async function withBusyDeployment(
   run: (client: ReturnType<typeof createKubeClient>) => Promise<void>,
   followsMetrics: boolean,

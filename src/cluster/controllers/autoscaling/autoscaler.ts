@@ -27,8 +27,8 @@ const defaultTolerance = 0.1;
 
 export interface AutoscalerOptions {
   /**
-   * Whether autoscalers follow metrics. Otherwise they only keep replicas within their bounds, and their status says
-   * why.
+   * Whether autoscalers follow metrics. If not, they only keep replicas within their bounds, and their status says that
+   * metrics are off.
    */
   readonly followsMetrics: boolean;
 }
@@ -45,7 +45,7 @@ interface Look {
 }
 
 /**
- * Sets the replicas of autoscalers' targets by the resource use of their pods. Looks every 15 seconds, as in
+ * Sets the replicas of autoscalers' targets by the resource use of their pods. Checks every 15 seconds, as in
  * Kubernetes.
  */
 export function addAutoscalerController(context: ControllerContext, options: AutoscalerOptions): void {
@@ -58,7 +58,7 @@ export function addAutoscalerController(context: ControllerContext, options: Aut
     return syncMs;
   });
   autoscalers.onChange((change) => {
-    // The controller's own writes of the status cause no further check.
+    // Ignore changes of the status alone, because the controller itself writes it.
     const before = change.type === "set" ? change.previous : undefined;
     if (before === undefined || !jsonEqual(before.spec, change.object.spec)) queue.add(change.key);
   });
@@ -144,7 +144,7 @@ class AutoscalerController {
     );
     const metrics = proposals.map(({ status }) => status);
     const [fault] = faults;
-    // Remove no pods while a metric is unknown, because that is not safe.
+    // While a metric is unknown, removing pods is not safe.
     if (best === undefined || (fault !== undefined && best.replicas < current)) {
       const { reason, message } = fault ?? new MetricFault("InvalidMetricSourceType", "it has no metrics");
       this.#warn(autoscaler, reason, message);
@@ -251,7 +251,10 @@ function active(status: "True" | "False", reason: string, message: string): Plan
   return { type: "ScalingActive", status, reason, message };
 }
 
-/** The lab serves no custom and no external metrics, so those sources are rejected, and the error names them. */
+/**
+ * The resource metric in an entry of `spec.metrics`. Throws for custom and external metrics, which the lab does not
+ * serve.
+ */
 function resourceMetricOf({ type, resource, containerResource }: AutoscalerMetric): ResourceMetric {
   if (type === "Resource" && resource !== undefined)
     return { type, resource: resource.name, container: undefined, target: resource.target };
@@ -269,7 +272,10 @@ function resourceMetricOf({ type, resource, containerResource }: AutoscalerMetri
   throw new MetricFault(reason, `this cluster serves no ${api} metrics API (${api}.metrics.k8s.io)`);
 }
 
-/** The conditions, with the new ones in place of earlier ones of the same type. The last condition of a type wins. */
+/**
+ * The conditions after an update. New conditions replace earlier ones of the same type, and the last condition of a
+ * type wins.
+ */
 function mergedConditions(
   { status }: HorizontalPodAutoscaler,
   planned: readonly PlannedCondition[],

@@ -59,7 +59,7 @@ test("the time zone of a CronJob decides when it is due", () => {
 
 const minuteMs = 60_000;
 
-/** A cluster at 12:00:30 with a CronJob for each minute, and its Jobs of the next minutes by the end of their names. */
+/** A cluster at 12:00:30 with a CronJob that runs every minute. */
 function start(spec: Partial<NonNullable<CronJob["spec"]>> = {}): HandCluster {
   const cluster = new HandCluster("2026-03-04T12:00:30Z");
   addCronJobController(cluster.context);

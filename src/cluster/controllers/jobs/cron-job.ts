@@ -7,7 +7,7 @@ import { latestRun, nextRun, parseCron } from "./cron-schedule.ts";
 import { finishedCondition } from "./job-plan.ts";
 import { createdMs, isTerminating } from "../pods/pod-facts.ts";
 
-/** The longest wait for a timer, because timers of Node.js cannot wait longer than 24 days. */
+/** The longest wait until the next check. Timers of Node.js cannot wait longer than 24 days. */
 const longestWaitMs = 3_600_000;
 
 /** Starts Jobs at their scheduled times. These are in UTC unless the CronJob names a time zone. */
@@ -58,7 +58,7 @@ class CronJobController {
     return this.#jobsByOwner.of(metadata.uid ?? "");
   }
 
-  /** Starts the due run if the concurrency policy allows it. Returns the new time of the last schedule. */
+  /** Starts the due run if the concurrency policy allows it. Returns the new `lastScheduleTime`. */
   async #start(cronJob: CronJob, dueMs: number, active: readonly Job[]): Promise<string | undefined> {
     const policy = cronJob.spec?.concurrencyPolicy;
     if (active.length > 0 && policy === "Forbid") return cronJob.status?.lastScheduleTime;
@@ -120,7 +120,7 @@ function isActive(job: Job): boolean {
   return finishedCondition(job) === undefined && !isTerminating(job);
 }
 
-/** The Job of one run. Its name is derived from the time, so that a run is never started twice. */
+/** The Job of one run. Its name contains the scheduled time, so that no run starts twice. */
 function jobOfRun(cronJob: CronJob, dueMs: number): Job {
   const { name = "", namespace = "" } = cronJob.metadata;
   const template = cronJob.spec?.jobTemplate ?? {};
@@ -145,7 +145,9 @@ function scheduleFault({ schedule, timeZone }: NonNullable<CronJob["spec"]>): { 
     : { reason: "UnknownTimeZone", message: `invalid timeZone: "${timeZone ?? ""}"` };
 }
 
-/** The latest due run that has not been started. Undefined if there is none, or if it is too late. */
+/**
+ * The scheduled time of the latest run that has not started. Undefined if there is none, or if its deadline has passed.
+ */
 export function dueRun({ metadata, spec, status }: CronJob, nowMs: number): number | undefined {
   const schedule = parseCron(spec?.schedule ?? "", spec?.timeZone);
   if (schedule === undefined || spec?.suspend === true) return undefined;

@@ -73,7 +73,8 @@ test("a question mark is an asterisk, also for whether both days are restricted"
 });
 
 test("an asterisk with a step restricts a day", () => {
-  // Every second day of the month, or Monday: 1 March is a Sunday.
+  // The schedule means every second day of the month, or Monday. 1 March is a Sunday, so only the day of the month
+  // matches.
   assert.equal(next("0 0 */2 * 1"), "2026-03-01T00:00");
   assert.equal(next("0 0 */2 * 1", "2026-03-01T00:00:00Z"), "2026-03-02T00:00");
   assert.equal(next("0 0 */1 * 1"), "2026-03-02T00:00");

@@ -16,7 +16,7 @@ export function parseCron(text: string, timeZone?: string): CronSchedule | undef
   return "everyMs" in parsed.expression ? parsed.expression : { ...parsed.expression, timeZone };
 }
 
-/** The first run of an interval after `afterMs`. Its runs are at `sinceMs` plus whole multiples of the interval. */
+/** The first run of an interval after `afterMs`. Runs are at `sinceMs` plus whole multiples of the interval. */
 function nextOfInterval({ everyMs }: CronInterval, sinceMs: number, afterMs: number): number {
   const passed = Math.max(0, Math.floor((afterMs - sinceMs) / everyMs));
   return sinceMs + (passed + 1) * everyMs;
@@ -60,8 +60,8 @@ function nextMatch(schedule: CronFields, afterMs: number): number | undefined {
 }
 
 /**
- * The last matching time after `afterMs`, and not after `nowMs`. It searches back from `nowMs` in growing windows,
- * because a cluster that was off for a year has missed half a million runs of an every-minute schedule.
+ * The last matching time that is after `afterMs` and not after `nowMs`. Searches back from `nowMs` in growing windows:
+ * if a cluster was off for a year, a schedule for every minute has missed half a million runs.
  */
 export function latestRun(schedule: CronSchedule, afterMs: number, nowMs: number): number | undefined {
   if ("everyMs" in schedule) {

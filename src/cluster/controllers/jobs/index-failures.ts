@@ -6,8 +6,8 @@ const countedAnnotation = "batch.kubernetes.io/job-index-failure-count";
 const ignoredAnnotation = "batch.kubernetes.io/job-index-ignored-failure-count";
 
 /**
- * How often an index failed before one of its pods was made. The pod's annotations store the number, because older pods
- * may be deleted.
+ * The number of times that an index failed before the present pod was created. It is stored in the pod's annotations,
+ * because older pods may be deleted.
  */
 interface Failures {
   readonly counted: number;
@@ -38,13 +38,16 @@ export function lastFailures(failed: readonly Pod[]): ReadonlyMap<number, Pod> {
   return last;
 }
 
-/** How often the index of the pod has failed, with the pod itself. */
+/** The number of failures of the pod's index, including the failure of the pod itself. */
 export function totalOf(pod: Pod): number {
   const { counted, ignored } = failuresBefore(pod);
   return counted + ignored + 1;
 }
 
-/** The annotations of a pod that follows a failed one, or that is the first of its index. */
+/**
+ * The annotations of a new pod that counts failures: of the successor of a failed pod, or of the first pod of its
+ * index.
+ */
 export function failureAnnotations(job: Job, predecessor: Pod | undefined): Record<string, string> {
   const { counted, ignored } = failuresAfter(job, predecessor);
   return { [countedAnnotation]: String(counted), ...(ignored === 0 ? {} : { [ignoredAnnotation]: String(ignored) }) };

@@ -12,7 +12,7 @@ export interface JobProgress {
   /** The indexes that have failed, or undefined for a Job without a limit for each index. */
   readonly failedIndexes: readonly number[] | undefined;
   readonly active: readonly Pod[];
-  /** The start from which the deadline counts, or undefined while the Job is suspended. */
+  /** The time from which the deadline counts. Undefined while the Job is suspended. */
   readonly startTime: string | undefined;
 }
 
@@ -59,12 +59,12 @@ function failureOf(job: Job, progress: JobProgress, nowMs: number): Reason | und
 function successOf({ spec }: Job, { succeeded, succeededIndexes = [], active }: JobProgress): Reason | undefined {
   const rule = ruleMet(spec?.successPolicy, succeededIndexes, spec?.completions ?? 0);
   if (rule !== undefined) return { reason: "SuccessPolicy", message: `Matched rules at index ${rule}` };
-  // Without a number of completions, any success means that the work is done once all pods have ended.
+  // Without `completions`, the Job is done when all pods have ended and any of them has succeeded.
   const isDone = spec?.completions === undefined ? succeeded > 0 && active.length === 0 : succeeded >= spec.completions;
   return isDone ? { reason: "CompletionsReached", message: "Reached expected number of succeeded pods" } : undefined;
 }
 
-/** The index of the first rule that the succeeded indexes meet. */
+/** The index of the first rule of the success policy that the succeeded indexes meet. */
 function ruleMet(
   policy: SuccessPolicy | undefined,
   succeeded: readonly number[],
@@ -73,7 +73,7 @@ function ruleMet(
   if (succeeded.length === 0) return undefined;
   const found = policy?.rules.findIndex(({ succeededIndexes, succeededCount }) => {
     if (succeededIndexes === undefined) return succeededCount !== undefined && succeeded.length >= succeededCount;
-    // A range may have more indexes than fit into memory.
+    // Compare ranges and not single indexes: a range may contain more indexes than fit into memory.
     const wanted = parseRanges(succeededIndexes, completions);
     const total = wanted.reduce((sum, { first, last }) => sum + last - first + 1, 0);
     const reached = succeeded.filter((index) => wanted.some(({ first, last }) => index >= first && index <= last));
@@ -82,7 +82,7 @@ function ruleMet(
   return found === -1 ? undefined : found;
 }
 
-/** Whether restarts of containers within their pods have used up the retries. */
+/** Whether restarts of containers within running pods have used up the Job's `backoffLimit`. */
 function isPastRestarts({ spec }: Job, active: readonly Pod[]): boolean {
   if (spec?.template.spec?.restartPolicy !== "OnFailure") return false;
   const statuses = active.flatMap(({ status }) => [

@@ -7,7 +7,7 @@ export function indexOf(pod: Pod): number | undefined {
   return index === undefined ? undefined : Number(index);
 }
 
-/** The indexes of the pods below the Job's completions, each once, in order. */
+/** The completion indexes of the pods, each once, in order. Leaves out indexes beyond the Job's completions. */
 export function indexesOf(pods: readonly Pod[], completions: number): number[] {
   return sorted(pods.flatMap((pod) => indexOf(pod) ?? []).filter((index) => index < completions));
 }
@@ -16,7 +16,7 @@ export function unite(some: readonly number[], others: readonly number[]): numbe
   return sorted([...some, ...others]);
 }
 
-/** `0-2,5,6`: three or more consecutive indexes are a range. */
+/** Formats indexes as `0-2,5,6`. Three or more consecutive indexes become a range. */
 export function formatIndexes(indexes: readonly number[]): string {
   const parts: string[] = [];
   for (let start = 0; start < indexes.length;) {
@@ -30,8 +30,8 @@ export function formatIndexes(indexes: readonly number[]): string {
 }
 
 /**
- * How many indexes of a status count. Kubernetes allows as many pods at a time. The status of a Job with two thousand
- * million completions could otherwise name more than fit into memory.
+ * The maximum number of indexes that are read from a status. Kubernetes allows this many pods at a time. Without it,
+ * the status of a Job with two thousand million completions could name more indexes than fit into memory.
  */
 const maxIndexes = 100_000;
 
@@ -43,7 +43,7 @@ export function parseIndexes(text: string, completions: number): number[] {
   return sorted(found);
 }
 
-/** A range of indexes, both of which belong to it. */
+/** A range of indexes. It includes both ends. */
 interface IndexRange {
   readonly first: number;
   readonly last: number;

@@ -11,10 +11,7 @@ const backoffMaxMs = 600_000;
 export interface JobPlan {
   /** The completion indexes of pods to create. Undefined for a Job without indexes. */
   readonly create: readonly (number | undefined)[];
-  /**
-   * The failed pods whose successors are created, by completion index. Empty unless the Job limits the failures of each
-   * index.
-   */
+  /** The failed pods that get a successor, by completion index. Empty unless the Job has a `backoffLimitPerIndex`. */
   readonly predecessors: ReadonlyMap<number, Pod>;
   readonly remove: readonly Pod[];
   readonly status: NonNullable<Job["status"]>;
@@ -62,7 +59,7 @@ export function finishedCondition(job: Job): JobCondition | undefined {
   );
 }
 
-/** The condition of a Job whose result is decided, and whose last pods may still exist. */
+/** The condition of a Job whose result is decided while some of its pods still exist. Undefined for any other Job. */
 function interimCondition(job: Job): JobEnd | undefined {
   const found = job.status?.conditions?.find(
     ({ type, status }) => (type === "SuccessCriteriaMet" || type === "FailureTarget") && status === "True",
@@ -72,7 +69,7 @@ function interimCondition(job: Job): JobEnd | undefined {
 
 function stateOf(job: Job, pods: readonly Pod[]): JobState {
   const { completions = 0, suspend, completionMode } = job.spec ?? {};
-  // Pods that a suspension stops count neither as succeeded nor as failed.
+  // If the Job is suspended, the pods that it stops count neither as succeeded nor as failed.
   const countable = suspend === true ? pods.filter((pod) => !isTerminating(pod)) : pods;
   const succeeded = countable.filter((pod) => pod.status?.phase === "Succeeded");
   const failed = countable.filter((pod) => pod.status?.phase === "Failed");
@@ -86,7 +83,7 @@ function stateOf(job: Job, pods: readonly Pod[]): JobState {
     succeeded,
     succeededIndexes,
     failed,
-    // An index that succeeded has not failed, whatever its other pods did.
+    // An index that succeeded has not failed, even if other pods of this index failed.
     failedIndexes: failedIndexes?.filter((index) => succeededIndexes?.includes(index) !== true),
     active: running.filter((pod) => !isTerminating(pod)),
     terminating: running.filter(isTerminating),
@@ -109,7 +106,7 @@ function countsOf(state: JobState, startTime: string | undefined): JobStatus {
   };
 }
 
-/** The number of completions. An index counts once. */
+/** The number of successes. For an indexed Job, each index counts once. */
 function successesOf({ succeeded, succeededIndexes }: JobState): number {
   return (succeededIndexes ?? succeeded).length;
 }
@@ -118,7 +115,7 @@ function progressOf(state: JobState, startTime: string | undefined): JobProgress
   return { ...state, succeeded: successesOf(state), startTime };
 }
 
-/** The pods may be deleted by now, so the counts and indexes stay unchanged. */
+/** The status of a Job that has ended. Its pods may be deleted by now, so the counts and indexes stay unchanged. */
 function endedStatus({ status }: Job, counts: JobStatus): JobStatus {
   const { completedIndexes: _completed, failedIndexes: _failed, ...rest } = counts;
   return {
@@ -131,14 +128,14 @@ function endedStatus({ status }: Job, counts: JobStatus): JobStatus {
 }
 
 /**
- * A Job is Complete or Failed only when its last pod has gone. Until then, an interim condition announces the Job's
- * result.
+ * The status of a Job that is ending. The Job becomes Complete or Failed only when its last pod has gone. Until then,
+ * an interim condition announces the result.
  */
 function endingStatus(state: JobState, counts: JobStatus, end: JobEnd, now: string): JobStatus {
   const { job, active, terminating } = state;
   const isNew = interimCondition(job) === undefined;
   const unfinished = active.length + terminating.length;
-  // Pods that the failure of their Job stops count as failed.
+  // When a Job fails, the pods that are stopped for that reason count as failed.
   const stopped = isNew && end.type === "FailureTarget" ? unfinished : 0;
   const condition = (type: JobCondition["type"]): JobCondition => ({
     ...end,
@@ -170,7 +167,7 @@ function highestCounts(before: Job["status"], counts: JobStatus): Pick<JobStatus
   };
 }
 
-/** When the Job became active. Its deadline starts again after a suspension. */
+/** The time at which the Job became active. A resumed Job gets a new time, so its deadline starts again. */
 function startOf({ spec, status }: Job, now: string): string | undefined {
   if (spec?.suspend === true) return status?.startTime;
   const wasSuspended = status?.conditions?.some(
@@ -179,7 +176,7 @@ function startOf({ spec, status }: Job, now: string): string | undefined {
   return wasSuspended === true ? now : (status?.startTime ?? now);
 }
 
-/** The condition Suspended. A Job that was never suspended has none. */
+/** The condition Suspended. Absent if the Job was never suspended. */
 function suspensionOf({ spec, status }: Job, now: string): JobCondition[] {
   const before = status?.conditions?.find(({ type }) => type === "Suspended");
   const isSuspended = spec?.suspend === true;
@@ -197,7 +194,7 @@ function suspensionOf({ spec, status }: Job, now: string): JobCondition[] {
   ];
 }
 
-/** The pods that a continuing Job creates and removes. */
+/** The pods to create and to remove for a Job that continues. */
 function planPods(state: JobState, startTime: string | undefined, nowMs: number): Omit<JobPlan, "status"> {
   const { job, active, terminating } = state;
   const wanted = wantedActive(state);
@@ -215,7 +212,10 @@ function planPods(state: JobState, startTime: string | undefined, nowMs: number)
   return { create, predecessors, remove, lookAgainMs: looks.length === 0 ? undefined : Math.min(...looks) };
 }
 
-/** How many pods should run. After the first success of a work queue, those that run finish their work. */
+/**
+ * How many pods should run. In a work queue, no pod is added after the first success, and the running pods finish their
+ * work.
+ */
 function wantedActive(state: JobState): number {
   const { completions, parallelism = 1 } = state.job.spec ?? {};
   if (completions === undefined) return state.succeeded.length > 0 ? state.active.length : parallelism;
@@ -223,7 +223,7 @@ function wantedActive(state: JobState): number {
 }
 
 interface NewPods extends Pick<JobPlan, "create" | "predecessors"> {
-  /** The time until the next pod may start, or undefined if no pod has to wait. */
+  /** The time until the next pod may start. Undefined if no pod has to wait. */
   readonly waitMs: number | undefined;
 }
 
@@ -239,7 +239,10 @@ function newPods(state: JobState, room: number, nowMs: number): NewPods {
   return { create, predecessors, waitMs: undefined };
 }
 
-/** The indexes that get a new pod. Each index has its own wait, and counts as active meanwhile. */
+/**
+ * The indexes that get a new pod. After a failure, each index waits for a time of its own, and counts as active while
+ * it waits.
+ */
 function newPodsOfIndexes(state: JobState, room: number, nowMs: number): NewPods {
   const last = lastFailures(state.failed);
   const waits = freeIndexes(state, room).map((index) => {
@@ -255,7 +258,7 @@ function newPodsOfIndexes(state: JobState, room: number, nowMs: number): NewPods
   };
 }
 
-/** The lowest indexes that have neither ended nor a pod. */
+/** The lowest indexes that have not ended and have no pod. */
 function freeIndexes({ job, succeededIndexes, failedIndexes, active, terminating }: JobState, count: number): number[] {
   const occupied = replacesOnlyFailed(job) ? [...active, ...terminating] : active;
   const taken = new Set([...(succeededIndexes ?? []), ...(failedIndexes ?? []), ...occupied.map(indexOf)]);
@@ -265,7 +268,9 @@ function freeIndexes({ job, succeededIndexes, failedIndexes, active, terminating
   return free;
 }
 
-/** The wait after so many failures: 10 s after the first, 20 s after the second, 40 s after the third, and so on. */
+/**
+ * The wait after this number of failures: 10 s after the first, 20 s after the second, 40 s after the third, and so on.
+ */
 function backoffMs(failures: number): number {
   return Math.min(backoffMaxMs, backoffInitialMs * 2 ** (failures - 1));
 }

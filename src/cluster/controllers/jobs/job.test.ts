@@ -10,7 +10,7 @@ import { addJobController } from "./job.ts";
 async function start(spec: Partial<JobSpec>): Promise<HandCluster> {
   const cluster = new HandCluster("2026-01-01T12:00:00Z");
   let drawn = 0;
-  // Generated names differ.
+  // Make the generated names differ.
   Object.assign(cluster.context, { random: () => ((drawn += 1) % 27) / 27 });
   addJobController(cluster.context);
   const template = { spec: { containers: [{ name: "app", image: "a" }], restartPolicy: "Never" as const } };

@@ -31,11 +31,11 @@ class JobController {
     this.#record = context.events("job-controller");
   }
 
-  /** Returns when to look again, in milliseconds. */
+  /** Returns after how many milliseconds to reconcile again. */
   async reconcile(key: string): Promise<number | undefined> {
     const job = this.#jobs.at(key);
     if (job?.spec === undefined || isTerminating(job)) return undefined;
-    // Another controller runs the Job, and writes its status.
+    // If another controller manages the Job, it runs the Job and writes its status.
     if ((job.spec.managedBy ?? ownName) !== ownName) return await this.#expire(job);
     const pods = await this.#control.claim(
       job,
@@ -91,7 +91,7 @@ class JobController {
     });
   }
 
-  /** Deletes an ended Job whose time has passed. Otherwise returns the time that it has left, in milliseconds. */
+  /** Deletes an ended Job if its time to live is over. Otherwise returns the rest of that time, in milliseconds. */
   async #expire(job: Job): Promise<number | undefined> {
     const { client, clock } = this.#context;
     const ttlSeconds = job.spec?.ttlSecondsAfterFinished;
@@ -107,7 +107,9 @@ class JobController {
   }
 }
 
-/** A pod of an indexed Job, which knows its index by an annotation, its hostname and a variable. */
+/**
+ * A pod of an indexed Job. The pod finds its index in an annotation, in its hostname and in an environment variable.
+ */
 function indexedPod(job: Job, pod: Pod, index: number, predecessor: Pod | undefined): Pod {
   return {
     ...pod,
@@ -130,7 +132,7 @@ function indexedPod(job: Job, pod: Pod, index: number, predecessor: Pod | undefi
 
 type Containers = NonNullable<Pod["spec"]>["containers"];
 
-/** A container that sets the variable itself keeps its own value. */
+/** The containers with the variable for the index. A container that sets the variable itself keeps its own value. */
 function withIndex(containers: Containers, index: number): Containers {
   const variable = { name: "JOB_COMPLETION_INDEX", value: String(index) };
   return containers.map((container) =>

@@ -3,9 +3,12 @@ import type { ContainerStatus, Job, Pod, PodFailurePolicy } from "../../../api/k
 type Rule = PodFailurePolicy["rules"][number];
 
 export interface FailureVerdict {
-  /** The action of the first matching rule. Undefined if no rule matches, and the failure then counts. */
+  /**
+   * The action of the first matching rule. Undefined if no rule matches: the failure then counts towards
+   * `backoffLimit`.
+   */
   readonly action: Rule["action"] | undefined;
-  /** Why the pod makes its Job fail. Undefined if it does not. */
+  /** The message of the failed Job, if this pod makes it fail. */
   readonly message: string | undefined;
 }
 
@@ -20,12 +23,15 @@ export function judgeFailure({ spec }: Job, pod: Pod): FailureVerdict {
   return { action: undefined, message: undefined };
 }
 
-/** A Job with a policy evaluates how pods ended, so it does not replace a pod that is still terminating. */
+/**
+ * Whether a pod is replaced only when it has failed, and not already while it terminates. A pod failure policy needs
+ * this, because it judges how the pod ended.
+ */
 export function replacesOnlyFailed({ spec }: Job): boolean {
   return spec?.podFailurePolicy !== undefined || spec?.podReplacementPolicy === "Failed";
 }
 
-/** Describes the container or condition of the pod that matches the rule. Undefined if none does. */
+/** Describes the container or condition of the pod that matches the rule. Undefined if the rule does not match. */
 function causeOf({ onExitCodes, onPodConditions = [] }: Rule, { metadata, status }: Pod): string | undefined {
   const pod = `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
   if (onExitCodes !== undefined) {
@@ -42,7 +48,10 @@ function causeOf({ onExitCodes, onPodConditions = [] }: Rule, { metadata, status
   return condition === undefined ? undefined : `Pod ${pod} has condition ${condition.type}`;
 }
 
-/** A container that ended without an error matches no rule, even a rule that excludes other codes. */
+/**
+ * Whether a container's exit matches the rule. Exit code 0 matches no rule, not even a rule that matches all codes
+ * except some.
+ */
 function matchesExit(
   { containerName, operator, values }: NonNullable<Rule["onExitCodes"]>,
   { name, state }: ContainerStatus,

@@ -11,7 +11,7 @@ const resource = (plural: string, kind: string, scope = "Namespaced", verbs: rea
   verbs,
 });
 
-/** A client of a server whose two discovery documents have these groups. */
+/** A client of a server that answers `/api` and `/apis` with these documents. */
 function serverOf(core: unknown, groups: unknown, status = 200): { client: KubeClient; requests: string[] } {
   const requests: string[] = [];
   const raw: KubeClient["raw"] = async (method, path, options) => {

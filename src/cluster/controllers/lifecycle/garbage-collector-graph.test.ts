@@ -43,7 +43,7 @@ function graphOf(...nodes: readonly GraphNode[]): OwnerGraph {
   return graph;
 }
 
-/** The decision about the first of the nodes. Owners that are not in the list do not exist. */
+/** The decision about the first node. Owners that are missing from the list do not exist. */
 function decide(subject: GraphNode, ...others: readonly GraphNode[]): CollectorAction {
   const graph = graphOf(subject, ...others);
   return decideCollection(subject, graph, ({ uid }) => graph.get(uid));
@@ -134,8 +134,8 @@ test("an object with a deletionTimestamp is terminating", () => {
 });
 
 /**
- * Deletes `a` in the foreground, in the circle of owners a ← b ← c ← a, and runs the resulting actions until there are
- * none.
+ * Builds the circle of owners a ← b ← c ← a, and deletes `a` in the foreground. Runs the resulting actions until there
+ * are none.
  */
 function deleteCircle(): string[] {
   const graph = graphOf(

@@ -1,6 +1,6 @@
 import type { KindDefinition, KubernetesObject, OwnerReference } from "../../../api/index.ts";
 
-/** The collector's facts about an object. */
+/** The facts about an object that the garbage collector uses. */
 export interface GraphNode {
   readonly kind: KindDefinition;
   readonly uid: string;
@@ -66,14 +66,17 @@ export function graphNodeOf(kind: KindDefinition, object: KubernetesObject): Gra
 
 export type CollectorAction =
   | { readonly type: "none" }
-  /** Delete the object, because all its owners are gone, or because its owner waits for its deletion. */
+  /** Delete the object, because all its owners are gone, or because an owner in foreground deletion waits for it. */
   | {
       readonly type: "delete";
       readonly policy: "Background" | "Foreground" | "Orphan" | undefined;
-      /** References to write first, without blocking the owner, because the object is in a circle of owners. */
+      /**
+       * Owner references to change first, so that they no longer block the owner's deletion. Set if the object is in a
+       * circle of owners.
+       */
       readonly unblock?: readonly OwnerReference[];
     }
-  /** Some owners are gone and others are not, so only the references are removed. */
+  /** Only remove the references to owners that are gone, because other owners still exist. */
   | { readonly type: "release"; readonly keep: readonly OwnerReference[] }
   | { readonly type: "finalize"; readonly finalizers: readonly string[] };
 
@@ -81,8 +84,8 @@ export const foregroundFinalizer = "foregroundDeletion";
 export const orphanFinalizer = "orphan";
 
 /**
- * Decides about one object by its existing owners. `ownerOf` returns undefined only if the owner certainly does not
- * exist.
+ * Decides what to do with an object, by its existing owners. `ownerOf` may return undefined only if the owner certainly
+ * does not exist.
  */
 export function decideCollection(
   node: GraphNode,
@@ -122,7 +125,7 @@ export function decideCollection(
 
 /**
  * The deletion of an object whose owner waits for it. If a dependent of the object also waits for its own dependents,
- * both could wait for each other, so the object's references are unblocked first.
+ * the two deletions could wait for each other. So the object's references first become non-blocking.
  */
 function deleteForOwner(node: GraphNode, dependents: readonly GraphNode[]): CollectorAction {
   if (dependents.length === 0) return { type: "delete", policy: "Background" };
@@ -131,7 +134,7 @@ function deleteForOwner(node: GraphNode, dependents: readonly GraphNode[]): Coll
   return { type: "delete", policy: "Foreground", unblock };
 }
 
-/** Whether an object can be the owner of another: it must be of the whole cluster or of the same namespace. */
+/** Whether an object may be the owner of another. The owner must be cluster-scoped or in the same namespace. */
 export function isInReach(owner: GraphNode, node: GraphNode): boolean {
   return !owner.kind.namespaced || owner.namespace === node.namespace;
 }
@@ -140,7 +143,7 @@ function blocks(dependent: GraphNode, ownerUid: string): boolean {
   return dependent.owners.some(({ uid, blockOwnerDeletion }) => uid === ownerUid && blockOwnerDeletion === true);
 }
 
-/** Whether the owner is in foreground deletion. For its dependents, it then counts as deleted. */
+/** Whether the owner is in foreground deletion. Its dependents must then be deleted as if it were gone. */
 function isWaiting(owner: GraphNode | undefined): boolean {
   return owner?.terminating === true && owner.finalizers.includes(foregroundFinalizer);
 }

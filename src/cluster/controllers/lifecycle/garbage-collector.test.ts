@@ -9,7 +9,7 @@ import { addGarbageCollector } from "./garbage-collector.ts";
 
 interface Stage {
   readonly cluster: HandCluster;
-  /** Delivers all changes to the collector, and waits until it has acted on them. */
+  /** Delivers all changes to the collector, and waits until the collector has acted on them. */
   readonly turn: () => Promise<void>;
 }
 
@@ -47,7 +47,9 @@ function putConfig(cluster: HandCluster, name: string, ...ownerReferences: Owner
   cluster.put(configMapKind, { metadata: { name, namespace: "shop", ownerReferences } });
 }
 
-/** Deletes a secret as the server does for the policy whose finalizer is given. */
+/**
+ * Starts the deletion of a secret. The finalizer, if any, is the one that the server sets for the propagation policy.
+ */
 function deleteSecret(cluster: HandCluster, name: string, finalizer?: string): void {
   if (finalizer === undefined) cluster.remove(secretKind, `shop/${name}`);
   else {

@@ -13,10 +13,10 @@ import {
   type GraphNode,
 } from "./garbage-collector-graph.ts";
 
-/** The delay before kinds are discovered again, because CRDs change in bursts. A mesh installs thirty at once. */
+/** How long to wait before the kinds are discovered again. CRDs change in bursts: a mesh installs thirty at once. */
 const rediscoverAfterMs = 300;
 const retryDiscoveryMs = 1_000;
-/** Collecting begins after this time even if the cluster's first objects cannot be written. */
+/** Collecting begins after this time, even if the cluster's initial objects cannot be written. */
 const longestStartMs = 5_000;
 /** Kinds that change all the time and never have owners. */
 const ignored = new Set(["/events", "events.k8s.io/events"]);
@@ -27,7 +27,7 @@ interface Followed {
 
 /**
  * Deletes objects whose owners are gone. It follows the metadata of every kind of the server, with a client that
- * requests only metadata. It reports the namespace of each object that has ended.
+ * requests only metadata. For each deleted object, it calls back with the object's namespace.
  */
 export function addGarbageCollector(
   context: ControllerContext,
@@ -36,7 +36,7 @@ export function addGarbageCollector(
     after,
     ended = () => undefined,
   }: {
-    /** The watches of all kinds begin later, so that they do not delay the cluster's first objects. */
+    /** The watches of all kinds begin after this, so that they do not delay the cluster's initial objects. */
     readonly after?: Promise<void> | undefined;
     readonly ended?: (namespace: string) => void;
   } = {},
@@ -54,7 +54,7 @@ class GarbageCollector {
   readonly #queue: Reconciler;
   #rediscover: Disposable | undefined;
   #kinds: readonly KindDefinition<KubernetesObject>[] = [];
-  /** Resolves when the graph has been filled once. Before that, every owner would look missing. */
+  /** Resolves when the graph has been filled for the first time. Before that, owners that exist would look missing. */
   readonly #filled = Promise.withResolvers<void>();
   #signal: AbortSignal | undefined;
 
@@ -122,7 +122,7 @@ class GarbageCollector {
     return informer.synced;
   }
 
-  /** Whether a changed CRD makes the server serve other kinds. Most changes are only of its status. */
+  /** Whether a change of a CRD changes which kinds the server serves. Most changes affect only the CRD's status. */
   #changesKinds(change: InformerChange<KubernetesObject>): boolean {
     const { name = "", generation } = change.object.metadata;
     const dot = name.indexOf(".");
@@ -144,7 +144,7 @@ class GarbageCollector {
     this.#graph.remove(node.uid);
     this.#ended(node.namespace);
     for (const dependent of this.#graph.dependentsOf(node.uid)) this.#queue.add(dependent.uid);
-    // The owner may wait for the deletion of this object.
+    // An owner in foreground deletion may wait for the end of this object.
     for (const owner of node.owners) this.#queue.add(owner.uid);
   }
 
@@ -170,8 +170,8 @@ class GarbageCollector {
   }
 
   /**
-   * Deletes an object if the server still knows it with these owners. The watch of its kind may lag behind that of its
-   * owners' kinds, so it may report only later that the object has lost a reference to a deleted owner.
+   * Deletes an object if it still has these owners on the server. The watch of its kind may lag behind the watches of
+   * its owners' kinds. It may then report too late that the object has lost the reference to a deleted owner.
    */
   async #delete(node: GraphNode, { policy, unblock }: Extract<CollectorAction, { type: "delete" }>): Promise<void> {
     const { client, log } = this.#context;
@@ -193,14 +193,14 @@ class GarbageCollector {
     log.debug("collected", { kind: kind.kind, namespace, name });
   }
 
-  /** The owner, if it exists. For objects that the graph lacks it asks the server, because the watch may lag behind. */
+  /** The owner, if it exists. If the graph does not contain it, asks the server, because the watch may lag behind. */
   async #resolve(node: GraphNode, reference: OwnerReference): Promise<GraphNode | undefined> {
     const known = this.#graph.get(reference.uid);
     if (known !== undefined && isInReach(known, node)) return known;
     const { group, version } = groupVersionOf(reference.apiVersion);
     const kind = await this.#kindOf(group, version, reference.kind);
-    // A kind that the server does not serve may be served again, so its dependents stay. Cluster-wide objects with a
-    // namespaced owner stay too, because an owner reference does not name the namespace.
+    // Treat the owner as existing in two cases: the server does not serve its kind, which may come back, or the owner
+    // is namespaced and the dependent cluster-wide, because an owner reference names no namespace.
     if (kind === undefined || (kind.namespaced && !node.kind.namespaced))
       return { ...unknownOwner, uid: reference.uid };
     const object = await this.#context.client.get(kind, reference.name, kind.namespaced ? node.namespace : undefined);

@@ -11,8 +11,8 @@ export interface NamespaceContent {
 }
 
 /**
- * The conditions of a namespace that is being deleted. Undefined if the conditions would not change, or if nothing
- * remains. Conditions of other writers stay.
+ * The conditions of a namespace that is being deleted. Undefined if they would not change, or if the namespace is
+ * empty. Keeps the conditions of other writers.
  */
 export function conditionsOf(
   content: NamespaceContent,
@@ -50,7 +50,7 @@ function factsOf({ left, finalizers, failures }: NamespaceContent): Fact[] {
       .sort()
       .join(", ");
   return [
-    // Discovery and its versions are read before the content, so these two cannot fail here.
+    // These two conditions report no failure: the controller stops before this point if discovery fails.
     {
       type: "NamespaceDeletionDiscoveryFailure",
       problem: undefined,

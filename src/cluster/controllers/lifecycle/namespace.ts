@@ -8,8 +8,9 @@ import { isTerminating } from "../pods/pod-facts.ts";
 import { inBatches } from "../pods/pod-control.ts";
 
 /**
- * The growing wait between checks of a terminating namespace. It begins anew when fewer objects are left, and the end
- * of an object causes a check soon. One check lists every kind, so objects that end together share it.
+ * The first wait between two checks of a terminating namespace. The wait grows, and starts anew when fewer objects are
+ * left. When an object of the namespace ends, a check follows soon. One check lists every kind, so objects that end
+ * together should share it.
  */
 const lookAgainMs = 250;
 const lookAgainMaxMs = 15_000;
@@ -17,14 +18,14 @@ const afterEndMs = 50;
 const namespaceFinalizer = "kubernetes";
 
 /**
- * Deletes the contents of a terminating namespace, and then removes it. Call the result when an object of a namespace
- * has ended.
+ * Deletes the contents of a terminating namespace, and then the namespace. Call the returned function when an object of
+ * a namespace has ended.
  */
 export function addNamespaceController(context: ControllerContext): (namespace: string) => void {
   const namespaces = context.view(namespaceKind);
   /**
-   * The namespaces that wait for objects to end, with the number of checks since the last progress, and the number of
-   * objects left then.
+   * The namespaces that wait for objects to end. `round` is the number of checks since the last progress, and `left`
+   * the number of objects at that progress.
    */
   const waiting = new Map<string, { readonly round: number; readonly left: number }>();
   const waking = new Set<string>();
@@ -102,7 +103,7 @@ async function deleteContent(context: ControllerContext, namespace: string): Pro
   return content;
 }
 
-/** Deletes the objects of a kind in the namespace. Returns those that remain for now. */
+/** Deletes the objects of a kind in the namespace. Returns the objects that still exist. */
 async function deleteAll(
   context: ControllerContext,
   kind: KindDefinition<KubernetesObject>,
@@ -117,7 +118,7 @@ async function deleteAll(
       );
     },
   );
-  // Objects without finalizers and grace period are deleted by now.
+  // Objects without finalizers and without a grace period are already gone.
   const mayRemain = items.some(
     (item) => isTerminating(item) || kind.kind === "Pod" || (item.metadata.finalizers?.length ?? 0) > 0,
   );
@@ -130,7 +131,7 @@ function note(content: NamespaceContent, kind: KindDefinition, remaining: readon
     content.finalizers.set(finalizer, (content.finalizers.get(finalizer) ?? 0) + 1);
 }
 
-/** Whether the kind shows the Events of another group again. */
+/** Whether the kind contains the same Events as another group. */
 function isShadow(kind: KindDefinition): boolean {
   return kind.group === "events.k8s.io";
 }
@@ -143,7 +144,7 @@ async function listOf(
   try {
     return (await context.client.list(kind, { namespace })).items;
   } catch (error) {
-    // The kind's CRD was removed meanwhile.
+    // The kind's CRD has just been removed.
     if (isKubeCode(error, "not-found") || isKubeCode(error, "method-not-allowed")) return [];
     throw error;
   }
@@ -156,7 +157,8 @@ async function reportProgress(
 ): Promise<void> {
   const { name = "" } = namespace.metadata;
   const conditions = conditionsOf(content, namespace.status?.conditions ?? [], context.now());
-  // A namespace that is empty at the first check is removed at once, so nobody would read its conditions.
+  // Write no conditions into a namespace that is empty at the first check. It is removed at once, so nobody would read
+  // them.
   if (conditions === undefined) return;
   await ignoreRace(async () => {
     await context.client.patchMerge(

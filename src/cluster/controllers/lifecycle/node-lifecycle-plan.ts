@@ -7,7 +7,7 @@ import {
   type Taint,
 } from "../../../api/kubernetes/index.ts";
 
-/** How long a node may be silent, like kube-controller-manager's --node-monitor-grace-period. */
+/** How long a node may be silent, as with kube-controller-manager's --node-monitor-grace-period. */
 const graceMs = 50_000;
 const notReady = "node.kubernetes.io/not-ready";
 const unreachable = "node.kubernetes.io/unreachable";
@@ -15,13 +15,13 @@ const unschedulable = "node.kubernetes.io/unschedulable";
 const managed = new Set([notReady, unreachable, unschedulable]);
 
 export interface NodeVerdict {
-  /** The status that the node reports, or Unknown if it has been silent for too long. */
+  /** The Ready status that the node reports, or Unknown if it has been silent for too long. */
   readonly ready: "True" | "False" | "Unknown";
-  /** When the node's silence would become too long. */
+  /** The time until the node counts as silent for too long. */
   readonly lookAgainMs: number;
 }
 
-/** Judges a node by its Ready condition and by how long ago its lease changed, as seen on our own clock. */
+/** Judges a node by its Ready condition, and by the time since this process last saw its lease change. */
 export function judgeNode(
   node: Node,
   lease: Lease | undefined,
@@ -29,12 +29,12 @@ export function judgeNode(
   nowMs: number,
 ): NodeVerdict {
   const condition = readyOf(node);
-  // A node that has just registered again may still have its old lease, so the latest sign counts.
+  // Use the latest sign of life. A node that has just registered again may still have its old lease.
   const signs = [lease?.spec?.renewTime, condition?.lastHeartbeatTime, node.metadata.creationTimestamp];
   const lastSign = Math.max(leaseSeenMs ?? 0, ...signs.map((sign) => Date.parse(sign ?? "") || 0));
   const leftMs = lastSign + graceMs - nowMs;
   if (leftMs <= 0) return { ready: "Unknown", lookAgainMs: graceMs };
-  // This controller wrote Unknown. Only the node itself replaces it.
+  // This controller wrote Unknown into the condition earlier. Only the node itself replaces it.
   return { ready: condition?.status ?? "Unknown", lookAgainMs: leftMs };
 }
 
@@ -59,8 +59,8 @@ export function wantedTaints(node: Node, ready: NodeVerdict["ready"]): Taint[] {
 }
 
 /**
- * Every condition that the node has reported, and `Ready` in any case, with the status Unknown. One that is Unknown
- * already stays unchanged.
+ * All conditions that the node has reported, plus `Ready`, with the status Unknown. A condition that is already Unknown
+ * stays unchanged.
  */
 export function unknownConditions(node: Node, now: string): NodeCondition[] {
   const reported = node.status?.conditions ?? [];
@@ -79,12 +79,15 @@ export function unknownConditions(node: Node, now: string): NodeCondition[] {
   });
 }
 
-/** How long the pod may stay on a node with these taints. Undefined means forever, and 0 means not at all. */
+/**
+ * How long the pod may stay on a node with these taints, in milliseconds. Undefined means forever, and 0 means not at
+ * all.
+ */
 export function stayMs(pod: Pod, taints: readonly Taint[]): number | undefined {
   let shortest: number | undefined;
   for (const taint of taints) {
     if (taint.effect !== "NoExecute") continue;
-    // If several tolerations match, the first one counts.
+    // If several tolerations match, the first one applies.
     const toleration = pod.spec?.tolerations?.find((candidate) => tolerates(candidate, taint));
     if (toleration === undefined) return 0;
     const { tolerationSeconds } = toleration;

@@ -8,7 +8,7 @@ import { TaintEvictions } from "./taint-evictions.ts";
 
 const leaseNamespace = "kube-node-lease";
 
-/** Marks nodes that are silent or not ready, and moves pods off those that may not stay. */
+/** Marks nodes that are silent or not ready, and evicts pods that do not tolerate the resulting taints. */
 export function addNodeLifecycleController(context: ControllerContext): void {
   const controller = new NodeLifecycleController(context);
   const nodes = context.view(nodeKind);
@@ -18,7 +18,7 @@ export function addNodeLifecycleController(context: ControllerContext): void {
     if (object.metadata.namespace !== leaseNamespace) return;
     const name = object.metadata.name ?? "";
     controller.noteLease(name, type);
-    // A heartbeat matters only for a node that is not ready. Other nodes are checked at their deadline.
+    // A heartbeat needs a check only if the node is not ready. Other nodes are checked when their deadline passes.
     const node = nodes.at(name);
     if (node !== undefined && readyOf(node)?.status !== "True") queue.add(name);
   });
@@ -31,7 +31,7 @@ class NodeLifecycleController {
   readonly #pods: ObjectView<Pod>;
   readonly #record: ReturnType<ControllerContext["events"]>;
   readonly #evictions: TaintEvictions;
-  /** When each node's lease last changed, on our clock. */
+  /** When this process last saw each node's lease change, by its own clock. */
   readonly #leaseSeenMs = new Map<string, number>();
 
   constructor(context: ControllerContext) {
@@ -48,7 +48,7 @@ class NodeLifecycleController {
     else this.#leaseSeenMs.delete(node);
   }
 
-  /** Returns when the node's lease runs out, in milliseconds from now. */
+  /** Returns the time until the node's lease runs out, in milliseconds. */
   async reconcile(name: string): Promise<number | undefined> {
     const node = this.#nodes.at(name);
     if (node === undefined || isTerminating(node)) return undefined;
@@ -60,7 +60,7 @@ class NodeLifecycleController {
     );
     if (ready === "Unknown" && readyOf(node)?.status !== "Unknown") await this.#writeUnknown(node);
     await this.#writeTaints(node, ready);
-    // The kubelet of a node that reports itself as not ready still reports which pods are ready.
+    // Only a silent node needs this. A node that reports itself as not ready still reports which pods are ready.
     if (ready === "Unknown") await this.#markPodsNotReady(name);
     return lookAgainMs;
   }
@@ -82,7 +82,7 @@ class NodeLifecycleController {
     const { name = "", resourceVersion } = node.metadata;
     const taints = wantedTaints(node, ready);
     if (!jsonEqual(taints, node.spec?.taints ?? [])) {
-      // Include the version, because others (kubectl cordon, taint) also write this list.
+      // Include the version, because other clients (kubectl cordon, taint) also write this list.
       const patch = { metadata: { resourceVersion }, spec: { taints } };
       this.#nodes.wrote(await this.#context.client.patchMerge(nodeKind, name, undefined, patch));
     }

@@ -5,10 +5,13 @@ import type { ControllerContext } from "../controller.ts";
 import { noteDisruption } from "../pods/pod-control.ts";
 import { createdMs, isTerminating } from "../pods/pod-facts.ts";
 
-/** A missing node may register again after a restart, so its pods are kept for a while. */
+/** How long the pods of a missing node are kept. The node may register again after a restart. */
 const goneNodeMs = 10_000;
 const lostNode = { reason: "DeletionByPodGC", message: "PodGC: node no longer exists" };
-/** Like kube-controller-manager's --terminated-pod-gc-threshold, but for the size of a lab. */
+/**
+ * The maximum number of ended pods. It corresponds to kube-controller-manager's --terminated-pod-gc-threshold, but fits
+ * a lab.
+ */
 const maxFinishedPods = 1_000;
 
 /**
@@ -23,11 +26,11 @@ export function addPodGarbageController(context: ControllerContext): void {
   const remove = async (pod: Pod, cause?: typeof lostNode): Promise<void> => {
     const { name = "", namespace, uid = "" } = pod.metadata;
     try {
-      // Tell the pod's owner that it has failed, because no node runs the pod and does so.
+      // Write the phase Failed for the pod's owner, because no node runs the pod and reports its end.
       if (!isFinishedPod(pod)) await noteDisruption(context, pod, cause, { phase: "Failed" });
       await context.client.delete(podKind, name, namespace, { gracePeriodSeconds: 0, preconditions: { uid } });
     } catch (error) {
-      // If the pod has changed meanwhile, the change queues it again.
+      // A pod that has changed in the meantime is queued again by its change.
       if (!isKubeCode(error, "conflict") && !isKubeCode(error, "not-found")) throw error;
     }
   };

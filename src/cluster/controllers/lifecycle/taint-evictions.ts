@@ -9,14 +9,14 @@ import { stayMs } from "./node-lifecycle-plan.ts";
 
 const cause = { reason: "DeletionByTaintManager", message: "Taint manager: deleting due to NoExecute taint" };
 
-/** Deletes the pods of nodes with NoExecute taints, each after the time for which the pod tolerates them. */
+/** Deletes the pods on nodes with NoExecute taints, each after the time for which it tolerates the taints. */
 export class TaintEvictions {
   readonly #context: ControllerContext;
   readonly #record: ReturnType<ControllerContext["events"]>;
   readonly #nodes: ObjectView<Node>;
   readonly #pods: ObjectView<Pod>;
   readonly #queue: Reconciler;
-  /** The time on our clock at which each node got its NoExecute taint. */
+  /** When each node got its NoExecute taint, by the clock of this process. */
   readonly #taintedSinceMs = new Map<string, number>();
 
   constructor(context: ControllerContext, record: ReturnType<ControllerContext["events"]>) {
@@ -35,8 +35,8 @@ export class TaintEvictions {
   }
 
   /**
-   * Updates the node's taints. The time of its pods begins with the first NoExecute taint, and stops when the last one
-   * is removed.
+   * Records the node's taints. The toleration time of its pods starts with the first NoExecute taint. It ends when the
+   * last such taint is removed.
    */
   follow(node: string, taints: readonly Taint[]): void {
     if (!taints.some(({ effect }) => effect === "NoExecute")) {
@@ -47,7 +47,7 @@ export class TaintEvictions {
     for (const pod of this.#context.podsByNode.of(node)) this.#queue.add(keyOf(pod));
   }
 
-  /** Returns for how long the pod may still stay, in milliseconds. */
+  /** Returns how long the pod may still stay, in milliseconds. */
   async #reconcile(key: string): Promise<number | undefined> {
     const pod = this.#pods.at(key);
     const node = this.#nodes.at(pod?.spec?.nodeName ?? "");
@@ -68,7 +68,7 @@ export class TaintEvictions {
       reason: "TaintManagerEviction",
       message: `Marking for deletion Pod ${namespace ?? ""}/${name}`,
     });
-    // If the pod has changed meanwhile, the change queues it again.
+    // A pod that has changed in the meantime is queued again by its change.
     await ignoreRace(async () => {
       await noteDisruption(this.#context, pod, cause);
       await this.#context.client.delete(podKind, name, namespace, { preconditions: { uid } });

@@ -3,8 +3,9 @@ import type { ControllerContext } from "../controller.ts";
 import { isTerminating } from "./pod-facts.ts";
 
 /**
- * Whether the server still has the owner. The owner's watch may be behind the watch of its dependents. An owner that
- * was deleted without its dependents would then adopt them again, and the garbage collector would delete them.
+ * Whether the server still has the owner, which may then adopt orphans. The owner's watch may lag behind the watch of
+ * its dependents. An owner that was deleted with `--cascade=orphan` could otherwise adopt them again, and the garbage
+ * collector would delete them.
  */
 export async function mayAdopt(
   { client }: Pick<ControllerContext, "client">,

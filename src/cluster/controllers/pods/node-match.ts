@@ -9,7 +9,7 @@ export function matchesNode(spec: PodSpec, node: Node): boolean {
   return required === undefined || required.nodeSelectorTerms.some((term) => matchesTerm(term, node));
 }
 
-/** All requirements of the term must match. An empty term matches nothing. */
+/** Whether all requirements of the term match the node. An empty term matches nothing. */
 export function matchesTerm(term: NodeSelectorTerm, node: Node): boolean {
   const { matchExpressions = [], matchFields = [] } = term;
   if (matchExpressions.length + matchFields.length === 0) return false;

@@ -18,9 +18,9 @@ const maxConcurrentWrites = 16;
 export interface PodControlOptions {
   readonly context: ControllerContext;
   readonly ownerKind: KindDefinition;
-  /** The source of its events, such as `replicaset-controller`. */
+  /** The source in events about the pods, such as `replicaset-controller`. */
   readonly component: string;
-  /** The texts of its events. Most controllers share them. */
+  /** The texts of these events. If absent, the texts that most controllers share. */
   readonly wording?: PodWording;
 }
 
@@ -58,13 +58,13 @@ export class PodControl {
         this.#pods.wrote(created);
         this.#note(owner, "create", created);
       } catch (error) {
-        // A terminating namespace accepts no pods. That is expected, and it ends with the namespace.
+        // A terminating namespace accepts no pods. This is expected, and the owner will be deleted too.
         if (error instanceof SerinError && error.reason === "NamespaceTerminating") return;
         this.#note(owner, "create", pod, error);
         throw error;
       }
     };
-    // One refused pod is enough to report, because the others would be refused for the same reason.
+    // Start with a single pod: if it is refused, the others would be refused for the same reason.
     await inBatches(pods, create, 1);
   }
 
@@ -76,7 +76,7 @@ export class PodControl {
         try {
           await this.#context.client.delete(podKind, name, namespace, { preconditions: { uid } });
         } catch (error) {
-          // A conflict means that another pod has the name now, so the pod to delete is already gone.
+          // A conflict means that another pod has the name now. The pod to delete is already gone.
           if (!isKubeCode(error, "conflict")) {
             this.#note(owner, "delete", pod, error);
             throw error;
@@ -153,7 +153,7 @@ export class PodControl {
 
 /**
  * Writes into a pod's status why it is about to be deleted, for example for the failure policy of its Job. Also writes
- * the phase in which it ends, if one is given. Throws a conflict if the pod has changed meanwhile.
+ * the pod's final phase, if given. Throws a conflict if the pod has changed in the meantime.
  */
 export async function noteDisruption(
   context: ControllerContext,
@@ -171,8 +171,8 @@ export async function noteDisruption(
 }
 
 /**
- * Runs all items in batches of bounded size, which double from the first one on. Throws the first failure after its
- * batch.
+ * Runs the function for all items, in batches. The batch size doubles from the first one up to a maximum. After a batch
+ * with a failure, throws the first failure.
  */
 export async function inBatches<Item>(
   items: readonly Item[],

@@ -2,8 +2,8 @@ import type { KubernetesObject } from "../../../api/index.ts";
 import { isFinishedPod, type Pod, type PodCondition } from "../../../api/kubernetes/index.ts";
 
 /**
- * How many pods a controller creates before it looks again, as in Kubernetes. A user may request two billion pods with
- * a few bytes, and a plan with all of them would fill the memory.
+ * The maximum number of pods that a controller creates in one reconciliation, as in Kubernetes. A user may request two
+ * billion pods with a few bytes, and a plan with all of them would fill the memory.
  */
 export const maxNewPods = 500;
 
@@ -32,8 +32,8 @@ export function isTerminating(object: KubernetesObject): boolean {
 }
 
 /**
- * The pod's conditions with a new one. If the new one has the same status as the one that it replaces, it keeps the
- * transition time.
+ * The pod's conditions with a new one. If its status equals that of the condition that it replaces, the transition time
+ * stays.
  */
 export function withCondition(
   pod: Pod,
@@ -59,7 +59,9 @@ export function restartsOf(pod: Pod): number {
   return Math.max(0, ...(pod.status?.containerStatuses ?? []).map((status) => status.restartCount));
 }
 
-/** Converts an absolute number, or a percentage of `total` such as `25%`, with the given rounding. */
+/**
+ * Converts a number, or a percentage of `total` such as `25%`, to a number of pods. `rounding` applies to percentages.
+ */
 export function resolveCount(
   value: number | string | undefined,
   fallback: number | string,

@@ -3,10 +3,12 @@ import type { KindDefinition, KubernetesObject } from "../../../api/index.ts";
 import type { Pod, PodTemplate } from "../../../api/kubernetes/index.ts";
 import { canonicalJson, type Random } from "../../../base/index.ts";
 
-/** The letters of generated names in Kubernetes. They exclude vowels, so that no words appear. */
+/** The characters of generated names in Kubernetes. There are no vowels among them, so that no words appear. */
 const nameLetters = "bcdfghjklmnpqrstvwxz2456789";
 
-/** A short name suffix for the content. Equal templates have equal hashes, whatever the order of keys. */
+/**
+ * A hash of the content as a short name suffix. Equal templates have equal hashes, whatever the order of their keys.
+ */
 export function templateHash(template: unknown, collisionCount = 0): string {
   const text = canonicalJson(template) + (collisionCount === 0 ? "" : String(collisionCount));
   let hash = 0xcbf29ce484222325n;
@@ -26,7 +28,7 @@ export interface PodFrom {
   readonly template: PodTemplate;
   readonly namespace: string;
   readonly name: string;
-  /** Set if the server completes the name. `name` is empty then. */
+  /** Set if the server completes the name. `name` is then empty. */
   readonly generateName?: string;
   readonly ownerKind: KindDefinition;
   readonly owner: KubernetesObject;

@@ -7,7 +7,7 @@ export interface AddressRange {
   readonly last: bigint;
 }
 
-/** Parses `a.b.c.d/n` or `a-b`. Undefined for anything else. */
+/** Parses a range `a.b.c.d/n` or `a-b`. Undefined for anything else. */
 export function parseRange(text: string): AddressRange | undefined {
   const [from = "", to] = text.split("-").map((part) => part.trim());
   if (to !== undefined) {
@@ -59,7 +59,10 @@ export function rangeHas(range: AddressRange, text: string): boolean {
   );
 }
 
-/** Whether an address ends in `.0` or `.255`, whose packets some old equipment drops. */
+/**
+ * Whether an address ends in `.0` or `.255`. MetalLB calls such addresses buggy, because some old equipment drops their
+ * packets.
+ */
 export function isBuggy(family: "IPv4" | "IPv6", value: bigint): boolean {
   return family === "IPv4" && ((value & 255n) === 0n || (value & 255n) === 255n);
 }

@@ -19,9 +19,9 @@ import { isTerminating } from "../pods/pod-facts.ts";
 const managedByLabel = "endpointslice.kubernetes.io/managed-by";
 const manager = "endpointslicemirroring-controller.k8s.io";
 const skipLabel = "endpointslice.kubernetes.io/skip-mirror";
-/** Objects with this annotation are locks, not addresses. */
+/** An Endpoints object with this annotation is a lock for leader election and contains no addresses. */
 const leaderAnnotation = "control-plane.alpha.kubernetes.io/leader";
-/** Annotations that concern the Endpoints object alone. */
+/** Annotations that are not copied to slices, because they concern only the Endpoints object. */
 const ownAnnotations: ReadonlySet<string> = new Set([
   "kubectl.kubernetes.io/last-applied-configuration",
   "endpoints.kubernetes.io/last-change-trigger-time",
@@ -31,8 +31,8 @@ const ownAnnotations: ReadonlySet<string> = new Set([
 const maxAddressesPerSubset = 1_000;
 
 /**
- * Copies the Endpoints that people write for Services without a selector into EndpointSlices. Everything in the cluster
- * reads slices only.
+ * Copies the Endpoints that people write for Services without a selector into EndpointSlices. All other parts of the
+ * cluster read only slices.
  */
 export function addEndpointMirror(context: ControllerContext): void {
   const mirror = new EndpointMirror(context);
@@ -50,7 +50,7 @@ class EndpointMirror {
   readonly #services: ObjectView<Service>;
   readonly #endpoints: ObjectView<Endpoints>;
   readonly #slices: ObjectView<EndpointSlice>;
-  /** Our slices by the key of their Service. */
+  /** The slices of this controller, by the key of their Service. */
   readonly #slicesByService: ObjectIndex<EndpointSlice>;
 
   constructor(context: ControllerContext) {
@@ -83,7 +83,7 @@ class EndpointMirror {
         jsonEqual(found.ports ?? [], slice.ports) &&
         jsonEqual(found.metadata.labels, labels) &&
         jsonEqual(found.metadata.annotations ?? {}, annotations);
-      // The version lets the API server refuse the write if somebody has changed the slice since.
+      // The version makes the API server refuse the write if somebody has changed the slice since the read.
       const { resourceVersion, uid } = found.metadata;
       if (!isSame)
         this.#slices.wrote(
@@ -136,7 +136,8 @@ function mirrorSlices(endpoints: Endpoints): EndpointSlice[] {
       return [
         {
           metadata: {
-            // A name that depends on nothing else lets a restarted controller find its slice.
+            // The name depends only on the Service and the slice's place, so that a restarted controller finds its
+            // slice.
             name: `${name}-mirror-${index}-${addressType.toLowerCase()}`,
             namespace,
             labels: { ...labels, [serviceNameLabel]: name, [managedByLabel]: manager },

@@ -24,7 +24,7 @@ const manager = "endpointslice-controller.k8s.io";
 const zoneLabel = "topology.kubernetes.io/zone";
 const headlessLabel = "service.kubernetes.io/headless";
 
-/** Maintains the slices and the older Endpoints object of each Service that selects pods. */
+/** Maintains the EndpointSlices and the older Endpoints object of each Service that selects pods. */
 export function addEndpointSliceController(context: ControllerContext): void {
   const controller = new EndpointSliceController(context);
   const queue = context.queue("endpointslice", (key) => controller.reconcile(key), { concurrency: 8 });
@@ -40,7 +40,7 @@ class EndpointSliceController {
   readonly #slices: ObjectView<EndpointSlice>;
   readonly #endpoints: ObjectView<Endpoints>;
   readonly #nodes: ObjectView<Node>;
-  /** Our slices by the key of their Service. */
+  /** The slices of this controller, by the key of their Service. */
   readonly #slicesByService: ObjectIndex<EndpointSlice>;
 
   constructor(context: ControllerContext) {
@@ -129,7 +129,10 @@ class EndpointSliceController {
   }
 }
 
-/** Slices have an owner, so the garbage collector deletes them. Endpoints have none. */
+/**
+ * Deletes the Endpoints of deleted Services. Slices have an owner, so the garbage collector deletes them, but Endpoints
+ * have none.
+ */
 function deleteEndpointsOfDeletedServices(context: ControllerContext, queue: Reconciler): void {
   const endpoints = context.view(endpointsKind);
   context.view(serviceKind).onChange(({ type, key }) => {
@@ -149,7 +152,10 @@ function enqueueOnDeletedSlice(context: ControllerContext, queue: Reconciler): v
   });
 }
 
-/** Adds the Services that select a changed pod, before or after the change, or a pod of a node whose zone changes. */
+/**
+ * Queues Services after a change of a pod or a node: those that select the pod before or after the change, and those
+ * that select a pod on a node whose zone has changed.
+ */
 function enqueueServicesOfPods(context: ControllerContext, queue: Reconciler): void {
   const servicesByNamespace = context.view(serviceKind).index((service) => [service.metadata.namespace ?? ""]);
   const enqueueServicesOf = (pod: Pod, previous: Pod | undefined): void => {
@@ -174,8 +180,8 @@ function enqueueServicesOfPods(context: ControllerContext, queue: Reconciler): v
 }
 
 /**
- * Whether the Service has a selector. As in Kubernetes, the EndpointSlices of a Service without one belong to their
- * author, even if the Service had a selector before.
+ * Whether the Service has a selector. As in Kubernetes, the EndpointSlices of a Service without a selector belong to
+ * the user who wrote them, even if the Service once had a selector.
  */
 function selectsPods({ spec }: Service): boolean {
   return Object.keys(spec?.selector ?? {}).length > 0 && spec?.type !== "ExternalName";
@@ -185,7 +191,7 @@ function headlessLabels({ spec }: Service): Record<string, string> {
   return spec?.clusterIP === "None" ? { [headlessLabel]: "" } : {};
 }
 
-/** The labels as a merge patch that also removes unwanted ones. */
+/** The labels as a merge patch. The patch also removes labels that are no longer wanted. */
 function labelPatch(
   before: Readonly<Record<string, string>> = {},
   wanted: Readonly<Record<string, string>> = {},

@@ -12,7 +12,7 @@ const withPodSpec = (pod: Pod, spec: Partial<NonNullable<Pod["spec"]>>): Pod => 
   ...pod,
   spec: { ...(pod.spec ?? { containers: [] }), ...spec },
 });
-/** `address ready serving terminating` of each endpoint of the first slice. */
+/** The conditions of each endpoint of the first slice, as `address ready serving terminating`. */
 const conditions = (service: Service, pods: readonly Pod[]): string[] =>
   (planSlices(service, pods)[0]?.endpoints ?? []).map(
     ({ addresses, conditions: { ready, serving, terminating } = {} }) =>

@@ -11,7 +11,7 @@ import {
 } from "../../../api/kubernetes/index.ts";
 import { isReady, isTerminating } from "../pods/pod-facts.ts";
 
-/** The maximum size of a slice, as in Kubernetes. A Service with more endpoints has several slices. */
+/** The maximum number of endpoints in a slice, as in Kubernetes. A Service with more endpoints has several slices. */
 const maxEndpointsPerSlice = 100;
 
 export interface SlicePlan {
@@ -43,8 +43,8 @@ export function planSlices(
       group.endpoints.push(endpointOf(service, pod, address, zoneOf(pod.spec?.nodeName ?? "")));
       groups.set(key, group);
     }
-    // A Service without endpoints has an empty slice, so that readers can distinguish "no endpoints" from "not known
-    // yet".
+    // A Service without endpoints has an empty slice, so that readers can distinguish "no endpoints" from "not yet
+    // written".
     if (groups.size === 0) plans.push({ addressType, ports: [], endpoints: [] });
     for (const { ports, endpoints } of groups.values()) {
       for (let start = 0; start < endpoints.length; start += maxEndpointsPerSlice) {
@@ -110,7 +110,10 @@ function endpointOf(service: Service, pod: Pod, address: string, zone: string | 
   };
 }
 
-/** The Service's ports on this pod. Undefined if the Service has ports, but the pod has none with these names. */
+/**
+ * The Service's ports on this pod, where named ports are resolved. Undefined if the Service has ports, but the pod has
+ * none of them.
+ */
 function portsFor(service: Service, pod: Pod): NonNullable<EndpointSlice["ports"]> | undefined {
   const wanted = service.spec?.ports ?? [];
   const ports = wanted.flatMap((port) => {

@@ -28,7 +28,7 @@ const pools = [
   pool("main", ["172.18.255.200-172.18.255.201"]),
   pool("reserved", ["172.18.254.0/24"], { autoAssign: false }),
 ];
-/** Allocates addresses while `others` hold the address 172.18.255.200. */
+/** Allocates addresses for a Service while the other Services use the address 172.18.255.200. */
 const beside = (own: Service, ...others: readonly Service[]): Allocation =>
   allocate(own, pools, new Map([["172.18.255.200", others.map(useOf)]]));
 const none = new Map<string, never[]>();

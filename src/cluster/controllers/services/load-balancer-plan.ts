@@ -8,13 +8,13 @@ export type Allocation =
   | { readonly addresses: undefined; readonly reason: string };
 
 /**
- * The owner of an address. Services may share one if they name the same key, use different ports, and either all spread
- * their traffic over the cluster or select the same pods.
+ * A Service that uses an address. Services may share an address if they name the same sharing key, use different ports,
+ * and either all have the external traffic policy Cluster or select the same pods.
  */
 export interface AddressUse {
   readonly service: string;
   readonly sharingKey: string | undefined;
-  /** The selector of a Service whose traffic stays on the node that it reaches. Empty for all other Services. */
+  /** The selector of a Service with the external traffic policy Local. Empty for all other Services. */
   readonly localPods: string;
   readonly ports: readonly string[];
 }
@@ -36,8 +36,8 @@ export function addressesOf(service: Service): string[] {
 }
 
 /**
- * Chooses addresses for a Service without any: the requested ones, or without a request the lowest free ones of the
- * first suitable pool.
+ * Chooses addresses for a Service that has none: the requested addresses, or else the lowest free ones of the first
+ * suitable pool.
  */
 export function allocate(
   service: Service,
@@ -83,7 +83,7 @@ export function useOf(service: Service): AddressUse {
   return { service: `${namespace}/${name}`, sharingKey: annotationOf(service, "allow-shared-ip"), localPods, ports };
 }
 
-/** Whether an advertisement announces the pool. An advertisement without pools announces all. */
+/** Whether an advertisement announces the pool. An advertisement that names no pools announces all. */
 export function isAdvertised(pool: IPAddressPool, advertisements: readonly L2Advertisement[]): boolean {
   return advertisements.some(({ spec }) => {
     const names = spec?.ipAddressPools ?? [];

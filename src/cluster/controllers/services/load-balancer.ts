@@ -17,12 +17,12 @@ import {
   type AddressUse,
 } from "./load-balancer-plan.ts";
 
-/** The namespace of MetalLB's configuration. */
+/** The namespace in which MetalLB's configuration objects are. */
 const metalLbNamespace = "metallb-system";
 
 /**
- * The lab's own range, which is used if there is no pool. Clusters in clouds assign addresses without configuration
- * too.
+ * The lab's own range. It is used if the user has defined no pool, because clouds too assign addresses without
+ * configuration.
  */
 const labPool: IPAddressPool = {
   metadata: { name: "lab" },
@@ -30,12 +30,12 @@ const labPool: IPAddressPool = {
 };
 
 /**
- * Assigns addresses to Services of type LoadBalancer, from MetalLB's pools, or without pools from the lab's own range.
- * An address in use never changes by itself.
+ * Assigns addresses to Services of type LoadBalancer, from MetalLB's pools or, if there are none, from the lab's own
+ * range. A Service keeps its address until the user changes the Service.
  */
 export function addLoadBalancerController(context: ControllerContext): void {
   const services = context.view(serviceKind);
-  // Do not let the other controllers wait for these kinds, because their CRDs are applied only at the first boot.
+  // Other controllers must not wait for these kinds, because their CRDs are applied only at the first boot.
   const pools = context.lateView(ipAddressPoolKind);
   const advertisements = context.lateView(l2AdvertisementKind);
   const record = context.events("metallb-controller");
@@ -93,7 +93,7 @@ export function addLoadBalancerController(context: ControllerContext): void {
   };
 
   const retryWaiting = (): void => {
-    // Add the Services by age, so that the oldest gets the lowest address.
+    // Add the Services in the order of their age, so that the oldest gets the lowest address.
     const waiting = services.all().filter((service) => wantsAddress(service) && addressesOf(service).length === 0);
     for (const service of waiting.sort(byAge)) queue.add(keyOf(service));
   };

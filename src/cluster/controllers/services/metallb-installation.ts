@@ -6,7 +6,7 @@ import { enqueueOn, type ControllerContext } from "../controller.ts";
 const configurationName = "metallb-webhook-configuration";
 
 const namespace = "metallb-system";
-/** A Secret that MetalLB's controller creates and its speakers mount. */
+/** The Secret that MetalLB's controller creates and that its speakers mount. */
 const memberSecretName = "memberlist";
 const memberKeyBytes = 128;
 
@@ -18,7 +18,7 @@ export function addMetalLbInstallation(context: ControllerContext): void {
 
 /**
  * Makes the webhooks of MetalLB's manifest ignore failures. In the lab, this process does the work of MetalLB's
- * controller, whose image is an idle program, so no process answers these webhooks.
+ * controller, and the controller's image is replaced by an idle program. So no process answers these webhooks.
  */
 function addWebhookRelief(context: ControllerContext): void {
   const configurations = context.view(validatingWebhookConfigurationKind);

@@ -18,7 +18,7 @@ import { ObjectView } from "../object-view.ts";
 
 type Handler = (change: InformerChange<KubernetesObject>) => void;
 
-/** The objects of one kind. Its handlers are called at once for each change. */
+/** The objects of one kind. It calls its handlers synchronously for each change. */
 class HandInformer implements Informer<KubernetesObject> {
   readonly synced = Promise.resolve();
   readonly #objects = new Map<string, KubernetesObject>();
@@ -92,7 +92,7 @@ export class HandCluster {
   readonly events: string[] = [];
   /** The messages of the events. */
   readonly notes: string[] = [];
-  /** Writes that the server refuses, for example `create Pod`, with the error that it answers. */
+  /** The writes that the server refuses, for example `create Pod`, each with the error that it returns. */
   readonly refusals = new Map<string, Error>();
   /** Objects that the server has but the watch has not delivered yet, by kind and key: `Pod/default/web`. */
   readonly unseen = new Map<string, KubernetesObject | undefined>();
@@ -100,7 +100,7 @@ export class HandCluster {
   readonly #kinds = new Map<string, { readonly kind: KindDefinition; readonly informer: HandInformer }>();
   readonly #views = new Map<string, ObjectView<KubernetesObject>>();
   readonly #queues = new Map<string, (key: string) => Promise<number | void>>();
-  /** The waiting keys by queue and key, so that a key waits once. */
+  /** The waiting keys by queue and key. A key waits at most once in each queue. */
   readonly #waiting = new Map<string, { readonly queue: string; readonly key: string }>();
   readonly #runs: ((signal: AbortSignal) => Promise<void>)[] = [];
   #timers: Timer[] = [];
@@ -140,7 +140,7 @@ export class HandCluster {
     return view as unknown as ObjectView<Value>;
   }
 
-  /** Stores the object, as another client would, and returns it as the server knows it. */
+  /** Stores the object, as another client would. Returns the object as the server stores it. */
   put<Value extends KubernetesObject>(kind: KindDefinition<Value>, object: Value): Value {
     this.#version += 1;
     const known = this.#informer(kind).get(keyOf(object));
@@ -164,12 +164,12 @@ export class HandCluster {
     if (known !== undefined) this.#informer(kind).drop(known);
   }
 
-  /** Runs the tasks besides the queues, which watch the server themselves. */
+  /** Runs the controllers' tasks other than queues, such as watches of their own. */
   async run(signal: AbortSignal): Promise<void> {
     await Promise.all(this.#runs.map((run) => run(signal)));
   }
 
-  /** Works until no key waits. */
+  /** Runs the queues until no key waits. */
   async settle(): Promise<void> {
     for (const [waiting, { queue, key }] of this.#waiting) {
       this.#waiting.delete(waiting);
@@ -179,7 +179,7 @@ export class HandCluster {
     }
   }
 
-  /** Moves the clock, and runs the queues at each time at which a key is due. */
+  /** Advances the clock, and runs the queues at each time at which a key is due. */
   async pass(ms: number): Promise<void> {
     const endMs = this.clock.nowMs() + ms;
     for (;;) {
@@ -213,7 +213,7 @@ export class HandCluster {
     this.writes.push(`${verb} ${kind.kind}/${namespace === "" ? "" : `${namespace}/`}${name}`);
   }
 
-  /** Deletes as the server does: at once, or as soon as the finalizers are gone. */
+  /** Deletes an object as the server does: at once, or when its last finalizer is removed. */
   #delete(kind: KindDefinition, known: KubernetesObject, uid: string | undefined): void {
     const { finalizers = [], deletionTimestamp = rfc3339Seconds(this.clock.nowMs()), ...metadata } = known.metadata;
     if (uid !== undefined && uid !== metadata.uid) throw transientError("conflict", "the uid is another one");

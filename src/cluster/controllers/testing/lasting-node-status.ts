@@ -1,11 +1,11 @@
 import type { Node } from "../../../api/kubernetes/index.ts";
 
-/** Longer than any test runs. */
+/** A time that is longer than any test. */
 const futureMs = 3_600_000;
 
 /**
- * The status of a ready node whose heartbeat nobody renews. It is in the future, because the scheduler places no pods
- * on a node without a recent one.
+ * The status of a ready node whose heartbeat nobody renews. The heartbeat is in the future, because the scheduler
+ * ignores nodes without a recent heartbeat.
  */
 export function lastingNodeStatus(): NonNullable<Node["status"]> {
   const lastHeartbeatTime = new Date(Date.now() + futureMs).toISOString();

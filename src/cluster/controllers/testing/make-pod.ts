@@ -2,13 +2,13 @@ import type { Pod } from "../../../api/kubernetes/index.ts";
 
 export interface PodOptions {
   readonly ready?: boolean;
-  /** Since when the pod has been ready, or not ready. */
+  /** The transition time of the condition Ready. */
   readonly since?: string;
   readonly created?: string;
   readonly deleted?: boolean;
   readonly phase?: NonNullable<Pod["status"]>["phase"];
   readonly node?: string;
-  /** The revision of its template. */
+  /** The hash of the pod's template, in its label. */
   readonly hash?: string;
   readonly labels?: Record<string, string>;
   readonly annotations?: Record<string, string>;
@@ -16,7 +16,7 @@ export interface PodOptions {
   readonly restarts?: number;
 }
 
-/** A pod that runs and has been ready since the first of January 2026, unless the options say otherwise. */
+/** A running pod that has been ready since the first of January 2026, unless the options say otherwise. */
 export function makePod(name: string, options: PodOptions = {}): Pod {
   const { ready = true, since = "2026-01-01T00:00:00Z", created = since, phase = "Running", hash } = options;
   return {

@@ -13,7 +13,10 @@ import { enqueueOn, patchStatus, writeStatus, type ControllerContext } from "../
 import type { ObjectView } from "../object-view.ts";
 import { phaseOf, planClaim } from "./volume-plan.ts";
 
-/** Binds claims to volumes, and creates the volumes of the lab's own class. The volume's node makes its directory. */
+/**
+ * Binds claims to volumes, and creates the volumes of the lab's own class. The node that uses a volume makes the
+ * volume's directory.
+ */
 export function addVolumeBinding(context: ControllerContext): void {
   new VolumeBinding(context).start();
 }
@@ -33,7 +36,8 @@ class VolumeBinding {
     this.#claims = context.view(persistentVolumeClaimKind);
     this.#volumes = context.view(persistentVolumeKind);
     this.#record = context.events("persistentvolume-controller");
-    // One claim at a time, so that two do not take the same volume, and the number of volumes stays within its bound.
+    // Handle one claim at a time, so that two claims do not take the same volume, and the number of volumes stays
+    // within its bound.
     this.#claimQueue = context.queue("volume-claims", (key) => this.#syncClaim(key), { concurrency: 1 });
     this.#volumeQueue = context.queue("volumes", (key) => this.#syncVolume(key), { concurrency: 1 });
   }
@@ -88,7 +92,7 @@ class VolumeBinding {
       await this.#context.client.patchMerge(persistentVolumeClaimKind, name, namespace, { metadata: { annotations } }),
     );
     const volume = await this.#context.client.create(persistentVolumeKind, wanted).catch(async (error: unknown) => {
-      // An earlier attempt created the volume, and was interrupted before it bound the claim.
+      // If an earlier attempt was interrupted after it created the volume, the volume already exists.
       const made = isKubeCode(error, "already-exists")
         ? await this.#context.client.get(persistentVolumeKind, wanted.metadata.name ?? "")
         : undefined;
@@ -104,7 +108,7 @@ class VolumeBinding {
     await this.#bind(this.#claims.at(keyOf(claim)) ?? claim, volume);
   }
 
-  /** First the volume names the claim, so that after an interruption no other claim can take the volume. */
+  /** Binds a claim to a volume. Writes the volume first, so that after an interruption no other claim can take it. */
   async #bind(claim: PersistentVolumeClaim, found: PersistentVolume): Promise<void> {
     const { client } = this.#context;
     const { name = "", namespace = "", uid = "" } = claim.metadata;

@@ -5,14 +5,14 @@ import { localVolumePath, localVolumes, volumeAnnotations } from "../../record/l
 import { compareQuantities, parseQuantity } from "../../schema/quantity.ts";
 import { matchesTerm } from "../pods/node-match.ts";
 
-/** The objects on which the plan for a claim depends. */
+/** The objects from which the next step of a claim is planned. */
 export interface ClaimWorld {
   readonly volumes: readonly PersistentVolume[];
   readonly storageClass: (name: string) => StorageClass | undefined;
   readonly node: (name: string) => Node | undefined;
 }
 
-/** The next step of a claim. */
+/** The next step for a claim. */
 export type ClaimStep =
   | { readonly kind: "wait"; readonly note?: EventNote }
   | { readonly kind: "bind"; readonly volume: PersistentVolume }
@@ -110,7 +110,7 @@ function planProvision({ claim, storageClass, node, nodeName, made }: Provision)
   return { kind: "provision", volume: localVolumeFor(claim, storageClass, node) };
 }
 
-/** Why the lab cannot make a volume for the claim. */
+/** Why the lab refuses to make a volume for the claim. Undefined if it makes one. */
 function refusalOf({ spec = {} }: PersistentVolumeClaim, made: number): string | undefined {
   const shared = spec.accessModes?.find((mode) => mode !== "ReadWriteOnce" && mode !== "ReadWriteOncePod");
   if (shared !== undefined)
@@ -157,7 +157,7 @@ function localVolumeFor(claim: PersistentVolumeClaim, storageClass: StorageClass
   };
 }
 
-/** The smallest free volume that serves the claim, on the node if one is selected. */
+/** The smallest free volume that satisfies the claim. If a node is selected, the volume must be usable there. */
 export function bestMatch(
   claim: PersistentVolumeClaim,
   volumes: readonly PersistentVolume[],
@@ -199,7 +199,7 @@ function isReservedFor({ spec }: PersistentVolume, { metadata }: PersistentVolum
   return name === metadata.name && namespace === metadata.namespace && (uid === "" || uid === metadata.uid);
 }
 
-/** The phase of a volume. If undefined, the phase is not decided yet, because the claim is not bound. */
+/** The phase of a volume. Undefined while its claim is not bound, because the phase is not decided yet. */
 export function phaseOf(
   volume: PersistentVolume,
   claim: PersistentVolumeClaim | undefined,
@@ -209,7 +209,7 @@ export function phaseOf(
   if (claim === undefined || claim.metadata.uid !== uid) return "Released";
   const named = claim.spec?.volumeName ?? "";
   if (named === "") return undefined;
-  // A claim that is bound to another volume does not return to this one.
+  // The claim is bound to another volume by now, so this volume is released.
   return named === volume.metadata.name ? "Bound" : "Released";
 }
 

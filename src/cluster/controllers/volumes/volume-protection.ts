@@ -11,7 +11,7 @@ import { volumeFinalizers } from "../../record/local-volumes.ts";
 import { enqueueOn, type ControllerContext } from "../controller.ts";
 import { isTerminating } from "../pods/pod-facts.ts";
 
-/** Keeps deleted claims until no pod uses them, and deleted volumes until no claim is bound to them. */
+/** Keeps a deleted claim until no pod uses it, and a deleted volume until no claim is bound to it. */
 export function addVolumeProtection(context: ControllerContext): void {
   const pods = context.view(podKind);
   const claims = context.view(persistentVolumeClaimKind);
@@ -50,7 +50,10 @@ export function claimNamesOf(pod: Pod): string[] {
   );
 }
 
-/** Whether a pod uses the claim. As in Kubernetes, it does from when it is bound to a node until it is deleted. */
+/**
+ * Whether a pod uses the claim. As in Kubernetes, the use begins when the pod is bound to a node, and ends when the pod
+ * is deleted.
+ */
 function usesClaim(pod: Pod, claimName: string): boolean {
   return pod.spec?.nodeName !== undefined && claimNamesOf(pod).includes(claimName);
 }
@@ -59,7 +62,7 @@ function waitsFor(object: PersistentVolume | PersistentVolumeClaim, finalizer: s
   return isTerminating(object) && (object.metadata.finalizers ?? []).includes(finalizer);
 }
 
-/** A patch that fails if somebody else has changed the finalizers meanwhile. */
+/** A patch that removes the finalizer. It fails if somebody else has changed the object in the meantime. */
 function without(object: PersistentVolume | PersistentVolumeClaim, finalizer: string): object {
   const { finalizers = [], resourceVersion, uid } = object.metadata;
   return { metadata: { uid, resourceVersion, finalizers: finalizers.filter((name) => name !== finalizer) } };

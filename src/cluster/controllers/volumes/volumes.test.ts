@@ -84,7 +84,10 @@ after(async () => {
   await harness.remove();
 });
 
-/** Reports bound pods as ready with their volumes' directories made, and removes deleted ones. */
+/**
+ * Simulates the node: makes the directories of bound pods' volumes and reports the pods as ready, and removes deleted
+ * pods.
+ */
 function playNode(signal: AbortSignal): Promise<void> {
   const pods = createInformer(client, podKind, options);
   const act = async ({ metadata, spec, status }: Pod): Promise<void> => {

@@ -16,9 +16,7 @@ export interface Revisions {
   readonly all: readonly ControllerRevision[];
 }
 
-/**
- * Keeps the former templates of a DaemonSet or StatefulSet as ControllerRevisions, which `kubectl rollout undo` reads.
- */
+/** Stores the templates of a DaemonSet or StatefulSet as ControllerRevisions, which `kubectl rollout undo` reads. */
 export class RevisionHistory {
   readonly #context: ControllerContext;
   readonly #ownerKind: KindDefinition;
@@ -35,7 +33,7 @@ export class RevisionHistory {
     });
   }
 
-  /** Creates the revision of the template, or makes an old one with the same content the newest again. */
+  /** Creates a revision for the template. If an old revision has the same content, makes that one the newest again. */
   async sync(owner: KubernetesObject, template: PodTemplate): Promise<Revisions> {
     const data = { spec: { template: { ...template, $patch: "replace" } } };
     const known = this.#of(owner);

@@ -109,7 +109,8 @@ test("an update with maxSurge creates the new pod beside the old one, which is r
   assert.deepEqual([waiting.create, namesOf(waiting.remove)], [[], []]);
   const ready = plan(surge, two, [...old, pod("a", "new", { since: "2026-01-01T01:00:00Z" })]);
   assert.deepEqual([ready.create, namesOf(ready.remove)], [[], ["a-old"]]);
-  // As in Kubernetes, a node counts as updated as soon as its old pod has gone, and not when the new one has started.
+  // As in Kubernetes, a node counts as updated as soon as its old pod is gone. It does not wait for the new pod to
+  // start.
   assert.equal(ready.status.updatedNumberScheduled, 0);
   assert.equal(plan(surge, two, [pod("b", "old"), pod("a", "new")]).status.updatedNumberScheduled, 1);
 });

@@ -27,7 +27,7 @@ interface NodeSituation {
   readonly old: readonly Pod[];
 }
 
-/** Plans which nodes need a pod, which pods to remove, and the next step of an update. */
+/** Plans one step: which nodes need a pod, which pods to remove, and how an update proceeds. */
 export function planDaemonSet(
   set: DaemonSet,
   hash: string,
@@ -47,14 +47,14 @@ export function planDaemonSet(
     const live = here.filter((pod) => !isFinishedPod(pod) && !isTerminating(pod));
     if (!mayStay) remove.push(...live, ...failed);
     else {
-      // Replace a pod that has ended. The node gets the new one when the old one is removed.
+      // Replace pods that have failed. The node gets a new pod after the old one is removed.
       remove.push(...failed, ...surplus(live, hash));
       if (here.length === 0 && shouldRun) create.push(node.metadata.name ?? "");
     }
   }
   const present = new Set(["", ...nodes.map(({ metadata }) => metadata.name)]);
-  // Remove pods for nodes that do not exist, because the scheduler never binds them. The pod garbage controller removes
-  // pods that were bound to a lost node.
+  // Remove unbound pods for nodes that no longer exist, because the scheduler cannot bind them. The pod garbage
+  // controller removes the pods that were bound to such a node.
   remove.push(...pods.filter((pod) => pod.spec?.nodeName === undefined && !present.has(nodeOf(pod))));
   if (set.spec?.updateStrategy?.type !== "OnDelete") rollOn(set, situations, available, create, remove);
   const soon = Math.min(
@@ -71,7 +71,7 @@ export function planDaemonSet(
   };
 }
 
-/** The node of a DaemonSet's pod, by its binding or its original node affinity. */
+/** The node of a DaemonSet's pod: the node to which it is bound, or for which its node affinity was made. */
 export function nodeOf(pod: Pod): string {
   if (pod.spec?.nodeName !== undefined) return pod.spec.nodeName;
   const terms =
@@ -80,8 +80,8 @@ export function nodeOf(pod: Pod): string {
 }
 
 /**
- * The template's spec for one node, with the tolerations that daemon pods need. The node's name replaces the template's
- * own required affinity, because the controller has already applied that.
+ * The template's spec for one node, with the tolerations that daemon pods need. A required affinity for the node's name
+ * replaces the template's own one, which the controller has already evaluated.
  */
 export function daemonPodSpec(spec: PodSpec, node: string): PodSpec {
   const matchFields = [{ key: "metadata.name", operator: "In" as const, values: [node] }];
@@ -130,7 +130,7 @@ function situationOf(set: DaemonSet, hash: string, node: Node, pods: readonly Po
   };
 }
 
-/** The pods to remove if a node has several live pods of one template. The oldest ready one stays. */
+/** The pods to remove if a node has several live pods of one template. The oldest ready pod stays. */
 function surplus(live: readonly Pod[], hash: string): Pod[] {
   const rank = (pod: Pod): number => (isReady(pod) ? 0 : 1);
   const groups = [live.filter((pod) => hashOf(pod) === hash), live.filter((pod) => hashOf(pod) !== hash)];
@@ -154,7 +154,7 @@ function rollOn(
   else rollInPlace(wanted, available, Math.max(1, maxUnavailable), remove);
 }
 
-/** Removes the old pod before creating the new one. Removes unavailable pods at once. */
+/** Updates without surge: removes an old pod before its successor is created. Removes unavailable old pods at once. */
 function rollInPlace(
   wanted: readonly NodeSituation[],
   available: (pod: Pod) => boolean,
@@ -174,7 +174,7 @@ function rollInPlace(
   }
 }
 
-/** Creates a new pod beside the old one, and removes the old one when the new one is available. */
+/** Updates with surge: creates a new pod beside the old one, and removes the old one when the new one is available. */
 function rollWithSurge(
   wanted: readonly NodeSituation[],
   available: (pod: Pod) => boolean,
@@ -193,7 +193,7 @@ function rollWithSurge(
       continue;
     }
     if (olds.length === 0 || living(fresh).length > 0) continue;
-    // The replacement of an unavailable pod does not count against the limit.
+    // If the old pod is unavailable anyway, its replacement does not count against the limit.
     if (!olds.some(available)) create.push(node.metadata.name ?? "");
     else if (surging < maxSurge) {
       create.push(node.metadata.name ?? "");
@@ -235,7 +235,10 @@ function statusOf(
   return status;
 }
 
-/** The pod that represents its node. As in Kubernetes, during a surge this is the old one until it is removed. */
+/**
+ * The pod by which the status counts its node. As in Kubernetes, during a surge this is the old pod until it is
+ * removed.
+ */
 function oldestOf(pods: readonly Pod[]): Pod | undefined {
   const ageOf = ({ metadata }: Pod): string => `${metadata.creationTimestamp ?? ""}/${metadata.name ?? ""}`;
   return pods.toSorted((a, b) => (ageOf(a) < ageOf(b) ? -1 : 1))[0];

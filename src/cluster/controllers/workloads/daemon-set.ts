@@ -59,7 +59,7 @@ export function addDaemonSetController(context: ControllerContext): void {
   nodes.onChange((change) => {
     if (change.type === "set" && change.previous !== undefined) {
       const { object, previous } = change;
-      // Ignore heartbeats. Only labels and taints decide which pods run on a node.
+      // Ignore heartbeats. Only the labels and the spec (with the taints) decide which pods run on a node.
       if (jsonEqual(object.metadata.labels, previous.metadata.labels) && jsonEqual(object.spec, previous.spec)) return;
     }
     for (const set of sets.all()) queue.add(keyOf(set));

@@ -88,7 +88,7 @@ test("a rolling update never goes below desired - maxUnavailable nor above desir
       const total = (current.get("old") ?? 0) + (current.get("new") ?? 0);
       assert.ok(total <= bounds.desired + bounds.maxSurge);
       assert.ok((current.get("old") ?? 0) + ready >= bounds.desired - bounds.maxUnavailable);
-      // One new pod becomes ready each turn.
+      // One new pod becomes ready in each turn.
       ready = Math.min(current.get("new") ?? 0, ready + 1);
     }
     assert.deepEqual(sizes(current), { old: 0, new: bounds.desired });
@@ -126,7 +126,7 @@ test("the only set with pods takes the whole new size, and without pods the newe
 
 test("a change of size during a rollout spreads over the sets in proportion to their sizes", () => {
   const bounds = { desired: 15, maxSurge: 3, maxUnavailable: 2 };
-  // The example of Kubernetes' documentation: ten pods become fifteen.
+  // This is the example of Kubernetes' documentation: ten pods become fifteen.
   assert.deepEqual(sizes(planScaling(bounds, set("new", 5, 0), [set("old", 8, 8)], "RollingUpdate")), {
     new: 7,
     old: 11,
@@ -146,7 +146,7 @@ test("a Deployment was scaled if a set with pods was sized for another number of
     noted(set("a", replicas, replicas), { [desiredReplicasAnnotation]: desired });
   assert.equal(wasScaled(5, [sized(3, "3")]), true);
   assert.equal(wasScaled(3, [sized(3, "3")]), false);
-  // A set that was scaled to zero keeps the annotation from the time when it had pods.
+  // A set that was scaled to zero keeps its annotation from the time when it had pods. It must not count.
   assert.equal(wasScaled(5, [sized(0, "3")]), false);
   assert.equal(wasScaled(5, [set("a", 3, 3)]), false);
 });

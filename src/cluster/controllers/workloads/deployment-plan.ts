@@ -12,8 +12,9 @@ export interface RolloutBounds {
 }
 
 /**
- * The bounds of a rolling update in pods. If both are zero, one pod may be unavailable, because otherwise the update
- * would never advance. Recreate has no bounds: such a Deployment is available only with all its pods.
+ * The numbers of pods that a rolling update may have and must have. If maxSurge and maxUnavailable both round to zero,
+ * one pod may be unavailable, because otherwise the update could not advance. For the strategy Recreate, all pods must
+ * be available.
  */
 export function boundsOf(deployment: Deployment): RolloutBounds {
   const desired = deployment.spec?.replicas ?? 1;
@@ -35,7 +36,7 @@ export function initialReplicas(deployment: Deployment, oldSets: readonly Replic
   return Math.max(0, Math.min(desired, desired + maxSurge - sum(oldSets, specReplicas)));
 }
 
-/** The sizes, by name, of the sets that change in the next step of a rolling update. */
+/** The next step of a rolling update: the new sizes, by name, of the sets that change. */
 export function planRollingUpdate(
   bounds: RolloutBounds,
   newSet: ReplicaSet,
@@ -127,7 +128,7 @@ export function planScaling(
   return sizes;
 }
 
-/** Whether the new set has all wanted pods available, so that no old set is needed. */
+/** Whether the new set has all wanted pods, and all of them are available. Old sets are then no longer needed. */
 function isSaturated({ desired }: RolloutBounds, newSet: ReplicaSet): boolean {
   const noted = newSet.metadata.annotations?.[desiredReplicasAnnotation];
   return specReplicas(newSet) === desired && availableReplicas(newSet) === desired && Number(noted) === desired;

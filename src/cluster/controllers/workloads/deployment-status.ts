@@ -4,29 +4,29 @@ import { availableReplicas, boundsOf, sum } from "./deployment-plan.ts";
 export type DeploymentStatus = NonNullable<Deployment["status"]>;
 type DeploymentCondition = NonNullable<DeploymentStatus["conditions"]>[number];
 
-/** The API's value for no deadline. */
+/** The API's value that means "no deadline". */
 const noDeadlineSeconds = 2_147_483_647;
 
 export interface StatusInputs {
   readonly deployment: Deployment;
   readonly newSet: ReplicaSet | undefined;
   readonly oldSets: readonly ReplicaSet[];
-  /** The API's time, to the second. */
+  /** The present time in the API's form, to the second. */
   readonly now: string;
   readonly nowMs: number;
-  /** Why a set could not be created. Undefined if none failed. */
+  /** Why the Deployment's ReplicaSet could not be created. Undefined if it was created. */
   readonly failure: string | undefined;
 }
 
 export interface StatusDecision {
   readonly status: DeploymentStatus;
-  /** All wanted pods are new and available, and no old one is left. */
+  /** Whether all wanted pods are new and available, and no old pod is left. */
   readonly complete: boolean;
-  /** When to check the progress deadline again. */
+  /** The time until the progress deadline must be checked again. */
   readonly lookAgainMs: number | undefined;
 }
 
-/** The status of a Deployment, from its sets. */
+/** The status of a Deployment, derived from its ReplicaSets. */
 export function deploymentStatus(inputs: StatusInputs): StatusDecision {
   const { deployment, newSet, oldSets } = inputs;
   const all = newSet === undefined ? oldSets : [newSet, ...oldSets];
@@ -84,7 +84,7 @@ function setProgressing(
   }
   const succeeded = `${subject} has successfully progressed.`;
   if (deployment.spec?.paused === true) {
-    // A pause must not hide that the rollout failed.
+    // Do not overwrite the condition of a failed rollout: a pause must not hide the failure.
     if (current?.reason !== "DeploymentPaused" && current?.reason !== "ProgressDeadlineExceeded")
       conditions.set("Progressing", "Unknown", "DeploymentPaused", "Deployment is paused");
     return undefined;
@@ -93,8 +93,8 @@ function setProgressing(
     conditions.set("Progressing", "True", "NewReplicaSetAvailable", succeeded);
     return undefined;
   }
-  // This set has rolled out. From then on, only the condition Available shows whether its pods are available, and no
-  // deadline runs.
+  // This set has rolled out before. From then on no deadline runs, and only the condition Available shows whether its
+  // pods are available.
   if (
     current?.reason === "NewReplicaSetAvailable" &&
     current.message === succeeded &&
@@ -126,7 +126,7 @@ function progressed(before: DeploymentStatus | undefined, after: DeploymentStatu
   );
 }
 
-/** Conditions by type. A transition time changes only when the status changes. */
+/** Conditions by type. The transition time of a condition changes only with its status. */
 class Conditions {
   readonly #byType = new Map<string, DeploymentCondition>();
   readonly #now: string;

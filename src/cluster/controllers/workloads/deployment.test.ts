@@ -8,7 +8,7 @@ import { addDeploymentController } from "./deployment.ts";
 const labels = { app: "web" };
 const template = { metadata: { labels }, spec: { containers: [{ name: "app", image: "web:1" }] } };
 
-/** A cluster with a Deployment and a ReplicaSet of its labels and template, which has no owner. */
+/** A cluster with a Deployment and a matching ReplicaSet that has no owner yet. */
 function start(): { readonly cluster: HandCluster; readonly deployment: Deployment } {
   const cluster = new HandCluster();
   addDeploymentController(cluster.context);

@@ -45,7 +45,7 @@ export function addDeploymentController(context: ControllerContext): void {
   const queue = context.queue("deployment", (key) => controller.reconcile(key));
   enqueueOn(context.view(deploymentKind), queue);
   enqueueControllerOn(context.view(replicaSetKind), deploymentKind, queue);
-  // Plan again when a pod is gone, because the strategy Recreate waits for the last old pod.
+  // The strategy Recreate waits for the last old pod, so plan again when a pod is gone.
   context.view(podKind).onChange((change) => {
     if (change.type !== "delete") return;
     const owner = controllerOf(change.object);
@@ -90,7 +90,7 @@ class DeploymentController {
     } catch (error) {
       failure = error;
     }
-    // Use the newest state of the sets, which may just have been written.
+    // Use the newest state of each set, because the steps above may have written it.
     const current = (set: ReplicaSet): ReplicaSet => this.#sets.at(keyOf(set)) ?? set;
     const lookAgainMs = await this.#finish(
       deployment,
@@ -116,7 +116,10 @@ class DeploymentController {
     return owned;
   }
 
-  /** The oldest set with the Deployment's template, not counting the hash label that we added. */
+  /**
+   * The oldest ReplicaSet with the Deployment's template. The comparison ignores the hash label, which this controller
+   * adds.
+   */
   #findNew(deployment: Deployment, sets: readonly ReplicaSet[]): ReplicaSet | undefined {
     const wanted = deployment.spec?.template;
     return sets
@@ -195,7 +198,7 @@ class DeploymentController {
           this.#sets.wrote(known);
           return known;
         }
-        // A set with another template has the same hash, or an object of another owner has the name.
+        // The name is taken: either a set with another template has the same hash, or the object has another owner.
         collisions += 1;
       }
     }
@@ -233,8 +236,8 @@ class DeploymentController {
   }
 
   /**
-   * Updates revision, annotations and minReadySeconds of the current set. After an undo, the current set is an older
-   * one.
+   * Updates revision, annotations and minReadySeconds of the current set. After `kubectl rollout undo`, the current set
+   * is an older one.
    */
   async #syncNew(deployment: Deployment, set: ReplicaSet, oldSets: readonly ReplicaSet[]): Promise<ReplicaSet> {
     const revision = String(Math.max(revisionOf(set), nextRevision(oldSets)));
@@ -242,7 +245,7 @@ class DeploymentController {
       revisionOf(set) > 0 && revision !== String(revisionOf(set))
         ? { [revisionHistoryAnnotation]: joinHistory(set) }
         : {};
-    // Leave the recorded size unchanged, because scaling compares it with the new size.
+    // Keep the recorded size, because a change of size is detected by comparison with it.
     const {
       [desiredReplicasAnnotation]: _desired,
       [maxReplicasAnnotation]: _max,

@@ -24,7 +24,7 @@ const pods = (healthy: number, others: readonly Pod[] = []): Pod[] => [
   ...Array.from({ length: healthy }, (_, index) => makePod(`p-${index}`)),
   ...others,
 ];
-/** Describes a status as `healthy of wanted, allowed`. */
+/** A status as text: `healthy of wanted, allowed`. */
 const describeStatus = (
   spec: NonNullable<PodDisruptionBudget["spec"]>,
   podList: readonly Pod[],
@@ -121,7 +121,7 @@ test("pods without a controller have no size, so that only minAvailable as a num
   assert.equal(describeStatus({ minAvailable: 2 }, pods(3), bare), "3 of 2, 1");
 });
 
-/** A cluster with a budget and a pod of the given controller. */
+/** A cluster with a budget, and with a pod whose controller has the given kind. */
 async function withPodOf(kind: string, spec: NonNullable<PodDisruptionBudget["spec"]>): Promise<HandCluster> {
   const cluster = new HandCluster();
   addDisruptionBudgetController(cluster.context);

@@ -14,7 +14,7 @@ import { controllerOf, isKubeCode } from "../../../kube/index.ts";
 import { enqueueOn, type ControllerContext } from "../controller.ts";
 import { isReady, isTerminating, resolveCount } from "../pods/pod-facts.ts";
 
-/** Writes into each budget's status how many pods may be evicted now. The eviction subresource counts it down. */
+/** Writes into each budget's status how many pods may be evicted now. Each eviction decrements that number. */
 export function addDisruptionBudgetController(context: ControllerContext): void {
   const budgets = context.view(podDisruptionBudgetKind);
   const pods = context.view(podKind);
@@ -76,7 +76,7 @@ function refersToScale({ spec }: PodDisruptionBudget): boolean {
   return spec?.maxUnavailable !== undefined || typeof spec?.minAvailable === "string";
 }
 
-/** The status of a budget that cannot be computed. To be safe, it allows no disruption. */
+/** The status of a budget that cannot be computed. It allows no disruption, to be safe. */
 function failedStatus(
   { status }: PodDisruptionBudget,
   problem: string,
@@ -137,7 +137,7 @@ export function budgetStatus(
   };
 }
 
-/** A controller's wanted number of pods. A Deployment represents all its ReplicaSets. */
+/** The number of pods that a controller wants. A Deployment represents all its ReplicaSets. */
 export interface Scale {
   readonly uid: string;
   readonly replicas: number;
@@ -148,8 +148,9 @@ interface NoScale {
 }
 
 /**
- * The total number of pods that the pods' controllers want. A percentage refers to this total and not to the existing
- * pods. As in Kubernetes, pods without a controller have no total to which a percentage or maxUnavailable could refer.
+ * The total number of pods that the pods' controllers want. A percentage in the budget refers to this total, and not to
+ * the existing pods. As in Kubernetes, pods without a controller have no such total, so a budget for them cannot use a
+ * percentage or maxUnavailable.
  */
 export function expectedScale(
   pods: readonly Pod[],
@@ -167,14 +168,14 @@ export function expectedScale(
   return [...sizes.values()].reduce((total, size) => total + size, 0);
 }
 
-/** Controllers of built-in kinds that have no wanted number of pods. */
+/** Controllers of built-in kinds that have no number of wanted pods, with the name that messages use. */
 const withoutScale: Readonly<Record<string, string>> = {
   DaemonSet: "daemonsets.apps",
   Job: "jobs.batch",
   Node: "nodes",
 };
 
-/** The wanted number of pods of a pod's controller. Undefined if there is no such controller. */
+/** The scale of a pod's controller. Undefined if the controller does not exist. */
 function scaleIn(
   context: ControllerContext,
   owner: OwnerReference,
@@ -183,7 +184,7 @@ function scaleIn(
   const resource = ownField(withoutScale, owner.kind);
   if (resource !== undefined) return { problem: `${resource} does not implement the scale subresource` };
   if (owner.kind === "StatefulSet") return scaleOf(context.view(statefulSetKind).get(namespace, owner.name), owner.uid);
-  // Use the number of existing pods for a controller of another kind.
+  // The lab does not know the scale of other kinds, so use the number of existing pods.
   if (owner.kind !== "ReplicaSet") return { uid: owner.uid, replicas: context.podsByController.of(owner.uid).length };
   const set = context.view(replicaSetKind).get(namespace, owner.name);
   const above = set === undefined ? undefined : controllerOf(set);

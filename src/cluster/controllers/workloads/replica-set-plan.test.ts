@@ -9,7 +9,7 @@ const set = (replicas: number, spec: Partial<NonNullable<ReplicaSet["spec"]>> = 
   metadata: { name: "web", generation: 2 },
   spec: { replicas, selector: {}, ...spec },
 });
-/** The one of two pods that is removed first. */
+/** Which of the two pods a ReplicaSet removes first. */
 const first = (...pods: readonly [Pod, Pod]): string | undefined => {
   const forward = namesOf(planReplicaSet(set(1), pods, nowMs).remove);
   assert.deepEqual(namesOf(planReplicaSet(set(1), pods.toReversed(), nowMs).remove), forward);

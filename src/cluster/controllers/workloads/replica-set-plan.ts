@@ -15,7 +15,7 @@ export interface ReplicaSetPlan {
   readonly create: number;
   readonly remove: readonly Pod[];
   readonly status: NonNullable<ReplicaSet["status"]>;
-  /** When the next ready pod becomes available. */
+  /** The time until the next ready pod becomes available. Undefined if no pod has to wait. */
   readonly lookAgainMs: number | undefined;
 }
 
@@ -50,8 +50,8 @@ export function planReplicaSet(replicaSet: ReplicaSet, pods: readonly Pod[], now
 type ReplicaSetConditions = NonNullable<NonNullable<ReplicaSet["status"]>["conditions"]>;
 
 /**
- * The conditions after an attempt to create or remove pods. As in Kubernetes, the first failure stays until an attempt
- * succeeds.
+ * The conditions after an attempt to create or remove pods. As in Kubernetes, the condition shows the first failure
+ * until an attempt succeeds.
  */
 export function conditionsAfter(
   { status }: ReplicaSet,

@@ -12,7 +12,7 @@ const labels = { app: "web" };
 function start(replicas: number, spec: Partial<NonNullable<ReplicaSet["spec"]>> = {}, name = "web"): HandCluster {
   const cluster = new HandCluster();
   let drawn = 0;
-  // Generated names differ.
+  // Make the generated names differ.
   Object.assign(cluster.context, { random: () => ((drawn += 1) % 27) / 27 });
   addReplicaSetController(cluster.context);
   const template = { metadata: { labels, annotations: { note: "x" } }, spec: { containers: [{ name: "app" }] } };
@@ -28,7 +28,7 @@ function scale(cluster: HandCluster, replicas: number): void {
   if (set?.spec !== undefined) cluster.put(replicaSetKind, { ...set, spec: { ...set.spec, replicas } });
 }
 
-/** Reports a pod as ready since now. */
+/** Reports that the pod is ready from now on. */
 function run(cluster: HandCluster, pod: Pod): void {
   const lastTransitionTime = cluster.context.now();
   const conditions = [{ type: "Ready", status: "True" as const, lastTransitionTime }];

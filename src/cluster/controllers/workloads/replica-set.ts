@@ -7,7 +7,10 @@ import { podFrom, randomSuffix } from "../pods/pod-template.ts";
 import { conditionsAfter, planReplicaSet, type ReplicaSetPlan } from "./replica-set-plan.ts";
 import { controllerOf } from "../../../kube/index.ts";
 
-/** The server appends five letters to generated names, and the result must fit into a DNS label. */
+/**
+ * The maximum length of a prefix for generated names. The server appends five letters, and the name must fit into a DNS
+ * label.
+ */
 const maxNamePrefix = 57;
 
 function failureOf(plan: ReplicaSetPlan, error: unknown): Parameters<typeof conditionsAfter>[1] {
@@ -56,7 +59,7 @@ export function addReplicaSetController(context: ControllerContext): void {
 
   enqueueOn(sets, queue);
   enqueueControllerOn(pods, replicaSetKind, queue);
-  // A pod without an owner may be adopted.
+  // A pod without an owner may be adopted, so queue the ReplicaSets that could match it.
   pods.onChange(({ object }) => {
     if (controllerOf(object) !== undefined) return;
     for (const set of sets.all()) {

@@ -25,7 +25,7 @@ export class ClaimControl {
     this.#record = context.events("statefulset-controller");
   }
 
-  /** Creates the missing claims of the pod with the ordinal. Existing claims stay, with their data. */
+  /** Creates the missing claims of the pod with the ordinal. Existing claims keep their data. */
   async ensure(set: StatefulSet, ordinal: number): Promise<void> {
     for (const claim of claimsFor(set, ordinal)) {
       const { name = "", namespace } = claim.metadata;
@@ -46,7 +46,10 @@ export class ClaimControl {
     }
   }
 
-  /** Applies the retention policy to the claims of the set's pods, before pods beyond its replicas are deleted. */
+  /**
+   * Sets the owners of the claims of the set's pods by the retention policy, before pods beyond its replicas are
+   * deleted.
+   */
   async own(set: StatefulSet, pods: readonly Pod[]): Promise<void> {
     if ((set.spec?.volumeClaimTemplates ?? []).length === 0) return;
     const start = set.spec?.ordinals?.start ?? 0;

@@ -27,7 +27,7 @@ export function claimsFor(set: StatefulSet, ordinal: number): PersistentVolumeCl
   });
 }
 
-/** The pod's volumes: its claims, in place of volumes of the same names. */
+/** The pod's volumes. Its claims replace declared volumes with the same names. */
 export function volumesFor(set: StatefulSet, ordinal: number, declared: readonly Volume[]): Volume[] {
   const claimed = (set.spec?.volumeClaimTemplates ?? []).map(({ metadata: { name = "" } }) => ({
     name,

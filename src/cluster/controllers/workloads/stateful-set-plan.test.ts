@@ -12,7 +12,7 @@ const set = (replicas: number, spec: Partial<NonNullable<StatefulSet["spec"]>> =
 const partitioned = (partition: number): Partial<NonNullable<StatefulSet["spec"]>> => ({
   updateStrategy: { type: "RollingUpdate", rollingUpdate: { partition } },
 });
-/** Pods `db-0`, `db-1` … of the old revision, with the given differences. */
+/** The pods `db-0`, `db-1` … of the old revision. `differences` contains options of single pods, by ordinal. */
 const pods = (count: number, differences: Readonly<Record<number, PodOptions>> = {}): Pod[] =>
   Array.from({ length: count }, (_, ordinal) => makePod(`db-${ordinal}`, { hash: "old", ...differences[ordinal] }));
 /** The plan for a set whose template has not changed. */
@@ -121,7 +121,7 @@ test("the ordinal is the number at the end of the name", () => {
 
 test("an ordered update waits while any pod is not ready, even a pod that it has not reached", () => {
   assert.deepEqual(namesOf(update(set(3), pods(3, { 0: { ready: false } })).remove), []);
-  // So the pod of a broken template stays after the template is restored, until somebody deletes the pod. Kubernetes
+  // The pod of a broken template stays even after the template is repaired, until somebody deletes the pod. Kubernetes
   // documents this behaviour.
   assert.deepEqual(namesOf(update(set(2), pods(2, { 1: { hash: "broken", ready: false } })).remove), []);
 });

@@ -9,26 +9,27 @@ export interface StatefulSetPlan {
   readonly status: NonNullable<StatefulSet["status"]>;
 }
 
-/** The hashes of the pod template that the set's pods have, and of the one that an update gives them. */
+/** The hashes of two pod templates: of the one that the set's pods have, and of the one that an update gives them. */
 export interface TemplateHashes {
   readonly current: string;
   readonly update: string;
 }
 
-/** The set's pods by ordinal, and what its spec says about them. */
+/** The set's pods by ordinal, and the bounds from its spec. */
 interface Members {
   readonly byOrdinal: ReadonlyMap<number, Pod>;
-  /** The first wanted ordinal, and the one after the last. */
+  /** The first wanted ordinal, and the ordinal after the last wanted one. */
   readonly start: number;
   readonly end: number;
-  /** The pods below this ordinal keep the current template. */
+  /** The lowest ordinal that an update changes. Pods below it keep the current template. */
   readonly firstUpdated: number;
   readonly isParallel: boolean;
   readonly isHealthy: (pod: Pod | undefined) => boolean;
 }
 
 /**
- * Plans one step: one pod at a time if ordered, all missing pods if parallel. Updates begin with the highest ordinal.
+ * Plans one step: one pod at a time with the policy OrderedReady, or all missing pods with Parallel. Updates begin with
+ * the highest ordinal.
  */
 export function planStatefulSet(
   set: StatefulSet,
@@ -83,7 +84,10 @@ function missingPods(
   return { create, remove };
 }
 
-/** The pod that an update replaces next. Undefined if there is none, or if a pod above it is not healthy yet. */
+/**
+ * The pod that an update replaces next. Undefined if all are updated, or if a pod with a higher ordinal is not healthy
+ * yet.
+ */
 function outdatedPod(
   { spec }: StatefulSet,
   { byOrdinal, end, firstUpdated, isHealthy }: Members,
@@ -98,7 +102,7 @@ function outdatedPod(
   return undefined;
 }
 
-/** Whether the pod's name is the set's name with an ordinal. A pod with another name does not belong to the set. */
+/** Whether the pod's name consists of the set's name and an ordinal. Otherwise the pod does not belong to the set. */
 export function isMember(set: StatefulSet, pod: Pod): boolean {
   return ordinalOf(pod) >= 0 && pod.metadata.name === `${set.metadata.name ?? ""}-${ordinalOf(pod)}`;
 }
@@ -122,7 +126,7 @@ function statusOf(
   const name = set.metadata.name ?? "";
   return {
     observedGeneration: set.metadata.generation ?? 0,
-    // A pod counts until it is gone, so that readers can wait for the end of a scale-down.
+    // Count a terminating pod until it is gone, so that readers can wait for the end of a scale-down.
     replicas: pods.length,
     readyReplicas: ready.length,
     availableReplicas: ready.filter((pod) => isAvailable(pod, set.spec?.minReadySeconds ?? 0, nowMs)).length,

@@ -6,7 +6,7 @@ import { HandCluster } from "../testing/hand-cluster.ts";
 import { namesOf } from "../testing/make-pod.ts";
 import { addStatefulSetController } from "./stateful-set.ts";
 
-/** A cluster with a StatefulSet that makes all pods at once. */
+/** A cluster with a StatefulSet whose pods are all created at once. */
 function start(replicas: number): HandCluster {
   const cluster = new HandCluster();
   addStatefulSetController(cluster.context);

@@ -61,13 +61,13 @@ export function addStatefulSetController(context: ControllerContext): void {
   enqueueControllerOn(context.view(podKind), statefulSetKind, queue);
 }
 
-/** The hash behind `status.currentRevision`, if that revision still exists. */
+/** The hash of the revision that `status.currentRevision` names. Undefined if that revision no longer exists. */
 function hashOfName(set: StatefulSet, revisions: Revisions): string | undefined {
   const found = revisions.all.find((revision) => revision.metadata.name === set.status?.currentRevision);
   return found === undefined ? undefined : hashOf(found);
 }
 
-/** The template that has the hash. Pods below the partition use the former template. */
+/** The template with this hash. During an update, pods below the partition use the former template. */
 function templateOf(set: StatefulSet, revisions: Revisions, hash: string): PodTemplate {
   const revision = revisions.all.find((candidate) => hashOf(candidate) === hash);
   const data = revision?.data as { spec?: { template?: PodTemplate & { $patch?: string } } } | undefined;

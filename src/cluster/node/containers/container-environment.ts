@@ -10,13 +10,13 @@ export interface EnvironmentSources {
   readonly hostIp: string;
   configMap(name: string): ConfigMap | undefined;
   secret(name: string): Secret | undefined;
-  /** The Services of the pod's namespace, and the Service `kubernetes` of the namespace `default`. */
+  /** The Services of the pod's namespace, and the Service `kubernetes` in the namespace `default`. */
   services(): readonly Service[];
 }
 
 /**
- * The environment of a container, as the kubelet makes it: variables of Services, `envFrom`, and `env` with `$(NAME)`
- * expanded. Throws a user error that names the missing object or key.
+ * The environment variables of a container, as the kubelet makes them: variables of Services, `envFrom`, and `env` with
+ * `$(NAME)` expanded. Throws a user error that names the missing object or key.
  */
 export function containerEnvironment(container: Container, sources: EnvironmentSources): Record<string, string> {
   const environment = new Map<string, string>();
@@ -125,7 +125,8 @@ function keyValueLines(values: Record<string, string> | undefined): string {
 }
 
 /**
- * The value of `limits.cpu`, `requests.memory` and so on, rounded up to whole units. Without a limit, the node's size.
+ * The value of a resource field such as `limits.cpu` or `requests.memory`, rounded up to whole units. If the container
+ * has no limit, the value is the node's size.
  */
 export function resourceValue(
   reference: { containerName?: string; resource: string; divisor?: string },
@@ -178,7 +179,8 @@ export function parseQuantity(text: string): number {
 
 /** Replaces `$(NAME)` by the variable's value if it exists. `$$(NAME)` becomes `$(NAME)`. */
 export function expandVariables(text: string, environment: Readonly<Record<string, string>>): string {
-  // No name ends after the last parenthesis. Searching for an end from each later `$(` would take quadratic time.
+  // No name can end after the last closing parenthesis, so search only up to it. Otherwise each `(` would be searched
+  // to the end, in quadratic time.
   const end = text.lastIndexOf(")") + 1;
   const expanded = text.slice(0, end).replaceAll(/\$(\$|\(([^)]*)\))/g, (whole, inner: string, name?: string) => {
     if (inner === "$") return "$";
@@ -187,7 +189,7 @@ export function expandVariables(text: string, environment: Readonly<Record<strin
   return expanded + text.slice(end).replaceAll("$$", () => "$");
 }
 
-/** Adds the variables of a Service with an address, in the style of Docker links. */
+/** Adds the environment variables for a Service with a cluster IP, in the style of Docker links. */
 function addServiceVariables(environment: Map<string, string>, service: Service): void {
   const { clusterIP, ports = [] } = service.spec ?? {};
   if (clusterIP === undefined || clusterIP === "" || clusterIP === "None") return;

@@ -27,7 +27,7 @@ const everything = {
 
 test("lines after a full disk are complete, even if the previous line was written partially", () => {
   const directory = mkdtempSync(join(tmpdir(), "container-log-"));
-  // The disk has space for the first line and for a part of the second.
+  // The remaining space in bytes: for the first line and a part of the second.
   let room = 90;
   const write = (descriptor: number, bytes: Buffer): number => {
     if (room === 0) throw new Error("ENOSPC: no space left on device");

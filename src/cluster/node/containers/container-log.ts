@@ -6,22 +6,22 @@ import { onAbort, transientError, type Clock } from "../../../base/index.ts";
 import { inDirectoryBelow, openFileBelow, readEndBelow, type PlaceBelow } from "../place-below.ts";
 
 /**
- * The size at which a log file is renamed to `.1`, replacing the previous one. So the logs of a container take at most
+ * The size at which a log file is renamed to `.1`, which replaces the previous `.1`. So a container's logs take at most
  * twice this size.
  */
 const rotateBytes = 10 * 1024 * 1024;
 /**
- * The maximum that a reader gets, from the end of a file. A pod with a hostPath volume can make the file larger than
- * the node does.
+ * The maximum number of bytes that a reader gets, from the end of a file. A pod with a hostPath volume can make the
+ * file larger than {@link rotateBytes}.
  */
 const maxReadBytes = 2 * rotateBytes;
-/** A longer line is written in parts, as container runtimes do. */
+/** The maximum length of a line in the file. A longer line is written in parts, as by container runtimes. */
 const partBytes = 16 * 1024;
-/** A follower with more unread text than this is cut off. */
+/** The maximum number of characters that a follower has not read. Beyond it, the follower is disconnected. */
 const maxQueuedCharacters = rotateBytes;
 const newline = 0x0a;
 
-/** Writes to a descriptor. Returns how many bytes it took, or throws. */
+/** Writes bytes to a descriptor. Returns how many bytes were written, or throws. */
 type WriteFile = (descriptor: number, bytes: Buffer) => number;
 
 export interface LogReadOptions {
@@ -33,17 +33,19 @@ export interface LogReadOptions {
 }
 
 /**
- * The log of one run of a container, in a rotating file with lines in the CRI format (`time stdout F text`). Output and
- * error share one pipe to keep their order, so both are tagged `stdout`.
+ * The log of one run of a container, in a rotating file with lines in the CRI format (`time stdout F text`). Standard
+ * output and standard error share one pipe to keep their order, so both are tagged `stdout`.
  */
 export class ContainerLog {
   readonly #place: PlaceBelow;
   readonly #clock: Clock;
   readonly #writeFile: WriteFile;
-  /** The open file, or undefined while it cannot be opened, for example on a full disk. Each write tries again. */
+  /**
+   * The open file. Undefined while it cannot be opened, for example on a full disk. Each write tries to open it again.
+   */
   #descriptor: number | undefined;
   #size = 0;
-  /** Whether a full disk stored only the beginning of the last line. */
+  /** Whether the last line is incomplete, because the disk became full. */
   #isTorn = false;
   #rest: Buffer = Buffer.alloc(0);
   #ended = false;
@@ -58,11 +60,11 @@ export class ContainerLog {
     try {
       this.#open();
     } catch {
-      // The container then starts without a log, and readers of the log get the reason.
+      // Ignore the failure here. The container starts without a log, and readers of the log get the reason.
     }
   }
 
-  /** Reads the container's output pipe or terminal. Resolves at its end. */
+  /** Reads the container's output from its pipe or terminal. Resolves at the end of the output. */
   async consume(output: number | Duplex): Promise<void> {
     const source = typeof output === "number" ? new Socket({ fd: output, readable: true, writable: false }) : output;
     this.#source = source;
@@ -116,8 +118,9 @@ export class ContainerLog {
   }
 
   /**
-   * Passes on the text in pieces. Resolves at the end of the file, or with `follow` when the container ends or `signal`
-   * is aborted. Throws a transient error if a follower falls behind by {@link maxQueuedCharacters}.
+   * Passes the log's text to the reader in pieces. Resolves at the end of the file. With `follow`, resolves when the
+   * container ends or `signal` aborts. Throws a transient error if a follower falls behind by {@link
+   * maxQueuedCharacters}.
    */
   async read(
     options: LogReadOptions,
@@ -168,10 +171,10 @@ export class ContainerLog {
     try {
       const written = this.#writeFile(this.#descriptor ?? this.#open(), bytes);
       this.#size += written;
-      // Remember a torn line, so that the next one is not appended to it.
+      // Remember that the line is incomplete, so that the next line is not appended to it.
       if (written > 0) this.#isTorn = written < bytes.length;
     } catch {
-      // A full disk or a link in the file's place must not stop the container. The followers still get the lines.
+      // A full disk, or a link in place of the file, must not stop the container. The followers still get the lines.
     }
     for (const follower of this.#followers) follower(lines);
   }
@@ -183,7 +186,9 @@ export class ContainerLog {
     return this.#descriptor;
   }
 
-  /** On a full disk, the rename or the new file may fail. The log then continues in the present file. */
+  /**
+   * Starts a new file. On a full disk, the rename or the new file may fail. The log then continues in the present file.
+   */
   #rotate(): void {
     const { root, path } = this.#place;
     const name = basename(path);

@@ -77,7 +77,7 @@ test("a signal reaches the program, and its end also ends every process that it 
   assert.notEqual(startTicksOf(program), undefined);
   started.spawned.process.signal("SIGTERM");
   assert.deepEqual(await started.spawned.process.exited, { exitCode: 3, lost: false });
-  // The log ends only when the last process with the pipe has ended, including the sleep of 987 seconds.
+  // The log ends only when the last process with the pipe has ended. The sleep of 987 seconds is such a process.
   await log.done;
   assert.match(readLogText(log.place, everything), /^\d+\nbye\n$/);
 });

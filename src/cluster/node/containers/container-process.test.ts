@@ -15,7 +15,8 @@ test("a process that the kernel refuses is a transient error, and does not end t
       error.kind === "transient" &&
       error.message.startsWith("the kernel refused to start /nonexistent/program"),
   );
-  // Without a listener, Node.js would have thrown the event of the refusal by now.
+  // The error event of the refused start comes in this turn. If nobody listened for it, Node.js would throw it, and the
+  // test would fail.
   await new Promise((resolve) => setImmediate(resolve));
 });
 

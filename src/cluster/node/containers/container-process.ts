@@ -13,7 +13,7 @@ export interface ContainerCommand {
   readonly rights: ContainerRights;
 }
 
-/** Identifies a container after its node process was restarted. */
+/** Identifies a container after a restart of the node's process. */
 export interface ProcessIdentity {
   readonly pid: number;
   /**
@@ -24,16 +24,16 @@ export interface ProcessIdentity {
 }
 
 export interface ExitStatus {
-  /** The exit code as in a shell: 128 + n if signal n ended the process. */
+  /** The exit code, as in a shell: 128 + n if signal n ended the process. */
   readonly exitCode: number;
-  /** The process vanished unobserved and left no exit code. */
+  /** Whether the process ended unobserved and left no exit code. */
   readonly lost: boolean;
 }
 
 /**
- * A container: a small shell is the first process of a PID namespace (it reaps, and records the exit code), and the
- * program runs below it. When the shell ends, everything in the namespace ends. The container outlives
- * the node process.
+ * A container. Its first process is a small shell in a new PID namespace, which reaps processes and records the exit
+ * code. The program runs below this shell. When the shell ends, everything in the namespace ends. The container
+ * continues if the node's process ends.
  */
 export interface ContainerProcess {
   readonly identity: ProcessIdentity;
@@ -44,16 +44,19 @@ export interface ContainerProcess {
   kill(): void;
 }
 
-/** The names of a container's files, in a directory that exists as long as the lab. */
+/** The names of a container's files in its directory, which exists as long as the lab. */
 const fifoName = "output";
 const exitName = "exit-code";
 const stdinName = "input";
 
 const outputPipeBytes = 256 * 1024;
 const adoptedPollMs = 150;
-/** How often to look for a container's program, which begins a few milliseconds after its first process. */
+/**
+ * How often to check whether a container's program has begun. It begins a few milliseconds after the container's first
+ * process.
+ */
 const programPollMs = 2;
-/** A code of three digits and its line end. */
+/** The maximum length of the exit code in its file: three digits and the end of the line. */
 const maxExitBytes = 4;
 
 /**
@@ -67,26 +70,31 @@ code=$?
 echo "$code" >&3
 exit "$code"`;
 
-/** The namespaces of a container. It always has its own mount namespace. */
+/** The namespaces of a container. Every container has its own mount namespace. */
 export type ContainerNamespaces = NamespaceDescriptors & Required<Pick<NamespaceDescriptors, "mount">>;
 
 export interface SpawnOptions {
-  /** The namespaces of the pod and the container. Unless `hostPid` is set, a new PID namespace is made. */
+  /**
+   * The namespaces of the pod and the container. Unless `hostPid` is set, the container also gets a new PID namespace.
+   */
   readonly namespaces: ContainerNamespaces;
   readonly hostPid: boolean;
-  /** An existing directory of this container alone, for its pipes and exit code. */
+  /** An existing directory for this container's pipes and exit code. */
   readonly directory: string;
   readonly stdin: boolean;
-  /** The slave of a terminal, used instead of pipes. */
+  /** The slave side of a terminal to use instead of pipes. Undefined for a container without a terminal. */
   readonly terminal: number | undefined;
   readonly command: ContainerCommand;
 }
 
 export interface SpawnedContainer {
   readonly process: ContainerProcess;
-  /** The read end of standard output and error. It ends with the last process of the container. */
+  /**
+   * The read end of the pipe for standard output and error. It reaches its end when the last process of the container
+   * ends.
+   */
   readonly output: number;
-  /** Write end of standard input, for a container that has one. */
+  /** The write end of standard input. Undefined if the container has no standard input. */
   readonly input: number | undefined;
 }
 
@@ -96,7 +104,8 @@ export function spawnContainer(options: SpawnOptions): SpawnedContainer {
   const exitFile = join(options.directory, exitName);
   for (const path of [fifo, exitFile]) rmSync(path, { force: true });
   makeFifo(fifo);
-  // As in container runtimes, the program's own user must be able to open /dev/stdout again.
+  // Make the program's user the owner of the pipe. As in container runtimes, this user must be able to open
+  // /dev/stdout.
   const { user, group } = options.command.rights;
   chownSync(fifo, user, group);
   const output = openDescriptor(fifo, openFlags.readOnly | openFlags.nonBlocking);
@@ -125,8 +134,8 @@ export function spawnContainer(options: SpawnOptions): SpawnedContainer {
 
 /**
  * The process id of a child that was just spawned. Throws a transient error if the kernel refused it, for example
- * because there are too many processes or open files. Node.js reports the reason later, as an event that would end this
- * process if nobody listened for it.
+ * because there are too many processes or open files. Node.js reports the reason later by an error event, which would
+ * end this process if nobody listened for it.
  */
 export function startedPid(child: ChildProcess): number {
   child.on("error", () => undefined);
@@ -162,8 +171,8 @@ interface InputPipe {
 }
 
 /**
- * A named pipe whose writing end this process keeps. When this process closes it, the container reads the end of its
- * input.
+ * Opens a named pipe and keeps its write end in this process. When this process closes it, the container reads the end
+ * of its input.
  */
 function openInput(directory: string): InputPipe {
   const path = join(directory, stdinName);
@@ -202,8 +211,8 @@ class ChildContainerProcess implements ContainerProcess {
 }
 
 /**
- * A container that an earlier node process has started. It is polled, because the kernel reports its end only to its
- * parent.
+ * A container that an earlier process of the node started. This process polls it, because the kernel reports the end of
+ * a process only to its parent.
  */
 class AdoptedContainerProcess implements ContainerProcess {
   readonly identity: ProcessIdentity;
@@ -233,11 +242,11 @@ class AdoptedContainerProcess implements ContainerProcess {
 
 export interface AdoptedContainer {
   readonly process: ContainerProcess;
-  /** Absent when the container has ended meanwhile. */
+  /** The read end of the output. Undefined if the container has already ended. */
   readonly output: number | undefined;
 }
 
-/** Takes over a container that an earlier node process started in `directory`. */
+/** Takes over a container that an earlier process of the node started in `directory`. */
 export function adoptContainer(identity: ProcessIdentity, directory: string, clock: Clock): AdoptedContainer {
   const alive = isAlive(identity);
   const output = alive
@@ -247,8 +256,8 @@ export function adoptContainer(identity: ProcessIdentity, directory: string, clo
 }
 
 /**
- * The exit status in the file. The container's first process writes the code at the start. Programs of the container
- * may append any amount through the descriptor, so only the first bytes are read.
+ * The exit status in the file. The container's first process writes the code at the beginning of the file. Other
+ * programs of the container may append any amount through the descriptor, so only the first bytes are read.
  */
 function exitStatusIn(directory: string): ExitStatus {
   const [code] = /^\d{1,3}(?=\n)/.exec(startOfFile(join(directory, exitName))) ?? [];
@@ -273,17 +282,19 @@ export function isAlive(identity: ProcessIdentity): boolean {
   return startTicksOf(identity.pid) === identity.startTicks;
 }
 
-/** The start time of a process. Undefined if it does not exist or is a zombie. */
+/** The start time of a process in clock ticks. Undefined if the process does not exist or is a zombie. */
 export function startTicksOf(pid: number): string | undefined {
   const text = readText(`/proc/${pid}/stat`);
   if (text === undefined) return undefined;
-  // The name in parentheses may contain spaces, so count fields after it. The state is the 3rd, the start time the
-  // 22nd.
+  // The name in parentheses may contain spaces, so count the fields after it. In proc(5), the state is field 3, and the
+  // start time is field 22.
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   return fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19];
 }
 
-/** The pid of the container's program in this process' namespace. Undefined before its start and after its end. */
+/**
+ * The pid of the container's program, as this process sees it. Undefined before the program's start and after its end.
+ */
 export function programPidOf(initPid: number): number | undefined {
   const children = readText(`/proc/${initPid}/task/${initPid}/children`)?.trim().split(" ") ?? [];
   const first = Number(children[0]);
@@ -291,8 +302,8 @@ export function programPidOf(initPid: number): number | undefined {
 }
 
 /**
- * Resolves when the container's program has begun, or when the container has ended. Before that, the first process is
- * still the starter: the container's /proc is not mounted, and no program is there to get a signal.
+ * Resolves when the container's program has begun, or when the container has ended. Before that, the starter is still
+ * preparing the container: its /proc is not mounted, and there is no program to receive a signal.
  */
 export async function untilProgramBegan(container: ContainerProcess, clock: Clock): Promise<void> {
   while (container.running && programPidOf(container.identity.pid) === undefined) await clock.sleep(programPollMs);
@@ -309,8 +320,8 @@ export function killProcess(identity: ProcessIdentity): void {
 }
 
 /**
- * Ends the processes that a container in the node's PID namespace leaves behind. They are in the group of its first
- * process, whose pid is not reused while the group exists.
+ * Ends the processes that a container in the node's PID namespace leaves behind. They are in the process group of its
+ * first process. The kernel does not reuse that pid while the group exists.
  */
 function endGroup(leader: number): void {
   sendSignal(-leader, "SIGKILL");

@@ -3,7 +3,7 @@ import type { EventNote } from "../../../kube/index.ts";
 import type { ImageUser } from "../../images/index.ts";
 import type { ContainerRights } from "./starter.ts";
 
-/** The default capabilities in container runtimes. */
+/** The capabilities that container runtimes give a container by default. */
 const defaultCapabilities = [
   "chown",
   "dac_override",
@@ -21,16 +21,16 @@ const defaultCapabilities = [
   "setfcap",
 ];
 
-/** The uid of sidecars. The redirect rules in their pods recognise them by it. */
+/** The uid of sidecars. The redirect rules in a pod recognise sidecars by it. */
 const sidecarUser = 1337;
 
 const root: ImageUser = { user: 0, group: 0 };
 
-/** The users of the lab and of the image. Together with the manifest, they decide as which user a program runs. */
+/** The users of the lab and of the image. The manifest and these users decide as which user a program runs. */
 interface KnownUsers {
   /** The number of uids in the lab's user namespace. If there is only one, every container runs as its root. */
   readonly uidCount: number;
-  /** The user of the container's image. It is used only where the manifest forbids root. */
+  /** The user that the container's image states. It is used only if the manifest forbids root. */
   readonly runsAs: ImageUser;
 }
 
@@ -44,8 +44,8 @@ export function containerRights(container: Container, pod: Pod, { uidCount, runs
   const hasUser = wantedUser < uidCount && wantedGroup < uidCount;
   return {
     privileged: context?.privileged === true,
-    // Give a sidecar this capability if it has the same uid as its application. Its packets must then be distinguished
-    // by a mark, and setting the mark needs the capability.
+    // A sidecar that cannot get its own uid runs as the same user as its application. Its packets must then be
+    // distinguished by a mark, and setting the mark needs this capability.
     capabilities: [
       ...capabilitiesOf(context?.capabilities),
       ...(wantedUser === sidecarUser && !hasUser ? ["net_admin"] : []),
@@ -56,7 +56,10 @@ export function containerRights(container: Container, pod: Pod, { uidCount, runs
   };
 }
 
-/** The kubelet's refusal of a container that would run as root although its manifest forbids that. */
+/**
+ * The kubelet's error for a container that would run as root although its manifest forbids that. Undefined for any
+ * other container.
+ */
 export function refusalOfRoot(container: Container, pod: Pod, { user }: ImageUser): string | undefined {
   if (!forbidsRoot(container, pod)) return undefined;
   const wanted = container.securityContext?.runAsUser ?? pod.spec?.securityContext?.runAsUser;
@@ -73,10 +76,7 @@ function forbidsRoot({ securityContext }: Container, { spec }: Pod): boolean {
   return (securityContext?.runAsNonRoot ?? spec?.securityContext?.runAsNonRoot) === true;
 }
 
-/**
- * Reports fields of pods that the lab does not apply, because Kubernetes applies them and a pod's author may rely on
- * them.
- */
+/** Reports fields of pods that the lab does not apply. Kubernetes applies them, so a pod's author may rely on them. */
 export class UnmetFields {
   readonly #uidCount: number;
   #hasNamedDefault = false;
@@ -86,8 +86,8 @@ export class UnmetFields {
   }
 
   /**
-   * The events of a new pod. Most manifests contain `RuntimeDefault`, so only the first pod that has it gets an event
-   * about it.
+   * The events for a new pod. Most manifests contain the profile `RuntimeDefault`, so only the first pod that has it
+   * gets an event about it.
    */
   notesFor(pod: Pod): readonly EventNote[] {
     const notes: EventNote[] = [];
@@ -112,7 +112,7 @@ const runtimeDefault = "RuntimeDefault";
 const appArmorAnnotation = "container.apparmor.security.beta.kubernetes.io/";
 const profileFields = ["seccompProfile", "appArmorProfile"] as const;
 
-/** The fields that have no effect in the lab, with their containers, and whether the pod has a default profile. */
+/** The fields that have no effect in the lab, each with its containers. Also whether the pod has a default profile. */
 function unmetFields({ metadata, spec }: Pod): { readonly wanted: readonly string[]; readonly hasDefault: boolean } {
   if (spec === undefined) return { wanted: [], hasDefault: false };
   const wanted: string[] = [];
@@ -148,14 +148,14 @@ function unmetFields({ metadata, spec }: Pod): { readonly wanted: readonly strin
   return { wanted, hasDefault };
 }
 
-/** Whether the options only set SELinux's type without limits, which is what a lab's containers have. */
+/** Whether the options only set SELinux's unconfined type. The lab's containers run without SELinux limits anyway. */
 function isUnconfined(options: object): boolean {
   return Object.entries(options).every(([name, value]) => name === "type" && value === "spc_t");
 }
 
 /**
- * Whether a container may lack the group of the pod's volumes. Root needs no group, and neither does a container that
- * already runs with this group.
+ * Whether a container may lack the group of the pod's volumes (`fsGroup`). Root needs no group, and a container that
+ * already runs with this group has it.
  */
 function lacksVolumeGroup({ securityContext, initContainers = [], containers }: PodSpec): boolean {
   const group = securityContext?.fsGroup;
@@ -170,7 +170,10 @@ function lacksVolumeGroup({ securityContext, initContainers = [], containers }: 
   });
 }
 
-/** An event's text about identities that the pod requests but this lab cannot provide. Undefined if there are none. */
+/**
+ * The text of an event about uids and gids that the pod requests and this lab cannot provide. Undefined if there are
+ * none.
+ */
 function unmetIdentity(pod: Pod, uidCount: number): string | undefined {
   const unmet = new Set<string>();
   const containers = [...(pod.spec?.containers ?? []), ...(pod.spec?.initContainers ?? [])];

@@ -67,7 +67,7 @@ test("a container sees its own /etc and nothing of the machine's users, files or
   assert.match(stdout, /^nameserver 10\.96\.0\.10\n/);
   assert.match(stdout, /'?\/etc\/shadow'?: No such file/);
   assert.match(stdout, /'?\/\.old'?: No such file/);
-  // At most the shell and the two ends of its pipe.
+  // The container's /proc shows at most the shell and the two ends of its pipe.
   assert.match(stdout, /\n[1-5]\n4\n$/);
 });
 

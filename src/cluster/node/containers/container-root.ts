@@ -32,39 +32,39 @@ import { atPlaceBelow } from "../place-below.ts";
 
 /** A file or directory that is mounted into a container, in addition to the machine's programs. */
 export interface ContainerMount {
-  /** An absolute path outside the container. */
+  /** The source, an absolute path outside the container. */
   readonly source: string;
   /**
-   * The source itself, or a directory above it. Below this directory, no link is followed, because pods can write
-   * there.
+   * The directory below which links in the source path are not followed, because pods can write there. It is the source
+   * itself or a directory above it.
    */
   readonly below?: string;
-  /** An absolute path inside the container. Its links are followed inside the container. */
+  /** The mount point, an absolute path inside the container. Links in it are resolved inside the container. */
   readonly target: string;
   readonly readOnly: boolean;
 }
 
 export interface ContainerRootOptions {
-  /** An existing, empty directory. The root is mounted there during its construction. */
+  /** An existing, empty directory. The container's root is mounted there while it is being built. */
   readonly workDirectory: string;
   readonly mounts: readonly ContainerMount[];
-  /** The scripts in {@link scriptDirectory}, by name. */
+  /** The content of the scripts in {@link scriptDirectory}, by name. */
   readonly scripts: Readonly<Record<string, string>>;
   /** Files for the container's own /etc: `hosts`, `resolv.conf`, `hostname`. */
   readonly etcFiles: Readonly<Record<string, string>>;
   /**
    * Whether the container gets the lab's /proc. Otherwise its first process mounts the /proc of its own PID namespace,
-   * and the container never has another one.
+   * so that the container never sees another one.
    */
   readonly hostProc: boolean;
-  /** The program's working directory. Like container runtimes, the node makes it if it is missing. */
+  /** The program's working directory. The node creates it if it is missing, as container runtimes do. */
   readonly workingDirectory: string;
   readonly readOnlyRoot: boolean;
-  /** The tmpfs limit for all files that the container writes outside its volumes. */
+  /** The size limit, in MB, of the tmpfs for all files that the container writes outside its volumes. */
   readonly sizeMb: number;
 }
 
-/** The options of a root with only the machine's programs, and without volumes, scripts and own files. */
+/** The options for a root with only the machine's programs, without volumes, scripts and files in /etc. */
 export const plainRoot = {
   mounts: [],
   scripts: {},
@@ -76,9 +76,7 @@ export const plainRoot = {
 
 const oldRoot = "/.old";
 const emptyDirectories = ["etc", "tmp", "run", "var", "proc", "sys", "dev", "home", "root", "mnt", "srv", "opt"];
-/**
- * Files of the machine's /etc that programs and the loader read. They contain no secrets of accounts, and no resolver.
- */
+/** Files of the machine's /etc that programs and the dynamic loader read. They contain no passwords and no resolver. */
 const sharedEtc = [
   "alternatives",
   "ld.so.cache",
@@ -118,7 +116,7 @@ tty:x:5:
 nogroup:x:65534:
 istio-proxy:x:1337:
 `;
-/** Uses only the lab's DNS and none of the machine's resolvers. */
+/** The content of nsswitch.conf. It makes programs use only the lab's DNS, and none of the machine's resolvers. */
 const nsswitch = `passwd: files
 group: files
 hosts: files dns
@@ -135,12 +133,12 @@ export function buildContainerRoot(options: ContainerRootOptions): number {
   return inNewMounts(() => build(options));
 }
 
-/** A mount namespace with the files of one directory and no others. The caller closes its descriptor. */
+/** Makes a mount namespace that contains only the files of one directory. The caller closes its descriptor. */
 export function buildRootOf(directory: string): number {
   return inNewMounts(() => {
     bindMount(directory, directory, false);
     changeDirectory(directory);
-    // The old root is mounted over the new one, so that it needs no directory below the new one.
+    // pivot_root mounts the old root over the new one, so that it needs no directory below the new one.
     pivotRoot(".", ".");
     unmountDetached(".");
     changeDirectory("/");
@@ -149,7 +147,7 @@ export function buildRootOf(directory: string): number {
 
 function inNewMounts(change: () => void): number {
   return inNewNamespaces({ mount: true }, () => {
-    // Open the namespace before `change` is called, which removes the machine's /proc.
+    // Open the namespace now, because `change` removes the machine's /proc.
     const namespace = openNamespace("self", "mnt");
     try {
       mount("none", "/", null, mountFlags.recursive | mountFlags.private);
@@ -178,7 +176,7 @@ function build(options: ContainerRootOptions): void {
   makeReadOnlyRecursive("/sys");
   writeScripts(options.scripts);
   // From here on, the container chooses paths, and its volumes may contain links. These must not lead to the machine.
-  // So nothing of the machine's tree, and no /proc with the lab's processes, may remain.
+  // So neither the machine's tree nor a /proc with the lab's processes may remain.
   unmountDetached(oldRoot);
   rmdirSync(oldRoot);
   volumes.attach();
@@ -198,7 +196,7 @@ function bindPrograms(root: string): void {
   for (const name of readdirSync("/opt")) if (name !== "serin") bindReadOnly(`/opt/${name}`, join(root, "opt", name));
 }
 
-/** Binds a file or directory, or copies a link. Missing ones are skipped. */
+/** Binds a file or directory read-only, or copies a link. Skips it if it does not exist. */
 function bindReadOnly(source: string, target: string): void {
   const status = lstatSync(source, { throwIfNoEntry: false });
   if (status === undefined) return;
@@ -248,14 +246,15 @@ function writeScripts(scripts: Readonly<Record<string, string>>): void {
   }
 }
 
-/** A mount with a detached copy of its source tree, which is not mounted anywhere yet. */
+/** A mount with a detached copy of its source tree. The copy is not mounted anywhere yet. */
 interface VolumeTree extends ContainerMount {
   readonly tree: number;
   readonly isDirectory: boolean;
 }
 
 /**
- * The volumes of a container. They are opened while the machine's paths still exist, and mounted when these are gone.
+ * The volumes of a container. They are opened while the machine's paths still exist, and mounted after those paths are
+ * gone.
  */
 class VolumeTrees {
   readonly #trees: VolumeTree[] = [];
@@ -274,7 +273,10 @@ class VolumeTrees {
     }
   }
 
-  /** Mounts outer volumes first, because mount points inside a volume must exist before it becomes read-only. */
+  /**
+   * Mounts outer volumes before inner ones, because a mount point inside a volume must be made before the volume
+   * becomes read-only.
+   */
   attach(): void {
     const depth = ({ target }: ContainerMount): number => target.split("/").length;
     const ordered = this.#trees.toSorted((a, b) => depth(a) - depth(b));
@@ -312,7 +314,7 @@ function attachAt(entry: Pick<VolumeTree, "tree" | "target" | "isDirectory">): v
   }
 }
 
-/** Opens the mount point, and makes it if it is missing. */
+/** Opens the mount point. Creates it if it is missing. */
 function mountPoint({ target, isDirectory }: Pick<VolumeTree, "target" | "isDirectory">): number {
   const path = normalize(join("/", target));
   const found = openPlace(path);
@@ -328,7 +330,10 @@ function mountPoint({ target, isDirectory }: Pick<VolumeTree, "target" | "isDire
   return mountPoint({ target, isDirectory });
 }
 
-/** Ignores failures: the container's first process reports a directory that it cannot enter. */
+/**
+ * Creates the working directory. Ignores failures, because the container's first process reports a directory that it
+ * cannot enter.
+ */
 function makeWorkingDirectory(path: string): void {
   try {
     closeDescriptor(mountPoint({ target: path, isDirectory: true }));

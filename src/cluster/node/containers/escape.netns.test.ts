@@ -1,4 +1,5 @@
-// Nothing that a container controls may have an effect while a process in it has more rights than the container.
+// Tests that nothing that a container controls has an effect on a process that still has more rights than the
+// container.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
@@ -52,7 +53,7 @@ interface Started {
   readonly context: ExecContext;
 }
 
-/** Starts a container. Its program has begun. */
+/** Starts a container, and waits until its program has begun. */
 async function start(script: string, options: Options = {}): Promise<Started> {
   const { workingDirectory = "/", hostProc = false } = options;
   const mount = buildTestRoot({ mounts: options.mounts ?? [], hostProc, workingDirectory });
@@ -92,7 +93,7 @@ async function outputOf(script: string, options: Options = {}): Promise<string> 
 
 const spies = (directory: string): ContainerMount[] => [{ source: directory, target: "/spy", readOnly: false }];
 
-/** Returns what a container that has run `sleep 0`, and then a command in it, print. */
+/** Returns the output of a container that runs `sleep 0`, and then of a command that is executed in it. */
 async function outputWithExec(options: Options): Promise<string> {
   const { spawned, output, context } = await start("sleep 0; echo ready >/spy/ready; kill -STOP $$", options);
   const ready = options.mounts?.find(({ target }) => target === "/spy")?.source ?? "";
@@ -126,7 +127,8 @@ test("a library that a volume adds to /etc/ld.so.preload is loaded by no program
   writeFileSync(join(directory, "preload"), "/spy/none.so\n");
   const preload = { source: join(directory, "preload"), target: "/etc/ld.so.preload", readOnly: true };
   const printed = await outputWithExec({ mounts: [...spies(directory), preload] });
-  // The first process, the script, its sleep; the shell of the command and the command.
+  // Five programs load it: the container's first process, its script, the script's sleep, the shell of the command, and
+  // the command itself.
   assert.equal(printed.match(/'\/spy\/none.so' from \/etc\/ld.so.preload/g)?.length, 5, printed);
 });
 
@@ -166,7 +168,8 @@ test("a container's processes have its rights and no others, and no descriptors 
     ...Object.entries(sets).map(([name, value]) => `/proc/${pid}/status:${name}:\t${value.padStart(16, "0")}`),
     `/proc/${pid}/status:NoNewPrivs:\t1`,
   ]);
-  // The listing itself has descriptor 3 open. The first process keeps the descriptor for its exit code as number 10.
+  // `ls` itself has descriptor 3 open. The container's first process keeps the descriptor for its exit code as number
+  // 10.
   assert.deepEqual(printed.split("\n"), [
     ...lines,
     "/proc/1/fd:",
@@ -255,7 +258,7 @@ test("a volume that covers /proc or the machine's tree sends no other mount to t
         mounts: [{ source: cover, target, readOnly: false }, victim],
       });
     } catch {
-      // The container does not start.
+      // The container may refuse to start, which is safe too.
     }
     assert.doesNotMatch(printed, /the machine's/, target);
   }
@@ -278,7 +281,7 @@ test("no mount point and no working directory is made outside of the container",
         try {
           await outputOf("pwd", { ...options, hostProc });
         } catch {
-          // The container does not start.
+          // The container may refuse to start, which is safe too.
         }
       assert.equal(existsSync(join(machine, "made")), false, place);
     }

@@ -1,10 +1,10 @@
 import type { ContainerNamespaces } from "./container-process.ts";
 import type { ContainerRights } from "./starter.ts";
 
-/** The surroundings in which a command runs beside a container's program. */
+/** What a command needs to run in a container, beside the container's program. */
 export interface ExecContext {
   readonly namespaces: ContainerNamespaces;
-  /** First process of the container's PID namespace. */
+  /** The pid of the first process in the container's PID namespace. */
   readonly initPid: number;
   readonly environment: Readonly<Record<string, string>>;
   readonly workingDirectory: string;

@@ -10,7 +10,7 @@ const read = promisify(readDescriptor);
 const unlock = 0x40045431;
 const getNumber = 0x80045430;
 
-/** A terminal of this machine, made as in a container. */
+/** A terminal on this machine, made in the same way as in a container. */
 function openPair(): { master: number; slave: number } {
   const master = openDescriptor("/dev/ptmx", openFlags.readWrite | openFlags.noTty | openFlags.nonBlocking);
   ioctl(master, unlock, Buffer.alloc(4), "unlock terminal");
@@ -22,7 +22,7 @@ function openPair(): { master: number; slave: number } {
 test("input that a terminal's program does not read yet blocks nobody, and gets to the program when it reads", async (context) => {
   const { master, slave } = openPair();
   const screen = terminalStream({ master });
-  // The terminal's echo.
+  // Read the terminal's echo, so that it does not fill the buffer.
   screen.resume();
   const keyboard = terminalInput({ master }, screen);
   context.after(() => {

@@ -10,15 +10,14 @@ import { startInContainer, type StandardStreams } from "./starter.ts";
 
 const outputShown = 4_096;
 /**
- * The pause before the next attempt to write to a full terminal, because the kernel does not report when the program
- * has read.
+ * The pause between attempts to write to a full terminal. The kernel does not report when the program has read from it.
  */
 const fullTerminalMs = 20;
 
-/** The script that finds the program in the container's PATH, with the container's rights. */
+/** The script that finds the program in the container's PATH. It runs with the container's rights. */
 const commandScript = 'cd "$1" 2>/dev/null; shift; exec "$@"';
 
-/** Starts a command beside a container's program, in all its namespaces. */
+/** Starts a command beside a container's program, in all namespaces of the container. */
 export function spawnInContainer(
   context: ExecContext,
   command: readonly string[],
@@ -69,7 +68,7 @@ export async function execInContainer(
   return { exitCode, output: output.slice(0, outputShown).trim() };
 }
 
-/** A terminal whose slave is in the container's own /dev/pts. */
+/** A terminal whose slave side is in the container's own /dev/pts. */
 export interface Terminal {
   readonly master: number;
   readonly slave: number;
@@ -105,16 +104,19 @@ export function resizeTerminal(terminal: Terminal, columns: number, rows: number
  */
 export function terminalStream(terminal: Pick<Terminal, "master">): ReadStream {
   const stream = new ReadStream(terminal.master);
-  // Reading fails with EIO when the last process has closed the other side.
+  // Ignore the error EIO, which a read returns when the last process has closed the other side.
   stream.on("error", () => undefined);
   return stream;
 }
 
-/** Writes what a user types to the terminal, as fast as its program reads. Destroying it drops what is not written. */
+/**
+ * Writes what a user types to the terminal, as fast as its program reads. Destroying the stream drops bytes that are
+ * not written yet.
+ */
 export function terminalInput({ master }: Pick<Terminal, "master">, screen: Duplex): Writable {
   let timer: NodeJS.Timeout | undefined;
   const send = (bytes: Buffer, done: () => void): void => {
-    // The screen owns the descriptor. Once it is destroyed, the number may belong to another file.
+    // The screen owns the descriptor. After its destruction, the same number may belong to another file.
     if (screen.destroyed) {
       done();
       return;
@@ -132,7 +134,10 @@ export function terminalInput({ master }: Pick<Terminal, "master">, screen: Dupl
   });
 }
 
-/** How many bytes the terminal has taken. All of them if nobody will read them any more. */
+/**
+ * How many bytes the terminal has accepted. After an error, returns the full length, because no program will read the
+ * bytes.
+ */
 function writtenTo(master: number, bytes: Buffer): number {
   try {
     return writeSync(master, bytes);

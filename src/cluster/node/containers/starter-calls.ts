@@ -1,7 +1,7 @@
 import { invariant, userError } from "../../../base/index.ts";
 import { callFields, callsAddress, longBytes, maxCallsBytes } from "./starter-program.ts";
 
-/** The numbers of the calls that differ between processors, and of those that are the same on all. */
+/** The numbers of system calls. Some differ between processor architectures, and others are the same on all. */
 const numbersByArchitecture = {
   x64: {
     ioctl: 16,
@@ -32,21 +32,21 @@ const commonNumbers = { move_mount: 429, fsopen: 430, fsconfig: 431, fsmount: 43
 
 export type CallName = keyof typeof numbersByArchitecture.x64 | keyof typeof commonNumbers;
 
-/** A number, or bytes, a text or a list of texts, of which the kernel gets the address. */
+/** An argument of a system call: a number, or data (bytes, a text or a list of texts) whose address the kernel gets. */
 export type CallArgument = number | string | Uint8Array | readonly string[];
 
 export interface StarterCall {
   readonly name: CallName;
   readonly arguments: readonly CallArgument[];
   /**
-   * The message that the starter prints before it ends, if the kernel refuses the call. Without a message, it
-   * continues.
+   * The message that the starter prints before it ends if the kernel refuses the call. If absent, the starter ignores
+   * the refusal.
    */
   readonly failure?: { readonly message: string; readonly exitCode: number };
 }
 
 /**
- * The calls as the starter reads them: first all calls, then the data that they point to. Throws a user error if they
+ * Encodes the calls for the starter: first all calls, then the data to which they point. Throws a user error if they
  * are too long.
  */
 export function encodeCalls(calls: readonly StarterCall[], architecture: string): Buffer {

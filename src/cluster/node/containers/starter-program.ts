@@ -10,7 +10,7 @@ import {
 
 /** The descriptor from which the starter reads its system calls. */
 export const callsDescriptor = 4;
-/** The address at which the starter stores the calls, and the maximum that it reads. */
+/** The address in memory at which the starter stores the calls, and the maximum number of bytes that it reads. */
 export const callsAddress = memoryBase;
 export const maxCallsBytes = 4 << 20;
 
@@ -31,8 +31,8 @@ const value: Register = 2;
 const end: Register = 3;
 
 /**
- * A static program that reads a list of system calls and makes them. If a call fails, the program ends, with a message
- * if the call has one. The last call runs another program.
+ * A static program that reads a list of system calls and makes them. If a call with a failure message fails, the
+ * program prints the message and ends. The last call runs another program.
  *
  * The starter reads no environment, no file and no library, so nothing that a container controls has an effect before
  * the lab's rights are dropped.

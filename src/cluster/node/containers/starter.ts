@@ -6,7 +6,7 @@ import { cloneFlags, createMemoryFile, mountAttributes, sealMemoryFile } from ".
 import { encodeCalls, type CallArgument, type CallName, type StarterCall } from "./starter-calls.ts";
 import { callsDescriptor, starterProgram } from "./starter-program.ts";
 
-/** The rights that a container's programs keep. */
+/** The rights that a container's programs have. */
 export interface ContainerRights {
   readonly privileged: boolean;
   /** The names of capabilities in lower case without `CAP_`. */
@@ -18,25 +18,26 @@ export interface ContainerRights {
 }
 
 export interface StarterOptions {
-  /** The container's mount namespace, which the starter enters. The caller enters all others. */
+  /** The container's mount namespace, which the starter enters. The caller has entered all other namespaces. */
   readonly mount: number;
   readonly rights: ContainerRights;
   /**
-   * How the container's first process mounts the /proc of its own PID namespace. Undefined means that it mounts none.
+   * How the container's first process mounts the /proc of its own PID namespace. Undefined means that it does not mount
+   * one.
    */
   readonly ownProc: "read-only" | "writable" | undefined;
-  /** Whether descriptor 0 is a terminal that controls the program's session. */
+  /** Whether descriptor 0 is a terminal that becomes the controlling terminal of the program's session. */
   readonly ownsTerminal: boolean;
-  /** A program of the container by its absolute path, with its arguments. */
+  /** The absolute path of a program in the container, with its arguments. */
   readonly argv: readonly [string, ...string[]];
   readonly environment: Readonly<Record<string, string>>;
-  /** Standard input, output and error. */
+  /** The descriptors for standard input, output and error. */
   readonly stdio: StandardStreams;
-  /** The descriptor that the program gets as number 3. */
+  /** The descriptor that the program gets as number 3, to write its exit code. Undefined if it gets none. */
   readonly exitDescriptor: number | undefined;
 }
 
-/** The rights of a program that only uses its own files. */
+/** The rights of a program that needs only its own files. */
 export const noRights: ContainerRights = {
   privileged: false,
   capabilities: [],
@@ -95,7 +96,10 @@ const capabilityNames = [
 
 const prctl = { setDumpable: 4, dropFromBoundingSet: 24, setNoNewPrivileges: 38, ambient: 47, ambientClearAll: 4 };
 const mountDescriptor = callsDescriptor + 1;
-/** The descriptors that the starter opens. Their numbers are known, because it first closes all higher ones. */
+/**
+ * The numbers of the descriptors that the starter opens. They are predictable, because the starter first closes all
+ * higher ones.
+ */
 const fileSystemDescriptor = mountDescriptor + 1;
 const procDescriptor = mountDescriptor + 2;
 const maxDescriptor = 0xffff_ffff;
@@ -111,19 +115,19 @@ const cannotStart = 126;
 export const noProgram = 127;
 
 /**
- * Starts a program in a container. Everything that needs the lab's rights is done by a static program from outside the
- * container, with an empty environment. The container's programs, libraries, links and variables have an effect only
+ * Starts a program in a container. A static program from outside the container, with an empty environment, does
+ * everything that needs the lab's rights. The container's programs, libraries, links and variables have an effect only
  * after the lab's rights are dropped and all descriptors but the container's own are closed.
  */
 export function startInContainer(options: StarterOptions): ChildProcess {
   const calls = memoryFileOf("calls", encodeCalls(callsOf(options), process.arch));
   try {
     return spawn(starterPath(), [], {
-      // Every descriptor up to here is in use, so that the starter knows the number of the next one.
+      // Fill every descriptor up to this number, so that the starter knows the number of the next one.
       stdio: [...options.stdio, options.exitDescriptor ?? calls, calls, options.mount],
       env: {},
       cwd: "/",
-      // The program gets its own session, so that no terminal of the lab's user is its /dev/tty.
+      // The program gets its own session, so that the terminal of the lab's user does not become its /dev/tty.
       detached: true,
     });
   } finally {
@@ -134,8 +138,8 @@ export function startInContainer(options: StarterOptions): ChildProcess {
 let starter: number | undefined;
 
 /**
- * A path of the starter in this process. The starter is in sealed memory, so that no container can change it through
- * /proc.
+ * A path by which this process can run the starter. The starter is in sealed memory, so that no container can change it
+ * through /proc.
  */
 function starterPath(): string {
   if (starter === undefined) {
@@ -146,13 +150,16 @@ function starterPath(): string {
   return `/proc/self/fd/${starter}`;
 }
 
-/** Runs the starter without calls, so that it ends at once. Throws if the kernel lets no program run from memory. */
+/**
+ * Runs the starter without any calls, so that it ends at once. Throws if the kernel forbids to run programs from
+ * memory.
+ */
 export function tryStarter(): void {
   const { error } = spawnSync(starterPath(), [], { stdio: "ignore", env: {}, cwd: "/" });
   if (error !== undefined) throw error;
 }
 
-/** A memory file with these bytes, from whose start its descriptor reads. */
+/** Makes a memory file with these bytes. Its descriptor reads from the start. */
 function memoryFileOf(name: string, bytes: Uint8Array): number {
   const descriptor = createMemoryFile(name);
   try {
@@ -173,7 +180,7 @@ function callsOf(options: StarterOptions): StarterCall[] {
     throw userError("container-start-failed", "the command or the environment has a zero byte; remove it");
   return [
     needed("cannot close descriptors", "close_range", fileSystemDescriptor, maxDescriptor, 0),
-    // Otherwise processes of the container could read through /proc what this process still has open.
+    // Without this, processes of the container could read through /proc which files this process still has open.
     needed("cannot hide the start", "prctl", prctl.setDumpable, 0, 0, 0, 0),
     needed("cannot set the mask", "umask", 0o022),
     ...(ownsTerminal ? [needed("cannot control the terminal", "ioctl", 0, setControllingTerminal, 0)] : []),
@@ -182,7 +189,7 @@ function callsOf(options: StarterOptions): StarterCall[] {
     ...(ownProc === undefined
       ? []
       : [needed("cannot mount /proc", "move_mount", procDescriptor, "", currentDirectory, "/proc", moveEmptyPath)]),
-    // Leaves the session keyring of the lab's user. The call fails on a kernel without keyrings, which is harmless.
+    // Leaves the session keyring of the lab's user. On a kernel without keyrings, the call fails, which is harmless.
     { name: "keyctl", arguments: [joinSessionKeyring, 0] },
     ...dropRights(rights),
     needed("cannot close descriptors", "close_range", firstToClose, maxDescriptor, 0),
@@ -199,7 +206,7 @@ function needed(problem: string, name: CallName, ...given: readonly CallArgument
   return { name, arguments: given, failure: { message, exitCode: cannotStart } };
 }
 
-/** Makes a /proc outside of the container, because the kernel allows this process a new one only there. */
+/** Mounts a /proc outside of the container, because the kernel allows this process to mount a new one only there. */
 function makeProc(mode: "read-only" | "writable"): StarterCall[] {
   const { readOnly, noSuid, noDevices, noExec } = mountAttributes;
   const attributes = noSuid | noDevices | noExec | (mode === "read-only" ? readOnly : 0);
@@ -231,7 +238,10 @@ function dropRights({ privileged, capabilities, user, group, noNewPrivileges }: 
   ];
 }
 
-/** The header and the three sets of capset(2): effective and permitted ones, and none that programs inherit. */
+/**
+ * The header and the three sets of capset(2). Effective and permitted capabilities are those to keep, and the
+ * inheritable set is empty.
+ */
 function capabilitySets(kept: ReadonlySet<number>): [Uint8Array, Uint8Array] {
   const words = [0, 0];
   for (const capability of kept) words[capability >> 5] = (words[capability >> 5] ?? 0) | (1 << (capability & 31));
@@ -263,7 +273,7 @@ function allCapabilities(last: number): number[] {
   return Array.from({ length: last + 1 }, (_, capability) => capability);
 }
 
-/** The highest capability that the kernel has. */
+/** The number of the highest capability that the kernel supports. */
 function lastCapability(): number {
   return Number(readFileSync("/proc/sys/kernel/cap_last_cap", "utf8"));
 }

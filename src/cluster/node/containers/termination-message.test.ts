@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { terminationMessage } from "./termination-message.ts";
 
-/** The message of a failed run, after `prepare` has left files in the node's directory. */
+/** The termination message of a failed run. `prepare` first puts files into the node's directory. */
 function messageAfter(prepare: (root: string) => void): string {
   const root = mkdtempSync(join(tmpdir(), "termination-message-"));
   try {

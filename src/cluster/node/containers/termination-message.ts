@@ -2,7 +2,7 @@ import type { Container } from "../../../api/kubernetes/index.ts";
 import { readEndBelow, type PlaceBelow } from "../place-below.ts";
 import { readLogText } from "./container-log.ts";
 
-/** Kubernetes' limits of a termination message, in bytes and lines. */
+/** The limits of a termination message in bytes and lines, as in Kubernetes. */
 const maxMessage = 4096;
 const maxMessageOfLog = 2048;
 const maxLines = 80;
@@ -17,7 +17,7 @@ export interface EndedRun {
 
 /**
  * The end of the program's message file, or of its log if the program failed and the container requests that. Empty if
- * there is neither. The file may have any size, and may be a sparse file.
+ * both are missing. The file may have any size, and may be a sparse file.
  */
 export function terminationMessage({ container, exitCode, message, log }: EndedRun): string {
   const written = textOrNothing(() => readEndBelow(message, maxMessage).toString("utf8"));

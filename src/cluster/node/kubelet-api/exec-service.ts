@@ -11,9 +11,12 @@ import type { ManagedContainer } from "../pods/managed-container.ts";
 import type { RemoteStreams, WantedStreams } from "./remote-streams.ts";
 
 const success = { metadata: {}, status: "Success" };
-/** If a terminal has printed nothing for this long after the end of its program, there is no more output. */
+/** How long a terminal must be silent, after the end of its program, before its output counts as complete. */
 const silenceMs = 200;
-/** An attached client with more unread output than this is cut off, because the container does not wait for it. */
+/**
+ * The maximum size of output that an attached client has not read. Beyond it, the client is disconnected, because the
+ * container does not wait for it.
+ */
 const maxUnreadBytes = 4 << 20;
 
 /**
@@ -69,7 +72,7 @@ async function execWithPipes(
     streams.stdin?.pipe(child.stdin);
     child.stdin.on("error", () => streams.stdin?.resume());
   }
-  // `finish` ends the client's streams after the last byte.
+  // Do not end the client's streams with the pipe: `finish` ends them after the last byte.
   if (streams.stdout === undefined) child.stdout?.resume();
   else child.stdout?.pipe(streams.stdout, { end: false });
   if (streams.stderr === undefined) child.stderr?.resume();
@@ -110,7 +113,7 @@ async function execWithTerminal(
       resolve();
     }),
   );
-  // A program whose client does not read waits, as it would for a full pipe.
+  // The program waits if its client does not read, as it would wait for a full pipe.
   if (streams.stdout === undefined) screen.resume();
   else screen.pipe(streams.stdout, { end: false });
   streams.onResize((columns, rows) => {
@@ -127,8 +130,8 @@ async function execWithTerminal(
     child.once("error", reject);
     child.once("exit", (code, signal) => resolve(code ?? (signal === null ? 1 : 137)));
   });
-  // Reads the program's last output before it reports the end. Does not wait for a daemon that keeps the terminal open
-  // and prints nothing.
+  // Read the program's last output before reporting the end. Do not wait for a daemon that keeps the terminal open and
+  // prints nothing.
   let read = -1;
   while (!screen.destroyed && (read !== screen.bytesRead || screen.isPaused())) {
     read = screen.bytesRead;
@@ -139,7 +142,10 @@ async function execWithTerminal(
   return exitCode;
 }
 
-/** Relays what the container's program prints from now on, and feeds its standard input if it has one. */
+/**
+ * Relays what the container's program prints from now on. Also passes the client's input to the program, if it has a
+ * standard input.
+ */
 export async function serveAttach(container: ManagedContainer, streams: RemoteStreams): Promise<void> {
   const log = container.currentLog;
   if (log === undefined || !container.running) {

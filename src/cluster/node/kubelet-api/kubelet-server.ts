@@ -18,28 +18,28 @@ import type { UsageReport } from "./usage-sampler.ts";
 export interface KubeletServerOptions {
   readonly address: string;
   readonly port: number;
-  /** The certificate of the server. The certificate and the key are PEM texts. */
+  /** The certificate of this server. The certificates and the key here are PEM texts. */
   readonly certificate: string;
   readonly key: string;
-  /** Only clients with a certificate of this authority are accepted. */
+  /** The CA of the clients. The server accepts only clients with a certificate of this CA. */
   readonly clientCa: string;
   readonly nodeName: string;
-  /** Finds the worker of a pod by `namespace/name`. */
+  /** Returns the worker of a pod by the key `namespace/name`. */
   readonly worker: (key: string) => PodWorker | undefined;
   readonly workers: () => Iterable<PodWorker>;
   readonly usage: () => Promise<UsageReport>;
   readonly log: Logger;
 }
 
-/** The maximum number of connections. Each exec, log and forwarded port is a connection of the API server. */
+/** The maximum number of connections. The API server opens a connection for each exec, log and forwarded port. */
 const maxConnections = 4096;
 
 class NotFound extends Error {}
 class Refused extends Error {}
 
 /**
- * The certificates of the API server and of administrators. The certificate of a node is valid for TLS, but not allowed
- * here.
+ * The names in the client certificates of the API server and of administrators. A node's certificate also passes TLS,
+ * but may not use this API.
  */
 const clientName = "kube-apiserver-kubelet-client";
 const clientGroup = "system:masters";
@@ -51,7 +51,10 @@ function mayAsk(request: IncomingMessage): boolean {
   return subject?.CN === clientName || [subject?.O].flat().includes(clientGroup);
 }
 
-/** The node's own API (the kubelet's paths): logs, exec, attach, port-forward. Only the API server may call it. */
+/**
+ * A node's own API (the kubelet's paths): logs, exec, attach, port-forward. Only the API server and administrators may
+ * call it.
+ */
 export class KubeletServer {
   readonly #options: KubeletServerOptions;
 
@@ -135,7 +138,8 @@ export class KubeletServer {
     await log.read(
       options,
       async (text) => {
-        // The first call is made when the file has been read, so a failure before it can still be an error response.
+        // The file has been read when this is first called, so an earlier failure could still be answered with an error
+        // status.
         if (!response.headersSent) {
           response.writeHead(200, { "content-type": "text/plain", "transfer-encoding": "chunked" });
           response.flushHeaders();
@@ -199,15 +203,15 @@ export class KubeletServer {
 }
 
 /**
- * The pod's network namespace. Undefined if the pod is in its node's network. Throws for a pod without a sandbox, which
- * has not started or has ended: it must not be taken for a pod in its node's network.
+ * The pod's network namespace. Undefined if the pod is in its node's network. Throws if the pod has no sandbox, because
+ * it has not started or has ended. Without this, such a pod would look like one in its node's network.
  */
 function networkOf({ sandbox, pod }: PodWorker): number | undefined {
   if (sandbox === undefined) throw new NotFound(`pod "${keyOf(pod)}" is not running`);
   return sandbox.namespaces.network;
 }
 
-/** Returns the bound port. */
+/** Starts to listen. Returns the bound port. */
 async function listen(server: Server, host: string, port: number): Promise<number> {
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -222,7 +226,7 @@ function statusOf(error: unknown): number {
   return error instanceof SerinError && error.kind === "user" ? 400 : 500;
 }
 
-/** Splits the path of a request. Throws a user error for an invalid path. */
+/** Splits the path of a request into words. Throws a user error for an invalid path. */
 function targetOf(request: IncomingMessage): { readonly url: URL; readonly words: readonly string[] } {
   try {
     const url = new URL(request.url ?? "/", "https://node");
@@ -233,7 +237,8 @@ function targetOf(request: IncomingMessage): { readonly url: URL; readonly words
 }
 
 function refuse(response: ServerResponse, status: number, message: string): void {
-  // Only a part of the answer was sent, and the client must notice that.
+  // A part of the answer was already sent, so break the connection. The client then notices that the answer is
+  // incomplete.
   if (response.headersSent) {
     response.destroy();
     return;

@@ -42,7 +42,7 @@ test("a connection to a pod that has ended meanwhile is refused, although the cl
   });
   const config = { server: `http://127.0.0.1:${await listenOnLoopback(node)}`, context: "test", namespace: "default" };
   const opened = portForward(config, { namespace: "default", pod: "web", port: await listenOnLoopback(other) });
-  // The server looks the network up again when it gets the streams, after the upgrade.
+  // The pod ends after the upgrade. The server then looks the network up for the new streams.
   node.once("upgrade", () => (hasEnded = true));
   const stream = await opened;
   await assert.rejects(stream.toArray(), /error forwarding port \d+ to pod: pod "default\/web" is not running/);

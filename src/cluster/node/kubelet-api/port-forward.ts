@@ -12,7 +12,7 @@ const maxPort = 65_535;
 
 /**
  * Returns the descriptor of the pod's network namespace. Undefined if the pod is in its node's network. Throws if the
- * pod has no sandbox at the moment.
+ * pod has no sandbox at present.
  */
 export type PodNetwork = () => number | undefined;
 
@@ -20,8 +20,8 @@ export type PodNetwork = () => number | undefined;
  * Serves `kubectl port-forward` over SPDY, or over SPDY inside a WebSocket. Each pair of streams goes to a port of the
  * pod's 127.0.0.1.
  *
- * The network is looked up for each pair, because the pod may end while the client stays connected. The descriptor of
- * its network is then closed, or belongs to another pod. Throws before the upgrade if the pod has no network.
+ * The server looks up the pod's network for each pair, because the pod may end while the client stays connected. The
+ * old descriptor is then closed, or belongs to another pod. Throws before the upgrade if the pod has no network.
  */
 export async function servePortForward(
   request: IncomingMessage,

@@ -2,23 +2,23 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
-/** One process, as the kernel's /proc shows it. */
+/** A process, as /proc shows it. */
 export interface ProcessEntry {
   readonly pid: number;
   readonly parent: number;
   readonly session: number;
-  /** Field 22 of /proc/<pid>/stat, as in `ProcessIdentity`. */
+  /** The start time from field 22 of /proc/<pid>/stat, as in `ProcessIdentity`. */
   readonly startTicks: string;
-  /** Processor time of the process and of its children that have ended, in milliseconds. */
+  /** The CPU time of the process and of its ended children, in milliseconds. */
   readonly cpuMs: number;
-  /** Empty if the kernel does not show it to this process. */
+  /** The PID namespace. Empty if the kernel does not show it to this process. */
   readonly pidNamespace: string;
 }
 
-/** The kernel counts times in /proc in hundredths of a second, on every architecture. */
+/** The unit of times in /proc, in milliseconds. The kernel uses hundredths of a second on every architecture. */
 const tickMs = 10;
 
-/** All processes that this process sees. A process that ends meanwhile is left out. */
+/** All processes that this process can see. Leaves out a process that ends during the read. */
 export function readProcessTable(root = "/proc"): ProcessEntry[] {
   const entries: ProcessEntry[] = [];
   for (const name of readdirSync(root)) {
@@ -27,13 +27,13 @@ export function readProcessTable(root = "/proc"): ProcessEntry[] {
       const pidNamespace = linkOf(join(root, name, "ns/pid"));
       entries.push(parseStat(Number(name), readFileSync(join(root, name, "stat"), "utf8"), pidNamespace));
     } catch {
-      // Leave out a process that has ended meanwhile.
+      // Leave out a process that has ended since the directory was listed.
     }
   }
   return entries;
 }
 
-/** Parses the line of /proc/<pid>/stat. The name in parentheses may contain spaces and parentheses. */
+/** Parses the line of /proc/<pid>/stat. The process' name in parentheses may contain spaces and parentheses. */
 export function parseStat(pid: number, text: string, pidNamespace: string): ProcessEntry {
   const fields = text
     .slice(text.lastIndexOf(")") + 2)
@@ -52,8 +52,8 @@ export function parseStat(pid: number, text: string, pidNamespace: string): Proc
 }
 
 /**
- * The memory of a process in bytes, with only its share of pages that several processes use (PSS), so that sums over
- * processes are right. Zero for a process that has ended.
+ * The memory of a process in bytes, as PSS: a page that several processes share counts in equal parts for them, so that
+ * sums over processes are right. Zero for a process that has ended.
  */
 export async function readMemoryBytes(pid: number, root = "/proc"): Promise<number> {
   const text = await readFile(join(root, String(pid), "smaps_rollup"), "utf8").catch(() => "");
@@ -61,7 +61,7 @@ export async function readMemoryBytes(pid: number, root = "/proc"): Promise<numb
   return Number(kilobytes) * 1_024;
 }
 
-/** The resident memory, for kernels and processes that do not show their shares. */
+/** The resident memory in kilobytes. It is used if the kernel does not show a process' PSS. */
 async function residentKilobytes(pid: number, root: string): Promise<string> {
   const text = await readFile(join(root, String(pid), "status"), "utf8").catch(() => "");
   return /^VmRSS:\s+(\d+) kB$/m.exec(text)?.[1] ?? "0";
@@ -76,8 +76,9 @@ function linkOf(path: string): string {
 }
 
 /**
- * Assigns each process to a container: the one whose first process it is, in whose PID namespace or session it is, or
- * whose process started it. Returns the processes of each of `inits`, by the pid of the first process.
+ * Assigns each process to a container. A process belongs to the container whose first process it is, in whose PID
+ * namespace or session it is, or to which its parent belongs. Returns the processes of each container, by the pid of
+ * its first process.
  */
 export function processesByInit(
   table: readonly ProcessEntry[],

@@ -10,18 +10,18 @@ import { acceptRemoteStreams, type RemoteStreams } from "./remote-streams.ts";
 
 const output = { stdin: false, stdout: true, stderr: true, tty: false };
 const lines = 2_000;
-/** The connection buffers some of these lines, and the streams buffer the rest. */
+/** A line of the output. The connection buffers some lines, and the streams buffer the rest. */
 const line = Buffer.alloc(4_096, "x");
 const status = { metadata: {}, status: "Success" };
 
-/** Writes everything before the client has read any of it, as a short command does, and ends at once. */
+/** Writes everything before the client has read any of it, and ends at once. A short command does the same. */
 async function printAndFinish(streams: RemoteStreams): Promise<void> {
   for (let count = 0; count < lines; count += 1) streams.stdout?.write(line);
   streams.stderr?.write("a warning");
   await streams.finish(status);
 }
 
-/** Serves one upgrade. The client gets the server's port. */
+/** Serves one upgrade with `ask` as the client, which gets the server's port. */
 async function withServer(ask: (port: number) => Promise<void>): Promise<void> {
   const server = createServer();
   const served = once(server, "upgrade").then(async ([incoming, socket, head]: unknown[]) =>

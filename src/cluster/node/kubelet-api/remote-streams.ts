@@ -4,15 +4,15 @@ import type { WebSocket } from "ws";
 import { userError } from "../../../base/index.ts";
 import { SpdyConnection, type SpdyDuplex } from "./spdy-connection.ts";
 
-/** A client's streams of exec or attach, for any protocol. */
+/** The streams of a client's exec or attach, over any of the supported protocols. */
 export interface RemoteStreams {
   readonly stdin: Readable | undefined;
   readonly stdout: Writable | undefined;
   readonly stderr: Writable | undefined;
-  /** New sizes of the client's terminal: columns and rows. */
+  /** Calls the listener with each new size of the client's terminal, in columns and rows. */
   onResize(listener: (columns: number, rows: number) => void): void;
   onClose(listener: () => void): void;
-  /** Sends all output that was written, and then ends the streams with a metav1.Status. */
+  /** Waits until all written output is sent. Then sends a Status (meta.k8s.io/v1) and ends the streams. */
   finish(status: unknown): Promise<void>;
   /** Ends the connection at once, without a status. */
   close(): void;
@@ -26,7 +26,7 @@ export interface WantedStreams {
 }
 
 const openTimeoutMs = 10_000;
-/** The limit of stdin that the program has not read yet. */
+/** The maximum size of a WebSocket message. A larger message ends the connection. */
 const maxWebSocketFrameBytes = 4 << 20;
 const spdyProtocols = ["v4.channel.k8s.io", "v3.channel.k8s.io", "v2.channel.k8s.io", "channel.k8s.io"];
 const webSocketProtocols = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
@@ -103,7 +103,7 @@ async function acceptSpdy(
   };
 }
 
-/** Ends a stream, and waits until its connection has taken everything or is gone. */
+/** Ends a stream. Waits until its connection has taken all data, or is gone. */
 async function allSent(stream: Writable | undefined): Promise<void> {
   if (stream !== undefined) await new Promise<void>((done) => stream.end(() => done()));
 }
@@ -124,7 +124,7 @@ async function acceptWebSocket(
     const [number] = message;
     const data = message.subarray(1);
     if (number === channel.stdin && stdin !== undefined) {
-      // A client may send more after it has ended its input. Pause the socket while the program does not read.
+      // Ignore data after the end of the client's input. Pause the socket while the program does not read.
       if (!stdin.writableEnded && !stdin.write(data)) webSocket.pause();
     } else if (number === channel.resize) resize.take(data);
     else if (number === channel.close && data[0] === channel.stdin) stdin?.end();
@@ -172,17 +172,17 @@ export async function upgradeWebSocket(
       "stream-refused",
       `none of the protocols ${offered.join(", ")} is supported; supported: ${protocols.join(", ")}`,
     );
-  // The package ws refuses protocol names with a slash, such as SPDY/3.1+portforward.k8s.io, so the header is written
-  // here.
+  // Answer the header here, because the package ws refuses protocol names with a slash, such as
+  // SPDY/3.1+portforward.k8s.io.
   delete request.headers["sec-websocket-protocol"];
-  // Loaded on demand, because an idle node does not need it.
+  // `ws` is loaded on demand, because an idle node does not need it.
   const { WebSocketServer } = await import("ws");
   const server = new WebSocketServer({ noServer: true, maxPayload: maxWebSocketFrameBytes, perMessageDeflate: false });
   server.on("headers", (headers: string[]) => headers.push(`Sec-WebSocket-Protocol: ${chosen}`));
   return await new Promise((resolve) => server.handleUpgrade(request, socket, head, resolve));
 }
 
-/** A WebSocket's binary messages as one stream of bytes. */
+/** The binary messages of a WebSocket as one stream of bytes. */
 export function webSocketBytes(webSocket: WebSocket): Duplex {
   const stream = new Duplex({
     read: () => webSocket.resume(),
@@ -207,7 +207,7 @@ export function webSocketBytes(webSocket: WebSocket): Duplex {
   return stream;
 }
 
-/** Parses terminal sizes from a sequence of JSON objects. */
+/** Parses new terminal sizes, which come as a sequence of JSON objects. */
 class ResizeListeners {
   readonly #listeners: ((columns: number, rows: number) => void)[] = [];
   #last: [number, number] | undefined;
@@ -227,10 +227,10 @@ class ResizeListeners {
   }
 }
 
-/** The kernel stores a terminal's size in 16 bits. */
+/** The maximum number of columns and rows. The kernel stores each in 16 bits. */
 const maxSize = 0xffff;
 
-/** Columns and rows. Undefined for an invalid size, because an error in the event handler would end the process. */
+/** The columns and rows. Undefined for an invalid size, because an error in the event handler would end the process. */
 function sizeOf(text: string): [number, number] | undefined {
   try {
     const { Width = 80, Height = 24 } = JSON.parse(text) as { Width?: unknown; Height?: unknown };

@@ -2,9 +2,9 @@ import { Duplex } from "node:stream";
 import { SpdySession, type SpdyStream } from "../../../wire/spdy/index.ts";
 
 /**
- * How long a client may take to read the end of the output and to close the connection, in milliseconds. Do not close
- * it earlier: if the client sends anything to a closed connection, such as the end of a stream, the kernel resets the
- * connection, and the client loses its unread data.
+ * How long the server waits, in milliseconds, for the client to read the end of the output and to close the connection.
+ * It must not close the connection earlier: if the client sends anything to a closed connection, such as the end of a
+ * stream, the kernel resets the connection, and the client loses its unread data.
  */
 const readingTimeoutMs = 10_000;
 
@@ -31,7 +31,7 @@ export class SpdyConnection {
       try {
         session.receive(chunk);
       } catch {
-        // The data is not valid SPDY, so the connection cannot continue.
+        // The data is invalid SPDY, so the connection cannot continue.
         this.close();
       }
     });
@@ -53,7 +53,7 @@ export class SpdyConnection {
   }
 }
 
-/** A stream that waits for its reader and for the connection. */
+/** A SPDY stream with flow control: it waits for its reader and for the connection. */
 export class SpdyDuplex extends Duplex {
   readonly #stream: SpdyStream;
   readonly #socket: Duplex;
@@ -67,7 +67,7 @@ export class SpdyDuplex extends Duplex {
     this.on("error", () => undefined);
     stream.setHandler({
       data: (bytes) => {
-        // The clients do not support flow control for single streams, so the whole connection waits for a slow reader.
+        // The clients do not support flow control for single streams, so a slow reader pauses the whole connection.
         if (!this.push(Buffer.from(bytes))) socket.pause();
       },
       end: () => {
@@ -109,7 +109,7 @@ export class SpdyDuplex extends Duplex {
     done();
   }
 
-  /** Cancels the stream unless both sides have ended it, because the peer would otherwise wait for its end. */
+  /** Cancels the stream unless both sides have ended it. Otherwise the peer would wait for its end. */
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     if (!this.#remoteEnded || !this.#localEnded) this.#stream.reset();
     done(error);

@@ -2,7 +2,7 @@ import type { ProcessIdentity } from "../containers/container-process.ts";
 import type { PodWorker } from "../pods/pod-worker.ts";
 import type { Usage, UsageReport } from "./usage-sampler.ts";
 
-/** The part of a pod's worker that the summary uses. */
+/** The members of a pod's worker that the summary uses. */
 export type SummarisedPod = {
   readonly pod: Pick<PodWorker["pod"], "metadata">;
   readonly containers: readonly {
@@ -28,7 +28,8 @@ export function statsSummary(nodeName: string, pods: Iterable<SummarisedPod>, re
 }
 
 /**
- * `windowMs` is Serin's own field. The real summary does not state the time over which `usageNanoCores` is an average.
+ * `windowMs` is an additional field of Serin. The kubelet's summary does not state the time over which `usageNanoCores`
+ * is an average.
  */
 function statsOf({ cpuNanoCores, cpuTotalMs, memoryBytes }: Usage, { atMs, windowMs }: UsageReport): object {
   const time = new Date(atMs).toISOString();

@@ -28,9 +28,9 @@ test("a container owns the processes of its PID namespace and nested ones, or wi
     entry(11, 10, { pidNamespace: "pid:[2]" }),
     entry(12, 1, { pidNamespace: "pid:[2]" }), // started by exec, so its parent is the node
     entry(13, 11, { pidNamespace: "pid:[3]" }),
-    entry(20, 1, { session: 20 }), // in the node's PID namespace
+    entry(20, 1, { session: 20 }), // a process of this session, in the node's PID namespace
     entry(21, 20, { session: 99 }),
-    entry(22, 1, { session: 20 }), // its parent has ended
+    entry(22, 1, { session: 20 }), // a process of this session whose parent has ended
     entry(30, 1, { session: 30 }),
   ];
   const found = processesByInit(table, new Set([10, 20]), "pid:[1]");
@@ -47,7 +47,7 @@ test("this process is in the kernel's table, with memory and a growing time", as
   const ownEntry = (): ProcessEntry => readProcessTable().find(({ pid }) => pid === process.pid) ?? assert.fail();
   const before = ownEntry();
   let after = before;
-  // The kernel counts in ticks, and gives this process no time while others run.
+  // Use CPU time until it shows in /proc. The kernel counts in ticks, and this process gets no time while others run.
   for (let looks = 0; looks < 10_000 && after.cpuMs === before.cpuMs; looks += 1) after = ownEntry();
   assert.ok(after.cpuMs > before.cpuMs, `${before.cpuMs} ms, and then ${after.cpuMs} ms`);
   assert.equal(after.startTicks, before.startTicks);
@@ -55,7 +55,7 @@ test("this process is in the kernel's table, with memory and a growing time", as
   assert.ok(bytes > 10e6 && bytes < 4e9, String(bytes));
 });
 
-/** A machine of one container (pid 10), its child and the node process. */
+/** A simulated machine with one container (pid 10), its child process and the node's process. */
 class Machine {
   nowMs = 100_000;
   slept: number[] = [];
@@ -86,7 +86,7 @@ class Machine {
     ownPid: 1,
   });
 
-  /** Lets time pass in which the container's child uses a share of a processor. */
+  /** Advances the clock. During this time, the container's child uses a share of a processor. */
   work(ms: number, share: number): void {
     this.nowMs += ms;
     this.processes = this.processes.map((each) =>

@@ -2,21 +2,21 @@ import type { Clock } from "../../../base/index.ts";
 import type { ProcessIdentity } from "../containers/container-process.ts";
 import { processesByInit, type ProcessEntry } from "./process-table.ts";
 
-/** The processor time and memory of one group of processes. */
+/** The CPU time and memory of a group of processes. */
 export interface Usage {
-  /** Billionths of a processor, on average over the window. */
+  /** The average CPU use over the window, in billionths of a processor. */
   readonly cpuNanoCores: number;
-  /** The CPU time since the start of the processes that still run. */
+  /** The CPU time of the processes that still run, since their start. */
   readonly cpuTotalMs: number;
   readonly memoryBytes: number;
 }
 
 export interface UsageReport {
-  /** The end of the window, as wall-clock time. */
+  /** The end of the window, in wall-clock time. */
   readonly atMs: number;
   readonly windowMs: number;
   readonly containers: ReadonlyMap<ProcessIdentity, Usage>;
-  /** The node's containers and the node process itself. */
+  /** The use of all containers of the node together with the node's own process. */
   readonly node: Usage;
 }
 
@@ -24,36 +24,39 @@ export interface UsageSamplerOptions {
   readonly clock: Clock;
   readonly processes: () => readonly ProcessEntry[];
   readonly memoryBytes: (pid: number) => Promise<number>;
-  /** The first processes of all containers that run. */
+  /** The first process of each running container. */
   readonly containers: () => readonly ProcessIdentity[];
-  /** The ID of the process of the lab's node itself. */
+  /** The pid of the node's own process. */
   readonly ownPid: number;
 }
 
 interface Sample {
   readonly steadyMs: number;
-  /** The CPU time of each container, and of the node process under {@link ownKey}. */
+  /** The CPU time of each container, and that of the node's own process under {@link ownKey}. */
   readonly cpuMs: ReadonlyMap<string, number>;
 }
 
 /**
- * The shortest window of a measurement, in milliseconds. A shorter one would be too coarse, because the kernel counts
- * in hundredths of a second.
+ * The shortest window of a measurement, in milliseconds. The result of a shorter one would be too coarse, because the
+ * kernel counts in hundredths of a second.
  */
 const minWindowMs = 1_000;
-/** The minimum length of a window. The newest sample that is at least this old begins the window. */
+/**
+ * The preferred minimum length of a window, in milliseconds. The newest sample that is at least this old begins the
+ * window.
+ */
 const goodWindowMs = 10_000;
 const maxWindowMs = 60_000;
 const ownKey = "node";
 
 /**
  * Measures the resource use of containers, but only on request, so that a lab without such requests spends no CPU on
- * it. Processor time needs two samples, so the first request after a minute without one takes a second. Later requests
+ * it. CPU use needs two samples, so the first request after a minute without requests takes a second. Later requests
  * are answered at once, and their window begins at an earlier request.
  */
 export class UsageSampler {
   readonly #options: UsageSamplerOptions;
-  /** The samples in the order of time, at least {@link minWindowMs} apart and never older than {@link maxWindowMs}. */
+  /** The samples in the order of time, at least {@link minWindowMs} apart and at most {@link maxWindowMs} old. */
   #samples: Sample[] = [];
   #latest: { readonly steadyMs: number; readonly report: UsageReport } | undefined;
   #underWay: Promise<UsageReport> | undefined;
@@ -62,7 +65,7 @@ export class UsageSampler {
     this.#options = options;
   }
 
-  /** Requests at the same time share one measurement. */
+  /** Returns the present measurement. Concurrent requests share one. */
   async usage(): Promise<UsageReport> {
     this.#underWay ??= this.#measure().finally(() => (this.#underWay = undefined));
     return await this.#underWay;
@@ -102,7 +105,7 @@ export class UsageSampler {
     const cpuMs = new Map<string, number>([[ownKey, own?.cpuMs ?? 0]]);
     for (const identity of running) {
       const group = byInit.get(identity.pid) ?? [];
-      // Another process has this pid by now, so the container has ended.
+      // If another process has this pid by now, the container has ended.
       if (!group.some((entry) => entry.pid === identity.pid && entry.startTicks === identity.startTicks)) continue;
       groups.set(identity, group);
       cpuMs.set(
@@ -121,8 +124,8 @@ export class UsageSampler {
     const windowMs = sample.steadyMs - base.steadyMs;
     const usageOf = async (key: string, pids: readonly number[]): Promise<Usage> => {
       const cpuTotalMs = sample.cpuMs.get(key) ?? 0;
-      // A container without an earlier sample has started within the window. The sum may fall, because programs that
-      // `exec` ran have ended.
+      // A container without an earlier sample has started within the window, so its base is zero. The difference may be
+      // negative, because programs that `exec` ran have ended.
       const usedMs = Math.max(0, cpuTotalMs - (base.cpuMs.get(key) ?? 0));
       const bytes = await Promise.all(pids.map(async (pid) => await this.#options.memoryBytes(pid)));
       return {

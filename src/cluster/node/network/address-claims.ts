@@ -1,19 +1,19 @@
 import type { NftKey } from "../../../net/index.ts";
 import type { PlannedPort } from "./service-plan.ts";
 
-/** A map entry that leads from an address to a chain. */
+/** An entry of an nf_tables map, which leads from an address to a chain. */
 export interface MapEntry {
   readonly map: string;
   readonly key: NftKey;
   readonly chain: string;
 }
 
-/** An address with a port that a planned port claims. */
+/** An address with a port that a port of a Service claims. */
 export interface WantedAddress {
-  /** The address with protocol and port. It is the same for all ports that claim it. */
+  /** The address with protocol and port, as a key. Claims of the same address have the same id. */
   readonly id: string;
   readonly entry: MapEntry;
-  /** Whether the API server has given the address to the Service. Users may write any other address. */
+  /** Whether the API server has assigned the address to the Service. Any other address was written by a user. */
   readonly isOwn: boolean;
 }
 
@@ -25,7 +25,7 @@ interface Claim extends WantedAddress {
 /**
  * Decides which of several Services gets an address that all of them name, in `externalIPs` or in the LoadBalancer's
  * status. The author of a Service or of its status may name any address. So the Service to which the API server has
- * assigned the address wins, then the oldest one. The order of changes does not matter.
+ * assigned the address wins. Otherwise the oldest Service wins. The order of changes does not matter.
  */
 export class AddressClaims {
   readonly #byPort = new Map<string, readonly Claim[]>();
@@ -36,7 +36,7 @@ export class AddressClaims {
     this.#byId.clear();
   }
 
-  /** Replaces the claims of a port. Returns the ids of its former and new claims. */
+  /** Replaces the claims of a port. Returns the ids of its old and new claims. */
   set({ key, createdAt }: Pick<PlannedPort, "key" | "createdAt">, wanted: readonly WantedAddress[]): readonly string[] {
     const before = this.#byPort.get(key) ?? [];
     const claims = wanted.map((address) => ({ ...address, key, createdAt }));
@@ -47,7 +47,7 @@ export class AddressClaims {
     return [...new Set([...before, ...claims].map(({ id }) => id))];
   }
 
-  /** The claim that wins, with the key of its port. Undefined if no port claims the address. */
+  /** The winning claim of an address, with the key of its port. Undefined if no port claims the address. */
   winner(id: string): (WantedAddress & { readonly key: string }) | undefined {
     return this.#byId.get(id)?.[0];
   }

@@ -21,7 +21,7 @@ requireOwnNetwork();
 
 const attached = { pod: { metadata: { name: "web", namespace: "shop", uid: "1" } } as Pod, initPid: 1, ip: "10.0.0.1" };
 
-/** Copies a shell with its libraries. */
+/** Copies a shell with its libraries to a root directory, so that plugins can be shell scripts. */
 function copyShell(root: string): void {
   const libraries = [...execFileSync("ldd", ["/bin/sh"], { encoding: "utf8" }).matchAll(/(\/\S+) \(/g)];
   for (const path of ["/bin/sh", ...libraries.map(([, library = ""]) => library)]) {

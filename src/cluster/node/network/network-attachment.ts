@@ -17,23 +17,23 @@ const maxOutputBytes = 64 << 10;
 const maxConfigBytes = 1 << 20;
 
 /**
- * The program of the node's own network. Nobody runs it, because the node makes this network itself. But programs that
- * look for the folder of the node's plugins find it there.
+ * The plugin program of the node's own network. The node never runs it, because it makes the network itself. Programs
+ * that search for the directory of the node's plugins find it by this file.
  */
 const ownProgram = "#!/bin/sh\nexit 0\n";
-/** The node's own network. Other plugins are chained behind it. */
+/** The plugin type of the node's own network. Other plugins are chained after it. */
 const ownType = "lab";
 const ownNetwork = { cniVersion: "1.1.0", name: "lab", plugins: [{ type: ownType }] };
 
-/** A pod with the network that the runtime has made, before the chained plugins run. */
+/** A pod with the network that the node has made, before the chained plugins run. */
 export interface AttachedPod {
   readonly pod: Pod;
-  /** The pod's first process, whose network namespace is the pod's. */
+  /** The pid of the pod's first process. Its network namespace is that of the pod. */
   readonly initPid: number;
   readonly ip: string;
 }
 
-/** Runs the CNI plugins that are chained behind the node's own network, as a container runtime does. */
+/** Runs the CNI plugins that are chained after the node's own network, as a container runtime does. */
 export class NetworkAttachment {
   readonly #hostRoot: string;
 
@@ -43,7 +43,7 @@ export class NetworkAttachment {
 
   /**
    * Writes the configuration file and the program of the node's network if they do not exist. An existing file stays,
-   * because plugins may have been added to it. If a pod with a hostPath volume has left a link in its place, nothing is
+   * because plugins may have been added to it. If a pod with a hostPath volume has put a link there, nothing is
    * written, and the node has no plugins.
    */
   prepare(): void {
@@ -57,7 +57,7 @@ export class NetworkAttachment {
     this.#create(configPath, `${JSON.stringify(ownNetwork, undefined, 2)}\n`, 0o644);
   }
 
-  /** Writes a file that does not exist. */
+  /** Writes a file unless it exists. */
   #create(path: string, text: string, mode: number): void {
     const { O_CREAT, O_EXCL, O_WRONLY } = constants;
     const root = this.#hostRoot;
@@ -74,7 +74,9 @@ export class NetworkAttachment {
     return this.#plugins().length > 0;
   }
 
-  /** Adds the pod. Throws a transient error with the plugin's message if a plugin fails. */
+  /**
+   * Adds the pod to the network by all plugins. Throws a transient error with the plugin's message if a plugin fails.
+   */
   async add(attached: AttachedPod): Promise<void> {
     let prevResult: unknown = {
       interfaces: [{ name: interfaceName, sandbox: `/proc/${attached.initPid}/ns/net` }],
@@ -88,11 +90,12 @@ export class NetworkAttachment {
     for (const plugin of this.#plugins().toReversed()) await this.#run("DEL", attached, plugin);
   }
 
-  /** The configurations of all plugins after the first, with the list's name and version. */
+  /** The configurations of all plugins after the first. Each gets the name and version of the list. */
   #plugins(): Tree[] {
     let list: { readonly cniVersion?: string; readonly name?: string; readonly plugins?: readonly Tree[] };
     try {
-      // A pod with a hostPath volume can put a pipe there. A plain read would wait for its other end.
+      // Read it like any file that a pod may have written: a pod with a hostPath volume can put a pipe there, and a
+      // plain read would wait for the pipe's other end.
       const place = { root: this.#hostRoot, path: join(this.#hostRoot, configPath) };
       list = JSON.parse(readEndBelow(place, maxConfigBytes).toString("utf8")) as typeof list;
     } catch {
@@ -125,7 +128,7 @@ export class NetworkAttachment {
         let output = "";
         const collect = (chunk: string): void => void (output.length < maxOutputBytes && (output += chunk));
         child.stdout?.setEncoding("utf8").on("data", collect);
-        // The starter reports here if the plugin does not exist.
+        // If the plugin does not exist, the starter writes its message to this stream.
         child.stderr?.setEncoding("utf8").on("data", collect);
         child.stdin?.on("error", () => undefined);
         child.once("error", (error) =>
@@ -163,14 +166,17 @@ export class NetworkAttachment {
   }
 }
 
-/** What a failed plugin has answered. A missing program is reported in the words of other container runtimes. */
+/**
+ * The problem of a failed plugin, from its output. A missing program is reported in the words of other container
+ * runtimes.
+ */
 function problemOf(type: string, code: number | null, output: string): string {
   return code === noProgram
     ? `failed to find plugin "${type}" in path [${programDirectory}]`
     : `CNI plugin ${type} failed: ${wordsOf(output)}`;
 }
 
-/** The message of a CNI error, or the text unchanged. */
+/** The message in a CNI error. If the text is not a CNI error, returns it unchanged. */
 function wordsOf(output: string): string {
   try {
     const { msg, details } = JSON.parse(output) as { readonly msg?: string; readonly details?: string };

@@ -1,5 +1,5 @@
-// A node with pods as in the lab, and the real API server. The tests write policies there, and sockets show their
-// effect.
+// Tests with a node and pods as in the lab, and the real API server. The tests write policies and check by connections
+// which traffic passes.
 import assert from "node:assert/strict";
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -43,7 +43,10 @@ const outsideAddress = "172.18.0.1";
 const names = ["web", "cart", "load"] as const;
 const namespace = "default";
 const options = { log: silentLogger, clock: systemClock };
-/** Longer than the first retransmission of a lost packet, which must be refused too. */
+/**
+ * How long a connection must fail. It is longer than the first retransmission of a lost packet, which must be refused
+ * too.
+ */
 const deniedMs = 1_200;
 const ports = [53, 8080, 8081, 8082, 15_008];
 
@@ -115,7 +118,7 @@ async function startCluster(): Promise<void> {
   }
   const identity = harness.pki.nodes["node-a"];
   assert.ok(identity !== undefined);
-  // With a node's own rights.
+  // The policies use a client with a node's own rights.
   policies = new NetworkPolicies({
     ...options,
     client: connect(identity),
@@ -159,7 +162,7 @@ async function echoes(socket: Socket): Promise<boolean> {
   return answer !== undefined;
 }
 
-/** Connects to another party of the test by its name, or to any address. */
+/** Whether a connection succeeds, from a party of the test to another party or to an address. */
 async function reaches(from: Target, to: string, port = 8080): Promise<boolean> {
   const host = networks.has(to as Target) || to === "node" ? addressOf(to as Target) : to;
   const socket = await open(from, host, port);
@@ -167,7 +170,7 @@ async function reaches(from: Target, to: string, port = 8080): Promise<boolean> 
   return socket !== undefined;
 }
 
-/** Tries all connections at the same time, and returns those that succeed. */
+/** Tries all connections at the same time. Returns those that succeed. */
 async function passing(...tries: readonly (readonly [Target, string, number?])[]): Promise<boolean[]> {
   return await Promise.all(tries.map(async ([from, to, port]) => await reaches(from, to, port)));
 }
@@ -177,7 +180,7 @@ function chainNames(): string[] {
   return netlink.chains("ip", "serin-policies").filter((name) => name.includes("/"));
 }
 
-/** Writes the policy, and waits until the rules have changed. */
+/** Writes the policy, and waits until the node's rules have changed. */
 async function write(name: string, spec: Spec): Promise<void> {
   const before = chainNames().join();
   const known = await client.get(networkPolicyKind, name, namespace);
@@ -317,7 +320,7 @@ test("a pod that sends from another pod's address reaches nobody", async () => {
   const port = 7000;
   const bind = (target: Target, address: string): UdpSocket =>
     createSocket("udp4").bind({ fd: bindUdpInNamespace(networks.get(target)?.fd, { address, port }) });
-  // With NET_RAW, which pods have by default, any source can be written into a packet.
+  // A pod with NET_RAW, which pods have by default, can write any source address into a packet.
   using links = new RouteNetlink(networks.get("load")?.fd);
   links.addAddress(1, { address: addressOf("cart"), prefixLength: 32 });
   const [server, liar, cart] = [

@@ -14,9 +14,9 @@ import { closed, NetworkPolicyRules } from "./network-policy-rules.ts";
 
 export interface NetworkPoliciesOptions {
   readonly client: KubeClient;
-  /** The pods of this node with an address of their own. */
+  /** The pods of this node that have their own address. */
   readonly localPods: () => readonly LocalPod[];
-  /** This node's address if the cluster's name server listens on it. */
+  /** The address of this node if the cluster's name server listens on it. Otherwise undefined. */
   readonly nameServer: string | undefined;
   readonly clock: Clock;
   readonly log: Logger;
@@ -25,8 +25,8 @@ export interface NetworkPoliciesOptions {
 const retryMs = 1_000;
 
 /**
- * Puts NetworkPolicies into effect for the pods of one node. It watches the cluster's pods and namespaces only from the
- * first policy on.
+ * Enforces NetworkPolicies for the pods of one node. It begins to watch the cluster's pods and namespaces when the
+ * first policy appears.
  */
 export class NetworkPolicies {
   readonly #options: NetworkPoliciesOptions;
@@ -34,14 +34,14 @@ export class NetworkPolicies {
   readonly #pods: Informer<Pod>;
   readonly #namespaces: Informer<Namespace>;
   /**
-   * The rules in force. Undefined until the rules of an earlier process have been replaced, and while the policies are
+   * The rules in force. Undefined until the rules of an earlier process are replaced, or while the policies are
    * unknown.
    */
   #rules: NetworkPolicyRules | undefined;
   #isBroken = false;
   #scheduled: Disposable | undefined;
   readonly #overfull = new Set<string>();
-  /** The isolations that the kernel has refused, by the pod's address. */
+  /** The isolations whose rules the kernel has refused, by the pod's address. */
   readonly #refused = new Map<string, PodIsolation>();
 
   constructor(options: NetworkPoliciesOptions) {
@@ -53,7 +53,7 @@ export class NetworkPolicies {
     this.#namespaces = createInformer(client, namespaceKind, shared);
   }
 
-  /** Blocks until the signal is aborted. The rules stay. */
+  /** Runs until the signal aborts. The rules stay in the kernel. */
   async run(signal: AbortSignal): Promise<void> {
     const informers = [this.#policies.run(signal)];
     await Promise.race([this.#policies.synced, aborted(signal)]);
@@ -66,12 +66,12 @@ export class NetworkPolicies {
     await Promise.all(informers);
   }
 
-  /** Plans the rules anew. Must be called when a pod of this node has started or ended, or its labels have changed. */
+  /** Plans the rules again. Call this when a pod of this node has started or ended, or when its labels have changed. */
   podsChanged(): void {
     this.#schedule(0);
   }
 
-  /** Without policies, only the rules of an earlier process must be removed. */
+  /** Waits for the first policy. Until then, it only removes the rules of an earlier process. */
   async #firstPolicy(signal: AbortSignal): Promise<void> {
     const first = Promise.withResolvers<void>();
     using _subscription = this.#policies.subscribe(({ type }) => {
@@ -104,7 +104,7 @@ export class NetworkPolicies {
     this.#rules = undefined;
   }
 
-  /** Changes that arrive together are applied together. */
+  /** Applies changes after a delay, so that changes that arrive together are applied together. */
   #schedule(delayMs: number): void {
     if (this.#scheduled !== undefined || this.#rules === undefined) return;
     this.#scheduled = this.#options.clock.after(delayMs, () => {
@@ -136,7 +136,10 @@ export class NetworkPolicies {
     }
   }
 
-  /** A part of the changes may have been applied, so start again with empty rules. */
+  /**
+   * Applies the rules pod by pod, starting from empty rules, because an earlier attempt may have applied a part of the
+   * changes.
+   */
   #applyEach(rules: NetworkPolicyRules, isolations: readonly PodIsolation[]): void {
     try {
       rules.replaceEach(isolations, this.#options.nameServer, (isolation, error) => {
@@ -154,7 +157,9 @@ export class NetworkPolicies {
     }
   }
 
-  /** Closes the pods whose rules the kernel has refused, as long as these do not change. */
+  /**
+   * The isolations to apply. A pod whose rules the kernel has refused gets no traffic until its planned rules change.
+   */
   #withoutRefused(planned: readonly PodIsolation[]): readonly PodIsolation[] {
     if (this.#refused.size === 0) return planned;
     const addresses = new Set(planned.map(({ address }) => address));

@@ -7,9 +7,9 @@ import {
 } from "../../../api/kubernetes/index.ts";
 import { portsOn, protocolOf, type AllowedTraffic, type TrafficPeer } from "./network-policy-traffic.ts";
 
-/** The peers of a rule. */
+/** The peers that a rule matches. */
 export interface MatchedPeers {
-  /** The rule names no peers. */
+  /** Whether the rule names no peers and so matches all of them. */
   readonly isAny: boolean;
   /** The selected pods and address blocks, without the name server. */
   readonly peers: readonly TrafficPeer[];
@@ -26,19 +26,19 @@ interface PolicyEndpoint {
 }
 
 /**
- * The maximum size of the selectors in the rules of one namespace: keys, values and peers. Each is compared with each
- * pod of the cluster, and users write policies.
+ * The maximum size of the selectors in the rules of one namespace, as the number of keys, values and peers. The node
+ * compares each selector with each pod of the cluster, and any user may write policies.
  */
 export const maxSelectorParts = 20_000;
 
-/** Finds the peers of rules. Each rule is matched once, for all pods to which it applies. */
+/** Finds the peers of rules. It matches each rule only once, for all pods to which the rule applies. */
 export class PolicyPeers {
   readonly everyPod: Pick<MatchedPeers, "pods">;
   readonly #endpoints: readonly PolicyEndpoint[];
   readonly #namespaceLabels: (namespace: string) => Labels | undefined;
   readonly #matched = new Map<readonly NetworkPolicyPeer[], MatchedPeers | undefined>();
   readonly #named = new Map<NetworkPolicyPort, readonly AllowedTraffic[]>();
-  /** The size of the selectors that were matched, by namespace. */
+  /** The size of the selectors that were matched so far, by namespace. */
   readonly #parts = new Map<string, number>();
 
   constructor(pods: readonly Pod[], namespaceLabels: (namespace: string) => Labels | undefined) {
@@ -47,7 +47,9 @@ export class PolicyPeers {
     this.everyPod = { pods: this.#endpoints.filter(({ isNameServer }) => !isNameServer) };
   }
 
-  /** The peers of a rule in the namespace. Undefined if the selectors of its rules are too large together. */
+  /**
+   * The peers of a rule in the namespace. Undefined if all selectors of the namespace's rules together are too large.
+   */
   matched(peers: readonly NetworkPolicyPeer[], namespace: string): MatchedPeers | undefined {
     if (peers.length === 0) return any;
     if (this.#matched.has(peers)) return this.#matched.get(peers);
@@ -58,7 +60,7 @@ export class PolicyPeers {
     return found;
   }
 
-  /** The destinations that a named port allows, by the number of the port there. */
+  /** The traffic that a named port allows: the destinations, grouped by the number that the port has there. */
   namedTraffic(port: NetworkPolicyPort, { pods }: Pick<MatchedPeers, "pods">): readonly AllowedTraffic[] {
     const known = this.#named.get(port);
     if (known !== undefined) return known;
@@ -85,7 +87,7 @@ export class PolicyPeers {
       selecting.some((peer) => selects(peer, namespace, pod, this.#namespaceLabels)),
     );
     const pods = endpoints.filter(({ isNameServer }) => !isNameServer);
-    // Blocks of IPv6 match nothing, because the lab's pods have only IPv4 addresses.
+    // Ignore IPv6 blocks, because the lab's pods have only IPv4 addresses.
     const blocks = peers.flatMap(({ ipBlock }) =>
       ipBlock === undefined || ipBlock.cidr.includes(":")
         ? []
@@ -103,9 +105,9 @@ export class PolicyPeers {
 const any: MatchedPeers = { isAny: true, peers: [{ kind: "any" }], pods: [], nameServers: [] };
 
 /**
- * The pod as an endpoint of policies. Empty for an ended pod, which has no address, and for a pod in its node's
- * network, which has the node's address. The exception is the cluster's name server: it runs on a node, and policies
- * treat its mirror pod as the server.
+ * The pod as an endpoint of policies. Empty for a pod that has ended, and for a pod in its node's network, because it
+ * has no address of its own. The exception is the cluster's name server: it runs on a node, and policies treat its
+ * mirror pod as the server.
  */
 function endpointOf(pod: Pod): PolicyEndpoint[] {
   const podIP = pod.status?.podIP;
@@ -119,7 +121,7 @@ function partsOf({ podSelector, namespaceSelector }: NetworkPolicyPeer): number 
   return 1 + partsOfSelector(podSelector) + partsOfSelector(namespaceSelector);
 }
 
-/** The number of keys and values of a selector. */
+/** The size of a selector: its number of keys and values. */
 export function partsOfSelector({ matchLabels = {}, matchExpressions = [] }: LabelSelector = {}): number {
   return matchExpressions.reduce((sum, { values = [] }) => sum + 1 + values.length, Object.keys(matchLabels).length);
 }

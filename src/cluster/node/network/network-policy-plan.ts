@@ -3,10 +3,10 @@ import type { NetworkPolicy, NetworkPolicyPort, Pod } from "../../../api/kuberne
 import { maxSelectorParts, partsOfSelector, PolicyPeers, type MatchedPeers } from "./network-policy-peers.ts";
 import { numberedPorts, portsOn, type AllowedTraffic, type TrafficPorts } from "./network-policy-traffic.ts";
 
-/** A pod of this node that policies isolate. A direction that is undefined is not isolated. */
+/** A pod of this node that policies isolate. If a direction is undefined, the pod is not isolated in it. */
 export interface PodIsolation {
   readonly address: string;
-  /** The directions whose policies have more rules than the bound. No traffic is allowed in these directions. */
+  /** The directions in which the pod's policies have too many rules. No traffic is allowed in them. */
   readonly overfull: readonly ("ingress" | "egress")[];
   readonly ingress: readonly AllowedTraffic[] | undefined;
   readonly egress: readonly AllowedTraffic[] | undefined;
@@ -19,29 +19,29 @@ export interface LocalPod {
 
 export interface PolicyWorld {
   readonly policies: readonly NetworkPolicy[];
-  /** The pods of this node with an address of their own. */
+  /** The pods of this node that have their own address. */
   readonly localPods: readonly LocalPod[];
   /** All pods of the cluster. */
   readonly pods: readonly Pod[];
   readonly namespaceLabels: (namespace: string) => Readonly<Record<string, string>> | undefined;
 }
 
-/** The name server's port, the only one of its node that policies treat as the server. */
+/** The port of the name server. Only this port of the node is treated as the name server by policies. */
 const dnsPort = 53;
 /**
- * The maximum number of rules for one direction of a pod, with one rule for each peer and port. A transaction of the
- * kernel holds about a thousand.
+ * The maximum number of rules for one direction of a pod, with one rule for each peer and port. A netlink transaction
+ * holds about a thousand rules.
  */
 export const maxRulesPerDirection = 200;
-/** The maximum number of exceptions of address blocks for one direction of a pod. */
+/** The maximum number of exceptions (`ipBlock.except`) for one direction of a pod. */
 export const maxExceptionsPerDirection = 1_000;
 /**
  * The maximum number of rules and ports that are read for one direction of a pod, including those that allow nothing.
- * Users write policies, and those of one namespace must not keep the node busy.
+ * Any user may write policies, and the policies of one namespace must not keep the node busy.
  */
 const maxReadPerDirection = 2_000;
 
-/** The pods that at least one policy selects, with the traffic that all of these policies allow together. */
+/** The pods that at least one policy selects, each with the traffic that its policies together allow. */
 export function planNetworkPolicies(world: PolicyWorld): PodIsolation[] {
   const byNamespace = Map.groupBy(world.policies, ({ metadata }) => metadata.namespace ?? "");
   const divided = new Map([...byNamespace].map(([namespace, policies]) => [namespace, bySelectorSize(policies)]));
@@ -68,7 +68,7 @@ export function planNetworkPolicies(world: PolicyWorld): PodIsolation[] {
   return isolations;
 }
 
-/** What the policies of one direction allow together. Beyond a bound, they allow nothing. */
+/** The traffic that the policies of one direction together allow. Beyond a limit, they allow nothing. */
 class AllowedList {
   isOverfull = false;
   #allowed: AllowedTraffic[] = [];
@@ -80,7 +80,7 @@ class AllowedList {
     return this.#allowed;
   }
 
-  /** Counts `count` more things read. Returns false if that exceeds the bound. Then the caller must stop reading. */
+  /** Counts `count` more rules or ports. Returns false if the limit is exceeded. The caller must then stop reading. */
   read(count: number): boolean {
     this.#read += count;
     return this.#read <= maxReadPerDirection || this.close();
@@ -101,11 +101,11 @@ class AllowedList {
 }
 
 interface DividedPolicies {
-  /** The policies whose pod selectors are compared with pods. */
+  /** The policies whose pod selectors are compared with the node's pods. */
   readonly read: readonly NetworkPolicy[];
   /**
-   * The policies beyond the bound, which are not read. They may select any pod of the namespace, so they count as
-   * selecting all pods and allowing nothing.
+   * The policies beyond the limit. Their selectors are not compared, so each of them may select any pod of the
+   * namespace. To be safe, they are treated as selecting all pods and allowing nothing.
    */
   readonly unread: ReadonlySet<NetworkPolicy>;
 }
@@ -113,8 +113,9 @@ interface DividedPolicies {
 const noPolicies: DividedPolicies = { read: [], unread: new Set() };
 
 /**
- * The policies of a namespace that are read, up to a bound of the selectors in their rules. The bound is needed because
- * each policy's pod selector is compared with each of the namespace's pods on the node, again at each change of a pod.
+ * Divides a namespace's policies by a limit for the total size of the selectors in their rules. The limit is needed
+ * because each policy's pod selector is compared with each of the namespace's pods on the node, at every change of a
+ * pod.
  */
 function bySelectorSize(policies: readonly NetworkPolicy[]): DividedPolicies {
   let parts = 0;
@@ -132,7 +133,7 @@ function collected(
   addTo: (list: AllowedList, policy: NetworkPolicy) => void,
 ): AllowedList {
   const list = new AllowedList();
-  // Look at the last one only, because policies that are not read come last.
+  // Policies that are not read come last, so look only at the last one.
   const last = policies.at(-1);
   if (last !== undefined && unread.has(last)) list.close();
   for (const policy of policies) {
@@ -143,8 +144,8 @@ function collected(
 }
 
 /**
- * The directions that a policy affects. The API server fills the field in. Without the field, a policy affects ingress,
- * and also egress if it has egress rules.
+ * The directions that a policy affects. The API server normally fills in `policyTypes`. Without this field, a policy
+ * affects ingress, and also egress if it has egress rules.
  */
 function typesOf({ spec }: NetworkPolicy): readonly string[] {
   const { policyTypes = [], egress = [] } = spec ?? {};
@@ -190,13 +191,13 @@ function* leaving(
   const numbered = ports.flatMap(numberedPorts);
   if (ports.length === 0 || numbered.length > 0)
     for (const peer of matched.peers) yield { peer, ports: ports.length === 0 ? undefined : numbered };
-  // The destination defines the port's name, which may mean another number on each pod.
+  // For egress, the name of a port is resolved at the destination, so it may mean another number on each pod.
   for (const port of ports)
     if (typeof port.port === "string") yield* peers.namedTraffic(port, matched.isAny ? peers.everyPod : matched);
   if (!matched.isAny && matched.nameServers.length > 0) yield* nameServerTraffic(matched.nameServers, ports, numbered);
 }
 
-/** Allows traffic to the name server's port only, because the server's address also belongs to the node. */
+/** The traffic to the name server. It is limited to the server's port, because the address also belongs to the node. */
 function nameServerTraffic(
   addresses: readonly string[],
   ports: readonly NetworkPolicyPort[],

@@ -13,16 +13,19 @@ import type { AllowedTraffic, TrafficPeer } from "./network-policy-traffic.ts";
 const tableName = "serin-policies";
 const family = "ip";
 const dnsPort = 53;
-/** The two directions. Each has a chain that jumps to those of pods. The egress of the sending pod is checked first. */
+/**
+ * The two directions. Each has a chain that jumps to the chains of pods. The egress of the sending pod is checked
+ * first.
+ */
 const directions = ["egress", "ingress"] as const;
 type Direction = (typeof directions)[number];
 
-/** The number of elements in one netlink message, which has space for some four thousand addresses. */
+/** The maximum number of elements in one netlink message. A message has space for about four thousand addresses. */
 const elementsPerMessage = 1_000;
 
 interface Installed {
   readonly isolation: PodIsolation;
-  /** The chain of each isolated direction. */
+  /** The names of the pod's chains, by isolated direction. */
   readonly chains: Readonly<Partial<Record<Direction, string>>>;
   readonly sets: readonly string[];
 }
@@ -30,21 +33,21 @@ interface Installed {
 type Change = (transaction: NftTransaction) => void;
 
 /**
- * NetworkPolicies as nf_tables rules in a node's namespace, which forwards all packets of its pods. Every isolated pod
- * has a chain for each isolated direction. The chain's last rule drops the packet. The node's own packets to its pods
- * are never forwarded, so probes are not blocked. Responses and open connections pass too.
+ * NetworkPolicies as nf_tables rules. They are in the node's network namespace, which forwards all packets of its pods.
+ * Every isolated pod has a chain for each isolated direction. The chain's last rule drops the packet. The node's own
+ * packets to its pods are never forwarded, so probes are not blocked. Responses and open connections pass too.
  */
 export class NetworkPolicyRules implements Disposable {
   readonly #netlink: NftNetlink;
   #installed: ReadonlyMap<string, Installed> = new Map();
   #serial = 0;
 
-  /** Works in the calling thread's namespace. */
+  /** Creates the rules in the calling thread's network namespace. */
   constructor() {
     this.#netlink = new NftNetlink();
   }
 
-  /** Replaces all rules. `nameServer` is this node's address if the cluster's name server listens on it. */
+  /** Replaces all rules at once. `nameServer` is this node's address if the cluster's name server listens on it. */
   replaceAll(isolations: readonly PodIsolation[], nameServer: string | undefined): void {
     this.#installed = new Map();
     const { changes, next } = this.#changesTo(isolations);
@@ -56,8 +59,8 @@ export class NetworkPolicyRules implements Disposable {
   }
 
   /**
-   * Replaces all rules pod by pod. Until its turn, a pod gets no traffic in its isolated directions, and a pod whose
-   * rules the kernel refuses stays like that. Calls `refused` for each such pod.
+   * Replaces all rules pod by pod. A pod gets no traffic in its isolated directions until its rules are in place. If
+   * the kernel refuses them, the pod keeps getting no traffic, and `refused` is called.
    */
   replaceEach(
     isolations: readonly PodIsolation[],
@@ -77,14 +80,17 @@ export class NetworkPolicyRules implements Disposable {
     }
   }
 
-  /** Changes the rules of the pods that differ, in one transaction of the kernel, unless they are too many for one. */
+  /**
+   * Updates the rules of the pods whose isolation has changed. Uses one transaction of the kernel, unless the changes
+   * are too large for one.
+   */
   update(isolations: readonly PodIsolation[]): void {
     const { changes, next } = this.#changesTo(isolations);
     this.#netlink.commitAll(changes);
     this.#installed = next;
   }
 
-  /** The addresses of isolated pods. */
+  /** The addresses of all isolated pods. */
   addresses(): string[] {
     return [...this.#installed.keys()];
   }
@@ -94,7 +100,7 @@ export class NetworkPolicyRules implements Disposable {
   }
 
   /**
-   * The changes in order: new chains, the jumps to them, and the removal of the old chains. With this order, one
+   * The changes in order: new chains, jumps to the new chains, and the removal of old chains. With this order, a
    * complete set of rules applies at any time.
    */
   #changesTo(isolations: readonly PodIsolation[]): {
@@ -124,7 +130,10 @@ export class NetworkPolicyRules implements Disposable {
     return { changes, next };
   }
 
-  /** Gives the chains names that no earlier chain of the pod has, because both exist for a moment. */
+  /**
+   * Chooses names for the pod's new chains. They differ from those of its present chains, because both exist for a
+   * moment.
+   */
   #named(isolation: PodIsolation): Installed {
     this.#serial += 1;
     const chains: Partial<Record<Direction, string>> = {};
@@ -142,7 +151,7 @@ export class NetworkPolicyRules implements Disposable {
   }
 }
 
-/** The same isolation without allowed traffic. */
+/** The same isolation, but without any allowed traffic. */
 export function closed({ ingress, egress, ...isolation }: PodIsolation): PodIsolation {
   return {
     ...isolation,
@@ -157,8 +166,7 @@ function addFrame(table: NftTableEditor, nameServer: string | undefined): void {
   table.addRule("forward", match.connectionState("established", "related"), action.accept());
   for (const direction of directions) table.addRule("forward", action.jump(direction));
   if (nameServer === undefined) return;
-  // A pod may always reach its own node. The name server at that address counts as a pod, so policies apply to its port
-  // only.
+  // A pod may always reach its own node. Only the name server's port is different: policies treat it as a pod.
   table.addChain("input", { type: "filter", hook: "input", priority: 0 });
   table.addRule("input", match.connectionState("established", "related"), action.accept());
   for (const protocol of ["udp", "tcp"] as const)
@@ -186,7 +194,7 @@ function fillChain(table: NftTableEditor, direction: Direction, { chains, isolat
   if (chain === undefined) return;
   const end = direction === "egress" ? "destination" : "source";
   table.addChain(chain);
-  // A policy does not stop a pod from reaching itself through its Service.
+  // Policies must not stop a pod from reaching itself through its Service.
   table.addRule(chain, match[end](isolation.address), action.return());
   for (const [index, { peer, ports }] of (isolation[direction] ?? []).entries()) {
     const set = setName(chain, index);
@@ -198,7 +206,7 @@ function fillChain(table: NftTableEditor, direction: Direction, { chains, isolat
           ["ipv4"],
           peer.addresses.slice(from, from + elementsPerMessage).map((address) => [address]),
         );
-      // A rule has at most 128 expressions, so a condition for each exception would be too many.
+      // Put the exceptions into a set, because a rule has at most 128 expressions.
     } else if (peer.kind === "block" && peer.except.length > 0) table.addRangeSet(set, peer.except);
     for (const conditions of portConditions(ports))
       table.addRule(chain, ...peerConditions(peer, end, set), ...conditions, action.return());

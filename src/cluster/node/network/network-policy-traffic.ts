@@ -2,7 +2,7 @@ import type { NetworkPolicyPort, Pod } from "../../../api/kubernetes/index.ts";
 
 export interface AllowedTraffic {
   readonly peer: TrafficPeer;
-  /** The allowed ports, at least one. Undefined means all ports of all protocols. */
+  /** The allowed ports. The list is not empty. Undefined means all ports of all protocols. */
   readonly ports: readonly TrafficPorts[] | undefined;
 }
 
@@ -19,21 +19,21 @@ export interface TrafficPorts {
 
 const allPorts = { first: 0, last: 65_535 } as const;
 
-/** The ports of an entry with numbers. Empty for an entry with a port name. */
+/** The ports of an entry that uses numbers. Empty for an entry with a port name. */
 export function numberedPorts(port: NetworkPolicyPort): TrafficPorts[] {
   const protocol = protocolOf(port);
   if (port.port === undefined) return [{ protocol, ...allPorts }];
   return typeof port.port === "string" ? [] : [{ protocol, first: port.port, last: port.endPort ?? port.port }];
 }
 
-/** The ports of a pod that an entry means. */
+/** The ports that an entry means on a pod. */
 export function portsOn(port: NetworkPolicyPort, pod: Pod): TrafficPorts[] {
   if (typeof port.port !== "string") return numberedPorts(port);
   const protocol = protocolOf(port);
   return (namedPorts(pod).get(port.port) ?? []).filter((candidate) => candidate.protocol === protocol);
 }
 
-/** The named ports of the pods that were looked at. A pod may have thousands of ports. */
+/** The named ports of each pod that was needed so far. They are cached, because a pod may have thousands of ports. */
 const namedPortsOfPods = new WeakMap<Pod, ReadonlyMap<string, readonly TrafficPorts[]>>();
 
 function namedPorts(pod: Pod): ReadonlyMap<string, readonly TrafficPorts[]> {

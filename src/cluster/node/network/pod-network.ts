@@ -4,13 +4,16 @@ import { NetworkNamespace, RouteNetlink } from "../../../net/index.ts";
 
 export interface PodAddress {
   readonly ip: string;
-  /** The number in the link's name and hardware addresses. It is not reused soon. */
+  /** A number for the link's name and hardware addresses. A freed number is not reused soon. */
   readonly serial: number;
 }
 
 const insideIndex = 2;
 const firstHostIndex = 1_000;
-/** Strict reverse path filtering (RFC 3704): the route back to the source must use the same link. */
+/**
+ * The sysctl value for strict reverse path filtering (RFC 3704): the route back to a packet's source must use the link
+ * on which the packet came.
+ */
 const strictFilter = "1";
 const gateway = "169.254.1.1";
 const firstHost = 2;
@@ -25,13 +28,13 @@ export class PodAddresses {
 
   readonly #changed: () => void;
 
-  /** `podCidr` is a /24. `changed` is called when the used addresses change. */
+  /** Manages the addresses of `podCidr`, which must be a /24. Calls `changed` when the used addresses change. */
   constructor(podCidr: string, changed: () => void = () => undefined) {
     this.#changed = changed;
     this.#prefix = podCidr.split(".").slice(0, 3).join(".");
   }
 
-  /** Takes an address. Throws a transient error if all are in use. */
+  /** Takes a free address. Throws a transient error if all are in use. */
   take(): PodAddress {
     for (let tried = firstHost; tried <= lastHost; tried += 1) {
       const ip = `${this.#prefix}.${this.#next}`;
@@ -48,7 +51,7 @@ export class PodAddresses {
     );
   }
 
-  /** Reserves an address that an earlier node process assigned. */
+  /** Reserves an address that an earlier process of the node assigned. */
   adopt(address: PodAddress): void {
     this.#used.add(address.ip);
     this.#serial = Math.max(this.#serial, address.serial);
@@ -66,7 +69,9 @@ export class PodAddresses {
   }
 }
 
-/** Makes a pod's namespace with a routed point-to-point link to the node's namespace. The caller must close it. */
+/**
+ * Makes a pod's network namespace, with a routed point-to-point link to the node's namespace. The caller must close it.
+ */
 export function createPodNetwork(address: PodAddress, sysctls: Readonly<Record<string, string>>): NetworkNamespace {
   const namespace = NetworkNamespace.create();
   try {
@@ -107,8 +112,8 @@ function wire(namespace: NetworkNamespace, { ip, serial }: PodAddress): void {
     node.addRoute({ destination: { address: ip, prefixLength: 32 }, linkIndex: hostIndex, replace: true });
     node.addNeighbour(hostIndex, ip, podMac);
   });
-  // Drops packets from another address than the pod's. With NET_RAW, which pods have by default, a pod can write any
-  // source, by which policies would let its datagrams pass.
+  // Drops packets with another source than the pod's address. With NET_RAW, which pods have by default, a pod can write
+  // any source, and policies for that source could let its packets pass.
   writeFileSync(`/proc/sys/net/ipv4/conf/pod${serial}/rp_filter`, strictFilter);
 }
 

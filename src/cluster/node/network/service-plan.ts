@@ -8,13 +8,13 @@ import { labNetwork } from "../../record/index.ts";
 export interface ServiceEndpoint {
   readonly address: string;
   readonly port: number;
-  /** The endpoint is on this node. */
+  /** Whether the endpoint is on this node. */
   readonly local: boolean;
 }
 
-/** One port of a Service as this node must serve it. */
+/** A port of a Service, as this node must serve it. */
 export interface PlannedPort {
-  /** `namespace/name/port/protocol`, which names its chains. */
+  /** The key `namespace/name/port/protocol`, which is also part of the names of its chains. */
   readonly key: string;
   /** When the Service was created. If several Services have the same external address, the oldest one gets it. */
   readonly createdAt: string;
@@ -35,18 +35,18 @@ const defaultAffinitySeconds = 10_800;
 const maxPort = 65_535;
 /**
  * The limits for the rules of one Service on a node. A small object may list thousands of ports and addresses, and each
- * pair is an entry in the kernel of each node.
+ * pair of a port and an address is an entry in the kernel of each node.
  */
 const maxPorts = 1_000;
 const maxAddressPairs = 2_000;
 const maxEndpointPairs = 10_000;
-/** The lab's own addresses. No node announces them, even if a Service's status contains them. */
+/** The addresses of the lab's nodes. No node announces them, even if a Service's status contains them. */
 const nodeAddresses = Array.from({ length: labNetwork.maxNodes }, (_, index) => labNetwork.nodeAddress(index));
 const labRanges = [cidrOf(`${labNetwork.podRange}/16`), cidrOf(labNetwork.serviceCidr)].flatMap((range) => range ?? []);
 
 /**
- * The rules of this node for a Service with these slices. Empty for headless and external Services. Contains only IPv4
- * addresses.
+ * The ports of a Service that this node must serve, with the endpoints from the slices. Empty for headless and
+ * ExternalName Services. Contains only IPv4 addresses.
  */
 export function planService(service: Service, slices: readonly EndpointSlice[], nodeName: string): PlannedPort[] {
   const { spec, status } = service;
@@ -97,8 +97,8 @@ export function unservedPart({ spec, status }: Service): string | undefined {
 }
 
 /**
- * Whether a text is an IPv4 address that is neither loopback nor link-local. The writer of a Service's status may write
- * any text there.
+ * Whether a text is an IPv4 address that is neither loopback nor link-local. Anybody who writes a Service's status may
+ * put any text there.
  */
 function isOutside(address: string): boolean {
   return isIPv4(address) && !isInsideAddress(address);
@@ -110,17 +110,17 @@ function protocolOf(port: ServicePort): PlannedPort["protocol"] {
 
 interface SliceTarget {
   readonly endpoints: readonly Endpoint[];
-  /** The ports by {@link portName}. */
+  /** The port numbers by {@link portName}. */
   readonly ports: ReadonlyMap<string, number>;
 }
 
 function targetOf({ endpoints, ports }: EndpointSlice): SliceTarget {
-  // The API server accepts any number in a slice.
+  // Check the number, because the API server accepts any number in a slice.
   const valid = (ports ?? []).flatMap((candidate) => {
     const { port = 0 } = candidate;
     return port < 1 || port > maxPort ? [] : [[portName(candidate), port] as const];
   });
-  // If several ports have the same name, the first one counts.
+  // If several ports have the same name, the first one applies.
   return { endpoints: endpoints ?? [], ports: new Map(valid.toReversed()) };
 }
 
@@ -128,7 +128,7 @@ function portName({ name = "", protocol = "TCP" }: { readonly name?: string; rea
   return `${protocol} ${name}`;
 }
 
-/** The ready endpoints, up to a limit. If there are none, the terminating ones that still serve. */
+/** The ready endpoints, up to a limit. If there are none, the terminating endpoints that still serve. */
 function endpointsOf(
   port: ServicePort,
   targets: readonly SliceTarget[],
@@ -159,8 +159,8 @@ function collect(
   ending: Map<string, ServiceEndpoint>,
 ): void {
   const [address] = endpoint.addresses;
-  // Kubernetes refuses such endpoints. An address that a user writes here must not reach servers on the node's loopback
-  // or link-local addresses.
+  // Kubernetes refuses endpoints with such addresses. A user who writes one must not reach servers on the node's
+  // loopback or link-local addresses.
   if (address === undefined || isInsideAddress(address)) return;
   const { conditions } = endpoint;
   const entry = { address, port, local: endpoint.nodeName === nodeName };
@@ -169,8 +169,8 @@ function collect(
 }
 
 /**
- * The LoadBalancer addresses that a node may announce. Otherwise the writer of a Service's status could make a node
- * claim the address of another node, of a pod or of the user's host.
+ * Those LoadBalancer addresses of a Service that a node may announce. Without this check, anybody who writes a
+ * Service's status could make a node claim the address of another node, of a pod or of the user's host.
  */
 export function announcedAddresses(service: Service): readonly string[] {
   return (service.status?.loadBalancer?.ingress ?? []).flatMap(({ ip }) =>
@@ -190,8 +190,9 @@ export interface AnnouncingNode {
 }
 
 /**
- * The node that answers for the Service's LoadBalancer addresses in the fabric. It is a worker that the Service's name
- * determines. With `externalTrafficPolicy: Local`, it is one that has an endpoint. Undefined if there is none.
+ * The node that announces the Service's LoadBalancer addresses in the lab's network. It is a worker, chosen by a hash
+ * of the Service's name. With `externalTrafficPolicy: Local`, the choice is limited to workers with an endpoint.
+ * Undefined if there is none.
  */
 export function announcerOf(
   service: Service,

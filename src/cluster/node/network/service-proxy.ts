@@ -19,29 +19,34 @@ export interface ServiceProxyOptions {
   readonly nodes: readonly AnnouncingNode[];
   readonly services: Informer<Service>;
   readonly endpointSlices: Informer<EndpointSlice>;
-  /** Addresses of the pods on this node. */
+  /** Returns the addresses of the pods on this node. */
   readonly podAddresses: () => readonly string[];
   readonly onLoadBalancers: (ports: readonly LoadBalancerPort[]) => void;
   readonly log: Logger;
-  /** The maximum time for changing rules in one turn, which changes at least one port. */
+  /**
+   * The maximum time that the proxy changes rules in one turn of the event loop. Each turn changes at least one port.
+   */
   readonly turnMs?: number;
 }
 
 const retryMs = 1_000;
-/** The time in which an answer of an endpoint that has just left arrives, even over a slow link. */
+/**
+ * How long to wait for an answer that an endpoint sent just before it was removed. It arrives in this time even over a
+ * slow link.
+ */
 const answerMs = 1_000;
 const loopbackIndex = 1;
 /**
- * How long the proxy writes rules before the node runs its pods and sends its heartbeat. Each port is one transaction
- * of the kernel.
+ * The default of `turnMs`. After each turn, the node runs its pods and sends its heartbeat. Each port is one
+ * transaction of the kernel.
  */
 const defaultTurnMs = 50;
 
-/** Does kube-proxy's job for one node: turns Services and their endpoints into rules. */
+/** Does kube-proxy's job for one node: turns Services and their endpoints into nf_tables rules. */
 export class ServiceProxy {
   readonly #options: ServiceProxyOptions;
   readonly #dirty = new Set<string>();
-  /** The keys of the ports of each Service that may have rules. */
+  /** The keys of each Service's ports that may have rules. */
   readonly #portKeys = new Map<string, readonly string[]>();
   readonly #warned = new Set<string>();
   readonly #slices = new Map<string, Map<string, EndpointSlice>>();
@@ -55,7 +60,7 @@ export class ServiceProxy {
     this.#options = options;
   }
 
-  /** Blocks until the signal is aborted. The rules stay. */
+  /** Runs until the signal aborts. The rules stay in the kernel. */
   async run(signal: AbortSignal): Promise<void> {
     const { services, endpointSlices } = this.#options;
     await Promise.race([Promise.all([services.synced, endpointSlices.synced]), aborted(signal)]);
@@ -84,7 +89,9 @@ export class ServiceProxy {
     this.#rules = undefined;
   }
 
-  /** Replaces the rules of all Services. If the kernel refuses the rules of one Service, those of the others stay. */
+  /**
+   * Replaces the rules of all Services. If the kernel refuses the rules of one Service, the others still get theirs.
+   */
   #replaceAll(rules: ServiceRules, plans: readonly PlannedPort[]): void {
     const { log, services, podAddresses } = this.#options;
     try {
@@ -96,7 +103,7 @@ export class ServiceProxy {
     }
   }
 
-  /** Plans the rules anew. Must be called when a pod of this node has started or ended. */
+  /** Plans the rules again. Call this when a pod of this node has started or ended. */
   podsChanged(): void {
     this.#schedule();
   }
@@ -119,7 +126,7 @@ export class ServiceProxy {
     this.#schedule();
   }
 
-  /** Changes that arrive together are applied together. */
+  /** Applies changes a little later, so that changes that arrive together are applied together. */
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
@@ -163,7 +170,7 @@ export class ServiceProxy {
     }
   }
 
-  /** Forgets unanswered connection attempts later, once for all endpoints that are removed meanwhile. */
+  /** Forgets unanswered connection attempts after a delay, once for all endpoints that are removed in the meantime. */
   #forgetUnansweredConnects(): void {
     if (this.#forgetting) return;
     this.#forgetting = true;
@@ -179,7 +186,10 @@ export class ServiceProxy {
     }, answerMs);
   }
 
-  /** Makes at least one change. Returns whether none is left. Otherwise the next call continues. */
+  /**
+   * Makes at least one change to the Service's rules. Returns whether no change is left. Otherwise the next call
+   * continues.
+   */
   #applyService(rules: ServiceRules, key: string, lateMs: number): boolean {
     const service = this.#options.services.get(key);
     const before = this.#portKeys.get(key) ?? [];
@@ -225,7 +235,9 @@ export class ServiceProxy {
     return [...(this.#slices.get(key)?.values() ?? [])];
   }
 
-  /** Takes the Service's LoadBalancer addresses in the fabric if this node is their announcer. */
+  /**
+   * Starts to announce the Service's LoadBalancer addresses if this node is their announcer, and stops if it is not.
+   */
   #announce(service: Service): void {
     const key = keyOf(service);
     const { nodes, nodeName } = this.#options;
@@ -251,7 +263,7 @@ export class ServiceProxy {
       if (!after.has(address)) netlink.deleteAddress(loopbackIndex, { address, prefixLength: 32 });
   }
 
-  /** Removes addresses that an earlier process of this node announced and that no Service needs any more. */
+  /** Removes addresses that an earlier process of this node announced and that no Service needs now. */
   #restoreAnnounced(): void {
     using netlink = new RouteNetlink();
     for (const { address, linkIndex, prefixLength } of netlink.addresses()) {

@@ -10,7 +10,7 @@ import { requireOwnNetwork } from "../../../net/testing/index.ts";
 
 requireOwnNetwork();
 
-/** The test's own namespace is the node, and these are its pods. */
+/** The addresses of the pods. The test's own network namespace plays the node. */
 const addresses: PodAddress[] = [1, 2, 3].map((serial) => ({ ip: `10.244.1.${serial + 1}`, serial }));
 const pods: NetworkNamespace[] = [];
 let rules: ServiceRules;
@@ -31,7 +31,7 @@ const plan: PlannedPort = {
 
 before(() => {
   writeFileSync("/proc/sys/net/ipv4/ip_forward", "1");
-  // A route that makes packets to Service addresses reach the rules. It leads to no host.
+  // A route for Service addresses. It leads to no host, but without it the packets would not reach the rules.
   const outside = NetworkNamespace.create();
   using node = new RouteNetlink();
   node.addVeth({ name: "eth0", index: 500, peer: { name: "eth0", index: 2, namespaceFd: outside.fd } });
@@ -129,7 +129,7 @@ test("an address that several Services name belongs to the Service to which it i
   const servers = async (address: string): Promise<Set<string>> => await answers(pods[2], address);
   rules.update(thief);
   for (const address of ["10.96.0.50", "172.18.255.200"]) assert.deepEqual(await servers(address), own);
-  // After a restart, a node gets the Service with the wrong claim first.
+  // Simulate the restart of a node that gets the Service with the wrong claim first.
   rules.replaceAll(
     [thief, plan],
     addresses.map(({ ip }) => ip),
@@ -138,7 +138,8 @@ test("an address that several Services name belongs to the Service to which it i
   rules.update({ ...plan, endpoints: [] });
   assert.deepEqual(await servers("10.96.0.50"), new Set(["ECONNREFUSED"]));
   rules.remove(plan.key);
-  // The client is the pod of the Service that claims the address wrongly, so it sees the node's address.
+  // The client is itself the endpoint of the Service with the wrong claim. The node replaces the source address when a
+  // pod connects to itself through a Service, so the server sees the node's address.
   assert.deepEqual(await servers("172.18.255.200"), new Set(["10.244.1.4 saw 172.18.0.3"]));
   rules.update(plan);
   assert.deepEqual(await servers("172.18.255.200"), own);
@@ -157,7 +158,7 @@ test("an unanswered connection attempt goes to a current endpoint with its next 
   };
   assert.equal(rules.update(gone), false);
   const answer = dial(pods[2], "10.96.0.54", 80);
-  // The first SYN has been sent. The next one follows a second later.
+  // By now the first SYN has been sent. The next one follows a second later.
   await new Promise((resolve) => setTimeout(resolve, 100));
   assert.equal(rules.update({ ...gone, endpoints: plan.endpoints.slice(0, 1) }), true);
   rules.forgetUnansweredConnects();

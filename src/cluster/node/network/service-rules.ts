@@ -15,10 +15,10 @@ const tableName = "serin-services";
 const family = "ip";
 const addressKey: readonly NftKeyType[] = ["ipv4", "protocol", "port"];
 const nodePortKey: readonly NftKeyType[] = ["protocol", "port"];
-/** kube-proxy's mark for connections that must leave with the node's own address. */
+/** The mark of connections whose source becomes the node's own address. kube-proxy uses the same value. */
 const masqueradeMark = 0x4000;
 const podRange = "10.244.0.0/16";
-/** Names of the maps and chains that every port shares. */
+/** The names of the maps and chains that all ports share. */
 const maps = { services: "services", nodePorts: "node-ports", rejected: "no-endpoints" } as const;
 const chains = { services: "services", hairpin: "hairpin", reject: "reject" } as const;
 
@@ -29,22 +29,23 @@ interface Installed {
 }
 
 /**
- * The node's Services as nf_tables rules. Verdict maps lead to one chain for each port, which is replaced in one step.
+ * The node's Services as nf_tables rules. Verdict maps lead from addresses to the chains of each port, which are
+ * replaced in one step.
  */
 export class ServiceRules implements Disposable {
   readonly #netlink: NftNetlink;
   readonly #installed = new Map<string, Installed>();
   readonly #claims = new AddressClaims();
-  /** The entries in the kernel's maps, by the id of their claim. */
+  /** The entries in the kernel's maps, by the id of the claim that they serve. */
   readonly #entries = new Map<string, MapEntry>();
   #hairpins: readonly string[] = [];
 
-  /** Works in the calling thread's namespace. */
+  /** Creates the rules in the calling thread's network namespace. */
   constructor() {
     this.#netlink = new NftNetlink();
   }
 
-  /** Replaces all rules, in one transaction if the kernel accepts it. */
+  /** Replaces all rules, in a single transaction if the kernel accepts it. */
   replaceAll(plans: readonly PlannedPort[], podAddresses: readonly string[]): void {
     this.#installed.clear();
     this.#entries.clear();
@@ -68,12 +69,12 @@ export class ServiceRules implements Disposable {
     return this.#installed.has(key);
   }
 
-  /** Whether the port needs no update. */
+  /** Whether the rules in force are those of the plan, so that the port needs no update. */
   holds(plan: PlannedPort): boolean {
     return jsonEqual(this.#installed.get(plan.key)?.plan, plan);
   }
 
-  /** Updates one port, and returns whether an endpoint was removed. Existing connections stay with their endpoint. */
+  /** Updates one port. Returns whether an endpoint was removed. Existing connections stay with their endpoint. */
   update(plan: PlannedPort): boolean {
     if (this.holds(plan)) return false;
     const before = this.#installed.get(plan.key);
@@ -91,8 +92,8 @@ export class ServiceRules implements Disposable {
   }
 
   /**
-   * Lets an unanswered connection attempt whose endpoint is gone choose a current endpoint at its next SYN. Call it
-   * only when an answer that was on its way must have arrived.
+   * Lets an unanswered connection attempt whose endpoint is gone choose a current endpoint at its next SYN. First wait
+   * until an answer of the old endpoint that was still on its way must have arrived.
    */
   forgetUnansweredConnects(): void {
     const plans = [...this.#installed.values()].map(({ plan }) => plan);
@@ -139,7 +140,9 @@ export class ServiceRules implements Disposable {
     this.#netlink.close();
   }
 
-  /** Adds the port's rules to the transaction. Call the returned function when the kernel has accepted it. */
+  /**
+   * Adds the port's rules to the transaction. Call the returned function after the kernel has accepted the transaction.
+   */
   #install(table: NftTableEditor, plan: PlannedPort): () => void {
     const before = this.#installed.get(plan.key);
     const changes = this.#changes(this.#claims.set(plan, wantedBy(plan)), plan.key);
@@ -152,7 +155,10 @@ export class ServiceRules implements Disposable {
     };
   }
 
-  /** The entries that must change for these claims. A winner whose chains do not exist yet adds its entry itself. */
+  /**
+   * The map entries that must change for these claims. If the winner's chains are being installed, the installation
+   * adds its entry.
+   */
   #changes(ids: readonly string[], installing?: string): readonly EntryChange[] {
     return ids.flatMap((id) => {
       const winner = this.#claims.winner(id);
@@ -196,7 +202,7 @@ function keyTypes(entry: MapEntry): readonly NftKeyType[] {
 const endpointName = ({ address, port }: ServiceEndpoint): string => `${address}:${port}`;
 const chainOf = (plan: PlannedPort, part: string): string => `${part}/${plan.key}`;
 
-/** The map entries that lead to a port's chains. */
+/** The addresses that a port claims, each with the chain to which it leads. */
 function wantedBy(plan: PlannedPort): WantedAddress[] {
   const { protocol, port, nodePort, endpoints, clusterAddresses, externalAddresses } = plan;
   const isServed = endpoints.length > 0;
@@ -252,8 +258,8 @@ function addHairpins(table: NftTableEditor, addresses: readonly string[]): void 
 }
 
 /**
- * The chains of a port. `in/` takes traffic from inside, `ext/` from outside, and `all/` and `local/` choose an
- * endpoint. Existing chains are emptied and filled in the same transaction.
+ * The chains of a port. `in/` takes traffic from inside the cluster, and `ext/` from outside. `all/` and `local/`
+ * choose an endpoint. Existing chains are emptied and filled in the same transaction.
  */
 function buildChains(
   table: NftTableEditor,

@@ -11,7 +11,7 @@ const pod: Pod = { metadata: { name: "web", namespace: "shop", uid: "uid" }, spe
 
 interface Node {
   readonly sandbox: AttachedSandbox;
-  /** The calls of the node's addresses and plugins, and the debug lines, in order. */
+  /** In order, the calls to the node's addresses and plugins, and the debug lines of the log. */
   readonly calls: readonly string[];
 }
 

@@ -8,7 +8,7 @@ import { hostnameOf } from "./pod-etc.ts";
 import type { PodRecord } from "./pod-record.ts";
 import { adoptSandbox, createSandbox, destroySandbox, type PodSandbox } from "./pod-sandbox.ts";
 
-/** The services of the node that sandboxes need. */
+/** The parts of the node that sandboxes need. */
 export interface SandboxServices {
   readonly nodeName: string;
   readonly log: Logger;
@@ -17,19 +17,19 @@ export interface SandboxServices {
   readonly unmet: UnmetFields;
 }
 
-/** The pod whose sandbox it is. */
+/** The pod that owns the sandbox. */
 export interface SandboxOwner {
   readonly pod: () => Pod;
   readonly event: (note: EventNote) => void;
-  /** Stores the new sandbox, so that a restarted node process finds it. */
+  /** Stores the new sandbox, so that a restarted process of the node finds it. */
   readonly save: () => void;
 }
 
 const retryMs = 500;
-/** The pause before the next attempt. A network agent that restarts is usually back within a moment. */
+/** The pause before the next attempt to attach. A network agent that restarts is usually back within this time. */
 const attachRetryMs = 100;
 
-/** The sandbox of one pod with its address and its place in the network, which plugins of the node set up. */
+/** The sandbox of one pod, with its address. The node's CNI plugins attach it to the network. */
 export class AttachedSandbox {
   readonly #services: SandboxServices;
   readonly #owner: SandboxOwner;
@@ -45,21 +45,21 @@ export class AttachedSandbox {
     return this.#sandbox;
   }
 
-  /** The plugins have added the sandbox to the network, or it needs none. */
+  /** Whether the plugins have added the sandbox to the network. Also true if it needs no plugins. */
   get attached(): boolean {
     return this.#attached;
   }
 
   /**
-   * Creates and attaches the sandbox, unless it is attached. Returns the time in milliseconds after which to try again,
-   * or undefined once it is attached.
+   * Creates the sandbox and attaches it, unless that is done. Returns the time in milliseconds until the next attempt,
+   * or undefined if the sandbox is attached.
    */
   async ensure(): Promise<number | undefined> {
     if (this.#sandbox === undefined && !this.#create()) return retryMs;
     return this.#sandbox === undefined || (await this.#attach(this.#sandbox)) ? undefined : attachRetryMs;
   }
 
-  /** Continues with the sandbox that an earlier node process created, if it still exists. */
+  /** Takes over the sandbox that an earlier process of the node created, if it still exists. */
   adopt(record: PodRecord): void {
     const { addresses } = this.#services;
     this.#attached = record.attached;
@@ -69,8 +69,8 @@ export class AttachedSandbox {
   }
 
   /**
-   * Lets the plugins remove the sandbox from the network. A failure is only logged, because the pod's end must not wait
-   * for it.
+   * Runs the plugins that remove the sandbox from the network. A failure is only logged, because the pod's end must not
+   * wait for it.
    */
   async detach(): Promise<void> {
     const sandbox = this.#sandbox;
@@ -120,8 +120,7 @@ export class AttachedSandbox {
       this.#attached = true;
       return true;
     } catch (error) {
-      // A kubelet reports this failure as one of the sandbox, because its runtime sets up the network together with the
-      // sandbox.
+      // Report the failure as a failure of the sandbox, as a kubelet does: its container runtime sets up both together.
       this.#failed(`the pod's network could not be set up: ${messageOf(error)}`);
       return false;
     }

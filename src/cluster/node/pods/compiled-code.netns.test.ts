@@ -13,7 +13,7 @@ requireOwnNetwork();
 const scratch = mkdtempSync(join(tmpdir(), "serin-compiled-"));
 after(() => rmSync(scratch, { recursive: true }));
 
-/** A release whose modules leave a note that they ran, if they can. */
+/** Writes a release whose modules write a note if they are run. */
 function writeRelease(): LabRelease {
   const root = join(scratch, "release");
   const noisy = 'import { writeFileSync } from "node:fs"; writeFileSync("/var/cache/serin/ran", "");';

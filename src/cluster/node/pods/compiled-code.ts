@@ -25,13 +25,13 @@ import { compiledCodeInContainer, programMounts, programPath } from "./container
 
 export interface CompiledCodeOptions {
   /**
-   * The directory of the lab's own compiled code, which no container sees. Its folder `pods` has the code for
-   * containers.
+   * The directory of the lab's own compiled code, which no container sees. Its subdirectory `pods` contains the code
+   * for containers.
    */
   readonly directory: string;
-  /** An existing directory of this node, for the files of one run. */
+  /** An existing directory of this node, for the files of a compilation. */
   readonly workDirectory: string;
-  /** The root of the lab's own release, and the folder of its program relative to that root. */
+  /** The root of the lab's own release, and the directory of its program relative to that root. */
   readonly ownRoot: string;
   readonly ownProgram: string;
   readonly clock: Clock;
@@ -40,17 +40,18 @@ export interface CompiledCodeOptions {
 
 /**
  * How long a release counts as compiled, in milliseconds. After this time it is compiled again, because some of its
- * code may have been pruned although it is in use: reading leaves no trace on the files.
+ * code may have been pruned. Pruning removes files that look unused, and reading a file does not always update its
+ * time.
  */
 const validMs = 7 * 86_400_000;
 /**
- * The suffixes of mark files, after a hash of 40 digits: for a release that was compiled, and for one that is being
+ * The suffixes of mark files. They follow a hash of 40 digits, and mean that a release has been compiled, or is being
  * compiled.
  */
 const marks = { done: ".done", lock: ".lock" };
 const markName = /^[0-9a-f]{40}\.(done|lock)$/;
 const rootSizeMb = 16;
-/** Node's folder for a version, an architecture, its flags and the user 0. */
+/** Matches Node.js' folder for a version, an architecture, its flags and the user 0. */
 const folderOfRoot = /^(v\d+\.\d+\.\d+-\w+-[0-9a-f]+-)0$/;
 
 /**
@@ -67,8 +68,8 @@ const runs = [
 ];
 
 /**
- * A script that compiles modules without running them: their common importer throws once all of them are loaded. Node
- * stores the compiled code of CommonJS packages only when they run.
+ * A script that compiles modules without running them: it makes a module that imports them all and whose evaluation
+ * throws. Node.js stores the compiled code of CommonJS packages only if it runs them.
  */
 const script = `
 import { chmodSync, globSync, readFileSync } from "node:fs";
@@ -90,15 +91,16 @@ process.exit();
 `;
 
 /**
- * The compiled code of releases, for programs of containers. Whoever writes such code controls other processes. So
- * containers only read it, and a process of the lab compiles each release once, without any code of a container.
+ * The compiled code of releases, for programs of containers. Anybody who could write such code would control other
+ * processes. So containers can only read it. A process of the lab compiles each release once, and runs no code of a
+ * container for it.
  */
 export class CompiledCode {
   readonly #options: CompiledCodeOptions;
   readonly #directory: string;
-  /** The releases that this process has already looked for. There are as many as the lab has releases. */
+  /** The releases whose code this process has already requested. There are as many as the lab has releases. */
   readonly #known = new Set<string>();
-  /** Resolves when the last run has ended. */
+  /** Resolves when the present compilation has ended. */
   filled: Promise<void> = Promise.resolve();
 
   constructor(options: CompiledCodeOptions) {
@@ -107,7 +109,8 @@ export class CompiledCode {
   }
 
   /**
-   * The directory that containers of a release and a user read. It may still be empty. Undefined if it cannot be made.
+   * The directory of compiled code for containers that run this release as this user. It may still be empty. Undefined
+   * if it cannot be made.
    */
   directoryFor(release: LabRelease, user: number): string | undefined {
     try {
@@ -125,7 +128,7 @@ export class CompiledCode {
   }
 
   /**
-   * Links the compiled code for a user, because Node.js looks in a folder that is named after the user of its process.
+   * Makes a link to the compiled code for a user, because Node.js looks in a folder whose name contains the user's id.
    */
   #linkFor(user: number): void {
     const names = new Set(readdirSync(this.#directory));
@@ -136,7 +139,7 @@ export class CompiledCode {
     }
   }
 
-  /** Never rejects. */
+  /** Compiles a release. Never rejects. */
   async #fill(release: LabRelease): Promise<void> {
     try {
       const program = this.#programOf(release);
@@ -158,8 +161,8 @@ export class CompiledCode {
   }
 
   /**
-   * Fills a place once, under a lock, because several nodes and labs share the directory. The kernel releases the lock
-   * of a process that was killed.
+   * Calls `fill` once for a key, under a lock, because several nodes and labs share the directory. If a process with
+   * the lock is killed, the kernel releases the lock.
    */
   async #fillOnce(key: string, fill: () => Promise<void>): Promise<void> {
     const [done, lock] = [join(this.#directory, `${key}${marks.done}`), join(this.#directory, `${key}${marks.lock}`)];
@@ -181,7 +184,7 @@ export class CompiledCode {
     return markedMs !== undefined && this.#options.clock.nowMs() - markedMs < validMs;
   }
 
-  /** Removes outdated marks. Each change of a checkout adds another mark. */
+  /** Removes outdated marks. Otherwise each change of a checkout would add another mark. */
   #removeOldMarks(): void {
     for (const name of readdirSync(this.#directory)) {
       const path = join(this.#directory, name);
@@ -189,7 +192,7 @@ export class CompiledCode {
     }
   }
 
-  /** The folder that bin/serin runs. */
+  /** The directory of the release's program, as bin/serin chooses it. */
   #programOf({ root }: LabRelease): string {
     if (root === this.#options.ownRoot) return this.#options.ownProgram;
     return existsSync(join(root, "src/cmd/main.ts")) ? "src" : "dist";
@@ -247,9 +250,9 @@ export class CompiledCode {
 }
 
 /**
- * A text that is equal for all copies of one program, so that releases of different versions share the compiled code.
- * For a bundle it is the main module, because that imports all others by names that contain hashes of their content.
- * For sources it is only the time of the main module.
+ * A text that is equal for all copies of a program, so that releases with the same code share the compiled form. For a
+ * bundle, it is the content of the main module, because that imports all other modules by names with hashes of their
+ * content. For sources, it is the modification time of the main module.
  */
 function stateOf(main: string): string {
   return main.endsWith(".ts") ? String(statSync(main).mtimeMs) : readFileSync(main, "utf8");
@@ -260,7 +263,7 @@ function dependenciesOf({ root }: LabRelease): unknown {
   return manifest.dependencies ?? {};
 }
 
-/** Another node may make the same link meanwhile. */
+/** Makes a link. Another node may make the same link at the same time. */
 function linkTo(target: string, path: string): void {
   try {
     symlinkSync(target, path);

@@ -12,16 +12,16 @@ import type { PodHost } from "./pod-host.ts";
 const rootSizeMb = 512;
 const terminationLog = "termination-log";
 
-/** The inputs of a run's root, besides the image and the spec. */
+/** What the root file system of a run depends on, besides the image and the spec. */
 export interface RootOptions {
   readonly rights: ContainerRights;
   readonly environment: Readonly<Record<string, string>>;
   readonly workingDirectory: string;
-  /** The pod shares the node's PID namespace. */
+  /** Whether the pod shares the node's PID namespace. */
   readonly hostPid: boolean;
 }
 
-/** The files of one container: the root of its run, the message about its end, and the logs of its runs. */
+/** The files of one container: the root file system of its run, its termination message, and the logs of its runs. */
 export class ContainerFiles {
   readonly #spec: Container;
   readonly #host: PodHost;
@@ -31,18 +31,18 @@ export class ContainerFiles {
     this.#host = host;
   }
 
-  /** The directory for files of its runs, in the lab's tmpfs. */
+  /** The directory for files of the container's runs, in the lab's tmpfs. */
   get directory(): string {
     return join(this.#host.directories.memory, "containers", this.#spec.name);
   }
 
-  /** The log of a run. The first run has the number 0. */
+  /** The log of a run. Runs are numbered from 0. */
   logOf(run: number): PlaceBelow {
     const { hostRoot, logs } = this.#host.directories;
     return { root: hostRoot, path: join(logs, this.#spec.name, `${run}.log`) };
   }
 
-  /** Builds the file system of a run. Returns a descriptor of its mount, which the caller closes. */
+  /** Builds the file system of a run. Returns a descriptor of its mount namespace. The caller closes it. */
   buildRoot(image: ResolvedImage, { rights, environment, workingDirectory, hostPid }: RootOptions): number {
     const host = this.#host;
     const workDirectory = join(this.directory, "root");
@@ -69,7 +69,7 @@ export class ContainerFiles {
     });
   }
 
-  /** The program's message about its end. See {@link terminationMessage}. */
+  /** The termination message of a run. See {@link terminationMessage}. */
   terminationMessage(exitCode: number, run: number): string {
     return terminationMessage({
       container: this.#spec,

@@ -3,7 +3,7 @@ import { messageOf, SerinError } from "../../../base/index.ts";
 import type { ResolvedImage } from "../../images/index.ts";
 import type { PodHost } from "./pod-host.ts";
 
-/** The image of a container, or the state that says why there is none. */
+/** The image of a container, or the waiting state that says why it has none. */
 export type ContainerImage = { readonly image: ResolvedImage } | { readonly failed: ContainerState };
 
 export type ReportEvent = (type: "Normal" | "Warning", reason: string, message: string) => void;

@@ -29,7 +29,7 @@ test("a container starts without compiled code if there is none", () => {
   assert.equal(mounts.length, 1);
 });
 
-/** The source of a container's mount with this `subPath`, in a directory in which pods write. */
+/** The source of a container's mount with this `subPath`. The volume is a directory in which pods may write. */
 function sourceOf(root: string, subPath: string): string | undefined {
   const host = {
     pod: () => ({ metadata: {}, spec: { volumes: [{ name: "v", emptyDir: {} }], containers: [] } }),

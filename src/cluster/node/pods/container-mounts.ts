@@ -16,8 +16,8 @@ import { inDirectoryBelow, type PlaceBelow } from "../place-below.ts";
 import type { PodHost } from "./pod-host.ts";
 
 /**
- * The container's volume mounts. ConfigMaps, Secrets and similar volumes are read-only. Throws a user error for an
- * invalid one.
+ * The container's volume mounts. ConfigMaps, Secrets and similar volumes are read-only. Throws a user error if a mount
+ * is invalid.
  */
 export function volumeMounts(
   container: Container,
@@ -48,7 +48,7 @@ export function volumeMounts(
   });
 }
 
-/** The mounts of the release tree, its packages and the code that was compiled for it. All are read-only. */
+/** The read-only mounts of the release tree, its packages, and their compiled code. */
 export function releaseMounts(
   image: Pick<ResolvedImage, "release">,
   host: Pick<PodHost, "compiledCode">,
@@ -70,8 +70,8 @@ export function programMounts({ root, nodeModules }: LabRelease): ContainerMount
 }
 
 /**
- * The mount point of packages outside the release's tree. It is beside the tree, where Node.js looks next, because the
- * tree of an installed package has no `node_modules` directory as a mount point.
+ * The mount point of the packages if they are outside the release's tree. It is beside the tree, because Node.js looks
+ * there next, and because the tree of an installed package has no directory `node_modules` that could be a mount point.
  */
 const modulesInContainer = join(dirname(releaseInContainer), "node_modules");
 export const compiledCodeInContainer = "/var/cache/serin";
@@ -94,7 +94,7 @@ export function imageScripts({ aliases, applets }: ResolvedImage): Record<string
   return { ...appletScripts(applets), ...Object.fromEntries(others) };
 }
 
-/** The variables of every container. The image's and the container's own variables override them. */
+/** The variables that every container gets. Variables of the image and of the container override them. */
 export function baseEnvironment(image: ResolvedImage, host: PodHost): Record<string, string> {
   const environment: Record<string, string> = {
     PATH: programPath(image.release),
@@ -107,7 +107,7 @@ export function baseEnvironment(image: ResolvedImage, host: PodHost): Record<str
   return environment;
 }
 
-/** A path below the volume, with its links resolved. Throws if a link leads out of the volume. */
+/** Resolves a path below the volume, with its links. Throws if a link leads out of the volume. */
 function subPathIn({ root, path: volume }: PlaceBelow, subPath: string, mayCreate: boolean): string {
   const path = join(volume, subPath);
   const outside = userError("volume-invalid", `subPath "${subPath}" points outside its volume`);

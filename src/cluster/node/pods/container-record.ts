@@ -3,24 +3,24 @@ import type { ImageUser } from "../../images/index.ts";
 import type { ProbeFindings } from "../probes/container-probes.ts";
 import type { ProcessIdentity } from "../containers/container-process.ts";
 
-/** The stored state of a container, with which a restarted node process continues. */
+/** The stored state of a container. A restarted process of the node continues with it. */
 export interface ContainerRecord {
   readonly name: string;
   restartCount: number;
   containerId: string | undefined;
   imageId: string;
-  /** The user of the image. A record of an earlier release has none. */
+  /** The user that the image states. Absent in records of earlier releases. */
   runsAs?: ImageUser;
   state: ContainerState;
   lastState: ContainerState | undefined;
-  /** The identity of the running process. */
+  /** The running process. Undefined if none runs. */
   identity: ProcessIdentity | undefined;
   /**
-   * Whether the running process has received the signal to stop. It receives the signal once, even if the node process
-   * restarts meanwhile.
+   * Whether the running process has received the signal to stop. It must receive the signal only once, even if the
+   * node's process restarts in between.
    */
   stopSignalled: boolean;
-  /** The probe results of the running process. */
+  /** The results of the running process' probes. */
   probed: ProbeFindings | undefined;
 }
 

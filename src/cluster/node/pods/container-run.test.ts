@@ -1,4 +1,5 @@
-// How a run is stopped, and what its hooks decide. Real programs need namespaces: managed-container.netns.test.ts.
+// Tests how a run is stopped, and how its hooks affect it. Tests with real programs need namespaces, and are in
+// managed-container.netns.test.ts.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { after, test } from "node:test";
@@ -11,11 +12,12 @@ import { newRecord } from "./container-record.ts";
 import { ContainerRun, type ContainerRunOptions } from "./container-run.ts";
 import type { PodHost } from "./pod-host.ts";
 
-// A run waits until its first process has a child, which is the program. This process stands for the first one.
+// A run waits until its first process has a child, which it takes for the program. Here, this process plays the first
+// process.
 const program = spawn("sleep", ["600"], { stdio: "ignore" });
 after(() => void program.kill("SIGKILL"));
 
-/** A process that ends when it is killed, or when the test says so. */
+/** A fake process that ends when it is killed, or when the test says so. */
 class FakeProcess implements ContainerProcess {
   readonly identity = { pid: process.pid, startTicks: "0" };
   readonly signals: string[] = [];

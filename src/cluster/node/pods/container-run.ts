@@ -22,13 +22,13 @@ import type { ContainerRecord } from "./container-record.ts";
 import type { PodHost } from "./pod-host.ts";
 import type { ContainerRole } from "./pod-status.ts";
 
-/** The terminal of a container with its output and input streams. */
+/** The terminal of a container, with its output stream and its input stream. */
 export interface ContainerConsole {
   readonly terminal: Terminal;
   readonly screen: Duplex;
 }
 
-/** What a command beside the program shares with it. */
+/** The parts of a container that a command in it shares with the program. */
 export interface RunSurroundings {
   readonly environment: Readonly<Record<string, string>>;
   readonly workingDirectory: string;
@@ -37,54 +37,60 @@ export interface RunSurroundings {
 export interface ContainerRunOptions {
   readonly spec: Container;
   readonly role: ContainerRole;
-  /** The record of the container, which this run changes until it has ended. */
+  /** The stored state of the container. The run updates it until the run has ended. */
   readonly record: ContainerRecord;
   readonly host: PodHost;
   readonly event: ReportEvent;
   readonly process: ContainerProcess;
   readonly log: ContainerLog;
-  /** The program's output. Undefined if the container of an earlier node process had ended before this run began. */
+  /** The program's output. Undefined if the container ended while no process of the node watched it. */
   readonly output: number | Duplex | undefined;
   readonly input?: Socket | undefined;
   readonly console?: ContainerConsole | undefined;
   readonly rights: ContainerRights;
-  /** A descriptor of the container's mount namespace, which the run closes. Undefined if no command can be run. */
+  /**
+   * A descriptor of the container's mount namespace, which the run closes. Undefined if commands cannot run in the
+   * container.
+   */
   readonly mount: number | undefined;
   readonly surroundings: RunSurroundings;
   /** Runs the command of a probe or a hook in the container. */
   readonly exec: ProbeTarget["exec"];
-  /** Called once, when the program and everything that belongs to the run have ended. */
+  /** Called once, when the program has ended and its log, probes and hooks have finished. */
   readonly onEnded: (status: ExitStatus) => void;
 }
 
-/** How long the log waits for the last lines of a program that has ended. */
+/** How long the run's end waits for the last log lines of a program that has ended. */
 const drainMs = 500;
 /**
- * The minimum time that a container has to end after SIGTERM, in milliseconds. As with a kubelet, this holds even if
- * its preStop hook or other containers have used up the grace period.
+ * The minimum time that a container has to end after SIGTERM, in milliseconds. As with a kubelet, the container gets
+ * this time even if its preStop hook or other containers have used up the grace period.
  */
 const minimumGraceMs = 2_000;
 const defaultGraceSeconds = 30;
 
-/** One run of a container: its program with its log, probes and hooks, from the start or an adoption to the end. */
+/**
+ * One run of a container: its program, log, probes and hooks. It begins with the start of the program, or with the
+ * adoption from an earlier process of the node.
+ */
 export class ContainerRun {
   readonly log: ContainerLog;
   /** Resolves when the run has ended. */
   readonly exited: Promise<void>;
-  /** Restored later for a container from an earlier node process. */
+  /** For a container from an earlier process of the node, these are restored later. */
   surroundings: RunSurroundings;
   readonly #options: ContainerRunOptions;
   #mount: number | undefined;
   #probes: ContainerProbes | undefined;
   /**
-   * Whether the postStart hook has not succeeded yet. Until then, the container is not probed, and counts neither as
-   * started nor as ready.
+   * Whether the postStart hook has not succeeded yet. Until it does, the container is not probed, and is neither
+   * started nor ready.
    */
   #starting = false;
-  /** The end of the preStop hook, once it has begun. */
+  /** Resolves when the preStop hook has ended. Undefined if the hook has not begun. */
   #preStop: Promise<void> | undefined;
   #stopping = false;
-  /** The end of the grace period. After it, the timer kills. */
+  /** The end of the grace period. Its timer then kills the container. */
   #grace: { readonly endsAtMs: number; readonly timer: Disposable } | undefined;
   readonly #graceOver = Promise.withResolvers<void>();
   #signalledAtMs: number | undefined;
@@ -109,23 +115,25 @@ export class ContainerRun {
     return this.running && !this.#starting && (this.#probes?.ready ?? true);
   }
 
-  /** The console of a container with `tty`. It is lost when its node process restarts. */
+  /** The console of a container with `tty`. It is lost when the node's process restarts. */
   get console(): ContainerConsole | undefined {
     return this.running ? this.#options.console : undefined;
   }
 
-  /** Standard input of a container with `stdin` and no terminal. It is lost when the node process restarts. */
+  /**
+   * The standard input of a container with `stdin` and without a terminal. It is lost when the node's process restarts.
+   */
   get input(): Socket | undefined {
     return this.running ? this.#options.input : undefined;
   }
 
-  /** Runs the postStart hook if there is one, until it ends or `abandoned` is aborted, and then begins to probe. */
+  /** Runs the postStart hook, if there is one, until it ends or `abandoned` aborts. Then begins to probe. */
   async begin(abandoned: AbortSignal): Promise<void> {
     const { postStart } = this.#options.spec.lifecycle ?? {};
     if (postStart === undefined) return this.startProbes();
     this.#starting = true;
-    // Save the container now: the hook may take long, and a node process that restarts meanwhile must find the
-    // container.
+    // Save the container now: the hook may take long, and if the node's process restarts during the hook, it must find
+    // the container.
     this.#options.host.save();
     await this.#postStart(postStart, abandoned);
   }
@@ -164,10 +172,10 @@ export class ContainerRun {
   }
 
   /**
-   * Stops the container. Runs preStop for at most the grace period, sends SIGTERM, and sends SIGKILL when both the
-   * grace period and the minimum time are over. Resolves when the container has ended. If the container is already
-   * being stopped, the grace period that ends first applies. As with containerd, a run gets SIGTERM only once, because
-   * many programs end at once at a second one.
+   * Stops the container. Runs the preStop hook for at most the grace period, and then sends SIGTERM. Sends SIGKILL when
+   * both the grace period and the minimum time are over. Resolves when the container has ended. If the container is
+   * already being stopped, the grace period that ends first applies. As with containerd, a run gets SIGTERM only once,
+   * because many programs end at once at a second one.
    */
   async stop(graceMs: number): Promise<void> {
     const { process, record, host } = this.#options;
@@ -181,21 +189,21 @@ export class ContainerRun {
     this.#signalledAtMs = host.clock.steadyMs();
     if (process.running && !record.stopSignalled) {
       record.stopSignalled = true;
-      // Save that the signal was sent, because a later node process that adopts the container must know it.
+      // Save that the signal was sent, so that a later process of the node does not send it again.
       host.save();
       process.signal("SIGTERM");
     }
     await this.exited;
   }
 
-  /** Shortens the grace period of a stop that has begun. */
+  /** Shortens the grace period if the container is already being stopped. */
   shortenStop(graceMs: number): void {
     if (this.#stopping && this.running) this.#endGraceAfter(graceMs);
   }
 
   /**
-   * Runs the preStop hook once. A sidecar's hook begins with the pod's termination, long before the sidecar itself is
-   * stopped.
+   * Runs the preStop hook, unless it has already begun. A sidecar's hook begins with the pod's termination, long before
+   * the sidecar itself is stopped.
    */
   async prepareStop(graceMs: number): Promise<void> {
     const { spec, record } = this.#options;
@@ -210,7 +218,10 @@ export class ContainerRun {
     this.#options.process.kill();
   }
 
-  /** The context for a command beside the program. Waits until the program has begun. Throws if it does not run. */
+  /**
+   * The context in which a command runs beside the program. Waits until the program has begun. Throws if the program
+   * does not run.
+   */
   async execContext(): Promise<ExecContext> {
     const { spec, process, record, host, rights } = this.#options;
     await untilProgramBegan(process, host.clock);
@@ -224,8 +235,8 @@ export class ContainerRun {
     const { process, output, log, host, input, onEnded } = this.#options;
     const drained = output === undefined ? Promise.resolve(log.end()) : log.consume(output);
     const status = await process.exited;
-    // The last lines must be in the log before the end is reported. Do not wait for a process that has left the
-    // container and still has the pipe.
+    // The last lines must be in the log before the end is reported. Do not wait longer for a process that has left the
+    // container and still holds the pipe.
     await Promise.race([drained, host.clock.sleep(drainMs)]);
     log.end();
     this.#grace?.timer[Symbol.dispose]();
@@ -261,8 +272,8 @@ export class ContainerRun {
   }
 
   /**
-   * Sends SIGKILL when it is due. The minimum time begins with SIGTERM or, while no program is there to get it, with
-   * the end of the grace period.
+   * Sends SIGKILL when it is due. The minimum time begins with SIGTERM. If there is no program yet that could get
+   * SIGTERM, it begins with the end of the grace period.
    */
   #killWhenDue(endsAtMs: number): void {
     const { process, host } = this.#options;
@@ -272,8 +283,8 @@ export class ContainerRun {
   }
 
   /**
-   * Runs the hook until it ends, the container ends, or the pod is deleted. As with a kubelet, there is no other limit.
-   * If the hook fails, the container is stopped, and is restarted like one that has ended.
+   * Runs the hook until it ends, the container ends, or the pod is deleted. As with a kubelet, the hook has no time
+   * limit. If it fails, the container is stopped, and is restarted like a container whose program has ended.
    */
   async #postStart(handler: LifecycleHandler, abandoned: AbortSignal): Promise<void> {
     const over = AbortSignal.any([abandoned, this.#endOfRun()]);
@@ -318,7 +329,7 @@ export class ContainerRun {
   }
 }
 
-/** The error of a kubelet for a command in a container that does not run. */
+/** A kubelet's error for a command in a container that is not running. */
 export function containerNotFound(name: string): Error {
   return new Error(`container not found ("${name}")`);
 }

@@ -1,7 +1,7 @@
 import type { ContainerState } from "../../../api/kubernetes/index.ts";
 import { messageOf, SerinError } from "../../../base/index.ts";
 
-/** Reasons why a container waits that say more than a back-off would. */
+/** Reasons of a waiting container that must not be replaced by a back-off reason, because they say more. */
 const keptReasons: ReadonlySet<string> = new Set([
   "ImagePullBackOff",
   "CrashLoopBackOff",
@@ -9,19 +9,21 @@ const keptReasons: ReadonlySet<string> = new Set([
   "CreateContainerError",
 ]);
 
-/** Whether the state already says why the next run is delayed. */
+/** Whether the state already explains why the next run is delayed. */
 export function explainsDelay({ waiting }: ContainerState): boolean {
   return waiting?.reason !== undefined && keptReasons.has(waiting.reason);
 }
 
-/** The state of a container whose image could not be pulled, while the next attempt is delayed. */
+/** The state of a container whose image could not be pulled, during the delay before the next attempt. */
 export function imagePullBackoff(image: string, problem: string): ContainerState {
   return {
     waiting: { reason: "ImagePullBackOff", message: `Back-off pulling image "${image}": ${problem}` },
   };
 }
 
-/** The state of a container that has ended, while its next run is delayed. `pod`: `name_namespace`. */
+/**
+ * The state of a container that has ended, during the delay before its next run. `pod` has the form `name_namespace`.
+ */
 export function crashLoopBackoff(container: string, pod: string, delayMs: number): ContainerState {
   return {
     waiting: {
@@ -31,7 +33,7 @@ export function crashLoopBackoff(container: string, pod: string, delayMs: number
   };
 }
 
-/** The state of a container whose run could not begin. A user error means a fault of its configuration. */
+/** The state of a container whose run could not begin. A user error means that its configuration is wrong. */
 export function startFailure(error: unknown): ContainerState {
   const isConfiguration = error instanceof SerinError && error.kind === "user";
   return {
@@ -44,9 +46,9 @@ export function startFailure(error: unknown): ContainerState {
 
 export interface EndOfRun {
   readonly exitCode: number;
-  /** The run ended while no node process watched it. */
+  /** Whether the run ended while no process of the node watched it. */
   readonly lost: boolean;
-  /** The program's message about its end. Empty if there is none. */
+  /** The termination message of the program. Empty if there is none. */
   readonly message: string;
   readonly startedAt: string;
   readonly finishedAt: string;

@@ -1,6 +1,6 @@
 import type { Clock } from "../../../base/index.ts";
 
-/** The grace period of a pod whose containers are being stopped. A client may shorten it. */
+/** The grace period of a pod that is being stopped. A client may shorten it. */
 export class GracePeriod implements Disposable {
   readonly #clock: Clock;
   readonly #over = Promise.withResolvers<void>();
@@ -13,7 +13,7 @@ export class GracePeriod implements Disposable {
     this.#timer = this.#timerOf(ms);
   }
 
-  /** Resolves when the time is up. */
+  /** Resolves when the grace period is over. */
   get over(): Promise<void> {
     return this.#over.promise;
   }
@@ -22,7 +22,7 @@ export class GracePeriod implements Disposable {
     return Math.max(0, this.#endsAtMs - this.#clock.steadyMs());
   }
 
-  /** Returns whether the new time is shorter than what was left. A longer one has no effect. */
+  /** Shortens the grace period to this time from now. Returns false, and has no effect, if less time is left anyway. */
   shorten(ms: number): boolean {
     if (ms >= this.leftMs) return false;
     this.#endsAtMs = this.#clock.steadyMs() + ms;

@@ -43,9 +43,12 @@ interface Given {
 }
 
 interface StartedContainer {
-  /** The record of the running container that the first node process has stored. */
+  /** The record of the running container, as the first process of the node has stored it. */
   readonly record: ContainerRecord;
-  /** Adopts the container as a node process that starts with this record. Adds each record that it saves to `saved`. */
+  /**
+   * Adopts the container, as a restarted process of the node would with this record. Appends each record that it saves
+   * to `saved`.
+   */
   adoptedBy(record: ContainerRecord, saved?: ContainerRecord[], given?: Partial<Given>): ManagedContainer;
   log(): string;
   end(): void;
@@ -122,7 +125,7 @@ test("a container gets SIGTERM only once, even if its node process restarts mean
 test("a container that is stopped while it still begins gets the signal when its program has begun", async () => {
   const started = startContainer("sleep 987");
   const pid = started.record.identity?.pid ?? 0;
-  // This holds the first process. On a busy machine its program may have begun before.
+  // This stops the container's first process. On a busy machine, its program may already have begun.
   process.kill(pid, "SIGSTOP");
   const container = started.adoptedBy(started.record);
   const stopped = container.stop(graceMs);
@@ -155,7 +158,10 @@ test("a container that ignores SIGTERM is killed when a shorter grace period, wh
   assert.equal(container.exitCode, 137);
 });
 
-/** A clock whose timers the test runs. The hooks of these tests do not end, and the other sleeps are short. */
+/**
+ * A clock whose timers the test runs. A sleep of `endlessMs`, which the hooks request, never ends. Other sleeps are
+ * short and really wait.
+ */
 class TimersByHand extends HandClock {
   override async sleep(ms?: number): Promise<void> {
     if (ms === endlessMs) return await new Promise(() => undefined);
@@ -262,7 +268,7 @@ test("a container that its manifest forbids to run as root is not started as roo
 function heldAtStart(postStart: NonNullable<Container["lifecycle"]>["postStart"]): {
   readonly container: ManagedContainer;
   readonly events: readonly string[];
-  /** Ends the command of the hook with this exit code. */
+  /** Ends the hook's command with this exit code. */
   readonly endHook: (exitCode: number) => void;
   readonly log: () => string;
 } {

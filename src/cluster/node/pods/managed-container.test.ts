@@ -1,4 +1,5 @@
-// What a container shows while its runs cannot begin. Runs themselves need namespaces: managed-container.netns.test.ts.
+// Tests the state that a container shows while its runs cannot begin. Tests of runs need namespaces, and are in
+// managed-container.netns.test.ts.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Container } from "../../../api/kubernetes/index.ts";
@@ -12,11 +13,11 @@ import type { PodHost } from "./pod-host.ts";
 interface Given {
   readonly spec?: Partial<Container>;
   readonly record?: Partial<ContainerRecord>;
-  /** The error of looking up the image. */
+  /** The error with which the image cannot be resolved. */
   readonly imageFault?: Error;
 }
 
-/** A container that may not run as root, with an image that does. So no run begins. */
+/** A container that may not run as root, while its image states root. So no run begins. */
 function refusedContainer({ spec, record, imageFault }: Given = {}): {
   readonly container: ManagedContainer;
   readonly clock: HandClock;

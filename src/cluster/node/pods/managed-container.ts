@@ -47,7 +47,7 @@ export class ManagedContainer {
   readonly spec: Container;
   readonly role: ContainerRole;
   readonly record: ContainerRecord;
-  /** The container's place in its pod, for events: `spec.containers{app}`. */
+  /** The path of the container's field in its pod, for events, such as `spec.containers{app}`. */
   readonly fieldPath: string;
   readonly #host: PodHost;
   readonly #files: ContainerFiles;
@@ -56,7 +56,7 @@ export class ManagedContainer {
   readonly #abandoned = new AbortController();
   /** The current or last run. */
   #run: ContainerRun | undefined;
-  /** Set by the pod if no further run will follow. */
+  /** Whether the container is finished. The pod sets it when no further run will follow. */
   done = false;
 
   constructor(spec: Container, role: ContainerRole, host: PodHost, record?: ContainerRecord) {
@@ -117,12 +117,12 @@ export class ManagedContainer {
     };
   }
 
-  /** The time until the next run may begin. 0 means that it may begin now. */
+  /** The time until the next run may begin, in milliseconds. 0 means that it may begin now. */
   get delayMs(): number {
     return this.#backoff.delayMs;
   }
 
-  /** Shows in the state that the next run is delayed: ImagePullBackOff or CrashLoopBackOff. */
+  /** Shows in the state why the next run is delayed: ImagePullBackOff or CrashLoopBackOff. */
   showBackoff(): void {
     const { record, spec } = this;
     if (explainsDelay(record.state)) return;
@@ -136,7 +136,10 @@ export class ManagedContainer {
     this.#event("Warning", "BackOff", `Back-off restarting failed container ${spec.name} in pod ${name}_${namespace}`);
   }
 
-  /** Begins a run. Never throws. The state shows a failure, and {@link delayMs} says when to try again. */
+  /**
+   * Begins a run. Never throws. After a failure, the state contains the cause, and {@link delayMs} is the time until
+   * the next attempt.
+   */
   async start(): Promise<void> {
     const { record } = this;
     const previous = record.state.terminated === undefined ? undefined : record.state;
@@ -148,7 +151,7 @@ export class ManagedContainer {
     try {
       this.#run = this.#startRun(resolved.image);
     } catch (error) {
-      // Only runs count, and the log of the last run has its number.
+      // A start counts only if the program runs. The restart count is also the number of the last run's log.
       record.restartCount = restartCount;
       this.#event("Warning", "Failed", `Error: ${messageOf(error)}`);
       return this.#couldNotStart(startFailure(error));
@@ -157,7 +160,7 @@ export class ManagedContainer {
     this.#host.changed();
   }
 
-  /** Waits no longer for a postStart hook, because the pod ends. */
+  /** Stops waiting for a postStart hook, because the pod ends. */
   abandonStart(): void {
     this.#abandoned.abort();
   }
@@ -180,7 +183,8 @@ export class ManagedContainer {
     if (refusal !== undefined) throw userError("not-allowed", refusal);
     const rights = containerRights(spec, pod, { uidCount: host.uidCount, runsAs: image.runsAs });
     const hostPid = pod.spec?.hostPID === true;
-    // This may fail, for example on a damaged disk. A program that ran already would then be left alone.
+    // Removing the log may fail, for example on a damaged disk. Do it before the program starts, because nobody would
+    // watch a program after such a failure.
     removeBelow(this.#files.logOf(record.restartCount - 2));
     const mount = this.#files.buildRoot(image, { rights, ...surroundings, hostPid });
     const [spawned, terminal] = this.#spawn({ argv, hostPid, rights, mount, ...surroundings });
@@ -208,7 +212,7 @@ export class ManagedContainer {
     return run;
   }
 
-  /** What all runs of the container have in common. */
+  /** The options that are the same for all runs of the container. */
   #partsOfRun(): Pick<ContainerRunOptions, "spec" | "role" | "record" | "host" | "event" | "exec" | "onEnded"> {
     const { spec, role, record } = this;
     return {
@@ -233,7 +237,7 @@ export class ManagedContainer {
     record.state = { running: { startedAt: this.#now() } };
   }
 
-  /** Starts the program, on a terminal if the container has one. Closes the mount if it cannot be started. */
+  /** Starts the program, on a terminal if the container has one. Closes the mount if the start fails. */
   #spawn(program: StartedProgram): readonly [SpawnedContainer, Terminal | undefined] {
     const { argv, hostPid, rights, mount, environment, workingDirectory } = program;
     let terminal: Terminal | undefined;
@@ -263,7 +267,7 @@ export class ManagedContainer {
     }
   }
 
-  /** Continues with a container that an earlier node process started. */
+  /** Takes over a container that an earlier process of the node started. */
   adopt(): void {
     const { identity } = this.record;
     if (identity === undefined || this.record.state.running === undefined) return;
@@ -284,7 +288,7 @@ export class ManagedContainer {
     run.startProbes();
   }
 
-  /** Restores the context that exec needs, for a container from an earlier node process. */
+  /** Restores what exec needs, for a container from an earlier process of the node. */
   async #recallSurroundings(run: ContainerRun): Promise<void> {
     const { image: name = "", command, args } = this.spec;
     try {
@@ -311,17 +315,17 @@ export class ManagedContainer {
     this.#host.changed();
   }
 
-  /** See {@link ContainerRun.stop}. */
+  /** Stops the container. See {@link ContainerRun.stop}. */
   async stop(graceMs: number): Promise<void> {
     await this.#run?.stop(graceMs);
   }
 
-  /** Shortens the grace period of a stop that has begun. */
+  /** Shortens the grace period if the container is already being stopped. */
   shortenStop(graceMs: number): void {
     this.#run?.shortenStop(graceMs);
   }
 
-  /** See {@link ContainerRun.prepareStop}. */
+  /** Runs the preStop hook. See {@link ContainerRun.prepareStop}. */
   async prepareStop(graceMs: number): Promise<void> {
     await this.#run?.prepareStop(graceMs);
   }
@@ -336,13 +340,16 @@ export class ManagedContainer {
     return await execInContainer(await this.execContext(), command, timeoutMs);
   }
 
-  /** The context for a command beside the program. Waits until the program has begun. Throws if it does not run. */
+  /**
+   * The context in which a command runs beside the program. Waits until the program has begun. Throws if the program
+   * does not run.
+   */
   async execContext(): Promise<ExecContext> {
     if (this.#run === undefined) throw containerNotFound(this.spec.name);
     return await this.#run.execContext();
   }
 
-  /** The log of the current or last run. An earlier run has only {@link previousLog}. */
+  /** The log of the current or last run. For earlier runs, see {@link previousLog}. */
   get currentLog(): ContainerLog | undefined {
     return this.#run?.log;
   }
@@ -353,12 +360,12 @@ export class ManagedContainer {
     return existsSync(place.path) ? place : undefined;
   }
 
-  /** See {@link ContainerRun.console}. */
+  /** The console of the run. See {@link ContainerRun.console}. */
   get console(): ContainerConsole | undefined {
     return this.#run?.console;
   }
 
-  /** See {@link ContainerRun.input}. */
+  /** The standard input of the run. See {@link ContainerRun.input}. */
   get input(): Socket | undefined {
     return this.#run?.input;
   }

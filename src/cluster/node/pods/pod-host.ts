@@ -7,19 +7,19 @@ import type { PlaceBelow } from "../place-below.ts";
 import type { PodSandbox } from "./pod-sandbox.ts";
 
 export interface CompiledCodeOfReleases {
-  /** The directory that containers of a release and a user read. Undefined if there is none. */
+  /** The directory of compiled code for containers that run this release as this user. Undefined if there is none. */
   directoryFor(release: LabRelease, user: number): string | undefined;
 }
 
-/** The functions of the pod and the node that a container uses. */
+/** What a container needs from its pod and its node. */
 export interface PodHost {
   readonly clock: Clock;
   readonly log: Logger;
   readonly images: ImageCatalogue;
   readonly directories: PodDirectories;
-  /** The compiled code of releases. Undefined means none. */
+  /** The compiled code of releases. Undefined if containers get none. */
   readonly compiledCode: CompiledCodeOfReleases | undefined;
-  /** The variables that choose the form in which programs of a checkout run. */
+  /** The environment variables that decide whether programs of a checkout run from sources or from a bundle. */
   readonly programEnvironment: Readonly<Record<string, string>>;
   /** The number of uids in the lab's user namespace: 1 or many. */
   readonly uidCount: number;
@@ -31,7 +31,10 @@ export interface PodHost {
   /** The files for each container's /etc. */
   etcFiles(): Record<string, string>;
   event(note: EventNote): void;
-  /** Stores the records of the pod's containers at once. A failure is logged, and the pod's next round tries again. */
+  /**
+   * Stores the records of the pod's containers at once. If that fails, logs the failure and tries again at the pod's
+   * next change.
+   */
   save(): void;
   /** Reports a change in a container, such as its state or readiness. */
   changed(): void;
@@ -40,9 +43,9 @@ export interface PodHost {
 export interface PodDirectories {
   /** A directory in the lab's tmpfs, for states, pipes and secrets. */
   readonly memory: string;
-  /** The root of the node's own disk. Pods with a `hostPath` volume write anywhere below it. */
+  /** The root of the node's own disk. Pods with a `hostPath` volume can write anywhere below it. */
   readonly hostRoot: string;
-  /** A directory below the node's host root, for emptyDirs. */
+  /** The directory for emptyDirs, below the node's host root. */
   readonly disk: string;
   /** The directory of logs below the node's host root: /var/log/pods/<namespace>_<name>_<uid>. */
   readonly logs: string;

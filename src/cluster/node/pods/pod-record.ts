@@ -10,7 +10,7 @@ export interface PodFailure {
   readonly message: string;
 }
 
-/** The state of a pod for a restarted node process. It is written into the lab's tmpfs at each change. */
+/** The state of a pod that a restarted process of the node needs. It is written into the lab's tmpfs at each change. */
 export interface PodRecord {
   readonly uid: string;
   readonly namespace: string;
@@ -18,7 +18,7 @@ export interface PodRecord {
   readonly startTime: string;
   readonly init: ProcessIdentity | undefined;
   readonly address: PodAddress | undefined;
-  /** The network plugins have added the pod. */
+  /** Whether the network plugins have added the pod to the network. */
   readonly attached: boolean;
   readonly failure?: PodFailure | undefined;
   readonly containers: readonly ContainerRecord[];
@@ -33,7 +33,7 @@ export function writePodRecord(directory: string, record: PodRecord): void {
   renameSync(`${path}.new`, path);
 }
 
-/** The records of all pods below a directory. Unreadable records are left out. */
+/** Reads the records of all pods below a directory. Leaves out unreadable records. */
 export function readPodRecords(podsDirectory: string): PodRecord[] {
   let names: string[];
   try {

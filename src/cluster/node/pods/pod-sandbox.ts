@@ -16,17 +16,17 @@ import {
 } from "../namespaces.ts";
 import { createPodNetwork, type PodAddress } from "../network/pod-network.ts";
 
-/** The namespaces that a pod's containers share: network, host name and IPC. A sleeping process keeps them. */
+/** The namespaces that a pod's containers share: network, host name and IPC. A sleeping process keeps them alive. */
 export interface PodSandbox {
   readonly init: ProcessIdentity;
-  /** The pod's own address, or undefined for a pod in its node's network. */
+  /** The pod's own address. Undefined for a pod in its node's network. */
   readonly address: PodAddress | undefined;
   readonly namespaces: NamespaceDescriptors;
 }
 
 export interface SandboxOptions {
   readonly hostname: string;
-  /** The pod's own address, or undefined for a pod in its node's network. */
+  /** The pod's own address. Undefined for a pod in its node's network. */
   readonly address: PodAddress | undefined;
   readonly sysctls: Readonly<Record<string, string>>;
 }
@@ -50,7 +50,7 @@ export function createSandbox(options: SandboxOptions): PodSandbox {
   }
 }
 
-/** Takes over the sandbox of an earlier node process. Undefined if its first process has ended. */
+/** Takes over the sandbox of an earlier process of the node. Undefined if the sandbox's first process has ended. */
 export function adoptSandbox(init: ProcessIdentity, address: PodAddress | undefined): PodSandbox | undefined {
   if (!isAlive(init)) return undefined;
   const network = address === undefined ? undefined : NetworkNamespace.open(`/proc/${init.pid}/ns/net`);
@@ -62,7 +62,7 @@ function openSandboxNamespaces(pid: number | "self", network: number | undefined
   return network === undefined ? shared : { ...shared, network };
 }
 
-/** Ends the pod's first process. The network is removed with its last process. */
+/** Ends the sandbox's first process. The kernel removes the network when its last process ends. */
 export function destroySandbox(sandbox: PodSandbox): void {
   killProcess(sandbox.init);
   closeNamespaces(sandbox.namespaces);

@@ -11,10 +11,10 @@ type Status = NonNullable<Pod["status"]>;
 
 const spec = { name: "main", image: "shop" };
 
-/** A pod on the server. Its node gets the event of a write only when {@link ServedPod.receive} is called. */
+/** A fake API server with one pod. The node gets the event of a write only when {@link ServedPod.receive} is called. */
 class ServedPod {
   readonly writes: Status[] = [];
-  /** The first process that each write names. */
+  /** The pid annotation of each write: the first process of the pod. */
   readonly initPids: (string | undefined)[] = [];
   readonly writer: PodStatusWriter;
   now = "2026-01-31T12:00:00Z";
@@ -40,7 +40,7 @@ class ServedPod {
     this.writer = new PodStatusWriter({ client: client as KubeClient, log, clock: systemClock }, () => this.#view());
   }
 
-  /** The scheduler's write keeps its null. */
+  /** Writes a condition as the scheduler does. Its null value stays in the stored object. */
   bind(): void {
     const status = { conditions: [{ type: "PodScheduled", status: "True" as const, lastProbeTime: null }] };
     this.#stored = { ...this.#stored, status };
@@ -48,7 +48,7 @@ class ServedPod {
 
   store(status: Status): void {
     const version = String(Number(this.#stored.metadata.resourceVersion) + 1);
-    // As in the server, no null is stored.
+    // Like the API server, store no null values.
     const kept = JSON.parse(JSON.stringify(status), (_key, value) => value ?? undefined) as Status;
     this.#stored = { ...this.#stored, metadata: { ...this.#stored.metadata, resourceVersion: version }, status: kept };
   }

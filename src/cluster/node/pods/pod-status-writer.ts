@@ -4,12 +4,15 @@ import { isKubeCode, type KubeClient } from "../../../kube/index.ts";
 import { podStatus, type PodView } from "./pod-status.ts";
 
 const retryMs = 200;
-/** With this annotation, the mesh's node agent finds the network namespaces of pods that are older than the agent. */
+/**
+ * The annotation with the pid of the pod's first process. With it, the mesh's CNI agent finds the network namespaces of
+ * pods that are older than the agent.
+ */
 const initPidAnnotation = "lab.serin.dev/init-pid";
 
 /**
- * Writes a pod's status to the API server, with its first process as an annotation, one request at a time. Changes
- * that arrive meanwhile are sent with the next request.
+ * Writes a pod's status to the API server, and the pid of its first process as an annotation. It sends one request at a
+ * time. Changes during a request are sent with the next one.
  */
 export class PodStatusWriter {
   readonly #client: KubeClient;
@@ -17,10 +20,10 @@ export class PodStatusWriter {
   readonly #clock: Clock;
   readonly #view: () => PodView;
   #written: Pod["status"];
-  /** The status in the last request, which may not have been answered yet. */
+  /** The status in the last request. The server may not have answered the request yet. */
   #sent: Pod["status"];
   #writtenInitPid: number | undefined;
-  /** The pod in the answer to the last write. Its event arrives here later. */
+  /** The pod in the answer to the last write. The watch delivers its event later. */
   #answered: Pod | undefined;
   #dirty = false;
   #writing: Promise<void> | undefined;
@@ -36,13 +39,13 @@ export class PodStatusWriter {
     this.#view = view;
   }
 
-  /** Writes the current status, because it may have changed. */
+  /** Call this when the pod's status may have changed. Writes the current status if it has. */
   changed(): void {
     this.#dirty = true;
     this.#writing ??= this.#drain();
   }
 
-  /** Whether the status that was sent last calls the container ready. */
+  /** Whether the last status that was sent shows the container as ready. */
   callsReady(container: string): boolean {
     const { containerStatuses = [], initContainerStatuses = [] } = this.#sent ?? {};
     return [...containerStatuses, ...initContainerStatuses].some(({ name, ready }) => name === container && ready);
@@ -55,8 +58,8 @@ export class PodStatusWriter {
   }
 
   /**
-   * Writes nothing more, because nothing of the pod is left here. If another pod has taken its name, the server refuses
-   * every write of this one.
+   * Ends all writes, because nothing of the pod is left on this node. If another pod has the same name by now, the
+   * server refuses this pod's writes anyway.
    */
   end(): void {
     this.#gone = true;
@@ -88,7 +91,7 @@ export class PodStatusWriter {
     )
       return;
     const annotations = initPid === undefined ? {} : { annotations: { [initPidAnnotation]: String(initPid) } };
-    // A merge patch keeps omitted fields, so removed fields must be named.
+    // A merge patch keeps omitted fields, so it must name removed fields explicitly.
     const patch =
       view.podIp === undefined && view.pod.status?.podIP !== undefined
         ? { ...status, podIP: null, podIPs: null }
@@ -100,7 +103,7 @@ export class PodStatusWriter {
         name,
         namespace,
         { metadata: { uid, ...annotations }, status: patch },
-        // Nodes may write only the status of a pod.
+        // A node may write a pod only through its status.
         { subresource: "status" },
       );
       this.#written = status;
@@ -112,8 +115,8 @@ export class PodStatusWriter {
   }
 
   /**
-   * The view with the status of our own last write until its event arrives. With the older status, conditions would
-   * seem to change again, and every step of a pod's start would be written twice.
+   * The view with the status of our own last write until its event arrives. With an older status, conditions would seem
+   * to change again, and this class would write every step of a pod's start twice.
    */
   #newestView(): PodView {
     const view = this.#view();

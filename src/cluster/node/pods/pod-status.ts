@@ -4,7 +4,7 @@ import type { PodFailure } from "./pod-record.ts";
 
 export type ContainerRole = "init" | "sidecar" | "main" | "ephemeral";
 
-/** The facts about a container for the status. */
+/** The facts about a container from which its status is computed. */
 export interface ContainerView {
   readonly spec: Container;
   readonly role: ContainerRole;
@@ -15,7 +15,7 @@ export interface ContainerView {
   readonly imageId: string;
   readonly started: boolean;
   readonly ready: boolean;
-  /** The container will not run again. */
+  /** Whether the container will not run again. */
   readonly done: boolean;
 }
 
@@ -26,9 +26,9 @@ export interface PodView {
   readonly hostIp: string;
   readonly startTime: string;
   readonly hasSandbox: boolean;
-  /** The pod's first process. Undefined if the pod has no sandbox. */
+  /** The pid of the pod's first process. Undefined if the pod has no sandbox. */
   readonly initPid: number | undefined;
-  /** Why the node ends the pod. */
+  /** Why the node ends the pod. Undefined if it does not. */
   readonly failure?: PodFailure | undefined;
   readonly now: string;
 }
@@ -37,7 +37,7 @@ type PodStatus = NonNullable<Pod["status"]>;
 
 const ourConditions = new Set(["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady"]);
 
-/** Computes the pod's status. Unchanged conditions keep their times. */
+/** Computes the pod's status. Conditions that have not changed keep their times. */
 export function podStatus(view: PodView): PodStatus {
   const { pod, containers, failure } = view;
   const phase = phaseOf(view);
@@ -77,7 +77,7 @@ function containerStatus(view: ContainerView): ContainerStatus {
   return status;
 }
 
-/** As with a kubelet, a pod has ended only when none of its containers runs any more. */
+/** The pod's phase. As with a kubelet, a pod has ended only when none of its containers is running. */
 function phaseOf({ pod, containers, failure }: PodView): NonNullable<PodStatus["phase"]> {
   const mains = containers.filter((container) => container.role === "main");
   const inits = containers.filter((container) => container.role === "init");
@@ -153,7 +153,10 @@ function conditionsOf(view: PodView, phase: NonNullable<PodStatus["phase"]>): Po
   ];
 }
 
-/** The server stores no null. A condition with one would never equal the stored one. */
+/**
+ * The condition without a null time. The server stores no nulls, so a condition with one would never equal the stored
+ * one.
+ */
 function withoutNullTime({ lastProbeTime, ...condition }: PodCondition): PodCondition {
   return typeof lastProbeTime === "string" ? { ...condition, lastProbeTime } : condition;
 }

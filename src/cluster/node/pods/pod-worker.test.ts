@@ -30,14 +30,14 @@ test("a record that could not be written is written in the next round", async ()
     }),
     hostIp: "192.0.2.1",
   } as unknown as NodeServices;
-  // An ended pod has a record, and needs no features of the kernel.
+  // A pod that has ended. Its worker only keeps a record, so the test needs no special rights.
   const pod: Pod = {
     metadata: { name: "ended", namespace: "shop", uid: "uid" },
     spec: { containers: [] },
     status: { phase: "Succeeded" },
   };
   try {
-    // A file stands at the path of the pods' directory.
+    // The worker cannot write here, because the path of the pods' directory is a file.
     writeFileSync(join(directory, "pods"), "");
     new PodWorker(pod, services).kick();
     await new Promise(setImmediate);
@@ -164,7 +164,7 @@ test("a pod without its volumes has no sandbox for others, because a kubelet mak
   }
 });
 
-/** A container whose program ends when the test says so, or when it is killed. */
+/** A fake container whose program ends when the test says so, or when it is killed. */
 class HeldContainer {
   readonly spec;
   readonly role: ContainerRole;
@@ -175,7 +175,7 @@ class HeldContainer {
   ready = true;
   done = false;
   readonly delayMs = 0;
-  /** The grace periods of stops, and of shortened ones. */
+  /** The grace periods of calls to stop the container, and of calls to shorten its stop. */
   readonly gracesMs: number[] = [];
   readonly #begun = Promise.withResolvers<void>();
   readonly #journal: string[];
@@ -191,7 +191,7 @@ class HeldContainer {
     return this.running;
   }
 
-  /** Lasts until {@link begin}, as with a postStart hook. */
+  /** Like the start of a container with a postStart hook, this lasts until the test calls {@link begin}. */
   async start(): Promise<void> {
     this.#journal.push(`start ${this.spec.name}`);
     this.running = true;
@@ -243,9 +243,9 @@ class HeldContainer {
 interface DeletedPod {
   readonly worker: PodWorker;
   readonly clock: HandClock;
-  /** What happened, in order. */
+  /** The events of the test, in order. */
   readonly journal: string[];
-  /** The Ready condition in each written status. */
+  /** The status of the condition Ready in each written status. */
   readonly readiness: (string | undefined)[];
   /** Makes the API server refuse to delete pods. */
   refuses: boolean;
@@ -440,15 +440,15 @@ interface RunningPod {
   readonly worker: PodWorker;
   readonly clock: HandClock;
   readonly journal: string[];
-  /** The written statuses. */
+  /** The written statuses, in order. */
   readonly statuses: NonNullable<Pod["status"]>[];
   readonly pod: Pod;
   readonly add: (name: string, role: ContainerRole, isRunning?: boolean) => HeldContainer;
-  /** Lets the API server answer nothing from now on. */
+  /** Makes the API server answer nothing from now on. */
   readonly silence: () => void;
 }
 
-/** A pod that has its sandbox, with containers that the test adds. */
+/** A pod with a sandbox. The test adds its containers. */
 function runningPod(t: TestContext, spec: Partial<NonNullable<Pod["spec"]>> = {}): RunningPod {
   const directory = mkdtempSync(join(tmpdir(), "pod-worker-"));
   const init = spawn("sleep", ["60"], { stdio: "ignore" });
@@ -590,7 +590,7 @@ test("a container that ends is reported as not ready at once, although its next 
   app.end();
   worker.kick();
   await turns();
-  // The next run's postStart hook has not ended.
+  // The postStart hook of the next run has not ended, so the container is not ready.
   assert.equal(readinessOf(statuses.at(-1)), "False");
 });
 

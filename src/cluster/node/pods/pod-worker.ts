@@ -17,7 +17,7 @@ import { removeBelow } from "../place-below.ts";
 import { PodVolumeUpkeep } from "../volumes/pod-volume-upkeep.ts";
 import { PodVolumes, type VolumeSources } from "../volumes/pod-volumes.ts";
 
-/** The services that all pods of a node share. */
+/** What all pods of a node share. */
 export interface NodeServices extends SandboxServices {
   readonly client: KubeClient;
   readonly hostIp: string;
@@ -33,7 +33,7 @@ export interface NodeServices extends SandboxServices {
 
 const retryMs = 500;
 const maxTimerMs = 2 ** 31 - 1;
-/** A kubelet's words. */
+/** The failure of a pod that exceeds its deadline, in a kubelet's words. */
 const deadlineExceeded: PodFailure = {
   reason: "DeadlineExceeded",
   message: "Pod was active on the node longer than the specified deadline",
@@ -41,7 +41,7 @@ const deadlineExceeded: PodFailure = {
 
 /**
  * Brings one pod into the state that its object specifies. Every change (of the object, a container, a probe, a timer)
- * starts another round. A worker has one loop, so no two changes of a pod overlap.
+ * makes the worker run its loop again. A worker has only one loop, so it never handles two changes of a pod at once.
  */
 export class PodWorker {
   readonly uid: string;
@@ -59,9 +59,9 @@ export class PodWorker {
   #finished = false;
   #dirty = false;
   #looping = false;
-  /** The time that the containers have to end. Undefined while they are not being stopped. */
+  /** The grace period of the containers. Undefined while they are not being stopped. */
   #grace: GracePeriod | undefined;
-  /** Why the node has ended the pod. */
+  /** Why the node has ended the pod. Undefined if it has not. */
   #failure: PodFailure | undefined;
   #timer: { readonly atMs: number; readonly handle: Disposable } | undefined;
   readonly #upkeep: PodVolumeUpkeep;
@@ -115,7 +115,7 @@ export class PodWorker {
     return this.#gone.promise;
   }
 
-  /** Takes a new or changed object. */
+  /** Takes over a new or changed state of the pod's object. */
   update(pod: Pod): void {
     const { labels, annotations } = this.#pod.metadata;
     if (
@@ -128,20 +128,20 @@ export class PodWorker {
     for (const spec of pod.spec?.ephemeralContainers ?? [])
       if (!known.has(spec.name)) this.containers.push(new ManagedContainer(spec, "ephemeral", this.#host));
     const graceMs = this.#graceMs();
-    // Pass a shorter grace period on, which a client may request while the containers end.
+    // Pass on a shorter grace period, which a client may request while the containers are being stopped.
     if (this.#grace?.shorten(graceMs) === true) for (const container of this.containers) container.shortenStop(graceMs);
     if (this.#isDeleted) for (const container of this.containers) container.abandonStart();
     this.kick();
   }
 
-  /** Handles the deletion of the object: ends everything at once. */
+  /** Ends everything of the pod at once, because its object was deleted. */
   remove(): void {
     this.#removed = true;
     for (const container of this.containers) container.kill();
     this.kick();
   }
 
-  /** Writes the volumes again, because a ConfigMap or Secret of them has changed. */
+  /** Writes the volumes again, because one of their ConfigMaps or Secrets has changed. */
   volumesChanged(): void {
     this.#upkeep.changed();
     this.kick();
@@ -149,13 +149,17 @@ export class PodWorker {
 
   kick(): void {
     this.#dirty = true;
-    // A round that stops the containers lasts until they have ended, and any other one until their next runs have
-    // begun, with their postStart hooks. Meanwhile clients must not be sent to a container that is no longer ready.
+    // Write the status now if it shows a container as ready that no longer is, so that clients are not sent there.
+    // Otherwise it would wait for the end of the present work: for all containers to end, or for the next runs and
+    // their postStart hooks to begin.
     if (!this.#finished && (this.#grace !== undefined || this.#overstates())) this.#status.changed();
     void this.#loop();
   }
 
-  /** Whether the written status calls a container ready that is not, although it runs or will run again. */
+  /**
+   * Whether the written status shows a container as ready that is not ready. Leaves out containers that will not run
+   * again.
+   */
   #overstates(): boolean {
     return this.containers.some(
       (container) =>
@@ -196,7 +200,8 @@ export class PodWorker {
   }
 
   /**
-   * Requests another round. If several are requested, only the earliest one runs, because it requests the others again.
+   * Requests another run of the loop after a delay. If several are requested, only the earliest one happens, because it
+   * requests the others again.
    */
   #again(ms: number): void {
     const { clock } = this.#services;
@@ -218,7 +223,7 @@ export class PodWorker {
   async #sync(): Promise<void> {
     if (this.#isDeleted) return await this.#terminate();
     const { phase } = this.#pod.status ?? {};
-    // The end of the pod may appear in its status with a delay. Meanwhile ended containers, especially sidecars, must
+    // The status may show the end of the pod only later. Until then, ended containers, and especially sidecars, must
     // not start again.
     if (phase === "Succeeded" || phase === "Failed" || this.#isOver()) return await this.#rest();
     if (this.#exceedsDeadline()) {
@@ -228,13 +233,16 @@ export class PodWorker {
     }
     if (!(await this.#ensureSandbox())) return;
     if (!(await this.#ensureVolumes())) return;
-    // Run ephemeral containers before the init containers have ended: they help to find out why one does not end.
+    // Start ephemeral containers before the init containers have ended, because they help to find out why an init
+    // container does not end.
     await this.#runAll("ephemeral");
     if (await this.#runInits()) await this.#runAll("main");
     if (this.#isOver()) await this.#rest();
   }
 
-  /** Whether `activeDeadlineSeconds` have passed since the pod's start. If not, requests a round for that time. */
+  /**
+   * Whether the pod has run for longer than `activeDeadlineSeconds`. If not, makes the worker check again at that time.
+   */
   #exceedsDeadline(): boolean {
     const { activeDeadlineSeconds } = this.#pod.spec ?? {};
     if (activeDeadlineSeconds === undefined) return false;
@@ -256,7 +264,7 @@ export class PodWorker {
     return ready;
   }
 
-  /** True when all init containers are done and all sidecars have started. */
+  /** Runs the init containers. Returns true when all init containers are done and all sidecars have started. */
   async #runInits(): Promise<boolean> {
     for (const container of this.containers) {
       if (container.role === "sidecar") {
@@ -280,8 +288,8 @@ export class PodWorker {
   }
 
   /**
-   * Starts the containers of the role that are due, in the order of the spec. As in a kubelet, the postStart hook of
-   * one delays the next. Istio's `holdApplicationUntilProxyStarts` depends on this.
+   * Starts the containers of the role that are due, in the order of the spec. As with a kubelet, the next container
+   * starts only after the postStart hook of the one before. Istio's `holdApplicationUntilProxyStarts` depends on this.
    */
   async #runAll(role: "ephemeral" | "main"): Promise<void> {
     for (const container of this.containers) {
@@ -299,7 +307,7 @@ export class PodWorker {
   }
 
   async #startWhenDue(container: ManagedContainer): Promise<void> {
-    // Check again, because the pod may have been deleted while another container started.
+    // Check again, because the pod may have been deleted while the previous container started.
     if (this.#isDeleted) return;
     const { delayMs } = container;
     if (delayMs > 0) {
@@ -319,7 +327,7 @@ export class PodWorker {
     return mains.length > 0 && mains.every((container) => container.done);
   }
 
-  /** Handles the end of the pod: ends what still runs, removes the network, and keeps the status. */
+  /** Finishes the pod: ends what still runs, removes the network, and keeps the status. */
   async #rest(): Promise<void> {
     await this.#stopContainers(this.#graceMs());
     this.#attachedSandbox.dismantle();
@@ -337,8 +345,9 @@ export class PodWorker {
   }
 
   /**
-   * Stops all containers. Sidecars come after the others, in the reverse order of their start, because later ones may
-   * use earlier ones. As in a kubelet, nothing waits for its turn any more when the grace period is over.
+   * Stops all containers. Stops the sidecars after the other containers, in the reverse order of their start, because a
+   * later sidecar may use an earlier one. As with a kubelet, this order no longer applies when the grace period is
+   * over.
    */
   async #stopContainers(graceMs: number): Promise<void> {
     using grace = new GracePeriod(this.#services.clock, graceMs);
@@ -461,11 +470,12 @@ export class PodWorker {
     return {
       pod: this.#pod,
       containers: this.containers.map((container) => container.view()),
-      // The status shows a sandbox only after the plugins have added it to the network.
+      // Show the address only after the plugins have added the sandbox to the network.
       podIp: (this.#attachedSandbox.attached ? this.podIp : undefined) ?? this.#pod.status?.podIP,
       hostIp: this.#services.hostIp,
       startTime: this.#startTime,
-      // A kubelet makes the sandbox after the volumes. The containers of an earlier run of this process have theirs.
+      // A kubelet makes the sandbox after the volumes. After a restart of this process, the volumes are not prepared
+      // yet, but a container that has run shows that the sandbox exists.
       hasSandbox:
         this.sandbox !== undefined &&
         this.#attachedSandbox.attached &&

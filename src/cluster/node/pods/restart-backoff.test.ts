@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { HandClock } from "../../../base/testing/index.ts";
 import { RestartBackoff } from "./restart-backoff.ts";
 
-/** The delays after runs of these lengths, each of which begins as soon as it may. */
+/** The delays before each next run. The runs have these lengths, and each begins as soon as it may. */
 function delaysMs(runsMs: readonly number[]): number[] {
   const clock = new HandClock();
   const backoff = new RestartBackoff(clock);

@@ -1,9 +1,12 @@
 import type { Clock } from "../../../base/index.ts";
 
-/** The kubelet's newer delays (KEP-4603): from 1 s, doubling up to a minute. The first restart has no delay. */
+/**
+ * The initial delay, which doubles up to a minute. These are the kubelet's newer values (KEP-4603). The first restart
+ * has no delay.
+ */
 const initialMs = 1_000;
 const maxMs = 60_000;
-/** The length of a run after which the delays start again. */
+/** After a run of this length, the delay starts from the beginning again. */
 const provenMs = 120_000;
 
 /** Decides when a container that has ended or could not start may start again. */
@@ -17,13 +20,13 @@ export class RestartBackoff {
     this.#clock = clock;
   }
 
-  /** A run that began at `startedAtMs`, in wall-clock time, ended. */
+  /** Call this when a run has ended. `startedAtMs` is its beginning in wall-clock time. */
   ended(startedAtMs: number): void {
     if (this.#clock.nowMs() - startedAtMs > provenMs) this.#failures = 0;
     this.#hold(this.#failures === 0 ? 0 : initialMs * 2 ** (this.#failures - 1));
   }
 
-  /** A run could not begin at all. */
+  /** Call this when a run could not begin at all. */
   failed(): void {
     this.#hold(initialMs * 2 ** this.#failures);
   }

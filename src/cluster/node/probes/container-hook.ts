@@ -4,7 +4,7 @@ import { attemptHttp, type ProbeTarget } from "./probe-attempt.ts";
 
 /**
  * Runs a container's hook. Throws if it fails, or if its command or request takes longer than the limit. The signal
- * ends a sleep.
+ * aborts a `sleep` hook.
  */
 export async function runHook(
   handler: LifecycleHandler,

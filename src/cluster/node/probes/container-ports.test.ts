@@ -43,7 +43,7 @@ test("the wait ends when the program listens", async () => {
   await once(server, "close");
 });
 
-/** A container whose shell has started a program with two threads. */
+/** A fake /proc with a container whose shell has started a program with two threads. */
 class FakeContainer {
   readonly proc = mkdtempSync(join(tmpdir(), "proc-"));
   readonly #program = join(this.proc, "8/task");
@@ -53,7 +53,7 @@ class FakeContainer {
     this.waitedForProcessor(0);
   }
 
-  /** How long the program's second thread has waited, while the first one hardly did. */
+  /** Sets how long the program's second thread has waited for a CPU. The first thread hardly waits. */
   waitedForProcessor(ms: number): void {
     this.#thread("8/task/8", 2, "");
     this.#thread("8/task/9", ms, "");

@@ -4,13 +4,12 @@ import type { Clock } from "../../../base/index.ts";
 
 const pollMs = 20;
 /**
- * The time after which a program that never opens its declared port counts as ready, in milliseconds. The time for
- * which the program waited for a processor is not included, because on a busy machine a program may need much longer to
- * start.
+ * How long to wait for a program to open its declared ports, in milliseconds. After this time, the program counts as
+ * ready. The time in which it waited for a CPU is not included, because a start takes much longer on a busy machine.
  */
 const limitMs = 3_000;
 const listening = "0A";
-/** The second field of `schedstat` is in nanoseconds. */
+/** The unit of the second field of `schedstat`, which is in nanoseconds. */
 const nanosecondsPerMs = 1_000_000;
 
 /** The TCP ports that a container declares. */
@@ -21,8 +20,8 @@ export function declaredPorts(container: Container): number[] {
 }
 
 /**
- * Resolves when processes in the network namespace of `pid` listen on all of the ports, or when the program has had
- * three seconds. Otherwise a container without a readiness probe would count as ready before its program listens.
+ * Resolves when processes in the network namespace of `pid` listen on all of the ports, or when {@link limitMs} has
+ * passed. Without this wait, a container without a readiness probe would count as ready before its program listens.
  */
 export async function untilListening(
   pid: number,
@@ -57,8 +56,8 @@ async function listeningPorts(pid: number, proc: string): Promise<Set<number>> {
 }
 
 /**
- * How long a process, or a process below it, was ready to run but waited for a processor: the longest such time of any
- * thread, in milliseconds. 0 if the kernel does not measure this.
+ * How long the process and its children were ready to run but waited for a CPU, in milliseconds. It is the largest
+ * value of any of their threads. 0 if the kernel does not measure this.
  */
 async function longestProcessorWaitMs(pid: number, proc: string): Promise<number> {
   const threads = await readdir(`${proc}/${pid}/task`).catch(() => []);

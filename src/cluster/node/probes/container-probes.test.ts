@@ -9,7 +9,7 @@ interface Found {
   readonly runsMs: readonly number[];
   /** Each change of the container's state, with its time. */
   readonly changes: readonly string[];
-  /** When the container became ready. Undefined if it did not. */
+  /** The time at which the container became ready. Undefined if it did not. */
   readonly readyMs: number | undefined;
   readonly unhealthy: number;
   readonly failed: readonly string[];
@@ -18,15 +18,18 @@ interface Found {
 type ProbeField = "startupProbe" | "readinessProbe" | "livenessProbe";
 
 interface Application {
-  /** Whether the container answers a run of the probe at that time. */
+  /** Whether the container answers a run of the probe that begins at this time. */
   readonly answers: (atMs: number, run: number) => boolean;
-  /** How long it takes to answer. 0 if absent. If this exceeds the probe's timeout, it does not answer. */
+  /**
+   * How long the container takes to answer, in milliseconds. 0 if absent. If it takes longer than the probe's timeout,
+   * the run fails.
+   */
   readonly takesMs?: number;
 }
 
 interface ProbedOptions {
   readonly known?: ContainerProbesOptions["known"];
-  /** When the container begins to stop. */
+  /** The time at which the container begins to stop. */
   readonly stoppedMs?: number;
 }
 
@@ -162,7 +165,7 @@ test("a command runs early only before its schedule begins", async () => {
 test("an application that does not answer delays no run that counts", async () => {
   const startupProbe = { ...http, timeoutSeconds: 30, periodSeconds: 20, failureThreshold: 2 };
   const { failed } = await probed({ startupProbe }, { answers: () => false, takesMs: 100_000 }, 300_000);
-  // Each counted run takes its 30 s: from 20 to 50 s, and from 70 to 100 s.
+  // Each failed run that counts takes its full 30 s: from 20 to 50 s, and from 70 to 100 s.
   assert.deepEqual(failed, ["100000 startup"]);
 });
 

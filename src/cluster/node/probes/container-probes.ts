@@ -12,13 +12,19 @@ export interface ProbeFindings {
 export interface ContainerProbesOptions {
   readonly target: ProbeTarget;
   readonly clock: Clock;
-  /** Called for each failure that counts, with the text of an event. */
+  /** Called for each failure of a regular run, with the text of an event. */
   readonly onUnhealthy: (kind: ProbeKind, message: string) => void;
   /** Called when {@link ContainerProbes.started} or {@link ContainerProbes.ready} changed. */
   readonly onChange: () => void;
-  /** The results of an earlier node process for this run. They apply until the first probe results. */
+  /**
+   * The results for this run of the container that an earlier process of the node stored. They apply until the first
+   * new results.
+   */
   readonly known?: ProbeFindings | undefined;
-  /** Awaited before a container without a readiness probe counts as ready. */
+  /**
+   * Called before a container without a readiness probe counts as ready. The container is not ready until the promise
+   * resolves.
+   */
   readonly settled?: ((signal: AbortSignal) => Promise<void>) | undefined;
   /** Called when the container must be ended, because its liveness or startup probe failed too often. */
   readonly onFailed: (kind: ProbeKind, probe: Probe) => void;
@@ -29,14 +35,20 @@ export interface ContainerProbesOptions {
 /**
  * The pauses between early runs of a probe, in milliseconds. The last one repeats.
  *
- * Until its first success, a startup or readiness probe also runs early, between the runs of its own schedule. Most
- * programs start within a second and parts of a mesh wait for each other, so waiting for the next second would slow
- * everything down. Only a success of an early run counts.
+ * Until its first success, a startup or readiness probe also runs early, between the regular runs of its schedule. Most
+ * programs start within a second, and parts of a mesh wait for each other, so waiting for the next regular run would
+ * slow down the start of a mesh. An early run only has an effect if it succeeds.
  */
 const earlyPausesMs = [0, 20, 20, 40, 40, 60, 80, 80, 100, 100, 120, 120, 120, 160, 200];
-/** The pauses for commands. A command needs a process, so it runs early only before its own schedule begins. */
+/**
+ * The pauses between early runs of a command, in milliseconds. A command needs a process, so it runs early only before
+ * its regular runs begin.
+ */
 const earlyCommandPausesMs = [0, 20, 40, 80, 160, 320, 500];
-/** A container that is not ready after this time is probed only by its schedule. */
+/**
+ * The time after which early runs end, in milliseconds. A container that is still not ready is probed only by its
+ * schedule.
+ */
 const earlyForMs = 60_000;
 
 /** The probes of one run of a container. */
@@ -45,7 +57,7 @@ export class ContainerProbes {
   ready: boolean;
   readonly #options: ContainerProbesOptions;
   readonly #stop = new AbortController();
-  /** Ends the probes by whose failure the container is ended. */
+  /** Aborts the probes whose failure ends the container. */
   readonly #stopJudging = new AbortController();
 
   constructor(options: ContainerProbesOptions) {
@@ -57,7 +69,7 @@ export class ContainerProbes {
       (startupProbe === undefined && readinessProbe === undefined && options.settled === undefined);
   }
 
-  /** Runs until {@link stop}. */
+  /** Runs the probes until {@link stop} is called. */
   async run(): Promise<void> {
     const { startupProbe, livenessProbe, readinessProbe } = this.#options.target.container;
     if (startupProbe !== undefined && !this.started) {
@@ -86,14 +98,17 @@ export class ContainerProbes {
   }
 
   /**
-   * Goes on with the readiness probe alone. As in a kubelet, a container that is being stopped may become unready, but
-   * cannot fail any more.
+   * Ends all probes except the readiness probe. As with a kubelet, a container that is being stopped may become
+   * unready, but its probes cannot end it any more.
    */
   watchReadinessAlone(): void {
     this.#stopJudging.abort();
   }
 
-  /** Runs a probe. Returns true when a startup probe has passed, and false at the end. */
+  /**
+   * Runs a probe again and again. Returns true when a startup probe has succeeded, and false when the probes are
+   * stopped.
+   */
   async #watch(kind: ProbeKind, probe: Probe): Promise<boolean> {
     const { clock, onUnhealthy, onFailed, target, attempt = attemptProbe } = this.#options;
     const { signal } = kind === "readiness" ? this.#stop : this.#stopJudging;
@@ -141,7 +156,7 @@ export class ContainerProbes {
     return { pausesMs, untilMs: this.#options.clock.steadyMs() + earlyForMs, signal, done: 0 };
   }
 
-  /** Waits for `ms`, or until an early run of the probe succeeds. Returns that success, which counts. */
+  /** Waits for `ms`, or until an early run of the probe succeeds. Returns the successful outcome. */
   async #earlySuccess(ms: number, probe: Probe, early: EarlyRuns): Promise<ProbeOutcome | undefined> {
     const { clock, target, attempt = attemptProbe } = this.#options;
     const { signal } = early;
@@ -149,7 +164,7 @@ export class ContainerProbes {
     for (;;) {
       const nowMs = clock.steadyMs();
       const pauseMs = nowMs < early.untilMs ? (early.pausesMs[early.done] ?? early.pausesMs.at(-1) ?? ms) : ms;
-      // The next regular run comes at the end of the wait.
+      // The next regular run would begin before another early one.
       if (nowMs + pauseMs >= endMs) {
         await sleepUntil(clock, Math.max(0, endMs - nowMs), signal);
         return undefined;
@@ -157,7 +172,8 @@ export class ContainerProbes {
       if (pauseMs > 0) await sleepUntil(clock, pauseMs, signal);
       if (signal.aborted) return undefined;
       early.done += 1;
-      // An application that does not answer must not delay the next regular run.
+      // Limit the early run to the time before the next regular run, because an application that does not answer must
+      // not delay that.
       const leftMs = Math.max(1, endMs - clock.steadyMs());
       const timeoutSeconds = Math.min(probe.timeoutSeconds ?? 1, leftMs / 1_000);
       const outcome = await attempt({ ...probe, timeoutSeconds }, target);
@@ -173,10 +189,10 @@ export class ContainerProbes {
   }
 }
 
-/** The early runs of a probe that has not succeeded yet. */
+/** The state of a probe's early runs, until its first success. */
 interface EarlyRuns {
   readonly pausesMs: readonly number[];
-  /** The time at which the early runs end. */
+  /** The time after which there are no more early runs. */
   readonly untilMs: number;
   readonly signal: AbortSignal;
   done: number;
@@ -186,6 +202,6 @@ async function sleepUntil(clock: Clock, ms: number, signal: AbortSignal): Promis
   try {
     await clock.sleep(ms, signal);
   } catch {
-    // The wait was aborted. The caller checks the signal.
+    // The sleep was aborted. The caller checks the signal.
   }
 }

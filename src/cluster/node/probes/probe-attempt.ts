@@ -11,7 +11,7 @@ export interface ProbeOutcome {
   readonly message: string;
 }
 
-/** Runs a command in the container. Returns its exit code and its output, which may be cut. */
+/** Runs a command in the container. Returns its exit code and its output. Long output may be cut. */
 export type ExecInContainer = (
   command: readonly string[],
   timeoutMs: number,
@@ -23,10 +23,10 @@ export interface ProbeTarget {
   readonly exec: ExecInContainer;
 }
 
-/** The maximum that is read of a body, as in the kubelet. */
+/** The maximum size of a response body that is read, as in the kubelet. */
 const maxBodyBytes = 10 * 1024;
 
-/** Runs a probe once, from the node's network like the kubelet. Never throws. */
+/** Runs a probe once, from the node's network, as the kubelet does. Never throws. */
 export async function attemptProbe(probe: Probe, target: ProbeTarget): Promise<ProbeOutcome> {
   const timeoutMs = (probe.timeoutSeconds ?? 1) * 1_000;
   try {
@@ -85,7 +85,7 @@ export async function attemptHttp(
         let bodyBytes = 0;
         response.on("data", (chunk: Buffer) => {
           bodyBytes += chunk.length;
-          // The body may have no end, and does not affect the outcome.
+          // Stop here, because the body may be endless, and does not affect the outcome.
           if (bodyBytes > maxBodyBytes) response.destroy();
         });
         response.once("close", () => {
@@ -102,8 +102,8 @@ export async function attemptHttp(
       send(httpsRequest({ host, port, path, headers, agent: false, rejectUnauthorized: false }));
       return;
     }
-    // While a container starts, nothing listens yet in most runs of its probe, and a request costs five times as much
-    // as a connection.
+    // First only connect. While a container starts, nothing listens in most runs of its probe, and a request costs five
+    // times as much as a connection.
     const socket = connect({ host, port });
     open = socket;
     socket.once("error", failed);
@@ -132,7 +132,7 @@ async function attemptTcp(host: string, port: number, timeoutMs: number): Promis
   });
 }
 
-/** Calls grpc.health.v1.Health/Check. SERVING is 1 in field 1 of the response. */
+/** Calls grpc.health.v1.Health/Check. Field 1 of the response is the status, where 1 means SERVING. */
 async function attemptGrpc(host: string, port: number, service: string, timeoutMs: number): Promise<ProbeOutcome> {
   const name = Buffer.from(service);
   const message = name.length === 0 ? Buffer.alloc(0) : Buffer.concat([Buffer.of(0x0a, name.length), name]);

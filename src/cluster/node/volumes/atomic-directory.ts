@@ -14,7 +14,7 @@ import { dirname, join } from "node:path";
 
 export interface DirectoryFile {
   readonly data: Buffer;
-  /** Permission bits. */
+  /** The permission bits of the file. */
   readonly mode: number;
 }
 
@@ -22,8 +22,8 @@ const dataLink = "..data";
 const generationName = /^\.\.[0-9_]+$/;
 
 /**
- * Replaces the files of a directory, given by relative path, in one step, so that a reader sees either all old or all
- * new files. As in the kubelet, files are links through `..data` into a directory with a time in its name. Returns
+ * Replaces the files of a directory in one step, so that a reader sees either all old or all new files. The keys are
+ * relative paths. As in the kubelet, files are links through `..data` into a directory with a time in its name. Returns
  * whether anything changed.
  */
 export function writeAtomicDirectory(
@@ -49,7 +49,7 @@ export function writeAtomicDirectory(
   const topNames = new Set([...files.keys()].map((path) => path.split("/")[0] ?? ""));
   for (const name of topNames)
     if (!linkExists(join(directory, name))) symlinkSync(`${dataLink}/${name}`, join(directory, name));
-  // Directories stay, because they are mount points of other volumes inside this one.
+  // Keep directories, because they are mount points of other volumes inside this one.
   for (const entry of readdirSync(directory, { withFileTypes: true })) {
     if (entry.isSymbolicLink() && !entry.name.startsWith("..") && !topNames.has(entry.name))
       rmSync(join(directory, entry.name), { force: true });
@@ -59,8 +59,8 @@ export function writeAtomicDirectory(
 }
 
 /**
- * The name of the directory with the current files, which the next update removes. Undefined if the link leads anywhere
- * else, because a container may have changed it.
+ * The name of the directory with the current files, which the next update removes. Undefined if the link leads
+ * elsewhere, because a container may have changed the link.
  */
 function currentGeneration(directory: string): string | undefined {
   try {

@@ -7,11 +7,15 @@ export interface ClaimSources {
   readonly volume: (name: string) => PersistentVolume | undefined;
 }
 
-/** Paths that no volume may have. The kernel's file systems cannot store data, and all nodes of the lab share them. */
+/**
+ * Paths that a volume may not have: the root, and the kernel's file systems. The latter cannot store data, and all
+ * nodes of the lab share them.
+ */
 const refusedPaths = ["/", "/proc", "/sys", "/dev"];
 
 /**
- * The pod's volume as the directory that its claim is bound to. Throws if there is none, or the lab cannot mount it.
+ * The directory of the volume to which the pod's claim is bound, as a hostPath volume. Throws if the claim is not
+ * bound, or if the lab cannot mount the volume.
  */
 export function claimedVolume(volume: Volume, { claim: claimOf, volume: volumeOf }: ClaimSources): Volume {
   const claimName = volume.persistentVolumeClaim?.claimName ?? "";

@@ -12,13 +12,13 @@ export interface PodVolumeUpkeepOptions {
 }
 
 export interface VolumeState {
-  /** Whether containers may run. */
+  /** Whether the pod's containers may run. */
   readonly ready: boolean;
-  /** When to check again even if nothing changes. Undefined means never. */
+  /** The time after which to check again even if nothing changes. Undefined means never. */
   readonly againMs: number | undefined;
 }
 
-/** Prepares a pod's volumes at the start, after a change of their content, and when a token must be renewed. */
+/** Prepares a pod's volumes: at the pod's start, after a change of their content, and when a token must be renewed. */
 export class PodVolumeUpkeep {
   readonly #options: PodVolumeUpkeepOptions;
   #ready = false;
@@ -51,7 +51,7 @@ export class PodVolumeUpkeep {
       } catch (error) {
         this.#stale = true;
         this.#logFault(error, nowMs);
-        // Running containers keep their current volumes.
+        // If preparing fails, containers that already run keep their current volumes.
         return { ready: this.#ready, againMs: retryMs };
       }
       this.#ready = true;
@@ -61,7 +61,8 @@ export class PodVolumeUpkeep {
   }
 
   /**
-   * Logs a failure, except the first one, because a pod may become known a moment before the sources of its volumes.
+   * Logs a failure. The first failure is not logged, because the sources of a pod's volumes may arrive shortly after
+   * the pod.
    */
   #logFault(error: unknown, nowMs: number): void {
     this.#misses += 1;

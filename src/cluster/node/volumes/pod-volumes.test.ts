@@ -118,13 +118,13 @@ interface HeldToken {
   readonly clock: HandClock;
   readonly prepare: () => Promise<void>;
   readonly written: () => string;
-  /** The requests for tokens, which the test answers. */
+  /** The requests for tokens. The test answers them. */
   readonly requests: PromiseWithResolvers<IssuedToken>[];
-  /** One entry for each renewal that has succeeded or failed. */
+  /** An entry for each renewal that has succeeded or failed. */
   readonly renewals: true[];
 }
 
-/** A pod with a token that is valid until 1,000 s, and due for renewal at 800 s. */
+/** A pod with a token. The clock starts at 0, the token expires at 1,000 s and is due for renewal at 800 s. */
 async function withToken(): Promise<HeldToken> {
   const serviceAccountToken = { path: "token", expirationSeconds: 1_000 };
   const { sources, root } = setUp([{ name: "api", projected: { sources: [{ serviceAccountToken }] } }]);

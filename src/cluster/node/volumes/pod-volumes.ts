@@ -15,7 +15,7 @@ import { inDirectoryBelow, openFileBelow, type PlaceBelow } from "../place-below
 import { writeAtomicDirectory, type DirectoryFile } from "./atomic-directory.ts";
 import { fieldValue, resourceValue, type EnvironmentSources } from "../containers/container-environment.ts";
 
-/** The sources of volumes. */
+/** Where a pod's volumes get their content from. */
 export interface VolumeSources extends EnvironmentSources {
   readonly storage: ClaimSources;
   /** A token of the pod's service account, bound to the pod. */
@@ -33,54 +33,57 @@ export interface IssuedToken {
 }
 
 export interface PodVolumesOptions {
-  /** A directory below the lab's tmpfs, because secrets never touch the disk. */
+  /** The directory in the lab's tmpfs for volumes with secrets, which are never written to disk. */
   readonly memoryDirectory: string;
-  /** A directory below {@link hostRoot}, for emptyDirs. */
+  /** The directory for emptyDirs, below {@link hostRoot}. */
   readonly diskDirectory: string;
-  /** The directory to which a `hostPath` is relative. */
+  /** The node's host root, in which the path of a `hostPath` is looked up. */
   readonly hostRoot: string;
   readonly clock: Clock;
-  /** Called when the request for a new token has succeeded or failed, so that {@link PodVolumes.prepare} is due. */
+  /** Called when a request for a new token has succeeded or failed. {@link PodVolumes.prepare} must then be called. */
   readonly onRenewal?: () => void;
 }
 
 const defaultFileMode = 0o644;
 const defaultTokenSeconds = 3_600;
-/** The part of a token's life after which it is renewed, as in the kubelet. */
+/** The part of a token's lifetime after which it is renewed, as in the kubelet. */
 const tokenRenewShare = 0.8;
-/** The pause after a failed renewal. */
+/** The pause after a failed renewal, in milliseconds. */
 const renewRetryMs = 500;
-/** The kernel's trees, which all nodes of the lab share. */
+/** Directories of the kernel. They are those of the machine, because all nodes of the lab share them. */
 const sharedHostPaths = ["/proc", "/sys", "/dev"];
 /**
- * The directory of which pods get only devices, because it also contains shared memory and queues of the lab's user.
+ * The directory of devices. Pods get only single devices from it, because it also contains shared memory and message
+ * queues of the lab's user.
  */
 const deviceDirectory = "/dev";
-/** The kernel's major numbers of terminals: consoles, /dev/tty and the masters, and those of /dev/pts. */
+/** The kernel's major numbers of terminals: consoles, /dev/tty, the masters, and the slaves in /dev/pts. */
 const terminalMajors = [4, 5, 136, 137, 138, 139, 140, 141, 142, 143];
 
 interface HeldToken extends IssuedToken {
-  /** When to act next. While a renewal is under way, that is the token's end. */
+  /** When the token must be handled next. During a renewal, it is the time at which the token expires. */
   readonly renewAtMs: number;
 }
 
-/** The volumes of one pod. They are made before its containers start, and kept current while it runs. */
+/** The volumes of one pod. They are prepared before its containers start, and kept current while it runs. */
 export class PodVolumes {
   readonly #options: PodVolumesOptions;
   readonly #tokens = new Map<string, HeldToken>();
-  /** The PersistentVolumes of the pod's claims, by the name of the pod's volume. A binding never changes. */
+  /** The PersistentVolumes of the pod's claims, by the name of the pod's volume. A claim's binding never changes. */
   readonly #claimed = new Map<string, Volume>();
 
   constructor(options: PodVolumesOptions) {
     this.#options = options;
   }
 
-  /** Makes missing volumes and updates changed ones. Throws a user error with the volume and the missing object. */
+  /**
+   * Makes missing volumes, and updates changed ones. Throws a user error that names the volume and the missing object.
+   */
   async prepare(sources: VolumeSources): Promise<void> {
     for (const volume of sources.pod.spec?.volumes ?? []) await this.#prepareOne(volume, sources);
   }
 
-  /** When {@link prepare} must run again to renew a token. Undefined means never. */
+  /** The time at which {@link prepare} must run again to renew a token. Undefined means never. */
   get renewAtMs(): number | undefined {
     const times = [...this.#tokens.values()].map((token) => token.renewAtMs);
     return times.length === 0 ? undefined : Math.min(...times);
@@ -95,14 +98,13 @@ export class PodVolumes {
     );
   }
 
-  /** The path of a volume outside of containers. Throws a user error for a hostPath that leaves the node. */
+  /** The path of a volume outside of containers. Throws a user error if a hostPath leads out of the node's root. */
   pathOf(volume: Volume): string {
     return this.placeOf(volume).path;
   }
 
   /**
-   * The place of a volume outside of containers. The directory above it is either one in which no pod writes, or the
-   * host root.
+   * The place of a volume outside of containers. Its root is a directory in which pods cannot write, or the host root.
    */
   placeOf(volume: Volume): PlaceBelow {
     if (volume.persistentVolumeClaim !== undefined) {
@@ -142,8 +144,9 @@ export class PodVolumes {
     const isShared = sharedHostPaths.some((shared) => isAtOrBelow(requestedPath, shared));
     const root = isShared ? "/" : this.#options.hostRoot;
     const path = join(root, requestedPath);
-    // A link that a pod has left in the host root must not lead out of the host root, and a link in the kernel's trees
-    // must not lead out of these. Other links are resolved here, because a container's mount follows no links.
+    // A link in the host root may come from a pod, and must not lead out of the host root. A link in a directory of the
+    // kernel must not lead out of that directory. All other links are resolved here, because a container's mount
+    // follows no links.
     for (let existing = path; existing.length >= root.length; existing = dirname(existing)) {
       if (!existsSync(existing)) continue;
       const real = realpathSync(existing);
@@ -204,8 +207,9 @@ export class PodVolumes {
   }
 
   /**
-   * The token, from the server if none is held. As in a kubelet, a held token that is still valid serves while the
-   * server is asked for the next one. The pod's containers must not wait for a server that does not answer.
+   * Returns the token. The server issues it if there is none yet. As in a kubelet, the present token is used as long as
+   * it is valid, while the next one is requested, so that the pod's containers do not wait for a server that does not
+   * answer.
    */
   async #token(key: string, request: TokenRequest, sources: VolumeSources): Promise<IssuedToken> {
     const { clock, onRenewal } = this.#options;
@@ -295,7 +299,7 @@ function insidePath(path: string): string {
   return normal;
 }
 
-/** Throws a user error for a directory of devices, and for a terminal. */
+/** Throws a user error if the path is a directory of devices, or a terminal. */
 function requireDevice(path: string, requestedPath: string, volumeName: string): void {
   const status = statSync(path);
   if (status.isCharacterDevice() && !terminalMajors.includes((status.rdev >>> 8) & 0xfff)) return;
@@ -311,8 +315,8 @@ function isAtOrBelow(path: string, parent: string): boolean {
 }
 
 /**
- * Creates a path as `hostPath.type` requires. A new directory gets the mode. A lab's node starts empty, so a path
- * without a type is created as a directory. Nothing is created in the kernel's trees.
+ * Creates a path as `hostPath.type` requires. A new directory gets the mode. The disk of a lab's node is empty at
+ * first, so a path without a type is created as a directory. Nothing is created in the directories of the kernel.
  */
 function makeHostPath(place: PlaceBelow, volume: Volume, mode?: number): void {
   const type = volume.hostPath?.type ?? "";

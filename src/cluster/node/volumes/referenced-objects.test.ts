@@ -6,7 +6,10 @@ import { silentLogger, systemClock } from "../../../base/index.ts";
 import type { KubeClient, ListOptions, WatchOptions } from "../../../kube/index.ts";
 import { ReferencedObjects } from "./referenced-objects.ts";
 
-/** Watches of single objects. When `open` resolves, they report the objects in `stored`, and then they stay silent. */
+/**
+ * Fake watches of single objects. They report the objects in `stored` when `open` resolves. After that they report
+ * nothing.
+ */
 function setUp({ maxObjects = 700, open = Promise.resolve() }: { maxObjects?: number; open?: Promise<void> } = {}): {
   objects: ReferencedObjects;
   stored: Map<string, KubernetesObject>;

@@ -16,7 +16,7 @@ export interface ReferencedObjectsOptions {
   readonly client: KubeClient;
   readonly clock: Clock;
   readonly log: Logger;
-  /** Called with the uid of each pod that refers to an object that was read or has changed. */
+  /** Called when an object was read or has changed, with the uid of each pod that refers to it. */
   readonly changed: (uid: string) => void;
   readonly maxObjects?: number;
 }
@@ -30,7 +30,7 @@ interface ObjectOf {
 interface Followed {
   readonly informer: Informer<KubernetesObject>;
   readonly end: AbortController;
-  /** The uids of the pods that refer to it. */
+  /** The uids of the pods that refer to the object. */
   readonly users: Set<string>;
   isRead: boolean;
 }
@@ -42,15 +42,15 @@ const kinds: Readonly<Record<ReferencedKind, KindDefinition>> = {
 };
 
 /**
- * The maximum number of watched objects. Each takes one stream of the node's connection, of which the API server
- * accepts 1,000. The rest is for the node's own watches and writes. Otherwise pods that refer to many objects could
- * keep the node from reporting.
+ * The maximum number of watched objects. Each takes one of the 1,000 streams that the API server accepts on the node's
+ * connection. The other streams are for the node's own watches and writes. Without this limit, pods that refer to many
+ * objects could prevent the node from reporting its status.
  */
 const defaultMaxObjects = 700;
 
 /**
  * The ConfigMaps, Secrets and claims to which a node's pods refer. Each is watched by its name while a pod refers to
- * it, because the Node authorizer permits nothing else.
+ * it, because the Node authorizer forbids to watch whole collections.
  */
 export class ReferencedObjects {
   readonly #options: ReferencedObjectsOptions;
@@ -62,7 +62,8 @@ export class ReferencedObjects {
   }
 
   /**
-   * Watches the objects that the pod refers to. Stops the watches of objects to which only its earlier state referred.
+   * Watches the objects to which the pod refers. Ends the watches of objects to which only the pod's earlier state
+   * referred.
    */
   follow(pod: Pod): void {
     const { uid = "" } = pod.metadata;
@@ -74,7 +75,7 @@ export class ReferencedObjects {
     for (const { key } of before) if (!keys.has(key)) this.#release(uid, key);
   }
 
-  /** Stops following the objects that only this pod references. Must be called when the pod is gone. */
+  /** Ends the watches of objects to which only this pod refers. Call this when the pod is gone. */
   forget(uid: string): void {
     const references = this.#referencesOfPods.get(uid) ?? [];
     this.#referencesOfPods.delete(uid);
@@ -87,7 +88,10 @@ export class ReferencedObjects {
     this.#followed.clear();
   }
 
-  /** The referenced object, or undefined if it does not exist. Throws a transient error as long as this is unknown. */
+  /**
+   * The referenced object. Undefined if it does not exist. Throws a transient error while it is unknown whether it
+   * exists.
+   */
   get<Kind extends ReferencedKind>(kind: Kind, namespace: string, name: string): ObjectOf[Kind] | undefined {
     const followed = this.#followed.get(keyOf(kind, namespace, name));
     if (followed?.isRead === true) return followed.informer.get(`${namespace}/${name}`);

@@ -35,8 +35,8 @@ const graceMs = 50;
 const limitMs = 10_000;
 
 /**
- * Reports one change to a janitor of node `a`. Returns whether the directory exists afterwards, and the deleted
- * objects. Waits for the expected effect, or for a moment if none is expected.
+ * Reports a change of a volume to the janitor of node `a`. Waits for the expected effect, or for a short time if none
+ * is expected. Returns whether the volume's directory still exists, and which objects were deleted.
  */
 async function after(
   type: "set" | "delete",

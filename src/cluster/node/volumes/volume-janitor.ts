@@ -9,7 +9,7 @@ export interface VolumeJanitorOptions {
   readonly client: KubeClient;
   readonly volumes: Informer<PersistentVolume>;
   readonly nodeName: string;
-  /** The directory to which the paths of volumes are relative. */
+  /** The node's host root, in which the paths of volumes are looked up. */
   readonly hostRoot: string;
   readonly clock: Clock;
   readonly log: Logger;
@@ -17,7 +17,7 @@ export interface VolumeJanitorOptions {
 
 const retryMs = 5_000;
 
-/** Deletes the directories of the volumes that the lab made on this node, when their volumes are deleted. */
+/** When a volume that the lab made on this node is deleted, deletes the volume's directory. */
 export class VolumeJanitor {
   readonly #options: VolumeJanitorOptions;
   /** The names of volumes that are being deleted. The number of volumes is bounded. */
@@ -27,7 +27,7 @@ export class VolumeJanitor {
     this.#options = options;
   }
 
-  /** Blocks until the signal is aborted. */
+  /** Runs until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     using _subscription = this.#options.volumes.subscribe(({ type, object }) => {
       if (!this.#isOurs(object) || object.status?.phase !== "Released") return;
@@ -37,8 +37,8 @@ export class VolumeJanitor {
   }
 
   /**
-   * Only a volume with the reclaim policy Delete is deleted. A retained volume keeps its directory, even without its
-   * object.
+   * Whether this node must delete the volume's directory. A volume with the reclaim policy Retain keeps its directory,
+   * even after its object is deleted.
    */
   #isOurs(volume: PersistentVolume): boolean {
     const [term] = volume.spec?.nodeAffinity?.required?.nodeSelectorTerms ?? [];
@@ -54,7 +54,8 @@ export class VolumeJanitor {
     try {
       while (!signal.aborted) {
         try {
-          // Pods with a hostPath volume may replace the directory by a link, or put links into it while it is removed.
+          // A pod with a hostPath volume may replace the directory by a link, or put links into the directory while it
+          // is removed.
           removeBelow({ root: hostRoot, path: join(hostRoot, localVolumePath(name)) });
           if (!isGone) await client.delete(persistentVolumeKind, name, undefined, { preconditions: { uid } });
           return;

@@ -18,10 +18,11 @@ import { Updater, type ManagedConflict, type Managers, type TypedObject, type Up
 const lastAppliedAnnotation = "kubectl.kubernetes.io/last-applied-configuration";
 const beforeFirstApply = "before-first-apply";
 /**
- * A temporary manager for the current write. First it takes the changed fields from all managers, including the writer.
+ * The name of a temporary manager for the current write. It first takes the changed fields from all managers, including
+ * the writer.
  */
 const currentOperation = "current-operation";
-/** The only manager for which the server updates kubectl's annotation on an apply. */
+/** The only field manager for which the server updates kubectl's annotation after an apply. */
 const annotatingManager = "kubectl";
 
 export interface FieldManagerOptions {
@@ -29,9 +30,9 @@ export interface FieldManagerOptions {
   readonly kind: string;
   readonly shape: Shape;
   readonly convert: UpdaterOptions["convert"];
-  /** Whether the kind has a status subresource. If so, the status is written only through it. */
+  /** Whether the kind has a status subresource. If so, only requests to it write the status. */
   readonly hasStatus: boolean;
-  /** An empty object of the kind. No manager owns the fields that it contains. */
+  /** An empty object of the kind. Managers cannot own the fields that it contains. */
   readonly empty: UntypedObject;
 }
 
@@ -92,7 +93,7 @@ export class FieldManager {
     }
     stripFields(result.managers, identity);
     const times = new Map(managed.times);
-    // Like the real server, set no time for a manager that only becomes an owner of unchanged fields.
+    // Like kube-apiserver, set no time for a manager whose only new fields are unchanged ones.
     if (result.value !== undefined) times.set(identity, origin.time);
     const object = (result.value ?? cloneJson(base)) as UntypedObject;
     if (origin.manager === annotatingManager) keepLastApplied(object, applied);
@@ -145,8 +146,8 @@ export class FieldManager {
   }
 
   /**
-   * A client may write managedFields itself. An empty list resets them. If there are none, those of the stored object
-   * stay.
+   * A client may write managedFields itself. An empty list resets the field. If the list is absent, that of the stored
+   * object is kept.
    */
   #managedForUpdate(live: UntypedObject | undefined, next: UntypedObject, origin: WriteOrigin): Managed {
     const stored = decodeManagedFields(live?.metadata.managedFields);
@@ -157,7 +158,7 @@ export class FieldManager {
     return decodeManagedFields(sent);
   }
 
-  /** If an object has no managedFields, a special manager owns all its fields. */
+  /** The managers before an apply. If an object has no managedFields, a special manager owns all of its fields. */
   #managedForApply(live: UntypedObject | undefined, base: UntypedObject, origin: WriteOrigin): Managed {
     const managed = decodeManagedFields(live?.metadata.managedFields);
     if (managed.managers.size > 0 || live === undefined) return managed;
@@ -177,8 +178,8 @@ export class FieldManager {
   }
 
   /**
-   * Fields that kubectl's client-side apply wrote, and that no other manager has changed since, do not conflict with
-   * kubectl's server-side apply.
+   * The conflicts of an apply. Leaves out conflicts of kubectl's server-side apply with fields of kubectl's client-side
+   * apply that no other manager has changed since.
    */
   #conflictsThatCount(
     live: UntypedObject | undefined,
@@ -199,7 +200,7 @@ export class FieldManager {
   }
 }
 
-/** Formats a group and a version like Go. The core group begins with a slash. */
+/** Formats a group and a version as Go does. For the core group, the text begins with a slash. */
 function groupVersionText(apiVersion: string): string {
   return apiVersion.includes("/") ? apiVersion : `/${apiVersion}`;
 }
@@ -239,7 +240,7 @@ function withManagedFields(object: UntypedObject, managedFields: ManagedFieldsEn
   return { ...object, metadata: { ...object.metadata, managedFields } };
 }
 
-/** Updates the annotation with the last applied configuration, if it exists. */
+/** Updates the annotation `last-applied-configuration` if it exists. */
 function keepLastApplied(object: UntypedObject, applied: UntypedObject): void {
   const annotations: unknown = object.metadata.annotations;
   if (!isObject(annotations) || annotations[lastAppliedAnnotation] === undefined) return;

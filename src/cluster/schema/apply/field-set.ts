@@ -11,7 +11,7 @@ export class FieldSet {
   readonly members = new Set<PathElement>();
   readonly children = new Map<PathElement, FieldSet>();
 
-  /** Reads a FieldsV1 object. Anything else gives an empty set. */
+  /** Reads a FieldsV1 object. For any other value, returns an empty set. */
   static fromJson(value: unknown): FieldSet {
     const set = new FieldSet();
     if (!isObject(value)) return set;
@@ -48,7 +48,7 @@ export class FieldSet {
     parent.members.add(last);
   }
 
-  /** The set below an element, which is created if absent. Call {@link trim} to remove it if it stays empty. */
+  /** The set below an element. Creates it if it is absent. Call {@link trim} to remove it if it stays empty. */
   child(element: PathElement): FieldSet {
     let child = this.children.get(element);
     if (child === undefined) {
@@ -120,14 +120,14 @@ export class FieldSet {
     return true;
   }
 
-  /** All paths of the set. Paths that end at a level come before those that continue, and each group is sorted. */
+  /** All paths of the set. At each level, the paths that end there come first. Both groups are sorted. */
   *paths(prefix: readonly PathElement[] = []): Generator<PathElement[]> {
     for (const key of [...this.members].sort()) yield [...prefix, key];
     for (const key of [...this.children.keys()].sort()) yield* this.children.get(key)?.paths([...prefix, key]) ?? [];
   }
 }
 
-/** A place in a value. Only errors need the whole path, so the path is not copied for each field. */
+/** A place in a value. It is a linked list, because only errors need the whole path. */
 export class Place {
   readonly parent: Place | undefined;
   readonly element: PathElement;
@@ -152,7 +152,7 @@ function objectEntries(value: unknown): [string, unknown][] {
   return isObject(value) ? Object.entries(value) : [];
 }
 
-/** The canonical form of an element, because the keys of list items may be in any order. */
+/** The canonical form of an element. The keys of a list item may be in any order, so they are sorted. */
 function canonicalElement(key: string): PathElement {
   if (!key.startsWith("k:") && !key.startsWith("v:")) return key;
   try {
@@ -162,7 +162,7 @@ function canonicalElement(key: string): PathElement {
   }
 }
 
-/** `.spec.containers[name="web"].image`, as conflicts name a field. */
+/** Formats a path such as `.spec.containers[name="web"].image`, in the form of kube-apiserver's conflicts. */
 export function formatFieldPath(path: readonly PathElement[]): string {
   return path.map(formatElement).join("");
 }

@@ -3,7 +3,9 @@ import { isObject, type JsonObject } from "../json.ts";
 import { FieldSet } from "./field-set.ts";
 import type { Managers } from "./updater.ts";
 
-/** The maximum number of update entries. Older ones are merged into one entry of {@link ancientChanges}. */
+/**
+ * The maximum number of entries for updates. Older entries are merged into one, of the manager {@link ancientChanges}.
+ */
 const maxUpdateManagers = 10;
 const ancientChanges = "ancient-changes";
 
@@ -26,19 +28,19 @@ for (const field of [
 
 export interface Managed {
   readonly managers: Managers;
-  /** Times by the manager's identity. */
+  /** The time of each manager's entry, by the manager's identity. */
   readonly times: Map<string, string>;
 }
 
-/** The identity of a manager. Appliers are identified by name, and updaters by name and version. */
+/** The identity of a manager. An applier is identified by its name, and an updater by its name and API version. */
 export function managerIdentity(entry: ManagedFieldsEntry): string {
   const { manager = "unknown", operation = "Update", apiVersion = "", subresource = "" } = entry;
   return JSON.stringify({ manager, operation, apiVersion: operation === "Apply" ? "" : apiVersion, subresource });
 }
 
 /**
- * A cache of sets and their JSON, both of which are immutable. Most writes change the fields of one manager only, so
- * they can use the sets of the other managers from the write before.
+ * A cache of sets and their JSON, both of which are immutable. Most writes change the fields of only one manager, so
+ * they reuse the sets of the other managers from the previous write.
  */
 const setsByJson = new WeakMap<JsonObject, FieldSet>();
 const jsonBySet = new WeakMap<FieldSet, JsonObject>();
@@ -107,7 +109,7 @@ function compareEntries(a: ManagedFieldsEntry, b: ManagedFieldsEntry): number {
   );
 }
 
-/** Removes in place the fields that no manager may own. */
+/** Removes the fields that no manager may own. Changes the managers in place. */
 export function stripFields(managers: Managers, identity: string): void {
   const owned = managers.get(identity);
   if (owned === undefined) return;
@@ -116,7 +118,7 @@ export function stripFields(managers: Managers, identity: string): void {
   else managers.set(identity, { ...owned, set });
 }
 
-/** Limits in place the number of separately remembered updaters. */
+/** Merges the oldest updaters if there are too many. Changes the managers in place. */
 export function capUpdateManagers({ managers, times }: Managed): void {
   const updaters = [...managers].filter(([, owned]) => !owned.applied);
   if (updaters.length <= maxUpdateManagers) return;

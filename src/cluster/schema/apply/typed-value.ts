@@ -14,7 +14,7 @@ export interface Comparison {
 
 type Change = keyof Comparison;
 
-/** A place with the sets of the paths below it. A set is created with its first path. */
+/** A place with three sets of changed paths below it. A set is created when it gets its first path. */
 class ChangedPlace extends Place {
   declare readonly parent: ChangedPlace | undefined;
   #removed: FieldSet | undefined;
@@ -31,7 +31,7 @@ class ChangedPlace extends Place {
     }
   }
 
-  /** Adds this place. The whole object is ignored, because no manager owns it. */
+  /** Adds the path of this place to a set. Ignores the root, because no manager owns the whole object. */
   insertInto(change: Change): void {
     if (this.parent !== undefined) this.parent.#below(change).members.add(this.element);
   }
@@ -57,7 +57,10 @@ interface GranularList extends ListShape {
   readonly listType: "set" | "map";
 }
 
-/** How a value is compared: as one leaf, by item, or by field. For granular values, the value itself decides. */
+/**
+ * How a value is compared: as one unit, item by item, or field by field. If the schema leaves it open, the value's type
+ * decides.
+ */
 type View =
   | { readonly kind: "leaf" }
   | { readonly kind: "items"; readonly list: GranularList }
@@ -83,7 +86,7 @@ function isGranular(list: ListShape): list is GranularList {
   return list.listType !== "atomic";
 }
 
-/** The shape of a field. Undefined for an unknown field, whose form is then deduced from its value. */
+/** The shape of a field. Undefined for an unknown field. Its shape is then deduced from its value. */
 function fieldShape(shape: Shape, key: string): Shape | undefined {
   switch (shape.kind) {
     case "struct":
@@ -177,7 +180,7 @@ function collectItems(list: GranularList, items: readonly unknown[], place: Chan
   }
 }
 
-/** Returns each repeated element once for each repetition. */
+/** The elements that occur more than once. Each is returned once for each repetition. */
 function repeated(elements: readonly PathElement[]): PathElement[] {
   const seen = new Set<PathElement>();
   return elements.filter((element) => {
@@ -187,7 +190,7 @@ function repeated(elements: readonly PathElement[]): PathElement[] {
   });
 }
 
-/** Compares two values of a shape. `undefined` on either side means that it is absent there. */
+/** Compares two values of the same shape. `undefined` means that the value is absent on that side. */
 export function compareValues(shape: Shape, before: unknown, after: unknown): Comparison {
   const comparison = noChanges();
   compareAt(shape, before, after, new ChangedPlace(comparison));
@@ -205,7 +208,7 @@ function compareAt(shape: Shape, before: unknown, after: unknown, place: Changed
   else if (after === undefined) place.insertInto("removed");
 }
 
-/** Returns whether the value was compared as one unit. */
+/** Compares two values. Returns whether they were compared as one unit. */
 function compareAs(view: View, before: unknown, after: unknown, place: ChangedPlace): boolean {
   const [items, fields] = [view.kind === "items", view.kind === "fields"];
   const empty = (value: unknown): boolean =>
@@ -239,7 +242,7 @@ function compareFields(shape: Shape, before: unknown, after: unknown, place: Cha
   }
 }
 
-/** The keys of both objects, each once, in their order. */
+/** The keys of both objects, each once. They keep the order of the objects. */
 function keysOf(left: JsonObject, right: JsonObject): readonly string[] {
   const keys = Object.keys(left);
   if (keys.length === 0) return Object.keys(right);
@@ -258,7 +261,10 @@ function group(list: GranularList, items: readonly unknown[], place: Place): Map
   return groups;
 }
 
-/** Compares items. Items with equal keys are compared as one unit, because they cannot be distinguished. */
+/**
+ * Compares the items of two lists. Items with equal keys are compared together as one unit, because nothing
+ * distinguishes them.
+ */
 function compareItems(
   list: GranularList,
   before: readonly unknown[],
@@ -290,7 +296,8 @@ export function mergeValues(shape: Shape, live: unknown, applied: unknown): unkn
 
 function mergeAt(shape: Shape, live: unknown, applied: unknown, place: Place): unknown {
   if (applied === undefined) return live;
-  // Without a live list there is nothing to merge. `configurationFaults` has already refused duplicate items.
+  // Without a live list, the applied one is the result. `configurationFaults` has already refused duplicate items in
+  // it.
   if (live === undefined) return applied;
   const view = viewOf(shape, applied);
   const liveView = viewOf(shape, live);
@@ -313,8 +320,8 @@ function mergeFields(shape: Shape, live: unknown, applied: unknown, place: Place
 }
 
 /**
- * Merges the items of two lists. Applied items keep their order. Other live items keep their position, unless the order
- * of the applied items forbids it.
+ * Merges the items of two lists. Applied items keep their order. Other live items keep their position among them as far
+ * as the order of the applied items allows.
  */
 function mergeItems(
   list: GranularList,
@@ -365,7 +372,7 @@ function mergeItems(
   return result;
 }
 
-/** Removes the paths of the set from a value. Containers that become empty stay. */
+/** Removes the paths of the set from a value. Keeps containers that become empty. */
 export function removeFields(shape: Shape, value: unknown, paths: FieldSet): unknown {
   if (paths.empty) return value;
   const view = viewOf(shape, value);
@@ -448,7 +455,10 @@ function nameOf(value: unknown): string {
 const text = { type: "string", words: "string" } as const;
 const number = { type: "number", words: "numeric (int or float)" } as const;
 
-/** Scalars with their accepted types. Quantities, for example, may be numbers or strings. */
+/**
+ * Scalars whose values have more than one type, with the accepted types. For example, a quantity may be a number or a
+ * string.
+ */
 const scalarTypes: Partial<Readonly<Record<ScalarCode, { readonly type: string; readonly words: string }>>> = {
   s: text,
   y: text,
@@ -462,8 +472,8 @@ const scalarTypes: Partial<Readonly<Record<ScalarCode, { readonly type: string; 
 };
 
 /**
- * Converts quantities to the server's form, so that `0.5` does not count as a change from a stored `500m`. Parts
- * without such a quantity are not copied.
+ * Converts quantities to the server's form, so that `0.5` is not a change of a stored `500m`. Copies only the parts
+ * that contain such quantities.
  */
 export function canonicalConfiguration(shape: Shape, value: unknown): unknown {
   if (shape.kind === "scalar" && shape.code === "Q")

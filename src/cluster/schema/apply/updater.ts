@@ -10,7 +10,7 @@ import {
   type Comparison,
 } from "./typed-value.ts";
 
-/** The fields that a manager owns, in the version in which it wrote. */
+/** The fields that a manager owns, in the API version that it used. */
 export interface VersionedSet {
   readonly set: FieldSet;
   readonly apiVersion: string;
@@ -29,7 +29,7 @@ export interface TypedObject {
 export interface UpdaterOptions {
   /** Converts the object to another version. Undefined for a version that is no longer served. */
   readonly convert: (object: TypedObject, apiVersion: string) => TypedObject | undefined;
-  /** Leaves out the fields that this endpoint does not write (status, or all but status). */
+  /** Removes the fields that this endpoint does not write: the status, or everything except the status. */
   readonly filter: (set: FieldSet) => FieldSet;
 }
 
@@ -40,21 +40,24 @@ export interface ManagedConflict {
 
 export interface ApplyResult {
   readonly managers: Managers;
-  /** The object after the apply, or undefined if it does not change. */
+  /** The object after the apply. Undefined if the apply does not change it. */
   readonly value: unknown;
   readonly conflicts: readonly ManagedConflict[];
 }
 
 interface ResolveOptions {
   readonly force: boolean;
-  /** The changes that are already known, by version. Others are computed when a manager of their version needs them. */
+  /**
+   * The comparisons of the two objects that were made so far, by version. Others are made when a manager of their
+   * version needs them.
+   */
   readonly comparisons?: Map<string, Comparison>;
 }
 
 /**
- * Computes the owners of fields after a write, by the rules of structured merge. A write takes over the fields that it
- * changes. An apply that changes another manager's field is a conflict, unless it is forced. A field from the last
- * apply that neither the new apply nor another manager owns is removed.
+ * Computes which managers own which fields after a write, by the rules of structured-merge-diff. A write takes over the
+ * fields that it changes. An apply that changes another manager's field is a conflict, unless it is forced. A field
+ * from the last apply that neither the new apply nor another manager owns is removed.
  */
 export class Updater {
   readonly #options: UpdaterOptions;
@@ -63,7 +66,7 @@ export class Updater {
     this.#options = options;
   }
 
-  /** The managers after a write other than an apply. `manager` becomes the owner of all changed fields. */
+  /** Returns the managers after a write other than an apply. `manager` becomes the owner of all changed fields. */
   update(live: TypedObject, next: TypedObject, managers: Managers, manager: string): Managers {
     const reconciled = this.#withoutMissingVersions(live, managers);
     const compared = compareValues(next.shape, live.value, next.value);
@@ -90,7 +93,9 @@ export class Updater {
     return { managers: reconciled, value: changed ? pruned.value : undefined, conflicts };
   }
 
-  /** Takes changed fields from the others. Without force it returns the conflicts and changes nothing. */
+  /**
+   * Takes the changed fields away from the other managers. Without force, returns the conflicts and changes nothing.
+   */
   #resolve(
     before: TypedObject,
     after: TypedObject,
@@ -145,7 +150,7 @@ export class Updater {
     return new Map([...managers].filter(([, owned]) => this.#options.convert(live, owned.apiVersion) !== undefined));
   }
 
-  /** Removes the fields of the manager's last apply that no manager owns now. */
+  /** Removes the fields that the manager's last apply owned and that no manager owns now. */
   #prune(merged: TypedObject, managers: Managers, last: VersionedSet): TypedObject {
     const converted = this.#options.convert(merged, last.apiVersion);
     if (converted === undefined) return merged;
@@ -177,7 +182,7 @@ export class Updater {
     return this.#options.convert(result, merged.apiVersion) ?? merged;
   }
 
-  /** Restores fields without an owner that the last apply did not contain. */
+  /** Restores fields without an owner that pruning has removed although the last apply did not contain them. */
   #addBackDangling(merged: TypedObject, pruned: TypedObject, last: FieldSet): TypedObject {
     const { shape } = merged;
     const kept = withNamedFields(shape, toFieldSet(shape, pruned.value));

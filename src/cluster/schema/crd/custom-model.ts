@@ -24,7 +24,7 @@ interface PrinterColumn extends TableColumn {
   readonly path: JsonPath;
 }
 
-/** One served version of a CRD. Parts that most requests do not need are made on first use. */
+/** The schema functions of one served version of a CRD. Parts that most requests do not need are made on first use. */
 export class CustomModel implements ResourceModel {
   readonly type: ResourceType;
   readonly schema: StructuralSchema;
@@ -101,12 +101,15 @@ const blocking = new Set<FieldError["reason"]>([
   "FieldValueTypeInvalid",
 ]);
 
-/** Whether rules must not run after such an error, because they assume a valid value. */
+/** Whether rules must not run after this error. Rules assume a value that fits its schema. */
 function isBlocking(error: FieldError): boolean {
   return blocking.has(error.reason);
 }
 
-/** Validates only the status of a status write, because an old spec may no longer be valid. */
+/**
+ * Validates a write of the status. Checks only the status, because the spec may come from a time with other rules and
+ * may be invalid now.
+ */
 function validateStatus(schema: StructuralSchema, object: JsonObject): FieldError[] {
   const status = schema.properties?.status;
   return status === undefined || object.status === undefined ? [] : validateValue(status, object.status, "status");
@@ -128,7 +131,10 @@ function printerColumns(version: JsonObject): PrinterColumn[] {
   return name === undefined ? rest : [{ ...name, path: JsonPath.parse(".metadata.name") }, ...rest];
 }
 
-/** The value of a cell. As in a real server, null if there is no value or it has another type than the column. */
+/**
+ * The value of a cell. As with kube-apiserver, it is null if there is no value or if the value's type is not the
+ * column's.
+ */
 function cell(column: PrinterColumn, object: UntypedObject, nowMs: number): unknown {
   const found = column.path.find(object);
   const [value] = found;
@@ -149,7 +155,7 @@ function cell(column: PrinterColumn, object: UntypedObject, nowMs: number): unkn
   }
 }
 
-/** The paths behind `/scale`. Undefined if the version does not have that subresource. */
+/** The paths that the subresource `scale` uses. Undefined if the version does not have the subresource. */
 export function scaleOf(version: JsonObject): ResourceType["scale"] {
   const scale = objectOf(version.subresources).scale;
   if (!isObject(scale)) return undefined;

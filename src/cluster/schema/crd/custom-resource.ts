@@ -60,7 +60,7 @@ function resourceType(name: string, spec: JsonObject, version: JsonObject, stora
   };
 }
 
-/** The warning that the CRD states, or without one a warning that names the newest version to use. */
+/** The warning that the CRD states. If it states none, a warning that names the newest version. */
 function deprecationWarningOf(version: JsonObject, spec: JsonObject): string {
   if (typeof version.deprecationWarning === "string") return version.deprecationWarning;
   const [group, kind] = [stringOf(spec.group), stringOf(objectOf(spec.names).kind)];
@@ -86,7 +86,10 @@ function subresources(group: string, kind: string, version: JsonObject): Subreso
   return result;
 }
 
-/** Kubernetes' order of versions: v2, v1, v1beta2, v1alpha1, then all others by name. The newest is the greatest. */
+/**
+ * Compares versions in Kubernetes' order: v2, v1, v1beta2, v1alpha1, then all others by name. The newest version is the
+ * greatest.
+ */
 function compareVersions(a: string, b: string): number {
   const [left, right] = [parseVersion(a), parseVersion(b)];
   if (left === undefined || right === undefined) return left === right ? (a < b ? 1 : -1) : left === undefined ? -1 : 1;

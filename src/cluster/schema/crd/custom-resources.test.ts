@@ -48,7 +48,7 @@ for (const name of ["gateway-api-lab", "istio", "metallb"]) {
   }
 }
 
-/** Returns the object after pruning and defaulting, and its faults as `field: message`. */
+/** Returns the object after pruning and defaulting, and its faults in the form `field: message`. */
 function judge(
   object: Record<string, unknown>,
   old?: UntypedObject,
@@ -337,7 +337,7 @@ test("additionalProperties beside properties may only be true, which keeps unkno
   assert.deepEqual([object["spec"], errors, unknown], [{ port: 1, other: "kept" }, [], []]);
 });
 
-/** A CRD with three versions. These fields make the oldest one deprecated. */
+/** A CRD with three versions. `deprecated` contains the fields that make the oldest version deprecated. */
 function threeVersions(deprecated: object): UntypedObject {
   return {
     apiVersion: "apiextensions.k8s.io/v1",

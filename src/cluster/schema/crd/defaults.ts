@@ -1,7 +1,10 @@
 import { cloneJson, isObject, setOwn, type JsonObject } from "../json.ts";
 import { propertySchema, schemaOfRest, type StructuralSchema } from "./structural-schema.ts";
 
-/** Sets in place the defaults of a structural schema. Replaces forbidden nulls by the default, or removes them. */
+/**
+ * Fills in the defaults of a structural schema in place. A null where the schema forbids it is replaced by the default,
+ * or removed if there is none.
+ */
 export function applyStructuralDefaults(schema: StructuralSchema, value: unknown): void {
   if (Array.isArray(value)) {
     const { items } = schema;

@@ -5,13 +5,16 @@ import { moduleCache, isDnsLabel, goDurationMs } from "../../../base/index.ts";
 import { checkSubdomain } from "../names.ts";
 import { parseQuantity } from "../quantity.ts";
 
-/** The maximum number of cached patterns. An API server needs a few hundred. */
+/** The maximum number of cached patterns. An API server needs only a few hundred. */
 const maxPatterns = 4096;
 const patterns = moduleCache<string, Re2.RE2JS | undefined>("patterns-of-schemas", maxPatterns);
-/** Loaded with the first pattern. */
+/** The RE2 library. It is loaded when the first pattern is compiled. */
 let expressions: typeof Re2 | undefined;
 
-/** Compiles a regular expression with RE2's syntax and linear time. Undefined if it is invalid. */
+/**
+ * Compiles a regular expression. It has RE2's syntax and matches in linear time. Undefined if the expression is
+ * invalid.
+ */
 export function compilePattern(pattern: string): Re2.RE2JS | undefined {
   if (patterns.has(pattern)) return patterns.get(pattern);
   let compiled: Re2.RE2JS | undefined;
@@ -25,12 +28,12 @@ export function compilePattern(pattern: string): Re2.RE2JS | undefined {
   return compiled;
 }
 
-/** A shorter text is read faster without an automaton. */
+/** The minimum length of a text for which an automaton saves time. */
 const leastForAutomaton = 1024;
 
 /**
- * Whether the pattern matches a part of the text. An automaton reads a long text twenty times faster than the list of
- * threads that a search otherwise follows. It may grow to 8 MB for each pattern, so it is not kept.
+ * Whether the pattern matches a part of the text. For a long text, it makes an automaton, which is twenty times faster
+ * than the usual search. The automaton may grow to 8 MB for each pattern, so it is not cached.
  */
 export function matchesPattern(pattern: Re2.RE2JS, text: string): boolean {
   if (text.length < leastForAutomaton) return pattern.matcher(text).find();
@@ -42,14 +45,14 @@ export function matchesPattern(pattern: Re2.RE2JS, text: string): boolean {
 const dateTimePattern =
   /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])[Tt]([01]\d|2[0-3]):[0-5]\d:([0-5]\d|60)(\.\d+)?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$/;
 const datePattern = /^\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$/;
-/** The durations that go-openapi's strfmt accepts in addition to Go's, for example `3 days`. */
+/** Matches durations that go-openapi's strfmt accepts in addition to Go's form, for example `3 days`. */
 const wordDurationPattern =
   /^(\d+(\.\d*)?)\s*(ns|nano|µs|us|micro|ms|milli|s|sec|second|m|min|minute|h|hr|hour|d|day|w|week)s?$/;
 const emailPattern = /^[^\s@"(),:;<>[\]\\]+@[^\s@]+$/;
 const macPattern = /^([0-9a-fA-F]{2}[:-]){5}([0-9a-fA-F]{2}|[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){2})$/;
 const uuidPattern = /^[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}$/i;
 
-/** Whether the text begins with a day that exists. `Date.parse` reads 30 February as 2 March, but Go refuses it. */
+/** Whether the text begins with a date that exists. Go refuses 30 February, but `Date.parse` reads it as 2 March. */
 function beginsWithDay(text: string): boolean {
   const day = text.slice(0, 10);
   const atMs = Date.parse(`${day}T00:00:00Z`);
@@ -72,7 +75,7 @@ const uuidOfVersion =
   (text: string): boolean =>
     uuidPattern.test(text) && text.replaceAll("-", "")[12] === version;
 
-/** The formats that a CRD's schema may name. Like a real server, ignores any other name. */
+/** The checks of formats, by the name in a CRD's schema. As in kube-apiserver, unknown names are ignored. */
 export const formats: Readonly<Record<string, (text: string) => boolean>> = {
   "date-time": (text) => dateTimePattern.test(text) && beginsWithDay(text),
   datetime: (text) => dateTimePattern.test(text) && beginsWithDay(text),

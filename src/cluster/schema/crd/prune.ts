@@ -3,7 +3,10 @@ import type { Normaliser } from "../normalise.ts";
 import type { StructShape } from "../shape.ts";
 import { propertySchema, schemaOfRest, type StructuralSchema } from "./structural-schema.ts";
 
-/** Drops in place the fields that a structural schema does not know, and adds their paths to the normaliser's list. */
+/**
+ * Removes, in place, the fields that a structural schema does not know. Adds their paths to the normaliser's list of
+ * unknown fields.
+ */
 export class Pruner {
   readonly #objectMeta: StructShape;
   readonly #normaliser: Normaliser;

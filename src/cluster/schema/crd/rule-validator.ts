@@ -12,10 +12,10 @@ import { propertySchema, type StructuralSchema, type ValidationRule } from "./st
 
 /** The limit for the cost of all rules of one object, as in Kubernetes. */
 const maxCost = 10_000_000;
-/** An additional cost of each evaluation for the conversion of values, which Kubernetes does not count. */
+/** An additional cost of each evaluation, for the conversion of values. Kubernetes does not count it. */
 const evaluationCost = 100;
 const maxMilliseconds = 2_000;
-/** The maximum length of an expression's message. As in Kubernetes, a longer one is not shown. */
+/** The maximum length of a message that an expression computes. As in Kubernetes, a longer message is ignored. */
 const maxMessageCharacters = 5 * 1024;
 
 interface CompiledRule {
@@ -25,7 +25,7 @@ interface CompiledRule {
   readonly usesOldSelf: boolean;
 }
 
-/** A value of the object with its schema. */
+/** A value in the object, with its schema. */
 interface VisitedValue {
   readonly schema: StructuralSchema;
   readonly value: unknown;
@@ -36,12 +36,15 @@ interface VisitedValue {
 }
 
 interface Budget {
-  /** The cost that is left. Negative once a rule has exceeded it. No rule runs after that. */
+  /**
+   * The cost that the remaining rules may have. It becomes negative when a rule exceeds it, and then no further rule
+   * runs.
+   */
   cost: number;
   readonly deadline: number;
 }
 
-/** Evaluates the `x-kubernetes-validations` of a schema. Rules are compiled when first needed. */
+/** Evaluates the `x-kubernetes-validations` of a schema. A rule is compiled when it first runs. */
 export class RuleValidator {
   readonly #schema: StructuralSchema;
   readonly #now: () => number;
@@ -54,7 +57,8 @@ export class RuleValidator {
   }
 
   /**
-   * `old` is set on updates. Only then do transition rules (`oldSelf`) run, and unchanged parts are not checked again.
+   * Validates an object. `old` is set for updates. Only then do transition rules (`oldSelf`) run, and parts that have
+   * not changed are skipped.
    */
   validate(object: JsonObject, old: JsonObject | undefined): FieldError[] {
     if (!this.#containsRules(this.#schema)) return [];
@@ -72,7 +76,7 @@ export class RuleValidator {
     return this.#containsRules(this.#schema);
   }
 
-  /** Rules that cannot be compiled, with the schema's path. */
+  /** The errors of rules that cannot be compiled. `path` is the path of the schema in the CRD. */
   compileErrors(path: string): FieldError[] {
     return this.#containsRules(this.#schema) ? this.#compileErrors(this.#schema, path) : [];
   }
@@ -146,7 +150,7 @@ function compileRule(cel: Cel, rule: ValidationRule): CompiledRule {
   };
 }
 
-/** One validation of one object. */
+/** The validation of one object. */
 class RuleWalk {
   readonly #cel: Cel;
   readonly #rulesOf: (schema: StructuralSchema) => readonly CompiledRule[];
@@ -241,7 +245,7 @@ class RuleWalk {
       this.#stop(path, schema, `messageExpression evaluation ${outOfBudget.slice("validation ".length)}`);
   }
 
-  /** Reports the error. No further rule runs after it. */
+  /** Reports an error after which no further rule runs. */
   #stop(path: string, schema: StructuralSchema, reason: string): void {
     this.#errors.push(fieldErrors.invalid(path, schema.type ?? "", reason));
     this.#budget.cost = -1;
@@ -257,7 +261,7 @@ class RuleWalk {
   }
 }
 
-/** The items of an old list, found by the keys of new ones. */
+/** The items of an old list. An item is found by its keys, which are those of the new item. */
 class ItemsByKeys {
   readonly #keys: readonly string[];
   readonly #items = new Map<string, unknown>();

@@ -1,7 +1,7 @@
 import { isObject, type JsonObject } from "../json.ts";
 import { anyShape, granularAnyShape, type FieldShape, type Shape, type StructShape } from "../shape.ts";
 
-/** One `x-kubernetes-validations` entry. */
+/** An entry of `x-kubernetes-validations`. */
 export interface ValidationRule {
   readonly rule: string;
   readonly message?: string;
@@ -50,7 +50,7 @@ export interface StructuralSchema {
   readonly "x-kubernetes-validations"?: readonly ValidationRule[];
 }
 
-/** The schema of fields that `properties` does not name. Undefined if such fields are dropped. */
+/** The schema of fields that `properties` does not name. Undefined if such fields are unknown and dropped. */
 export function schemaOfRest(schema: StructuralSchema): StructuralSchema | true | undefined {
   const { additionalProperties } = schema;
   if (additionalProperties === true || schema["x-kubernetes-preserve-unknown-fields"] === true) {
@@ -59,7 +59,10 @@ export function schemaOfRest(schema: StructuralSchema): StructuralSchema | true 
   return typeof additionalProperties === "object" ? additionalProperties : undefined;
 }
 
-/** The schema of a property. Only the schema's own properties count, so that `constructor` is a normal name. */
+/**
+ * The schema of a property. Inherited members of the JavaScript object are ignored, so that `constructor` is an
+ * ordinary name.
+ */
 export function propertySchema(schema: StructuralSchema, key: string): StructuralSchema | undefined {
   const { properties } = schema;
   return properties !== undefined && Object.hasOwn(properties, key) ? properties[key] : undefined;

@@ -5,7 +5,7 @@ import { childPath, isObject, type JsonObject } from "../json.ts";
 import { compilePattern, formats, matchesPattern } from "./formats.ts";
 import { propertySchema, type StructuralSchema } from "./structural-schema.ts";
 
-/** Checks a value against the JSON schema of a CRD. Messages and causes are the real server's. */
+/** Checks a value against the JSON schema of a CRD. The messages and causes are those of kube-apiserver. */
 export function validateValue(schema: StructuralSchema, value: unknown, path: string): FieldError[] {
   const errors: FieldError[] = [];
   check(schema, value, path, errors);
@@ -35,7 +35,7 @@ function check(schema: StructuralSchema, value: unknown, path: string, errors: F
   checkCombinations(schema, value, path, errors);
 }
 
-/** Clients in Go read integers as int64, so they cannot read a larger number such as 1e300. */
+/** The limit for integers. Go clients read integers as int64, so they could not read a larger number such as 1e300. */
 const int64Limit = 2 ** 63;
 
 function typeName(value: unknown): string {
@@ -85,7 +85,7 @@ function checkString(schema: StructuralSchema, value: string, path: string, erro
     );
 }
 
-/** Lengths count characters, not UTF-16 units. */
+/** The length of a text in characters. JSON schema does not count UTF-16 units. */
 function codePoints(text: string): number {
   let count = text.length;
   for (let index = 0; index < text.length - 1; index++)
@@ -131,7 +131,7 @@ function checkArray(schema: StructuralSchema, value: readonly unknown[], path: s
   checkListType(schema, value, path, errors);
 }
 
-/** Checks that sets and list maps contain each item once. */
+/** Checks that lists of type `set` and `map` contain each item only once. */
 function checkListType(schema: StructuralSchema, value: readonly unknown[], path: string, errors: FieldError[]): void {
   const listType = schema["x-kubernetes-list-type"];
   if (listType !== "set" && listType !== "map") return;
@@ -201,7 +201,7 @@ function checkCombinations(schema: StructuralSchema, value: unknown, path: strin
     errors.push(fieldErrors.invalid(path, "", `${subject} must not validate the schema (not)`));
 }
 
-/** The errors of the alternative with the fewest errors. */
+/** Of several alternatives that do not match, the errors of the one with the fewest errors. */
 function bestMatch(alternatives: readonly StructuralSchema[], value: unknown, path: string): FieldError[] {
   const failures = alternatives
     .map((alternative) => validateValue(alternative, value, path))

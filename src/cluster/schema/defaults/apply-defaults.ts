@@ -10,7 +10,8 @@ const prefixes = ["io.k8s.api.", "io.k8s.apiextensions-apiserver.pkg.apis."];
 const defaulters: Defaulters = { ...coreDefaulters, ...workloadDefaulters, ...groupDefaulters };
 
 /**
- * Sets the defaults of a built-in kind in place, like the real server's defaulting functions and `+default` markers.
+ * Fills in the defaults of a built-in kind in place, as kube-apiserver's defaulting functions and `+default` markers
+ * do.
  */
 export function applyBuiltInDefaults(shape: StructShape, value: JsonObject): void {
   const prefix = prefixes.find((candidate) => shape.name.startsWith(candidate));
@@ -23,7 +24,7 @@ export function applyBuiltInDefaults(shape: StructShape, value: JsonObject): voi
   }
 }
 
-/** Lists of resources are in thousandths, as in Kubernetes. Finer amounts are rounded up. */
+/** Rounds the amounts of a resource list up to thousandths, as Kubernetes does. */
 function roundUp(amounts: JsonObject): void {
   for (const [name, text] of Object.entries(amounts)) {
     const amount = typeof text === "string" ? parseQuantity(text) : undefined;

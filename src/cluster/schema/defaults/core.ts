@@ -7,7 +7,7 @@ import { fill, type Defaulters } from "./default-types.ts";
 const configFileMode = 0o644;
 const clientIpAffinitySeconds = 10_800;
 
-/** The tag of an image. `latest` if it has neither a tag nor a digest. */
+/** The tag of an image. `latest` if the image has neither a tag nor a digest. */
 export function imageTag(image: string): string {
   if (image.includes("@")) return "";
   const last = image.slice(image.lastIndexOf("/") + 1);
@@ -39,8 +39,8 @@ function pod(value: JsonObject): void {
 }
 
 /**
- * The requests of a pod that only limits its resources as a whole: those of its containers, or else the same as the
- * limits.
+ * The whole-pod requests of a pod that states only whole-pod limits. They are the sum of the containers' requests, or
+ * else equal to the limits.
  */
 function wholePodRequests(spec: JsonObject, resources: JsonObject): void {
   const limits = objectOf(resources.limits);
@@ -129,7 +129,7 @@ function namespace(value: JsonObject): void {
   metadata.labels = { ...objectOf(metadata.labels), "kubernetes.io/metadata.name": name };
 }
 
-/** Moves `stringData`, which is write-only, into `data`. */
+/** Moves the write-only field `stringData` into `data`. */
 function secret(value: JsonObject): void {
   fill(value, "type", "Opaque");
   const { stringData } = value;

@@ -1,12 +1,12 @@
 import type { JsonObject } from "../json.ts";
 
-/** Sets in place the absent fields of a value. Outer types are handled before inner ones. */
+/** Fills in the absent fields of a value in place. Outer types come before the types inside them. */
 export type Defaulter = (value: JsonObject) => void;
 
-/** Defaults by the OpenAPI name of the type, without `io.k8s.api.`: `core.v1.PodSpec`. */
+/** Defaulting functions by the OpenAPI name of the type without `io.k8s.api.`, for example `core.v1.PodSpec`. */
 export type Defaulters = Readonly<Record<string, Defaulter>>;
 
-/** Sets the field if it is absent or empty. */
+/** Sets the field to `fallback` if it is absent or empty. */
 export function fill(value: JsonObject, field: string, fallback: unknown): void {
   if (value[field] === undefined || value[field] === "") value[field] = fallback;
 }

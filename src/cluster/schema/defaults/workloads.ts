@@ -3,7 +3,7 @@ import { fill, type Defaulters } from "./default-types.ts";
 
 const maxInt32 = 2 ** 31 - 1;
 
-/** The object in the field. It is created if absent, so that defaults can be set in it. */
+/** The object in the field. It is created if absent, so that defaults can be filled into it. */
 function within(value: JsonObject, field: string): JsonObject {
   const present = value[field];
   if (isObject(present)) return present;
@@ -26,7 +26,7 @@ function deployment(value: JsonObject): void {
   fill(spec, "progressDeadlineSeconds", 600);
 }
 
-/** An annotation that counts changes of the template, for older clients. */
+/** The annotation that counts changes of the template. Older clients read it. */
 export const templateGeneration = "deprecated.daemonset.template.generation";
 
 function daemonSet(value: JsonObject): void {

@@ -5,12 +5,15 @@ import { cloneJson, isObject, type JsonObject } from "../json.ts";
 
 export const metaPrefix = "io.k8s.apimachinery.pkg.apis.meta.v1";
 
-/** The reversed group, the version and the kind, such as `io.k8s.networking.gateway.v1.HTTPRoute`. */
+/**
+ * The name of a kind's schema: the reversed group, the version and the kind, such as
+ * `io.k8s.networking.gateway.v1.HTTPRoute`.
+ */
 function definitionName(group: string, version: string, kind: string): string {
   return `${group.split(".").reverse().join(".")}.${version}.${kind}`;
 }
 
-/** How a document writes references, and whether it is OpenAPI v2, which supports fewer features. */
+/** The form of a document: how it writes references, and whether it is OpenAPI v2, which supports fewer features. */
 interface Dialect {
   readonly reference: (name: string) => JsonObject;
   readonly v2: boolean;
@@ -22,7 +25,7 @@ const dialectV3: Dialect = {
   v2: false,
 };
 
-/** The schemas of a kind and of its list, by name. */
+/** The schemas of a kind and of its list, each with its name. */
 export function definitionsOf(model: CustomModel, dialect: Dialect): [string, JsonObject][] {
   const { group, version, kind, listKind } = model.type;
   const name = definitionName(group, version, kind);
@@ -63,7 +66,10 @@ export function definitionsOf(model: CustomModel, dialect: Dialect): [string, Js
   ];
 }
 
-/** OpenAPI v2 has no oneOf, anyOf, not and nullable, so a schema with one of them becomes any value. */
+/**
+ * Converts a schema for OpenAPI v2. v2 lacks oneOf, anyOf, not and nullable, so a schema with one of these becomes a
+ * schema of any value.
+ */
 function schemaForV2(schema: StructuralSchema): JsonObject {
   const { oneOf: _one, anyOf: _any, not: _not, allOf: _all, default: _default, ...rest } = schema;
   const result: JsonObject = { ...rest };
@@ -85,10 +91,12 @@ function schemaForV2(schema: StructuralSchema): JsonObject {
 }
 
 const patchTypes = ["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"];
-/** Query parameters that clients look for, to detect the server's features. */
+/** The query parameters in the documents. Clients detect the server's features by them. */
 const writeParameters = ["dryRun", "fieldManager", "fieldValidation"];
 
-/** The paths of a resource: enough to find the kind behind them and the parameters that writes take. */
+/**
+ * The paths of a resource. They contain only what clients need: the kind of each path, and the parameters of writes.
+ */
 export function pathsOf(model: CustomModel, { v2 }: Dialect): [string, JsonObject][] {
   const { group, version, plural, namespaced, kind, subresources } = model.type;
   const base = `/apis/${group}/${version}`;
@@ -131,7 +139,10 @@ function parameter(name: string, { v2 }: Pick<Dialect, "v2">): JsonObject {
     : { name, in: "query", schema: { type, uniqueItems: true } };
 }
 
-/** The v3 document of one group and version of custom resources. `metaSchemas` are metav1's schemas by name. */
+/**
+ * The v3 document of one group and version of custom resources. `metaSchemas` contains the schemas of meta.k8s.io by
+ * name.
+ */
 export function customDocumentV3(
   resources: readonly CustomResource[],
   version: string,

@@ -9,32 +9,37 @@ import { encodeOpenApiV2 } from "./v2-protobuf.ts";
 
 const jsonType = "application/json";
 const protobufType = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
-/** A small document that contains all of metav1's types that lists and objects need. */
+/** A small document that contains all types of meta.k8s.io that lists and objects need. */
 const metaSource = "openapi-v3/apis__coordination.k8s.io__v1";
-/** How many documents of custom resources are cached. A lab has some tens of group versions. */
+/** The maximum number of cached documents of custom resources. A lab has some tens of group versions. */
 const maxKept = 256;
 
-/** The resources of a custom document, and the hash of its body. */
+/** The resources from which a custom document is built, and the hash of its body. */
 interface HashedPath {
   readonly resources: readonly CustomResource[];
   readonly hash: string;
 }
 
-/** The OpenAPI documents. Those of built-in kinds are the published ones, and those of CRDs are built on request. */
+/**
+ * The OpenAPI documents. For built-in kinds they are Kubernetes' published ones. For CRDs they are built on request.
+ */
 export class OpenApiDocuments {
   readonly #resources: () => readonly CustomResource[];
   readonly #kept = new BoundedCache<string, OpenApiDocument>(maxKept);
   #index: ReadonlyMap<string, string> | undefined;
   #metaSchemas: JsonObject | undefined;
   #builtInV2: Uint8Array | undefined;
-  /** The hashes of custom documents by path, from the last index. Most changes concern few of them. */
+  /**
+   * The hashes of custom documents by path, as of the last index. They are kept, because most changes affect few
+   * documents.
+   */
   #hashedPaths: ReadonlyMap<string, HashedPath> = new Map();
 
   constructor(resources: () => readonly CustomResource[]) {
     this.#resources = resources;
   }
 
-  /** Forgets the documents of custom resources. */
+  /** Drops the cached documents of custom resources, after a change of a CRD. */
   changed(): void {
     this.#kept.clear();
   }
@@ -56,7 +61,7 @@ export class OpenApiDocuments {
     return [...builtIn, ...[...this.#hashedPaths].map(([path, { hash }]) => ({ path, hash }))];
   }
 
-  /** Builds a document and hashes it, unless its resources are the same as those of the former hash. */
+  /** Builds a document and hashes it. If its resources have not changed, returns the previous hash. */
   #hashedPath(path: string, resources: readonly CustomResource[]): HashedPath {
     const known = this.#hashedPaths.get(path);
     if (
@@ -104,7 +109,7 @@ export class OpenApiDocuments {
     return document;
   }
 
-  /** metav1's schemas, which each document must contain. */
+  /** The schemas of meta.k8s.io, which each document must contain. */
   #meta(): JsonObject {
     if (this.#metaSchemas === undefined) {
       const all = objectOf(objectOf(objectOf(readGenerated(metaSource)).components).schemas);
@@ -140,7 +145,10 @@ export class OpenApiDocuments {
   }
 }
 
-/** The hash of the body as served, because another release of Serin may build another document from the same CRD. */
+/**
+ * Hashes the body itself and not the CRD, because another release of Serin may build another document from the same
+ * CRD.
+ */
 function hash(body: Uint8Array): string {
   return createHash("sha256").update(body).digest("hex").toUpperCase();
 }

@@ -4,8 +4,8 @@ import { protobufWire } from "../protobuf-wire.ts";
 import { isObject, objectOf, type JsonObject } from "../json.ts";
 
 /**
- * Writes an OpenAPI v2 document as `openapi.v2.Document` (gnostic's OpenAPIv2.proto), which kubectl requests. A message
- * is described by its fields, and a field's writer converts the JSON value to bytes.
+ * Writes the value of a field as bytes. These writers encode an OpenAPI v2 document as `openapi.v2.Document` (gnostic's
+ * OpenAPIv2.proto), the form that kubectl requests. A message is described by its fields.
  */
 type FieldWriter = (writer: Wire.BinaryWriter, number: number, value: unknown) => void;
 type MessageFields = Readonly<Record<string, readonly [number: number, write: FieldWriter]>>;
@@ -38,8 +38,8 @@ function nested(writer: Wire.BinaryWriter, number: number, body: () => void): vo
 }
 
 /**
- * A writer of a message. `fields` is called on use, because messages refer to each other. `vendor`: the number of the
- * field with the extensions.
+ * A writer of a message. `fields` is a function because messages refer to each other. `vendor` is the number of the
+ * field for extensions.
  */
 function message(fields: () => MessageFields, vendor?: number): FieldWriter {
   return (writer, number, value) => {
@@ -60,12 +60,12 @@ function writeFields(
   }
 }
 
-/** A JSON value as YAML text, because JSON is valid YAML: `Any { yaml = 2 }`. */
+/** Writes a JSON value as YAML text in `Any { yaml = 2 }`. JSON is valid YAML. */
 const any: FieldWriter = (writer, number, value) => {
   nested(writer, number, () => text(writer, 2, `${JSON.stringify(value)}\n`));
 };
 
-/** One entry of a map that is kept in order: `{ name = 1, value = 2 }`. */
+/** Writes an entry of an ordered map: `{ name = 1, value = 2 }`. */
 function named(write: FieldWriter): FieldWriter {
   return (writer, number, value) => {
     const [name, item] = value as [string, unknown];
@@ -76,7 +76,7 @@ function named(write: FieldWriter): FieldWriter {
   };
 }
 
-/** A map as a message whose field `entries` repeats its named entries. */
+/** Writes a map as a message. The field with the number `entries` repeats its named entries. */
 function mapOf(entries: number, write: FieldWriter): FieldWriter {
   return (writer, number, value) => {
     nested(writer, number, () => {
@@ -85,7 +85,7 @@ function mapOf(entries: number, write: FieldWriter): FieldWriter {
   };
 }
 
-/** A message with a single field around the value. */
+/** Writes a message that only wraps the value in a single field. */
 function wrapped(inner: number, write: FieldWriter): FieldWriter {
   return (writer, number, value) => nested(writer, number, () => write(writer, inner, value));
 }
@@ -131,7 +131,10 @@ const schemaFields: MessageFields = {
   example: [30, any],
 };
 
-/** Query and path parameters differ by one field, which shifts the numbers of the following ones. */
+/**
+ * The fields of a parameter. Query parameters have one field more than path parameters, which shifts the numbers of the
+ * fields after it.
+ */
 function parameterFields(shift: number): MessageFields {
   return {
     required: [1, flag],
@@ -215,7 +218,7 @@ const documentFields: MessageFields = {
   parameters: [10, mapOf(1, parameter)],
 };
 
-/** The document's bytes. The concatenated bytes of two documents are one document with the parts of both. */
+/** Encodes the document. The bytes of two documents, one after the other, are a document with the parts of both. */
 export function encodeOpenApiV2(document: JsonObject): Uint8Array {
   const writer = new (protobufWire().BinaryWriter)();
   writeFields(writer, documentFields, document, 16);

@@ -2,9 +2,9 @@ import { jsonEqual, pointerName, pointerNames } from "../../../base/index.ts";
 import { SchemaFault } from "../contract.ts";
 import { cloneJson, isObject, setOwn, type JsonObject } from "../json.ts";
 
-/** The real server's maximum number of operations. */
+/** The maximum number of operations, as in kube-apiserver. */
 const maxOperations = 10_000;
-/** A real server's limit for the size of all copies together: the maximum size of a request's body. */
+/** The maximum size of all copies together. As in kube-apiserver, it is the maximum size of a request's body. */
 const maxCopiedBytes = 3 << 20;
 
 type Operation =
@@ -13,8 +13,8 @@ type Operation =
   | { readonly op: "move" | "copy"; readonly path: string[]; readonly from: string[] };
 
 /**
- * Applies a patch of RFC 6902. Throws 400 for an invalid patch, and 422 for one that cannot be applied. The result
- * shares nothing with the arguments.
+ * Applies a JSON patch (RFC 6902). Throws 400 for an invalid patch, and 422 for a patch that cannot be applied. The
+ * result shares nothing with the arguments.
  */
 export function applyJsonPatch(original: unknown, patch: unknown): unknown {
   if (!Array.isArray(patch))
@@ -48,7 +48,7 @@ function parseOperation(raw: unknown): Operation {
     case "add":
     case "replace":
     case "test":
-      // As in the server's library, a missing value is null.
+      // As in kube-apiserver's patch library, a missing value means null.
       return { op, path: pointer, value: raw.value ?? null };
     case "remove":
       return { op, path: pointer };
@@ -98,7 +98,7 @@ function applyOperation(holder: Holder, operation: Operation): void {
   }
 }
 
-/** Counts the size of copies, because copies of copies could double the object each time. */
+/** Copies a value and counts its size. Otherwise copies of copies could double the object with each operation. */
 function copied(holder: Holder, value: unknown): unknown {
   const text = JSON.stringify(value) ?? "null";
   holder.copiedBytes += text.length;
@@ -121,7 +121,7 @@ function missing(path: readonly string[]): SchemaFault {
 
 function indexIn(list: readonly unknown[], key: string, limit: number, path: readonly string[]): number {
   const counted = /^-?(0|[1-9]\d*)$/.test(key) ? Number(key) : Number.NaN;
-  // As in the server's library, negative indices count from the end.
+  // As in kube-apiserver's patch library, a negative index counts from the end.
   const index = counted < 0 ? list.length + counted : counted;
   if (!(index >= 0 && index < limit))
     throw new SchemaFault(
@@ -142,7 +142,7 @@ function read(holder: { root: unknown }, path: readonly string[]): unknown {
   return path.reduce((value, key) => step(value, key, path), holder.root);
 }
 
-/** Reads a value. As in the server's library, an absent field equals null in a test. */
+/** Reads a value for the operation `test`. As in kube-apiserver's patch library, an absent field equals null. */
 function readOrNull(holder: { root: unknown }, path: readonly string[]): unknown {
   const parent = path.length === 0 ? undefined : read(holder, path.slice(0, -1));
   const last = path.at(-1);

@@ -9,7 +9,8 @@ const deletePrefix = "$deleteFromPrimitiveList/";
 const orderPrefix = "$setElementOrder/";
 
 /**
- * Applies a strategic merge patch with the merge keys of the Go types. The result shares nothing with the arguments.
+ * Applies a strategic merge patch, by the merge keys that the Go types declare. The result shares nothing with the
+ * arguments.
  */
 export function applyStrategicMergePatch(shape: StructShape, original: JsonObject, patch: unknown): JsonObject {
   if (!isObject(patch)) throw new SchemaFault(400, "BadRequest", "the strategic merge patch must be an object");
@@ -121,8 +122,8 @@ function mergeEntries(
   key: string,
 ): unknown[] {
   const merged: unknown[] = [...target];
-  // The places of each key. If a key has several places, the patch is merged into the first, and a deletion removes
-  // all.
+  // The positions of each key. If a key occurs several times, a patch is merged into the first occurrence, and a
+  // deletion removes all of them.
   const places = new Map<string, number[]>();
   for (const [index, each] of target.entries())
     if (isObject(each)) getOrAdd(places, identityOf(each[mergeKey])).push(index);
@@ -149,7 +150,7 @@ function mergeEntries(
   return merged.filter((element) => element !== gone);
 }
 
-/** Marks the place of a deleted item. */
+/** A placeholder for a deleted item. */
 const gone = Symbol("gone");
 
 function getOrAdd(places: Map<string, number[]>, identity: string): number[] {
@@ -161,12 +162,12 @@ function getOrAdd(places: Map<string, number[]>, identity: string): number[] {
   return found;
 }
 
-/** Returns the same value for values that are equal as JSON. */
+/** A value that is the same for two JSON values if and only if these are equal. */
 function identityOf(value: unknown): string {
   return value === undefined ? "undefined" : canonicalJson(value);
 }
 
-/** The first position of each value. */
+/** The position at which each value first occurs. */
 function positionsOf(identities: readonly string[]): ReadonlyMap<string, number> {
   const positions = new Map<string, number>();
   for (const [index, identity] of identities.entries()) if (!positions.has(identity)) positions.set(identity, index);
@@ -174,8 +175,8 @@ function positionsOf(identities: readonly string[]): ReadonlyMap<string, number>
 }
 
 /**
- * Sorts merged items. The items of the patch have the order of the directive or, without one, the order of the patch.
- * Each other item comes before the first item of the patch that it preceded in the original.
+ * Sorts merged items. The items of the patch have the order of its `$setElementOrder` directive, or else the order in
+ * the patch. Each of the other items comes before the first patch item that it preceded in the original list.
  */
 function ordered(
   merged: unknown[],
@@ -211,7 +212,7 @@ function orderOnly(shape: Shape | undefined, target: JsonObject, key: string, or
   target[key] = ordered(present, present, orderOf(order, []), field.mergeKey);
 }
 
-/** Removes directives from values that replace others or are new, so that they do not get into the object. */
+/** Removes directives from a value that is new or replaces another one, so that they do not get into the object. */
 function withoutDirectives(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withoutDirectives);
   if (!isObject(value)) return value;

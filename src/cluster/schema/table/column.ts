@@ -1,7 +1,7 @@
 import type { UntypedObject } from "../../../api/index.ts";
 import type { TableColumn } from "../contract.ts";
 
-/** The table form of a kind in lists. */
+/** How kinds appear in tables: their columns, and how to compute the cells. */
 export interface TableForm {
   readonly columns: readonly TableColumn[];
   readonly cells: (object: UntypedObject, nowMs: number) => readonly unknown[];
@@ -9,7 +9,10 @@ export interface TableForm {
 
 const nameDescription = "Name must be unique within a namespace.";
 
-/** Reads `Name|Ready|IP*|Desired:integer`: a type after a colon (default string), `*` for columns of `-o wide`. */
+/**
+ * Parses columns from a text such as `Name|Ready|IP*|Desired:integer`. After a colon comes the type, which is string by
+ * default. `*` marks columns of `-o wide`.
+ */
 export function columns(text: string): TableColumn[] {
   return text.split("|").map((part) => {
     const wide = part.endsWith("*");
@@ -24,7 +27,7 @@ export function columns(text: string): TableColumn[] {
   });
 }
 
-/** The table form of kinds without columns of their own. */
+/** The table form of kinds that do not define columns. */
 export const defaultTable: TableForm = {
   columns: columns("Name|Created At:date"),
   cells: (object) => [object.metadata.name ?? "", object.metadata.creationTimestamp ?? "<unknown>"],

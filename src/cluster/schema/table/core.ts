@@ -7,7 +7,7 @@ import { columns, type TableForm } from "./column.ts";
 
 const loadBalancerWidth = 16;
 
-/** The addresses in a load balancer's status, shortened to the width of the narrow column. */
+/** The addresses in a load balancer's status, shortened to the width of the column without `-o wide`. */
 export function loadBalancerText(status: unknown): string {
   const addresses = objectsAt(status, "loadBalancer", "ingress").map(
     (address) => stringOf(address.ip) || stringOf(address.hostname),
@@ -92,7 +92,7 @@ function endpointsText(endpoints: UntypedObject): string {
   return all.length > limit ? `${text} + ${all.length - limit} more...` : text;
 }
 
-/** The cells of an event of either group, whose fields have different names. */
+/** The cells of an event. The two groups have different names for its fields. */
 function eventCells(event: UntypedObject, nowMs: number): unknown[] {
   const micro = ageOf(event.eventTime, nowMs);
   const first = ageOf(event.firstTimestamp ?? event.deprecatedFirstTimestamp, nowMs);

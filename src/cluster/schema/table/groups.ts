@@ -29,7 +29,7 @@ function ingressHosts(ingress: UntypedObject): string {
   return hosts.length > limit ? `${text} + ${rules.length - limit} more...` : text;
 }
 
-/** The name, marked as the default if the annotation says so. */
+/** The object's name. It is marked as the default if the annotation says so. */
 function nameOrDefault(object: UntypedObject, annotation: string): string {
   return `${object.metadata.name ?? ""}${object.metadata.annotations?.[annotation] === "true" ? " (default)" : ""}`;
 }
@@ -69,7 +69,7 @@ const policyBindings: TableForm = {
   ],
 };
 
-/** The column Condition of a certificate request, such as `Approved,Issued`. */
+/** The text of the column Condition of a CertificateSigningRequest, such as `Approved,Issued`. */
 function certificateCondition(request: UntypedObject): string {
   const types = objectsAt(request.status, "conditions").map((condition) => stringOf(condition.type));
   const decision = ["Denied", "Approved"].find((type) => types.includes(type)) ?? "Pending";

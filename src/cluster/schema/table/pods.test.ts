@@ -11,7 +11,7 @@ const ended = (exitCode: number, more: object = {}): object => ({ state: { termi
 const status = (name: string, more: object): object => ({ name, ready: false, restartCount: 0, ...more });
 const condition = (type: string, value: string, more: object = {}): object => ({ type, status: value, ...more });
 
-/** The cells Ready, Status and Restarts. */
+/** The cells Ready, Status and Restarts of a pod's row, as one text. */
 function cellsOf(spec: object, podStatus: object, metadata: object = {}): string {
   const pod = { metadata: { name: "web", ...metadata }, spec, status: podStatus };
   return podTable.cells(pod, nowMs).slice(1, 4).join(" | ");

@@ -35,7 +35,10 @@ function hasCondition(pod: unknown, type: string): boolean {
   );
 }
 
-/** Summarises init containers up to the first unfinished one. Returns whether one blocks the pod. */
+/**
+ * Summarises the init containers up to the first unfinished one. Returns whether an unfinished init container blocks
+ * the pod.
+ */
 function summarizeInit(
   pod: unknown,
   summary: PodSummary,

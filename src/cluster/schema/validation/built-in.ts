@@ -19,10 +19,10 @@ const validators: KindValidators = {
   ...groupValidators,
 };
 
-/** The object itself, and the subresources through which its metadata changes too. */
+/** The subresources whose writes also change metadata. The empty name is the object itself. */
 const writesMetadata: ReadonlySet<string> = new Set(["", "ephemeralcontainers", "status"]);
 
-/** Checks an object of a built-in kind for frequent mistakes, with the real server's messages. */
+/** Checks an object of a built-in kind for frequent mistakes, with kube-apiserver's messages. */
 export function validateBuiltIn(
   type: ResourceType,
   object: UntypedObject,

@@ -3,7 +3,7 @@ import { jsonEqual, stringOf } from "../../../base/index.ts";
 import type { FieldError } from "../contract.ts";
 import { fieldErrors } from "../field-error.ts";
 
-/** A rule for a text. Returns what is wrong with it. */
+/** A rule for a text. Returns the faults of the text. */
 export type TextRule = (text: string) => readonly string[];
 
 const addressProblem = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
@@ -32,7 +32,10 @@ export class Check {
     this.errors.push(fieldErrors.forbidden(path, detail));
   }
 
-  /** Checks a value against the supported ones. Absent values pass, because another check reports required fields. */
+  /**
+   * Checks that a value is one of the supported ones. An absent value passes, because another check reports missing
+   * required fields.
+   */
   oneOf(path: string, value: unknown, supported: readonly string[]): void {
     if (value !== undefined && (typeof value !== "string" || !supported.includes(value)))
       this.errors.push(fieldErrors.notSupported(path, value, supported));
@@ -49,7 +52,7 @@ export class Check {
     this.follows(path, value, addressProblems);
   }
 
-  /** Refuses a key that an earlier element of the same list had. `shown` is the value in the message. */
+  /** Refuses a key that an earlier element of the same list has. `shown` is the value that the message shows. */
   unique(path: string, key: unknown, earlier: Set<unknown>, shown = key): void {
     if (earlier.has(key)) this.errors.push(fieldErrors.duplicate(path, shown));
     earlier.add(key);

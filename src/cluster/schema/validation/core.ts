@@ -36,7 +36,7 @@ function configMap(object: JsonObject, old: JsonObject | undefined, check: Check
   immutableData(object, old, ["data", "binaryData"], check);
 }
 
-/** The required keys of typed secrets. */
+/** The keys that a Secret needs, by its type. */
 const secretKeys: Readonly<Record<string, readonly string[]>> = {
   "kubernetes.io/tls": ["tls.crt", "tls.key"],
   "kubernetes.io/dockerconfigjson": [".dockerconfigjson"],

@@ -12,7 +12,10 @@ import { checkServiceName, checkSubdomain } from "../names.ts";
 
 const types = ["array", "boolean", "integer", "number", "object", "string"];
 
-/** The conditions under which a CRD is served: valid names, versions, structural schemas, and rules that compile. */
+/**
+ * Checks the conditions under which a CRD can be served: valid names and versions, structural schemas, and rules that
+ * compile.
+ */
 export function validateCustomResourceDefinition(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   const spec = objectOf(object.spec);
   const names = objectOf(spec.names);
@@ -42,8 +45,8 @@ export function validateCustomResourceDefinition(object: JsonObject, old: JsonOb
 }
 
 /**
- * Why a stored CRD is not served. Its schemas were checked when it was written, so a starting server does not check
- * them again.
+ * Why a stored CRD cannot be served. Does not check its schemas again, because they were checked when the CRD was
+ * written.
  */
 export function servingErrors(definition: KubernetesObject): FieldError[] {
   const check = new Check();
@@ -76,7 +79,7 @@ function validateVersions(versions: readonly unknown[], old: readonly unknown[],
   if (versions.length === 0) check.required("spec.versions");
   const seen = new Set<string>();
   let stored = 0;
-  // If all versions share a schema, the real server stores it outside of the versions, and names that place in errors.
+  // If all versions share a schema, kube-apiserver stores it outside of the versions, and its errors name that path.
   const isShared = versions.every(
     (version) =>
       isObject(objectOf(objectOf(version).schema).openAPIV3Schema) &&
@@ -88,8 +91,8 @@ function validateVersions(versions: readonly unknown[], old: readonly unknown[],
     check.follows(`${at}.name`, name, checkServiceName);
     check.unique(`${at}.name`, name, seen);
     if (version.storage === true) stored++;
-    // Compiling the rules of a large CRD takes some ten milliseconds, so a version that was accepted before is not
-    // compiled again.
+    // Do not compile the rules of a version again that was accepted before. For a large CRD, compiling takes tens of
+    // milliseconds.
     const known = old.find((version) => objectOf(version).name === name);
     if (known === undefined || !jsonEqual(known, version))
       validateVersion(version, at, isShared ? "spec.validation" : `${at}.schema`, check);
@@ -160,8 +163,8 @@ function validatePaths(version: JsonObject, at: string, check: Check): void {
 }
 
 /**
- * A structural schema states the type of each field outside of `allOf`, `anyOf`, `oneOf` and `not`, and has no
- * structural fields inside them.
+ * A structural schema states the type of each field outside of `allOf`, `anyOf`, `oneOf` and `not`, and does not state
+ * types or other structural fields inside these.
  */
 function validateSchema(schema: JsonObject, at: string, check: Check, logical: boolean): void {
   const { type, items, additionalProperties, properties } = schema;
@@ -194,7 +197,7 @@ function validateSchema(schema: JsonObject, at: string, check: Check, logical: b
   if (isObject(schema.not)) validateSchema(schema.not, `${at}.not`, check, true);
 }
 
-/** A default must be valid for its schema after the defaults inside it are filled in. */
+/** The faults of a default. It must be valid for its schema, after the defaults inside it are filled in. */
 function defaultErrors(schema: JsonObject, at: string): FieldError[] {
   const value = cloneJson(schema.default);
   applyStructuralDefaults(schema, value);

@@ -5,7 +5,7 @@ import { checkServiceName, checkSubdomain, checkWildcardSubdomain } from "../nam
 import type { Check } from "./check.ts";
 import { portNameProblems } from "./ports.ts";
 
-/** Parts that an Exact or Prefix path may not contain, and those with which it may not end. */
+/** The texts that a path of type Exact or Prefix may not contain, and those with which it may not end. */
 const refusedParts = ["//", "/./", "/../", "%2f", "%2F"];
 const refusedEnds = ["/..", "/."];
 

@@ -198,6 +198,6 @@ test("a CronJob's time zone has a known name, and may only be set in its own fie
     cronFaults({ schedule: "CRON_TZ=UTC * * * * *", timeZone: "UTC" }).join(),
     /cannot use both timeZone field and TZ/,
   );
-  // An object that was stored before the zone became unknown can still be changed.
+  // If the time zone of a stored object has become unknown, other fields of the object can still be changed.
   assert.deepEqual(cronFaults({ timeZone: "Mars/Olympus", suspend: true }, { timeZone: "Mars/Olympus" }), []);
 });

@@ -24,7 +24,10 @@ function job(object: JsonObject, old: JsonObject | undefined, check: Check): voi
 
 const controllerUid = "batch.kubernetes.io/controller-uid";
 
-/** Without `manualSelector`, only the server chooses how a Job finds its pods, so that Jobs never share pods. */
+/**
+ * Checks the selector of a Job. Without `manualSelector`, only the server chooses it, so that two Jobs never share
+ * pods.
+ */
 function ownSelector(object: JsonObject, check: Check): void {
   const spec = objectOf(object.spec);
   const { selector } = spec;
@@ -102,7 +105,7 @@ function indexLimits(spec: JsonObject, path: string, check: Check): void {
   atMost("maxFailedIndexes", fewerIndexes, `${fewerIndexes} ${when}`);
 }
 
-/** The limits that keep the lists of indexes in the status short. */
+/** The limits for an indexed Job. They keep the lists of indexes in its status short. */
 const manyIndexes = 100_000;
 const fewerIndexes = 10_000;
 const maxRules = 20;
@@ -197,7 +200,7 @@ function successPolicy(spec: JsonObject, policy: JsonObject, path: string, check
   }
 }
 
-/** Reads a list such as `0-2,5`: the number of its indexes, or the first problem. */
+/** Reads a list of indexes such as `0-2,5`. Returns the number of indexes, or the first problem. */
 function readIndexes(text: string, completions: number): { readonly total: number; readonly problem?: string } {
   let total = 0;
   let before: number | undefined;
@@ -227,7 +230,9 @@ function intervalProblem(part: string, limits: readonly string[], completions: n
 const notIncreasing = (previous: number, current: number): string =>
   `non-increasing order, previous: ${previous}, current: ${current}`;
 
-/** The names of its Jobs end with a time of eleven characters. */
+/**
+ * The maximum length of a CronJob's name. Eleven characters for the time are appended to it in the names of its Jobs.
+ */
 const maxCronJobName = 52;
 
 function cronJob(object: JsonObject, old: JsonObject | undefined, check: Check): void {
@@ -243,7 +248,7 @@ function cronJob(object: JsonObject, old: JsonObject | undefined, check: Check):
     check.invalid("metadata.name", name, `must be no more than ${maxCronJobName} characters`);
 }
 
-/** Source: `validateScheduleFormat` in `pkg/apis/batch/validation`. */
+/** Checks a schedule as `validateScheduleFormat` in Kubernetes' `pkg/apis/batch/validation` does. */
 function scheduleOf({ schedule: value, timeZone }: JsonObject, check: Check): void {
   const schedule = stringOf(value);
   if (schedule === "") {
@@ -262,7 +267,7 @@ function scheduleOf({ schedule: value, timeZone }: JsonObject, check: Check): vo
     );
 }
 
-/** Source: `validateTimeZone` in `pkg/apis/batch/validation`. */
+/** Checks a time zone as `validateTimeZone` in Kubernetes' `pkg/apis/batch/validation` does. */
 function timeZoneOf(value: unknown, check: Check): void {
   if (typeof value !== "string") return;
   if (value === "") check.invalid("spec.timeZone", value, "timeZone must be nil or non-empty string");
@@ -272,7 +277,7 @@ function timeZoneOf(value: unknown, check: Check): void {
       value,
       "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones",
     );
-  // Go does not accept offsets such as "+01:00" as names of zones.
+  // JavaScript accepts offsets such as "+01:00" as names of time zones, but Go does not.
   else if (!/^[A-Za-z]/.test(value) || !isTimeZone(value))
     check.invalid("spec.timeZone", value, `unknown time zone ${value}`);
 }

@@ -9,8 +9,8 @@ import { containerResourceProblems } from "./pod-resources.ts";
 type Field = "min" | "max" | "default" | "defaultRequest" | "maxLimitRequestRatio";
 
 /**
- * Pairs of which the first value may not be larger than the second: the names of both in messages, and the field at
- * fault.
+ * Pairs of fields of a limit. The amount in `low` may not be larger than the amount in `high`. `at` is the field to
+ * which the error points.
  */
 const orders: readonly { readonly low: Field; readonly high: Field; readonly at: Field }[] = [
   { low: "min", high: "max", at: "min" },
@@ -42,7 +42,7 @@ export const limitRange: KindValidator = (object, _old, check) => {
   }
 };
 
-/** Limits of pods and containers name the resources that containers have. */
+/** Checks that a limit for pods or containers names only resources that containers can have. */
 function checkResourceNames(limit: JsonObject, type: string, at: string, check: Check): void {
   const isOfPod = type === "Pod" || type === "Container";
   for (const field of Object.keys(words))

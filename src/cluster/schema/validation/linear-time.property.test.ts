@@ -5,9 +5,12 @@ import type { UntypedObject } from "../../../api/index.ts";
 import { createSchemaRegistry } from "../registry.ts";
 import { object, pod } from "./testing/refuses.ts";
 
-// A request's body may be 3 MiB: tens of thousands of items.
+// The usual number of items in a test object. A request's body may have 3 MiB, which is tens of thousands of items.
 const usualSize = 10_000;
-/** The sizes of lists whose items are compared so quickly that fewer would not show it. */
+/**
+ * Larger numbers of items, for lists whose items are compared so quickly that fewer items would not show quadratic
+ * time.
+ */
 const sizes: Readonly<Record<string, number>> = {
   "exit codes of a pod failure policy": 60_000,
   "ephemeral containers whose targets are not there": 30_000,

@@ -7,7 +7,7 @@ import { networkPolicy } from "./network-policy.ts";
 function faults(spec: JsonObject): string[] {
   const check = new Check();
   networkPolicy({ metadata: { name: "p" }, spec }, undefined, check);
-  // The message begins with the kind of the fault and the value.
+  // Remove the kind of the fault and the value, with which a message begins.
   return check.errors.map(({ field, message }) => `${field}: ${message.replace(/^[^:]*: (".*?": |\d+: )?/, "")}`);
 }
 

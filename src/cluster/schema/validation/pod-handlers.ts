@@ -45,7 +45,7 @@ const probes = ["livenessProbe", "readinessProbe", "startupProbe"];
 const counts = ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"];
 const onlyForSidecars = "may not be set for init containers without restartPolicy=Always";
 
-/** Validates the probes and hooks of a container, which init containers other than sidecars do not have. */
+/** Validates the probes and hooks of a container. Init containers may not have any, unless they are sidecars. */
 export function validateHandlers(
   container: JsonObject,
   path: string,

@@ -6,13 +6,13 @@ import type { Check } from "./check.ts";
 /** The volumes of a pod by name. */
 export type Volumes = ReadonlyMap<string, JsonObject>;
 
-/** Checks a path that must stay below its directory. */
+/** Checks that a relative path does not lead out of its directory. */
 export function validateDescendingPath(path: string, at: string, check: Check): void {
   if (path.startsWith("/")) check.invalid(at, path, "must be a relative path");
   if (path.split("/").includes("..")) check.invalid(at, path, "must not contain '..'");
 }
 
-/** Validates `volumeMounts` and `volumeDevices`. Some faults have the path of the whole list, as in Kubernetes. */
+/** Validates `volumeMounts` and `volumeDevices`. As in Kubernetes, some errors point to the whole list. */
 export function validateMounts(container: JsonObject, path: string, volumes: Volumes, check: Check): void {
   const mounts = arrayOf(container.volumeMounts).map(objectOf);
   const devices = arrayOf(container.volumeDevices).map(objectOf);
@@ -41,7 +41,7 @@ export function validateMounts(container: JsonObject, path: string, volumes: Vol
   }
 }
 
-/** The names and paths of some mounts or devices, as the object states them. */
+/** The names and paths of mounts or devices. */
 interface Claims {
   readonly names: Set<unknown>;
   readonly paths: Set<unknown>;
@@ -79,7 +79,7 @@ function validatePropagation(mount: JsonObject, container: JsonObject, list: str
 }
 
 interface Neighbours {
-  /** The devices before this one. */
+  /** The devices that precede this one in the list. */
   readonly earlier: Claims;
   readonly mounts: Claims;
   readonly volumes: Volumes;

@@ -7,7 +7,7 @@ import type { Check } from "./check.ts";
 
 const effects = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
-/** Validates where a pod may run: its affinity, tolerations and spread constraints. */
+/** Validates the fields that decide where a pod may run: affinity, tolerations and spread constraints. */
 export function validatePlacement(spec: JsonObject, path: string, check: Check): void {
   const affinity = objectOf(spec.affinity);
   validateNodeAffinity(objectOf(affinity.nodeAffinity), `${path}.affinity.nodeAffinity`, check);
@@ -29,7 +29,7 @@ function validateNodeAffinity(affinity: JsonObject, path: string, check: Check):
   }
 }
 
-/** core/v1 NodeSelector, which volumes have too. */
+/** Validates a NodeSelector of core/v1. Pods and volumes have one. */
 export function validateNodeSelector(selector: JsonObject, path: string, check: Check): void {
   const terms = arrayOf(selector.nodeSelectorTerms);
   if (terms.length === 0) check.required(`${path}.nodeSelectorTerms`, "must have at least one node selector term");
@@ -105,7 +105,7 @@ function validateAffinityTerm(term: JsonObject, at: string, check: Check): void 
   check.follows(`${at}.topologyKey`, key, checkQualifiedName);
 }
 
-/** Validates `matchLabelKeys` and `mismatchLabelKeys`, which narrow a selector. */
+/** Validates `matchLabelKeys` and `mismatchLabelKeys`, which narrow the selector of a term. */
 function validateLabelKeys(term: JsonObject, at: string, check: Check): void {
   const mismatched = new Set(arrayOf(term.mismatchLabelKeys));
   for (const field of ["matchLabelKeys", "mismatchLabelKeys"]) {
@@ -139,7 +139,7 @@ function validateTolerations(tolerations: readonly unknown[], path: string, chec
     } else if (operator === "Exists") {
       if (value !== "") check.invalid(`${at}.operator`, value, "value must be empty when `operator` is 'Exists'");
     } else if (operator === "Lt" || operator === "Gt") {
-      // Kubernetes lists these operators too, although it refuses them unless a feature gate is on.
+      // Kubernetes' message lists these two operators, although it refuses them unless a feature gate is on.
       check.add(fieldErrors.notSupported(`${at}.operator`, operator, ["Equal", "Exists", "Lt", "Gt"]));
     } else check.oneOf(`${at}.operator`, operator, ["Equal", "Exists"]);
     if (stringOf(effect) !== "") check.oneOf(`${at}.effect`, effect, effects);

@@ -7,15 +7,15 @@ import type { Check } from "./check.ts";
 
 const wholeNanos = 1_000_000_000n;
 const forContainers = new Set(["cpu", "memory", "ephemeral-storage"]);
-/** Resources that only quotas or volumes have. */
+/** Resources that only quotas or volumes can have. */
 const standard =
   /^(?:pods|resourcequotas|services|replicationcontrollers|secrets|configmaps|persistentvolumeclaims|storage|(?:requests|limits)\.(?:cpu|memory|ephemeral-storage)|requests\.storage|services\.(?:nodeports|loadbalancers)|requests\.hugepages-.*)$/;
 const isHuge = (name: string): boolean => name.startsWith("hugepages-");
 const isNative = (name: string): boolean => !name.includes("/") || name.includes("kubernetes.io/");
-/** Whether a container may use more than it requests. */
+/** Whether a container's limit for the resource may be higher than its request. */
 const mayExceed = (name: string): boolean => isNative(name) && !isHuge(name);
 
-/** Why a container cannot have a resource of this name. */
+/** Why a container cannot have a resource with this name. Empty if it can. */
 export function containerResourceProblems(name: string): string[] {
   const problems = checkQualifiedName(name);
   if (problems.length > 0) return problems;
@@ -70,7 +70,7 @@ function validateHugePages(name: string, nanos: bigint, value: unknown, at: stri
     check.invalid(at, value, `${stringOf(value)} is not positive integer multiple of ${name}`);
 }
 
-/** Validates the resources of a whole pod, which its containers may not exceed. */
+/** Validates the resources of a whole pod. Its containers may not exceed them. */
 export function validateWholePodResources(spec: JsonObject, path: string, check: Check): void {
   const { resources } = spec;
   if (!isObject(resources)) return;
@@ -106,7 +106,7 @@ function validateContainerLimits(containers: readonly unknown[], limits: JsonObj
   }
 }
 
-/** Validates what a container restarts for when it is resized. */
+/** Validates `resizePolicy`: for which resources a resize restarts the container. */
 export function validateResizePolicy(policies: readonly unknown[], path: string, check: Check, spec: JsonObject): void {
   for (const raw of policies) {
     const { resourceName, restartPolicy } = objectOf(raw);

@@ -19,7 +19,7 @@ const containerRestartPolicies = ["Always", "Never", "OnFailure"];
 const maxDeadlineSeconds = 2 ** 31 - 1;
 const maxNameServers = 3;
 
-/** Validates the spec of a pod, which has its own rules beside those of a template. */
+/** Validates the spec of a pod. It has more rules than the spec of a template. */
 export function validatePod(pod: JsonObject, check: Check): void {
   const spec = objectOf(pod.spec);
   validateSpec(spec, "spec", check, true);
@@ -31,7 +31,7 @@ export function validatePod(pod: JsonObject, check: Check): void {
   validatePodAnnotations(pod, check);
 }
 
-/** Validates what only a new pod must have. */
+/** Validates what only a new pod must fulfil. Stored pods are exempt. */
 export function validateNewPod(pod: JsonObject, check: Check): void {
   const spec = objectOf(pod.spec);
   if (arrayOf(spec.ephemeralContainers).length > 0)
@@ -156,7 +156,7 @@ function validateRestarts(container: JsonObject, path: string, check: Check): vo
   }
 }
 
-/** Fields that have no meaning in a container that is added to a running pod. */
+/** Fields that an ephemeral container may not have, because it is added to a running pod. */
 const notEphemeral = [
   "lifecycle",
   "livenessProbe",
@@ -182,7 +182,7 @@ function validateEphemeral(container: JsonObject, at: string, others: ReadonlySe
       if (stringOf(objectOf(mount)[field]) !== "") check.forbidden(`${place}.${field}`, detail);
 }
 
-/** A search domain may be the root, and may end with its dot. */
+/** The faults of a search domain. It may be the root, and may end with a dot. */
 function searchProblems(search: string): readonly string[] {
   return search === "." ? [] : checkSearchDomain(search.replace(/\.$/, ""));
 }

@@ -21,7 +21,7 @@ const hostPathTypes = [
 const modeMessage = "must be a number between 0 and 0777 (octal), both inclusive";
 const tokenSeconds = { least: 600, most: 2 ** 32 };
 
-/** Returns the volumes that containers may mount. */
+/** Validates the volumes of a pod. Returns those that containers may mount. */
 export function validateVolumes(volumes: readonly unknown[], path: string, check: Check): Volumes {
   const named = new Map<string, JsonObject>();
   for (const [at, raw] of withPaths(volumes, path)) {
@@ -103,7 +103,7 @@ function validateItem({ key, path, mode }: JsonObject, at: string, check: Check)
   validateMode(mode, `${at}.mode`, check);
 }
 
-/** A file with a field of the pod. As in Kubernetes, its faults have the path of the volume's source. */
+/** Validates a file of a downward API volume. As in Kubernetes, its errors point to the volume's source. */
 function validatePodFile(file: JsonObject, at: string, check: Check): void {
   validateFilePath(file.path, `${at}.path`, check);
   if (isObject(file.fieldRef)) {
@@ -155,7 +155,7 @@ function validateMode(mode: unknown, at: string, check: Check): void {
   if (typeof mode === "number" && (mode < 0 || mode > 0o777)) check.invalid(at, mode, modeMessage);
 }
 
-/** The path of a file in a volume. The node writes it, so it may not lead out of the volume's directory. */
+/** Validates the path of a file in a volume. The node writes the file, so the path must not lead out of the volume. */
 function validateFilePath(value: unknown, at: string, check: Check): void {
   const path = stringOf(value);
   if (path === "") return check.required(at);

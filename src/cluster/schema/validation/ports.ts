@@ -9,7 +9,7 @@ export function validateProtocol(protocol: unknown, at: string, check: Check): v
   check.oneOf(at, protocol, protocols);
 }
 
-/** A port's name (IANA_SVC_NAME). */
+/** The faults of a port's name (IANA_SVC_NAME). */
 export function portNameProblems(name: string): string[] {
   const problems: string[] = [];
   if (name.length > nameMaxLength) problems.push(`must be no more than ${nameMaxLength} characters`);
@@ -47,7 +47,7 @@ function hostPortOf({ hostPort }: JsonObject): unknown {
   return hostPort ?? 0;
 }
 
-/** Refuses a port of the node that two of these containers want. */
+/** Refuses a host port that two of these containers request. */
 export function validateHostPorts(containers: readonly unknown[], path: string, check: Check): void {
   const taken = new Set<string>();
   for (const [containerPath, container] of withPaths(containers, path)) {
@@ -60,7 +60,7 @@ export function validateHostPorts(containers: readonly unknown[], path: string, 
   }
 }
 
-/** On the node's network, a container's port is the node's. */
+/** Checks that a container's port equals its host port if the pod uses the node's network. */
 export function validateHostNetworkPorts(spec: JsonObject, path: string, check: Check, isPod: boolean): void {
   if (spec.hostNetwork !== true) return;
   for (const [containerPath, container] of withPaths(arrayOf(spec.containers), `${path}.containers`)) {

@@ -9,8 +9,9 @@ import type { KindValidators } from "./kind-validator.ts";
 import { validatePortOrName, validateProtocol } from "./ports.ts";
 
 /**
- * Why traffic from outside cannot have this address. Unlike Kubernetes, the lab applies these rules to Services only:
- * its API server may itself listen on the loopback, which is then the address of the API server's endpoints.
+ * Why an address cannot receive traffic from outside the cluster. Kubernetes applies these rules to endpoints too. The
+ * lab does not, because its API server may listen on loopback, and the endpoint of the Service `kubernetes` then has a
+ * loopback address.
  */
 function externalAddressProblems(address: string): string[] {
   const problems = addressProblems(address);
@@ -113,7 +114,7 @@ function validateServiceAddresses(spec: JsonObject, type: string, check: Check):
   validateTraffic(spec, type, check);
 }
 
-/** Validates fields that only a Service has which is reached from outside. */
+/** Validates the fields of Services that can be reached from outside the cluster. Other Services may not have them. */
 function validateTraffic(spec: JsonObject, type: string, check: Check): void {
   const { externalTrafficPolicy, healthCheckNodePort, ipFamilies } = spec;
   const isExternal =
@@ -139,7 +140,7 @@ function validateTraffic(spec: JsonObject, type: string, check: Check): void {
   if (addresses.length > 1 && addresses.includes("None"))
     check.invalid("spec.clusterIPs", addresses, "'None' must be the first and only value");
   if (addresses.length > 2) check.invalid("spec.clusterIPs", addresses, "may only hold up to 2 values");
-  // The first address is checked as `clusterIP`.
+  // Skip the first address, because it is checked as `clusterIP`.
   for (const [at, address] of withPaths(addresses, "spec.clusterIPs").slice(1))
     if (address !== "None") check.address(at, address);
 }

@@ -26,7 +26,7 @@ function sizeOf(spec: JsonObject): Quantity | undefined {
   return parseQuantity(stringOf(objectOf(objectOf(spec.resources).requests).storage));
 }
 
-/** Validates the spec of a claim, also in the templates of pods and StatefulSets. */
+/** Validates the spec of a claim. Templates in pods and StatefulSets contain such specs too. */
 export function validateClaimSpec(spec: JsonObject, path: string, check: Check): void {
   const modes = arrayOf(spec.accessModes);
   if (modes.length === 0) check.required(`${path}.accessModes`, "at least 1 access mode is required");
@@ -47,7 +47,7 @@ function claim(object: JsonObject, old: JsonObject | undefined, check: Check): v
   const before = objectOf(old.spec);
   const isBound = objectOf(old.status).phase === "Bound";
   const isChangeable = (name: string): boolean =>
-    // A claim without a class or a volume may get one later.
+    // A claim without a class or a volume may get one by an update.
     (["storageClassName", "volumeName"].includes(name) && stringOf(before[name]) === "") ||
     (isBound && ["resources", "volumeAttributesClassName"].includes(name));
   const fields = [...new Set([...Object.keys(spec), ...Object.keys(before)])];
@@ -95,7 +95,8 @@ function volume(object: JsonObject, old: JsonObject | undefined, check: Check): 
   validateCapacity(spec.capacity, check);
   const used = volumeSources.filter((source) => isObject(spec[source]));
   if (used.length === 0) check.required("spec", "must specify a volume type");
-  // The order of the sources in the volume does not matter: the first one of Kubernetes' own list counts.
+  // If a volume has several sources, all but one are faults. The one that is allowed is the first in Kubernetes' own
+  // list, not the first in the object.
   for (const source of used.slice(1)) check.forbidden(`spec.${source}`, "may not specify more than 1 volume type");
   validatePath(spec, check);
   check.oneOf("spec.persistentVolumeReclaimPolicy", spec.persistentVolumeReclaimPolicy, [

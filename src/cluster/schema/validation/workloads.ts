@@ -37,7 +37,7 @@ function selectorAndTemplate(kind: string, spec: JsonObject, check: Check): void
     check.forbidden("spec.template.spec.activeDeadlineSeconds", "activeDeadlineSeconds in ReplicaSet is not Supported");
 }
 
-/** The template as its pods get it, with a volume for each claim of a StatefulSet. */
+/** The template as the pods of a StatefulSet get it: with a volume for each of its claims. */
 function withClaims(template: JsonObject, claims: readonly unknown[]): JsonObject {
   const podSpec = objectOf(template.spec);
   const declared = arrayOf(podSpec.volumes);
@@ -51,7 +51,7 @@ function withClaims(template: JsonObject, claims: readonly unknown[]): JsonObjec
 
 const percentPattern = /^\d+%$/;
 
-/** Checks a count or a percentage. Returns the number, without its `%`, so that callers can compare it. */
+/** Checks a number or a percentage. Returns the number, or that of the percentage, so that callers can compare it. */
 function intOrPercent(path: string, value: unknown, check: Check): number {
   if (typeof value === "number") {
     check.nonNegative(path, value);
@@ -76,7 +76,10 @@ function budget(path: string, rolling: JsonObject, check: Check): void {
     check.invalid(`${path}.maxUnavailable`, rolling.maxUnavailable, "must not be greater than 100%");
 }
 
-/** Pods of a DaemonSet are replaced either after their successors or before them. */
+/**
+ * Checks that a DaemonSet's update has either a surge or unavailable pods, but not both: an old pod is removed either
+ * after its successor has started, or before.
+ */
 function daemonBudget(path: string, rolling: JsonObject, check: Check): void {
   const unavailable = intOrPercent(`${path}.maxUnavailable`, rolling.maxUnavailable, check);
   const surge = intOrPercent(`${path}.maxSurge`, rolling.maxSurge, check);
@@ -85,7 +88,7 @@ function daemonBudget(path: string, rolling: JsonObject, check: Check): void {
   if (unavailable === 0 && surge === 0) check.required(`${path}.maxUnavailable`, "cannot be 0 when maxSurge is 0");
 }
 
-/** Checks the type of a strategy. As in Kubernetes, a fault has the path and the value of the whole strategy. */
+/** Checks the type of a strategy. As in Kubernetes, the error shows the path and the value of the whole strategy. */
 function oneStrategy(path: string, strategy: JsonObject, types: readonly string[], check: Check): void {
   if (types.includes(stringOf(strategy.type))) return;
   const shown = { Type: strategy.type, RollingUpdate: strategy.rollingUpdate ?? null };
@@ -168,7 +171,7 @@ function statefulSet(object: JsonObject, old: JsonObject | undefined, check: Che
   else statefulSetUpdate(spec, objectOf(old.spec), check);
 }
 
-/** Checks fields that an update cannot change. */
+/** Checks the fields of a new StatefulSet that an update cannot change. */
 function newStatefulSet(spec: JsonObject, check: Check): void {
   if (stringOf(spec.serviceName) !== "") check.follows("spec.serviceName", spec.serviceName, checkLabelName);
   for (const [at, claim] of withPaths(arrayOf(spec.volumeClaimTemplates), "spec.volumeClaimTemplates"))
@@ -206,8 +209,8 @@ function pod(object: JsonObject, old: JsonObject | undefined, check: Check): voi
 }
 
 /**
- * The annotation of a mirror pod, which its node does not start, cannot be added, changed or removed later. Otherwise
- * the node would no longer follow a running pod, and the pod's processes would outlive its deletion.
+ * Checks that an update does not add, change or remove the annotation of a mirror pod. A node ignores mirror pods, so
+ * with this annotation it would lose track of a running pod, whose processes would then outlive the pod's deletion.
  */
 function checkMirrorAnnotation(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   const annotationOf = (pod: JsonObject | undefined): unknown =>
@@ -218,7 +221,7 @@ function checkMirrorAnnotation(object: JsonObject, old: JsonObject | undefined, 
   check.forbidden(`metadata.annotations[${mirrorAnnotation}]`, `may not ${what} mirror pod annotation`);
 }
 
-/** The QoS class of a pod never changes, because nodes have placed its processes by it. */
+/** Checks a resize. The QoS class of a pod cannot change, because the node has placed the pod's processes by it. */
 function podResize(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   validatePod(object, check);
   const qosClass = objectOf(old?.status).qosClass ?? qosClassOf(objectOf(old?.spec));
@@ -226,7 +229,7 @@ function podResize(object: JsonObject, old: JsonObject | undefined, check: Check
     check.invalid("spec", qosClass, "Pod QOS Class may not change as a result of resizing");
 }
 
-/** `pods/ephemeralcontainers` adds containers. It does not change existing ones. */
+/** Checks a write to `pods/ephemeralcontainers`. It may add containers, but not change existing ones. */
 function podWithEphemeralContainers(object: JsonObject, old: JsonObject | undefined, check: Check): void {
   const field = "spec.ephemeralContainers";
   const spec = objectOf(object.spec);
@@ -241,7 +244,7 @@ function podWithEphemeralContainers(object: JsonObject, old: JsonObject | undefi
   }
 }
 
-/** A pod's spec without the fields that may change: images, and the fields above. */
+/** The spec of a pod without the fields that an update may change: images, and the fields above. */
 function comparablePodSpec(spec: JsonObject): JsonObject {
   const rest = Object.fromEntries(Object.entries(spec).filter(([key]) => !changeableInPod.has(key)));
   for (const field of ["containers", "initContainers"]) {

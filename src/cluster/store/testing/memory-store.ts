@@ -2,7 +2,7 @@ import { silentLogger } from "../../../base/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
 import { Store } from "../store.ts";
 
-/** A store that writes no file. It begins with these objects by collection. */
+/** Creates a store without a file. `content` contains its initial objects by collection. */
 export async function memoryStore(content: Readonly<Record<string, readonly object[]>> = {}): Promise<Store> {
   const store = Store.open({
     path: ":memory:",
@@ -13,7 +13,7 @@ export async function memoryStore(content: Readonly<Record<string, readonly obje
   return store;
 }
 
-/** Adds the objects, or replaces those of the same name. */
+/** Adds the objects. Replaces existing objects with the same name. */
 export async function fillStore(store: Store, content: Readonly<Record<string, readonly object[]>>): Promise<void> {
   const writes = Object.entries(content).flatMap(([collection, objects]) =>
     objects.map(async (given) => {

@@ -28,8 +28,8 @@ import {
 } from "./network.ts";
 
 /**
- * The key that marks a map as a value of one of Kubernetes' own types, because the evaluator does not support further
- * types.
+ * The key that marks a map as a value of one of Kubernetes' own types. Maps are used because the evaluator supports no
+ * additional types.
  */
 const typeKey = "kubernetes.io/type";
 
@@ -52,17 +52,19 @@ export function kubernetesFunctions(cel: CelLibrary): CelFunc[] {
   ];
 }
 
-/** A value of Kubernetes' own type. */
+/** A value of one of Kubernetes' own types. */
 export function tagged(type: string, fields: Readonly<Record<string, CelInput>>): ReadonlyMap<string, CelInput> {
   return new Map<string, CelInput>([[typeKey, type], ...Object.entries(fields)]);
 }
 
-/** An optional value, which `hasValue`, `value` and `orValue` read. Without a value it is `optional.none()`. */
+/**
+ * An optional value, for the functions `hasValue`, `value` and `orValue`. Without an argument, it is `optional.none()`.
+ */
 export function optionalValue(value?: CelInput): ReadonlyMap<string, CelInput> {
   return tagged("optional", { held: value === undefined ? [] : [value] });
 }
 
-/** The value of an optional, as a list that is empty if there is none. */
+/** The value in an optional, as a list. The list is empty if there is no value. */
 function heldBy(optional: CelMap): readonly CelValue[] {
   const held = fieldOf(optional, "optional", "held");
   return typeof held === "object" && held !== null && Symbol.iterator in held ? [...(held as CelList)] : [];
@@ -184,7 +186,10 @@ function regexFunctions({ celMethod, listType, CelScalar }: CelLibrary): CelFunc
   ];
 }
 
-/** Go's strings.Replace. The evaluator's own function takes quadratic time for many replacements. */
+/**
+ * Functions on texts. `replace` works like Go's strings.Replace, because the evaluator's own function takes quadratic
+ * time for many replacements.
+ */
 function textFunctions({ celMethod, CelScalar }: CelLibrary): CelFunc[] {
   const { STRING, INT } = CelScalar;
   const replace = (text: string, wanted: string, by: string, limit: number): string => {
@@ -209,7 +214,7 @@ function textFunctions({ celMethod, CelScalar }: CelLibrary): CelFunc[] {
   ];
 }
 
-/** Parses like Go's url.ParseRequestURI: an absolute URL, or a path from the root. */
+/** Parses a URL as Go's url.ParseRequestURI does: an absolute URL, or an absolute path. */
 function parseUrl(text: string): URL | undefined {
   if (/[\s\p{Cc}]/u.test(text)) return undefined;
   if (text.startsWith("/"))
@@ -226,7 +231,7 @@ function urlFunctions({ celFunc, celMethod, mapType, listType, CelScalar }: CelL
     if (url === undefined) throw new Error(`"${text}" is not a URL`);
     return { url, relative: text.startsWith("/"), text };
   };
-  /** The host and port as written, because the platform's URL class drops a scheme's default port. */
+  /** Take the host and port from the text, because the platform's URL class drops a scheme's default port. */
   const authority = (text: string): string => /^[^:/]+:\/\/(?:[^/?#]*@)?([^/?#]*)/.exec(text)?.[1] ?? "";
   const portOf = (text: string): string => /:(\d+)$/.exec(authority(text))?.[1] ?? "";
   const part = (name: string, take: (url: URL, text: string) => string): CelFunc =>
@@ -331,8 +336,8 @@ function quantityOf(value: CelMap): Quantity {
 }
 
 /**
- * The common methods of quantities and versions. The evaluator distinguishes overloads only by whether an argument is a
- * map.
+ * The methods that quantities and versions both have. They share one function, because the evaluator cannot distinguish
+ * overloads for two kinds of maps.
  */
 function comparisonFunctions({ celMethod, mapType, CelScalar }: CelLibrary): CelFunc[] {
   const { BOOL, INT, DYN } = CelScalar;

@@ -11,7 +11,10 @@ export interface Cel {
   readonly compile: (expression: string) => MeteredProgram;
 }
 
-/** The maximum number of cached programs. A thousand rules of Gateway API and Istio have only 134 different ones. */
+/**
+ * The maximum number of cached programs. For comparison, the thousand rules of Gateway API and Istio contain only 134
+ * different expressions.
+ */
 const maxPrograms = 2048;
 
 let loaded: Cel | undefined;
@@ -26,7 +29,7 @@ function load(): Cel {
   return { library: cel.library, compile: cachedCompile(cel, maxPrograms) };
 }
 
-/** CEL with the functions that Kubernetes adds, over variables of any type. */
+/** CEL with the functions that Kubernetes adds. The variables may have any type. */
 export function kubernetesCel(
   variables: readonly string[],
   moreFunctions: (library: CelLibrary) => readonly CelFunc[] = () => [],

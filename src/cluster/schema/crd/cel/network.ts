@@ -1,13 +1,16 @@
 import { isIP, isIPv4, isIPv6 } from "node:net";
 
-/** An address or network as numbers, so that they can be compared. */
+/** An address or a network as numbers, so that two of them can be compared. */
 export interface Network {
   readonly family: 4 | 6;
   readonly address: bigint;
   readonly prefix: number;
 }
 
-/** Reads an address. Returns undefined for texts that Kubernetes' `ip()` refuses, including zones and IPv4 in IPv6. */
+/**
+ * Parses an address. Returns undefined for texts that Kubernetes' `ip()` refuses, such as addresses with a zone and
+ * IPv4 addresses inside IPv6.
+ */
 export function parseAddress(text: string): Network | undefined {
   if (isIPv4(text))
     return text.split(".").some((part) => part.length > 1 && part.startsWith("0"))

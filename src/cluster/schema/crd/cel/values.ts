@@ -27,7 +27,7 @@ const keywords = new Set([
   "while",
 ]);
 
-/** A property's name in expressions. Kubernetes escapes names that are not CEL identifiers. */
+/** The name of a property in expressions. As in Kubernetes, names that are not CEL identifiers are escaped. */
 function escapeProperty(name: string): string {
   if (keywords.has(name)) return `__${name}__`;
   return name
@@ -37,10 +37,13 @@ function escapeProperty(name: string): string {
     .replaceAll("/", "__slash__");
 }
 
-/** Converts JSON values for CEL by their schema: integers to int, times to timestamps, and escaped property names. */
+/**
+ * Converts JSON values to CEL values by their schema. Integers become int, and times become timestamps. Property names
+ * are escaped.
+ */
 export class CelValues {
   readonly #library: CelLibrary;
-  /** Caches objects that several rules use. */
+  /** A cache of converted objects, because several rules may use the same object. */
   readonly #known = new WeakMap<object, CelInput>();
 
   constructor(library: CelLibrary) {
@@ -78,7 +81,7 @@ export class CelValues {
     return this.#library.celMap(map);
   }
 
-  /** The metadata for rules on the root, which see only the names. */
+  /** The metadata as rules on the root see it: only the names. */
   #metadata(value: unknown): CelInput {
     const map = new Map<string, CelInput>();
     for (const key of ["name", "generateName"]) {
@@ -106,7 +109,10 @@ export class CelValues {
     }
   }
 
-  /** A string whose format in the schema is a time. An invalid time has already failed the format's check. */
+  /**
+   * Converts a string whose format in the schema is a time or a duration. Invalid strings do not get here, because the
+   * format's check has refused them.
+   */
   #evaluate(conversion: "timestamp" | "duration", text: string): CelInput {
     const result = this.#library.run(`${conversion}(text)`, { text });
     return this.#library.isCelError(result) ? text : result;

@@ -5,7 +5,7 @@ import { createSchemaRegistry } from "../../registry.ts";
 const registry = createSchemaRegistry();
 const all = registry.resources();
 
-/** An object of a kind with a name, in the namespace `default` if the kind has namespaces. */
+/** An object of a kind. It has a name and, if the kind is namespaced, the namespace `default`. */
 export function object(kind: string, fields: object): UntypedObject {
   const type = all.find((one) => one.builtIn && one.kind === kind && one.version === one.storageVersion);
   assert.ok(type !== undefined, `there is no kind ${kind}`);
@@ -23,7 +23,9 @@ export function pod(spec: object = {}, container: object = {}, metadata: object 
   return object("Pod", { metadata, spec: { containers: [{ name: "c", image: "i:1", ...container }], ...spec } });
 }
 
-/** The faults of a new object, as the server prepares it, in order. Given the old one, those of an update. */
+/**
+ * The faults of a new object after the server has prepared it, in order. If `old` is given, the faults of an update.
+ */
 export function faultsOf(given: UntypedObject, old?: UntypedObject): string[] {
   const [group = "", version = ""] =
     given.apiVersion?.includes("/") === true ? given.apiVersion.split("/") : ["", given.apiVersion];
@@ -40,8 +42,8 @@ export function faultsOf(given: UntypedObject, old?: UntypedObject): string[] {
 }
 
 /**
- * Checks the faults of new objects. An expected fault is the beginning of Kubernetes' own, because that ends with
- * examples and a pattern.
+ * Checks the faults of new objects. It compares only the beginning of each message, because Kubernetes' messages end
+ * with examples and a pattern.
  */
 export function refuses(table: readonly (readonly [given: UntypedObject, faults: readonly string[]])[]): void {
   for (const [given, expected] of table) {
