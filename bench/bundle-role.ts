@@ -43,7 +43,7 @@ export async function bundleRole(file: string, checkout: string, directory: stri
     Record<"dependencies" | "devDependencies", Readonly<Record<string, string>>>
   >;
   const names = Object.keys({ ...packages.dependencies, ...packages.devDependencies });
-  // The other checkout may not have the file yet.
+  // Use this checkout's file, because the other checkout may not have it yet.
   const role: Plugin = {
     name: "role",
     setup(builder) {

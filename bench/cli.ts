@@ -64,7 +64,7 @@ const results: Record<string, unknown>[] = [];
 try {
   for (const [name, args] of Object.entries(commands)) {
     const runs = Object.fromEntries(Object.keys(programs).map((program) => [program, [] as Run[]]));
-    // The first round fills caches and does not count.
+    // The first round fills caches and is not measured.
     for (let round = 0; round <= rounds; round += 1) {
       for (const [program, path] of Object.entries(programs)) {
         const one = run(path, args);

@@ -175,8 +175,8 @@ async function measure(api: ApiServer, program: Program, scenario: Scenario): Pr
 }
 
 /**
- * The medians of starts that alternate between the programs. The first start of each program does not count, because
- * the API server's first answers are slow.
+ * The medians of starts that alternate between the programs. The first start of each program is left out, because the
+ * API server's first answers are slow.
  */
 async function measureStarts(api: ApiServer, programs: readonly Program[]): Promise<Figures[]> {
   const rounds = programs.map((): { readyS: number; cpuS: number }[] => []);

@@ -2,13 +2,12 @@
 // connection fails.
 //   npm run bench:hand-over [-- --rate 20000] [-- --hand-overs 5] [-- --only gateway|ztunnel|tunnels] [-- --kill] [-- --json]
 // Needs root. The programs are those of an installation: `serin proxy router` and `serin ztunnel`. Each connection is a
-// strict exchange. The client sends its own end, and waits for the peer's: a connection that waited in the queue of a
-// closed listener is reset, and counts as failed. Through the ztunnel, a byte and its echo come before the end, because
-// the ztunnel accepts a captured connection before the tunnel is open.
-// The gateway gets --rate connections a second. The ztunnel gets 80 % of what it serves in the same run. With --kill,
-// the old program is killed and the new one takes its place without a hand-over: this shows that the bench sees what
-// fails. The load shares the cores with the programs. If they are too busy for the offered rate, the bench says so, but
-// does not fail.
+// strict exchange. The client ends its own side, and waits for the peer's end. So a connection that waited in the queue
+// of a closed listener is reset, and has failed. Through the ztunnel, a byte and its echo come before the end, because
+// the ztunnel accepts a captured connection before the tunnel is open. The gateway gets --rate connections a second.
+// The ztunnel gets 80 % of the rate that it can serve, which the bench measures first. With --kill, the old program is
+// killed and the new one takes its place without a hand-over. This shows that the bench notices failures. The load
+// shares the cores with the programs. If they are too busy for the offered rate, the bench says so, but does not fail.
 import { mkdirSync, rmSync } from "node:fs";
 import { loadavg } from "node:os";
 import { join } from "node:path";
@@ -23,11 +22,11 @@ import { scratchFolder } from "./scratch-folder.ts";
 /** A gateway, a ztunnel that captures connections, and a ztunnel to which clients open tunnels. */
 type Subject = "gateway" | "ztunnel" | "tunnels";
 
-/** V8 compiles the last functions of a data plane when it has served 10,000 to 15,000 connections. */
+/** A data plane has served 10,000 to 15,000 connections before V8 has compiled its last functions. */
 const warmUpMs = { gateway: 4000, ztunnel: 6000 };
 const capacityMs = 2000;
 const capacityShare = 0.8;
-/** A row that served less of the offered rate than this says nothing about that rate. */
+/** If less than this share of the offered rate was served, the row says nothing about that rate. */
 const leastReachedShare = 0.95;
 /** How long a program serves alone after a hand-over, when the clients have caught up. */
 const settleMs = 500;
@@ -37,14 +36,14 @@ const settleMs = 500;
  */
 const catchUpMs = 20_000;
 /**
- * The most open connections, so that the clients keep their rate while a program starts on the same cores. A listener's
- * queue has room for about as many.
+ * The maximum number of open connections. It is high, so that the clients keep their rate while a program starts on the
+ * same cores. A listener's queue has room for about the same number.
  */
 const mostOpen: Readonly<Record<Subject, number>> = { gateway: 2000, ztunnel: 4000, tunnels: 1500 };
-/** As many as keep the ztunnel busy while its capacity is measured. */
+/** The number of open connections that keeps the ztunnel busy while its capacity is measured. */
 const mostOpenForCapacity = 64;
 
-/** The numbers of workers before and after the hand-overs of a row. They change places after each. */
+/** The numbers of workers before and after the hand-overs of a row. They are exchanged after each hand-over. */
 const workerCounts = [
   [1, 1],
   [2, 2],
@@ -60,11 +59,11 @@ interface Options {
 
 interface Measured {
   readonly handOvers: readonly HandOver[];
-  /** Connections that the clients begin in a second. */
+  /** The number of connections that the clients begin per second. */
   readonly offered: number;
-  /** Connections that were served in a second of all periods. */
+  /** The number of connections that were served per second, over all periods. */
   readonly reached: number;
-  /** From the first change until the old program had ended, for all hand-overs together. */
+  /** The counts from the first change until the old program had ended, for all hand-overs together. */
   readonly during: Counts & { readonly reached: number };
   readonly total: Counts;
 }
@@ -112,7 +111,7 @@ async function measured(scene: Scene, load: Load, workers: Workers, options: Opt
   return { handOvers, offered: load.perSecond, reached, during, total: sumOf([all, last]) };
 }
 
-/** The gateway has to serve the rate that is asked for. */
+/** Measures the gateway at the rate of the options. */
 async function gatewayRow(folder: string, workers: Workers, options: Options): Promise<Row> {
   const scene = await GatewayScene.start(folder, workers[0]);
   try {
@@ -128,7 +127,7 @@ async function gatewayRow(folder: string, workers: Workers, options: Options): P
   }
 }
 
-/** The ztunnel has to serve a part of what it can. */
+/** Measures the ztunnel at a share of its capacity, which is measured first. */
 async function ztunnelRow(subject: Subject, folder: string, workers: Workers, options: Options): Promise<Row> {
   const scene = await ZtunnelScene.start(folder, workers[0], subject === "tunnels" ? "tunnels" : "captured");
   try {

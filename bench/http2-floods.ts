@@ -43,7 +43,7 @@ type Report = readonly [number, number, number];
 
 /** The child process of the server. */
 async function runServer(): Promise<void> {
-  // Every process of Serin does the same.
+  // Return unused memory to the system, as every process of Serin does.
   giveBackIdleMemory();
   const [attackedPort, honestPort] = await new Promise<Report>((resolve) => process.once("message", resolve));
   const { port, upstreamConnections } = await flooded.start({ attackedPort, honestPort });
@@ -61,7 +61,7 @@ async function runUpstream(): Promise<void> {
   process.send?.([(server.address() as AddressInfo).port, 0, 0]);
 }
 
-/** The child process of a server that only ends connections, at about the same rate as ours. */
+/** The child process of a server that only ends connections, at about the rate of the measured server. */
 async function runSink(): Promise<void> {
   const server = createSink((socket) => {
     socket.on("error", () => undefined);

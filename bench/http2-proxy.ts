@@ -20,7 +20,7 @@ import { spawnWorker, WorkerSet } from "../src/proxy/workers/index.ts";
 
 const [discoveryAddress = "", workersText = "1"] = process.argv.slice(2);
 const workers = Number(workersText);
-// Do what src/cmd does.
+// Return unused memory to the system as in src/cmd/proxy.ts.
 giveBackIdleMemory(workers > 1 ? unhurriedShare : undefined);
 
 const [admin, stats, readiness, envoyStats] = await Promise.all(

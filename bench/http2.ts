@@ -38,14 +38,15 @@ const bulkBytes = 1_048_576;
 const messageBytes = 100;
 const warmUpSeconds = 1;
 /**
- * Enough answers that hot code is compiled, however slow the machine is. With large bodies, V8 had not compiled all of
- * it after 10,000 answers. The time is also limited.
+ * The number of answers after which hot code is compiled, even on a slow machine. With large bodies, V8 had not
+ * compiled all of it after 10,000 answers. The warm-up time is also limited.
  */
 const warmUpAnswers = 50_000;
 const maxWarmUps = 60;
 /**
- * Unmeasured turns before the measured ones. A proxy idles while the others warm up, and collects its heap then. With
- * the objects of closed connections, V8 discards the code that it optimized for them.
+ * Unmeasured turns before the measured ones. A proxy idles while the others warm up, and V8 then collects the objects
+ * of its closed connections. With them, V8 discards the code that it has optimized for these objects, so the proxy has
+ * to warm up again.
  */
 const unmeasuredTurns = 6;
 const settleMs = 200;
@@ -394,7 +395,7 @@ async function main(): Promise<void> {
   if (chosen.length === 0) throw new Error(`no scenario's title has "${options.only}" in it`);
   const authority = await TestAuthority.create();
   const certificates = await authority.issue({ dns: serverName });
-  // The upstream and the processes that hold idle connections inherit this.
+  // The upstream and the processes that hold idle connections inherit this core.
   if (options.threads === 1) spawnSync("taskset", ["-cp", "1", String(process.pid)]);
   const upstream = spawn(...endsWithThis(process.execPath, import.meta.filename, "upstream"), {
     stdio: ["pipe", "pipe", "inherit"],

@@ -25,7 +25,7 @@ export function quantile(values: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }
 
-/** The median, with an interval that order statistics give. */
+/** The median, with an interval that is derived from the order of the values. */
 export function medianInterval(values: readonly number[]): MedianInterval {
   const sorted = values.toSorted((left, right) => left - right);
   const out = leftOut(sorted.length);

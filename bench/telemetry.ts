@@ -31,7 +31,7 @@ import { typeUrls } from "../src/wire/xds/index.ts";
 import { intervalText, mean, median, medianInterval } from "./median-interval.ts";
 
 const maxCostPercent = 5;
-/** Enough requests that hot code is compiled, however slow the machine is. */
+/** The number of requests after which hot code is compiled, even on a slow machine. */
 const warmRequests = 150_000;
 const warmRounds = 40;
 /** Istio's default telemetry, with the access log turned on. */

@@ -16,7 +16,7 @@ import { untilPage } from "./demo/until-page.ts";
 import { oneBundle } from "./lab/one-bundle.ts";
 
 interface Figures {
-  /** `serin cluster create` of one control plane and two workers, until all nodes are Ready. */
+  /** The time of `serin cluster create` with one control plane and two workers, until all nodes are Ready. */
   clusterReadySeconds: number;
   /** The time from the start of `cluster create` to bookinfo's first page through the mesh's gateway. */
   pageFromNothingSeconds: number;
@@ -30,7 +30,10 @@ const pageTimeoutMs = 300_000;
 const lookMs = 50;
 
 const acknowledgementTimeoutMs = 10_000;
-/** The pause before the measurement. Idle processes give back the memory of their start sooner than this. */
+/**
+ * The pause before the measurement. In less time than this, idle processes return the memory that only their start
+ * needed.
+ */
 const settleMs = 20_000;
 
 const addresses = `apiVersion: metallb.io/v1beta1
@@ -144,7 +147,7 @@ async function changeWeights(client: KubeClient, changes: number): Promise<numbe
     namespaced: true,
   };
   const delays: number[] = [];
-  // The first write creates the route, so it does not count.
+  // The first write creates the route, so it is not measured.
   for (let change = 0; change <= changes; change += 1) {
     const startedMs = performance.now();
     const { metadata } = await client.apply(kind, benchRoute(change % 100), { fieldManager: "bench", force: true });

@@ -19,7 +19,7 @@ const beatHeadBytes = 8;
 const endlessMs = 10_000;
 const beatIntervalMs = 1000;
 const msPerMinute = 60_000;
-/** The largest growth of the heap that is no leak. Caches and compiled code grow by less. */
+/** If the heap grows by more than this, the code leaks. Caches and compiled code grow by less. */
 const maxGrownBytes = 24 << 20;
 const maxRestarts = 5;
 

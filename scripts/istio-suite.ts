@@ -85,7 +85,8 @@ async function runSuite(suite: Suite, mesh: MeshUnderTest, record: CaseRecord, u
         .map(({ test }) => test)
     : [];
   if (flags.failed && again.length === 0) return;
-  // A test that did not end counts as unended even when its failed cases have run again.
+  // A parent of a failed case that has no verdict did not end. It stays without one, because this run repeats only a
+  // part of it.
   const unended = new Set(again.flatMap(ancestorsOf).filter((test) => !record.has(test)));
   if (!flags.resume) forgetChosen(record, again);
   for (let attempt = 1; attempt <= maximalAttempts; attempt++) {

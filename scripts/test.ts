@@ -7,8 +7,8 @@
 // files took.
 // interop runs only when it is named: it drives other projects' programs, which scripts/fetch/*.sh download.
 // With CI=true a skipped case counts as failed.
-// A failed file runs a second time, alone, and that result counts. The run reports it as unsteady, and keeps the first
-// failure's output.
+// A failed file runs a second time, alone, and the second result applies. The run reports it as unsteady, and keeps the
+// first failure's output.
 // --once skips the second run, to find such files.
 // No process and no file of a test stays behind, whatever ends this process.
 import { readFileSync } from "node:fs";
@@ -47,8 +47,8 @@ const groupTimeoutMs: Readonly<Record<Group, number>> = {
  */
 const maxLanes: Readonly<Record<Group, number>> = { unit: 4, netns: 2, e2e: 2, interop: 1 };
 /**
- * Processes of unit files wait for a third of their time, so with as many as cores a third of the processor would be
- * unused. Recorded times are those without this lane.
+ * The number of lanes of unit files beyond the number of cores. Their processes wait for a third of their time, in
+ * which this lane uses the processor. Durations are recorded without it.
  */
 const extraUnitLanes = 1;
 /** The memory of the largest lab. A machine that has less for each lane runs fewer lanes. */
@@ -90,7 +90,7 @@ interface FirstRuns {
 /** Runs each file of the group once. */
 async function runGroup(options: GroupRun): Promise<FirstRuns> {
   const { group, files, secondRuns, wrapped, lanes: wantedLanes, records, beside, besideEnded, onFreeLane } = options;
-  // A group that runs beside another one may have to wait until all of that one has ended.
+  // A group that runs beside another group may have to wait until that group has ended, so its time limits are longer.
   const patience = patienceOf(beside);
   const limit = new GroupLimit(patience * groupTimeoutMs[group], () => performance.now());
   // The bundle stays valid, because a run of the tests changes no sources.
@@ -208,7 +208,7 @@ async function runAll({ files, change }: Plan, checks: boolean, { once, lanes, r
     total.passed += passed;
     total.failed += failed;
   };
-  /** The groups beside the end-to-end group whose failed files run again after it. */
+  /** For each group beside the end-to-end group, runs the failed files again. Called after the end-to-end group. */
   const unended: (() => Promise<void>)[] = [];
   const run = async (
     group: Group,

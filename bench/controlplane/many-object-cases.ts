@@ -5,7 +5,7 @@ import { withSidecar } from "./surroundings.ts";
 
 export interface ManyObjects {
   readonly objects: (size: number) => readonly KubernetesObject[];
-  /** The object with a change that matters. */
+  /** Returns the object with a change that affects the configuration of proxies. */
   readonly changed: (object: KubernetesObject, round: number) => KubernetesObject;
 }
 
@@ -27,7 +27,7 @@ const gatewayApi = (kind: string, key: string, spec: object): KubernetesObject =
 
 const http = { number: 80, name: "http", protocol: "HTTP" };
 
-/** Changes a label, and whatever is behind it. */
+/** Changes a label of the object. */
 function relabelled(object: KubernetesObject, round: number): KubernetesObject {
   return {
     ...object,

@@ -13,7 +13,7 @@ const options = benchOptions("npm run bench:controlplane:many --", {
   size: 2000,
   json: false,
 });
-/** A change is repeated, and the median counts. */
+/** How often a change is repeated. The result is the median. */
 const rounds = 5;
 
 interface Cost {

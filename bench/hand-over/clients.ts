@@ -22,16 +22,16 @@ export type Order =
   | { readonly order: "target"; readonly target: Target }
   | {
       readonly order: "rate";
-      /** Absent: as many as the peer serves. */
+      /** The connections per second. Absent means as many as the peer serves. */
       readonly perSecond?: number;
-      /** The most open connections. */
+      /** The maximum number of open connections. */
       readonly most: number;
     }
   /** The answer comes when all connections that were due have begun and few are open, or after the time limit. */
   | { readonly order: "catch up"; readonly limitMs: number }
-  /** The answer has the counts since the last one. */
+  /** The answer contains the counts since the last answer. */
   | { readonly order: "take" }
-  /** The same, when the last connection has ended. */
+  /** The answer comes when the last connection has ended. It contains the counts since the last answer. */
   | { readonly order: "finish" };
 
 /** What happened to the connections that ended in a period. */
@@ -49,12 +49,12 @@ export const ends = join(import.meta.dirname, "../hand-over-ends.ts");
 export class Clients {
   readonly #children: readonly ChildProcess[];
 
-  /** `words` are those of `runClient`. */
+  /** `words` are the arguments of `runClient`. */
   constructor(namespace: NetworkNamespace, ...words: readonly string[]) {
     this.#children = Array.from({ length: processes }, () => namespace.enter(() => fork(ends, ["client", ...words])));
   }
 
-  /** Gives an order to all processes. Each has its part of the rate. The answer is the sum of theirs. */
+  /** Gives an order to all processes, each for its part of the rate. The answer is the sum of their answers. */
   async run(order: Order): Promise<Counts> {
     const ofEach =
       order.order === "rate"

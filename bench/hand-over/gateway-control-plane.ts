@@ -60,8 +60,8 @@ async function startDiscovery({ address, port }: NewGateway): Promise<string> {
 }
 
 /**
- * The control plane and the certificate authority of the gateways, in a process of its own, because it has to be in
- * their network. Each message describes a new gateway. The answer has the URLs for it.
+ * The control plane and the certificate authority of the gateways, in a separate process, because it has to be in the
+ * gateways' network. Each message describes a new gateway. The answer contains the URLs that this gateway connects to.
  */
 export async function runControlPlane(): Promise<void> {
   const authority = await startAuthority();

@@ -11,7 +11,9 @@ import { Program } from "./program.ts";
 import { allowManyConnections, type HandOver, type Scene } from "./scene.ts";
 
 const port = 80;
-/** How long connections still arrive at a gateway that has begun to end, as the nodes' rules follow with a delay. */
+/**
+ * How long connections still arrive at a gateway that has begun to end, because the nodes' rules follow with a delay.
+ */
 const followMs = 1000;
 const sharedMs = 1000;
 const portsOfGateway = 10;
@@ -66,7 +68,7 @@ export class GatewayScene implements Scene {
     await this.#serve(old, next);
     await systemClock.sleep(sharedMs);
     const ended = old.program.terminate();
-    // It may fail before the code below waits for it.
+    // The old program may fail before the code below waits for its end.
     ended.catch(() => undefined);
     await systemClock.sleep(followMs);
     await this.#serve(next);

@@ -1,5 +1,5 @@
-// Works on libuv's handles, because a client shares the cores with the program under test: a connection costs it about
-// 40 µs, most of them in the kernel.
+// Uses libuv's handles directly, because a client shares the cores with the program under test. In this way, a
+// connection costs the client about 40 µs, and most of that is in the kernel.
 import { getSystemErrorName } from "node:util";
 import { libuvBinding, uvEndOfFile } from "../../src/net/libuv-binding.ts";
 import type { Failure } from "./clients.ts";
@@ -7,7 +7,9 @@ import type { Exchange } from "./rate-client.ts";
 
 const kindOf: Readonly<Record<string, Failure>> = { ECONNREFUSED: "refused", ECONNRESET: "reset", EPIPE: "reset" };
 
-/** Sends the target's number of bytes and the own end, and waits for as many bytes and the peer's end. */
+/**
+ * Sends the target's number of bytes, ends its own side, and waits for the same number of bytes and for the peer's end.
+ */
 export function plainExchange(): Exchange {
   const binding = libuvBinding();
   if (binding === undefined) throw new Error("this Node lacks the bindings that the client uses");

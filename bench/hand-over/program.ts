@@ -13,10 +13,10 @@ const endTimeoutMs = 60_000;
 export interface ProgramOptions {
   readonly name: string;
   readonly namespace: NetworkNamespace;
-  /** The words after `serin`. */
+  /** The arguments of `serin`. */
   readonly words: readonly string[];
   readonly env: Readonly<Record<string, string>>;
-  /** The program writes its log there. */
+  /** The folder into which the program writes its log. */
   readonly folder: string;
 }
 

@@ -1,16 +1,18 @@
 import type { Counts, Failure, Order, Target } from "./clients.ts";
 
-/** A connection without its end after this time has failed. The kernel repeats a lost SYN after 1, 3 and 7 seconds. */
+/**
+ * A connection that has not ended after this time has failed. The kernel repeats a lost SYN after 1, 3 and 7 seconds.
+ */
 const timeoutMs = 15_000;
 const tickMs = 1;
-/** A client that is later than this begins fewer connections, and then the rate is not reached. */
+/** The most time by which a client tries to make up for a delay. After a longer delay, it does not reach its rate. */
 const mostLateMs = 1000;
-/** With this many open connections, a client has caught up after a program was slow for a moment. */
+/** If a client has at most this many open connections, it has caught up after a slow moment of the program. */
 const fewOpen = 50;
 
 /**
- * Opens a connection, and calls `done` once: with the failure, or without one after a clean end. Returns a function
- * that gives the connection up without a call of `done`.
+ * Opens a connection, and calls `done` once: with the failure, or with nothing after a clean end. Returns a function
+ * that closes the connection early and prevents the call of `done`.
  */
 export type Exchange = (target: Target, address: string, done: (failure: Failure | undefined) => void) => () => void;
 
@@ -22,7 +24,7 @@ interface Connection {
 /** Begins exchanges at a constant rate, or as many as the peer serves, and counts how they end. */
 export class RateClient {
   readonly #exchange: Exchange;
-  /** In the order of their start. */
+  /** The open connections in the order of their start. */
   readonly #open = new Set<Connection>();
   #target: Target = { addresses: [], port: 0, messageBytes: 0 };
   #perSecond = 0;

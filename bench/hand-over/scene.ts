@@ -4,9 +4,9 @@ import type { Clients } from "./clients.ts";
 
 /** How long one hand-over took. */
 export interface HandOver {
-  /** From the first change until the old program got no more connections. */
+  /** The time from the first change until the old program got no more connections. */
   readonly movedMs: number;
-  /** From the first change until the old program had ended. */
+  /** The time from the first change until the old program had ended. */
   readonly endedMs: number;
 }
 
@@ -31,7 +31,9 @@ export function allowManyConnections(...namespaces: readonly NetworkNamespace[])
     });
 }
 
-/** Lets a namespace with rules for NAT forget ended connections sooner. Their number has a limit. */
+/**
+ * Lets a namespace with rules for NAT forget ended connections sooner, because the kernel tracks only a limited number.
+ */
 export function forgetConnections(...namespaces: readonly NetworkNamespace[]): void {
   for (const namespace of namespaces)
     namespace.enter(() => writeFileSync("/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_time_wait", "5"));

@@ -14,13 +14,13 @@ const sourceIdentity = "spiffe://cluster.local/ns/default/sa/client";
 const verify = { by: "identities", identities: [] } as const;
 /** The mark of a ztunnel's own connections, which the rules of a pod do not capture. */
 const ownMark = 0x539;
-/** Longer than the client waits for a connection, so that the client counts it as timed out. */
+/** A time that is longer than the client's own limit for a connection, so that the client counts it as timed out. */
 const timeoutMs = 30_000;
 
 /**
  * Opens a connection with mutual TLS and a tunnel on it, as a ztunnel of another node does for its first connection to
- * a pod. Sends the target's number of bytes through the tunnel and waits for as many, and for the end of the tunnel.
- * `authority` is the address and port of the application. `rootFile` has the root of the mesh.
+ * a pod. Sends the target's number of bytes through the tunnel, and waits for the same number of bytes and the end of
+ * the tunnel. `authority` is the address and port of the application. `rootFile` has the root of the mesh.
  */
 export function tunnelExchange(authority: string, rootFile: string): Exchange {
   const root = JSON.parse(readFileSync(rootFile, "utf8")) as {

@@ -20,7 +20,7 @@ export class ZtunnelProgram {
   readonly #namespace = NetworkNamespace.create();
   readonly #agent: PlayedAgent;
 
-  /** `files` has the mesh in `mesh.yaml` and the CA's root in `ca-root.json`. */
+  /** `files` is a folder with the mesh in `mesh.yaml` and the CA's root in `ca-root.json`. */
   constructor(name: string, files: string, workers: number) {
     using links = new RouteNetlink(this.#namespace.fd);
     links.setLoopbackUp();
@@ -43,7 +43,10 @@ export class ZtunnelProgram {
     });
   }
 
-  /** Resolves when the ztunnel has told the agent its name, and has the pods that the agent has for it: none. */
+  /**
+   * Resolves when the ztunnel has sent its name to the agent, and has received the agent's list of pods, which is
+   * empty.
+   */
   async ready(): Promise<void> {
     let greeted = false;
     void this.#agent.hello().then(() => (greeted = true));
@@ -51,7 +54,10 @@ export class ZtunnelProgram {
     await this.#agent.send({ type: "snapshot-sent" });
   }
 
-  /** The ztunnel may need the pod's certificate first. The agent tries again too. */
+  /**
+   * Gives the pod to the ztunnel. Tries several times, as the agent does, because the ztunnel may need the pod's
+   * certificate first.
+   */
   async add({ uid, namespace, sockets }: ServedPod, handedOver: boolean): Promise<void> {
     const workload = { name: uid, namespace: "default", serviceAccount: uid };
     const request: ZdsRequest = {

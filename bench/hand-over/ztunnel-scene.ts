@@ -10,7 +10,7 @@ import { allowManyConnections, forgetConnections, type HandOver, type Scene } fr
 import { ZtunnelProgram, type ServedPod } from "./ztunnel-program.ts";
 
 const [servicePort, serverPort, hbonePort] = [80, 8080, 15_008];
-/** The ztunnels and the clients read the mesh's root there. */
+/** The file with the mesh's root, which the ztunnels and the clients read. */
 const rootFile = "ca-root.json";
 
 /** Connections that the ztunnel captures, or tunnels that come from outside. */
@@ -18,8 +18,8 @@ export type ZtunnelLoad = "captured" | "tunnels";
 
 /**
  * A client's pod and a server's pod on a node, which one ztunnel serves. The client's connections are captured and go
- * through a tunnel from the ztunnel to itself. Or the client opens tunnels to the server's pod itself, as a ztunnel of
- * another node. In a hand-over, a second ztunnel gets both pods, one after another.
+ * through a tunnel from the ztunnel to itself. With the load `tunnels`, the client itself opens tunnels to the server's
+ * pod, as a ztunnel of another node does. In a hand-over, a second ztunnel gets both pods, one after another.
  */
 export class ZtunnelScene implements Scene {
   readonly clients: Clients;

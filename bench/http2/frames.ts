@@ -7,7 +7,7 @@ import { clientPreface, frameFlag, frameHeaderLength, frameType } from "../../sr
 export const maxFrameBytes = 16_384;
 /** A window larger than every response, so that no stream waits for a window. */
 const streamWindow = 16_777_216;
-/** Far above what a connection receives between two updates. */
+/** A window far larger than the data that a connection receives between two updates. */
 const connectionWindow = 2 ** 30;
 const updateEvery = 2 ** 27;
 const defaultWindow = 65_535;
@@ -86,7 +86,7 @@ class Connection {
   readonly writer = new FrameWriter();
   readonly #stream: Duplex;
   #received = 0;
-  /** How much DATA the peer accepts on this connection now. */
+  /** The number of bytes of DATA that the peer still accepts on this connection. */
   window = defaultWindow;
   failed = false;
 
@@ -175,7 +175,7 @@ export class LoadSession {
     this.#connection.flush();
   }
 
-  /** Sends this many requests. No others follow them. */
+  /** Sends this many requests, and no others after them. */
   send(requests: number): void {
     for (let count = 0; count < requests; count += 1) this.#open();
     this.#connection.flush();

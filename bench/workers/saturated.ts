@@ -44,7 +44,9 @@ interface Measured {
   readonly requestsPerCpuSecond: number;
   /** For each serving thread, the share of the time in which it ran. The busiest comes first. */
   readonly busy: readonly number[];
-  /** For each of them, the share in which it ran, or waited for a core because something else ran there. */
+  /**
+   * For each of these threads, the share of the time in which it ran, or waited for a core that something else used.
+   */
   readonly hadWork: readonly number[];
   /** The share of the time in which the load generator ran. */
   readonly loadBusy: number;

@@ -1,11 +1,14 @@
-// A load that costs little: HTTP/2 connections that send a batch of requests in one write, and again when all are
-// answered. They count the ends of streams and drop everything else. Fields are indexed after the first request, as
-// usual clients do it.
+// A load that costs little: HTTP/2 connections that send a batch of requests in one write, and the next batch when all
+// requests are answered. They count the ends of streams and drop everything else. Fields are indexed after the first
+// request, as usual clients do it.
 import { connectTcp, type ByteStream } from "../../src/net/index.ts";
 import { frameFlag, frameHeaderLength, frameType } from "../../src/wire/http2/constants.ts";
 import { FrameWriter, setting } from "../../src/wire/http2/index.ts";
 
-/** No stream waits for a window: each carries little, and no measurement comes near the connection's. */
+/**
+ * A window so large that no stream waits for it: each stream carries little, and no measurement sends this much on a
+ * connection.
+ */
 const window = 2 ** 30;
 /** The field `:status: 200`, in the static table. */
 const status200 = 0x88;
@@ -79,7 +82,7 @@ class LoadConnection {
   readonly #batchSize: number;
   /** The beginning of a frame whose header came in two chunks. */
   #begun = nothing;
-  /** The bytes of a frame that have not come yet. */
+  /** The number of bytes of the current frame that have not come yet. */
   #left = 0;
   #open = 0;
   #nextId = 1;
@@ -136,7 +139,8 @@ class LoadConnection {
     const chunk = this.#begun.length === 0 ? received : Buffer.concat([this.#begun, received]);
     let at = this.#left;
     let ended = 0;
-    // The first byte of a payload comes with the header. A frame without a payload may be the last of a chunk.
+    // Handle a frame when its header and the first byte of its payload are there. A frame without a payload may end the
+    // chunk.
     while (at + frameHeaderLength <= chunk.length) {
       const length = ((chunk[at] ?? 0) << 16) | ((chunk[at + 1] ?? 0) << 8) | (chunk[at + 2] ?? 0);
       if (at + frameHeaderLength === chunk.length && length > 0) break;

@@ -19,8 +19,8 @@ const (
 	idleLook    = 3 * time.Second
 )
 
-// compare: two servers of one API server get the same changes at the same moment, each with clients of its own. So what
-// else the machine does falls on both. Prints the CPU of each server in ms: for each storm, for a second without changes,
+// compare: two servers of one API server get the same changes at the same moment, each with clients of its own. So other
+// work of the machine affects both alike. Prints the CPU of each server in ms: for each storm, for a second without changes,
 // and for each change of a slice less what the server uses without changes. The clients of the two servers connect in turns.
 func compare() {
 	k := newKube()

@@ -236,7 +236,7 @@ func bench() {
 		return
 	}
 	time.Sleep(4 * time.Second)
-	// The quietest of some seconds: after a storm a runtime collects its garbage for a while, which no change costs.
+	// Take the quietest of some seconds: after a storm a runtime collects garbage, which is no cost of a change.
 	idle := math.Inf(1)
 	for i := 0; i < 4; i++ {
 		c0, t0 := cpuNS(*fPID), time.Now()

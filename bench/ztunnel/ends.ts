@@ -29,12 +29,12 @@ interface Ports {
   readonly source: number;
 }
 
-/** Each client uses the server that has the same place in its list. */
+/** The ports of the server with this number. The client with the same number connects to them. */
 const portsOf = (place: number): Ports => ({ echo: 8080 + place, sink: 8180 + place, source: 8280 + place });
 const connectTimeoutMs = 20_000;
 const blockBytes = 65_536;
 export const megabyte = 1_048_576;
-/** The work that a slice does at least. Otherwise, a slice on a busy machine would measure only its own start. */
+/** The minimum work of a slice. Otherwise, a slice on a busy machine would measure only its own start. */
 const leastWork = { roundTrips: 500, bytes: 48 * megabyte, connections: 100 };
 
 /** Answers each message with the number of bytes that its sink has received. */

@@ -50,9 +50,9 @@ export interface Measured {
 
 /** Shares of the time of a slice. */
 export interface ThreadTime {
-  /** The thread ran. */
+  /** The share of the time in which the thread ran. */
   readonly ran: number;
-  /** The thread ran, or waited for a core because something else ran there. */
+  /** The share of the time in which the thread ran, or waited for a core that something else used. */
   readonly hadWork: number;
 }
 
@@ -177,7 +177,10 @@ export class Scene {
     };
   }
 
-  /** The clients have only written their bytes to the kernel, whose buffers hold megabytes of a connection. */
+  /**
+   * Waits until the servers have received this many bytes. The end of the clients' writes shows only that the kernel
+   * has the bytes, and its buffers hold megabytes of a connection.
+   */
   async #sinksHave(bytes: number): Promise<void> {
     const deadline = Date.now() + sinkTimeoutMs;
     while ((await this.#sunkBytes()) < bytes) {
@@ -210,8 +213,8 @@ export class Scene {
   }
 
   /**
-   * Gives an order to all clients. The answer is the sum of theirs. A single client has the connections of the order.
-   * Of several clients, each has an equal part of as many connections for each worker.
+   * Gives an order to all clients. The answer is the sum of their answers. A single client opens the order's number of
+   * connections. If there are several, they share this number for each worker in equal parts.
    */
   async run(order: Order): Promise<Answer> {
     const part = this.#loads.length === 1 ? 1 : this.#workers / this.#loads.length;

@@ -5,7 +5,10 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { benchOptions } from "./bench-options.ts";
 
-/** These have positional arguments, options that they pass to another program, or a switch that is on when absent. */
+/**
+ * Benches with their own parser, because they have positional arguments, options that they pass to another program, or
+ * a switch that is on when absent.
+ */
 const ownParsers = ["bench/controlplane/growth.ts", "bench/paired.ts", "bench/ztunnel.ts"];
 const root = join(import.meta.dirname, "../..");
 

@@ -11,7 +11,7 @@ export interface ScriptUsage {
   readonly command: string;
   /** The names of positional arguments, such as `[TARGET …]`. If absent, the script takes none. */
   readonly positionals?: string;
-  /** A line about each option, by the option's name. Or the whole usage as text. */
+  /** A line of help for each option, by the option's name, or the whole usage as one text. */
   readonly help: Readonly<Record<string, string>> | string;
 }
 

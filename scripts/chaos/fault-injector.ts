@@ -20,7 +20,7 @@ export interface Fault {
   readonly lastsMs: number;
   /** The time limit for ending it, if it differs from that of the run. */
   readonly endMs?: number;
-  /** Chooses a target. Throws if the fault is not possible here. Its time does not count as the fault's. */
+  /** Chooses a target. Throws if the fault is not possible here. The fault's time begins after the choice. */
   readonly aim: (chaos: Chaos, signal: AbortSignal) => AimedFault | Promise<AimedFault>;
 }
 

@@ -43,19 +43,20 @@ interface KilledRole {
 }
 
 /**
- * The roles of the cluster and the mesh whose processes are killed. The supervisor is not one of them: it stands for
- * the machine, and everything ends with it.
+ * The roles of the cluster and the mesh whose processes are killed. The supervisor is not one of them: as with a whole
+ * machine, everything ends with it.
  */
 const roles: readonly KilledRole[] = [
   { role: "cluster-apiserver", isBack: apiServerIsBack },
   { role: "cluster-controllers" },
   { role: "cluster-node", isBack: nodeIsBack },
-  // The new revision of a MeshUpgrade has one pilot, and without it a ztunnel that is killed meanwhile is not ready.
+  // The new revision of a MeshUpgrade has one pilot. Without it, a ztunnel that is killed at the same time does not
+  // become ready.
   { role: "pilot", isNeeded: true },
   { role: "cni" },
   { role: "rollout" },
   { role: "ztunnel", cuts: "" },
-  // The probes of a MeshUpgrade have proxies too, as sidecars. The load does not pass them.
+  // The probes of a MeshUpgrade have proxies too, as sidecars. The load does not pass through these.
   { role: "proxy", cuts: "gateway", pods: gatewayService },
 ];
 
@@ -106,8 +107,8 @@ function signalled(pid: number, signal: NodeJS.Signals | 0): boolean {
 }
 
 /**
- * Kills a process that the load does not need. The fault lasts until the role works again: without its node, a process
- * that the next fault kills would stay dead.
+ * Kills a process that the load does not need. The fault lasts until the role works again. For example, if the next
+ * fault killed a pod's process while the process of its node is down, nothing would restart the pod.
  */
 function killed(chaos: Chaos, { role, isBack }: KilledRole, target: MachineProcess): AimedFault {
   const { clock } = chaos;
@@ -138,8 +139,8 @@ async function nodeIsBack({ proof }: Chaos, { words }: MachineProcess, killedMs:
 }
 
 /**
- * Kills a process that connections of the load pass, or that others need. The fault lasts until no new connection can
- * reach it, or until its pod is ready again.
+ * Kills a process that connections of the load pass through, or that other processes need. The fault lasts until no new
+ * connection can reach it, or until its pod is ready again.
  */
 async function killedPod(
   { proof, clock }: Chaos,
@@ -152,7 +153,7 @@ async function killedPod(
   if (pod === undefined) throw new Error(`pid ${pid} does not name its pod`);
   const ask = async <Value>(work: () => Promise<Value>): Promise<Value> =>
     await inTime(`reading pod ${pod.name}`, orderLimitMs, work);
-  // The API server may still recover from the fault before.
+  // The API server may still recover from the previous fault.
   const found = await untilDone(clock, signal, async () => await ask(async () => await podBefore(client, pod)));
   const before = isNeeded ? { ...found, listed: undefined } : found;
   let killedMs = clock.steadyMs();

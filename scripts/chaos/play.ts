@@ -99,7 +99,7 @@ export class ChaosRun {
     await this.#load?.stop();
   }
 
-  /** Returns the findings so far, also for an interrupted run. Prints those that the counts do not show. */
+  /** Returns the findings so far, also for an interrupted run. Prints the findings that the counts do not show. */
   found(): Found {
     const { proof, clock } = this.#chaos;
     const { totals } = proof.reports;
@@ -152,7 +152,7 @@ export class ChaosRun {
     }
   }
 
-  /** Failures before the first fault belong to the stage, and do not count. */
+  /** Prepares the stage and begins the load. Discards the failures up to then, which belong to the stage. */
   async #begin(): Promise<void> {
     await setChaosStage(this.#chaos);
     const { proof } = this.#chaos;

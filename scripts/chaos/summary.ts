@@ -15,7 +15,7 @@ export interface Found {
   readonly injected: readonly InjectedFault[];
   /** Faults that could not be ended. */
   readonly unendedFaults: readonly string[];
-  /** The number of Canaries and MeshUpgrades that were started. An undo does not count as a rollout. */
+  /** The number of Canaries and MeshUpgrades that were started. An undo is not counted. */
   readonly rollouts: number;
   /** Rollouts that did not end, forward or back, or that ended without saying who must do what. */
   readonly unendedRollouts: readonly string[];

@@ -6,7 +6,7 @@ import { inTime, untilDone, type Chaos } from "./chaos.ts";
 const namespace = "default";
 const label = "serin-chaos";
 const everyMs = 200;
-/** The time limit of one write. A later answer does not count as an acknowledgement. */
+/** The time limit of one write. A write that is answered later is not an acknowledged one. */
 const limitMs = 5_000;
 /** The maximum number of writes. A run of a whole day makes fewer. */
 const maxWrites = 500_000;
@@ -68,7 +68,7 @@ export class AcknowledgedWrites {
         data,
       });
     } catch (error) {
-      // An earlier creation got no answer and arrived.
+      // An earlier creation got no answer, but it reached the server.
       if (!isKubeCode(error, "already-exists")) throw error;
       await client.patchMerge(configMapKind, name, namespace, { data });
     }

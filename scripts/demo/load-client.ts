@@ -20,7 +20,7 @@ const [
 ] = process.argv.slice(2);
 const target = new URL(url);
 let pauseMs = Number(pauseText);
-/** The time after which a request counts as lost. Even a busy machine takes less for a page. */
+/** The time after which a request is counted as lost. Even on a busy machine, a page takes less. */
 const limitMs = 10_000;
 const reportEveryMs = 100;
 /**
@@ -54,7 +54,10 @@ function emptyReport(): LoadReport {
   return { requests: 0, answers: {}, failures: [], latenciesMs: [] };
 }
 
-/** The namespace and version of the reviews on the page, read from the pod's name. With a pattern, its match. */
+/**
+ * The namespace and version of the reviews on the page, read from the pod's name. With a pattern, the text that its
+ * first group matches.
+ */
 function servedBy(body: string): string {
   if (answerPattern !== "") return new RegExp(answerPattern).exec(body)?.[1] ?? "?";
   const [, pod = ""] = /Reviews served by:<\/dt>\s*<dd>([^<]*)<\/dd>/.exec(body) ?? [];

@@ -47,7 +47,8 @@ export class Load {
       String(pauseMs),
       header,
     ]);
-    // A generator that has just ended reads nothing more. Its end is reported where its answers are missed.
+    // A write fails if the generator has just ended. Ignore this, because the code that waits for the generator's
+    // answers reports its end.
     this.#child.stdin?.on("error", () => undefined);
     this.#child.stderr?.on("data", (chunk: Buffer) => {
       this.#stderr = (this.#stderr + chunk.toString("utf8")).slice(-2000);

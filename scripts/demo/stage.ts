@@ -28,7 +28,7 @@ export interface Stage {
   readonly calm: boolean;
   /** The workers of each data plane, in the old revision and in the others. */
   readonly workers: readonly [number, number] | undefined;
-  /** Whether the lab may stay after the demo. Otherwise it ends with the demo's process, however that ends. */
+  /** Whether the lab may stay after the demo. Otherwise it ends with the demo's process, even after a crash. */
   readonly mayStay: boolean;
   readonly rows: StepRow[];
   readonly view: View;

@@ -14,7 +14,7 @@ export interface Block {
   readonly text: string;
 }
 
-/** The documents for users: the README, and the pages of docs/ with those of its folders except the decisions. */
+/** The documents for users: the README, and the pages of docs/ and of its folders, except the decision records. */
 export function userDocuments(): readonly string[] {
   const pages = ["docs/*.md", "docs/contracts/*.md"].flatMap((pattern) => globSync(pattern, { cwd: root }));
   return ["README.md", "CONTRIBUTING.md", "SECURITY.md", ...pages.toSorted()];

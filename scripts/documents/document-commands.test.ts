@@ -9,7 +9,7 @@ import { releaseProgram } from "../../src/cmd/release.ts";
 import { readDocument, userDocuments } from "./document-blocks.ts";
 
 const root = join(import.meta.dirname, "../..");
-/** Verbs that start processes. Images and addons run them, and not users. */
+/** Verbs that start processes. Images and addons run these verbs, users do not. */
 const roles =
   /^(pilot|proxy|ztunnel|cni|rollout|probe|prometheus|prometheus-reloader|kiali|grafana|sidecar-redirect|cluster-\w+)$/;
 /** Verbs that are separate programs. Only their usage lists their options. */

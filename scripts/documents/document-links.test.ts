@@ -120,7 +120,7 @@ test("the map of the documentation and those of its folders lead to every page",
 });
 
 const maxWords = 4000;
-/** Pages that are looked up by their headings. */
+/** Pages in which readers only look up single headings, so these may be long. */
 const lists = new Set(["CHANGELOG.md", "docs/cli.md", "docs/errors.md", "docs/features.md"]);
 
 test(`a page has at most ${maxWords} words, so that it has one subject`, () => {

@@ -95,7 +95,7 @@ test("the installer takes every --set of the documents without an error or a war
   const texts = userDocuments().flatMap((document) =>
     [...readDocument(document).matchAll(/--set ([a-zA-Z][\w.]*=[^\s`),;]+)/g)].map(([, text = ""]) => ({
       at: document,
-      // A chart takes the values without their prefix.
+      // In a command of helm, the values have no prefix `values.`.
       text: /^(values|components|hub|tag|profile|revision|meshConfig|spec)\b/.test(text) ? text : `values.${text}`,
     })),
   );

@@ -18,8 +18,8 @@ const covered = [
 ].map((path) => fileURLToPath(new URL(`../../${path}`, import.meta.url)));
 
 /**
- * Counts how often the blocks of covered modules run, and knows which counts are new. It groups counts into eight
- * classes: 1, 2, 3, up to 7, up to 15, up to 31, up to 127, and more.
+ * Counts how often the blocks of covered modules run, and finds counts that no earlier input reached. It groups counts
+ * into eight classes: 1, 2, 3, up to 7, up to 15, up to 31, up to 127, and more.
  */
 export class Coverage {
   readonly words = new Set<string>();

@@ -34,7 +34,7 @@ export interface FuzzReport {
   readonly corpus: readonly string[];
 }
 
-/** The processor time of the thread after which an input counts as a hang. */
+/** If an input takes more processor time of the thread than this, it is reported as a hang. */
 const hangMs = 1000;
 const maxFindings = 20;
 const maxCorpus = 4000;
@@ -124,7 +124,7 @@ class Fuzzer {
       return { kind: "crash", message: describe(error) };
     }
     if (performance.now() - begin < hangMs) return undefined;
-    // Wall time would also count other programs of a busy machine.
+    // Wall time would include the time of other programs on a busy machine.
     const { user, system } = process.threadCpuUsage();
     await this.#target.run(input);
     const after = process.threadCpuUsage();

@@ -88,7 +88,7 @@ function shown(all: readonly string[]): string {
   return fields.length > maxShown ? `${text} and ${fields.length - maxShown} more` : text;
 }
 
-/** The parts of paths that are in parentheses if a row has the fields with and without them. */
+/** The parts of paths that are printed in parentheses if a row has a field both with the part and without it. */
 const optionalParts = [
   { before: "trafficPolicy.", part: "portLevelSettings[]." },
   { before: "", part: "subsets[]." },

@@ -15,8 +15,7 @@ if (clone === "") {
 }
 
 /**
- * A key. Its children are absent if any key may follow. The last minor release that had it is absent if the newest one
- * has it.
+ * A key of `spec.values`. `until` is the last minor release that had it. `open` means that any key may follow below it.
  */
 interface Key {
   until: number;

@@ -37,7 +37,7 @@ function ofMessage(messages: ReadonlyMap<string, ReadonlyMap<string, string>>, n
   return types;
 }
 
-/** Kubernetes allows a number of pods or a part of them in these fields. */
+/** In these fields, Kubernetes allows a number of pods or a percentage of the pods. */
 const partFields = /^(max|min)(Surge|Unavailable|Available)$/;
 
 /** Adds the type of a default unless the proto file states it. */

@@ -46,7 +46,8 @@ export function unpackLibraries(debianArchitecture: string, target: string): rea
     // An image needs no manuals, translations or debugger files.
     for (const directory of ["doc", "man", "lintian", "locale", "gdb", "gcc"])
       rmSync(join(target, "usr/share", directory), { recursive: true, force: true });
-    // Nor the C library's character sets, which only programs that call iconv read. Node and busybox do not.
+    // An image needs no character sets of the C library either. Only programs that call iconv read them, and Node and
+    // busybox do not.
     for (const directory of globSync("{usr/,}lib/*/gconv", { cwd: target }))
       rmSync(join(target, directory), { recursive: true });
     return unpacked;

@@ -11,9 +11,7 @@ interface Descriptor {
   readonly size: number;
 }
 
-/**
- * A layer, as a manifest describes it. In addition, its digest before compression, which the image configuration needs.
- */
+/** A layer as a manifest describes it, with its digest before compression, which the image configuration needs. */
 export interface Layer {
   readonly descriptor: Descriptor;
   readonly diffId: string;

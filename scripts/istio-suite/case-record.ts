@@ -1,4 +1,4 @@
-// Records the verdicts of each test of a suite over all runs, as one JSON line each. The last line of a test counts.
+// Records the verdicts of each test of a suite over all runs, as one JSON line each. The last line of a test applies.
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Verdict } from "./test-output.ts";
@@ -63,7 +63,7 @@ export class CaseRecord {
 
   /**
    * The cases, which are the tests without subtests. A failed test whose subtests all passed is a case too, because its
-   * own code failed before or after them. Empty groups of cases do not count.
+   * own code failed before or after them. Empty groups of cases are left out.
    */
   cases(): readonly CaseResult[] {
     const parents = new Set<string>();

@@ -134,7 +134,7 @@ class Watched {
     }, tickMs);
     await new Promise<void>((resolve) => {
       child.once("close", () => resolve());
-      // A killed process may leave children that hold its output open.
+      // Do not wait for the end of the output of a killed process, because its children may hold it open.
       child.once("exit", (_code, signal) => {
         if (signal === "SIGKILL") resolve();
       });

@@ -67,7 +67,7 @@ export async function serveFormerCharts(lab: LabCluster): Promise<ChildProcess> 
   await lab.ok([join(lab.directory, "bin/helm"), "repo", "index", charts]);
   const server = join(root, "test/interop/istio-suite/web-server.ts");
   const repository = lab.spawnInShell([process.execPath, server, "-f", "-p", String(repositoryPort), "-h", charts]);
-  // Otherwise the first test may be faster than the server.
+  // Wait until the server answers, because the first test may request a chart at once.
   await eventually(
     "the former releases' charts are served",
     async () => (await lab.shell(`curl -sf -m 2 -o /dev/null ${formerCharts}/index.yaml`)).code === 0,

@@ -10,11 +10,11 @@ const startMs = 30_000;
 const lookEveryMs = 2000;
 
 interface Seen {
-  /** Its role, and its pod if that is known. */
+  /** The role of the data plane, and its pod if that is known. */
   readonly who: string;
   readonly sinceMs: number;
   lastMs: number;
-  /** The largest number of workers at one time, because a worker that ended is replaced. */
+  /** The largest number of workers at one time. A worker that has ended and its replacement are counted once. */
   workers: number;
 }
 
@@ -52,8 +52,8 @@ export class WorkerCensus {
   }
 
   /**
-   * Ends the census. Returns how many data planes had how many workers, such as `2: 14`. A data plane that ended
-   * before it could start other workers does not count.
+   * Ends the census. Returns how many data planes had how many workers, such as `2: 14`. A data plane that ended before
+   * it could start all of its workers is left out.
    *
    * @throws a user error if a data plane had a number that is not in `expected`, or if none had one that is
    */

@@ -2,7 +2,7 @@ import type { LoadFailure } from "../../samples/load-generator/load-plan.ts";
 import type { Excuse } from "../../test/kubernetes/bench.ts";
 
 export interface CaseRequests {
-  /** The number of failed requests that no fault of the case explains. Those without details are among them. */
+  /** The number of failed requests that no fault of the case explains. It includes failures without details. */
   readonly failed: number;
   /** The number of requests that failed because of a fault that the case itself caused. */
   readonly excused: number;

@@ -1,6 +1,6 @@
 import { closeSync, existsSync, fstatSync, openSync, readSync } from "node:fs";
 
-/** How much of the end of a kubelet's log stays in memory. Its lines give the names of the pods. */
+/** The number of characters at the end of a kubelet's log that stay in memory. They contain the names of the pods. */
 const keptCharacters = 4_000_000;
 /**
  * The kubelet's line about a container whose process ended itself by a signal: SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE
@@ -17,8 +17,8 @@ interface ReadLog {
 }
 
 /**
- * Finds containers that have crashed, by the kubelets' logs. The status of a pod would not show all of them: a pod may
- * have been deleted since, and a restart by intention counts too.
+ * Finds containers that have crashed, by the kubelets' logs. The status of pods would not show this: a pod may have
+ * been deleted since, and its number of restarts includes intended ones.
  */
 export class ContainerCrashes {
   readonly #logs: readonly ReadLog[];

@@ -253,6 +253,6 @@ function entered(base: string, cookies: Cookies): (page: Page) => Promise<string
   };
 }
 
-// A kept lab must outlive its creator, so it gets no namespaces that end with it.
-// Something that has not ended would keep this process alive.
+// A kept lab must outlive its creator, so it gets no namespaces that end with it. Exit explicitly, because something
+// that has not ended would keep this process alive.
 process.exit(flags.keep || isWithinLab ? await main() : await runThisScriptWithLab());

@@ -138,7 +138,8 @@ async function runCase(
     const totals = reports.totals;
     const counts = difference(totals, counted.until);
     counted.until = totals;
-    // Its bound holds for each case, not for the run.
+    // Compare the failures for each case and not for the whole run, because the excuses of a case explain only the
+    // failures in it.
     const found = caseRequests(counts.failed, reports.failures.splice(0), bench.excuses);
     const text = counts.requests === 0 ? saw : `${saw}; ${requestsText(counts, found)}`;
     const figures = { requests: counts.requests, requestsFailed: found.failed, requestsExcused: found.excused };
@@ -189,7 +190,7 @@ function keepLogs(cluster: RealCluster): void {
 function summarise(bench: Bench, results: readonly CaseResult[], seconds: number): number {
   const { requests, failed: failedAll } = bench.reports.totals;
   const requestsExcused = results.reduce((sum, result) => sum + result.requestsExcused, 0);
-  // The last requests end after the last case.
+  // Use the total instead of the sum over cases, because the last requests end after the last case.
   const requestsFailed = failedAll - requestsExcused;
   const failed = results.filter(({ ok }) => !ok);
   const ok = failed.length === 0 && requestsFailed === 0;

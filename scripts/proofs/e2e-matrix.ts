@@ -1,5 +1,6 @@
-// Upgrades the meshes of the matrix for which a model is not enough. Together they have every installer and every kind
-// of gateway. Each mesh goes back from the middle, then to the end, under load.
+// Upgrades, in labs under load, the meshes of docs/rollout-proofs.md for which a simulation is not enough. Together
+// they have every installer and every kind of gateway. The first upgrade of each mesh is rolled back after half of its
+// steps, and the second one runs to its end.
 //   npm run e2e:matrix [-- --only demo,helm] [-- --json]
 import { kubectls } from "../../test/support/kubectls.ts";
 import { isWithinLab, runThisScriptWithLab } from "../lab/run-with-lab.ts";

@@ -52,7 +52,7 @@ const probes: Readonly<Record<string, Probe>> = {
   "pdb.maxUnavailable": { value: 3, beside: sized },
   "pdb.minAvailable": { beside: sized },
   "pdb.unhealthyPodEvictionPolicy": { beside: sized },
-  // The ambient profile enables it.
+  // The ambient profile sets this to true.
   "pilot.cni.enabled": { value: false },
   "pilot.cni.provider": { value: "multus" },
   "pilot.memory": { value: { targetAverageUtilization: 70 } },
@@ -95,7 +95,7 @@ interface Outcome {
   readonly issues: readonly { readonly path: string }[];
   /** Everything that the installation writes, except the ConfigMaps that only repeat the values. */
   readonly written: string;
-  /** The effect of these ConfigMaps. */
+  /** The pods that injection and the gateway controller make with these ConfigMaps. */
   readonly injected: () => string;
 }
 
@@ -114,7 +114,10 @@ function repeatsValues({ kind, metadata: { name = "" } }: UntypedObject): boolea
   return kind === "ConfigMap" && /^(values|istio-sidecar-injector)/.test(name);
 }
 
-/** The injection takes the most time, and often what is written already differs. */
+/**
+ * Runs on the first call only. The injection takes the most time, and is not needed if the written objects differ
+ * already.
+ */
 function once(run: () => string): () => string {
   let result: string | undefined;
   return () => (result ??= run());
@@ -205,7 +208,7 @@ test("every value of upstream's charts changes an installation, or a message nam
   assert.deepEqual(silent, [], `${chartValues.release}: these values have no effect, and no message names them`);
 });
 
-/** The probes that only a chart needs, by the chart's own names. */
+/** The values to try that only a chart has, by the chart and the path in its values. */
 const chartProbes: Readonly<Record<string, Probe>> = {
   "istiod: cni.enabled": { value: true },
   "istiod: cni.provider": { value: "multus", beside: { cni: { enabled: true } } },

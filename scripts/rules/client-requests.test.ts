@@ -6,7 +6,7 @@ const sends =
   /\b(?:httpsRequest|requestHttp)\(|(?:nodeHttp\(\)|builtin\("node:https?"\)|= http)\.(?:request|get)\((?!prefix)|= request\(/;
 const bounds = /requireFinalResponse\(|limitInterimResponses\(/;
 
-/** Clients without this bound, each with the reason why it needs none. */
+/** Clients whose servers may send interim responses without an end, each with the reason. */
 const unbounded: Readonly<Record<string, string>> = {
   "src/kube/http1-transport.ts": "asks the API server, which may do anything anyway",
   "src/kube/port-forward.ts": "asks the API server, which may do anything anyway",

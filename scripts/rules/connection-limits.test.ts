@@ -30,7 +30,10 @@ test("every server limits its connections, so that one client cannot use up the 
   assert.deepEqual(found.toSorted(), Object.keys(unlimited).toSorted());
 });
 
-/** HTTP servers that do not answer their requests in turns, each with the reason why it need not. */
+/**
+ * HTTP servers without `inTurns`, which shares the answers fairly among clients, each with the reason why it needs
+ * none.
+ */
 const withoutTurns: Readonly<Record<string, string>> = {
   "src/cli/charts/charts-command.ts": "serves the user's own programs on the loopback",
   "src/cluster/apiserver/listeners.ts": "bounds the answers that a user does not read: UnreadAnswers",

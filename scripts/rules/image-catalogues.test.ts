@@ -13,7 +13,7 @@ const root = join(import.meta.dirname, "../..");
 
 function entriesOf(file: string): readonly Entry[] {
   const catalogue = parse(readFileSync(join(root, file), "utf8")) as readonly Entry[] | { images: readonly Entry[] };
-  // A file that is added to another one has only the list.
+  // A catalogue that a test adds to the usual one is only a list of images.
   return "images" in catalogue ? catalogue.images : catalogue;
 }
 

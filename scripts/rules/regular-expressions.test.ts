@@ -3,8 +3,8 @@ import { globSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { forEachChild, isRegularExpressionLiteral, createSourceFile, ScriptTarget, type Node } from "typescript";
 
-// A search for a run up to the end (`/\/+$/`) begins at each character of a run that is not at the end. Such a search,
-// and one from a word that repeats to an end that is missing, takes minutes for a text of a megabyte.
+// A search for a run up to the end (`/\/+$/`) begins at each character of a run that is not at the end. A search from a
+// repeated word to a word that does not come is as slow. For a text of a megabyte, either takes minutes.
 
 const one = String.raw`(?:\\.|\[(?:\\.|[^\]\\])+\]|[^\\[\](){}|^$*+?])`;
 const runToEnd = new RegExp(String.raw`(?:^|\|)${one}[+*]\$(?:$|\|)`);

@@ -144,8 +144,9 @@ test("what a module remembers for the life of the process has a bound", () => {
 });
 
 test("a label or annotation that api/istio names is spelled there only", () => {
-  // The rollout engine and the CNI agent load no more of api/istio than they need, and the page imports no other part.
-  // Manifests of an installation and the analyzer's list of annotations read like the objects that they describe.
+  // The rule leaves out the rollout engine and the CNI agent, which load only what they need of api/istio, and the
+  // page, which imports no other part. It leaves out manifests and the analyzer's list of annotations too, because
+  // names in them are easier to read as they are.
   const isUser = (file: string): boolean =>
     /^src\/(analyze|cli|controlplane|dashboard|inject|operator|preflight)\//.test(file) &&
     !/\.test\.ts$|\/testing\/|^src\/dashboard\/web\/|^src\/analyze\/analyzers\/annotations\.ts$/.test(file);
@@ -238,7 +239,7 @@ test("values of JSON are compared by one function", () => {
       {
         pattern: /\bisDeepStrictEqual\b|JSON\.stringify\([^()]*\) [!=]== JSON\.stringify\(/,
         advice: "take jsonEqual() of src/base: the order of keys does not matter, and undefined fields count as absent",
-        // The zones of proxies stand in a Map, and the page imports no other part.
+        // Except for the zones of proxies, which are in a Map, and the page, which imports no other part.
         where: (file) =>
           /^src\/(?!dashboard\/web\/).*\.ts$/.test(file) &&
           !/\.test\.ts$|\/testing\//.test(file) &&
@@ -470,9 +471,9 @@ const dashboardBound = {
 
 /**
  * The number of modules that a role may load at its start, and folders that it must never load. Rarely used modules are
- * loaded on first use. Each bound counts two modules for the program's location and its source maps, two for the
- * compliance policy that limits TLS contexts, one that limits the connections of a server, and one for caches. Those of
- * roles that check or compile formats of access logs count one for Envoy's command operators.
+ * loaded on first use. Each bound includes two modules for the program's location and its source maps, two for the
+ * compliance policy that limits TLS contexts, one that limits the connections of a server, and one for caches. For
+ * roles that check or compile formats of access logs, it includes one for Envoy's command operators.
  */
 const roleBounds: Readonly<Record<string, { readonly modules: number; readonly never: readonly string[] }>> = {
   ztunnel: {
@@ -563,12 +564,12 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
       "node_modules/yaml",
     ],
   },
-  // Eight read and make certificates, which it needs before it listens. Another eight count requests for /metrics.
-  // Three are the kinds, tables and answers of the metrics API, two read and admit certificate requests, two admit
-  // claims and volumes, one checks network policies, three check LimitRanges, and pods and claims by them, and five
-  // count what ResourceQuotas limit. Two parse the schedules and time zones of CronJobs. Three enforce admission
-  // policies, which see requests as webhooks do. Six enforce the Pod Security Standards, one what a node may
-  // change, and three what it may read. One adds new rules to stored roles.
+  // What groups of modules do: eight read and make certificates, which the API server needs before it listens. Another
+  // eight count requests for /metrics. Three are the kinds, tables and answers of the metrics API, two read and admit
+  // certificate requests, two admit claims and volumes, one checks network policies, three check LimitRanges, and pods
+  // and claims by them, and five count what ResourceQuotas limit. Two parse the schedules and time zones of CronJobs.
+  // Three enforce admission policies, which see requests as webhooks do. Six enforce the Pod Security Standards, one
+  // what a node may change, and three what it may read. One adds new rules to stored roles.
   "cluster-apiserver": {
     modules: 213,
     never: [
@@ -580,19 +581,20 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
       "node_modules/re2js",
     ],
   },
-  // Three are the autoscalers' sources, usage and plan; one answers certificate requests and loads their signer later;
-  // seven plan, bind and protect volumes, and make the claims of StatefulSets; two know the schedules and time zones of
-  // CronJobs. Four decide the ends of Jobs, one asks before an adoption, one tells what holds a namespace, and one
-  // evicts pods from tainted nodes.
+  // What groups of modules do: three are the autoscalers' sources, usage and plan; one answers certificate requests and
+  // loads their signer later; seven plan, bind and protect volumes, and make the claims of StatefulSets; two know the
+  // schedules and time zones of CronJobs. Four decide the ends of Jobs, one checks an owner before it adopts a pod, one
+  // reports what prevents a namespace's deletion, and one evicts pods from tainted nodes.
   "cluster-controllers": {
     modules: 160,
     never: ["generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/koffi"],
   },
-  // Three measure what containers use, three find and delete the directories of volumes, three plan and enforce
-  // network policies, two give containers the applets of busybox, and one decides which of several Services has an
-  // address. Three watch only what the node's pods refer to. One keeps links of pods out of the node's own work. Three
-  // are the image, the files and the states of a container, and one is the sandbox in its network. One bounds what a
-  // probed pod sends. Eight write and run the program that starts containers, and one fills their compiled code.
+  // What groups of modules do: three measure what containers use, three find and delete the directories of volumes,
+  // three plan and enforce network policies, two give containers the applets of busybox, and one decides which of
+  // several Services has an address. Three watch only what the node's pods refer to. One keeps links of pods out of the
+  // node's own work. Three are the image, the files and the states of a container, and one is the sandbox in its
+  // network. One bounds what a probed pod sends. Eight write and run the program that starts containers, and one fills
+  // their compiled code.
   "cluster-node": {
     modules: 186,
     never: ["generated/proto", "node_modules/@bufbuild/cel", "node_modules/@grpc", "node_modules/yaml"],
@@ -637,7 +639,7 @@ const roleBounds: Readonly<Record<string, { readonly modules: number; readonly n
       "node_modules/yaml",
     ],
   },
-  // Everything but the export of a release only copies files.
+  // Only the export of a release does more than copy files.
   release: { modules: 40, never: ["src/api/", "src/install/", "generated/", "node_modules/yaml"] },
   probe: { modules: 32, never: ["generated/", "node_modules/"] },
   // A third of the modules are Istio's kinds and the YAML library, with which views of configuration are made. Code for

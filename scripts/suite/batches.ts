@@ -15,11 +15,11 @@ const maxFilesOfBatch = 160;
 /** The expected duration at which a batch is full. */
 const batchMs = 45_000;
 /**
- * How many batches each lane gets at least, if the files suffice. With fewer, one lane would run a long batch at the
- * end while the others have nothing to do.
+ * The minimum number of batches for each lane, if there are enough files. With fewer, one lane would run a long batch
+ * at the end while the others have nothing to do.
  */
 const batchesOfLane = 2;
-/** A batch of less is not worth the time in which its process loads modules. */
+/** The minimum expected duration of a batch. In a shorter batch, most of the time would go into loading modules. */
 const leastBatchMs = 5_000;
 
 /**
@@ -104,7 +104,10 @@ export interface Turns {
   /** Batches that leave most of the processor unused. They begin before `others`, so that other work can use it. */
   readonly idle: readonly Batch[];
   readonly others: readonly Batch[];
-  /** How many more batches the machine has room for beside the lanes, and not only beside `alone`. */
+  /**
+   * The number of batches for which the machine has room in addition to the lanes. If it is 0, batches run in addition
+   * only while `alone` runs.
+   */
   readonly roomBesideLanes: number;
   /** Resolves when everything that runs beside these batches has ended. Absent if nothing does. */
   readonly besideEnded?: Promise<void>;
@@ -112,12 +115,15 @@ export interface Turns {
   readonly onFreeLane?: () => void;
 }
 
-/** The lanes alone seldom keep the cores busy. More labs at a time than this slow each other down. */
+/**
+ * The maximum number of additional lanes. The usual lanes seldom keep the cores busy, but more labs at a time than this
+ * slow each other down.
+ */
 const maxExtraLanes = 2;
 
 /**
- * Runs the batches of `alone` one after another, and then all others in lanes. Beside the former, patient batches run,
- * one at a time. `yields` tells a run that it must leave the processor to others. A lane without other work also takes
+ * Runs the batches of `alone` one after another, and then all others in lanes. Beside those of `alone`, patient batches
+ * run, one at a time. `yields` means that the batch runs at the lowest priority. A lane without other work also takes
  * patient batches. When no patient batch is left and `besideEnded` has resolved, more lanes begin.
  */
 export async function runInTurns<Result>(

@@ -23,13 +23,13 @@ const checks = {
   "import rules": [process.execPath, "scripts/rules/check-imports.ts"],
   "folder circles": [process.execPath, "scripts/rules/check-folder-circles.ts"],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
-/** Results of the checks of changes, which the next one reuses. */
+/** The folder with results of the last check of a change. The next check of a change reuses them. */
 const resultsOfChanges = ".cache/checks";
 /** The time limit of a check. On an idle machine, a check takes much less. */
 const checkTimeoutMs = 360_000;
 const programs = join(import.meta.dirname, "../../node_modules/.bin");
 
-/** What the check of a change looks at. */
+/** The part of the sources that the check of a change reads. */
 export interface ChangeToCheck {
   /** Finds the sources to lint. Returns undefined for all of them. */
   readonly findLint: () => readonly string[] | undefined;
@@ -37,7 +37,7 @@ export interface ChangeToCheck {
 
 /**
  * The checks of a change. They lint only some sources, and the compiler and the search for dead code read only the
- * files that changed since the last check of a change. Whole runs need and trust no earlier result.
+ * files that changed since the last check of a change. A check of everything uses no earlier results.
  */
 function checksOfChange({ findLint }: ChangeToCheck): Readonly<Record<string, readonly string[]>> {
   const { lint, ...others } = checks;

@@ -15,7 +15,7 @@ export interface SourceTree {
 interface Needs {
   /** Sources that the file loads. Their needs are also its needs. */
   readonly loaded: ReadonlySet<string>;
-  /** Files that it only reads, and doors of parts. Their needs are not its needs. */
+  /** Files that the file only reads, and doors of parts. Their needs are not the file's needs. */
   readonly read: ReadonlySet<string>;
   /** Folders whose files it may read, at any depth. */
   readonly folders: ReadonlySet<string>;
@@ -48,7 +48,7 @@ const literals = [/"([^"\n\\]{1,200})"/g, /`([^`]{1,2000})`/g] as const;
 const doorStatement = /^export\s+(type\s+)?(?:\*(?:\s+as\s+\w+)?|\{([^}]*)\})\s*from\s*"([^"\n]+)"\s*;?\s*$/;
 const declared = /(?:^|\n)export\s+(?:async\s+)?(?:abstract\s+)?(?:function\*?|const|let|class|enum)\s+([\w$]+)/g;
 
-/** Answers what files need. Reads each file once. */
+/** Finds the files that a file needs. Reads each file once. */
 export class ImportGraph {
   readonly #tree: SourceTree;
   readonly #folders = new Set<string>();
@@ -66,7 +66,10 @@ export class ImportGraph {
     }
   }
 
-  /** Without the program, a test that starts it needs only the test's own sources and data. */
+  /**
+   * All files and folders that a file needs. If `withProgram` is false, a test that starts the program needs only its
+   * own sources and data.
+   */
   allNeedsOf(start: string, withProgram = true): AllNeeds {
     const files = new Set([start]);
     const queue = [start];

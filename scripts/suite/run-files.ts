@@ -49,9 +49,9 @@ const compileCache = join(root, `.cache/compiled-${process.getuid?.() ?? 0}`);
 
 /**
  * V8 collects the whole heap whenever 64 MB of memory outside it have been allocated, such as buffers and WebAssembly's
- * memories. Six files of Lua scripts and spans made it do so 111 times, which took half of their processor time. With
- * these flags, a process collects the whole heap when it has grown to 400 MB, with the memory outside it. A file with
- * its own process gains little, and Node starts more slowly with such flags.
+ * memories. In a process with six test files of Lua scripts and spans, it did so 111 times, which took half of their
+ * processor time. With these flags, a process collects the whole heap when it has grown to 400 MB, with the memory
+ * outside it. A file with its own process gains little, and Node starts more slowly with such flags.
  */
 const flagsOfSharedProcess = [
   "--external-memory-accounted-in-global-limit",

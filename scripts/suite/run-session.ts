@@ -34,8 +34,8 @@ export function patienceOf(yields: boolean): number {
  * Gives other sessions more processor time than the sessions of this process and of everything that it starts.
  *
  * If Linux groups processes by session, it first shares the processor among sessions. The niceness of a process then
- * counts only within its own session, and that of the session among sessions. Each pod of a lab is a session, so new
- * sessions are watched for until the returned function is called.
+ * applies only within its session. Among sessions, the niceness of the session applies. Each pod of a lab is a session,
+ * so new sessions are watched for until the returned function is called.
  */
 export function yieldToOthers(pid: number): () => void {
   const yielding = new Set<string>();
@@ -46,8 +46,8 @@ export function yieldToOthers(pid: number): () => void {
         writeFileSync(`/proc/${member}/autogroup`, String(yieldingNiceness));
         yielding.add(session);
       } catch (error) {
-        // An ordinary user may do this ten times a second, so the next look tries again. Any other error says that the
-        // process has ended, or that Linux does not group by session.
+        // A user other than root may set a session's niceness only ten times a second, so the next look tries again.
+        // Any other error means that the process has ended, or that Linux does not group by session.
         if ((error as NodeJS.ErrnoException).code !== "EAGAIN") yielding.add(session);
       }
     }
@@ -64,7 +64,7 @@ function sessionsFrom(pid: number): Map<string, string> {
   for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
     try {
       const stat = readFileSync(`/proc/${next}/stat`, "utf8");
-      // The name may contain spaces and brackets. Behind it are the state, the parent, the group and the session.
+      // The name may contain spaces and brackets. The state, the parent, the group and the session follow it.
       const session = stat.slice(stat.lastIndexOf(")") + 2).split(" ")[3];
       if (session !== undefined && !sessions.has(session)) sessions.set(session, next);
       const children = readFileSync(`/proc/${next}/task/${next}/children`, "utf8").trim();

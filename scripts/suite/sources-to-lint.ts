@@ -6,9 +6,9 @@ const touchesAll = /^(?:\.oxlintrc\.json|package\.json|package-lock\.json|(?:.*\
 const maxSources = 400;
 
 /**
- * The changed sources that still exist, and those that import one of them, in which rules that know types may find
- * something new, such as a promise of a function that has become asynchronous. Undefined if all sources need linting.
- * `tree` contains every file of the work tree.
+ * The changed sources that still exist, and the sources that import one of them. In the latter, rules that know types
+ * may find something new, such as an unawaited promise of a function that has become asynchronous. Undefined if all
+ * sources need linting. `tree` contains every file of the work tree.
  */
 export function sourcesToLint(
   changed: readonly string[],

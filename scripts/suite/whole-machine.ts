@@ -35,8 +35,8 @@ const idleFiles: readonly string[] = ["test/e2e/cluster.test.ts", "test/e2e/roll
 const patientGroups = ["unit", "netns"] as const;
 
 /**
- * The groups that run beside the end-to-end files. There are some only with more than one lane, and if some of the
- * files leave processor time.
+ * The groups that run beside the end-to-end files. Empty with a single lane, or if none of the files leaves processor
+ * time.
  */
 export function groupsBeside(files: readonly string[], lanes: number): readonly Group[] {
   return lanes > 1 && files.some(needsWholeMachine) ? patientGroups : [];
@@ -46,7 +46,7 @@ export function isPatient(file: string): boolean {
   return patientFiles.includes(file);
 }
 
-/** The place of a patient file in their order. */
+/** The position of a patient file in the order above. */
 export function turnOfPatient(file: string): number {
   return patientFiles.indexOf(file);
 }
@@ -59,6 +59,6 @@ export function needsWholeMachine(file: string): boolean {
   return files.has(file);
 }
 
-/** Exported for the test that all these files exist. */
+/** Exported for a test that checks that all these files exist. */
 export const filesOfWholeMachine: readonly string[] = [...files];
 export const filesBeside: readonly string[] = [...patientFiles, ...idleFiles];

@@ -18,8 +18,8 @@ export function wordsOf(args: readonly string[]): readonly string[] {
 }
 
 /**
- * Rewrites a command line for the parser: moves flags before the last verb behind it (`-n foo pc cluster`), turns
- * `--flag=false` into the negated flag, and `-o=json` into `-ojson`.
+ * Rewrites a command line for the parser: moves flags that come before the last verb to a place after it (`-n foo pc
+ * cluster`), turns `--flag=false` into the negated flag, and `-o=json` into `-ojson`.
  */
 export function arrangeArguments(program: Command, args: readonly string[]): string[] {
   const path: string[] = [];
@@ -62,7 +62,10 @@ export function arrangeArguments(program: Command, args: readonly string[]): str
   return [...path, ...arrangeFlags(command, [...held, ...args.slice(index)])];
 }
 
-/** The error for a flag at the end of a line without a verb. The help would hide that the value is missing. */
+/**
+ * The error for a line without a verb that ends with a flag whose value is missing. The help, which such a line would
+ * otherwise show, does not say that a value is missing.
+ */
 function valueless(program: Command, path: readonly string[], flag: string): Error {
   return userError("argument-invalid", `the flag ${flag} needs a value, and a command behind it`, {
     hint: `${[program.name(), ...path].join(" ")} --help lists the commands`,
@@ -103,8 +106,8 @@ function arrangeFlags(command: Command, words: readonly string[]): string[] {
 }
 
 /**
- * Whether a word is the `true` of `--wait true`, which has no effect. istioctl would ignore `false` in the same way.
- * Here `--wait false` is an error, because it would mean the opposite.
+ * Whether a word is the `true` of `--wait true`, which may be left out. istioctl ignores any word after such a flag.
+ * Here `--wait false` is an error, because its user wants the opposite of `--wait`.
  */
 function isWordOfSwitch(command: Command, before: string | undefined, word: string): boolean {
   if (word !== "true" || command.registeredArguments.length > 0) return false;

@@ -56,7 +56,10 @@ test("bash completes known values, and leaves other values and arguments to the 
   assert.deepEqual(offered(bash, "serin analyze --use-k"), ["--use-kube"]);
 });
 
-/** Declares a case that needs a shell. Without the shell, it is reported as not run. With CI=true, it then fails. */
+/**
+ * Declares a case that needs a shell. If the machine lacks the shell, reports the case as not run. With CI=true, the
+ * case fails instead.
+ */
 function caseIn(shell: string, title: string, run: (t: TestContext) => Promise<void>): void {
   const { error } = spawnSync(shell, ["--version"]);
   if (error === undefined || process.env["CI"] === "true") test(title, run);

@@ -14,8 +14,8 @@ export type GatewayApiChannel = "standard" | "experimental";
 type DefinitionFile = "istio" | "rollout" | "istio-operator" | "banzai";
 
 /**
- * Says what a verb waits for: the missing part of a subject, or undefined once nothing is missing. A text without a
- * subject names what the verb does at the moment.
+ * Says what a verb waits for: the missing part of a subject, or undefined once nothing is missing. If the subject is
+ * empty, the text says what the verb does at the moment.
  */
 export type ReportWait = (subject: string, missing: string | undefined) => void;
 
@@ -75,15 +75,18 @@ export interface CliContext {
     target: { readonly namespace: string; readonly pod: string; readonly port: number },
   ) => Promise<Duplex>;
   /**
-   * Serves the dashboard from this process, with the user's own kubeconfig, until interrupted. `announce` gets the
-   * address that lets one browser in.
+   * Serves the dashboard from this process, with the user's own kubeconfig, until interrupted. `announce` gets a URL
+   * that admits one browser.
    */
   readonly serveDashboard: (flags: ConnectionFlags, options: DashboardOptions) => Promise<void>;
   /** Opens a page in the user's browser. False if that is not possible. */
   readonly openBrowser: (url: string) => Promise<boolean>;
   /** The text of a file that the user has named, of standard input for `-`. Throws a user error that names the file. */
   readonly readFile: (path: string) => Promise<string>;
-  /** The directory of a release by its version, from the lab, or of this release itself. Undefined if there is none. */
+  /**
+   * The directory of the release with this version: one that the lab has, or this release itself. Undefined if there is
+   * none.
+   */
   readonly releaseTree: (version: string, flags: ConnectionFlags) => Promise<string | undefined>;
   /** The CRDs of this release in one of its files. */
   readonly customResources: (file: DefinitionFile) => Promise<readonly UntypedObject[]>;
@@ -98,8 +101,8 @@ export interface CliContext {
   /** The steps that the rollout engine would plan for an upgrade now, and the dependents that they do not move. */
   readonly previewUpgrade?: (flags: ConnectionFlags, upgrade: MeshUpgrade) => Promise<UpgradeSteps>;
   /**
-   * Follows a view of the mesh, as the dashboard makes it, until the signal is aborted: each change, at most once a
-   * second. Views of the same command share their inputs.
+   * Reports each change of a view of the mesh until the signal is aborted, at most once a second. The views are those
+   * of the dashboard. Views of the same command share their inputs.
    */
   readonly followMesh?: FollowMesh;
   /** Reports keys pressed on the terminal, one at a time. `\u0003` is Ctrl-C. Undefined without a terminal. */
@@ -141,7 +144,7 @@ export interface PodRequest {
 
 export interface CheckRequest {
   readonly spec: CheckSpec;
-  /** The groups to compare. Without a canary, the check is of the whole mesh. */
+  /** The groups to compare. Without a canary, the check measures the whole mesh. */
   readonly canary?: CheckedBackend;
   readonly stable?: CheckedBackend;
   readonly withinMs: number;
@@ -156,7 +159,10 @@ export interface CheckedBackend {
 /** The implementation of `operator`, passed in because the two parts must not import each other. */
 export interface Installer {
   apply(options: InstallRequest & { readonly client: KubeClient; readonly clock: Clock }): Promise<void>;
-  /** What `apply` would write, without the newer objects that it leaves unchanged. `force` replaces these too. */
+  /**
+   * The components that `apply` would write. Without `force`, leaves out objects of which the cluster has a newer
+   * version.
+   */
   keepNewer(
     client: KubeClient,
     components: readonly RenderedComponent[],

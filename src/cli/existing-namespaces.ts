@@ -22,7 +22,7 @@ export function checkNamespaceNames(names: readonly string[], place: string): vo
 
 /**
  * Refuses namespaces that do not exist. Otherwise the command would only print an empty table. If the caller may not
- * read namespaces, the names count as existing.
+ * read namespaces, the names are accepted.
  */
 export async function checkNamespaces(client: KubeClient, names: readonly string[], place: string): Promise<void> {
   checkNamespaceNames(names, place);

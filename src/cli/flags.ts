@@ -92,7 +92,7 @@ export function durationFlag(value: string): number {
   return durationOf(value, "a time");
 }
 
-/** An address where nothing answers is given up after this time. Most API servers answer within a second. */
+/** How long a command waits for an API server's first answer. Most API servers answer within a second. */
 const firstAnswerMs = 15_000;
 
 /** The client's option for `--kubeclient-timeout`. Empty for 0, which means the default. */

@@ -7,7 +7,10 @@ import type { CliContext, ConnectionFlags } from "./context.ts";
 const measureMs = 5000;
 /** The command gives up if the cluster does not answer for this time. */
 const patienceMs = 30_000;
-/** How long to wait for the first metrics. Later, a single output does without them: there may be no proxies. */
+/**
+ * How long to wait for the first metrics. After this time, a single output is printed without them, because there may
+ * be no proxies.
+ */
 const silenceMs = 10_000;
 
 export interface Followed<Name extends TopicName> {

@@ -59,8 +59,8 @@ function unknownHint(parent: string, words: readonly string[]): string {
 }
 
 /**
- * Refuses a line with a command of another role, such as `cluster`. Such a line comes here only if a flag that the
- * command does not know, or does not take there, stands before it.
+ * Refuses a line with a command of another role, such as `cluster`. Such a line reaches this code only if the command
+ * does not accept the flag that precedes it.
  */
 function refuseFlagBefore(called: readonly Verb[], args: readonly string[], { programName }: CliContext): void {
   const verb = called.find(({ load }) => load === undefined);
@@ -71,7 +71,7 @@ function refuseFlagBefore(called: readonly Verb[], args: readonly string[], { pr
   });
 }
 
-/** Refuses a verb that stands below `experimental`, with the line that runs it. */
+/** Refuses a verb that exists only below `experimental`, and names the line that runs it. */
 async function refuseElsewhere(args: readonly string[], context: CliContext): Promise<void> {
   const [first = ""] = wordsOf(args);
   const group = verbs.find(({ name }) => name === "experimental");
@@ -180,7 +180,10 @@ function emptyProgram(context: CliContext): Command {
   );
 }
 
-/** The parser's message in the form of all other errors, which begin with the program's name and end with the guess. */
+/**
+ * The parser's message in the form of all other errors, which begin with the program's name and end with the name that
+ * was probably meant.
+ */
 function asOwnError(text: string, programName: string): string {
   return text
     .replace(/^error: /, `${programName}: `)

@@ -38,7 +38,7 @@ export function refuseSyntaxErrors(
   if (syntax === undefined) return;
   const at = syntax.linePos?.[0];
   const place = at === undefined ? "" : `:${at.line}:${at.col}`;
-  // The other lines show the place in the file.
+  // The further lines of the message show the place in the file.
   const fault = (syntax.message.split("\n")[0] ?? "").replace(/ at line \d+, column \d+:?$/, "");
   throw userError("file-invalid", `${file}${place}: this is not valid YAML: ${fault}`);
 }

@@ -28,7 +28,7 @@ export async function run({ args, env, release }: RoleContext): Promise<number> 
     write: async (directory) => await writeProgram(release.root, directory),
     nowMs: Date.now(),
   });
-  // Compiled code of a removed bundle is of no use.
+  // The compiled code of a removed bundle is useless, so it is removed too.
   const compiled = env["NODE_COMPILE_CACHE"] ?? "";
   if (isAbsolute(compiled)) pruneCompileCache({ directory: compiled, nowMs: Date.now() });
   return 0;

@@ -19,7 +19,7 @@ function typed(...words: readonly string[]): { readonly code: number | null; rea
       PATH: process.env["PATH"],
       HOME: "/nonexistent",
       KUBECONFIG: "/nonexistent/config",
-      // Otherwise the program would make the home directory for its compiled code, if the user may do that.
+      // Without this variable, the program would make a directory for its compiled code in the home directory.
       NODE_COMPILE_CACHE: process.env["NODE_COMPILE_CACHE"] ?? join(tmpdir(), "serin-compiled"),
       SERIN_BUNDLE: process.env["SERIN_BUNDLE"],
     },
@@ -114,7 +114,7 @@ interface Typing {
   readonly onOutput?: (child: ChildProcess) => void;
 }
 
-/** Runs a line with an API server that answers in this way, to its end. */
+/** Runs a line to its end, with an API server that gives this answer. */
 async function typedTo(
   answer: RequestListener,
   { words, onOutput }: Typing,

@@ -24,7 +24,8 @@ import type { Release, RoleContext } from "./role.ts";
 const brokenPipeExitCode = 141;
 
 export async function run({ args, env, shutdown, release }: RoleContext): Promise<number> {
-  // Other verbs have work to finish, such as an installation.
+  // End a verb that only watches or serves when its reader has left. Other verbs have work to finish, such as an
+  // installation.
   if (isLastingLine(args))
     process.stdout.once("error", ({ code }: NodeJS.ErrnoException) => {
       if (code === "EPIPE") process.exit(brokenPipeExitCode);
@@ -102,7 +103,7 @@ function terminalOf(env: Environment): Terminal {
 }
 
 /**
- * How often a refused request is repeated, as in kubectl. Otherwise one refused write of a hundred would end an
+ * How often a refused request is repeated, as in kubectl. Without repeats, one refused write of a hundred would end an
  * installation in the middle.
  */
 const busyRetries = 10;
@@ -181,7 +182,7 @@ function dashboardCalls(
         kubeConfig: await kubeConfigOf(env, flags),
         env,
         log: createLogger({ scope: "dashboard", level: "warn" }),
-        // The page shows which kinds cannot be read.
+        // Log only errors, because the page itself shows which kinds cannot be read.
         readerLog: createLogger({ scope: "mesh", level: "error" }),
         release,
         signal,

@@ -5,8 +5,9 @@ import { isClusterRunning, readClusterRecord } from "../cluster/record/index.ts"
 import type { RoleContext } from "./role.ts";
 
 /**
- * `serin cluster-launcher --state-dir DIR`: keeps a lab running. `serin cluster create` starts it. Deletes the lab when
- * its owner ends, if it has one, and when its creation is killed.
+ * `serin cluster-launcher --state-dir DIR`: keeps a lab running. `serin cluster create` starts it. Deletes the lab if
+ * `serin cluster create` is killed before the lab is ready. If the lab belongs to a process, deletes it when that
+ * process ends.
  */
 export async function run({ args, env, log, shutdown, release }: RoleContext): Promise<number> {
   const { values } = parseArgs({ args: [...args], options: { "state-dir": { type: "string" } } });
@@ -18,14 +19,15 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
     abandoned.abort();
   };
   const report = (progress: LauncherProgress): void => {
-    // Without the callback, a creation that was killed a moment ago would end this process by an error.
+    // The callback receives the error if the creating command has just been killed. Without it, the error would end
+    // this process.
     if (process.connected) process.send?.(progress, undefined, undefined, () => undefined);
   };
-  // The creation writes the kubeconfig last, and then closes the channel.
+  // The creating command writes the kubeconfig last, and then closes the channel.
   const onCreationEnd = (): void => {
     if (readClusterRecord(stateDirectory)?.kubeconfig === undefined) abandon("its creation has ended early");
   };
-  // The creation may have ended before this process listened.
+  // The creating command may have ended before this process listened.
   if (process.connected) process.once("disconnect", onCreationEnd);
   else onCreationEnd();
   const ending = AbortSignal.any([shutdown.drain, abandoned.signal]);
@@ -54,7 +56,10 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
   }
 }
 
-/** Waits until the creation has written the state directory. A launcher without a channel finds it written. */
+/**
+ * Waits until the creating command has written the state directory. If there is no channel, the directory is written
+ * already.
+ */
 async function untilPrepared(ending: AbortSignal): Promise<void> {
   if (!process.connected) return;
   // The only message is a CreationMessage.
@@ -62,11 +67,11 @@ async function untilPrepared(ending: AbortSignal): Promise<void> {
   await Promise.race([prepared, aborted(ending)]);
 }
 
-/** Removes the lab, whose processes have ended, with its files and its context. */
+/** Removes the files and the kubeconfig context of a lab whose processes have ended. */
 async function forget(stateDirectory: string): Promise<void> {
-  // The record names the kubeconfig only once the lab was ready.
+  // The record contains the kubeconfig only if the lab has been ready.
   const record = readClusterRecord(stateDirectory);
-  // Meanwhile another creation may have taken the directory.
+  // Since then, another `serin cluster create` may have taken the directory.
   if (record === undefined || (record.launcher?.pid !== process.pid && isClusterRunning(record))) return;
   const { forgetCluster } = await import("../cluster/lifecycle/index.ts");
   forgetCluster(stateDirectory, record);

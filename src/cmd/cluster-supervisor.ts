@@ -25,6 +25,7 @@ export async function run({ args, env, log, shutdown, release }: RoleContext): P
     clock: systemClock,
   });
   await supervisor.run(shutdown.drain);
-  // All durable data is on disk already. When the lab's first process ends, all others end at once.
+  // End at once, because all durable data is on disk already. This is the first process of the lab's namespace, so the
+  // kernel ends all others with it.
   process.exit(0);
 }

@@ -20,8 +20,8 @@ serin cluster list [--names | --json]
 serin cluster kubeconfig [--name NAME]
     Prints the kubeconfig of a cluster.
 serin cluster shell [--name NAME] [-- COMMAND…]
-    Opens a shell, or runs a command, where the addresses of LoadBalancers and
-    Services work, and the names of Services.
+    Opens a shell, or runs a command, that reaches the addresses of LoadBalancers
+    and Services, and resolves the names of Services.
 serin cluster urls [--name NAME] [--json]
     Lists the URLs by which this machine reaches the ports of LoadBalancers.
 
@@ -250,7 +250,7 @@ async function list({ env }: RoleContext, { names, json }: Flags): Promise<numbe
     process.stdout.write(jsonText(rows));
     return 0;
   }
-  // Scripts read standard output, so the note for a person goes to the other stream, as with kind.
+  // Write the note to standard error, as kind does, because scripts read standard output.
   if (clusters.length === 0) process.stderr.write("there is no lab cluster; create one: serin cluster create\n");
   for (const cluster of clusters) {
     process.stdout.write(

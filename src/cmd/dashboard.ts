@@ -30,7 +30,7 @@ export interface LocalDashboardOptions {
   readonly host: string;
   readonly ports: readonly number[];
   readonly prometheusUrl: string | undefined;
-  /** Called with the address that lets one browser in, and with the next address when that one was used. */
+  /** Called with an address that admits one browser, and with the next address when that one has been used. */
   readonly announce: (url: string, isFirst: boolean) => void;
   readonly env: Environment;
   readonly log: Logger;

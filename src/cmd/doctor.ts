@@ -28,7 +28,7 @@ Examples:
   serin doctor --kubernetes --context my-cluster   # before serin install
 `;
 
-/** The flags that only a cluster's examination has. */
+/** The flags that apply only to the examination of a cluster. */
 const clusterOptions = {
   kubeconfig: { type: "string", short: "c" },
   context: { type: "string" },

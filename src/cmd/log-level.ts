@@ -10,8 +10,8 @@ export function logLevelOf(env: Environment): LogLevel {
 }
 
 /**
- * Whether a process writes its log as JSON: because of Istio's argument `--log_as_json`, or of the variable of Istio's
- * ztunnel.
+ * Whether a process writes its log as JSON: if Istio's argument `--log_as_json` or the variable of Istio's ztunnel
+ * requests it.
  */
 export function logsAsJson(args: readonly string[], env: Environment): boolean {
   return (
@@ -20,7 +20,10 @@ export function logsAsJson(args: readonly string[], env: Environment): boolean {
   );
 }
 
-/** Warns of a log format that does not exist. It is no error, because upstream's ztunnel writes plain text then. */
+/**
+ * The warning about a log format that does not exist. It is no error, because upstream's ztunnel then writes plain
+ * text.
+ */
 export function logFormatWarning(env: Environment): string | undefined {
   const format = envString(env, logFormatVariable, "plain");
   if (format === "plain" || format === "json") return undefined;

@@ -21,7 +21,7 @@ function ip(...args: readonly string[]): void {
   execFileSync("ip", args);
 }
 
-/** Whether the kernel repeats a SYN at this moment. */
+/** Whether the kernel has a connection whose SYN it repeats. */
 function isConnecting(): boolean {
   const lines = readFileSync("/proc/net/tcp", "utf8").trim().split("\n").slice(1);
   return lines.some((line) => line.trim().split(/\s+/)[3] === synSent);
@@ -84,7 +84,7 @@ function preStopCommand(): readonly string[] {
   return sidecar?.lifecycle?.preStop?.exec?.command ?? [];
 }
 
-/** The command that a name is an alias of, in the images that the catalogue describes. */
+/** The command that an alias of the images' catalogue stands for. */
 function aliasedWords(name: string): readonly string[] {
   const catalogue = parse(readFileSync(join(root, "manifests/images.yaml"), "utf8")) as {
     readonly images: readonly { readonly entrypoint: readonly string[]; readonly aliases?: readonly string[] }[];

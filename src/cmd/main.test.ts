@@ -74,7 +74,8 @@ test("a command that is interrupted twice ends, although the API server is silen
   const closed = once(child, "close");
   await Promise.race([connected.promise, closed]);
   child.kill("SIGINT");
-  // The second signal must come after the first one is handled, because otherwise the two would count as one.
+  // Send the second signal after the process has handled the first one. Two signals at the same time would be handled
+  // as one.
   await new Promise((resolve) => setTimeout(resolve, 100));
   child.kill("SIGINT");
   assert.deepEqual(await closed, [130, null], errors);

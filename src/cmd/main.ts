@@ -25,7 +25,7 @@ import type { Release, RoleModule } from "./role.ts";
 enableCompileCache();
 /**
  * When to write the compile cache. Processes of the lab are usually killed, so they must write it before their end. The
- * second time is for a busy machine, on which they take longer to load.
+ * second time is for a busy machine, on which a process takes longer to load.
  */
 const cacheAfterMs = [3_000, 15_000] as const;
 for (const ms of cacheAfterMs) setTimeout(flushCompileCache, ms).unref();
@@ -124,8 +124,9 @@ const earlyFlags: ReadonlySet<string> = new Set([
 const earlySwitches: ReadonlySet<string> = new Set(["--json", "--kubernetes"]);
 
 /**
- * Moves the name of one of {@link commands} to the front. Flags may stand before it, as before every verb, and `help`
- * before it requests its help. After another flag, the same word may belong to a verb, as in `-nshop pc cluster`.
+ * Moves the name of one of {@link commands} to the front. Known flags may precede the name, as with every verb, and
+ * `help` may precede it to request its help. After any other flag the word may belong to a verb, as in `-nshop pc
+ * cluster`, so the line stays unchanged.
  */
 function commandFirst(words: readonly string[]): readonly string[] {
   const [first = "", second = "", ...others] = words;
@@ -149,7 +150,7 @@ async function main(): Promise<number> {
   }
   const load = ownField(roles, name);
   if (load === undefined || commands.has(name)) failWithoutOutput();
-  // The kernel drops a SIGTERM for a container's first process as long as that has no handler, and loading takes a
+  // The kernel drops a SIGTERM for a container's first process until that process has a handler, and loading takes a
   // while.
   const signalled = load === undefined ? undefined : shutdownOnSignals();
   const role: RoleModule = load === undefined ? await import("./cli.ts") : await load();
@@ -188,7 +189,7 @@ function endWithoutLeftovers(): void {
   setTimeout(() => (isWritten() ? process.exit() : endWithoutLeftovers()), leftoversMs).unref();
 }
 
-/** The words of a command that says what it left behind, or else the plain word. */
+/** The error's text if the command says what it left behind, and otherwise only "interrupted". */
 function interruptionText(error: Error): string {
   return error instanceof Interruption ? error.message : interruptedText;
 }
@@ -198,7 +199,7 @@ function endInterrupted(): never {
   process.exit(interruptedExitCode);
 }
 
-/** The error, with the remedy of its code if it has no hint of its own. */
+/** The error's description. An error without its own hint gets the remedy of its code. */
 async function describedWithRemedy(error: unknown): Promise<string> {
   const { code, hint } = toSerinError(error);
   const { remedyOf } = await import("../base/error-codes/index.ts");
@@ -211,7 +212,7 @@ try {
 } catch (error) {
   const interruption = error instanceof Error && error.name === "AbortError" ? error : undefined;
   const text = interruption === undefined ? await describedWithRemedy(error) : interruptionText(interruption);
-  // An error may contain texts of objects and of pods.
+  // Escape control characters, because an error may contain texts of objects and pods.
   process.stderr.write(terminalText(`serin: ${text}\n`));
   process.exitCode = interruption === undefined ? exitCodeOf(toSerinError(error)) : interruptedExitCode;
   endWithoutLeftovers();

@@ -43,7 +43,7 @@ export async function run(context: RoleContext): Promise<number> {
     userAgent: `${kind}-operator/${context.release.version}`,
   });
   const { env, shutdown, log } = context;
-  // The other kinds may not list pods.
+  // The controllers of other kinds have no permission to list pods.
   if (kind === "istio") void drainDeletedPod({ client, env, shutdown, log, clock: systemClock });
   try {
     if (kind === "metrics-proxy") await runMetricsProxy(client, flags, context);
@@ -133,7 +133,7 @@ async function runBanzaiOperator(
     clock: systemClock,
     log,
   });
-  // Pods in two namespaces may have the same name.
+  // The namespace is part of the identity, because pods of two namespaces may have the same name.
   const identity = `${envString(env, "POD_NAMESPACE", "istio-system")}/${envString(env, "HOSTNAME", `istio-operator-${process.pid}`)}`;
   let passive = new AbortController();
   const [host = "0.0.0.0", port = "8080"] = (flags.get("metrics-addr") ?? "0.0.0.0:8080").split(":");

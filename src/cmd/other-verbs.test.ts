@@ -17,7 +17,7 @@ function flagsIn(usage: string): string[] {
 }
 
 test("completion knows each verb and flag that the usage of cluster names", () => {
-  // A verb's lines go on until its description, which four spaces indent.
+  // A verb's usage may take several lines. Its description follows, which four spaces indent.
   const lines = [...clusterUsage.matchAll(/^serin cluster (\w+)(.*(?:\n {5,}.*)*)/gm)];
   const found = Object.fromEntries(lines.map(([, verb = "", usage = ""]) => [verb, flagsIn(usage).toSorted()]));
   const known = Object.entries(otherVerbs["cluster"]?.verbs ?? {}).map(([verb, flags]) => [verb, flags.toSorted()]);

@@ -46,7 +46,10 @@ export async function run(context: RoleContext): Promise<number> {
 
 const parentCheckMs = 1000;
 
-/** A shadow serves one caller. If the caller is killed, no other signal would end the shadow. */
+/**
+ * A signal that is aborted when the caller of a shadow has ended. If the caller is killed, nothing else ends the
+ * shadow.
+ */
 function orphanedSignal(): Disposable & { readonly signal: AbortSignal } {
   const orphaned = new AbortController();
   const parent = process.ppid;

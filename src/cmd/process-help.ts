@@ -4,8 +4,8 @@ interface ProcessHelp {
   /** The page of its settings, in the folder `docs/contracts`. */
   readonly page: string;
   /**
-   * The words and flags that the process uses, or that installations of its upstream counterpart pass to it. If absent,
-   * the process checks its arguments itself.
+   * The words and flags that the process reads, and those that installations of its upstream counterpart pass to it. If
+   * absent, the process checks its arguments itself.
    */
   readonly known?: { readonly words?: RegExp; readonly flags?: RegExp };
 }

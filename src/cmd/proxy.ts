@@ -93,7 +93,7 @@ export async function run(context: RoleContext): Promise<number> {
 
 const [resolverPath, hostsPath] = ["/etc/resolv.conf", "/etc/hosts"] as const;
 
-/** Loads the code of look-ups at the first name, because most proxies resolve none. */
+/** Resolves names, and loads the code for that at the first name, because most proxies resolve none. */
 function resolveByFiles(): ProxyOptions["resolve"] {
   const load = async (): Promise<HostLookup> => {
     const { HostLookup, podDnsForwarder, readHostsFile, readResolverFile } = await import("../dataplane/dns/index.ts");
@@ -107,7 +107,7 @@ function resolveByFiles(): ProxyOptions["resolve"] {
 /** Loads the code for several workers only if several are configured. */
 async function serveBy(count: number): Promise<NonNullable<ProxyOptions["serve"]>> {
   const { spawnWorker, WorkerSet } = await import("../proxy/workers/index.ts");
-  // The workers serve, so a pause of this thread delays no request.
+  // This thread may pause to free memory, because only the workers serve requests.
   giveBackIdleMemory(unhurriedShare);
   return (data) => new WorkerSet({ count, spawn: spawnWorker, data });
 }

@@ -5,8 +5,8 @@ import { messageOf, nearestName, userError } from "../base/index.ts";
 type Parsed<Config extends ParseArgsConfig> = ReturnType<typeof parseArgs<Config>>;
 
 /**
- * Parses the flags of a command. The usage error of a wrong line names the flag, and the similar one that is probably
- * meant: one of `known`, which are all flags of the config unless the command takes only some of them. Node's own
+ * Parses the flags of a command. The usage error of a wrong line names the flag, and the similar flag that is probably
+ * meant. That is one of `known`: all flags of the config, if the caller does not name a part of them. Node's own
  * messages advise how to pass a flag's name as an argument, which no command here needs.
  */
 export function readFlags<const Config extends ParseArgsConfig>(

@@ -109,8 +109,8 @@ async function clusterOf(env: Environment, given: string | undefined): Promise<{
 }
 
 /**
- * Builds a release. Replaces a former build at that path, even one that has failed. It removes all files there, so it
- * refuses every other existing path: a checkout, for example, has the same files as a build.
+ * Builds a release. Replaces a former build at that path, even one that has failed. A build removes all files at its
+ * path, so it refuses every other directory that exists, such as a checkout.
  */
 export async function buildRelease(
   release: Release,
@@ -159,10 +159,13 @@ function containsRelease(directory: string, { root }: Release): boolean {
   return own === outer || own.startsWith(`${outer}/`);
 }
 
-/** The empty file that a build writes first. Nothing else shows that the files of a directory may be removed. */
+/**
+ * An empty file that a build writes first. It marks the directory as a build, so that a later build may remove its
+ * files.
+ */
 const buildMark = ".serin-release";
 
-/** Whether the directory is a former build. A build that somebody has turned into a Git work tree does not count. */
+/** Whether the directory is a former build. A build that has since become a Git work tree is not treated as one. */
 function isFormerBuild(directory: string): boolean {
   return existsSync(join(directory, buildMark)) && !existsSync(join(directory, ".git"));
 }
@@ -191,7 +194,8 @@ async function bundleChanged(directory: string): Promise<void> {
 
 /**
  * The modules of `generated`, which are part of every bundle, and the bundle's source maps, which only debuggers read.
- * They are half of a release's files, and each lab that runs the release copies them.
+ * A release leaves them out, because they would be half of its files, and each lab that runs the release would copy
+ * them.
  */
 const filesThatBundlesContain = /^generated\/.*\.[jt]s$|\.js\.map$/;
 

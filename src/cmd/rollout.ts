@@ -19,7 +19,7 @@ import type { RoleContext } from "./role.ts";
 
 const monitoringPort = 15_014;
 const webhookPort = 15_017;
-/** How long readiness waits until the webhook is trusted. */
+/** How long the pod may stay unready while the API server does not yet trust the webhook. */
 const trustGraceMs = 20_000;
 
 /** The argument with which helm's hook asks whether the engine may be removed. */
@@ -110,8 +110,8 @@ function serveMonitoring({ webhook, registry, version, log }: Monitoring): Serve
   const graceOverMs = systemClock.steadyMs() + trustGraceMs;
   const server = nodeHttp().createServer(
     inTurns((request, response) => {
-      // Not ready before the webhook is trusted, because a rollout that is created earlier has no author. Without a
-      // webhook, this engine becomes ready at once.
+      // The engine is not ready before the API server trusts the webhook, because the webhook records the author of
+      // each rollout that is created. Without a webhook, this engine becomes ready at once.
       if (request.url === "/ready")
         response.writeHead(webhook.trusted || systemClock.steadyMs() > graceOverMs ? 200 : 503).end("ok\n");
       else if (request.url === "/version")

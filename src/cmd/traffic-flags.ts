@@ -10,13 +10,14 @@ export function setTrafficFlags(): void {
 }
 
 /**
- * The first two let V8 inline more into hot functions. A request passes some hundred short methods, and V8's default
- * budget is used up before all of them are inlined. The defaults are 920 and 460 bytes of bytecode: for all inlined
- * functions together, and for one of them.
+ * The first two flags let V8 inline more into hot functions. A request passes through some hundred short methods, and
+ * V8's default budget is used up before all of them are inlined. The default is 920 bytes of bytecode for all inlined
+ * functions together, and 460 for a single one.
  *
- * The last one lets every object begin in the young generation. Otherwise, once nearly all objects of a place in the
- * code have survived, as those of lasting connections do, V8 creates all later objects of that place in the old
- * generation, for good. Then a connection that lives for milliseconds would leave kilobytes to a full collection.
+ * The last flag lets every object begin in the young generation. Without it, V8 creates objects in the old generation
+ * once nearly all earlier objects from the same line of code have survived, as those of long connections do. It never
+ * reverts this. A connection of a few milliseconds would then leave kilobytes that only a full garbage collection
+ * frees.
  */
 export const trafficFlags = [
   "--max-inlined-bytecode-size-cumulative=2000",

@@ -83,7 +83,7 @@ interface Dial {
   readonly text?: string;
 }
 
-/** Everything that a server sends before it closes. */
+/** Sends a request, and returns everything that the server sends before it closes. */
 async function sendRequest(
   address: string,
   port: number,

@@ -57,7 +57,7 @@ export async function run(context: RoleContext): Promise<number> {
 /** Loads the code for several workers only if several are configured. */
 async function serveBy(count: number): Promise<NonNullable<ZtunnelOptions["serve"]>> {
   const { spawnWorker, WorkerSet } = await import("../ztunnel/workers/index.ts");
-  // The workers serve, so a pause of this thread delays no request.
+  // This thread may pause to free memory, because only the workers serve connections.
   giveBackIdleMemory(unhurriedShare);
   return (data) => new WorkerSet({ count, spawn: spawnWorker, data });
 }

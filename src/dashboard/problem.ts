@@ -13,7 +13,7 @@ const statusByCode: Readonly<Record<ProblemCode, number>> = {
   unavailable: 503,
 };
 
-/** The page's codes for reasons of the API server with other names. */
+/** The page's code for each error code of the API server that has another name. */
 const codeByReason: Readonly<Partial<Record<ErrorCode, ProblemCode>>> = {
   unauthorized: "logged-out",
   "already-exists": "conflict",

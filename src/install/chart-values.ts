@@ -81,7 +81,7 @@ function gatewayValues(spec: IstioOperatorSpec, gateway: GatewaySpec | undefined
     ...definedFields({ annotations: filledTree(isTree(annotations) ? annotations : undefined) }),
     ...gateway?.k8s?.service,
   };
-  // The chart derives the label from the gateway's name, and an installation from its direction.
+  // The chart derives the label from the gateway's name, and `serin install` from its direction: ingress or egress.
   const labels = {
     ...(gateway?.name === `istio-${direction}gateway` ? {} : { istio: `${direction}gateway` }),
     ...treeAt(own, "labels"),

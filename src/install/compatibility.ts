@@ -19,7 +19,7 @@ export const compatibilityVersions = ["1.25", "1.26", "1.27", "1.28", "1.29", "1
 export function compatibilityValues(version: string): { readonly pilot: { readonly env: Tree } } | undefined {
   const known: readonly string[] = compatibilityVersions;
   if (!known.includes(version)) return undefined;
-  // All versions have two digits after the point.
+  // All versions have two digits after the point, so they can be compared as texts.
   const later = changes.filter(([changed]) => changed > version).map(([, variables]) => variables);
   return { pilot: { env: Object.assign({}, ...later) as Tree } };
 }

@@ -1,6 +1,7 @@
 /**
  * Labels of nodes that run no DaemonSets: those of EKS Fargate, and virtual kubelets such as the virtual nodes of AKS.
- * Their taints do not keep pods away that tolerate every taint. Such a pod would be pending forever.
+ * Their taints do not keep away pods that tolerate every taint, such as those of ztunnel, which would stay Pending
+ * there forever.
  */
 const labels: readonly (readonly [key: string, value: string])[] = [
   ["eks.amazonaws.com/compute-type", "fargate"],

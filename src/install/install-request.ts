@@ -21,7 +21,7 @@ export interface InstallRequest {
   readonly onNote: (note: string) => void;
   /**
    * Called if an object takes longer than a second to become ready, with the missing part, and with undefined once the
-   * object is ready. Without an object (an empty text), names what the installation does at the moment.
+   * object is ready. If `object` is empty, `missing` says what the installation does at the moment.
    */
   readonly onWait?: (object: string, missing: string | undefined) => void;
   /** The time for one component to become ready, and for another installer to end. */

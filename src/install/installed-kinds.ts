@@ -11,7 +11,7 @@ const rows: readonly Row[] = [
   ["", "v1", "Namespace", "namespaces", false],
   ["apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", false],
   ["", "v1", "ServiceAccount", "serviceaccounts", true],
-  // Before the rights that they limit.
+  // Policies come before the roles that they limit.
   ["admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy", "validatingadmissionpolicies", false],
   [
     "admissionregistration.k8s.io",

@@ -27,7 +27,10 @@ const ownKeys: Readonly<Record<string, KnownKey>> = {
 
 const newestMinor = 1;
 
-/** Checks the keys of `spec.values`: errors for those that no release knew, warnings for those that none reads now. */
+/**
+ * Checks the keys of `spec.values`: an error for a key that no release had, and a warning for a key that this release
+ * does not read.
+ */
 export function checkKeys(values: Readonly<Record<string, unknown>>): {
   readonly errors: readonly FieldIssue[];
   readonly warnings: readonly FieldIssue[];

@@ -66,7 +66,7 @@ export const istioOperatorRules: readonly PolicyRule[] = [
     resources: ["validatingadmissionpolicies", "validatingadmissionpolicybindings"],
     verbs: ["list", "create", "patch", "delete"],
   },
-  // To find out why pods do not start.
+  // The operator reads these to find out why pods do not start.
   { apiGroups: [""], resources: ["pods", "events"], verbs: ["list"] },
   { apiGroups: [""], resources: ["pods/log"], verbs: ["get"] },
 ];
@@ -94,7 +94,7 @@ export function banzaiOperatorRules(lease: string): readonly PolicyRule[] {
     definitions,
     granting,
     { apiGroups: rbac, resources: ["clusterroles", "clusterrolebindings"], verbs: keepRoles },
-    // Objects of a namespace are removed with their owner.
+    // These roles need no `delete`, because objects in a namespace are removed with their owner.
     { apiGroups: rbac, resources: ["roles", "rolebindings"], verbs: [...observe, "create", "patch"] },
     { apiGroups: [""], resources: ["serviceaccounts", "configmaps"], verbs: [...observe, "create", "patch"] },
     { apiGroups: [""], resources: ["services"], verbs: [...read, "create", "patch"] },

@@ -13,8 +13,8 @@ const fields: Readonly<Record<string, string>> = {
 };
 
 /**
- * What the control plane among the objects would refuse at its start. Without this check, the new pods of an
- * installation would never become ready.
+ * The settings that the control plane among the objects would refuse at its start. Without this check, the new pods of
+ * an installation would never become ready.
  */
 export function pilotIssues(objects: readonly UntypedObject[], settings: InstallSettings): readonly FieldIssue[] {
   const issues: FieldIssue[] = [];

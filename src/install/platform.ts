@@ -37,7 +37,8 @@ const differing: Readonly<Record<string, Partial<NodePlatform>>> = {
     cniBinDir: "/var/snap/microk8s/current/opt/cni/bin",
   },
   minikube: { cniNetnsDir: "/var/run/docker/netns" },
-  // Multus runs the plugin by the name of a file.
+  // On OpenShift, Multus runs the plugin from a configuration file of its own, which pods name, so the plugin is not
+  // chained.
   openshift: {
     cniBinDir: "/var/lib/cni/bin",
     cniConfDir: "/etc/cni/multus/net.d",

@@ -108,7 +108,7 @@ export function envEntries(values: Readonly<Record<string, unknown>> | undefined
 const logFormatVariable = "SERIN_LOG_FORMAT";
 
 /**
- * (Serin's own) The environment variable with the log format of the mesh's proxies, for processes that get no
+ * The environment variable (Serin's own) with the log format of the mesh's proxies, for processes that get no
  * ProxyConfig.
  */
 export function logFormatEntries(settings: InstallSettings): { name: string; value: string }[] {

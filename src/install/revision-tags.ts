@@ -46,8 +46,9 @@ const neverMatches = { matchLabels: { "istio.io/deactivated": "never-match" } } 
 
 /**
  * Disables the webhooks of an unnamed control plane, because the tag `default` points to another control plane, as in
- * Istio. The tag's webhooks select the same pods, including those with `istio.io/rev=default`. If a pod is injected
- * twice, the last injection counts, and webhooks run in the order of their names: the tag's comes first.
+ * Istio. The tag's webhooks select the same pods, including those with `istio.io/rev=default`. If both injected a pod,
+ * the last injection would apply. Webhooks run in the order of their names, in which the tag's comes first, so the
+ * unnamed control plane would win.
  */
 export function deactivateDefault(webhooks: readonly Tree[]): Tree[] {
   const selectors = unnamedWebhooks();

@@ -62,8 +62,8 @@ export interface SettingsSources {
 }
 
 /**
- * Merges files and then flags onto the profile that the last of these names. Errors refer to the given input, never to
- * a profile.
+ * Merges files and then flags onto the profile. If several of them name a profile, the last one applies. Errors refer
+ * to the given input, never to a profile.
  */
 export function resolveSettings(sources: SettingsSources, defaults: InstallDefaults): Parsed<InstallSettings> {
   const flags = parseSetFlags(sources.setFlags ?? []);

@@ -4,9 +4,9 @@ import type { FieldIssue } from "../api/index.ts";
 import { mergeTrees } from "./merge.ts";
 
 /**
- * `whole` is a number from 0 on, `share` such a number or the empty object, which is no share, and `part` a whole
- * number or a part of the pods in percent. `percent` is a number from 0 to 100, and `switch` a variable that is true or
- * false.
+ * `whole` is a number from 0 on. `share` is the same, or an empty object, which means that there is no share. `part` is
+ * a whole number or a percentage of the pods. `percent` is a number from 0 to 100. `switch` is a variable that is true
+ * or false.
  */
 export type ValueType =
   | "boolean"

@@ -10,13 +10,13 @@ import { labOf } from "./lab-and-mesh.ts";
 const captureLimitSeconds = 300;
 const requests = 10;
 /**
- * The time limit of a request. It is long, because a request on a busy machine proves as much about the bytes on the
- * wire.
+ * The time limit of a request. It is long, because a slow request on a busy machine proves as much about the bytes on
+ * the wire as a fast one.
  */
 const requestLimitSeconds = 60;
 
 /**
- * Shows both peers' identities in ztunnel's access log, and that a capture of the node's link holds no byte of the
+ * Shows both peers' identities in ztunnel's access log, and that a capture of the node's link contains no byte of the
  * request.
  */
 export const proveMutualTls: Act = {

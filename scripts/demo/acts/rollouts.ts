@@ -19,8 +19,9 @@ import { labOf } from "./lab-and-mesh.ts";
 const loadClients = 4;
 const loadPauseMs = 100;
 /**
- * The pause of a calm load while the mesh changes, which makes eight requests a second. A page takes 20 ms of processor
- * time or more, so the usual load takes a third of that of these acts. Eight still show a gap of a quarter of a second.
+ * The pause between two requests of a client while the mesh changes, if the load is calm. It gives eight requests a
+ * second. The usual load would take a third of the processor time of these acts, because a page takes 20 ms or more.
+ * Eight requests a second still show a gap of a quarter of a second.
  */
 const calmPauseMs = 1000;
 /** The number of answers that the load needs: three for each client of the two kinds. */
@@ -31,8 +32,8 @@ const firstAnswers = 3 * 2 * loadClients;
  */
 const testerClients = 2;
 /**
- * The engine counts as failed when it has written nothing for this long. The time is long, because every step is slower
- * on a busy machine.
+ * The act fails if the engine has written nothing for this long. The time is long, because every step is slower on a
+ * busy machine.
  */
 const silenceMs = 180_000;
 
@@ -106,7 +107,7 @@ export const canaryTheApp: Act = {
       spec,
     };
     await lab.apply([object]);
-    // The judge waits for requests, and the processors have time for the next acts.
+    // Build the releases of the next acts now, because the judge waits for requests and the processors are mostly idle.
     stage.releases = prepareReleases();
     const status = await follow(stage, canaryKind, "bookinfo", namespaces.stable).finally(() => void testers.stop());
     await testers.stop();
@@ -156,7 +157,7 @@ function isDownToTheLast({ step, message }: RolloutStatus): boolean {
   return step?.id === "drain" && message.includes("draining");
 }
 
-/** Upgrades the mesh. Only the long connection is still served by the old ztunnel when this act ends. */
+/** Upgrades the mesh. When this act ends, the old ztunnel serves only the long connection. */
 export const upgradeTheMesh: Act = {
   name: "a mesh canary",
   async play(stage) {
@@ -252,7 +253,10 @@ async function follow<Value extends Canary | MeshUpgrade>(
   });
 }
 
-/** A step of the gateway waits until its pods have answered enough requests. */
+/**
+ * The pause between two requests of a client. At a step of the gateway, the load is not reduced, because the step waits
+ * until the gateway's pods have answered enough requests.
+ */
 function pauseIn({ step }: RolloutStatus): number {
   return step?.id.startsWith("gateway/") === true ? loadPauseMs : calmPauseMs;
 }

@@ -34,7 +34,7 @@ export const target: FuzzTarget = {
     } catch (error) {
       expectRefusal(error, SerinError);
     }
-    // The control plane checks its file in the same way.
+    // Refuse a deeply nested text first, as the control plane does with its file.
     if (yamlNestingFault(text) !== undefined) return;
     let raw: unknown;
     try {

@@ -21,7 +21,7 @@ function recordOf(type: number, content: readonly number[], padding = 0): Buffer
   return record;
 }
 
-/** What a connection's reader learns from the bytes, if they come in pieces of this size. */
+/** Describes what a connection reads from the bytes if they come in pieces of this size. */
 function read(bytes: Buffer, isServer: boolean, pieceBytes: number): string {
   const events: string[] = [];
   const content = new ContentReader(isServer, { keyUpdated: (wantsAnswer) => events.push(`key ${wantsAnswer}`) });

@@ -68,7 +68,7 @@ function valuesOf(file: FileDescriptorProto, type: EnumDescriptorProto | undefin
   return tsEnum(described);
 }
 
-/** The messages that the library counts: all except those that stand for the entries of maps. */
+/** The messages that have a number in the library: all except those that stand for the entries of maps. */
 function messagesOf(parent: FileDescriptorProto | DescriptorProto | undefined): readonly DescriptorProto[] {
   if (parent === undefined) return [];
   return "messageType" in parent ? parent.messageType : parent.nestedType.filter((type) => !isMapEntry(type));

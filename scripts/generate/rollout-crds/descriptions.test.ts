@@ -114,7 +114,7 @@ function isEmpty(value: unknown): boolean {
   return value === undefined || value === "" || (typeof value === "object" && Object.keys(value ?? {}).length === 0);
 }
 
-/** What the descriptions say about the defaults that the parser fills in, where they say something else. */
+/** Finds descriptions whose default differs from the one that the parser fills in. */
 function wrongDefaults(field: Field, raw: unknown, filled: unknown, path: string): string[] {
   if (Array.isArray(raw) && field.items !== undefined) {
     const { items } = field;

@@ -43,7 +43,7 @@ export async function tryAccess({ lab }: Proof, browser: ProofBrowser, base: str
     const page = await browser.page(context);
     await page.goto(base);
     await page.locator("#content").filter({ hasText: namespaces.sidecarServers }).waitFor({ timeout: seenTimeoutMs });
-    // The dashboard's own account reads. A user who has not logged in cannot steer a rollout.
+    // Without a login, the page reads with the dashboard's own account, and the user cannot steer a rollout.
     await page.goto(`${base}#/rollouts/Canary/${namespaces.shop}/${canaryName}`);
     await page.getByRole("group", { name: "Orders" }).waitFor({ timeout: seenTimeoutMs });
     if ((await orderable(page)) > 0) problems.push("the page offers orders without a login");

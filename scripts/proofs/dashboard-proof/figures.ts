@@ -29,17 +29,18 @@ export const compared: readonly ComparedService[] = [
 const comparedTargets: ReadonlySet<string> = new Set(compared.flatMap(({ targets }) => targets));
 
 /**
- * The targets that keep their whole rate. The Canary waits for answers of pages, and one of the compared services gets
- * only these requests by gRPC.
+ * The targets that keep their whole rate: the pages, because the Canary waits for their answers, and the requests by
+ * gRPC, because one of the compared services gets no others.
  */
 const wholeTargets: ReadonlySet<string> = new Set(["gateway: page", "gateway: traced page", "sidecar: gRPC"]);
 const comparedShare = 0.5;
-/** Nobody counts these requests. The views need only a few of them. */
+/** The share for targets whose figures are not compared. The views need only a few of these requests. */
 const uncomparedShare = 0.25;
 
 /**
- * The shares of the rate of the load. No compared service gets fewer requests than the one by gRPC. At six a second,
- * the ends of the two windows make its figures differ by about 0.3 %.
+ * The shares of the rate of the load. No compared service gets fewer requests than the one by gRPC. It gets six a
+ * second. At this rate, the page's figure differs from the generators' by about 0.3 %, because their windows do not end
+ * at the same moment.
  */
 export const figureShares = {
   ofTarget: (target: string): number => {

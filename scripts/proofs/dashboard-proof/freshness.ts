@@ -7,7 +7,9 @@ import type { Proof } from "../upgrade-proof/proof.ts";
 
 // Neither weight is 100 minus the other, so that a stale figure cannot pass for the new one.
 const weights = [35, 83] as const;
-/** An application that sends its first request when {@link requestDelay} asks it to. The load calls no such one. */
+/**
+ * An application that sends its first request when {@link requestDelay} asks it to. The load sends no request to it.
+ */
 export const uncalledApp = "samples/canary/app-a.yaml";
 const lookEveryMs = 20;
 const giveUpMs = 15_000;

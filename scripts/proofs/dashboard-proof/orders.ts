@@ -10,8 +10,8 @@ import { canaryName } from "./views.ts";
 
 const stepTimeoutMs = 90_000;
 /**
- * The limit for a wave of a MeshUpgrade. Its probes start pods of every kind, workloads restart, and a ztunnel leaves
- * only with its last connection.
+ * The limit for a wave of a MeshUpgrade. Its probes start pods of every kind, workloads restart, and a ztunnel ends
+ * only after its last connection has ended.
  */
 const waveTimeoutMs = 900_000;
 const seenTimeoutMs = 10_000;
@@ -58,7 +58,7 @@ function pausedUpgrade(proof: Proof, whole: boolean): UntypedObject {
         gateways: { weights: [100] },
         waypoints: { weights: [100] },
       }
-    : // Without steps of ztunnels, nothing counts connections.
+    : // Without steps of ztunnels, no connections are counted, so the check of failed connections would get no result.
       { waves: [first], scope, checks: checks.filter(({ type }) => type !== "tcp-connect-failures") };
   return { ...made, spec: { ...(made["spec"] as object), soakSeconds: 3_600, ...extent } };
 }
@@ -263,8 +263,8 @@ async function reached(
         if (found?.status === undefined) return undefined;
         if (until(found.status, found.spec)) return true;
         proof.signal.throwIfAborted();
-        // The upgrade ended although no order asked for that, so there is no use in waiting longer. A cause from before
-        // the order does not count: it only shows that the rollout has not started again yet.
+        // The upgrade ended although no order asked for that, so there is no use in waiting longer. Ignore a cause from
+        // before the order, which only shows that the rollout has not started again yet.
         const { cause } = found.status;
         if (
           ordered.kind.kind === "MeshUpgrade" &&

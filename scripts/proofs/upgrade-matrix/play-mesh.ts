@@ -56,7 +56,7 @@ export class MeshPlay {
     this.#note = (text) => note(`${mesh.name}: ${text}`);
   }
 
-  /** Plays the way back and the way to the end, and removes the lab. */
+  /** Upgrades half of the way and back, then to the end, and removes the lab. */
   async play(): Promise<PlayedMesh> {
     const begunMs = performance.now();
     let problem: string | undefined;

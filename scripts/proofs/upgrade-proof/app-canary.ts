@@ -12,8 +12,8 @@ import { gatewayAddress } from "./stage.ts";
 const checkLimits = { timeoutSeconds: 120 };
 const canaryTimeoutMs = 420_000;
 /**
- * The number of answers that a step waits for. With the least load, a tenth of the page's requests is one in five
- * seconds.
+ * The number of answers that a step waits for. With the smallest load, a canary with a weight of 10 % gets one request
+ * in five seconds.
  */
 const fewestOfCanary = 5;
 
@@ -60,9 +60,9 @@ const requestsAtOnce = 20;
 const lookMs = 200;
 
 /**
- * Follows a canary. With less than the full load, it sends requests itself while a step waits for answers. A tenth of
- * the pages of such a load is so few that 25 s would pass until five have come. It requests the list of products, which
- * has the page's route, and for which productpage asks no other application.
+ * Follows a canary. With less than the full load, it sends requests itself while a step waits for answers. With such a
+ * load, 25 s would pass until the canary has answered five pages at a weight of 10 %. It requests the list of products,
+ * which has the page's route, and for which productpage calls no other application.
  */
 async function followWithRequests(proof: Proof, name: string, options: FollowOptions): Promise<RolloutStatus> {
   let phase: RolloutPhase | undefined;

@@ -64,10 +64,10 @@ const weightOf =
   (kind: "gateway" | "waypoint") =>
   (id: string): number =>
     id.startsWith(`${kind}/`) ? Number(/\/(\d+)(?:\/pods)?$/.exec(id)?.[1] ?? 100) / 100 : 0;
-/** The weight of the load generator's sidecars, which have the release from their restart on. */
+/** The weight of the load generator's sidecars, which run the release from their restart on. */
 const weightOfSidecars = (id: string): number => Number(id.startsWith(`${firstWave}/`));
 
-/** The requests through a sidecar of the first wave or through the gateway. This share of them fails. */
+/** The requests through a sidecar of the first wave or through the gateway. The share `errorRate` of them fails. */
 const ofProxies = (errorRate: number): readonly Exposure[] => [
   { targets: /^sidecar: /, errorRate, weightAt: weightOfSidecars },
   { targets: /^gateway: /, errorRate, weightAt: weightOf("gateway") },

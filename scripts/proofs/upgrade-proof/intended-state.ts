@@ -88,7 +88,8 @@ function intended(object: KubernetesObject): unknown {
   const { labels = {}, annotations = {} } = object.metadata;
   const own = Object.fromEntries(Object.entries(annotations).filter(([key]) => !notes.test(key)));
   const { spec, webhooks } = object as { readonly spec?: unknown; readonly webhooks?: unknown };
-  // A webhook gets a new certificate each time. Templates keep an empty map where an annotation was removed.
+  // Leave out two differences that nobody specified: a webhook gets a new certificate each time, and templates keep an
+  // empty map where an annotation was removed.
   const text = JSON.stringify({ labels, own, spec, webhooks }, (key, value: unknown) =>
     key === "caBundle" || (key === "annotations" && JSON.stringify(value) === "{}") ? undefined : value,
   );

@@ -28,7 +28,7 @@ const limitMs = 4000;
  * last connection.
  */
 const maxKeptSeconds = 60;
-/** The time between two messages of a long connection at the full rate, and its limit at lower rates. */
+/** The time between two messages of a long connection at the full rate, and the longest time at lower rates. */
 const fastestMessagesMs = 150;
 const slowestMessagesMs = 2000;
 const page = "<title>Simple Bookstore App</title>";

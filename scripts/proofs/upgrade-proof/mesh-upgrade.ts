@@ -90,7 +90,7 @@ export function upgradeObject(
 
 /**
  * Whether the first wave has moved and the second has not, while half of the waypoint's requests go to the new
- * revision. If there is no waypoint, half of the gateway's requests.
+ * revision. Without a waypoint, the gateway's requests are compared.
  */
 function isInTheMiddle({ ambientOnly }: Proof, { completedSteps }: RolloutStatus): boolean {
   const half = ambientOnly ? /^gateway\/.*\/50$/ : /^waypoint\/.*\/50$/;

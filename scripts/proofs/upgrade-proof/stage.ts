@@ -180,8 +180,8 @@ async function leadsEverywhere({ lab, signal }: Proof, address: string): Promise
 }
 
 /**
- * The factor by which generators send faster when they hurry. For the short proof, this is a third of the full rate.
- * It never exceeds the full rate.
+ * The factor by which generators send faster when they hurry. In the short proof, they then reach a third of the full
+ * rate. They never exceed the full rate.
  */
 const hurryFactor = ({ rate }: LoadScale): number => Math.min(7, 1 / rate);
 

@@ -9,7 +9,10 @@ export function entangledUnits(graph: ImportsByUnit): string[][] {
   const stack: string[] = [];
   const onStack = new Set<string>();
   const sets: string[][] = [];
-  /** Returns the place in the order of the earliest unit of the stack that this one reaches. */
+  /**
+   * Returns the smallest number among this unit and the units of the stack that it reaches. Units have numbers in the
+   * order of the visits.
+   */
   const visit = (unit: string): number => {
     const own = order.size;
     order.set(unit, own);

@@ -1,6 +1,6 @@
 // Finds circles of imports between the units of a folder. A unit is a subfolder with everything below it, or a file of
-// the folder itself. An import counts in the deepest folder that contains both of its files. A circle of files alone is
-// not reported, because `refused-imports.ts` reports it.
+// the folder itself. An import belongs to the deepest folder that contains both of its files. A circle of files alone
+// is not reported, because `refused-imports.ts` reports it.
 import { entangledUnits, shortestCircle } from "./circles.ts";
 import { importsOf, lineOfImport } from "./imports-of.ts";
 
@@ -32,8 +32,8 @@ export interface FolderCircle {
 type UnitGraph = Map<string, Map<string, CircleStep>>;
 
 /**
- * Returns one circle for every set of units that reach each other. Tests and `testing` folders do not count. Imports of
- * types count.
+ * Returns one circle for every set of units that reach each other. Leaves out tests and `testing` folders. Includes
+ * imports of types.
  */
 export function folderCircles(texts: ReadonlyMap<string, string>): FolderCircle[] {
   const circles: FolderCircle[] = [];

@@ -24,7 +24,10 @@ const calls = new RegExp(
   "g",
 );
 
-/** Imports of types count, and so do re-exports, dynamic imports and types such as `import("…").Name`. */
+/**
+ * Yields the imports of a source, including imports of types, re-exports, dynamic imports and types such as
+ * `import("…").Name`.
+ */
 export function* importsOf(from: string, text: string): Generator<ImportOfFile> {
   for (const pattern of statements) {
     for (const { 1: clause = "", 2: specifier = "", index: at } of text.matchAll(pattern)) {

@@ -25,7 +25,10 @@ const maxFileBytes = 16 << 20;
 /** The time limit for one file, because a kubelet or a process that hangs accepts a request and never answers. */
 const fileTimeoutMs = 20_000;
 
-/** Flags of istioctl for parts that a report never has, and for its order of work. */
+/**
+ * Flags of istioctl that have no effect here: they set parts that a report never has, or the order in which istioctl
+ * works.
+ */
 const flagsWithoutEffect = [
   "--skip-analyze",
   "--skip-coredumps",
@@ -146,7 +149,7 @@ async function checkAnswer(client: KubeClient): Promise<void> {
 /** A kubelet or a process that did not answer in time. */
 interface Silent {
   readonly command: string;
-  /** The number of files that were left out because of it. */
+  /** The number of files that the report lacks because it did not answer. */
   leftOut: number;
 }
 

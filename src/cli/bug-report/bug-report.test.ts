@@ -224,7 +224,7 @@ test("a start time limits the logs, and is no duration", async (t) => {
   const directory = mkdtempSync(join(tmpdir(), "serin-report-"));
   t.after(() => rmSync(directory, { recursive: true }));
   const { errors } = await report(directory, "--start-time", "2026-01-31T10:00:00Z");
-  // The fake cluster answers only the request without a start.
+  // The fake cluster has no answer to a request for logs from a start time on.
   assert.match(errors, /^! proxies\/shop\/web-1\/istio-proxy\.log: .*not found$/m);
   for (const wrong of ["yesterday", "2026-13-31T10:00:00Z"])
     await assert.rejects(report(directory, "--start-time", wrong), /expected a time such as/);

@@ -22,7 +22,7 @@ export interface ReportFlags extends AdminFlags {
 
 export interface ReportFile {
   readonly path: string;
-  /** The kubelets and processes that must answer. The request goes to the last one through those before it. */
+  /** The kubelets and processes that must answer, in the order in which the request passes through them. */
   readonly respondents?: readonly Respondent[];
   readonly text: () => Promise<string>;
 }
@@ -69,7 +69,7 @@ async function* orNote(path: string, files: () => AsyncGenerator<ReportFile, voi
   }
 }
 
-/** The pods of the cluster, or of the included namespaces and the mesh's if the user may not list all. */
+/** All pods. If the user may not list them, those of the included namespaces and of the mesh's namespace. */
 async function visiblePods(client: KubeClient, flags: ReportFlags): Promise<readonly Pod[]> {
   try {
     return (await client.list(podKind)).items;
@@ -204,7 +204,7 @@ async function* podFiles(
     };
 }
 
-/** The namespaces that selections name without `*`. */
+/** The namespaces that the selections name in full. A name that contains `*` is left out. */
 export function namedNamespaces(selections: readonly PodSelection[]): string[] {
   return selections.flatMap(({ namespaces }) => namespaces.filter((name) => !name.includes("*")));
 }
@@ -242,7 +242,7 @@ async function* stateFiles(
   for (const path of paths)
     yield {
       path: `${folder}/${nameOf(pod)}/${path}${path === "stats" ? ".txt" : ".json"}`,
-      // The kubelet forwards the port.
+      // The kubelet forwards the port, so it must answer too.
       respondents: [...kubeletOf(pod), processOf(namespace, name)],
       text: async () =>
         await askAdmin(
@@ -264,7 +264,7 @@ function processOf(namespace: string, pod: string): Respondent {
   return { name: `pod ${namespace}/${pod}`, command: `kubectl describe pod -n ${namespace} ${pod}` };
 }
 
-/** The logs of the wanted containers, or of all. */
+/** The logs of the pod's containers whose names are wanted. By default, all are. */
 async function* logFiles(
   client: KubeClient,
   pod: Pod,

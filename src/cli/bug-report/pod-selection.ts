@@ -2,8 +2,8 @@ import { isDnsLabel, userError } from "../../base/index.ts";
 import { workloadOfPod, type Pod } from "../../api/kubernetes/index.ts";
 
 /**
- * The pods of one `--include` or `--exclude`. A pod must match each part that is given, and may match any entry of a
- * part. Names and the values of labels and annotations may contain `*`. An empty part matches everything.
+ * The pods that one `--include` or `--exclude` selects. A pod must match at least one entry of each given part. Names
+ * and the values of labels and annotations may contain `*`. An empty part matches everything.
  */
 export interface PodSelection {
   readonly namespaces: readonly string[];
@@ -23,7 +23,7 @@ const selectionForm = "namespaces/workloads/pods/labels/annotations/containers";
 /** Parses `ns1,ns2/workloads/pods/labels/annotations/containers`, where later parts may be left out. */
 export function parseSelection(text: string): PodSelection {
   const parts = text.split("/");
-  // Keys of labels often contain a slash. Such a text would be cut in the wrong place.
+  // Keys of labels often contain a slash, at which the text would be cut in the wrong place.
   if (parts.length > 6)
     throw userError("argument-invalid", `expected at most six parts, got ${parts.length}`, {
       hint: `the form is ${selectionForm}; keys with a slash cannot be selected`,

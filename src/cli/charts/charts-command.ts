@@ -80,7 +80,7 @@ async function template(release: string, wanted: string, flags: TemplateFlags, c
       "release-invalid",
       `a release name has at most 53 lower-case letters, digits, dashes and dots, got "${release}"`,
     );
-  // As in helm, the name may have a repository before it.
+  // As in helm, the name of a repository and a slash may precede the chart's name.
   const chart = chartNamed(wanted.slice(wanted.lastIndexOf("/") + 1), await chartOptions(flags.hub, context));
   let values: unknown = {};
   for (const file of flags.values) {
@@ -143,7 +143,7 @@ async function serve(
     throw userError("argument-invalid", `--port must be from 0 to 65535, got "${port}"`);
   const files = await repository(hub, context);
   const server = nodeHttp().createServer((request, response) => {
-    // Clients may send any target, which need not be a URL.
+    // A client may send any text as the target. A URL parser would throw for some of them.
     const [name = ""] = (request.url ?? "/").slice(1).split("?");
     const content = files.get(name);
     if (content === undefined)

@@ -549,7 +549,9 @@ test("a release's values change nothing of the next release of the same chart", 
 
 const noDefinitions = { hub: "h", version: "1.2.3", customResources: { istio: [], rollout: [], banzai: [] } };
 
-/** How many objects of a kind a chart's template writes if an object with these annotations already exists. */
+/**
+ * The number of objects of a kind that a chart's template writes if an object with these annotations already exists.
+ */
 function writtenBeside(
   name: string,
   file: string,
@@ -624,7 +626,7 @@ test("after a revision is retired, helm has its tags and what ztunnels share, as
     "ztunnel ztunnel -n istio-system --set global.platform=openshift --set resourceQuotas.enabled=true",
   );
   const kinds = new Set(revisionKinds.map(({ kind }) => kind));
-  // By these labels the rollout engine finds what it retires.
+  // The rollout engine finds the objects that it retires by these labels.
   const isRetired = ({ kind, metadata: { labels = {} } }: Rendered): boolean =>
     kinds.has(kind) &&
     labels["istio.io/rev"] === "default" &&
@@ -723,10 +725,11 @@ test("the schemas of the charts accept an empty text for a value that is not set
 test("the text true counts as true in the charts, as after helm's --set-string, and false is refused", async ({
   mock,
 }) => {
-  // The ConfigMaps repeat the values as they are given. The injector reads the text true as a boolean.
+  // Leave out ConfigMaps, which contain the values as given: the text true or the boolean. The injector reads both in
+  // the same way.
   const objectsOf = async (line: string): Promise<Rendered[]> =>
     (await template(`mesh ${line}`)).filter(({ kind }) => kind !== "ConfigMap");
-  // Helm's own function accepts only a boolean.
+  // Helm's own `ternary` accepts only a boolean as its condition.
   mock.method(helmFunctions, "ternary", (yes: unknown, no: unknown, condition: unknown) => {
     assert.equal(typeof condition, "boolean");
     return condition === true ? yes : no;

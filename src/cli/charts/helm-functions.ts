@@ -40,10 +40,13 @@ function mergeInto(target: unknown, sources: readonly unknown[], wins: "first" |
   return target;
 }
 
-/** The functions of helm that our charts use. Unlike the shared ones, `merge` and `mergeOverwrite` change a value. */
+/**
+ * The functions of helm that our charts use. `merge` and `mergeOverwrite` change their first argument, which no
+ * function of `templateFunctions` does.
+ */
 export const helmFunctions: Readonly<Record<string, TemplateFunction>> = {
   ...templateFunctions,
-  // A missing value is not the same as an empty one.
+  // Helm's `eq` distinguishes a missing value from an empty one.
   eq: (value, ...others) => others.includes(value),
   ne: (a, b) => a !== b,
   deepCopy: (value) => structuredClone(value),

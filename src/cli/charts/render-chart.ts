@@ -46,7 +46,7 @@ export class ChartRenderer {
   readonly #templates: readonly (readonly [path: string, text: string])[];
   readonly #runner: ChartTemplates;
   readonly #definitions: readonly Manifest[];
-  /** What is known of each document. */
+  /** The kind of each document, and whether it is a hook, by the document's text. */
   readonly #heads = new Map<string, Head>();
 
   constructor(chart: Chart) {
@@ -101,7 +101,10 @@ export class ChartRenderer {
       .filter(({ isHook }) => !isHook);
   }
 
-  /** Releases whose values differ have most documents in common. */
+  /**
+   * The head of a document, from the cache if possible: releases whose values differ still have most documents in
+   * common.
+   */
   #headOf(document: string, source: string): Head {
     const known = this.#heads.get(document);
     if (known !== undefined) return known;

@@ -7,8 +7,8 @@ import { good, unseen, warning, type ClusterFinding } from "./cluster-finding.ts
 const subject = "authority";
 const dayMs = 86_400_000;
 /**
- * The remaining days from which an expiry is reported. Proxies need minutes for a new root, but people need days to get
- * one from their own authority.
+ * An expiry is reported if at most this number of days remains. Proxies get a new root within minutes, but people may
+ * need days to get one from their own certificate authority.
  */
 const soonDays = 30;
 

@@ -16,8 +16,8 @@ const path = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
 
 /**
  * Compares the clocks of this machine and of the nodes with the API server's clock. On a machine with a wrong clock,
- * certificates seem not valid yet or expired. A lease that is too old may be that of a node without power, which is
- * reported as not ready, so only `ready` nodes count. Finds nothing where it cannot read the times.
+ * certificates seem not valid yet or expired. A node without power also has an old lease, so the check reads only nodes
+ * that are `ready`. Reports nothing about times that it cannot read.
  */
 export async function clockFindings(
   client: KubeClient,

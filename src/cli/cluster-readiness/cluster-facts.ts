@@ -106,11 +106,11 @@ export interface Access {
   readonly namespace?: string;
 }
 
-/** Why the caller is not allowed to do it. If undefined, it is allowed. */
+/** Returns why the caller lacks this permission, or undefined if the caller has it. */
 export async function whyNot(client: KubeClient, access: Access): Promise<string | undefined> {
   const version = access.resource === "*" ? "*" : "v1";
   const { allowed, reason, httpStatus, text } = await askSelfAccess(client, { ...access, version });
-  // Without a review nobody knows whether it is allowed.
+  // The server gave no answer to the review, so it is unknown whether the caller has the permission.
   if (httpStatus === 401 || isTransient(httpStatus))
     throw refusal(httpStatus, "SelfSubjectAccessReview", reasonOf(httpStatus, text));
   if (httpStatus >= 300) return `the API server answered the review with ${httpStatus}`;
@@ -118,7 +118,7 @@ export async function whyNot(client: KubeClient, access: Access): Promise<string
   return reason === "" ? "permission denied" : reason;
 }
 
-/** The caller's user name at the API server. Undefined before Kubernetes 1.28, which lacks this request. */
+/** The caller's user name at the API server. Undefined for Kubernetes before 1.28: it lacks this request. */
 export async function callerName(client: KubeClient): Promise<string | undefined> {
   const body = { apiVersion: "authentication.k8s.io/v1", kind: "SelfSubjectReview" };
   const answer = await client.raw("POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews", { body });

@@ -7,8 +7,8 @@ export interface ClusterFinding {
    */
   readonly object: string;
   /**
-   * An error prevents an installation. A warning means that a feature is missing, or that its state cannot be seen from
-   * outside.
+   * An error prevents an installation. A warning means that a feature is missing, or that the API server does not show
+   * its state.
    */
   readonly level: "ok" | "warning" | "error";
   readonly detail: string;
@@ -40,7 +40,10 @@ export function unseen(subject: string, resource: string, reason: string): Clust
 
 const marks = { ok: "✓", warning: "!", error: "✗" } as const;
 
-/** Findings as `serin doctor` shows them. A remedy that neighbours share follows the last of them. */
+/**
+ * Findings as `serin doctor` shows them. If consecutive findings have the same remedy, it appears once, after the last
+ * of them.
+ */
 export function findingsText(findings: readonly ClusterFinding[]): string {
   let text = "";
   let sharing = 0;

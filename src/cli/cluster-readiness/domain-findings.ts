@@ -23,7 +23,7 @@ export async function clusterDomain(client: KubeClient): Promise<string | undefi
     .find((zone) => zone.split(".").every(isDnsLabel) && !zone.endsWith(".arpa"));
 }
 
-/** What a mesh with another domain lacks, and the value that names the right one. */
+/** Returns what does not work in a mesh whose domain differs from the cluster's, and the value that corrects it. */
 export function otherDomain(domain: string, ofMesh: string): { readonly detail: string; readonly remedy: string } {
   return {
     detail: `Services are below ${domain}, and the mesh's values name ${ofMesh}: proxies do not know the Services' full names`,

@@ -4,7 +4,7 @@ import type { PodSpec } from "../../api/kubernetes/index.ts";
 const istioImage =
   /^(?:(?:docker\.io\/)?istio|gcr\.io\/istio-(?:release|testing)|registry\.istio\.io\/(?:release|testing))\/(?:pilot|install-cni|ztunnel)[:@]/;
 
-/** What an installation beside Istio needs. */
+/** The remedy for a user who wants to keep Istio: how to install Serin beside it. */
 export const besideIstio =
   'give Serin a revision of its own, and leave Istio\'s node agent alone: serin install --set profile=minimal --revision serin (docs/kubernetes.md, "Move from Istio, and back")';
 

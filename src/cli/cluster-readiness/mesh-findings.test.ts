@@ -9,7 +9,7 @@ import { policyFindings } from "./policy-findings.ts";
 
 type Objects = Readonly<Record<string, readonly (KubernetesObject & Readonly<Record<string, unknown>>)[]>>;
 
-/** A cluster with these objects. A list by labels returns the objects that have the first of them. */
+/** A cluster with these objects. Its lists match a label selector of one label. */
 function clusterOf(objects: Objects): KubeClient {
   const list = async ({ kind }: KindDefinition, { namespace, labelSelector = "" }: ListOptions = {}) =>
     await Promise.resolve({
@@ -84,7 +84,7 @@ test("the proxies of Gateways that an uninstall has left are reported, with the 
   assert.deepEqual(await texts(left), [
     "! mesh (Deployment shop/waypoint): 1 of 1 pods are ready, and there is no control plane: the proxy continues with its last configuration, and a new pod of it does not become ready\n    remedy: install a control plane, or delete the Gateway: kubectl delete gateways.gateway.networking.k8s.io -n shop waypoint\n",
   ]);
-  // Also a cluster that uses the control plane of another one has such a Service.
+  // A cluster that uses the control plane of another cluster also has such a Service.
   const Service = [{ metadata: { name: "istiod", namespace: "istio-system", labels: { app: "istiod" } } }];
   assert.deepEqual(await texts({ ...left, Service }), ["✓ mesh (Deployment shop/waypoint): 1 of 1 pods are ready\n"]);
 });

@@ -23,7 +23,10 @@ import {
 import { besideIstio, istioImageOf } from "./istio-image.ts";
 import { good, unseen, warning, type ClusterFinding } from "./cluster-finding.ts";
 
-/** Labels of the mesh's own workloads: of those that an installation creates, and of those of Gateways. */
+/**
+ * The labels of the mesh's own workloads: the first marks those that an installation creates, the second the proxies of
+ * Gateways.
+ */
 const ownLabels: readonly string[] = [istioLabels.component, istioLabels.gatewayManaged];
 
 const subject = "mesh";
@@ -39,8 +42,8 @@ interface OwnWorkload {
 }
 
 /**
- * Checks whether the pods of the installed mesh are ready. For a pod that is not, it gives the reason of the kubelet,
- * the scheduler or the API server. Finds nothing without a mesh.
+ * Checks whether the pods of the installed mesh are ready. For a pod that is not ready, reports the reason that the
+ * kubelet, the scheduler or the API server gives. Finds nothing without a mesh.
  */
 export async function meshFindings(client: KubeClient): Promise<ClusterFinding[]> {
   try {
@@ -68,7 +71,7 @@ async function ownWorkloads(client: KubeClient): Promise<OwnWorkload[]> {
 }
 
 /**
- * The namespaces that are being deleted. Their workloads may stay for minutes after their pods. None if the user may
+ * The namespaces that are being deleted. Their workloads may stay for minutes after their pods. Empty if the user may
  * not list namespaces.
  */
 async function endingNamespaces(client: KubeClient): Promise<ReadonlySet<string>> {
@@ -133,8 +136,9 @@ function missingAgent(workloads: readonly OwnWorkload[]): ClusterFinding[] {
 }
 
 /**
- * The proxies of Gateways in a cluster without a control plane, such as those that an uninstall has left. A cluster
- * that uses the control plane of another one has its Service. None if the user may not list Services.
+ * The proxies of Gateways in a cluster without a control plane, such as those that an uninstall has left. Empty in a
+ * cluster with the Service `istiod`, which also exists where the control plane runs in another cluster. Empty if the
+ * user may not list Services.
  */
 async function orphanedGateways(
   client: KubeClient,
@@ -189,7 +193,7 @@ async function findingOf(client: KubeClient, workload: OwnWorkload): Promise<Clu
   const obstacle = await findPodObstacle(client, items);
   const unready = items.find(isUnready);
   const also = ready >= wanted ? ", and a newer pod does not start" : "";
-  // Events of refused pods may be older than the ready pods.
+  // Read events of refused pods only if pods are missing, because such events may be older than the ready pods.
   const refused =
     obstacle === undefined && ready < wanted ? await refusalOf(client, { kind, namespace, name }) : undefined;
   const reason = obstacle ?? refused;
@@ -209,7 +213,10 @@ async function findingOf(client: KubeClient, workload: OwnWorkload): Promise<Clu
   return warning(subject, title, counts, `kubectl describe pods -n ${namespace} -l '${labelSelector}'`);
 }
 
-/** The API server leaves out numbers that are 0. */
+/**
+ * Whether pods are missing or have an older template. The parameters have defaults, because the API server leaves out
+ * numbers that are 0.
+ */
 function isChanging(unavailable = 0, updated = 0, wanted = 1): boolean {
   return unavailable > 0 || updated < wanted;
 }

@@ -84,7 +84,10 @@ export async function networkFindings(client: KubeClient, istioNamespace: string
   return found.flat();
 }
 
-/** The settings of network plugins that an installation warns of. None if the caller may not read them. */
+/**
+ * The findings about settings of network plugins that an installation prints as warnings. Empty if the caller may not
+ * read these settings.
+ */
 export async function networkObstacles(client: KubeClient, istioNamespace: string): Promise<ClusterFinding[]> {
   const found = await networkFindings(client, istioNamespace);
   return found.filter(({ level, object }) => level !== "ok" && object !== "Cluster");
@@ -168,8 +171,9 @@ interface FelixConfiguration {
 const calicoGroups = ["crd.projectcalico.org/v1", "projectcalico.org/v3"];
 
 /**
- * Checks Calico's settings. With eBPF, it replaces the address of a Service when a pod connects, unless that is turned
- * off. The mesh then sees a connection to a pod, which no waypoint and no route of the Service applies to.
+ * Checks Calico's settings. With eBPF, Calico by default replaces the address of a Service when a pod connects. The
+ * mesh then sees a connection to a pod instead of the Service, so it applies neither the Service's routes nor its
+ * waypoint.
  */
 async function calicoFindings(client: KubeClient): Promise<ClusterFinding[]> {
   const subject = "Calico";
@@ -206,7 +210,8 @@ interface ServiceObject {
 const portForward = "or reach gateways by kubectl port-forward, or by node ports";
 
 /**
- * Whether Services of the type LoadBalancer get addresses: one has an address, or a known provider of addresses exists.
+ * Whether Services of the type LoadBalancer get addresses: if one of them has an address, or if the cluster has a known
+ * provider of addresses.
  */
 export async function loadBalancerFindings(
   client: KubeClient,
@@ -231,7 +236,7 @@ export async function loadBalancerFindings(
         `kubectl describe service -n ${waiting.metadata?.namespace ?? ""} ${waiting.metadata?.name ?? ""}; install an implementation, for example MetalLB, ${portForward}`,
       ),
     ];
-  // The lab has MetalLB's kinds too, and assigns addresses without a pool.
+  // Check for the lab first. It has MetalLB's CRDs too, but assigns addresses without MetalLB's address pools.
   const isLab = nodes?.some(({ status }) => status?.nodeInfo?.["containerRuntimeVersion"]?.startsWith("serin://"));
   if (isLab === true) return [good(subject, "Cluster", "the lab assigns addresses")];
   return [(await metalLbFinding(client)) ?? cloudFinding(nodes)];

@@ -23,7 +23,10 @@ export interface ExaminedNode {
 const inetNatKernel: readonly [number, number] = [5, 2];
 const architectures: readonly string[] = ["amd64", "arm64"];
 
-/** Checks what each Node object contains. Kernel modules are not part of it. */
+/**
+ * Checks what each Node object contains. Node objects do not show the modules of the node's
+ * kernel.
+ */
 export function nodeFindings(nodes: readonly ExaminedNode[]): ClusterFinding[] {
   return nodes.flatMap((node) => {
     const info = node.status?.nodeInfo ?? {};
@@ -136,7 +139,7 @@ interface Platform {
 const kubeletOf = (node: ExaminedNode): string => node.status?.nodeInfo?.["kubeletVersion"] ?? "";
 const hasLabel = (node: ExaminedNode, label: string): boolean => node.metadata?.labels?.[label] !== undefined;
 
-/** Platforms whose nodes have CNI's files in other directories. The first match counts. */
+/** Platforms whose nodes have CNI's files in other directories. The first match applies. */
 const platforms: readonly Platform[] = [
   { name: "gke", isOf: (node) => kubeletOf(node).includes("-gke.") },
   { name: "k3d", isOf: (node) => kubeletOf(node).includes("+k3s") && node.metadata?.name?.startsWith("k3d-") === true },
@@ -152,7 +155,8 @@ const platforms: readonly Platform[] = [
 ];
 
 /**
- * The finding of {@link platformFinding} about the cluster's nodes. Undefined as well if the caller may not read them.
+ * The finding of {@link platformFinding} about the cluster's nodes. Undefined if there is none, or if the caller may
+ * not read the nodes.
  */
 export async function clusterPlatform(client: KubeClient): Promise<ClusterFinding | undefined> {
   const nodes = await undefinedIfForbidden(client.list(nodeKind));

@@ -29,7 +29,7 @@ const probeAddress = "169.254.7.127";
 
 /**
  * Finds NetworkPolicies that cut off pods of the mesh from each other, from istiod or from their kubelet. Compares only
- * ports: a rule counts as permission even if it names other peers.
+ * ports: it assumes that the peers of a rule include those that need the port.
  */
 export async function policyFindings(client: KubeClient): Promise<ClusterFinding[]> {
   try {
@@ -75,8 +75,9 @@ function ofNamespace(policies: readonly NetworkPolicy[], pods: readonly Pod[]): 
 }
 
 /**
- * The policies that isolate unready pods whose kubelet may not be able to probe them. Network plugins admit a node's
- * own address, but some refuse the one that the agent gives the probes of captured pods. So only unready pods count.
+ * The policies that isolate unready pods whose kubelet may not be able to probe them. Network plugins admit probes from
+ * the node's own address, but some refuse the address that the CNI agent gives to probes of captured pods. A pod that
+ * is ready shows that its plugin admits them.
  */
 function probeFindings(policies: readonly NetworkPolicy[], pods: readonly Pod[]): ClusterFinding[] {
   const cutOff = pods.filter(isProbedInVain).flatMap((pod) => {
@@ -123,7 +124,7 @@ function admitsProbes({ spec = {} }: NetworkPolicy): boolean {
 
 function needsOf({ metadata: { labels = {}, annotations = {} }, spec, status }: Pod): readonly Need[] {
   if (isFinishedPod({ status })) return [];
-  // NetworkPolicies have no effect on such a pod.
+  // NetworkPolicies have no effect on a pod in the node's own network namespace.
   if (spec?.hostNetwork === true) return [];
   if (labels["app"] === "istiod") return [controlPlaneIn, webhooksIn];
   if (labels["app"] === "ztunnel") return [controlPlaneOut];
@@ -146,7 +147,8 @@ function permits({ spec = {} }: NetworkPolicy, { direction, port: wanted }: Need
       ports.length === 0 ||
       ports.some(({ protocol = "TCP", port, endPort }) => {
         if (protocol !== "TCP") return false;
-        // In an egress rule, a name is that of a port of the peer, which is not examined here.
+        // In an egress rule, a port name refers to a port of the peer. This check does not read peers, so it assumes a
+        // match.
         if (typeof port === "string") return direction === "Egress" || portsNamed(port, pod).includes(wanted);
         return port === undefined || (port <= wanted && wanted <= (endPort ?? port));
       }),

@@ -13,7 +13,7 @@ interface RuntimeClass {
 const subject = "sandbox";
 const path = "/apis/node.k8s.io/v1/runtimeclasses";
 /**
- * Handlers of gVisor, Kata Containers and runtimes that are made from these. Their sandboxes have network stacks of
+ * Handlers of gVisor, Kata Containers and runtimes that are built on these. Their sandboxes have network stacks of
  * their own, which take packets before the rules in the pod's network namespace see them.
  */
 const ownStack = /^(gvisor|runsc|kata|rund)/i;

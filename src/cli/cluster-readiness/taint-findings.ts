@@ -15,13 +15,13 @@ const cordoned = "node.kubernetes.io/unschedulable";
 const ofNodeState = /^node(\.cloudprovider)?\.kubernetes\.io\//;
 const keepingPodsOff: readonly Taint["effect"][] = ["NoSchedule", "NoExecute"];
 
-/** How many Deployments are judged by their pods too. There may be a Gateway in every namespace. */
+/** The maximum number of Deployments whose pods are read too. There may be a Gateway in every namespace. */
 const maxAsked = 20;
 
 /**
- * Reports that every node keeps pods off by taints which the mesh's Deployments do not tolerate, or without a mesh, any
- * pod. The pods that run stay ready, so nothing else shows it before the next one has to start. The mesh's DaemonSets
- * tolerate every taint.
+ * Reports if every node has taints that some Deployment of the mesh does not tolerate. Without a mesh, reports if every
+ * node has taints that keep new pods off. Running pods stay ready, so otherwise the problem appears only when a pod has
+ * to start again. The mesh's DaemonSets tolerate every taint.
  */
 export async function taintFindings(client: KubeClient, nodes: readonly ExaminedNode[]): Promise<ClusterFinding[]> {
   const tainted = nodes.filter(isOfDeployments).map(({ spec }) => (spec?.taints ?? []).filter(lasts));
@@ -39,13 +39,16 @@ export async function taintFindings(client: KubeClient, nodes: readonly Examined
       ...homelessFindings(tainted, ofGateways.homeless, remedy.ofGateways),
     ];
   } catch (error) {
-    // The finding about the mesh says that this user may not list its objects.
+    // `meshFindings` reports already that this user may not list the mesh's objects.
     if (isKubeCode(error, "forbidden")) return [];
     throw error;
   }
 }
 
-/** Whether the mesh's Deployments are meant to run there. Nodes without DaemonSets have taints of their provider. */
+/**
+ * Whether the mesh's Deployments are meant to run on the node. Virtual nodes without DaemonSets have taints that their
+ * provider sets.
+ */
 function isOfDeployments({ metadata, status }: ExaminedNode): boolean {
   return status?.nodeInfo?.["operatingSystem"] !== "windows" && !isDaemonless(metadata?.labels);
 }
@@ -55,7 +58,7 @@ function lasts({ key, effect }: Taint): boolean {
   return keepingPodsOff.includes(effect) && (key === cordoned || !ofNodeState.test(key));
 }
 
-/** The Deployments with the label whose next pod no node takes, by name, and the number of all with the label. */
+/** Of the Deployments with the label, the names of those whose next pod would find no node, and the number of all. */
 async function homelessOf(
   client: KubeClient,
   labelSelector: string,
@@ -94,12 +97,12 @@ function finding(tainted: readonly (readonly Taint[])[], what: string, remedy: s
   return warning(subject, "Cluster", `keep pods off ${nodes}: ${firstNames(names, maxNamed)}. ${what}`, remedy);
 }
 
-/** As in `kubectl taint`: `key=value:effect`. */
+/** Formats a taint as `kubectl taint` takes it: `key=value:effect`. */
 function formatTaint({ key, value = "", effect }: Taint): string {
   return `${key}${value === "" ? "" : `=${value}`}:${effect}`;
 }
 
-/** The remedies. The values tolerate the taints of one node, which is enough for Deployments. */
+/** The remedies. Their values tolerate the taints of one node, because one node is enough for Deployments. */
 function remedyFor(tainted: readonly (readonly Taint[])[]): {
   readonly ofInstallation: string;
   readonly ofGateways: string;

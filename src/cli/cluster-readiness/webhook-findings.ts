@@ -19,7 +19,8 @@ const gateways = `${istioGatewayKind.plural}.${istioGatewayKind.group}`;
 
 /**
  * Checks whether the API server reaches the validation of each control plane, by a dry run of an object that validation
- * always refuses. Injection answers at the same port. Finds nothing without a mesh.
+ * always refuses. The injection webhook listens on the same port, so this shows that it is reachable too. Reports
+ * nothing without a mesh.
  */
 export async function webhookFindings(client: KubeClient, istioNamespace: string): Promise<ClusterFinding[]> {
   const read = await readJson<{ readonly items?: readonly WebhookConfiguration[] }>(
@@ -28,7 +29,7 @@ export async function webhookFindings(client: KubeClient, istioNamespace: string
   );
   if (read.state === "forbidden") return [unseen(subject, "validatingwebhookconfigurations", read.reason)];
   const found = read.state === "read" ? (read.value.items ?? []) : [];
-  // The webhooks of a revision and of the default revision may call the same Service.
+  // The webhooks of a revision and of the default revision may call the same Service, which is checked once.
   const byService = new Map(found.toReversed().map((configuration) => [serviceOf(configuration), configuration]));
   return await Promise.all(
     [...byService.values()]

@@ -90,7 +90,10 @@ function serverNameOf(
   return tlsServerName === undefined ? {} : { tlsServerName };
 }
 
-/** The settings by which this machine reaches the server and which the Secret does not contain, with the remedy. */
+/**
+ * Warnings about settings of the kubeconfig without which another cluster may not reach this API server, and which the
+ * Secret does not contain. Each warning names the remedy.
+ */
 function warningsOf(flags: RemoteSecretFlags, kubeConfig: KubeConfig, root: string): string[] {
   const { server, proxy, insecure, ca, tlsServerName } = kubeConfig;
   const warnings: string[] = [];

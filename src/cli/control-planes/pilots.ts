@@ -69,7 +69,7 @@ async function revisionOfTag(client: KubeClient, tag: string): Promise<string | 
   return found?.items[0]?.metadata.labels?.[istioLabels.revision];
 }
 
-/** The pilots of one revision or tag, or all without one. Throws a user error if the revision has none. */
+/** The pilots of a revision or tag. Without a revision, all pilots. Throws a user error if the revision has none. */
 export async function listPilotsOf(client: KubeClient, revision: string | undefined): Promise<readonly Pilot[]> {
   const pilots = await listPilots(client);
   if (revision === undefined || revision === "") return pilots;
@@ -161,8 +161,8 @@ interface Answers<Result> {
 
 /**
  * The answers of all pilots that answer within the time in the flags. One pilot that hangs or has just ended must not
- * hide the others.
- * Throws the error of the first pilot if none answers, or if the user lacks the right to ask.
+ * hide the others. Throws the error of the first pilot if none answers, or if the user lacks the permission for the
+ * request.
  */
 export async function askEach<Result>(
   pilots: readonly Pilot[],
@@ -216,7 +216,7 @@ export async function noPilots(client: KubeClient, programName: string): Promise
   return userError("not-installed", reason, { hint: remedy });
 }
 
-/** Tells a mesh whose control planes have no running pod from a cluster without a mesh. */
+/** Distinguishes a mesh whose control planes have no running pod from a cluster without a mesh. */
 export async function withoutPilots(
   client: KubeClient,
   programName: string,
@@ -240,7 +240,9 @@ export async function withoutPilots(
   };
 }
 
-/** The proxies that a pilot serves. `gone`: also those that it has lost a short while ago, if it reports them. */
+/**
+ * The proxies that a pilot serves. With `gone`, also those that have disconnected recently, if the pilot reports them.
+ */
 export async function listProxies(
   client: KubeClient,
   pilot: Pilot,
@@ -248,7 +250,8 @@ export async function listProxies(
 ): Promise<readonly ConnectedProxy[]> {
   const own = await tryPilot(client, pilot, 8080, `/debug/serin/proxies${gone ? "?gone=true" : ""}`);
   if (own !== undefined) return JSON.parse(own) as readonly ConnectedProxy[];
-  // Upstream's istiod has only this report, with less detail. The rollout engine is in it while it asks.
+  // Upstream's istiod has only this report, which has less detail. It lists the rollout engine as a proxy while the
+  // engine requests a report.
   const status = JSON.parse(await askPilot(client, pilot, 8080, "/debug/syncz")) as readonly UpstreamStatus[];
   const engine = engineId(pilot.namespace);
   return status.filter(({ proxy }) => proxy !== engine).map((proxy) => fromUpstream(proxy, pilot.revision));

@@ -32,7 +32,7 @@ interface Versions {
     readonly revision: string;
     readonly Info: { readonly version: string };
   }[];
-  /** Why no control plane told its version. Absent if the mesh is not installed. */
+  /** Why no control plane reported its version. Absent if the mesh is not installed. */
   readonly absence?: string;
   readonly dataPlaneVersion: readonly { readonly ID: string; readonly IstioVersion: string }[];
 }

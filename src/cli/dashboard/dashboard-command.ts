@@ -138,8 +138,8 @@ async function showPage(flags: PageFlags, context: CliContext): Promise<void> {
 }
 
 /**
- * Finds the dashboard's pod. Undefined if there is none, or if the user may not list pods and so could not forward
- * ports either.
+ * Finds the dashboard's pod. Undefined if there is none, or if the user may not list pods: such a user could not
+ * forward ports either.
  */
 async function servingPod(dashboard: KnownDashboard, flags: PageFlags, context: CliContext): Promise<Pod | undefined> {
   const client = await context.connect(flags);
@@ -154,7 +154,7 @@ async function servingPod(dashboard: KnownDashboard, flags: PageFlags, context: 
   return undefined;
 }
 
-/** Prints or opens the address, which lets one browser in. Each later address is for another browser. */
+/** Prints or opens the address, which admits one browser. Each later address is for another browser. */
 async function announce(url: string, isFirst: boolean, flags: DashboardFlags, context: CliContext): Promise<void> {
   if (!isFirst) {
     context.out(`open this address in another browser: ${url}\n`);

@@ -2,7 +2,9 @@
 export interface KnownDashboard {
   readonly name: string;
   readonly summary: string;
-  /** Label selectors in order of preference. The first pod found counts. Releases have different labels. */
+  /**
+   * Label selectors, which are tried in this order until one finds a pod. Releases of an addon have different labels.
+   */
   readonly selectors: readonly string[];
   readonly port: number;
   /** The path of the URL. */

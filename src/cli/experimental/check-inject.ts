@@ -100,8 +100,8 @@ async function podToCheck(
 }
 
 /**
- * The pod without the traces of injection. An injected pod would be skipped, but the command is about the pod that will
- * replace it.
+ * The pod without the traces of injection. A webhook would skip a pod that is injected already, but the command is
+ * about the pod that will replace this one.
  */
 function asBeforeInjection(pod: Pod): Pod {
   const {
@@ -195,7 +195,7 @@ function labelMet(selector: LabelSelector | undefined, labels: Labels): string |
 
 type Webhooks = NonNullable<WebhookConfiguration["webhooks"]>;
 
-/** A label that one selector of a webhook excludes while its other selector matches. */
+/** The label of the pod or of its namespace that prevents injection by a webhook whose other selector matches. */
 function preventing(webhooks: Webhooks, namespaceLabels: Labels, podLabels: Labels): string | undefined {
   for (const { namespaceSelector, objectSelector } of webhooks) {
     if (matches(namespaceSelector, namespaceLabels)) {

@@ -52,7 +52,8 @@ function isSelecting({ spec }: Written<PeerAuthenticationSpec>): boolean {
 }
 
 /**
- * The mTLS mode. A policy of the pod overrides one of the namespace, which overrides one of the mesh. UNSET inherits.
+ * The mTLS mode. A policy of the pod overrides one of the namespace, which overrides one of the mesh. UNSET takes the
+ * mode of the next wider policy.
  */
 function effectiveMode(peers: readonly Written<PeerAuthenticationSpec>[], rootNamespace: string): string {
   const rank = (peer: Written<PeerAuthenticationSpec>): number =>

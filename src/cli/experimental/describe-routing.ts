@@ -34,7 +34,7 @@ export function describeDestinationRules(
   });
 }
 
-/** The DestinationRules that set a TLS mode for the whole service without the mesh's mutual TLS. */
+/** The DestinationRules that set TLS for the whole service, in a mode that is not the mesh's mutual TLS. */
 export function plainTextRules(
   service: Service,
   { destinationRules }: MeshObjects,

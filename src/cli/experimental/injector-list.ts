@@ -72,7 +72,10 @@ function namespaceTable(
     : renderTable(["NAMESPACE", "ISTIO-REVISION", "POD-REVISIONS"], rows, 1);
 }
 
-/** The revision of the first webhook that selects the namespace. MISSING if labels name one that does not exist. */
+/**
+ * The revision of the first webhook that selects the namespace. MISSING if the namespace's labels name a revision that
+ * does not exist.
+ */
 function injectedRevision({ metadata: { labels = {} } }: Namespace, hooks: readonly WebhookConfiguration[]): string {
   const hook = hooks.find(({ webhooks = [] }) =>
     webhooks.some(

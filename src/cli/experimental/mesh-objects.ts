@@ -189,7 +189,7 @@ export function appliesTo(
   return isOfNamespace && (wanted === undefined || Object.keys(wanted).length === 0 || matchesLabels(wanted, labels));
 }
 
-/** The name, with its namespace unless that is `spokenOf`. */
+/** The name of an object, with its namespace unless that is `spokenOf`. */
 export function shownName(
   { name = "", namespace = "" }: { readonly name?: string; readonly namespace?: string },
   spokenOf: string,

@@ -67,7 +67,7 @@ interface QueryAnswer {
   readonly data?: { readonly resultType?: string; readonly result?: readonly { readonly value?: [number, string] }[] };
 }
 
-/** The first sample. Zero if there is none. */
+/** The value of the first sample. Zero if there is none. */
 function valueOf({ status, text }: { readonly status: number; readonly text: string }): number {
   if (status !== 200 && !text.startsWith("{"))
     throw new Error(`Prometheus answered ${status}: ${text.trim().slice(0, 200)}`);

@@ -165,8 +165,8 @@ async function checkGatewayApi(client: KubeClient): Promise<Finding[]> {
 const readTimeoutMs = 300_000;
 
 /**
- * Finds stored objects of Istio's kinds that this release's control plane refuses, or does not serve as they are
- * written. Objects of other revisions are left out, because it does not read them.
+ * Finds stored objects of Istio's kinds that this release's control plane refuses, or does not fully serve. Objects of
+ * other revisions are left out, because this control plane does not read them.
  */
 async function checkStoredObjects(client: KubeClient, scope: Scope): Promise<Finding[]> {
   const { objects, unread } = await readAnalysedCluster(

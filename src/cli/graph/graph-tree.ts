@@ -26,7 +26,7 @@ interface Line {
   readonly isElsewhere: boolean;
 }
 
-/** The name of everything that no proxy can name, or that the user may not see. */
+/** The name that stands for every workload whose name no proxy reports, or that the user may not see. */
 const unknownName = "unknown";
 const gap = 2;
 const leastName = 16;
@@ -80,7 +80,7 @@ export function renderGraph({ tables: { nodes, edges } }: GraphView, options: Gr
       add(call.to, `${inner}${isLast ? "└─ " : "├─ "}`, `${inner}${isLast ? "   " : "│  "}`, call, [...path, key]);
     }
   };
-  // A cycle has no beginning, so it begins at the first by name.
+  // A cycle has no beginning, so the tree begins at the workload of the cycle whose name sorts first.
   for (const key of callers) if (!called.has(key) || !shown.has(key)) add(key, "", "", undefined, []);
   const idle = Object.entries(nodes)
     .filter(([key, { kind }]) => !shown.has(key) && !called.has(key) && kind !== "waypoint" && kind !== "ztunnel")
@@ -192,7 +192,7 @@ function render(lines: readonly Line[], { columns, colour }: GraphTreeOptions): 
       shown = shown.filter((column) => column !== last);
       nameWidth = widthOfNames();
     }
-    // If there is a column of namespaces, names are shorter.
+    // Do not put back the column of namespaces, because without it the names are longer.
     const known = columnsInOrder.filter(
       (column) =>
         shown.includes(column) || (column.title !== "NAMESPACE" && lines.some((line) => column.cell(line) !== "")),

@@ -246,7 +246,7 @@ suite("serin image", () => {
       "! left out 1 images of samples and addons, because they have the names of other projects' images; to include them, pass --all, or name them (serin image list)\n",
     );
     assert.equal(await notes("save", "-o", archive, "--all"), "");
-    // Under the user's own hub, no name can be mistaken for another project's.
+    // With a hub of the user's own, the command also pushes images of other projects, because their names get this hub.
     await using registry = await new FakeRegistry().start();
     const hub = `${registry.host}/mesh`;
     await serin(["push", "--hub", hub, "--plain-http", "--layout", mixed]);

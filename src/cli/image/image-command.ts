@@ -172,7 +172,7 @@ async function load(names: readonly string[], flags: LoadFlags, context: CliCont
 
 async function push(names: readonly string[], flags: PushFlags, context: CliContext): Promise<void> {
   const layout = layoutOf(flags, context);
-  // Under the user's own hub, no name can be mistaken for another project's.
+  // With a hub of the user's own, push all images: under it, no name can be mistaken for another project's image.
   const images = await chosen(layout, { names, all: flags.hub !== undefined }, nameThem, context);
   const destinations = images.map((image) => ({ image, to: destinationOf(nameUnder(flags.hub, image.reference)) }));
   refuseSameNames(destinations);

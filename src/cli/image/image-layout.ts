@@ -151,7 +151,7 @@ export interface Choice {
 /** The short names of the mesh's components in manifests/images.yaml. Their images have the hub of the mesh. */
 const components: ReadonlySet<string> = new Set(["pilot", "install-cni", "ztunnel", "proxyv2", "serin", "operator"]);
 
-/** The images with these names. Without names, those of the mesh, or with `all` all images. */
+/** The images with these names. Without names, the images of the mesh, or all images if `all` is set. */
 export function chooseImages(images: readonly LayoutImage[], { names, all }: Choice): readonly LayoutImage[] {
   if (names.length === 0) return all ? images : ownImages(images);
   const chosen = new Set<LayoutImage>();
@@ -192,7 +192,7 @@ export function shortName(reference: string): string {
   return last.includes(":") ? last.slice(0, last.indexOf(":")) : last;
 }
 
-/** The variant for an architecture. Throws a user error with the existing ones if there is none. */
+/** The variant for an architecture. If there is none, throws a user error that names the existing variants. */
 export function variantOf({ reference, variants }: LayoutImage, architecture: string): ImageVariant {
   const found = variants.find((variant) => variant.architecture === architecture);
   if (found !== undefined) return found;

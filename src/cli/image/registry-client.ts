@@ -207,7 +207,8 @@ export class RegistryClient {
         requireFinalResponse(outgoing).once("response", resolve);
         outgoing.once("error", reject);
       });
-      // A response may come before everything was sent, especially a refusal. It is more useful than the broken pipe.
+      // A response may come before everything was sent, especially a refusal. It says more than the upload's broken
+      // pipe.
       const sent = body === undefined ? undefined : pipeline(body.open(), outgoing).catch(() => undefined);
       if (sent === undefined) outgoing.end();
       const response = await answered;
@@ -235,7 +236,7 @@ function basic(username: string, password: string): string {
   return `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
 }
 
-/** The beginning of an answer. A longer one is an error's page. */
+/** The beginning of an answer. Only the page of an error is longer. */
 async function textOf(response: IncomingMessage): Promise<string> {
   const beginning = new JoinedBytes();
   for await (const piece of response as AsyncIterable<Buffer>) {

@@ -25,12 +25,12 @@ export interface Dependents {
   /** Namespaces whose labels select the revision for injection, by its name, by a tag, or as the default. */
   readonly namespaces: readonly string[];
   /**
-   * `id` of proxies that get their configuration from the revision. One of a live pod that is between two connections
-   * counts too.
+   * The `id`s of proxies that get their configuration from the revision. A proxy that is just reconnecting is included
+   * if its pod lives.
    */
   readonly proxies: readonly string[];
   /**
-   * Those of these proxies that no pod has. They run outside of the cluster, or their pod has just ended, which the
+   * The proxies of this list that have no pod. They run outside of the cluster, or their pod has just ended, which the
    * control plane has not noticed yet.
    */
   readonly podless: readonly string[];
@@ -174,7 +174,10 @@ async function servedProxies(
   return { proxies: [...proxies].toSorted(), warnings };
 }
 
-/** The proxies that are connected to one of the pilots. One that does not answer counts as serving none. */
+/**
+ * The proxies that are connected to one of the pilots. A pilot that does not answer is treated as one that serves no
+ * proxy.
+ */
 async function connectedTo(client: KubeClient, pilots: readonly Pilot[]): Promise<ReadonlySet<string>> {
   const found = pilots.map(
     async (pilot) => await listProxies(client, pilot).catch((): Awaited<ReturnType<typeof listProxies>> => []),

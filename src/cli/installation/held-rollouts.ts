@@ -28,7 +28,7 @@ export function undoneBy(held: readonly HeldRollout[]): string {
   return some(held, (rollout) => `kubectl delete ${named(rollout)}`, "; ");
 }
 
-/** The command that removes the finalizer of the first one. */
+/** The command that removes the finalizer of the first rollout, so that it can be deleted without an undo. */
 export function withoutUndo([first]: readonly HeldRollout[]): string {
   return first === undefined ? "" : `kubectl patch ${named(first)} --type=merge -p '{"metadata":{"finalizers":null}}'`;
 }

@@ -141,7 +141,10 @@ async function warnOfDomain({ settings }: RenderedInstall, client: KubeClient, {
   err(`! ${detail}: ${remedy}\n`);
 }
 
-/** Warns before an installation replaces workloads of Istio. Releases of Istio and of Serin cannot be compared. */
+/**
+ * Warns before an installation replaces workloads of Istio, of whatever release: Istio's and Serin's release numbers
+ * cannot be compared.
+ */
 async function warnOfIstio(rendered: RenderedInstall, client: KubeClient, { err }: CliContext): Promise<boolean> {
   const found = await replacedIstio(rendered, client);
   if (found.length > 0)
@@ -170,8 +173,9 @@ async function warnOfNewerControlPlane(
 }
 
 /**
- * The Deployment of the revision's control plane, and its release. No version if it is not installed, or if the caller
- * may not read it: then the installation itself names all missing rights.
+ * The Deployment of the revision's control plane, and its release. The version is absent if there is no such
+ * Deployment, or if the caller may not read it. In the second case, the installation itself names all missing
+ * permissions.
  */
 async function runningControlPlane(
   { revision, namespace }: RenderedInstall["settings"],
@@ -213,7 +217,10 @@ async function apply(
   });
 }
 
-/** Removes, with `--prune`, the announced objects that an earlier installation left. Without it, only names them. */
+/**
+ * With `--prune`, removes the objects that an earlier installation left and that were announced. Without the flag, only
+ * names the objects.
+ */
 async function treatLeftovers(
   rendered: RenderedInstall,
   doomed: readonly string[],

@@ -13,8 +13,9 @@ const helmRelease = "meta.helm.sh/release-name";
 const shownLeftovers = 10;
 
 /**
- * What an earlier installation of the same revision, from a file of the same name, wrote and this installation does not
- * contain: for example the ingress gateway when the profile changes from `default` to `minimal`.
+ * Objects that an earlier installation wrote and this installation does not contain, for example the ingress gateway
+ * when the profile changes from `default` to `minimal`. Both installations have the same revision and the same
+ * IstioOperator name.
  */
 interface Leftovers {
   /** The names of the objects, workloads first. */
@@ -93,7 +94,10 @@ async function findLeftovers(rendered: RenderedInstall, client: KubeClient, cont
   }
 }
 
-/** For a control plane that runs elsewhere, there is only the Service. */
+/**
+ * Another namespace with a control plane of this revision. If that control plane runs outside the cluster, only its
+ * Service shows this.
+ */
 async function otherNamespaceOf(rendered: RenderedInstall, client: KubeClient): Promise<string | undefined> {
   const labelSelector = `app=istiod,${istioLabels.revision}=${revisionLabel(rendered.settings)}`;
   const { items: deployments } = await client.list(deploymentKind, { labelSelector });
@@ -136,7 +140,7 @@ function nameOf(object: KubernetesObject): string {
   return `${object.kind ?? ""} ${keyOf(object)}`;
 }
 
-/** Sorts workloads first, because people know these. The other objects belong to them. */
+/** Sorts workloads first, because users recognise them. The other objects belong to them. */
 function workloadsFirst(a: string, b: string): number {
   const rank = (name: string): number => (/^(Deployment|DaemonSet) /.test(name) ? 0 : 1);
   return rank(a) - rank(b) || (a < b ? -1 : 1);

@@ -50,7 +50,7 @@ export function manifestCommands(program: Command, context: CliContext): void {
     .action(async (flags: TranslateFlags) => await translate(flags, context));
 }
 
-/** The spec without the name of its IstioOperator, which labels objects only if this program installs them. */
+/** The spec without the name of its IstioOperator. That name labels objects only if this program installs them. */
 function withoutOwner(spec: IstioOperatorSpec): IstioOperatorSpec {
   const { ownerName: _owner, ...values } = spec.values ?? {};
   return { ...spec, values };

@@ -13,7 +13,7 @@ interface Remains {
   readonly command: string;
 }
 
-/** Namespaces in which only the mesh has objects. A MeshUpgrade makes the last one. */
+/** Namespaces in which only the mesh has objects. A MeshUpgrade creates `serin-probes`. */
 const ownNamespaces = ["istio-system", "serin-system", "serin-probes"];
 /** The objects that a control plane copies into every namespace, with the names of the ConfigMaps. */
 const copies = [

@@ -167,7 +167,7 @@ function tagObjects(webhooks: WebhookConfiguration, tag: string): readonly TagOb
   ];
 }
 
-/** Changes the webhooks of the unnamed control plane. Only one control plane may inject by default. */
+/** Changes the webhooks of the control plane without a revision name. Only one control plane may inject by default. */
 async function patchUnnamed(client: KubeClient, change: typeof deactivateDefault): Promise<void> {
   for (const { metadata, webhooks = [] } of await injectorsOf(client)) {
     if (metadata.labels?.[istioLabels.tag] !== undefined || metadata.labels?.[istioLabels.revision] !== "default")
@@ -246,7 +246,10 @@ async function remove(tag: string, flags: TagFlags, context: CliContext): Promis
   context.out(`Revision tag ${tag} removed\n`);
 }
 
-/** Removes the default validator with the tag, unless it returns to a control plane without a revision name. */
+/**
+ * Removes the default validator with the tag. If there is a control plane without a revision name, the validator calls
+ * that one again instead.
+ */
 async function removeDefault(client: KubeClient): Promise<void> {
   const unnamed = (await injectorsOf(client)).find(
     ({ metadata: { labels = {} } }) =>

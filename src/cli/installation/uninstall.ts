@@ -49,8 +49,8 @@ export function uninstallCommand(program: Command, context: CliContext): void {
 }
 
 /**
- * The message if nothing is removed. An object without the owner's label stays, so that the file of another
- * installation removes nothing.
+ * The message if nothing was removed. With files, the command removes only objects that have the label of the files'
+ * IstioOperator, so that the file of another installation removes nothing.
  */
 function nothingFor(target: What): string {
   const left = "! There was nothing to remove";
@@ -89,7 +89,8 @@ async function uninstall(flags: UninstallFlags, context: CliContext): Promise<vo
   const foreign = target === "everything" ? await nameForeign(client, context) : 0;
   if (flags.dryRun === true) context.out("✔ Nothing was removed (dry run)\n");
   else context.out(removed === 0 ? nothingFor(target) : "✔ Uninstall complete\n");
-  // The commands in this text would destroy the remaining mesh of another installer.
+  // Print what remains only if no control plane of another installer does, because the printed commands would destroy
+  // its mesh.
   if (target === "everything" && foreign === 0) context.out(await remainsText(client, namespaces));
 }
 
@@ -203,7 +204,7 @@ async function askAboutRevision(
     await ask(`Revision ${revision} will be removed from the cluster`, context);
 }
 
-/** Whether any object has the revision's label. An incomplete installation counts too. */
+/** Whether any object has the revision's label, even one of an incomplete installation. */
 async function exists(client: KubeClient, revision: string): Promise<boolean> {
   for (const kind of installedKinds.toReversed()) {
     const labelSelector = `${istioLabels.revision}=${revision}`;
@@ -223,7 +224,9 @@ const shownDependents = 10;
 const leavingMs = 10_000;
 const leavingPollMs = 500;
 
-/** What depends on the revision. While only proxies without a pod do, waits whether they disappear. */
+/**
+ * What depends on the revision. If only proxies without a pod depend on it, waits a short time for them to disappear.
+ */
 async function lastingDependents(
   client: KubeClient,
   revision: string,

@@ -4,8 +4,8 @@ const mostMinorsUp = 2;
 const mostMinorsDown = 1;
 
 /**
- * Why one version must not replace another in place, as a user error. Undefined if it may, or if the versions cannot be
- * compared.
+ * Why the version `to` must not replace `from` in place, as a user error. Undefined if it may, or if the versions
+ * cannot be compared.
  */
 export function versionSkew(from: string, to: string): Error | undefined {
   const [before, after] = [minorOf(from), minorOf(to)];

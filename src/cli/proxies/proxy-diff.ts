@@ -97,7 +97,7 @@ function compareResources(title: string, wanted: readonly Resource[], present: r
     : `${title} Don't Match\n--- Istiod ${title}\n+++ Proxy ${title}\n${changes.join("\n")}\n`;
 }
 
-/** Serialises with sorted names, so that only the content counts. */
+/** Serialises with sorted names, so that the order of names makes no difference. */
 function canonical(value: unknown): string {
   return JSON.stringify(sorted(value), undefined, 2);
 }

@@ -115,7 +115,7 @@ function waypointGateway(namespace: string | undefined, flags: WaypointFlags): G
     },
     spec: { gatewayClassName: waypointClass, listeners: [{ name: "mesh", port: 15_008, protocol: "HBONE" }] },
   };
-  // Only the written fields. The server fills the other fields of a parsed Gateway.
+  // The object has only the fields to write. The server fills in the other fields that the type requires.
   return gateway as unknown as Gateway;
 }
 

@@ -274,7 +274,7 @@ async function ztunnels(
     .toSorted((a, b) => (a.pod < b.pod ? -1 : 1));
 }
 
-/** As upstream's istioctl decides. The name counts only if the pod has no label `app`. */
+/** Whether a pod is a ztunnel, as istioctl decides: by the label `app`, or by the name of a pod without this label. */
 function isZtunnel({ metadata: { name = "", labels = {} } }: Pod): boolean {
   return labels["app"] === undefined ? name.startsWith("ztunnel") : labels["app"] === "ztunnel";
 }

@@ -25,7 +25,7 @@ export async function readAdminText(
       },
     );
   }
-  // A format that does not exist is reported before a cluster that cannot be reached.
+  // Check the format first, so that a wrong one is reported even if the cluster cannot be reached.
   outputFormat(flags.output);
   if (flags.file !== undefined) return await context.readFile(flags.file);
   const pod = await findProxyPod(await context.connect(flags), name ?? "", flags, context);

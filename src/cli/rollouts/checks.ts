@@ -112,8 +112,8 @@ function backendOf(text: string, home: string): CheckedBackend {
 const workloadKinds: readonly KindDefinition[] = [deploymentKind, statefulSetKind, daemonSetKind];
 
 /**
- * Refuses a backend that does not exist, because it would never produce a sample. If the user may not read the object,
- * it counts as existing.
+ * Refuses a backend that does not exist, because it would never produce a sample. A backend that the user may not read
+ * is accepted.
  */
 async function checkBackend(
   client: KubeClient,
@@ -160,7 +160,7 @@ function defaultOf(type: string): CheckSpec | undefined {
   return parseCheck({ metadata: { name: "check" }, spec: { type } }).value?.spec;
 }
 
-/** Explains a type that needs further fields, which a type alone does not have. */
+/** Explains a type with required fields, of which no check can be made from the type's name alone. */
 function explainIncomplete(type: CheckType): readonly string[] {
   return [...explainCheck({ ...checkDefaults, type }), `Needs the field ${type} of a Check: ${furtherFields}.`];
 }
@@ -195,8 +195,8 @@ async function specOf(subject: string | undefined, options: ExplainFlags, contex
 }
 
 /**
- * The Check of the cluster. If the cluster gives no answer, the error has the cause's kind and code: nobody knows
- * whether the Check exists. The name may also be a misspelt built-in check.
+ * Reads the Check from the cluster. If the cluster gives no answer, the name may still be that of a Check or a misspelt
+ * built-in check. So the error hints at both, and has the kind and code of its cause.
  */
 async function lookedUp(
   subject: string,

@@ -96,7 +96,9 @@ export function freezeCommands(program: Command, context: CliContext): void {
   );
 }
 
-/** Reads the Freeze of a file. It is complete, so flags for fields would have no effect and are refused. */
+/**
+ * Reads the Freeze from a file. The file sets every field, so flags for fields would have no effect and are refused.
+ */
 async function fromFile(name: string | undefined, file: string, flags: AddFlags, context: CliContext): Promise<Freeze> {
   const given = (["reason", "from", "until", "rrule", "duration", "zone", "kind", "namespaces"] as const).filter(
     (flag) => flags[flag] !== undefined,
@@ -146,7 +148,10 @@ function fromFlags(name: string | undefined, flags: AddFlags, context: CliContex
   };
 }
 
-/** The names of a flag. An empty list would mean all, for example if a variable of the shell has no value. */
+/**
+ * The names that a flag lists. Throws if there are none, for example because a variable of the shell is empty. In a
+ * Freeze, an empty list would mean all.
+ */
 function listed(flag: string, values: readonly string[]): readonly string[] {
   const names = namesIn(values);
   if (names.length === 0)
@@ -154,7 +159,10 @@ function listed(flag: string, values: readonly string[]): readonly string[] {
   return names;
 }
 
-/** The flags' values without the freeze's name. A flag with several values also takes a name that follows them. */
+/**
+ * The error for flags without a name of the freeze. If the name came after a flag with several values, the flag has
+ * taken it as one of them.
+ */
 function withoutName({ kind = [], namespaces = [] }: AddFlags): Error {
   const taken = [
     ["--kind", kind],

@@ -3,15 +3,15 @@ import { wrappedLine } from "../terminal/fitted-table.ts";
 
 /** The last line below the steps. */
 export interface Hint {
-  /** The text before the command. Both empty means no line. */
+  /** The text before the command. If the text and the command are both empty, there is no line. */
   readonly text: string;
   readonly command: string;
 }
 
 /**
- * How long the rollout has waited, who can act, and with which command. Without the command if a line already shows it.
- * `title` is `Canary shop/web` or `MeshUpgrade to-1-31`, for example. `nowMs` adds to each time how long ago it was, or
- * how much is left.
+ * How long the rollout has waited, who can act, and with which command. Leaves out the command if one of the `shown`
+ * lines contains it. `title` is `Canary shop/web` or `MeshUpgrade to-1-31`, for example. `nowMs` adds to each time how
+ * long ago it was, or how much is left.
  */
 export function hintOf(
   title: string,
@@ -58,7 +58,7 @@ export function hintOf(
   }
 }
 
-/** Formats a time like the history, with its distance from now. */
+/** Formats a time as the history does, and says how far it is from now. */
 function instant(time: string, nowMs: number | undefined): string {
   const text = `${time.slice(0, "2026-01-31T12:00:00".length)}Z`;
   const distanceMs = nowMs === undefined ? Number.NaN : Date.parse(time) - nowMs;
@@ -87,7 +87,8 @@ function adviceOf(title: string, { phase, pauseReason, pausedBy, step, undo }: R
   const named = second === undefined ? first : `${second} -n ${first}`;
   if (phase === "Waiting") {
     const option = kind === "Canary" ? "canary" : "upgrade";
-    // If the freeze has no name, the engine does not know the freezes yet.
+    // Without the freeze's name, there is no command to show. The engine gives no name while it has not read the
+    // freezes.
     if (pauseReason !== "freeze" || pausedBy === undefined) return undefined;
     return { text: "", command: `serin freeze except ${pausedBy} --${option} ${key} --reason WHY` };
   }

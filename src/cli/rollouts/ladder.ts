@@ -16,7 +16,7 @@ import {
 export interface LadderOptions {
   readonly colour: boolean;
   /**
-   * The width of the terminal. What the current step shows is wrapped, because a person must read it whole. Titles of
+   * The width of the terminal. The text of the current step is wrapped, because a person must read all of it. Titles of
    * other steps and the rows of tables are cut. Absent means unlimited.
    */
   readonly columns?: number;
@@ -47,7 +47,7 @@ const marks: Readonly<Record<Verdict, readonly [mark: string, style: Style]>> = 
   wait: ["…", "yellow"],
   error: ["!", "red"],
 };
-/** The styles of phases. A newer engine may know other phases. */
+/** The styles of phases. A newer engine may have other phases. */
 const phaseStyles: ReadonlyMap<RolloutPhase, Style> = new Map([
   ["Completed", "green"],
   ["RolledBack", "red"],
@@ -74,7 +74,7 @@ export function renderLadder(title: string, status: RolloutStatus | undefined, o
   for (;;) {
     const lines = drawn(title, status, options, { behind, ahead });
     if (lines.length <= rows) return `${lines.join("\n")}\n`;
-    // Done steps go first, because those that come tell what will happen.
+    // Hide done steps first, because the future steps tell what will happen.
     if (behind > 0) behind -= 1;
     else if (ahead > 0) ahead -= 1;
     else return `${[...lines.slice(0, 1), ...lines.slice(lines.length - rows + 1)].join("\n")}\n`;
@@ -117,7 +117,7 @@ function drawn(
 
 /** A line of the current step: wrapped at its spaces, and cut where a word is longer than the terminal is wide. */
 function readable(line: string, columns: number | undefined): string[] {
-  // A row of a table would lose its columns.
+  // Cut a row of a table instead of wrapping it, because it would lose its columns.
   const isRow = line.startsWith(tableIndent);
   return (columns === undefined || isRow ? [line] : wrappedLine(line, columns - 1)).map((part) => clip(part, columns));
 }
@@ -188,14 +188,14 @@ function saidOnce(checks: readonly CheckStatus[]): readonly CheckStatus[] {
   );
 }
 
-/** The part of a message after the last shown line that it repeats. It says what a person must do. */
+/** The part of a message after the last shown line that it repeats. This part says what a person must do. */
 function leftOf(message: string, shown: readonly string[]): string {
   const ends = shown.filter((line) => message.includes(line)).map((line) => message.indexOf(line) + line.length);
   return message.slice(Math.max(0, ...ends)).replace(/^[;,] /, "");
 }
 
 /**
- * The message of a rollout between two steps, or at rest: for example the freeze for which it waits, and until when.
+ * The message of a rollout between two steps, or at rest: for example the freeze that it waits for, and when that ends.
  */
 function restLines({ phase, message, cause }: RolloutStatus, before: readonly string[], paint: Paint): string[] {
   const isTold = message === cause || before.some((line) => line.includes(message));

@@ -160,7 +160,7 @@ function waitingStep<Value extends Rollout>(definition: KindDefinition<Value>, r
 function insteadOfApproval(kind: RolloutKind, rollout: Rollout): string {
   const lookAtIt = `look at its steps with \`${statusCommand(kind, rollout)}\``;
   if (hasEnded(rollout)) return lookAtIt;
-  // An approval counts for the run in which it is given.
+  // An approval applies to the run in which it is given.
   if (isRestingPhase(rollout.status?.phase) && rollout.status?.run !== undefined)
     return `a change of its Deployment begins the next run; ${lookAtIt}`;
   const isRefused = (order: Parameters<typeof refusalOf>[2]): boolean =>

@@ -4,8 +4,9 @@ import { undefinedIfForbidden, type KubeClient } from "../../kube/index.ts";
 import type { Rollout } from "./rollout-objects.ts";
 
 /**
- * What a person reads while a Canary at rest has a change of its Deployment that the engine has not seen, for example
- * of a `kubectl set image` a moment ago. Undefined if there is none, or if the caller may not read the Deployment.
+ * The text that `status` shows if the engine has not yet seen a change of the Deployment of a Canary at rest, for
+ * example by a `kubectl set image` a moment ago. Undefined if there is none, or if the caller may not read the
+ * Deployment.
  */
 export async function pendingChange(
   client: Pick<KubeClient, "get">,

@@ -153,7 +153,7 @@ test("of two retries that have both seen the deletion, the second does not repla
   let reads = 0;
   const get = async (): Promise<UntypedObject | undefined> =>
     ++reads === 1 ? canary("1", {}, "RolledBack") : undefined;
-  // The first command has created it between this one's last read and its write.
+  // The other command creates the object between this command's last read and its write.
   const create: KubeClient["create"] = async (_kind, object, { dryRun } = {}) => {
     if (dryRun !== true) throw userError("already-exists", "canaries web already exists");
     return await Promise.resolve(object);

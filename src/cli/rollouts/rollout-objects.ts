@@ -71,7 +71,7 @@ export function parseOneObject(file: string, text: string): unknown {
 
 export interface FoundRollout<Value extends Rollout> {
   readonly client: KubeClient;
-  /** The object, in which a field of a wrong type counts as absent. */
+  /** The object. A field of a wrong type is left out. */
   readonly object: Value;
   /** The object as the cluster has it. */
   readonly stored: Value;

@@ -245,7 +245,7 @@ test("a retry that is sent twice does not delete the run that the first one has 
   });
   const client = await context.connect();
   const deleted: unknown[] = [];
-  // The other retry has recreated the object since this one read it.
+  // The other retry has recreated the object since this retry read it.
   const remove: KubeClient["delete"] = async (_kind, _name, _namespace, { preconditions = {} } = {}) => {
     const { uid = "second" } = preconditions;
     if (uid !== "second") throw userError("conflict", "the UID in the precondition does not match");

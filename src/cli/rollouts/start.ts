@@ -135,7 +135,7 @@ export async function retryRollout<Value extends Rollout>(
 
 /**
  * The command that begins a run of a Canary that follows a Deployment, with the Deployment's present template. As in
- * `kubectl rollout restart`, the time makes it a new template.
+ * `kubectl rollout restart`, an annotation with the time makes the template a new one.
  */
 function howToBegin({ spec, metadata: { namespace = "" } }: Rollout, nowMs: number): string | undefined {
   if (!("target" in spec && "deployment" in spec.target)) return undefined;

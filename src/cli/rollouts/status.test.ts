@@ -22,7 +22,7 @@ const statusOf = (phase: string): object => ({
   conditions: [],
 });
 
-/** Watches a rollout whose API server gives these answers, one after the other. Returns how that ended. */
+/** Watches a rollout whose API server gives these answers, one after the other. Returns how the watch ended. */
 async function watched(...answers: readonly (object | Error)[]) {
   const left = [...answers];
   const list = async (): Promise<object> => {

@@ -85,7 +85,10 @@ function isCurrent({ metadata, status }: Rollout): boolean {
   return (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0);
 }
 
-/** While the rollout is watched, its API server may be briefly unavailable. Throws errors of the user. */
+/**
+ * Reports the error and lets the watch go on, because the API server may be unavailable for a moment. Throws an error
+ * that the user must correct.
+ */
 function waitFor(error: unknown, context: CliContext): undefined {
   if (error instanceof SerinError && error.kind === "user") throw error;
   context.err(`${messageOf(error)}; trying again\n`);
@@ -95,7 +98,7 @@ function waitFor(error: unknown, context: CliContext): undefined {
 interface StatusView {
   readonly flags: StatusFlags;
   readonly context: CliContext;
-  /** Whether a terminal is redrawn. Otherwise, it gets each new line once. */
+  /** Whether the text is redrawn in place on a terminal. Otherwise, each new line is printed once. */
   readonly isRedrawn: boolean;
 }
 
@@ -129,7 +132,7 @@ function statusJson({ apiVersion, kind, metadata, status }: Rollout): unknown {
 function ladderOptions(object: Rollout, { flags, context, isRedrawn }: StatusView): Parameters<typeof renderLadder>[2] {
   const columns = isRedrawn ? context.columns() : undefined;
   const rows = isRedrawn ? context.rows?.() : undefined;
-  // Such an output gets each new line once, and would get a line for each second.
+  // The output of such a log gets each new line once, so a count of seconds would add a line each second.
   const isLog = flags.watch === true && !isRedrawn;
   return {
     colour: context.colour,

@@ -11,7 +11,7 @@ interface TextOptions {
   readonly columns?: number | undefined;
 }
 
-/** The maximum number of entries that a section shows. Of the rest, it shows the number. */
+/** The maximum number of entries that a section shows. Below them, it shows how many it leaves out. */
 const maxShown = 8;
 const maxChangesShown = 3;
 const maxStepsShown = 30;
@@ -265,7 +265,7 @@ function duration(seconds: number): string {
   return minutes < 90 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-/** Groups the parts that could not be compared by their reason. */
+/** Lists the parts that could not be compared, grouped by their reason. */
 function notComparedLines({ notCompared }: PreflightReport): string[] {
   const reasons = new Map<string, { readonly areas: string[]; readonly hint: string }>();
   for (const { area, reason, hint } of notCompared) {

@@ -24,7 +24,7 @@ const blockedExitCode = 1;
 
 /** `serin upgrade plan`: shows what an upgrade would do, without doing it. */
 export function upgradePlanCommand(upgrade: Command, context: CliContext): void {
-  // Without this, `-f` after a verb would count as the flag of `upgrade` itself.
+  // Without this, the parser would read `-f` after a verb as a flag of `upgrade` itself.
   upgrade.enablePositionalOptions();
   upgrade
     .command("plan")
@@ -114,8 +114,8 @@ async function readUpgrade(file: string, context: CliContext): Promise<ReadUpgra
 }
 
 /**
- * What a plan needs of the upgrade. The specs are as written in the file, because each release parses them itself. That
- * of the agent is complete, because it inherits from them.
+ * The fields of the upgrade that a plan reads. `installs` has the specs as written in the file, because each release
+ * parses them itself. `cni` is the parsed spec of the CNI agent: what it does not state comes from the other specs.
  */
 export function plannedUpgrade(object: UntypedObject, { metadata, spec }: MeshUpgrade): PlannedUpgrade {
   const { to } = object["spec"] as { readonly to?: { readonly install?: readonly unknown[] } };

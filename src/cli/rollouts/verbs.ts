@@ -103,7 +103,7 @@ interface UndoFlags extends OrderFlags {
   readonly watch?: boolean;
 }
 
-/** Follows an undo that the user has ordered. It ends well when the rollout is rolled back. */
+/** Follows an undo that the user has ordered. The command succeeds if the rollout ends as rolled back. */
 async function watchUndo<Value extends Rollout>(
   kind: KindDefinition<Value>,
   { metadata: { name = "", namespace } }: Value,

@@ -13,7 +13,10 @@ interface TableLayout {
 const narrowGap = 2;
 /** The width below which cells are not shortened. */
 const leastCell = 12;
-/** The width below which no word of the last column is broken. The column would become a tall stack of parts. */
+/**
+ * The width below which no word of the last column is broken. In a narrower column, each cell would take many short
+ * lines.
+ */
 const leastLastCell = 24;
 
 /**
@@ -91,7 +94,7 @@ function wrappedText(pieces: readonly string[], width: number): string[] {
   return [...lines, line.trimEnd()];
 }
 
-/** The parts of a text after which a line may break: words with the spaces or the comma behind them. */
+/** The parts of a text after which a line may break: words with the spaces or the comma that follow them. */
 function piecesOf(text: string): string[] {
   return text.match(/[^\s,]*(?:,\s*|\s+|$)/g)?.filter((piece) => piece !== "") ?? [];
 }

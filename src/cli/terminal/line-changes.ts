@@ -1,4 +1,6 @@
-/** The different lines of two texts in the style of `diff -u`, marked with `-` or `+`, with a few lines around them. */
+/**
+ * The lines in which two texts differ, in the style of `diff -u`: marked with `-` or `+`, with a few lines around them.
+ */
 export function lineChanges(before: string, after: string, contextLines = 3): string {
   const script = editScript(linesOf(before), linesOf(after));
   const isNear = script.map((_, index) =>

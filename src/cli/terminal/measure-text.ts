@@ -30,7 +30,7 @@ export function bytesText(rate: number): string {
   return `${figures(rate / divisor)} ${unit}`;
 }
 
-/** A share of at least this value counts as 100 %, because the difference is a rounding error. */
+/** A share of at least this value is shown as 100 %, because the difference is a rounding error. */
 const fullShare = 0.9995;
 
 export function lockText(mutualTlsShare: number | undefined): string {

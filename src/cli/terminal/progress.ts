@@ -2,7 +2,7 @@ import type { CliContext, ReportWait } from "../context.ts";
 
 const silentMs = 1_000;
 const tickMs = 200;
-/** Where no last line shows the waits, a wait that lasts longer than this is printed as a line. */
+/** If the output has no last line that shows waits, a wait that lasts longer than this is printed as a line. */
 const lineAfterMs = 3_000;
 const frames = ["⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏"];
 const clearLine = "\r\u001b[K";

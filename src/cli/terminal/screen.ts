@@ -35,7 +35,7 @@ export function screenOf(context: CliContext): Screen {
   };
 }
 
-/** A screen that only prints new lines, for a terminal that cannot be redrawn. */
+/** A screen that prints each new line once, for a terminal that cannot be redrawn. */
 function seenLines(context: CliContext): Screen {
   let before = new Set<string>();
   return {

@@ -1,11 +1,11 @@
-/** The column with the highest value is removed first. */
+/** The column with the highest `spare` is removed first. */
 interface SpareColumn {
   readonly spare: number;
 }
 
 /**
- * Puts removed columns back that still fit, the most important first, in the order of `all`. A wide column may have
- * been removed after a narrow one, which then fits again.
+ * Puts back removed columns for which there is space, the most important first. The result has the order of `all`. If a
+ * wide column was removed after a narrow one, the narrow one may fit again.
  */
 export function withWhatFits<Column extends SpareColumn>(
   all: readonly Column[],

@@ -9,7 +9,7 @@ export interface FakeCluster {
   readonly objects?: Readonly<Record<string, readonly KubernetesObject[]>>;
   /** The answers to GET requests through the API server, by path. */
   readonly answers?: Readonly<Record<string, string>>;
-  /** The HTTP statuses of these answers. 200 if absent. */
+  /** The HTTP statuses of these answers. Absent means 200. */
   readonly statuses?: Readonly<Record<string, number>>;
   /** The errors of reading or writing objects, by kind. */
   readonly refusals?: Readonly<Record<string, Error>>;
@@ -28,7 +28,7 @@ export interface FakeCluster {
   readonly removalFault?: Error;
   /** The kubeconfig's fields that differ from the fake's own. */
   readonly kubeConfig?: Partial<KubeConfig>;
-  /** The answer to questions. No if absent. */
+  /** Whether the user answers questions with yes. Absent means no. */
   readonly confirms?: boolean;
 }
 

@@ -32,8 +32,8 @@ export interface TopRow {
 }
 
 /**
- * The rows of the view, with more values from the graph. The graph must be by `service` for services, and otherwise by
- * `workload`.
+ * The rows of the view, with more values from the graph. The graph must be grouped by `service` for services, and
+ * otherwise by `workload`.
  */
 export function topRows(view: WorkloadsView | ServicesView | OverviewView, graph: GraphView): TopRow[] {
   const { tables } = view;

@@ -77,7 +77,8 @@ export function renderTop(
   };
   const total = (): number => shown.reduce((sum, column) => sum + widthOf(column) + gap, -gap);
   if (columns !== undefined) {
-    // One long namespace would otherwise cost the column, and workloads of the same name could not be told apart.
+    // Limit namespaces before the column is left out. Without it, workloads of the same name could not be
+    // distinguished.
     if (total() > columns) namespaceLimit = narrowNamespace;
     while (total() > columns) {
       const why = shown.at(-1);

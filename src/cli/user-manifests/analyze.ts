@@ -278,9 +278,9 @@ function reportNothing({ files: { files, faults }, unread, where, usesCluster }:
 }
 
 /**
- * Ends the command with its exit code. All messages count for it, even hidden ones. With JSON or YAML output they do
- * not count, because the program that reads the output decides. But that program cannot see which kinds could not be
- * read, so these always count.
+ * Ends the command with its exit code. The code depends on all messages, even hidden ones. With JSON or YAML output it
+ * does not, because the program that reads the output decides. But the output does not show kinds that could not be
+ * read, so they set the code in every format.
  */
 function end(
   messages: readonly Message[],

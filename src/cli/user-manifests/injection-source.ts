@@ -103,7 +103,7 @@ export async function injectionContext(
 
 async function proxyConfigsOf(client: KubeClient, context: CliContext): Promise<ProxyConfigObject[]> {
   const { items } = await client.list(proxyConfigKind).catch((error: unknown) => {
-    // The kind is not installed.
+    // The cluster has no CRD of the kind.
     if (isKubeCode(error, "not-found")) return { items: [] };
     throw error;
   });

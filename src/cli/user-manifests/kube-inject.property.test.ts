@@ -67,7 +67,7 @@ async function inject(object: unknown): Promise<string> {
   return context.output;
 }
 
-/** The words of the errors that JavaScript itself throws. */
+/** Texts of errors that JavaScript itself throws, which a user must never see. */
 const ownWords = /Cannot (?:read|convert|destructure|use)|is not (?:a function|iterable)/;
 
 test("no field of a wrong type in a file of workloads ends in an internal error", async () => {

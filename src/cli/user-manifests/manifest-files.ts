@@ -12,12 +12,15 @@ export interface ReadManifests extends Manifest {
   readonly files: readonly string[];
 }
 
-/** Which files that the command line names are read although their names are not those of YAML or JSON. */
+/**
+ * The files that are read even if their names do not end like those of YAML or JSON: all that the command line names,
+ * or only pipes.
+ */
 type NamedFiles = "all" | "pipes";
 
 /**
- * The objects of files, and of directories with everything below them. Files whose names are not those of YAML or JSON
- * are skipped and reported. A missing path is a user error.
+ * The objects of files, and of directories with everything below them. Files whose names do not end like those of YAML
+ * or JSON are skipped and reported. A missing path is a user error.
  */
 export async function readManifests(
   paths: readonly string[],
@@ -28,7 +31,8 @@ export async function readManifests(
   const manifests = await Promise.all(
     files.map(async (file) => await readManifest(file, await context.readFile(file))),
   );
-  // If the writer of a pipe has failed, the pipe is empty. It must not look like objects without faults.
+  // If the program that writes the pipe has failed, the pipe is empty. The command must not report that as objects
+  // without faults.
   for (const [index, { resources, faults }] of manifests.entries())
     if (resources.length + faults.length === 0)
       context.err(`! ${sourceName(files[index] ?? "")} contains no objects\n`);

@@ -63,7 +63,7 @@ export interface DashboardReader {
 
 /** The time window of the rates in tables. */
 const tableWindowSeconds = 60;
-/** How long after a change the analyzer runs, and how long it rests, as a multiple of the time that it took. */
+/** How long after a change the analyzer runs, and how long it then rests: this many times the duration of the run. */
 const analysisDelayMs = 700;
 const analysisRestFactor = 20;
 
@@ -79,12 +79,12 @@ class Reader implements DashboardReader {
   readonly #mesh: MeshReader;
   readonly #pilots: PilotWatcher;
   readonly #traffic: TrafficSource;
-  /** Inventories of the current objects, by the kinds that are hidden in them. */
+  /** Inventories of the current objects. The keys are the kinds that an inventory leaves out. */
   readonly #inventories = new Map<string, Inventory>();
   #inventoriesVersion = -1;
   #messages: ConfigMessages = noMessages;
   #messagesVersion = 0;
-  /** Why there are no newer messages. */
+  /** Why the last run of the analyzer failed, so that the messages are older. */
   #messagesProblem: string | undefined;
   #analysedAtMs: number | undefined;
   #pilotsVersion = 0;
@@ -174,7 +174,7 @@ class Reader implements DashboardReader {
     this.#analysisTimer = this.#options.clock.after(analysisDelayMs, () => this.#analyse());
   }
 
-  /** Runs only while somebody looks at its results. */
+  /** Analyses the objects if an open view needs the messages, and then again after later changes. */
   #analyse(): void {
     const { clock, log } = this.#options;
     const startedMs = clock.steadyMs();
@@ -204,7 +204,7 @@ class Reader implements DashboardReader {
     parameters: Topics[TopicName]["parameters"],
     reader: ViewReader,
   ): Promise<View | undefined> {
-    // Data that has not been read yet is not the same as no data.
+    // Make no view before the objects have been read, because it would look like a mesh without objects.
     if (!this.#mesh.isSynced) {
       const problem = this.#mesh.sources().find(({ ok }) => !ok)?.problem;
       if (problem !== undefined && this.#options.clock.steadyMs() - this.#beganMs > patienceMs)

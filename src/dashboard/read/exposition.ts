@@ -4,9 +4,9 @@ import { moduleCache } from "../../base/index.ts";
  * A fast reader of the needed part of a proxy's metrics text. Most lines of a scrape belong to other metrics, and most
  * of the needed lines were in the previous scrape too. It makes strings only for new lines, and allocates nothing else:
  * with hundreds of proxies each second, garbage would grow faster than it is collected. A line is identified by a
- * 53-bit number of its name and labels. It skips lines that are not samples, values that are not finite numbers, and
- * names and labels that are longer than any proxy's. Whoever may start a pod decides what it answers, so the time is
- * always linear in the length of the answer.
+ * 53-bit hash of its name and labels. It skips lines that are not samples, values that are not finite numbers, and
+ * names and labels that are longer than any proxy's. Anybody who may start a pod decides what it answers, so the time
+ * that the reader takes is always linear in the length of the answer.
  */
 export class ExpositionReader {
   /** The id of the sample that `next` has found. */

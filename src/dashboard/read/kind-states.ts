@@ -80,8 +80,8 @@ export class KindStates {
   }
 
   /**
-   * Whether the API server has answered for this many kinds in any way. A kind whose first list has failed does not
-   * count.
+   * Whether the API server has answered for at least this many kinds, even if it refused. A kind whose first list
+   * failed otherwise is not included.
    */
   isKnown(kinds: number): boolean {
     const answered = [...this.#states.values()].filter(

@@ -106,7 +106,7 @@ export class PilotWatcher {
     this.#options.onChange();
   }
 
-  /** Changes with the pilots and with how they have answered. */
+  /** A text that changes when the set of pilots or one of their answers changes. */
   #state(): string {
     return JSON.stringify(
       [...this.#pilots.values()].map(({ address: { pod }, answer, root, problem }) => [
@@ -233,8 +233,8 @@ function connectedProxies(text: string): ConnectedProxy[] {
 }
 
 /**
- * Reads the form of Istio's control planes: `<type>_sent` and `<type>_acked` are nonces. It contains no reason for a
- * rejection. The rollout engine is among the proxies while it asks.
+ * Reads the form of Istio's control planes: `<type>_sent` and `<type>_acked` are nonces. This form contains no reason
+ * for a rejection. It lists the rollout engine as a proxy while the engine sends a request.
  */
 function syncedProxies(text: string, { address, revision }: Pick<Pilot, "address" | "revision">): ConnectedProxy[] {
   const engine = engineId(address.namespace);

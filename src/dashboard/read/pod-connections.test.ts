@@ -7,13 +7,13 @@ import { maxIdleMs, PodConnections } from "./pod-connections.ts";
 
 interface Pod extends AsyncDisposable {
   readonly port: number;
-  /** The number of all connections. */
+  /** The number of connections that were opened since the start. */
   readonly connections: () => number;
   /** The number of open connections. */
   readonly open: () => number;
 }
 
-/** Serves a pod. `answer` returns the bytes for each request, by the request's number on its connection. */
+/** Serves a pod. `answer` writes the answer to each request. The requests of a connection are numbered from 1. */
 async function servePod(answer: (socket: Socket, request: number, text: string) => void): Promise<Pod> {
   let made = 0;
   const open = new Set<Socket>();

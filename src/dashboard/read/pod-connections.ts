@@ -236,7 +236,7 @@ class PodConnection {
   }
 
   #read(bytes: Buffer, size: number): void {
-    // There is no request to which these bytes could be the answer.
+    // No request is under way, so these bytes answer none.
     if (this.#exchange === undefined) {
       this.#end(new Error("an answer without a request"));
       return;

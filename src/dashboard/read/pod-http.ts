@@ -9,9 +9,9 @@ export interface PodAddress {
 }
 
 /**
- * Sends a GET to a port of a pod. Throws a transient error if the pod cannot be reached. Any status is an answer. With
- * `read`, the body of a status 200 is passed to it instead of becoming a text; its bytes are reused when `read` has
- * returned.
+ * Sends a GET to a port of a pod. Throws a transient error if the pod cannot be reached, but returns an answer of any
+ * status. With `read`, passes the body of a status 200 to it instead of making a text. The bytes of that body are
+ * reused when `read` has returned.
  */
 export type AskPod = (
   address: PodAddress,
@@ -26,9 +26,9 @@ export interface PodAnswer {
 }
 
 /**
- * Throws for a path that must not be requested from a pod. Whoever may start a pod writes the path
- * (`prometheus.io/path`), and the server requests it with its own rights. So it must lead to that pod only, even if
- * something on the way resolves `..`.
+ * Throws for a path that must not be requested from a pod. Anybody who may start a pod writes the path
+ * (`prometheus.io/path`), and the server requests it with its own permissions. So the path must lead to that pod only,
+ * even if a proxy on the way resolves `..`.
  */
 export function checkPath(path: string): void {
   const [way = ""] = path.split(/[?#]/);

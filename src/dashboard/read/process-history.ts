@@ -91,8 +91,8 @@ export class ProcessHistory {
   }
 
   /**
-   * The use of all pods of the workload together between two times: CPU seconds per second, or bytes. Null if nothing
-   * was reported.
+   * The resource use of all pods of the workload together between two times, as CPU seconds per second or as bytes.
+   * Null if nothing was reported.
    */
   value(workload: string, measure: "cpuSeconds" | "memoryBytes", fromMs: number, toMs: number): number | null {
     let sum: number | null = null;

@@ -73,7 +73,7 @@ function queriesOf(family: Family, seconds: number): readonly string[] {
 
 /**
  * The query for the memory or the processor time of pods, by the labels that the usual configuration gives to scrapes
- * of pods. A pod that several jobs scrape counts once. Undefined without a pod.
+ * of pods. A pod that several jobs scrape is counted once. Undefined without a pod.
  */
 function processQuery(
   subjects: readonly ProcessSubject[],
@@ -101,7 +101,7 @@ interface Sum {
   readonly buckets: [number, number][];
 }
 
-/** The sums up to one point. */
+/** The sums of the traffic up to one point. */
 class PointSums {
   readonly #sums = new Map<string, Sum>();
 

@@ -12,9 +12,9 @@ export interface ReportersObjects {
 type SeriesLabels = Readonly<Record<string, string>>;
 
 /**
- * Decides which series of a pod count. Whoever may start a pod decides what it reports, so a pod may report only its
- * own namespace's side of a call: a client's proxy as the source, a server's as the destination, a waypoint for
- * namespaces that use it. A ztunnel reports everything, if it is in a namespace in which ztunnels run.
+ * Decides which series of a pod are accepted. Anybody who may start a pod decides what it reports, so a pod may report
+ * only its own namespace's side of a call: a client's proxy as the source, a server's as the destination, a waypoint
+ * for namespaces that use it. A ztunnel reports everything, if it is in a namespace in which ztunnels run.
  */
 export class TrafficReporters {
   readonly #ztunnels: ReadonlySet<string>;

@@ -12,7 +12,7 @@ export interface SlotRecord {
 }
 
 const startBytes = 256;
-/** The maximum length of a number: 53 bits, of which each byte has seven. */
+/** The maximum length of an encoded number: 53 bits, of which each byte contains seven. */
 const maxNumberBytes = 8;
 
 /** Appends records. `finish` returns their bytes. */

@@ -95,7 +95,7 @@ test("series that a proxy removed are forgotten, and the others continue", () =>
     counters.take(scrape(12), false).map(({ requests }) => requests),
     [2],
   );
-  // The series counts as new, so its whole value is an increase.
+  // The series is new, so its whole value is an increase.
   assert.deepEqual(
     counters.take(Buffer.from(`${other(5)}${text(12)}`), false).map(({ requests }) => requests),
     [5],

@@ -69,7 +69,9 @@ export class TargetCounters {
   /** The index of groups by key. It exists only while new series are added. */
   #groupIndex: Map<string, number> | undefined;
 
-  /** `app` is the label of the pod, which a Prometheus would add. `mayReport` decides once which series count. */
+  /**
+   * `app` is the label of the pod, which a Prometheus would add. `mayReport` decides whether a new series is accepted.
+   */
   constructor(app = "", mayReport: (labels: SeriesName["labels"]) => boolean = () => true) {
     this.#app = app;
     this.#mayReport = mayReport;
@@ -80,17 +82,17 @@ export class TargetCounters {
   }
 
   /**
-   * The increases since the last scrape. A counter that has fallen, or is new, started at zero. In the very first
-   * scrape, the counters count as increases only if the process is newer than the start of counting (`isNew`). The
-   * bytes may be reused afterwards.
+   * The increases since the last scrape. A counter that has fallen, or is new, started at zero. The values of the very
+   * first scrape are increases only if the process started after the counting (`isNew`). The caller may reuse the bytes
+   * afterwards.
    */
   take(bytes: Buffer, isNew: boolean): Gain[] {
     this.#scrape += 1;
     const counts = this.#scrape > 1 || isNew;
     clearBucketGains(0, this.#groups.length);
     let [cpuSeconds, memoryBytes]: (number | undefined)[] = [];
-    // Series usually keep their order between scrapes. Look for each first at the expected position, and then in a
-    // table.
+    // Series usually keep their order between scrapes. Look for each series first at the expected position, and then in
+    // a table.
     let expected = 0;
     let places: Map<number, number> | undefined;
     reader.begin(bytes);

@@ -150,8 +150,9 @@ export class TrafficHistory {
   }
 
   /**
-   * Lets the owner with the most series lose its oldest one to an owner with fewer. Returns false if no owner has more.
-   * Without this, one namespace could fill the history, because its users decide what its pods report.
+   * Makes space for a series of `owner`: removes the oldest series of the owner with the most. Returns false if that
+   * owner would then have fewer than `owner`. Without this, one namespace could fill the history, because its users
+   * decide what its pods report.
    */
   #giveWay(owner: string): boolean {
     let [largest, size] = [owner, this.#keysOf.get(owner)?.size ?? 0];
@@ -181,7 +182,7 @@ export class TrafficHistory {
     if (keys?.size === 0) this.#keysOf.delete(owner);
   }
 
-  /** Ends the current slot, whose increases then count up to now. */
+  /** Ends the current slot. It contains the increases up to now. */
   close(nowMs: number): void {
     const fromMs = this.#closedMs ?? nowMs;
     if (nowMs <= fromMs) return;
@@ -196,11 +197,12 @@ export class TrafficHistory {
   }
 
   /**
-   * Everything that was counted after `fromMs` up to `toMs`, as rates over that time, or over the counted part of it.
+   * The traffic after `fromMs` up to `toMs`, as rates over that time. If only a part of that time was counted, the
+   * rates are over this part.
    */
   counted(fromMs: number, toMs: number): CountedTraffic[] {
     const within = this.#slots.filter((slot) => slot.toMs > fromMs && slot.toMs <= toMs);
-    // A window shorter than the slots of that age gets the slot that contains it.
+    // If no slot lies within the window, use the slot that contains the window. Old slots are long.
     const slots = within.length > 0 ? within : this.#slots.filter((slot) => slot.fromMs < toMs && slot.toMs >= toMs);
     const [first, last] = [slots[0], slots.at(-1)];
     if (first === undefined || last === undefined) return [];
@@ -302,7 +304,7 @@ export class TrafficHistory {
       if (used.has(id)) continue;
       this.#forgetSeries(key, key.slice(0, key.indexOf("\n")));
       this.#freeIds.push(id);
-      // There is space for new series again.
+      // New series fit again, so there is nothing to report.
       this.#dropped = 0;
     }
     const forgotten = this.#forgottenIds;

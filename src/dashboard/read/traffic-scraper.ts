@@ -46,7 +46,7 @@ export class TrafficScraper {
   readonly processes = new ProcessHistory();
   readonly #options: TrafficScraperOptions;
   readonly #targets = new Map<string, Target>();
-  /** Which series count in the current round. It is made anew for each round. */
+  /** Decides which series of a pod are accepted. It is made anew for each round. */
   #reporters: TrafficReporters | undefined;
   #beganMs = 0;
   #roundEndedMs: number | undefined;
@@ -185,7 +185,7 @@ const firstLineBytes = 4096;
 const firstLine = /^\s*(#|[a-zA-Z_:][\w:]*(\{|[ \t]+[-+]?(\d|\.|NaN|Inf)))/;
 
 /**
- * Throws for an answer that is no metrics text. Such a target has measured nothing, which is not a rate of zero. An
+ * Throws for an answer that is no metrics text. Without the error, such a target would seem to have a rate of zero. An
  * empty answer is allowed, because a proxy may not have counted anything yet.
  */
 function refuseGarbage(body: Buffer): void {

@@ -8,7 +8,7 @@ export interface TrafficSteps {
   readonly points: number;
   /** The time before each point that the point covers. */
   readonly windowMs: number;
-  /** The measure. Other counters may be left out. */
+  /** The measure that the caller needs. The traffic may lack the other measures. */
   readonly of: "requests" | "durations" | "bytes";
 }
 

@@ -8,7 +8,10 @@ export type Input = "objects" | "traffic" | "pilots" | "messages" | "time";
 
 /** The maximum number of topics that all readers together follow. */
 export const maxFeeds = 1000;
-/** The minimum time between two builds of a view, and between a change and the build, so that changes are collected. */
+/**
+ * The minimum time between two builds of a view. A build also waits this long after a change, to include the changes
+ * that follow it.
+ */
 const intervalMs = 1000;
 const gatherMs = 40;
 
@@ -92,7 +95,7 @@ export class ViewHub implements ViewSource {
     this.#feeds.delete(key);
   }
 
-  /** Makes the views again whose input has changed. Changes at the same time count as one. */
+  /** Makes the views again whose input has changed. Changes at the same time cause one build. */
   changed(): void {
     for (const feed of this.#feeds.values()) this.#schedule(feed);
   }

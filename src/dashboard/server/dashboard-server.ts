@@ -149,8 +149,8 @@ export class DashboardServer {
     // process.
     server.on("error", (error) => this.#options.log.warn("the listener failed", { error: describeError(error) }));
     server.on("clientError", (_error, socket) => {
-      // Do not wait until the client closes the connection too, because it might never do so, and the connection
-      // counts.
+      // Do not wait until the client closes the connection too, because it might never do so, and until then it takes
+      // one of the limited connections.
       if (socket.writable)
         socket.end("HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n", () =>
           socket.destroy(),

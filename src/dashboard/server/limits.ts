@@ -10,7 +10,7 @@ export const limits = {
   /** The maximum number of concurrent requests, without streams. */
   requestsInFlight: 64,
   requestsWithoutLogin: 48,
-  /** The maximum number of concurrent requests of one user. Without a login, of one address. */
+  /** The maximum number of concurrent requests of one user, or of one address without a login. */
   requestsOfSender: 24,
   /** The time after which a connection is closed whose client has not read its answer. */
   answerReadMs: 60_000,
@@ -29,8 +29,8 @@ export const limits = {
   /** The maximum number of followed views. Pages of readers with the same rights share a view. */
   topics: 512,
   /**
-   * The maximum size of unread changes. A page with more gets no changes until it has caught up. Whole views do not
-   * count.
+   * The maximum size of unread changes. A page with more unread bytes gets no changes until it has read them. Whole
+   * views are not part of this size.
    */
   unreadBytes: 1 << 20,
   /** The time after which a page that has read nothing is closed. The page connects again. */

@@ -41,7 +41,8 @@ export class PageAssets {
   /** Compresses the files, which takes about 0.1 s. */
   static from(files: PageFiles): PageAssets {
     const assets = new Map<string, Asset>();
-    // In this thread, one after the other: compressing takes megabytes, which other threads rarely release.
+    // Compress in this thread, one file after the other: compression takes megabytes, which other threads rarely
+    // release.
     for (const [name, contents] of files) assets.set(name, assetOf(name, contents));
     return new PageAssets(assets);
   }

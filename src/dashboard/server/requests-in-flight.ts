@@ -31,7 +31,7 @@ export class RequestsInFlight {
 
   /**
    * Counts a request of the sender until its response closes. If there are too many, the sender with the most requests
-   * loses its oldest one to a sender with fewer. Throws `unavailable` if nobody has more.
+   * loses its oldest one to a sender with fewer. Throws `unavailable` if no sender has more than this one.
    */
   enter({ name, isLoggedIn }: RequestSender, response: ServerResponse): void {
     const own = this.#ofSender.get(name) ?? new Set();
@@ -39,7 +39,7 @@ export class RequestsInFlight {
       throw refusal("unavailable", `${own.size} of your requests are being answered already`, "try again in a moment");
     if (!isLoggedIn) this.#makeRoom(name, this.#withoutLogin, limits.requestsWithoutLogin);
     this.#makeRoom(name, this.#ofSender.keys(), limits.requestsInFlight);
-    // A refused sender leaves no trace, because only the end of a request would remove it.
+    // Record the sender only now, because nothing removes a sender whose request was refused.
     if (!isLoggedIn) this.#withoutLogin.add(name);
     this.#ofSender.set(name, own.add(response));
     response.once("close", () => this.#leave(name, response));

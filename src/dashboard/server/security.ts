@@ -47,7 +47,7 @@ export function checkSameSite(request: IncomingMessage): void {
 }
 
 /**
- * Reads the cookies. If several have the same name, the first one counts, because browsers send the one with the
+ * Reads the cookies. If several have the same name, the first one applies, because browsers send the cookie with the
  * longest path first (RFC 6265, 5.4).
  */
 export function cookiesOf(request: IncomingMessage): ReadonlyMap<string, string> {

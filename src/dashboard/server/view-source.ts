@@ -1,8 +1,8 @@
 import type { Problem, TopicName, Topics, View } from "../../api/dashboard/index.ts";
 
 /**
- * A question to the API server's authorization, in its words: `{verb: "get", group: "networking.istio.io", resource:
- * "virtualservices", …}`.
+ * A permission that a user may have, in the terms of the API server's authorization: `{verb: "get", group:
+ * "networking.istio.io", resource: "virtualservices", …}`.
  */
 export interface AccessRight {
   readonly verb: string;

@@ -110,8 +110,8 @@ export class Visits {
   }
 
   /**
-   * `address` is where the request comes from. The session gets a new cookie, so that a cookie that somebody else has
-   * set before is worthless.
+   * Logs a user in. `address` is the source of the request. The session gets a new cookie, so that a cookie that
+   * somebody else has set before is worthless.
    */
   async logIn(token: string, address: string, visit: Visit, response: ServerResponse): Promise<Visit> {
     const { access, audit, sessions } = this.#options;

@@ -22,8 +22,8 @@ const defaults = { minSamples: 120, maxErrorRate: 0.005 };
 
 /**
  * The numbers of both versions as the engine stores them, with the bound that decides. For error rates, the bound is
- * the rate that must be ruled out. For durations, it is stable's duration multiplied by the tolerated factor, or the
- * limit if that is lower. For shares, it is the upper end of the tolerance.
+ * the rate that must be ruled out. For durations, it is the stable version's duration multiplied by the tolerated
+ * factor, or the limit if that is lower. For shares, it is the upper end of the tolerance.
  */
 export function comparisonOf(
   { type, statistic }: CheckStatus,

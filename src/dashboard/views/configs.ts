@@ -183,7 +183,7 @@ function collectNames(object: UntypedObject): Set<string> {
     for (const part of Object.values(value)) visit(part, depth + 1);
   };
   visit(object["spec"], 0);
-  // A Canary names routes and Services in special fields.
+  // A Canary names routes and Services in fields of its own.
   const target = (
     object["spec"] as
       | { readonly target?: Record<string, { readonly name?: string; readonly namespace?: string } | undefined> }

@@ -34,7 +34,7 @@ function isEmpty({ counts }: DurationCounts): boolean {
 }
 
 /**
- * A quantile, interpolated within its bucket like Prometheus. Requests above all bounds count with the last bound.
+ * A quantile, interpolated within its bucket like Prometheus. For requests above all bounds, the last bound is used.
  * Undefined without requests.
  */
 export function quantileMs({ boundsMs, counts }: DurationCounts, quantile: number): number | undefined {

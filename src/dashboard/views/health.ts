@@ -1,6 +1,6 @@
 import type { Health } from "../../api/dashboard/index.ts";
 
-/** The shares of failed responses from which an edge or a workload counts as degraded or as failing. */
+/** The shares of failed responses from which on an edge or a workload is degraded or failing. */
 export const degradedErrorShare = 0.001;
 export const failingErrorShare = 0.1;
 
@@ -40,8 +40,8 @@ export function podHealth(ready: number, wanted: number, present = wanted): Judg
 }
 
 /**
- * The health of a workload: that of its pods, or that of its traffic if this is worse. Without traffic, only the pods
- * count.
+ * The health of a workload: that of its pods, or that of its traffic if this is worse. Without traffic, it is the
+ * health of the pods.
  */
 export function workloadHealth(pods: Judged, traffic: Judged): Judged {
   return traffic.health === "idle" ? pods : worst([pods, traffic]);

@@ -106,7 +106,7 @@ interface Owner {
 function ownersOf({ deployments, statefulSets, daemonSets, jobs }: MeshObjects): Map<string, Owner> {
   const owners = new Map<string, Owner>();
   const [deployment, statefulSet, daemonSet, job] = workloadKinds;
-  // In metrics, objects of several kinds may have the same name, and all Jobs of a CronJob have its name.
+  // In metrics, objects of several kinds may have the same name, and all Jobs of a CronJob have the CronJob's name.
   const add = (
     { kind, name }: { readonly kind: string; readonly name: string },
     object: KubernetesObject & { readonly spec?: { readonly template?: PodTemplate } },
@@ -234,8 +234,8 @@ export function sidecarNames({ spec }: Pod): ReadonlySet<string> {
 }
 
 /**
- * How often a pod's containers have restarted. As in kubectl's column RESTARTS of a pod that has started, an init
- * container that has done its work does not count, because its restarts say nothing about the pod's present state.
+ * How often a pod's containers have restarted. As in kubectl's column RESTARTS of a pod that has started, restarts of
+ * an init container that has done its work are left out, because they say nothing about the pod's present state.
  */
 export function restartsOf(pod: Pod): number {
   const { containerStatuses = [], initContainerStatuses = [] } = pod.status ?? {};

@@ -143,7 +143,7 @@ class RungTable {
       const wanted = resolveRevision(
         {
           own: gateway?.metadata.labels?.[istioLabels.revision],
-          // A gateway without a Gateway object follows no namespace.
+          // A gateway without a Gateway object keeps its own revision if its namespace names none.
           namespace:
             namespace?.metadata.labels?.[istioLabels.revision] ?? (gateway === undefined ? first.revision : undefined),
         },

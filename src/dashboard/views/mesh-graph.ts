@@ -11,8 +11,8 @@ export interface ConfiguredWeight {
 export interface RoutedEdge {
   readonly edge: TrafficEdge;
   /**
-   * The edge's share of the source's requests or connections to all destinations of the same rule. Without a rule, to
-   * the same service. Undefined without traffic.
+   * The edge's share of the source's requests or connections to all destinations of the same rule, or to the same
+   * service if no rule applies. Undefined without traffic.
    */
   readonly share: number | undefined;
   /** The weights of the rules that apply, in the order of the rules. */

@@ -102,8 +102,8 @@ function rolloutsSeen({ inventory }: ViewInput, visible: VisibleNamespaces): Rol
 }
 
 /**
- * The names of pods whose proxy is not connected to a control plane. Empty if a control plane is silent, because they
- * may be connected to that one.
+ * The names of pods whose proxy is not connected to a control plane. Empty if a control plane is silent, because these
+ * proxies may be connected to it.
  */
 function missingProxies(
   { inventory, pilots }: ViewInput,
@@ -141,7 +141,8 @@ function namespaceRow(
   const namespace = input.inventory.namespaces.get(name);
   const { requestRate, errorShare, p99Ms, sum } = ratesOf(inbound);
   const rows = workloads.map((workload) => workloadRow(workload, input));
-  // Requests also fail if no workload exists to answer them, because its Deployment was deleted or scaled to zero.
+  // Requests also fail if their workload was deleted or scaled to zero. So the traffic is judged even if there are no
+  // workloads.
   const traffic = trafficHealth(requestRate, errorShare);
   const parts: readonly Judged[] =
     rows.length === 0

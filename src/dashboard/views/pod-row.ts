@@ -23,7 +23,9 @@ export function podRow(pod: Pod, all: readonly Pod[]): PodRow {
   };
 }
 
-/** How many containers are ready, of how many. As for kubectl, sidecars among the init containers count too. */
+/**
+ * The number of ready containers, of all containers. As in kubectl, sidecars among the init containers are included.
+ */
 function readyText(pod: Pod): string {
   const { spec, status } = pod;
   const sidecars = sidecarNames(pod);

@@ -89,7 +89,7 @@ test("a check of rates compares both versions with the rate that must be ruled o
     [comparison?.unit, comparison?.canary, comparison?.stable, comparison?.canarySamples, comparison?.stableSamples],
     ["share", 0.01, 0, 100, 900],
   );
-  // 1 - 0.995 * 0.01^(1/120)
+  // The bound is 1 - 0.995 * 0.01^(1/120).
   assert.equal(comparison?.bound?.toFixed(4), "0.0425");
 });
 

@@ -40,7 +40,7 @@ export interface RuleDestination {
   readonly service: string;
   /** The labels of a subset. Undefined means every workload of the service. */
   readonly labels: Readonly<Record<string, string>> | undefined;
-  /** The share of the sum of all weights of the rule, from 0 to 1. */
+  /** This destination's share of the sum of the rule's weights, from 0 to 1. */
   readonly weight: number;
 }
 

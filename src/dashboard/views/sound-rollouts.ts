@@ -23,7 +23,7 @@ const statistic = object({
   }),
 });
 const status = object({ step: object({ checks: rows({ statistic }) }) });
-/** The steps keep their places, because their ids have numbers. */
+/** An invalid step is emptied and not removed, because the ids of steps contain their positions. */
 const canaryFields: FieldTypes = { spec: object({ steps: list({ weight: number }) }), status };
 const upgradeFields: FieldTypes = {
   spec: object({ scope: object({ namespaces: flag, gateways: flag, waypoints: flag }) }),
@@ -59,7 +59,7 @@ export function soundUpgrade(raw: MeshUpgrade): MeshUpgrade {
   return once(raw, () => withFieldTypes(storedRollout("MeshUpgrade", raw), upgradeFields).value);
 }
 
-/** The same as {@link soundCanary}, for a Freeze. Unreadable windows stay, because they count as active. */
+/** The same as {@link soundCanary}, for a Freeze. Unreadable windows stay, because they are treated as active. */
 export function soundFreeze(raw: Freeze): Freeze {
   return once(raw, () => withFieldTypes(raw, freezeFields).value);
 }

@@ -23,7 +23,7 @@ export interface PilotReports {
   readonly roots: ReadonlyMap<string, string>;
   /** The number of control plane pods that have answered. */
   readonly answered: number;
-  /** The control plane pods that have not answered. What is known of their proxies is old, or nothing. */
+  /** The control plane pods that have not answered. The state of their proxies is old or unknown. */
   readonly silent: readonly SilentPilot[];
 }
 
@@ -35,7 +35,7 @@ export interface SilentPilot {
 
 export const noPilots: PilotReports = { proxies: [], roots: new Map(), answered: 0, silent: [] };
 
-/** Why the counts of proxies are not known. Undefined if they are, at least those of some control planes. */
+/** Why the numbers of proxies are unknown. Undefined if at least one control plane has reported its proxies. */
 export function whyProxiesUnknown({ answered, silent }: PilotReports): string | undefined {
   if (answered > 0) return undefined;
   const [first] = silent;

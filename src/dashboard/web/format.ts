@@ -1,7 +1,7 @@
 /** The text for a value that was not measured. All other values are formatted with their unit. */
 const absent = "–";
 
-/** Formats three significant digits without an exponent. */
+/** Formats a number with about three significant digits, and never with an exponent. */
 function digits(value: number): string {
   const size = Math.abs(value);
   if (size >= 100 || size === 0) return Math.round(value).toLocaleString("en-US");

@@ -41,7 +41,7 @@ export function formatPlace({ path, query }: Place): string {
   return `#/${path.map(encodeURIComponent).join("/")}${parameters === "" ? "" : `?${parameters}`}`;
 }
 
-/** The place of another view, with the parameters that are kept. */
+/** The place of another view. It keeps the parameters that all views share. */
 export function placeFrom(here: Place, path: readonly string[], query: Readonly<Record<string, string>> = {}): Place {
   const carried: Record<string, string> = {};
   for (const name of carriedParameters) {

@@ -46,7 +46,7 @@ export function startTheme(): void {
 export function resolvedColor(property: string): string {
   const probe = document.createElement("span");
   probe.style.color = `var(${property})`;
-  // With forced colours, the browser would return the colour of texts for each colour.
+  // With forced colours, the browser would return the colour of text for every colour.
   probe.style.setProperty("forced-color-adjust", "none");
   document.body.append(probe);
   const color = getComputedStyle(probe).color;

@@ -14,7 +14,8 @@ export function banzaiSettings(istio: BanzaiIstio, release: ReleaseImages): Inst
   const { spec, metadata } = istio;
   const namespace = metadata.namespace ?? "";
   const images = imagesOf(spec, release);
-  // Images that no container runtime accepts keep their names, so that the kubelet reports them.
+  // A hub or tag that no container runtime accepts is replaced here. The images keep the names that were given, so that
+  // the kubelet reports the fault.
   const named = { hub: withoutDigest(images.proxy).replace(/\/?[^/]*$/, ""), tag: imageTag(images.pilot) };
   const hub = hubFault(named.hub) === undefined ? named.hub : release.hub;
   const tag = tagFault(named.tag) === undefined ? named.tag : release.tag;

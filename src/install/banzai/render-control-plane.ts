@@ -20,7 +20,7 @@ export function renderBanzaiControlPlane(istio: BanzaiIstio, release: ReleaseIma
     .map((object) => relabelled(renamed(withDnsPort(object), names), istio));
 }
 
-/** What the control plane of an Istio object would refuse at its start. */
+/** The settings of an Istio object that its control plane would refuse at its start. */
 export function banzaiPilotIssues(istio: BanzaiIstio, release: ReleaseImages): readonly string[] {
   const settings = banzaiSettings(istio, release);
   return pilotIssues(renderPilot(settings), settings).map(({ message }) => message);

@@ -34,8 +34,9 @@ import { templateOfVariants } from "./variants.ts";
 const writesNamespace = "serin.rollout.namespace";
 
 /**
- * Refuses an installation while the engine's namespace of an earlier one still ends. The API server would refuse the
- * objects in it, and helm would record a release that has failed. `lookup` finds nothing in `helm template`.
+ * Refuses an installation while the engine's namespace of an earlier installation is still being deleted. Without this,
+ * the API server would refuse the objects in it, and helm would record a failed release. `lookup` finds nothing in
+ * `helm template`.
  */
 const refusedWhileEnding = [
   `{{- with lookup "v1" "Namespace" "" "${engineNamespace}" }}`,
@@ -45,7 +46,7 @@ const refusedWhileEnding = [
   "{{- end }}",
 ].join("\n");
 
-/** The namespace may hold the Secret with which the engine's image is pulled. */
+/** Users may have made the namespace before, for example for the Secret with which the engine's image is pulled. */
 const namespaceHelper = writesUnlessTaken(writesNamespace, `"v1" "Namespace" "" "${engineNamespace}"`);
 
 const engineDefaults = {

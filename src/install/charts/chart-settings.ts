@@ -29,7 +29,10 @@ export function globals({ hub, version }: ChartOptions): Tree {
   return { ...treeAt(defaultValues, "global"), hub, tag: version };
 }
 
-/** Settings with marks wherever a chart's values apply. `isRevisioned` is the state of the revision's switch. */
+/**
+ * Settings with a mark ({@link TemplateMarks}) wherever a chart's value applies. `isRevisioned` is the state of the
+ * revision's switch.
+ */
 export function markedSettings(marks: TemplateMarks, isRevisioned: boolean, values: Tree): InstallSettings {
   const parsed = resolveSettings({ specs: [{ profile: "empty" }] }, { hub: "", tag: "" });
   if (parsed.value === undefined) throw new Error("the default settings cannot be wrong");
@@ -100,7 +103,10 @@ export function workloadMarks(marks: TemplateMarks): Tree {
   };
 }
 
-/** The expression of a workload's nodes: its own selector, and the one for all of the mesh's pods. */
+/**
+ * The expression of a workload's node selector: its own, with additional labels from the one for all of the mesh's
+ * pods.
+ */
 export function selectorAt(at: string): string {
   return `merge (dict) (${at} | default dict) ($v.global.defaultNodeSelector | default dict)`;
 }
@@ -160,7 +166,10 @@ const isOneOf = (platforms: readonly string[]): string =>
   platforms.map((platform) => ` (eq ($v.global.platform | default "") "${platform}")`).join("");
 
 const platformNeedsQuota = isOneOf(quotaPlatforms);
-/** A platform with SecurityContextConstraints. What is rendered for it contains the component's right to use one. */
+/**
+ * A platform with SecurityContextConstraints. The objects that are rendered for it contain the component's permission
+ * to use one.
+ */
 export const [constrainedPlatform = ""] = constrainedPlatforms;
 
 /** The condition of a component's right to use a SecurityContextConstraint: a platform that has them. */
@@ -198,9 +207,9 @@ export function stableChannelConditions(name: string): Readonly<Record<string, s
 }
 
 /**
- * A named template that is true if the release writes an object that others may have made: if it does not exist yet, or
- * is the release's own. Helm refuses to install over another release's object. Such an object stays when this release
- * is removed. `object` has the arguments of Helm's `lookup`.
+ * A named template that is true if the release writes an object that others may have made: if the object does not exist
+ * yet, or belongs to this release. Helm refuses to install over another release's object. An object of another release
+ * stays when this release is removed. `object` has the arguments of Helm's `lookup`.
  */
 export function writesUnlessTaken(name: string, object: string): string {
   return [

@@ -21,7 +21,7 @@ export interface ChartParts {
   readonly appVersion: string;
   readonly description: string;
   readonly values: Readonly<Record<string, unknown>>;
-  /** The name has no folder and no extension. */
+  /** The templates by their names, without folder and extension. */
   readonly templates: Readonly<Record<string, string>>;
   readonly notes: string;
   /** Other files, by path. */

@@ -54,7 +54,7 @@ test("a chart renders the same objects each time, also without a cluster, so tha
         if (kind !== undefined) lookups.push(`${name} ${kind}`);
       }
     }
-  // docs/gitops.md says what these mean for tools that render without a cluster.
+  // docs/gitops.md says what these look-ups mean for tools that render without a cluster.
   const known = ["base $kind", 'base "Namespace"', 'istiod "Deployment"', 'ztunnel "ServiceAccount"'];
   assert.deepEqual([...new Set(lookups)].sort(), known.sort());
 });

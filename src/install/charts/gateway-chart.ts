@@ -11,7 +11,7 @@ import { valuesSchema } from "./values-schema.ts";
 import type { ValueTypes } from "../value-types.ts";
 import { templateOfVariants } from "./variants.ts";
 
-/** Fields of a Service that have the name of their value. */
+/** Fields of a Service that the chart sets from values of the same names. */
 const serviceFields = [
   "clusterIP",
   "externalIPs",
@@ -209,11 +209,13 @@ const containerContext = dict({
 });
 const ofKind = '$v.kind | default "Deployment"';
 const isDeployment = `eq (${ofKind}) "Deployment"`;
-/** Without a number, the field is omitted, so whoever scales the Deployment decides. A DaemonSet has no such field. */
+/**
+ * Without a number, the field is omitted, so that an autoscaler or a person can set it. A DaemonSet has no such field.
+ */
 const replicas = `ternary (dict "replicas" (int $v.replicaCount)) dict (and (${isDeployment}) (ne (toJson $v.replicaCount) "null") (ne (toString $v.replicaCount) ""))`;
 /**
  * The account may list the Secrets of its namespace. The proxy sends no requests to the API server, so it gets no token
- * that an attacker could find. Additional containers of the user may need one.
+ * that an attacker could find. Additional containers of the user may need a token.
  */
 const withoutToken =
   'ternary (dict "automountServiceAccountToken" false) dict (and (empty $v.initContainers) (empty $v.additionalContainers))';

@@ -12,7 +12,7 @@ export type { Chart } from "./chart.ts";
 export type { ValuesSchema } from "./values-schema.ts";
 export type { ChartOptions } from "./chart-settings.ts";
 
-/** What makes each chart, by the chart's name. */
+/** The function that makes each chart, by the chart's name. */
 const makers = new Map<string, (options: ChartOptions) => Chart>([
   ["base", baseChart],
   ["istiod", istiodChart],

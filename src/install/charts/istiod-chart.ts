@@ -80,7 +80,7 @@ export function istiodChart(options: ChartOptions): Chart {
   });
 }
 
-/** The types of the control plane's values, with the limits without which it does not start. */
+/** The types of the control plane's values, including the limits that the control plane checks at its start. */
 function startTypes(): ValueTypes {
   const env: ValueTypes = Object.fromEntries(booleanVariables.map((name) => [name, "switch" as const]));
   return { ...typesBelow("pilot"), traceSampling: "percent", env };

@@ -1,6 +1,9 @@
 import type { UntypedObject } from "../../api/index.ts";
 
-/** The finalizer of rollouts with something to undo. This part knows no kinds of the rollout engine. */
+/**
+ * The finalizer of rollouts with something to undo. Its name is repeated here, because this part does not read the
+ * rollout engine's kinds.
+ */
 const undoFinalizer = "rollout.serin.dev/undo";
 /**
  * The time limit of the check's pod. It is longer than a pod needs to start from an image that its node already has.

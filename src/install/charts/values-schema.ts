@@ -12,7 +12,7 @@ import {
 export interface ValuesSchema {
   readonly $schema?: string;
   readonly type: readonly string[] | string;
-  /** What a message says is expected. */
+  /** The expected value, in the words of an error message. */
   readonly description?: string;
   /** For texts. */
   readonly pattern?: string;
@@ -58,8 +58,9 @@ function schemaOf(type: ValueType | ValueTypes): ValuesSchema {
 }
 
 /**
- * A template writes a whole number the same with and without quotes. But it would take the text "false" as true, and
- * Kubernetes takes no text "2" for a part of the pods. An empty text is a value that is not set.
+ * A whole number may be a text, because a template writes it the same with and without quotes. But a template would
+ * treat the text "false" as true, and Kubernetes does not accept the text "2" as a number of pods. An empty text means
+ * that the value is not set.
  */
 const schemas: Readonly<Record<ValueType, ValuesSchema>> = {
   boolean: { description: "true or false, without quotes", type: ["boolean", "string", "null"], pattern: "^(true)?$" },

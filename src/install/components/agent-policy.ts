@@ -16,7 +16,7 @@ const validations = [
     reason: "Forbidden",
   },
   {
-    // The API server itself takes the spec and the owners from the stored pod, but not the finalizers.
+    // The API server itself keeps the stored pod's spec and owners, but not its finalizers.
     expression: `${same("status")} && ${same("metadata.labels")} && ${same("metadata.finalizers")}`,
     message: "the CNI agent may change neither the status, the labels nor the finalizers of a pod",
     reason: "Forbidden",
@@ -36,9 +36,9 @@ function same(field: string): string {
 }
 
 /**
- * Limits the agent's right to patch `pods/status` to what it writes. A role cannot: the right alone would let who takes
- * over one node give all pods of the cluster other addresses, other labels, by which policies and Services select them,
- * and finalizers, by which they never leave.
+ * Limits the agent's permission to patch `pods/status` to what it writes. RBAC cannot do this: with the permission
+ * alone, an attacker on one node could give any pod of the cluster other addresses, other labels, by which policies and
+ * Services select it, and finalizers, which prevent its deletion.
  */
 export function agentPolicy(labels: Grant["labels"], { name, namespace }: Grant["serviceAccount"]): UntypedObject[] {
   const apiVersion = "admissionregistration.k8s.io/v1";

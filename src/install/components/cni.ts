@@ -24,14 +24,16 @@ interface HostPath {
   readonly name: string;
   readonly path: string;
   readonly mountPath: string;
-  /** How the container sees the folder, if not writable and as it is when the container starts. */
+  /**
+   * The options of the mount. By default, the folder is writable, and mounts that are made in it later are not visible.
+   */
   readonly mount?: { readonly readOnly: true; readonly mountPropagation?: "HostToContainer" };
 }
 
 /**
- * What the agent needs beyond an ordinary container: it opens the network namespaces of other pods' processes
- * (SYS_PTRACE), enters them (SYS_ADMIN), writes rules, routes and sockets there (NET_ADMIN), and writes to the node's
- * CNI folders, which may belong to another user (DAC_OVERRIDE).
+ * The capabilities that the agent needs and an ordinary container lacks: it opens the network namespaces of other pods'
+ * processes (SYS_PTRACE), enters them (SYS_ADMIN), writes rules, routes and sockets there (NET_ADMIN), and writes to
+ * the node's CNI folders, which may belong to another user (DAC_OVERRIDE).
  */
 const agentCapabilities = ["DAC_OVERRIDE", "NET_ADMIN", "SYS_ADMIN", "SYS_PTRACE"] as const;
 
@@ -41,7 +43,8 @@ function hostPathsOf(settings: InstallSettings): HostPath[] {
     { name: "cni-bin-dir", path: cniBinDir, mountPath: "/host/opt/cni/bin" },
     { name: "cni-net-dir", path: cniConfDir, mountPath: "/host/etc/cni/net.d" },
     { name: "cni-host-procfs", path: "/proc", mountPath: "/host/proc", mount: { readOnly: true } },
-    // The kernel shows each process the settings of its own network namespace here, so the agent reaches those of pods.
+    // This folder shows each process the settings of its own network namespace, so the agent can enter a pod's
+    // namespace and change the pod's settings.
     { name: "cni-host-sysctl", path: "/proc/sys/net", mountPath: "/host/proc/sys/net" },
     { name: "cni-socket-dir", path: "/var/run/istio-cni", mountPath: "/var/run/istio-cni" },
     { name: "cni-ztunnel-sock-dir", path: "/var/run/ztunnel", mountPath: "/var/run/ztunnel" },
@@ -188,7 +191,8 @@ function agentDaemonSet(settings: InstallSettings, shared: Record<string, string
           },
           spec: {
             serviceAccountName: "istio-cni",
-            // The agent uses the host's network. Otherwise the agent's next pod would have to wait for an agent.
+            // The agent uses the host's network. With a pod network, a new pod of the agent would have to wait for a
+            // running agent.
             hostNetwork: true,
             dnsPolicy: "ClusterFirstWithHostNet",
             priorityClassName: nodePriorityClass,

@@ -84,7 +84,7 @@ export function renderGateway(
   ];
 }
 
-/** The ports of a gateway that answer others: its metrics and its readiness. */
+/** The ports at which a gateway itself answers: metrics and readiness. */
 export const ownGatewayPorts = [15_020, 15_021, 15_090] as const;
 
 function policyPorts({ ports }: GatewayPlan): { readonly protocol: unknown; readonly port: unknown }[] {

@@ -103,7 +103,7 @@ function tracingOf(values: Tree): Tree | undefined {
   return undefined;
 }
 
-/** An older control plane reads this as its only template, and reports the text as a fault of its installation. */
+/** The only template that an older control plane finds. It reports this text as a fault of its installation. */
 const mismatch = "{{ Template_Version_And_Istio_Version_Mismatched_Check_Installation }}";
 
 /**

@@ -32,7 +32,7 @@ import { remoteService } from "./remote-pilot.ts";
 import { pilotPorts, revisionTagService } from "./revision-tag-service.ts";
 import { injectorWebhooks, revisionTag, validatorWebhook } from "./webhooks.ts";
 
-/** One control plane: every object with the revision's label, which is removed with the revision. */
+/** The objects of one control plane. All have the revision's label, and are removed with the revision. */
 export function renderPilot(settings: InstallSettings): UntypedObject[] {
   const labels = componentLabels("Pilot", settings, "revision");
   const { values } = settings;

@@ -22,7 +22,8 @@ export function renderRolloutEngine(
 ): UntypedObject[] {
   const labels = {
     ...componentLabels("Base", settings, "shared"),
-    // Tools that group objects by this name must not count the engine to the account of Istio's reader.
+    // The engine has a name of its own, because tools that group objects by this label would otherwise show it together
+    // with the account of Istio's reader.
     "app.kubernetes.io/name": "serin-rollout",
     app: "serin-rollout",
   };
@@ -110,7 +111,7 @@ function withRelease(definition: UntypedObject, labels: Readonly<Record<string, 
 
 /**
  * Records at admission who creates a rollout, because the engine acts with that user's rights. A rollout that is
- * created while no engine answers has no author, and waits for one.
+ * created while no engine answers has no author, and waits until a user gives it one.
  */
 function renderAuthor(labels: Readonly<Record<string, string>>): UntypedObject {
   return object(

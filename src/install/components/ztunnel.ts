@@ -64,7 +64,7 @@ export function renderZtunnel(settings: InstallSettings): UntypedObject[] {
 /** The ports of ztunnel's own pod: HBONE to its metrics, the metrics, and its readiness. */
 const ownPorts = [15_008, 15_020, 15_021] as const;
 
-/** In the pods that a ztunnel serves, the policies of those pods apply. */
+/** The policy of ztunnel's own pod. For a pod that ztunnel serves, the policies of that pod apply. */
 function ztunnelPolicy(given: InstallSettings): UntypedObject[] {
   const settings = { ...given, revision: servedRevision(given) };
   const target = {

@@ -16,7 +16,9 @@ export interface Access {
    * does not answer.
    */
   logIn(token: string): Promise<Identity>;
-  /** Throws `forbidden` if the browser at this connection must not use a printed address, whatever its secret. */
+  /**
+   * Throws `forbidden` if the browser at this connection must not use a printed address, even with the right secret.
+   */
   checkBrowser?(connection: Ends): Promise<void>;
   /** The identity for the secret of a printed address. Undefined if the secret is unknown or was used. */
   enter(secret: string): Identity | undefined;

@@ -33,7 +33,7 @@ export interface Identity {
   /** The cluster-scoped kinds that views use and the user may not list. */
   hiddenKinds(): Promise<ReadonlySet<string>>;
   may(right: AccessRight): Promise<boolean>;
-  /** The same as `may`, but undefined while the API server does not answer. */
+  /** Like `may`, but returns undefined while the API server does not answer. */
   knows(right: AccessRight): Promise<boolean | undefined>;
   /** False if the token has expired or is no longer accepted. */
   isValid(): Promise<boolean>;
@@ -42,8 +42,8 @@ export interface Identity {
 }
 
 /**
- * The number of each identity. A reader uses the credentials of one identity, which end with it, and a user with two
- * logins has two identities.
+ * The number of each identity, which is part of its readers' keys. A user with two logins has two identities, and views
+ * must not be shared between them, because each uses the credentials of its own login.
  */
 const numbers = new WeakMap<Identity, number>();
 let identities = 0;

@@ -17,7 +17,7 @@ export interface KubeconfigAccessOptions {
   readonly clock: Clock;
   /** The ids of the user of this process, and of the user who called `sudo`, if that started it. */
   readonly users: { readonly own: number; readonly sudo: number | undefined };
-  /** Called when the secret was used. The next secret lets another browser in. */
+  /** Called when the secret has been used. A new secret admits another browser. */
   readonly secretUsed: () => void;
 }
 

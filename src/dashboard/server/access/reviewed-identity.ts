@@ -19,7 +19,7 @@ export interface ReviewedIdentityOptions {
   /** The only namespace to review if namespaces cannot be listed: the one that the user has named. */
   readonly ownNamespace: string;
   readonly clock: Clock;
-  /** When the token expires. The identity ends then too, even if the API server still accepts the token. */
+  /** When the token expires. The identity ends at this time, even if the API server still accepts the token. */
   readonly expiresAtMs?: number | undefined;
   /** Whether the API server still accepts the credentials. */
   readonly isTaken: () => Promise<boolean>;

@@ -18,7 +18,7 @@ const authentication = "authentication.k8s.io/v1";
 
 /**
  * A TokenReview with the server's own account. Undefined for a refused token. Throws `forbidden` if the account may not
- * ask.
+ * create TokenReviews.
  */
 export async function reviewToken(server: KubeClient, token: string): Promise<KnownUser | undefined> {
   const status = await review<{ authenticated?: boolean; user?: UserInfo }>(

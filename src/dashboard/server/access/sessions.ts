@@ -68,7 +68,7 @@ export class Sessions {
     return id;
   }
 
-  /** Finds a session, which counts as a use of it. Undefined if there is none, or if it has ended. */
+  /** Finds a session and records that it was used now. Undefined if there is none, or if it has ended. */
   find(id: string): Identity | undefined {
     const entry = this.#entries.get(id);
     if (entry === undefined) return undefined;

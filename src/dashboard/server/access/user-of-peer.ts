@@ -14,8 +14,8 @@ const columns = { local: 1, remote: 2, user: 7, inode: 9 } as const;
 
 /**
  * The user id of the process at the other end of a connection. Undefined if the connection comes from elsewhere, such
- * as the host of a virtual machine. The address does not tell, because any user may connect to the loopback from
- * another address of the machine. A connection that its process has closed belongs to nobody (-1).
+ * as the host of a virtual machine. The address alone does not show this, because any user may connect to the loopback
+ * from another address of the machine. Returns -1 for a connection that its process has closed.
  */
 export async function userOfPeer(ends: Ends, read: ReadTable = readKernelTable): Promise<number | undefined> {
   const { remoteAddress = "", remotePort = 0, localAddress = "", localPort = 0 } = ends;
@@ -46,8 +46,8 @@ function endOf(address: string, port: number, isWide: boolean): string | undefin
 
 /**
  * Why a browser of this user may not use the address that `serin dashboard` printed. Other users of the machine can
- * read the address while the desktop's program starts a browser with it. Root can read everything anyway. For root
- * itself, `sudo` names the user who called it, and without `sudo` the browser may be anybody's.
+ * read the address while the desktop's program starts a browser with it. Root can read everything anyway. If root runs
+ * the server, `sudo` is the user who called `sudo`. Without `sudo`, a browser of any user is accepted.
  */
 export function strangerFault(
   peer: number | undefined,

@@ -31,7 +31,7 @@ export class LivePage implements TopicListener {
   readonly #followed = new Map<string, Followed>();
   #sentMs: number;
   #fullSinceMs: number | undefined;
-  /** Bytes of whole views among the unread data. They do not count against the page. */
+  /** Bytes of whole views among the unread data. The limit for unread data does not apply to them. */
   #wholeBytes = 0;
 
   constructor(stream: PageStream, hub: LiveHub, clock: Clock) {
@@ -65,7 +65,7 @@ export class LivePage implements TopicListener {
     this.#hub.leave(followed.topic, this);
   }
 
-  /** The page loses a topic, so its data of this topic becomes outdated. */
+  /** Ends a topic of the page with a problem. The page then knows that its data of the topic is outdated. */
   refuse(text: string, problem: Problem): void {
     this.unfollow(text);
     this.#report(text, problem);

@@ -60,7 +60,7 @@ export class LivePages {
 
   /**
    * Answers a request with the stream of its topics. Throws if there are too many pages or topics. An EventSource gets
-   * a stream with the reason that ends at once.
+   * the reason in a stream that ends at once.
    */
   open(request: IncomingMessage, response: ServerResponse, topics: readonly string[], owner: PageOwner): void {
     try {

@@ -51,7 +51,7 @@ export function createHandlers(options: HandlersOptions): RequestHandlers {
       const endMs = toMs === 0 ? clock.nowMs() : toMs;
       const fromMs = fields.integer("fromMs", 0, Number.MAX_SAFE_INTEGER, Math.max(0, endMs - defaultRangeMs));
       if (fromMs >= endMs) throw refusal("invalid", "fromMs: must be before toMs");
-      // More points would show nothing, because proxies are scraped once a second.
+      // More points would show nothing more, because proxies are scraped once a second.
       const mostPoints = Math.max(2, Math.floor((endMs - fromMs) / 1000) + 1);
       const request = {
         measure: fields.oneOf("measure", seriesMeasures),

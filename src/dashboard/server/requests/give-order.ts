@@ -213,8 +213,8 @@ async function patchAsSeen(
 }
 
 /**
- * Deletes the rollout and creates it again, even if the user has left, because otherwise it would be lost. If the
- * server would refuse the new object, it refuses before the deletion.
+ * Deletes the rollout and creates it again, even if the user has left, because otherwise the rollout would be lost. A
+ * dry run shows before the deletion whether the server accepts the new object.
  */
 async function beginAgain({ stored, client, kind, clock }: Order): Promise<void> {
   const { name = "" } = stored.metadata;

@@ -41,7 +41,7 @@ function messageIn(text: string): string {
     const { message } = JSON.parse(text) as { message?: unknown };
     if (typeof message === "string") return message;
   } catch {
-    // Nodes and pods answer with plain text.
+    // The text is no JSON: nodes and pods answer with plain text.
   }
   return text.trim().slice(0, 500);
 }

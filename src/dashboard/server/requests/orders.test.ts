@@ -131,7 +131,7 @@ test("no order for a rollout applies to another one that was created with its na
     await assert.rejects(ask("POST /api/action", orderOf(action, { run: 1, uid: "earlier" })), remade, action);
   assert.deepEqual(api.patches, []);
   await ask("POST /api/action", orderOf("pause", { uid: "u" }));
-  // The server checks the uid of the patch.
+  // The API server refuses a patch that contains another uid than the object.
   api.patchMerge = async () => {
     const second = canary({ run: 1 });
     api.objects.splice(0, 1, { ...second, metadata: { ...second.metadata, uid: "second" } });

@@ -72,7 +72,7 @@ export function readProxy({ clock }: { readonly clock: Clock }): RequestHandler<
   };
 }
 
-/** Reads the table of a dump. Checks its form, because whoever may start a pod decides what that port answers. */
+/** Reads the table of a dump. Checks its form, because anybody who may start a pod decides what that port answers. */
 function tableIn(
   dump: unknown,
   {

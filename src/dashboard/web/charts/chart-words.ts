@@ -13,7 +13,7 @@ export interface ChartData {
   readonly unit: ChartUnit;
   readonly timesMs: readonly number[];
   readonly lines: readonly SummarizedLine[];
-  /** Whether the values are still loading, so that it is unknown if there are any. */
+  /** Whether the values are still loading, so that it is unknown whether there are any. */
   readonly loading: boolean;
 }
 

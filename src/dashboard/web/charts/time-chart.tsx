@@ -27,7 +27,7 @@ export interface TimeChartProps {
   /** The label of the bound, such as `fails above`. */
   readonly boundLabel?: string | undefined;
   readonly height?: number;
-  /** Whether the values are still loading, so that it is unknown if there are any. */
+  /** Whether the values are still loading, so that it is unknown whether there are any. */
   readonly loading?: boolean;
   /** Whether the range ends now, so that values may follow. */
   readonly isLive?: boolean;

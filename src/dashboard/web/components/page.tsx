@@ -6,7 +6,7 @@ import { liveState, serverNowMs, type Live } from "../live/index.ts";
 import { linkTo } from "../router.ts";
 import { Loading, Notice, ProblemBlock, ProblemNotice } from "./states.tsx";
 
-/** The age of its data from which a healthy source is mentioned. */
+/** The note about a healthy source appears if its data is older than this. */
 const oldSourceMs = 60_000;
 
 export interface PageProps<Name extends TopicName> {
@@ -79,9 +79,9 @@ export function Page<Name extends TopicName>({
 }
 
 /**
- * Shows sources that are away or behind, and the age of the view while the connection is lost. The server does not send
- * an unchanged view again, so the age of a healthy source counts from the time of the view. A problem of the source
- * would be sent.
+ * Shows sources that are unavailable or outdated, and the age of the view while the connection is lost. The server does
+ * not send an unchanged view again, so the age of a healthy source is taken at the time of the view. If the source
+ * failed later, the server would send that.
  */
 function SourceNotes({
   sources,

@@ -71,7 +71,7 @@ export function displayGraph(view: GraphView, by: GraphGrouping, filters: GraphF
 /**
  * The keys of the edges to and from waypoints that only repeat other edges. A waypoint counts its requests as traffic
  * between the client and the server, and the ztunnels count the connections to and from the waypoint. An unhealthy edge
- * does not count as a repetition.
+ * is not left out.
  */
 function waypointHops({ nodes, edges }: GraphView["tables"]): ReadonlySet<string> {
   const isWaypoint = (key: string): boolean => nodes[key]?.kind === "waypoint";
@@ -166,7 +166,7 @@ function subtitleOf(node: GraphNode, title: string): string {
   const version =
     node.version !== "" && node.version !== title && !title.endsWith(`-${node.version}`) ? `${node.version} · ` : "";
   if (node.pods === 0) return `${version}no pods`;
-  // Beside a version, the rate would take the space of the word.
+  // Beside a version, there is no space for the word "ready".
   return `${version}${node.podsReady}/${node.pods}${version === "" ? " ready" : ""}`;
 }
 

@@ -153,7 +153,7 @@ function useGraph(state: GraphState): {
   };
 }
 
-/** Returns the same view if only its ages have changed. */
+/** Updates the head in the view. Returns the same object, so that new ages alone do not cause a new drawing. */
 function headOf(view: GraphView, head: GraphView["head"]): GraphView {
   if (
     view.head.omitted === head.omitted &&

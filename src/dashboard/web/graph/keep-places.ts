@@ -40,7 +40,7 @@ interface Unit {
 /**
  * Leaves every known card at its place, and puts new ones near related cards: below other versions of their app, to the
  * right of their callers, or to the left of the cards that they call. Without related cards, they are put at the bottom
- * of their box. Cards in the way move down within their column, and overlapping boxes move apart.
+ * of their box. Cards that a new card overlaps move down within their column, and overlapping boxes move apart.
  */
 export function keepPlaces(known: KnownLayout, request: LayoutRequest): Places {
   const places = new Map<string, Corner>();
@@ -106,7 +106,9 @@ function lowestOf(places: Places): number {
   return lowest;
 }
 
-/** Moves cards and stacks down that overlap with others of their box. Units that stand higher keep their places. */
+/**
+ * Moves cards and stacks down that overlap with others of their box. If two overlap, the higher one keeps its place.
+ */
 function pushApartInBox(nodes: readonly LayoutNode[], places: Map<string, Corner>, fresh: ReadonlySet<string>): void {
   if (!nodes.some(({ key }) => fresh.has(key))) return;
   const inOrder = unitsOf(nodes, places).sort(

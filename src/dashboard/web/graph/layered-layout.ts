@@ -26,8 +26,8 @@ const sweeps = 6;
 
 /**
  * Arranges items in columns from left to right along the edges. Each column is sorted by the average position of the
- * items' neighbours, and long columns are folded. For hundreds of items, it takes some milliseconds and dagre takes
- * seconds.
+ * items' neighbours, and long columns are folded. For hundreds of items, it takes some milliseconds, and the library
+ * dagre takes seconds.
  */
 export function layeredLayout(
   items: readonly LayoutItem[],
@@ -138,7 +138,7 @@ function middle(keys: readonly string[], order: ReadonlyMap<string, number>): nu
   return keys.length === 0 ? undefined : keys.reduce((sum, key) => sum + (order.get(key) ?? 0), 0) / keys.length;
 }
 
-/** Removes the edges that close a circle in a depth-first search. */
+/** Removes the edges that close a cycle in a depth-first search. */
 function withoutCycles(items: readonly LayoutItem[], edges: readonly ItemEdge[]): readonly ItemEdge[] {
   const next = new Map<string, ItemEdge[]>(items.map(({ key }) => [key, []]));
   const callers = new Map<string, number>(items.map(({ key }) => [key, 0]));

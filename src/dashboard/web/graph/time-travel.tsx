@@ -107,7 +107,7 @@ function PlayButton({
   );
 }
 
-/** The moment under the slider's thumb. The link gets it when the thumb rests. */
+/** The moment under the slider's thumb. The link changes only when the thumb rests. */
 function useHeldMoment(stepMs: number): {
   readonly heldMs: number | undefined;
   readonly hold: (momentMs: number) => void;
@@ -124,7 +124,7 @@ function useHeldMoment(stepMs: number): {
   return { heldMs, hold: setHeldMs };
 }
 
-/** Moves the link one step a second, up to the present. It waits while a moment loads. */
+/** Moves the moment in the link one step a second, up to the present. It waits while a moment loads. */
 function usePlaying(
   loading: boolean,
   stepMs: number,

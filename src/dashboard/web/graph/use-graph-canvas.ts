@@ -75,7 +75,7 @@ export function useGraphCanvas({ graph, label, search, nextFound, selected, focu
   useLayoutEffect(() => canvas.current?.setLook(look), [look]);
   useLayoutEffect(() => {
     canvas.current?.show(graph, places, rearranged);
-    // Keep only the last measurement. An observer can still collect all of them.
+    // Keep only the last measurement in the browser's performance timeline. An observer can still collect all of them.
     performance.clearMeasures("graph-update");
     performance.measure("graph-update", { start: renderedAtMs, end: performance.now() });
   }, [graph, places]);

@@ -10,7 +10,7 @@ metadata:
   namespace: ${namespace}
 `;
 
-/** Templates of frequent objects. Their names must be changed. */
+/** Templates of frequent objects. The user must change their names. */
 export const configTemplates: readonly ConfigTemplate[] = [
   {
     title: "HTTPRoute with weights",

@@ -329,7 +329,7 @@ export const eventColumns: readonly Column<EventRow>[] = [
   },
 ];
 
-/** The namespace beside the name, if there is no space for a column. */
+/** The namespace beside the name, for tables without space for a column of namespaces. */
 function OfNamespace({ name }: { readonly name: string }): JSX.Element | null {
   return name === "" ? null : <span class="phone-only muted small"> {name}</span>;
 }

@@ -14,8 +14,9 @@ export const maxLogLines = 5000;
 export const maxFinds = 1000;
 
 /**
- * Matches colours of terminals, and carriage returns at the end of a line. The look behind makes each run of them match
- * only from its beginning. Otherwise a line with a long run within it would stop the page.
+ * Matches colours of terminals, and carriage returns at the end of a line. The lookbehind lets a run of carriage
+ * returns match only from its beginning. Without it, the time would be quadratic, and a long run in the middle of a
+ * line would freeze the page.
  */
 const ofTerminals = new RegExp(String.raw`\u001b\[[\d;]*m|(?<!\r)\r+$`, "gu");
 

@@ -37,7 +37,8 @@ export function LogText({
   };
   return (
     <>
-      {/* Only the result of a search is read. The number of lines changes with each new one. */}
+      {/* Let screen readers announce only the result of a search, because the number of lines changes with each new
+          line. */}
       <p class="log-note small muted" role={found === undefined ? undefined : "status"}>
         {found === undefined
           ? logNote(log.lines.length, truncated)

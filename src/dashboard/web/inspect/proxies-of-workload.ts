@@ -7,8 +7,8 @@ export interface ProxyPod {
 }
 
 /**
- * The pods whose proxies carry a workload's traffic: the connected ones, or without any those that should be connected.
- * In ambient mode, these are the ztunnels of the pods' nodes.
+ * The pods of the proxies that carry a workload's traffic: the connected ones. If none is connected, the ones that
+ * should be. In ambient mode, these are the ztunnels of the pods' nodes.
  */
 export function proxiesOfWorkload({
   namespace,

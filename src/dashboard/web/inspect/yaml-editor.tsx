@@ -18,7 +18,8 @@ export interface YamlEditorProps {
 const tones: Readonly<Record<ConfigMessage["level"], Tone>> = { Error: "bad", Warning: "warn", Info: "info" };
 
 /**
- * A YAML editor with messages at their lines, and below a list of messages with links. Its code is loaded on first use.
+ * A YAML editor. Messages appear at their lines, and in a list with links below the text. The editor's code is
+ * loaded on first use.
  */
 export function YamlEditor(props: YamlEditorProps): JSX.Element {
   const { messages, note } = props;
@@ -84,7 +85,8 @@ function useCodeMirror({ text, onChange, readOnly, label, messages }: Omit<YamlE
   const changed = useRef(onChange);
   changed.current = onChange;
   /**
-   * Typed texts that have not come back as `text` yet. When they do, they must not undo letters that were typed since.
+   * Typed texts that have not come back as `text` yet. When one comes back, it must not undo what the user has typed
+   * since.
    */
   const typed = useRef<string[]>([]);
   const initial = useRef({ text, readOnly });

@@ -5,7 +5,7 @@ export type RungState =
   /** It moves when a person lets it continue. */
   | "waiting"
   | "moving"
-  /** Its labels select another revision than that of its pods, and no upgrade moves it there. */
+  /** Its labels select another revision than the one that its pods have, and no upgrade moves it there. */
   | "behind"
   /** It has the wanted revision. */
   | "there"

@@ -36,7 +36,7 @@ export type LiveState =
 
 export interface LiveSink {
   state(state: LiveState): void;
-  /** Unchanged rows are the same objects as before. */
+  /** Called with a new view. Rows that have not changed are the same objects as in the view before. */
   view(topic: string, view: View): void;
   problem(topic: string, problem: Problem): void;
   /** The current time of the server's clock. */
@@ -46,11 +46,11 @@ export interface LiveSink {
 const firstRetryMs = 400;
 const maxRetryMs = 8_000;
 /**
- * The time without a message after which a connection counts as dead, because the server sends signs of life every few
+ * The time without a message after which a connection is treated as lost. The server sends a sign of life every few
  * seconds.
  */
 const silenceMs = 15_000;
-/** How long to wait for the state of the session. After that, the connection is tried anyway. */
+/** How long to wait for the state of the session. After this time, the page connects without it. */
 const sessionAnswerMs = 10_000;
 /** A short wait, so that several changes of topics at the same time cause only one new connection. */
 const settleMs = 10;
@@ -161,7 +161,8 @@ export class LiveConnection {
       return;
     }
     if (message.type === "logged-out") {
-      // If anonymous users may read, the page continues without a login.
+      // Connect again even though the session has ended: if anonymous users may read, the page continues without a
+      // login.
       this.#drop();
       void this.#retry();
       return;
@@ -204,7 +205,8 @@ export class LiveConnection {
     this.#later(sessionAnswerMs, () => this.#connect());
     const waiting = this.#cancelTimer;
     const problem = await this.#host.sessionProblem();
-    // Another event came first, for example a newly followed view or a hidden page.
+    // While this call waited, another event has connected, stopped or rescheduled: for example a new topic, or a hidden
+    // page.
     if (this.#source !== undefined || this.#cancelTimer !== waiting) return;
     this.#drop();
     if (problem === undefined) this.#connect();

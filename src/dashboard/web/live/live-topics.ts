@@ -23,7 +23,10 @@ export interface Live<Name extends TopicName> {
   readonly head: ReadonlySignal<Topics[Name]["view"]["head"] | undefined>;
   /** Why the topic cannot currently be shown or updated. */
   readonly problem: ReadonlySignal<Problem | undefined>;
-  /** The rows by key. Unchanged rows and tables are the same objects as before. Empty before the first view. */
+  /**
+   * The rows by key. Rows and tables that have not changed are the same objects as in the view before. Empty before the
+   * first view.
+   */
   table<Table extends keyof Tables<Name>>(name: Table): ReadonlySignal<Tables<Name>[Table]>;
 }
 
@@ -136,7 +139,7 @@ export function followTopic<Name extends TopicName>(
   return {
     live: topic.live as unknown as Live<Name>,
     start: () => {
-      // The topic may have been forgotten between its request and its display.
+      // The topic may have been forgotten since it was requested, so remember it again.
       topics.set(text, topic);
       topic.followers += 1;
       followAll();

@@ -141,7 +141,7 @@ function Attention({
   );
 }
 
-/** Shown in place of a number if no proxy counts. */
+/** Shown in place of a number if no proxy reports traffic. */
 const notCounted = (
   <span class="muted" title="not in the mesh, so no proxy counts its requests">
     –

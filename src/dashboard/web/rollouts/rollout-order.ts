@@ -77,8 +77,8 @@ export function stateOf({
 }
 
 /**
- * How the rollout has changed, if the order may no longer be what the person means. Undefined otherwise. Only a full
- * promotion ends a pause.
+ * How the rollout has changed since the person saw it, if the order may therefore no longer be what the person wants.
+ * Otherwise undefined. A pause matters only to a full promotion, because no other order ends it.
  */
 export function changeSince(seen: SeenState, now: SeenState, action: RolloutAction): string | undefined {
   if (now.uid !== seen.uid) return "The rollout was deleted, and another one of its name was created";

@@ -15,7 +15,7 @@ import { isUndoPhase, Steps } from "./rollout-steps.tsx";
 
 /** Shows a rollout: its steps, its current checks, and its history. */
 export function RolloutPage({ kind, namespace, name }: Required<RouteParameters>): JSX.Element {
-  // For cluster-scoped objects, the link may have `-` as namespace.
+  // The link to a cluster-scoped object may have `-` in place of the namespace.
   const inNamespace = namespace === "-" ? "" : namespace;
   const live = useLive("rollout", {
     kind: kind === "MeshUpgrade" ? "MeshUpgrade" : "Canary",
@@ -142,7 +142,7 @@ function CurrentStep({
   );
 }
 
-/** Shows since when the step has settled or been judged, and when its time limit ends. */
+/** Shows how long the step has settled or been judged, and when its time limit ends. */
 function StepProgress({
   step,
   phase,

@@ -11,7 +11,7 @@ export function RolloutSeries({
   readonly head: RolloutHead;
   readonly checks: Readonly<Record<string, RolloutCheck>>;
 }): JSX.Element {
-  // Skip the check of the request share, because its share is not a share of errors.
+  // Skip the check of the type `request-share`, because its unit `share` does not mean errors.
   const bound = (unit: "share" | "ms"): number | undefined =>
     Object.values(checks).find(
       ({ type, comparison }) => type !== "request-share" && comparison?.unit === unit && comparison.bound !== undefined,

@@ -48,7 +48,7 @@ export function Steps({
   );
 }
 
-/** Whether the rollout does not continue with its current step, because it puts everything back or has done so. */
+/** Whether the rollout is being undone or has been undone, so that it does not continue with its current step. */
 export function isUndoPhase(phase: string): boolean {
   return phase === "RollingBack" || phase === "RolledBack";
 }
