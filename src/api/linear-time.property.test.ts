@@ -105,7 +105,10 @@ function replaced(value: unknown, [key, ...rest]: Path, by: unknown): unknown {
   return { ...record, [key]: replaced(record[key], rest, by) };
 }
 
-/** Makes values of the same form with other names and numbers. Each form is read once, because tests make thousands. */
+/**
+ * Makes values of the same form with other names and numbers. The form is analysed once, because tests make thousands
+ * of values.
+ */
 function variantsOf(value: unknown): (index: number) => unknown {
   if (typeof value === "string") {
     const at = /^[A-Z0-9_]+$/.test(value) ? -1 : value.search(/[a-z0-9]/);
@@ -127,7 +130,8 @@ function variantsOf(value: unknown): (index: number) => unknown {
 const trimmedDepth = 1;
 
 /**
- * Drops deeper parts, because many small elements show the cost of comparisons, and large elements take long anyway.
+ * Drops the deeper levels of a value, because many small elements show the cost of comparisons, and large elements take
+ * long anyway.
  */
 function trimmed(value: unknown, depth = 0): unknown {
   if (typeof value !== "object" || value === null) return value;
@@ -163,7 +167,7 @@ function growthsOf(value: unknown): readonly (readonly [string, Growth])[] {
         `text of ${JSON.stringify(piece)}`,
         (size) => repeated(piece, size),
       ]),
-      // Regular expressions that search for an end take the most time if it is not there.
+      // A regular expression that searches for an end takes the most time if the end is missing.
       ...["[", "{{", " ", "/", "1", "-", ".", ":", "_", '"'].map((piece): [string, Growth] => [
         `text with ${JSON.stringify(piece)} before its end`,
         (size) => `${value}{{${repeated(piece, size)}x\nx`,
@@ -176,9 +180,9 @@ function growthsOf(value: unknown): readonly (readonly [string, Growth])[] {
 
 const listSize = 4_000;
 /**
- * The limits for lists. They allow twice as many elements and twice the time as the usual limits. What they find is the
- * same: a part whose time grows with the square of the length, and which would take four times as long as the linear
- * part for 8,000 elements.
+ * The limits for lists of {@link listSize} elements. They find the same parsers as the usual limits would with twice as
+ * many elements: those in which the quadratic part of the time would then be above 30 ms, and more than four times the
+ * linear part.
  */
 const listLimits: GrowthLimits = { unsuspiciousMs: 7.5, maxTimes: 8 };
 const manyKeys = Array.from({ length: listSize }, (_, index) => `k${index}`);

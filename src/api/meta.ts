@@ -77,7 +77,7 @@ export function keyOf(object: KubernetesObject): string {
 /** The label of an EndpointSlice that names its Service (KEP-752). */
 export const serviceNameLabel = "kubernetes.io/service-name";
 
-/** The uid of a static pod at its kubelet, which differs from that of its object in the API. */
+/** The annotation with the uid that a static pod has at its kubelet. The pod's object in the API has another uid. */
 export const mirrorAnnotation = "kubernetes.io/config.mirror";
 
 /**

@@ -6,7 +6,10 @@ export interface BackoffOptions {
   readonly random: Random;
 }
 
-/** Backoff with jitter: each step is twice the one before, and each delay is between half of its step and the whole. */
+/**
+ * Backoff with jitter: each step is twice as long as the step before, and each delay is between half of its step and
+ * the whole step.
+ */
 export class Backoff {
   readonly #options: BackoffOptions;
   #attempt = 0;

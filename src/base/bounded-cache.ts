@@ -1,8 +1,8 @@
 import { invariant } from "./errors.ts";
 
 /**
- * A Map with a maximum size, for values that can be computed again. When it is full, a new key empties it. That costs
- * nothing when a value is read, and needs no record of when each value was last used.
+ * A Map with a maximum size, for values that can be computed again. When it is full, a new key empties it. So a read
+ * costs nothing extra, and no record of each value's last use is needed.
  */
 export class BoundedCache<Key, Value> extends Map<Key, Value> {
   readonly maxEntries: number;

@@ -9,16 +9,18 @@ const isGroup = /^[0-9a-f]{1,4}$/;
  * The network whose addresses a single client may use: the /64 of an IPv6 address. Any other text, such as an IPv4
  * address, is its own network.
  *
- * Shared limits compare clients that hold little by their networks: otherwise a client with many addresses would hold
- * little with each, and much in total. They compare clients that hold much by their addresses: the pods of a node may
- * have one network, and one of them must not cost the others their connections.
+ * Shared limits compare clients with few connections by their networks. Otherwise a client with many addresses could
+ * have few connections from each address, and many in total. They compare clients with many connections by their
+ * addresses, because the pods of a node may share a network, and one pod must not cost the others their connections.
  */
 export function clientNetwork(address: string): string {
   if (!address.includes(":")) return address;
   return networkOfGroups(address) ?? address;
 }
 
-/** A full server asks this for each of its connections, so this does not make the bytes of the whole address. */
+/**
+ * A full server calls this for each of its connections, so this function does not convert the whole address to bytes.
+ */
 function networkOfGroups(address: string): string | undefined {
   const gap = address.indexOf("::");
   const head = gap < 0 ? address : address.slice(0, gap);
@@ -26,7 +28,7 @@ function networkOfGroups(address: string): string | undefined {
   if (first.length < networkGroups && gap >= 0) {
     const tail = address.slice(gap + 2);
     const zeros = groups - first.length - (tail === "" ? 0 : tail.split(":").length);
-    // Parse these addresses completely. One of them is an IPv4 address that a socket of both families accepted, such as
+    // Parse such an address completely. It may be the IPv4 address of a client of an IPv6 socket, such as
     // ::ffff:192.0.2.1.
     if (first.length + zeros < networkGroups || head === "") return networkOfBytes(address);
     while (first.length < networkGroups) first.push("0");

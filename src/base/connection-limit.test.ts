@@ -92,6 +92,6 @@ test("short connections are collected before they reach the old space, also afte
     connect();
     if (count % 200 === 0) collectGarbage("minor");
   }
-  // The connections have 16 MB.
+  // The 4,000 connections together hold 16 MB.
   assert.ok(oldBytes() - before < 2_000_000, `${oldBytes() - before} bytes became old`);
 });

@@ -23,12 +23,12 @@ function mostConnections(
 }
 
 /**
- * An address with no more connections than this is compared by its network ({@link clientNetwork}). It is enough for an
- * honest client.
+ * An address with no more connections than this is compared by its network ({@link clientNetwork}). An honest client
+ * needs no more.
  */
 const fewConnections = 8;
 
-/** Whether a connection of this address ends for a newcomer. Asked once for each connection, the oldest first. */
+/** Whether a connection of this address ends for a newcomer. Called once for each connection, the oldest first. */
 type EndsForNewcomer = (address: string) => boolean;
 
 /**
@@ -73,7 +73,7 @@ function endsOfNetworks(
     () => most.surplus,
   );
   if (most.surplus >= wanted) return ofMost;
-  // Nobody of a larger network takes connections from a smaller one.
+  // A newcomer of a larger network takes no connections from a smaller network.
   const lossOf = (address: string): number =>
     sizeOf(address) < sizeOf(newcomer) ? 0 : (held.get(address)?.size ?? 0) - own - 1;
   for (const address of held.keys()) if (lossOf(address) > 0) return upTo(wanted, (other) => other, lossOf);

@@ -69,15 +69,15 @@ export function toSerinError(value: unknown): SerinError {
 }
 
 /**
- * The message of any thrown value, for log lines. For an error of a TLS connection these are OpenSSL's words. Its own
- * message also has the number of a thread, a source file and a line break.
+ * The message of any thrown value, for log lines. For an error of a TLS connection, it returns OpenSSL's reason,
+ * because the error's own message also contains a thread number, a source file and a line break.
  */
 export function messageOf(value: unknown): string {
   if (!(value instanceof Error)) return String(value);
   const isOfTls = "reason" in value && typeof value.reason === "string" && /^[\dA-F]+:error:/.test(value.message);
   if (isOfTls) return String(value.reason);
   if (value.message !== "") return value.message;
-  // Node.js reports a name whose addresses all refuse by an AggregateError that has only a code.
+  // If all addresses of a name refuse a connection, Node.js throws an AggregateError with a code and an empty message.
   return "code" in value && typeof value.code === "string" ? value.code : value.name;
 }
 

@@ -102,7 +102,7 @@ export function isOwnMachineAddress(text: string): boolean {
  * NAT64.
  */
 const ipv4Carriers = ["::ffff:0:0/96", "::/96", "64:ff9b::/96", "64:ff9b:1::/48"].map(networkOf);
-/** The address to which 6to4 packets are sent follows this prefix. */
+/** The prefix of 6to4 addresses. The IPv4 address to which such packets are sent follows it. */
 const sixToFour = networkOf("2002::/16");
 /**
  * This machine, its link, and the addresses at which clouds serve a machine's credentials. In IPv4, the addresses of

@@ -94,7 +94,7 @@ export function nearestName(name: string, known: Iterable<string>): string | und
 
 /**
  * Changes of the writing direction and invisible characters, which let a text look like another one. Joiners are not
- * included, because scripts need them.
+ * included, because some writing systems need them.
  */
 const disguises = String.raw`\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff`;
 const controls = new RegExp(String.raw`[\p{Cc}${disguises}]`, "gu");

@@ -126,7 +126,10 @@ class Queue {
  * of one length, so neither starting nor cancelling one changes a timer. A timeout expires up to a millisecond late.
  */
 export class SharedTimeouts {
-  /** The number of lengths that share a timer. Others get a timer of their own. */
+  /**
+   * The maximum number of different lengths that have a shared timer. A timeout of any further length gets its own
+   * timer.
+   */
   static readonly maxLengths = 64;
   readonly #clock: Clock;
   readonly #queues = new Map<number, Queue>();

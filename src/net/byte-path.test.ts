@@ -152,7 +152,7 @@ for (const kind of ["libuv", "node"] as const) {
       const [left, right] = [new Recorder(near), new Recorder(far, { paused: true })];
       assert.equal(hasUnreadInput(far), false);
       near.end();
-      // Node's own sockets send it in a later turn.
+      // Sockets of node:net send the end in a later turn.
       if (kind === "libuv") assert.equal(hasUnreadInput(far), true);
       far.resume();
       assert.equal((await right.ended).length, 0);
@@ -317,7 +317,7 @@ for (const kind of ["libuv", "node"] as const) {
           await connect();
           if (count % 10 === 0) collectGarbage("minor");
         }
-        // If all were kept, they would take 8 MB.
+        // If the process kept all closed streams, they would take 8 MB.
         assert.ok(oldBytes() - before < 2_000_000, `${oldBytes() - before} bytes became old`);
         listener.close();
       });

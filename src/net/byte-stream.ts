@@ -43,8 +43,8 @@ export interface ByteStreamHandler {
   /** Called when the kernel has accepted everything, after a write returned false. */
   drain(): void;
   /**
-   * Called once, after all other calls. There is an error unless both sides had ended, or {@link ByteStream.destroy}
-   * was called without one.
+   * Called once, after all other calls. `error` is undefined if both sides had ended, or if {@link ByteStream.destroy}
+   * was called without an error.
    */
   close(error: Error | undefined): void;
 }

@@ -13,8 +13,8 @@ export interface FramedBytes {
 }
 
 /**
- * The maximum number of pieces that are written by this code. libuv writes more. The largest chunk that is read has 17
- * of HTTP/2's smallest frames.
+ * The maximum number of pieces that this code writes. libuv writes a body with more pieces. The largest chunk of a read
+ * needs at most 17, because every peer of HTTP/2 accepts frames of 16 KiB.
  */
 const maxPieces = 64;
 /** The size of an iovec in 32-bit words: an address and a length, of 8 bytes each. */
@@ -34,7 +34,7 @@ let functions: Libc | undefined | null = null;
  * takes an array of buffers, and making and reading them costs a seventh of the write.
  *
  * Returns how many bytes the kernel has accepted. It is 0 if the kernel accepts none now, if the write failed, or if
- * libc cannot be called. The caller writes the rest, and learns of errors by that.
+ * libc cannot be called. The caller then writes the rest, and that write reports errors.
  */
 export function writeFramedNow(fd: number, framed: FramedBytes): number {
   const { heads, headEnds, body, pieceBytes } = framed;

@@ -84,7 +84,7 @@ for (const isSecure of [false, true])
         assert.ok(largeBuffers.bytes <= mebibyte, `${largeBuffers.bytes} bytes after ${count + 1} transfers`);
       }
       assert.ok(largeBuffers.bytes > before, "the latest ones have large buffers");
-      // The first ones have given theirs up meanwhile, and grow again.
+      // The first streams have given up their large buffers meanwhile, and get new ones.
       for (const transfer of transfers) await transfer();
       assert.ok(largeBuffers.bytes <= mebibyte, `${largeBuffers.bytes}`);
     }
@@ -97,7 +97,7 @@ test("streams whose bytes wait for a slow reader read little at a time once such
   {
     await using pairs = new AsyncDisposableStack();
     for (let count = 0; count < 12; count += 1) {
-      // Its far end never reads.
+      // A connection whose far end never reads.
       const deaf = pairs.use(await connected());
       let received = 0;
       let isPaused = false;

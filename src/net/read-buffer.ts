@@ -188,7 +188,7 @@ export function readBufferOf(bytes: Uint8Array): ReadBuffer | undefined {
  * bytes could keep a large buffer.
  */
 const heldParts = 4;
-/** An offset at which no chunk begins. It prevents that a header is put in front of a kept chunk. */
+/** An offset at which no chunk begins. It prevents a header from being put in front of a kept chunk. */
 const noStart = -1;
 
 /** The maximum size of a chunk that is appended to the copy of an earlier one. */

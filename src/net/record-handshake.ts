@@ -217,8 +217,8 @@ function recordsIn(bytes: Buffer): number {
 }
 
 /**
- * The end of the record that begins here. Undefined if the record is incomplete. If the bytes cannot be a record, the
- * end of the bytes, so that Node's TLS gets them and refuses them.
+ * The end of the record that begins here. Undefined if the record is incomplete. If the bytes cannot be a record,
+ * returns the end of the bytes, so that Node's TLS gets them and refuses them.
  */
 function endOfRecord(bytes: Buffer, at: number): number | undefined {
   const left = bytes.length - at;

@@ -195,7 +195,8 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
 
   keyUpdated(wantsAnswer: boolean): void {
     this.#opener.changeKey();
-    // Answer several requests with one record, the next one (RFC 8446, section 4.6.3).
+    // Change our own key once with the next record, even if the peer has asked for it several times (RFC 8446, section
+    // 4.6.3).
     if (wantsAnswer && !this.#hasEnded) this.#owesKeyUpdate = true;
   }
 

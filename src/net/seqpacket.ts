@@ -23,7 +23,7 @@ export interface SeqpacketMessage {
 
 export interface SeqpacketHandler {
   message(message: SeqpacketMessage): void;
-  /** Called once, after all other calls. There is an error unless the peer or we closed the connection. */
+  /** Called once, after all other calls. `error` is undefined if the peer or this side closed the connection. */
   close(error: SerinError | undefined): void;
 }
 

@@ -33,8 +33,8 @@ export class SocketStream implements ByteStream {
     socket.pause();
     this.#listen("error", (error: unknown) => {
       this.#error ??= networkError(`connection with ${this.remote.address}:${this.remote.port}`, error);
-      // Close the socket, because Node does not do so after a TLS alert. The connection would then seem to end in an
-      // orderly way.
+      // Close the socket, because Node does not do so after a TLS alert. Otherwise the connection would seem to end in
+      // an orderly way.
       socket.destroy();
     });
     this.#listen("close", () => this.#onClose());

@@ -97,8 +97,8 @@ function nodeTransport(
 }
 
 /**
- * Lets the owner of the stream below end the connection, for example because its server is full. The owner also ends it
- * after a refusal. That must not cut off an alert.
+ * Lets the owner of the stream below end the connection, for example because its server is full. The owner also ends
+ * the connection after a refusal, which must not cut off the alert.
  */
 function handOn(stream: ByteStream, secured: TLSSocket, alert?: RefusalAlert): void {
   const end = (): void => {

@@ -40,7 +40,7 @@ interface Ends {
   readonly listener: ByteListener;
 }
 
-/** Options that both ends share: whether the records are protected here or by Node's TLS. */
+/** Options that both ends share: whether Serin's own code or Node's TLS protects the records. */
 type Records = Pick<SecureServerOptions, "ownRecords">;
 
 interface Roles {
@@ -457,7 +457,7 @@ for (const [kind, ownRecords] of [
   });
 }
 
-/** Hides the type of a stream, so that this part does not know it, like a tunnel's. */
+/** Hides the type of a stream, so that the TLS code sees a stream of unknown type, such as a tunnel. */
 function wrapped(stream: ByteStream): ByteStream {
   return {
     setHandler: (handler) => stream.setHandler(handler),

@@ -53,7 +53,7 @@ export interface SecureServerOptions {
   readonly received?: Buffer;
   /** Called last. May refuse the client. */
   readonly refuse?: RefusePeer;
-  /** Whether a client is told by a TLS 1.3 alert why its certificate is refused. */
+  /** Whether the server says why it refuses a client's certificate, by an alert of TLS 1.3. */
   readonly alerts?: boolean;
   /**
    * Whether Serin's own code protects the records after the handshake, if that is possible, and not Node's TLS. This is
@@ -298,16 +298,17 @@ function verifyError(secured: TLSSocket): NodeJS.ErrnoException | undefined {
 /**
  * Returns a function that says whether the signature on the client's certificate was wrong.
  *
- * If another key than that of the root that it names has signed a client's certificate, and the rest of the handshake
- * comes later, Node's TLS does not end the handshake and then report that. It takes what OpenSSL noted about the
- * signature for a failure of the handshake, and does not say which signature was wrong.
+ * A client's certificate may name a root, but be signed by another key. If the rest of such a handshake arrives later,
+ * Node's TLS confuses the error that OpenSSL noted for the signature with a failure of the handshake itself. It then
+ * does not say which signature was wrong.
  */
 function watchSignature(secured: TLSSocket): () => Error | undefined {
   const handle = handleOf(secured);
   const { onerror } = handle;
   let fault: NodeJS.ErrnoException | undefined;
   handle.onerror = (error) => {
-    // Ask now: later the handle may be gone, and asking would then end the process, as it would without a certificate.
+    // Read the error now. Later the handle may be gone, and the call would end the process. Without a certificate, the
+    // call would end it too.
     if (secured.getPeerX509Certificate() !== undefined) fault = verifyError(secured);
     onerror?.call(handle, error);
   };

@@ -64,7 +64,10 @@ interface SeriesBudget {
   dropped(family: string): void;
   /** A series was dropped to make room for one of another owner. */
   displaced(family: string): void;
-  /** Drops a series of an owner that has more than these series of one metric. Whether there is one. */
+  /**
+   * Drops a series of an owner that has more than `least` series of one metric. Returns false if there is no such
+   * owner.
+   */
   makeRoom(least: number): boolean;
 }
 
@@ -134,12 +137,15 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
     return handle;
   }
 
-  /** Whether there is room for one more series, which then counts. */
+  /** Returns whether there is room for one more series. If so, the series is counted at once. */
   #take(): boolean {
     return this.#series.size < this.#budget.maxSeriesPerMetric && (this.type === "gauge" || this.#budget.take());
   }
 
-  /** Makes room for a series of this owner, at the cost of an owner with more. Whether there is room, which counts. */
+  /**
+   * Makes room for a series of this owner, at the cost of an owner with more series. Returns whether there is room. If
+   * so, the series is counted at once.
+   */
   #displaceFor(owner: string): boolean {
     const own = this.#owned.get(owner)?.size ?? 0;
     // If this metric has room, others have used up the limit of all metrics.
@@ -148,14 +154,14 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
     return made && this.#take();
   }
 
-  /** How many series the owner with the most has. 0 if these are not more than `least`. */
+  /** The number of series of the owner with the most series. 0 if the number is not above `least`. */
   mostOwnedAbove(least: number): number {
     if (this.#mostOwned <= least) return 0;
     this.#mostOwned = this.#most().size;
     return this.#mostOwned > least ? this.#mostOwned : 0;
   }
 
-  /** Drops the oldest series of the owner with the most. Whether there is one. */
+  /** Drops the oldest series of the owner with the most series. Returns false if there is none. */
   dropOldest(): boolean {
     const [oldest] = this.#most();
     if (oldest === undefined) return false;

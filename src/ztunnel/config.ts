@@ -233,7 +233,10 @@ function levelWord(env: Environment): string | undefined {
   return words.map((word) => word.trim()).find((word) => !word.includes("="));
 }
 
-/** Warns of a log level that does not exist. It is no error, because upstream takes the word for a target's name. */
+/**
+ * Warns of a log level that does not exist. This is not an error, because upstream reads such a word as the name of a
+ * target.
+ */
 export function logLevelWarning(env: Environment): string | undefined {
   const word = levelWord(env);
   if (word === undefined || ownField(levels, word) !== undefined) return undefined;

@@ -41,7 +41,7 @@ export interface DataPathOptions {
 }
 
 /**
- * How long an accepted connection may take until it is tracked, in milliseconds. Until then, it waits for its pod's
+ * The time in milliseconds within which an accepted connection must be tracked. Until then, it waits for its pod's
  * certificate, its peer's handshake and its pod's policies. After this time, an untracked connection no longer keeps a
  * draining process alive.
  */

@@ -9,7 +9,7 @@ export interface ResourceReference {
 /** The gateway settings that Istio's `gateways.ingress` and MeshGateway have in common. */
 export interface GatewayConfiguration {
   readonly enabled: boolean;
-  /** Created once, and never updated afterwards. */
+  /** Whether the operator creates the gateway's objects once, and never updates them afterwards. */
   readonly createOnly: boolean;
   readonly ports: readonly GatewayPort[];
   readonly replicaCount: number | undefined;

@@ -41,7 +41,7 @@ export interface BanzaiIstioSpec {
 }
 
 export interface PilotConfiguration {
-  /** The release's own images, where the object names none. */
+  /** The image. Undefined means the release's own image. */
   readonly image: string | undefined;
   readonly replicaCount: number | undefined;
   readonly minReplicas: number | undefined;
@@ -216,8 +216,8 @@ function readProxy(proxy: Reader): ProxyConfiguration {
 }
 
 /**
- * Has no parser: an operator must also see the objects of the other operator, and reports faults of its own objects
- * itself.
+ * This kind has no parser, because an operator must also see the objects of the other operator. Each operator reports
+ * the faults of its own objects itself.
  */
 export const banzaiIstioKind = defineKind<KubernetesObject & { spec?: Tree; status?: BanzaiStatus }>({
   group: "istio.banzaicloud.io",
@@ -237,12 +237,14 @@ export function minorOf(version: string): string {
   return version.split(".").slice(0, 2).join(".");
 }
 
-/** The suffix of the names of the control plane's objects: empty for a global one, or else the object's name. */
+/**
+ * The suffix of the names of the control plane's objects: empty for a global control plane, or else the object's name.
+ */
 export function resourceSuffixOf({ metadata, spec }: BanzaiIstio): string {
   return spec.global ? "" : (metadata.name ?? "").replaceAll(".", "-");
 }
 
-/** The value of `istio.io/rev` for the control plane: `<name>.<namespace>`, also for a global one. */
+/** The value of `istio.io/rev` for the control plane: `<name>.<namespace>`, also for a global control plane. */
 export function revisionLabelOf(reference: ResourceReference): string {
   return `${reference.name.replaceAll(".", "-")}.${reference.namespace}`;
 }

@@ -19,13 +19,12 @@ export interface ActionRequest {
   readonly run: number;
   /**
    * Whether the user saw that somebody has ordered a pause. A full promotion ends a pause, so it is a `conflict` if
-   * this has changed.
+   * somebody has ordered or ended a pause since.
    */
   readonly paused: boolean;
   /**
-   * Whether the user saw that the rollout was Stuck. If the user did not, and it has become Stuck since, such an order
-   * is a `conflict`. Absent means any state, because a page that was loaded from an earlier release does not know the
-   * field.
+   * Whether the user saw that the rollout was Stuck. If the rollout has become Stuck since, the order is a `conflict`.
+   * Absent means any state, because a page of an earlier release does not send the field.
    */
   readonly stuck?: boolean;
   /** The uid of the object that the user saw. Each order is a `conflict` for another object. Empty means any object. */

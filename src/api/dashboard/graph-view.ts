@@ -35,7 +35,7 @@ export interface GraphNode {
   readonly name: string;
   readonly app: string;
   readonly version: string;
-  /** The mesh revision that serves it. Empty outside the mesh. */
+  /** The mesh revision that serves the node. Empty outside the mesh. */
   readonly revision: string;
   readonly dataPlane: "sidecar" | "ambient" | "proxy" | "none";
   readonly health: Health;
@@ -45,7 +45,7 @@ export interface GraphNode {
   readonly pods: number;
   readonly requestRate: number;
   readonly errorShare: number;
-  /** The rollout that changes it, for example `Canary shop/shop`. Empty if there is none. */
+  /** The rollout that changes the node, for example `Canary shop/shop`. Empty if there is none. */
   readonly rollout: string;
 }
 

@@ -18,11 +18,11 @@ export interface LadderHead extends ViewHead {
 export interface LadderRevision {
   readonly name: string;
   readonly version: string;
-  /** The tags that point to it. `default` is one of them. */
+  /** The tags that point to the revision. `default` counts as a tag. */
   readonly tags: readonly string[];
   readonly podsReady: number;
   readonly pods: number;
-  /** The first 12 hex digits of the SHA-256 of its signing root. Empty if unknown. */
+  /** The first 12 hex digits of the SHA-256 of the revision's signing root. Empty if unknown. */
   readonly root: string;
   /** The number of connected proxies. Absent if a control plane of the revision does not answer. */
   readonly proxies?: number;
@@ -38,16 +38,18 @@ export interface LadderRung {
    */
   readonly at: Readonly<Record<string, number>>;
   readonly pods: Readonly<Record<string, number>>;
-  /** The revision that its labels select. Empty outside the mesh. */
+  /** The revision that the part's labels select. Empty outside the mesh. */
   readonly wanted: string;
   /**
    * The revision that the current upgrade moves this part to. Empty if the part is there already, or if there is no
    * upgrade.
    */
   readonly goingTo: string;
-  /** What blocks it, by name: an unready pod, a proxy that rejects configuration, a PodDisruptionBudget. */
+  /**
+   * What blocks the part's move, by name: an unready pod, a proxy that rejects configuration, a PodDisruptionBudget.
+   */
   readonly blockedBy: readonly string[];
-  /** The decisions that a person must make before it continues. They are not faults. */
+  /** The decisions that a person must make before the part's move continues. They are not faults. */
   readonly waitsFor: readonly string[];
 }
 

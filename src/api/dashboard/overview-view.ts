@@ -19,7 +19,7 @@ export interface OverviewHead extends ViewHead {
     readonly stale: number;
     readonly rejected: number;
     readonly missing: number;
-    /** Why the counts are not known, for example because no control plane answers. Absent if they are. */
+    /** Why the counts are not known, for example because no control plane answers. Absent if they are known. */
     readonly unknown?: string;
     /** Why proxies may be missing in the counts. Absent if all control planes have answered. */
     readonly incomplete?: string;
@@ -43,7 +43,7 @@ export interface NamespaceRow {
   readonly configWarnings: number;
 }
 
-/** A problem that somebody should look at. Keys sort the most severe first. */
+/** A problem that somebody should look at. The rows' keys sort the most severe problem first. */
 export interface AttentionRow {
   readonly level: "error" | "warning" | "info";
   readonly text: string;

@@ -49,7 +49,7 @@ export interface SeriesRequest {
   /** `canaryBackend` or `stableBackend` of a rollout's head. */
   readonly backend: string;
   readonly fromMs: number;
-  /** 0 is now. */
+  /** The end of the series. 0 means now. */
   readonly toMs: number;
   /** The maximum number of points, from 2 to 1,000. */
   readonly points: number;
@@ -57,7 +57,7 @@ export interface SeriesRequest {
 
 export interface SeriesAnswer {
   readonly timesMs: readonly number[];
-  /** null where nothing was measured. */
+  /** `null` at a time without a measurement. */
   readonly values: readonly (number | null)[];
 }
 

@@ -72,7 +72,7 @@ export interface RolloutHead extends ViewHead {
     readonly why: string;
     readonly atMs: number;
   }[];
-  /** All orders. An order that this user cannot give has the reason. */
+  /** All orders. If this user cannot give an order, its entry contains the reason. */
   readonly actions: readonly RolloutActionOffer[];
   /** The compared backends, for the time series of both versions. See `SeriesRequest.backend`. */
   readonly canaryBackend: string;

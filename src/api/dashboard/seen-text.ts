@@ -7,14 +7,16 @@ const disguised = new RegExp(`[${disguises}]`, "u");
 const unseen = new RegExp(`(?![\\t\\n])[\\p{Cc}${disguises}]`, "gu");
 
 /**
- * Replaces each of these characters with its name, such as `⟨U+202E⟩`, so that the user sees the whole text in its real
- * order.
+ * Replaces each invisible or direction-changing character with its name, such as `⟨U+202E⟩`, so that the user sees the
+ * whole text in its real order.
  */
 export function seenText(text: string): string {
   return text.replaceAll(unseen, nameOf);
 }
 
-/** Does what {@link seenText} does, in all texts of a JSON document. Control characters are already escaped there. */
+/**
+ * Does what {@link seenText} does, in all texts of a JSON document. JSON has already escaped the control characters.
+ */
 export function seenJson(json: string): string {
   return disguised.test(json) ? json.replaceAll(unseen, nameOf) : json;
 }

@@ -34,7 +34,7 @@ export const meshConfigTable: FieldTable = {
       "caCertificates[].spiffeBundleUrl",
     ),
     acted(
-      "Trust of other domains, and which root signs for which",
+      "Trust of other domains, and which root may sign for which trust domain",
       "sgwc",
       "src/dataplane/certificates/root-restrictions.test.ts",
       "caCertificates[].trustDomains[]",
@@ -276,13 +276,13 @@ export const proxyDefaultsTable: FieldTable = {
       "terminationDrainDuration",
     ),
     acted(
-      "Workers: unset means one, and 0 means one for each core. [What they share](contracts/data-planes.md#workers-of-a-proxy). Envoy behaves as upstream says",
+      "The number of worker threads. Unset means one, and 0 means one for each core. [What workers share](contracts/data-planes.md#workers-of-a-proxy). In an Envoy, the field works as upstream documents it",
       "sg",
       "src/proxy/workers/worker-set.test.ts",
       "concurrency",
     ),
     acted(
-      "Interception. With TPROXY the application sees its clients' addresses, except over HBONE and if it listens on a loopback address",
+      "Interception. With TPROXY, the application sees its clients' addresses. It does not see them over HBONE, or if it listens on a loopback address",
       "s",
       "src/cmd/transparent-sidecar.netns.test.ts",
       "interceptionMode",

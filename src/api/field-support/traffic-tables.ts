@@ -118,7 +118,7 @@ export const destinationRuleTable: FieldTable = {
     ),
     acted("Localities", "sgw", outboundTest, ...under(everywhere, "loadBalancer.localityLbSetting.**")),
     acted(
-      "Priorities of regions and labels beside zones",
+      "Failover between regions and by labels, in addition to zones",
       "sgw",
       `${features}destination-rule.yaml`,
       ...under(
@@ -165,7 +165,7 @@ export const destinationRuleTable: FieldTable = {
       ),
     ),
     warned(
-      "Outliers by other statuses, and the old count",
+      "Outlier detection by a list of statuses, and the deprecated `consecutiveErrors`",
       ...under(
         everywhere.map((policy) => `${policy}.outlierDetection`),
         "outlierDetectionHttpErrorCodes[]",
@@ -391,7 +391,7 @@ export const envoyFilterTable: FieldTable = {
   rows: [
     acted("Workloads, order", "sgw", filterTest, "workloadSelector.labels{}", "targetRefs[].**", "priority"),
     acted(
-      "Patches; for BOOTSTRAP a warning names the patch, because upstream serves none either",
+      "Patches. The parser warns of a patch for BOOTSTRAP, because it has no effect, as in upstream Istio",
       "sgw",
       filterTest,
       "configPatches[].applyTo",

@@ -84,7 +84,7 @@ export interface RouteGroupKind {
 
 export interface GatewayAddress {
   type?: string | undefined;
-  /** If it is empty in a spec, any address of the type is meant. */
+  /** An empty value in a spec means any address of the type. */
   value: string;
 }
 
@@ -224,7 +224,7 @@ function readSecretReference(reference: Reader): SecretObjectReference {
   };
 }
 
-/** Reads the listeners. In v1alpha2 it adds the default listener that a mesh of that time assumed. */
+/** Reads the listeners. To a Gateway of v1alpha2, this adds the default listener that meshes of that time assumed. */
 function readListeners(spec: Reader, apiVersion: string | undefined): Listener[] {
   if (apiVersion !== `${gatewayGroup}/v1alpha2` || spec.has("listeners"))
     return spec.objects("listeners").map((listener) => readListener(listener));
@@ -291,7 +291,7 @@ export function readListener(
   return listener;
 }
 
-/** 0 means that no port is set, because the CRD has it as the default. */
+/** 0 means that no port is set, because the CRD sets an absent port to 0. */
 function readOptionalPort(reader: Reader, otherwise: number): number | undefined {
   const port = reader.integer("port", 0, maxPort);
   return port === undefined || port === 0 ? otherwise : port;

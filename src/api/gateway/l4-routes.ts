@@ -40,8 +40,8 @@ export function parseTlsRoute(raw: unknown): Parsed<TlsRoute> {
   const hostnames = [...reader.strings("hostnames")];
   for (const [index, hostname] of hostnames.entries())
     checkHostname(hostname, (message) => reader.error(message, `hostnames[${index}]`));
-  // The fields are optional here, because they are optional in v1alpha2, and an API server may return a route as v1
-  // that was written as v1alpha2.
+  // Only warn of absent fields. They are optional in v1alpha2, and an API server may return a route as v1 that was
+  // written as v1alpha2.
   if (hostnames.length === 0 && isSince(raw, "v1")) reader.warn("must have at least one name", "hostnames");
   const spec = {
     parentRefs: reader.objects("parentRefs").map(readParentReference),

@@ -156,7 +156,7 @@ function readRemoved(reader: Reader): string[] {
 function readHeader(reader: Reader): HttpHeader {
   const name = readHeaderName(reader);
   const value = reader.required("value", reader.string("value")) ?? "";
-  // Otherwise, a proxy would reject the routes of the whole port.
+  // A proxy that gets an invalid value rejects the routes of the whole port.
   const fault = literalValueFault(value);
   if (fault !== undefined) reader.error(fault, "value");
   else exceedsFormat(reader, "value", value);

@@ -35,7 +35,7 @@ export function storedGateway(stored: Gateway): Gateway {
   return withFieldTypes(stored, gateway).value;
 }
 
-/** The same for a GatewayClass. */
+/** A stored GatewayClass in which the controller's name is a text. */
 export function storedGatewayClass(stored: GatewayClass): GatewayClass {
   return withFieldTypes(stored, {
     spec: always(object({ controllerName: always(text, "") }), { controllerName: "" }),

@@ -14,7 +14,7 @@ export function withoutDigest(imageOrTag: string): string {
   return imageOrTag.replace(/@.*$/, "");
 }
 
-/** The tag of an image, without its digest. Empty if the image has no tag, as with only a digest. */
+/** The tag of an image, without its digest. Empty if the image has no tag, for example if it only has a digest. */
 export function imageTag(image: string): string {
   const name = withoutDigest(image);
   const colon = name.lastIndexOf(":");
@@ -22,7 +22,7 @@ export function imageTag(image: string): string {
   return colon > name.lastIndexOf("/") ? name.slice(colon + 1) : "";
 }
 
-/** The tag with a suffix such as `-distroless`. A digest names one image, so a tag with one stays as it is. */
+/** The tag with a suffix such as `-distroless`. A digest names one image, so a tag with a digest stays as it is. */
 export function suffixedTag(tag: string, suffix: string): string {
   return tag.includes("@") || suffix === "" ? tag : `${tag}-${suffix}`;
 }

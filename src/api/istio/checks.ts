@@ -43,7 +43,7 @@ export function domainOrAddressFault(text: string): string | undefined {
   return `must be a DNS name or an IP address, got "${text}"`;
 }
 
-/** What precedes the path of a Unix socket in an address. */
+/** The prefix of an address that is the path of a Unix socket. */
 export const unixPrefix = "unix://";
 /**
  * The maximum number of bytes of a Unix socket's path. If a path is longer, Envoy rejects all endpoints that are sent

@@ -26,7 +26,10 @@ export function wildcardDomainFault(name: string): string | undefined {
   return dot === -1 ? undefined : labelsFault(name.slice(dot + 1), name);
 }
 
-/** Proxies cannot match a name such as `*foo.example.com` everywhere. */
+/**
+ * Whether the name has a wildcard within its first label, as `*foo.example.com` has. Proxies can match such a name in
+ * some places only.
+ */
 export function hasPartialWildcard(name: string): boolean {
   return name.includes("*") && name.length !== 1 && !name.startsWith("*.");
 }

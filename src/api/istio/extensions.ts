@@ -134,7 +134,8 @@ function checkModule(reader: Reader, module: WasmModule): void {
 
 /**
  * Whether the text is the URL of a module. A URL without a scheme names an image. If nothing follows the scheme, a
- * proxy would reject the plugin, and a listener waits for the configuration of all its plugins.
+ * proxy would reject the plugin. The plugin's listeners would then never open, because a listener waits for the
+ * configuration of all its plugins.
  */
 function isModuleUrl(text: string): boolean {
   const scheme = /^[a-z][a-z0-9+.-]*:(?=\/\/)/i.exec(text)?.[0].toLowerCase();

@@ -1,5 +1,5 @@
-// Istio's host names: a name, a wildcard `*.suffix` that stands for one or more labels, or `*` for all. The Gateway
-// API's hostnames are the same.
+// Istio's host names: a name, a wildcard `*.suffix` whose `*` matches one or more labels, or `*` for all names. The
+// Gateway API's hostnames are the same.
 
 export function isWildcard(host: string): boolean {
   return host.startsWith("*");

@@ -76,8 +76,8 @@ export const meshWaypointAnnotations = {
 
 export const istioAnnotations = {
   /**
-   * With the value "true", operators ignore an IstioOperator. istioctl before 1.24 kept such a copy of the spec that it
-   * had installed.
+   * With the value "true", operators ignore an IstioOperator. istioctl before 1.24 stored the spec that it had
+   * installed in an IstioOperator with this annotation.
    */
   ignoreReconcile: "install.istio.io/ignoreReconcile",
   useWaypointCanaryWeight: "istio.io/use-waypoint-canary-weight",

@@ -1,5 +1,6 @@
-// Products of an object's lists, and of several objects. Validation refuses the former. It sees each object by itself,
-// so of the latter a proxy gets a part only, and the analysis and the statuses of objects report the rest.
+// Limits for what multiplies in a proxy's configuration. Validation refuses an object whose own lists multiply to too
+// much. It sees only one object at a time. If several objects multiply to too much, a proxy gets a part, and the
+// analysis and the objects' statuses report the rest.
 
 /**
  * The maximum length of everything that an object repeats in one proxy: the length of each part as JSON, times the
@@ -21,22 +22,24 @@ export function copiedLength(value: unknown, ...others: readonly string[]): numb
  */
 export const maxExpandedRoutes = 100_000;
 
-/** The limits of what several objects multiply. Only tests change them, because it takes minutes to reach them. */
+/**
+ * The limits for products of several objects. Only tests change them, because a test would take minutes to reach them.
+ */
 export const proxyLimits = {
   /**
-   * The maximum number of routes, in units, that one VirtualService has in one sidecar: those of all hosts and all
-   * ports. In a gateway, the VirtualServices of one namespace have as many together, at all hosts and servers. Twice
-   * the maximum for a single server, because many Gateways have one for HTTP and one for HTTPS.
+   * The maximum number of routes, in units, that one VirtualService has in one sidecar, at all hosts and ports
+   * together. In a gateway, the limit is for all VirtualServices of one namespace, at all hosts and servers together.
+   * It is twice the maximum for a single server, because many Gateways have one server for HTTP and one for HTTPS.
    */
   routes: 2 * maxExpandedRoutes,
   /**
-   * The maximum number of ports of a Service. Each proxy has a cluster for each of them, and often a listener and a
-   * route. Further ports are left out.
+   * The maximum number of ports of a Service. Each proxy has a cluster for each port, and often a listener and a route.
+   * Proxies do not get further ports.
    */
   servicePorts: 4_096,
   /**
    * The maximum number of clusters that the subsets of a rule make for one service, in each proxy that sees the
-   * service. A cluster takes the control plane about half a millisecond and 10 kB, and a small object could ask for
+   * service. A cluster costs the control plane about half a millisecond and 10 kB, and a small object could define
    * millions.
    */
   subsetClusters: 4_096,
@@ -47,7 +50,7 @@ export const proxyLimits = {
   clusterEndpoints: 262_144,
 };
 
-/** A route counts once for each begun part of this length. */
+/** The length of one unit. The size of a route is its length in units, rounded up. */
 const unitLength = Math.floor(maxCopiedLength / maxExpandedRoutes);
 
 /** The size of the routes of one host at one port, in units. A route without much content is one unit. */
@@ -62,8 +65,8 @@ export function routeUnits(
 }
 
 /**
- * The maximum number of subsets that a rule for a wildcard has at each service, because it may cover thousands of
- * services.
+ * The maximum number of subsets that a rule for a wildcard has at each service, because the wildcard may match
+ * thousands of services.
  */
 export const maxWildcardSubsets = 32;
 
@@ -72,7 +75,7 @@ export function endpointShare(clusters: number): number {
   return Math.floor(proxyLimits.clusterEndpoints / Math.max(1, clusters));
 }
 
-/** How many subsets of a rule for the host have clusters of a service with this number of ports. */
+/** How many subsets of a rule for the host get clusters at a service with this number of ports. */
 export function subsetShare(host: string, ports: number): number {
   const most = Math.floor(proxyLimits.subsetClusters / Math.max(ports, 1));
   return host.startsWith("*") ? Math.min(most, maxWildcardSubsets) : most;
@@ -97,7 +100,7 @@ export function subsetLimitFault(
   return { path: "spec.subsets", message };
 }
 
-/** Says where a VirtualService has no routes. `first` is the first of the places. */
+/** Says where a VirtualService has no routes. `first` is the first place without routes. */
 export function routeLimitFault(
   units: number,
   { kind, count, first }: { readonly kind: "servers" | "ports"; readonly count: number; readonly first: string },
@@ -108,7 +111,7 @@ export function routeLimitFault(
   return { path: "spec", message };
 }
 
-/** Says how many workloads of a service count. */
+/** Says how many workloads of a service proxies do not get. */
 export function workloadLimitFault(
   { clusters, workloads }: { readonly clusters: number; readonly workloads: number },
   path: string,

@@ -492,7 +492,10 @@ export function untoleratedTaint(
   );
 }
 
-/** Whether the toleration matches the taint. Without an effect it matches every effect, and without a key every key. */
+/**
+ * Whether the toleration matches the taint. A toleration without an effect matches every effect, and one without a key
+ * matches every key.
+ */
 export function tolerates(
   { key = "", operator = "Equal", value = "", effect = "" }: Toleration,
   taint: Taint,

@@ -168,7 +168,7 @@ export const podDisruptionBudgetKind = defineKind<PodDisruptionBudget>({
 
 /**
  * Whether a budget delays an update that removes this many pods before their successors are ready (`podsTakenAtOnce`).
- * An update that removes no pods disturbs nobody. It only waits if pods are already missing.
+ * An update that removes no pods early is delayed only if pods are missing already.
  */
 export function delaysUpdate(status: PodDisruptionBudget["status"], taken: number): boolean {
   const { disruptionsAllowed = 0, currentHealthy = 0, desiredHealthy = 0 } = status ?? {};

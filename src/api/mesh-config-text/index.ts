@@ -12,14 +12,14 @@ export interface MeshText<Config> {
   readonly parse: (raw: unknown) => Parsed<Config>;
 }
 
-/** The fields of a mesh config as they are written. `where` names the text in errors, which are the user's. */
+/** The fields of a mesh config as they are written. `where` names the text in errors, which are user errors. */
 export function meshTextTree(text: string, where: string): unknown {
   const tooDeep = yamlNestingFault(text);
   if (tooDeep !== undefined) throw userError("bad-mesh-config", `${where} ${tooDeep}`);
   try {
     return withJsonNames(valueForKubernetes(loadPackage<typeof Yaml>("yaml"), text));
   } catch (error) {
-    // The other lines show the place in the text.
+    // The first line names the fault. The other lines only quote the text around it.
     const [fault = ""] = messageOf(error).split("\n");
     throw userError("bad-mesh-config", `${where} is not valid YAML: ${fault.replace(/:$/, "")}`);
   }

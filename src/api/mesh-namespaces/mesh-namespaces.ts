@@ -5,9 +5,9 @@ const usual = "istio-system";
 const ofTheCluster = "kube-system";
 
 /**
- * The namespaces of control planes: `istio-system`, and those of the Services that injection webhooks call. A label is
- * not enough, because users may label a pod of their own namespace as istiod. A user who can write to a namespace that
- * a webhook calls already controls every injected pod.
+ * The namespaces of control planes: `istio-system`, and those of the Services that injection webhooks call. A pod's
+ * label proves nothing, because users may label a pod of their own namespace as istiod. A user who can write to a
+ * namespace that a webhook calls already controls every injected pod.
  */
 export function controlPlaneNamespaces(injectors: readonly WebhookConfiguration[]): ReadonlySet<string> {
   const services = injectors.flatMap(({ webhooks = [] }) => webhooks.map(({ clientConfig }) => clientConfig.service));

@@ -13,7 +13,7 @@ export interface ClusterSettings {
   readonly insecureKubeConfigOptions: ReadonlySet<InsecureKubeConfigOption>;
   /** Whether to resolve the names of network gateways. Otherwise gateways with a name are ignored. */
   readonly resolveGatewayNames: boolean;
-  /** Which objects count as gateways into networks, besides those that the mesh networks name. */
+  /** Which objects are gateways into networks, besides the gateways that `meshNetworks` names. */
   readonly networkGateways: NetworkGatewayPolicy;
   /** Whether ambient mode reaches services that are global in all clusters and networks. */
   readonly ambient: AmbientMultiNetwork;
@@ -24,9 +24,12 @@ export interface ClusterSettings {
 }
 
 export interface NetworkGatewayPolicy {
-  /** Whether sidecars and gateways use Gateways (Gateway API) with a network's label. Services count in any case. */
+  /**
+   * Whether sidecars and gateways use Gateways (Gateway API) with a network's label as network gateways. They use
+   * labelled Services in any case.
+   */
   readonly discoversResources: boolean;
-  /** The namespaces whose Services and Gateways count. Undefined means all, as in upstream Istio. */
+  /** The namespaces whose Services and Gateways may be network gateways. Undefined means all, as in upstream Istio. */
   readonly namespaces: readonly string[] | undefined;
 }
 

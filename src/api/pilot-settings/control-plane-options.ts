@@ -65,7 +65,7 @@ export interface ControlPlaneSettings {
   readonly dynamicDnsMaxHosts?: number;
   /** PILOT_HTTP10: whether proxies accept requests of HTTP/1.0. */
   readonly acceptsHttp10?: boolean;
-  /** Absent means automatic. */
+  /** Absent means `automatic`. */
   readonly unreadyEndpoints?: UnreadyEndpoints;
   /** PILOT_MX_ADDITIONAL_LABELS: labels that proxies send each other for telemetry, sorted. Absent means none. */
   readonly exchangedLabels?: readonly string[];
@@ -212,7 +212,7 @@ export function readControlPlaneSettings(
     traceSamplingPercent: samplingPercent(envString(env, "PILOT_TRACE_SAMPLING", "1")),
     trustedNodeAccounts: new Set(envList(env, "CA_TRUSTED_NODE_ACCOUNTS", "istio-system/ztunnel")),
     authority: readAuthoritySettings(env),
-    // Upstream's default is a name, so only an empty value switches this off.
+    // Upstream's default is a name, so only an empty value turns the webhook configuration off.
     validationFailsClosed: env["VALIDATION_WEBHOOK_CONFIG_NAME"] !== "",
     clusters: readClusterSettings(env),
     isIgnored: readResourceFilter(env),
@@ -281,7 +281,7 @@ function hboneSettings(env: Environment): HboneSettings {
   };
 }
 
-/** An empty name means that there is no such label. */
+/** Reads the labels for persistent sessions. An empty name means that there is no such label. */
 function sessionRules(env: Environment): SessionRules {
   const { enabled, cookieLabel, headerLabel, drainingLabel } = defaultSessionRules;
   return {
@@ -357,7 +357,7 @@ function connectionAge(text: string | undefined): number | undefined {
   });
 }
 
-/** A first request with the node of a proxy has a few KiB. */
+/** The smallest limit that is allowed. The first request of a proxy, which contains its node, has a few KiB. */
 const minRequestBytes = 65_536;
 
 /** There is no upper limit, because large requests count against the memory that callers share. */
@@ -407,7 +407,10 @@ function listenAddress(flag: string, text: string): ListenAddress {
   return { address: colon === 0 ? "0.0.0.0" : text.slice(0, colon).replaceAll(/[[\]]/g, ""), port };
 }
 
-/** Upstream ignores unreadable values. This control plane refuses them, because the network would stay open. */
+/**
+ * Upstream ignores unreadable values. This control plane refuses them, because a typing error would otherwise leave a
+ * network open that the user wanted to block.
+ */
 function blockedNetwork(text: string): Network {
   const network = cidrOf(text);
   if (network === undefined)

@@ -18,7 +18,10 @@ const discoveryName = "ENABLE_MCS_SERVICE_DISCOVERY";
 const hostName = "ENABLE_MCS_HOST";
 const clusterLocalName = "ENABLE_MCS_CLUSTER_LOCAL";
 
-/** `withoutEffect` names the settings that have no effect without another one, and that other one. */
+/**
+ * `withoutEffect` names each setting that has no effect because another setting is off, together with the other
+ * setting.
+ */
 export function readMultiClusterServiceSettings(env: Environment): {
   readonly settings: MultiClusterServiceSettings;
   readonly withoutEffect: readonly string[];

@@ -9,8 +9,8 @@ export interface PilotFault {
 }
 
 /**
- * Everything with which a control plane would refuse to start: reads the arguments and variables as it does at its
- * start, without those that it has refused already.
+ * All settings with which a control plane would refuse to start. It names one fault at a time, so this reads the
+ * settings again without each faulty one, until no fault is left.
  */
 export function pilotFaults(args: readonly string[], env: Environment): readonly PilotFault[] {
   const faults: PilotFault[] = [];

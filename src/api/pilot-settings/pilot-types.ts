@@ -1,5 +1,5 @@
 export interface CertificateLifetimes {
-  /** The lifetime for requests that name none. */
+  /** The lifetime of a certificate whose request names no lifetime. */
   readonly defaultSeconds: number;
   readonly maxSeconds: number;
 }

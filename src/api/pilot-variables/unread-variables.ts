@@ -1,12 +1,12 @@
 import pilotVariables from "#generated/istio/pilot-variables.json" with { type: "json" };
 import { readsVariable } from "./read-variables.ts";
 
-/** Flags that need no switch here, because what they ask for always happens. */
+/** Flags that are not read, because Serin always behaves as with this value. */
 const always: Readonly<Record<string, string>> = {
   PILOT_ENABLE_AMBIENT: "true",
 };
 
-/** The given variables that ask for something other than upstream's default, and have no effect here. */
+/** The given variables that have no effect here, and whose value differs from upstream's default. */
 export function unreadVariables(given: Readonly<Record<string, unknown>>): string[] {
   const defaults: Readonly<Record<string, string | null>> = pilotVariables.variables;
   return Object.entries(given).flatMap(([name, value]) => {

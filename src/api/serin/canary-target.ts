@@ -67,7 +67,7 @@ export interface DeploymentTarget {
    * parents. None by default.
    */
   readonly gateways: readonly string[];
-  /** Additional hosts of the route, for clients of those gateways. */
+  /** Additional hosts of the route, for clients of `gateways`. */
   readonly hosts: readonly string[];
   /** Labels and annotations that only canary pods have. Promotion removes them. */
   readonly canaryMetadata?: {

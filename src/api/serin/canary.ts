@@ -225,7 +225,7 @@ function checkDerivedNames(
   if (routes === "HTTPRoute") check("service", service, maxServiceNameLength);
 }
 
-/** Checks that weights do not decrease. Undo is the way back. */
+/** Checks that weights do not decrease. To decrease the weight, a person undoes the Canary. */
 function checkWeights(spec: Reader, steps: readonly CanaryStep[]): void {
   let before = 0;
   steps.forEach(({ weight }, index) => {
@@ -284,8 +284,8 @@ function checkMatchFit(spec: Reader, target: CanaryTarget, { match }: CanaryStep
 }
 
 /**
- * Whether all routes are VirtualServices, which match callers by their labels, also in tcp and tls routes. Another
- * route would send the requests of all callers to the canary.
+ * Whether all routes are VirtualServices, which match callers by their labels, also in tcp and tls routes. Routes of
+ * other kinds would send the requests of all callers to the canary.
  */
 function hasVirtualServices(target: CanaryTarget): boolean {
   if ("virtualService" in target) return true;

@@ -4,8 +4,8 @@ import type { Reader } from "../reader.ts";
 /**
  * The prefixes of keys that a Canary may add to its pods. Only people and metrics use keys with these prefixes.
  * Controllers act on keys with other prefixes, and have rights of their own. For example, an injector mounts what
- * `sidecar.istio.io/userVolume` names. A user who may only write Canaries would gain those rights, so such keys belong
- * in the Deployment's template.
+ * `sidecar.istio.io/userVolume` names. Through such a key in a Canary, a user who may only write Canaries would gain a
+ * controller's rights. So such keys belong in the Deployment's template.
  */
 const allowedPrefixes = ["app.kubernetes.io", "helm.sh", "prometheus.io"];
 const allowedKeys = [

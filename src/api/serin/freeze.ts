@@ -43,7 +43,10 @@ export interface FreezeException {
   readonly kind: "Canary" | "MeshUpgrade";
   readonly namespace?: string;
   readonly name: string;
-  /** The only object of the name that it exempts. Absent means every one, also one that is created later. */
+  /**
+   * The uid of the only object of this name that is exempt. Absent means every object of this name, even if it is
+   * created later.
+   */
   readonly uid?: string;
   readonly reason: string;
   readonly by: string;
@@ -109,7 +112,7 @@ function parseSpec(spec: Reader): FreezeSpec {
   if (exceptions.length > maxExceptions)
     spec.error(`must have at most ${maxExceptions} entries, got ${exceptions.length}`, "exceptions");
   const timeZone = spec.string("timeZone") ?? "UTC";
-  // To look for an unknown zone takes long, so do it once.
+  // The lookup of an unknown time zone takes long, so it is done once.
   const isKnownZone = isTimeZone(timeZone);
   if (!isKnownZone) spec.error(`must be an IANA time zone such as Europe/Berlin, got "${timeZone}"`, "timeZone");
   const result: FreezeSpec = {
@@ -125,7 +128,7 @@ function parseSpec(spec: Reader): FreezeSpec {
   return result;
 }
 
-/** Warns of fields that change nothing beside the others. A MeshUpgrade belongs to no namespace. */
+/** Warns of fields that change nothing because of the other fields. A MeshUpgrade belongs to no namespace. */
 function warnOfFields(spec: Reader, freeze: FreezeSpec): void {
   if (freeze.namespaces.length > 0 && !freeze.kinds.includes("Canary"))
     spec.warnNoEffect("has no effect without kind Canary, because a MeshUpgrade has no namespace", "namespaces");

@@ -36,7 +36,8 @@ export interface MeshUpgradeSpec extends RolloutOrdersSpec {
   };
   readonly scope: UpgradeScope;
   /**
-   * Namespaces and workloads in their order. Empty means one wave with everything. Gateways move after the first wave.
+   * The waves of namespaces and workloads, in the order in which they move. Empty means one wave with everything.
+   * Gateways move after the first wave.
    */
   readonly waves: readonly UpgradeWave[];
   /** How enrolled pods move to the other ztunnel. */
@@ -249,7 +250,7 @@ function parseWeights(
   return weights.at(-1) === 100 ? weights : [...weights, 100];
 }
 
-/** Warns of fields of a MeshUpgrade that the engine reads, but that change nothing beside the other fields. */
+/** Warns of fields of a MeshUpgrade that the engine reads, but that change nothing because of the other fields. */
 function warnOfUpgradeFields(spec: Reader, upgrade: MeshUpgradeSpec): void {
   if (upgrade.from.revision === upgrade.to.revision) warnOfMoves(spec, upgrade);
   else warnOfScope(spec, upgrade);
@@ -280,7 +281,8 @@ function warnOfScope(spec: Reader, { scope, waves }: MeshUpgradeSpec): void {
   if (!scope.gateways && isSet("gateways", "weights")) warn("gateways", "gateways.weights");
   if (!scope.gateways && !scope.waypoints && isSet("gateways", "afterWave")) warn("gateways", "gateways.afterWave");
   if (scope.namespaces) return;
-  // The defaults of both fields change nothing either.
+  // The spec has its defaults here, so a field with its default value may be absent in the object. It causes no
+  // warning.
   waves.forEach(({ mode, maxUnavailable }, index) => {
     if (mode !== "Restart") warn("namespaces", `waves[${index}].mode`);
     if (maxUnavailable !== 1) warn("namespaces", `waves[${index}].maxUnavailable`);
@@ -298,7 +300,7 @@ function hasCniSteps({ to, scope }: MeshUpgradeSpec): boolean {
 /** The types of which a step has exactly one check: the first of its wave, of the spec, or the built-in one. */
 const single: ReadonlySet<CheckType> = new Set<CheckType>(["tcp-connect-failures", "mtls-probe-matrix"]);
 
-/** The checks of a MeshUpgrade that no step has. A reference counts only when it is resolved. */
+/** The checks of a MeshUpgrade that no step has. A reference to a Check is examined only once it is resolved. */
 function faultsOfChecks(upgrade: MeshUpgradeSpec): readonly FieldIssue[] {
   const movesZtunnels = hasZtunnelSteps(upgrade);
   const hasTcpWaves = movesZtunnels && upgrade.ztunnel.by !== "Node";
@@ -318,8 +320,8 @@ function faultsIn(field: string, checks: readonly CheckSpec[], hasTcpSteps: bool
 }
 
 /**
- * The checks without an effect that nobody could know before the references were resolved. `given`: the spec with its
- * references.
+ * The checks that no step has and that came from references, so that the first validation could not find them. `given`
+ * is the spec with its references.
  */
 export function faultsOfReferences(given: MeshUpgradeSpec, resolved: MeshUpgradeSpec): readonly FieldIssue[] {
   const known = new Set(faultsOfChecks(given).map(({ path }) => path));

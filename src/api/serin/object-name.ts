@@ -21,7 +21,7 @@ export function optionalName(reader: Reader, field: string, maxLength = maxNameL
   return name;
 }
 
-/** Reads a list of such names. */
+/** Reads a list of objects' names. */
 export function objectNames(reader: Reader, field: string): readonly string[] {
   const names = reader.strings(field);
   names.forEach((name, index) => checkName(reader, `${field}[${index}]`, name));

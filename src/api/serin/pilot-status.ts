@@ -35,8 +35,8 @@ export interface ConnectedProxy {
   /** The time of the connection, in RFC 3339. Empty if it is unknown. */
   readonly connectedAt: string;
   /**
-   * Set if the proxy has disconnected: when, in RFC 3339. Only with `?gone=true`, and only for a short while. Then the
-   * node, the version and the types are empty.
+   * Set if the proxy has disconnected: the time in RFC 3339. Such proxies are listed only with `?gone=true`, and only
+   * for a short while. Their node, version and types are empty.
    */
   readonly goneAt?: string;
   /** Keyed by type URL. `reason` is why the last push was rejected. null if it was accepted. */

@@ -7,7 +7,7 @@ const calendarYears = 400;
 const monthsInYear = 12;
 const lastYear = 9999;
 const weekdays = ["SU", "MO", "TU", "WE", "TH", "FR", "SA"];
-/** A week belongs to the year of this day of the week, counted from 0 (ISO 8601). */
+/** A week belongs to the year in which its fourth day lies (ISO 8601). Days count from 0. */
 const decidingDay = 3;
 
 /** A year, or one month of it, from 1. */
@@ -32,8 +32,8 @@ interface DayDemands {
 }
 
 /**
- * Why a rule never recurs after its start, for example because no day in January is the 366th of its year. Such a
- * freeze would have no effect. Undefined if it recurs. `startMs` is a local time, as if it were UTC.
+ * Why a rule never recurs after its start, for example because no day in January is the 366th of its year. A freeze
+ * with such a rule would have no effect. Undefined if it recurs. `startMs` is a local time, as if it were UTC.
  */
 export function neverRecurs(rule: RecurrenceRule, startMs: number): string | undefined {
   if (rule.frequency === "HOURLY") return undefined;
@@ -44,7 +44,7 @@ export function neverRecurs(rule: RecurrenceRule, startMs: number): string | und
     (product, name) => product * (numbersOf(parts, name)?.length ?? 1),
     1,
   );
-  // For a position from the end that does not exist, the evaluation takes the first day.
+  // If a negative position lies before the first day, the library takes the first day.
   const least = Math.min(...(positions ?? [1]).map((position) => Math.max(1, position)));
   const startDayMs = Math.floor(startMs / dayMs) * dayMs;
   for (const period of periodsOf(rule, new Date(startMs))) {
@@ -91,7 +91,10 @@ function demandsOf({ frequency }: RecurrenceRule, parts: ReadonlyMap<string, str
   };
 }
 
-/** The periods that the rule visits, one of each kind. */
+/**
+ * The periods that the rule visits. Of all periods with the same days of the week and the same length, only one is
+ * returned.
+ */
 function* periodsOf({ frequency, interval }: RecurrenceRule, start: Date): Generator<Period> {
   const isMonthly = frequency === "MONTHLY";
   const step = frequency === "YEARLY" || isMonthly ? interval : 1;

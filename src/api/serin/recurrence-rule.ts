@@ -122,7 +122,9 @@ function numbersProblem(name: string, value: string, bounds: NumberPart): string
   return `must have ${isSingle ? "one number" : "numbers"} ${range} in ${name}, got ${name}=${value}`;
 }
 
-/** Refuses rules that may never recur, because such a freeze would have no effect. See also `neverRecurs`. */
+/**
+ * Refuses rules that may never recur, because a freeze with such a rule would have no effect. See also `neverRecurs`.
+ */
 function neverProblem(parts: ReadonlyMap<string, string>): string | undefined {
   const choosing = ["BYDAY", "BYMONTHDAY", "BYMONTH"].find((name) => parts.has(name));
   if (parts.get("FREQ") === "DAILY" && Number(parts.get("INTERVAL") ?? 1) > 1 && choosing !== undefined)

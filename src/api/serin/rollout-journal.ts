@@ -25,7 +25,7 @@ export type JournalEntry =
       /** Absent if the field was absent. */
       readonly prior?: unknown;
       readonly written?: unknown;
-      /** The planned list, if `written` also has what others have changed in it. Then `prior` does not have that. */
+      /** The list as planned. Set if `written` also contains changes of others, which `prior` does not contain. */
       readonly planned?: unknown;
       /**
        * The value that `written` replaces, if the plan has changed so that the step writes another value. After a crash
@@ -33,20 +33,24 @@ export type JournalEntry =
        * it.
        */
       readonly replaced?: unknown;
-      /** The planned list before that, if the replaced one also had the changes of others. */
+      /** The list as planned for `replaced`. Set if `replaced` also contains changes of others. */
       readonly replacedPlan?: unknown;
       /**
-       * The planned list as the server has stored it, if a webhook has changed it. Later edits of others are recognised
-       * by it, because the webhook's changes then have their name.
+       * The planned list as the server has stored it, if a webhook has changed it. The engine compares the list with it
+       * to recognise later edits of others. The field manager does not help, because after such an edit it also covers
+       * the webhook's changes.
        */
       readonly stored?: unknown;
       /** See {@link RestartKind}. */
       readonly restart?: RestartKind;
-      /** Set if a user wrote the current value. Undo does not change it if it has changed since. */
+      /**
+       * Set if a user wrote the value of `written`, and the rollout only adopted it. If the field has changed since,
+       * undo leaves it alone.
+       */
       readonly adopted?: boolean;
       /**
-       * The value that the user wrote after the adopted one, while the rollout replaced pods. For the pods, undo needs
-       * the prior value first. It writes this one when it has undone all other changes of the field.
+       * The value that the user wrote after the adopted one, while the rollout replaced pods. Undo first writes the
+       * prior value, which the pods need. When it has undone all other changes of the field, it writes this value.
        */
       readonly later?: unknown;
       readonly undoGroup?: string;
@@ -73,7 +77,7 @@ export type JournalEntry =
       readonly body: UntypedObject;
       readonly undoGroup?: string;
       readonly setup?: boolean;
-      /** See the entry of a field. */
+      /** See `lacked` of an entry of the type `field`. */
       readonly lacked?: number;
     };
 
@@ -103,8 +107,9 @@ export interface RolloutJournal extends KubernetesObject {
 export const journalOwnerAnnotation = "rollout.serin.dev/rollout-uid";
 
 /**
- * The number and a digest of the entries, as the engine has written them last. It shows that somebody else has changed
- * them since. A person removes it to let a change count. Absent in journals of earlier releases.
+ * The number and a digest of the entries, as the engine has written them last. If they do not match the entries,
+ * somebody else has changed the entries since. A person removes the annotation to accept the change. Absent in journals
+ * of earlier releases.
  */
 export const entriesSumAnnotation = "rollout.serin.dev/entries-sum";
 

@@ -24,8 +24,8 @@ export const unknownUid = "unknown";
 export const holderAnnotation = "rollout.serin.dev/held-by";
 
 /**
- * A person writes it into a rollout whose journal is lost, with the time from the message. The rollout then ends
- * without its journal. Another loss has another time.
+ * The annotation by which a person lets a rollout end without its lost journal. Its value is the time of the loss,
+ * which the rollout's message names. So it does not apply to a later loss.
  */
 export const withoutJournalAnnotation = "rollout.serin.dev/without-journal";
 
@@ -144,7 +144,7 @@ export interface RolloutStatus {
    */
   readonly moves?: string;
   /**
-   * The rule that the position in the target means. Absent if the target has no position, or if an older engine wrote
+   * The rule at the position that the target names. Absent if the target has no position, or if an older engine wrote
    * the status.
    */
   readonly meantRule?: MeantRule;
@@ -161,7 +161,7 @@ export interface RolloutStatus {
   readonly undo?: UndoStatus;
   /** Group members with the same value took their steps together, and are rolled back together. */
   readonly groupRun?: string;
-  /** What the journal has entries of. Absent if it has none, or if an older engine wrote the status. */
+  /** The objects of which the journal has entries. Absent if it has none, or if an older engine wrote the status. */
   readonly journaled?: JournaledObjects;
   /** Set since the engine has found that somebody deleted the journal and its entries. */
   readonly lostJournal?: LostJournal;
@@ -170,17 +170,17 @@ export interface RolloutStatus {
   readonly conditions: readonly Condition[];
 }
 
-/** The objects of which the journal has entries. They show that it is lost if somebody deletes it. */
+/** The objects of which the journal has entries. If somebody deletes the journal, they show that it is lost. */
 export interface JournaledObjects {
   /** At most {@link maxJournaledObjects}. */
   readonly objects: readonly string[];
-  /** The number of the others. */
+  /** The number of objects that are not in the list. */
   readonly more?: number;
-  /** Some entries are of the preparation of the target. */
+  /** Whether some entries prepared the target. */
   readonly setup?: boolean;
   /**
-   * The number and the digest of what an undo would restore, so that an older journal from a backup is noticed. Absent
-   * in a status that an earlier release wrote.
+   * The number and the digest of the entries that an undo would restore. They differ in an older journal from a backup.
+   * Absent in a status that an earlier release wrote.
    */
   readonly sum?: string;
 }
@@ -194,7 +194,7 @@ export interface LostJournal extends JournaledObjects {
   readonly back?: readonly string[];
   /** What a person must look at, with a command for each. Absent until the engine has looked at the objects. */
   readonly left?: readonly string[];
-  /** A person has let the rollout end without its journal. */
+  /** Whether a person has let the rollout end without its journal. */
   readonly accepted?: boolean;
 }
 
@@ -203,7 +203,7 @@ export interface LostJournal extends JournaledObjects {
  * names and of what they match.
  */
 export interface MeantRule {
-  /** The route, and which of its lists. */
+  /** The route, and the list in it that contains the rule. */
   readonly route: string;
   /** The position in the spec. */
   readonly rule: number;
@@ -253,7 +253,7 @@ export type UndoCause =
   /** A person's order. */
   | "order"
   | "group"
-  /** Another change of the spec or of what it rolls out. */
+  /** Another change of the spec, or of the workload that the rollout moves. */
   | "superseded"
   /** A change back to the previous version. */
   | "reverted"
@@ -305,7 +305,7 @@ export interface CheckStatus {
   readonly type: string;
   /** Set if the check has its own name. */
   readonly name?: string;
-  /** The verdict has no effect. */
+  /** Whether the verdict is only recorded, and has no effect. */
   readonly dryRun?: boolean;
   readonly verdict: Verdict;
   readonly evidence: string;

@@ -5,7 +5,7 @@ import type { RolloutJournal } from "./rollout-journal.ts";
 
 const { always, flag, lines, number, object, rows, text } = fieldTypes;
 
-/** One of some words, or else the given one. */
+/** A field with one of the words. Any other value becomes `otherwise`. */
 function word<Word extends string>(words: readonly Word[], otherwise: Word): FieldType {
   return (value, path, report) => {
     const known = words.find((candidate) => candidate === value);
@@ -169,7 +169,10 @@ const journal: FieldTypes = {
   }),
 };
 
-/** The same for a journal that people read. The engine refuses such a journal instead. */
+/**
+ * A stored journal, for people, in which each field has its type or is absent. The engine itself refuses a journal with
+ * a wrong field.
+ */
 export function storedJournal(stored: RolloutJournal): RolloutJournal {
   return withFieldTypes(stored, journal).value;
 }

@@ -174,7 +174,7 @@ export class ValueSizes {
   }
 }
 
-/** A size that no call may have. Sums and products of it are still exact enough to be above every limit. */
+/** A size above every limit. Its sums and products are too, although doubles no longer hold them exactly. */
 const beyond = 1e15;
 
 function* pairsOfLists(a: CelList, b: CelList): Iterable<readonly [Operand, Operand]> {

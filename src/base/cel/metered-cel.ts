@@ -11,7 +11,10 @@ export const outOfBudget =
   "validation failed due to running out of cost budget, no further validation rules will be run";
 export const costExceeded = "operation cancelled: actual cost limit exceeded";
 
-/** A unit takes about as long as in Kubernetes. A second is far more than all of {@link perCallLimit}. */
+/**
+ * The maximum CPU time of an evaluation that may cost {@link perCallLimit}. An ordinary evaluation of this cost takes
+ * far less, because a unit takes about as long as in Kubernetes.
+ */
 const maxCallMs = 1000;
 const callsPerLookAtTheClock = 100;
 

@@ -17,7 +17,7 @@ export const controlPlaneErrors = {
   },
   "workload-unregistered": {
     meaning: "A proxy refers to a WorkloadEntry or WorkloadGroup that does not exist or that it may not use.",
-    remedy: "Create it, or correct the proxy's metadata.",
+    remedy: "Create the object, or correct the proxy's metadata.",
   },
   "annotation-invalid": {
     meaning: "An annotation of the pod has an invalid value.",

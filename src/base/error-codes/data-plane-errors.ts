@@ -8,7 +8,7 @@ export const dataPlaneErrors = {
   },
   "config-missing": {
     meaning: "A ConfigMap, a Secret or a setting that is referred to does not exist.",
-    remedy: "Create it, or correct the reference.",
+    remedy: "Create the missing object or setting, or correct the reference.",
   },
   "xds-invalid": {
     meaning: "A ztunnel cannot use a resource of its configuration.",
@@ -80,10 +80,10 @@ export const dataPlaneErrors = {
   },
   "source-unknown": {
     meaning: "The ztunnel does not know the workload from which the connection comes.",
-    remedy: "Wait until the control plane has sent the pod. If it lasts, look at istiod's log.",
+    remedy: "Wait until the control plane has sent the pod to the ztunnel. If the error lasts, look at istiod's log.",
   },
   "authority-invalid": {
-    meaning: "A CONNECT request names an invalid or another address.",
+    meaning: "A CONNECT request names an address that is invalid, or that does not belong to the pod that received it.",
     remedy: "Check the client's data plane.",
   },
   "self-call": {
@@ -92,11 +92,11 @@ export const dataPlaneErrors = {
   },
   "worker-ended": {
     meaning: "A worker thread has ended, or a call in it failed.",
-    remedy: "Look at the process's log. The process starts another one.",
+    remedy: "Look at the process's log. The process starts another worker thread.",
   },
   "zds-invalid": {
     meaning: "A message between the CNI agent and a ztunnel cannot be read.",
-    remedy: "Check that both have compatible versions.",
+    remedy: "Check that the agent and the ztunnel have compatible versions.",
   },
   "ztunnel-gone": {
     meaning: "The connection between the CNI agent and a ztunnel has ended.",

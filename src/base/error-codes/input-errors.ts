@@ -9,7 +9,7 @@ export const inputErrors = {
   },
   "argument-missing": {
     meaning: "The command needs an argument or a flag that was not given.",
-    remedy: "Pass it. `--help` shows the flags of a command.",
+    remedy: "Pass the missing argument or flag. `--help` shows the flags of a command.",
   },
   "arguments-conflict": {
     meaning: "Two arguments or flags exclude each other.",
@@ -17,7 +17,7 @@ export const inputErrors = {
   },
   ambiguous: {
     meaning: "The name matches several objects or clusters.",
-    remedy: "Name one of those that the message lists.",
+    remedy: "Use one of the names that the message lists.",
     silent: true,
   },
   usage: {
@@ -59,7 +59,7 @@ export const inputErrors = {
   },
   unsupported: {
     meaning: "Serin does not support the requested mode or architecture.",
-    remedy: "Use one that the message names.",
+    remedy: "Use a mode or an architecture that the message names.",
     silent: true,
   },
   "difference-found": {

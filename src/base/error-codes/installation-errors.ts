@@ -38,7 +38,7 @@ export const installationErrors = {
     remedy: "Move one minor version at a time.",
   },
   "upgrade-profile": {
-    meaning: "The upgrade names no profile, or another one than the installation has.",
+    meaning: "The upgrade names no profile, or another profile than the installation's.",
     remedy: "Pass the installation's profile.",
   },
   "not-ready": {
@@ -52,7 +52,7 @@ export const installationErrors = {
   },
   "not-gone": {
     meaning: "A deleted object still exists.",
-    remedy: "Look at its finalizers, and wait or remove them.",
+    remedy: "Look at the object's finalizers, and wait or remove them.",
   },
   "release-missing": {
     meaning: "There is no such release, or it lacks the needed program.",
@@ -77,7 +77,7 @@ export const installationErrors = {
   },
   "release-failed": {
     meaning: "A program of the other release failed, printed too much, or took too long.",
-    remedy: "Read its last lines in the message. Check that the release runs on this machine.",
+    remedy: "Read the program's last lines in the message. Check that the release runs on this machine.",
     silent: true,
   },
   "release-refused": {

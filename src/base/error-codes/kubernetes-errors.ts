@@ -81,11 +81,11 @@ export const kubernetesErrors = {
   },
   unavailable: {
     meaning: "The server or one of its sources cannot answer now.",
-    remedy: "Repeat the request later. If it lasts, look at the pods that the message names.",
+    remedy: "Repeat the request later. If the error lasts, look at the pods that the message names.",
     silent: true,
   },
   "api-server": {
-    meaning: "The API server refused a request for another reason. The error's `reason` contains it.",
+    meaning: "The API server refused a request for a reason that has no code here. The error's `reason` contains it.",
     remedy: "Read the message of the API server.",
     silent: true,
   },

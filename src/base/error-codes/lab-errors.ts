@@ -8,7 +8,7 @@ export const labErrors = {
   },
   "cluster-exists": {
     meaning: "A lab cluster of this name exists already.",
-    remedy: "Delete it, or choose another name.",
+    remedy: "Delete the cluster, or choose another name.",
   },
   "cluster-starting": {
     meaning: "The lab cluster is still starting.",

@@ -88,7 +88,7 @@ export const networkErrors = {
   },
   busy: {
     meaning: "A queue, pool or cache has reached its bound.",
-    remedy: "Nothing. The caller tries again. If it lasts, look for what is slow.",
+    remedy: "Nothing. The caller tries again. If the error lasts, look for the slow reader.",
     silent: true,
   },
   "dns-no-server": {
@@ -123,7 +123,7 @@ export const networkErrors = {
   },
   draining: {
     meaning: "The process is ending, so it opens no new connections.",
-    remedy: "Nothing. Another process serves.",
+    remedy: "Nothing. Another process accepts new connections.",
     silent: true,
   },
 } as const satisfies Readonly<Record<string, ErrorEntry>>;

@@ -9,7 +9,7 @@ export const rolloutErrors = {
   },
   "rollout-ended": {
     meaning: "The rollout has already ended.",
-    remedy: "Nothing, or start another rollout.",
+    remedy: "Do nothing, or start another rollout.",
     silent: true,
   },
   "rollout-under-way": {
@@ -60,7 +60,7 @@ export const rolloutErrors = {
   },
   "author-key": {
     meaning: "The Secret with the key for authors is not usable.",
-    remedy: "Delete the Secret. The engine makes a new one.",
+    remedy: "Delete the Secret. The engine creates a new Secret.",
   },
   "target-missing": {
     meaning: "The rollout's target, or a part of it, does not exist.",

@@ -84,13 +84,13 @@ export const trustErrors = {
     remedy: "Check the caller's token or certificate, and its cluster's name.",
   },
   "not-allowed": {
-    meaning: "The caller is known and may not do this.",
+    meaning: "The caller is authenticated, but may not do this.",
     remedy: "Grant the right that the message names.",
     silent: true,
   },
   "ttl-too-long": {
     meaning: "The requested lifetime of a certificate is too long.",
-    remedy: "Ask for less, or raise MAX_WORKLOAD_CERT_TTL.",
+    remedy: "Request a shorter lifetime, or raise MAX_WORKLOAD_CERT_TTL.",
   },
   "secret-missing": {
     meaning: "There is no such Secret.",

@@ -4,9 +4,9 @@ import { isIP } from "node:net";
 const loopback: ReadonlySet<string> = new Set(["127.0.0.1", "::1", "::ffff:127.0.0.1"]);
 
 /**
- * Whether a request over this machine's loopback uses a foreign name. It comes from a web page whose name was made to
- * resolve to this machine. A port-forward ends at the loopback of its pod too. A sidecar's connections come from
- * 127.0.0.6 and keep their names.
+ * Whether a request over this machine's loopback uses a foreign name. Such a request comes from a web page whose name
+ * was made to resolve to this machine (DNS rebinding). A port-forward also ends at the loopback of its pod. Requests
+ * through a sidecar have the client's own Host header, and are exempt, because a sidecar connects from 127.0.0.6.
  */
 export function usesForeignName({ socket, headers }: Pick<IncomingMessage, "socket" | "headers">): boolean {
   if (!loopback.has(socket.remoteAddress ?? "")) return false;
@@ -20,9 +20,9 @@ export function nameOf(header: string): string {
 }
 
 /**
- * Why a request over this machine's loopback is refused: a browser sent it for a web page of another origin. Any web
- * page can use the browser of a user who forwards a port to reach the loopback. Undefined for all other requests, and
- * for a person who follows a link to us.
+ * Why a request over this machine's loopback is refused: a browser sent it for a web page of another origin. While a
+ * user forwards a port, any web page in the user's browser can reach the loopback. Undefined for all other requests,
+ * and for a person who follows a link to us.
  */
 export function foreignPage(
   request: Pick<IncomingMessage, "socket" | "headers"> & { readonly method?: string | undefined },

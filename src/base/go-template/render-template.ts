@@ -180,7 +180,7 @@ class Renderer {
   }
 
   #function(name: string, args: readonly (() => unknown)[]): unknown {
-    // These two stop at the first value that decides.
+    // `and` and `or` stop at the first value that decides the result.
     if (name === "and" || name === "or") {
       let value: unknown;
       for (const argument of args) {

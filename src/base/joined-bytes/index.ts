@@ -67,7 +67,7 @@ export function requireFinalResponse(request: ClientRequest): ClientRequest {
 
 /**
  * Ends a request with an error if its server sends interim responses (1xx) without end. No other limit of a request
- * counts them, and no slow reader holds their sender back.
+ * covers these responses. Their sender can continue without end, because Node reads and drops them at once.
  */
 export function limitInterimResponses(request: ClientRequest): ClientRequest {
   let count = 0;

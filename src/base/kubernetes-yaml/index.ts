@@ -9,8 +9,8 @@ interface YamlNode {
 }
 
 /**
- * The offset of the first key that is a map or a list, such as an unquoted `{{ name }}` of a template. These programs
- * refuse such keys, but the package would turn them into strings. Undefined if there is none.
+ * The offset of the first key that is a map or a list, such as an unquoted `{{ name }}` of a template. Kubernetes' and
+ * Istio's programs refuse such keys, but the package would turn them into strings. Undefined if there is none.
  */
 export function collectionKeyOffset(node: unknown): number | undefined {
   for (const item of (node as YamlNode | null)?.items ?? []) {
@@ -24,7 +24,7 @@ export function collectionKeyOffset(node: unknown): number | undefined {
 export const collectionKeyFault = "a key must be a string, and not a map or list; put quotes around {{ ... }}";
 
 /**
- * Options for the package `yaml`. It quotes strings that these programs would read as something else, such as `no`. It
- * writes repeated parts out in full, because people read and change the text.
+ * Options for the package `yaml`. It quotes strings that Kubernetes' and Istio's programs would read as something else,
+ * such as `no`. It writes repeated parts out in full, because people read and change the text.
  */
 export const writtenForKubernetes = { compat: "yaml-1.1", aliasDuplicateObjects: false } as const;

@@ -55,7 +55,7 @@ test("a warning of the reader does not reach standard error, and an error throws
   const warnings: Error[] = [];
   const listen = (warning: Error): void => void warnings.push(warning);
   process.on("warning", listen);
-  // Both make the package warn: an unknown tag, and a list as a key.
+  // The package itself would warn of an unknown tag, and of a list as a key.
   assert.deepEqual(parse("a: !secret b", readForKubernetes), { a: "b" });
   assert.deepEqual(parse("? [a]\n: b", readForKubernetes), { "[ a ]": "b" });
   await new Promise((resolve) => setImmediate(resolve));

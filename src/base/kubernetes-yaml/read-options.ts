@@ -1,6 +1,6 @@
 import type { ScalarTag, Tags } from "yaml";
 
-/** Types of YAML 1.1 that these programs do not support. Such values stay strings. */
+/** Types of YAML 1.1 that kubectl, istioctl and istiod do not support. Such values stay strings. */
 const unreadTypes: ReadonlySet<string> = new Set(["timestamp", "binary", "omap", "pairs", "set"]);
 
 const booleans: ReadonlyMap<string, boolean> = new Map([
@@ -68,7 +68,7 @@ export const readForKubernetes = {
   ],
 };
 
-/** The value of an unquoted text, as these programs read it. */
+/** The value of an unquoted text, as kubectl, istioctl and istiod read it. */
 export function plainScalar(text: string): string | number | boolean | null {
   if (/^(?:null|Null|NULL|~|)$/.test(text)) return null;
   return booleans.get(text) ?? ([integer, float, infinite].some((form) => form.test(text)) ? numberOf(text) : text);

@@ -7,16 +7,19 @@ type ReadOptions = Pick<Yaml.ParseOptions, "lineCounter" | "prettyErrors" | "uni
   Pick<Yaml.DocumentOptions, "logLevel">;
 type Documents = readonly Yaml.Document.Parsed[];
 
-/** Only a text with this may differ. Others need no reading of our own. */
+/**
+ * Only a text that matches this can mean something else for kubectl than for the package. The package alone parses all
+ * other texts.
+ */
 const colonAtEnd = /:[,\]}]/;
 /** The lexer's mark in front of an unquoted text. */
 const plainMark = "\u001f";
 const flowEnds: ReadonlySet<string> = new Set([",", "]", "}"]);
 
 /**
- * Reads the documents of a text as kubectl and istioctl do. Within `[]` and `{}` they count a colon at the end of an
- * unquoted text as a part of it, unless a blank follows. So `[2001:db8::]` is a list of one address for them, and a
- * list of one map for the package.
+ * Reads the documents of a text as kubectl and istioctl do. Within `[]` and `{}`, these programs treat a colon at the
+ * end of an unquoted text as a part of the text, unless a blank follows. So `[2001:db8::]` is a list of one address for
+ * them, and a list of one map for the package.
  */
 export function documentsForKubernetes(yaml: YamlPackage, text: string, options: ReadOptions = {}): Documents {
   const all = { ...readForKubernetes, ...options };
@@ -47,7 +50,7 @@ function* tokensOf(
   yield* parser.end();
 }
 
-/** Joins an unquoted text with the colon that follows, if the end of the element follows that. */
+/** Joins an unquoted text with the colon that follows, if the element ends after the colon. */
 function* withColons(given: Iterable<string>): Generator<string> {
   const lexemes = [...given];
   for (let at = 0; at < lexemes.length; at += 1) {

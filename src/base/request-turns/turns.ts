@@ -1,7 +1,7 @@
 import { BoundedCache } from "../bounded-cache.ts";
 import type { Clock } from "../clock.ts";
 
-/** The maximum number of waiting requests of one caller. Pipelined ones may be many. */
+/** The maximum number of waiting requests of one caller. A client may pipeline many. */
 const maxWaiting = 256;
 
 /**
@@ -10,13 +10,16 @@ const maxWaiting = 256;
  */
 const roundsBetween = 3;
 
-/** The number of callers whose used time is known. */
+/** The maximum number of callers whose used time is remembered. */
 const maxCallers = 4_096;
 /** Half of a caller's used time is forgotten after this time. */
 const halfLifeMs = 60_000;
 /** A turn counts as at least this time, so that callers alternate. */
 const minTurnMs = 0.1;
-/** A caller waits for newcomers, of which there may always be one more, at most this many times its own used time. */
+/**
+ * Newcomers come before a caller that has used time, and another newcomer may always arrive. So a caller waits for
+ * newcomers at most this many times its own used time.
+ */
 const maxWaitRatio = 20;
 
 interface WaitingRequest {

@@ -58,7 +58,7 @@ export class BudgetShare {
 
   /**
    * Changes the size of the share. Returns false, and changes nothing, if the share would grow beyond what the caller
-   * may have. That amount shrinks when others take memory, so a caller may hold more than it. The caller then keeps
+   * may have. A caller's limit shrinks when others take memory. A caller that already holds more than its limit keeps
    * what it holds. A share may always shrink.
    */
   set(size: number): boolean {

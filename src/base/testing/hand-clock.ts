@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
 
-/** A clock that stands until the test moves it, and then runs the due timers. Sleeps end at once. */
+/** A clock whose time changes only when the test moves it. It then runs the due timers. Sleeps end at once. */
 export class HandClock implements Clock {
   #nowMs = 0;
   #timers: { readonly atMs: number; readonly run: () => void }[] = [];

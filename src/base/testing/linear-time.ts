@@ -45,15 +45,15 @@ export function suspicion<Input>(
   const isLinear = (quarterMs: number, wholeMs: number): boolean => wholeMs < maxTimes * quarterMs + unsuspiciousMs;
   const small = make(size / 4);
   let quarter = quickestMs(() => run(small), 1);
-  // Even if all of this time grew with the square, the whole input would take less than is suspicious. For most linear
-  // functions, this is proof enough. One that grows faster takes longer than this for thousands of items.
+  // Stop if the whole input stays below the suspicious time even if all of this time grows with the square. Most linear
+  // functions end here. A function that grows faster takes longer for thousands of items.
   if (quadraticTimes * quarter < unsuspiciousMs) return undefined;
   const large = make(size);
-  // For most others, a single run of the whole input is.
+  // For most of the other linear functions, a single run of the whole input is fast enough.
   let whole = quickestMs(() => run(large), 1);
   if (whole < unsuspiciousMs) return undefined;
-  // The time is bounded, as that of an evaluation with a limit. A small run that other work made four times as long
-  // would not change that.
+  // The whole input takes hardly longer than the quarter, so something limits the time, such as the budget of an
+  // evaluation. This holds even if other work made the small run take four times as long.
   if (boundedMargin * whole < maxTimes * quarter) return undefined;
   quarter = Math.min(
     quarter,

@@ -10,7 +10,7 @@ const timeoutMs = 50_000 * Number(process.env["SERIN_TEST_PATIENCE"] ?? 1);
  * by then.
  */
 const roundsWithoutPause = 50;
-/** A check that takes longer asks another process, which needs the processor too. */
+/** A check that takes longer than this waits for another process, which needs the processor too. */
 const quickLookMs = 0.5;
 const pauseMs = 5;
 /** The minimum pause after a check that is not quick, as a multiple of its duration, and the limit of that pause. */

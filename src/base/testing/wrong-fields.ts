@@ -6,7 +6,10 @@ export interface WrongField {
   readonly object: unknown;
 }
 
-/** The text is also a name that every object inherits, and the last object cannot be formatted as a text. */
+/**
+ * The values that replace a field. "constructor" is also the name of a field that every object inherits, and the last
+ * object cannot be converted to a text.
+ */
 const replacements: readonly (readonly [title: string, value: unknown])[] = [
   ["absent", undefined],
   ["null", null],

@@ -145,7 +145,7 @@ export class WorkerGroup<Theirs extends CallTable & LiveCalls, Ours extends Call
         if (!isOver) onAnswer(index, answer as ReturnType<Theirs[Name]>);
       } catch (error) {
         this.#options.log.debug("a worker did not answer", { call: name, error: messageOf(error) });
-        // Earlier calls wait for the worker too.
+        // The worker has not answered earlier calls either, so it stays in `left`.
         if (error instanceof SerinError && error.code === "busy") return;
       }
       left.delete(index);

@@ -19,7 +19,8 @@ export function yamlBoundsFault(text: string): string | undefined {
 
 /** Checks the limit of levels alone, because the mesh's operator may write texts of any length. */
 export function yamlNestingFault(text: string): string | undefined {
-  // The first stage of the parser does not recurse. It has one entry for each open level, the document and a scalar.
+  // The first stage of the parser does not recurse. Its stack has one entry for each open level, one for the document
+  // and one for a scalar.
   const { Lexer, Parser } = loadPackage<typeof Yaml>("yaml");
   const stage = new Parser();
   for (const token of new Lexer().lex(text)) {

@@ -24,7 +24,7 @@ export interface CertificateManagerOptions extends HandshakeRules {
   readonly log: Logger;
   /** The validity to request. 24 h if absent. */
   readonly validitySeconds?: number;
-  /** The number of identities to hold. The least recently used one is dropped first. */
+  /** The maximum number of identities to hold. The least recently used one is dropped first. */
   readonly maxIdentities?: number;
   /** Called with each certificate when it comes into use. */
   readonly onCertificate?: (certificate: WorkloadCertificate) => void;

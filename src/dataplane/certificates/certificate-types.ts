@@ -7,7 +7,7 @@ export interface WorkloadCertificate {
   /** SPIFFE id. */
   readonly identity: string;
   readonly privateKeyPem: string;
-  /** Leaf first, without the root. */
+  /** The certificate chain in PEM, with the leaf first and without the root. */
   readonly chainPem: string;
   /** The trusted roots in PEM, concatenated. */
   readonly rootsPem: string;

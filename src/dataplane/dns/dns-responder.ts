@@ -29,7 +29,10 @@ export interface DnsObserver {
 }
 
 const timeToLiveSeconds = 30;
-/** The UDP limits of clients without EDNS and of IPv4. Over TCP, a length has 16 bits. */
+/**
+ * The maximum sizes of an answer: over UDP to a client without EDNS, over UDP in general (IPv4), and over TCP, where
+ * the length has 16 bits.
+ */
 const plainUdpBytes = 512;
 const maxUdpBytes = 65_507;
 const maxTcpBytes = 65_535;

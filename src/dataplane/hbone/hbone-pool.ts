@@ -64,7 +64,7 @@ export class HbonePool {
    */
   readonly #targets = new Map<string, Target[]>();
   #connections = 0;
-  /** Aborted when the pool closes. A connection that is dialed then would use what its owner has closed. */
+  /** Aborted when the pool closes. A dial that continued after that would use what the pool's owner has closed. */
   readonly #end = new AbortController();
 
   constructor(options: HbonePoolOptions) {

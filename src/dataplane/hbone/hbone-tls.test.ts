@@ -54,7 +54,7 @@ test("mTLS with node:http2's server: both sides see the other's identity, and a 
   tunnel.write(Buffer.from("over TLS"));
   assert.equal(await echoed, "over TLS");
   await assert.rejects(connect(us), /the server is spiffe:.*them, expected spiffe:.*us/);
-  // The first of the two connections tells it for both.
+  // Only the first connection reports what protects the records.
   assert.equal(told.length, 1);
   assert.match(told.join("\n"), /the records of HBONE connections are protected by serin itself/);
   tunnel.destroy();

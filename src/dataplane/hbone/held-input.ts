@@ -37,8 +37,8 @@ const minBytesOfThread = 2 * hboneLimits.streamWindowBytes;
  */
 const roomParts = 8;
 /**
- * The part of the limit (one in `fewParts`) up to which a peer counts as holding little. Such peers are compared by
- * their networks ({@link clientNetwork}).
+ * The part of the limit (one in `fewParts`) up to which a peer's input is small. If no peer holds more, peers are
+ * compared by their networks ({@link clientNetwork}).
  */
 const fewParts = 64;
 
@@ -54,8 +54,8 @@ export function heldInputBytes(memoryBytes: number, threads: number): number {
 
 /**
  * Limits the input that all connections of a thread hold for readers that pause. HTTP/2's windows limit each
- * connection, but not their sum. Above the limit, the peer that holds the most loses its largest streams. If every peer
- * holds little, the same applies to the network that holds the most.
+ * connection, but not their sum. Above the limit, the peer that holds the most loses its largest streams. If no peer
+ * holds more than a small part, the network that holds the most loses its largest streams instead.
  */
 export class HeldInput implements Flushable {
   readonly #limitOf: HeldLimit;
@@ -102,7 +102,8 @@ export class HeldInput implements Flushable {
       }
       const most = largest(peers);
       if (most === undefined || most.bytes <= 0) return;
-      // Free at least a part of it, to bound the number of rounds among peers that hold equal amounts.
+      // Free at least one part in `roomParts` of what this peer holds. This bounds the number of rounds among peers
+      // that hold equal amounts.
       const wanted = Math.max(most.bytes / roomParts, Math.min(most.bytes, this.#bytes - goal) / peers.length);
       const freed = shed(most.holders, wanted);
       most.bytes = freed === 0 ? 0 : most.bytes - freed;

@@ -20,7 +20,7 @@ export const hboneLimits = {
   acceptedStreams: 1_000,
   /**
    * The limit of frames without progress: PING, SETTINGS, PRIORITY, empty DATA, padding, refused streams. Tunnelled
-   * bytes restore some.
+   * bytes allow further such frames.
    */
   maxIdleFramesPerSecond: 5_000,
   /**
@@ -31,7 +31,7 @@ export const hboneLimits = {
   wastedStreamsPerSecond: 10,
   /** Streams that a client may open before other connections get their turn. */
   streamsPerTurn: 16,
-  /** For each stream that a client has wasted, its next stream waits this much longer. */
+  /** How long a client's next stream waits for each stream that the client has wasted. */
   pausePerWastedStreamMs: 0.1,
   prematureResetMs: 1_000,
   answeredResetsAreFree: true,

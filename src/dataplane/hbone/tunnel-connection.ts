@@ -138,8 +138,8 @@ export class TunnelConnection implements CarrierUser, TunnelOwner {
   // ---- CarrierUser
 
   /**
-   * The minimum size of bytes that are sent at once. If there is only one stream, all its bytes are: nothing would join
-   * them by the end of the turn, and waiting costs more than preparing the write.
+   * The minimum size of bytes that are sent at once. If there is only one stream, all its bytes are sent at once. No
+   * bytes of other streams would join them by the end of the turn, and the wait costs more than the separate write.
    */
   get inPlaceBytes(): number {
     return this.activeStreams === 1 ? 1 : largeBytes;

@@ -59,7 +59,10 @@ export class XdsRelay {
     return this.#streams;
   }
 
-  /** Rejects with a transient error if the address cannot be bound, because an earlier process may still hold it. */
+  /**
+   * Rejects if the address cannot be bound. The error is transient, because an earlier process may still hold the
+   * address.
+   */
   async listen(): Promise<void> {
     const { address } = this.#options;
     await new Promise<void>((resolve, reject) => {

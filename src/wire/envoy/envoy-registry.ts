@@ -161,7 +161,7 @@ let registry: Registry | undefined;
  * use.
  */
 export function envoyRegistry(): Registry {
-  // If it got the file itself, the library would read the file's whole description.
+  // Pass the types and not the files. For a file, the library would decode the file's whole description.
   registry ??= createRegistry(...files.flatMap((file) => [...nestedTypes(file)]));
   return registry;
 }

@@ -79,7 +79,7 @@ test("extensions are refused once they are much longer than the data that they d
     const { scanner, used } = feed(chunks(4000, 1, 100), piece);
     assert.ok(scanner.bad);
     assert.ok(used < 6 * 4000, "after 16 KiB");
-    // Extensions may be signatures, as of object stores, or short ones of tiny chunks.
+    // Extensions may be signatures, as clients of object stores send them, or short extensions of tiny chunks.
     assert.ok(feed(chunks(85, 8192, 1000), piece).scanner.done);
     assert.ok(feed(chunks(16, 1, 5000), piece).scanner.done);
   }

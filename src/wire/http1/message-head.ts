@@ -37,7 +37,7 @@ export class MessageHead {
   readonly lineEnds: Int32Array;
   readonly kinds: Uint8Array;
   /**
-   * The lengths of all names modulo 32, as one bit for each. A look at it shows for most absent names that they are
+   * The lengths of all names modulo 32, as one bit for each. For most absent names, this alone shows that they are
    * absent.
    */
   nameLengths = 0;

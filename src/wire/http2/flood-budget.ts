@@ -29,15 +29,18 @@ export interface FloodLimits {
    * refused streams. Transported bytes allow further ones.
    */
   readonly maxIdleFramesPerSecond: number;
-  /** The number of streams that a client may waste, in addition to as many as it has let us serve. */
+  /**
+   * The number of streams that a client may waste. Each stream that was served completely makes up for one wasted
+   * stream.
+   */
   readonly wastedStreams: number;
-  /** How many of these streams each second restores. */
+  /** The number of wasted streams that are forgiven each second. */
   readonly wastedStreamsPerSecond: number;
   /** The number of streams that a client may open before other connections get their turn. */
   readonly streamsPerTurn: number;
   /**
-   * How much longer a client that wastes streams waits before each new stream, for each stream that it has wasted. It
-   * may then open only one stream at a time.
+   * How long a client that wastes streams must wait before each new stream, for each stream that it has wasted. During
+   * such waits, it may open only one stream at a time.
    */
   readonly pausePerWastedStreamMs: number;
 }
@@ -97,8 +100,8 @@ export class FloodBudget {
   }
 
   /**
-   * Charges an idle frame. Throws if there were too many. A header block that makes no progress also costs by the
-   * number of its fields.
+   * Charges an idle frame. Throws if there were too many. A header block that makes no progress costs more the more
+   * fields it has.
    */
   idleFrame(fields: readonly string[] = noFields): void {
     this.#idleFrames += 1 + Math.floor(fields.length / textsPerFrame);
@@ -120,7 +123,7 @@ export class FloodBudget {
    * turns.
    */
   get waitMs(): number {
-    // A connection that must end does so in the next turn, so it need not wait.
+    // A connection that has exceeded its budget ends in the next turn, so it need not wait.
     if (this.#wasted === 0 || this.exceeded !== undefined) return 0;
     const { wastedStreams, pausePerWastedStreamMs } = this.#limits;
     this.#refill();

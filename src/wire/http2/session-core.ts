@@ -58,7 +58,7 @@ export class SessionCore<Stream extends SessionStream> {
     this.nowMs = nowMs;
   }
 
-  /** Gives the peer window for bytes of a stream that were read. */
+  /** Gives flow-control window back to the peer after bytes of a stream were read. */
   creditStream(stream: Stream, bytes: number): void {
     stream.uncredited += bytes;
     if (stream.uncredited < this.#streamCreditBytes || this.over || stream.remoteEnded) return;

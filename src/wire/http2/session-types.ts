@@ -52,11 +52,13 @@ export interface SessionOptions {
 
 /** The surroundings of a session. None of the methods may throw. */
 export interface SessionPort {
-  /** The buffer for the next frames. The port sends what is written there soon, without a further call. */
+  /**
+   * The buffer for the next frames. The port soon sends what the session has written into it, without a further call.
+   */
   output(): FrameWriter;
-  /** Whether the output is full. Then streams wait until {@link Http2Session.wake}. */
+  /** Whether the output is full. If so, streams wait until {@link Http2Session.wake}. */
   isFull(): boolean;
-  /** The minimum size of DATA that is offered to {@link sendInPlace}. Absent means that no DATA is. */
+  /** The minimum size of DATA that is offered to {@link sendInPlace}. Absent means that no DATA is offered. */
   readonly inPlaceBytes?: number;
   /**
    * Sends the bytes as DATA frames of at most `frameBytes`, behind the content of the output and without a copy. If it
@@ -82,12 +84,12 @@ export interface SessionPort {
   failed(error: Http2ConnectionError): void;
   /**
    * Called when the peer has opened many streams at once, or wastes streams. The port must read no more, and call
-   * {@link Http2Session.proceed} after this time, when other connections have had their turn.
+   * {@link Http2Session.proceed} after `waitMs`, when other connections have had their turn.
    */
   deferred(waitMs: number): void;
   /**
-   * Called when the session is over and the peer has sent {@link SessionLimits.maxDroppedBytes} since. The port must
-   * read no more.
+   * Called when the peer has sent {@link SessionLimits.maxDroppedBytes} bytes after the end of the session. The port
+   * must read no more.
    */
   sendsOn(): void;
   /** Called when the peer does not answer pings. End the connection at once. */

@@ -313,7 +313,7 @@ export const action = {
    */
   transparentProxy: (port: number): NftExpression[] => [
     immediate(u16be(port)),
-    // Family 0 stands for packets of both.
+    // Family 0 means packets of IPv4 and of IPv6.
     expression("tproxy", attribute(1, u32be(0)), attribute(3, u32be(register))),
   ],
   dnat: (address: string, port?: number): NftExpression[] => natAddress(1, address, port),

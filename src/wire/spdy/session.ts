@@ -115,7 +115,8 @@ export class SpdySession {
         return;
       }
       case "ping":
-        // Answer a ping unless its id has our own parity. Such a ping would answer one of ours, and we send none.
+        // Answer a ping unless its id has our own parity. A ping with an id of our own parity would be the answer to a
+        // ping of ours, and we send none.
         if ((frame.id & 1) === (this.#options.role === "server" ? 1 : 0)) this.#send(frame);
         return;
       case "settings":

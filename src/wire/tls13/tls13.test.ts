@@ -184,7 +184,7 @@ test("a peer that sends records without data ends the connection, unless data pa
     [[1, alertCode.userCanceled], contentType.alert],
   ] as const) {
     const { read } = reader();
-    // Single bytes pay for nothing.
+    // Records with a single byte of data do not allow further records without data.
     for (let count = 0; count < 32; count += 1) {
       read([...bytes], type);
       read([1]);

@@ -146,7 +146,7 @@ ${hosts.map((host, index) => `- {name: evil${index}, namespace: evil, hostname: 
     "api.x.com.cluster.local",
   ])
     assert.deepEqual(await resolved(name), [], name);
-  // A host outside the cluster, and a Service that does not exist, may be anybody's.
+  // Any namespace may have an entry for a host outside the cluster, or for a Service that does not exist.
   for (const name of ["planned.shop.svc.cluster.local", `api.example.com${search}`])
     assert.deepEqual(await resolved(name), ["240.0.0.66"], name);
 });

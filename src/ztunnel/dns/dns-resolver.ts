@@ -75,9 +75,9 @@ export class DnsResolver {
   /**
    * Looks up the name as it is, and then without the search domains that the pod's resolver may have appended.
    *
-   * The longest search domain is removed first. If the name has it, the rest without only a shorter one is not what the
-   * pod asked for: `x.example` becomes `x.example.shop.svc.cluster.local`, and its rest `x.example.shop` must not go to
-   * another namespace's ServiceEntry.
+   * The longest matching search domain is removed first. A name without only a shorter search domain is not the name
+   * that the pod asked for. For example, the resolver makes `x.example.shop.svc.cluster.local` of `x.example`. Without
+   * `.svc.cluster.local`, that is `x.example.shop`, which must not match another namespace's ServiceEntry.
    */
   #find(name: string, namespace: string): FoundName | undefined {
     const direct = this.#byName(name, namespace);
@@ -175,8 +175,8 @@ export class DnsResolver {
   }
 
   /**
-   * As in upstream, a service without addresses is answered only if it is a Kubernetes Service. The answer has the
-   * addresses of its endpoints.
+   * The service, if it has addresses or is a Kubernetes Service. As in upstream, the answer for a Kubernetes Service
+   * without addresses has the addresses of its endpoints.
    */
   #answerable(hostname: string, namespace: string): Service | undefined {
     const { state, domain } = this.#options;
@@ -187,12 +187,12 @@ export class DnsResolver {
 
   /**
    * Whether a service of another namespace has a host in Kubernetes' domain that it may not have. Names below a
-   * namespace's domain belong to that namespace. A wildcard may match none of them (`*.shop.svc.cluster.local`,
-   * `*.cluster.local`).
+   * namespace's domain belong to that namespace. A wildcard of another namespace must not match such names, as
+   * `*.shop.svc.cluster.local` and `*.cluster.local` do.
    *
-   * A resolver first appends its search domains to every name. So such an entry, or one for
-   * `api.github.com.shop.svc.cluster.local`, would get traffic to hosts outside the cluster. An entry may name a
-   * Service that does not exist.
+   * A resolver first appends its search domains to every name. So an entry with such a wildcard, or with the host
+   * `api.github.com.shop.svc.cluster.local`, would get traffic to hosts outside the cluster. An entry may have the name
+   * of a Service that does not exist.
    */
   #isForeign({ hostname, namespace: owner }: Service, namespace: string): boolean {
     if (owner === namespace) return false;
@@ -234,7 +234,7 @@ export class DnsResolver {
  */
 const maxAddresses = 4_096;
 
-/** The key of a pod's share of the queries that wait. */
+/** The name by which the forwarder counts a pod's waiting queries. */
 function clientOf({ namespace, name }: WorkloadInfo): string {
   return `${namespace}/${name}`;
 }

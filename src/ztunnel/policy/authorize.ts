@@ -92,7 +92,7 @@ export function deniedConnections<Connection extends { readonly details: Policed
   const reached = new Set<string>();
   for (const { uid, info } of pods) {
     const workload = state.workloadByPod(info);
-    // If a pod has left xDS, only its connections still know its last policies. These remain in force for them.
+    // If a pod has left xDS, its live connections still refer to its last policies, which remain in force for them.
     if (workload === undefined || reach.includes(workload)) reached.add(uid);
   }
   if (reached.size === 0) return [];

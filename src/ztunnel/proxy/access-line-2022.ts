@@ -6,7 +6,10 @@ import type { EndedConnection, ResponseFlag } from "./connection-record.ts";
 
 const noAddress = "envoy://internal_client_address/";
 
-/** The access log line of ambient's first release. Its ztunnel was an Envoy, and each of its paths had a name. */
+/**
+ * The access log line of ambient's first release. The ztunnel of that time was an Envoy, and the line contains the name
+ * of its path, such as `capture outbound`.
+ */
 export function accessLine2022(ended: EndedConnection, random: Random): string {
   return `[${new Date(ended.startedMs).toISOString()}] ${ended.details.reporter === "source" ? outbound(ended) : inbound(ended, random)}\n`;
 }

@@ -229,7 +229,8 @@ export class InboundHbone {
       if (error === undefined) record.finish();
       else record.finish(`${failed === "first" ? "receive" : "send"}: ${messageOf(error)}`);
     } catch (error) {
-      // Nobody else knows the connection to the application. A tunnel that was accepted can no longer be refused.
+      // No other code would close the connection to the application. A tunnel that was accepted can no longer be
+      // refused.
       application.destroy({ reset: true });
       record.finish(messageOf(error));
       abort.tunnel(error instanceof Error ? error : new Error(messageOf(error)));

@@ -548,7 +548,8 @@ test("plain TCP connections with peers are probed for as long as they live, as u
   source.env.state.removeWorkload("c//Pod/default/server");
   const client = await talk(pods.client, serverAddress, 8080);
   await client.until("\n");
-  // The application's side and the peer's side at the client, and the peer's side at the server.
+  // The client's ztunnel probes its connections with the application and with the peer. The server's ztunnel probes its
+  // connection with the peer.
   assert.equal(probedConnections(pods.client), 2);
   assert.equal(probedConnections(pods.server), 1);
   client.stream.destroy();

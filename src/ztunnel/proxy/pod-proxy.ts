@@ -276,7 +276,7 @@ export class PodProxy {
     });
   }
 
-  /** Counts open connections, so that it is known when a draining pod is done. */
+  /** Counts a connection while it is open. A draining pod ends when none is left. */
   #track(served: Promise<void>, kind: AcceptedKind, stream: ByteStream, release?: () => void): void {
     this.#open += 1;
     const ended = (): void => {
@@ -286,7 +286,7 @@ export class PodProxy {
     };
     served.then(ended, (error: unknown) => {
       this.#log.error("a connection failed unexpectedly", { component: components[kind], error: messageOf(error) });
-      // Nobody else would close it.
+      // No other code would close the connection.
       stream.destroy({ reset: true });
       ended();
     });

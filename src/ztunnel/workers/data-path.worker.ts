@@ -80,8 +80,9 @@ const dataPath = new DataPath({
 });
 
 /**
- * Revocation lists must be read before the first handshake. Pods are added after that. So must be what closes the main
- * thread's descriptors, because a pod that is to be added copies these.
+ * Resolves when revocation lists were read. Pods are added after that, because the first handshake needs the lists.
+ * Calls after which the main thread closes descriptors wait too, because a pod that is still to be added copies these
+ * descriptors.
  */
 const revocationsRead = Promise.withResolvers<void>();
 if (revocations === undefined || config.revocationsFile === undefined) revocationsRead.resolve();

@@ -21,9 +21,9 @@ interface OpenOffers {
  * Decides by the load of each worker which one serves a connection.
  *
  * A worker keeps a connection in spite of its load if, within about {@link turnoverWindowMs}, it has ended as many
- * connections of that kind as it serves now, each younger than that. The difference between the workers then vanishes
- * by itself, and moving the connection would cost more than serving it. Older connections that end together do not
- * count, because their replacements may live long too.
+ * connections of that kind as it serves now, and each of them was younger than this time. The difference between the
+ * workers then vanishes by itself, and moving the connection would cost more than serving it. Older connections that
+ * end together do not count, because their replacements may live long too.
  *
  * A worker never keeps HBONE connections for this reason: one of them lives for hours and carries many streams. A
  * worker also keeps connections while the other worker does not answer, because an offered connection waits for the
@@ -112,8 +112,8 @@ export class WorkerShare implements ConnectionShare {
 }
 
 /**
- * Counts the connections that have ended: those in the last full window of time, or those in the present one if they
- * are already more.
+ * Counts the connections that have ended in the last full window of time, or in the present window if it has more
+ * already.
  */
 class RecentEnds {
   readonly #windowMs: number;

@@ -58,8 +58,8 @@ export interface Warmup {
 const allPercent = 100;
 const maxTableSize = 5_000_011;
 /**
- * A proxy refuses a cluster whose ring is larger. Proxies in other namespaces, to which the rule is exported, do so
- * too.
+ * The maximum size of a hash ring. A proxy refuses a cluster with a larger ring, even a proxy of another namespace to
+ * which the rule is exported.
  */
 const maxRingSize = 8_388_608;
 

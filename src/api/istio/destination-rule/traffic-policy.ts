@@ -86,7 +86,7 @@ function checkLength(reader: Reader): void {
     );
 }
 
-/** `namespace` is that of the object. Credentials in ConfigMaps must be in the same namespace. */
+/** `namespace` is the object's namespace. Credentials in ConfigMaps must be in the same namespace. */
 export function readTrafficPolicy(reader: Reader | undefined, namespace: string): TrafficPolicy | undefined {
   if (reader === undefined) return undefined;
   if (!policyFields.some((field) => reader.has(field)))
@@ -199,7 +199,7 @@ function readErrorCodes(reader: Reader): readonly number[] {
   });
 }
 
-/** `namespace` is that of the object. */
+/** `namespace` is the object's namespace. */
 export function readClientTls(reader: Reader | undefined, namespace: string): ClientTls | undefined {
   if (reader === undefined) return undefined;
   const tls: ClientTls = {

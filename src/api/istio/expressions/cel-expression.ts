@@ -6,7 +6,9 @@ import { loadPackage, truncated } from "../../../base/index.ts";
 export const maxExpressionLength = 8192;
 /** The maximum number of characters that a message shows of an expression. */
 export const maxShown = 100;
-/** The maximum number of levels, as in Envoy. Serin's proxies run out of stack at about two thousand levels. */
+/**
+ * The maximum depth of an expression's tree, as in Envoy. Serin's proxies run out of stack at a depth of about 2,000.
+ */
 const maxLevels = 500;
 
 /** An expression's tree, or why no proxy accepts the expression. */

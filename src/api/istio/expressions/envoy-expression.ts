@@ -19,8 +19,8 @@ const maxVerdicts = 4096;
 const maxCharacters = 1_048_576;
 /**
  * The verdicts by expression. An object often contains the same expression several times, and each needs two verdicts.
- * The expressions of one namespace can push all others out of this cache, so a verdict that must stay known is kept
- * with its object, as translations do.
+ * The expressions of one namespace can push all others out of this cache, so code that needs a verdict for long must
+ * store it with the object, as the translation does.
  */
 const verdicts = moduleCache<string, Verdict>("verdicts-of-expressions", maxVerdicts);
 let keptCharacters = 0;

@@ -104,8 +104,8 @@ export function literalValueFault(value: string): string | undefined {
 }
 
 /**
- * Reports a text that a proxy does not accept. The proxy would otherwise also reject the routes or the listener of
- * others.
+ * Reports a text that a proxy does not accept. For such a text, a proxy would reject a whole listener or route table,
+ * which may contain other objects too.
  */
 export function checkText(
   reader: Reader,
@@ -132,7 +132,7 @@ export function headerValueFault(value: string): string | undefined {
   return literalValueFault(value) ?? envoyFormatFault(value, "header");
 }
 
-/** Why some proxies do not accept a text with `%VARIABLE%` in that place. Undefined if all accept it. */
+/** Why some proxies do not accept a text with `%VARIABLE%` at the given place. Undefined if all accept it. */
 export function envoyFormatFault(text: string, place: FormatPlace): string | undefined {
   return formatFault(text, place, envoyCelFault);
 }

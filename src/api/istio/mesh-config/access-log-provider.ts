@@ -4,7 +4,7 @@ import { readServicePort, type ProviderService } from "./provider-service.ts";
 
 export interface FileLogProvider {
   readonly path: string;
-  /** The format of a text log. Empty means the mesh config's, or Istio's default. */
+  /** The format of a text log. Empty means the format of the mesh config, or else Istio's default. */
   readonly text: string;
   /** The fields of a JSON log, by key. Absent for a text log. */
   readonly labels?: Readonly<Record<string, unknown>> | undefined;

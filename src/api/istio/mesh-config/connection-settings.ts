@@ -1,7 +1,7 @@
 import type { Reader } from "../../reader.ts";
 import { maxInt32, readDurationMs, warnOfUnknown } from "../fields.ts";
 
-/** Envoy's actions by Istio's names. Undefined means the profile's. */
+/** Envoy's actions by Istio's names. Undefined means the action of the profile. */
 const underscoreActions = {
   HEADERS_WITH_UNDERSCORES_UNSPECIFIED: undefined,
   HEADERS_WITH_UNDERSCORES_ALLOW: "ALLOW",
@@ -21,7 +21,7 @@ type ActionOf<Actions extends Readonly<Record<string, string | undefined>>> = Ex
   undefined
 >;
 
-/** `connectionSettings` of a proxy config. Absent fields keep the behaviour without them, or that of the profile. */
+/** `connectionSettings` of a proxy config. An absent field has the profile's value, or else the proxy's default. */
 export interface ConnectionSettings {
   /** EDGE means Envoy's recommendations for gateways at the edge. It affects only gateways. */
   readonly profile: "SIDECAR" | "EDGE";
@@ -97,7 +97,7 @@ function readAction<const Actions extends Readonly<Record<string, string | undef
   return name === undefined ? undefined : actions[name as keyof Actions];
 }
 
-/** Absent fields are left out, so that those of the profile may take their place. */
+/** Leaves out undefined fields, so that the profile's values apply. */
 function withoutUndefined(settings: ConnectionSettings): ConnectionSettings {
   return Object.fromEntries(
     Object.entries(settings).filter(([, value]) => value !== undefined),

@@ -56,7 +56,7 @@ const readers: Readonly<Record<string, Read>> = {
   },
   sds: (name, reader) => {
     const settings = readServicePort(reader);
-    // As in upstream, this second name selects nothing.
+    // The field `sds.name` has no effect, as in upstream. The provider is known by the name outside `sds`.
     reader.string("name");
     warnOfUnknown(reader);
     return { kind: "secrets", name, settings };

@@ -126,7 +126,7 @@ export type EntryVisibility = "PUBLIC" | "NAMESPACE" | "NONE";
 interface ServiceEntryVisibility {
   /** The visibility if no policy matches. */
   readonly defaultVisibility: EntryVisibility;
-  /** Whether sidecars and gateways also obey it, not only ztunnels and waypoints. */
+  /** Whether sidecars and gateways also obey the visibility, not only ztunnels and waypoints. */
   readonly applyToSidecars: boolean;
   /**
    * The first policy whose selectors all match the namespace applies. A policy without selectors matches no namespace.

@@ -1,7 +1,7 @@
 import { maxLevels } from "../../../base/field-types/index.ts";
 import { isTree } from "../../../base/index.ts";
 
-/** Fields whose keys are not names of fields, such as labels and environment variables. Their values are strings. */
+/** Maps from free texts, such as names of labels or environment variables, to strings. */
 const texts: ReadonlySet<string> = new Set([
   "environmentVariables",
   "includeAdditionalHeadersInCheck",
@@ -11,7 +11,7 @@ const texts: ReadonlySet<string> = new Set([
   "runtimeValues",
   "to",
 ]);
-/** Fields whose keys are not names of fields, and whose values have fields. */
+/** Maps from free texts to messages, which have fields of their own. */
 const messages: ReadonlySet<string> = new Set(["customTags", "networks"]);
 
 const originalName = /^[a-z][A-Za-z0-9]*(?:_[A-Za-z0-9]+)+$/;

@@ -274,8 +274,8 @@ export interface OwnProxyConfig extends Partial<
 }
 
 /**
- * The headers that keep the mesh's values if a pod sets only other headers. All remaining headers are replaced as a
- * whole.
+ * Fields of `proxyHeaders`, with the names in {@link ProxyHeaders} that they set. If a pod's `proxyHeaders` lacks one
+ * of these fields, the mesh's value stays. All other fields are replaced as a whole.
  */
 const keptHeaders: Readonly<Record<string, readonly (keyof ProxyHeaders)[]>> = {
   forwardedClientCert: ["forwardedClientCert"],

@@ -12,7 +12,7 @@ export interface StatsMatcher {
   readonly inclusionRegexps: readonly string[];
 }
 
-/** Why an expression for statistics includes nothing. Undefined if proxies accept it. */
+/** Why proxies ignore a regular expression for statistics, which then includes nothing. Undefined if they accept it. */
 export function inclusionFault(expression: string): string | undefined {
   const fault = regexFault(expression);
   return fault === undefined ? undefined : `${fault}; it includes nothing`;

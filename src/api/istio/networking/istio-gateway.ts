@@ -36,7 +36,9 @@ export interface GatewayServer {
   readonly name?: string | undefined;
 }
 
-/** The maximum number of servers with the TLS mode AUTO_PASSTHROUGH. Gateways between networks have one. */
+/**
+ * The maximum number of servers with the TLS mode AUTO_PASSTHROUGH. A gateway between networks needs only one of them.
+ */
 const maxAutoPassthrough = 8;
 
 function parseIstioGateway(raw: unknown): Parsed<IstioGateway> {

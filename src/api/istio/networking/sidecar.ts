@@ -100,7 +100,7 @@ function parseSidecar(raw: unknown): Parsed<Sidecar> {
   return object.finish(() => ({ ...(raw as Sidecar), spec }));
 }
 
-/** Checks that no two listeners have the same port, and that the one without a port comes last. */
+/** Checks that no two listeners have the same port, and that the listener without a port comes last. */
 function checkListeners(reader: Reader, spec: SidecarSpec): void {
   for (const field of ["ingress", "egress"] as const) {
     const listeners: readonly { readonly port?: IstioPort | undefined; readonly bind?: string | undefined }[] =

@@ -118,8 +118,8 @@ function readRule(reader: Reader, action: AuthorizationAction): AuthorizationRul
 }
 
 /**
- * Whether the rule uses properties of HTTP requests only. A DENY rule ignores them for other connections, so it matches
- * all of them.
+ * Whether the rule uses only properties of HTTP requests. On a connection without HTTP, a DENY rule ignores these
+ * properties. Such a rule then matches every connection without HTTP.
  */
 function matchesOnlyRequests(rule: AuthorizationRule): boolean {
   const hasConnectionSource = rule.from.some((source) =>

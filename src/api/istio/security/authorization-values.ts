@@ -86,8 +86,8 @@ const methods: ReadonlySet<string> = new Set(httpMethods);
 
 /**
  * Why no request can have this value, although it is valid. Undefined if requests can have it. An ALLOW rule with such
- * a value matches nothing, which its author notices. A DENY rule with one would silently fail to deny the intended
- * requests.
+ * a value matches nothing, which its author notices. A DENY rule with such a value would silently fail to deny the
+ * intended requests.
  */
 export function operationDoubt(field: OperationField, value: string): string | undefined {
   switch (field) {

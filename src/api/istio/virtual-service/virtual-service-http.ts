@@ -126,7 +126,7 @@ export interface HttpMirror {
 export interface HttpRouteContext {
   /** Whether the VirtualService has no hosts, so that others delegate to it. */
   readonly isDelegate: boolean;
-  /** Whether the match applies only to gateways. Only there, tokens are verified before routing. */
+  /** Whether the match applies only to gateways. Only gateways verify tokens before routing. */
   readonly onGatewaysOnly: boolean;
 }
 

@@ -52,8 +52,8 @@ interface PrefixMatch {
 }
 
 /**
- * The maximum number of matches with the same prefix that are compared, and only by the first part of each prefix. The
- * warnings need not be complete.
+ * The maximum number of matches that are compared for one prefix. Of each prefix, only the first `maxComparedLength`
+ * characters are compared. These limits save time, and the warnings need not be complete.
  */
 const maxAlike = 8;
 const maxComparedLength = 256;

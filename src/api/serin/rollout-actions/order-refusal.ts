@@ -76,7 +76,7 @@ function approvalsThatCount(rollout: Rollout, step: StepStatus): readonly Approv
   if (status === undefined) return ofRun;
   const isStuck = status.conditions.some(({ type, status: on }) => type === "Stuck" && on === "True");
   if (isStuck) return approvalsSinceFailure(ofRun, step, status.conditions);
-  // A status that an earlier release wrote has only times.
+  // A status that an earlier release wrote has no `ordersBefore`, so the approvals' times decide.
   return status.ordersBefore === undefined
     ? ofRun.filter(({ at }) => Date.parse(at) >= Date.parse(step.startedAt))
     : ofRun;

@@ -6,9 +6,8 @@ import { doneSteps, approvalsOf, type Rollout } from "./rollout.ts";
 export const completingSteps: readonly string[] = ["soak", "dependents"];
 
 /**
- * The id of the step that waits for a person now. Undefined if no step does. An approval without the name of a step
- * would then approve a step that nobody has looked at, such as the one after a step that somebody else has just
- * approved.
+ * The id of the step that waits for a person now. Undefined if no step does. In that case, an approval that names no
+ * step would approve a step that nobody has looked at, such as the step after one that somebody else has just approved.
  */
 export function waitingStepOf({ status }: Rollout): string | undefined {
   const { phase, pauseReason, step } = status ?? {};
