@@ -17,7 +17,7 @@ export interface WalkTokens {
 export const elsewhere: ReadonlySet<string> = new Set([
   "proxy 15053 names",
   "operator 8383 /metrics, /ready",
-  "operator 8080 /metrics, /ready, of Banzai's charts",
+  "operator 8080 /metrics, /ready, if Banzai Cloud's chart installed it",
   "operator 8443 /metrics",
   "probe 9191, 9192 all",
   "probe 9193 all",
@@ -138,7 +138,7 @@ function proxyRows(): [string, readonly ExpectedCall[]][] {
       ofProxies({ url: "http://<target>:15090/stats/prometheus", others: served, own: served }),
     ],
     [
-      "proxy of its Gateways requests",
+      "proxy the ports of its Gateways requests",
       [{ url: `https://<target>:${walkedPort}/`, target: "gateway", others: /^404$/, own: /^404$/ }],
     ],
     [
@@ -159,7 +159,7 @@ function ztunnelRows(): [string, readonly ExpectedCall[]][] {
     ["ztunnel 15000 all", [{ url: "http://<target>:15000/config_dump", target, others: nobody, own: served }]],
     ["ztunnel 15020 metrics", [{ url: "http://<target>:15020/stats/prometheus", target, others: served, own: served }]],
     [
-      "ztunnel 15008 of its own pod: CONNECT, to 15020 and 15021",
+      "ztunnel 15008 in its own pod: CONNECT to 15020 and 15021",
       [{ url: "https://<target>:15008/", target, others: noHandshake }],
     ],
     [
@@ -167,10 +167,13 @@ function ztunnelRows(): [string, readonly ExpectedCall[]][] {
       [{ url: "http://<target>:15021/healthz/ready", target, others: served, own: served }],
     ],
     [
-      "ztunnel 15001, 15053 in each pod: what it sends",
+      "ztunnel 15001, 15053 in each pod: the pod's connections and DNS queries",
       [15_001, 15_053].map((port) => ({ url: `http://<target>:${port}/`, target: "captured", others: nobody })),
     ],
-    ["ztunnel 15006 in each pod: plain text", [{ url: "http://<target>:15006/", target: "captured", others: nobody }]],
+    [
+      "ztunnel 15006 in each pod: connections in plain text",
+      [{ url: "http://<target>:15006/", target: "captured", others: nobody }],
+    ],
     [
       "ztunnel 15008 in each pod: CONNECT",
       [{ url: "https://<target>:15008/", target: "captured", others: noHandshake }],
