@@ -5,7 +5,7 @@ export interface Address {
   readonly envoyInternalAddress?: { readonly serverListenerName?: string; readonly endpointId?: string };
 }
 
-/** An address without its port. Sockets and internal listeners get `unix://` and `envoy://`. */
+/** An address without its port. A Unix socket begins with `unix://`, and an internal listener with `envoy://`. */
 export function addressText(address: Address = {}): string {
   const { socketAddress, pipe, envoyInternalAddress: internal } = address;
   if (socketAddress !== undefined) return socketAddress.address ?? "";

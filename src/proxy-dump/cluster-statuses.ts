@@ -18,7 +18,7 @@ export interface HostStatus {
   readonly healthStatus?: { readonly edsHealthStatus?: string; readonly failedOutlierCheck?: boolean };
 }
 
-/** Takes `/clusters?format=json` with JSON names. Throws a user error for anything else. */
+/** Reads an answer to `/clusters?format=json` whose fields have JSON's names. Throws a user error for anything else. */
 export function parseClusterStatuses(raw: unknown, where: string): ClusterStatuses {
   // A proxy without clusters answers with an empty object.
   if (!isTree(raw) || (Object.keys(raw).length > 0 && raw["clusterStatuses"] === undefined))

@@ -144,7 +144,7 @@ export interface ExtensionConfig extends Json {
 export class ConfigDump {
   readonly #parts: ReadonlyMap<string, Json>;
 
-  /** Takes `/config_dump` with JSON names. Throws a user error for anything else. */
+  /** Reads an answer to `/config_dump` whose fields have JSON's names. Throws a user error for anything else. */
   constructor(raw: unknown, where: string) {
     const configs = isTree(raw) ? raw["configs"] : undefined;
     if (!Array.isArray(configs))

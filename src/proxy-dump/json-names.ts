@@ -48,8 +48,8 @@ const keyedByName = new Set([
 ]);
 
 /**
- * Whether `metadata` is that of a node, which contains any JSON. That of a cluster or route contains metadata of
- * filters.
+ * Whether `metadata` belongs to a node, so that it may contain any JSON. The metadata of a cluster or route has the
+ * field `filterMetadata` or `typedFilterMetadata`.
  */
 function isNodeMetadata(value: unknown): boolean {
   return isTree(value) && !Object.keys(value).some((name) => /^(typed_?)?filter_?metadata$/i.test(name));

@@ -77,7 +77,7 @@ export interface DumpedPod {
   readonly info?: { readonly name: string; readonly namespace: string };
 }
 
-/** Takes `/config_dump` of a ztunnel. Throws a user error for anything else. */
+/** Reads a ztunnel's answer to `/config_dump`. Throws a user error for anything else. */
 export function parseZtunnelDump(raw: unknown, where: string): ZtunnelDump {
   if (!isTree(raw) || !Object.keys(ztunnelFields).some((field) => Object.hasOwn(raw, field)))
     throw userError(

@@ -28,8 +28,8 @@ interface LeavingCluster extends ActiveCluster {
 }
 
 /**
- * How long a removed cluster stays while routes or listeners still name it. Their new versions, which no longer name
- * it, may still wait for other resources.
+ * How long a removed cluster stays while routes or listeners still name it. New versions of them, which no longer name
+ * the cluster, may still wait for other resources.
  */
 const namedLimitMs = 15_000;
 
@@ -66,7 +66,7 @@ export class ActiveClusters {
       options.ownPlace === undefined ? options.runtime : { ...options.runtime, localZones: () => this.#localZones };
   }
 
-  /** Adds the cluster of the proxy's own workload, if the proxy has a place in it. */
+  /** Adds the cluster with the endpoints of the proxy's own workload, if the proxy requests them. */
   addLocal(notes: ConfigNotes): void {
     if (this.#options.ownPlace === undefined) return;
     const spec = localClusterSpec(notes);
@@ -148,7 +148,7 @@ export class ActiveClusters {
     }
   }
 
-  /** Lets the cluster follow the addresses of its names, if it has endpoints by DNS. */
+  /** Resolves the cluster's DNS names from now on and applies changes of their addresses, if it has such names. */
   #followNames(
     name: string,
     { discovery, transports, unusable }: ClusterSpec,

@@ -23,7 +23,7 @@ import { fetchOnce, Harness } from "./testing/harness.ts";
 import { TestProxy } from "./testing/test-proxy.ts";
 import type { Cluster } from "./upstream/cluster.ts";
 
-/** The listeners of a configuration under test, of which only these members are needed. */
+/** The listeners of a configuration under test. Only these members are needed. */
 function listenersWith(members: Partial<ListenerSet>): ListenerSet {
   return {
     routeNames: () => new Set(),
@@ -400,7 +400,7 @@ test("routes that no listener requests stay as long as a connection of a removed
   leaving = new Set();
   config.sweep(systemClock.steadyMs());
   assert.equal(config.routeTable("first"), undefined);
-  // The control plane sends the routes again before a listener requests them, and does not send them a second time.
+  // The table stays even if it arrives while no open listener names it: the control plane would not send it once more.
   const again = {
     typeUrl: typeUrls.route,
     resources: [{ name: "first", aliases: [], version: "2", typeUrl: typeUrls.route, body }],

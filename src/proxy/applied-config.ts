@@ -440,7 +440,7 @@ export class AppliedConfig {
       for (const filter of filters) if (filter.resource === name) filter.refused();
     });
     // A filter without a default keeps its last configuration until no listener names it: the control plane is about to
-    // change or remove the listener that does.
+    // change or remove the listener that names it.
     for (const name of update.removed) {
       this.#refusedExtensions.delete(name);
       const staying = filters.filter((filter) => filter.resource === name && !filter.retract());

@@ -21,7 +21,7 @@ import { httpListener, weightedRoute } from "./testing/ads-server.ts";
 import { blackHole, downstreamTls, gatewayTls } from "./testing/mesh-config.ts";
 import { randomUuids } from "./terms/random-id.ts";
 
-/** A data path that does not look at its state once a second, because it is not started. */
+/** A data path that is not started, so it does not check its state once a second. */
 class QuietDataPath implements Disposable {
   readonly #dataPath: DataPath;
   readonly #certificates: CertificateManager;

@@ -55,7 +55,7 @@ export interface DataPathOptions {
   readonly random: Random;
   /** When the process started, as Unix time. */
   readonly startedMs: number;
-  /** Limits across threads. Set if other threads serve the same configuration. */
+  /** The limits that apply to all threads together. Set if other threads serve the same configuration. */
   readonly shared?: JointLimits;
 }
 

@@ -219,7 +219,7 @@ test("a request to an unknown host is resolved and reached by name, whatever add
   const [byName, passed] = await requests();
   assert.deepEqual(await get("unknown.test"), [200, "by name"]);
   assert.equal(headers["host"], "unknown.test");
-  // The port in the host header counts, not the port of the connection.
+  // The proxy uses the port in the host header, not the port of the connection.
   assert.deepEqual(await get("unknown.test", 8123), [200, "by name"]);
   assert.deepEqual(queries, ["unknown.test"]);
   assert.deepEqual(await get("nowhere.test"), [503, "DNS resolution failure"]);

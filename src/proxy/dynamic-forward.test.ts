@@ -63,7 +63,7 @@ test("requests go to the host that they name, at its port, and bodies wait for t
     random: seededRandom(1),
     names,
   });
-  // A configuration does the same when it is applied. Without it, the first request waits 5 s for endpoints.
+  // Applying a configuration makes the same call. Without this call, the first request waits 5 s for endpoints.
   cluster.setEndpoints([]);
   harness.clusters.set("forward", cluster);
   harness.table = tableOf(route(forwardTo("forward")));

@@ -33,7 +33,7 @@ const tcpExchange: JsonValue = {
   },
 };
 
-/** Counts by the peer's labels, as a Telemetry object with tagOverrides asks for. */
+/** The stats filter with labels of this peer, as a Telemetry object with `tagOverrides` configures it. */
 function stats(peer: "upstream_peer" | "downstream_peer"): JsonValue {
   return {
     name: "istio.stats",

@@ -53,7 +53,7 @@ async function gateway(...filters: readonly JsonObject[]) {
     };
     return configs.find((one) => one["@type"].endsWith(".EcdsConfigDump"))?.ecds_filters ?? [];
   };
-  /** The NACK's text, or undefined for an ACK. */
+  /** Applies filter configurations. Returns the NACK's text, or undefined for an ACK. */
   const put = async (resources: Record<string, JsonValue>, removed: readonly string[] = []) => {
     const from = ads.acknowledgements.length;
     ads.push(typeUrls.extensionConfig, resources, removed);
@@ -164,7 +164,7 @@ for (const [title, more, status] of [
     assert.match(String(await one.put(extension("f", { "@type": rbacType, rules: {} }))), /RBAC, expected/);
     await one.proxy.ready();
     assert.equal(await one.status(), status);
-    // A listener that comes later does not wait for it either.
+    // A listener that is added later does not wait for a valid configuration either.
     one.listen([{ name: "own", typedConfig: answering(451) }, discovered("f", more)]);
     await until(async () => (await one.status()) === 451);
     one.listen([discovered("f", more)]);

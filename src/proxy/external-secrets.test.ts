@@ -82,7 +82,7 @@ async function gateway(provider: Pick<SecretProvider, "port">, verifiesClients =
   };
 }
 
-/** The fingerprint of the certificate behind which a request was answered. */
+/** Sends a request. Returns the fingerprint of the certificate that the gateway showed. */
 function fingerprint(port: number, more: RequestOptions): Promise<string> {
   return new Promise((resolve, reject) => {
     const options = {

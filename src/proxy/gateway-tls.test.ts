@@ -301,7 +301,10 @@ test("TLS to a service sends and verifies its name and offers HTTP/1.1, with roo
   backend.close();
 });
 
-/** A gateway's HTTPS listener with these parameters. The Node process answers about its TLS. */
+/**
+ * Starts a gateway whose HTTPS listener has these TLS parameters. `isRefused` says whether a client with the given
+ * options fails to connect.
+ */
 async function startWithParameters(tlsParams: JsonValue, environment: Readonly<Record<string, string>> = {}) {
   const proxy = await TestProxy.start({
     name: "gateway",

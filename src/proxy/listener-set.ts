@@ -31,7 +31,7 @@ interface Waiting {
 /** The state of a removed listener. */
 interface Removal {
   readonly atMs: number;
-  /** Whether it still accepts connections after its removal, for {@link ListenerRuntime.lingerMs}. */
+  /** Whether the listener still accepts connections after its removal, for {@link ListenerRuntime.lingerMs}. */
   accepts: boolean;
 }
 

@@ -41,7 +41,8 @@ test("a client that connects to the proxy's own ports through the proxy can neit
     ["GET", "/"],
   ] as const)
     assert.equal(await statusOf(toAdmin, method, path), 403, path);
-  // The proxy's public pages are served through it too. Commands from the pod's own processes work.
+  // Requests that the proxy relays to its own ports still get its public pages. Commands from the pod's own processes
+  // work.
   assert.equal(await statusOf(toStats, "GET", "/stats/prometheus"), 200);
   assert.equal(await statusOf(ports.admin, "GET", "/config_dump"), 200);
   assert.equal(await statusOf(ports.stats, "POST", "/quitquitquit"), 200);

@@ -389,7 +389,8 @@ test("a shutdown under load loses no request: readiness fails first, answers say
   let failed = 0;
   let served = 0;
   const client = async (kept: boolean): Promise<void> => {
-    // Clients of the Service go elsewhere once they learn that we leave. The test stands in for that by a delay.
+    // Clients of the Service use other endpoints once they learn that this proxy leaves. This client only pauses
+    // instead.
     while (!leaving.signal.aborted) {
       await fetchOnce(port, "/", kept ? { agent } : {}).then(
         (answer) => (answer.body === "a" ? (served += 1) : (failed += 1)),

@@ -6,8 +6,8 @@ export type ReachableClusters = Pick<ReadonlySet<string>, "has">;
 
 /**
  * The clusters to which these route tables and chains can send requests, including mirrored ones. If a header chooses
- * the cluster, every cluster counts, because any other configuration may write that header. A server name does not
- * count: it comes from the client, and no other configuration can change it.
+ * the cluster, every cluster is included, because any other configuration may write that header. The clusters that a
+ * client's server name can choose are not included, because no other configuration can change the server name.
  */
 export function reachableClusters(tables: Iterable<RouteTable>, chains: Iterable<ChainSpec>): ReachableClusters {
   const names = new Set<string>();

@@ -9,7 +9,7 @@ import { httpListener, weightedRoute } from "./testing/ads-server.ts";
 import { fetchOnce } from "./testing/harness.ts";
 import { TestProxy } from "./testing/test-proxy.ts";
 
-/** Applies each update only after a while, as workers do that have just started. */
+/** A data path that applies each update only after a while, like workers that have just started. */
 class SlowPath extends DataPath {
   override subscriptions(): ReturnType<DataPath["subscriptions"]> {
     return super.subscriptions().map((subscription) => ({

@@ -5,7 +5,7 @@ import type { FamilyNames } from "../telemetry/index.ts";
 
 /** The state of the part of the process that serves requests. */
 export interface ServingStatus {
-  /** What is still missing before it can serve. */
+  /** The names of what is still missing before this part can serve. */
   readonly pending: readonly string[];
   readonly listeners: number;
   readonly connections: number;
@@ -25,7 +25,7 @@ export interface Serving {
    * have accepted it.
    */
   subscriptions(): readonly XdsSubscription[];
-  /** Sets the client on which it sets the names of its subscriptions. */
+  /** Sets the client that gets the names to which this part subscribes. */
   attach(client: Pick<XdsClient, "setNames">): void;
   start(): void;
   /** Called when the process has a new certificate of its own. */

@@ -71,7 +71,7 @@ function tellingServer(connections: Socket[]): Server {
   });
 }
 
-/** Whether the kernel has a keepalive timer for a connection of this process that the filter takes. */
+/** Whether the kernel has a keepalive timer for a connection of this process whose ports `takes` accepts. */
 function keptAlive(takes: (localPort: number, remotePort: number) => boolean): boolean {
   return readFileSync("/proc/self/net/tcp", "utf8")
     .split("\n")

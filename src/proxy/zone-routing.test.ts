@@ -158,7 +158,7 @@ test("the admin port shows local_cluster as a static cluster with the endpoints 
   assert.match(await getAdmin("/clusters"), /^local_cluster::added_via_api::false$/m);
 });
 
-/** A configuration by itself, at a time that the test sets. */
+/** A configuration without a proxy around it. The test sets its time. */
 function configAt(time: { nowMs: number }) {
   const names: string[] = [];
   const { config, apply: applyUpdate } = aloneConfig({

@@ -1,6 +1,6 @@
 import type { SecretStore } from "../tls/secret-store.ts";
 
-/** The certificates of a secret. The PEM is empty if it has none. */
+/** The certificates of a secret. The PEM is empty if the secret has none. */
 interface NamedCertificates {
   readonly secret: string;
   readonly pem: string;

@@ -12,9 +12,9 @@ export interface StatisticRow extends Statistic {
 }
 
 /**
- * The maximum number of label sets of one metric of clusters, which has one or a few for each cluster. Metrics of
- * clusters have a limit of their own. Otherwise the twenty or so metrics of each cluster would take up the limit of the
- * metrics of requests.
+ * The maximum number of label sets of one metric of clusters. Such a metric has one or a few label sets for each
+ * cluster. Metrics of clusters have a limit of their own. Otherwise the twenty or so metrics of each cluster would take
+ * up the limit of the metrics of requests.
  */
 const maxClusterSeries = 10_000;
 
@@ -113,7 +113,7 @@ interface ClusterStat {
   readonly type: Statistic["type"];
   /** The value. Undefined if the cluster does not have the statistic. */
   readonly read: (reading: Reading) => number | undefined;
-  /** The class of the responses that it counts, which is a label of one metric. */
+  /** The class of the responses that the statistic counts, which is a label of one metric. */
   readonly responses?: string;
   readonly textOnly?: true;
 }

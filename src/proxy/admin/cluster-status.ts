@@ -49,7 +49,7 @@ function endpointStatus(endpoint: Endpoint): EndpointStatus {
 
 const textPrefixes = (cluster: string, host: string): string => `${cluster}::${host}::`;
 
-/** `/clusters` as text: one line for each value. */
+/** The answer to `/clusters`: a text with one line for each value. */
 export function clustersText(fixed: readonly StaticCluster[], clusters: readonly ClusterStatus[]): string {
   const lines = fixed.flatMap(({ name, hostname, address }) => {
     const host =
@@ -119,7 +119,7 @@ function healthFlags({ healthy, ejected }: EndpointStatus): string {
   return flags === "" ? "healthy" : flags;
 }
 
-/** `/clusters?format=json`. */
+/** The answer to `/clusters?format=json`. */
 export function clustersJson(fixed: readonly StaticCluster[], clusters: readonly ClusterStatus[]): unknown {
   return {
     cluster_statuses: [

@@ -8,8 +8,8 @@ export class FirstExpiry {
   readonly #secrets: SecretStore;
   readonly #nowMs: () => number;
   /**
-   * When the first certificate of each PEM text expires, for the texts of the last call, so that only new texts are
-   * parsed.
+   * When the first certificate of each PEM text expires. Contains the texts of the last call, so that the next call
+   * parses only new texts.
    */
   #known = new Map<string, number>();
   #hadOwn = false;

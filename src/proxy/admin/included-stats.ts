@@ -10,7 +10,7 @@ const containing = /^\.\*((?:[\w:;-]|\\[.|])+)\.\*$/;
 
 type Matches = (name: string) => boolean;
 
-/** Decides by their names which of Envoy's statistics the proxy has. */
+/** Decides which of Envoy's statistics the proxy has, by expressions that match their names. */
 export class IncludedStats {
   /** The expressions that are not valid. They include no statistic. */
   readonly faults: readonly string[];

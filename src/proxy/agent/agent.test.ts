@@ -21,7 +21,7 @@ test("the agent makes the kubelet's probes, adds the application's metrics, and 
   health.on("stream", (stream) => {
     stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
     stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
-    // SERVING for the service named "up", NOT_SERVING for others.
+    // Answer SERVING for the service named "up", and NOT_SERVING for others.
     const parts: Buffer[] = [];
     stream.on("data", (part: Buffer) => parts.push(part));
     stream.on("end", () => stream.end(Buffer.from([0, 0, 0, 0, 2, 8, Buffer.concat(parts).includes("up") ? 1 : 2])));

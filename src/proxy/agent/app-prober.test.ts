@@ -35,7 +35,7 @@ test("a gRPC probe reaches an application at an IPv6 address", async () => {
   const server = createHttp2Server();
   server.on("stream", (stream) => {
     stream.respond({ ":status": 200, "content-type": "application/grpc" });
-    // SERVING is 1 in field 1.
+    // The message has the number 1, the status SERVING, in field 1.
     stream.end(Buffer.of(0, 0, 0, 0, 2, 0x08, 1));
   });
   server.listen(0, "::1");

@@ -66,8 +66,8 @@ async function answerProbe(probe: AppProbe, address: string, request: IncomingMe
 }
 
 /**
- * Returns the status of an HTTP probe. Another probe that succeeds returns 200, and an unknown kind of probe 404.
- * Rejects if there is no answer.
+ * Returns the status of the application's answer to an HTTP probe. Returns 200 for a successful probe of another kind,
+ * and 404 for an unknown kind. Rejects if there is no answer.
  */
 export async function probeApplication(
   probe: AppProbe,

@@ -41,8 +41,8 @@ export class CertificateFiles {
   }
 
   /**
-   * Writes one certificate after another. Resolves to whether this certificate was written. An error is logged, not
-   * thrown.
+   * Writes the certificate when earlier writes have ended. Resolves to whether this certificate was written. An error
+   * is logged, not thrown.
    */
   async write(certificate: Certificate): Promise<boolean> {
     const { folder } = this.#output;

@@ -27,7 +27,7 @@ async function scraped(handler: RequestListener, query = "", ofAgent = false): P
   const { body } = await route({} as never, new URL(`http://localhost/stats/prometheus${query}`));
   app.closeAllConnections();
   app.close();
-  // A scraper must be able to parse all of it, whatever the application answers.
+  // A scraper must be able to parse the whole response, whatever the application answers.
   return new Map(parsePrometheus(String(body)).samples.map(({ name, value }) => [name, value]));
 }
 

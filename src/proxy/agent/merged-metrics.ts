@@ -253,7 +253,10 @@ export interface MetricsRoutesOptions {
   readonly inPod: (route: EndpointRoute) => EndpointRoute;
 }
 
-/** The routes of metrics: the status port serves those of the whole pod, Envoy's port those of the proxy alone. */
+/**
+ * The routes of metrics: the status port serves the metrics of the whole pod, and Envoy's port serves only the proxy's
+ * own.
+ */
 export function metricsRoutes({ merged, own, inPodOnly, inPod }: MetricsRoutesOptions): {
   readonly status: Readonly<Record<string, EndpointRoute>>;
   readonly envoy: Readonly<Record<string, EndpointRoute>>;

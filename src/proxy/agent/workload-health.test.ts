@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { systemClock } from "../../base/index.ts";
 import { readWorkloadProbe, watchWorkloadHealth, type WorkloadProbe } from "./workload-health.ts";
 
-/** The first report, and the report after `change`. */
+/** Returns the first report, and the report after `change`. */
 async function reports(probe: WorkloadProbe, change: () => Promise<void>): Promise<readonly (string | undefined)[]> {
   const ended = new AbortController();
   const found: (string | undefined)[] = [];

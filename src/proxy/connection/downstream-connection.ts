@@ -53,7 +53,7 @@ const maxHalfClosedSweeps = 60;
  */
 const spentQuietSweeps = 2;
 
-/** The size from which bytes that cannot be used yet count as held. A connection itself takes as much memory. */
+/** Fewer unused bytes than this do not count as held, because the connection itself takes that much memory. */
 const leastHeldBytes = 4096;
 
 type State = "head" | "request" | "tunnel" | "closing" | "closed";
@@ -82,7 +82,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   #state: State = "head";
   /** Received bytes that cannot be used yet, for example the beginning of a head. */
   #carry: Buffer | undefined;
-  /** How many of these bytes count towards the limit of bytes that the process holds for clients. */
+  /** How many of the unused bytes count towards the limit of bytes that the process holds for clients. */
   heldBytes = 0;
   #framing: BodyFraming = bodyFramings.none;
   #remaining = 0;
@@ -256,7 +256,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     // The next response says `connection: close`.
   }
 
-  /** Closes the connection if it has been idle that long. Otherwise its next response says `connection: close`. */
+  /** Closes the connection if it has been idle for `quietMs`. Otherwise its next response says `connection: close`. */
   closeIfIdle(nowMs: number, quietMs: number): void {
     if (this.idle && nowMs - this.#idleSinceMs >= quietMs) this.#closeAfterAnswer();
   }
@@ -407,8 +407,8 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   }
 
   /**
-   * Removes what ends at this hop from a chunked body: chunk extensions and, unless they are configured to pass,
-   * trailers. Returns undefined if the body passes unchanged.
+   * Removes the parts of a chunked body that a proxy does not forward: chunk extensions and, unless the configuration
+   * lets them pass, trailers. Returns undefined if the body passes unchanged.
    */
   #withoutHop(bytes: Buffer, from: number, to: number): Buffer | undefined {
     const scanner = this.#framing === bodyFramings.chunked ? this.#chunked : undefined;

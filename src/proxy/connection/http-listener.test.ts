@@ -115,7 +115,7 @@ test("traffic follows the weights, and a header match takes precedence, over kep
     Array.from({ length: 1000 }, async () => (await harness.get("/", { agent })).headers["x-backend"]),
   );
   const share = names.filter((name) => name === "b").length;
-  // Four standard deviations of a binomial with p = 0.1.
+  // The number may deviate by four standard deviations of a binomial distribution with p = 0.1.
   assert.ok(Math.abs(share - 100) < 38, `b got ${share} of 1000`);
   const canary = await Promise.all(
     Array.from(
@@ -477,7 +477,7 @@ test("a kept-alive connection that its peer closes is no failure for requests th
   const port = await harness.rawBackend((socket) => {
     connections += 1;
     let answered = 0;
-    // The second request on a connection finds it closed.
+    // The server closes the connection at its second request.
     socket.on("data", () =>
       answered++ === 0 ? socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok") : socket.destroy(),
     );

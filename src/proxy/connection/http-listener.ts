@@ -82,7 +82,7 @@ export class HttpListener {
     };
   }
 
-  /** The addresses on which it listens now. */
+  /** The addresses on which this listener listens now. */
   get addresses(): readonly SocketAddress[] {
     return [...this.#sockets.values()].map((socket) => socket.address);
   }

@@ -87,7 +87,7 @@ export class Http2DownstreamConnection implements Http2ConnectionHandler, Listen
   }
 
   streamsChanged(): void {
-    // Nothing to do: each exchange learns from its own stream.
+    // Nothing to do: each exchange learns of this from its own stream.
   }
 
   closed(): void {

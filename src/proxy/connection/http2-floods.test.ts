@@ -10,17 +10,26 @@ import { sendRequest, connectTo } from "../testing/http2-peers.ts";
 
 const attackers = 8;
 const connectionsEach = 2;
-/** Enough streams to exceed both limits: a refused stream also counts as frames without progress. */
+/**
+ * Enough streams to exceed the limits of wasted streams and of frames without progress: a refused stream counts towards
+ * both.
+ */
 const floodStreams = 2 * http2Limits.maxIdleFramesPerSecond;
 const upstreamDelayMs = 20;
 const honestRequests = 50;
 
 const longestPauseMs = http2Limits.wastedStreams * http2Limits.pausePerWastedStreamMs;
 
-/** Pauses that end within this time end in the same turn. */
+/**
+ * How far the clock jumps beyond the end of the shortest pause, so that pauses which end soon after it end in the same
+ * turn.
+ */
 const jumpMs = 5;
 
-/** Jumps to the end of the shortest pause in each turn, because a wasteful client is served more and more slowly. */
+/**
+ * A clock that jumps to the end of the shortest pause in each turn. Otherwise the test would wait, because the proxy
+ * pauses longer and longer before it serves a wasteful client.
+ */
 class JumpingClock extends HandClock {
   #isArmed = false;
 
@@ -88,7 +97,8 @@ for (const [title, attack] of streamAttacks()) {
     // A connection that was cut off with unread input closes after its grace.
     clock.pass(http2Limits.closeGraceMs);
     await until(() => harness.clusters.get("a")?.activeRequests === 0 && harness.listener.connections === 1);
-    // Connections for streams that have ended meanwhile are wasted. The honest requests may have used one each.
+    // The pools close the idle upstream connections, which they opened for streams that ended early. Each honest
+    // request may keep one connection.
     const later = performance.now() + 10_000;
     await until(() => {
       for (const endpoint of harness.clusters.get("a")?.endpoints() ?? [])
@@ -117,7 +127,7 @@ test("a client whose unfinished requests each cost the gateway an upstream conne
   let answered = 0;
   while (!client.closed && answered < 2 * http2Limits.wastedStreams && (await unfinished(client)) === 200)
     answered += 1;
-  // A few are restored as time passes.
+  // The limit of wasted streams recovers as time passes, so a few more requests are answered.
   assert.ok(answered < 1.2 * http2Limits.wastedStreams, `${answered} answers`);
   assert.equal(await leaves, constants.NGHTTP2_ENHANCE_YOUR_CALM);
 });

@@ -75,7 +75,7 @@ test("requests of a long connection are collected before they reach the old spac
   harness.table = tableOf(route({ kind: "direct-response", status: 200, body: Buffer.alloc(0) }));
   using connection = await connectionTo(harness.port);
   await connection.send(3000);
-  // Everything that is alive during a full collection becomes old.
+  // A full collection moves everything that is alive to V8's old generation.
   collectGarbage("all");
   const before = oldBytes();
   const requests = 10_000;

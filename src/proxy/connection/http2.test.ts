@@ -129,7 +129,7 @@ test("large bodies arrive whole in every combination of HTTP/1.1 and HTTP/2, wit
       const chunks: Buffer[] = [];
       request.on("data", (chunk: Buffer) => chunks.push(chunk));
       request.on("end", () => {
-        // In pieces and without a length: chunked.
+        // Two writes without a `content-length` make the response chunked.
         const all = Buffer.concat(chunks);
         response.write(all.subarray(0, 100_000));
         response.end(all.subarray(100_000));
@@ -365,7 +365,7 @@ test("large answers flow to slow clients stream by stream without being buffered
   const size = 24 * 1024 * 1024;
   let sent = 0;
   await using made = await withBackend((stream, headers) => {
-    // If it stays unread, Node resets the stream.
+    // If the request's body stays unread, Node resets the stream.
     stream.resume();
     stream.respond({ ":status": 200 });
     if (headers[":path"] === "/small") {
@@ -467,7 +467,7 @@ test("a drain sends clients away, serves open requests, and loses none that arri
 });
 
 test("clients that open and reset streams endlessly, or flood with control frames, are cut off", async () => {
-  // The proxy lets such a client wait before each stream, for 14 s in all.
+  // The proxy makes a client that cancels many streams wait before each further one, for 14 s in all.
   await using made = await withBackend(() => undefined, {}, hastyClock(10));
   const rapid = await connectTo(made.harness.port);
   const calm = new Promise<number>((resolve) => rapid.once("goaway", resolve));

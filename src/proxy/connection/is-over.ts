@@ -1,4 +1,4 @@
-/** Connections and streams are swept once a second. */
+/** The time between two sweeps of connections and streams. */
 const sweepMs = 1000;
 
 /** Whether a time limit is over after this number of sweeps. A limit of 0 is never over. */

@@ -4,7 +4,7 @@ import type { Linked } from "../../base/index.ts";
 export interface ListenerConnection extends Linked<ListenerConnection> {
   /** The client's address. */
   readonly peer: string;
-  /** Closes the connection as soon as no request is lost by it. */
+  /** Closes the connection as soon as closing it loses no request. */
   leave(): void;
   /** Closes the connection if it has had no open request for at least this time. */
   closeIfIdle(nowMs: number, quietMs: number): void;

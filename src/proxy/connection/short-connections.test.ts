@@ -40,7 +40,7 @@ test("short connections are collected before they reach the old space", async ()
     await Promise.all(Array.from({ length: connectionsAtATime }, connectAgain));
   };
   await connect(500);
-  // Everything that is alive during a full collection becomes old.
+  // A full collection moves everything that is alive to V8's old generation.
   collectGarbage("all");
   const before = oldBytes();
   const connections = 1000;

@@ -4,7 +4,7 @@ import { until } from "../../base/testing/index.ts";
 import type { ByteStream, ByteStreamHandler } from "../../net/index.ts";
 import { Harness, route, tableOf } from "../testing/harness.ts";
 
-/** More than the kernel's buffers of both ends of a connection hold. */
+/** A size larger than the kernel's buffers at both ends of a connection. */
 const bodyBytes = 24 * 1024 * 1024;
 
 const body = Buffer.alloc(bodyBytes, "x");

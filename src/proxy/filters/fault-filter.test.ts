@@ -36,7 +36,7 @@ test("the configured percentage of requests is aborted", async () => {
   let aborted = 0;
   for (let index = 0; index < 4000; index += 1)
     if ((await filter.onRequest(testRequest(), neverAborted))?.status === 503) aborted += 1;
-  // Four deviations of a binomial distribution.
+  // The number may deviate by four standard deviations of a binomial distribution.
   assert.ok(Math.abs(aborted - 1000) < 4 * Math.sqrt(4000 * 0.25 * 0.75), String(aborted));
 });
 

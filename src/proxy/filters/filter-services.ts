@@ -27,7 +27,10 @@ export interface FilterServices {
   readonly log?: Logger;
   readonly random: Random;
   readonly statistics: FilterStatistics;
-  /** The name of the service that this proxy serves, as it states it to control planes (Envoy's `node.cluster`). */
+  /**
+   * The name of the service that this proxy serves, as this proxy reports it to control planes (Envoy's
+   * `node.cluster`).
+   */
   readonly serviceName: string;
   /**
    * Whether `POST /healthcheck/fail` has made this proxy report itself as unhealthy, so that load balancers send their

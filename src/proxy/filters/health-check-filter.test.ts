@@ -131,7 +131,7 @@ test("in pass-through mode the upstream answers checks, unless an order has made
 });
 
 test("an answer of the upstream serves further checks until the interval ends, with its status and x-envoy-degraded", async () => {
-  // The answers, flags, details and counts are those of Envoy 1.40.
+  // This test expects the answers, flags, details and counts of Envoy 1.40.
   const clock = new HandClock();
   const services = { ...standaloneServices(), clock, serviceName: "web.shop" };
   const { harness, checkedUrls } = await passing(services, { cacheTime: "2s" });

@@ -7,8 +7,8 @@ import type { Route } from "../routing/route.ts";
 import type { PreferredEndpoint } from "../upstream/preferred-endpoint.ts";
 
 /**
- * A request after its route was chosen and before its upstream is. It is valid until the request is answered or sent
- * upstream.
+ * A request whose route was chosen, and whose upstream is not chosen yet. It is valid until the request is answered or
+ * sent upstream.
  */
 export interface FilterRequest extends RequestView {
   readonly connection: ConnectionInfo;
@@ -104,7 +104,7 @@ export interface RequestBodyStart {
 
 /**
  * A response on its way to the client, while a filter holds its head. It comes from the upstream or from the proxy
- * itself. Filters see it in reverse order.
+ * itself. It passes the filters from the last one to the first.
  */
 export interface FilterResponse {
   readonly request: FilterRequest;
@@ -168,7 +168,7 @@ export interface HttpFilter {
    * The configured name, such as `envoy.filters.http.rbac`. A route's configuration for the filter has the same name.
    */
   readonly name: string;
-  /** Whether the filter does nothing unless a route configures it. */
+  /** Whether the filter acts only on routes that configure it. */
   readonly idle?: boolean;
   /** The filter's own discovery. Absent if the listener contains the whole configuration. */
   readonly discovery?: Discovery | undefined;
@@ -229,5 +229,5 @@ export function responseValue({ fields }: Pick<FilterResponse, "fields">, wanted
   return found.length === 0 ? undefined : found.map(([, value]) => value).join(",");
 }
 
-/** The outcome of a part that continues without a change of the outcome's own. */
+/** The outcome that lets a part continue without replacing it. */
 export const passed: StreamOutcome<undefined> = { kind: "pass", part: undefined };

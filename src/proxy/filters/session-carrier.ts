@@ -93,7 +93,7 @@ function writeCookie(endpoint: string, expires: number): string {
   return Buffer.from(writer.finish()).toString("base64");
 }
 
-/** Older proxies wrote the bare endpoint. */
+/** Also read the cookies of older proxies, which contain only the endpoint's name. */
 function readCookie(bytes: Buffer, nowSeconds: number): string | undefined {
   let address = "";
   let expires = 0;

@@ -14,7 +14,7 @@ export interface UpstreamAnswer {
   /** Where the first part of the body begins and ends in the bytes of the head. */
   readonly from: number;
   readonly to: number;
-  /** Whether the body ends there. */
+  /** Whether the first part is the whole body. */
   readonly last: boolean;
   /** When the request was sent. */
   readonly sentAtMs: number;
@@ -62,7 +62,7 @@ export abstract class Answer {
   abstract sayContinue(): void;
   /**
    * Passes the upstream's head and the first part of its body to the client. Returns false if the client accepts no
-   * more bytes for now. The methods below do the same.
+   * more bytes for now. The methods below return the same.
    */
   abstract fromUpstream(upstream: UpstreamAnswer, edits: HeaderEdits | undefined): boolean;
   abstract body(bytes: Buffer, from: number, to: number, last: boolean): boolean;

@@ -189,7 +189,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
     this.#action = action;
     this.upstreamProtocol = protocol;
     this.#timeoutMs = timeoutMs;
-    // As in Envoy, the limit of one attempt has no effect unless it is shorter than the limit of all attempts.
+    // As in Envoy, the limit of one attempt has an effect only if it is shorter than the limit of all attempts.
     const perTryMs = action.retry?.perTryTimeoutMs ?? 0;
     this.#perTryMs = timeoutMs > 0 && perTryMs >= timeoutMs ? 0 : perTryMs;
     this.#hash = hash;
@@ -593,7 +593,7 @@ export interface ForwardDestination extends SocketAddress {
 }
 
 /**
- * Whether the peer reports that it could not reach its application. The response then counts as if the peer itself
+ * Whether the peer reports that it could not reach its application. The attempt is then treated as if the peer itself
  * could not be reached.
  */
 function isUnreached(head: MessageHead, grpcStatus: string | undefined): boolean {

@@ -16,7 +16,7 @@ const editor: HttpFilter = {
     const [name = "", value] = request.header("x-edit")?.split("=") ?? [];
     if (value === "") request.removeHeader(name);
     else if (value !== undefined) request.setHeader(name, value);
-    // Lua scripts and plugins do this after each change.
+    // Choose the route again, as Lua scripts and plugins do after each change.
     if (name === "x-forwarded-for") request.clearRoute();
     return undefined;
   },

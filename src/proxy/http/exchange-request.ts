@@ -255,8 +255,8 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
    * headers.
    */
   applyFilterEdits(edits: HeadEdits, config: HttpConnectionConfig): void {
-    // Keep the address from before: a filter's edit changes what the upstream reads, and not where the request comes
-    // from.
+    // Keep the client's address from before the edit: a filter's edit changes what the upstream reads, and not where
+    // the request comes from.
     if (edits.has("x-forwarded-for")) this.#unedited = this.clientAddress(config);
     this.rewriteHead(edits, config);
     this.settled = new Set([...(this.settled ?? none), ...edits.keys()]);

@@ -60,8 +60,8 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
   #durationTimer: Disposable | undefined;
 
   /**
-   * `head` is a scanned head, or undefined for bytes that never became one. `keepAlive` says whether the client wants
-   * to use the connection again. `complete` says whether the request has no body, or all of its body has arrived.
+   * `head` is a scanned head, or undefined for bytes that are not a valid request. `keepAlive` says whether the client
+   * wants to use the connection again. `complete` says whether the request has no body, or all of its body has arrived.
    */
   constructor(owner: ExchangeOwner, head: MessageHead | undefined, keepAlive: boolean, complete: boolean) {
     const { context, memory } = owner;
@@ -124,7 +124,7 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
     }
   }
 
-  /** Refuses bytes that never became a request. */
+  /** Refuses bytes that are not a valid request. */
   refuse(status: number, reason: string): void {
     this.answer.reply(codecErrorReply(status, reason, this.facts.isHttp2));
   }
@@ -438,7 +438,7 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
     this.active = false;
     record.end(context.clock.steadyMs());
     context.observe(record);
-    // Keep the memory if there are filters: one that waits may still read the request.
+    // Keep the memory if there are filters: a filter that waits may still read the request.
     if (filters === undefined) this.facts.giveMemoryBack();
     else filters.pass.abort();
   }

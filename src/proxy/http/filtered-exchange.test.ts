@@ -29,12 +29,12 @@ class Capitals implements HttpFilter, StreamFilter {
   readonly name = "capitals";
   readonly events: string[] = [];
   readonly mark: string;
-  /** Whether its outcomes are promises. */
+  /** Whether the filter's outcomes are promises. */
   takesTime = true;
   refuses = false;
   breaksOff = false;
   keepsLength = false;
-  /** Whether it holds the response's head until the body has arrived. */
+  /** Whether the filter holds the response's head until the body has arrived. */
   readsBody = false;
 
   constructor(mark = "a") {

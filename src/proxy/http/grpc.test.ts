@@ -23,7 +23,9 @@ const definition = {
   wait: { path: "/test.Echo/Wait", requestStream: false, responseStream: false, ...bytes },
 } as const;
 
-/** The deadline passes by the client's own clock, or by ours, which is 20 ms ahead. */
+/**
+ * The status depends on whose clock reaches the deadline first: the client's, or the proxy's, which is 20 ms ahead.
+ */
 const tooLate: readonly number[] = [grpc.status.DEADLINE_EXCEEDED, grpc.status.UNAVAILABLE];
 
 interface Grpc extends AsyncDisposable {

@@ -11,7 +11,7 @@ type Fields = LocalReply["fields"];
 
 /**
  * Whether the client must use another connection: the application behind this proxy has ended, and the client would
- * send its next request to it again.
+ * send its next request to the same proxy again.
  */
 export function leavesClient({ flag }: ReplyRow, { peerMetadata }: HttpConnectionConfig): boolean {
   return flag === responseFlags.upstreamConnectionFailure && peerMetadata.writeToClient;
@@ -29,8 +29,8 @@ const overloaded: Fields = [["x-envoy-overloaded", "true"]];
 
 /**
  * The header fields that tell a peer proxy that it may try another endpoint: the application has not seen the request,
- * or it has ended and the request may safely be sent twice. `peerAsked` says whether the client's proxy identified
- * itself.
+ * or the application has ended and the request may safely be sent twice. `peerAsked` says whether the client's proxy
+ * identified itself.
  */
 export function fieldsForPeer(
   { flag }: ReplyRow,

@@ -154,7 +154,7 @@ const before: readonly { readonly name: string; readonly http1: string; readonly
   },
 ];
 
-/** The facts that must not depend on the request before. */
+/** The facts that must not depend on the previous request. */
 const compared = [
   ["method", "pathAndQuery", "protocol", "authority", "status", "flag", "details", "transportFailure"],
   ["receivedBytes", "sentBytes", "requestId", "forwardedFor", "userAgent", "routeName", "operation", "retries"],

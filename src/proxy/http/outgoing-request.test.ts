@@ -31,8 +31,8 @@ test("each attempt states its number and has the whole request", async () => {
     ),
   );
   const body = "0123456789".repeat(300);
-  // The second request uses the same connection. Its attempt number has one digit again, although that of the first
-  // request ended with three.
+  // The second request uses the same connection. Its attempt number has one digit again, although the last attempt
+  // number of the first request had three.
   const client = harness.client();
   client.send(`POST / HTTP/1.1\r\nhost: a\r\ncontent-length: ${body.length}\r\n\r\n${body}`);
   await client.until(/^HTTP\/1\.1 200 /);

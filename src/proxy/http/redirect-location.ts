@@ -15,8 +15,8 @@ export function redirectLocation(action: RedirectAction, request: RequestView): 
 }
 
 /**
- * The host of the redirect's location. The request's port is kept unless the redirect sets one, or it is the default
- * port of the scheme that the redirect changes.
+ * The host of the redirect's location. The redirect's own port replaces the request's. The request's port is also
+ * dropped if it is the default port of a scheme that the redirect replaces.
  */
 function requestHost({ authority, scheme: own }: RequestView, scheme: string, namesPort: boolean): string {
   const port = /:\d+$/.exec(authority)?.[0];

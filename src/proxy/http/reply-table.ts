@@ -84,7 +84,7 @@ export function connectFailureReply(message: string): ReplyRow {
   return beforeResponse(503, responseFlags.upstreamConnectionFailure, reason);
 }
 
-/** The reply to bytes that never became a request. */
+/** The reply to bytes that are not a valid request. */
 export function codecErrorReply(status: number, reason: string, isHttp2: boolean): ReplyRow {
   const codec = isHttp2 ? "http2" : "http1";
   const details = `${codec}.codec_error{${reason.replaceAll(" ", "_")}}`;

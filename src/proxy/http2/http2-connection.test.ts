@@ -25,7 +25,7 @@ class Pipe implements ByteStream {
   handler: ByteStreamHandler | undefined;
   sent: Buffer[] = [];
   ended = false;
-  /** Bytes wait here, as with a peer that does not read. */
+  /** Whether written bytes wait in this pipe, as with a peer that does not read. */
   stuck = false;
   bufferedBytes = 0;
   readonly local = { address: "127.0.0.1", port: 1 };
@@ -150,7 +150,7 @@ class Peer {
     return watched;
   }
 
-  /** The client's side of the beginning. */
+  /** Sends what a client sends first: the preface and its settings. */
   greet(values: readonly (readonly [number, number])[] = []): this {
     this.writer.preface();
     this.writer.settings(values);
@@ -179,7 +179,7 @@ class Peer {
     return this.push();
   }
 
-  /** What we have sent to the peer since the last call. */
+  /** Returns the frames that the connection has sent to the peer since the last call. */
   async takeFrames(): Promise<string[]> {
     await turn();
     for (const bytes of this.pipe.sent.splice(0)) this.#reader.push(bytes);
@@ -192,7 +192,7 @@ const frame = (type: number, flags: number, streamId: number, payload = ""): str
   return `${length.toString(16).padStart(6, "0")}${type.toString(16).padStart(2, "0")}${flags.toString(16).padStart(2, "0")}${streamId.toString(16).padStart(8, "0")}${payload}`;
 };
 
-/** Each is sent after the greeting and a request with a body on stream 1. */
+/** The peer sends the bytes of each entry after the greeting and a request with a body on stream 1. */
 const connectionErrors: readonly (readonly [title: string, bytes: string, code: keyof typeof errorCode])[] = [
   ["DATA on stream 0", frame(0, 0, 0, "00"), "protocolError"],
   ["DATA on a stream that was never opened", frame(0, 0, 5, "00"), "protocolError"],
@@ -260,7 +260,7 @@ test("a peer must begin with the preface and SETTINGS", async () => {
   assert.ok((await noSettings.takeFrames()).includes("goaway 0 PROTOCOL_ERROR"));
 });
 
-/** Each is sent on stream 1, whose request has a body of 5 bytes to come. */
+/** The peer sends the bytes of each entry on stream 1, after the head of a request that announces a body of 5 bytes. */
 const streamErrors: readonly (readonly [title: string, bytes: string, code: keyof typeof errorCode])[] = [
   ["more DATA than content-length", frame(0, 0, 1, "0102030405 06"), "protocolError"],
   ["less DATA than content-length", frame(0, 1, 1, "01020304"), "protocolError"],
@@ -305,7 +305,7 @@ test("nothing is sent while the window of the stream or the connection is zero, 
   peer.writer.settings([[setting.initialWindowSize, 20]]);
   peer.push();
   assert.deepEqual(await peer.takeFrames(), ["settings ack", "data 1 20"]);
-  // The connection's window of 65,535 is the next to run out.
+  // The stream's window is large now, so the connection's window of 65,535 bytes runs out next.
   peer.writer.windowUpdate(1, 200_000);
   peer.push();
   const until = (await peer.takeFrames())

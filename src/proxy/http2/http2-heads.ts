@@ -90,7 +90,7 @@ export const headMalformed = -2;
 
 /**
  * Reads header lists into scanned HTTP/1.1 heads, in memory that the next head reuses. A usual head is written field by
- * field. Any other one becomes text that is scanned. That takes longer and finds what is wrong.
+ * field. An unusual head becomes text that is scanned: this takes longer, and finds what is wrong.
  */
 export class HeadReader {
   readonly head: MessageHead;

@@ -27,14 +27,14 @@ export const http2Limits = {
    */
   maxIdleFramesPerSecond: 5000,
   /**
-   * How many requests a client may waste by resetting them or violating the protocol. Only those count that exceed the
-   * number of requests which the client let the proxy answer.
+   * How many requests a client may waste by resetting them or violating the protocol. Each request that the client let
+   * the proxy answer makes up for one wasted request.
    */
   wastedStreams: 500,
   wastedStreamsPerSecond: 10,
   /** The number of streams that a client may open before other connections get their turn. */
   streamsPerTurn: 16,
-  /** How much longer each further stream of a client waits, for each stream that the client has wasted. */
+  /** How long each further stream of a client waits, for each stream that the client has wasted. */
   pausePerWastedStreamMs: 0.1,
   /** How long a client must have waited for a response so that it may reset the request without penalty. */
   prematureResetMs: 1000,

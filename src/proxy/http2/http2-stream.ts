@@ -247,7 +247,7 @@ export class Http2Stream extends SessionStream {
     this.abort({ by: "connection", code, unprocessed: false, message });
   }
 
-  /** RST_STREAM from the peer. */
+  /** Called when the peer sends RST_STREAM. */
   resetByPeer(code: number): void {
     if (this.#closed) return;
     if (this.remoteEnded && code === errorCode.noError) {
@@ -266,7 +266,7 @@ export class Http2Stream extends SessionStream {
     });
   }
 
-  /** The connection ends the stream. */
+  /** Called when the connection ends the stream. */
   abort(failure: StreamFailure): void {
     if (this.#closed) return;
     const { handler } = this;

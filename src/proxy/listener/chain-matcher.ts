@@ -27,7 +27,7 @@ export const connectionStates: Readonly<Record<string, ConnectionInput>> = {
   "io.istio.source": ({ source }) => source,
 };
 
-/** A node that continues with the subtree of exactly this value, or else with its fallback. */
+/** A node that continues with the subtree whose key equals the value, or else with its fallback. */
 export function exactNode(
   input: ConnectionInput,
   branches: ReadonlyMap<string, ChainMatcher>,
@@ -39,7 +39,7 @@ export function exactNode(
   };
 }
 
-/** A node that continues with the subtree of the longest prefix of the value, or else with its fallback. */
+/** A node that continues with the subtree whose key is the longest prefix of the value, or else with its fallback. */
 export function prefixNode(
   input: ConnectionInput,
   branches: ReadonlyMap<string, ChainMatcher>,

@@ -43,7 +43,8 @@ test("server name and protocols are read from a ClientHello, however it is split
     records.push(Buffer.from([22, 3, 1, part.length >> 8, part.length & 255]), part);
   }
   assert.equal(parseClientHello(Buffer.concat(records)).kind, "tls");
-  // TLS itself judges the bytes that follow. Otherwise the result would depend on how many bytes come at once.
+  // Bytes after the ClientHello do not change the result, which would otherwise depend on how many bytes come at once.
+  // The TLS server judges these bytes.
   for (const rest of ["\x16\x48\x54\x54\x17\x03\x03", "GET / HTTP/1.1\r\n", "\x16\x03\x01\x00\x00"])
     assert.equal(parseClientHello(Buffer.concat([...records, Buffer.from(rest, "latin1")])).kind, "tls");
   const bare = await clientHello({});

@@ -9,12 +9,13 @@ export interface HeldConnection {
 }
 
 /**
- * The number of descriptors that a client's connection may need: it has up to two ends. The excess over 2 is for
- * upstream pools, the control plane, certificates and logs.
+ * The number of descriptors that a client's connection may need: its own, and one for a connection to an upstream. The
+ * excess over 2 is for upstream pools, the control plane, certificates and logs.
  */
 const descriptorsPerConnection = 2.2;
 /**
- * A full proxy ends one in `roomParts` of its connections at a time, because it must examine all of them to end any.
+ * A full proxy ends one in `roomParts` of its connections at a time, because it must examine all connections to choose
+ * the ones that end.
  */
 const roomParts = 64;
 /** How long further connections of a refused client are refused without examining the open connections again. */
@@ -24,7 +25,8 @@ const maxRefused = 1024;
 /**
  * The share of a thread's time that examining the open connections may take. One examination takes time in proportion
  * to the open connections, of which a large proxy has hundreds of thousands. Unused time is saved up to {@link
- * maxSavedLookMs}. With a fixed pause after each examination instead, a flood of new clients would use all of them up.
+ * maxSavedLookMs}. With a fixed pause after each examination instead, a flood of new clients would take all
+ * connections.
  */
 const lookShare = 0.1;
 const maxSavedLookMs = 100;

@@ -98,7 +98,7 @@ class VerifiedTls implements DownstreamTls {
     return this.#certificate === undefined ? "" : certificateFingerprint(this.#certificate);
   }
 
-  /** Parsed once, because policies read them for each request. */
+  /** Returns the names in a certificate. They are parsed once, because policies read them for each request. */
   #namesOf(certificate: X509Certificate | undefined): CertificateNames | undefined {
     return certificate === undefined ? undefined : (this.#names ??= certificateNames(certificate));
   }

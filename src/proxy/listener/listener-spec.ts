@@ -38,7 +38,7 @@ export interface ListenerSpec {
   readonly chains: readonly ChainSpec[];
   /** The chain for connections that match no other. */
   readonly defaultChain: ChainSpec | undefined;
-  /** Chooses the chain. If set, the chains' own conditions do not count. */
+  /** Chooses the chain. If set, the chains' own conditions have no effect. */
   readonly matcher: ChainMatcher | undefined;
   /** TCP keepalive of accepted connections. Undefined means that no probes are sent. */
   readonly keepalive: TcpKeepalive | undefined;
@@ -48,7 +48,7 @@ export interface ListenerSpec {
 export interface InspectorSpec {
   /** What the inspector does. `original-source` gives connections to endpoints the client's address. */
   readonly kind: "original-destination" | "original-source" | "tls" | "http" | "proxy-protocol";
-  /** Whether it inspects connections to this port. */
+  /** Whether the inspector looks at connections to this port. */
   readonly enabled: (destinationPort: number) => boolean;
   /** The versions of PROXY headers that `proxy-protocol` accepts. */
   readonly headers?: ProxyHeaderRules;

@@ -57,7 +57,10 @@ test("a socket opens once, however often it is requested meanwhile", async () =>
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** An internal listener, whose chains say which connections they get. Their names are the destinations. */
+/**
+ * An internal listener. Each of its chains is named after the destination that it serves, and reports the connections
+ * that it gets.
+ */
 function internal({ lingerMs = 2000, kind = "internal", maxConnectionsOfListener = 1000 } = {}) {
   const clock = new HandClock();
   const served: string[] = [];

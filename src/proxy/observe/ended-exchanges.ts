@@ -5,7 +5,7 @@ import type { ExchangeRecord } from "../record/exchange-record.ts";
 
 /** The maximum number of ended exchanges that wait for their report. */
 export const maxWaitingExchanges = 64;
-/** The maximum time for which they wait, in milliseconds. */
+/** The maximum time for which an ended exchange waits for its report, in milliseconds. */
 export const maxReportWaitMs = 20;
 
 /**

@@ -176,7 +176,7 @@ test("a workload's annotation sets the buckets of Istio's histograms, and the er
   ).observe(plainRecord, "destination", serverRules, noCapture);
   const boundsOf = (name: string): string[] =>
     samplesOf(registry, `${name}_bucket`).map(({ labels }) => labels["le"] ?? "");
-  // `istio` sorts before the longer prefix, as in upstream.
+  // The prefix `istio` sorts before the longer one, so it matches first, as in upstream.
   for (const name of ["istio_request_duration_milliseconds", "istio_request_bytes", "istio_response_bytes"])
     assert.deepEqual(boundsOf(name), ["0.1", "5", "10", "+Inf"]);
   assert.ok(boundsOf("serin_request_duration_milliseconds").length > 4, "the judge's own are not Istio's");

@@ -51,7 +51,7 @@ test("the magic number and the length come first, then an Any", () => {
 
 test("both ends learn the other's metadata, and the bytes after it pass, even if they arrive with it", async () => {
   const [client, server] = await pair();
-  // Another implementation may send it in pieces, followed at once by the application's first bytes.
+  // Another implementation may send its metadata in pieces, followed at once by the application's first bytes.
   client.write(own.subarray(0, 5));
   const exchange = exchangePeers(server, own, 1000);
   client.write(Buffer.concat([own.subarray(5), Buffer.from("hello")]));

@@ -22,7 +22,9 @@ export interface LineValue {
   readonly part: LogPart;
   readonly span: ValueSpan;
   readonly letters: ValueLetters;
-  /** The number that is the value, so that no string has to be made for it. `startedMs` is written as a time. */
+  /**
+   * The number that the value shows, which is written without making a string of it. `startedMs` is written as a time.
+   */
   readonly number?: LineNumber;
   /** Whether the value is the request's id. The id can mostly be written without a string too. */
   readonly isRequestId?: boolean;
@@ -156,7 +158,7 @@ export class LineComposer {
 
 /** The values of a format that stay the same for one upstream connection. */
 class ComposedWay implements UpstreamWay {
-  /** The composer that made it. */
+  /** The composer that made this object. */
   readonly owner: object;
   readonly local: string;
   readonly #cluster: ExchangeRecord["cluster"];

@@ -262,7 +262,7 @@ test("lines of many requests keep their order and their own values, though the r
   const newId = randomUuids((bytes) => randomFillSync(bytes));
   for (let index = 0; index < 200; index += 1) {
     const way = index % 3;
-    // In groups of four: random ids, given ids that differ, random ids, given ids that are equal.
+    // The ids come in groups of four: random ids, given ids that differ, random ids, given ids that are equal.
     const randomId = index % 8 < 4 ? newId() : undefined;
     Object.assign(used, {
       connection: connections[index % 2],
@@ -466,7 +466,7 @@ test("a client's value cannot start a new line in text, and JSON keeps it unchan
 
 test("bytes of heads reach a file unchanged, and a format that needs text gets characters", async () => {
   const bytesOf = (text: string): string => Buffer.from(text).toString("latin1");
-  // This includes bytes that are not UTF-8.
+  // The values include bytes that are not UTF-8.
   const inLatin1: ExchangeRecord = {
     ...record,
     connection: { ...record.connection },

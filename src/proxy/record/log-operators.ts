@@ -161,7 +161,7 @@ const plainBytes = new Set([":path", "x-request-id"]);
 
 /**
  * A faster way to read a value of the request in which each character is one byte. If the operator names several
- * headers, the first one that is present counts. Returns undefined for operators without such a value.
+ * headers, it reads the first one that is present. Returns undefined for operators without such a value.
  */
 export function quickPartOf(operator: string | undefined, argument: string | undefined): LogPart | undefined {
   if (operator !== "REQ") return undefined;

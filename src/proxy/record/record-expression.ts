@@ -8,7 +8,7 @@ import { downstreamPeer, filterStates, upstreamPeer } from "./filter-states.ts";
 
 /** A compiled expression (CEL) over Envoy's attributes of a request or connection that has ended. */
 export interface RecordExpression {
-  /** The request and response headers that it reads, in lower case. */
+  /** The request and response headers that the expression reads, in lower case. */
   readonly requestCapture: readonly string[];
   readonly responseCapture: readonly string[];
   /** Evaluates the expression. Returns undefined if it fails, or if an attribute that it reads is missing. */

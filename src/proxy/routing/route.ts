@@ -104,11 +104,11 @@ export interface Descriptor {
    * enumeration.
    */
   readonly limit?: { readonly requestsPerUnit: number; readonly unit: number };
-  /** As how many requests this request counts. Absent means one. */
+  /** The number of requests that this request counts as. Absent means one. */
   readonly hits?: DescriptorHits;
 }
 
-/** As how many requests a request counts. */
+/** The number of requests that a request counts as. */
 export interface DescriptorHits {
   readonly count: number;
   /** Whether the hits are given back to the limit instead of taken from it. */

@@ -325,7 +325,7 @@ export class TcpProxy {
 
   /**
    * Exchanges metadata with the endpoint. Returns `ended` if the endpoint accepted the connection and closed it before
-   * it introduced itself, as it does if its policy denies this proxy. Returns `failed` if the connection broke, for
+   * it sent its metadata, which happens if its policy denies this proxy. Returns `failed` if the connection broke, for
    * example by a TLS alert that refuses our certificate, and then stores the reason in the flow. In both cases, the
    * client sees the same as without the exchange.
    */

@@ -35,7 +35,7 @@ interface Passage {
   readonly protocols: readonly ConnectContext["protocol"][];
 }
 
-/** Sends a text through a tunnel and ends that side. Returns what the client receives. */
+/** Sends a text through a tunnel and ends the client's side. Returns what the client receives. */
 async function passThrough(
   port: number,
   text: string,

@@ -10,7 +10,10 @@ import { headText, utf8HeadText } from "./header-text.ts";
 import type { HttpConnectionConfig } from "../http/http-connection-config.ts";
 import { MessageHead } from "../../wire/http1/index.ts";
 
-/** Texts that ended a line or a value when they were cut to their low bytes: CR, LF, a quote and NUL. */
+/**
+ * Texts with characters that would become CR, LF, a quote or NUL if they were cut to their low bytes, and so end a line
+ * or a value.
+ */
 const corpus = [
   "joe\u010d\u010ax-role: admin",
   "\u010a",

@@ -305,7 +305,10 @@ export const passthrough: JsonValue = {
   connectTimeout: "10s",
 };
 
-/** A cluster to the original destination, with the source address that passes the redirect. */
+/**
+ * A cluster to the original destination. Its connections come from the source address that the pod's redirect rules
+ * leave alone.
+ */
 export function inboundCluster(name: string, service?: string): JsonValue {
   return {
     name,

@@ -18,7 +18,7 @@ export function plainTcpSpec(cluster: string): TcpSpec {
   };
 }
 
-/** TLS that presents nothing and verifies nothing. */
+/** TLS settings that name no certificate of our own, and do not verify the peer's. */
 export const plainTlsSpec: TlsSpec = {
   key: "",
   certificates: [],

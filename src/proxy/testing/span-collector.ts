@@ -97,7 +97,7 @@ export class SpanCollector implements AsyncDisposable {
   readonly logs: CollectedLog[] = [];
   /** The messages for Envoy's access log service. */
   readonly serviceLogs: Fields[] = [];
-  /** Those of the messages that the collector refused. */
+  /** The messages for Envoy's access log service that the collector refused. */
   readonly refusedServiceLogs: Fields[] = [];
   /** Zipkin's spans as received. */
   readonly zipkin: Record<string, unknown>[] = [];

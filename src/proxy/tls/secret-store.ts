@@ -446,7 +446,10 @@ export class SecretStore {
     return roots === undefined ? undefined : this.#kept(`${fileRootsPrefix}${path}`, roots, () => ({ roots }));
   }
 
-  /** Returns the same object as before while its inputs are unchanged, so that caches keyed by it stay valid. */
+  /**
+   * Returns the object of the previous call while the inputs are unchanged, so that caches keyed by the object stay
+   * valid.
+   */
   #kept<Material extends CertificateMaterial | RootsMaterial | RevocationsMaterial>(
     name: string,
     from: string,

@@ -8,7 +8,7 @@ import { otlpSpans } from "./otlp-spans.ts";
 import type { Span } from "./span.ts";
 
 /**
- * The fields that are messages, by the path of field numbers. All other fields of their wire type are texts or bytes.
+ * The fields that are messages, by the path of field numbers. All other length-delimited fields are texts or bytes.
  */
 const messages = new Set(["1", "1.1", "1.1.1", "1.1.1.2", "1.2", "1.2.1", "1.2.2", "1.2.2.9", "1.2.2.9.2", "1.2.2.15"]);
 

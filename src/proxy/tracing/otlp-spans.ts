@@ -25,8 +25,8 @@ const spanKinds = { server: 2, client: 3 };
 const errorStatus = 2;
 const sampledFlag = 1;
 /**
- * The flags of a span without the bit that its parent is in another process. The bit 0x100 alone says that this is
- * unknown.
+ * The bit 0x100 of a span's flags: the span says whether its parent is in another process. Without the bit 0x200, the
+ * parent is in this process.
  */
 const parentFlagsKnown = 0x100;
 

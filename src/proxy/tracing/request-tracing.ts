@@ -31,7 +31,7 @@ export interface RequestTracingOptions {
   readonly randomShare: number;
   readonly clientShare: number;
   readonly overallShare: number;
-  /** Whether a request's id decides whether it is traced. */
+  /** Whether the id of a request decides if the request is traced. */
   readonly byRequestId: boolean;
   /** Whether contexts are passed on. */
   readonly propagates: boolean;
@@ -133,7 +133,8 @@ export class RequestTracing {
   }
 
   /**
-   * Begins a trace that is not recorded. Its headers say so to the upstream. Undefined if contexts are not passed on.
+   * Begins a trace that is not recorded. Its headers tell the upstream not to record it either. Undefined if contexts
+   * are not passed on.
    */
   #unkept(): RequestTrace | undefined {
     if (this.#hasPlainLine) return newUnkeptTrace();

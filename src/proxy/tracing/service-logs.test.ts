@@ -162,7 +162,8 @@ test("exchanges that a filter excludes are not sent, and entries that the servic
       ],
     },
   });
-  // A request with another path than the expected one. Before the push, the application answers it and it is logged.
+  // Use a path that the test does not expect in the log: before the push is in force, the application answers the
+  // request, and the proxy logs it.
   await until(async () => (await fetchOnce(port, "/pushed")).status === 404);
   assert.equal((await fetchOnce(port, "/none")).status, 404);
   collector.status = 503;

@@ -28,7 +28,7 @@ export interface ClusterConfig extends SelectionRules, BreakerLimits {
   readonly overridesAlpn: boolean;
   /** Whether both ends of a raw TCP connection may exchange metadata at its beginning. */
   readonly exchangesPeers: boolean;
-  /** The labels, in addition to the standard ones, that both ends then send each other. */
+  /** The labels, in addition to the standard ones, that both ends send each other in this exchange of metadata. */
   readonly peerLabelNames: readonly string[];
   /**
    * Whether endpoints get this proxy's metadata with HTTP requests. `external` means that all endpoints are outside the
@@ -91,7 +91,7 @@ export class Endpoint {
   readonly pool: ConnectionPool;
   readonly #clientPools: ClientPools;
   activeRequests = 0;
-  /** The number of TCP connections that are relayed to it. */
+  /** The number of TCP connections that are relayed to the endpoint. */
   activeConnections = 0;
   /** Metric handles by response status and flag, so that a request finds them without building a key. */
   readonly statistics = new Map<number, unknown>();
@@ -170,7 +170,7 @@ export class Endpoint {
     return this.config.healthy && this.outliers.ejectedAtMs === undefined;
   }
 
-  /** Counts a TCP connection to it. The caller must call {@link endRelay} later. */
+  /** Counts a TCP connection to the endpoint. The caller must call {@link endRelay} later. */
   beginRelay(): void {
     this.activeConnections += 1;
     this.cluster.breaker.relayed.force();

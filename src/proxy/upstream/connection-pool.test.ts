@@ -68,7 +68,10 @@ function poolWith(
 ): {
   pool: ConnectionPool;
   dials: Dial[];
-  /** Resolves when the pool opens a connection for it. */
+  /**
+   * Lets a new user acquire a connection. Resolves with the user once the pool has begun to open a connection, if one
+   * is needed.
+   */
   acquire: (fresh?: boolean, protocol?: WireProtocol) => Promise<User>;
 } {
   const dials: Dial[] = [];

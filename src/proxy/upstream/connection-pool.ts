@@ -242,7 +242,8 @@ export class ConnectionPool implements ConnectionHome {
 
   /**
    * Drains the pool, because the control plane has removed the endpoint. An address that has vanished does not answer
-   * at all. So requests that wait for the first connection soon fail as if it had failed, and may go elsewhere.
+   * at all. So requests that wait for the first connection soon fail as if the connection had failed, and may try
+   * another endpoint.
    */
   remove(): void {
     this.#removedAtMs ??= this.#clock.steadyMs();
@@ -290,7 +291,7 @@ export class ConnectionPool implements ConnectionHome {
   }
 
   #hasRoom(): boolean {
-    // Open one even beyond the limit if there is none: a waiting user would otherwise wait forever.
+    // Open a connection even beyond the limit if the pool has none: a waiting user would otherwise wait forever.
     if (this.#all.size + this.#http2.usableConnections + this.dialing === 0) return this.limits.maxConnections > 0;
     return !this.#breaker.connections.exhausted;
   }

@@ -8,7 +8,7 @@ import { ofFamily, type AddressFamily } from "./address-family.ts";
  */
 export type ResolveName = (name: string, client?: string) => Promise<ResolvedName>;
 
-/** The minimum lifetime of a record, because a record's own may be 0. */
+/** The minimum pause before a name is resolved again, because a record may have a very short lifetime. */
 const minTtlMs = 1000;
 
 export interface DnsRefresherOptions {

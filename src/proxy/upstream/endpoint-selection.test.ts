@@ -37,7 +37,7 @@ function group({
   }));
 }
 
-/** Percentages by place, rounded. */
+/** The percentage of requests that each place gets, rounded. */
 function shares(
   groups: readonly Group[],
   more: Partial<SelectionRules> = {},

@@ -12,7 +12,7 @@ export interface Selectable extends Balanced {
     /** The endpoint's locality, with its weight if localities are weighted. */
     readonly locality?: { readonly name: string; readonly weight: number } | undefined;
   };
-  /** Whether it may receive requests. */
+  /** Whether the endpoint may receive requests. */
   readonly usable: boolean;
 }
 

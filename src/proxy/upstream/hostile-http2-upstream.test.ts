@@ -156,7 +156,7 @@ test("a stream whose interim responses do not end is reset, and others of its co
 test("a server may answer every request with many fields and an empty end", async () => {
   await using harness = await Harness.start();
   const fields = Array.from({ length: 90 }, (_field, index) => [`x-${index}`, "v"]).flat();
-  // The server may send 5,000 such frames per second beyond those that it has earned, and this clock stands still.
+  // The clock stands still, so the limit of 5,000 frames without progress per second applies to all responses together.
   const server = await hostileServer(harness, { "/": withEmptyEnd("200", ...fields) }, [], new HandClock());
   for (let round = 0; round < 20; round += 1) {
     const answers = await Promise.all(Array.from({ length: 50 }, async () => await harness.get("/")));
@@ -202,7 +202,7 @@ test("a server that allowed no streams gets one request on its next connection",
 
 /** Moves the time of a cluster's connections, and lets connections open. */
 function swept(harness: Harness): (ms: number) => Promise<void> {
-  // Sums of whole numbers are exact.
+  // Use whole milliseconds, because their sums are exact.
   let nowMs = Math.ceil(systemClock.steadyMs());
   return async (ms) => {
     nowMs += ms;

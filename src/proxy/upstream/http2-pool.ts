@@ -49,8 +49,8 @@ export class Http2Pool implements Http2ConnectionHome {
   }
 
   adopt(stream: UpstreamStream): void {
-    // Assume at least one stream: a server that allowed none before may allow some now. If it does not, it refuses the
-    // stream that tries.
+    // Assume at least one stream: a server that allowed none before may allow some now. If it still allows none, it
+    // refuses the stream.
     const assumed = this.#knownStreams === undefined ? undefined : Math.max(1, this.#knownStreams);
     const connection = new Http2UpstreamConnection(stream, this, this.#clock, this.#settings, assumed);
     this.#connections.add(connection);
@@ -77,8 +77,8 @@ export class Http2Pool implements Http2ConnectionHome {
 
   /**
    * Ends the connections that allow no streams once requests have waited for a second, so that another connection
-   * opens. Behind a virtual address, that one may reach another server. Envoy opens a connection for each waiting
-   * request instead.
+   * opens. Behind a virtual address, the new connection may reach another server. Envoy opens a connection for each
+   * waiting request instead.
    */
   replaceHeldOff(nowMs: number, isAwaited: boolean): void {
     if (!isAwaited || !this.isHeldOff) {

@@ -28,7 +28,8 @@ function counts(policy: LoadBalancing, among: readonly Fake[], picks: number, ha
 test("random, ring hash and maglev spread evenly, and by weight", () => {
   const among = [endpoint("a:1", 3), endpoint("b:1", 1)];
   const picks = 8000;
-  // Four standard deviations for chance. The ring's own unevenness is greater than that.
+  // The largest deviations from an even distribution. Random choices may deviate by four standard deviations, and the
+  // ring itself is more uneven than that.
   const bounds: Readonly<Record<string, number>> = {
     random: 4 * Math.sqrt(picks * 0.75 * 0.25),
     maglev: 4 * Math.sqrt(picks * 0.75 * 0.25),
@@ -92,7 +93,7 @@ test("no size that a cluster asks for, and no weight, makes a thread build a rin
     return (user + system) / 1000;
   };
   const weighted = endpoints(2000).map((one, index) => endpoint(one.name, index === 0 ? 4_000_000_000 : 1));
-  // Compiled code and no first use of memory.
+  // Warm up first, so that the measured runs use compiled code and memory that was used before.
   for (const policy of ["ring-hash", "maglev"] as const) counts(policy, endpoints(50), 1, true);
   const usual = cpuMs("ring-hash", endpoints(2), { minRingSize: 65_536 });
   const largest = cpuMs("ring-hash", endpoints(2), { minRingSize: defaultBalancing.maxRingSize });

@@ -32,8 +32,8 @@ interface Claim {
 
 /**
  * Consistent hashing by a table (Maglev: Eisenbud and others, NSDI 2016). Endpoints claim the slots that they prefer in
- * turns. So each gets its share almost exactly, and few hashes move when an endpoint comes or goes. The table is made
- * on first use.
+ * turns. So each endpoint gets its share almost exactly, and few hashes move when an endpoint comes or goes. The table
+ * is made on first use.
  */
 export class MaglevBalancer<Endpoint> implements LoadBalancer<Endpoint> {
   readonly #endpoints: readonly Endpoint[];

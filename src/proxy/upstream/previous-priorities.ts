@@ -4,8 +4,8 @@ import type { EndpointSelection, Selectable } from "./endpoint-selection.ts";
 /**
  * Sends the retries of a request to priorities that its earlier attempts have not used, like Envoy's
  * `previous_priorities`. After every `after` attempts, all priorities tried so far are excluded, and the others share
- * the load by their health. If none of these can take requests, the exclusion starts over. If no priority can take any,
- * nothing is excluded.
+ * the load by their health. If none of these can take requests, the exclusion starts over. If no priority at all can
+ * take requests, nothing is excluded.
  */
 export class PreviousPriorities {
   readonly #after: number;

@@ -2,8 +2,8 @@ import type { UpstreamEnd } from "../terms/address-text.ts";
 import { defaultHeadLimits, type BodyFraming, type MessageHead } from "../../wire/http1/index.ts";
 
 /**
- * The maximum total size of the interim responses to a request, as in Go. They end at this hop, so no slow client would
- * hold back a server that sends them without end.
+ * The maximum total size of the interim responses to a request, as in Go. The proxy does not forward them, so the speed
+ * of a client cannot slow down a server that sends them without end.
  */
 export const maxInterimBytes = defaultHeadLimits.maxHeadBytes;
 

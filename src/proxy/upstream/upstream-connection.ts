@@ -37,8 +37,8 @@ type State = "idle" | "head" | "body" | "switched" | "closed";
 const scratchHead = new MessageHead();
 
 /**
- * How long before its server closes an idle connection this proxy stops using it. Servers such as Node's close idle
- * connections after a time of their own.
+ * The time between the moment when this proxy stops using an idle connection and the moment when the server will close
+ * it. Servers such as Node's close idle connections after some seconds.
  */
 const idleMarginMs = 1000;
 
@@ -93,7 +93,7 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel, L
     return this.requests > 1;
   }
 
-  /** Whether it must not serve another exchange. */
+  /** Whether the connection must not serve another exchange. */
   get retiring(): boolean {
     return this.stream.retiring === true;
   }
@@ -327,8 +327,8 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel, L
   }
 
   /**
-   * Removes what ends at this hop from a chunked body: chunk extensions and trailers. Returns undefined if the body
-   * passes unchanged.
+   * Removes the parts of a chunked body that a proxy does not forward: chunk extensions and trailers. Returns undefined
+   * if the body passes unchanged.
    */
   #withoutHop(bytes: Buffer, from: number, to: number): Buffer | undefined {
     const scanner = this.#framing === bodyFramings.chunked ? this.#chunked : undefined;

@@ -8,7 +8,7 @@ type Counts = Readonly<Record<string, number>>;
 const countsOf = (counts: Counts): Map<string, number> =>
   new Map(Object.entries(counts).filter(([, count]) => count > 0));
 
-/** Percentages by locality of a proxy in `a`. */
+/** The percentage of its requests that a proxy in locality `a` sends to each locality. */
 function percentages(upstream: Counts, local: Counts, minClusterSize = 1): Counts | undefined {
   const shares = zoneShares(countsOf(upstream), { own: "a", usable: countsOf(local) }, minClusterSize);
   return shares && Object.fromEntries([...shares].map(([name, share]) => [name, Math.round(share * 1000) / 10]));

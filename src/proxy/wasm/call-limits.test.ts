@@ -22,7 +22,7 @@ function signed(value: number): number[] {
 interface Flood {
   readonly import: string;
   readonly operands: readonly number[];
-  /** The position of an operand of 64 bits. */
+  /** The position of the operand that has 64 bits, if there is one. */
   readonly long?: number;
 }
 

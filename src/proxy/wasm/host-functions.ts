@@ -17,7 +17,7 @@ export interface HostFunctionOptions {
   readonly memoryOf: () => GuestMemory;
   readonly version: AbiVersion;
   readonly log: (level: number, text: string) => void;
-  /** Called when the module has finished a context that it kept longer. */
+  /** Called when the module has finished a context that it kept open after the end of its stream. */
   readonly done: (context: number) => boolean;
 }
 

@@ -17,7 +17,10 @@ export const maxVirtualMachines = 64;
 export const maxWaitingCalls = 4096;
 /** The bytes that a module may hand to its proxy in one call, as texts, values, headers and bodies. */
 export const maxHandedBytes = 32 * 1024 * 1024;
-/** What each message of a module to its proxy counts besides its bytes. It costs the proxy some microseconds. */
+/**
+ * The number of bytes that each message of a module to its proxy counts as, in addition to its own. A message costs the
+ * proxy some microseconds, even if it is empty.
+ */
 export const messageBytes = 2048;
 /** The number of lines that a module may log in one call. Further ones are left out. */
 export const maxLogLines = 1000;

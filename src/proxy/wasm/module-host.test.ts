@@ -65,7 +65,7 @@ test("a plugin that fails its module leaves the equal module of another namespac
 
 test("the plugins of one namespace cannot take all modules that a proxy runs", async () => {
   const { host, failures } = hostOfModules();
-  // A plugin ends with its filter.
+  // Keep the filters, because a plugin ends when its last filter is collected as garbage.
   const kept: unknown[] = [];
   const start = async (namespace: string, count: number): Promise<void> => {
     for (let index = 0; index < count; index += 1) {

@@ -64,8 +64,8 @@ function ownerOf(filterName: string): string {
  * The WebAssembly modules of one proxy. Each module is compiled once, and runs once for each virtual machine that
  * plugins configure.
  *
- * Plugins of different namespaces share neither machines nor state. So at a shared waypoint, a plugin can neither end
- * the others nor read what they keep.
+ * Plugins of different namespaces share neither machines nor state. So at a shared waypoint, a plugin cannot end the
+ * plugins of other namespaces, and cannot read their state.
  */
 export class ModuleHost implements WasmModules {
   readonly #options: ModuleHostOptions;

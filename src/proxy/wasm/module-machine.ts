@@ -241,5 +241,5 @@ export class ModuleMachine {
 }
 
 const debugLevel = 1;
-/** The names of the log fields that are written for each call. */
+/** The headers that the proxy itself writes into a call to a cluster, in place of the module's. */
 const ownFields: ReadonlySet<string> = new Set(["host", "content-length", "transfer-encoding", "connection"]);

@@ -145,7 +145,8 @@ export class ModuleStream implements StreamFilter, StreamReceiver {
         break;
       }
       case "reply":
-        // A module also processes the response that it has made itself, but must not replace that one by another.
+        // A module also processes the response that it has made itself, but must not replace this response by another
+        // one.
         if (!this.#replied) {
           const { status, body, fields, details, grpcStatus } = effect.reply;
           this.#reply = {

@@ -177,7 +177,7 @@ export class VirtualMachine {
     const chosen =
       this.#call(`proxy_on_${event.side}_body`, stream.id, stream.id, buffer.bytes.length, event.end ? 1 : 0) ??
       action.continue;
-    // The module has already released the body by a host function.
+    // Return nothing if the module has already released the body by a host function.
     if (!buffer.open) return {};
     if (chosen === pauseAndBuffer || chosen === pauseAndWait) {
       if (buffer.bytes.length > maxHeldBodyBytes) {

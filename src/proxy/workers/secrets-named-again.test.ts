@@ -13,7 +13,10 @@ import { TestProxy } from "../testing/test-proxy.ts";
 
 /** Less than the proxy waits for a secret. */
 const answerLimitMs = 8000;
-/** A worker forgets a secret that two looks in a row, a second apart, do not find in its configuration. */
+/**
+ * A worker checks once a second which secrets its configuration names, and forgets a secret that two checks in a row do
+ * not find. This time allows for three checks.
+ */
 const forgottenAfterMs = 3500;
 
 async function echoes(client: Socket): Promise<boolean> {

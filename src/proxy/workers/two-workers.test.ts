@@ -53,6 +53,6 @@ for (const file of files)
     const ofFile = counts.find((one) => one.file === `src/proxy/${file}`);
     assert.ok(ofFile !== undefined && ofFile.passed > 0, printed);
     assert.deepEqual([ofFile.failed, ofFile.skipped], [0, []], printed);
-    // A failure of one file makes the process fail, and only the test of that file.
+    // The process fails if any file fails. In that case, only the tests of the failed files must fail here.
     if (counts.every(({ failed }) => failed === 0)) assert.equal(code, 0, printed);
   });

@@ -26,7 +26,7 @@ export class WantedNames {
     this.#byWorker.delete(worker);
   }
 
-  /** What the workers need of a type. */
+  /** The names of the resources of a type that at least one worker needs. */
   of(typeUrl: string): Set<string> {
     return new Set([...this.#byWorker.values()].flatMap((known) => known.get(typeUrl) ?? []));
   }

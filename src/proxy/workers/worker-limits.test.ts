@@ -29,7 +29,7 @@ test("a cluster's limits apply to all workers together, and a slot that one work
   assert.deepEqual([one.requests.active, two.requests.active, one.requests.open], [2, 2, 4]);
   one.requests.give();
   assert.deepEqual([two.requests.take(), one.requests.take()], [true, false]);
-  // Half of the four requests that are open in both workers together.
+  // The budget allows retries for half of the four requests that are open in both workers together.
   assert.deepEqual([one.retries.take(), two.retries.take(), one.retries.take()], [true, true, false]);
   one.connections.force();
   two.relayed.force();

@@ -181,7 +181,8 @@ test("a worker that dies is replaced, the other continues, and no count is lost"
   const holder = (await gateway.shares()).indexOf(1);
   assert.equal((await fetchOnce(proxy.ports.admin, "/ready")).status, 200);
   await threads[1 - holder]?.terminate();
-  // Nobody knows which connections to the proxy's own ports the dead worker had opened.
+  // The proxy refuses the admin path now, because the dead worker may have opened this connection to the proxy's own
+  // port.
   assert.equal((await fetchOnce(proxy.ports.admin, "/ready")).status, 403);
   // The remaining worker accepts the new connections from now on.
   assert.deepEqual(new Set(await gateway.bodies(20)), new Set(["a"]));

@@ -16,7 +16,7 @@ import { resolveTypedStruct } from "../typed-struct.ts";
 
 type Wants = (record: ExchangeRecord, capture: CaptureIndex) => boolean;
 
-/** The condition for a line in an access log, and the headers that must be captured for it. */
+/** The condition for a line in an access log, and the headers that must be captured to evaluate the condition. */
 export interface LogFilter {
   readonly wants: Wants;
   readonly requestCapture: readonly string[];

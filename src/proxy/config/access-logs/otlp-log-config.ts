@@ -72,7 +72,7 @@ interface AnyValue {
   readonly value: { readonly case: string | undefined; readonly value?: unknown };
 }
 
-/** The text of a value. Other kinds of values count as an empty text. */
+/** The text of a value. Empty if the value is not a text. */
 function textOf(value: AnyValue | undefined): string {
   return typeof value?.value.value === "string" ? value.value.value : "";
 }

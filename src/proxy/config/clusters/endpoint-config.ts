@@ -162,8 +162,8 @@ function isTunnelEntry({ hostIdentifier, metadata }: LbEndpoint): boolean {
 }
 
 /**
- * The tunnel to an endpoint. In its metadata, `original_dst.local` is the destination of the CONNECT. `waypoint` is the
- * other end of the tunnel if that is not the workload itself.
+ * The tunnel to an endpoint. In the endpoint's metadata, `original_dst.local` is the destination of the CONNECT.
+ * `waypoint` is the other end of the tunnel if that is not the workload itself.
  */
 function tunnelTo(endpointId: string, metadata: Metadata | undefined, where: string): ReturnType<typeof addressOf> {
   const destination = metadataOf(metadata, "envoy.filters.listener.original_dst");

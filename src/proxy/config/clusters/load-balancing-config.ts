@@ -86,7 +86,8 @@ const defaultMinClusterSize = 6;
 
 /**
  * Compiles the routing by zone. As in Envoy, a cluster without a setting is routed by zone too, once the proxy knows
- * the endpoints of its own workload. A hash policy is never routed by zone, because the request alone decides.
+ * the endpoints of its own workload. A hash policy is never routed by zone, because the hash of the request alone
+ * chooses the endpoint.
  */
 function zoneAwareOf(common: Cluster_CommonLbConfig | undefined, policy: LoadBalancing): ZoneAwareRule | undefined {
   const specific = common?.localityConfigSpecifier;

@@ -127,7 +127,7 @@ function compileRequest(message: Compressor, where: string, notes: ConfigNotes):
 
 function compileResponse(message: Compressor, where: string, notes: ConfigNotes): ResponseRules {
   const config = message.responseDirectionConfig;
-  // As in Envoy, the older fields of the message itself count only if `config` is unset.
+  // As in Envoy, the older fields of the message itself apply only if `config` is unset.
   if (config === undefined)
     return {
       enabled: isEnabled(message.runtimeEnabled),
@@ -250,7 +250,7 @@ function compileBrotli(message: Brotli, where: string, notes: ConfigNotes): Comp
   });
 }
 
-/** The highest level of zstd. A higher configured level counts as this one. */
+/** The highest level of zstd. A higher configured level is lowered to it. */
 const maxZstdLevel = 22;
 
 function compileZstd(message: Zstd, where: string, notes: ConfigNotes): CompressorLibrary {

@@ -44,7 +44,7 @@ const corsType = "envoy.extensions.filters.http.cors.v3.CorsPolicy";
 
 /**
  * Compiles the filter configurations of a table, virtual host or route. They override those of the more general level,
- * filter by filter. Only changes of headers are combined instead.
+ * filter by filter. Changes of headers are the exception: those of all levels are combined.
  */
 export function compileFilterOverrides(
   messages: Readonly<Record<string, Any>>,

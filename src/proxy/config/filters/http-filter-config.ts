@@ -280,7 +280,7 @@ function compileGuard(
   }
 }
 
-/** The configuration of a WebAssembly module; undefined when it is another filter. */
+/** The configuration of a WebAssembly module. Undefined for another filter. */
 function wasmOf(any: Any): ReturnType<typeof readWasm> | undefined {
   if (typeNameOf(any) === wasmType) return readWasm(any);
   return readWasmStruct(any);

@@ -80,7 +80,7 @@ export function compileLocalRateLimit(
   });
 }
 
-/** A route's own settings. Without a bucket there would be no limit. */
+/** Compiles a route's own settings. Refuses settings without a bucket, because they would limit nothing. */
 export function compileLocalRateLimitPerRoute(
   message: LocalRateLimit,
   where: string,
@@ -121,7 +121,7 @@ function sizeOf(bucket: TokenBucketMessage, where: string): BucketSize {
   if (fillIntervalMs < minFillIntervalMs)
     throw invalid(where, `tokenBucket.fillInterval must be at least ${minFillIntervalMs} ms, got ${fillIntervalMs} ms`);
   if (bucket.maxTokens < 1) throw invalid(where, "tokenBucket.maxTokens must be at least 1");
-  // Such a bucket would never be filled again.
+  // An empty bucket with this setting would never be filled again.
   if (bucket.tokensPerFill === 0) throw invalid(where, "tokenBucket.tokensPerFill must be at least 1");
   return { max: bucket.maxTokens, perFill: bucket.tokensPerFill ?? 1, fillIntervalMs };
 }

@@ -111,8 +111,8 @@ export function compileListener(message: Listener, notes: ConfigNotes): Listener
 }
 
 /**
- * Makes the names of chains unique. Chains with the same name get their transport appended, because upstream has a
- * chain for each transport, and then a number.
+ * Makes the names of chains unique. If several chains have a name, their transport is appended, because upstream makes
+ * one chain for each transport. If names are still equal, a number is appended too.
  */
 function distinct(chains: readonly ChainSpec[]): ChainSpec[] {
   const seen = new Map<string, number>();

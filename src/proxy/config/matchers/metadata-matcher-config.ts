@@ -4,7 +4,7 @@ import { compileString } from "./matcher-config.ts";
 
 type ValueTest = (value: unknown) => boolean;
 
-/** Compiles a condition on the metadata that a filter has set. The filter is found by its name. */
+/** Compiles a condition on the metadata that a filter has set. The condition names the filter. */
 export function compileMetadata(
   message: MetadataMatcher,
   where: string,

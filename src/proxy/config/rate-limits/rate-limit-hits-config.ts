@@ -7,8 +7,8 @@ import { compileHeaderValue } from "../header-value-config.ts";
 const maxHits = 1_000_000_000;
 
 /**
- * Returns as how many hits a request counts. Returns undefined if the request has no valid number of hits; the
- * descriptor that needs the number is then left out.
+ * Returns the number of hits that a request counts as. Returns undefined if the request has no valid number of hits;
+ * the descriptor that needs the number is then left out.
  */
 type HitsOf = (request: DescribedRequest) => DescriptorHits | undefined;
 

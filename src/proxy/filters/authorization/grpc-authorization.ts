@@ -189,6 +189,7 @@ function queryEditsOf(ok: OkHttpResponse | undefined): { readonly query?: QueryE
 
 function editOf(option: HeaderValueOption): FieldEdit {
   const [name, value] = fieldOf(option);
-  // The default of this field differs from routes: a value replaces an existing one unless the service sets `append`.
+  // The default of this field differs from the default in routes: a value replaces an existing one unless the service
+  // sets `append`.
   return { name, value, append: option.append ?? false };
 }

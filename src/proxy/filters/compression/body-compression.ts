@@ -13,7 +13,7 @@ export interface CompressorLibrary {
 export interface GzipOptions {
   /** The level from 1 to 9. Undefined means zlib's own. */
   readonly level: number | undefined;
-  /** A number of zlib's constants. */
+  /** The strategy, as the value of a constant of zlib. */
   readonly strategy: number;
   readonly windowBits: number;
   readonly memoryLevel: number;
@@ -64,7 +64,7 @@ export function brotliLibrary(options: BrotliOptions): CompressorLibrary {
 export interface ZstdOptions {
   readonly level: number;
   readonly checksum: boolean;
-  /** A number of zstd's constants. Undefined means the level's default. */
+  /** The strategy, as the value of a constant of zstd. Undefined means the level's default. */
   readonly strategy: number | undefined;
   readonly chunkBytes: number;
 }

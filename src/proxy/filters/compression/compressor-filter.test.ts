@@ -369,7 +369,7 @@ test("trailers follow the end of a compressed body", async () => {
   assert.deepEqual([answer.headers["content-encoding"], answer.trailers["x-sum"]], ["gzip", "1"]);
 });
 
-/** Bytes that do not become shorter. */
+/** Bytes that compression does not make shorter. */
 function noise(length: number): Buffer {
   const bytes = Buffer.alloc(length);
   let state = 1;

@@ -88,7 +88,7 @@ const anyGrpcType = /^application\/grpc/i;
 const statusField = "x-envoy-compression-status";
 const compressedTransfer: ReadonlySet<string> = new Set(["gzip", "br", "deflate", "compress", "zstd"]);
 
-/** Compresses bodies of responses for clients that accept it, and bodies of requests. */
+/** Compresses bodies of requests, and bodies of responses for clients that accept a compressed body. */
 export class CompressorFilter implements HttpFilter {
   readonly name: string;
   readonly idle: boolean;

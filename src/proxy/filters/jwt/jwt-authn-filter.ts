@@ -10,7 +10,7 @@ import { verifyTokens, type AcceptedToken, type JwtRequirement, type JwtVerdict 
 
 export interface JwtRule {
   readonly matches: RequestMatcher;
-  /** What these requests must satisfy. Undefined if they need no token. */
+  /** The condition that matching requests must satisfy. Undefined if they need no token. */
   readonly requirement: JwtRequirement | undefined;
 }
 

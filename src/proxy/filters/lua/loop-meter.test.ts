@@ -44,13 +44,13 @@ for (const [kind, body] of Object.entries(loops))
   test(`each jump back of a loop takes one from the fuel: ${kind}`, () => {
     const { exports } = new webAssembly.Instance(new webAssembly.Module(meteredModule(moduleWith(body))), {});
     const { run, loopFuel } = exports as unknown as Exports;
-    // A table counts each jump, because one of its targets is the loop.
+    // The meter counts each jump of a jump table, because one of its targets is the loop.
     const last = kind === "table" ? 1 : 0;
     loopFuel.value = 1000;
     run(1);
     assert.equal(loopFuel.value, 1000 - last);
     run(301);
     assert.equal(loopFuel.value, 700 - 2 * last);
-    // Nobody has named a function yet that the module could call.
+    // The module's table has no function at this place yet, so the meter's call fails.
     assert.throws(() => run(1000), webAssembly.RuntimeError);
   });

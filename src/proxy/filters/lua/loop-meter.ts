@@ -1,11 +1,11 @@
 import { internalError } from "../../../base/index.ts";
 import { readUnsigned, writeUnsigned } from "../../terms/leb128.ts";
 
-/** What a metered module exports besides its own exports. */
+/** The exports that the meter adds to a module. */
 export interface MeterExports {
-  /** The iterations until the next call. */
+  /** The number of loop iterations until the meter calls the function again. */
   readonly loopFuel: { value: number };
-  /** The place of the called function in the module's table. */
+  /** The index of the function that the meter calls, in the module's table. */
   readonly loopSlot: { value: number };
 }
 
@@ -17,9 +17,9 @@ const globalKind = 3;
 
 /**
  * Rewrites Lua's module so that it counts the iterations of all its loops. Each jump back to the beginning of a loop
- * takes one from a global, the fuel. When the fuel is below zero, the module calls the function at a place of its
- * table, which another global names. The function may add fuel, or throw. So a host can stop any function of the
- * module, such as a sort that takes hours.
+ * takes one from a global, the fuel. When the fuel is below zero, the module calls a function of its table, whose index
+ * is in another global. The function may add fuel, or throw. So a host can stop any function of the module, such as a
+ * sort that takes hours.
  *
  * The function that interprets Lua's instructions stays as it is: Lua counts its iterations itself, for its hooks.
  */

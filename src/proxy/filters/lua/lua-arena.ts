@@ -16,7 +16,7 @@ export class LuaArena {
   readonly #start: number;
   #next: number;
   readonly #free = new Map<number, number[]>();
-  /** Whether a block did not fit since the owner has reset this. */
+  /** Whether a block did not fit into the memory since the owner last reset this flag. */
   wasFull = false;
 
   /** `mayGrow` is asked before the memory grows. */

@@ -21,7 +21,7 @@ export class LuaError extends Error {}
 /** Answers the script's calls. If it throws, the message becomes the script's error. */
 export interface LuaHost {
   answer(operation: string, given: readonly LuaValue[]): readonly LuaValue[];
-  /** Called when the interpreter has ended because others need its memory. */
+  /** Called when the interpreter has ended because other interpreters need its memory. */
   dropped?(): void;
 }
 
@@ -47,11 +47,14 @@ const freeLooks = 5;
 const hardFactor = 2;
 /** The clock is read when functions of the host have done this much work, in characters that they read or return. */
 const workPerLook = 1024 * 1024;
-/** The work of a call besides its characters. A signature takes 20 ms at most. */
+/**
+ * The work that a call counts as in addition to its characters. The slowest call, which verifies a signature, takes 20
+ * ms at most.
+ */
 const workPerCall = workPerLook / 16;
 const maxMessageCharacters = 500;
 
-/** The largest product of both lengths with which the C function may search for plain text. */
+/** The largest product of the lengths of text and pattern for which the C function may search for plain text. */
 const maxPlainProduct = 1e8;
 
 /** Ends a search that takes too long. */
@@ -73,12 +76,18 @@ export class LuaInterpreter implements MemoryHolder {
   #deadlineMs = 0;
   #looks = 0;
   #overdue = false;
-  /** The work of the host's functions at the latest look at the clock, and their number since then. */
+  /**
+   * The total work of the host's functions when the clock was last read, and the total number of calls of these
+   * functions.
+   */
   #seenWork = 0;
   #asks = 0;
-  /** Whether it must not run again: Lua's own data may be inconsistent, or others need the memory. */
+  /**
+   * Whether the interpreter must not run again: Lua's own data may be inconsistent, or other interpreters need its
+   * memory.
+   */
   #broken = false;
-  /** Whether it is out of memory or broken, so that it must be replaced. */
+  /** Whether the interpreter is out of memory or broken, so that it must be replaced. */
   exhausted = false;
 
   /**
@@ -103,7 +112,7 @@ export class LuaInterpreter implements MemoryHolder {
     this.#pushFunction(state, (thread) => this.#search(thread));
     this.#pushFunction(state, (thread) => this.#guard(thread));
     this.#load(luaPrelude, "=envoy", 3);
-    // Only the prelude has the value that marks a wait.
+    // Drop the value that marks a wait from the stack: only the prelude may have it.
     lua.lua_settop(state, -2);
     this.#runner = lua.luaL_ref(state, registryIndex);
     lua.lua_sethook(state, hook, hookOnCount, stepsPerLook);
@@ -137,7 +146,7 @@ export class LuaInterpreter implements MemoryHolder {
   /** Starts a run for a stream. The caller passes the result of each wait to `go`. */
   start(kind: "request" | "response", stream: number): LuaRun {
     const { lua, state } = this.#machine;
-    // The time of the run before has nothing to do with this one.
+    // The deadline of an earlier run does not apply to this one.
     this.#deadlineMs = Infinity;
     const thread = lua.lua_newthread(state);
     const anchor = lua.luaL_ref(state, registryIndex);
@@ -273,8 +282,8 @@ export class LuaInterpreter implements MemoryHolder {
   }
 
   /**
-   * Whether the C function for this text and pattern ends soon. Values that are neither are left to the C function,
-   * which refuses them.
+   * Whether the C function for this text and pattern ends soon. Values of other types are left to the C function, which
+   * refuses them.
    */
   #isQuick(thread: number, isFind: boolean): boolean {
     const { lua } = this.#machine;

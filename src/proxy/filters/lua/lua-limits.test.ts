@@ -8,10 +8,13 @@ import { ScriptRequest } from "./lua-message.ts";
 import { defaultLuaLimits } from "./lua-interpreter.ts";
 import { LuaScripts, type LuaScript } from "./lua-script.ts";
 
-/** Long enough for a loaded machine, and far below the minutes that these scripts would take without their limits. */
+/**
+ * The maximum CPU time of a script. It is long enough for a loaded machine, and far below the minutes that these
+ * scripts would take without their limits.
+ */
 const maxCpuMs = 4000;
 
-/** For tests of other limits, because a loaded machine may need longer than the limit of time. */
+/** Limits for tests of everything but the time limit, which a script could exceed on a loaded machine. */
 const patient = { ...defaultLuaLimits, maxRunMs: 60_000 };
 
 function harness(limits = patient) {

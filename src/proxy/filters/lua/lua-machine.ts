@@ -65,7 +65,7 @@ const longJump = Symbol("longjmp");
 
 let compiled: WasmModule | undefined;
 
-/** Compiled for the first script, so that a proxy without scripts does not even read it. */
+/** Returns the compiled interpreter. The first script makes the proxy read and compile it. */
 function interpreter(): WasmModule {
   const file = new URL(import.meta.resolve("wasmoon-lua5.1/dist/liblua5.1.wasm"));
   compiled ??= new webAssembly.Module(meteredModule(readFileSync(file)));
@@ -183,7 +183,7 @@ function importsOf(lua: () => LuaExports | undefined) {
         new Uint8Array(exports.memory.buffer).copyWithin(to, from, from + size);
         exports.loopFuel.value -= Math.floor(size / copiedPerIteration);
       },
-      // The arena owns the memory behind the initial part.
+      // Refuse to grow the memory here: the arena owns the memory behind the initial part.
       emscripten_resize_heap: () => 0,
       emscripten_date_now: () => 0,
       _emscripten_get_now_is_monotonic: () => 0,

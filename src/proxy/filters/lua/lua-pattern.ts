@@ -297,7 +297,7 @@ export class LuaPattern {
   }
 }
 
-/** The number of steps that a C function may take, because it cannot be interrupted. */
+/** The maximum number of steps that a C function may take for a search. A C function cannot be interrupted. */
 const maxQuickSteps = 2e7;
 
 /**

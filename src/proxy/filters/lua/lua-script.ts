@@ -26,7 +26,7 @@ export class LuaScript {
   readonly #memory: SharedLuaMemory;
   readonly hasRequest: boolean;
   readonly hasResponse: boolean;
-  /** The number of streams in which it runs or waits. */
+  /** The number of streams in which the script runs or waits. */
   get running(): number {
     return this.#streams.size;
   }

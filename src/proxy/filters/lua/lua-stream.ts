@@ -249,7 +249,7 @@ export class LuaStream {
     }
   }
 
-  /** Counts what the script writes, because the message holds it until its end. */
+  /** Counts the characters that the script writes, because the message keeps them until its end. */
   #write(characters: number): void {
     this.#written += characters;
     if (this.#written > maxWrittenCharacters)

@@ -5,7 +5,7 @@ import { statusOf, type ScriptMessage } from "./lua-message.ts";
 import { fieldsOfTable, textOf, type LuaTable, type LuaValue } from "./lua-value.ts";
 
 const maxCallBytes = 1024 * 1024;
-/** The longest time limit of a call, also of one for which the script sets none. */
+/** The longest time limit of a call. It also applies if the script sets none. */
 const maxCallMs = 3_600_000;
 /** The longest body that a script may set, send or reply with. */
 const maxNewBodyBytes = 8 * 1024 * 1024;

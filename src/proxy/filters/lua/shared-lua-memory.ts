@@ -8,8 +8,8 @@ export interface MemoryHolder {
 const defaultMaxBytes = 256 * 1024 * 1024;
 
 /**
- * The memory of all interpreters of a thread. When it is full, the interpreter that holds the most ends, so that many
- * scripts with the largest memory each do not end the proxy, nor keep others' small scripts from running.
+ * The memory of all interpreters of a thread. When it is full, the interpreter that holds the most memory ends.
+ * Otherwise many large scripts could exhaust the proxy's memory, or keep small scripts from running.
  */
 export class SharedLuaMemory {
   readonly #maxBytes: number;

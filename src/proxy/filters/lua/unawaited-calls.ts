@@ -6,7 +6,10 @@ interface Services {
   readonly log: Logger;
 }
 
-/** The number of calls for which no script waits, and the bytes of their bodies, for each script. */
+/**
+ * The maximum number of open calls of one script that it does not wait for, and the maximum size of their bodies in
+ * total.
+ */
 const maxCalls = 1024;
 const maxBytes = 16 * 1024 * 1024;
 

@@ -73,7 +73,10 @@ export class LocalRateLimitSettings {
 }
 
 interface TokensTaken {
-  /** `shadow` means that the request was admitted although it exceeds a limit, because that limit only counts. */
+  /**
+   * `shadow` means that the request was admitted although it exceeds a limit, because that limit is only counted and
+   * not enforced.
+   */
   readonly verdict: "admitted" | "shadow" | "refused";
   /**
    * The limit that the response headers report: the one that refused the request, or else the one of its descriptors
@@ -110,7 +113,10 @@ function limitsNothing({ limits: { bucket, descriptors } }: LocalRateLimitSettin
   return bucket === undefined && descriptors === undefined;
 }
 
-/** Refuses requests beyond a rate. The limit applies to this proxy's own requests: other proxies count theirs. */
+/**
+ * Refuses requests beyond a rate. Only the requests that pass through this proxy count, because each proxy counts
+ * separately.
+ */
 export class LocalRateLimitFilter implements HttpFilter {
   readonly name: string;
   readonly idle: boolean;

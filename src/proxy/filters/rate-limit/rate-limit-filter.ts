@@ -67,7 +67,9 @@ export class RateLimitRouteSettings {
   }
 }
 
-/** Asks an external service whether requests are within their limits. The service counts for many proxies. */
+/**
+ * Asks an external service whether requests are within their limits. The service counts the requests of many proxies.
+ */
 export class RateLimitFilter implements HttpFilter {
   readonly name: string;
   readonly #settings: RateLimitSettings;

@@ -10,7 +10,7 @@ import { heldBodies, heldBodyBytes } from "./held-bodies.ts";
 const mebibyte = 1 << 20;
 const megabyte = Buffer.alloc(mebibyte, "x");
 
-/** Lets a proxy have the smallest limit. */
+/** Sets the smallest limit that a proxy can have. */
 function withLeastLimit(): Disposable & { readonly bytes: number } {
   const threads = 1_000_000;
   heldBodies.shareAmong(threads);

@@ -16,7 +16,7 @@ export function heldBodyBytes(memoryBytes: number, threads: number): number {
  */
 export const heldBodies = new HeldInput(heldBodyBytes);
 
-/** The bytes that one exchange holds for filters. They count as its client's. */
+/** The bytes that one exchange holds for filters. They count towards the share of the exchange's client. */
 export class ExchangeBodies implements InputHolder {
   readonly peer: string;
   readonly heldStreams: readonly [ExchangeBodies];

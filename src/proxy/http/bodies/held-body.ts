@@ -70,7 +70,7 @@ export class HeldBody {
     return this.#all.view();
   }
 
-  /** Takes out the data that has arrived. Data that arrives later counts as the beginning of the body. */
+  /** Takes out the data that has arrived. Afterwards, the held body begins with the data that arrives next. */
   take(): Buffer {
     const data = this.#data.take();
     if (this.#data !== this.#all) this.#all.take();

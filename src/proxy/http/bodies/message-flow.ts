@@ -33,7 +33,7 @@ export interface FlowStep {
   readonly trailers?: ((trailers: readonly string[]) => Later<StreamOutcome<StreamTail>>) | undefined;
 }
 
-/** Receives a message that has passed a filter or all of them. */
+/** Receives a message that has passed one filter, or all filters. */
 interface FlowTarget {
   head(head: FlowHead, end: boolean): void;
   body(bytes: Buffer, from: number, to: number, end: boolean): void;

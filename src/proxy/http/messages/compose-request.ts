@@ -55,7 +55,7 @@ export interface HeadStamps {
 export function composeRequest(out: ByteBuilder, request: RequestComposition, stamps?: HeadStamps): void {
   const { client, config } = request;
   const { head } = client;
-  // If the request line is unchanged, it and the headers are one piece of memory, which takes one copy.
+  // If the request line is unchanged, one copy takes it together with the headers.
   if (request.target === undefined && request.host === undefined && head.minorVersion === 1)
     copyFields(out, request, head.start);
   else {

@@ -8,11 +8,11 @@ const block = new HeaderBlock();
 const visibleAscii = /^[!-~]*$/;
 
 /**
- * Composes an upstream's head for the client as an HTTP/2 header block. The block has the fields of `composeResponse`,
- * but no text is made in between, which would have to be scanned again. The block is valid until the next call.
+ * Composes an upstream's head for the client as an HTTP/2 header block. The block has the same fields as the text of
+ * `composeResponse`, but skips this text, which would have to be scanned again. The block is valid until the next call.
  *
- * Returns undefined if the head needs that text: fields of the configuration may be invalid, and only the scan finds
- * that.
+ * Returns undefined if that text is needed: fields from the configuration may be invalid, and only the scan of the text
+ * finds invalid fields.
  */
 export function composeResponseBlock(response: ResponseComposition): Buffer | undefined {
   const { head, config, requestId, upstreamServiceMs } = response;

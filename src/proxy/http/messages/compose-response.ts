@@ -38,7 +38,7 @@ const serviceTime = "x-envoy-upstream-service-time";
 export function composeResponse(out: ByteBuilder, response: ResponseComposition): void {
   const { head, config } = response;
   // Write our own version: the HTTP/1.0 of an upstream must not make the client close. If the status line already has
-  // our version, it and the headers are one piece of memory, which takes one copy.
+  // our version, one copy takes it together with the headers.
   let from = head.start;
   if (head.minorVersion !== 1) {
     out.piece(version);

@@ -28,7 +28,7 @@ export interface EdgeFacts {
    * without one.
    */
   readonly newRequestId: string | undefined;
-  /** The same id, if it is random and can be written as bytes. */
+  /** The id of {@link newRequestId}, if it is random and can be written as bytes. */
   readonly randomId: RandomUuid | undefined;
 }
 

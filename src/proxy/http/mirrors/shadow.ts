@@ -12,10 +12,13 @@ import type { BodyFraming, MessageHead } from "../../../wire/http1/index.ts";
 import { judgedStatus } from "../../terms/grpc-call.ts";
 import { shadowLimit, type LimitedCopy, type ShadowLimit } from "./shadow-limit.ts";
 
-/** The maximum number of buffered bytes of a mirrored request. A slower mirror loses the request. */
+/**
+ * The maximum number of buffered bytes of a mirrored request. If a mirror reads so slowly that more bytes wait, the
+ * proxy gives this copy up.
+ */
 const maxWaitingBytes = 256 * 1024;
 /**
- * The idle time of a copy if no other limit applies, as with Istio's routes by default. Nobody waits for a mirror's
+ * The idle time of a copy if the route sets no time limit, as Istio's routes do by default. Nobody waits for a mirror's
  * response, so a copy without a limit would keep its connection forever.
  */
 const unlimitedIdleMs = 300_000;
@@ -64,7 +67,7 @@ export class Shadow implements PoolUser, ResponseReceiver, LimitedCopy {
   previous: LimitedCopy | undefined;
   next: LimitedCopy | undefined;
   readonly #copies: ShadowLimit;
-  /** Empty once it is sent. */
+  /** The request's head. Empty once it is sent. */
   #head: Buffer;
   /** The number of held bytes that this copy last reported to the limit. */
   #countedBytes = 0;
@@ -75,7 +78,7 @@ export class Shadow implements PoolUser, ResponseReceiver, LimitedCopy {
    * single bytes.
    */
   readonly #waiting = new JoinedBytes();
-  /** Bytes that wait in the channel. */
+  /** The number of bytes that wait in the channel. */
   #unreadBytes = 0;
   #isFull = false;
   #trailers: readonly string[] | undefined;
@@ -196,8 +199,8 @@ export class Shadow implements PoolUser, ResponseReceiver, LimitedCopy {
   }
 
   /**
-   * Counts a failure of the mirror, as an endpoint of the request itself would get, if it has received the whole
-   * request and has not responded in time.
+   * Counts a failure of the mirror's endpoint, as for an original request: the endpoint has received the whole request
+   * and has not responded in time.
    */
   #timedOut(): void {
     if (this.#complete && this.#channel !== undefined && !this.#hasResponse) this.#endpoint.report({ kind: "timeout" });
