@@ -7,8 +7,8 @@ import type { ClusterState } from "./cluster-state.ts";
 import { lostSelector } from "./kept-selector.ts";
 
 /**
- * Checks everything, except rights, that could make the installation fail after the first write. Throws a user error
- * that names all faults.
+ * Checks everything except rights that could make the installation fail after its first write. Throws a user error that
+ * names all faults.
  */
 export async function checkInstallation(
   client: KubeClient,
@@ -72,8 +72,8 @@ function checkDefinitions(
 }
 
 /**
- * Checks whether the user has all rights that an installation needs. Comes first, because even the other checks need
- * rights.
+ * Checks whether the user has all rights that an installation needs. This check comes first, because the other checks
+ * need rights too.
  */
 export async function checkRights(client: KubeClient, objects: readonly UntypedObject[]): Promise<void> {
   if (await mayDo(client, { group: "*", plural: "*" }, "*", undefined)) return;
@@ -118,7 +118,7 @@ async function mayDo(
     verb,
     ...(namespace === undefined ? {} : { namespace }),
   });
-  // A server without such reviews refuses the write itself.
+  // A server without such reviews cannot answer. It will refuse the write itself if a right is missing.
   return allowed || httpStatus >= 300;
 }
 
@@ -126,7 +126,7 @@ const ownedKinds = new Set(["Deployment", "DaemonSet", "Service", "ConfigMap"]);
 
 interface PresentObject {
   readonly object: UntypedObject;
-  /** The object of this name in the cluster. */
+  /** The object in the cluster that has the same kind and name. */
   readonly found: UntypedObject;
 }
 
@@ -143,7 +143,7 @@ async function presentObjects(client: KubeClient, objects: readonly UntypedObjec
   return read.flat();
 }
 
-/** Finds objects with these names that somebody else manages. An operator would revert the installer's writes. */
+/** Throws if another program manages objects with these names. An operator would revert the installer's writes. */
 function checkOwners(present: readonly PresentObject[]): void {
   const lines = present.flatMap(({ object, found }) => {
     const owner = controllerOf(found);
@@ -161,7 +161,7 @@ function checkOwners(present: readonly PresentObject[]): void {
   );
 }
 
-/** Finds workloads with these names whose selectors do not select the new pods. Selectors are immutable. */
+/** Throws if workloads with these names do not select the new pods, because selectors are immutable. */
 function checkSelectors(present: readonly PresentObject[]): void {
   const lines = present.flatMap(({ object, found }) => {
     const selector = lostSelector(object, found);

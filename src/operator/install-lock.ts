@@ -10,17 +10,17 @@ export interface InstallLockOptions {
   readonly name: string;
   /** The namespace of the Lease: that of the installation, so control planes in other namespaces are unaffected. */
   readonly namespace: string;
-  /** Unique to this installer and readable: `user@host (pid 12)`. */
+  /** The identity of this installer, unique and readable: `user@host (pid 12)`. */
   readonly identity: string;
   /** Installers whose locks have expired. Their other locks have expired too, so there is no need to wait for these. */
   readonly dead: Set<string>;
-  /** Called once while another installer is at work. */
+  /** Called once if another installer holds the lock. */
   readonly onWait: (holder: string) => void;
   /** The maximum time to wait for another installer. */
   readonly timeoutMs: number;
 }
 
-/** A killed installer loses the lock after this time. */
+/** The duration of the lease. A killed installer loses the lock after this time. */
 const leaseSeconds = 15;
 const renewMs = 5000;
 
@@ -66,14 +66,14 @@ async function acquire(options: InstallLockOptions, signal: AbortSignal | undefi
         },
       );
     }
-    // Another installer writes for some tenths of a second, and this one should not wait much longer than that.
+    // Another installer writes for a few tenths of a second, so the pauses are short at first and grow with the wait.
     await clock.sleep(pollPauseMs(waitedMs), signal);
   }
 }
 
 /**
- * Tries to take the lock. Returns another holder, or undefined if this installer holds it now. `expired` is a record
- * that was not renewed in time.
+ * Tries to take the lock. Returns the other holder if there is one, or undefined if this installer holds the lock now.
+ * `expired` is a record that was not renewed in time.
  */
 async function tryTake(
   { client, name, namespace, identity, clock, dead }: InstallLockOptions,
@@ -113,6 +113,6 @@ async function renew(options: InstallLockOptions, signal: AbortSignal): Promise<
 async function release({ client, name, namespace, identity }: InstallLockOptions): Promise<void> {
   const lease: Lease | undefined = await client.get(leaseKind, name, namespace).catch(() => undefined);
   if (lease?.spec?.holderIdentity !== identity) return;
-  // If this fails, the next installer waits until the lock expires.
+  // If this write fails, the next installer waits until the lock expires.
   await client.update(leaseKind, { ...lease, spec: { ...lease.spec, holderIdentity: "" } }).catch(() => undefined);
 }

@@ -19,8 +19,8 @@ interface Validator extends KubernetesObject {
 }
 
 /**
- * Each sleeper wakes in the next turn, and the clock has advanced by then. Sleepers with an earlier time, such as the
- * renewal of a lock, wake first.
+ * A clock whose sleepers wake in the next turn of the event loop. The clock has advanced to their time by then.
+ * Sleepers with an earlier time, such as the renewal of a lock, wake first.
  */
 function clockOfTurns(): Clock {
   let nowMs = 0;
@@ -400,7 +400,7 @@ test("each definition is kept, written or created by its own release, whatever t
       ),
     );
   await install(cluster, ["tag=1.17.0"], { definitions: [gateways, freezes] });
-  // A newer installation that was interrupted, or a newer release without two of the kinds.
+  // Two cases: a newer installation that was interrupted, and a newer release without two of the kinds.
   await install(cluster, ["tag=1.19.0"], { definitions: [virtualServices, canaries] });
   await cluster.delete(deploymentKind, "serin-rollout", "serin-system");
   const dropped = "envoyfilters.networking.istio.io";
@@ -443,7 +443,7 @@ test("a variant of the installed release, and a build after it, replace its engi
 
 test("an older release of Istio's definitions is replaced, and a newer one is kept, whatever the number of our release is", async () => {
   const cluster = new MemoryCluster();
-  // Istio's charts write this label since 1.24.
+  // Istio's charts have written this label since 1.24.
   const versionOf = "app.kubernetes.io/version";
   const ofIstio = (name: string, release: string): UntypedObject => ({
     ...definition(name),
@@ -522,7 +522,7 @@ test("an installation over a workload of the same name keeps its selector, or wr
     const metadata = { name: "istiod", namespace: "istio-system", labels: { app: "istiod" } };
     cluster.put("Deployment", { metadata, spec: { selector: { matchLabels } } } as KubernetesObject);
   };
-  // The selector of upstream's charts.
+  // The selector of upstream Istio's charts.
   present({ istio: "pilot" });
   await install(cluster, ["profile=minimal"]);
   const installed = cluster.find("Deployment", "istiod", "istio-system");

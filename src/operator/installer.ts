@@ -24,7 +24,7 @@ export interface InstallOptions extends InstallRequest {
   readonly client: KubeClient;
   readonly clock: Clock;
   /**
-   * Runs each group of writes while nothing else in this process writes or removes installed objects. Absent if this
+   * Runs each group of writes while no other installation of this process writes or removes objects. Absent if this
    * process makes only one installation.
    */
   readonly alone?: (write: () => Promise<void>) => Promise<void>;
@@ -36,14 +36,15 @@ const parallelWrites = 12;
 
 /**
  * Checks everything first, then applies the components in order by server-side apply, so that an interrupted
- * installation can be continued. It writes everything before it waits. Only webhooks come later, when their server
- * answers. It waits for all components at the same time, so that an unready component does not delay the webhooks of
- * others.
+ * installation can be continued. It writes everything before it waits. Only webhooks are written later, when their
+ * server answers. It waits for all components at the same time, so that an unready component does not delay the
+ * webhooks of others.
  */
 export async function applyComponents(options: InstallOptions): Promise<void> {
   const { client, clock, settings, signal, alone = async (write) => await write() } = options;
-  // A person who installs again may have removed what kept pods from starting. A process that installs all the time
-  // would only undo the kubelets' pauses.
+  // A person who installs again may have removed the reason why pods do not start, so stuck pods are replaced. A
+  // process that installs again and again must not do so: it would defeat the growing pauses between the kubelets'
+  // attempts.
   const stuck = options.alone === undefined ? { replacesPodsBeforeMs: clock.nowMs() } : {};
   const begin = (phase: string | undefined): void => options.onWait?.("", phase);
   begin("checking your rights and the cluster");
@@ -68,7 +69,8 @@ export async function applyComponents(options: InstallOptions): Promise<void> {
   const inTurn = async (write: () => Promise<void>): Promise<void> =>
     await alone(async () => await withInstallLock(writeLock, signal, write));
   const revision = settings.revision === "" ? "default" : settings.revision;
-  // An installation of only gateways or agents takes no such turn, because it may wait for its pods for minutes.
+  // An installation of only gateways or agents does not wait for its turn, because installing these may take minutes of
+  // waiting for pods.
   const inRevision = async (work: () => Promise<void>): Promise<void> =>
     settings.pilot.enabled === true
       ? await withInstallLock({ ...lock, name: `serin-install-${revision}`, onWait }, signal, work)
@@ -95,7 +97,7 @@ export async function applyComponents(options: InstallOptions): Promise<void> {
       .map((workload) => new WorkloadObstacles(workload, client, clock, stuck.replacesPodsBeforeMs));
     const complete = async (component: RenderedComponent): Promise<void> => {
       await waitAll(
-        // Most CRDs are already served when the server answers, so there is nothing to wait for.
+        // Most CRDs are already served when the server answers the write, and need no wait.
         component.objects.filter(
           (object) => !isWebhook(object) && !(isDefinition(object) && served.has(object.metadata.name)),
         ),
@@ -162,7 +164,7 @@ async function waitAll(objects: readonly UntypedObject[], options: WaitOptions):
   for (const object of [...workloads, ...others]) await waitReady(object, options);
 }
 
-/** The components without gateways and tags that another revision keeps. Reports what was left. */
+/** The components without the gateways and tags that another revision keeps. Reports the objects that were left out. */
 function withoutForeign(
   { components, settings, upgradeGateways, onNote, onKept }: InstallOptions,
   state: ClusterState,
@@ -200,8 +202,8 @@ function withoutForeign(
 }
 
 /**
- * The injector of an unnamed control plane. It injects by default only if the tag `default` does not point to another
- * control plane.
+ * Changes the injector of a control plane without a revision name. It injects by default only if the tag `default` does
+ * not point to another control plane.
  */
 function withoutDefault(object: UntypedObject): UntypedObject {
   const { [istioLabels.tag]: tag, [istioLabels.revision]: revision } = object.metadata.labels ?? {};
@@ -237,7 +239,7 @@ async function ensureNamespaces(client: KubeClient, namespaces: readonly Untyped
   }
 }
 
-/** Writes objects in the order of their kinds, and objects of the same kind in parallel. Returns the answers. */
+/** Writes objects in the order of their kinds, and objects of the same kind in parallel. Returns the stored objects. */
 export async function applyObjects(client: KubeClient, objects: readonly UntypedObject[]): Promise<UntypedObject[]> {
   const answers: UntypedObject[] = [];
   for (const kind of installedKinds) {

@@ -30,7 +30,7 @@ export async function keptClosed(client: KubeClient, object: Webhooks): Promise<
   return { ...object, webhooks };
 }
 
-/** A key that consists of the webhook's name and its server. */
+/** A key for a webhook, made of its name and the server that it calls. */
 function webhookKey({
   name = "",
   clientConfig: { service, url = "" } = {},

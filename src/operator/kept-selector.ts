@@ -7,7 +7,7 @@ const selectingKinds = new Set(["Deployment", "DaemonSet"]);
 
 /**
  * The object with the selector of the existing workload of its name, because the API server refuses any other. For
- * example, Istio's own Deployment of istiod selects the same pods with one label less.
+ * example, the Deployment of Istio's own istiod selects the same pods by one label fewer.
  */
 export async function keptSelector(client: KubeClient, object: UntypedObject): Promise<UntypedObject> {
   if (!selectingKinds.has(object.kind ?? "")) return object;

@@ -5,7 +5,7 @@ import type { KubeClient } from "../kube/index.ts";
 
 export interface MetricsProxyOptions {
   readonly client: KubeClient;
-  /** `http://127.0.0.1:8080/`. */
+  /** The URL to which requests go, such as `http://127.0.0.1:8080/`. */
   readonly upstream: URL;
   readonly log: Logger;
 }
@@ -52,8 +52,8 @@ export async function proxyMetrics(
     if (response.headersSent) response.destroy();
     else response.writeHead(502).end(`${messageOf(error)}\n`);
   });
-  // The client's body is not passed on, because Node.js sends the body of a GET unframed, so that it looks like a
-  // second request.
+  // The client's body is not passed on, because Node.js sends the body of a GET without a length, so that the body
+  // would look like a second request.
   outgoing.end();
 }
 

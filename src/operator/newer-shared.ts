@@ -11,18 +11,18 @@ import type { KubeClient } from "../kube/index.ts";
 
 /** The label with the release that installed an object. */
 const versionLabel = "app.kubernetes.io/version";
-/** The release of Istio from which this release has the CRDs of Istio's kinds. docs/kubernetes.md names it. */
+/** The release of Istio from which the CRDs of Istio's kinds in this release come. docs/kubernetes.md names it. */
 export const istioRelease = "1.31.1";
 const engineName = "serin-rollout";
 const engineGroup = ".rollout.serin.dev";
 
 export interface KeptNewer {
   readonly components: readonly RenderedComponent[];
-  /** Which objects stay, or are replaced because of `force`. */
+  /** Texts that say which objects stay, or are replaced because of `force`. */
   readonly notes: readonly string[];
 }
 
-/** An object to install that exists in the cluster from a newer release. */
+/** An object to install that a newer release has already installed in the cluster. */
 interface Outdated {
   readonly object: UntypedObject;
   readonly what: string;
@@ -48,7 +48,7 @@ export async function keepNewerShared(
   const leftOut = new Set(force ? [] : outdated.map(({ object }) => object));
   const notes = [...notesOf(outdated, force), ...helmNotes(shared.filter(({ object }) => !leftOut.has(object)))];
   if (force) return { components, notes };
-  // The engine's other objects, such as its roles, belong to its Deployment.
+  // The engine's other objects, such as its roles, stay or are replaced together with its Deployment.
   const leavesEngine = outdated.some(({ object }) => isEngine(object));
   const objects = base.objects.filter((object) => !leftOut.has(object) && !(leavesEngine && isPartOfEngine(object)));
   return {
@@ -57,7 +57,7 @@ export async function keepNewerShared(
   };
 }
 
-/** A CRD or the engine's Deployment of this installation, and the object of its name in the cluster. */
+/** A CRD or the engine's Deployment of this installation, and the object with its name in the cluster. */
 interface SharedObject {
   readonly object: UntypedObject;
   readonly live: UntypedObject | undefined;
@@ -77,7 +77,8 @@ async function sharedObjects(client: KubeClient, objects: readonly UntypedObject
 function outdatedObjects(shared: readonly SharedObject[]): Outdated[] {
   const liveEngine = shared.find(({ object }) => isEngine(object))?.live;
   return shared.flatMap(({ object, live }): Outdated[] => {
-    // Charts and earlier releases did not write the release into the engine's CRDs.
+    // Charts and earlier releases did not label the engine's CRDs with the release, so the release of the live engine
+    // is used.
     const engineOfKind = live !== undefined && isEngineDefinition(live) ? liveEngine : undefined;
     const installed = releaseOf(live) ?? releaseOf(engineOfKind);
     const isOfIstio = isOfIstioRelease(object, live);
@@ -89,8 +90,8 @@ function outdatedObjects(shared: readonly SharedObject[]): Outdated[] {
 }
 
 /**
- * One note for each Helm release whose CRDs this installation writes. Both then own the fields, and Helm 4, which
- * writes by server-side apply, finds a conflict as soon as it changes one.
+ * One note for each Helm release whose CRDs this installation writes. Both installers then own the fields. Helm 4
+ * writes by server-side apply, so it gets a conflict as soon as it changes such a field.
  */
 function helmNotes(written: readonly SharedObject[]): string[] {
   const owned = written.filter(({ object, live }) => isDefinition(object) && helmReleaseOf(live) !== undefined);
@@ -111,7 +112,7 @@ function releaseOf(object: UntypedObject | undefined): string | undefined {
   return object?.metadata.labels?.[versionLabel];
 }
 
-/** Whether an installer of Istio wrote the CRD in the cluster. Istio's releases have other numbers than Serin's. */
+/** Whether an installer of Istio wrote the CRD in the cluster. Its release number must not be compared with Serin's. */
 function isOfIstioRelease(object: UntypedObject, live: UntypedObject | undefined): boolean {
   if (!isDefinition(object) || isEngineDefinition(object)) return false;
   return live?.metadata.annotations?.[definitionReleaseAnnotation] !== releaseOf(live);
@@ -143,7 +144,7 @@ function describe(object: UntypedObject): string {
   return isEngineDefinition(object) ? "definitions of the rollout engine's kinds" : "definitions of Istio's kinds";
 }
 
-/** One note for each part of the installation and each release of it that the cluster has. */
+/** One note for each part of the installation and each newer release of the part in the cluster. */
 function notesOf(outdated: readonly Outdated[], force: boolean): string[] {
   const groups = Map.groupBy(outdated, ({ what, installed, given }) =>
     force

@@ -1,5 +1,5 @@
-// The operators work with only the rights of their roles, and the roles allow little more. test/e2e/seed-003.test.ts
-// and test/e2e/seed-004.test.ts compare the roles with the requests of a lab.
+// Tests that the operators work with only the rights of their roles, and that the roles allow little more.
+// test/e2e/seed-003.test.ts and test/e2e/seed-004.test.ts compare the roles with the requests of a lab.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { silentLogger, systemClock, type Clock } from "../base/index.ts";
@@ -97,7 +97,7 @@ test("the operator of IstioOperator installs, changes and removes everything und
     async (signal) => await controller.run(signal),
     async () => {
       await until(() => client.used.has("list pods"), "it looks why istiod does not start");
-      // A fast machine would end the installation before the first renewal of its lock.
+      // On a fast machine, the installation could end before the first renewal of its lock.
       await until(() => client.used.has("patch leases.coordination.k8s.io"), "it renews its lock");
       cluster.release("Deployment", namespace, "istiod");
       await until(() => client.used.has("list events"), "it looks why ztunnel does not start");
@@ -115,9 +115,9 @@ test("the operator of IstioOperator installs, changes and removes everything und
     [
       // A real API server requires these rights when a role is written.
       ...granting,
-      // The log of a container that crashed.
+      // For the log of a container that crashed.
       "get pods/log",
-      // Objects of others with the installation's labels.
+      // For objects of others that have the installation's labels.
       "delete statefulsets.apps",
     ].toSorted(),
   );
@@ -197,14 +197,14 @@ test("Banzai Cloud's operator installs, moves and removes everything under its r
     unusedOf(banzaiRules, client),
     [
       ...granting,
-      // A gateway that moves to another control plane.
+      // For a gateway that moves to another control plane.
       "delete deployments.apps",
       "delete replicasets.apps",
       // An API server may require these rights when an object gets an owner.
       ...each("update", "istios/finalizers.istio.banzaicloud.io meshgateways/finalizers.istio.banzaicloud.io"),
-      // The patch of an event that is repeated.
+      // For an event that is repeated: the operator patches the earlier one.
       "patch events",
-      // The proxy before the metrics.
+      // For the proxy that checks requests for the operator's metrics.
       "create tokenreviews.authentication.k8s.io",
       "create subjectaccessreviews.authorization.k8s.io",
     ].toSorted(),

@@ -43,7 +43,7 @@ test("a closed validation stays closed when its webhook is written again for the
   } as never);
   await owned.apply(wanted(["more"]));
   assert.deepEqual(policies(), ["Fail", "Ignore"]);
-  // The answers of another control plane have not been seen yet.
+  // The watch has not yet reported the objects that were written for the other control plane.
   await owned.apply(wanted(["more"], "istiod-next"));
   assert.deepEqual(policies(), ["Ignore", "Ignore"]);
 });

@@ -12,7 +12,7 @@ export interface PodsGoneOptions {
   readonly client: KubeClient;
   readonly clock: Clock;
   readonly patienceMs: number;
-  /** Called with the workload and its pods that are left, if the wait takes longer than a second. */
+  /** Called with the workload and its remaining pods if the wait takes longer than a second. */
   readonly onWait?: (object: string, missing: string | undefined) => void;
 }
 

@@ -26,31 +26,31 @@ export interface WaitOptions {
    */
   readonly onWait?: (object: string, missing: string | undefined) => void;
   /**
-   * Workloads that were written at the same time. This workload may depend on one of them that cannot start, without
-   * showing it.
+   * Workloads that were written at the same time. This workload may depend on one that cannot start, without showing
+   * this in its own status.
    */
   readonly others?: readonly WorkloadObstacles[];
-  /** Pods that were made before this time and cannot start are deleted. Absent: none. */
+  /** Pods that were made before this time and cannot start are deleted. If absent, no pods are deleted. */
   readonly replacesPodsBeforeMs?: number;
   readonly signal?: AbortSignal;
 }
 
-/** The shortest and the longest pause between two reads. A lab is ready within seconds. */
+/** The shortest pause between two reads, because a lab is ready within seconds, and the longest one. */
 const minPollMs = 40;
 const maxPollMs = 500;
 /**
- * The pause as a part of the elapsed time. So a result is noticed late by at most this part, and slow clusters get few
- * reads.
+ * The pause as a fraction of the elapsed time. A result is noticed late by at most this fraction of the wait, and slow
+ * clusters get few reads.
  */
 const pollPart = 1 / 8;
 const tellAfterMs = 1000;
 
-/** The pause before the next read, after a wait of this time. */
+/** The pause before the next read, if the wait has taken this long so far. */
 export function pollPauseMs(waitedMs: number): number {
   return Math.min(maxPollMs, Math.max(minPollMs, waitedMs * pollPart));
 }
 
-/** The time after which obstacles are looked for: longer than pods usually take. */
+/** The time after which the installer looks for obstacles. It is longer than pods usually take to start. */
 const lookAfterMs = 2_000;
 
 /**

@@ -8,7 +8,7 @@ import { podsLeft, podsOf, type PodsGoneOptions } from "./pods-gone.ts";
 export interface ReleaseOptions {
   readonly client: KubeClient;
   readonly clock: Clock;
-  /** Selects the installation's objects. */
+  /** A label selector for the installation's objects. */
   readonly labelSelector: string;
   readonly keeps: (daemonSet: DaemonSet) => boolean;
   readonly onRemoved: (object: KubernetesObject) => void;
@@ -19,14 +19,14 @@ export interface ReleaseOptions {
 
 const agentComponent = "Cni";
 /**
- * The time to wait for an agent. It is longer than the agent's grace period. After that the agent has been killed, so
- * waiting longer would not help.
+ * The time to wait for an agent. It is longer than the agent's grace period. After this time the agent has been killed,
+ * so waiting longer would not help.
  */
 const patienceMs = 60_000;
 
 /**
  * Removes the nodes' CNI agents, and waits until each has released its pods and removed its files. ztunnel may be
- * removed only afterwards. Returns the number of removed agents.
+ * removed only after this. Returns the number of removed agents.
  */
 export async function releasePods(options: ReleaseOptions): Promise<number> {
   const { client, clock, labelSelector, keeps, onRemoved, onWarning, onWait } = options;
@@ -37,8 +37,8 @@ export async function releasePods(options: ReleaseOptions): Promise<number> {
   for (const agent of agents) {
     const { name = "", namespace = "" } = agent.metadata;
     const unready = (await podsOf(client, agent)).filter(isUnready);
-    // With foreground deletion the agents still find their DaemonSet, with a deletion timestamp, and release their
-    // pods. If it were gone, they would leave the pods in the mesh.
+    // With foreground deletion the agents still find their DaemonSet with a deletion timestamp, by which they know that
+    // they must release their pods. If the DaemonSet were gone, they would leave the pods in the mesh.
     await client.delete(daemonSetKind, name, namespace, { propagationPolicy: "Foreground" });
     const left = [...unready, ...(await podsLeft({ client, clock, patienceMs, ...(onWait && { onWait }) }, agent))];
     if (left.length > 0) onWarning(uncleanNodes(left));
@@ -47,7 +47,7 @@ export async function releasePods(options: ReleaseOptions): Promise<number> {
   return agents.length;
 }
 
-/** Whether an agent does not work, for example on a node that is off. Such an agent cleans nothing up. */
+/** Whether an agent does not work, for example on a node that is off. Such an agent does not clean up its node. */
 function isUnready({ status }: Pod): boolean {
   const ready = status?.conditions?.find(({ type }) => type === "Ready");
   return ready !== undefined && ready.status !== "True";

@@ -17,8 +17,9 @@ export interface UninstallOptions {
   readonly client: KubeClient;
   /**
    * The objects to remove. Of a revision: all its objects, or with `owner` only those that were installed from that
-   * IstioOperator. Of a selector: all objects that it finds. With a `revision` beside the selector, the base and the
-   * node agent stay while another revision exists, because it may need them. Otherwise everything is removed.
+   * IstioOperator. Of a selector: all objects that it finds. If a `revision` is given with the selector, the base and
+   * the node agent stay while another revision exists, because that revision may need them. Without it, everything is
+   * removed.
    */
   readonly selection:
     | { readonly revision: string; readonly owner?: string }
@@ -45,7 +46,7 @@ const everything = istioLabels.component;
 const notShared = `${everything} notin (Base,Cni)`;
 const rightsGroup = "rbac.authorization.k8s.io";
 /**
- * The time to wait for a control plane to end. Its leases expire earlier than that, so waiting longer would not help.
+ * The time to wait for a control plane to end. Its leases expire within this time, so waiting longer would not help.
  */
 const controlPlanePatienceMs = 20_000;
 /**
@@ -58,12 +59,12 @@ const workloadKinds = new Set(["Deployment", "DaemonSet"]);
 const webhookKinds = new Set(["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"]);
 
 /**
- * Removes installed objects. Webhooks and tags come first, so that none calls a removed control plane. Then come the
- * CNI agents, which release their pods while everything else still serves. The other kinds follow in reverse order of
- * their installation. Rights are removed only when the control planes have ended, because without rights a control
- * plane could not release its leases, and the next one would wait for these. CRDs stay, because removing them would
- * remove users' objects. The root certificate and namespaces stay too. A complete removal also waits for the pods,
- * because users delete their namespaces next.
+ * Removes installed objects. Webhooks and tags are removed first, so that no webhook calls a removed control plane.
+ * Then the CNI agents are removed, and release their pods while everything else still serves. The other kinds follow in
+ * reverse order of their installation. Rights are removed only when the control planes have ended, because without
+ * rights a control plane could not release its leases, and the next control plane would wait until the leases expire.
+ * CRDs stay, because removing them would remove users' objects. The root certificate and namespaces stay too. A
+ * complete removal also waits for the pods, because users delete their namespaces next.
  */
 export async function removeInstalled({
   client,
@@ -129,8 +130,8 @@ interface EndingWorkload {
 }
 
 /**
- * Names the pods that still end. Kubernetes looks only rarely at a namespace that is being deleted while the grace
- * period of its pods is long, so a deletion that begins too early seems to hang.
+ * Names the pods that have not ended yet. Kubernetes looks only rarely at a namespace that is being deleted while the
+ * grace period of its pods is long, so a deletion that begins too early seems to hang.
  */
 function endingText(left: readonly EndingWorkload[]): string {
   const names = left.flatMap(({ pods }) =>
@@ -155,7 +156,9 @@ async function selectorOf(selection: UninstallOptions["selection"], client: Kube
   return `${istioLabels.revision}=${selection.revision},${everything},${notShared}${owned}`;
 }
 
-/** The objects that only one revision has. A control plane in another cluster has only an injector here. */
+/**
+ * The workloads that belong to one revision. A control plane that runs in another cluster has only an injector here.
+ */
 const ownWorkloads: readonly (readonly [kind: string, app: string])[] = [
   ["Deployment", "istiod"],
   ["DaemonSet", "ztunnel"],
@@ -172,7 +175,7 @@ async function hasOtherRevision(client: KubeClient, revision: string): Promise<b
   return false;
 }
 
-/** Begins to list all kinds. A failed list rejects only where it is awaited. */
+/** Begins to list all kinds at once. If a list fails, only the code that awaits it gets the error. */
 function listAll(
   client: KubeClient,
   kinds: readonly KindDefinition<UntypedObject>[],
@@ -187,7 +190,7 @@ function listAll(
   );
 }
 
-/** Leaves out objects that a controller owns, because they are removed with their owners. */
+/** The objects of a list without those that a controller owns, because these are removed with their owners. */
 async function present(
   client: KubeClient,
   kind: KindDefinition<UntypedObject>,

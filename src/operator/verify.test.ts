@@ -11,14 +11,14 @@ const workload = (kind: string, name: string, spec: object = {}): UntypedObject 
   spec,
 });
 
-/** What is wrong with an installation of the wanted object, if the cluster has the found one. */
+/** The fault of an installation of the wanted object, if the cluster has the found object. */
 async function fault(
   wanted: UntypedObject,
   found: { readonly spec?: object; readonly status: object },
   nodes: readonly object[] = [],
 ): Promise<string | undefined> {
   const client = new MemoryCluster();
-  // The cluster's objects have generation 1.
+  // Objects in the cluster have generation 1.
   client.put(wanted.kind ?? "", { ...wanted, ...found });
   for (const [index, labels] of nodes.entries())
     client.put("Node", { apiVersion: "v1", kind: "Node", metadata: { name: `n${index}`, labels } } as UntypedObject);

@@ -38,8 +38,8 @@ export async function verifyInstalled(client: KubeClient, objects: readonly Unty
 }
 
 /**
- * Why a workload is ready although it has no pods. A workload with no wanted pods is always ready, so somebody who
- * scales istiod to 0 would not see it. Undefined if the installation itself wants none.
+ * Why a workload is ready although it has no pods. A workload that wants no pods is always ready, so without this text
+ * nobody would notice that istiod was scaled to 0. Undefined if the installation itself wants no pods.
  */
 async function runsNowhere(
   client: KubeClient,

@@ -78,7 +78,7 @@ test("an unreadable log is reported with the answer", async () => {
 const refusedMessage =
   'pods "agent-x" is forbidden: exceeded quota: small, requested: pods=1, used: pods=4, limited: pods=4';
 
-/** A cluster whose API server has refused a pod of the agent. Records the patches of the agent. */
+/** A cluster whose API server has refused a pod of the agent's DaemonSet. Records the patches of the DaemonSet. */
 function refusing(
   status: { readonly currentNumberScheduled: number; readonly desiredNumberScheduled: number },
   message = refusedMessage,

@@ -13,12 +13,12 @@ import {
 } from "../kube/obstacles/index.ts";
 
 const lookEveryMs = 1_000;
-/** The annotation whose change makes a controller try again. */
+/** The annotation that is changed so that the workload's controller tries again. */
 const attemptAnnotation = "install.serin.dev/asked-again-at";
 
 /**
- * Finds what keeps a workload's pods from starting. Looks at most once a second. Finds nothing if the cluster refuses
- * the requests.
+ * Finds the reason why a workload's pods do not start. Looks at most once a second. Finds nothing if the cluster
+ * refuses the requests.
  */
 export class WorkloadObstacles {
   readonly #client: KubeClient;
@@ -44,7 +44,7 @@ export class WorkloadObstacles {
     this.#replacesPodsBeforeMs = replacesPodsBeforeMs;
   }
 
-  /** The current obstacle, and whether it has lasted so long that waiting does not help. */
+  /** The current obstacle, and whether it has lasted so long that waiting no longer helps. */
   async look(): Promise<{ readonly obstacle: PodObstacle | undefined; readonly isFinal: boolean }> {
     const nowMs = this.#clock.steadyMs();
     if (nowMs - this.#lookedAtMs >= lookEveryMs) {
@@ -81,19 +81,20 @@ export class WorkloadObstacles {
 
   /**
    * A kubelet waits longer after each attempt to start a pod's container, up to five minutes. It tries a new pod at
-   * once. So pods of an earlier installation are deleted, because somebody may have removed the cause since.
+   * once. So pods of an earlier installation are deleted, because somebody may have removed the cause after they
+   * failed.
    */
   async #replaceStuck(pods: readonly Pod[]): Promise<void> {
     if (this.#hasReplaced) return;
     this.#hasReplaced = true;
     for (const pod of pods) {
       const { name = "", namespace, uid, creationTimestamp = "", deletionTimestamp } = pod.metadata;
-      // Clusters report whole seconds. A time that cannot be parsed is not before anything.
+      // Clusters report whole seconds. A time that cannot be parsed never counts as earlier.
       const isOlder = Date.parse(creationTimestamp) + 1_000 <= this.#replacesPodsBeforeMs;
       const hasNode = pod.spec?.nodeName !== undefined;
       if (!isOlder || !hasNode || deletionTimestamp !== undefined || uid === undefined) continue;
       if (podObstacle([pod])?.patienceMs === undefined) continue;
-      // Without the right to delete pods, the installation waits as long as for others.
+      // Without the right to delete pods, the installation just waits for these pods too.
       await this.#client.delete(podKind, name, namespace, { preconditions: { uid } }).catch(() => undefined);
     }
   }
@@ -107,9 +108,8 @@ export class WorkloadObstacles {
   }
 
   /**
-   * A controller whose pods are refused waits longer after each attempt, up to a quarter of an hour. Somebody may have
-   * removed the cause meanwhile, and may install again because of that. A change of an annotation makes the controller
-   * try at once.
+   * A controller whose pods are refused waits longer after each attempt, up to a quarter of an hour. A person who
+   * installs again may have removed the cause meanwhile. A change of an annotation makes the controller try at once.
    */
   async #askAgain(name: string, namespace: string): Promise<void> {
     if (this.#hasAskedAgain) return;

@@ -16,9 +16,9 @@ export interface EstimateInput extends Pick<
   readonly controlPlanePods: readonly Pod[];
 }
 
-/** How long a pod takes to become ready, if no existing pod shows it. */
+/** The assumed time until a pod becomes ready, if no existing pod shows this time. */
 const assumedReadySeconds = 10;
-/** The time for a step to settle and to be judged, measured on a mesh with some traffic. */
+/** The time for a step to settle and to be judged in seconds, as measured on a mesh with some traffic. */
 const judgedStepSeconds = 5;
 const probeSeconds = 10;
 /**
@@ -77,7 +77,10 @@ function ztunnelPart({ workloads, ztunnel: { by, maxConcurrent } }: EstimateInpu
   ];
 }
 
-/** A wave restarts `maxUnavailable` workloads at once. Each workload's pods restart in a rolling update. */
+/**
+ * The duration of a wave, which restarts `maxUnavailable` workloads at once. Each workload's pods restart in a rolling
+ * update.
+ */
 function wavePart({
   wave: { name, maxUnavailable, soakSeconds },
   workloads,
@@ -103,7 +106,7 @@ function wavePart({
 
 const defaultSurge = 0.25;
 
-/** The rounds of a rolling update with the default surge of a quarter, rounded up. */
+/** The number of rounds of a rolling update with the default surge of a quarter, rounded up. */
 function roundsOf(replicas: number): number {
   return Math.ceil(replicas / Math.max(1, Math.ceil(replicas * defaultSurge)));
 }
@@ -136,14 +139,14 @@ function text({ seconds, samples }: Ready): string {
 }
 
 /**
- * A pod that became ready later than this was ready before, and lost its readiness for a while: Kubernetes counts a
- * Deployment as failed after this time, unless the Deployment sets another.
+ * If a pod became ready later than this after its creation, it was probably ready before and lost its readiness for a
+ * while: Kubernetes counts a Deployment as failed after this time, unless the Deployment sets another.
  */
 const longestStartSeconds = 600;
 
 /**
  * The median time from a pod's creation to its readiness. A pod states only the latest change of its readiness, so pods
- * that restarted, or that became ready again since, do not count.
+ * that restarted, or that became ready a second time, are left out.
  */
 export function readySeconds(pods: readonly Pod[]): Ready {
   const seconds = pods

@@ -1,4 +1,4 @@
-// Turns the results of a plan's parts into findings for the reader.
+// Turns the results of a plan's parts into findings, which the report shows.
 import { counted } from "../base/index.ts";
 import type { PilotPods } from "./rendered-control-plane.ts";
 import {
@@ -45,8 +45,8 @@ export function renderedFindings({ components }: RenderedReport, from: string): 
 }
 
 /**
- * Warns if the new control plane begins with fewer pods than the old one has now, because its install spec does not
- * contain what somebody has set for the old one. `isRendered`: the upgrade installs the new control plane.
+ * Warns if the new control plane begins with fewer pods than the old one has now, because its install spec lacks the
+ * number that somebody has set for the old one. `isRendered`: the upgrade installs the new control plane.
  */
 export function pilotPodsFindings(
   before: { readonly revision: string; readonly count: number },
@@ -70,7 +70,7 @@ export function pilotPodsFindings(
   ];
 }
 
-/** Reports that pods in ambient cannot move to a revision that has no ztunnel. */
+/** Reports that ambient pods cannot move to a revision that has no ztunnel. */
 export function ztunnelFindings(
   revision: string,
   { hasZtunnel, isRendered }: { readonly hasZtunnel: boolean | undefined; readonly isRendered: boolean },
@@ -260,7 +260,7 @@ export function unselectedFindings(
   ];
 }
 
-/** One finding for each gateway, because each needs its own command. */
+/** Reports each gateway in a finding of its own, because each needs its own command. */
 export function unmovedFindings(
   left: readonly { readonly name: string; readonly todo: string }[],
   from: string,

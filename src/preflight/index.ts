@@ -1,5 +1,5 @@
 /**
- * A preflight plan: everything that can be known about a mesh upgrade before it starts. It writes nothing to the
+ * A preflight plan: all facts about a mesh upgrade that can be known before it starts. It writes nothing to the
  * cluster.
  */
 export { preflight } from "./preflight.ts";

@@ -5,7 +5,10 @@ import type { InjectedWorkload } from "./static-checks/workloads.ts";
 
 const kindsWithTemplate = ["Deployment", "StatefulSet", "DaemonSet"];
 
-/** The workloads that injection changes. Rendering covers the gateways of an installation. */
+/**
+ * The workloads that injection changes. Gateways of an installation are left out, because the comparison of rendered
+ * objects covers them.
+ */
 export function injectableWorkloads(injected: readonly InjectedWorkload[]): UntypedObject[] {
   return injected.filter(({ pods }) => !pods.every(isInstalledGateway)).flatMap(injectable);
 }

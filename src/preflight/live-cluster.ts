@@ -176,7 +176,10 @@ function kindOfDefinition(definition: UntypedObject): KindDefinition<UntypedObje
   };
 }
 
-/** Earlier releases installed none, so a role that was sufficient for them may not have the right to list them. */
+/**
+ * The kinds of policies of an installation. Earlier releases installed no policies, so a role that was sufficient for
+ * them may lack the right to list these kinds.
+ */
 const policyKinds: ReadonlySet<string> = new Set(["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"]);
 
 /** Finds installed objects by the labels that Serin's and Istio's installers write. */

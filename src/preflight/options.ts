@@ -44,7 +44,7 @@ export interface PreflightOptions {
   readonly client: KubeClient;
   readonly kubeConfig: KubeConfig;
   readonly upgrade: PlannedUpgrade;
-  /** Finds the trees of the releases if the caller names none. */
+  /** Finds the directories of the releases if the caller names none. */
   readonly releases: ReleaseFinder;
   /** The environment for the processes of releases: PATH, HOME and so on. */
   readonly env: Environment;
@@ -53,15 +53,15 @@ export interface PreflightOptions {
   readonly signal: AbortSignal;
   readonly progress: (text: string) => void;
   /**
-   * Returns the steps that the rollout engine would take, and the objects that they leave behind. It is a function,
-   * because preflight may not import the engine.
+   * Returns the steps that the rollout engine would take, and the objects that these steps leave behind. The caller
+   * passes this function, because preflight may not import the engine.
    */
   readonly preview?: () => Promise<UpgradeSteps>;
 }
 
 export interface UpgradeSteps {
   readonly steps: readonly { readonly id: string; readonly title: string }[];
-  /** Dependents of the old revision that no step moves, and how a person moves each. */
+  /** Dependents of the old revision that no step moves, each with the way in which a person can move it. */
   readonly leftBehind: readonly { readonly name: string; readonly todo: string }[];
 }
 

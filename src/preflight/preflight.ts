@@ -22,7 +22,7 @@ import { meshTrustOf } from "./trust-settings.ts";
 import { ReleaseRunner } from "./release/release-runner.ts";
 
 /**
- * Makes a plan of everything that can be known before an upgrade. It writes nothing to the cluster, and its processes
+ * Makes a plan with all facts that can be known before an upgrade. It writes nothing to the cluster, and its processes
  * have ended when it returns.
  */
 export async function preflight(options: PreflightOptions): Promise<PreflightReport> {
@@ -105,7 +105,7 @@ function missingZtunnel(
   return ztunnelFindings(to, { hasZtunnel, isRendered: installs.length > 0 }, ambient);
 }
 
-/** The planned steps. Undefined if this release cannot plan the spec, which the new release may accept. */
+/** The planned steps. Undefined if this release cannot plan the spec. The new release may still accept it. */
 async function plannedSteps({ preview }: PreflightOptions): Promise<{
   readonly steps: UpgradeSteps | undefined;
   readonly notPlanned: readonly NotCompared[];
@@ -127,13 +127,13 @@ function bySeverity(findings: readonly Finding[]): Finding[] {
   return findings.toSorted((left, right) => severities.indexOf(left.severity) - severities.indexOf(right.severity));
 }
 
-/** The tag of the control plane's image, or without one the version in its labels. */
+/** The version of the control plane: the tag of its image or, if the image has no tag, the version in its labels. */
 function versionOf({ metadata, spec }: LiveCluster["controlPlane"]["deployment"]): string | undefined {
   const image = spec?.template.spec?.containers.find(({ name }) => name === "discovery")?.image ?? "";
   return releaseOfImage(image) ?? metadata.labels?.["app.kubernetes.io/version"];
 }
 
-/** The first findings of a root rotation. */
+/** The first findings about a rotation of the root. */
 async function rotationFindings(
   { client, upgrade: { rootSecret } }: PreflightOptions,
   namespace: string,

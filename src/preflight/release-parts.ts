@@ -73,7 +73,9 @@ export async function releaseParts(input: ReleasePartsInput): Promise<ReleasePar
   return questions.result();
 }
 
-/** Runs one part after another. A part that fails is reported as not compared, and the next one runs. */
+/**
+ * Runs the parts one after another. If a part fails, the report says that it was not compared, and the next part runs.
+ */
 class ReleaseQuestions {
   readonly #input: ReleasePartsInput;
   readonly #findings: Finding[] = [];
@@ -370,7 +372,7 @@ class ReleaseQuestions {
           meshConfig: mesh,
           env: shadowEnvironment(deployment.spec?.template),
         },
-        // Use the old Service's name, so that only the contents differ.
+        // Use the name of the old Service, so that only the contents of the objects differ.
         to: {
           release: to,
           version: control.version,
@@ -393,7 +395,7 @@ function serviceOf(revision: string): string {
   return `${revision === "default" ? "istiod" : `istiod-${revision}`}.`;
 }
 
-/** The tag in the install specs, if any. */
+/** The tag in the install specs. Undefined if they contain none. */
 export function wantedVersion({ installs }: PlannedUpgrade): string | undefined {
   const tags = installs.flatMap((spec) =>
     typeof spec === "object" &&

@@ -15,7 +15,7 @@ export interface RenderedControlPlane {
   readonly injector: { readonly config: string; readonly values: string };
 }
 
-/** How many pods a control plane begins with, and what decides on it. */
+/** How many pods a control plane begins with, and which object decides on the number. */
 export interface PilotPods {
   readonly name: string;
   readonly namespace: string;
@@ -29,7 +29,10 @@ interface Scaled {
   readonly scaleTargetRef?: { readonly kind?: string; readonly name?: string };
 }
 
-/** The number of pods with which the revision's control plane begins. Undefined if the objects have none. */
+/**
+ * The number of pods with which the revision's control plane begins. Undefined if the objects contain no control plane
+ * of the revision.
+ */
 export function pilotPodsOf(objects: readonly UntypedObject[], revision: string): PilotPods | undefined {
   const deployment = deploymentOf(objects, revision);
   if (deployment === undefined) return undefined;

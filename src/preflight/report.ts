@@ -87,7 +87,7 @@ export interface ObjectChange {
 }
 
 export interface DefaultsReport {
-  /** Differences of the profile that the upgrade installs, as each release dumps it. */
+  /** Differences of the profile that the upgrade installs, as each release prints it. */
   readonly profile: readonly FieldChange[];
   /**
    * Differences in what each release renders from the same install spec: mesh config, injection values, the control
@@ -142,9 +142,9 @@ export interface ReleaseMessage {
 }
 
 export interface ProxiesReport {
-  /** The number of compared proxies. All replicas of a workload count as one. */
+  /** The number of proxies whose configurations were compared. All replicas of a workload count as one. */
   readonly asked: number;
-  /** The number of live proxies that these represent. */
+  /** The number of live proxies that the compared ones represent. */
   readonly live: number;
   readonly resources: number;
   readonly groups: readonly ResourceGroup[];
@@ -201,13 +201,13 @@ export interface WorkloadsReport {
   readonly namespaces: readonly NamespaceReport[];
   /** Tags of the old revision, which move with the upgrade. */
   readonly tags: readonly string[];
-  /** `namespace/name`, and why a restart does not move the workload. */
+  /** Workloads that a restart does not move, each as `namespace/name` with the reason. */
   readonly stuck: readonly StuckWorkload[];
   readonly blockingBudgets: readonly BlockingBudget[];
   readonly gateways: readonly GatewayReport[];
   readonly waypoints: readonly GatewayReport[];
   readonly ztunnels: readonly ZtunnelReport[];
-  /** Changes of injected pods other than version and revision, grouped by equal change. */
+  /** Changes of injected pods, except those of version and revision. Equal changes are in one group. */
   readonly injection: readonly InjectionGroup[];
 }
 
@@ -259,7 +259,7 @@ export interface ZtunnelReport {
 
 export interface InjectionGroup {
   readonly changes: readonly FieldChange[];
-  /** `namespace/kind name`, at most {@link maxNamed}. */
+  /** The workloads as `namespace/kind name`, at most {@link maxNamed}. */
   readonly workloads: readonly string[];
   readonly workloadCount: number;
 }
@@ -284,7 +284,7 @@ export function verdictOf(findings: readonly Finding[]): Verdict {
   return findings.some(({ severity }) => severity === "warning") ? "warnings" : "ok";
 }
 
-/** The objects of a finding, cut to the number that one entry lists. */
+/** The objects of a finding, limited to the number that one entry lists. */
 export function named(objects: readonly string[]): { readonly objects: readonly string[]; readonly total: number } {
   return { objects: objects.slice(0, maxNamed), total: objects.length };
 }

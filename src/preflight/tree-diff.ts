@@ -85,7 +85,7 @@ function compareByContent(before: readonly Json[], after: readonly Json[], path:
   for (const element of came) changes.push({ path: `${path}[]`, after: element });
 }
 
-/** The elements by name. Undefined if an element has no name or two have the same. */
+/** The elements by name. Undefined if an element has no name, or if two elements have the same name. */
 function byName(list: readonly Json[]): ReadonlyMap<string, Json> | undefined {
   const named = new Map<string, Json>();
   for (const element of list) {

@@ -9,13 +9,13 @@ export function meshTrustOf(text: string): MeshTrust {
   return trustIn(meshTextTree(text, "the mesh config"));
 }
 
-/** The root namespace of a mesh config. */
+/** The root namespace in a mesh config. Returns `fallback` if the mesh config names none. */
 export function rootNamespaceOf(text: string, fallback: string): string {
   return textAt(meshTextTree(text, "the mesh config"), "rootNamespace") ?? fallback;
 }
 
 /**
- * The trust settings that the install spec itself contains, for use without its release. Unset fields keep their
+ * The trust settings in the install spec itself, for use if the release cannot render it. Unset fields keep their
  * present values.
  */
 export function specTrust(installs: readonly unknown[], mesh: string): MeshTrust {

@@ -63,7 +63,7 @@ test("the engine's role covers each read and write of a kind that its sources na
     if (file.endsWith(".test.ts") || file.startsWith("sim/")) continue;
     for (const { groups = {} } of readFileSync(join(root, file), "utf8").matchAll(calls)) {
       const kind = kinds[groups["kind"] ?? ""];
-      // Secrets are granted by Roles, in two namespaces.
+      // Roles in two namespaces grant the rights to Secrets, so they are not in the ClusterRole.
       if (kind === undefined || kind.plural === "secrets") continue;
       usedKinds.add(`${kind.plural}.${kind.group}`);
       const verbs = verbsOf[groups["informer"] ?? groups["method"] ?? groups["method2"] ?? ""] ?? [];
@@ -76,7 +76,7 @@ test("the engine's role covers each read and write of a kind that its sources na
 
 test("the engine's role covers installing, changing and removing every installed kind", () => {
   const lacking = installedKinds
-    // CRDs are part of the release, and namespaces stay.
+    // CRDs are part of the release, and the engine does not delete namespaces.
     .filter(({ kind }) => kind !== "CustomResourceDefinition")
     .flatMap(({ group, plural }) => missing(group, plural, ["get", "list", "create", "patch", "delete"]));
   assert.deepEqual(lacking, []);

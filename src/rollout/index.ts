@@ -6,7 +6,7 @@ export { RolloutEngine } from "./engine/rollout-engine.ts";
 export { parseAllowedHosts } from "./observe/checks/destinations.ts";
 export { runCheckOutside } from "./observe/checks/run-check-once.ts";
 
-/** Loaded on first use, because engines plan their own steps. */
+/** Plans an upgrade without carrying it out. The code is loaded on first use. */
 export async function previewUpgrade(options: PreviewOptions): Promise<UpgradePreview> {
   return await (await import("./observe/preview-upgrade.ts")).previewUpgrade(options);
 }

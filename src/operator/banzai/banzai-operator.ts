@@ -19,7 +19,10 @@ import { answerRemoteIstios } from "./remote-istios.ts";
 
 export interface BanzaiOperatorOptions {
   readonly client: KubeClient;
-  /** The minor release whose Istio objects this operator manages, such as `1.6`. It ignores all others. */
+  /**
+   * The minor release whose Istio objects this operator manages, such as `1.6`. It ignores objects of all other
+   * releases.
+   */
   readonly minor: string;
   /** The images of this release, for objects that name no images. */
   readonly images: ReleaseImages;
@@ -143,7 +146,7 @@ export class BanzaiOperator {
     return typeof version === "string" && minorOf(version) === this.#options.minor;
   }
 
-  /** Reports that no running operator manages an object. Otherwise its author would wait forever. */
+  /** Reports that no running operator manages an object. Otherwise the object's author would wait forever. */
   #tellForeign(istio: IstioObject, type: "set" | "delete"): void {
     const version = istio.spec?.["version"];
     if (type === "delete") {
@@ -181,7 +184,7 @@ export class BanzaiOperator {
       this.#gateways.add(`${metadata.namespace ?? ""}/${gateway}`);
       return;
     }
-    // The label is `<name>.<namespace>`, in which dashes replace the dots of the name.
+    // The label's value is `<name>.<namespace>`, with dashes instead of the dots in the name.
     const [name = "", namespace = ""] = (metadata.labels?.[istioLabels.revision] ?? "").split(".");
     for (const istio of this.#world.istios.list()) {
       if (istio.metadata.namespace === namespace && istio.metadata.name?.replaceAll(".", "-") === name)

@@ -32,7 +32,10 @@ import type { BanzaiWorld, IstioObject } from "./banzai-world.ts";
 export const finalizer = "istio-operator.finializer.banzaicloud.io";
 const retryMs = 1000;
 const webhookKinds = new Set(["MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"]);
-/** CRDs and namespaces stay. Policies belong to the node agent, which this operator does not install. */
+/**
+ * Kinds that are not removed: CRDs and namespaces stay, and policies belong to the node agent, which this operator does
+ * not install.
+ */
 const keptOrForeign = new Set([
   "CustomResourceDefinition",
   "Namespace",
@@ -41,8 +44,8 @@ const keptOrForeign = new Set([
 ]);
 
 /**
- * Brings the control plane of one Istio object to its spec. Returns the milliseconds until the next check, if one is
- * needed.
+ * Brings the control plane of one Istio object into the state of its spec. Returns the milliseconds until the next
+ * check, if a check is needed.
  */
 export async function reconcileControlPlane(world: BanzaiWorld, key: string): Promise<number | void> {
   const raw = world.istios.get(key);
@@ -72,15 +75,18 @@ export async function reconcileControlPlane(world: BanzaiWorld, key: string): Pr
 }
 
 /**
- * An invalid object, whose finalizer must be removed nevertheless. It was valid when its control plane was made. If it
- * does not say otherwise, it is the control plane without a revision.
+ * The settings of an invalid object, whose finalizer must be removed nevertheless. The object was valid when its
+ * control plane was made. Unless its fields say otherwise, its control plane is the one without a revision.
  */
 function unparsed({ metadata, spec }: IstioObject): InjectingIstio {
   const version = typeof spec?.["version"] === "string" ? spec["version"] : "";
   return { metadata, spec: { version, global: spec?.["global"] !== false, autoInjectionNamespaces: [] } };
 }
 
-/** An object without a release belongs to no operator, so any running operator reports the fault. */
+/**
+ * Whether the object names a release. An object without one belongs to no operator, so any running operator reports the
+ * fault.
+ */
 export function hasRelease({ spec }: IstioObject): boolean {
   const version = spec?.["version"];
   return typeof version === "string" && isRelease(version);
@@ -119,7 +125,7 @@ async function bringUp(world: BanzaiWorld, istio: BanzaiIstio): Promise<number |
     if (missing !== undefined) return retryMs;
   }
   for (const object of objects) if (webhookKinds.has(object.kind ?? "")) await world.owned.apply(object);
-  // Label namespaces last, because with the label users expect injection.
+  // Label namespaces last, because users expect injection as soon as they see the label.
   await labelNamespaces(world, istio, false);
   const addresses = world.gatewayAddressesOf(istio);
   await setStatus(world, istio, {
@@ -139,7 +145,10 @@ function istioReference({ metadata }: BanzaiIstio): OwnerReference {
   };
 }
 
-/** Objects in the owner's namespace are deleted with it. The finalizer finds the others by their labels. */
+/**
+ * Makes the owner the owner of objects in its own namespace, so that they are deleted with it. The finalizer finds
+ * objects in other namespaces by their labels.
+ */
 export function ownedBy(object: UntypedObject, owner: OwnerReference, namespace: string | undefined): UntypedObject {
   return object.metadata.namespace === namespace
     ? { ...object, metadata: { ...object.metadata, ownerReferences: [owner] } }

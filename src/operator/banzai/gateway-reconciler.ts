@@ -18,11 +18,13 @@ import type { BanzaiWorld, IstioObject, MeshGatewayObject } from "./banzai-world
 import { hasRelease, ownedBy, writeStatus } from "./control-plane-reconciler.ts";
 
 const retryMs = 1000;
-/** The time limit for a deleted Deployment to disappear. */
+/** The time limit for a deleted Deployment to disappear, in milliseconds. */
 const goneTimeoutMs = 10_000;
 const pollMs = 20;
 
-/** Brings the Deployment and Service of one MeshGateway to its spec, for the control plane that it names. */
+/**
+ * Brings the Deployment and Service of one MeshGateway into the state of its spec, for the control plane that it names.
+ */
 export async function reconcileGateway(world: BanzaiWorld, key: string): Promise<number | void> {
   const raw = world.gateways.get(key);
   if (raw === undefined || raw.metadata.deletionTimestamp !== undefined) return;
@@ -44,7 +46,7 @@ export async function reconcileGateway(world: BanzaiWorld, key: string): Promise
     });
   if (!world.isOurs(related) || related.metadata.deletionTimestamp !== undefined) return;
   const { value: istio } = parseBanzaiIstio(related);
-  // The status of the Istio object reports why it is invalid.
+  // The status of the Istio object already says why the object is invalid.
   if (istio === undefined) return;
   try {
     return await bringUp(world, gateway, istio);
@@ -102,8 +104,8 @@ async function bringUp(world: BanzaiWorld, gateway: BanzaiMeshGateway, istio: Ba
 }
 
 /**
- * A moved gateway belongs to its new control plane. Otherwise it would be deleted with its first owner. A gateway
- * without an owner was made by a user, and stays without an owner.
+ * Makes the new control plane the owner of a moved gateway. Otherwise the gateway would be deleted with its first
+ * owner. A gateway without an owner was made by a user, and stays without an owner.
  */
 async function moveOwnership(
   { client, log }: BanzaiWorld,
@@ -162,7 +164,7 @@ function sortedText(labels: Readonly<Record<string, string>>): string {
   return JSON.stringify(Object.entries(labels).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
-/** Removes the pods of the previous control plane's Deployment, which was deleted, once other pods serve. */
+/** Removes the pods that the deleted Deployment of the previous control plane has left, once other pods serve. */
 async function removeLetGo(
   { client, log }: BanzaiWorld,
   gateway: BanzaiMeshGateway,

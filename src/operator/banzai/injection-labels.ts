@@ -4,7 +4,7 @@ import { minorOf, revisionLabelOf, type BanzaiIstio } from "../../api/banzai/ind
 
 const managedLabel = "istio-operator-managed-injection";
 
-/** The part of an Istio object that decides about labels. */
+/** The part of an Istio object that decides about namespace labels. */
 export interface InjectingIstio extends Pick<BanzaiIstio, "metadata"> {
   readonly spec: Pick<BanzaiIstio["spec"], "global" | "autoInjectionNamespaces" | "version">;
 }
@@ -16,8 +16,9 @@ export interface NamespaceChange {
 }
 
 /**
- * The changes of namespace labels. A control plane without a revision labels the namespaces that it lists and unlabels
- * those that it no longer lists. It leaves a namespace that names a revision, because that namespace has been moved.
+ * The changes of namespace labels. A control plane without a revision labels the namespaces that it lists and removes
+ * the label from those that it no longer lists. It does not change a namespace that names a revision, because somebody
+ * has moved that namespace.
  */
 export function injectionLabelChanges(
   istio: InjectingIstio,
@@ -32,7 +33,7 @@ export function injectionLabelChanges(
     if (deletionTimestamp !== undefined) continue;
     const revision = labels[istioLabels.revision];
     if (revision === undefined && istio.spec.global) changes.push(...labelled(name, labels, wanted.has(name)));
-    // The label would override the revision that the namespace names.
+    // The label `istio-injection` would override the revision that the namespace names.
     else if (revision === own && labels[istioLabels.injection] !== undefined && minorOf(istio.spec.version) !== "1.6")
       changes.push({ name, labels: { [istioLabels.injection]: null } });
   }

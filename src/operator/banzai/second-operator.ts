@@ -4,7 +4,7 @@ import { createInformer, EventRecorder, type KubeClient } from "../../kube/index
 
 export interface SecondOperatorOptions {
   readonly client: KubeClient;
-  /** The release that both manage, such as `1.6`. */
+  /** The release that both operators manage, such as `1.6`. */
   readonly minor: string;
   /** The name of the idle pod, such as `istio-system/istio-operator-b-0`. */
   readonly identity: string;
@@ -42,7 +42,7 @@ export async function tellOfSecondOperator(
   await istios.run(signal);
 }
 
-/** The StatefulSet of a pod, by the pod's name. */
+/** The name of the StatefulSet to which a pod belongs, derived from the pod's name. */
 function setOf(pod: string): string {
   return pod.replace(/-\d+$/, "");
 }

@@ -15,7 +15,7 @@ const definitions = [
   },
 ];
 const namespace = "istio-system";
-/** Waits last one hundredth of their time, so that retries and leases are short. */
+/** Waits on this clock take one hundredth of their time, so that retries and leases are short. */
 const clock: Clock = { ...systemClock, sleep: async (ms, signal) => await systemClock.sleep(ms / 100, signal) };
 
 interface OperatorFlags {
@@ -40,7 +40,7 @@ function controllerOf(
   });
 }
 
-/** Runs the body beside an operator, and ends the operator even if the body fails. */
+/** Runs the body while an operator runs, and ends the operator even if the body fails. */
 async function whileOperated(
   cluster: MemoryCluster,
   body: () => Promise<unknown>,

@@ -29,7 +29,7 @@ type Health = "HEALTHY" | "RECONCILING" | "ERROR" | "NONE";
 
 export interface IstioOperatorStatus {
   readonly status: Health;
-  /** The generation of the object that the operator last acted on. From then on, it acts on no earlier one. */
+  /** The generation of the object that the operator last acted on. After that, it acts on no earlier generation. */
   readonly observedGeneration?: number;
   readonly message?: string;
   readonly componentStatus: Readonly<
@@ -94,11 +94,11 @@ export class IstioOperatorController {
   readonly #objects: Informer<IstioOperatorObject>;
   readonly #owned: OwnedObjects;
   readonly #reconciler: Reconciler;
-  /** The last seen generation of each owned object. */
+  /** The generation of each owned object when it was last seen. */
   readonly #seen = new Map<string, string>();
   /**
-   * The installations in progress. One is cancelled when its object changes, because the change may fix what it waits
-   * for.
+   * The installations in progress. An installation is cancelled when its object changes, because the change may remove
+   * what it waits for.
    */
   readonly #current = new Map<string, AbortController>();
   /** The end of the last write or removal of installed objects. The next one begins after it. */
@@ -151,14 +151,14 @@ export class IstioOperatorController {
           type === "set" &&
           previous !== undefined &&
           previous.metadata.generation === object.metadata.generation &&
-          // Annotations change without a new generation.
+          // A change of annotations does not change the generation, so they are compared here.
           movesGateways(previous) === movesGateways(object) &&
           this.#isWatched(previous) === this.#isWatched(object) &&
           previous.metadata.deletionTimestamp === object.metadata.deletionTimestamp;
         if (isOwnStatus || !this.#isWatched(object)) return;
         this.#reconciler.add(key);
         this.#current.get(key)?.abort();
-        // The removed object may have blocked others.
+        // The removed object may have blocked other objects, so these are reconciled.
         for (const other of this.#objects.list())
           if (other.status?.status === "ERROR" && this.#isWatched(other)) this.#reconciler.add(keyOf(other));
       },
@@ -214,7 +214,7 @@ export class IstioOperatorController {
     }));
     const changed = new AbortController();
     this.#current.set(key, changed);
-    // A check without changes should not appear in the status.
+    // A check that changes nothing should not appear in the status.
     if (raw.status?.status !== "HEALTHY" || this.#installed.get(key) !== raw.metadata.generation)
       await this.#setStatus(raw, statusOf(components, settings.tag, progress));
     const defaultRevision = renderDefaultRevision(settings);
@@ -275,7 +275,10 @@ export class IstioOperatorController {
     await own;
   }
 
-  /** Whether another operator manages this object's revision. Logged only, because that operator owns the status. */
+  /**
+   * Whether another operator manages this object's revision. If so, this is only logged, because the other operator
+   * writes the status.
+   */
   async #isOthers(raw: IstioOperatorObject): Promise<boolean> {
     const { metadata } = raw;
     const { client, log, revision } = this.#options;
@@ -386,7 +389,7 @@ export class IstioOperatorController {
       client,
       clock,
       selection: ownSelection(metadata, settings ?? { pilot: { enabled: true }, revision: revisionIn(raw) }),
-      // Another revision now uses such a gateway.
+      // Keeps a gateway that another revision uses now.
       keeps: isMovedToRevision,
       onRemoved: ({ kind = "", metadata: removed }) => log.info("removed", { kind, name: removed.name ?? "" }),
     });
@@ -436,7 +439,10 @@ function revisionIn({ spec }: IstioOperatorObject): string {
   return typeof spec?.["revision"] === "string" ? spec["revision"] : "";
 }
 
-/** An object without a control plane may be the one that installs the node agent for all revisions. */
+/**
+ * The installed objects that belong to the IstioOperator. One without a control plane may be the object that installs
+ * the node agent for all revisions.
+ */
 function ownSelection(
   { name = "", namespace = "" }: KubernetesObject["metadata"],
   { pilot, revision }: { readonly pilot: { readonly enabled?: boolean }; readonly revision: string },
@@ -445,7 +451,7 @@ function ownSelection(
   return { labelSelector, ...(pilot.enabled === true ? { revision: revision === "" ? "default" : revision } : {}) };
 }
 
-/** The base is shared. All other objects carry their owner's labels. */
+/** Adds the labels of the owner to the object, except to objects of the base, which is shared. */
 function ownedBy(object: UntypedObject, { metadata }: IstioOperatorObject): UntypedObject {
   if (
     object.metadata.labels?.[istioLabels.component] === "Base" ||
@@ -475,7 +481,10 @@ const componentNames: Readonly<Record<string, string>> = {
   egressGateways: "EgressGateways",
 };
 
-/** What an installation has reported so far. Components are named as rendered, such as `ingressGateways[0]`. */
+/**
+ * What an installation has reported so far. Components have their names from the rendering, such as
+ * `ingressGateways[0]`.
+ */
 interface Progress {
   readonly ready: Set<string>;
   /** The gateways that stay with another revision. */

@@ -10,7 +10,9 @@ export interface RuleOfRole {
 
 type NamedKind = Pick<KindDefinition, "group" | "plural">;
 
-/** A client of an account with these rights. It records the used rights and the refused requests. */
+/**
+ * A client for an account with these rights. It records the rights that were used and the requests that were refused.
+ */
 export class ClientUnderRole implements KubeClient {
   /** The rights that were used, for example `get services` and `patch istios/status.istio.banzaicloud.io`. */
   readonly used = new Set<string>();
@@ -48,7 +50,7 @@ export class ClientUnderRole implements KubeClient {
     return await this.#client.patchMerge(kind, name, namespace, patch, options);
   };
 
-  /** A real API server asks for `create` too if the object is missing. */
+  /** A real API server also requires the right `create` if the object is missing. */
   apply: KubeClient["apply"] = async (kind, ...rest) => {
     this.#require("patch", kind);
     this.#require("create", kind);

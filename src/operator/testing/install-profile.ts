@@ -18,7 +18,7 @@ interface InstallFlags {
   readonly replaceNewer?: boolean;
   readonly identity?: string;
   readonly clock?: Clock;
-  /** The CRDs of the release. If absent, only that of VirtualServices. */
+  /** The CRDs of the release. If absent, only the CRD of VirtualServices. */
   readonly definitions?: readonly string[];
 }
 

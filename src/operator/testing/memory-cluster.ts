@@ -29,15 +29,15 @@ interface Change {
 }
 
 /**
- * A cluster in memory with the features that installers use. Applied objects are ready at once unless held, and istiod
- * writes its CA at once.
+ * A cluster in memory with the features that installers use. Applied objects are ready at once unless {@link held}, and
+ * istiod writes its CA at once.
  */
 export class MemoryCluster implements KubeClient {
   /** The writes in order, for example `apply Deployment/istio-system/istiod`. */
   readonly writes: string[] = [];
-  /** Refused requests, as `verb plural`. */
+  /** The requests to refuse, as `verb plural`. */
   readonly denied = new Set<string>();
-  /** Workloads that do not become ready: `Deployment/istio-system/istiod`. */
+  /** The workloads that do not become ready, such as `Deployment/istio-system/istiod`. */
   readonly held = new Set<string>();
   /** Called before each write. May throw. */
   onWrite: (write: string) => void = () => undefined;
@@ -158,7 +158,7 @@ export class MemoryCluster implements KubeClient {
     if (options.dryRun === true) return object;
     this.#note(`apply ${kind.kind}/${keyOf(object)}`);
     const known = this.find(kind.kind, object.metadata.name ?? "", object.metadata.namespace);
-    // Like an API server, it creates no new version of an unchanged object.
+    // Like a real API server, it creates no new version if the write changes nothing.
     if (known !== undefined && hasAll(known, object)) return known as unknown as Value;
     if (changesSelector(known, object))
       throw userError("invalid", `apply of ${kind.kind} ${keyOf(object)}: spec.selector: field is immutable`);
@@ -283,7 +283,7 @@ function presentFields<Fields extends object>(fields: Fields): Fields {
   ) as Fields;
 }
 
-/** The forms that installers use: `a=b`, `a`, `!a`, `a in (b,c)`, `a notin (b,c)`. */
+/** Parses a label selector in the forms that installers use: `a=b`, `a`, `!a`, `a in (b,c)`, `a notin (b,c)`. */
 function parseSelector(text: string): LabelSelector {
   const matchExpressions = (text.match(/[^,(]+(\([^)]*\))?/g) ?? []).map((part) => {
     const [, setKey = "", operator, list = ""] = /^(\S+) (in|notin) \((.*)\)$/.exec(part.trim()) ?? [];

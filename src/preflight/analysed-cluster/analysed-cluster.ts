@@ -22,7 +22,7 @@ export interface AnalysedCluster {
   readonly objects: readonly UntypedObject[];
   /** Each `group/Kind` that the server did not list, with the error. */
   readonly unread: ReadonlyMap<string, SerinError>;
-  /** Each `group/Kind` for which the cluster has no CRD. */
+  /** Each `group/Kind` that the cluster does not serve, because it has no CRD for it. */
   readonly notServed: ReadonlySet<string>;
   /** The selected revision, or the one to which the selected tag points. */
   readonly revision: string;
@@ -39,7 +39,7 @@ const kubernetesKinds: readonly KindDefinition[] = [
   validatingWebhookConfigurationKind,
   customResourceDefinitionKind,
 ];
-/** Errors that do not concern a single kind, because no list can succeed. */
+/** Errors that concern all kinds, because with them no list can succeed. */
 const generalErrors: ReadonlySet<ErrorCode> = new Set([
   "cancelled",
   "file-unreadable",
@@ -54,7 +54,7 @@ interface ClusterSelection {
   readonly istioNamespace: string;
   /** A revision or a tag. Istio's objects that name another revision are left out. */
   readonly revision: string;
-  /** The kinds to read. Absent means all that an analysis reads. */
+  /** The kinds to read. If absent, all kinds that an analysis uses. */
   readonly kinds?: readonly KindDefinition[];
 }
 
@@ -67,8 +67,8 @@ interface ReadLimit {
 const analysedKinds = [...kubernetesKinds, ...istioKinds, ...gatewayApiKinds, ...rolloutKinds];
 
 /**
- * Reads objects. Leaves out and names the kinds that the server does not list, because the user lacks the right, or
- * because the list fails, for example when a conversion webhook is down. Throws if the cluster does not answer.
+ * Reads objects. If the server does not list a kind, because the user lacks the right or because a conversion webhook
+ * is down, the result names the kind in `unread`. Throws if the cluster does not answer.
  */
 export async function readAnalysedCluster(
   client: KubeClient,
@@ -114,8 +114,8 @@ function revisionOfTag(objects: readonly UntypedObject[], tag: string): string |
 }
 
 /**
- * Lists a kind in a version that the cluster serves. Older CRDs do not serve a kind's newest version: Istio has `v1` of
- * most kinds since 1.22.
+ * Lists a kind in a version that the cluster serves. Older CRDs do not serve a kind's newest version: Istio has had
+ * `v1` of most kinds since 1.22.
  */
 async function readKind(
   client: KubeClient,
@@ -142,7 +142,7 @@ function isOfRevision({ apiVersion = "", metadata }: UntypedObject, names: Reado
   return own === undefined || !apiVersion.includes("istio.io/") || names.has(own);
 }
 
-/** Refuses a revision that no control plane of the cluster has. */
+/** Throws if no control plane of the cluster has this revision. */
 export function checkRevision({ objects, unread }: AnalysedCluster, revision: string): void {
   if (revision === "default" || unread.size > 0) return;
   const known = new Set(

@@ -37,9 +37,9 @@ export function isMeshGroup(group: string): boolean {
 }
 
 /**
- * The CRDs of a release that concern an upgrade that writes none: those of the mesh's kinds that the cluster has, and
+ * The CRDs of a release that matter in an upgrade that writes no CRDs: those of the mesh's kinds in the cluster, and
  * those of new kinds that a control plane reads. A release also has CRDs for its operators, the Gateway API and the
- * lab.
+ * lab, which do not matter.
  */
 export function concernedDefinitions(
   release: readonly UntypedObject[],

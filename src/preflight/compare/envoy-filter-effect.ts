@@ -2,7 +2,10 @@ import { matchesLabelSelector, type UntypedObject } from "../../api/index.ts";
 import { maxNamed, type EnvoyFilterReport } from "../report.ts";
 import { resourceChanges, signatureOf, type ProxyResources, type ResourceChange } from "./resources.ts";
 
-/** A proxy with the configurations that each release would send to it, with and without the cluster's EnvoyFilters. */
+/**
+ * A proxy with four configurations: those that each release would send to it with the cluster's EnvoyFilters and
+ * without them.
+ */
 export interface FilteredProxy {
   readonly name: string;
   readonly namespace: string;
@@ -43,8 +46,8 @@ export function envoyFilterEffects(
 }
 
 /**
- * The effect of the filters, by `type name`. Differences of the unfiltered configuration between the releases do not
- * count as an effect.
+ * The effect of the filters, by the type and name of the resource. Differences of the unfiltered configuration between
+ * the releases are not an effect.
  */
 function effectOf(
   proxy: string,

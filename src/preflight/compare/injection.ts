@@ -7,15 +7,15 @@ import { fieldChanges, mapStrings, type FieldChange, type Json } from "../tree-d
 
 /**
  * The address of an istiod without a revision. `PROXY_CONFIG` omits it as a default, but contains the address of a
- * named revision, which equals the default after the neutralisation.
+ * named revision. After neutral texts replace revision names, the two are equal.
  */
 const defaultAddress =
   /,"discoveryAddress":"istiod\.istio-system\.svc:15012"(?=\})|"discoveryAddress":"istiod\.istio-system\.svc:15012",?/;
 
 /**
  * Compares what two releases inject into the same workloads, given in the same order. Reports equal changes once, the
- * most frequent first. The live templates contain names of the old side, so both sides are neutralised for both
- * revisions.
+ * most frequent first. The live templates contain names of the old revision, so on both sides neutral words replace
+ * both revisions' names.
  */
 export function compareInjection(
   before: readonly UntypedObject[],

@@ -5,15 +5,16 @@ import { isList, type Json } from "../tree-diff.ts";
 type FieldSet = Readonly<Record<string, unknown>>;
 
 /**
- * Field managers whose fields no user has requested, such as an autoscaler's replicas, a webhook's CA bundle, or a
- * rollout's counter.
+ * Field managers that are controllers. No user has requested the values of their fields, such as an autoscaler's
+ * replicas, a webhook's CA bundle, or a rollout's counter.
  */
 const controllers =
   /^(kube-controller-manager|kube-scheduler|kubelet|istiod|pilot-discovery|serin-rollout|cluster-autoscaler|ztunnel)/;
 
 /**
  * The fields that a person or an installer wrote into a live object, by its `managedFields`: without status, without
- * defaults of the API server, and without the fields of controllers. The whole object if it has no `managedFields`.
+ * defaults of the API server, and without the fields of controllers. Returns the whole object if it has no
+ * `managedFields`.
  */
 export function writtenFields(object: UntypedObject): Json {
   const entries = (object.metadata.managedFields ?? []).filter(isWriter);

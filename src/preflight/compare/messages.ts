@@ -1,7 +1,7 @@
 import { stringOf } from "../../base/index.ts";
 import type { ConfigurationReport, ReleaseMessage } from "../report.ts";
 
-/** Reads the JSON output of a release's analysis. Undefined if the text is no such output. */
+/** Reads the JSON output of a release's analysis. Undefined if the text is not JSON of this form. */
 export function readMessages(text: string): ReleaseMessage[] | undefined {
   let raw: unknown;
   try {
@@ -33,8 +33,8 @@ export function compareMessages(
 }
 
 function unique(messages: readonly ReleaseMessage[]): ReleaseMessage[] {
-  // Analysis and validation may report the same fault. Keep the message of the analysis, which comes first and has its
-  // own code.
+  // Analysis and validation may report the same fault. Keep the message of the analysis, which comes first and has a
+  // code of its own.
   const found = new Map<string, ReleaseMessage>();
   for (const message of messages) {
     const key = `${message.origin}\n${message.message}`;

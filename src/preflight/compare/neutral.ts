@@ -2,13 +2,13 @@ import { mapStrings, type Json } from "../tree-diff.ts";
 
 /** One side of a comparison: the revision and the version that its names and texts contain. */
 export interface Side {
-  /** `default` if it has no revision. */
+  /** The revision. `default` if the side has no revision. */
   readonly revision: string;
   /** All spellings of the version. A text that contains one of them refers to this side. */
   readonly versions: readonly string[];
 }
 
-/** Replaces the version of a side in neutral texts. */
+/** The word that replaces the version of a side in neutral texts. */
 export const versionWord = "<version>";
 
 /**

@@ -22,9 +22,9 @@ export interface RenderedInput {
   readonly to: Side;
 }
 
-/** CRDs are left out here, because definitions.ts compares them field by field. */
+/** CRDs are left out here, because definitions.ts compares them. */
 const definitionKind = "CustomResourceDefinition";
-/** The control plane writes this field into existing objects. */
+/** A field that the control plane writes into installed objects, so it is not compared. */
 const authorityField = "caBundle";
 
 /**
@@ -73,7 +73,7 @@ interface MutableComponent extends RenderedComponentReport {
   readonly changed: ObjectChange[];
 }
 
-/** Compares object by object what two releases render from one install spec. */
+/** Compares the objects that two releases render from one install spec, object by object. */
 export function compareObjects(
   before: readonly UntypedObject[],
   after: readonly UntypedObject[],
@@ -92,9 +92,9 @@ export function compareObjects(
   });
 }
 
-/** Objects that control planes create for Gateways do not belong to an installation. */
+/** Whether the object belongs to an installation. Objects that control planes create for Gateways do not. */
 function isOfInstallation({ metadata: { name = "", labels = {}, ownerReferences = [] } }: UntypedObject): boolean {
-  // The upgrade moves tags and their validator. It does not install them again.
+  // The upgrade moves tags and the validator of the default tag. It does not install them again.
   if (labels[istioLabels.tag] !== undefined || name === defaultValidatorName) return false;
   return (
     ownerReferences.length === 0 &&

@@ -66,7 +66,7 @@ export function groupChanges(changes: readonly ResourceChange[]): ResourceGroup[
     }));
 }
 
-/** A key that is equal for equal changes, even of different resources. */
+/** A key that is equal for equal changes, even if these belong to different resources. */
 export function signatureOf({ type, change, changes }: ResourceChange): string {
   return canonicalJson([
     type,

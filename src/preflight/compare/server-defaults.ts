@@ -3,7 +3,7 @@ import type { FieldChange, Json } from "../tree-diff.ts";
 
 interface ServerDefault {
   readonly path: RegExp;
-  /** The default values. Absent means any value. */
+  /** The default values of the field. If absent, every value counts as a default. */
   readonly values?: readonly Json[];
 }
 
@@ -38,8 +38,8 @@ const defaults: readonly ServerDefault[] = [
 ];
 
 /**
- * Whether to show the change of a field. A field that only the live object has is left out, because the API server
- * added it.
+ * Whether to show the change of a field. A field that only the live object has, with a default value, is not shown,
+ * because the API server added it.
  */
 export function isWanted({ path, before, after }: FieldChange): boolean {
   if (after !== undefined) return true;

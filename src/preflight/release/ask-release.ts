@@ -87,7 +87,10 @@ export async function askAnalysis(
   return messages;
 }
 
-/** The result of a release's validation of objects: `Error: VirtualService shop/web: spec.http[0].x is no field`. */
+/**
+ * The errors of a release's validation of objects, such as `Error: VirtualService shop/web: spec.http[0].x is no
+ * field`.
+ */
 export async function askValidation(
   runner: ReleaseRunner,
   release: Release,
@@ -111,7 +114,7 @@ export interface InjectionInput {
   readonly meshConfig: string;
 }
 
-/** The workloads as a release injects them, in their given order. */
+/** The workloads with the changes of a release's injection, in their given order. */
 export async function askInjection(
   runner: ReleaseRunner,
   release: Release,
@@ -148,7 +151,7 @@ export async function askInjection(
   return await Array.fromAsync(objectsInManifest(result.stdout));
 }
 
-/** The CRDs that a release contains, as far as they concern a cluster with these CRDs. */
+/** The CRDs in a release that matter for a cluster with these CRDs. */
 export async function readDefinitions(
   release: Release,
   cluster: readonly UntypedObject[],

@@ -21,9 +21,9 @@ export interface ChildResult {
   readonly stderr: string;
 }
 
-/** The limit of a release's output. All CRDs together have about a megabyte. */
+/** The maximum size of a release's output. All CRDs together have about a megabyte. */
 const maxOutputBytes = 64 << 20;
-/** The time between SIGTERM and SIGKILL. */
+/** The time between SIGTERM and SIGKILL in milliseconds. */
 const endMs = 2000;
 
 /** Starts a program and returns its process. Ends it by its process id when the signal aborts. */

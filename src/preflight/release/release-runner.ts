@@ -14,11 +14,11 @@ export interface ReleaseRunnerOptions {
 export const maxProcesses = 2;
 const maxHeapMegabytes = 1024;
 const timeoutMs = 180_000;
-/** Only the owner may read the files, because one of them is a kubeconfig. */
+/** The mode of the files that only their owner may read, because one of them is a kubeconfig. */
 const privateMode = 0o600;
 
 /**
- * Runs verbs of releases, at most {@link maxProcesses} at once. Their files are in one directory, which `close`
+ * Runs subcommands of releases, at most {@link maxProcesses} at once. Their files are in one directory, which `close`
  * removes.
  */
 export class ReleaseRunner {

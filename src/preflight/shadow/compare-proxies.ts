@@ -50,12 +50,19 @@ export interface ProxiesComparison {
 
 /** The number of parallel proxies, for each release. */
 const parallelProxies = 6;
-/** The maximum number of workloads that are compared. With more, a plan would take longer than people wait. */
+/**
+ * The maximum number of workloads that are compared. With more workloads, a plan would take longer than people wait.
+ */
 export const maxProxies = 400;
-/** These types change every second with the cluster. Fetch them again before a difference is reported. */
+/**
+ * Types whose resources change every second with the cluster. They are fetched again before a difference is reported.
+ */
 const livelyTypes: ReadonlySet<string> = new Set(["endpoints", "address", "name table"]);
 
-/** Both sides read live objects that contain either version, so each side is neutralised for both versions. */
+/**
+ * A side of the comparison while it runs. Both sides read live objects that contain either version, so each side's
+ * texts are made neutral for both versions.
+ */
 interface Asking {
   readonly from: Pick<ShadowSide, "version">;
   readonly to: Pick<ShadowSide, "version">;
@@ -114,7 +121,7 @@ export async function compareProxies(given: CompareProxiesOptions): Promise<Prox
 }
 
 export interface CompareEachOptions {
-  /** The version of both sides. */
+  /** The version that the proxies of both sides claim to have. */
   readonly version: string;
   readonly proxies: readonly LiveProxy[];
   readonly pilots: ShadowPilots;

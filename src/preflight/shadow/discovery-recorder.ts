@@ -14,7 +14,7 @@ import type { LiveProxy } from "./live-proxies.ts";
 import { extensionType, wordOf, type CachedResource, type ResourceCache } from "./resource-cache.ts";
 
 export interface RecordOptions {
-  /** `127.0.0.1:<port>` of a control plane that answers without TLS. */
+  /** The address of a control plane that answers without TLS, as `127.0.0.1:<port>`. */
   readonly target: string;
   /** The version that the proxy claims to have. */
   readonly version: string;
@@ -25,7 +25,7 @@ export interface RecordOptions {
 const deadlineMs = 30_000;
 const maxMessageBytes = 256 << 20;
 
-/** Sends a proxy's requests to a control plane, and records all answers. Disconnects when it has them. */
+/** Sends a proxy's requests to a control plane, and records all answers. Disconnects when it has all answers. */
 export async function recordProxy(proxy: LiveProxy, options: RecordOptions): Promise<ProxyResources> {
   const client = new grpc.Client(options.target, grpc.credentials.createInsecure(), {
     "grpc.use_local_subchannel_pool": 1,
@@ -100,7 +100,7 @@ abstract class Exchange {
     );
   }
 
-  /** The node of the first request. */
+  /** The node of the stream's first request. */
   protected node(): {
     readonly node?: {
       readonly id: string;

@@ -5,18 +5,18 @@ import { workloadOfPod, type Container, type Pod } from "../../api/kubernetes/in
 export type ProxyType = "sidecar" | "router" | "waypoint" | "ztunnel";
 
 /**
- * A proxy of the cluster, with the node data that it sends to a control plane. One represents all replicas of a
+ * A proxy of the cluster, with the node data that it sends to a control plane. One proxy represents all replicas of its
  * workload.
  */
 export interface LiveProxy {
   readonly type: ProxyType;
-  /** `<pod>.<namespace>`. */
+  /** The proxy's id: `<pod>.<namespace>`. */
   readonly id: string;
   /** The name that people use: the workload and its namespace. */
   readonly name: string;
   readonly namespace: string;
   readonly labels: Readonly<Record<string, string>>;
-  /** `<type>~<address>~<pod>.<namespace>~<domain>`. */
+  /** The id of its xDS node: `<type>~<address>~<pod>.<namespace>~<domain>`. */
   readonly nodeId: string;
   readonly metadata: Readonly<Record<string, Json>>;
   /** The number of pods that this proxy represents. */

@@ -33,7 +33,7 @@ export function wordOf(typeUrl: string): string {
   return schemas[typeUrl]?.word ?? typeUrl;
 }
 
-/** A resource in its comparable form, with the names of the resources that a proxy requests because of it. */
+/** A resource in a form that can be compared, with the names of the resources that a proxy requests because of it. */
 export interface CachedResource {
   readonly name: string;
   readonly resource: Json;
@@ -43,14 +43,14 @@ export interface CachedResource {
 }
 
 /**
- * Resources by their bytes. Most proxies of a mesh receive the same ones from both releases, so each is decoded and
- * held once. Equal resources are one object.
+ * Resources by their bytes. Most proxies of a mesh receive the same resources from both releases, so each resource is
+ * decoded and held once. Equal resources are one object.
  */
 export class ResourceCache {
   readonly #side: Side;
   readonly #known = new Map<string, CachedResource>();
 
-  /** Texts with this side's versions are neutralised. */
+  /** Makes the texts of this side neutral: a word replaces its versions. */
   constructor(side: Side) {
     this.#side = side;
   }
@@ -130,8 +130,8 @@ function extensionNames(value: Json): string[] {
 }
 
 /**
- * Sorts the endpoints, and removes keys that were fetched from other servers. Both depend on the moment and not on the
- * release.
+ * Sorts the endpoints, and removes keys that were fetched from other servers. Their order and the keys depend on the
+ * moment and not on the release.
  */
 function withoutChance(value: Json): Json {
   if (isList(value)) return value.map(withoutChance);

@@ -14,17 +14,17 @@ export interface ShadowPilotOptions {
   readonly kubeConfig: KubeConfig;
   /** The mesh config to run with, as YAML. */
   readonly meshConfig: string;
-  /** The environment of its Deployment: the variables with plain values. */
+  /** The environment of the installed control plane's Deployment: the variables with plain values. */
   readonly env: Environment;
   /**
-   * The revision whose objects it reads. Both control planes of a comparison have the same one, so that only their
+   * The revision whose objects it reads. Both control planes of a comparison have the same revision, so that only their
    * releases differ.
    */
   readonly revision: string;
   readonly namespace: string;
-  /** Resources to hide from it. */
+  /** Resources to hide from the control plane. */
   readonly hidden?: readonly string[];
-  /** Objects that it sees in place of the live ones. */
+  /** Objects that the control plane sees in place of the live ones. */
   readonly overlaid?: readonly OverlaidObject[];
   readonly clock: Clock;
   readonly log: Logger;
@@ -34,12 +34,12 @@ export interface ShadowPilotOptions {
 export interface ShadowPilot {
   /** The address at which it answers proxies without TLS. */
   readonly target: string;
-  /** The writes that it attempted. */
+  /** The writes that the control plane attempted. */
   readonly refusedWrites: readonly string[];
   /** Whether its process has ended. */
   readonly hasEnded: boolean;
   /**
-   * Replaces the overlaid objects. Resolves when proxies would receive all resources that follow from them. Only
+   * Replaces the overlaid objects. Resolves when proxies would receive all resources that result from the objects. Only
    * Serin's control plane supports this.
    */
   overlay(objects: readonly OverlaidObject[]): Promise<void>;
@@ -53,7 +53,9 @@ const processedLimitMs = 5000;
 const processedPollMs = 10;
 const keptErrorBytes = 16 << 10;
 
-/** Variables with the identity and addresses of an installed control plane. The shadow has its own. */
+/**
+ * Variables with the identity and addresses of an installed control plane. A shadow has its own identity and addresses.
+ */
 const identityVariables: ReadonlySet<string> = new Set([
   "KUBECONFIG",
   "REVISION",
@@ -92,7 +94,7 @@ export async function startShadowPilot(options: ShadowPilotOptions): Promise<Sha
     try {
       await waitReady({ child, port: http, release, errors }, clock, runner.signal);
     } catch (error) {
-      // Otherwise the process might outlive the caller, which ends now.
+      // Wait for the end of the process. Otherwise it might outlive the caller, which ends now.
       await endChildAndWait(child);
       throw error;
     }
@@ -116,7 +118,7 @@ export async function startShadowPilot(options: ShadowPilotOptions): Promise<Sha
   }
 }
 
-/** See "acknowledged" in docs/contracts/pilot.md. */
+/** Waits until the control plane has processed the overlaid objects. See "acknowledged" in docs/contracts/pilot.md. */
 async function waitProcessed(
   port: number,
   { group, kind, namespace, name, resourceVersion }: ShownVersion,
@@ -169,7 +171,7 @@ function argumentsOf({ kind }: Release, mesh: string, kubeconfig: string, ports:
   return [...common, ...own].filter((word) => word !== undefined);
 }
 
-/** Switches off the writes of Istio's control plane. The relay refuses any others. */
+/** The settings that switch off the writes of Istio's control plane. The relay refuses any other writes. */
 const readOnlyIstio: Environment = {
   ENABLE_CA_SERVER: "false",
   PILOT_CERT_PROVIDER: "none",
@@ -206,10 +208,10 @@ function keepErrors(child: ChildProcess): () => string {
 
 interface StartingPilot {
   readonly child: ChildProcess;
-  /** The port of its readiness probe. */
+  /** The port of the control plane's readiness probe. */
   readonly port: number;
   readonly release: Release;
-  /** The last part of its standard error. */
+  /** Returns the last part of the process's standard error. */
   readonly errors: () => string;
 }
 
@@ -248,7 +250,7 @@ function lastLine(errors: string): string {
   return line === "" ? "" : `: ${line.replaceAll("\t", " ")}`;
 }
 
-/** Finds free ports. Holds each until all are found, so that none is found twice. */
+/** Finds free ports. Keeps each port open until all are found, so that no port is found twice. */
 async function freePorts(count: number): Promise<readonly number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {

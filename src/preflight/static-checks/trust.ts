@@ -2,7 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { certificateBlocks, certificateFingerprint } from "../../base/index.ts";
 import { named, type Finding, type TrustReport } from "../report.ts";
 
-/** The facts that decide about trust. A PEM text may hold several certificates. */
+/** The facts from which the check of trust follows. A PEM text may hold several certificates. */
 export interface TrustInput {
   /** The namespace of the old revision's control plane. */
   readonly fromNamespace: string;
@@ -24,7 +24,7 @@ export interface MeshTrust {
 }
 
 export interface AuthoritySecrets {
-  /** Takes precedence if it exists. */
+  /** The root of the Secret `cacerts`, which takes precedence if it exists. */
   readonly pluggedIn?: string;
   readonly selfSigned?: string;
 }

@@ -5,7 +5,7 @@ import type { InjectedWorkload } from "./workloads.ts";
 
 export interface WaveOrder {
   readonly waves: readonly { readonly wave: PlannedWave; readonly workloads: readonly InjectedWorkload[] }[];
-  /** Workloads that no wave selects. They stay with the old revision. */
+  /** Workloads that no wave selects, so that they stay with the old revision. */
   readonly left: readonly InjectedWorkload[];
 }
 

@@ -55,7 +55,7 @@ export interface InjectedWorkload {
 
 const restartable = ["Deployment", "StatefulSet", "DaemonSet", "Rollout"];
 
-/** Reports which workloads move with the upgrade, which ones a restart does not move, and what blocks the upgrade. */
+/** Reports which workloads move with the upgrade, which ones a restart does not move, and what prevents the upgrade. */
 export function surveyWorkloads(
   facts: WorkloadFacts,
   from: string,
@@ -173,7 +173,7 @@ function sidecarNamespaces(
   });
 }
 
-/** The revision or tag in a namespace's labels that injects its pods. */
+/** The revision or tag in a namespace's labels that decides who injects its pods. */
 function namingOf(labels: Readonly<Record<string, string>>, tags: ReadonlyMap<string, string>): string {
   if (labels[istioLabels.injection] === "enabled")
     return `${istioLabels.injection}=enabled${tags.has(defaultRevision) ? ` (tag default -> ${tags.get(defaultRevision) ?? ""})` : ""}`;
@@ -272,8 +272,8 @@ function stuckFindings(stuck: readonly StuckWorkload[]): Finding[] {
 }
 
 /**
- * Why the wave waits for a budget. Even if the budget allows no eviction, the engine updates a workload whose update
- * removes no pod before its successor is ready.
+ * Why the wave waits for a budget. Workloads whose update removes no pod before its successor is ready do not wait: the
+ * engine restarts them even if the budget allows no eviction.
  */
 function whyBlocking(budget: PodDisruptionBudget, workloads: readonly InjectedWorkload[]): BlockingBudget[] {
   const { metadata, spec, status } = budget;
@@ -313,7 +313,7 @@ function budgetFindings(budgets: readonly BlockingBudget[]): Finding[] {
   }));
 }
 
-/** Workloads that have no ready pod while they restart. */
+/** Reports workloads that have no ready pod while they restart. */
 function interruptions(workloads: readonly InjectedWorkload[]): Finding[] {
   const away = workloads.filter(({ kind, object }) => kind === "Deployment" && strategyOf(object) === "Recreate");
   if (away.length === 0) return [];

@@ -1,2 +1,2 @@
-// Compares what control planes would send to proxies with and without given objects.
+// Compares the configurations that control planes would send to proxies with and without given objects.
 export { WhatIf, type WhatIfReport } from "./what-if.ts";

@@ -3,7 +3,7 @@ import type { KubeConfig } from "../../kube/index.ts";
 import type { ReleaseRunner } from "../release/release-runner.ts";
 import type { ShadowPilots } from "../shadow/compare-proxies.ts";
 
-/** Idle control planes end after this time, because they take about 200 MB. */
+/** The time in milliseconds after which idle control planes end, because they take about 200 MB. */
 export const warmIdleMs = 120_000;
 
 export interface WarmShadowsOptions {
@@ -38,8 +38,8 @@ export class WarmShadows {
   }
 
   /**
-   * Takes the kept pair if it has this key and is alive. Ends any other pair. The caller later passes the pair to
-   * `keep`, or ends it.
+   * Takes the kept pair if it has this key and is alive. Ends any other pair. The caller must later pass the pair to
+   * `keep`, or end it.
    */
   async take({ kubeConfig, text }: WarmKey): Promise<WarmPair | undefined> {
     const kept = this.#kept;

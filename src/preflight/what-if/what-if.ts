@@ -33,7 +33,7 @@ export interface WhatIfQuestion {
   readonly client: KubeClient;
   /** The credentials with which the control planes read. */
   readonly kubeConfig: KubeConfig;
-  /** The objects as the API server would store them. */
+  /** The objects in the form in which the API server would store them. */
   readonly objects: readonly OverlaidObject[];
   readonly signal: AbortSignal;
 }
@@ -59,8 +59,8 @@ export interface WhatIfReport {
 }
 
 /**
- * The maximum number of compared proxies. With more, an answer would take longer than people wait. Proxies in the
- * objects' own namespaces come first.
+ * The maximum number of compared proxies. With more proxies, an answer would take longer than people wait. Proxies in
+ * the objects' own namespaces come first.
  */
 const maxProxies = 120;
 const maxChangesOfProxy = 50;
@@ -69,10 +69,10 @@ const maxFields = 20;
 const proxyTypes: Readonly<Record<string, string>> = { router: "gateway" };
 
 /**
- * Compares what a control plane would send to proxies with and without the given objects. Two control planes run beside
- * the mesh. They read the live objects and write nothing. One of them sees the new objects. The first question takes
- * some seconds. The processes (about 200 MB) stay for {@link warmIdleMs} and follow the cluster, so later questions
- * take less than one second.
+ * Compares the configurations that a control plane would send to proxies with and without the given objects. Two
+ * control planes run beside the mesh. They read the live objects and write nothing. One of them sees the new objects.
+ * The first question takes some seconds. The processes (about 200 MB) stay for {@link warmIdleMs} and follow the
+ * cluster, so later questions take less than one second.
  */
 export class WhatIf {
   readonly #options: WhatIfOptions;
@@ -83,7 +83,7 @@ export class WhatIf {
     this.#warm = new WarmShadows(options);
   }
 
-  /** Compares one question at a time. */
+  /** Compares the configurations for one question. Questions run one after another. */
   async ask({ client, kubeConfig, objects, signal }: WhatIfQuestion): Promise<WhatIfReport> {
     const { releaseDirectory, istioNamespace } = this.#options;
     const release = await openRelease("what-if", releaseDirectory);
@@ -172,7 +172,7 @@ export class WhatIf {
     failures: string[],
   ): Promise<ReadonlyMap<LiveProxy, readonly ResourceChange[]>> {
     const { istioNamespace: namespace, env, clock, log } = this.#options;
-    // The processes continue after an answered question, and end with an aborted one.
+    // After an answered question the processes continue. If the question is aborted, they end.
     const ended = new AbortController();
     using _giveUp = onAbort(signal, () => ended.abort(signal.reason));
     const runner = await ReleaseRunner.open({ env, signal: ended.signal });
@@ -190,7 +190,7 @@ export class WhatIf {
         namespace,
       });
       const changes = await compareEachProxy({ version: side.version, proxies, pilots, signal }, failures);
-      // A control plane that cannot drop the objects is not kept.
+      // A control plane that cannot drop the objects of this question is not kept for the next one.
       const isClean = await pilots.to.overlay([]).then(
         () => true,
         () => false,
@@ -215,7 +215,7 @@ interface ComparedRevision {
   readonly key: WarmKey;
 }
 
-/** The most frequent revision of the proxies, because a control plane reads for one revision. */
+/** The revision that most proxies have. A control plane reads objects for one revision only. */
 function revisionOf(proxies: readonly LiveProxy[], deployments: readonly Deployment[], incomplete: string[]): string {
   const known = deployments.map(({ metadata }) => metadata.labels?.[istioLabels.revision] ?? "default");
   if (known.length === 0)

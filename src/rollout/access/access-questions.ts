@@ -49,8 +49,8 @@ function questionsOf(write: Write): AccessQuestion[] {
 }
 
 /**
- * Roles grant rights. An author may write a role only with rights that they have themselves, unless they may escalate
- * or bind. The engine may do both.
+ * Roles grant rights. An author may write a role only with rights that they have themselves, unless they have the verbs
+ * `escalate` or `bind`. The engine itself has both.
  */
 function grantsOf(object: ObjectReference): AccessQuestion[] {
   if (groupVersionOf(object.apiVersion).group !== rbacGroup) return [];
@@ -82,8 +82,8 @@ export function questionsOfCanary(canary: Canary): readonly AccessQuestion[] {
 }
 
 /**
- * What a Canary's status reveals about objects that it names and does not write. A user who may not read these objects
- * must not learn about them through a Canary.
+ * The reads that show what a Canary's status reveals about objects that it names and does not write. A user who may not
+ * read these objects must not learn about them through a Canary.
  */
 export function readsOfCanary(canary: Canary): readonly AccessQuestion[] {
   const own = canary.metadata.namespace ?? "";
@@ -93,7 +93,10 @@ export function readsOfCanary(canary: Canary): readonly AccessQuestion[] {
   return distinct([...readsOfTarget(canary.spec.target, own), ...checks]);
 }
 
-/** The reads by which planned checks reveal facts of pods: their health, and lines of their logs. */
+/**
+ * The reads of pods and of their logs that planned checks do. The checks' results reveal the health of pods and lines
+ * of their logs.
+ */
 export function readsOfChecks(checks: readonly PlannedCheck[]): readonly AccessQuestion[] {
   return distinct(
     checks.flatMap(({ spec, subject }) =>

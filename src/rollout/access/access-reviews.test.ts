@@ -13,7 +13,7 @@ test("a review that the API server does not answer, or answers byte by byte, fai
   let count = 0;
   const server = createServer((_, response) => {
     count += 1;
-    // The second one gets the head of an answer.
+    // The second request gets only the beginning of an answer.
     if (count === 2) response.writeHead(201).write("{");
   }).listen(0, "127.0.0.1");
   await once(server, "listening");

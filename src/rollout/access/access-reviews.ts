@@ -4,12 +4,12 @@ import type { AccessQuestion } from "./access-questions.ts";
 import type { Author } from "./author-record.ts";
 
 const reviewPath = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
-/** A revoked right is still honoured for at most this time. */
+/** The time for which an answer is reused. So a revoked right is still honoured for at most this time. */
 const keptMs = 10_000;
 const maxKept = 8192;
 /** How many reviews of one rollout run at the same time. */
 const atOnce = 8;
-/** The time limit of a review. An authorizer that hangs must not keep a rollout from a person's orders for long. */
+/** The time limit of a review. An authorizer that hangs must not delay a person's orders to a rollout for long. */
 const limitMs = 10_000;
 
 interface Kept {
@@ -42,8 +42,8 @@ export class AccessReviews {
   }
 
   /**
-   * First asks without an object name, because most rights apply to all names. One review then covers all objects of a
-   * kind in a namespace.
+   * First asks about the right to all names of the kind, because most rights apply to all names. One review then covers
+   * all objects of a kind in a namespace.
    */
   async #may(author: Author, { name, ...question }: AccessQuestion): Promise<boolean> {
     if (await this.#ask(author, question)) return true;

@@ -26,15 +26,16 @@ const orderFields: ReadonlySet<string> = new Set(["paused", "abort", "approvals"
 const maxRecordBytes = 64 << 10;
 
 /**
- * The spec without orders as a canonical text. It is made from the object as the API server returns it, to reviews and
- * readers alike, because a parser's defaults may change between releases. The kinds have no defaults in their schema.
+ * The spec without orders as a canonical text. It comes from the object as the API server returns it, and not from the
+ * parsed spec, because a parser's defaults may change between releases. The schema of the kinds has no defaults, so
+ * reviews and readers get the same text.
  */
 export function planText(object: Pick<UntypedObject, "kind" | "metadata"> & { readonly spec?: unknown }): string {
   const spec = Object.entries((object.spec ?? {}) as Record<string, unknown>).filter(
     ([field]) => !orderFields.has(field),
   );
   const { namespace = "", name = "", generateName = "" } = object.metadata;
-  // The API server generates the name only after the webhooks' reviews.
+  // The API server generates the name only after the webhooks have reviewed the object.
   return canonicalJsonWithoutNulls([
     object.kind,
     namespace,

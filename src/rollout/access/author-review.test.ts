@@ -104,8 +104,8 @@ test("the account of a GitOps controller becomes the author like a user, by its 
   const made = stored("CREATE", controller, canary());
   const { username, ...rest } = controller;
   assert.deepEqual(readAuthor(key, planText(canary()), made), { user: username, ...rest });
-  // A server-side apply of the object in Git. The annotation belongs to another field manager and stays. The
-  // controller's token is a new one.
+  // A server-side apply of the object in Git. The annotation belongs to another field manager and stays. The controller
+  // has a new token.
   const again = account("argocd", "application-controller", "2");
   assert.equal(stored("UPDATE", again, canary({}, made), canary({}, made)), made);
   // Another controller that applies the same object, or replaces it, does not become the author either.
@@ -117,8 +117,8 @@ test("the account of a GitOps controller becomes the author like a user, by its 
   assert.equal(authorOf(edited, byHand), "bob");
   const repaired = stored("UPDATE", again, canary({}, byHand), canary({ steps: [{ weight: 50 }] }, byHand));
   assert.equal(authorOf(canary(), repaired), username);
-  // A manifest that was exported with the annotation makes the account that creates it the author, and its later syncs
-  // keep the recorded one.
+  // A manifest that was exported with the annotation makes the account that creates it the author, and later syncs by
+  // this account keep the recorded author.
   const flux = account("flux", "apply");
   const synced = stored("CREATE", flux, canary({}, made));
   assert.equal(authorOf(canary(), synced), flux.username);
@@ -137,7 +137,7 @@ test("a rollout that is created with the record or the orders of others is a cop
     restored.warnings.join("\n"),
     /^metadata\.annotations\[rollout\.serin\.dev\/author\]: .* counts for nothing: system:serviceaccount:velero:velero is the author of this one, which waits/,
   );
-  // The engine has noted a uid already.
+  // The engine has noted the object's uid already.
   const known = canary({}, made);
   const backup = { ...known, metadata: { ...known.metadata, annotations: { [ownUidAnnotation]: "u1" } } };
   assert.equal(reviewed("CREATE", velero, backup).annotations[ownUidAnnotation], "u1");
@@ -170,11 +170,11 @@ test("the orders of others are removed from a new rollout with a warning, and th
       (field) => `spec.${field}.by: is removed, because alice gave the order to another object`,
     ),
   );
-  // A copy that already has the mark.
+  // A copy that already has the mark of a copy.
   const { metadata, ...rest } = canary(orders);
   const marked = { ...rest, metadata: { ...metadata, annotations: { [ownUidAnnotation]: "u1" } } };
   assert.deepEqual(reviewed("CREATE", "bob", marked).spec["approvals"], [his]);
-  // In a later write they are orders that were given to this object, or orders that the next webhook refuses.
+  // In a later write, the orders were given to this object, or the next webhook refuses them.
   assert.deepEqual(reviewed("UPDATE", "bob", canary(orders), canary(orders)).spec, canary(orders).spec);
 });
 
@@ -198,7 +198,8 @@ test("only the user who takes a copy over removes its mark, and others who drop 
   // The engine notes the uid of an object that has no mark.
   const prepared = copy(made, {});
   assert.equal(reviewed("UPDATE", "engine", prepared, canary({}, made)).annotations[ownUidAnnotation], "u1");
-  // The API server may ask again in the request of a takeover, by another user or by the author.
+  // The API server may call the webhook a second time in the request that takes the copy over. The user may be the
+  // author or another one.
   for (const user of ["carol", "velero"]) {
     const once = reviewed("UPDATE", user, copy("", noted), copy(made, noted)).annotations;
     const again = reviewed("UPDATE", user, canary({}, once[authorAnnotation]), copy(made, noted)).annotations;
@@ -239,7 +240,7 @@ test("an author that a client names counts for nothing, and an author is bound t
 
 test("a recorded author that is written again has no more rights than the writer", () => {
   const made = stored("CREATE", "alice", canary());
-  // Alice's groups have changed since.
+  // Alice's groups have changed since she became the author.
   const again = stored("UPDATE", "alice", canary({}, made?.replace('"g"', '"admins"')), canary());
   assert.equal(again, undefined);
   const moved = stored("UPDATE", "alice", canary({}, made), canary({ steps: [{ weight: 50 }] }, "x"));

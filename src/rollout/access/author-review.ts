@@ -10,9 +10,9 @@ import { ordersOfOthers, ownOrders, type PatchOperation } from "./orders-of-othe
  * metadata, keeps the author. A user who writes an empty annotation takes over the rollout.
  *
  * Any other value from a client is ignored. It is not refused, because backups and exported manifests contain it. An
- * object that is created with such a record, or with orders of other users, is marked as a copy, and a person must let
- * it begin. The orders of other users are removed from it. Only the user who takes the copy over removes the mark, as
- * soon as the engine has noted which orders it had.
+ * object that is created with such an annotation, or with orders of other users, is a copy: the webhook marks it and
+ * removes the orders of other users, and a person must let it begin. The mark goes only when a user takes the copy over
+ * after the engine has noted which orders the copy had.
  */
 export function reviewAuthor(review: AdmissionReview, key: Buffer): AdmissionAnswer {
   const { request } = review;
@@ -23,8 +23,8 @@ export function reviewAuthor(review: AdmissionReview, key: Buffer): AdmissionAns
   const plan = planText(object);
   const old = request.operation === "CREATE" ? undefined : (request.oldObject as UntypedObject | null | undefined);
   const before = old?.metadata.annotations?.[authorAnnotation];
-  // The API server may ask again in the same request, after others have changed the object. Then the annotation already
-  // has our value.
+  // The API server may call the webhook again in the same request, after other webhooks have changed the object. Then
+  // the annotation already has our value.
   const isOwn = readAuthor(key, plan, signature)?.user === user.user;
   const isForeign = (signature ?? "") !== "" && signature !== before && !isOwn;
   const isKept =
@@ -36,7 +36,8 @@ export function reviewAuthor(review: AdmissionReview, key: Buffer): AdmissionAns
   const marked = old?.metadata.annotations?.[ownUidAnnotation];
   const foreign = request.operation === "CREATE" ? ordersOfOthers(object, user.user) : [];
   const isCopy = request.operation === "CREATE" && (isForeign || foreign.length > 0);
-  // If the API server asks again, the empty annotation has our value already, and the mark is gone.
+  // If the API server calls the webhook again in the same request, the empty annotation has our value already, and the
+  // mark is gone.
   const takesOver = hasNotedOrders(old) && (signature === "" || (isOwn && mark === undefined));
   if (takesOver) wanted[ownUidAnnotation] = undefined;
   else if (marked !== undefined) wanted[ownUidAnnotation] = marked;
@@ -62,7 +63,10 @@ function warningOf(user: string, isCopy: boolean): string {
     : `${ignored}: leave it out, or set it to "" to take the rollout over`;
 }
 
-/** The operations that give the annotations the wanted values, or remove those without one. */
+/**
+ * The patch operations that give the annotations the wanted values. They remove the annotations that have no wanted
+ * value.
+ */
 function patchOf(
   { metadata: { annotations } }: UntypedObject,
   wanted: Readonly<Record<string, string | undefined>>,

@@ -30,7 +30,7 @@ function rolloutOf(user: string | undefined, shown: unknown = spec): UntypedObje
   };
 }
 
-/** An API server that allows these rights: `user verb resource namespace`. */
+/** An API server that allows these rights, each written as `user verb resource namespace`. */
 function rights(allowed: readonly string[]) {
   const questions: string[] = [];
   const client = {

@@ -9,7 +9,7 @@ import { planText, readAuthor } from "./author-record.ts";
 /** How many missing rights a message names. */
 const namesShown = 5;
 
-/** Why a rollout may not continue, and which person must do what. */
+/** Why a rollout may not continue, and what which person must do. */
 export interface RightsRefusal {
   readonly problem: string;
   readonly remedy: string;
@@ -26,8 +26,8 @@ export class AuthorRights {
   }
 
   /**
-   * Why the rollout may not continue. Undefined if the author may do everything. Throws a transient error if the API
-   * server does not answer.
+   * Returns why the rollout may not continue, or undefined if the author has all rights. Throws a transient error if
+   * the API server does not answer.
    */
   async refusal(rollout: UntypedObject, steps: readonly Step[]): Promise<RightsRefusal | undefined> {
     const writes = questionsOfWrites(steps.flatMap((step) => step.writes));
@@ -57,8 +57,8 @@ export class AuthorRights {
   }
 
   /**
-   * Whether the rollout's author may create rollouts of the kind in the namespace. What a rollout does to others there,
-   * such as reserving the namespace or undoing its group, the author could then do by such a rollout. Throws a
+   * Whether the rollout's author may create rollouts of the kind in the namespace. An author with this right could
+   * affect others in that namespace by a rollout of their own anyway, for example reserve the namespace. Throws a
    * transient error if the API server does not answer.
    */
   async mayCreate(rollout: UntypedObject, kind: string, namespace: string | undefined): Promise<boolean> {

@@ -1,7 +1,10 @@
 import { isTree } from "../../base/index.ts";
 import { shown } from "../decide/index.ts";
 
-/** What makes a list no journal entries, with the field. Only the engine writes them, but a person may. */
+/**
+ * Describes the first fault of a list that should be journal entries, with its field. The engine is the only program
+ * that writes journals, but a person may edit them.
+ */
 export function faultOfEntries(entries: unknown): string | undefined {
   // A person may have written a journal without entries.
   if (entries === undefined) return undefined;

@@ -12,10 +12,9 @@ import {
 import { withoutServerFields } from "./object-access.ts";
 
 /**
- * The entries with the added ones: one for each step and field, so repeating a step after a crash adds nothing. An
- * entry of a field that is already known gets only the new written value. If a later step makes an object again,
- * because somebody has deleted it, only the first entry stays: undo then deletes the object after it has undone the
- * later steps.
+ * The known entries with the added ones. There is one entry for each step and field, so repeating a step after a crash
+ * adds no entry: the known one only gets the new written value. If a later step makes an object again, because somebody
+ * has deleted it, only the first entry stays: undo then deletes the object after it has undone the later steps.
  */
 export function withEntries(known: readonly JournalEntry[], added: readonly JournalEntry[]): readonly JournalEntry[] {
   const made = madeObjects(known);
@@ -32,7 +31,8 @@ export function withEntries(known: readonly JournalEntry[], added: readonly Jour
     const isSamePlan = jsonEqualWithoutNulls(entry.planned, again.planned);
     if (isSamePlan && jsonEqualWithoutNulls(entry.written, again.written)) return entry;
     const { written, planned = written, replaced: _replaced, replacedPlan: _plan, stored, ...rest } = entry;
-    // What the server has made of the former plan says nothing about the new one.
+    // A server's webhook may have changed the list of the former plan. This says nothing about the list of the new
+    // plan.
     const present = stored ?? planned;
     const isReplanned = !jsonEqualWithoutNulls(planned, again.planned ?? again.written);
     const isEdited = keepsEdits(entry) && !jsonEqualWithoutNulls(present, again.prior);
@@ -49,8 +49,8 @@ export function withEntries(known: readonly JournalEntry[], added: readonly Jour
 }
 
 /**
- * The entries of the preparation of the target. A field that the run has written too has the run's last value from now
- * on, so that its next change by somebody else is recognised.
+ * The entries that prepared the target, without those of the run. If the run has written such a field too, the entry
+ * gets the run's last value, so that the engine recognises when somebody else changes the field.
  */
 export function withoutRun(entries: readonly JournalEntry[]): readonly JournalEntry[] {
   return entries.flatMap((entry): JournalEntry[] => {
@@ -82,7 +82,7 @@ type DeletedEntry = Extract<JournalEntry, { type: "deleted" }>;
 
 /**
  * The entry of an object whose deletion is repeated because the server has refused it. Somebody may have changed the
- * object meanwhile. Another object that has got its name does not count: undo restores the first one.
+ * object meanwhile. If another object has its name now, the known entry stays: undo restores the first object.
  */
 function lastBody(known: DeletedEntry, again: DeletedEntry): DeletedEntry {
   const isSame = known.body.metadata.uid === again.body.metadata.uid;
@@ -90,7 +90,7 @@ function lastBody(known: DeletedEntry, again: DeletedEntry): DeletedEntry {
   return isSame && !jsonEqualWithoutNulls(before, now) ? again : known;
 }
 
-/** The objects that the rollout has made, and not deleted itself since. */
+/** The objects that the rollout has made and has not deleted itself since then. */
 function madeObjects(entries: readonly JournalEntry[]): ReadonlySet<string> {
   const made = new Set<string>();
   for (const { type, object } of entries)
@@ -99,16 +99,17 @@ function madeObjects(entries: readonly JournalEntry[]): ReadonlySet<string> {
   return made;
 }
 
-/** The entries, with `later` added to the given one. */
+/** The entries, with the value `later` added to the given entry. */
 export function withLater(entries: readonly JournalEntry[], entry: JournalEntry, later: unknown): JournalEntry[] {
   const key = entryKey(entry);
   return entries.map((held) => (held.type === "field" && entryKey(held) === key ? { ...held, later } : held));
 }
 
 /**
- * The entries, with what the server has made of the planned list. `written` is the list that the engine has sent,
- * which has the edits of others too, and `stored` is what the server has made of that. If both are equal, the entry
- * loses what the server made of an earlier write: if the object gets that list again, it comes from another writer.
+ * The entries, with the list that the server has stored instead of the planned one. `written` is the list that the
+ * engine has sent, which includes the edits of others, and `stored` is what the server has made of it. If both are
+ * equal, the entry loses the list that the server stored at an earlier write: should the object have that list again,
+ * then another writer wrote it.
  */
 export function withStored(
   entries: readonly JournalEntry[],
@@ -128,8 +129,8 @@ export function withStored(
 }
 
 /**
- * The entries. Those of the same field with the same prior value as `entry` get the new prior value. If it is a list,
- * that is also what the server has stored for the entry before it.
+ * The entries, with a new prior value for those that have the same field and the same prior value as `entry`. If the
+ * value is a list, the entry before also records it as the list that the server has stored.
  */
 export function withPrior(entries: readonly JournalEntry[], entry: JournalEntry, prior: unknown): JournalEntry[] {
   return entries.map((held) =>
@@ -141,13 +142,13 @@ export function withPrior(entries: readonly JournalEntry[], entry: JournalEntry,
   );
 }
 
-/** The entries, with another uid of the given one's object. */
+/** The entries, with another uid for the object of the given entry. */
 export function withUid(entries: readonly JournalEntry[], entry: JournalEntry, uid: string): JournalEntry[] {
   const key = entryKey(entry);
   return entries.map((held) => (held.type === "field" && entryKey(held) === key ? { ...held, uid } : held));
 }
 
-/** Whether an entry has written the list that the other one has found. */
+/** Whether entry `held` has written the list that `entry` has found. */
 function isBeforeIn(held: JournalEntry, entry: JournalEntry): held is FieldEntry {
   if (entry.type !== "field" || !isOfField(held, entry) || !keepsEdits(held)) return false;
   return [held.planned ?? held.written, held.stored].some(
@@ -155,7 +156,9 @@ function isBeforeIn(held: JournalEntry, entry: JournalEntry): held is FieldEntry
   );
 }
 
-/** Each write of a step asks for the keys of all entries, which stay the same objects. */
+/**
+ * Each write of a step needs the keys of all entries. The entries stay the same objects, so their keys can be cached.
+ */
 const keys = new WeakMap<JournalEntry, string>();
 
 export function entryKey(entry: JournalEntry): string {

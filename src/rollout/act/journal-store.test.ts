@@ -174,7 +174,7 @@ test("a template that must wait for the end of an undo takes the place of old de
   );
 });
 
-/** A store with its server's one journal, which people may delete and change. */
+/** A store whose server has one journal, which people may delete and change. */
 function oneJournal() {
   let stored: RolloutJournal | undefined;
   let [version, nowMs] = [0, 0];

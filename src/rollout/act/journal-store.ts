@@ -22,8 +22,8 @@ import { faultOfEntries } from "./fault-of-entries.ts";
 import { entryKey, withEntries, withLater, withoutRun, withPrior, withStored, withUid } from "./journal-entries.ts";
 
 /**
- * How long a journal is used before it is read again. Only the leading engine writes journals, so its last write still
- * exists, unless a person removed it.
+ * How long the engine uses a journal before it reads it again. Only the leading engine writes journals, so its last
+ * write still exists unless a person removed it.
  */
 const keptMs = 2000;
 const maxKept = 256;
@@ -31,15 +31,15 @@ const maxKept = 256;
 const pageSize = 5;
 
 /**
- * The maximum size of a journal's entries. Together with its decisions they stay below the size of an object that an
- * API server stores (1.5 MiB by etcd's default).
+ * The maximum size of a journal's entries. Together with the journal's decisions they stay below the largest object
+ * that an API server stores (1.5 MiB by etcd's default).
  */
 const maxEntryBytes = 900 * 1024;
 const maxJournalBytes = maxEntryBytes + maxDecisionBytes;
 
 /**
- * How long the answer about another rollout is used. A stuck undo asks every second, and the journals of a cluster may
- * be large.
+ * How long the answer is used which other rollout wrote a field. A stuck undo needs the answer every second, and the
+ * journals of a cluster may be large.
  */
 const otherKeptMs = 30_000;
 const maxOthers = 64;
@@ -53,15 +53,21 @@ export interface StoredJournal {
   readonly missing?: true;
   /** See {@link undoSumOf}. */
   readonly undoSum?: string;
-  /** Who has written the entries, if it is not the engine, and if nobody has let them count. */
+  /**
+   * The user who has written the entries. Absent if the engine has written them, or if a person has accepted the
+   * change.
+   */
   readonly writer?: string;
 }
 
 /** A journal as this engine has read or written it last. */
 interface Kept {
-  /** Its last content, also after somebody has deleted it. */
+  /** The journal's last content. It stays here after somebody has deleted the journal. */
   readonly known: RolloutJournal | undefined;
-  /** The content before, if somebody else than the engine has written the last one. See {@link JournalStore.refuse}. */
+  /**
+   * The content before the last write, if somebody other than the engine has written last. See {@link
+   * JournalStore.refuse}.
+   */
   readonly former?: RolloutJournal;
   readonly exists: boolean;
   /** When it was read or written. Undefined if it must be read again. */
@@ -71,7 +77,7 @@ interface Kept {
 /** The answer about the other rollout that wrote a field. */
 interface KeptOther {
   readonly found: unknown;
-  /** The name of its journal. */
+  /** The name of the other rollout's journal. */
   readonly other: string | undefined;
   readonly atMs: number;
 }
@@ -91,7 +97,9 @@ export class JournalStore {
     this.#clock = clock;
   }
 
-  /** Throws a user error if a newer engine wrote the journal, or if somebody has written what is no entry. */
+  /**
+   * Throws a user error if a newer engine wrote the journal, or if somebody has written something that is not an entry.
+   */
   async read(name: string): Promise<StoredJournal> {
     const journal = await this.#load(name);
     const { entries = [], decisions = [] } = journal ?? {};
@@ -108,8 +116,8 @@ export class JournalStore {
   }
 
   /**
-   * Forgets the journal as it was read last, because it is not the rollout's. Remembers the one from before, for
-   * {@link writeAgain}.
+   * Forgets the journal that was read last, because it is not this rollout's journal. Remembers the content before it
+   * for {@link writeAgain}.
    */
   refuse(name: string): void {
     const kept = this.#kept.get(name);
@@ -117,8 +125,8 @@ export class JournalStore {
   }
 
   /**
-   * Writes a journal again that somebody has deleted, if this engine knows it. `uid` is the rollout's, because another
-   * rollout of its name does not get it.
+   * Writes a journal again that somebody has deleted, if this engine knows it. `uid` is the rollout's: another rollout
+   * of the same name must not get this journal.
    */
   async writeAgain(name: string, uid: string | undefined): Promise<void> {
     const known = this.#kept.get(name)?.known;
@@ -146,7 +154,7 @@ export class JournalStore {
     uid?: string,
   ): Promise<void> {
     if (added.length === 0 && decisions.length === 0) return;
-    // Somebody may have deleted it since the round read it.
+    // Somebody may have deleted the journal since the round read it.
     if ((await this.#load(name)) === undefined) await this.writeAgain(name, uid);
     const journal = await this.#load(name);
     const before = journal?.entries ?? [];
@@ -167,7 +175,7 @@ export class JournalStore {
 
   /**
    * Stores a value that undo is about to overwrite, for the end of the undo. Old decisions are dropped if the journal
-   * has no space for it. Throws a user error if it is too large even then.
+   * has no space for the value. Throws a user error if the journal is too large even without them.
    */
   async keepLater(name: string, entry: JournalEntry, later: unknown): Promise<void> {
     const journal = await this.#load(name);
@@ -191,7 +199,8 @@ export class JournalStore {
     const journal = await this.#load(name);
     if (journal === undefined) return;
     const entries = withStored(journal.entries, field, lists);
-    // Without it, an edit of another writer only counts as a conflict.
+    // If the server's list is not stored, the only consequence is that undo reports an edit by another writer as a
+    // conflict.
     if (entries !== journal.entries && sizeOf(entries) <= maxEntryBytes) await this.#store(name, journal, entries, []);
   }
 
@@ -242,7 +251,7 @@ export class JournalStore {
     }: Pick<RolloutJournal, "metadata"> & Partial<RolloutJournal>): boolean => {
       const last = fieldEntries(entries, entry).at(-1);
       if (metadata.name === name || last === undefined || !covers(found, last.written)) return false;
-      // The value that this rollout found when it began was written before.
+      // This rollout found the other rollout's value when it began, so the other rollout wrote before it.
       return !covers(entry.prior, last.written);
     };
     const known = before === undefined ? undefined : await this.#client.get(rolloutJournalKind, before);
@@ -330,7 +339,7 @@ export class JournalStore {
       entries,
       decisions,
     };
-    // Unless the write is known to have succeeded, the journal is read again.
+    // If the write may have failed, the engine reads the journal again.
     const kept = this.#kept.get(name);
     if (kept !== undefined) this.#kept.set(name, { ...kept, atMs: undefined });
     const written =
@@ -341,14 +350,14 @@ export class JournalStore {
   }
 }
 
-/** Who has written the entries besides the engine. Without the sum, a person has let the change count. */
+/** Who has written the entries besides the engine. A journal without the sum was accepted by a person. */
 function strangerOf(journal: RolloutJournal): string | undefined {
   if (journal.metadata.annotations?.[entriesSumAnnotation] === undefined) return undefined;
   const who = whoWrote(journal, "/entries");
   return isEngine(who) ? undefined : (who ?? "somebody");
 }
 
-/** The journal, or a new one, with its owner. While it has entries, it keeps the owner of those. */
+/** The journal, or a new one, with the rollout as its owner. A journal with entries keeps the owner of its entries. */
 function withOwner(
   name: string,
   journal: RolloutJournal | undefined,

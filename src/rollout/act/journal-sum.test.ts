@@ -20,7 +20,9 @@ const field = (step: string, prior: unknown, written: unknown): JournalEntry => 
 });
 const created = (name: string): JournalEntry => ({ type: "created", step: "two", object: object(name) });
 
-/** What is said of the entries, which `kubectl` has put back, of a rollout that had these ones last. */
+/**
+ * The message about a journal whose entries `kubectl` has restored, when the rollout's last entries were these ones.
+ */
 function said(
   now: readonly JournalEntry[],
   last: readonly JournalEntry[],

@@ -13,8 +13,8 @@ import { describeReference, storedKey } from "../decide/index.ts";
 const namesShown = 5;
 
 /**
- * The number of entries and their digest, as a journal's annotation has it. Fields that are null do not count, because
- * the API server may drop them.
+ * The number of entries and their digest, as a journal's annotation has it. The digest leaves out fields that are null,
+ * because the API server may drop them.
  */
 export function sumOf(entries: readonly JournalEntry[]): string {
   const digest = createHash("sha256").update(canonicalJsonWithoutNulls(entries)).digest("hex");
@@ -23,8 +23,8 @@ export function sumOf(entries: readonly JournalEntry[]): string {
 
 /**
  * Who has changed the entries of a journal since the engine wrote them, and how. Undefined if nobody has. An engine of
- * an earlier release writes no sum, and leaves that of a later one, so its writes do not count. `known`: the entries as
- * this engine has read or written them last, if it has.
+ * an earlier release writes entries without updating the sum, so its writes are not reported. `known`: the entries as
+ * this engine read or wrote them last, if it did.
  */
 export function changeOfEntries(
   journal: RolloutJournal,
@@ -45,8 +45,8 @@ export function changeOfEntries(
 const undoSums = new WeakMap<readonly JournalEntry[], string>();
 
 /**
- * The number and the digest of what an undo of the entries would restore: for each field its first prior value, and
- * the objects. It stays the same while later steps write the same fields again.
+ * The number and the digest of the values that an undo of the entries would restore: the first prior value of each
+ * field, and the objects. They stay the same while later steps write the same fields again.
  */
 export function undoSumOf(entries: readonly JournalEntry[]): string {
   const known = undoSums.get(entries);
@@ -68,10 +68,10 @@ export function undoSumOf(entries: readonly JournalEntry[]): string {
 }
 
 /**
- * Who has replaced the journal by another state of it, for example from an older backup. Then its entries would restore
- * less than the rollout has changed, or other values. Returns undefined if nobody has. A journal with more entries is
- * newer than the status, because a backup of a cluster reads rollouts before journals. `last`: the sum from the
- * rollout's status.
+ * The user who has replaced the journal by another version of it, for example one from an older backup. The entries of
+ * that version would restore other values, or fewer, than the rollout has changed. Returns undefined if nobody has. A
+ * journal with more entries than the status says is no replacement: a backup of a cluster reads rollouts before
+ * journals. `last`: the sum from the rollout's status.
  */
 export function replacementOfEntries(
   { undoSum, writer }: { readonly undoSum?: string; readonly writer?: string },
@@ -85,10 +85,10 @@ export function replacementOfEntries(
 }
 
 /**
- * Who has put back the journal of an earlier run, for example from an older backup. Its entries say nothing about
- * what this run has changed, and the changes of the earlier run stay. Returns undefined if nobody has. Before the first
- * entry of this run, the status has no sum to compare with. But a run stores decisions before it stores entries, so its
- * journal names it. A run that has not started forgets the entries of the run before.
+ * The user who has put back the journal of an earlier run, for example from an older backup. Such entries say nothing
+ * about what this run has changed, and the changes of the earlier run must stay. Returns undefined if nobody has. The
+ * status has no sum to compare with before the first entry of this run, but a run stores decisions before entries, so
+ * its journal names the run. A run that has not started forgets the entries of the run before.
  */
 export function earlierRunOfEntries(
   {
@@ -109,7 +109,7 @@ export function earlierRunOfEntries(
   return `${writer} has put back the state that it had in run ${last}, with ${counted(count, "entry", "entries")} of that run, and the rollout is in run ${run}`;
 }
 
-/** The error about a journal that somebody has changed. `change`: who, and how. */
+/** The error about a journal that somebody has changed. `change` says who has changed it, and how. */
 export function changedJournal(name: string, change: string): Error {
   return userError("journal-changed", `RolloutJournal ${name}: ${change}`, {
     hint: `restore the RolloutJournal from a backup, or let the change count: kubectl annotate rolloutjournal ${name} ${entriesSumAnnotation}-`,
@@ -117,8 +117,9 @@ export function changedJournal(name: string, change: string): Error {
 }
 
 /**
- * The error about a journal that somebody has replaced by one of an earlier run. `change`: who, and how. `hasEntries`:
- * whether the present run has entries of its own. If it has none, it needs no journal.
+ * The error about a journal that somebody has replaced by one of an earlier run. `change` says who has, and how.
+ * `hasEntries`: whether the present run has entries of its own. Without entries, the run can go on with an empty
+ * journal.
  */
 export function journalOfEarlierRun(
   name: string,

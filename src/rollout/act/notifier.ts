@@ -28,7 +28,7 @@ export interface NotifierOptions {
 
 const maxWaiting = 256;
 const maxAtOnce = 4;
-/** The maximum number of these posts for one namespace. Its webhooks may answer late or never. */
+/** The maximum number of posts under way for one namespace, because its webhooks may answer late or never. */
 const maxAtOnceOfNamespace = 2;
 const attempts = 4;
 const timeoutMs = 5000;
@@ -39,9 +39,9 @@ interface Waiting {
 }
 
 /**
- * Posts decisions to people's webhooks without a delay for rollouts. Notifications that a slow webhook does not accept
- * are dropped after a while, and reported. Namespaces take turns. If too many notifications wait, the namespace with
- * the most loses its oldest one.
+ * Posts decisions to people's webhooks. Rollouts do not wait for the posts. If a slow webhook does not accept a
+ * notification in time, the notifier drops and reports it. Namespaces take turns. If too many notifications wait, the
+ * namespace with the most loses its oldest one.
  */
 export class Notifier {
   readonly #options: NotifierOptions;
@@ -130,7 +130,7 @@ const events: Readonly<Partial<Record<DecisionReason, NotificationEvent>>> = {
   Stuck: "Stuck",
 };
 
-/** The event under which the spec lists a decision. Undefined if no webhook is notified. */
+/** The name under which the spec's `events` list this decision. Undefined if no webhook is notified. */
 export function notificationEventOf(reason: DecisionReason): NotificationEvent | undefined {
   return events[reason];
 }

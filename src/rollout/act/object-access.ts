@@ -22,22 +22,30 @@ const releaseAttempts = 3;
 
 export const templatePointer = "/spec/template";
 const maxRewritten = 256;
-/** A webhook that adds the same fields to each template changes it once, and leaves it alone from then on. */
+/**
+ * How often a webhook may change the engine's writes of one template. A webhook that adds the same fields to each
+ * template changes it once, and then leaves it alone.
+ */
 const timesOfRewriting = 2;
 
 /**
  * Reads and writes any object by its reference. Every write is safe to repeat. A field is changed by a JSON patch that
- * tests its current value, under the engine's field manager, and not by server-side apply. The engine needs to know
- * whether the value is the one in the journal, whoever owns it. Apply only checks owners: it cannot remove somebody
- * else's field, and it would remove a field whose prior value undo must restore.
+ * tests its current value, under the engine's field manager, and not by server-side apply. The engine must know whether
+ * the field still has the value in the journal, and apply only compares field managers. Apply also cannot remove
+ * another manager's field, and it would remove a field whose prior value undo must restore.
  */
 export class ObjectAccess {
   readonly #client: KubeClient;
   readonly #versions: ServedVersions;
-  /** The pod templates of Deployments that came out of the engine's own writes, and how many writes changed them. */
+  /**
+   * The pod templates of Deployments as the server stored them after the engine's own writes, and how many writes a
+   * webhook changed.
+   */
   readonly #rewritten = new BoundedCache<string, { readonly template: unknown; readonly times: number }>(maxRewritten);
 
-  /** By field and digest of the value for which the server was asked, and of what the object was then. */
+  /**
+   * The answers to dry runs. The key is the field, with a digest of the requested value and of the object at that time.
+   */
   readonly #previews: Previews;
 
   constructor(client: KubeClient, clock: Pick<Clock, "steadyMs"> = systemClock) {
@@ -47,8 +55,8 @@ export class ObjectAccess {
   }
 
   /**
-   * The pod template that several of the engine's own writes gave a Deployment in turn. Undefined if there were no such
-   * writes.
+   * The pod template that the server stored after several of the engine's own writes to a Deployment, one after the
+   * other. Undefined if there were no such writes.
    */
   rewrittenTemplate(object: ObjectReference): unknown {
     const { template, times = 0 } = this.#rewritten.get(referenceKey(object)) ?? {};
@@ -74,8 +82,8 @@ export class ObjectAccess {
   }
 
   /**
-   * Deletes the object that was read, and no other one that has got its name since: then it throws a conflict. `force`:
-   * without waiting until a pod's node says that the pod has ended.
+   * Deletes the object that was read. Throws a conflict if another object has its name now. `force`: do not wait for a
+   * pod's node to confirm that the pod has ended.
    */
   async delete(object: ObjectReference, uid: string | undefined, force = false): Promise<void> {
     await this.#client.delete(kindOf(this.#versions.served(object)), object.name, object.namespace, {
@@ -115,13 +123,15 @@ export class ObjectAccess {
   }
 
   /**
-   * The value that the server would store if the field were set. Nothing is written. Undefined if the server refuses to
-   * say: a webhook may not answer to dry runs. Throws if another attempt may succeed.
+   * The value that the server would store if the field were set, by a dry run that writes nothing. Undefined if the
+   * server refuses the dry run, for example because a webhook does not support dry runs. Throws if another attempt may
+   * succeed.
    */
   async preview(object: ObjectReference, pointer: string, value: unknown): Promise<unknown> {
     const current = await this.get(object);
     if (current === undefined) return undefined;
-    // A Deployment that replaces its pods gets another version with each change of its status.
+    // The status of a Deployment that replaces its pods changes its resourceVersion again and again, so the key leaves
+    // out such fields.
     const asked = canonicalJson([value, withoutServerFields(current)]);
     const key = `${fieldKey({ object, pointer })} ${createHash("sha256").update(asked).digest("hex")}`;
     const kept = this.#previews.get(key);
@@ -144,7 +154,7 @@ export class ObjectAccess {
       return { stored: made === undefined ? value : valueAt(made, pointer), isRefusal: false };
     } catch (error) {
       if (!isFinalRefusal(error)) throw error;
-      // The refusal may only be due to a change since the object was read.
+      // The server may have refused only because the object has changed since the engine read it.
       const found = await this.get(object);
       if (found === undefined) return undefined;
       if (found.metadata.resourceVersion !== current.metadata.resourceVersion) throw error;
@@ -169,13 +179,17 @@ export class ObjectAccess {
         await this.#patch(object, operations, "/metadata/managedFields");
         return;
       } catch (error) {
-        // Somebody else has written the object meanwhile. The value is restored, so nothing waits for the claim's end.
+        // Somebody else has written the object meanwhile. The value is restored already, so nothing has to wait until
+        // the claim ends.
         if (!(error instanceof SerinError && error.code === "patch-refused")) throw error;
       }
     }
   }
 
-  /** Returns the stored object. Undefined if there was nothing to change, or if the answer does not have it. */
+  /**
+   * Returns the stored object. Undefined if there was nothing to change, or if the response does not contain the
+   * object.
+   */
   async #patch(
     object: ObjectReference,
     operations: readonly PatchOperation[],
@@ -198,7 +212,7 @@ export class ObjectAccess {
   }
 }
 
-/** Whether the server refused a patch for a reason that time alone does not mend. */
+/** Whether the server refused a patch for a reason that does not go away by waiting. */
 function isFinalRefusal(error: unknown): boolean {
   return (
     error instanceof SerinError &&
@@ -223,7 +237,10 @@ export interface PatchOperation {
   readonly value?: unknown;
 }
 
-/** RFC 6902 operations that change the field only if it has the expected value. Empty if it already has the value. */
+/**
+ * RFC 6902 operations that change the field only if it has the expected value. Empty if the field already has the new
+ * value.
+ */
 export function fieldPatch(
   current: UntypedObject,
   pointer: string,
@@ -247,7 +264,7 @@ export function fieldPatch(
   return [test, ...missingParents(current, pointer), { op: "add", path: pointer, value }];
 }
 
-/** RFC 6902 operations that end the engine's claim to the field. Empty if it has none. */
+/** RFC 6902 operations that end the engine's claim to the field. Empty if the engine has no claim. */
 export function releasePatch(current: UntypedObject, pointer: string): PatchOperation[] {
   const path = pointerNames(pointer).map((name) => `f:${name}`);
   const left = withoutClaim(current.metadata.managedFields ?? [], { manager: fieldManager, path });
@@ -258,7 +275,10 @@ export function releasePatch(current: UntypedObject, pointer: string): PatchOper
   ];
 }
 
-/** The highest of the members above that would be left empty. */
+/**
+ * The pointer to the outermost parent that would be empty without the field. Only parents that the engine made are
+ * considered.
+ */
 function emptiedBy(current: UntypedObject, pointer: string, madeParents: number): string {
   let path = pointer;
   for (let level = 0; level < madeParents; level += 1) {

@@ -11,14 +11,14 @@ interface KeptPreview extends Preview {
   readonly atMs: number;
 }
 
-/** Each stuck undo asks for two lists again and again. */
+/** The maximum number of stored answers. Each stuck undo needs the answers about two lists again and again. */
 const maxPreviews = 1024;
-/** A list may be as large as its object. */
+/** The maximum size of all answers in characters. A list may be as large as its object. */
 const maxCharacters = 16 << 20;
-/** Somebody may give the engine the missing right meanwhile, or mend the webhook. */
+/** How long a refusal is used. Somebody may give the engine the missing right meanwhile, or mend the webhook. */
 const refusalMs = 60_000;
 
-/** The server's answers to dry runs. Without room for a new one, the one that was used longest ago is forgotten. */
+/** The server's answers to dry runs. If there is no room for a new answer, the least recently used one is dropped. */
 export class Previews {
   readonly #clock: Pick<Clock, "steadyMs">;
   readonly #kept = new Map<string, KeptPreview>();

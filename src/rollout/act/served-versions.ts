@@ -4,33 +4,37 @@ import type { ObjectReference } from "../../api/serin/index.ts";
 import { errorOfStatus, type KubeClient } from "../../kube/index.ts";
 
 const maxKinds = 256;
-/** A group has few versions. */
+/** The maximum number of a group's versions that are tried. Groups have few versions. */
 const maxVersions = 8;
-/** The document does not exist, or this cluster's roles allow nobody to discover it. */
+/**
+ * The statuses of a response without a discovery document: it does not exist, or this cluster's roles do not allow
+ * discovery.
+ */
 const unknownStatuses: ReadonlySet<number> = new Set([401, 403, 404]);
 
 /**
- * The versions in which the server serves the kinds of a rollout. Somebody may replace a definition in the middle of a
- * run. The objects stay, but a request in the former version finds nothing, and an undo would take them for deleted.
+ * The versions in which the server serves the kinds of a rollout. Somebody may replace a CustomResourceDefinition in
+ * the middle of a run. The objects stay, but a request with the former version finds none of them, and undo would treat
+ * them as deleted.
  */
 export class ServedVersions {
   readonly #client: Pick<KubeClient, "raw">;
-  /** The `apiVersion` of kinds that are not served in the version of their references. */
+  /** The `apiVersion` of each kind that the server does not serve in the version of the references. */
   readonly #others = new BoundedCache<string, string>(maxKinds);
 
   constructor(client: Pick<KubeClient, "raw">) {
     this.#client = client;
   }
 
-  /** The reference in the version that was found last. */
+  /** The reference in the version that the server was last found to serve. */
   served(object: ObjectReference): ObjectReference {
     const apiVersion = this.#others.get(keyOf(object));
     return apiVersion === undefined ? object : { ...object, apiVersion };
   }
 
   /**
-   * Looks for the version that is served. Returns whether it is another one than before. Built-in kinds of groups
-   * without a domain have no other version.
+   * Looks for the version that is served. Returns whether this version differs from the one used before. Built-in kinds
+   * whose group has no domain (such as `apps`) have only one version.
    */
   async lookAgain(object: ObjectReference): Promise<boolean> {
     const group = groupVersionOf(object.apiVersion).group;
@@ -61,7 +65,7 @@ export class ServedVersions {
     );
   }
 
-  /** The discovery document at the path. Empty if the server has none. */
+  /** The discovery document at the path. Empty if the server has no such document. */
   async #read(path: string): Promise<object> {
     const { status, text } = await this.#client.raw("GET", path);
     if (unknownStatuses.has(status)) return {};

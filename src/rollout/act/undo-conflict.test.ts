@@ -107,7 +107,7 @@ test("a field that somebody has set back to what it was before the run is undone
     const { undone, report } = await undo(objects, entries);
     return { undone: undone.length, conflict: report.conflict, rules: valueAt(theirs, pointer) };
   };
-  // Git has the route of before the run, and its controller has put that back.
+  // The manifest in Git has the route from before the run, and its controller has restored it.
   assert.deepEqual(await undoneWith([{ weight: 100 }]), {
     undone: 3,
     conflict: undefined,
@@ -154,7 +154,7 @@ test("while the server keeps undone entries in the journal, each pass goes on wh
   };
   await undo(objects, journal, { notAcknowledged: notYet });
   assert.deepEqual(spec.rules, rulesAt(10));
-  // Somebody changes another part of the list meanwhile, and becomes its last writer.
+  // Somebody changes another part of the list meanwhile, and so becomes its last writer.
   const timeouts = { request: "5s" };
   spec.rules = rulesAt(10, { timeouts });
   current.metadata.managedFields = writtenByKubectl("f:rules");

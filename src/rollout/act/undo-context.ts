@@ -2,7 +2,10 @@ import type { UntypedObject } from "../../api/index.ts";
 import type { JournalEntry, ObjectReference } from "../../api/serin/index.ts";
 import type { FieldEntry } from "../decide/index.ts";
 
-/** One pass of an undo over the entries of a journal. `passOver`: it has waited long enough, see `UndoPlay`. */
+/**
+ * One pass of an undo over the entries of a journal. `passOver`: the undo has waited long enough for one entry, see
+ * `UndoPlay`.
+ */
 export interface UndoPass {
   readonly entries: readonly JournalEntry[];
   readonly passOver: boolean;
@@ -12,8 +15,8 @@ export interface UndoPass {
 export interface Missing {
   readonly detail: string;
   /**
-   * The detail is what follows the name of the entry's object, such as `: 1 of 2 ready` or ` does not exist yet`. If
-   * absent, the detail is a sentence of its own.
+   * The detail continues the name of the entry's object, such as `: 1 of 2 ready` or ` does not exist yet`. If absent,
+   * the detail is a sentence of its own.
    */
   readonly followsName?: true;
 }
@@ -33,8 +36,8 @@ export interface UndoSurroundings {
   stillServes(entry: JournalEntry): Promise<StillServes | undefined>;
   /**
    * The pods that a workload must still replace: those of a former template, or those that are older than
-   * `restartedAt`. Undefined if there are none, or if a restart does not replace its pods. `lacked`: see the journal's
-   * entry.
+   * `restartedAt`. Undefined if there are none, or if the workload is of a kind whose pods a restart does not replace.
+   * `lacked`: the field of the journal's entry.
    */
   notReplaced(
     object: ObjectReference,
@@ -44,25 +47,23 @@ export interface UndoSurroundings {
   /** Why a recreated workload is not ready yet. Undefined if it is ready. */
   notReady(object: ObjectReference, lacked?: number): Promise<Missing | undefined>;
   /**
-   * Why the control plane or ztunnel that an operator installs by the entry's restored object does not run yet.
+   * Why the control plane or ztunnel does not run yet that an operator installs from the entry's restored object.
    * Undefined if it runs.
    */
   notInstalled(entry: JournalEntry): Promise<string | undefined>;
   /**
-   * The workload that gets the requests next is not ready yet, or proxies do not know its pods. `isScaled`: undo has
-   * restored only the number of its pods. A held Deployment runs another template than it has, and its pods count.
+   * Why a workload that gets the requests next cannot serve them yet: it is not ready, or proxies do not know its pods.
+   * `isScaled`: undo has restored only its number of pods. A held Deployment then still counts as ready, although its
+   * pods do not run its current template.
    */
   notReached(object: ObjectReference, isScaled: boolean, lacked?: number): Promise<Missing | undefined>;
   /** Proxies have not acknowledged the present destinations of requests yet. */
   notAcknowledged(object: ObjectReference): Promise<string | undefined>;
-  /**
-   * Proxies may still send requests by a route that is gone. Undefined if they do not. `isNow`: undo has just deleted
-   * it.
-   */
+  /** Why proxies may still use a deleted route. Undefined if they do not. `isNow`: undo has just deleted the route. */
   notForgotten(object: ObjectReference, isNow: boolean): Promise<string | undefined>;
   /**
    * Why an entry must wait: a gateway or waypoint would lose pods that have no replacement yet, or pods would come back
-   * without a sidecar. Undefined if it need not wait.
+   * without a sidecar. Undefined if the entry need not wait.
    */
   heldBack(
     entry: Extract<JournalEntry, { type: "field" }>,
@@ -71,7 +72,7 @@ export interface UndoSurroundings {
   ): Promise<string | undefined>;
   /**
    * Why a route's list cannot be restored yet: a version that would get more requests has no ready pod or no subset.
-   * Undefined if it can.
+   * Undefined if the list can be restored now.
    */
   notServedYet(route: UntypedObject, change: ListChange): Promise<string | undefined>;
   readonly nowMs: number;
@@ -93,10 +94,10 @@ export interface UndoContext extends UndoSurroundings {
    * value.
    */
   keepRestored(entry: FieldEntry, restored: unknown): Promise<void>;
-  /** Stores the uid of the object that somebody has made again, when undo has given it new pods. */
+  /** Stores the uid of an object that somebody has made again, after undo has given the object new pods. */
   keepRemade(entry: FieldEntry, uid: string): Promise<void>;
   /**
-   * Another rollout that has written the field's present value since. Undefined if there is none. `first`: this
+   * Another rollout that wrote the field's present value after this one. Undefined if there is none. `first`: this
    * rollout's first entry of the field.
    */
   otherRollout(first: FieldEntry, found: unknown): Promise<OtherRollout | undefined>;
@@ -106,6 +107,6 @@ export interface UndoContext extends UndoSurroundings {
 export interface OtherRollout {
   /** The rollout's kind and name, such as `Canary shop/web`. */
   readonly name: string;
-  /** The command that undoes it. */
+  /** The command that undoes the other rollout. */
   readonly undo: string;
 }

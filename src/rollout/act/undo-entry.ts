@@ -13,9 +13,9 @@ import { isRemade, isRemadeAsBefore, restartRemade, undoRestart, whenReplaced } 
 import { whenItServes } from "./when-it-serves.ts";
 
 /**
- * Undoes one entry: restores the field's prior value, creates the deleted object again, or deletes the created one. A
- * failure is repeated later. `original`: the first entry of the same field. `between`: the entries of the field between
- * that one and this one.
+ * Undoes one entry: restores the field's prior value, creates the deleted object again, or deletes the created one.
+ * Undo tries again later after a failure. `original`: the first entry of the same field. `between`: the entries of the
+ * field between that one and this one.
  */
 export async function undoEntry(
   objects: ObjectAccess,
@@ -41,7 +41,10 @@ export async function undoEntry(
   }
 }
 
-/** Whether people apply manifests with this field. Nobody applies pods, or the time of a restart. */
+/**
+ * Whether people apply manifests with this field. Manifests contain neither pods of the rollout nor the time of a
+ * restart.
+ */
 function isApplied({ object, restart }: FieldEntry): boolean {
   return object.kind !== "Pod" && restart !== "time";
 }
@@ -59,8 +62,8 @@ async function undoDeleted(
 }
 
 /**
- * Whether the object could be recreated. Nothing can be made in a namespace that is gone or being deleted, and a Canary
- * that waited for it would keep its own namespace from ending.
+ * Creates the object again, and returns whether that was possible. It is not possible in a namespace that is gone or
+ * being deleted. A Canary that waited for it would block the deletion of its own namespace.
  */
 async function createAgain(
   objects: ObjectAccess,
@@ -96,7 +99,7 @@ async function undoCreated(
   return await whenForgotten(entry, surroundings, true);
 }
 
-/** The result for a deleted object. What a route sent requests to may leave only when no proxy uses the route. */
+/** The result for a deleted object. A destination of requests may leave only when no proxy uses the route any more. */
 async function whenForgotten(
   entry: Extract<JournalEntry, { type: "created" }>,
   surroundings: UndoSurroundings,
@@ -120,8 +123,8 @@ async function undoField(
   if (entry.restart === "time") return await undoRestart(objects, entry, surroundings, { current, found });
   if (keepsEdits(entry)) return await undoList(objects, entry, surroundings, { current, original, between });
   if (isRemadeAsBefore(entry, current, found)) return await restartRemade(objects, entry, surroundings, current);
-  // Somebody may have restored what was there before the run, such as a GitOps controller. Or an undo has restored an
-  // earlier value, and the server has refused to strike its entry.
+  // Somebody, such as a GitOps controller, may have restored the value from before the run. Or an undo has restored an
+  // earlier value, and the server has refused to remove its entry from the journal.
   const isRestored = isPrior(found, [original, ...between]) && !covers(found, entry.written);
   if (!isRestored && !jsonEqualWithoutNulls(found, entry.prior)) {
     const isReplaced = entry.replaced !== undefined && jsonEqualWithoutNulls(found, entry.replaced);
@@ -145,9 +148,10 @@ async function whenUndone(entry: FieldEntry, surroundings: UndoSurroundings): Pr
 }
 
 /**
- * Undoes a value that a user wrote, a pod template. If the user has written another one since, it stays. But where the
- * entry replaces pods, requests are about to return to pods with the prior value. Then the journal keeps the user's
- * value, and the first entry of the field, which is undone last, restores it. A new run begins with it.
+ * Undoes a value that a user wrote: a pod template. A newer template of the user stays, with one exception: if undoing
+ * the entry replaces pods, requests are about to return to pods with the prior value. Then the journal keeps the user's
+ * newer value until the field's first entry is undone, which comes last and restores the newer value. A new run begins
+ * with it.
  */
 async function undoAdopted(
   objects: ObjectAccess,
@@ -159,7 +163,7 @@ async function undoAdopted(
   if (current === undefined) return { state: "undone", isGone: true };
   const found = valueAt(current, entry.pointer);
   const isPrior = jsonEqualWithoutNulls(found, entry.prior);
-  // Any added field makes it the user's own new template.
+  // A template with any added field is a new template of the user.
   const isWritten = jsonEqualWithoutNulls(found, entry.written);
   if (entry.restart === undefined) {
     const value = isPrior && entry.later !== undefined ? entry.later : isWritten ? entry.prior : found;
@@ -170,10 +174,11 @@ async function undoAdopted(
     const isLater = !isWritten && original.type === "field" && original !== entry;
     if (isLater) await context.keepLater(original, found);
     const restored = await objects.setField(entry.object, entry.pointer, entry.prior, found);
-    // A webhook that changes each template would change it again and again, and replace the pods each time.
+    // A webhook that changes each template would change this one again at every write, and each change would replace
+    // the pods.
     if (restored !== undefined && !jsonEqualWithoutNulls(restored, entry.prior))
       await context.keepRestored(entry, restored);
-    // This pass has read the journal before the value was kept.
+    // This pass read the journal before the newer value was stored in it.
     if (isLater) return { state: "waiting", detail: "a newer pod template was written; it follows after the undo" };
   }
   return await whenItServes(entry, context);

@@ -14,14 +14,17 @@ import { conflictOf } from "./undo-conflict.ts";
 import type { UndoContext } from "./undo-context.ts";
 import { whenItServes } from "./when-it-serves.ts";
 
-/** The object of a list, and the other entries of the list. See {@link listUndo}. */
+/** A list that undo restores: its object, and the other entries of the list. See {@link listUndo}. */
 interface UndoneList {
   readonly current: UntypedObject;
   readonly original: JournalEntry;
   readonly between: readonly FieldEntry[];
 }
 
-/** Restores the entry's part of a list. The changes of others stay, and those of other rollouts in the same list. */
+/**
+ * Restores the part of a list that the entry has changed. The changes of others stay, also those of other rollouts in
+ * the same list.
+ */
 export async function undoList(
   objects: ObjectAccess,
   entry: FieldEntry,
@@ -47,7 +50,10 @@ export async function undoList(
   return await whenItServes(entry, context);
 }
 
-/** Asks the server what it makes of the lists that the rollout and its undo write. See `listUndoIfRewritten`. */
+/**
+ * Finds out by dry runs what the server makes of the lists that the rollout and its undo write. See
+ * `listUndoIfRewritten`.
+ */
 async function undoIfRewritten(
   objects: ObjectAccess,
   entry: FieldEntry,

@@ -4,8 +4,9 @@ import type { JournalEntry } from "../../api/serin/index.ts";
 import { isOfBanzai, partEnabledBy, referenceKey, type OperatedPart } from "../decide/index.ts";
 
 /**
- * The entries in the order of undo: backwards. Entries of one `undoGroup` are undone together, at the position of the
- * group's latest entry. Restarts come last in a group, so that pods start with the restored values.
+ * The entries in the order in which undo takes them: the latest first. Entries of one `undoGroup` are undone together,
+ * at the position of the group's latest entry. Restarts come last in a group, so that pods start with the restored
+ * values.
  */
 export function undoOrder(entries: readonly JournalEntry[]): readonly JournalEntry[] {
   const groups = new Map<string, JournalEntry[]>();
@@ -42,9 +43,9 @@ function inSuccession(reversed: readonly JournalEntry[], { isLate, follows }: Su
 }
 
 /**
- * A Deployment that a step resumed is held again only after its pods have the former template: a held Deployment
- * replaces none. The journal has the step's two entries the other way round if somebody had resumed the Deployment
- * before the step, and the engine held it in between.
+ * A Deployment that a step resumed must have pods of the former template before it is held again, because a held
+ * Deployment replaces no pods. The journal has the step's two entries in the opposite order if somebody had resumed the
+ * Deployment before the step, and the engine held it in between.
  */
 const holdAfterRestart: Succession = {
   isLate: isResume,
@@ -60,8 +61,8 @@ const ztunnelAfterPilot: Succession = {
 const keepers = new Set(["PodDisruptionBudget", "HorizontalPodAutoscaler"]);
 
 /**
- * The entries of undo, in an order in which the budget and the autoscaler of a workload leave after the workload that
- * the same step created. While proxies still use a control plane, a drain may not evict all of its pods at once.
+ * The entries of undo, reordered: a workload's budget and autoscaler leave after the workload itself, if the same step
+ * created all of them. While proxies still use a control plane, a drain must not evict all of its pods at once.
  */
 function keptWithWorkload(reversed: readonly JournalEntry[]): readonly JournalEntry[] {
   const lastMade = new Map(reversed.flatMap((entry, index) => (isMade(entry) ? [[entry.step, index] as const] : [])));
@@ -90,7 +91,10 @@ export function isRestart(entry: JournalEntry): boolean {
 
 const workloads = new Set(["Deployment", "DaemonSet", "StatefulSet"]);
 
-/** A workload that undo creates again must run before later entries may rely on it. */
+/**
+ * Whether the entry is for a workload. A workload that undo creates again must run before undo takes the entries that
+ * rely on it.
+ */
 export function isWorkload({ object: { kind } }: JournalEntry): boolean {
   return workloads.has(kind);
 }
@@ -131,15 +135,16 @@ export function partGivenBack(entry: JournalEntry): OperatedPart | undefined {
 }
 
 /**
- * A Gateway's revision decides which pods it has and whether it has a canary, so undo may have to wait for these pods.
+ * A Gateway's label for the revision decides which pods it has and whether it has a canary, so undo may have to wait
+ * for these pods.
  */
 export function wantsPods({ object: { kind } }: JournalEntry): boolean {
   return kind === "Gateway";
 }
 
 /**
- * The entry is for a canary copy that was removed at the end of the run. Requests return to the copy when it runs
- * again.
+ * The entry is for the copy of the workload that ran as the canary and was removed at the end of the run. Undo sends
+ * requests to the copy again once it runs.
  */
 export function isCopy(entry: JournalEntry): boolean {
   return entry.type === "deleted" && entry.body.metadata.labels?.["rollout.serin.dev/copy"] !== undefined;
@@ -148,8 +153,8 @@ export function isCopy(entry: JournalEntry): boolean {
 const choiceOfRevision = /\/metadata\/labels\/(istio\.io~1rev|serin\.dev~1ztunnel-rev|istio-injection)$/;
 
 /**
- * Whether undoing the entry needs a running control plane or ztunnel. Without one, pods would come back without a data
- * plane, or lose it.
+ * Whether undoing the entry needs a running control plane or ztunnel. Otherwise pods would come back without a data
+ * plane, or lose theirs.
  */
 export function reliesOnMesh(entry: JournalEntry): boolean {
   if (isRestart(entry)) return true;
@@ -165,8 +170,8 @@ export function reliesOnMesh(entry: JournalEntry): boolean {
 const injectorPointer = /^\/metadata\/labels\/(istio\.io~1rev|istio-injection)$/;
 
 /**
- * Whether the field chooses the injector of a namespace from which somebody has removed all such labels: it has left
- * the mesh, and undo must not bring it back.
+ * Whether the field is a label that chooses the injector of a namespace, and somebody has removed all such labels. Then
+ * the namespace has left the mesh, and undo must not bring it back.
  */
 export function hasLeftMesh(
   { object, pointer }: { readonly object: { readonly kind: string }; readonly pointer: string },
@@ -175,7 +180,7 @@ export function hasLeftMesh(
   return object.kind === "Namespace" && injectorPointer.test(pointer) && !choosesInjector(labels);
 }
 
-/** Whether a namespace has a label that chooses its injector, or refuses all. */
+/** Whether a namespace has a label that chooses its injector, or one that disables injection. */
 export function choosesInjector(labels: Readonly<Record<string, string>> = {}): boolean {
   return labels[istioLabels.revision] !== undefined || labels[istioLabels.injection] !== undefined;
 }

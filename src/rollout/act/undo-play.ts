@@ -24,8 +24,8 @@ export type UndoResult =
   /** The entry is done. `isGone`: there was nothing to restore, because the object does not exist. */
   | { readonly state: "undone"; readonly isGone?: true }
   /**
-   * Another entry must be undone first, or the object cannot be reached. `isEnding`: pods that are ending still need
-   * the object, at most until a known time.
+   * Another entry must be undone first, or the server did not answer for the object. `isEnding`: pods that are ending
+   * still need the object, at most until a known time.
    */
   | ({ readonly state: "waiting"; readonly isEnding?: boolean } & Missing)
   /**
@@ -36,9 +36,9 @@ export type UndoResult =
   | { readonly state: "conflict"; readonly detail: string };
 
 /**
- * One pass over a journal. It decides which entry is next, and what an entry's result means for the others. The order
- * is kept, unless `passOver` says that undo has waited long enough. Then entries that do not depend on the waiting one
- * are undone without it.
+ * One pass over a journal. It decides which entry is next, and what an entry's result means for the others. It undoes
+ * the entries in order. If `passOver` says that undo has waited long enough, it also undoes later entries that do not
+ * depend on the waiting one.
  */
 export class UndoPlay {
   readonly undone: JournalEntry[] = [];
@@ -71,14 +71,14 @@ export class UndoPlay {
     return this.#current;
   }
 
-  /** The first entry of the current one's field, with the value from before the run. */
+  /** The first entry of the current entry's field. It has the value from before the run. */
   get original(): JournalEntry | undefined {
     const entry = this.#current;
     if (entry?.type !== "field") return undefined;
     return this.#entries.find((other) => isOfField(other, entry));
   }
 
-  /** The entries of the current one's field between {@link original} and the current one. */
+  /** The entries of the current entry's field between {@link original} and the current one. */
   get between(): readonly FieldEntry[] {
     const entry = this.#current;
     if (entry?.type !== "field") return [];
@@ -100,9 +100,10 @@ export class UndoPlay {
   }
 
   /**
-   * Takes which of the objects of {@link gone} still do not exist, at the end of the pass. If somebody has made an
-   * object again meanwhile, the next pass undoes all of its entries, in their order. So the entries of an object that
-   * is gone stay as long as one of them must wait for others: somebody may make the object again with its last content.
+   * Called at the end of the pass with a function that says which objects of {@link gone} still do not exist. If
+   * somebody has made an object again meanwhile, the next pass undoes all of its entries in their order. Therefore the
+   * entries of a missing object stay in the journal as long as one of them must wait for others: somebody may make the
+   * object again with its last content.
    */
   settleGone(isStillGone: (object: ObjectReference) => boolean): void {
     const passed = new Set([...this.gone, ...this.undone]);
@@ -123,7 +124,9 @@ export class UndoPlay {
     }
   }
 
-  /** In one pass, all fields of an object are gone if one of them is: later ones build on what earlier ones restore. */
+  /**
+   * If one field of an object was gone in this pass, all of them are: later entries build on what earlier ones restore.
+   */
   #isOfGone(entry: JournalEntry): boolean {
     const isOfField = entry.type === "field";
     return isOfField && this.gone.some(({ object }) => referenceKey(object) === referenceKey(entry.object));
@@ -145,7 +148,7 @@ export class UndoPlay {
     return this.#needsOneThatSettles(entry) || this.#needsOneThatIsLate(entry);
   }
 
-  /** What the same step made for the pods stays until they are replaced, for example their rights. */
+  /** Objects that the same step made for the pods, for example their rights, stay until the pods are replaced. */
   #needsOneThatSettles(entry: JournalEntry): boolean {
     return this.#settling.some(
       ({ entry: settling }) =>
@@ -157,11 +160,11 @@ export class UndoPlay {
   #needsOneThatIsLate(entry: JournalEntry): boolean {
     return this.#waiting.some(({ entry: waiting }) => {
       if (referenceKey(waiting.object) === referenceKey(entry.object)) return true;
-      // Pods must start with the restored labels of their namespace. Nothing would restart them again. Objects of a
-      // recreated namespace must wait for it.
+      // Pods must start after the labels of their namespace are restored, because nothing would restart them again.
+      // Objects of a recreated namespace must wait for the namespace.
       const isHome = waiting.object.kind === "Namespace" && waiting.object.name === entry.object.namespace;
       if (isHome && (isRestart(entry) || waiting.type === "deleted")) return true;
-      // Keep what requests still use, until proxies are known to send them elsewhere.
+      // Keep what requests still use, until it is known that proxies send them elsewhere.
       if (movesTraffic(waiting)) return entry.type === "created";
       if (mustRun(waiting) && wantsPods(entry) && waiting.object.namespace === entry.object.namespace) return true;
       if (mustRun(waiting) || (isCopy(waiting) && waiting.type === "deleted"))
@@ -175,7 +178,7 @@ export class UndoPlay {
   }
 }
 
-/** The detail with its object. */
+/** The detail, together with the name of its object. */
 function describedIn({ object }: JournalEntry, { detail, followsName }: Missing): string {
   return `${describeReference(object)}${followsName === true ? "" : ": "}${detail}`;
 }

@@ -23,7 +23,7 @@ function entry(step: string, object: ObjectReference, more: Partial<FieldEntry> 
   return { type: "field", step, object, pointer: "/spec/hostnames", ...more };
 }
 
-/** One pass, in which these results are known. Returns the asked entries. */
+/** Makes one pass in which the entries have these results. Returns the entries that the pass tried to undo. */
 function played(play: UndoPlay, resultOf: (entry: JournalEntry) => UndoResult): string[] {
   const asked: string[] = [];
   for (let next = play.next(); next !== undefined; next = play.next()) {

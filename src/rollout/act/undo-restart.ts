@@ -6,16 +6,16 @@ import type { UndoResult } from "./undo-play.ts";
 import type { UndoContext, UndoSurroundings } from "./undo-context.ts";
 
 /**
- * Whether the object was deleted, and another one has got its name. The rollout has not changed that one, and its maker
- * has decided on its values.
+ * Whether somebody has deleted the object and made another one with its name. The rollout has not changed the new
+ * object, whose values are its maker's choice.
  */
 export function isRemade({ uid }: FieldEntry, { metadata }: UntypedObject): boolean {
   return uid !== undefined && metadata.uid !== undefined && uid !== metadata.uid;
 }
 
 /**
- * Restarts the workload again, by the time of the undo. The journal keeps this time as the prior value, so that the
- * workload restarts only once.
+ * Restarts the workload again, with the time of the undo as the mark. The journal keeps this time as the prior value,
+ * so that undo restarts the workload only once.
  */
 export async function undoRestart(
   objects: ObjectAccess,
@@ -27,10 +27,11 @@ export async function undoRestart(
     return await whenReplaced(entry, context, String(found));
   const heldBack = await context.heldBack(entry, current, found);
   if (heldBack !== undefined) return { state: "waiting", detail: heldBack };
-  // A later restart may have happened before or after undo restored the template. An unnecessary restart is harmless,
-  // but without a necessary one, pods would keep the wrong template.
-  // The clock may be behind the one by which the rollout has restarted it, of another leader or before a jump. An
-  // earlier time would not tell this restart from that one, and each pass would restart the workload again.
+  // If somebody has restarted the workload meanwhile, it is unknown whether undo had restored the template by then, so
+  // undo restarts it again: an unnecessary restart is harmless, but without a necessary one, pods would keep the wrong
+  // template. The clock may be behind the clock that gave the rollout's restart its time, for example after a jump or
+  // on another leader. The new time must be later, because otherwise the two restarts could not be told apart, and each
+  // pass would restart the workload again.
   const laterMs = timeOf(entry.written) + 1000;
   const restartedAt = restartTime(Number.isNaN(laterMs) ? context.nowMs : Math.max(context.nowMs, laterMs));
   await objects.setField(entry.object, entry.pointer, restartedAt, found);
@@ -46,7 +47,8 @@ const restartPointer = "/spec/template/metadata/annotations/kubectl.kubernetes.i
 
 /**
  * Whether somebody has deleted the workload and made it again without the mark of its restart. Its new pods started
- * with what the rollout had written into their namespace, and restoring its template replaces none of them.
+ * with the labels that the rollout had written into their namespace, and restoring the template replaces none of these
+ * pods.
  */
 export function isRemadeAsBefore(entry: FieldEntry, current: UntypedObject, found: unknown): boolean {
   const { restart, pointer, prior } = entry;
@@ -58,7 +60,7 @@ export function isRemadeAsBefore(entry: FieldEntry, current: UntypedObject, foun
   );
 }
 
-/** Restarts such a workload once, as kubectl does. */
+/** Restarts a workload that somebody has made again. It restarts the workload once, as kubectl does. */
 export async function restartRemade(
   objects: ObjectAccess,
   entry: FieldEntry,
@@ -73,7 +75,7 @@ export async function restartRemade(
   return await whenReplaced(entry, context, undefined);
 }
 
-/** The result for a workload with the restored template, or that undo has restarted. */
+/** The result for a workload whose template undo has restored, or that undo has restarted. */
 export async function whenReplaced(
   { object, lacked }: FieldEntry,
   { notReplaced }: Pick<UndoSurroundings, "notReplaced">,

@@ -19,7 +19,7 @@ function restarted(kind: string, name: string, more: Partial<FieldEntry> = {}): 
   return { type: "field", step: "wave/shop", object: reference(kind, name), pointer, restart: "template", ...more };
 }
 
-/** Objects whose one field each undo restores, and how often. */
+/** Objects of which each has one field that undo restores. Counts how often undo does so. */
 class World {
   readonly fields = new Map<string, unknown>();
   readonly missing = new Map<string, number>();

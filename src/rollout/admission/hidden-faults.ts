@@ -53,7 +53,7 @@ function checksOf(spec: object): Checked[] {
   ];
 }
 
-/** Only the form of the query matters here, so any names will do. */
+/** Only the form of the query is checked here, so any names will do. */
 const someSide: TemplateSide = { service: "x", namespace: "x", workload: "x", revision: "x" };
 const someValues: TemplateValues = { canary: someSide, stable: someSide, window: "60s" };
 

@@ -58,7 +58,7 @@ async function answerAt(path: string, steps: readonly object[]): Promise<{ allow
 test("a malformed review gets 400, and the server continues", async () => {
   for (const body of ["null", "not json", ""]) assert.equal((await fetch(url, { method: "POST", body })).status, 400);
   assert.equal((await fetch(url, { method: "POST", body: "{}" })).status, 200);
-  // Whoever reaches the port could have any author signed otherwise.
+  // Otherwise any client that can reach the port could have any author signed.
   for (const [path, status] of [
     ["author/secret", 200],
     ["author/other", 400],
@@ -80,7 +80,7 @@ test("all callers get faults, and only callers of the secret path get results ab
 test("the error for an object whose review exceeds the limit names it, and the event loop is not blocked", async () => {
   await handler.close();
   handler = new ReviewHandler({ ...tools, limits: { workMs: 1_000, waitMs: 20_000 } });
-  // Each of these specs is rendered with its profile.
+  // The parser renders each of these specs with its profile, which takes long.
   const install = Array.from({ length: 60_000 }, () => ({ profile: "ambient", revision: "b" }));
   const request = {
     uid: "u",

@@ -8,9 +8,9 @@ import { refusalByRights } from "./review-rights.ts";
 import type { ReviewReply } from "./review-task.ts";
 
 /**
- * The processor time of one review, and the time until its answer. The API server waits 10 s for this webhook, and then
- * accepts the object unchecked. The largest object takes one second of processor time, and more by the clock while
- * other programs keep the processor busy.
+ * The limits of the processor time of one review, and of the time until its answer. The API server waits 10 s for this
+ * webhook, and then accepts the object unchecked. The largest object takes one second of processor time, and more by
+ * the clock while other programs keep the processor busy.
  */
 const reviewLimits = { workMs: 4_000, waitMs: 8_000 } as const;
 
@@ -43,7 +43,10 @@ export class ReviewHandler {
     this.#queue = new TurnQueue(() => new ReviewThread({ program, clock, limits }), clock);
   }
 
-  /** Starts the thread in advance. The API server accepts an object unchecked if its review takes too long. */
+  /**
+   * Starts the thread before the first review, because the API server accepts an object unchecked if its review takes
+   * too long.
+   */
   warm(): void {
     this.#queue.warm();
   }
@@ -89,8 +92,8 @@ export class ReviewHandler {
       return refuse({ request: { uid } }, `${object} is refused: checking it took ${spent}. Shorten its lists`);
     }
     const { answer, rights } = verdict;
-    // Only the API server gets an answer about rights, because other clients of the port could find out users' rights.
-    // The engine checks the rights again before it acts.
+    // Only the API server, which knows the secret path, gets an answer that depends on rights. Otherwise other clients
+    // of the port could find out the rights of users. The engine checks the rights again before it acts.
     if (rights === undefined || !answer.response.allowed || !(await authorKey.isPath("review", path))) return answer;
     const refusal = await refusalByRights(rights, accessReviews);
     if (refusal === undefined) return answer;

@@ -20,7 +20,10 @@ export interface NeededRights {
   readonly questions: readonly AccessQuestion[];
 }
 
-/** The rights that a review must check. Undefined if it needs none, or if they are unknown without a plan. */
+/**
+ * The rights that a review must check. Undefined if the object needs no rights, or if they are unknown before there is
+ * a plan.
+ */
 export function neededRights(review: AdmissionReview): NeededRights | undefined {
   const { kind, operation, object, oldObject, userInfo } = review.request ?? {};
   if (kind?.kind !== canaryKind.kind || kind.group !== canaryKind.group || operation === "DELETE") return undefined;

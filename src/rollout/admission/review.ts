@@ -11,14 +11,14 @@ import {
   type Canary,
 } from "../../api/serin/index.ts";
 
-/** The engine's own user, which may write back approvals of others. */
+/** The engine's own user. It may write approvals that other users gave, when it writes an object back. */
 export const trustedUser = "system:serviceaccount:serin-system:serin-rollout";
 
 /**
- * Refuses an object that its parser refuses, and names every fault with its field. Also refuses an order in another
- * user's name. If the object is a copy of another one, the webhook of authors runs first and removes such orders. A
- * write that does not change the spec passes, such as a change of labels, or the removal of the finalizer from an
- * object that is older than this parser.
+ * Refuses an object that its parser cannot accept, and names every fault with its field. Also refuses an order in
+ * another user's name. If the object is a copy of another one, the webhook of authors runs first and removes such
+ * orders. A write that does not change the spec passes, such as a change of labels, or the removal of the finalizer
+ * from an object that is older than this parser.
  */
 export async function reviewRollout(review: AdmissionReview): Promise<AdmissionAnswer> {
   const { request } = review;
@@ -57,7 +57,7 @@ interface Approved {
   };
 }
 
-/** The value of an approval depends on its name, so a new entry must name the user who writes it. */
+/** The name in an approval says who has approved, so a new entry must name the user who writes it. */
 function approvalIssues({ object, oldObject, userInfo }: NonNullable<AdmissionReview["request"]>): FieldIssue[] {
   const user = userInfo?.username ?? "";
   if (user === "" || user === trustedUser) return [];
@@ -98,8 +98,8 @@ interface Begun {
 }
 
 /**
- * The object that a rollout under way moves must not be changed. The engine would plan for the new object and leave the
- * old one half moved.
+ * The object that a running rollout moves must not be replaced in the spec. Otherwise the engine would plan for the new
+ * object and leave the old one half moved.
  */
 function strayIssues(
   kind: KindDefinition,
@@ -108,7 +108,7 @@ function strayIssues(
   const { metadata, spec: before, status } = (oldObject ?? {}) as Begun;
   const now = ((object ?? {}) as Begun).spec;
   const { phase = "", startedAt, completedSteps = [] } = status ?? {};
-  // Its first step may have written something already.
+  // The rollout's first step may have written something already.
   if (startedAt === undefined && completedSteps.length === 0) return [];
   if (isRestingPhase(phase)) return heldTargetIssues(before, now);
   const { name = "", namespace = "" } = metadata ?? {};
@@ -127,7 +127,7 @@ function strayIssues(
   });
 }
 
-/** A Canary holds its Deployment between its runs too. Only the Canary's deletion releases the Deployment. */
+/** A Canary holds its Deployment between its runs too, and only the deletion of the Canary releases the Deployment. */
 function heldTargetIssues(before: Begun["spec"], now: Begun["spec"]): FieldIssue[] {
   const held = before?.target?.deployment;
   const next = now?.target?.deployment;
@@ -144,8 +144,8 @@ const movedMessage =
   "must keep its place, with all approvals that came after it: remove only the oldest ones, and add new ones at the end";
 
 /**
- * How many approvals of the list are still there. The place of an approval says to which run it belongs, so only the
- * oldest may go.
+ * How many approvals of the known list the new list still has. The run of an approval follows from its position in the
+ * list, so only the oldest may be removed.
  */
 function keptCount(known: readonly string[], now: readonly string[]): number {
   const removed = known.findIndex((_text, start) => known.slice(start).every((text, index) => text === now[index]));

@@ -114,7 +114,7 @@ test("an engine that is uninstalled ends at once, as soon as its configurations 
     const ending = new AbortController();
     const force = new AbortController();
     const log = createLogger({ scope: "test", write: () => undefined });
-    // Its own time for answering does not end before the test's.
+    // The webhook lingers for less time than the test takes.
     const clock: Clock = { ...systemClock, sleep: async (ms, signal) => await systemClock.sleep(ms * 20, signal) };
     const webhook = new RolloutWebhook({
       client,

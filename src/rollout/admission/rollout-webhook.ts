@@ -22,13 +22,14 @@ const reviewConfiguration = "serin-rollout";
 const authorConfiguration = "serin-rollout-author";
 /** How long a request may take to arrive. This is enough, because the API server sends a review in one piece. */
 const requestTimeoutMs = 20_000;
-/** An API server in the same cluster needs milliseconds. */
+/** The time limit of a TLS handshake. An API server in the same cluster needs milliseconds. */
 const handshakeTimeoutMs = 10_000;
 const maxConnections = 1_024;
 const lookEveryMs = 10_000;
 /**
- * How long an engine that ends still answers. Its successor is ready before, but each node's kube-proxy sends requests
- * to this engine until it has noticed. Without an answer, a rollout would be created without an author.
+ * How long an engine that ends still answers reviews. Its successor is ready already, but kube-proxy on each node sends
+ * requests to this engine until it learns of the change. Without an answer, the API server would create a rollout
+ * without an author.
  */
 const lingerMs = 5_000;
 /** How often an engine that is about to end checks whether it has been uninstalled. */
@@ -55,7 +56,9 @@ export class RolloutWebhook {
     this.#handler = new ReviewHandler({ ...options, log: this.#log });
   }
 
-  /** Whether the API server has ever trusted this webhook. Rollouts from before that have no author. */
+  /**
+   * Whether the API server has ever trusted this webhook. Rollouts that were created before that time have no author.
+   */
   get trusted(): boolean {
     return this.#trusted;
   }
@@ -82,8 +85,9 @@ export class RolloutWebhook {
   }
 
   /**
-   * Every connection ends with its next answer, so that the API server opens one to the successor. An engine that is
-   * uninstalled has no successor. It ends at once, because its namespace cannot be created again before.
+   * Closes every connection after its next response, so that the API server opens one to the successor. An engine that
+   * is being uninstalled has no successor. It ends at once, because its namespace cannot be created again before it has
+   * ended.
    */
   async #linger(server: Server, force: AbortSignal): Promise<void> {
     this.#isEnding = true;
@@ -101,7 +105,9 @@ export class RolloutWebhook {
       await this.#options.clock.sleep(lookWhileEndingMs, signal).catch(() => undefined);
   }
 
-  /** Whether the API server may still send reviews. An engine without rights is uninstalled, and gets none. */
+  /**
+   * Whether the API server may still send reviews. An engine without rights is being uninstalled, and gets no reviews.
+   */
   async #mayGetReviews(): Promise<boolean> {
     const { client } = this.#options;
     try {

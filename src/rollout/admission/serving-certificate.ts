@@ -24,7 +24,7 @@ export async function loadOrCreateCertificate(options: WebhookCertificateOptions
   const found = await client.get(secretKind, secretName, namespace);
   const kept = readCertificate(found, dnsNames, clock.nowMs());
   if (kept !== undefined) return kept;
-  // The signing library is large, and is needed about twice a year.
+  // The library for signing is large, and the engine needs it only about twice a year, so it is loaded on demand.
   const { createCertificate } = await import("./create-certificate.ts");
   const made = await createCertificate(dnsNames, clock.nowMs());
   const data = { "tls.crt": base64(made.certificate), "tls.key": base64(made.privateKey) };

@@ -101,9 +101,9 @@ interface PendingWrites {
 /**
  * The first write of a field in a patient step counts as progress, because it has just become due. It does not count
  * after writes that failed. Otherwise a fight over one field would never reach the limit: whenever that field is
- * written, the next write is due until somebody restores the field. A journal that the server refuses would never reach
- * the limit either, because then each write is the first one. The title belongs to the writes, because it may state
- * their numbers.
+ * written, the next write is due until somebody restores the field. If the server refuses the journal, each write is
+ * the first one, so the limit would never be reached either. The step keeps the title from the plan of these writes,
+ * because the title may state their numbers.
  *
  * A write that is due again after a long wait has the whole limit, because nothing contested it in that time. Its first
  * attempt may have failed before the wait.
@@ -138,8 +138,8 @@ function write(input: DecideInput, step: Step, before: StepStatus, pending: Pend
 }
 
 /**
- * Whether the step has waited for more than half of its limit since it has written something. After a shorter wait, a
- * fight over a field goes on. A step that has failed still waits for a person.
+ * Whether the step has waited for more than half of its limit since it has written something. After a shorter wait, the
+ * fight over a field counts as continuing. A step that has failed still waits for a person.
  */
 function hasWaitedLong({ status, orders, nowMs }: DecideInput, { waitingSince }: StepStatus): boolean {
   if (waitingSince === undefined || status.pauseReason === "step") return false;
@@ -157,7 +157,7 @@ function failWriting(input: DecideInput, step: Step, { actions: writing, states 
     because: "write",
     cause: `${step.title}: what it writes is overwritten or refused: ${names.slice(0, 3).join(", ")}${failureText(input)}`,
   });
-  // While a person decides, the obstacle may go away.
+  // While a person decides, the obstacle may go away, so the writes are repeated.
   const again = input.orders.automaticRollback || input.failedWrite?.waits === true ? [] : writing;
   return { ...failed, actions: [...failed.actions, ...again], ...repeated(again, states) };
 }
@@ -166,7 +166,10 @@ function failureText({ failedWrite }: DecideInput): string {
   return failedWrite === undefined ? "" : `: ${failedWrite.detail}`;
 }
 
-/** The step without its measurements so far, because they belong to other writes, such as another weight. */
+/**
+ * The step without its measurements so far, because these belong to the step's earlier writes, for example with another
+ * weight.
+ */
 function unsettled({ settledAt, settledForMs: _forMs, ...step }: StepStatus): StepStatus {
   return { ...(settledAt === undefined ? step : settlingAnew(step)), checks: [] };
 }
@@ -181,8 +184,9 @@ function unwritten(step: StepStatus, { writes }: Observation): StepStatus {
 }
 
 /**
- * The step while somebody has changed the routes that it has written. The requests until it has settled again had other
- * weights, so they do not count. What it measured before stays, and so does a failure that a person must decide on.
+ * The step while somebody has changed the routes that it has written. Until it has settled again, requests follow other
+ * weights, so the checks do not count them. What it measured before stays, and so does a failure that a person must
+ * decide on.
  */
 function interrupted(step: StepStatus, { weight }: Step): StepStatus {
   return weight === undefined ? step : settlingAgain(step);
@@ -213,7 +217,7 @@ function settle(input: DecideInput, step: Step, before: StepStatus, observation:
   if (failed !== undefined)
     return fail(input, step, { because: "settle-failed", cause: `${step.title}: ${failed.detail}` });
   const waiting = waitingDetails(step, observation);
-  // A condition that has settled once stays settled. The checks notice pods that restart later.
+  // A condition that has settled once stays settled. If pods restart later, the checks notice it.
   const isOpen = waiting.length > 0 && before.settledAt === undefined;
   if (isOpen && !hasWaitedForOthers(input, step, before, observation))
     return wait(input, step, before, observation, waiting);
@@ -228,7 +232,7 @@ function settle(input: DecideInput, step: Step, before: StepStatus, observation:
   return remarks.length === 0 ? decision : { ...decision, actions: [...remarks, ...decision.actions] };
 }
 
-/** What the step waits for, each pod once. */
+/** What the step waits for. A pod for which several conditions wait appears once. */
 function waitingDetails({ settle: conditions }: Step, { writes, settle: states }: Observation): string[] {
   const unready = new Set(
     conditions.flatMap((condition, index) =>
@@ -246,8 +250,8 @@ function waitingDetails({ settle: conditions }: Step, { writes, settle: states }
 }
 
 /**
- * Whether only proxies of other namespaces are missing, and the step has waited for them long enough. Whoever may
- * create a pod somewhere could otherwise stop every rollout.
+ * Whether only proxies of other namespaces are missing, and the step has waited for them long enough. Otherwise anybody
+ * who may create a pod in any namespace could stop every rollout.
  */
 function hasWaitedForOthers(
   { orders, elapsedMs }: DecideInput,
@@ -274,8 +278,8 @@ function remarksOn({ id, title }: Step, { settle: states }: Observation): Rollou
 }
 
 /**
- * The status of a step that has not settled. The step fails when it waits without progress for too long. Behind an
- * obstacle, the rollout becomes stuck instead.
+ * The status of a step that has not settled. The step fails when it waits without progress for too long. If an obstacle
+ * keeps the step waiting, the rollout becomes stuck instead.
  */
 function wait(
   input: DecideInput,

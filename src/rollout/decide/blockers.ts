@@ -5,7 +5,7 @@ import { isRivalOf, type Contender } from "./contender.ts";
 /** A reason why a rollout may not begin a step. */
 export interface Blocker {
   readonly reason: Extract<PauseReason, "freeze" | "rollout" | "limit" | "group" | "group-failed">;
-  /** The freeze, rollout or group. Absent if it is none of them. */
+  /** The freeze, rollout or group that blocks. Absent if the reason is none of these. */
   readonly by?: string;
   readonly text: string;
 }
@@ -15,11 +15,11 @@ export interface BlockersInput {
   readonly self: Contender;
   /** All rollouts, including `self`. */
   readonly all: readonly Contender[];
-  /** The freezes that hold for it. */
+  /** The freezes in force for this rollout. */
   readonly freezes: readonly Blocker[];
   /**
-   * How many runs may be under way at once. A group counts once, because its members may share a namespace. Otherwise
-   * whoever may create Canaries in one namespace could keep all other rollouts from beginning.
+   * How many runs may be under way at once. A group counts as one run, because its members may share a namespace.
+   * Otherwise whoever may create Canaries in one namespace could keep all other rollouts from beginning.
    */
   readonly maxConcurrent: number;
 }
@@ -79,13 +79,16 @@ function behind(other: Contender, text: string): Blocker {
   return { reason: "rollout", by: other.key, text: `${text}${whatHolds(other)}` };
 }
 
-/** A rollout that waits lets others wait too, so the message says where to look. */
+/** A rollout that itself waits makes others wait too, so the message says what it waits for. */
 function whatHolds(other: Contender): string {
   if (waitsForPerson(other)) return `, and is ${untilSomebodyActs(other)}`;
   return other.phase === "Waiting" ? `, and waits itself (serin ${statusCommand(other)})` : "";
 }
 
-/** The first of these rollouts that wait for a person. If somebody ends one, another may begin. */
+/**
+ * Names the first few of these rollouts that wait for a person. If somebody ends one of them, another rollout may
+ * begin.
+ */
 function whoWaits(others: readonly Contender[]): string {
   const waiting = others.filter(waitsForPerson);
   const [first] = waiting;
@@ -108,8 +111,8 @@ function statusCommand({ kind, name, namespace }: Contender): string {
 }
 
 /**
- * Rollouts that hold a namespace that this one takes. Before a run begins, also older rollouts that wait for such a
- * namespace.
+ * Blocks this rollout while others hold a namespace that it takes. Before its run begins, older rollouts that wait for
+ * the same namespace block it too.
  */
 function namespaceBlockers({ self, all }: BlockersInput): Blocker[] {
   const partners = groupOf(self, all);
@@ -142,7 +145,9 @@ function heldForGroup(other: Contender, all: readonly Contender[]): readonly str
   return begins && !isHeldByOthers(other, all) ? other.wants : [];
 }
 
-/** Whether another rollout holds a namespace that it takes, or moves the same target, also one of its group. */
+/**
+ * Whether another rollout, also one of its own group, holds a namespace that this one takes, or moves the same target.
+ */
 function isHeldByOthers(self: Contender, all: readonly Contender[]): boolean {
   return all.some((other) => {
     if (other.key === self.key) return false;
@@ -163,7 +168,7 @@ function lockstepBlockers({ self, all }: BlockersInput): Blocker[] {
   const late = groupOf(self, all).filter((other) => {
     // A member whose change is gone, because its Deployment has rolled out by itself, has no step to reach.
     if (other.done) return false;
-    // A member whose next step is further on, because a full promotion skips steps, waits for this one.
+    // A member that skips steps by a full promotion has a later next step. It waits for this one.
     if (other.wantsToBegin)
       return !isHeldByOthers(other, all) && self.underWay && (other.nextOrdinal ?? nextOrdinal) <= nextOrdinal;
     if (!other.underWay || other.nextOrdinal === undefined) return false;
@@ -174,13 +179,16 @@ function lockstepBlockers({ self, all }: BlockersInput): Blocker[] {
   return [{ reason: "group", by: group, text }];
 }
 
-/** The group's answer to one of its members. */
+/** The state of the group, as it concerns one of its members. */
 export interface GroupView {
   /** A member of the run was rolled back, so this one must be rolled back too. */
   readonly failed?: string;
-  /** The members that still have steps, for people. No member completes before all are done. */
+  /**
+   * The members that still have steps, as a text for people. No member completes before all members have done their
+   * steps.
+   */
   readonly notDone: readonly string[];
-  /** The members of the run that have not begun their undo yet, for people. */
+  /** The members of the run that have not begun their undo yet, as a text for people. */
   readonly notFollowing: readonly string[];
   /** The name of the run that its members share. */
   readonly run: string;
@@ -190,8 +198,8 @@ export function groupView(self: Contender, all: readonly Contender[]): GroupView
   if (self.group === undefined) return undefined;
   const partners = groupOf(self, all);
   const active = partners.filter(({ underWay }) => underWay);
-  // A run cannot begin beside a rolled back member. So a member in the state "rolled back" during a run was rolled back
-  // in that run.
+  // A run cannot begin beside a rolled back member. So a member that is rolled back during the run was rolled back in
+  // this run.
   const failed = partners.find(
     (other) => isPutBack(other) && (self.underWay || (self.groupRun !== undefined && other.groupRun === self.groupRun)),
   );
@@ -229,7 +237,7 @@ function sameGroup(a: Contender, b: Contender): boolean {
   return a.group !== undefined && a.group === b.group;
 }
 
-/** If neither has begun, the older one goes first. */
+/** If neither rollout has begun, the older one goes first. */
 function goesBefore(other: Contender, self: Contender): boolean {
   return other.wantsToBegin && !self.underWay && isOlder(other, self);
 }

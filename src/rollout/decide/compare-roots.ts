@@ -12,18 +12,21 @@ export interface RootCertificate {
 export interface RevisionRoots {
   readonly revision: string;
   readonly trustDomain: string;
-  /** Trust domains whose identities it accepts as its own. */
+  /** Trust domains whose identities the revision accepts as its own. */
   readonly trustDomainAliases: readonly string[];
-  /** The roots of the certificates that it signs: one, or several while its replicas differ. Empty means unknown. */
+  /**
+   * The roots of the certificates that the control plane signs: one root, or several while its replicas differ. Empty
+   * means unknown.
+   */
   readonly signing: readonly RootCertificate[];
-  /** All roots that it makes its data planes trust. Empty means unknown. */
+  /** All roots that the control plane makes its data planes trust. Empty means unknown. */
   readonly trusted: readonly RootCertificate[];
   /** Why a fact is unknown. Empty if all facts are known. */
   readonly unknown: string;
 }
 
 export interface RootComparison {
-  /** Connections between the two revisions can be mTLS, both ways. */
+  /** Whether connections between the two revisions can use mTLS in both directions. */
   readonly compatible: boolean;
   /** The reasons why the revisions are incompatible, each with a remedy. */
   readonly problems: readonly string[];

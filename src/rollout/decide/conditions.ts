@@ -1,7 +1,7 @@
 import type { Condition } from "../../api/index.ts";
 import type { RolloutStatus } from "../../api/serin/index.ts";
 
-/** The status with the time of its phase, and with its conditions. */
+/** The status with the time at which its phase began, and with its conditions. */
 export function dated(status: RolloutStatus, before: RolloutStatus, nowMs: number): RolloutStatus {
   const now = new Date(nowMs).toISOString();
   const phaseSince = status.phase === before.phase ? (status.phaseSince ?? now) : now;
@@ -10,7 +10,8 @@ export function dated(status: RolloutStatus, before: RolloutStatus, nowMs: numbe
 
 /**
  * The status of a rollout at rest after a change of its spec that leaves nothing to do. Undefined if the status is
- * complete and knows of the change already. Clients that wait for the rollout's end compare the generations.
+ * complete and its generation is already the changed one. Clients that wait for the rollout's end compare the
+ * generations.
  */
 export function noticed(status: RolloutStatus, generation: number, nowMs: number): RolloutStatus | undefined {
   // The status of an earlier release lacks the conditions that other tools wait for.
@@ -21,8 +22,8 @@ export function noticed(status: RolloutStatus, generation: number, nowMs: number
 
 /**
  * The conditions of the status, for example for `kubectl wait --for=condition=Completed`. Ready, Reconciling and
- * Stalled are those of kstatus, by which Flux and Helm wait: Stalled fails their wait, because nothing goes on by
- * itself.
+ * Stalled are those of kstatus, by which Flux and Helm wait: Stalled makes their wait fail, because the rollout does
+ * not go on by itself.
  */
 function conditionsOf(status: RolloutStatus, nowMs: number): readonly Condition[] {
   const { phase, message, cause } = status;

@@ -17,9 +17,9 @@ export function shown(value: unknown): string {
 }
 
 /**
- * Fields that need not stay as their step wrote them: a Deployment needs the update strategy of a ScaleFirst wave only
- * until its pods have moved, and `holdAgain` holds a Deployment again that somebody has resumed. The holder's
- * annotation only helps after a loss of the journal.
+ * Fields that need not keep the value that their step wrote. A Deployment needs the update strategy of a ScaleFirst
+ * wave only until its pods have moved. If somebody resumes a held Deployment, `holdAgain` holds it again. The holder's
+ * annotation is needed only after a loss of the journal.
  */
 const unkeptPointers: ReadonlySet<string> = new Set([
   "/spec/strategy",
@@ -29,7 +29,7 @@ const unkeptPointers: ReadonlySet<string> = new Set([
 
 /** A field that must stay as finished steps have written it. */
 export interface KeptField {
-  /** The field's first entry. A list has the changes since then, see `hasOwnChanges`. */
+  /** The field's first entry. For a list, `hasOwnChanges` compares the changes since this entry. */
   readonly first: FieldEntry;
   readonly last: FieldEntry;
 }
@@ -37,7 +37,7 @@ export interface KeptField {
 /**
  * The fields that finished steps have written, and that the current step does not write. They must stay as they are: a
  * route that somebody sets back sends requests to the former version while the rollout counts them for the new one.
- * Pods come and go, and users own the templates of their workloads.
+ * Fields of pods and templates of workloads are not included: pods come and go, and users own the templates.
  */
 export function keptFields(
   { id, writes }: Step,

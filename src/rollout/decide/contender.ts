@@ -8,9 +8,9 @@ export interface Contender {
   readonly namespace?: string;
   readonly name: string;
   readonly createdAtMs: number;
-  /** The phase. It is RollingBack also while an undo is Stuck. */
+  /** The phase. A rollout whose undo is Stuck has RollingBack here. */
   readonly phase: RolloutPhase;
-  /** It waits for a person. Its undo may wait for one too. */
+  /** The rollout waits for a person, perhaps in the middle of its undo. */
   readonly isStuck?: true;
   /** A run has begun and has not ended. An undo is part of it. */
   readonly underWay: boolean;
@@ -45,7 +45,7 @@ export interface MovedRule {
   readonly list: string;
   /** The rule's place in the list, or its name. Absent means all rules. */
   readonly rule?: number | string;
-  /** What shows that two positions mean the same rule, if the engine knows it. */
+  /** A digest by which two positions are recognised as the same rule. Absent if the engine does not know it. */
   readonly identity?: string;
   /** Its steps add rules to the list, which change the places of others. */
   readonly addsRules: boolean;
@@ -53,7 +53,7 @@ export interface MovedRule {
 
 /**
  * Whether two rollouts must not move their targets at the same time. Two Canaries may move different rules of one
- * route, if the rules that one adds do not change the place by which the other names its rule.
+ * route, unless one of them adds rules that change the position by which the other names its rule.
  */
 export function isRivalOf(other: Contender, self: Contender): boolean {
   if (other.target === self.target) return true;
@@ -79,7 +79,7 @@ export function isPuttingBack({ phase, undo }: RolloutStatus): boolean {
   return phase === "RollingBack" || (phase === "Stuck" && undo !== undefined);
 }
 
-/** Whether the rollout has completed, and its spec now asks for another run that cannot begin. */
+/** Whether the rollout has completed, and its changed spec asks for another run that cannot begin. */
 export function isRefusedAfterEnd({ endedAt, phase, step, undo }: RolloutStatus): boolean {
   return phase === "Stuck" && endedAt !== undefined && step === undefined && undo === undefined;
 }
@@ -89,7 +89,7 @@ export function isLingering({ phase, step }: RolloutStatus): boolean {
   return phase === "Retiring" && step?.lingers === true;
 }
 
-/** The number of the current step. Between two steps, that of the next one. */
+/** The number of the current step. If no step is under way, the number of the next one. */
 export function nextOrdinalOf(status: RolloutStatus): number | undefined {
   const done = new Set(status.completedSteps.map(({ id }) => id));
   return (status.plannedSteps ?? []).find(({ id, ordinal }) => ordinal !== undefined && !done.has(id))?.ordinal;
@@ -102,7 +102,7 @@ export function allDone(status: RolloutStatus): boolean {
   return planned.length > 0 && planned.every(({ id }) => done.has(id));
 }
 
-/** Whether a decision begins a run or a step. Whether it may depends on what the other rollouts hold and have done. */
+/** Whether a decision begins a run or a step. The state of the other rollouts decides whether it may do so. */
 export function beginsStep(before: RolloutStatus, after: RolloutStatus): boolean {
   if (!isUnderWay(after) || isPuttingBack(after)) return false;
   return !isUnderWay(before) || (after.step !== undefined && after.step.id !== before.step?.id);

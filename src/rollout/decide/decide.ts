@@ -32,8 +32,8 @@ export const initialStatus: RolloutStatus = {
 };
 
 /**
- * The next state, and the actions that lead to it. Pure: the same input gives the same result, whatever happened to the
- * engine.
+ * The next state, and the actions that lead to it. Pure: the same input gives the same result, also after a crash of
+ * the engine.
  */
 export function decide(input: DecideInput): Decision {
   const decision = holdAgain(
@@ -53,9 +53,9 @@ export function decide(input: DecideInput): Decision {
 }
 
 /**
- * Which rule the target's position means. While another rollout comes first, a known rule keeps its record: that
- * rollout may have added rules to the list, and the record would count them among the rules around the one that is
- * meant.
+ * The rule that the target's position means. While another rollout comes first, a rule that is already known keeps its
+ * record: that rollout may have added rules to the list, and a new record would count the added rules as neighbours of
+ * the meant one.
  */
 function meantRuleOf({ status, change, blockers }: DecideInput): Pick<RolloutStatus, "meantRule"> {
   const [known, found] = [status.meantRule, change.meantRule];
@@ -83,8 +83,8 @@ function forgetLater({ failedWrite }: DecideInput, decision: Decision): Decision
 
 /**
  * Adds a write to the decision that at once holds a Deployment again that somebody has resumed. Otherwise the
- * Deployment would replace the stable pods, to which the routes still send requests. An undo restores the template
- * first, and a deletion gives the Deployment back.
+ * Deployment would replace the stable pods, to which the routes still send requests. During an undo and a deletion it
+ * adds nothing: an undo restores the template before it holds the Deployment, and a deletion releases the Deployment.
  */
 function holdAgain({ change, orders, failedWrite, status }: DecideInput, decision: Decision): Decision {
   const { resumed } = change;
@@ -95,7 +95,7 @@ function holdAgain({ change, orders, failedWrite, status }: DecideInput, decisio
     ...decision,
     actions: [
       ...decision.actions,
-      // The status's message reports a write that fails, or that somebody keeps undoing.
+      // The message of the status reports a write that fails, or that somebody undoes again and again.
       ...(failedWrite === undefined ? [{ type: "event", reason: "Held", message, warning: true } as const] : []),
       { type: "write", write: resumed },
     ],
@@ -109,9 +109,9 @@ function holdAgain({ change, orders, failedWrite, status }: DecideInput, decisio
 const watchingMessage = "waits for a change to roll out";
 
 /**
- * The message why no run begins, or that there is no change. While somebody or the server keeps the engine from holding
- * a resumed Deployment, the message says so, unless the rollout waits for something else first. Undefined if the phase
- * has a message of its own.
+ * The message that says why no run begins, or that there is no change. While somebody or the server keeps the engine
+ * from holding a resumed Deployment, the message says so, unless the rollout waits for something else first. Undefined
+ * if the phase has a message of its own.
  */
 function shownMessage(input: DecideInput, status: RolloutStatus): string | undefined {
   const { change } = input;
@@ -155,15 +155,16 @@ function next(given: DecideInput): Decision {
 
 function abort(input: DecideInput): Decision {
   const { orders, status, journal } = input;
-  // The completed run of an earlier object with this name is not part of this object, so its changes stay.
+  // An earlier object of this name completed its run. That run is not part of this object, so its changes stay.
   const isOfOther = (status.run ?? 0) === 0 && status.startedAt === undefined && journal.completed && journal.run > 0;
-  // So do those of the run before, if the server has not let the engine forget them yet: this run has not begun.
+  // This run has not begun, and the server has not let the engine forget the run before. The changes of that run stay
+  // too.
   if (isOfOther || isOfEndedRun(journal, status)) return { status, actions: [{ type: "forget" }] };
   const cause = `aborted by ${orders.orderedBy ?? "a person"}${unbegunText(input)}`;
   return startRollback(input, { because: "order", cause }, "RolledBack", orders.orderedBy);
 }
 
-/** What a person must know about an undo that finds nothing to undo, because the run has not begun. */
+/** What a person must know when there is nothing to undo because the run has not begun. */
 function unbegunText({ status: { run = 0, startedAt }, journal }: DecideInput): string {
   if (startedAt !== undefined || journal.run > 0) return "";
   return run > 1 ? " before this run began; the changes of completed runs stay" : " before it began";
@@ -196,7 +197,10 @@ function changed(input: DecideInput, underWay: boolean): Decision {
   return newRun(input);
 }
 
-/** The changes of an earlier run stay. Steps are planned again, and finished setup steps stay finished. */
+/**
+ * Begins a new run. The changes of an earlier run stay. Steps are planned again, and finished setup steps stay
+ * finished.
+ */
 function newRun({ status, change, steps, orders }: DecideInput): Decision {
   const setup = new Set(steps.filter((step) => step.setup === true).map(({ id }) => id));
   const { observedGeneration, completedSteps, conditions, run = 0, journaled, lostJournal } = status;
@@ -225,10 +229,10 @@ const templateWaits =
 
 function afterRollback(input: DecideInput): Decision {
   const { status, orders, change } = input;
-  // Nothing of this object itself has been done yet, so it begins as a new one.
+  // This object itself has done nothing yet, so it begins as a new one.
   if (status.undo?.because === "leftover" && status.undo.next === "NewRun" && status.completedSteps.length === 0)
     return { status: { ...initialStatus, conditions: status.conditions }, actions: [] };
-  // The reason that held the next run back may be gone.
+  // The reason that prevented the next run may be gone.
   const ended = { ...status, message: status.cause ?? "" };
   // Undo has restored the version that ran before, so there is nothing to roll out.
   if (change.idle === true) return { status: ended, actions: [] };
@@ -258,7 +262,7 @@ function pause(status: RolloutStatus, { orderedBy: by, commands }: RolloutOrders
           ...(by === undefined ? {} : { by }),
         },
       ];
-  // A step that has failed, and waits for a person, does so again after the pause.
+  // A step that had failed and waited for a person waits for a person again after the pause.
   const kept = isFailedForPerson(status) ? status : recovered(status);
   return { status: withHold(kept, { phase: "Paused", message, reason: "order" }), actions: events };
 }
@@ -307,7 +311,7 @@ function proceed(given: DecideInput & { readonly before: readonly Action[] }): D
   if (isOfEndedRun(journal, status)) return { status, actions: [{ type: "forget" }] };
   const fresh = status.startedAt === undefined && (status.run ?? 0) > 0;
   if (fresh && journal.run > 0) {
-    // Somebody removed an object of the same name despite its finalizer, before its run had ended.
+    // Somebody removed an earlier object of this name, despite its finalizer, before that object's run had ended.
     return startRollback(
       { ...input, status },
       {

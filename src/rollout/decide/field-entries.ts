@@ -21,7 +21,7 @@ export function fieldEntries(journal: readonly JournalEntry[], field: FieldOfObj
   return journal.filter((entry): entry is FieldEntry => isOfField(entry, field));
 }
 
-/** Whether the value is one that a field had before one of these entries of it. */
+/** Whether the value is the prior value of one of these entries of a field. */
 export function isPrior(value: unknown, entries: readonly JournalEntry[]): boolean {
   return entries.some((entry) => entry.type === "field" && jsonEqualWithoutNulls(value, entry.prior));
 }

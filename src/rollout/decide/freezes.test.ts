@@ -181,7 +181,7 @@ test("rules that never recur, or only after many years, are evaluated for a year
     ["2027-01-01T00:00:00", "FREQ=YEARLY;INTERVAL=2;BYMONTH=2;BYMONTHDAY=29"],
   ] as const;
   const nowMs = at("2026-11-26T12:05:00Z");
-  // The library alone visits each period up to the year 9999, so that this loop would take minutes.
+  // The rrule library alone would visit each period up to the year 9999, so that this loop would take minutes.
   for (let day = 0; day < 100; day += 1)
     for (const [start, rule] of never) {
       const whenMs = nowMs + day * 86_400_000;
@@ -222,7 +222,7 @@ test("the state of a window is the one of all its occurrences, at any time", () 
     ]);
     const durationSeconds = pick([600, 7200, 400_000]);
     const nowMs = at("2025-01-01T00:00:00Z") + Math.floor(random() * 900 * 86_400_000);
-    // One year is what windowState looks ahead.
+    // The function windowState looks one year ahead.
     const begins = rrulestr(`DTSTART:20250115T013000Z\nRRULE:${rule}`)
       .between(new Date(0), new Date(nowMs + 370 * 86_400_000), true)
       .map((occurrence) => instantOf(berlin, occurrence.getTime()));

@@ -19,7 +19,7 @@ export interface FreezeSubject {
 
 /**
  * The freezes that keep this rollout from beginning a step now. Their texts contain the reason and the end. A freeze
- * that cannot be read is in force for all: nothing may change at a time that might be frozen.
+ * that cannot be parsed is in force for all rollouts, because the time of every change might be frozen.
  */
 export function freezesInForce(
   freezes: readonly FreezeRead[],
@@ -79,8 +79,8 @@ function isOf(uid: string | undefined, subject: FreezeSubject): boolean {
 }
 
 /**
- * The blocker, with the reason why the exception does not apply: the person who permitted the deleted rollout has not
- * seen what this one does.
+ * The blocker, with the reason why the exception does not apply: a person made the exception for a deleted rollout of
+ * this name, and has not seen what this one does.
  */
 function withReason(blocker: Blocker, { kind }: FreezeSubject): Blocker {
   return { ...blocker, text: `${blocker.text}; its exception is for an earlier ${kind} of this name` };

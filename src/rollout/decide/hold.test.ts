@@ -263,7 +263,7 @@ test("an approval that comes in a pause ends a step that has not settled, as it 
   const ordered = { ...manual, approvals: [approval], last: { approval } };
   const { completedSteps } = decide(input({ status, observation: waiting, orders: ordered })).status;
   assert.match(completedSteps[0]?.evidence.join() ?? "", /^it has not settled: .*,approved by cy despite this$/);
-  // A step that has settled meanwhile needs no person.
+  // A step that has settled meanwhile no longer needs a person.
   const settled = decide(input({ status, observation: met, orders: manual })).status;
   assert.deepEqual([settled.phase, settled.cause], ["Progressing", undefined]);
 });

@@ -41,7 +41,10 @@ export function withoutHold({ pauseReason: _reason, pausedBy: _by, ...rest }: Ro
   return rest;
 }
 
-/** Whether the status already has this hold. Figures in the message of a wait change, so the message does not count. */
+/**
+ * Whether the status already has this hold. The comparison leaves out the message, because the figures in a waiting
+ * rollout's message change.
+ */
 export function isSameHold(status: RolloutStatus, { phase, reason, by }: Hold): boolean {
   return status.phase === phase && status.pauseReason === reason && status.pausedBy === by;
 }
@@ -49,8 +52,8 @@ export function isSameHold(status: RolloutStatus, { phase, reason, by }: Hold): 
 const duration = /(?<!\d)\d+(?:\.\d+)? m?s\b/g;
 
 /**
- * Whether two messages say the same, apart from durations. Otherwise a rollout that waits for a person would report it
- * again each second.
+ * Whether two messages say the same, apart from durations. Otherwise a rollout that waits for a person would report the
+ * wait again each second.
  */
 export function saysTheSame(one: string, other: string): boolean {
   return one.replace(duration, "") === other.replace(duration, "");
@@ -68,8 +71,8 @@ export interface Refusal {
 const deleteThis = "delete this";
 
 /**
- * The status of a rollout whose spec cannot be executed. A rollout that has ended keeps its phase, because nothing of
- * it is under way, unless the spec was changed in order to begin another run.
+ * The status of a rollout whose spec cannot be executed. A rollout that has ended keeps its phase. But if the spec was
+ * changed in order to begin another run, the status shows the refusal.
  */
 export function refusedStatus(
   status: RolloutStatus,
@@ -96,9 +99,9 @@ export interface RoundFailure {
   /** The command that undoes it. */
   readonly undo: string;
   readonly generation: number;
-  /** Whether its spec was changed in order to begin another run. */
+  /** Whether the rollout's spec was changed in order to begin another run. */
   readonly beginsRun: boolean;
-  /** Whether a person, its group or its deletion asks for its undo. */
+  /** Whether a person, the rollout's group or its deletion asks for the undo. */
   readonly mustPutBack: boolean;
 }
 
@@ -107,8 +110,8 @@ export const cannotGoOn = "the engine cannot go on, and tries again";
 
 /**
  * The status of a rollout whose rounds all fail, so that nothing is decided about it. It continues as soon as a round
- * succeeds. A rollout of which nothing is under way or ordered keeps its phase. A hold from before still applies, so
- * its reason, its cause and the beginning of its message stay.
+ * succeeds. If no run is under way and nothing is ordered, the rollout keeps its phase. A hold from before the failure
+ * still applies, so its reason, its cause and the beginning of its message stay.
  */
 export function failingStatus(
   status: RolloutStatus,
@@ -133,12 +136,12 @@ export function failingStatus(
 
 export const completedMessage = "done";
 
-/** The status of a run that had completed, when its spec no longer asks for another one. */
+/** The status of a completed run, after its spec has stopped asking for another run. */
 export function completedAgain(status: RolloutStatus): RolloutStatus {
   return { ...withoutHold(recovered(status)), phase: "Completed", message: completedMessage };
 }
 
-/** A rollout that was stuck and continues has no cause any more. */
+/** The status without a cause, when a stuck rollout continues. */
 export function recovered(status: RolloutStatus): RolloutStatus {
   if (status.phase !== "Stuck") return status;
   const { cause: _cause, ...rest } = status;
@@ -146,7 +149,8 @@ export function recovered(status: RolloutStatus): RolloutStatus {
 }
 
 /**
- * With `rollback: Manual` a person may continue a step that has failed, by an approval that is newer than the failure.
+ * The approval by which a person continues a failed step, if there is one. It must be newer than the failure, and the
+ * spec must have `rollback: Manual`.
  */
 export function overrulingApproval(
   { status, orders }: DecideInput,
@@ -158,7 +162,7 @@ export function overrulingApproval(
   );
 }
 
-/** Marks the orders that were given before the failure, because they do not decide about it. */
+/** Marks the orders that were given before the failure, because they must not decide what happens after it. */
 export function markedAtFailure({ status, orders }: DecideInput): RolloutStatus {
   const { step, phase, pauseReason } = status;
   const isKnown = phase === "Stuck" && (pauseReason === "check" || pauseReason === "step");

@@ -24,28 +24,28 @@ export interface RolloutCommands {
   /** The command that continues without the remaining checks. Only a Canary can be promoted. */
   readonly promote?: string;
   readonly edit: string;
-  /** The command that writes annotations. It ends before the annotation. */
+  /** The beginning of the command that writes annotations, without the annotation itself. */
   readonly annotate: string;
   /** The name of the journal. */
   readonly journal: string;
 }
 
-/** The orders that people have given. They are no part of the plan. */
+/** The orders that people have given. They are not part of the plan. */
 export interface RolloutOrders {
   readonly commands: RolloutCommands;
   readonly generation: number;
   readonly paused: boolean;
   readonly abort: boolean;
-  /** The object is a copy of another, which nobody has taken over yet. */
+  /** The object is a copy of another one, and no user has taken the copy over yet. */
   readonly isCopy?: true;
   /** The user who set `paused` or `abort`, according to the object's field managers. Undefined if unknown. */
   readonly orderedBy?: string;
   readonly automaticRollback: boolean;
   readonly approvals: readonly Approval[];
   readonly fullPromotion?: { readonly by: string; readonly why: string };
-  /** What the spec moves, for {@link RolloutStatus.moves}. Absent if the parser refuses the spec. */
+  /** What the spec moves, for {@link RolloutStatus.moves}. Absent if the spec cannot be parsed. */
   readonly moves?: string;
-  /** The latest orders of all runs. */
+  /** The latest orders, whichever run they were given for. */
   readonly last: OrdersMark;
   readonly settleTimeoutMs: number;
   /** The value of the annotation `rollout.serin.dev/without-journal`. */
@@ -63,7 +63,7 @@ export interface DecideInput {
   readonly steps: readonly Step[];
   /** The version to roll out. */
   readonly change: {
-    /** A digest of the version. */
+    /** The digest of the version to roll out. */
     readonly candidate: string;
     /**
      * Whether the cluster determines the version. If so, each new digest begins a run, and no run begins before the
@@ -75,31 +75,40 @@ export interface DecideInput {
     /** This version does not run, and this is why no run begins. */
     readonly held?: string;
     /**
-     * What a person should know before the run begins, and admission cannot tell: what the spec asks for without an
-     * effect, and which requests will fail.
+     * What a person should know before the run begins and admission cannot find out: settings of the spec without an
+     * effect, and requests that will fail.
      */
     readonly remarks?: readonly string[];
-    /** Somebody has resumed the Deployment that the rollout holds. The write holds it again. */
+    /** Somebody has resumed the Deployment that the rollout holds. This write holds it again. */
     readonly resumed?: Extract<Write, { type: "field" }>;
     /** See {@link RolloutStatus.meantRule}. */
     readonly meantRule?: MeantRule;
   };
-  /** Observation of the step that {@link currentStep} returns. Undefined if there is none, or it has not begun. */
+  /**
+   * The observation of the step that {@link currentStep} returns. Undefined if there is no such step, or if it has not
+   * begun.
+   */
   readonly observation: Observation | undefined;
-  /** The remaining journal entries, of the run and of the preparation of the target. */
+  /** The journal's remaining entries, those of the run and those that prepared the target. */
   readonly journal: JournalCounts;
-  /** What the objects of a lost journal show. Absent if the journal is not lost, or if nobody has looked. */
+  /**
+   * What the remaining objects show about a lost journal. Absent if the journal is not lost, or if no round has looked
+   * at the objects.
+   */
   readonly derived?: Required<Pick<LostJournal, "back" | "left">>;
   /** The result of the last `undo`. Undefined if this engine has not tried one yet. */
   readonly undo?: UndoReport;
-  /** Set when the step's last write failed, or somebody keeps undoing it. Undefined after a write that stays. */
+  /**
+   * Set when the step's last write failed, or when somebody undoes it again and again. Undefined after a write that
+   * stays.
+   */
   readonly failedWrite?: FailedWrite;
   /** Why no step may begin now. The first one is the reason of the pause. */
   readonly blockers: readonly Blocker[];
   readonly group?: GroupView;
   /**
-   * Time since the last round on a steady clock, up to a bound. A jump of the wall clock or a time without an engine
-   * does not count.
+   * Time since the last round on a steady clock, up to a bound. It includes neither a jump of the wall clock nor a time
+   * without an engine.
    */
   readonly elapsedMs: number;
   readonly nowMs: number;
@@ -109,9 +118,9 @@ export interface FailedWrite {
   readonly detail: string;
   /** The action that failed clears the journal of an ended run, and changes nothing else. */
   readonly clearsJournal?: true;
-  /** The write succeeds: it holds a Deployment that somebody resumes again and again. */
+  /** The write that holds the Deployment again succeeds, but somebody resumes the Deployment again and again. */
   readonly holdsAgain?: true;
-  /** Whether it is too early to repeat the write. */
+  /** Whether it is too early to try the write again. */
   readonly waits: boolean;
 }
 
@@ -119,7 +128,8 @@ export interface Decision {
   readonly status: RolloutStatus;
   readonly actions: readonly Action[];
   /**
-   * Set if an action repeats a write, because somebody has undone it. The detail names who has undone it, or what.
+   * Set if an action repeats a write, because somebody has undone it. The detail names the user or program that has
+   * undone it.
    */
   readonly repeats?: Omit<FailedWrite, "waits">;
 }
@@ -129,7 +139,7 @@ export interface JournalCounts {
   readonly setup: number;
   /** The last run in the journal has completed, so its changes stay. */
   readonly completed: boolean;
-  /** An earlier object of this name has made the entries, and was removed despite its finalizer. */
+  /** The entries belong to an earlier object of this name that somebody removed despite its finalizer. */
   readonly isLeftover?: boolean;
   /** The journal does not exist. */
   readonly missing?: true;
@@ -180,7 +190,7 @@ export function journalCounts(
   };
 }
 
-/** The step of entries that the engine has derived from the objects themselves, because the journal was lost. */
+/** The name of the step for entries that the engine derived from the objects themselves after a loss of the journal. */
 export const derivedStep = "derived";
 
 function isNotDerived({ step }: JournalEntry): boolean {
@@ -198,17 +208,20 @@ export function isOfEndedRun(
   return startedAt === undefined && run > 0 && journal.run > 0 && (run > 1 || journal.completed);
 }
 
-/** What asks for the undo of a rollout: a begun undo, its deletion, an abort, or the undo of its group. */
+/**
+ * What asks for the undo of a rollout: an undo that has begun, the rollout's deletion, an abort, or the undo of its
+ * group.
+ */
 type PutBackCause = "undo" | "deletion" | "abort" | "group";
 
 interface PutBackInput extends Pick<DecideInput, "status" | "orders" | "group"> {
-  /** Absent if nobody has read the journal yet. */
+  /** The facts of the journal. Absent if no round has read it yet. */
   readonly journal?: Pick<JournalCounts, "run">;
 }
 
 /**
- * What asks for the undo of what the rollout has done. Undefined if nothing does. An undo needs neither a plan nor a
- * right, so rounds ask this before they plan, and `decide` asks it again.
+ * What asks for the undo of the rollout's changes. Undefined if nothing does. An undo needs neither a plan nor the
+ * author's rights, so rounds call this before they plan, and `decide` calls it again.
  */
 export function putBackCause({ status, orders, group, journal }: PutBackInput): PutBackCause | undefined {
   if (isPuttingBack(status)) return "undo";
@@ -219,7 +232,10 @@ export function putBackCause({ status, orders, group, journal }: PutBackInput): 
   return follows && group?.failed !== undefined ? "group" : undefined;
 }
 
-/** Whether the rollout waits for its first run. Then an abort undoes nothing, and faults of its target are reported. */
+/**
+ * Whether the rollout waits for its first run. In this case an abort undoes nothing, and the engine still reports
+ * faults of the target.
+ */
 function isUnbegun({ phase, run = 0 }: PutBackInput["status"], journal: PutBackInput["journal"]): boolean {
   return phase === "Watching" && run === 0 && (journal?.run ?? 0) === 0;
 }

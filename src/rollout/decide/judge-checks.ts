@@ -11,7 +11,7 @@ import type { CheckObservation, Observation } from "./observation.ts";
 import { judgeMatrix } from "./probe-matrix.ts";
 import type { PlannedCheck, Step } from "./step.ts";
 
-/** The verdict of every check of the step. Only counts from the time after settling are judged. */
+/** The verdict of every check of the step. The judgement uses only counts from after the step settled. */
 export function judgeChecks(
   step: Step,
   status: StepStatus,
@@ -38,7 +38,7 @@ function lastLook(check: PlannedCheck, index: number, { checks }: StepStatus): C
   if (same !== undefined) return same;
   const placed = checks[index];
   const known = placed !== undefined && own.includes(placed) ? placed : own[0];
-  // A status that an earlier release wrote has no digest.
+  // An earlier release wrote statuses without digests.
   return known !== undefined && digestIn(known) === undefined ? known : undefined;
 }
 
@@ -46,7 +46,7 @@ function digestIn({ statistic }: CheckStatus): string | undefined {
   return (statistic as Partial<LookState> | undefined)?.digest;
 }
 
-/** A short text that changes with the check's spec, its backends and its gateway. */
+/** A short text that changes whenever the check's spec, its backends or its gateway change. */
 function digestOf({ spec, subject }: PlannedCheck): string {
   const compared =
     subject.type === "backends"
@@ -58,7 +58,10 @@ function digestOf({ spec, subject }: PlannedCheck): string {
   return fnvOffsets.map((offset) => fnv1a(text, offset).toString(36)).join("");
 }
 
-/** Two start values give 64 bits. Nobody gains by a collision: a check would keep its counts. */
+/**
+ * Two hashes of 32 bits with different start values give 64 bits. A collision is no security risk: the check would only
+ * keep its counts.
+ */
 const fnvOffsets = [0x81_1c_9d_c5, 0x05_0c_5d_1f];
 const fnvPrime = 0x01_00_01_93;
 
@@ -83,7 +86,7 @@ export function judgeCheck(
   const state = before?.statistic as LookState | undefined;
   if (seen.type === "pending")
     return { ...headOf({ spec, subject }), ...before, verdict: "wait", evidence: seen.detail };
-  // The interval is not over yet, so the previous result stands.
+  // The interval is not over yet, so the previous result stays.
   if (before !== undefined && seen.look !== undefined && state?.look === seen.look) return before;
   const { matrix, ...judgement } = judge({ spec, subject }, seen, { inner: state?.inner, settledMs, budget });
   const { judged, memory } = judgeLostPods(judgement, seen.ready, state ?? {}, settledMs);
@@ -98,11 +101,11 @@ export function judgeCheck(
   };
 }
 
-/** The check, so that requests between its last look and the next one do not count. */
+/** The check with a gap in its counts, so that requests between its last look and the next one are not counted. */
 export function withGap(check: CheckStatus): CheckStatus {
   const { inner, ...looks } = (check.statistic ?? {}) as Partial<LookState>;
   if (typeof inner !== "object" || inner === null) return check;
-  // The next counts of unknown sources, and sums of another observer, only set the start.
+  // The next counts are only a baseline: sources are unknown, and the sums seem to come from another observer.
   const start = "sources" in inner ? { sources: {} } : "epoch" in inner ? { epoch: "" } : {};
   return { ...check, statistic: { ...looks, inner: { ...inner, ...start } } };
 }
@@ -123,8 +126,8 @@ export function stalled(step: Step, status: CheckStatus, settledMs: number): str
 }
 
 /**
- * Whether more requests can end the wait of a check. They cannot if a query, a webhook or the check's conditions
- * decide.
+ * Whether more requests can end the wait of a check. They cannot if the check depends on a query, a webhook or its own
+ * conditions.
  */
 export function needsSamples({ type, statistic }: CheckStatus): boolean {
   const { waitsFor } = (statistic ?? {}) as Partial<LookState>;
@@ -200,7 +203,7 @@ function judge(
   }
 }
 
-/** Approvals of people are in the step's pause. */
+/** An approval is judged by the pause of its step, not here. */
 function approvalOf(check: PlannedCheck, { pause }: Step): CheckStatus {
   const approved = pause?.approved === true;
   return {
@@ -214,8 +217,8 @@ function approvalOf(check: PlannedCheck, { pause }: Step): CheckStatus {
 const namedSources = 4;
 
 /**
- * Adds the start of counting and the source to the text of counts. A proxy that has not counted anything yet is not a
- * source.
+ * Adds the start of counting and the source to the text of counts. A proxy that has counted nothing yet does not appear
+ * as a source.
  */
 function withWindow(evidence: string, seen: CheckObservation, settledMs: number): string {
   const counting =

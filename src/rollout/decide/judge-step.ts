@@ -13,8 +13,8 @@ export function judge(input: DecideInput, step: Step, stepStatus: StepStatus, ob
   const isFailed = hasFailedCheck(stepStatus);
   const overruled = isFailed ? overrulingApproval(input, step, stepStatus) : undefined;
   if (overruled !== undefined) return endOverruled(input, step, stepStatus.checks.map(evidenceOf), overruled);
-  // A verdict of failure that waits for a person is not judged again. Something else may have held the rollout up
-  // meanwhile, or somebody has paused it.
+  // A failed check that waits for a person is not judged again. Its verdict holds even after another reason held the
+  // rollout up, or after a pause.
   if (isFailed) return failedCheck(input, step, stepStatus.checks) ?? { status, actions: [] };
   const checks = judgeChecks(step, stepStatus, observation, settledForMs);
   const { waitsUntil: told, ...unlimited } = stepStatus;
@@ -46,7 +46,10 @@ export function judge(input: DecideInput, step: Step, stepStatus: StepStatus, ob
   return pauseOrEnd(input, judged, step, checks, settledForMs);
 }
 
-/** Whether the check decides on the step. People give approvals, and a dry run only shows its verdict. */
+/**
+ * Whether the check decides on the step. Approvals do not, because people give them, and a dry run only shows its
+ * verdict.
+ */
 function acts({ dryRun, type }: CheckStatus): boolean {
   return dryRun !== true && type !== "approval";
 }
@@ -78,7 +81,7 @@ function pauseOrEnd(
   if (step.pause?.approved === false) {
     const message = `${step.title}: waits for approval: ${approvalCommand(orders.commands, step)}`;
     const hold: Hold = { phase: "Paused", message, reason: "approval" };
-    // The message does not count, because an engine of another release may word it differently.
+    // The comparison leaves out the message, because an engine of another release may word it differently.
     const told = isSameHold(input.status, hold) && input.status.step?.id === step.id;
     const events: Action[] = told ? [] : [{ type: "event", reason: "Paused", message, warning: false, step: step.id }];
     return { status: withHold(status, hold), actions: events };
@@ -114,8 +117,8 @@ function countsNothingText(type: string): string {
 }
 
 /**
- * How to go on with a check that waits in vain. A MeshUpgrade cannot skip its checks, but a check can be changed to
- * only report.
+ * How a person continues when a check waits in vain. A MeshUpgrade cannot skip its checks, but a person can change a
+ * check so that it only reports.
  */
 function howToGoOn(check: CheckStatus, { promote, edit, undo }: RolloutCommands): string {
   const { type, name = type } = check;

@@ -102,7 +102,7 @@ test("a wait without progress is stalled, although its evidence changes at each 
       (second) => counted(200 * second, 0, 200 * second),
       /^neither condition is true, for 20 s$/,
     ],
-    // The count is reached soon, and more requests do not change the rate.
+    // The number of requests is reached soon, but more requests do not change the rate.
     [
       planned("request-success-rate", {
         ...both,

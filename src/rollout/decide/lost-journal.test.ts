@@ -7,7 +7,7 @@ import { begun, input, orders, plain, reasons } from "./testing/two-steps.ts";
 
 const written = { run: 1, setup: 0, completed: false, objects: ["HTTPRoute n/web"] };
 const gone = { run: 0, setup: 0, completed: false, missing: true, objects: [] } as const;
-/** The engine has told of the loss, and has made a journal of decisions alone. */
+/** The engine has reported the loss, and has made a journal that contains only decisions. */
 const empty = { run: 0, setup: 0, completed: false, objects: [] };
 const undo = { startedAt: "", elapsedMs: 0, waitedMs: 0, waitingFor: [], next: "RolledBack" } as const;
 
@@ -18,7 +18,7 @@ function decided(status: RolloutStatus, more: Partial<DecideInput> = {}): Decisi
   return decide(input({ status, steps: [], journal: gone, ...more }));
 }
 
-/** The status after a person has typed the command that the message ends with. */
+/** The status after a person has run the command at the end of the message. */
 function withoutJournal(status: RolloutStatus, more: Partial<DecideInput["orders"]> = {}): RolloutStatus {
   const [, at = ""] = / rollout\.serin\.dev\/without-journal=(\S+)$/.exec(status.message) ?? [];
   assert.notEqual(at, "");
@@ -127,7 +127,7 @@ test("a completed rollout without its journal stays completed, and its undo is S
   const undone = decided(completed, { change, orders: { ...orders, abort: true } });
   assert.equal(undone.status.phase, "Stuck");
   assert.match(withoutJournal(undone.status, { abort: true }).cause ?? "", /has not put back HTTPRoute n\/web/);
-  // The changes of an ended run stay, so its journal has nothing that the next run needs.
+  // The changes of an ended run stay, so the next run needs nothing from its journal.
   const next = decided(completed, { change: { candidate: "v2", watched: false } });
   assert.deepEqual([next.status.phase, next.status.journaled], ["Planned", undefined]);
 });

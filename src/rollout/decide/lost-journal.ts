@@ -16,8 +16,8 @@ import { describeReference } from "./step.ts";
 const namesShown = 20;
 
 /**
- * The status with what the journal has entries of, also those that the decision adds. While there is no journal, the
- * status keeps what it had: after a crash, the decision may not have made one.
+ * The status with a summary of the journal's entries, including those that the decision adds. While there is no
+ * journal, the status keeps its summary: after a crash, the decision may not have written the journal.
  */
 export function withJournaled(
   { status, actions }: Pick<Decision, "status" | "actions">,
@@ -34,16 +34,16 @@ export function withJournaled(
     objects: all.slice(0, maxJournaledObjects),
     ...(more > 0 ? { more } : {}),
     ...(setup > 0 || added.some((entry) => entry.setup === true) ? { setup: true } : {}),
-    // The next round knows what these entries add.
+    // The next round computes the sum with the added entries.
     ...(sum === undefined ? {} : { sum }),
   };
   return { ...rest, journaled };
 }
 
 /**
- * Whether the rollout needs entries of its journal that somebody deleted with it. Without them an undo would find
- * nothing to do, and a step would take its own values for those from before the run. `mustPutBack`: a person, or the
- * group of the rollout, asks for its undo.
+ * Whether the rollout needs entries of a journal that somebody has deleted. Without them, an undo would find nothing to
+ * do, and a step would record its own values as those from before the run. `mustPutBack`: a person, or the group of the
+ * rollout, asks for its undo.
  */
 export function isJournalLost(
   status: RolloutStatus,
@@ -70,7 +70,7 @@ export function decideWithoutJournal(input: DecideInput): Decision {
   const found = new Set(journal.objects);
   if (journal.missing !== true && found.size > 0 && lost.objects.every((object) => found.has(object))) {
     const message = "its journal is back, and the rollout continues";
-    // It was rolled back before, and only holds its target.
+    // The rollout was already rolled back, and only holds its target.
     const back: RolloutStatus =
       rest.rolledBackInMs === undefined
         ? rest
@@ -86,7 +86,7 @@ export function decideWithoutJournal(input: DecideInput): Decision {
   };
 }
 
-/** Ends the rollout. Its cause says what the engine has not put back. */
+/** Ends the rollout. The cause in the status says which changes the engine has not undone. */
 function endWithout(input: DecideInput, lost: LostJournal): Decision {
   const { status, orders } = input;
   const { journaled: _, ...rest } = status;

@@ -4,30 +4,32 @@ import type { ProbeFacts } from "./probe-matrix.ts";
 import type { Write } from "./step.ts";
 
 /**
- * The engine's observations for the current step, in the step's own order. They are only facts, and `decide` judges
- * them.
+ * The engine's observations for the current step. Writes, conditions and checks have the same order as in the step.
+ * Observations are only facts, and `decide` judges them.
  */
 export interface Observation {
   readonly writes: readonly WriteState[];
-  /** A field that an earlier step has written, and who has changed it since. */
+  /** A field that an earlier step has written and somebody has changed meanwhile, and who that was. */
   readonly lost?: string;
   readonly settle: readonly SettleState[];
   readonly checks: readonly CheckObservation[];
 }
 
 export type WriteState =
-  /** Not written yet. */
+  /** The write has not been done yet. */
   | {
       readonly state: "pending";
       /** The current value, which goes into the journal with the object's `uid`. */
       readonly prior?: unknown;
       readonly uid?: string;
       readonly madeParents?: number;
-      /** See the field of the journal's entry. */
+      /** The number of missing pods. See `lacked` of the journal's entry. */
       readonly lacked?: number;
       /** The journal needs no entry of the write. See `isOwnWrite`. */
       readonly isOwn?: true;
-      /** The step has not written it before. Absent if somebody has undone the write, or the server refused it. */
+      /**
+       * The step has not done this write before. Absent if somebody has undone the write, or if the server refused it.
+       */
       readonly isFirst?: true;
       /** Who wrote the current value instead. */
       readonly by?: string;
@@ -39,7 +41,7 @@ export type WriteState =
       readonly merged?: { readonly value: unknown; readonly found: unknown };
     }
   | { readonly state: "done" }
-  /** Not due yet, because another field does not have its value. The step has not settled. */
+  /** The write is not due yet, because another field does not have the required value. The step has not settled. */
   | { readonly state: "later"; readonly detail: string }
   /** The object to change no longer exists, so there is nothing to write or undo. */
   | { readonly state: "gone" }
@@ -48,14 +50,14 @@ export type WriteState =
 
 /** What keeps a step waiting. */
 export interface Obstacle {
-  /** How a person can remove it. The step waits for that, and does not fail. */
+  /** What a person must do to remove the obstacle. The step waits for the person and does not fail. */
   readonly toDo?: string;
 }
 
 export type SettleState =
   | {
       readonly state: "met";
-      /** What a proxy that is not concerned has rejected, for people. */
+      /** What a proxy of a namespace that is not concerned has rejected, for people. */
       readonly note?: string;
     }
   | {
@@ -63,13 +65,18 @@ export type SettleState =
       readonly detail: string;
       /** The number of missing items (pods, proxies), which shows progress. Absent means one. */
       readonly left?: number;
-      /** Somebody must remove it before the step can continue, so a time limit applies even to a step without one. */
+      /**
+       * What a person must remove before the step can continue. A time limit applies to it even in a step without one.
+       */
       readonly obstacle?: Obstacle;
-      /** The time until the condition fails by a limit of its own, unless it makes progress. */
+      /** The time until the condition fails by its own limit, if it makes no progress. */
       readonly failsInMs?: number;
-      /** Only proxies of namespaces that are not concerned are missing. They delay a step, and never fail it. */
+      /**
+       * Only proxies of namespaces that are not concerned are missing. They may delay a step, but they never make it
+       * fail.
+       */
       readonly isOfOthers?: true;
-      /** What such a proxy has rejected, for people. */
+      /** What a proxy of such a namespace has rejected, for people. */
       readonly note?: string;
     }
   /** The condition will never settle, because a proxy rejected the configuration or a route was refused. */
@@ -103,7 +110,7 @@ export interface ReadyPods {
   readonly stable: number;
   /** The canary gets requests, and something in this cluster makes its pods. So it should have a ready one. */
   readonly isExpected: boolean;
-  /** The canary has no ready pod in this cluster, but has endpoints in another one. These get its requests. */
+  /** The canary has no ready pod in this cluster, but has endpoints in another cluster, which get its requests. */
   readonly isElsewhere?: true;
 }
 
@@ -111,15 +118,18 @@ export interface ReadyPods {
 export interface SeenCounters {
   readonly type: "counters";
   readonly sources: Readonly<Record<string, OutcomeCounts>>;
-  /** Identifies the observer, if the version of a request depends on what the observer has seen before. */
+  /**
+   * Identifies the observer. Set if the observer's earlier observations decide to which version it attributes a
+   * request.
+   */
   readonly epoch?: string;
   /** The latest error that a source reported, as evidence of a failure. */
   readonly lastError?: string;
 }
 
 /**
- * Cumulative histograms, summed over all sources by the observer that `epoch` names. Another observer's sums begin
- * elsewhere.
+ * Cumulative histograms, summed over all sources by the observer that `epoch` names. The sums of another observer begin
+ * at another time.
  */
 export interface SeenDurations {
   readonly type: "durations";
@@ -180,7 +190,7 @@ export interface OutcomeCounts {
  * state.
  */
 export type Action =
-  /** Must be stored before any write that follows. */
+  /** Stores journal entries. This must happen before any write that follows. */
   | { readonly type: "journal"; readonly entries: readonly JournalEntry[] }
   | { readonly type: "write"; readonly write: Write; readonly prior?: unknown }
   /** Undoes the journal's entries in the order of `undoOrder`. */
@@ -221,15 +231,18 @@ export type DecisionReason =
   | "Stuck"
   | "Deleted";
 
-/** The result of the last `undo`. */
+/** The result of the last pass of an undo. */
 export interface UndoReport {
   readonly undone: number;
   /** The entries that could not be undone yet, with the reasons. */
   readonly waitingFor: readonly string[];
-  /** Whether it waits only for pods that are ending, which serve their last connections until a known time. */
+  /** Whether the undo waits only for pods that are ending. They serve their last connections until a known time. */
   readonly isEnding?: boolean;
-  /** How many pods the workloads lack that undo has restarted. Absent if their pods are replaced. */
+  /** How many pods are missing in the workloads that undo has restarted. Absent if all of their pods are replaced. */
   readonly podsLeft?: number;
-  /** The text about a field that somebody else has changed since. It names the user, the field and the remedy. */
+  /**
+   * The text about a field that somebody else has changed after the rollout. The text names the user, the field and the
+   * remedy.
+   */
   readonly conflict?: string;
 }

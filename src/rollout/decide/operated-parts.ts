@@ -1,8 +1,8 @@
 import type { ObjectReference } from "../../api/serin/index.ts";
 
 /**
- * The parts of a revision that an operator installs from its IstioOperator, by the names of the object's components.
- * `title` is the name in the object's status and in the labels of what the operator has installed.
+ * The parts of a revision that an operator installs from its IstioOperator, by the names of the components in its spec.
+ * `title` is the part's name in the object's status and in the labels of what the operator has installed.
  */
 export const operatedParts = {
   pilot: { title: "Pilot", workload: "istiod" },

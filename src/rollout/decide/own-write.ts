@@ -4,8 +4,8 @@ import { referenceKey, type Write } from "./step.ts";
 
 /**
  * Whether the write needs no entry in the journal. It changes or deletes an object that this run has made, and undo
- * deletes the object. An object of that name that the run has found, for example one that an earlier rollout has left,
- * existed before: the run takes it over, and undo must put it back as it was.
+ * deletes the object. An object that existed before the run, for example one that an earlier rollout has left, needs an
+ * entry: the run takes the object over, and undo must restore it.
  */
 export function isOwnWrite(write: Write, journal: readonly JournalEntry[]): boolean {
   if (write.type === "create") return false;
@@ -13,7 +13,10 @@ export function isOwnWrite(write: Write, journal: readonly JournalEntry[]): bool
   return write.own === true && isMadeByRun(write.object, journal);
 }
 
-/** Whether the journal still lacks what the run has found, although the field has the value of the write already. */
+/**
+ * Whether the journal still lacks the prior value of a field, although the field already has the value that the run
+ * would write.
+ */
 export function isToBeNoted(write: Write, journal: readonly JournalEntry[]): boolean {
   if (write.type !== "field" || write.noted !== true) return false;
   return fieldEntries(journal, write).length === 0 && !isMadeByRun(write.object, journal);

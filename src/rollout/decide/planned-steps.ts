@@ -4,7 +4,7 @@ import type { Step } from "./step.ts";
 
 /**
  * The plan with people's orders applied. A full promotion leaves out steps that are not essential and not finished yet,
- * and the checks and pauses of the others. If no step of a plan is essential, all stay.
+ * and the checks and pauses of the others. If no step of a plan is essential, all steps stay.
  */
 export function orderedSteps(
   steps: readonly Step[],
@@ -28,22 +28,22 @@ export function isDone(step: Step, status: RolloutStatus): boolean {
 }
 
 /**
- * The status. The step with the last weight is unfinished again in it if the requests are not divided by that weight.
- * This happens if somebody removes steps in the middle of a run, so that the remaining steps have the ids of finished
- * ones. The run would end with the weight of a removed step.
+ * The status in which the step with the last weight counts as unfinished again, if requests are not divided by that
+ * weight. This happens if somebody removes steps in the middle of a run: the remaining steps then have the ids of
+ * finished ones. Otherwise the run would end with the weight of a removed step.
  */
 export function withLastWeightOpen(steps: readonly Step[], status: RolloutStatus): RolloutStatus {
   const last = steps.findLast(({ weight }) => weight !== undefined);
   if (last === undefined || steps.some((step) => !isDone(step, status))) return status;
-  // A step that is gone may have moved requests before it settled.
+  // A step that somebody has removed may have moved requests before it settled.
   const isAsPlanned = status.step === undefined && (status.weight ?? last.weight) === last.weight;
   return isAsPlanned ? status : { ...status, completedSteps: status.completedSteps.filter(({ id }) => id !== last.id) };
 }
 
 /**
- * The plan as the status shows it. Finished steps stay in it when the cluster no longer asks for them, for example a
- * gateway's steps when the old revision is gone. They keep their titles, which may state numbers that have changed
- * since.
+ * The plan as the status shows it. Finished steps stay in the plan even if the cluster no longer needs them, for
+ * example a gateway's steps when the old revision is gone. They keep their titles, even if the numbers in these have
+ * changed meanwhile.
  */
 export function plannedSteps(
   steps: readonly Step[],

@@ -71,7 +71,7 @@ test("counting begins when every client has finished its earlier probes, however
       before,
     );
   let kept = look(5, 4, 7, undefined);
-  // Client b has an open probe that it started long ago, and has sent 100 more reports since.
+  // Client b started a probe long ago that is still open, and has sent 100 more reports since then.
   for (let looks = 0; looks < 3; looks += 1) kept = look(9, 8, 99, kept.statistic);
   assert.deepEqual([kept.verdict, kept.evidence], ["wait", "counting begins"]);
   kept = look(10, 8, 100, kept.statistic);

@@ -11,8 +11,8 @@ import {
 import { replacedProbes, type CountedProbes, type ProbePodFacts } from "./replaced-probes.ts";
 
 /**
- * The observation of every pair. Counts continue from the start of the probes; only their increase after settling is
- * judged.
+ * The observation of every pair. Counts begin with the start of the probes. Only their increase after the step settled
+ * is judged.
  */
 export interface ProbeFacts {
   readonly pairs: readonly ProbePairFacts[];
@@ -37,7 +37,7 @@ export interface ProbePairFacts {
   /** The correct SPIFFE ID that the other side verified. Empty if none is known. */
   readonly clientIdentity: string;
   readonly serverIdentity: string;
-  /** The most frequent wrong SPIFFE ID. Empty without one. It may be old, so only the counts decide. */
+  /** The most frequent wrong SPIFFE ID. Empty if there was none. It may be old, so only the counts decide. */
   readonly wrongClientIdentity: string;
   readonly wrongServerIdentity: string;
   /** The expected SPIFFE ID, with `*` for an unknown trust domain. */
@@ -58,10 +58,10 @@ export const probeCounters = [
   "wrongServer",
 ] as const;
 /**
- * `ok` and `failed` are the client's counts. `letIn`: failures because a probe was answered that had to be refused.
- * Counts of the data planes: `mutual` and `plain` connections as the server's side accepted them; `plainBehind` those
- * from a waypoint to its server; `wrongClient` and `wrongServer` those whose verified identity is not the probe's, or
- * is of a trust domain that the other side does not trust.
+ * `ok` and `failed` are the client's counts. `letIn`: failures in which the mesh answered a probe that it had to
+ * refuse. Counts of the data planes: `mutual` and `plain` connections as the server's side accepted them; `plainBehind`
+ * those from a waypoint to its server; `wrongClient` and `wrongServer` those whose verified identity is not the
+ * probe's, or whose identity has a trust domain that the other side does not trust.
  */
 export type ProbeCounts = Readonly<Record<(typeof probeCounters)[number], number>>;
 
@@ -90,8 +90,9 @@ export interface MatrixJudgement {
  * one that had to be refused. Also fails when more connections fail than `maxErrorRate` explains, of all pairs or of
  * one.
  *
- * A probe that is deleted, for example by a drain of its node, or whose kubelet restarts, cannot answer. That says
- * nothing about the mesh, so there is no result until it or its successor is ready. Then counting begins again.
+ * A probe that is deleted, for example by a drain of its node, or whose kubelet restarts, cannot answer. A missing
+ * probe says nothing about the mesh, so there is no result until the probe or its successor is ready. Then counting
+ * begins again.
  */
 export function judgeMatrix(facts: ProbeFacts, spec: CheckSpec, before: unknown): MatrixJudgement {
   const known = before as MatrixState | undefined;
@@ -129,7 +130,7 @@ export function judgeMatrix(facts: ProbeFacts, spec: CheckSpec, before: unknown)
   if (short.length > 0)
     return {
       ...judged("wait", `${rate}; each pair needs ${samplesPerPair}; pairs with fewer: ${namesOf(short, () => "")}`),
-      // The probes of other pairs continue, and are not progress of these pairs.
+      // The answers of the other pairs do not count as progress of the pairs that wait.
       waitsFor: `each pair needs ${samplesPerPair} answers: ${namesOf(short, ({ ok: count }) => `has ${count}`)}`,
     };
   const untold = pairs.filter(({ expected, mutualTls }) => expected === "answer" && mutualTls === "unknown");
@@ -157,7 +158,7 @@ function endedText(ended: readonly string[] = []): string {
   return ended.length === 0 ? "" : `; probe containers that ended: ${firstNames(ended, namedWords)}`;
 }
 
-/** `, median of 3 to 20 ms`. */
+/** A text such as `, median of 3 to 20 ms`. */
 function latencies(pairs: readonly ProbePair[]): string {
   const medians = pairs.flatMap(({ p50Ms }) => (p50Ms === undefined ? [] : [p50Ms]));
   return medians.length === 0 ? "" : `, median of ${Math.min(...medians)} to ${Math.max(...medians)} ms`;
@@ -194,7 +195,8 @@ function nextState(facts: ProbeFacts, before: MatrixState | undefined): MatrixSt
     const name = describeProbePair(pair);
     const [counts = [], zero = [], so = []] = [last[name], before.last[name], before.gained[name]];
     const sums = counts.map((count, index) => (so[index] ?? 0) + gain(count, zero[index] ?? 0, index));
-    // A restarted client counts from 0 again. If the pair had answers before the restart, this one is not its first.
+    // A restarted client counts from 0 again. If the pair had answers before the restart, this answer is not its first
+    // one.
     const isFirstAnswer = (zero[okIndex] ?? 0) === 0 && (so[okIndex] ?? 0) === 0 && pair.counts.ok > 0;
     if (isFirstAnswer && mayBeLate(pair, sums[failedIndex] ?? 0)) sums[failedIndex] = 0;
     return [name, sums] as const;
@@ -205,22 +207,25 @@ function nextState(facts: ProbeFacts, before: MatrixState | undefined): MatrixSt
 const okIndex = probeCounters.indexOf("ok");
 const failedIndex = probeCounters.indexOf("failed");
 /**
- * The failures that a gateway's pair may have before its first answer: about 15 s of them. A connection without an
- * answer takes up to 5 s. A refused one takes no time, and in a usual mesh the next one follows after 200 ms.
+ * The number of failures that a gateway's pair may have before its first answer, about 15 s of them: a connection
+ * without an answer takes up to 5 s. A refused connection takes no time, and in a usual mesh the next one follows after
+ * 200 ms.
  */
 const lateFailures = 3;
 const lateRefusals = 75;
 
 /**
  * The plain client reaches a gateway by its Service, whose endpoints each node learns a moment after the gateway is
- * ready. No node acknowledges this, and until then kube-proxy refuses the connections or drops them.
+ * ready. Nodes do not acknowledge endpoints. Until a node has learned them, its kube-proxy refuses or drops the
+ * connections.
  */
 function mayBeLate({ from, lastError }: ProbePairFacts, failed: number): boolean {
   return from.dataPlane === "gateway" && failed <= (lastError.includes("ECONNREFUSED") ? lateRefusals : lateFailures);
 }
 
 /**
- * A client's counts start at zero when the client restarts. A data plane's counts also fall when one of its pods ends.
+ * A client's counts start at zero when the client restarts. The counts of a data plane also fall when one of its pods
+ * ends.
  */
 function gain(count: number, before: number, index: number): number {
   if (count >= before) return count - before;
@@ -255,7 +260,10 @@ function mutualTlsOf({ mutual, plain, plainBehind }: ProbeCounts): ProbePair["mu
   return mutual === 0 ? "no" : "mixed";
 }
 
-/** The tolerated difference between answers and counters, which are not read at the same moment. */
+/**
+ * The tolerated difference between a client's answers and the data planes' counters, because the two are not read at
+ * the same moment.
+ */
 const countingSlack = 10;
 const bypassShare = 0.2;
 
@@ -284,13 +292,13 @@ function problemOf(
 /** The probability that a step fails in a mesh without a fault. */
 const wrongFailure = 0.001;
 const failThreshold = Math.log(1 / wrongFailure);
-/** Error rates of a bad pair, as multiples of the limit. */
+/** The assumed error rates of a bad pair, as multiples of the limit. */
 const rateMultiples = [2, 4, 10, 50, 200] as const;
 const highestRate = 0.99;
 
 /**
- * The logarithm of an e-value against "the error rate is at most the limit": a mixture of likelihood ratios, which may
- * be looked at after every probe.
+ * The logarithm of an e-value against "the error rate is at most the limit": a mixture of likelihood ratios, which
+ * stays valid however often it is evaluated.
  */
 function failureEvidence(ok: number, failed: number, limit: number): number {
   const logs = rateMultiples.map((multiple) => {
@@ -320,7 +328,7 @@ function whichOf(bad: readonly ProbePair[], pairs: readonly ProbePair[]): string
   return sharedEnd("to") ?? sharedEnd("from") ?? "";
 }
 
-/** Text about pairs with failures that are too few to blame the pair. */
+/** Text about pairs that have some failures, but too few to blame the pair. */
 function besides(pairs: readonly ProbePair[]): string {
   const few = pairs.filter(({ problem, failed }) => problem === "" && failed > 0);
   return few.length === 0 ? "" : `; some requests also failed for ${namesOf(few, () => "")}`;
@@ -329,7 +337,7 @@ function besides(pairs: readonly ProbePair[]): string {
 const namedPairs = 3;
 const namedWords = 4;
 
-/** Groups pairs by their message, which many may share. Names the first few of each group. */
+/** Groups pairs by their message, because many may have the same one. Names the first few pairs of each group. */
 function namesOf(pairs: readonly ProbePair[], words: (pair: ProbePair) => string): string {
   const groups = new Map<string, string[]>();
   for (const pair of pairs) groups.set(words(pair), [...(groups.get(words(pair)) ?? []), describeProbePair(pair)]);

@@ -12,8 +12,8 @@ export type ServingProbes = Readonly<Record<string, readonly ServingPod[]>>;
 export interface ProbePodFacts {
   readonly serving: ServingProbes;
   /**
-   * Which probe cannot answer because of its node, in words. `isPause`: it runs and is not ready. The mesh may cause
-   * this too.
+   * Describes the probe that cannot answer because of its node. `isPause`: the probe runs but is not ready, which the
+   * mesh may cause too.
    */
   readonly absent?: { readonly detail: string; readonly isPause: boolean };
   /** How long the pod that became ready last has been ready. */
@@ -28,16 +28,22 @@ export interface CountedProbes {
 }
 
 export interface ProbeReplacement {
-  /** Why nothing can be judged now. */
+  /** Why the matrix cannot be judged now. */
   readonly absent?: string;
   /** The counts belong to pods that were replaced, or were not ready meanwhile, so counting begins again. */
   readonly beginsAgain: boolean;
   readonly counted?: CountedProbes;
 }
 
-/** How long nodes and proxies may take to learn of an endpoint. Nobody waits for their acknowledgement. */
+/**
+ * How long nodes and proxies may take to learn of an endpoint. The engine allows this time, because nothing reports
+ * that they have learned of it.
+ */
 const learningMs = 5_000;
-/** A mesh that makes its pods unready from time to time must not count anew for ever. */
+/**
+ * How often counting may begin again, because a mesh that makes its pods unready from time to time must not postpone
+ * the judgement for ever.
+ */
 const maxReturns = 3;
 
 /**
@@ -66,9 +72,9 @@ export function replacedProbes(pods: ProbePodFacts | undefined, known: CountedPr
 }
 
 /**
- * The pods to compare with from now on, while the counts stay. If the pods from before a crash stayed, every later
- * pause of the pod's kubelet would look like the crash. A pod that is not ready yet keeps its entry. Otherwise the end
- * of its crash would look like the end of a pause.
+ * The pods for the next comparison, if the counts are kept. They must include the restarts of a crash: otherwise every
+ * later pause of the pod's kubelet would look like that crash. A pod that is not ready yet keeps its entry, because
+ * otherwise the end of its crash would look like the end of a pause.
  */
 function rebased(known: ServingProbes, serving: ServingProbes): ServingProbes {
   return Object.fromEntries(
@@ -93,7 +99,7 @@ function changeOf(
     ({ readyAtMs, restarts }, index) =>
       readyAtMs !== undefined &&
       readyAtMs !== before[index]?.readyAtMs &&
-      // A status that an earlier engine wrote has no restarts.
+      // An earlier release wrote statuses without restarts.
       restarts === (before[index]?.restarts ?? restarts),
   );
   return again ? "ready again" : "none";

@@ -9,8 +9,8 @@ import { describeReference } from "./step.ts";
 /** How long undo waits for one entry before it reports this and continues with all independent entries. */
 export const undoPatienceMs = 60_000;
 /**
- * How long undo waits, when nothing else is left to undo, before a person must act. It does not count while undo waits
- * only for pods that are ending.
+ * How long undo waits, when nothing else is left to undo, before a person must act. The time does not run while undo
+ * waits only for pods that are ending.
  */
 const undoStuckMs = 120_000;
 
@@ -57,8 +57,8 @@ export function startRollback(
 export const leftoverCause = "its journal still has entries of an earlier object of this name; these are undone first";
 
 /**
- * Undoes everything that an earlier object of this name has left behind, because somebody removed its finalizer. The
- * changes of a completed run stay, as after a deletion.
+ * Undoes everything that an earlier object of this name has left behind, after somebody removed that object's
+ * finalizer. The changes of a completed run stay, as after a deletion.
  */
 export function undoLeftover(input: DecideInput): Decision {
   const { journal, orders, status } = input;
@@ -67,7 +67,9 @@ export function undoLeftover(input: DecideInput): Decision {
   return startRollback(input, { because: "leftover", cause: leftoverCause }, next);
 }
 
-/** The next decision about an undo. It repeats until nothing is left, whatever is unreachable. */
+/**
+ * The next decision about an undo. The undo continues until nothing is left, even while some objects cannot be reached.
+ */
 export function rollBackFurther(input: DecideInput): Decision {
   const { status, journal, nowMs, elapsedMs, orders } = input;
   const before = status.undo ?? { startedAt: at(nowMs), elapsedMs: 0, waitedMs: 0, waitingFor: [], next: "RolledBack" };
@@ -115,7 +117,7 @@ export function rollBackFurther(input: DecideInput): Decision {
   return { status: { ...status, phase: "RollingBack", message, undo }, actions: [...events, ...again] };
 }
 
-/** How long undo has waited since the last progress, and for what. Each replaced pod is progress. */
+/** How long undo has waited since the last progress, and for what. Each replaced pod counts as progress. */
 function waitOf(
   { podsLeft: before = Number.POSITIVE_INFINITY, waitedMs }: UndoStatus,
   { undone, waitingFor, podsLeft }: UndoReport,
@@ -131,8 +133,8 @@ function waitOf(
 }
 
 /**
- * The result of the last pass. A failed pass has no result, for example because the server refuses to change the
- * journal. Undo then waits for that too.
+ * The result of the last pass. If the pass failed, for example because the server refuses to change the journal, undo
+ * waits for that too.
  */
 function reportOf({ undo, failedWrite }: DecideInput): UndoReport | undefined {
   if (failedWrite === undefined) return undo;
@@ -198,7 +200,7 @@ function deletedEvent(what: string): RolloutEvent {
 
 /**
  * The object is being deleted. The spec says whether the changes of the current run are undone or stay. The preparation
- * of a target is always undone, and a run that builds on one is undone with it.
+ * of a target is always undone, together with a run that builds on it.
  */
 export function handleDeletion(input: DecideInput, underWay: boolean): Decision {
   const { status, journal, orders, failedWrite } = input;
@@ -211,7 +213,7 @@ export function handleDeletion(input: DecideInput, underWay: boolean): Decision 
     );
   const probes = underWay ? withoutProbes(input) : [];
   const ends: Action = { type: journal.run > 0 ? "forget" : "release" };
-  // A server that refuses to delete the probes is asked again, and the message says why.
+  // If the server refuses to delete the probes, the engine tries again, and the message says why.
   if (probes.length > 0 && failedWrite !== undefined) {
     const message = `the object is deleted when its probes are: ${failedWrite.detail}; correct what it names, and the engine continues`;
     const again = failedWrite.waits ? [] : [...probes, ends];
@@ -244,8 +246,8 @@ export function heldByServer(status: RolloutStatus, message: string): RolloutSta
 }
 
 /**
- * The probes serve only the upgrade that has made them, so they leave with it. Its other changes stay. If somebody has
- * deleted the journal, the status still says that the upgrade has made them.
+ * Deletes the probes with their upgrade, because no other upgrade uses them. The upgrade's other changes stay. If
+ * somebody has deleted the journal, the status still says that the upgrade has made probes.
  */
 function withoutProbes({ journal, status: { journaled, undo } }: DecideInput): readonly Action[] {
   if (undo?.next === "Deleted") return [];
@@ -255,14 +257,17 @@ function withoutProbes({ journal, status: { journaled, undo } }: DecideInput): r
 }
 
 /**
- * Whether the changes of a run under way stay. They don't if the target was prepared: without its route and its held
- * Deployment, the run's weights and its copy of the pods would send requests to no pod.
+ * Whether the changes of a run under way stay. They do not stay if the target was prepared: its deletion also removes
+ * the prepared route and releases the Deployment, and without these the run's weights would send requests to no pod.
  */
 function leavesRun({ journal, orders }: DecideInput): boolean {
   return orders.deletion === "Leave" && journal.setup === 0;
 }
 
-/** An earlier object's preparation of its target is undone too, if this one has prepared nothing yet. */
+/**
+ * The scope of the undo. If this object has prepared nothing yet, the undo includes an earlier object's preparation of
+ * its target.
+ */
 function scopeOf({ next, because }: UndoStatus, { completedSteps }: RolloutStatus): UndoScope {
   return next === "Deleted" || (because === "leftover" && completedSteps.length === 0) ? "all" : "run";
 }

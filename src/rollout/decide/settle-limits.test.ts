@@ -83,7 +83,8 @@ test("a patient step's next write counts as due however long the step has taken,
     return status.phase;
   };
   assert.equal(write({ isFirst: true }), "Progressing");
-  // Between the repetitions of an earlier write, the next write is due for moments, in which nothing is written.
+  // Between the repetitions of an earlier write, the next write is due for a short time, in which the step does not
+  // write it.
   const moment = { failedWrite: { detail: "somebody restores the earlier value", waits: true } };
   for (let ms = 0; ms < 300_000; ms += 10_000) {
     assert.equal(write({}), "Progressing");
@@ -109,7 +110,7 @@ test("a write that is due again after a long wait has the whole limit, but a fig
     };
     for (let ms = 0; ms < waitedMs; ms += 5000)
       assert.equal(look({ ...waiting, writes: [{ state: "done" }] }), "Settling");
-    // The engine has journaled the write before the wait and not done it, or somebody has undone it now.
+    // The engine journaled the write before the wait, but has not done it yet. Or somebody has undone it now.
     const due: Observation = { writes: [{ state: "pending", by: "somebody" }], settle: [], checks: [] };
     let seconds = 0;
     while (look(due) === "Progressing") seconds += 5;
@@ -260,7 +261,7 @@ test("what a step starts has the whole limit after the server has refused the st
   const refused = { failedWrite: { detail: "the journal is full", waits: false } };
   for (let ms = 0; ms < 55_000; ms += 5000) assert.equal(look(unwritten, refused), "Progressing");
   for (let ms = 0; ms <= 60_000; ms += 5000) assert.equal(look(started), "Settling");
-  // Another refusal gives no more time.
+  // A refusal of another write gives the step no more time.
   assert.equal(look(unwritten, refused), "RollingBack");
 });
 

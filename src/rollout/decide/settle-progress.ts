@@ -7,7 +7,7 @@ import type { Observation } from "./observation.ts";
 const settleLimits = 10;
 const untilSlackMs = 10_000;
 /**
- * The number of missing items that stands for all later work while a write is not due yet. It is larger than any number
+ * The number that represents all later work while a write is not due yet. It is larger than any number of missing items
  * that conditions report.
  */
 const laterLeft = 1e12;
@@ -63,7 +63,8 @@ export function beforeWrites(step: StepStatus): StepStatus {
 
 /**
  * The step when it has to settle again, because somebody has changed its plan or a value that it wrote. The new wait
- * has the whole limit, whatever the first wait took. `settlingMs` stays, so that a fight still ends.
+ * has the whole limit, however long the first wait took. `settlingMs` stays, so that a fight over a value still reaches
+ * a limit.
  */
 export function settlingAnew(step: StepStatus): StepStatus {
   return { ...step, stalledMs: 0, settlingLeft: unwrittenLeft };
@@ -80,17 +81,23 @@ export function sinceSettledMs({ settledAt, settledForMs = 0 }: StepStatus, nowM
   return passedMs >= 0 ? Math.min(settledForMs, passedMs) : settledForMs;
 }
 
-/** The reported time, unless a pause, a stopped engine or a clock jump has changed it. Rounding does not change it. */
+/**
+ * The end that was reported before, unless a pause, a stopped engine or a clock jump has changed it. A difference by
+ * rounding alone changes nothing.
+ */
 export function toldUntil(told: string | undefined, untilMs: number): string {
   return told !== undefined && Math.abs(Date.parse(told) - untilMs) < untilSlackMs ? told : at(untilMs);
 }
 
-/** A status that an earlier release wrote has no `stalledMs`. Its whole settling time counts instead. */
+/**
+ * How long the step has made no progress. An earlier release wrote statuses without `stalledMs`, for which the whole
+ * settling time is used.
+ */
 export function withoutProgressMs({ settlingMs = 0, stalledMs = settlingMs }: StepStatus): number {
   return stalledMs;
 }
 
-/** A patient step has no limit for its whole duration, only for an obstacle. */
+/** Whether the step has waited for too long. A patient step has no limit on its duration, only one on an obstacle. */
 export function isOverdue(step: StepStatus, limitMs: number, isPatient = false): boolean {
   const { settlingMs = 0 } = step;
   return withoutProgressMs(step) > limitMs || (!isPatient && settlingMs > settleLimits * limitMs);
@@ -112,7 +119,7 @@ const linesShown = 20;
 const maxCompared = 200;
 const namesShown = 5;
 /**
- * Two lines say the same of two names if at least this many words are the same, and the names between these words are
+ * Two lines say the same about two names if they share at least this many words, and the names between these words are
  * short.
  */
 const minSharedWords = 3;
@@ -121,7 +128,10 @@ const minAlike = 3;
 /** A number, with its unit or punctuation, such as `3`, `1/3:` or `20 s`. An IP address can be a name. */
 const bareNumber = /^\(?\d+([./]\d+)?(%|ms|s)?[:;,)]?$/;
 
-/** Lines that say the same of several names. The name stands between the shared words at both ends. */
+/**
+ * Lines that say the same of several names. The lines begin and end with the same words, and the names are between
+ * these.
+ */
 interface Alike {
   readonly members: (readonly string[])[];
   before: number;
@@ -130,7 +140,7 @@ interface Alike {
 
 /**
  * The lines that a status shows for everything that a step or an undo waits for. One cause often holds up many objects,
- * such as an image that no probe gets: its line appears once, with the names of the others.
+ * such as an image that no probe gets: the line about them appears once, with the names of all objects.
  */
 export function namedOnce(details: readonly string[]): readonly string[] {
   const counts = new Map<string, number>();
@@ -147,7 +157,10 @@ export function namedOnce(details: readonly string[]): readonly string[] {
   return left === 0 ? shown : [...shown, `and ${left} more`];
 }
 
-/** Adds the line to the group if it says the same as all others in it. Lines with other numbers say something else. */
+/**
+ * Adds the line to the group if it says the same as all lines in the group. A line with other numbers says something
+ * else.
+ */
 function joins(group: Alike, words: readonly string[]): boolean {
   const [first = []] = group.members;
   const before = Math.min(group.before, sharedWords(first, words));

@@ -12,7 +12,10 @@ import type { Action, RolloutEvent } from "./observation.ts";
 import { startRollback, type RollbackReason } from "./rollback.ts";
 import type { Step } from "./step.ts";
 
-/** The evidence of more steps would not fit in the object. The journal has it too. */
+/**
+ * The number of steps that keep their evidence in the status. More would not fit in the object, and the journal has all
+ * evidence too.
+ */
 const maxStepsWithEvidence = 200;
 
 /** The steps. Only the latest of them keep their evidence. */
@@ -40,7 +43,7 @@ export function endStep(
     status: {
       ...rest,
       ...(orders.holdsAllNamespaces && namespaces !== undefined ? { namespaces } : {}),
-      // A person may end a step that has not settled.
+      // A person may end a step that has not settled, so its weight is recorded here.
       ...(step.weight === undefined ? {} : { weight: step.weight }),
       phase: step.phase ?? "Progressing",
       message: step.title,
@@ -121,7 +124,7 @@ export function fail(input: DecideInput, step: Step, reason: RollbackReason): De
   );
 }
 
-/** Makes the rollout Stuck until a person does `todo`. It continues by itself when the obstacle is gone. */
+/** Makes the rollout Stuck until a person does what `todo` says. It continues by itself when the obstacle is gone. */
 export function stick(status: RolloutStatus, reason: PauseReason, cause: string, todo: string): Decision {
   const message = `${cause}; ${todo}`;
   const told = status.phase === "Stuck" && saysTheSame(status.message, message);
@@ -142,7 +145,7 @@ export function stick(status: RolloutStatus, reason: PauseReason, cause: string,
   };
 }
 
-/** Waits for others. Waiting for the same reason again is not reported again. */
+/** Makes the rollout wait for others. Reports the wait only if its reason is new. */
 export function waitFor(status: RolloutStatus, blockers: readonly [Blocker, ...Blocker[]]): Decision {
   const { reason, by } = blockers[0];
   const message = `waits: ${blockers.map(({ text }) => text).join("; ")}`;

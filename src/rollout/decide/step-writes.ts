@@ -71,7 +71,7 @@ function journalEntry(step: Step, planned: Write, state: PendingState): JournalE
   }
 }
 
-/** The fields from which undo creates an object again: without its status and managed fields, which are large. */
+/** The fields from which undo creates an object again: without its status and `managedFields`, which are large. */
 function storedBody({ status: _status, ...body }: UntypedObject): UntypedObject {
   const { managedFields: _managedFields, ...metadata } = body.metadata;
   return { ...body, metadata };
@@ -82,7 +82,7 @@ const rewriting =
 
 /**
  * The advice if the step repeats writes that somebody has undone, or that the server has stored with another value.
- * Empty if some of it is written for the first time.
+ * Empty if the step also writes something for the first time.
  */
 export function repeated(writing: readonly Action[], states: readonly WriteState[]): Pick<Decision, "repeats"> {
   const pending = states.filter((write) => write.state === "pending");

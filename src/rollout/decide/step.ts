@@ -10,17 +10,21 @@ export interface Step {
   readonly settle: readonly SettleCondition[];
   readonly checks: readonly PlannedCheck[];
   /**
-   * Conditions that must hold before the step writes for the first time. The step waits for them as it waits to settle.
+   * Conditions that must hold before the step writes for the first time. It waits for them with the same limit as for
+   * settling.
    */
   readonly needs?: readonly SettleCondition[];
   readonly pause?: { readonly durationMs?: number; readonly approved?: boolean };
   /** The phase that the status shows during the step instead of Progressing. */
   readonly phase?: "Preflight" | "Retiring";
-  /** The canary's percentage of the traffic when this has settled. Absent if the step does not set it. */
+  /** The canary's percentage of the traffic after the step has settled. Absent if the step does not set it. */
   readonly weight?: number;
-  /** Namespaces whose workloads or routes it changes. Each namespace has one rollout at a time. */
+  /** Namespaces whose workloads or routes the step changes. Each namespace has one rollout at a time. */
   readonly namespaces?: readonly string[];
-  /** The number of the spec's step to which it belongs, from 1. Members of a group begin each number together. */
+  /**
+   * The number, from 1, of the spec's step to which this step belongs. The members of a group begin each number
+   * together.
+   */
   readonly ordinal?: number;
   /** A full promotion includes this step. It skips steps that are not essential. */
   readonly essential?: boolean;
@@ -57,12 +61,12 @@ export type Write =
        */
       readonly own?: boolean;
       /**
-       * The journal keeps what the run has found, also if the field has the value already. The plan needs to know it
-       * until the end of the run, whatever happens to the object meanwhile.
+       * The journal keeps the value that the run has found, even if it equals the written one. The plan needs the found
+       * value until the end of the run, whatever happens to the object meanwhile.
        */
       readonly noted?: boolean;
       /**
-       * Set for a list of which the rollout changes only a part: the write keeps what others have changed in it. See
+       * Set for a list of which the rollout changes only a part: the write keeps the changes of others. See
        * `PlannedList`. `awaitsPods`: the step waits until each destination that gets more requests has ready pods.
        */
       readonly keeps?: { readonly base: unknown; readonly isMade: boolean; readonly awaitsPods?: true };
@@ -90,7 +94,7 @@ export type Write =
       readonly undoGroup?: string;
       /** Whether the rollout creates the object itself, for a few steps only. See {@link isOwnWrite}. */
       readonly own?: boolean;
-      /** Undo does not restore the object, whoever made it: it is a probe, or the namespace of the probes. */
+      /** The object is a probe, or the namespace of the probes. Undo does not restore it, whoever made it. */
       readonly forGood?: boolean;
       /** Whether to remove a pod that stays Terminating, because its lost node never confirms that it has ended. */
       readonly force?: boolean;
@@ -111,7 +115,7 @@ export type SettleCondition =
       readonly labels: Readonly<Record<string, string>>;
       readonly atLeast: number;
     }
-  /** No proxy of the revision's control plane has rejected a resource. Fails at the first rejection. */
+  /** No proxy of the revision's control plane has rejected a resource. The condition fails at the first rejection. */
   | { readonly type: "notRejected"; readonly revision: string }
   /** The CNI agent reports that this revision's ztunnel owns the pod. A deleted pod counts as settled. */
   | { readonly type: "owner"; readonly object: ObjectReference; readonly revision: string }
@@ -126,12 +130,12 @@ export type SettleCondition =
     }
   /**
    * Nothing uses the revision any more: no gateway, no waypoint, and no pod of its ztunnel. `mayStay`: the spec leaves
-   * a part of the mesh to the revision, or leaves its end to a person, who may keep it.
+   * a part of the mesh to the revision, or lets a person decide when it ends.
    */
   | { readonly type: "noDependents"; readonly revision: string; readonly to: string; readonly mayStay?: boolean }
   /**
-   * Every pod of the workload (or of the namespace, where `object` is one) that a restart can move runs the revision's
-   * sidecar, is ready, and its proxy is connected to that revision.
+   * Every pod of the workload (or of the namespace, if `object` is a namespace) that a restart can move runs the
+   * revision's sidecar, is ready, and its proxy is connected to that revision.
    */
   | {
       readonly type: "workloadRevision";
@@ -139,7 +143,7 @@ export type SettleCondition =
       readonly revision: string;
       /** The mark in the pod template of a restarted workload, see `restartMark`. */
       readonly mark: string;
-      /** A workload has failed when this time has passed since its restart. */
+      /** The time since its restart after which a workload has failed. */
       readonly withinMs: number;
     }
   /**
@@ -153,8 +157,8 @@ export type SettleCondition =
       readonly labels: Readonly<Record<string, string>>;
     }
   /**
-   * At least this many ready pods with these labels, not counting pods that are ending. `of`: the workload that makes
-   * them. A status does not repeat the pods for which a condition `ready` of the same workload waits.
+   * At least this many pods with these labels are ready, not counting pods that are ending. `of`: the workload that
+   * makes the pods. The status names a pod once if a condition `ready` of the same workload waits for it too.
    */
   | {
       readonly type: "readyPods";
@@ -197,7 +201,7 @@ export interface PlannedCheck {
 export type CheckSubject =
   /**
    * Responses of two backends, as the proxies in front of them count them. `expectedShare` is the canary's weight in
-   * percent, or its minimum if some requests are routed there by their headers.
+   * percent, or its minimum if some requests are routed to the canary by their headers.
    */
   | {
       readonly type: "backends";
@@ -213,7 +217,7 @@ export type CheckSubject =
       readonly canary: string;
       readonly stable: string;
     }
-  /** All requests and connections of the mesh. They are compared with an absolute limit. */
+  /** All requests and connections of the mesh, compared with an absolute limit. */
   | { readonly type: "mesh" }
   /** Connections between probe pods of the revisions and data planes, each pair of them. */
   | { readonly type: "probes"; readonly revisions: readonly string[]; readonly dataPlanes: readonly ProbeDataPlane[] }
@@ -244,15 +248,15 @@ export interface WorkloadMatch {
 
 /**
  * Identifies an object. The key has the group without its version: an object is the same in all versions of its API,
- * and the next release may name it in another one than the journal does.
+ * and the next release may use another version than the journal.
  */
 export function referenceKey({ apiVersion, kind, namespace = "", name }: ObjectReference): string {
   return `${groupVersionOf(apiVersion).group}/${kind}/${namespace}/${name}`;
 }
 
 /**
- * The key of an object in what statuses store: in records and in digests. It keeps the version of the API, because
- * engines of all releases compare it.
+ * The key of an object as statuses store it in records and in digests. It keeps the version of the API, because engines
+ * of all releases compare it.
  */
 export function storedKey({ apiVersion, kind, namespace = "", name }: ObjectReference): string {
   return `${apiVersion}/${kind}/${namespace}/${name}`;

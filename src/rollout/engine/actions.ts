@@ -53,7 +53,10 @@ const maxUnstored = 64;
  */
 export class Actions {
   readonly #options: ActionsOptions;
-  /** The decisions that the server has not stored yet, by journal. Their status is stored, so nothing repeats them. */
+  /**
+   * The decisions that the server has not stored in the journal yet, by journal. The status of these decisions is
+   * stored, so later rounds do not repeat them.
+   */
   readonly #unstored = new BoundedCache<string, readonly DecisionRecord[]>(maxUnstoredJournals);
 
   constructor(options: ActionsOptions) {
@@ -100,14 +103,14 @@ export class Actions {
   }
 
   /**
-   * Records a completed run in its journal before its status is stored. Otherwise a crash between both could cause an
-   * undo of the completed run.
+   * Records a completed run in its journal before its status is stored. Otherwise a crash between the two could cause
+   * an undo of the completed run.
    */
   async recordCompletion(rollout: Rollout, { actions, status }: Decision): Promise<void> {
     const completed = actions.find((action) => action.type === "event" && action.reason === "Completed");
     if (completed?.type !== "event") return;
     const name = journalNameOf(rollout);
-    // The end must stay the last decision of its run.
+    // The record of the end must stay the run's last decision in the journal, so the waiting decisions go first.
     if (this.#unstored.has(name)) await this.#append(rollout, [], []);
     const last = (await this.#options.journals.read(name)).decisions.at(-1);
     if (last?.decision !== "Completed")
@@ -115,8 +118,8 @@ export class Actions {
   }
 
   /**
-   * Writes a missing journal of a held Deployment, because somebody may delete a Canary from a backup before it has
-   * begun. With the journal, the Canary stays until its deletion has undone the hold. Returns whether there is a
+   * Writes a missing journal of a held Deployment, because somebody may delete a Canary that was restored from a backup
+   * before it has begun. With the journal, the deletion waits until the hold is undone. Returns whether there is a
    * journal.
    */
   async journalLostHold(rollout: Rollout): Promise<boolean> {
@@ -138,7 +141,8 @@ export class Actions {
     const events = actions.filter((action) => action.type === "event");
     const entries = actions.flatMap((action) => (action.type === "journal" ? action.entries : []));
     this.fence();
-    // The status is stored and says the same, so the event would not be repeated after a failure of the journal.
+    // The stored status says the same as the events, so the next round would not repeat the events after a failure of
+    // the journal.
     for (const event of events) this.#tell(rollout, event, status);
     await this.#append(
       rollout,
@@ -189,7 +193,8 @@ export class Actions {
           play.between,
         );
         play.tell(result);
-        // Strike a restart at once, so that pods restart only once even if this pass does not finish.
+        // Remove the entry of a restart from the journal at once, so that pods restart only once even if this pass does
+        // not finish.
         if (result.state === "undone" && isRestart(entry)) await this.#strike(name, [entry]);
       }
     } finally {
@@ -259,12 +264,12 @@ export class Actions {
   }
 }
 
-/** The identity of a record. A stored one may have a shorter message. */
+/** The identity of a record, without its message: the stored record may have a shortened one. */
 function identityOf({ at, decision, step }: DecisionRecord): string {
   return JSON.stringify([at, decision, step]);
 }
 
-/** The valid notifications of a spec that its parser refuses. */
+/** The valid notifications of a spec that the parser refuses because of other fields. */
 function notificationsOf({ spec }: Rollout): readonly NotificationSpec[] {
   const { notifications } = (spec ?? {}) as { readonly notifications?: unknown };
   if (!Array.isArray(notifications)) return [];

@@ -14,13 +14,14 @@ export interface ReachOptions {
   readonly watched: (kind: string, key: string) => Rollout | undefined;
 }
 
-/** The maximum number of members in one other namespace, the oldest ones. Further ones do not count. */
+/** The maximum number of members in one other namespace. The oldest members count, and the others are ignored. */
 const maxMembers = 32;
 
 /**
- * The members of the rollout's group in other namespaces that count for it. The authors of both must have the right to
- * create rollouts at the place of the other one. Otherwise anybody who may write Canaries in some namespace could name
- * the group of others, and so delay their rollouts and make them fail. Undefined means that all count.
+ * The members of the rollout's group in other namespaces that count for it. A member counts if each of the two authors
+ * may create rollouts in the namespace of the other. Otherwise anybody who may write Canaries in one namespace could
+ * name the group of other people, and so delay their rollouts or make them fail. Undefined means that all members
+ * count.
  */
 export async function companionsOf(
   rollout: Rollout,
@@ -52,8 +53,8 @@ export async function companionsOf(
 }
 
 /**
- * The steps without namespaces that the rollout only reads, and in which its author may not create Canaries. For these
- * the right to read a Service suffices, and a reader must not keep other rollouts out of a namespace.
+ * The steps without the namespaces that the rollout only reads and in which its author may not create Canaries. To read
+ * such a namespace, the right to read a Service suffices, and a mere reader must not reserve it against other rollouts.
  */
 export async function withinReach(
   rollout: Rollout,
@@ -73,7 +74,7 @@ export async function withinReach(
   );
 }
 
-/** A list of an API server does not name the kind of its items. */
+/** Adds the kind. In a list, the API server leaves out the kind of the items. */
 function typed(rollout: Rollout): UntypedObject {
   return { ...(rollout as unknown as UntypedObject), kind: kindOfRollout(rollout).kind };
 }

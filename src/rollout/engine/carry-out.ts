@@ -7,11 +7,11 @@ import type { RolloutWriter } from "./rollout-writer.ts";
 import { failedWriteOf, failureText, isRace, tellsFailure } from "./round-failure.ts";
 import { showPhase, type Round, type RoundServices } from "./round.ts";
 
-/** What carries out the decisions of rounds. */
+/** The services that carry out the decisions of rounds. */
 export interface CarryOutTools {
   readonly services: RoundServices;
   readonly writer: RolloutWriter;
-  /** The failures of writes that the next round will report in the status. */
+  /** The failures of writes. The next round reports them in the status. */
   readonly told: WeakSet<Error>;
 }
 
@@ -25,7 +25,7 @@ export async function carryOut<Value extends Rollout>(
   decision: Decision,
   journal: readonly JournalEntry[],
 ): Promise<void> {
-  // A step begins only if the other rollouts are as this engine remembers them, and not as in a restored backup.
+  // A step may begin only if the other rollouts are as this engine remembers them. In a restored backup they are not.
   if (beginsStep(status, decision.status) && !(await services.confirmsLead()))
     throw transientError("not-leading", "this engine may have lost its lease, so it begins no step");
   services.actions.fence();
@@ -34,7 +34,7 @@ export async function carryOut<Value extends Rollout>(
   await services.actions.recordCompletion(rollout, decision);
   if (services.board.memory.isDue(key, raw.status, decision)) {
     const { resourceVersion = "" } = raw.metadata;
-    // Remembered before the write, because the response to a successful write may be lost.
+    // Remember the write before it begins, because the response to a successful write may be lost.
     services.board.memory.rememberStored(key);
     await writer.writeStatus(kind, raw, decision.status);
     if (raw.metadata.resourceVersion !== resourceVersion) services.board.memory.supersede(key, resourceVersion);

@@ -23,7 +23,7 @@ function contender(name: string, options: Partial<Contender> = {}): Contender {
 
 const second = contender("b", { phase: "Planned", underWay: false, wantsToBegin: true, wants: ["shop"] });
 
-/** The blockers of the second upgrade after the first one has decided a round. */
+/** The blockers of the second upgrade, after the first one has decided a round. */
 function waits(before: Contender, after: Contender, isStored: boolean): readonly string[] {
   const table = new ContenderTable();
   table.set(second);

@@ -6,13 +6,13 @@ import { groupName, isMeshUpgrade, rolloutKey, targetOf, type Rollout } from "./
 /** Facts about a rollout that only its own round knows. */
 export interface ContenderFacts {
   readonly wants: readonly string[];
-  /** A pause, a freeze or a refused spec blocks its beginning, so it waits for no other rollout. */
+  /** A pause, a freeze or a refused spec keeps the rollout from beginning, so it does not wait for other rollouts. */
   readonly heldUp: boolean;
 }
 
 /**
- * The facts that this engine's rollouts know about each other. One process updates them without an await in between, so
- * two rollouts never take the same namespace or target.
+ * The facts that this engine's rollouts know about each other. A round reads and updates the table without an `await`
+ * in between, so two rollouts never take the same namespace or target.
  */
 export class ContenderTable {
   readonly #contenders = new Map<string, Contender>();
@@ -41,7 +41,10 @@ export class ContenderTable {
     this.#decided.set(after.key, after);
   }
 
-  /** Releases what the stored decision no longer needs. Call it also if the decision needs no write. */
+  /**
+   * Releases what the rollout no longer needs after its decision is stored. Call it also if the decision needs no
+   * write.
+   */
   stored(key: string): void {
     const decided = this.#decided.get(key);
     if (decided !== undefined) this.set(decided);
@@ -62,7 +65,7 @@ export class ContenderTable {
 
 /**
  * The state between a decision and its storage: the rollout holds everything that it held before or takes now, and its
- * progress is the lesser of both.
+ * step number is the lower of the two.
  */
 function withBoth(before: Contender, { nextOrdinal, ...after }: Contender): Contender {
   const ordinals = [before.nextOrdinal, nextOrdinal].flatMap((ordinal) => (ordinal === undefined ? [] : [ordinal]));
@@ -107,7 +110,7 @@ export function contenderOf(rollout: Rollout, status: RolloutStatus, facts: Cont
   };
 }
 
-/** See {@link Contender.journal}. An undo and a deletion clear the journal, and the status follows later. */
+/** See {@link Contender.journal}. An undo and a deletion clear the journal before the status says so. */
 function journalOf(status: RolloutStatus, hasEntries: boolean): Pick<Contender, "journal"> {
   const { journaled, lostJournal } = status;
   if (lostJournal !== undefined) return lostJournal.accepted === true ? {} : { journal: "lost" };

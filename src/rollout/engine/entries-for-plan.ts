@@ -5,8 +5,8 @@ import { asksForRun, isWatched, type Rollout } from "./rollout-object.ts";
 
 /**
  * The journal entries that count for the plan. The entries of an ended run stay in the journal until the next run makes
- * the engine forget them. The plan of the next run must not count them: the values before the ended run are out of
- * date, because its changes stay, and others may have changed the objects since.
+ * the engine forget them. The plan of the next run must not use them. Their prior values are out of date, because the
+ * changes of the ended run stay, and others may have changed the objects since then.
  */
 export function entriesForPlan(
   rollout: Rollout,

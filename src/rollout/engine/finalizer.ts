@@ -15,7 +15,10 @@ import type { Decision } from "../decide/index.ts";
 
 const namesShown = 20;
 
-/** The object must stay until its next writes, or the preparation of its target, are undone. */
+/**
+ * Whether the object must stay, because its next writes or the preparation of its target must be undone before its
+ * deletion.
+ */
 export function needsFinalizer({ actions }: Decision, journal: readonly JournalEntry[]): boolean {
   return (
     actions.some(({ type }) => type === "journal" || type === "write" || type === "undo") ||
@@ -23,14 +26,17 @@ export function needsFinalizer({ actions }: Decision, journal: readonly JournalE
   );
 }
 
-/** Whether the object has what it needs before the first write: the finalizer, and the uid by which a copy is known. */
+/**
+ * Whether the object has what it needs before the first write: the finalizer, and the annotation with its uid, by which
+ * the engine recognises a copy.
+ */
 export function isPrepared(object: KubernetesObject): boolean {
   return hasUndoFinalizer(object) && object.metadata.annotations?.[ownUidAnnotation] !== undefined;
 }
 
 /**
- * Keeps the object until its changes are undone, and notes its uid, by which a copy is known. Returns its new version.
- * Throws `conflict` if somebody else wrote it meanwhile.
+ * Keeps the object until its changes are undone, and notes its uid in an annotation, by which the engine recognises a
+ * copy. Returns its new version. Throws `conflict` if somebody else wrote it meanwhile.
  */
 export async function addFinalizer<Value extends KubernetesObject>(
   client: KubeClient,
@@ -68,8 +74,8 @@ async function writeFinalizers<Value extends KubernetesObject>(
 }
 
 /**
- * Why the engine must stay: rollouts that nobody could delete without it, or that cannot be read. Undefined if there
- * are none.
+ * Why the engine must not be uninstalled: some rollouts could not be deleted without it, or cannot be read. Undefined
+ * if there are none.
  */
 export async function removalRefusal(client: KubeClient): Promise<string | undefined> {
   const nevertheless = "To remove the engine nevertheless: helm uninstall --no-hooks";
@@ -84,7 +90,7 @@ export async function removalRefusal(client: KubeClient): Promise<string | undef
   return `only the rollout engine can undo these rollouts, and without it neither they nor their namespaces can be deleted. Delete them first, and wait until they are gone: ${commands.slice(0, namesShown).join("; ")}${more}. ${nevertheless}`;
 }
 
-/** The commands that delete the rollouts with something to undo. */
+/** The commands that delete the rollouts whose changes are not undone. */
 async function deletions(client: KubeClient): Promise<readonly string[]> {
   const commands: string[] = [];
   for (const kind of [canaryKind, meshUpgradeKind] as readonly KindDefinition[])

@@ -9,8 +9,8 @@ interface Kept extends WindowState {
 }
 
 /**
- * Knows which freezes are in force. Caches the parsed form of each stored object, and the state of each window until
- * that state ends.
+ * Finds the freezes in force. Caches the parsed form of each stored object, and the state of each window until that
+ * state ends.
  */
 export class FreezeCalendar {
   readonly #read = new WeakMap<Freeze, FreezeRead>();

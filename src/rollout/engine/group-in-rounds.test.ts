@@ -10,7 +10,7 @@ test("a member that must follow its group's undo does not go on if that undo end
     const other = "Canary shop/cart";
     let looks = 0;
     const groupOf = board.groupOf.bind(board);
-    // The other member is deleted between the two looks at the group.
+    // Somebody deletes the other member between the two looks at the group.
     board.groupOf = (seen) => {
       looks += 1;
       if (looks < 2) board.table.set({ ...putBack, key: other });

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { withoutEnd } from "../../base/index.ts";
 import type { Contender } from "../decide/index.ts";
 
-/** A rollout as the name of its journal needs it. */
+/** The fields of a rollout from which its journal's name is made. */
 interface Named {
   readonly kind?: string;
   readonly metadata: { readonly name?: string; readonly namespace?: string };
@@ -14,7 +14,7 @@ const digestLength = 12;
 
 /**
  * Journals are cluster-scoped, so their names contain their rollout's kind and namespace. The parser refuses a rollout
- * with which the name would be too long. A rollout that was stored despite that can still be undone and deleted.
+ * whose journal's name would be too long. If such a rollout was stored anyway, it can still be undone and deleted.
  */
 export function journalNameOf({ kind = "", metadata }: Named): string {
   const name = [kind.toLowerCase(), metadata.namespace, metadata.name]

@@ -1,4 +1,5 @@
-// The journal of a Canary of a Deployment is lost. What its objects and its plan show is undone instead.
+// Tests a Canary of a Deployment that has lost its journal. The engine undoes the changes that the objects and the plan
+// show.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Tree } from "../../base/index.ts";
@@ -66,7 +67,7 @@ const names = [
   "HTTPRoute shop/api",
 ];
 
-/** What is derived, in the order in which it is undone. Undefined if the plan shows nothing. */
+/** The derived entries, in the order in which undo restores them. Undefined if the plan shows too little. */
 async function derived(found: readonly UntypedObject[], status: Partial<RolloutStatus>) {
   const client = {
     get: async ({ kind }: Tree, name: string) =>

@@ -98,7 +98,7 @@ test("a position does not count beside a rollout whose journal is gone, because 
     message: /journal of Canary shop\/other is gone, .*; write the rule's name, or wait: Canary shop\/other is Stuck/,
   };
   const lost = mover({ ...begun, phase: "Stuck", journaled, lostJournal });
-  // The engine has made a journal for its decisions.
+  // The engine has made a new journal, which contains only decisions.
   assert.throws(() => entriesOfMover(lost, { entries: [] }), refused);
   assert.throws(() => entriesOfMover(mover({ ...begun, journaled }), gone), refused, "its own round comes later");
   assert.deepEqual(entriesOfMover(mover({ ...begun, journaled }), { entries: [entry] }), [entry]);

@@ -7,15 +7,15 @@ import { isMeshUpgrade, rolloutKey, type Rollout } from "./rollout-object.ts";
 
 const targets = new WeakMap<object, CanaryTarget | undefined>();
 
-/** The target in a spec. Every round of each rollout needs it, and a spec does not change, so it is parsed once. */
+/** The target in a spec. Every round of every rollout needs it, so it is parsed only once for each spec object. */
 function targetOnce(spec: object): CanaryTarget | undefined {
   if (!targets.has(spec)) targets.set(spec, targetOfSpec(spec));
   return targets.get(spec);
 }
 
 /**
- * The users' routes that a Canary moves, stored or parsed, and which of their rules. None if the parser refuses its
- * target.
+ * The users' routes that a Canary moves, with the rules that it moves in them. The Canary may be stored or parsed.
+ * Empty if the parser refuses its target.
  */
 export function movedRules(
   rollout: Rollout,
@@ -42,8 +42,8 @@ export function movedRules(
 
 /**
  * The other rollouts under way that move a list in which this rollout names a rule by its position, as long as the
- * status does not say which rule that is. They may have added rules that they will remove, so a position counts
- * without their changes.
+ * status does not say which rule that is. They may have added rules that they will remove again, so the engine ignores
+ * these rules when it counts positions.
  */
 export function moversOfPosition(
   rollout: Rollout,
@@ -63,8 +63,9 @@ export function moversOfPosition(
 }
 
 /**
- * The entries of another rollout that moves a list, which show the rules that it has added. Throws a user error if its
- * journal is lost: a position would count these rules too, and could mean another rule than the user's.
+ * The journal entries of another rollout that moves the same list. They show the rules that it has added. Throws a user
+ * error if its journal is lost: without it, the added rules would shift positions, and a position could mean another
+ * rule than the one that the user meant.
  */
 export function entriesOfMover(
   { key, journal }: Pick<Contender, "key" | "journal">,

@@ -50,8 +50,8 @@ export function restAfterMs(nextMs: number | undefined, tookMs: number): number 
 }
 
 /**
- * The time until the next round of a rollout that would otherwise be idle. Its read may be older than a change that the
- * watch has already reported, and the order in that change would be lost. Undefined when both have the same version.
+ * The time until the next round of a rollout that would otherwise be idle. The round may have read an older object than
+ * the watch has already reported, and would miss an order in the newer one. Undefined if both have the same version.
  */
 export function lateReadRoundMs(
   readVersion: string | undefined,
@@ -73,12 +73,12 @@ export function isAtRest(
 ): boolean {
   if (orders.deletion !== undefined) return false;
   if (status.phase !== "RolledBack" && (status.phase !== "Completed" || orders.abort)) return false;
-  // The message is about a fault of the spec that is corrected now.
+  // The message is still about a fault of the spec, which somebody has corrected.
   if (status.message !== (status.phase === "Completed" ? completedMessage : (status.cause ?? ""))) return false;
   return !followsOthers(rollout, status) && status.candidate === candidate && !hasUndoFinalizer(raw);
 }
 
-/** Whether a change of another object than the rollout's own may start it again. */
+/** Whether a change of another object may give this rollout something to do. */
 function followsOthers(rollout: Rollout, { undo }: RolloutStatus): boolean {
   return isWatched(rollout) || rollout.spec.group !== undefined || undo?.next === "NewRun";
 }

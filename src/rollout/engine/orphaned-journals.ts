@@ -14,8 +14,8 @@ export interface OrphanedJournalsOptions {
 }
 
 /**
- * Reports the journals of rollouts that were removed without their undo: somebody has removed the finalizer. Otherwise
- * nobody would see that a route is still divided, or that a Deployment is still held.
+ * Reports the journals of rollouts that are gone although nobody undid them, because somebody removed the finalizer.
+ * Without the report, a route could stay divided or a Deployment held, and no person would notice.
  */
 export class OrphanedJournals {
   readonly #options: OrphanedJournalsOptions;
@@ -25,7 +25,7 @@ export class OrphanedJournals {
     this.#options = options;
   }
 
-  /** Looks at all journals. An engine does so once, because the objects may have gone while none ran. */
+  /** Looks at all journals. An engine does this once, because rollouts may have been removed while no engine ran. */
   async lookAtAll(): Promise<void> {
     const { client, log } = this.#options;
     try {

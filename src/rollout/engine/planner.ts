@@ -59,7 +59,7 @@ const namespacesRest = 10;
 
 interface KeptWorld extends ObservedWorld {
   world: MeshWorld;
-  /** When its namespaces were read, and how long that took. */
+  /** When the namespaces were read, and how long the read took. */
   namespaces: { readonly atMs: number; readonly tookMs: number };
   readonly uid: string | undefined;
   readonly stepsDone: number;
@@ -110,9 +110,9 @@ export class Planner {
   }
 
   /**
-   * What the plan of a Canary of a Deployment shows if its journal is lost: what the Canary has made, and the values
-   * from before. Undefined if it shows too little: no ReplicaSet shows for certain which template the Deployment had
-   * before the run rolled it, or the target is gone.
+   * What the plan of a Canary of a Deployment shows if its journal is lost: the objects that the Canary has made, and
+   * the values from before the run. Undefined if it shows too little: no ReplicaSet shows for certain which template
+   * the Deployment had before the run rolled it, or the target is gone.
    */
   async lostRun(canary: Canary): Promise<LostMove | undefined> {
     const { client, objects, view } = this.#options;
@@ -132,7 +132,7 @@ export class Planner {
 
   /**
    * Reads the world again when a step has ended, and otherwise about once a second. Namespaces come from the watch and
-   * are newer: the next pods of a step move as soon as the pods before them have moved.
+   * are up to date, so the next pods of a step move as soon as the pods before them have moved.
    */
   async #meshWorld(upgrade: MeshUpgrade, journal: readonly JournalEntry[]): Promise<MeshWorld> {
     const { client, view, clock, image } = this.#options;
@@ -172,15 +172,15 @@ export class Planner {
   }
 }
 
-/** The digest of what to roll out, if no plan is needed or possible. */
+/** The digest of what to roll out, for a round that has no plan. */
 export function unplannedChange(rollout: Rollout): DecideInput["change"] {
   if (isWatched(rollout)) return { candidate: rollout.status?.candidate ?? "", watched: true };
   return { candidate: specCandidate(rollout), watched: false };
 }
 
 /**
- * Why a spec cannot be planned, if the spec or its target is at fault. If the target is at fault, the message contains
- * advice.
+ * Why a spec cannot be planned, if the spec or its target is the cause. If the target is the cause, the message
+ * contains advice.
  */
 export function planRefusal(error: unknown): Refusal | undefined {
   if (!(error instanceof SerinError) || error.kind !== "user") return undefined;

@@ -51,8 +51,8 @@ export interface EngineOptions {
   /** Whether this engine is still the leader. Called before each write. Absent means always. */
   readonly mayWrite?: () => boolean;
   /**
-   * Asks the API server whether this engine is still the leader of what the server has stored. Called before a step
-   * begins. Absent means always.
+   * Asks the API server whether this engine is still the leader, and whether the server's storage was not restored from
+   * a backup. Called before a step begins. Absent means always.
    */
   readonly confirmsLead?: () => Promise<boolean>;
   /** The maximum number of concurrent runs. 8 if absent. */
@@ -63,7 +63,7 @@ export interface EngineOptions {
   readonly allowedHosts?: readonly string[];
   /** The namespaces whose proxies may report requests to backends of other namespaces. Absent means all. */
   readonly reporterNamespaces?: readonly string[] | undefined;
-  /** The rights that a rollout must have. If absent, the engine's own rights suffice. */
+  /** Checks the rights of a rollout's author. If absent, the engine's own rights suffice. */
   readonly rights?: AuthorRights;
 }
 
@@ -77,8 +77,8 @@ const defaultMaxConcurrent = 8;
 const freezeSyncMs = 5000;
 
 /**
- * Moves every Canary and MeshUpgrade in rounds: observe, decide, act. The cluster stores its whole memory (status and
- * journal), so an engine that is killed at any line continues where it was.
+ * Moves every Canary and MeshUpgrade in rounds: observe, decide, act. Its whole state is stored in the cluster (in the
+ * status and the journal), so an engine that is killed at any point continues where it was.
  */
 export class RolloutEngine {
   readonly #options: EngineOptions;
@@ -132,7 +132,7 @@ export class RolloutEngine {
       board: this.#board,
       orphans: this.#orphans,
       lostValues: async (lost, move) => {
-        // Hardly any engine needs it.
+        // Loaded on demand, because hardly any engine needs it.
         const { lostValues } = await import("../observe/lost-journal/lost-values.ts");
         return await lostValues(this.#objects, lost, move);
       },
@@ -251,7 +251,7 @@ export class RolloutEngine {
     }
   }
 
-  /** Reads all running rollouts before any other begins. */
+  /** Reads all rollouts that are under way before any other rollout begins. */
   #noticed(reconciler: Reconciler, key: string, object: Rollout | undefined): void {
     if (object !== undefined && !this.#board.table.has(key)) {
       const parsed = parseRollout(object);

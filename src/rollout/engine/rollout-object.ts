@@ -28,7 +28,7 @@ import { journalNameOf } from "./journal-name.ts";
 
 export type Rollout = Canary | MeshUpgrade;
 
-/** The rollout's name in the engine and in messages, for example `Canary shop/reviews`. */
+/** The rollout's key in the engine and its name in messages, for example `Canary shop/reviews`. */
 export function rolloutKey(rollout: Rollout): string {
   return `${isMeshUpgrade(rollout) ? "MeshUpgrade" : "Canary"} ${keyOf(rollout)}`;
 }
@@ -58,7 +58,7 @@ export function parseRollout(raw: Rollout): { readonly rollout: Rollout } | { re
     : { rollout: withStoredTarget(withOrdersOfRun(parsed.value, raw.status), raw) };
 }
 
-/** The rollout with its target as it is stored, for {@link TargetedCanary}. */
+/** The rollout with its target as the API server stores it, for {@link TargetedCanary}. */
 function withStoredTarget(rollout: Rollout, { spec }: Rollout): Rollout & Pick<TargetedCanary, "storedTarget"> {
   return isMeshUpgrade(rollout) ? rollout : { ...rollout, storedTarget: (spec as Canary["spec"]).target };
 }
@@ -91,7 +91,7 @@ function withOrdersOfRun(rollout: Rollout, { run = 0, startedAt, ordersBefore }:
   return { ...rollout, spec: orders } as Rollout;
 }
 
-/** Whether the cluster decides what to roll out: a change of the Deployment's pod template. */
+/** Whether a change of an object in the cluster begins a run: a change of the Deployment's pod template. */
 export function isWatched(rollout: Rollout): boolean {
   return !isMeshUpgrade(rollout) && "deployment" in targetFieldOf(rollout);
 }
@@ -112,7 +112,10 @@ export function heldDeployment(rollout: Rollout): ObjectReference | undefined {
   return { apiVersion: "apps/v1", kind: "Deployment", plural: "deployments", name: deployment.name, namespace };
 }
 
-/** The journal of the Deployment's hold, made from the annotation in which the engine has named this Canary. */
+/**
+ * Journal entries of the Deployment's hold, derived from the annotation in which the engine has written this Canary's
+ * name.
+ */
 export function entriesOfHold(
   { metadata: { name } }: Rollout,
   object: ObjectReference,
@@ -145,21 +148,22 @@ export function targetOf(rollout: Rollout): string {
     stable,
     routes,
   } = target as Record<string, unknown> & { name?: string; namespace?: string };
-  // Canaries of two namespaces may move different routes. The `routes` of other targets are a kind.
+  // Canaries of two namespaces may move different routes, so the route identifies the target. In targets of other
+  // types, `routes` is a kind.
   const moved = Array.isArray(routes) ? [stable, routes] : (rule ?? route ?? service ?? stable ?? "");
   return JSON.stringify([field, namespace, name, moved]);
 }
 
-/** What a run moves. A target counts as it is stored, because another release may have other defaults. */
+/** A digest of what a run moves. It uses the stored target, because another release may have other defaults. */
 function movesOf(rollout: Rollout, { spec }: UntypedObject): string {
   if (isMeshUpgrade(rollout)) return `revision ${rollout.spec.from.revision} to ${rollout.spec.to.revision}`;
   return JSON.stringify((spec as { readonly target?: object } | undefined)?.target ?? {});
 }
 
 /**
- * Whether the spec of a run that is under way now has another target, or other revisions. The webhook refuses such a
- * change, but it cannot while the engine is away. The run would forget what it has moved, and count its finished steps
- * for other objects. `raw`: the rollout as it is stored.
+ * The problem of a running rollout whose spec now has another target, or other revisions. The webhook refuses such a
+ * change, but it cannot do so while no engine runs. With the change, the run would forget what it has moved, and treat
+ * its finished steps as done for other objects. `raw`: the rollout as it is stored.
  */
 export function strayProblem(rollout: Rollout, raw: UntypedObject, status: RolloutStatus): string | undefined {
   const [before, now] = [status.moves, movesOf(rollout, raw)];
@@ -183,12 +187,12 @@ export function specCandidate(rollout: Rollout): string {
   return createHash("sha256").update(JSON.stringify(changes)).digest("hex").slice(0, 12);
 }
 
-/** Whether the spec was changed since the last run began, so that another one begins when that has ended. */
+/** Whether the spec was changed after the last run began, so that another run begins when that one has ended. */
 export function asksForRun(rollout: Rollout, { candidate }: RolloutStatus): boolean {
   return !isWatched(rollout) && candidate !== specCandidate(rollout);
 }
 
-/** The latest orders of all runs, as the object has them. */
+/** The latest orders in the object, whichever run they were given for. */
 function lastOrders({ spec }: UntypedObject): OrdersMark {
   const { approvals, fullPromotion } = (spec ?? {}) as Partial<RolloutOrdersSpec>;
   const approval = Array.isArray(approvals) ? (approvals as RolloutOrdersSpec["approvals"]).at(-1) : undefined;
@@ -246,14 +250,16 @@ function commandsOf(rollout: Rollout): RolloutCommands {
   };
 }
 
-/** The name that was written together with the order. Otherwise the program that wrote the order. */
+/**
+ * The name of the user that was written together with the order. If there is none, the program that wrote the order.
+ */
 function whoOrdered({ abort, orderedBy }: Rollout["spec"], raw: UntypedObject): string | undefined {
   const writer = whoWrote(raw, abort ? "/spec/abort" : "/spec/paused");
   if (orderedBy === undefined || writer === undefined || whoWrote(raw, "/spec/orderedBy/at") !== writer) return writer;
   return orderedBy.why === "" ? orderedBy.by : `${orderedBy.by}: ${orderedBy.why}`;
 }
 
-/** The orders of an object that its parser refuses. They are enough to undo it. */
+/** The orders in an object that its parser refuses. They suffice to undo the rollout. */
 export function ordersOfRefused(raw: Rollout): RolloutOrders {
   const spec = (raw.spec ?? {}) as Partial<RolloutOrdersSpec>;
   return {

@@ -47,7 +47,10 @@ const ruleOf = (path: string, ...weights: readonly number[]) => ({
   backendRefs: ["a", "b"].map((name, index) => ({ name, port: 80, weight: weights[index] ?? 1 })),
 });
 
-/** A Canary that has completed its run on the first of two rules. Then somebody has inserted a rule before them. */
+/**
+ * A Canary that has completed its run on the first of two rules. Afterwards somebody has inserted a rule before the
+ * two.
+ */
 async function afterInsertion(target: object) {
   const [moved] = movedRoutes({ metadata: { namespace: "shop" }, spec: { target: targetOf({}) } });
   const { object } = moved ?? assert.fail();

@@ -43,7 +43,10 @@ export class RolloutRounds {
   readonly #services: RoundServices;
   readonly #writer: RolloutWriter;
   readonly #tools: CarryOutTools;
-  /** For the decisions about a namespace's Canaries, of which each evaluates its author's conditions. */
+  /**
+   * Divides the time for decisions among namespaces. A decision about a Canary evaluates conditions that its author
+   * wrote, which may take long.
+   */
   readonly #shares: TimeShares;
 
   constructor(services: RoundServices) {
@@ -100,7 +103,7 @@ export class RolloutRounds {
       const metadata = second === undefined ? { name: first } : { namespace: first, name: second };
       return await this.#services.orphans.lookAt(journalNameOf({ kind: kind.kind, metadata }));
     }
-    // A stale copy would show others an earlier state of this rollout.
+    // Other rollouts would see an outdated state of this rollout if the table took a stale copy.
     if (this.#services.board.memory.isSuperseded(key, raw.metadata.resourceVersion, this.#services.clock.steadyMs()))
       throw transientError("read-late", `${key}: the server answered with a version that this engine has replaced`);
     const seen = seenRollout(key, raw, this.#services.board.memory);
@@ -115,7 +118,9 @@ export class RolloutRounds {
     );
   }
 
-  /** An undo does not wait for the rights of others. */
+  /**
+   * The group members that count for the rollout. An undo does not wait until the rights of other authors are checked.
+   */
   async #companionsOf(seen: SeenRollout): Promise<ReadonlySet<string> | undefined> {
     const { board, rights, watched } = this.#services;
     try {
@@ -137,7 +142,7 @@ export class RolloutRounds {
     const { actions, board, clock } = this.#services;
     actions.fence();
     const raw = await this.#read(kind, name);
-    // A person must resume it first.
+    // A paused rollout shows no failure, because a person must resume it first.
     if (raw === undefined || (raw.status?.phase === "Paused" && raw.spec?.paused === true)) return;
     const seen = seenRollout(key, raw, board.memory);
     const companions = await this.#companionsOf(seen).catch(() => new Set<string>());
@@ -192,7 +197,7 @@ export class RolloutRounds {
     const isLost = isJournalLost(status, journal, { ...orders, mustPutBack });
     if ((isUnbegun || orders.deletion !== undefined) && !isLost && journal.entries.length === 0)
       if (await this.#services.actions.journalLostHold(rollout)) return atOnceMs;
-    // Nothing of the object itself is written in this round.
+    // This round writes nothing for the object itself.
     const isWaiting = counts.isLeftover === true || isUnbegun || isLost;
     const planned = isWaiting ? unplanned(round) : await this.#plan(round, mustPutBack, { ...journal, counts });
     if ("problem" in planned) return await this.#refuse(kind, round, planned);
@@ -202,14 +207,14 @@ export class RolloutRounds {
     const step = currentStep(steps, status, planned.change.watched);
     const observation = await this.#observe(round, step, journal.entries);
     const derived = isLost ? await derivedValues(this.#services, round) : undefined;
-    // The reason for the undo may have gone meanwhile, with another member of the group. This round has no plan, so no
-    // step would seem to be left, and it has not checked the author's rights.
+    // The reason for the undo may have disappeared meanwhile, together with another member of the group. This round has
+    // no plan, so no step would seem to be left, and it has not checked the author's rights.
     if (mustPutBack && !board.mustPutBack(round, counts)) return atOnceMs;
-    // Processor time, so that a busy machine makes no rollout wait.
+    // Counts processor time, so that a busy machine does not make rollouts wait.
     const busyMs = this.#services.busyMs ?? threadCpuTimeMs;
     const decidedFromMs = busyMs();
-    // This must not await. So if two rollouts want the same namespace or target, the second one sees that the first one
-    // has it.
+    // From here to the decision there is no `await`. So if two rollouts want the same namespace or target, the second
+    // one sees that the first one has it.
     const decision = board.decide(
       { key, rollout, status, orders, heldUp: round.problem !== undefined, companions: round.companions },
       {
@@ -245,7 +250,7 @@ export class RolloutRounds {
     });
   }
 
-  /** Why the author may not do the remaining steps. */
+  /** Why the author may not do the remaining steps. Undefined if the author may. */
   async #notAllowed({ raw, status }: Round, steps: readonly Step[]): Promise<RightsRefusal | undefined> {
     if (this.#services.rights === undefined) return undefined;
     const open = steps.filter((step) => !isDone(step, status));
@@ -295,7 +300,7 @@ export class RolloutRounds {
       nowMs: this.#services.clock.nowMs(),
     });
     const { phase, message, pauseReason } = refused;
-    // It keeps what it holds until it continues or is undone.
+    // The rollout keeps what it holds until it continues or is undone.
     this.#services.board.table.set(contenderOf(raw, { ...status, phase }, { wants: [], heldUp: true }));
     showPhase(this.#services.metrics, key, phase);
     const isNew = status.phase !== phase || status.message !== message || status.pauseReason !== pauseReason;
@@ -316,7 +321,7 @@ function refusedSpec(problem: string): Refusal {
   return { reason: "spec", problem, remedy: "correct the spec" };
 }
 
-/** The owner of the samples. Another run starts its counts again. */
+/** Identifies the run to which the samples of its checks belong. Another run begins its counts again. */
 function originOf({ key, rollout, status }: Round, nowMs: number): Omit<CheckOrigin, "step"> {
   const settledForMs = status.step === undefined ? undefined : sinceSettledMs(status.step, nowMs);
   const { namespace } = rollout.metadata;
@@ -327,7 +332,7 @@ function originOf({ key, rollout, status }: Round, nowMs: number): Omit<CheckOri
   };
 }
 
-/** During an undo, no new change is looked for. */
+/** The plan of an undo: no steps, and no look for a new change. */
 function unplanned({ rollout, status }: Round): Plan {
   return { steps: [], change: { candidate: status.candidate ?? "", watched: isWatched(rollout) } };
 }

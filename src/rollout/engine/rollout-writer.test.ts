@@ -15,7 +15,7 @@ const writing: Decision = {
 
 interface Written {
   readonly writer: RolloutWriter;
-  /** Bodies of updates and patches, and names of struck journals, in order. */
+  /** The bodies of updates and patches, and the names of the deleted journals, in order. */
   readonly calls: readonly unknown[];
 }
 

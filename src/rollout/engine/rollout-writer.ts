@@ -10,8 +10,8 @@ import { journalNameOf } from "./journal-name.ts";
 import { kindOfRollout, type Rollout } from "./rollout-object.ts";
 
 /**
- * Writes a rollout's own object: its status and its finalizer. Each write puts the new version into the object that it
- * gets, so that the next write of the same round does not conflict.
+ * Writes a rollout's own object: its status and its finalizer. Each write puts the new resourceVersion into the object
+ * that it is given, so that the next write of the same round does not conflict.
  */
 export class RolloutWriter {
   readonly #client: KubeClient;
@@ -37,7 +37,10 @@ export class RolloutWriter {
     return true;
   }
 
-  /** Lets the object go. Nothing of a deleted object is left to undo, and its history stays. */
+  /**
+   * Removes the finalizer of a deleted object whose changes are all undone, so that the server deletes the object. Its
+   * history stays.
+   */
   async release<Value extends Rollout>(kind: KindDefinition<Value>, object: Rollout): Promise<void> {
     if (object.metadata.deletionTimestamp !== undefined) await this.#journals.strike(journalNameOf(object), () => true);
     if (hasUndoFinalizer(object)) await removeFinalizer(this.#client, kind as KindDefinition<Rollout>, object);

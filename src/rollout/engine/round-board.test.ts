@@ -99,7 +99,7 @@ test("a member of a group whose last weight an edit has opened again waits for t
   board.table.set(
     contenderOf(other, { ...initialStatus, phase: "Judging", startedAt, plannedSteps }, { wants: [], heldUp: false }),
   );
-  // The steps had the weights 10, 50 and 100, and somebody has removed the first one.
+  // The plan had steps with the weights 10, 50 and 100, and somebody has removed the first one.
   const left: readonly Step[] = [50, 100].map((weight, index) => ({
     ...(steps[0] ?? assert.fail()),
     id: `step-${index + 1}`,

@@ -36,7 +36,7 @@ export interface RolloutSeen {
 
 type PutBackSeen = Pick<RolloutSeen, "rollout" | "status" | "orders" | "companions">;
 
-/** A rollout with its group as the round has found it at its beginning. */
+/** A rollout with its group, as the group was when the round began. */
 export interface GroupedRollout extends Pick<RolloutSeen, "status" | "orders"> {
   readonly group: GroupView | undefined;
 }
@@ -58,7 +58,7 @@ export interface RoundFacts extends Pick<DecideInput, "steps" | "change" | "obse
 const unknownFreezes =
   "the API server has not listed the freezes to the engine yet, and one may be in force; if this lasts: kubectl get freezes, kubectl -n serin-system logs deployment/serin-rollout";
 
-/** Everything that one engine knows about its rollouts and bases its decisions on. */
+/** All facts about the rollouts on which one engine bases its decisions. */
 export class RoundBoard {
   readonly table = new ContenderTable();
   readonly memory = new RoundMemory();
@@ -70,8 +70,8 @@ export class RoundBoard {
   }
 
   /**
-   * Decides one round without interruption, so the other rollouts see at once what this one takes. They see what it
-   * releases when `table.stored` is called.
+   * Decides one round without interruption, so the other rollouts see at once which namespaces and targets this one
+   * takes. They see which ones it releases after `table.stored` is called.
    */
   decide(
     observed: RolloutSeen,
@@ -80,14 +80,16 @@ export class RoundBoard {
   ): Decision {
     const { key, rollout, status, orders, heldUp } = observed;
     const { steps, change, observation, journal, derived } = facts;
-    // The others must see the step that the decision begins, also if an edit has opened it again.
+    // The other rollouts must see the step that the decision begins, even if an edit of the spec has made a finished
+    // step unfinished again.
     const open = isUnderWay(status) ? withLastWeightOpen(steps, status) : status;
     const step = currentStep(steps, open, change.watched);
     const wants = step === undefined ? [] : namespacesTaken(step, steps, orders);
     const freezes = this.#freezesFor(rollout, facts.freezes, time.nowMs);
     const round = { wants, heldUp: heldUp || orders.paused || freezes.length > 0 };
-    // The rollout's next step comes from the current plan, because an order may have changed it since the status was
-    // stored. So does the rule that it moves, which the status does not have before the rollout's first decision.
+    // The rollout's next step comes from the current plan, because an order may have changed the step since the status
+    // was stored. The moved rule comes from the plan too, because the status lacks it before the rollout's first
+    // decision.
     const { meantRule } = change;
     const planned = {
       ...open,
@@ -121,8 +123,8 @@ export class RoundBoard {
   }
 
   /**
-   * Whether the rollout must be undone, with its group as it is now. A spec that is refused does not prevent that, and
-   * it needs no right. `journal`: what the journal has, if the round has read it.
+   * Whether the rollout must be undone, given the present state of its group. A refused spec or a missing right of the
+   * author does not prevent the undo. `journal`: the facts of the journal, if the round has read it.
    */
   mustPutBack(seen: PutBackSeen, journal?: Pick<JournalCounts, "run">): boolean {
     return asksToPutBack({ ...seen, group: this.groupOf(seen) }, journal);
@@ -136,8 +138,8 @@ export class RoundBoard {
   }
 
   /**
-   * All rollouts as this one must see them. A rollout of another namespace that names the same group belongs to it only
-   * if it is a companion: anybody could use the name.
+   * All rollouts as this one must see them. A rollout of another namespace that names the same group belongs to the
+   * group only if it is a companion, because anybody could use the group's name.
    */
   #seenBy(self: Contender, companions: ReadonlySet<string> | undefined): readonly Contender[] {
     const { all } = this.table;
@@ -149,7 +151,10 @@ export class RoundBoard {
     });
   }
 
-  /** A freeze may be in force while none is known, so no step begins then. An undo goes on. */
+  /**
+   * The freezes that apply to the rollout. While no freezes are known, one may be in force, so no step begins. An undo
+   * goes on.
+   */
   #freezesFor(rollout: Rollout, freezes: readonly Freeze[] | undefined, nowMs: number): readonly Blocker[] {
     if (freezes === undefined) return [{ reason: "freeze", text: unknownFreezes }];
     const { name = "", namespace, uid } = rollout.metadata;

@@ -21,7 +21,7 @@ export function roundFailureOf(
   };
 }
 
-/** What failed, for a status, which has only one message. If a person can correct it, the advice follows. */
+/** What failed, for a status, which has only one message. If a person can correct the failure, the advice follows. */
 export function failureText(error: unknown): string {
   const text = messageOf(error);
   return error instanceof SerinError && error.kind === "user" && error.hint !== undefined
@@ -29,18 +29,18 @@ export function failureText(error: unknown): string {
     : text;
 }
 
-/** Whether the decision of the next round reports a failure of this action. */
+/** Whether the next round's decision reports a failure of this action. */
 export function tellsFailure({ type }: Action): boolean {
   return type === "write" || type === "journal" || type === "undo" || type === "forget";
 }
 
-/** The failure of a decision's actions, as the next decision sees it. */
+/** A failure of a decision's actions in the form that the next decision reads. */
 export function failedWriteOf(detail: string, { actions }: Decision): Omit<FailedWrite, "waits"> {
   const changesMore = actions.some(({ type }) => type === "write" || type === "journal" || type === "undo");
   return !changesMore && actions.some(({ type }) => type === "forget") ? { detail, clearsJournal: true } : { detail };
 }
 
-/** Whether the stored status says the same about the failures of rounds. */
+/** Whether the stored status already reports the same failure of rounds. */
 export function isTold(stored: RolloutStatus | undefined, failing: RolloutStatus): boolean {
   return (
     stored?.phase === failing.phase &&

@@ -7,9 +7,9 @@ import { isMeshUpgrade, isWatched, type Rollout } from "./rollout-object.ts";
 import type { RoundServices, SeenRollout } from "./round.ts";
 
 /**
- * The journal. If somebody has deleted it, this engine writes it again from its memory. Throws a user error if
- * somebody has put an older one in its place. The engine does not remember that one: if a person deletes it, the engine
- * writes again what it knew before.
+ * The journal. If somebody has deleted it, this engine writes it again from its memory. Throws a user error if somebody
+ * has put an older one in its place. The engine does not remember the older one: if a person deletes it, the engine
+ * writes the newer journal again.
  */
 export async function roundJournal(
   { journals, actions }: Pick<RoundServices, "journals" | "actions">,
@@ -37,9 +37,9 @@ function refusalOf(name: string, journal: StoredJournal, { status }: Rollout): E
 }
 
 /**
- * Stores the entries that the objects of a lost journal show, once the status says that it is lost. Without its prior
- * template, the target of a watched Canary cannot be given back in part: its routes need what the run has made. Then
- * nothing is derived.
+ * Stores the entries that the objects of a lost journal show, once the status says that it is lost. A watched Canary of
+ * a Deployment is restored completely or not at all, because its routes need the objects that the run has made. So if
+ * the Deployment's prior template is unknown, nothing is derived.
  */
 export async function derivedValues(
   services: Pick<RoundServices, "actions" | "journals" | "lostValues" | "planner">,
@@ -54,7 +54,7 @@ export async function derivedValues(
   return { back, left };
 }
 
-/** What the spec says about the changes of a rollout whose journal is lost. Undefined if nothing can be derived. */
+/** What the spec shows about the changes of a rollout whose journal is lost. Undefined if nothing can be derived. */
 async function lostMove(
   planner: RoundServices["planner"],
   rollout: Rollout,

@@ -23,7 +23,7 @@ function judging(samples: number, phase: RolloutPhase = "Judging", verdict: Verd
   };
 }
 
-/** How often a status is stored in this number of rounds, each of which increases a counter. */
+/** How often the status is stored in this number of rounds, if each round increases a counter. */
 function writes(rounds: number, next: (round: number) => RolloutStatus): number {
   const memory = new RoundMemory();
   let stored: RolloutStatus | undefined;
@@ -69,7 +69,7 @@ test("a write that somebody keeps undoing is repeated as rarely as one that fail
     writtenAtMs.push(nowMs);
     const repeats = { detail: "argocd puts back what was there before" };
     memory.rememberDone(key, { status: initialStatus, actions: [], repeats }, nowMs);
-    // The written value stays for a moment, and the step pauses again.
+    // The written value stays for a short time, and the step pauses again.
     memory.rememberDone(key, { status: initialStatus, actions: [event("Paused")] }, nowMs);
   }
   assert.deepEqual(writtenAtMs, [0, 50, 100, 1100, 3100, 7100, 15_100]);
@@ -161,7 +161,7 @@ test("a version that the engine has replaced is stale, until the server answers 
   assert.equal(memory.isSuperseded(key, "3", 0), false);
   assert.equal(memory.isSuperseded(key, "1", 0), true);
   assert.equal(memory.isSuperseded(key, "2", 20_000), true);
-  // Another version is read in between, so this is only a cache that lags.
+  // The server returned another version in between, so only a cache lags.
   assert.equal(memory.isSuperseded(key, "3", 40_000), false);
   assert.equal(memory.isSuperseded(key, "2", 45_000), true);
   assert.equal(memory.isSuperseded(key, "2", 74_999), true);

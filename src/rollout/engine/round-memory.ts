@@ -2,24 +2,21 @@ import { jsonEqualWithoutNulls } from "../../base/index.ts";
 import { isRestingPhase, type RolloutStatus, type StepStatus, type UndoStatus } from "../../api/serin/index.ts";
 import type { Action, Decision, FailedWrite, UndoReport } from "../decide/index.ts";
 
-/**
- * The maximum time that one round adds. An engine that was suspended, or waited for an answer, observed nothing
- * meanwhile.
- */
+/** The maximum time that one round adds. While an engine was suspended or waited for an answer, it observed nothing. */
 const maxRoundMs = 5000;
-/** The first repetitions of a failed write follow at once, because most failures are lost races. */
+/** The number of repetitions of a failed write that follow at once, because most failures are lost races. */
 const failuresAtOnce = 3;
 const firstWriteDelayMs = 1000;
 const maxWriteDelayMs = 10_000;
 /**
- * How often a status is stored if only its texts and counters have changed. Watchers see every wait, but not every
- * change of its figures.
+ * How often a status is stored if only its texts and counters have changed. Clients that watch the object see every new
+ * wait, but not every change of a wait's figures.
  */
 export const storeTextsMs = 10_000;
 const maxSuperseded = 16;
 /**
- * How long the server may answer with a version that this engine has replaced. No cache lags longer, so after this time
- * somebody has restored the server's storage from a backup.
+ * How long the server may answer with a version of the object that this engine has already replaced. No cache lags
+ * longer, so after this time somebody has restored the server's storage from a backup.
  */
 const lateReadMs = 30_000;
 /**
@@ -27,7 +24,7 @@ const lateReadMs = 30_000;
  * Shorter faults end by themselves.
  */
 export const failingRoundsMs = 60_000;
-/** A failure that nothing has repeated for so long is over, even if no later write has shown it. */
+/** How long a failure lasts without a repetition. After this time it is over, even if no later write has succeeded. */
 const failureLastsMs = 60_000;
 
 interface Failure extends Omit<FailedWrite, "waits"> {
@@ -47,7 +44,7 @@ interface Remembered {
 
 /**
  * An engine's memory of a rollout between two rounds: the decisions since the status was stored, and the last undo. If
- * it is lost, some seconds of counting are lost.
+ * the memory is lost, the checks lose a few seconds of counting.
  */
 export class RoundMemory {
   readonly #rounds = new Map<string, Remembered>();
@@ -57,14 +54,14 @@ export class RoundMemory {
   /** Since when each round of a rollout has failed, and when its status last said so. */
   readonly #failing = new Map<string, { readonly sinceSteadyMs: number; readonly toldSteadyMs?: number }>();
 
-  /** Forgets an object if somebody has deleted it and made another one of its name since the last round. */
+  /** Forgets a rollout if somebody has deleted it and made another one with its name since the last round. */
   meet(key: string, uid: string): void {
     const before = this.#uids.get(key);
     if (before !== undefined && before !== uid) this.forget(key);
     this.#uids.set(key, uid);
   }
 
-  /** Steady time since the last round, bounded; 0 in the first. */
+  /** The steady time since the last round, up to a bound. 0 in the first round. */
   elapsedMs(key: string, steadyMs: number): number {
     const last = this.#rounds.get(key);
     return last === undefined ? 0 : Math.round(Math.min(Math.max(0, steadyMs - last.atSteadyMs), maxRoundMs));
@@ -74,7 +71,10 @@ export class RoundMemory {
     return this.#rounds.get(key)?.undo;
   }
 
-  /** The stored status, with this engine's later decisions if the two differ only in texts and counters. */
+  /**
+   * The stored status, with this engine's later decisions if stored status and decisions differ only in texts and
+   * counters.
+   */
   withProgress(key: string, stored: RolloutStatus): RolloutStatus {
     const last = this.#rounds.get(key)?.status;
     if (last === undefined) return stored;
@@ -105,15 +105,16 @@ export class RoundMemory {
   isDue(key: string, stored: RolloutStatus | undefined, { status, actions }: Decision): boolean {
     const last = this.#rounds.get(key);
     const sinceMs = last === undefined ? 0 : last.atSteadyMs - last.storedAtSteadyMs;
-    // The write names the version that was read, so that an engine that no longer leads cannot act on an old read.
+    // Stores the status before an important action. The write names the version that was read, so it fails if an engine
+    // that no longer leads acts on an old read.
     if (actions.some(({ type }) => type === "journal" || type === "write" || type === "forget")) return true;
     const tells = actions.some(({ type }) => type === "event");
     return isWorthStoring(stored, status, sinceMs, tells);
   }
 
   /**
-   * A write of the status begins. A failed one counts too: it is repeated when something happens, or after the same
-   * time.
+   * Notes that a write of the status begins. This includes a write that fails: it is repeated when something happens,
+   * or after the same interval as a successful one.
    */
   rememberStored(key: string): void {
     const last = this.#rounds.get(key);
@@ -123,12 +124,14 @@ export class RoundMemory {
   rememberUndo(key: string, undo: UndoReport | undefined): void {
     const last = this.#rounds.get(key);
     if (last === undefined) return;
-    // A pass that fails has no report. This one has a report, so nothing fails any more.
+    // A pass that fails has no report. This pass has a report, so its actions no longer fail.
     const failure = undo === undefined ? last.failure : undefined;
     this.#rounds.set(key, { ...last, undo, failure });
   }
 
-  /** A write of the last round failed. Its repetitions become rarer, whatever else starts a round. */
+  /**
+   * Notes that a write of the last round failed. The engine repeats it less and less often, however often rounds run.
+   */
   rememberFailedWrite(key: string, failed: Omit<FailedWrite, "waits">, steadyMs: number): void {
     const last = this.#rounds.get(key);
     if (last === undefined) return;
@@ -140,8 +143,8 @@ export class RoundMemory {
   }
 
   /**
-   * All actions of the last round were carried out. A write that somebody keeps undoing counts as failed, even if the
-   * step paused in between.
+   * Notes that all actions of the last round were carried out. A write that somebody keeps undoing counts as failed,
+   * even if the step paused in between.
    */
   rememberDone(key: string, { actions, repeats }: Decision, steadyMs: number): void {
     if (repeats !== undefined) return this.rememberFailedWrite(key, repeats, steadyMs);
@@ -150,7 +153,7 @@ export class RoundMemory {
     if (last?.failure !== undefined) this.#rounds.set(key, { ...last, failure: undefined });
   }
 
-  /** A round read its rollout, and failed afterwards. Returns whether the status should say so now. */
+  /** Notes that a round read its rollout and failed afterwards. Returns whether the status should say so now. */
   rememberFailedRound(key: string, steadyMs: number): boolean {
     const { sinceSteadyMs, toldSteadyMs } = this.#failing.get(key) ?? { sinceSteadyMs: steadyMs };
     const isDue =
@@ -162,8 +165,8 @@ export class RoundMemory {
   }
 
   /**
-   * A round came to its end, or the server did not even answer with the rollout. Such a silence says nothing about the
-   * rollout.
+   * Forgets earlier failures after a round that came to its end. Does so too if the server did not even return the
+   * rollout, because this says nothing about the rollout.
    */
   forgetFailedRounds(key: string): void {
     this.#failing.delete(key);
@@ -171,13 +174,13 @@ export class RoundMemory {
 
   failedWrite(key: string, steadyMs: number): FailedWrite | undefined {
     const failure = this.#rounds.get(key)?.failure;
-    // A lost race is not worth a message.
+    // A few lost races are not worth a message.
     if (failure === undefined || failure.count < failuresAtOnce || isOver(failure, steadyMs)) return undefined;
     const { count: _count, untilSteadyMs, ...failed } = failure;
     return { ...failed, waits: steadyMs < untilSteadyMs };
   }
 
-  /** This engine has changed the object, so a later read of that version is stale. */
+  /** Notes that this engine has changed the object, so that a later read of the earlier version counts as stale. */
   supersede(key: string, version: string): void {
     this.#superseded.set(key, [...(this.#superseded.get(key) ?? []), version].slice(-maxSuperseded));
   }
@@ -188,8 +191,8 @@ export class RoundMemory {
   }
 
   /**
-   * Whether a read version is stale. If the server returns it for {@link lateReadMs}, it is the true one, and the
-   * versions that seemed newer are not.
+   * Whether a read version is stale. If the server keeps returning it for {@link lateReadMs}, the version is valid:
+   * somebody has restored the server's storage from a backup.
    */
   isSuperseded(key: string, version: string | undefined, steadyMs: number): boolean {
     if (version === undefined || this.#superseded.get(key)?.includes(version) !== true) {
@@ -245,7 +248,7 @@ function undoCounters({ elapsedMs, waitedMs, podsLeft }: UndoStatus): Partial<Un
 /**
  * Whether to store a status now. A status is stored at once if more than texts and counters has changed, and otherwise
  * from time to time. Texts and counters alone are not stored while a person pauses the rollout. While a person must
- * act, they are stored only with a new text. At rest, a new text is stored at once.
+ * act, they are stored only with a new text. In a rollout at rest, a new text is stored at once.
  */
 function isWorthStoring(
   stored: RolloutStatus | undefined,
@@ -256,7 +259,7 @@ function isWorthStoring(
   if (stored === undefined) return true;
   if (jsonEqualWithoutNulls(stored, next)) return false;
   if (tells || !jsonEqualWithoutNulls(essenceOf(stored), essenceOf(next))) return true;
-  // At rest no figure changes, and nothing happens that would store the text.
+  // The figures of a rollout at rest do not change, and no later event would store the text.
   if (isRestingPhase(next.phase) && stored.message !== next.message) return true;
   if (next.phase === "Paused") return false;
   if (next.phase === "Stuck" && next.undo === undefined && stored.message === next.message) return false;
@@ -280,7 +283,7 @@ export function essenceOf(status: RolloutStatus): unknown {
             stalledMs: 0,
             waitingSince: "",
             waitsUntil: "",
-            // A new wait is stored at once, its changing figures from time to time.
+            // The start of a wait is stored at once. Its changing figures are stored from time to time.
             waitingFor: (step.waitingFor ?? []).length > 0,
             checks: step.checks.map(({ type, name, verdict }) => [type, name, verdict]),
           },

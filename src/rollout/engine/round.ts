@@ -14,7 +14,7 @@ import type { Planner } from "./planner.ts";
 import { ordersOf, ordersOfRefused, parseRollout, strayProblem, type Rollout } from "./rollout-object.ts";
 import type { RoundBoard } from "./round-board.ts";
 
-/** What rounds use of the engine. */
+/** The services of the engine that rounds use. */
 export interface RoundServices {
   readonly client: KubeClient;
   readonly clock: Clock;
@@ -28,9 +28,12 @@ export interface RoundServices {
   readonly orphans: OrphanedJournals;
   /** What the objects of a lost journal show. */
   readonly lostValues: (lost: JournaledObjects, move: LostMove) => Promise<LostValues>;
-  /** Whether the API server confirms that this engine leads, and that it knows what the server has stored. */
+  /**
+   * Whether the API server confirms that this engine leads, and that the server's storage was not restored from a
+   * backup.
+   */
   readonly confirmsLead: () => Promise<boolean>;
-  /** The rights that a rollout must have. If undefined, the engine's own rights suffice. */
+  /** Checks the rights of a rollout's author. If undefined, the engine's own rights suffice. */
   readonly rights: AuthorRights | undefined;
   /** The freezes. Undefined if the server has not listed them yet. */
   readonly freezes: () => readonly Freeze[] | undefined;
@@ -38,7 +41,7 @@ export interface RoundServices {
   readonly watched: (kind: string, key: string) => Rollout | undefined;
   /** Requests a round of another rollout. */
   readonly wake: (key: string) => void;
-  /** The processor time of this thread so far. Absent means as the system counts it. */
+  /** The processor time of this thread so far. If absent, the system's figure is used. */
   readonly busyMs?: () => number;
 }
 
@@ -54,15 +57,15 @@ export interface SeenRollout {
   readonly problem: string | undefined;
 }
 
-/** A rollout with the members of its group that count for it. */
+/** A rollout with the group members that count for it. */
 export interface Round extends SeenRollout {
-  /** The rollouts that `companionsOf` of author-reach.ts names. */
+  /** The members that `companionsOf` of author-reach.ts returns. */
   readonly companions: ReadonlySet<string> | undefined;
   /** The group as it is at the beginning of the round. */
   readonly group: GroupView | undefined;
 }
 
-/** The rollout as the round sees it. */
+/** The rollout as this round has read it. */
 export function seenRollout(key: string, raw: Rollout, memory: RoundBoard["memory"]): SeenRollout {
   const parsed = parseRollout(raw);
   const status = memory.withProgress(key, { ...initialStatus, ...raw.status });
@@ -78,7 +81,7 @@ export function seenRollout(key: string, raw: Rollout, memory: RoundBoard["memor
   };
 }
 
-/** Lets the metrics show the phase. */
+/** Shows the phase in the metrics. */
 export function showPhase(metrics: EngineMetrics, key: string, phase: RolloutStatus["phase"]): void {
   const [kind = "", name = ""] = key.split(" ");
   const [first = "", second] = name.split("/");

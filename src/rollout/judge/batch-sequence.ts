@@ -22,7 +22,8 @@ import {
 
 /**
  * A batch with only one of the versions has nothing to compare, so it stays open until it has both, or until the canary
- * is evidently alone. Only totals decide when it closes, never errors or durations. That keeps the tests valid.
+ * is evidently alone. Only the numbers of requests decide when it closes, never errors or durations: otherwise the
+ * statistical tests would not be valid.
  */
 const closingSamples = 10;
 const aloneSamples = 50;
@@ -61,7 +62,7 @@ export function judgeRates(
 export interface DurationSequence {
   readonly evidence: DurationEvidence;
   readonly open: DurationBatch;
-  /** The stable version's durations before the first batch, which choose the first bounds. */
+  /** The stable version's durations before the first batch, from which the first bounds are chosen. */
   readonly earlier: DurationHistogram;
 }
 

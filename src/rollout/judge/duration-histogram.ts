@@ -68,7 +68,7 @@ export function gainOfBoth(
   return canary === undefined || stable === undefined ? undefined : { canary, stable };
 }
 
-/** Requests that took longer than the bound of this index. */
+/** The number of requests that took longer than the bound with this index. */
 export function countAbove({ counts }: DurationHistogram, boundIndex: number): number {
   let above = 0;
   for (let index = boundIndex + 1; index < counts.length; index += 1) above += counts[index] ?? 0;
@@ -76,9 +76,12 @@ export function countAbove({ counts }: DurationHistogram, boundIndex: number): n
 }
 
 export interface QuantileEstimate {
-  /** The quantile, interpolated within its bucket. If it is above the highest bound, that bound. */
+  /**
+   * The quantile, interpolated within its bucket. If the quantile is above the highest bound, this is the highest
+   * bound.
+   */
   readonly ms: number;
-  /** The bounds of the bucket that contains it. */
+  /** The bounds of the bucket that contains the quantile. */
   readonly aboveMs: number;
   readonly upToMs: number;
 }

@@ -13,12 +13,13 @@ import { chance, logMean, wrongFailure } from "./rate-test.ts";
 import { tooFew } from "./too-few.ts";
 
 /**
- * A sequential test of durations (ADR 8). For each quantile it compares the shares of requests above a few bounds near
- * it between both versions, by an e-process for two samples (Turner, Ly and Grünwald, "Generic E-variables for exact
- * sequential k-sample tests", 2024). Under the null hypothesis that the canary is not slower, the probability that the
- * evidence ever reaches 1/alpha is at most alpha, however often one looks. Earlier batches choose the bounds, so that a
- * batch cannot choose its own. If one bucket holds nearly all requests of both versions, bounds show nothing, so the
- * sums are compared ({@link meanInSharedBucket}).
+ * A sequential test of durations (ADR 8). For each quantile it chooses a few bucket bounds near the quantile, and
+ * compares both versions' shares of requests above them, by an e-process for two samples (Turner, Ly and Grünwald,
+ * "Generic E-variables for exact sequential k-sample tests", 2024). Under the null hypothesis that the canary is not
+ * slower, the probability that the evidence ever reaches 1/alpha is at most alpha, however often the check is
+ * evaluated. Earlier batches choose the bounds, so that a batch cannot choose its own. If one bucket holds nearly all
+ * requests of both versions, the bounds show no difference, so the test compares the sums of durations ({@link
+ * meanInSharedBucket}).
  */
 export interface DurationEvidence {
   readonly canary: DurationHistogram;
@@ -40,7 +41,7 @@ export interface DurationLimits {
   readonly quantiles: readonly number[];
   /** A canary that is slower by less than this factor never fails, however certain that is. */
   readonly maxRatio: number;
-  /** The limit of every quantile, independent of the stable version. */
+  /** The limit of every quantile in milliseconds, independent of the stable version. */
   readonly maxMs?: number;
 }
 
@@ -55,7 +56,7 @@ export interface DurationVerdict {
  */
 const oddsRatios = [1.6, 4, 20] as const;
 const alternatives = oddsRatios.length + 1;
-/** The distance of a bound that detects a longer tail, as a multiple of the quantile. */
+/** The distance of the farthest bound from the quantile, as a factor. This bound detects a longer tail. */
 const tailFactor = 1.4;
 const boundsAQuantile = 3;
 const components = alternatives * boundsAQuantile;
@@ -74,7 +75,10 @@ export function noDurationEvidence(quantiles: readonly number[]): DurationEviden
   };
 }
 
-/** `earlier` are the stable version's durations before the first batch, if known. They only choose the bounds. */
+/**
+ * `earlier` are the stable version's durations before the first batch, if known. They are used only to choose the
+ * bounds.
+ */
 export function addDurations(
   evidence: DurationEvidence,
   batch: DurationBatch,
@@ -144,7 +148,7 @@ function relativeGains(parts: Parts, quantile: number): number[] {
   });
 }
 
-/** Indexes of the bound below the quantile, the bound above it, and one further out. */
+/** The indexes of three bounds: the one below the quantile, the one above it, and one further out. */
 function boundsNear(histogram: DurationHistogram, quantile: number): [number, number, number] {
   const { boundsMs } = histogram;
   const last = boundsMs.length - 1;
@@ -187,7 +191,7 @@ function absoluteGains(canary: DurationHistogram, quantile: number, maxMs: numbe
   });
 }
 
-/** The index of the next bound at or above the limit, because a histogram knows only its bounds. */
+/** The index of the first bound that is at least the limit. Shares can be computed only at a histogram's bounds. */
 function boundAtOrAbove({ boundsMs }: DurationHistogram, limitMs: number): number {
   const index = boundsMs.findIndex((bound) => bound >= limitMs);
   return index < 0 ? boundsMs.length - 1 : index;
@@ -210,7 +214,7 @@ export function judgeDurations(
   const few = tooFew("requests", { judged: canaryTotal, seen, needed: limits.minSamples });
   if (canaryTotal === 0) return { verdict: "wait", evidence: `${counts}; ${few}` };
   // Half of the error probability is for the comparisons with stable (quantiles and mean), and half is for the limit.
-  // The tests in use share each half.
+  // The tests of each half divide it equally.
   const tests = limits.quantiles.length + 1 + (limits.maxMs === undefined ? 0 : limits.quantiles.length);
   const threshold = Math.log(tests / wrongFailure);
   const texts: string[] = [];
@@ -293,8 +297,8 @@ const patience = 10;
 
 /**
  * Whether the data cannot rule out, at 1 %, a canary that takes twice as long as stable for every request. Such a
- * canary would exceed a bound as often as stable exceeds half of the bound. If no bound is at half, the next higher one
- * makes the answer more careful.
+ * canary would exceed a bound as often as stable exceeds half of the bound. If there is no bound at exactly half, the
+ * next higher bound makes the answer more cautious.
  */
 function mayBeTwiceAsSlow(canary: DurationHistogram, stable: DurationHistogram, minSamples: number): boolean {
   const known = totalOf(stable);
@@ -333,7 +337,7 @@ export function quantileName(quantile: number): string {
   return `p${Number((quantile * 100).toFixed(3))}`;
 }
 
-/** The interpolated quantile as text, with its bucket if that says something else. */
+/** The interpolated quantile as text. The text also names the quantile's bucket if the bucket is wide. */
 function quantileText(histogram: DurationHistogram, quantile: number): string {
   const { ms, aboveMs, upToMs } = quantileOf(histogram, quantile);
   if (upToMs === Infinity) return `above ${shownMs(aboveMs)}`;
@@ -342,7 +346,7 @@ function quantileText(histogram: DurationHistogram, quantile: number): string {
     : `about ${shownMs(ms)} (${shownMs(aboveMs)} to ${shownMs(upToMs)})`;
 }
 
-/** A bucket whose bounds have a smaller ratio than this is not mentioned. */
+/** The ratio of a bucket's bounds below which the text does not mention the bucket. */
 const fineRatio = 1.3;
 
 export function shownMs(ms: number): string {

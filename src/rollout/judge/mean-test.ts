@@ -1,8 +1,6 @@
 import { totalOf, type DurationHistogram } from "./duration-histogram.ts";
 
-/**
- * The share of both versions' requests from which one bucket says too little: bounds cannot tell its requests apart.
- */
+/** The share of both versions' requests in one bucket above which bounds can no longer tell the requests apart. */
 const sharedShare = 0.9;
 /** The ratio of a bucket's bounds up to which the bucket is fine enough. */
 const coarseRatio = 1.3;
@@ -23,8 +21,8 @@ export interface MeanComparison {
  * Tests the mean of the requests in the one bucket that holds nearly all of both versions, from the histograms' sums.
  * Values in a bucket are bounded, so a mixture of Hoeffding bounds holds at all times (Howard et al., "Time-uniform,
  * nonparametric, nonasymptotic confidence sequences", 2021). The part of the sums that comes from other buckets is
- * known only within their bounds, so the test assumes the value that favours the canary most. Undefined if no bucket
- * holds nearly all requests.
+ * known only within their bounds, so the test assumes the values within these bounds that favour the canary most.
+ * Undefined if no bucket holds nearly all requests.
  */
 export function meanInSharedBucket(
   canary: DurationHistogram,

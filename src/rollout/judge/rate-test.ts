@@ -10,12 +10,12 @@ import { tooFew } from "./too-few.ts";
 /**
  * A sequential test of error rates, which may be repeated after every batch. It is an e-process: under the null
  * hypothesis, the probability that the evidence ever reaches 1/alpha is at most alpha, by Ville's inequality (Ramdas et
- * al., "Game-theoretic statistics and safe anytime-valid inference", 2023). It tests two null hypotheses.
- *   - relative: an error is as likely to come from the canary as the canary's share of requests says.
- *   - absolute, for requests without a stable version beside them: the error rate is at most `maxErrorRate`.
- * The evidence is a mixture over a few alternatives. It is stored as logarithms, so that a restarted engine continues.
- * A pass is tested too: an error rate that is worse than stable's by the margin that `minSamples` can show must be
- * ruled out at 1 %. A canary without errors passes at `minSamples`, and one with errors needs more.
+ * al., "Game-theoretic statistics and safe anytime-valid inference", 2023). It tests two null hypotheses. - relative:
+ * the canary's share of the errors equals its share of the requests. - absolute, for requests without a stable version
+ * beside them: the error rate is at most `maxErrorRate`. The evidence is a mixture over a few alternatives. It is
+ * stored as logarithms, so that a restarted engine continues. A pass needs evidence too: the test must rule out, at 1
+ * %, an error rate that is worse than stable's by the margin that `minSamples` requests can show. A canary without
+ * errors passes at `minSamples`, and one with errors needs more.
  */
 export interface RateEvidence {
   readonly canaryTotal: number;
@@ -46,8 +46,8 @@ export interface RateLimits {
 }
 
 /**
- * The counts of the stable version before the first batch, if known. If that version failed more often than the limit,
- * the canary may do so too.
+ * The counts of the stable version before the first batch, if known. If the stable version's error rate was above the
+ * limit then, the canary's may be as high.
  */
 export interface EarlierRate {
   readonly total: number;
@@ -59,11 +59,14 @@ export interface EarlierRate {
  * each with a check of rates and one of durations, stays within 1 %.
  */
 export const wrongFailure = 0.001;
-/** The number of standard errors by which an earlier rate may be underestimated. */
+/** How many standard errors the true earlier rate may be above the measured one. */
 const earlierDeviations = 3;
 const failThreshold = Math.log(1 / wrongFailure);
 const passThreshold = Math.log(1 / wrongPassChance);
-/** How many times more likely an error comes from a bad canary than from stable, at equal shares of requests. */
+/**
+ * How many times more likely an error comes from a bad canary than from stable, if both have the same share of the
+ * requests.
+ */
 const oddsRatios = [2, 5, 20, 200] as const;
 /** Error rates of a bad canary, as multiples of the limit. */
 const rateMultiples = [2, 4, 10, 50] as const;
@@ -169,7 +172,7 @@ export function logMean(logs: readonly number[]): number {
   return highest + Math.log(logs.reduce((sum, log) => sum + Math.exp(log - highest), 0) / logs.length);
 }
 
-/** Evidence in words: how rarely chance alone produces this much, such as `1 in 4,000`. */
+/** The evidence in words: how rarely chance alone would produce it, such as `1 in 4,000`. */
 export function chance(log: number): string {
   const digits = Math.min(15, log / Math.LN10);
   const [rounded, unit] = digits < 1 ? [10 ** digits, 1] : [10 ** (digits % 1), 10 ** Math.floor(digits)];

@@ -1,6 +1,6 @@
 /**
- * Says how many samples of the canary are needed. Those of an open batch have been seen, and are not judged yet. If
- * they would suffice, the text says so, because otherwise it would ask for fewer than there are.
+ * Says how many samples of the canary are needed. The samples of an open batch have been seen, but are not judged yet.
+ * If they would suffice, the text says so, because otherwise it would ask for fewer samples than it reports.
  */
 export function tooFew(
   things: "requests" | "responses",

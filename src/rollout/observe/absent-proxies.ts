@@ -6,15 +6,16 @@ import { isLive } from "./sidecar-workloads.ts";
 
 /** A proxy in the report of a control plane's pod. */
 export interface ReportedProxy {
-  /** The name of its pod and the namespace, with a dot between. */
+  /** The name of the proxy's pod and its namespace, with a dot between them. */
   readonly id: string;
   readonly connected: boolean;
 }
 
 /**
- * The ids of proxies that are between two connections: some pod of a control plane has lost them a short while ago,
- * none has them now, and their own pods live. They still use what they got last. Control planes end each connection
- * from time to time, and remember lost proxies only for a short while, so nobody waits long for one that stays away.
+ * The ids of proxies that are between two connections: a control plane's pod has lost them a short while ago, no
+ * control plane's pod serves them now, and their own pods still run. They use the configuration that they got last.
+ * Control planes end each connection from time to time. They remember lost proxies only for a short while, so the
+ * engine does not wait long for a proxy that stays away.
  */
 export function absentAmong(view: ClusterView, reported: readonly ReportedProxy[]): readonly string[] {
   const connected = new Set(reported.filter((proxy) => proxy.connected).map(({ id }) => id));
@@ -37,7 +38,7 @@ export async function absentFrom(view: ClusterView, reported: readonly ReportedP
   return absentAmong(view, [...reported, ...all.flat().filter(({ connected }) => connected)]);
 }
 
-/** The proxies that a pilot has, and those that it has lost a short while ago. */
+/** The proxies that a pilot serves, and those that it has lost a short while ago. */
 export async function reportsOf(view: ClusterView, pilot: PilotPod): Promise<readonly ReportedProxy[]> {
   return (await reportedProxies(view, pilot)).map(reportedProxy);
 }

@@ -15,8 +15,8 @@ import type { PilotPod } from "./pilot-debug/pilot-pod.ts";
 import { namespacesOfRoute, reportersOf, type Reporters } from "./trusted-reporters.ts";
 
 /**
- * The number of missing acknowledgements if it is unknown. It is larger than the number of proxies of any control
- * plane.
+ * The number of missing acknowledgements that stands for an unknown number. It is larger than the number of proxies of
+ * any control plane.
  */
 export const notAskedLeft = 100_000;
 /**
@@ -24,18 +24,21 @@ export const notAskedLeft = 100_000;
  * control planes.
  */
 export const notReadyLeft = 1000 * notAskedLeft;
-/** A proxy may name every resource that it rejected. The first ones are evidence enough. */
+/**
+ * The maximum length of a shown rejection. A proxy may name every resource that it rejected, but the first ones suffice
+ * as evidence.
+ */
 export const reasonCharacters = 240;
 
-/** What the engine knows about an object about which it asks proxies. */
+/** The facts about an object for which the engine requests acknowledgements of proxies. */
 export interface AskedObject {
   readonly reference: ObjectReference;
   /** The stored object. Undefined if it does not exist. */
   readonly object: UntypedObject | undefined;
   readonly ageMs: AgeOfEvent;
-  /** The namespaces that the change concerns, beside those of the object and of its gateways. */
+  /** The namespaces that the change concerns, besides those of the object and of its gateways. */
   readonly concerned: readonly string[];
-  /** Nobody waits any longer for the proxies of other namespaces. */
+  /** The engine no longer waits for the proxies of other namespaces. */
   readonly withoutOthers?: boolean;
 }
 
@@ -70,7 +73,7 @@ export async function observeAcknowledged(view: ClusterView, asked: AskedObject)
   return withAbsent(view, reported, reporters, ofOthers);
 }
 
-/** The state if the connected proxies keep nothing from settling, except those of other namespaces. */
+/** The state if no connected proxy keeps the step from settling, except proxies of other namespaces. */
 function withAbsent(
   view: ClusterView,
   reported: readonly ReportedProxy[],
@@ -93,12 +96,12 @@ function absentState(absent: readonly string[], { isConcerned, asksOthers }: Rep
   return { state: "waiting", detail: `${other} ${why} (${notConcerned})`, left: others.length, isOfOthers: true };
 }
 
-/** The namespace of a proxy's id, which its credentials have proven. */
+/** The namespace in a proxy's id. The proxy's credentials have proven it. */
 function namespaceOf(id: string): string {
   return podOfProxyId(id).namespace;
 }
 
-/** Whether the state keeps a step from settling, and not only proxies of other namespaces do. */
+/** Whether the state keeps a step from settling. A state that only proxies of other namespaces cause does not. */
 export function isOpen(state: SettleState): boolean {
   return state.state === "failed" || (state.state === "waiting" && state.isOfOthers !== true);
 }
@@ -151,14 +154,14 @@ function acknowledgedState(
   };
 }
 
-/** The remark about a proxy whose answer decides nothing. */
+/** The remark about a proxy whose response does not affect the rollout. */
 export const notConcerned = "its namespace is not concerned, so it stops nothing";
 
 function rejectionText(pilot: PilotPod, { id, rejected }: AcknowledgementReport["proxies"][number]): string {
   return `${id} rejected the configuration of ${pilot.name}: ${truncated(rejected?.reason ?? "", reasonCharacters)}`;
 }
 
-/** Pilots collect changes for up to this long before they push (PILOT_DEBOUNCE_AFTER, and time to compute). */
+/** How long pilots may collect changes before they push (PILOT_DEBOUNCE_AFTER, and the time to compute). */
 const pushMs = 3000;
 
 /**
@@ -200,9 +203,9 @@ async function inSync(
 }
 
 /**
- * Whether no proxy uses an object that was deleted `deletedMs` ago. Nobody knows the version of a deletion, so proxies
- * must have answered everything some time after it. Without a control plane, proxies keep all that they have, also what
- * the object leads to.
+ * Whether no proxy uses an object that was deleted `deletedMs` ago. A deletion has no version, so some time after it
+ * the proxies must have answered everything. If no control plane runs, proxies keep their whole configuration,
+ * including the part that came from the object.
  */
 export async function observeForgotten(
   view: ClusterView,
@@ -232,8 +235,8 @@ function isStale({ types }: ConnectedProxy): boolean {
 }
 
 /**
- * Whether the proxy has neither acknowledged nor rejected a response. One that rejects what its control plane sends
- * gets in sync by no waiting. If it belongs to the revision that an undo removes, the undo would never end.
+ * Whether the proxy has neither acknowledged nor rejected a response. A proxy that rejects the configuration never gets
+ * in sync, so waiting for it is useless. If it belongs to the revision that an undo removes, the undo would never end.
  */
 function isUnanswered({ types }: ConnectedProxy): boolean {
   return Object.values(types).some(({ sent, acked, nacked }) => sent !== acked && sent !== nacked);

@@ -60,12 +60,15 @@ export async function observeCanaryWorld(
   return { routes, missingGrants: grants, subjects };
 }
 
-/** Whether a run is under way. A Canary of a Deployment that waits for a change moves nothing. */
+/** Whether a run is under way. Without a run, a Canary of a Deployment moves no requests. */
 function isMoving({ status }: Canary): boolean {
   return status !== undefined && isUnderWay(status) && (status.run ?? 0) > 0;
 }
 
-/** Throws if requests would be sent to a Service that does not exist. A host of a VirtualService may be no Service. */
+/**
+ * Throws if requests would be sent to a Service that does not exist. A VirtualService may also have hosts that are not
+ * Services, which are not checked.
+ */
 async function requireCanaryServices(
   sources: CanarySources,
   target: Canary["spec"]["target"],

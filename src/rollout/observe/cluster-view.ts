@@ -80,7 +80,10 @@ export class ClusterView {
     await Promise.all([...this.#informers, this.injectors].map(async (informer) => await informer.run(signal)));
   }
 
-  /** Resolves without the injectors, because users with read access may not list them. They have their own `synced`. */
+  /**
+   * Resolves when all watches except the injectors have their first list. Users with read access may not list
+   * injectors, which have their own `synced`.
+   */
   get synced(): Promise<unknown> {
     return Promise.all(this.#informers.map(({ synced }) => synced));
   }
@@ -97,8 +100,8 @@ export class ClusterView {
   }
 
   /**
-   * The same as {@link recently}, but keeps answers longer. For answers that seldom change, when nothing waits for such
-   * a change. Failures are not kept, because they would last too long.
+   * The same as {@link recently}, but keeps answers longer. Use it for answers that seldom change, if nothing waits for
+   * the change. Failures are not kept, because they would last too long.
    */
   async keptLonger<Answer>(key: string, ask: () => Promise<Answer>): Promise<Answer> {
     const kept = this.#keptLonger.get(key);
@@ -137,16 +140,16 @@ export class ClusterView {
 }
 
 /**
- * Whether the pod runs at an address that the engine may call. Users who may write statuses could name the engine's own
- * loopback, or the address where clouds serve credentials.
+ * Whether the pod runs at an address that the engine may call. A user who may write a pod's status could set the
+ * engine's own loopback address, or the address where clouds serve credentials.
  */
 export function isRunning({ status }: Pod): boolean {
   return status?.phase === "Running" && !isInsideAddress(status.podIP ?? "");
 }
 
 /**
- * Leaves out who wrote which field, which is half of a usual pod. The engine holds all pods of the cluster, and reads
- * writers only of the objects that it changes.
+ * Removes `managedFields`, which are half of a usual pod. The engine holds all pods of the cluster, and needs the
+ * writers of fields only for the objects that it changes.
  */
 function withoutWriters<Value extends KubernetesObject>(object: Value): Value {
   const { managedFields: _writers, ...metadata } = object.metadata;

@@ -80,7 +80,7 @@ function isInstalledGateway({ metadata: { labels = {} } }: Pod | Deployment): bo
   return /^(Ingress|Egress)Gateways$/.test(labels[istioLabels.component] ?? "");
 }
 
-/** The gateway of an installation or of an operator whose pod this is. */
+/** The gateway to which this pod belongs, if an installation or an operator made the gateway. */
 function gatewayOf(view: ClusterView, pod: Pod, text: string, operatorOf: OperatorObjectOf): Dependent | undefined {
   const { name = "", namespace = "" } = pod.metadata;
   const workload = workloadOf(pod);
@@ -119,7 +119,7 @@ function podsOf(view: ClusterView, revision: string, operatorOf: OperatorObjectO
   });
 }
 
-/** Whether no injector takes the pod's successor, because its namespace has left the mesh. */
+/** Whether no injector handles the pod's successor, because its namespace has left the mesh. */
 function isOutside(view: ClusterView, { metadata: { namespace = "", labels = {} } }: Pod): boolean {
   const found = view.namespaces.get(namespace);
   if (found === undefined || choosesInjector(found.metadata.labels)) return false;

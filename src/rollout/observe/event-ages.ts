@@ -1,6 +1,9 @@
 import type { Clock } from "../../base/index.ts";
 
-/** The age of the latest event of a key, in milliseconds. `atMs`: when it happened, by the clock that dated it. */
+/**
+ * The age of the latest event of a key, in milliseconds. `atMs`: the time of the event, by the clock of the server or
+ * node that recorded it.
+ */
 export type AgeOfEvent = (key: string, atMs: number) => number;
 /**
  * Reports that the event of a key, which has no time of its own, happens now. Its `atMs` is 0. With `isFirst`, later
@@ -8,12 +11,12 @@ export type AgeOfEvent = (key: string, atMs: number) => number;
  */
 export type NoticeEvent = (key: string, isFirst?: boolean) => void;
 
-/** The maximum number of events of all running rollouts. The least recently requested event is forgotten first. */
+/** The maximum number of events of all running rollouts. The least recently used event is forgotten first. */
 const maxEvents = 10_000;
 
 interface KnownEvent {
   readonly atMs: number;
-  /** Its age when it was first seen, by the wall clocks of two machines. */
+  /** The age of the event when it was first seen, from the wall clocks of two machines. */
   readonly firstAgeMs: number;
   readonly firstSeenMs: number;
   readonly isNoticed?: true;
@@ -22,7 +25,7 @@ interface KnownEvent {
 /**
  * The ages of events to which the API server or a node has given a time. That clock and the engine's may differ, and
  * either may jump, so they are compared only when the event is first seen. From then on, the engine's steady clock
- * counts.
+ * measures the age.
  */
 export class EventAges {
   readonly #clock: Clock;

@@ -39,7 +39,10 @@ test("a pod that switches protocols is unreachable at once, so that it does not 
   }
 });
 
-/** The fault of a request to a server that does this with the connection, and whether the connection has ended. */
+/**
+ * Sends a request to a server that handles the connection with `serve`. Returns the fault of the request, and whether
+ * the connection has ended.
+ */
 async function faultOf(context: TestContext, serve: (socket: Socket) => void): Promise<string> {
   const sockets: Socket[] = [];
   const server = createServer((socket) => {

@@ -2,23 +2,23 @@ import { nodeHttp, transientError, type SerinError } from "../../base/index.ts";
 import { JoinedBytes, requireFinalResponse } from "../../base/joined-bytes/index.ts";
 import { formatAuthority } from "../../wire/hbone/index.ts";
 
-/** The time limit without any data. */
+/** The longest time in which no data may arrive. */
 const timeoutMs = 2000;
 const usualDeadlineMs = 10_000;
 const bodyLimitBytes = 32 * 1024 * 1024;
 
 export interface HttpGetOptions {
   readonly headers?: Readonly<Record<string, string>>;
-  /** Gets the number of bytes so far, and returns an error if there is no room for them. */
+  /** Gets the number of bytes received so far, and returns an error if there is no memory left for them. */
   readonly admit?: (bytes: number) => Error | undefined;
   /** The time limit of the whole answer. */
   readonly deadlineMs?: number;
 }
 
 /**
- * Sends a GET to a pod's plain HTTP port. Throws a transient error unless it answers 200 in time. The message contains
- * the fault and the address. The caller adds the name of the server and the purpose of the request. For another status
- * the error has the code `http-status`, and the status as its reason.
+ * Sends a GET to a pod's plain HTTP port. Throws a transient error if the pod does not answer with 200 in time. The
+ * message contains the fault and the address. The caller adds the name of the server and the purpose of the request.
+ * For another status the error has the code `http-status`, and the status as its reason.
  */
 export function httpGet(
   address: string,

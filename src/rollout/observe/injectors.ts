@@ -20,7 +20,7 @@ export function injectorObstacle(view: ClusterView, namespace: string, revision:
 
 /**
  * Why undo must not yet move a namespace back to its former injector, or restart a workload there: that injector no
- * longer exists. A workload with a sidecar in its own template needs none.
+ * longer exists. A workload with a sidecar in its own template needs no injector.
  */
 export async function heldByInjector(
   { objects, view }: { readonly objects: ObjectAccess; readonly view: ClusterView },
@@ -37,15 +37,15 @@ export async function heldByInjector(
   const hasOwnProxy = template?.spec?.containers?.some(({ name }) => name === "istio-proxy") === true;
   if (!isRestart(entry) || entry.adopted === true || hasOwnProxy) return undefined;
   const namespace = object.namespace ?? "";
-  // The label may have been restored a moment ago, so the view may not know it yet.
+  // Undo may have restored the label a moment ago, so the watched copy may not have it yet.
   const found = await objects.get(reference("v1", "Namespace", namespace));
   return restoredObstacle(view, namespace, found?.metadata.labels ?? {});
 }
 
 /**
- * Why no wave moves the namespace's workloads away from the revision: the namespace's labels select another revision,
- * or none, because they name a tag that somebody has removed. Undefined if they select the revision, or if it has no
- * such labels.
+ * Why no wave moves the namespace's workloads away from the revision. The namespace's labels select another revision,
+ * or they select none, because they name a tag that somebody has removed. Undefined if the labels select the revision,
+ * or if there are no such labels.
  */
 export function ledElsewhere(
   view: Pick<ClusterView, "namespaces" | "injectors">,
@@ -74,7 +74,7 @@ function revisionsThatInject(view: Pick<ClusterView, "injectors">, labels: Label
 
 /**
  * Whether the namespace's labels make the revision inject new pods. The label `istio-injection` overrides
- * `istio.io/rev`, and only the injectors' selectors say which revision it means.
+ * `istio.io/rev`, and which revision it means follows only from the injectors' selectors.
  */
 export function isLedTo(
   view: Pick<ClusterView, "namespaces" | "injectors">,
@@ -106,8 +106,8 @@ export function howToLeadAway(
 /**
  * Why undo must not yet remove the revision's control plane: somebody has moved a tag to it, by the tag's label or by
  * its Service alone. Without the control plane, the API server would refuse the new pods of the tag's namespaces,
- * because no injector answers. A tag that the engine itself has moved or made is undone by its own entry. `pilot`: the
- * Deployment, whose Service has the same name.
+ * because no injector answers. If the engine itself has moved or made a tag, the tag's own journal entry undoes that.
+ * `pilot`: the Deployment, whose Service has the same name.
  */
 export function tagLedTo(
   view: Pick<ClusterView, "injectors">,
@@ -130,7 +130,10 @@ export function tagLedTo(
   return undefined;
 }
 
-/** The labels from before the upgrade may name a tag, which somebody has removed. */
+/**
+ * Why the restored labels of the namespace lead to no injector. The labels from before the upgrade may name a tag that
+ * somebody has removed.
+ */
 function restoredObstacle(view: ClusterView, namespace: string, labels: Labels): string | undefined {
   const tag = labels[injectionLabel] === undefined ? labels[revisionLabel] : "default";
   const advice = tag === undefined ? "" : `, or if it was a tag: serin tag set ${tag} --revision REVISION`;

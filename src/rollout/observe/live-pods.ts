@@ -11,7 +11,7 @@ export function isInUse({ metadata, status }: Pod): boolean {
   );
 }
 
-/** The pod for people: `shop/web-1`. */
+/** The pod's name for people, such as `shop/web-1`. */
 export function podName({ metadata }: Pick<Pod, "metadata">): string {
   return `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
 }

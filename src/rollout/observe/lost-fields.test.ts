@@ -29,7 +29,7 @@ const entry = (name: string): FieldEntry => ({
 
 const alone = (written: FieldEntry): KeptField => ({ first: written, last: written });
 
-/** Gateways with a revision each, and the looks at them. */
+/** Gateways that each have a revision, and an observer that looks at them. */
 function watched(revisions: Map<string, string>, writer = "kubectl-label") {
   let nowMs = 0;
   const read: string[] = [];

@@ -14,7 +14,7 @@ import {
 } from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 
-/** How often the fields of a rollout are read. */
+/** The interval at which the engine reads the fields of a rollout. */
 const lookMs = 2000;
 /** The maximum number of objects whose fields one look reads. The next look continues with the following objects. */
 const objectsAtOnce = 32;
@@ -22,7 +22,7 @@ const maxRollouts = 512;
 
 interface Look {
   readonly atMs: number;
-  /** How many objects the looks so far have read. */
+  /** How many objects the looks have read so far. */
   readonly read: number;
   readonly lost?: FieldEntry;
   readonly detail?: string;
@@ -41,7 +41,10 @@ export class LostFields {
     this.#clock = clock;
   }
 
-  /** Which field of the rollout has lost its value, and who has changed it. `kept`: see `keptFields`. */
+  /**
+   * Names a field of the rollout that has lost its value, and who has changed it. Undefined if all fields have their
+   * values. `kept`: see `keptFields`.
+   */
   async detailOf(rollout: string, kept: readonly KeptField[]): Promise<string | undefined> {
     const before = this.#looks.get(rollout);
     const nowMs = this.#clock.steadyMs();

@@ -63,13 +63,13 @@ test("an undone write names who undid it, and a recreated object is no conflict"
     uid: "1",
     by: "somebody",
   });
-  // A later step finds the pod of a StatefulSet that was deleted meanwhile.
+  // A later step finds that somebody deleted the pod of a StatefulSet meanwhile, so that another pod has its name.
   assert.deepEqual(await stateOf({ name: "web-0", uid: "2", labels: {} }, "wave/ztunnel-2", [entry]), {
     state: "pending",
     uid: "2",
     isFirst: true,
   });
-  // The same pod has lost its label, and another one has another label: a person did that.
+  // The same pod has lost its label, and another pod has another label: a person did that.
   assert.equal((await stateOf({ name: "web-0", uid: "1", labels: {} }, "wave/ztunnel-2", [entry]))?.state, "conflict");
   const labels = { "serin.dev/ztunnel-rev": "theirs" };
   assert.equal((await stateOf({ name: "web-0", uid: "2", labels }, "wave/ztunnel-2", [entry]))?.state, "conflict");
@@ -178,7 +178,8 @@ test("a field with the engine's mark whose journal is gone is journaled without 
   const written = { metadata: { ...metadata, managedFields }, spec: { paused: true } };
   assert.deepEqual((await seen(written))[1], unknown);
   assert.deepEqual((await seen({ metadata, spec: { paused: true } }))[1], { state: "done" });
-  // A person had paused it. In the next round it has our mark, and the journal knows of the mark alone.
+  // A person had paused the Deployment. In the next round it has our mark, and the journal contains only the entry of
+  // the mark.
   assert.deepEqual(await seen(marked, journal.slice(0, 1)), [{ state: "done" }, { state: "done" }]);
 });
 

@@ -74,8 +74,8 @@ test("while pods start, proxies and writes are checked rarely, and all of them a
   assert.ok(left(second) >= left(first), "what was not asked does not count as progress");
   await look(moving, 1100);
   assert.equal(reads(), 4);
-  // The pods are ready. The observer asks proxies at once. It also reads the write again, which somebody has undone
-  // meanwhile.
+  // The pods are ready, so the observer sends requests for proxies at once. It also reads the write again, which
+  // somebody has undone meanwhile.
   isReady = true;
   value = "a";
   const settled = await look({ ...moving, settle: step.settle }, 1200);

@@ -27,10 +27,10 @@ import { observeSettle, type SettleSources } from "./settle/settle.ts";
 import { lackedPodsOf } from "./undo/undo-gateways.ts";
 import { askedWriteState, type LackedPods } from "./write-state.ts";
 
-/** The progress of a step, from its rollout's status. */
+/** The progress of a step, from the status of its rollout. */
 export interface StepProgress {
   readonly hasSettled: boolean;
-  /** How long the step has waited to settle. No event that it waits for can be older. */
+  /** How long the step has waited to settle. Every event that the step waits for is younger. */
   readonly settlingMs: number;
   /** The ids of the finished steps. */
   readonly doneSteps: ReadonlySet<string>;
@@ -38,11 +38,11 @@ export interface StepProgress {
   readonly passed: ReadonlySet<string>;
 }
 
-/** How long a waiting step may use earlier reads of its writes and earlier answers of proxies. */
+/** How long a waiting step reuses earlier reads of its writes and earlier answers about proxies. */
 const recentMs = 1000;
 const maxRecent = 512;
 
-/** Gathers the facts of the current step. Only reads. */
+/** Gathers the facts of the current step. It only reads. */
 export class Observer {
   readonly #client: KubeClient;
   readonly #objects: ObjectAccess;
@@ -51,9 +51,9 @@ export class Observer {
   readonly #probes: ProbeObserver;
   readonly #checks: CheckObserver;
   readonly #ages: EventAges;
-  /** The states of writes, for as long as {@link recentMs}. */
+  /** The states of writes, kept for {@link recentMs}. */
   readonly #writesSeen: RecentValues<readonly WriteState[]>;
-  /** The steps whose proxies were asked lately. */
+  /** The steps for which the state of proxies was requested a short time ago. */
   readonly #recentAnswers: RecentValues<true>;
   readonly #lostFields: LostFields;
 
@@ -79,7 +79,8 @@ export class Observer {
 
   /**
    * `origin` names the rollout of the step, under which checks store their counts. Checks begin when the step has
-   * settled. Earlier counts are never judged, and a scrape of every proxy costs time that starting pods need.
+   * settled: earlier counts are never judged, and to scrape every proxy would take processor time that starting pods
+   * need.
    */
   async observe(
     step: Step,
@@ -100,7 +101,7 @@ export class Observer {
     const settle = await this.#settleStates(step, key, { hasSettled, settlingMs, concerned });
     if (settle.some(({ state }) => state === "failed" || (state === "waiting" && !hasSettled)))
       return { writes, settle, checks: [] };
-    // A change by somebody else meanwhile must be noticed before the step settles.
+    // Before the step settles, the writes are read again, because somebody may have changed them meanwhile.
     const current = kept === undefined ? writes : await this.#writeStates(step, journal);
     if (!current.every(isWritten)) return { writes: current, settle: [], checks: [] };
     return {
@@ -116,8 +117,9 @@ export class Observer {
   }
 
   /**
-   * Proxies are asked last. While other conditions wait, and once the step has settled, they are asked only from time
-   * to time, because each request costs time of the control planes and of a machine that starts pods.
+   * The conditions about proxies come last. While other conditions wait, and after the step has settled, they are
+   * evaluated only from time to time, because each request costs time of the control planes and of a machine that
+   * starts pods.
    */
   async #settleStates(
     step: Step,
@@ -141,8 +143,8 @@ export class Observer {
   }
 
   /**
-   * The writes that are due. A step that has written nothing yet waits for the conditions that it needs. A write that
-   * moves requests waits for the pods that get them.
+   * The writes that are due. A step that has written nothing yet waits for its `needs`. A write that moves requests
+   * waits until the pods that get the requests are ready.
    */
   async #dueWrites(
     step: Step,

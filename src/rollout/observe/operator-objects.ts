@@ -8,12 +8,15 @@ import { reference } from "../plan/index.ts";
 
 const { owningResource: ownerLabel, owningResourceNamespace: ownerNamespaceLabel } = istioLabels;
 
-/** Returns the object of an operator by which that operator writes another object, and would undo changes by others. */
+/**
+ * Finds the operator's object (such as an IstioOperator) from which an operator writes the given object. Changes by
+ * others to the given object would be undone by the operator.
+ */
 export type OperatorObjectOf = (object: Pick<KubernetesObject, "metadata">) => ObjectReference | undefined;
 
 /**
- * Finds out which of the IstioOperators that these objects name an operator acts on. istioctl labels what it installs
- * as an operator does. But the object that its labels name does not exist, or tells operators to ignore it.
+ * Finds out which of the IstioOperators that these objects' labels name are managed by an operator. istioctl writes the
+ * same labels as an operator, but then the named IstioOperator does not exist, or tells operators to ignore it.
  */
 export async function readOperators(
   client: KubeClient,
@@ -61,7 +64,7 @@ export function operatorObjectOf(object: Pick<KubernetesObject, "metadata">): Ob
 }
 
 /**
- * Whether the workload was made from this object of an operator, and not from an earlier one of its name, whose
+ * Whether the workload was made from this object of an operator, and not from an earlier object with its name, whose
  * workloads the garbage collector is about to delete.
  */
 export function isMadeBy(

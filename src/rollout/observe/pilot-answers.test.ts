@@ -31,7 +31,7 @@ async function serve(context: TestContext, answer: RequestListener): Promise<voi
   await once(server, "listening");
 }
 
-/** The debug pages of a test's server. `pilot-debug` tests how the engine reaches those of an istiod. */
+/** The debug pages of a test's server. The tests in `pilot-debug` cover how the engine reaches those of an istiod. */
 const pilotDebug = {
   ask: async ({ address }: PilotPod, path: string) => await httpGet(address, debugPort, path),
   lacks: () => false,
@@ -72,7 +72,7 @@ test("the error for an istiod that does not answer has its name, the time since 
     acknowledged.state === "waiting" ? acknowledged.detail : "",
     `${who} has not reported which proxies have acknowledged VirtualService shop/reviews ${refused}; ${remedy}`,
   );
-  // Errors of all later requests to it have the same start time.
+  // Errors of all later requests to the pilot name the same time since which it is silent.
   clock.nowAtMs += 20_000;
   const proxies = `${who} has not reported which proxies it serves ${refused}; ${remedy}`;
   for (const observation of [await observeRejections(view, "1-1-0"), await observeConvergence(view, { type: "mesh" })])
@@ -93,7 +93,7 @@ test("an istiod that answers in between is silent only since it stopped again", 
   assert.equal(await detail(), "verdict");
   status = 500;
   assert.match(await detail(), /since 2023-11-14T22:13:40Z: /);
-  // The engine sent the pilot no request for more than a minute, so its silence counts from the next request.
+  // The engine sent the pilot no request for more than a minute, so its silence is counted from the next request on.
   clock.nowAtMs += 61_000;
   assert.match(await detail(), /since 2023-11-14T22:14:41Z: /);
 });
@@ -130,7 +130,7 @@ test("a deleted object is used until the pilots have had time to push, and then 
 });
 
 const reason = "the proxy says so";
-/** A proxy that has not acknowledged, and has rejected something or says nothing. */
+/** A proxy that has not acknowledged. It has either rejected something or not answered. */
 function late(namespace: string, isRejecting: boolean): object {
   const types = { "type.googleapis.com/x.Listener": { sent: "2", acked: "1", nacked: "2", reason } };
   const quiet = { "type.googleapis.com/x.Listener": { sent: "2", acked: "1", nacked: "", reason: null } };
@@ -145,7 +145,7 @@ function late(namespace: string, isRejecting: boolean): object {
   };
 }
 
-/** An istiod of the proxies that `proxies` returns. */
+/** An istiod that serves the proxies that `proxies` returns. */
 async function serveProxies(context: TestContext, proxies: () => readonly object[]): Promise<void> {
   await serve(context, (request, response) => {
     const isReport = request.url?.startsWith("/debug/serin/acknowledged") === true;

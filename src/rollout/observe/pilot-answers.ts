@@ -32,8 +32,8 @@ export function controlPlaneDeployments(
 
 /**
  * Whether a pod or Deployment belongs to a control plane. Users may label pods in their own namespaces, so the
- * namespace must be that of an injector's Service. Every node may create mirror pods there. Otherwise the engine would
- * wait for forged control planes and send them tokens.
+ * namespace must be that of an injector's Service, and mirror pods do not count, because every node may create them in
+ * any namespace. Otherwise the engine would wait for forged control planes and send them tokens.
  */
 function isControlPlane(view: Pick<ClusterView, "controlPlaneNamespaces">, object: KubernetesObject): boolean {
   const { labels = {}, namespace = "" } = object.metadata;
@@ -86,7 +86,7 @@ export function rootConfigMapOf(spec: Pod["spec"]): string {
   return named === "" ? "istio-ca-root-cert" : named;
 }
 
-/** A request to a pilot: its path, and the subject of the answer for messages. */
+/** A request to a pilot: its path, and its subject for messages. */
 export interface PilotQuestion {
   readonly path: string;
   /** The subject in words, such as `which proxies it serves`. */
@@ -94,7 +94,7 @@ export interface PilotQuestion {
 }
 
 const servedQuestion = "which proxies it serves";
-/** Serin's pilots report their roots here. */
+/** The page of Serin's pilots that reports their roots. */
 export const rootsQuestion: PilotQuestion = { path: "/debug/serin/roots", about: "which roots it hands out" };
 
 /**
@@ -111,7 +111,7 @@ export function podOfProxy(view: ClusterView, id: string): Pod | undefined {
   return view.pods.get(`${namespace}/${name}`);
 }
 
-/** The same as {@link proxiesOf}, with the proxies that have disconnected a short while ago. */
+/** The same as {@link proxiesOf}, and also the proxies that have disconnected a short while ago. */
 export async function reportedProxies(view: ClusterView, pilot: PilotPod): Promise<readonly ConnectedProxy[]> {
   return await view.recently(`proxies ${pilot.address}`, async () => {
     const own = await answerOf<readonly ConnectedProxy[]>(view, pilot, {
@@ -154,8 +154,8 @@ export async function rootsOf(view: ClusterView, pilot: PilotPod): Promise<Roots
 }
 
 /**
- * One element of upstream's `/debug/syncz`: `<type>_sent` and `<type>_acked` are nonces. The engine itself is one while
- * it asks.
+ * One element of upstream's `/debug/syncz`: `<type>_sent` and `<type>_acked` are nonces. The engine itself is in the
+ * list during its request.
  */
 type SyncedProxy = Readonly<Record<string, string>>;
 
@@ -166,12 +166,12 @@ async function syncedProxies(view: ClusterView, pilot: PilotPod): Promise<readon
   return synced.filter(({ proxy }) => proxy !== own);
 }
 
-/** The parts of the view that a request to a pilot needs. */
+/** The parts of the view that a request to a pilot uses. */
 type Asking = Pick<ClusterView, "pilotDebug" | "silentPods">;
 
 /**
- * Asks a pilot for one of its debug pages. An error contains the pilot's name, the request, since when it has not
- * answered, the fault, and what a person can do.
+ * Requests one of a pilot's debug pages. An error contains the pilot's name, the request, the time since when the pilot
+ * has not answered, the fault, and what a person can do.
  */
 export async function askPilot(view: Asking, pilot: PilotPod, question: PilotQuestion): Promise<string> {
   try {
@@ -210,7 +210,7 @@ function keyOf({ namespace, name }: PilotPod): string {
   return `${namespace}/${name}`;
 }
 
-/** Whether a pilot, or a pod that {@link httpGet} asked, answered with this HTTP status. */
+/** Whether the error is an answer with this HTTP status, of a pilot or of a pod that {@link httpGet} called. */
 export function isStatus(error: unknown, status: number): boolean {
   return error instanceof SerinError && error.code === "http-status" && error.reason === String(status);
 }
@@ -241,7 +241,7 @@ export async function answerOf<Answer>(
   pilot: PilotPod,
   question: PilotQuestion,
 ): Promise<Answer | undefined> {
-  // This sends no request, so it tells nothing of the pod's life.
+  // No request is sent here, so the result says nothing about whether the pod is alive.
   if (view.pilotDebug.lacks(pilot, question.path)) return undefined;
   let text: string;
   try {

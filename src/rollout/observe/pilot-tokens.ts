@@ -4,7 +4,7 @@ import { errorOfStatus, type KubeClient } from "../../kube/index.ts";
 /** The audience of tokens that upstream's control planes accept. */
 const audience = "istio-ca";
 const lifetimeSeconds = 600;
-/** A token is renewed this long before it expires. */
+/** How long before its expiry a token is renewed. */
 const spareMs = 120_000;
 const maxTokens = 32;
 const engineUser = "system:serviceaccount:serin-system:serin-rollout";
@@ -15,15 +15,15 @@ interface KeptToken {
 }
 
 /**
- * Tokens of control planes' own service accounts. Control planes answer about their proxies only to callers of their
- * namespace (upstream's ENABLE_DEBUG_ENDPOINT_AUTH). An engine that may install a control plane may also use its
- * identity.
+ * Tokens of control planes' own service accounts. Control planes answer requests about their proxies only for callers
+ * of their own namespace (upstream's ENABLE_DEBUG_ENDPOINT_AUTH). An engine that may install a control plane may also
+ * use its identity.
  */
 export class PilotTokens {
   readonly #client: KubeClient;
   readonly #clock: Clock;
   readonly #kept = new AgingCache<string, KeptToken>(maxTokens);
-  /** The requests that the API server has not answered yet. Each account has one at a time. */
+  /** The requests that the API server has not answered yet, at most one for each account. */
   readonly #asked = new AgingCache<string, Promise<string>>(maxTokens);
 
   constructor(client: KubeClient, clock: Clock) {
@@ -37,7 +37,7 @@ export class PilotTokens {
     return kept !== undefined && this.#clock.steadyMs() < kept.untilMs ? kept.token : undefined;
   }
 
-  /** Drops a token that was refused. */
+  /** Drops a token that a control plane refused. */
   forget(namespace: string, serviceAccount: string): void {
     this.#kept.delete(`${namespace}/${serviceAccount}`);
   }

@@ -1,8 +1,8 @@
 import { errorOfStatus, podLogPath, type KubeClient } from "../../kube/index.ts";
 
 /**
- * A log comes from the node's kubelet. A kubelet that does not answer must not delay a round, because a person's orders
- * would wait just as long.
+ * The time limit. A log comes from the node's kubelet, and a kubelet that does not answer must not delay a round,
+ * because a person's orders would wait as long.
  */
 const limitMs = 5_000;
 

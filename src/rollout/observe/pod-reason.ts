@@ -13,15 +13,18 @@ export function withPodReason(state: SettleState, workload: Workload, view: Clus
   return state.state === "waiting" ? { ...state, detail: `${state.detail}${podReason(workload, view)}` } : state;
 }
 
-/** The same as a text of its own, with a space and parentheses. Empty if no pod of the workload is unready. */
+/**
+ * The reason of {@link withPodReason} as a separate text that begins with a space and is in parentheses. Empty if no
+ * pod of the workload is unready.
+ */
 export function podReason(workload: Workload, view: ClusterView): string {
   const pod = firstUnready(workload, view);
   return pod === undefined ? "" : inParentheses(whyNotReady(pod));
 }
 
 /**
- * The same with the kubelet's reason while it creates the pod, such as a missing Secret of a volume. Only the pod's
- * events contain that reason.
+ * Adds the kubelet's reason while it creates the pod, such as a missing Secret of a volume. Only the pod's events
+ * contain this reason.
  */
 export async function withKubeletReason(
   state: SettleState,
@@ -56,7 +59,10 @@ export function isReady({ status }: Pod): boolean {
   return status?.conditions?.some(({ type, status: value }) => type === "Ready" && value === "True") === true;
 }
 
-/** Who gives an enrolled pod to another ztunnel. A node that is lost does not. Empty if the pod has no node. */
+/**
+ * What moves an enrolled pod to another ztunnel, and what prevents it: a lost node does not. Empty if the pod has no
+ * node.
+ */
 export function whoChangesOwner({ spec }: Pod): string {
   const { nodeName } = spec ?? {};
   return nodeName === undefined ? "" : ` (the CNI agent of its node changes that: kubectl get node ${nodeName})`;
@@ -68,7 +74,7 @@ export function whyNotReady({ spec, status }: Pod): string {
     (condition) => condition.type === "PodScheduled" && condition.status === "False",
   );
   if (unscheduled !== undefined) return `it cannot be scheduled: ${unscheduled.message ?? ""}`;
-  // An init container without `restartPolicy: Always` has no probes: the pod waits for its end.
+  // The init containers without `restartPolicy: Always`. They have no probes, because the pod waits until they end.
   const ending = new Set(
     spec?.initContainers?.filter(({ restartPolicy }) => restartPolicy !== "Always").map(({ name }) => name),
   );
@@ -90,7 +96,7 @@ export function whyNotReady({ spec, status }: Pod): string {
       return `container ${name}: ${waiting ?? running}${last}`;
     });
   if (reasons.length > 0) return reasons.join("; ");
-  // A readiness gate may be missing although all containers are ready.
+  // A condition of a readiness gate may be missing although all containers are ready.
   const ready = status?.conditions?.find(({ type, status: value }) => type === "Ready" && value === "False");
   return (status?.containerStatuses ?? []).length === 0
     ? `its node ${spec?.nodeName === undefined ? "" : `${spec.nodeName} `}has not started it`

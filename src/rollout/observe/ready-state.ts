@@ -31,8 +31,8 @@ function refusalOf({ conditions = [] }: WorkloadStatus): string {
 }
 
 /**
- * The text for a DaemonSet that lacks pods. Unlike the status of a Deployment, its status does not say why. Only its
- * events do.
+ * The text for a DaemonSet that lacks pods. Only its events say why, because its status, unlike that of a Deployment,
+ * does not.
  */
 function absentText({ kind, name, namespace = "" }: ObjectReference, status: WorkloadStatus): string {
   const { desiredNumberScheduled = 0, currentNumberScheduled = desiredNumberScheduled } = status;
@@ -43,8 +43,8 @@ function absentText({ kind, name, namespace = "" }: ObjectReference, status: Wor
 }
 
 /**
- * The text for pods that are ready, but do not count before they have stayed ready for a time. Empty in all other
- * cases.
+ * The text about pods that are ready, but count as available only after they have stayed ready for a time. Empty in all
+ * other cases.
  */
 function unprovenText(
   object: NonNullable<Awaited<ReturnType<ObjectAccess["get"]>>>,
@@ -66,13 +66,13 @@ export interface ReadyQuery {
    */
   readonly ofAnyTemplate?: boolean;
   /**
-   * As many pods may be missing, see {@link lackedPods}. Then pods of the former template may stay too: a Deployment
-   * removes no more of them while the new ones are not ready.
+   * This many pods may be missing, see {@link lackedPods}. With missing pods, pods of the former template may stay too:
+   * a Deployment removes no more of them while the new ones are not ready.
    */
   readonly lacked?: number;
 }
 
-/** What a workload lacks. */
+/** What a workload still lacks to be ready. */
 interface Unready {
   /** A text for people that follows the workload's name, such as `: 1 of 2 ready`. */
   readonly text: string;
@@ -115,7 +115,8 @@ export function unreadyOf(
   const replicas = status.replicas ?? 0;
   const surplus = kind === "Deployment" ? replicas - wanted : 0;
   if (surplus <= 0) return undefined;
-  // The status does not show whether an old or a new pod is unavailable. Old ones are deleted when all new ones are.
+  // The status does not show whether an old or a new pod is unavailable, so the text only counts the available pods.
+  // Old pods are deleted once all new ones are available.
   const why =
     available < replicas ? `${available} of ${replicas} pods are available` : `${surplus} old pods are leaving`;
   return { text: `: ${why}`, left: surplus };
@@ -133,7 +134,10 @@ function availablePods({ numberAvailable = 0, availableReplicas = 0 }: WorkloadS
 
 const workloads = new Set(["Deployment", "StatefulSet", "DaemonSet", "Rollout"]);
 
-/** How many ready pods a workload lacks now. 0 for other objects, and if its controller has not seen it yet. */
+/**
+ * How many ready pods a workload lacks now. 0 for other objects, and for a workload that its controller has not
+ * processed yet.
+ */
 export function lackedPods(object: UntypedObject, kind: string): number {
   const status = (object["status"] ?? {}) as WorkloadStatus;
   if (!workloads.has(kind) || (status.observedGeneration ?? 0) < (object.metadata.generation ?? 0)) return 0;

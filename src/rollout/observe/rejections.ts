@@ -6,7 +6,7 @@ import type { ClusterView } from "./cluster-view.ts";
 import { servedProxies } from "./served-proxies.ts";
 import { reportersOf } from "./trusted-reporters.ts";
 
-/** What a proxy has rejected, one text for each type of resource. */
+/** The rejections of a proxy, one text for each type of resource. */
 function rejectedBy({ id, types }: ConnectedProxy): readonly string[] {
   return Object.entries(types).flatMap(([typeUrl, { reason }]) =>
     reason === null
@@ -15,9 +15,9 @@ function rejectedBy({ id, types }: ConnectedProxy): readonly string[] {
   );
 }
 
-/** What the proxies of a revision's control plane have rejected. */
+/** The rejections by the proxies of a revision's control plane. */
 interface Rejections {
-  /** The number of proxies that were asked. */
+  /** The number of proxies that the control planes reported. */
   readonly count: number;
   /** The first rejection of a concerned proxy, which decides. */
   readonly decisive: string | undefined;
@@ -39,7 +39,7 @@ async function rejectionsOf(
   return { count: own.length + others.length, decisive, other };
 }
 
-/** The evidence of a revision whose concerned proxies have rejected nothing. */
+/** The evidence for a revision whose concerned proxies have not rejected anything. */
 function acceptedText(revision: string, { count, other }: Rejections): string {
   return other === undefined
     ? `${counted(count, "proxy", "proxies")} of ${revision}, none has rejected anything`
@@ -47,8 +47,8 @@ function acceptedText(revision: string, { count, other }: Rejections): string {
 }
 
 /**
- * Whether a proxy of the revision's control plane has rejected something. What the proxies of other namespaces than the
- * concerned ones have rejected is in the evidence, and decides nothing. Without `concerned`, all are concerned.
+ * Whether a proxy of the revision's control plane has rejected something. Rejections by proxies of namespaces that are
+ * not concerned are only shown in the evidence. Without `concerned`, all namespaces are concerned.
  */
 export async function observeRejections(
   view: ClusterView,
@@ -67,8 +67,8 @@ export async function observeRejections(
 }
 
 /**
- * Fails if a concerned proxy has rejected something. A rejection of another one is noted. A control plane that does not
- * answer fails nothing.
+ * Fails if a concerned proxy has rejected something. A rejection by another proxy is only noted. A control plane that
+ * does not answer does not make the condition fail.
  */
 export async function observeNotRejected(
   view: ClusterView,

@@ -6,7 +6,7 @@ import { isServedElsewhere, type EndpointShards } from "./remote-endpoints.ts";
 
 const version = { namespace: "shop", service: "web", podLabels: { version: "v2" } };
 
-/** An istiod of the cluster `east`, or of one without a name. */
+/** An istiod of the cluster `east`, or one whose cluster has no name. */
 function istiod(cluster?: string): Pod {
   const pod = fakePod({
     name: "istiod-1",

@@ -10,8 +10,8 @@ export async function servedProxies(view: ClusterView, revision: string): Promis
 }
 
 /**
- * Gateways, waypoints, sidecars and machines that the revision's control plane still serves, by name. Those that are
- * between two connections count too. Probes are excluded, because they are removed together with their revision.
+ * Gateways, waypoints, sidecars and machines that the revision's control plane still serves, by name. Proxies that are
+ * between two connections count as served. Probes are excluded, because they are removed together with their revision.
  */
 export async function dependentProxies(view: ClusterView, revision: string): Promise<string[]> {
   const pilots = pilotPods(view, revision);

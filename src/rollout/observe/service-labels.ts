@@ -10,7 +10,7 @@ export interface LabelSources {
   readonly view: ClusterView;
 }
 
-/** The labels by which a Service selects its pods. Undefined if it selects none, or does not exist. */
+/** The labels by which a Service selects its pods. Undefined if the Service has no selector, or does not exist. */
 export async function selectorOf(
   { client, view }: LabelSources,
   name: string,
@@ -26,7 +26,8 @@ export async function selectorOf(
 
 /**
  * The labels of a subset. Undefined if no DestinationRule of any namespace has it for the host, so that no proxy can
- * send requests there. Rules for the host itself come before those for a wildcard, and then those of `namespaces`.
+ * send requests there. Rules for the host itself come before rules for a wildcard. Among equal ones, rules in
+ * `namespaces` come first.
  */
 export async function subsetLabels(
   { client, view }: LabelSources,

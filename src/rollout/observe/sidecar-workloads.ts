@@ -27,7 +27,7 @@ export interface SidecarWorkload {
   readonly pods: readonly Pod[];
   /** The object itself. Absent if the engine does not watch its kind. */
   readonly found?: UntypedObject;
-  /** Why a change of its template does not replace its pods. Absent if it does. */
+  /** Why a change of its template does not replace its pods. Absent if the change replaces them. */
   readonly unmovable?: string;
 }
 
@@ -47,7 +47,7 @@ export function sidecarRevision({ metadata, spec }: Pod): string | undefined {
     labels["app"] === "ztunnel"
   )
     return undefined;
-  // An operator or a person wrote its proxy, so the new revision would not inject one.
+  // An operator or a person put the proxy into the pod's template, so the new revision would not inject one.
   const injects = labels[injectLabel] ?? annotations[injectLabel];
   if (injects === "false" && annotations[statusAnnotation] === undefined) return undefined;
   return hasProxy(spec) ? (annotations[revisionLabel] ?? "default") : undefined;
@@ -58,8 +58,8 @@ function hasProxy(spec: Pod["spec"]): boolean {
 }
 
 /**
- * A live pod that an upgrade's restart created without a sidecar, because no injector took it. Its workload had one
- * before.
+ * A live pod without a sidecar, although its workload had one before: after an upgrade's restart, no injector handled
+ * the pod.
  */
 export function bareRestartedPod(
   view: ClusterView,
@@ -101,7 +101,7 @@ export function workloadOf({ metadata }: Pod): ObjectReference {
   return reference(owner.apiVersion, owner.kind, owner.name, namespace);
 }
 
-/** The command by which a person gets the pod's workload new pods. */
+/** The command with which a person replaces the pods of the pod's workload. */
 export function howToRestart(view: ClusterView, pod: Pod): string {
   const workload = workloadOf(pod);
   const { kind, name, namespace = "" } = workload;
@@ -112,7 +112,7 @@ export function howToRestart(view: ClusterView, pod: Pod): string {
   return `kubectl -n ${namespace} delete pod ${pod.metadata.name ?? ""}`;
 }
 
-/** How an upgrade marks the workloads that it has restarted. */
+/** The mark of the workloads that an upgrade has restarted. */
 export interface RestartMark {
   readonly revision: string;
   readonly mark: string;
@@ -173,7 +173,7 @@ function* restartedObjects(view: ClusterView, restart: RestartMark, only?: strin
     }
 }
 
-/** Whether a pod or a pod template has the upgrade's mark, or the new revision by a label that the engine wrote. */
+/** Whether a pod or a pod template has the upgrade's mark, or a label with the new revision that the engine wrote. */
 function hasRestartMark(
   metadata: PodTemplate["metadata"],
   workload: UntypedObject | undefined,
@@ -200,7 +200,7 @@ function foundIn(view: ClusterView, { kind, name, namespace = "" }: ObjectRefere
   return found as UntypedObject | undefined;
 }
 
-/** Why a restart of the workload does not replace the pod. A partition excludes only the pods below it. */
+/** Why a restart of the workload does not replace the pod. A partition excludes only the pods with a lower number. */
 export function restartObstacle(
   view: ClusterView,
   workload: ObjectReference,
@@ -212,7 +212,7 @@ export function restartObstacle(
   return Number(pod.slice(pod.lastIndexOf("-") + 1)) < partitionOf(found) ? obstacle : undefined;
 }
 
-/** When the engine last wrote to the object. This is usually its restart. */
+/** When the engine last wrote to the object. This is usually the time of the object's restart. */
 export function writtenAt(found: UntypedObject | undefined): number {
   const times = (found?.metadata.managedFields ?? [])
     .filter(({ manager }) => manager === fieldManager)

@@ -1,7 +1,7 @@
 import { rfc3339Seconds, type Clock } from "../../base/index.ts";
 
 const maxSilent = 512;
-/** A pod to which no request was sent for this long may have become reachable meanwhile. */
+/** The time without a request after which a silent pod is forgotten, because it may have become reachable meanwhile. */
 const forgottenAfterMs = 60_000;
 
 interface Silence {
@@ -9,7 +9,7 @@ interface Silence {
   readonly lastSteadyMs: number;
 }
 
-/** Remembers which pods have left questions unanswered, and since when. */
+/** Remembers which pods have left requests unanswered, and since when. */
 export class SilentPods {
   readonly #clock: Clock;
   /** The silent pods, in the order of their last request. */
@@ -19,7 +19,7 @@ export class SilentPods {
     this.#clock = clock;
   }
 
-  /** Records that the pod has not answered. Returns since when, as RFC 3339 in whole seconds. */
+  /** Records that the pod has not answered. Returns since when it is silent, as RFC 3339 in whole seconds. */
   failed(pod: string): string {
     const steadyMs = this.#clock.steadyMs();
     const known = this.#silent.get(pod);

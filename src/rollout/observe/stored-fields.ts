@@ -2,8 +2,8 @@ import { isTree } from "../../base/index.ts";
 import { fieldTypes, withFieldTypes, type FieldTypes } from "../../base/field-types/index.ts";
 import type { KubernetesObject } from "../../api/index.ts";
 
-// The types of the fields that the engine reads in custom objects. A cluster with older definitions holds objects that
-// no schema has checked. One of them, in any namespace, must not stop the rollouts of others.
+// The types of the fields that the engine reads in custom objects. A cluster with older CRDs may hold objects that no
+// schema has checked. Such an object in one namespace must not stop the rollouts of other namespaces.
 
 const { always, lines, list, mapOf, number, object, rows, text, textMap } = fieldTypes;
 
@@ -34,7 +34,10 @@ const listed: Readonly<Record<string, FieldTypes>> = {
   },
 };
 
-/** The object's spec, in which each field that the engine reads has its type or is absent. Empty without a spec. */
+/**
+ * The object's spec, without the fields of a wrong type among those that the engine reads. Empty if the object has no
+ * spec.
+ */
 export function storedSpec<Spec extends object>(kind: string, stored: KubernetesObject): Spec {
   const { spec } = stored as { readonly spec?: unknown };
   return withFieldTypes(isTree(spec) ? spec : {}, listed[kind] ?? {}).value as Spec;
@@ -66,7 +69,7 @@ const routes: Readonly<Record<string, FieldTypes>> = {
   },
 };
 
-/** The first field of a wrong type in the routes or rules that a rollout changes, with what was expected. */
+/** Describes the first field of a wrong type in the routes or rules that a rollout changes, with the expected type. */
 export function routeFault(kind: string, given: readonly unknown[]): string | undefined {
   const place = given.findIndex((rule) => !isTree(rule));
   if (place !== -1) return `[${place}] must be an object`;

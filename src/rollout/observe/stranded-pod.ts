@@ -6,7 +6,7 @@ import type { Pod } from "../../api/kubernetes/index.ts";
  */
 const strandedAfterMs = 60_000;
 
-/** Whether a pod stays Terminating because its node is lost, so that nothing but a person's deletion ends it. */
+/** Whether a pod stays Terminating because its node is lost, so that it ends only when a person deletes it. */
 export function isStranded({ metadata }: Pick<Pod, "metadata">, nowMs: number): boolean {
   const { deletionTimestamp, finalizers = [] } = metadata;
   if (deletionTimestamp === undefined || finalizers.length > 0) return false;

@@ -1,4 +1,5 @@
-// Writes to a Deployment that the rollout usually makes itself, and undoes them.
+// Tests objects that exist before the rollout which usually makes them: the rollout writes them, and undo restores
+// them.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { UntypedObject } from "../../api/index.ts";
@@ -35,7 +36,7 @@ const scale = (value: number): Write => ({
 });
 const step = (id: string, ...writes: readonly Write[]): Step => ({ id, title: id, writes, settle: [], checks: [] });
 
-/** The Deployment in memory. The steps write it, and their undo. */
+/** The Deployment in memory. The steps and their undo write it. */
 class Cluster {
   found: UntypedObject | undefined;
   journal: readonly JournalEntry[] = [];
@@ -63,7 +64,7 @@ class Cluster {
     return valueAt(this.found, "/spec/replicas");
   }
 
-  /** Does a step in as many rounds as it needs. */
+  /** Carries out a step in as many rounds as it needs. */
   async do({ writes, ...step }: Step): Promise<void> {
     for (let round = 0; round < 4; round += 1) {
       const states = writes.map((write) => writeState(write, this.found, step.id, this.journal, () => 0));

@@ -7,13 +7,16 @@ import { probeNamespace } from "../plan/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 
 /**
- * Whose acknowledgements and rejections decide. Whoever may start a pod decides what its proxy answers, also about
- * objects of other namespaces.
+ * The proxies whose acknowledgements and rejections decide. Anybody who may start a pod decides what its proxy answers,
+ * also about objects of other namespaces.
  */
 export interface Reporters {
   /** The proxies of the namespace decide: they are concerned, or trusted. */
   readonly isConcerned: (namespace: string) => boolean;
-  /** Whether the engine also asks the other proxies. It then waits for their answers and reports them. */
+  /**
+   * Whether the engine also waits for the other proxies. It then waits for their answers for a limited time and reports
+   * them.
+   */
   readonly asksOthers: boolean;
 }
 
@@ -36,8 +39,8 @@ export function reportersOf(view: View, concerned: readonly string[] | undefined
 }
 
 /**
- * The namespaces that a check of the subject concerns. `touched`: those that the rollout has changed. Absent for a
- * check outside any rollout, which concerns all namespaces unless its subject names some.
+ * The namespaces that a check of the subject concerns. `touched`: the namespaces that the rollout has changed. It is
+ * absent for a check outside any rollout, which concerns all namespaces unless its subject names some.
  */
 export function namespacesConcerned(
   subject: CheckSubject,

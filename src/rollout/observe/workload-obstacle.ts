@@ -11,7 +11,10 @@ const endsByItself: Readonly<Record<string, string>> = {
   ReplicationController: "a ReplicationController: delete the pod and it makes a new one",
 };
 
-/** Why a change of the workload's template does not replace its pods, for people. Undefined if it does. */
+/**
+ * Why a change of the workload's template does not replace its pods, as a text for people. Undefined if the change
+ * replaces them.
+ */
 export function whyUnmovable(
   { kind, name, namespace = "" }: ObjectReference,
   found: UntypedObject | undefined,
@@ -38,7 +41,7 @@ interface RollingSpec {
   readonly updateStrategy?: { readonly type?: string; readonly rollingUpdate?: { readonly partition?: number } };
 }
 
-/** Why a change of the workload's template does not replace all of its pods. Undefined if it does. */
+/** Why a change of the workload's template does not replace all of its pods. Undefined if the change replaces them. */
 export function workloadObstacle(kind: string, found: UntypedObject): RestartObstacle | undefined {
   const spec = found["spec"] as RollingSpec | undefined;
   if (spec?.paused === true) return isHeldByCanary(found) ? "held" : "paused";
@@ -46,7 +49,7 @@ export function workloadObstacle(kind: string, found: UntypedObject): RestartObs
   return kind === "StatefulSet" && partitionOf(found) > 0 ? "partition" : undefined;
 }
 
-/** The number below which a rolling update leaves out the pods of a StatefulSet. */
+/** The partition of a StatefulSet: a rolling update leaves out the pods with a lower number. */
 export function partitionOf(found: UntypedObject): number {
   return (found["spec"] as RollingSpec | undefined)?.updateStrategy?.rollingUpdate?.partition ?? 0;
 }

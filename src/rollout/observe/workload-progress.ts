@@ -21,18 +21,18 @@ export interface ProgressQuery {
   /** The proxies of the revision's control plane, as `<pod>.<namespace>`. */
   readonly connected: ReadonlySet<string>;
   readonly ageMs: AgeOfEvent;
-  /** Remembers when a workload was last at the revision. If absent, only its state matters. */
+  /** Records when a workload was last complete at the revision. If absent, only the present state is used. */
   readonly notice?: NoticeEvent;
   /**
    * A workload fails this long after its restart, after its latest new pod became ready, or after it was last complete
-   * without a crash.
+   * without a crash, whichever is latest.
    */
   readonly withinMs: number;
   /** Set if the workload was restarted through a field that does not name the upgrade. */
   readonly restarted?: boolean;
 }
 
-/** The progress of a workload to the revision. */
+/** The progress of a workload towards the revision. */
 export function progressOf(workload: SidecarWorkload, query: ProgressQuery): Progress {
   const { object, pods, found } = workload;
   const { revision, connected } = query;
@@ -51,7 +51,7 @@ export function progressOf(workload: SidecarWorkload, query: ProgressQuery): Pro
     return { state: "moved", detail: "" };
   }
   query.notice?.(`missing: ${place}`);
-  // Pods that come later, such as those of an autoscaler or of a drained node, have the whole limit.
+  // Pods that start later, such as those of an autoscaler or of a drained node, get the whole limit again.
   const movedMs = query.ageMs(`moved: ${place}`, 0);
   const steadyMs = query.ageMs(`steady: ${place}`, 0);
   const sinceMs = query.ageMs(`restart of ${place}`, writtenAt(found));
@@ -73,9 +73,9 @@ export function progressOf(workload: SidecarWorkload, query: ProgressQuery): Pro
 }
 
 /**
- * Notes that a workload is complete, so that its limit begins again, unless its pods crash. The hard limit
- * ({@link hardLimitFactor}) begins again only the first time, and when the workload has stayed complete for the whole
- * limit. Otherwise a workload that is ready now and then would never fail.
+ * Notes that a workload is complete, so that its limit begins again, unless its pods crash. The hard limit ({@link
+ * hardLimitFactor}) begins again only the first time, or when the workload has stayed complete for the whole limit.
+ * Otherwise a workload that is ready now and then would never fail.
  */
 function noticeMoved(place: string, pods: readonly Pod[], { ageMs, notice, withinMs }: ProgressQuery): void {
   if (notice === undefined) return;

@@ -79,8 +79,8 @@ class Rollout {
   }
 
   /**
-   * Plans again, as each round does, and does the writes of a step. Returns their states. `crashes`: the engine ends
-   * before it has journaled what the server has made of a write.
+   * Plans again, as each round does, and carries out the writes of a step. Returns their states. `crashes`: the engine
+   * ends before it has journaled what the server has made of a write.
    */
   async doStep(id: string, { crashes = false } = {}): Promise<readonly string[]> {
     const routes = movedRoutes(this.#canary).map((route): RouteInWorld =>

@@ -22,7 +22,7 @@ import { lackedPods } from "./ready-state.ts";
 
 type FieldWrite = Extract<Write, { type: "field" }>;
 
-/** How many ready pods an object lacks now, or the workloads that it stands for. */
+/** How many ready pods an object lacks now. For a Gateway, the pods of its workloads are counted. */
 export type LackedPods = (object: UntypedObject, reference: ObjectReference) => number;
 
 const ownPods: LackedPods = (object, { kind }) => lackedPods(object, kind);
@@ -52,7 +52,7 @@ export function writeState(
       ? { state: "done" }
       : { state: "pending", prior: write.adopted.prior, ...lackedBefore(write.object, current, journal, lacks) };
   const { uid } = current.metadata;
-  // The value from before is unknown, so there is no prior value.
+  // The value from before is unknown, so the state has no prior value.
   if (isUnjournaled(write, current, journal))
     return { state: "pending", ...(uid === undefined ? {} : { uid }), isFirst: true };
   if (write.keeps !== undefined)
@@ -85,21 +85,22 @@ export function writeState(
 }
 
 /**
- * Whether the step has restarted the workload. An engine of another release may have written another form of the step's
- * time, and Argo's controller leaves out the milliseconds. The pods restart again with each other time.
+ * Whether the step has restarted the workload. An engine of another release may have written the step's time in another
+ * form, and Argo's controller leaves out the milliseconds. Writing the time in this engine's form would restart the
+ * pods again.
  */
 function isRestarted(found: unknown, own: FieldEntry | undefined): boolean {
   return secondOf(found) >= secondOf(own?.written);
 }
 
-/** The full second of a time. It is not a number, and so equals nothing, if the value is no time. */
+/** The full second of a time. NaN, which equals nothing, if the value is not a time. */
 function secondOf(time: unknown): number {
   return typeof time === "string" ? Math.floor(Date.parse(time) / 1000) : Number.NaN;
 }
 
 /**
- * How many ready pods a workload lacked before the rollout. Its state now shows that only until the run's first entry
- * of it, because the rollout itself may break it then.
+ * How many ready pods a workload lacked before the rollout. Its present state shows this only before the run's first
+ * entry of the workload, because afterwards the rollout itself may have broken it.
  */
 function lackedBefore(
   object: ObjectReference,
@@ -119,7 +120,7 @@ export interface StoredList {
   readonly step: string;
   readonly found: unknown;
   readonly uid: string | undefined;
-  /** Its last writer, as `whoWrote` returns it. */
+  /** The last writer of the list, as `whoWrote` returns it. */
   readonly who: string | undefined;
 }
 
@@ -153,9 +154,9 @@ export function listState(
 }
 
 /**
- * The same for a list that seems to be in conflict. The journal may lack what a webhook has made of the list that the
- * rollout wrote last, because the engine ended before it could journal that. `made`: what the server makes now of that
- * list with the edits of others, see `listDoneAnyway`.
+ * The state of a write of a list that seems to be in conflict. The journal may lack what a webhook has made of the list
+ * that the rollout wrote last, because the engine ended before it could journal that. `made`: what the server now makes
+ * of that list with the edits of others, see `listDoneAnyway`.
  */
 export function listStateIfRewritten(
   write: Parameters<typeof listState>[0],
@@ -172,8 +173,8 @@ export function listStateIfRewritten(
 }
 
 /**
- * The state of a write, as {@link writeState} has it. Asks the server about a list that seems to be in conflict, and
- * about a pod template that it has stored otherwise.
+ * The state of a write, as {@link writeState} returns it. For a list that seems to be in conflict, and for a pod
+ * template that the server has stored differently, a dry run finds out what the server makes of the engine's value.
  */
 export async function askedWriteState(
   objects: Pick<ObjectAccess, "preview">,
@@ -200,9 +201,9 @@ export async function askedWriteState(
 }
 
 /**
- * Whether the pod template is what the server always makes of the one that the engine writes. An admission webhook may
- * take images from a mirror, or add variables and tolerations. A webhook that makes something else each time is never
- * done, and neither is one that keeps the template from before.
+ * Whether the stored pod template is the one that the server always makes of the engine's template. An admission
+ * webhook may take images from a mirror, or add variables and tolerations. If a webhook makes something else each time,
+ * or keeps the template from before, the write never counts as done.
  */
 async function isTemplateOfPolicy(
   objects: Pick<ObjectAccess, "preview">,
@@ -231,7 +232,7 @@ function storedList(
   };
 }
 
-/** What the step has journaled about the field. */
+/** The step's own journal entry of the field. */
 function ownEntry(journal: readonly JournalEntry[], write: FieldWrite, step: string): FieldEntry | undefined {
   return fieldEntries(journal, write).find((entry) => entry.step === step);
 }
@@ -248,7 +249,10 @@ function listConflict(
   return conflictDetail({ ...write, pointer: `${write.pointer}${at}` }, is, was, who);
 }
 
-/** Whether the step writes a field for the first time, and else why again. `by`: who has changed what it wrote. */
+/**
+ * Whether the step writes a field for the first time, and if not, why it writes the field again. `by`: who has changed
+ * the written value.
+ */
 function writerOf(
   own: FieldEntry | undefined,
   { value }: FieldWrite,
@@ -261,8 +265,8 @@ function writerOf(
 
 /**
  * Whether the engine has written the field, but the journal with its entry is gone: for example, a restored namespace
- * has no journal. If the journal has an entry of the mark, it is not lost. A field without an entry then has its value
- * from a person.
+ * has no journal. If the journal has an entry of the mark, the journal is not lost, and a field without an entry has
+ * its value from a person.
  */
 function isUnjournaled(write: FieldWrite, current: UntypedObject, journal: readonly JournalEntry[]): boolean {
   if (write.mark === undefined || valueAt(current, write.pointer) === undefined) return false;
@@ -274,9 +278,9 @@ function isUnjournaled(write: FieldWrite, current: UntypedObject, journal: reado
 }
 
 /**
- * Who changed a field after the rollout had recorded it, even between two steps. The engine's own last write does not
- * count, nor a restart that somebody else requested, nor a recreated namespace, nor another object that was recreated
- * with the value from before the rollout. For example, a pod of a StatefulSet or a node comes back under its name.
+ * Who changed a field after the rollout had recorded it, even between two steps. Four changes do not count: the
+ * engine's own last write, a restart that somebody else requested, a recreated namespace, and an object (such as a node
+ * or a pod of a StatefulSet) that was recreated with the value from before the rollout.
  */
 function conflictOf(
   write: FieldWrite,

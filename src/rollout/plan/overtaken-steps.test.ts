@@ -6,7 +6,7 @@ import { reference } from "./references.ts";
 import type { MeshWorld } from "./mesh/mesh-world.ts";
 import { planMeshUpgrade } from "./mesh/mesh-upgrade-plan.ts";
 
-/** A mesh whose gateway has as many pods as an autoscaler wants, and whose application has as many ambient pods. */
+/** A mesh whose gateway has `gatewayPods` pods and whose application has `pods` ambient pods. */
 function world(pods: number, gatewayPods: number): MeshWorld {
   const selector = { matchLabels: { app: "edge" } };
   const template = { metadata: { labels: { app: "edge" } } };
@@ -59,7 +59,7 @@ function world(pods: number, gatewayPods: number): MeshWorld {
   };
 }
 
-/** The plan for the world when all steps up to this one are done. */
+/** The plan for the world after all steps up to and including this one. */
 function plan(now: MeshWorld, status: RolloutStatus = initialStatus): Step[] {
   const { value } = parseMeshUpgrade({
     metadata: { name: "u", uid: "0123456789" },
@@ -69,7 +69,7 @@ function plan(now: MeshWorld, status: RolloutStatus = initialStatus): Step[] {
   return planMeshUpgrade({ ...value, status }, now);
 }
 
-/** The steps that remain when the pods change after the given step, or while it is under way. */
+/** The steps that remain if the number of pods changes after the given step, or while it is under way. */
 function leftAfter(step: string, before: MeshWorld, after: MeshWorld, isUnderWay = false): string[] {
   const steps = plan(before);
   const at = steps.findIndex(({ id }) => id === step);
@@ -121,7 +121,7 @@ test("the weight under way is judged to its end when an autoscaler gives the nex
   }
 });
 
-/** A step that settled when its gateway had 6 pods, as the plan contains it when there are 20. */
+/** A step that settled when its gateway had 6 pods, as a plan for 20 pods contains it. */
 function settledStep(id: string): Step {
   const step = { id, title: "with 6 pods", startedAt: "", settledAt: "2026-01-01T00:00:00Z", checks: [] };
   const settled = plan(world(1, 20), { ...initialStatus, step }).find((planned) => planned.id === id);

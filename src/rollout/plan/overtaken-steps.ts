@@ -3,7 +3,10 @@ import type { Step } from "../decide/index.ts";
 
 type Progress = Pick<RolloutStatus, "completedSteps" | "step"> | undefined;
 
-/** The ids of a status's completed steps. Each gateway and wave of a plan needs them, and a long upgrade has many. */
+/**
+ * The ids of a status's completed steps. The plan of each gateway and wave needs them, and a long upgrade has many, so
+ * they are cached.
+ */
 const idsOfStatus = new WeakMap<NonNullable<Progress>, ReadonlySet<string>>();
 
 function reachedIds(status: Progress): ReadonlySet<string> {
@@ -16,10 +19,10 @@ function reachedIds(status: Progress): ReadonlySet<string> {
 }
 
 /**
- * Leaves out the steps that the rollout has passed without taking them. The plan is made anew in each round, and an
- * autoscaler or a person that adds pods in the middle adds batches, weights and scales to a sequence that is already
- * behind them. The rollout would go back: a canary that it has deleted would return for good, and a copy would be
- * scaled to the share of an earlier weight.
+ * Leaves out new steps whose place in the plan the rollout has already passed. The plan is made anew in each round. If
+ * an autoscaler or a person adds pods in the middle of a run, the plan gets additional batches, weights and scales at
+ * places that lie before the current step. With them, the rollout would go back: a canary that it has deleted would
+ * return for good, and a copy would be scaled to the share of an earlier weight.
  */
 export function withoutOvertaken(steps: readonly Step[], status: Progress): Step[] {
   const reached = reachedIds(status);
@@ -29,7 +32,8 @@ export function withoutOvertaken(steps: readonly Step[], status: Progress): Step
 
 /**
  * Leaves out steps that are added to the plan when the old revision is already being removed, such as a batch of pods
- * that an autoscaler has started. Nothing can be moved from a revision that is gone, or be probed beside it.
+ * that an autoscaler has started. Pods cannot be moved from a revision that is gone, and the probes need both
+ * revisions.
  */
 export function withoutLateMoves(steps: readonly Step[], retireId: string, status: Progress): Step[] {
   const reached = reachedIds(status);

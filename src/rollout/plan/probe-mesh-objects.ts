@@ -48,9 +48,9 @@ export interface ProbePlacement {
 const parametersName = "probe-proxies";
 
 /**
- * How long a proxy of the probes may take to end. A proxy of a Gateway has an hour, and Kubernetes looks again at a
- * namespace that is being deleted only after half of the longest grace period of its pods, or after five minutes. No
- * probe keeps a connection open for that long.
+ * How long a proxy of the probes may take to end. With the hour that a Gateway's proxy has by default, the probes'
+ * namespace would be deleted late: Kubernetes looks at it again only after half of the longest grace period of its
+ * pods, or after five minutes. No probe keeps a connection open for longer than this.
  */
 const graceSeconds = 30;
 
@@ -61,7 +61,7 @@ export function probeParameters(placement: ProbePlacement = {}): UntypedObject {
     apiVersion: "v1",
     kind: "ConfigMap",
     metadata: { name: parametersName, namespace: probeNamespace },
-    // JSON is YAML too.
+    // A JSON text is YAML too.
     data: { deployment: JSON.stringify({ spec: { template: { spec: pod } } }) },
   };
 }

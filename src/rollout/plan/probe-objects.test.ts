@@ -8,7 +8,7 @@ const allProbes = { revisions: ["1-18-0", "1-18-1"], dataPlanes: probeDataPlanes
 
 test("the whole matrix has every pair of revision and data plane with traffic between them", () => {
   const names = probePairs(allProbes).map(({ name }) => name);
-  // Sidecars 2 x 4, ambient 2 x 6, gateways 2 x 6, no mesh 4.
+  // Pods: sidecars 2 x 4, ambient 2 x 6, gateways 2 x 6, outside the mesh 4.
   assert.equal(names.length, 36);
   assert.equal(new Set(names).size, 36);
   assert.ok(names.includes("1-18-1 gateway -> 1-18-0 waypoint"));
@@ -134,6 +134,6 @@ test("counting waits for every pod, proxy and acknowledgement", () => {
     { owner: count("owner"), podReady: count("podReady"), ready: count("ready") },
     { owner: 4, podReady: 9, ready: 4 },
   );
-  // Six Services, two waypoints, two gateways with their routes, nine pods.
+  // Objects to acknowledge: six Services, two waypoints, two gateways with their routes, nine pods.
   assert.equal(count("acknowledged"), 21);
 });

@@ -33,9 +33,9 @@ export interface ProbePod extends ProbeEnd {
   readonly reference: ObjectReference;
 }
 
-/** Fields of the engine's pod that its probes need too: they come from the same registry, and run on the same nodes. */
+/** Fields of the engine's pod that its probes need too: they pull from the same registry and run on the same nodes. */
 export interface ProbePodSource extends ProbePlacement {
-  /** Secrets in the probes' own namespace. */
+  /** Pull Secrets in the namespace of the probes. */
   readonly imagePullSecrets?: readonly { readonly name: string }[];
 }
 
@@ -45,7 +45,7 @@ export interface ProbeObjectsInput extends ProbeScope {
   readonly pod?: ProbePodSource;
 }
 
-/** A cluster may have nodes with Windows, which are not always tainted. */
+/** The default node selector. A cluster may have nodes with Windows, which do not always have taints. */
 const usualNodes = { "kubernetes.io/os": "linux" };
 
 /**
@@ -54,7 +54,10 @@ const usualNodes = { "kubernetes.io/os": "linux" };
  */
 const totalConnectionsPerSecond = 50;
 const shortestIntervalMs = 40;
-/** A step waits for some five rounds, so rounds of a large matrix must not take much longer. */
+/**
+ * The longest time between the rounds of a client. A step waits for about five rounds, so the rounds of a large matrix
+ * must not take much longer.
+ */
 const longestIntervalMs = 500;
 
 /**
@@ -105,7 +108,7 @@ export function probeObjects(input: ProbeObjectsInput): UntypedObject[] {
   ];
 }
 
-/** The placement, if administrators have chosen one. */
+/** The placement of the gateways' and waypoints' proxies. Undefined if administrators have chosen none. */
 function chosenPlacement({ nodeSelector = usualNodes, tolerations = [] }: ProbePodSource = {}):
   | ProbePlacement
   | undefined {
@@ -181,7 +184,8 @@ function probePod(
       annotations: {
         "sidecar.istio.io/proxyCPU": "10m",
         "sidecar.istio.io/proxyMemory": "96Mi",
-        // An autoscaler keeps a node with a pod that has no controller. The engine replaces evicted probes.
+        // By default, an autoscaler does not remove a node with a pod that has no controller. It may remove one with
+        // probes, because the engine replaces evicted probes.
         "cluster-autoscaler.kubernetes.io/safe-to-evict": "true",
       },
     },

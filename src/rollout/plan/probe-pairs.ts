@@ -2,7 +2,7 @@ import { moduleCache } from "../../base/index.ts";
 import { describeProbePair, type ProbeDataPlane, type ProbeEnd } from "../../api/serin/index.ts";
 import { probeNamespace } from "../decide/index.ts";
 
-/** An annotation of the namespace: the data planes of its probes, separated by commas. */
+/** An annotation of the probes' namespace: the data planes that its probes use, separated by commas. */
 export const probePlanesAnnotation = "rollout.serin.dev/probe-data-planes";
 /** The port that also accepts plain text, so that unencrypted traffic is noticed. */
 export const probePort = 9191;
@@ -33,8 +33,8 @@ export interface PlannedProbePair {
   /** The pod that must answer. */
   readonly server: string;
   /**
-   * The workloads that metrics name for the connection between the two sides. The first one sends (client or gateway),
-   * the second one receives (server or waypoint).
+   * The workloads that metrics name at the two ends of the connection. The first one sends (client or gateway), the
+   * second one receives (server or waypoint).
    */
   readonly clientWorkload: string;
   readonly serverWorkload: string;
@@ -46,10 +46,13 @@ export interface PlannedProbePair {
 const clientPlanes = ["sidecar", "ambient", "gateway", "none"] as const;
 const serverPlanes = ["sidecar", "ambient", "waypoint"] as const;
 
-/** Each plan of an upgrade asks for the pairs several times, and the engine plans in each round. */
+/** Each plan of an upgrade needs the pairs several times, and the engine plans in each round, so they are cached. */
 const pairsByScope = moduleCache<string, readonly PlannedProbePair[]>("rollout-probe-pairs", 64);
 
-/** All pairs of ends except impossible ones: sidecars and clients outside the mesh do not send through waypoints. */
+/**
+ * All pairs of a client and a server end, except impossible ones: sidecars and clients outside the mesh do not send
+ * through waypoints.
+ */
 export function probePairs(scope: ProbeScope): readonly PlannedProbePair[] {
   const key = JSON.stringify([scope.revisions, scope.dataPlanes]);
   const known = pairsByScope.get(key);
@@ -106,7 +109,7 @@ function identityPath(account: string): string {
   return `/ns/${probeNamespace}/sa/${account}`;
 }
 
-/** Replaces dots, which revisions of Banzai's operator contain, but names of Services must not. */
+/** Replaces dots: the revisions of Banzai's operator contain dots, which the names of Services must not contain. */
 function nameOf(prefix: string, revision: string): string {
   return `${prefix}-${revision.replaceAll(".", "-")}`;
 }
@@ -122,7 +125,7 @@ export function serverName({ revision, dataPlane }: ProbeEnd): string {
   return nameOf(`server-${dataPlane}`, revision);
 }
 
-/** The pod of a server end. Behind a waypoint is the ambient server of its revision. */
+/** The pod of a server end. The server behind a waypoint is the ambient server of the same revision. */
 export function serverPodName({ revision, dataPlane }: ProbeEnd): string {
   return serverName({ revision, dataPlane: dataPlane === "waypoint" ? "ambient" : dataPlane });
 }

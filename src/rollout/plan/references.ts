@@ -2,7 +2,7 @@ import { ownField, pointerName } from "../../base/index.ts";
 import type { UntypedObject } from "../../api/index.ts";
 import type { ObjectReference } from "../../api/serin/index.ts";
 
-/** The plurals that are not the lower-case kind with an s. */
+/** The plurals that differ from the lower-case kind with an s. */
 const irregular: Readonly<Record<string, string>> = {
   AuthorizationPolicy: "authorizationpolicies",
   NetworkPolicy: "networkpolicies",

@@ -6,8 +6,8 @@ export interface CertificateEnds {
 
 /**
  * Parses the last element of an `x-forwarded-client-cert` field, which the nearest proxy wrote. In Envoy's form, commas
- * separate elements, semicolons separate `Key=value` pairs, and values with either character are quoted. Undefined
- * without an element, which means that the proxy has verified no client.
+ * separate elements, semicolons separate `Key=value` pairs, and values with either character are quoted. Undefined if
+ * the field has no element, which means that the proxy has not verified the client.
  */
 export function parseClientCertificate(field: string): CertificateEnds | undefined {
   const element = partsOf(field, ",").at(-1) ?? "";

@@ -11,7 +11,7 @@ export interface PairTally {
    */
   begin(number: number): (outcome: ProbeOutcome) => void;
   readonly open: number;
-  /** The number with which the oldest open probe started. Infinity without one. */
+  /** The report number with which the oldest open probe started. Infinity if no probe is open. */
   readonly oldestOpen: number;
   /** Counts the probes that started before the report with this number. All of them must have ended. */
   report(through: number): PairReport;

@@ -14,8 +14,8 @@ export interface ProbeClientOptions {
    */
   readonly intervalMs: number;
   /**
-   * The port at which the engine asks the client to probe. The client rests while nobody asks. If absent, it never
-   * rests.
+   * The port at which the engine asks the client to probe. The client rests while it gets no such requests. If absent,
+   * it never rests.
    */
   readonly pacePort?: number;
   readonly clock: Clock;
@@ -26,9 +26,9 @@ export interface ProbeClientOptions {
 const timeoutMs = 5000;
 const shortestReportMs = 200;
 /**
- * The factor by which rounds come less often at most, so that probes do not overload a busy mesh. A target gets no
- * further probe while one is open, and rounds come at half the rate after each round in which a target still had to
- * wait.
+ * The factor by which rounds may be slowed down, so that probes do not overload a busy mesh. A target gets no further
+ * probe while its last one is open. After each round in which a target still had an open probe, the next round comes at
+ * half the rate.
  */
 const maxSlowdown = 4;
 

@@ -1,13 +1,13 @@
 import { limitConnections, nodeHttp, type Clock } from "../../base/index.ts";
 
 /**
- * How long a request to probe lasts. The engine repeats it more often while it judges. Steps of a quick upgrade are
- * only seconds apart, so with a longer time no client would rest between them.
+ * How long a request to probe lasts. The engine repeats it more often while it judges. The steps of a quick upgrade are
+ * only seconds apart, so with a longer time the clients would never rest.
  */
 const wantedMs = 1500;
 /**
- * How many times longer the rounds of a client take while nobody waits for it. So a step still ends in half a minute if
- * the engine's requests do not reach the client.
+ * How many times longer the rounds of a client take while nobody waits for it. With this factor, a step still ends
+ * within half a minute if the engine's requests do not reach the client.
  */
 const restFactor = 8;
 

@@ -3,7 +3,7 @@ export interface ProbeReport {
   readonly client: string;
   /** The number of the report, starting with 1. */
   readonly number: number;
-  /** Every probe that started before the report with this number is counted, and no later probe. */
+  /** All probes that started before the report with this number are counted, and no later ones. */
   readonly through: number;
   /** The reports by the name of the pair. */
   readonly pairs: Readonly<Record<string, PairReport>>;
@@ -15,11 +15,11 @@ export interface PairReport {
   /** How many of the failed probes were answered although they had to be refused. */
   readonly letIn: number;
   readonly lastError: string;
-  /** The latency of the latest responses. */
+  /** The median latency of the latest responses. */
   readonly p50Ms?: number;
   /**
-   * The number of responses by what the server learned about the client: `<client's SPIFFE ID> <server's own>`, or
-   * empty. Keeps only the first few texts.
+   * The number of responses for each pair of identities that the server reported: `<client's SPIFFE ID> <server's
+   * own>`, or empty. Keeps only the first few pairs.
    */
   readonly peers: Readonly<Record<string, number>>;
 }

@@ -4,7 +4,7 @@ import { aborted, limitConnections, nodeHttp } from "../../base/index.ts";
 /** A server's answer: its own name, and the client's identity according to the proxy in front of it. */
 export interface ProbeAnswer {
   readonly server: string;
-  /** The unchanged `x-forwarded-client-cert` field. Empty without one. */
+  /** The unchanged `x-forwarded-client-cert` field. Empty if the request had none. */
   readonly clientCertificate: string;
 }
 

@@ -8,7 +8,7 @@ import { pairTally } from "./pair-tally.ts";
 import { ProbePace, servePace } from "./probe-pace.ts";
 import { parseProbeTargets, runProbeClient, runProbeServer, type ProbeReport, type ProbeTarget } from "./index.ts";
 
-/** A port that was free a moment ago. */
+/** A port that was free a moment ago, so it is probably still free. */
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await new Promise((resolve) => server.once("listening", resolve));
@@ -73,7 +73,8 @@ test("a target that does not answer gets no second probe meanwhile, and the othe
     silent.close();
     silent.closeAllConnections();
   });
-  // On a busy machine, the answers of the other target may take longer than a probe may wait.
+  // On a busy machine, the other target's answers may take longer than a probe's time limit, so this clock has no
+  // limits.
   const clock: Clock = { ...systemClock, after: () => ({ [Symbol.dispose]: () => undefined }) };
   let answers = 0;
   const answered = new Promise<void>((resolve) => {
@@ -156,7 +157,7 @@ test("a client rests while nobody asks it to probe, and a request ends the rest 
   context.after(() => stop.abort());
   let nowMs = 20_000;
   const pauses: number[] = [];
-  // No pause ends by itself.
+  // The test ends each pause itself.
   const sleep: Clock["sleep"] = async (ms) => await new Promise(() => pauses.push(ms));
   const pace = new ProbePace(100, { ...systemClock, steadyMs: () => nowMs, sleep });
   const port = await freePort();

@@ -1,8 +1,8 @@
 import type { Clock } from "../../base/index.ts";
 
-/** An owner may use a tenth of the engine's time. */
+/** The divisor of the share: an owner may use a tenth of the engine's time. */
 const parts = 10;
-/** Work of this length is free, because it delays nothing. */
+/** Work up to this length is not counted, because it delays nothing. */
 const freeMs = 20;
 const maxOwners = 1024;
 
@@ -12,14 +12,14 @@ const maxOwners = 1024;
  */
 export class TimeShares {
   readonly #clock: Clock;
-  /** When each owner may use time again. The owner that used some last comes last. */
+  /** When each owner may use time again. The owner that used time last comes last. */
   readonly #untilMs = new Map<string, number>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
   }
 
-  /** How long the owner must wait. */
+  /** How long the owner must wait before it may use time again. */
   waitMs(owner: string): number {
     return Math.max(0, (this.#untilMs.get(owner) ?? -Infinity) - this.#clock.steadyMs());
   }

@@ -35,7 +35,7 @@ function template(version: string, labels: Readonly<Record<string, string>>): Re
   return { metadata: { labels }, spec: { containers: [{ name: "main", image: version }] } };
 }
 
-/** The labels of the pods of both versions, if their user runs both in one namespace. */
+/** The labels of the pods of both versions, if the user runs both versions in one namespace. */
 function labelsOf({
   name,
   canary: shape = plainCanary,
@@ -107,7 +107,7 @@ function versionsBefore(app: SimApp, shape: SimCanary): UntypedObject[] {
   ];
 }
 
-/** A Deployment whose pods the engine runs, and what is around it. */
+/** A Deployment whose pods the engine runs, and the objects around it. */
 function deploymentBefore(app: SimApp, shape: SimCanary): UntypedObject[] {
   const { name, namespace } = app;
   return [

@@ -13,7 +13,7 @@ import { withCanary } from "./seeds/plain-scenario.ts";
 
 /**
  * All Canaries of the matrix. Its dimensions are the target, the kind of its routes, the list of a VirtualService, how
- * the versions differ, what surrounds a Deployment, and what the first step does.
+ * the versions differ, the objects around a Deployment, and the kind of the first step.
  */
 export function canaryMatrix(): SimCanary[] {
   const bases = canaryTargets.flatMap((target) =>
@@ -70,8 +70,8 @@ export function canaryTitle(cell: SimCanary): string {
 const changedAtTick = 60;
 
 /**
- * Rolls one Canary out to the end and back from there, back from each step that `isTried` accepts, and back because the
- * new version is bad.
+ * Runs one Canary several times: to the end with an undo from there, with an undo from each step that `isTried`
+ * accepts, and with a bad new version that the engine rolls back.
  */
 export function simulateCanary(cell: SimCanary, isTried: (step: number) => boolean = () => true): CellResult {
   return simulateWays(canaryTitle(cell), (way) => scenarioOf(cell, way), {

@@ -6,7 +6,7 @@ export interface SimRequest {
   readonly port: number;
   readonly protocol: "http" | "tcp" | "tls";
   readonly matched: boolean;
-  /** Absent means `/`. */
+  /** The path of the request. `/` if absent. */
   readonly path?: string;
 }
 
@@ -63,7 +63,7 @@ export function weightedBackends(
   const backends = ((isIstio ? rule["route"] : rule["backendRefs"]) ?? []) as readonly Tree[];
   const hasWeights = backends.some(({ weight }) => typeof weight === "number");
   return backends.map((backend) => {
-    // In a VirtualService a missing weight is 0 beside others that have one.
+    // In a VirtualService, a missing weight means 0 if another backend has a weight.
     const missing = isIstio && hasWeights && backends.length > 1 ? 0 : 1;
     const { weight = missing } = backend as { weight?: number };
     if (!Number.isInteger(weight) || weight < 0) throw new Error(`a backend has the weight ${weight}`);
@@ -81,7 +81,7 @@ function serviceOf(backend: Tree): Backend {
   return { host: name, ...(namespace === undefined ? {} : { namespace }) };
 }
 
-/** A route's rules with the weights that a webhook gives them. */
+/** The rules of a route with other weights, as a webhook changes them. */
 export function withOtherWeights(value: unknown): unknown {
   if (Array.isArray(value)) return value.map((item) => withOtherWeights(item));
   if (typeof value !== "object" || value === null) return value;

@@ -17,7 +17,7 @@ export type StepKind = (typeof stepKinds)[number];
 
 export type SimRouteKind = "HTTPRoute" | "GRPCRoute" | "VirtualService";
 
-/** The application of a simulated Canary and what its spec names, which is one cell of the matrix. */
+/** The application of a simulated Canary and the options of its spec: one cell of the matrix. */
 export interface SimCanary {
   readonly target: (typeof canaryTargets)[number];
   /** The kind of the routes, for the targets that can have several. */
@@ -28,7 +28,7 @@ export interface SimCanary {
   readonly by: "hosts" | "subsets";
   /** The canary's Service is in another namespace than the route. */
   readonly elsewhere: boolean;
-  /** The rule that moves comes after another one, and its backends have weights. A Deployment has a second port. */
+  /** The moved rule comes after another rule, and its backends have weights. A Deployment has a second port. */
   readonly second: boolean;
   /** The user has a DestinationRule for the host of the Deployment. */
   readonly rule: boolean;
@@ -47,7 +47,7 @@ export interface SimCanary {
   readonly replicas: number;
   /** The kind of the first step. Absent if it moves a weight. */
   readonly first?: StepKind;
-  /** The application in whose route it has a rule, before all others. Absent if it has a route of its own. */
+  /** The application in whose route this one has a rule, before all others. Absent if it has a route of its own. */
   readonly guestOf?: string;
   /** The application that has a rule in this one's route. */
   readonly guest?: string;
@@ -70,7 +70,7 @@ export const plainCanary: SimCanary = {
   replicas: 2,
 };
 
-/** The shape of a seed. A watched target is a Deployment, and no other one is. */
+/** The shape of a seed. A target is watched exactly if it is a Deployment. */
 export function canaryOf(seed: number, watched: boolean): SimCanary {
   const random = seededRandom(seed);
   const target = watched ? "deployment" : one(random, canaryTargets.slice(0, -1));
@@ -94,7 +94,7 @@ export function canaryOf(seed: number, watched: boolean): SimCanary {
   return fitting(first === undefined ? shape : { ...shape, first });
 }
 
-/** The shape without what its target cannot have. */
+/** The shape without the options that its target cannot have. */
 export function fitting(shape: SimCanary): SimCanary {
   const { target, protocol, first, autoscaled, dynamic, affinity } = shape;
   const isDeployment = target === "deployment";
@@ -109,7 +109,7 @@ export function fitting(shape: SimCanary): SimCanary {
   };
 }
 
-/** Whether the first step of this target can be of the kind. */
+/** Whether a first step of this kind is possible for the target. */
 export function canHave({ target, protocol }: SimCanary, first: StepKind): boolean {
   if (first === "scale" || first === "preview" || first === "experiment") return target === "deployment";
   return first === "iterations" || protocol === "http";
@@ -179,12 +179,12 @@ export function guestPath(name: string): string {
   return `/of-${name}`;
 }
 
-/** The name of its rule in a VirtualService. */
+/** The name of the guest's rule in a VirtualService. */
 export function guestRule(name: string): string {
   return `of-${name}`;
 }
 
-/** The list of the route that moves. */
+/** The pointer to the moved list of the route. */
 export function routePointer({ canary: shape = plainCanary }: Pick<SimApp, "canary">): string {
   return shape.routes === "VirtualService" ? `/spec/${shape.protocol}` : "/spec/rules";
 }

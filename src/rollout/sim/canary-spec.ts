@@ -10,7 +10,7 @@ import {
 } from "./canary-shape.ts";
 import type { SimStep } from "./scenario.ts";
 
-/** The part of a Canary's spec that says what moves and how, as its user writes it. */
+/** The part of a Canary's spec that names the moved objects and the way to move them, as its user writes it. */
 export function canarySpec(
   app: SimApp,
   { steps, minSamples }: { readonly steps: readonly SimStep[]; readonly minSamples: number },

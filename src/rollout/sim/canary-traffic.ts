@@ -23,7 +23,7 @@ import type { TrafficCluster } from "./traffic-cluster.ts";
 
 const requestsPerTick = 400;
 
-/** Each proxy learns of a change after a while. */
+/** The probability that a proxy learns of a change in a tick. */
 const learnsPerTick = 0.5;
 
 type Endpoints = Extract<SettleCondition, { type: "endpoints" }>;
@@ -43,19 +43,19 @@ interface Flow {
 }
 
 /**
- * The proxies of the model: they learn of routes and pods after a while, and send the requests of each application by
- * what they have learned.
+ * The proxies of the model. They learn of routes and pods after a while, and send each application's requests by the
+ * routes that they know.
  */
 export class ModelTraffic {
   readonly counters = new Map<string, OutcomeCounts>();
-  /** The applications that get no more requests, and those whose counters cannot be read. */
+  /** The applications that get no more requests, and the applications whose counters cannot be read. */
   readonly silent = new Set<string>();
   readonly unanswered = new Set<string>();
   /** The applications whose canary has lost its pods. */
   readonly lostPods = new Set<string>();
-  /** The applications of whose requests some reached no pod in this tick, with the reason. */
+  /** The applications of which some requests reached no pod in this tick, each with the reason. */
   readonly unserved = new Map<string, string>();
-  /** Objects were restored from a backup, and some proxies do not know all of them yet. */
+  /** Whether objects were restored from a backup and some proxies do not know all of them yet. */
   isStale = false;
   readonly #cluster: TrafficCluster;
   readonly #random: Random;
@@ -88,8 +88,8 @@ export class ModelTraffic {
   }
 
   /**
-   * A control plane that starts again sends each proxy all that has changed. So no proxy learns of the changed pods
-   * behind a route, and not that the route was deleted.
+   * A control plane that starts again sends each proxy everything that has changed. So a proxy that learns of changed
+   * pods also learns that the route to them was deleted.
    */
   #forgetRoutes(): void {
     for (const key of this.#seen.keys())
@@ -134,7 +134,7 @@ export class ModelTraffic {
       }
   }
 
-  /** The pods of a Deployment as they are now. */
+  /** The pods of a Deployment in their present state. */
   #groupOf(object: ModelObject): PodGroup {
     const { reference: of } = object;
     const { metadata } = (object.running ?? {}) as { metadata?: { labels?: Readonly<Record<string, string>> } };
@@ -164,7 +164,7 @@ export class ModelTraffic {
           return group === undefined || group.ready === 0 ? [] : [group];
         });
         const ready = groups.reduce((sum, group) => sum + group.ready, 0);
-        // Proxies answer such requests themselves, and count them for neither version.
+        // Proxies answer requests to a version without pods themselves, and count them for neither version.
         if (ready === 0) this.unserved.set(app.name, `${what} to ${to}: ${Math.round(share * 100)} % reach no pod`);
         for (const group of groups)
           this.#count(app.name, group.isCanary, (requests * share * group.ready) / ready, errorRate);
@@ -194,7 +194,7 @@ export class ModelTraffic {
     return main === undefined ? undefined : this.#shareOf(main);
   }
 
-  /** The same percentage as soon as proxies know the routes as they are now. */
+  /** The percentage that the canary gets once proxies know the present routes. */
   dueShare(app: SimApp): number | undefined {
     const { objects } = this.#cluster;
     const [main] = entrancesOf(app).flatMap((entrance) => this.#flowOf(app, entrance, objects) ?? []);
@@ -243,7 +243,7 @@ export class ModelTraffic {
     return { what, requests, shares: [{ share: 1, to: service, pods: this.#podsOf(namespace, service, {}) }] };
   }
 
-  /** The keys of the Deployments that a route's backend reaches, as the proxies know it. */
+  /** The keys of the Deployments that a route's backend reaches, according to the proxies' knowledge. */
   #podsBehind({ host, namespace, subset }: Backend, route: ObjectReference): readonly string[] {
     const home = route.namespace ?? "";
     if (route.kind !== "VirtualService") {
@@ -297,7 +297,7 @@ export class ModelTraffic {
     return routingKinds.has(kind) && namespace !== "serin-probes";
   }
 
-  /** Why not every proxy uses the object as it is now. Undefined if all do. */
+  /** Why some proxy does not use the object's present state. Undefined if all proxies use it. */
   notAcknowledged(object: ObjectReference): string | undefined {
     if (!this.#cluster.controlPlaneUp) return "no control plane is ready";
     const found = this.#cluster.find(object);
@@ -305,13 +305,19 @@ export class ModelTraffic {
     return found?.version === seen?.version && found === seen?.object ? undefined : "not acknowledged yet";
   }
 
-  /** Why proxies may still use a deleted object. Without a control plane they also keep what it leads to. */
+  /**
+   * Why proxies may still use a deleted object. Without a control plane they also keep the destinations of the deleted
+   * object.
+   */
   notForgotten(object: ObjectReference): string | undefined {
     const isKept = this.#cluster.controlPlaneUp && this.#seen.has(referenceKey(object));
     return isKept ? "it is deleted, and proxies may still use it" : undefined;
   }
 
-  /** Why a route must stay: proxies still know pods of a copy, which would get requests by the Service alone. */
+  /**
+   * Why a route must stay: proxies still know pods of a copy, which would get requests if only the Service divided
+   * them.
+   */
   copyBehind({ name, namespace }: ObjectReference): string | undefined {
     const [app] = name.split("-");
     const isCopy = ({ labels, namespace: home }: PodGroup): boolean =>
@@ -344,7 +350,7 @@ export class ModelTraffic {
     });
   }
 
-  /** Why the version with these labels does not serve. Undefined if it does, or if nothing makes such pods. */
+  /** Why the version with these labels does not serve. Undefined if it serves, or if no workload makes such pods. */
   notServing({ namespace, labels }: Extract<SettleCondition, { type: "versionServes" }>): string | undefined {
     const groups = [...this.#cluster.objects.values()].flatMap((object) => {
       if (!isApp(object.reference) || object.reference.namespace !== namespace) return [];

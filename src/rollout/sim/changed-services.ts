@@ -11,7 +11,7 @@ type Subset = { readonly name: string; readonly labels: Readonly<Record<string, 
 /** The second subset of a rule that the user has made for both versions. */
 const secondSubset: Subset = { name: "v2", labels: { version: "v2" } };
 
-/** Somebody gives a Service of a Canary a selector that fits no pod, and later its former selector. */
+/** Somebody gives a Service of a Canary a selector that fits no pod, and later restores its former selector. */
 export function changeSelector(cluster: ModelCluster, sim: SimRollout, at: number | undefined): void {
   const services = objectsOfApp(cluster, sim, "Service");
   if (at === undefined) {
@@ -24,8 +24,8 @@ export function changeSelector(cluster: ModelCluster, sim: SimRollout, at: numbe
 }
 
 /**
- * Somebody removes the last subset from the DestinationRules of a Canary. It may be one that the Canary has added.
- * Later, the user adds the user's own again.
+ * Somebody removes the last subset from the DestinationRules of a Canary. The subset may be one that the Canary has
+ * added. If it was the user's, the user adds it again later.
  */
 export function dropSubsets(cluster: ModelCluster, sim: SimRollout, begins: boolean): void {
   for (const rule of objectsOfApp(cluster, sim, "DestinationRule")) {

@@ -53,12 +53,12 @@ export class EngineFleet {
     return this.#engines.reduce((sum, engine) => sum + engine.rounds, 0);
   }
 
-  /** Makes a rollout due in every engine, because its object has changed. */
+  /** Makes a round of a rollout due in every engine, because the rollout's object has changed. */
   wake(key: string, afterMs: () => number): void {
     for (const engine of this.#engines) engine.wake(key, afterMs());
   }
 
-  /** The API server ends, and with it all requests. */
+  /** The API server ends, and all open requests with it. */
   loseRequests(): void {
     for (const engine of this.#engines)
       for (const [key, round] of this.#rounds.get(engine) ?? []) {
@@ -76,7 +76,7 @@ export class EngineFleet {
     for (const engine of this.#engines) if (engine !== this.#stopped) this.#work(engine);
   }
 
-  /** Runs the rounds of all due rollouts, one action each in turn. Some rounds pause until the next tick. */
+  /** Runs the rounds of all due rollouts, taking one action of each in turn. Some rounds pause until the next tick. */
   #work(engine: SimEngine): void {
     const rounds = this.#rounds.get(engine);
     if (rounds === undefined) return;
@@ -99,7 +99,7 @@ export class EngineFleet {
     }
   }
 
-  /** Runs a round to its next action. A lost answer ends the round, although the write was done. */
+  /** Runs a round to its next action. If the answer is lost, the round ends, although the server has done the write. */
   #advance(round: Generator<void, void>, isLost: boolean): "under way" | "over" | "failed" | "killed" {
     try {
       if (isLost) round.throw(new ApiDown());
@@ -132,7 +132,7 @@ export class EngineFleet {
     this.#engines[index] = this.#make(engine.id);
   }
 
-  /** Scales the engine. Those that run end at once, in the middle of their rounds. */
+  /** Scales the engine. With 0, running engines end at once, in the middle of their rounds. */
   scale(replicas: 0 | 1): void {
     this.#stopped = undefined;
     if (replicas === 0) this.#engines = [];

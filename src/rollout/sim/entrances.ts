@@ -5,7 +5,7 @@ import { type SimApp, guestPath, httpPort, otherHttpPort, plainCanary, tcpPort }
 export interface Entrance {
   /** The routes that may apply, by name. */
   readonly names: readonly string[];
-  /** The Service whose pods get the requests without a route. Absent if there are none without a route. */
+  /** The Service whose pods get the requests if no route applies. Absent if there are no requests without a route. */
   readonly service?: string;
   readonly request: SimRequest;
 }

@@ -25,7 +25,7 @@ export class Faults {
   readonly #options: FaultsOptions;
   /** The reasons for which rollouts are not carried out, by the names of the rollouts. */
   readonly #refusals = new Map<string, Refusal>();
-  /** What the server cannot read: `target` or `journal`, and the rollout's name. */
+  /** The objects that the server cannot read, each as `target` or `journal` with the rollout's name. */
   readonly #unread = new Set<string>();
   /** Backups of the API server's storage, as functions that restore them. */
   readonly #backups = new Map<Disturbance, readonly (() => void)[]>();
@@ -60,7 +60,7 @@ export class Faults {
     const sim = scenario.rollouts[rollout];
     if (time.tick < atTick || sim === undefined) return;
     if (type === "controlPlaneGone") cluster.controlPlaneUp = false;
-    // The pods are lost when requests reach them.
+    // The canary's pods are lost at the time when requests reach them.
     const { traffic } = cluster;
     if (type === "losePods" && sim.kind === "Canary" && (traffic.canaryShare(sim) ?? 0) > 0)
       traffic.lostPods.add(sim.name);
@@ -135,7 +135,8 @@ export class Faults {
     this.#options.engines().loseRequests();
     for (const restore of this.#backups.get(restored) ?? []) restore();
     if (restored.isRestarted) this.#options.engines().crash();
-    // What somebody has put back since the backup is not put back any more.
+    // A change that somebody took back after the backup is in force again after the restore. Somebody takes it back
+    // again here.
     for (const other of scenario.disturbances) {
       if (!("untilTick" in other) || !("rollout" in other) || !putsBack.has(other.type)) continue;
       const sim = scenario.rollouts[other.rollout];
@@ -192,7 +193,7 @@ export class Faults {
     }
   }
 
-  /** What people do to a rollout. */
+  /** Carries out an order of a person to a rollout. */
   #order(disturbance: Disturbance, sim: SimRollout, begins: boolean): void {
     const { people, store } = this.#options;
     const key = keyOf(sim);
@@ -215,7 +216,7 @@ export class Faults {
     if (isRestarted) this.#options.engines().crash();
   }
 
-  /** What the API server does to a rollout and its target. */
+  /** Carries out a fault of the API server that concerns a rollout and its target. */
   #disturbServer(disturbance: Disturbance, sim: SimRollout, begins: boolean): void {
     const { store } = this.#options;
     const { refusedJournals } = store;
@@ -234,8 +235,9 @@ export class Faults {
   }
 
   /**
-   * Whether a person deletes the upgrade in its run, makes it again, and its pods stay at the new revision. If that one
-   * then finds these pods without their control plane, it installs it, and cannot undo that before a person acts.
+   * Whether a person deletes the upgrade in its run and makes it again, while the pods stay at the new revision. If the
+   * second upgrade finds these pods without their control plane, it installs the control plane, and cannot undo that
+   * before a person acts.
    */
   #leavesPods(sim: SimRollout): boolean {
     const { disturbances, rollouts } = this.#options.scenario;
@@ -243,7 +245,7 @@ export class Faults {
     return isReplaced && sim.onDeletion === "Leave";
   }
 
-  /** What people do to the Deployment of a Canary, or to the workloads that an upgrade has made. */
+  /** Carries out a person's change of a Canary's Deployment, or of the workloads that an upgrade has made. */
   #disturbApp(disturbance: Disturbance, sim: SimRollout, begins: boolean): void {
     const { cluster, others, people } = this.#options;
     for (const namespace of disturbance.type === "noBudget" ? (sim.moves ?? []) : [])
@@ -263,7 +265,7 @@ export class Faults {
   }
 }
 
-/** The disturbances at whose end somebody writes objects again. */
+/** The disturbances that end with somebody writing the objects again. */
 const putsBack: ReadonlySet<string> = new Set([
   "pause",
   "meddle",

@@ -1,11 +1,11 @@
 import type { Scenario, SimRollout } from "./scenario.ts";
 import { simulate } from "./simulate.ts";
 
-/** How a rollout of a cell ends. Without any of these it goes to its end. */
+/** How a rollout of a cell ends. If no field is set, it runs to its end. */
 export interface Way extends Pick<SimRollout, "abortedAfterEnd" | "abortedAfterSteps"> {
   /** The new version fails, and a check finds it. */
   readonly isBad?: boolean;
-  /** See {@link Scenario}. */
+  /** The engine is killed whenever it has journaled the first writes of a step. See {@link Scenario}. */
   readonly killedBeforeWrites?: boolean;
 }
 
@@ -16,15 +16,15 @@ export interface CellResult {
 }
 
 export interface CellOptions {
-  /** Whether the rollout is put back after this number of steps. */
+  /** Whether the rollout is rolled back after this number of steps. */
   readonly isTried: (step: number) => boolean;
-  /** Whether there is also a bad version. */
+  /** Whether a run with a bad version is simulated too. */
   readonly hasBad?: boolean;
 }
 
 /**
- * Simulates a cell to the end, also while engines are killed, back from there, and back from each step that `isTried`
- * accepts.
+ * Simulates a cell in several ways: to the end, to the end while engines are killed, with an undo from the end, and
+ * with an undo from each step that `isTried` accepts.
  */
 export function simulateWays(
   title: string,

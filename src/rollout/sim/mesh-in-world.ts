@@ -46,7 +46,7 @@ import {
   retiredParts,
 } from "./sim-mesh.ts";
 
-/** Access to the model's objects. */
+/** Gives access to the objects of the model. */
 export interface MeshObjects {
   readonly nowMs: number;
   readonly endedNamespaces?: ReadonlySet<string>;
@@ -69,7 +69,7 @@ export function ownerOf(objects: MeshObjects, { name, namespace = "" }: ObjectRe
 
 const autoscaleMs = 3500;
 
-/** The number of pods at this time, at most `most`. */
+/** The number of pods at the present time, at most `most`. */
 function scaledTo(objects: MeshObjects, { autoscaled }: SimMesh, most: number): number {
   if (autoscaled !== true) return most;
   return 1 + (Math.floor(objects.nowMs / autoscaleMs) % most);
@@ -239,7 +239,7 @@ function worldOf(
   };
 }
 
-/** The Service that a tag's webhook calls. */
+/** The Service that the webhook of a tag calls. */
 export function calledBy(objects: Pick<MeshObjects, "find">, injector: ObjectReference): SimService {
   const found = objects.find(injector)?.fields.get(tagPointer) as SimService | undefined;
   return found ?? { name: "", namespace: "" };
@@ -253,7 +253,7 @@ function placed({ name, namespace }: Pick<ObjectReference, "name" | "namespace">
   return { name, ...(namespace === undefined ? {} : { namespace }) };
 }
 
-/** The numbers of gateways' pods before the upgrade, as the real engine finds them by its journal. */
+/** The numbers of gateways' pods before the upgrade, derived from the journal as in the real engine. */
 class GatewaysBefore {
   readonly #objects: MeshObjects;
   readonly #prior: PriorValues;
@@ -274,7 +274,7 @@ class GatewaysBefore {
     return this.#scaled(stable, revision === to ? countOf(left) : undefined);
   }
 
-  /** The Deployment that an installation has brought. */
+  /** The Deployment of a gateway that an installation has created. */
   ofInstalled(stable: ObjectReference, canary: ObjectReference): ScaledDeployment {
     const found = this.#objects.find(canary);
     const now = found === undefined ? undefined : countOf(found.fields.get("/spec/replicas"));
@@ -334,7 +334,7 @@ export function readyPodsOf({ nowMs }: MeshObjects, deployment: ModelObject | un
   return nowMs >= deployment.readyAtMs ? wantedReplicas : Math.min(wantedReplicas, deployment.readyBefore ?? 0);
 }
 
-/** A number of pods as a field has it. An absent one means one pod. */
+/** A field's number of pods. An absent field means one pod. */
 export function countOf(value: unknown): number {
   return value === undefined ? 1 : Number(value);
 }

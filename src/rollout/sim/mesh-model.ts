@@ -143,7 +143,7 @@ function workloadState(
   );
   const [first] = late;
   if (first === undefined) return { state: "met" };
-  // Each pod that has not moved waits for the budget, so none is late after its restart.
+  // Each pod that has not moved waits for the budget, so no pod counts as late.
   if (cluster.withoutBudget.has(first.reference.namespace ?? ""))
     return { state: "waiting", detail: "a PodDisruptionBudget allows no restart", obstacle: { toDo: budgetToDo } };
   const sinceMs = ({ startedAtMs }: ModelObject): number => cluster.nowMs - startedAtMs;
@@ -169,7 +169,7 @@ function readyPodsReason(
   return ready >= atLeast ? undefined : `${ready} of ${atLeast} pods are ready`;
 }
 
-/** The numbers of a gateway's ready pods, of one revision or of all. */
+/** The numbers of a gateway's ready pods: those of one revision, or all. */
 export function gatewayPods(
   cluster: MeshCluster,
   object: ObjectReference,
@@ -194,7 +194,7 @@ export function gatewayPods(
   return { stable, canary: serves ? countOf(found.fields.get(canaryReplicas)) : 0 };
 }
 
-/** Whether the Deployment is the canary of another one, which the upgrade has made. */
+/** Whether the Deployment is the canary that the upgrade has made beside another Deployment. */
 function isSecond({ name }: ObjectReference): boolean {
   return /^ingressgateway-.+-new-/.test(name);
 }
@@ -235,7 +235,10 @@ function followsTag(cluster: MeshCluster, { name }: ObjectReference): boolean {
   return [...cluster.objects.values()].some(({ fields }) => fields.get(rev) === tag);
 }
 
-/** The revision that injects a workload's new pods, by its own label or its namespace's, resolved through tags. */
+/**
+ * The revision that injects a workload's new pods. The workload's own label or its namespace's label decides, and tags
+ * are resolved.
+ */
 export function injectingRevision(cluster: MeshCluster, { fields, reference: object }: ModelObject): unknown {
   const namespace = cluster.find(reference("v1", "Namespace", object.namespace ?? ""));
   const labelled = fields.get(podRev) ?? namespace?.fields.get(rev);
@@ -253,7 +256,10 @@ function calls(cluster: MeshCluster, injector: ObjectReference, revision: string
   return jsonEqualWithoutNulls(calledBy(cluster, injector), serviceOf(istiodOf(revision)));
 }
 
-/** Why a field of a gateway cannot be restored yet: pods of one revision stay until those of the other serve. */
+/**
+ * Why a field of a gateway cannot be restored yet: its pods of one revision must stay until its pods of the other one
+ * serve.
+ */
 export function heldByGateway(
   cluster: MeshCluster,
   entry: Extract<JournalEntry, { type: "field" }>,
@@ -304,7 +310,7 @@ export function notServing(cluster: OperatedCluster, entry: JournalEntry): strin
 
 /**
  * Whether no control plane is ready that could configure this ztunnel, so that the ztunnel cannot become ready.
- * Undefined if the object is no ztunnel.
+ * Undefined if the object is not a ztunnel.
  */
 export function lacksPilot(cluster: MeshCluster, { kind, name }: ObjectReference): boolean | undefined {
   const revision = kind === "DaemonSet" ? /^ztunnel-(.+)$/.exec(name)?.[1] : undefined;
@@ -317,7 +323,7 @@ export function isInstalled(cluster: MeshObjects, { operator }: OperatedMesh, co
   return found !== undefined && found.fields.get(enabledPointer(component)) !== false;
 }
 
-/** Why what an operator installs by the entry's object does not run again, or is about to be removed. */
+/** Why the part that an operator installs from the entry's object does not run again yet, or is about to be removed. */
 function notInstalled(cluster: OperatedCluster, entry: JournalEntry): string | undefined {
   const own = cluster.operated.find(({ operator }) => referenceKey(operator) === referenceKey(entry.object));
   const missing = own?.parts.find(

@@ -24,7 +24,7 @@ const startMs = 1500;
 /** How long a Deployment that nobody holds takes to replace its pods. */
 export const rollMs = 2500;
 
-/** The share of a namespace's objects that its deletion removes in a tick. */
+/** The share of a namespace's objects that its deletion removes in each tick. */
 const endsPerTick = 0.1;
 
 /**
@@ -39,19 +39,27 @@ export class ModelCluster {
   readonly injected = new Map<string, unknown>();
   /** The objects, by {@link referenceKey}, whose changes the server refuses, except those of an undo. */
   readonly refused = new Set<string>();
-  /** Tells whether a webhook refuses each write of the engine to an object. By rollout. */
+  /** For each rollout, a function that tells whether a webhook refuses the engine's writes to an object. */
   readonly writesRefused = new Map<string, (object: ObjectReference) => boolean>();
-  /** Tells whether a webhook changes the weights of a route when the engine writes it. By rollout. */
+  /**
+   * For each rollout, a function that tells whether a webhook changes the weights of a route when the engine writes it.
+   */
   readonly rewritten = new Map<string, (object: ObjectReference) => boolean>();
   /** The namespaces whose disruption budgets allow no restart. */
   readonly withoutBudget = new Set<string>();
   /** The namespaces that are being deleted or are gone. */
   readonly endedNamespaces = new Set<string>();
-  /** Tells for which objects the server refuses new pods, as a quota or an admission webhook does. By rollout. */
+  /**
+   * For each rollout, a function that tells for which objects the server refuses new pods, as a quota or an admission
+   * webhook does.
+   */
   readonly podsRefused = new Map<string, (object: ObjectReference) => boolean>();
-  /** What operators install. */
+  /** The parts that operators install. */
   readonly operated: OperatedMesh[] = [];
-  /** Whether the operator of a part has last read that it is to be installed, by the part's {@link referenceKey}. */
+  /**
+   * Whether the operator of a part has last read that the part is to be installed. The key is the part's {@link
+   * referenceKey}.
+   */
   readonly operatorsRead = new Map<string, boolean>();
   controlPlaneUp = true;
   /** Whether the load of applications changes, so that autoscalers add and remove pods. */
@@ -113,8 +121,8 @@ export class ModelCluster {
   }
 
   /**
-   * The state of objects for comparisons, without the restart fields, because undo writes its own time there, and
-   * without what others do to selectors for a while.
+   * The state of objects for comparisons. It leaves out the restart fields, because undo writes its own time there, and
+   * the temporary changes of selectors by others.
    */
   snapshot(isOf: (object: ModelObject) => boolean): Readonly<Record<string, Readonly<Record<string, unknown>>>> {
     // Objects that undo created again come last in the map, so sort them.
@@ -154,8 +162,8 @@ export class ModelCluster {
   }
 
   /**
-   * Operators install and remove what their objects say, after a while. In between, an object may have changed again,
-   * so an operator acts on what it has read before.
+   * Operators install and remove parts as their objects say, after a while. In between, an object may have changed
+   * again, so an operator acts on the state that it has read before.
    */
   #operate(): void {
     for (const operated of this.operated) {
@@ -169,7 +177,9 @@ export class ModelCluster {
     }
   }
 
-  /** Autoscalers add and remove pods of the Deployments of their names. They leave those alone that have none. */
+  /**
+   * Autoscalers add and remove pods of the Deployments with their names. They do not touch Deployments without pods.
+   */
   #scale(): void {
     for (const { reference: scaler, fields } of this.objects.values()) {
       if (scaler.kind !== "HorizontalPodAutoscaler") continue;
@@ -225,7 +235,7 @@ export class ModelCluster {
     return [...this.writesRefused.values()].some((isRefused) => isRefused(object));
   }
 
-  /** Removes what an object owns. Returns what that was. */
+  /** Removes the objects that an object owns. Returns them. */
   removeOwned({ uid }: ModelObject): readonly ObjectReference[] {
     const owned = [...this.objects.values()].filter(({ fields }) => {
       const owners = (fields.get("/metadata/ownerReferences") ?? []) as readonly { readonly uid: string }[];
@@ -242,7 +252,7 @@ export class ModelCluster {
     for (const [key, { reference }] of this.objects) if (reference.namespace === object.name) this.objects.delete(key);
   }
 
-  /** Patches a field if it has the expected value. A patch that is done already changes nothing. */
+  /** Patches a field if it has the expected value. If the field already has the new value, nothing changes. */
   #set(reference: ObjectReference, pointer: string, value: unknown, expected: unknown): void {
     const object = this.find(reference);
     if (object === undefined || jsonEqualWithoutNulls(object.fields.get(pointer), value)) return;
@@ -250,7 +260,7 @@ export class ModelCluster {
     this.setField(object, pointer, value, engineWriter);
   }
 
-  /** What webhooks and the server make of a value that the engine writes. */
+  /** The value that webhooks and the server make of a value that the engine writes. */
   preview(reference: ObjectReference, pointer: string, value: unknown): unknown {
     const isRewritten = [...this.rewritten.values()].some((isOf) => isOf(reference));
     return withServerDefaults(reference, pointer, isRewritten ? withOtherWeights(value) : value);
@@ -303,7 +313,7 @@ export class ModelCluster {
     }
   }
 
-  /** Deletes an object, which its owner makes again with the owner's fields. */
+  /** Deletes an object. Its owner makes it again with the fields that the owner gives it. */
   remake({ reference }: ModelObject, fields: Readonly<Record<string, unknown>>): void {
     const key = referenceKey(reference);
     const object = this.add(reference, fields);

@@ -11,14 +11,14 @@ export interface ModelObject {
   readonly fields: Map<string, unknown>;
   /** The last writer of each field. */
   readonly writers: Map<string, string>;
-  /** A new number for each object that gets this name. */
+  /** A different number for each object that gets this name. */
   readonly uid: number;
-  /** Rises with each change of a field. */
+  /** Increases with each change of a field. */
   version: number;
   readyAtMs: number;
-  /** When its pods were started last. */
+  /** When its pods were last started. */
   startedAtMs: number;
-  /** How many of its pods are ready before `readyAtMs`. When a Deployment grows, its former pods stay ready. */
+  /** How many of its pods are ready before `readyAtMs`: when a Deployment grows, its former pods stay ready. */
   readyBefore?: number;
   /** The time when the pods of a Gateway's canary are ready. */
   canaryReadyAtMs?: number;
@@ -28,7 +28,7 @@ export interface ModelObject {
   ran?: Set<string>;
 }
 
-/** An object that does not change with the other one. */
+/** An independent copy of the object. */
 export function copyOfObject(object: ModelObject): ModelObject {
   return {
     ...object,
@@ -38,9 +38,9 @@ export function copyOfObject(object: ModelObject): ModelObject {
   };
 }
 
-/** The maps of a body whose members are fields of their own, because others may write each of them. */
+/** The maps of a body that are divided into their members, because others may write each member by itself. */
 const divided: ReadonlySet<string> = new Set(["", "/metadata", "/metadata/labels", "/metadata/annotations", "/spec"]);
-/** What the model knows without a field, or does not need. */
+/** The fields that the model already knows or does not need. */
 const left: ReadonlySet<string> = new Set(["/apiVersion", "/kind", "/metadata/name", "/metadata/namespace"]);
 
 /** The fields of a body by their pointers. Lists and most maps are one field each. */

@@ -21,13 +21,13 @@ import { writeState } from "./model-writes.ts";
 import { isApp } from "./pod-groups.ts";
 import { templateHash, templatePointer } from "./sim-canary.ts";
 
-/** What an observer needs of the cluster. */
+/** The parts of the cluster that an observer reads. */
 export interface ObservedCluster extends MeshCluster {
   readonly traffic: ModelTraffic;
   preview(object: ObjectReference, pointer: string, value: unknown): unknown;
 }
 
-/** What the engine sees of the model: the model of the real cluster's `Observer`. */
+/** The observations of the engine in the model. This is the model of the real cluster's `Observer`. */
 export class ModelObserver {
   readonly #cluster: ObservedCluster;
   readonly #random: Random;
@@ -57,7 +57,7 @@ export class ModelObserver {
     };
   }
 
-  /** The writes, which wait for the pods that get requests by them. */
+  /** The states of the writes. Writes that move requests wait for the pods that get them. */
   #servedWrites(step: Step, planned: readonly WriteState[]): readonly WriteState[] {
     for (const [index, write] of step.writes.entries()) {
       const state = planned[index];
@@ -90,7 +90,7 @@ export class ModelObserver {
     return { type: "counters", sources: { gateway: traffic.countersOf(name) }, ready };
   }
 
-  /** The mesh itself has no faults, but sometimes its state cannot be read. */
+  /** The result of a check of the mesh. The mesh itself has no faults, but sometimes its state cannot be read. */
   #meshCheck(): CheckObservation {
     if (this.#random() < 0.05) return { type: "unavailable", detail: "the scrape failed" };
     return { type: "verdict", verdict: "pass", evidence: "nothing is wrong" };

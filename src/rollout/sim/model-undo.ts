@@ -29,7 +29,7 @@ interface UndoJournal {
   readonly keepRestored: (entry: JournalEntry, restored: unknown) => void;
 }
 
-/** What an undo needs of the cluster. */
+/** The parts of the cluster that an undo needs. */
 export interface UndoneCluster extends ObservedCluster, OperatedCluster {
   readonly observer: ModelObserver;
   add(object: ObjectReference, fields?: Readonly<Record<string, unknown>>): ModelObject;
@@ -40,7 +40,7 @@ export interface UndoneCluster extends ObservedCluster, OperatedCluster {
   hasEnded(object: ObjectReference): boolean;
 }
 
-/** The undo of entries in the model. */
+/** Undoes journal entries in the model. */
 export class ModelUndo {
   readonly #cluster: UndoneCluster;
 
@@ -48,7 +48,7 @@ export class ModelUndo {
     this.#cluster = cluster;
   }
 
-  /** Does the same as `undoEntry`. */
+  /** The model of the real engine's `undoEntry`. */
   undo(entry: JournalEntry, original: JournalEntry, journal: UndoJournal): UndoResult {
     const found = this.#cluster.find(entry.object);
     if (this.#cluster.refuses(entry.object)) return { state: "waiting", detail: "a webhook refuses it" };
@@ -89,7 +89,7 @@ export class ModelUndo {
   #undoRestart(found: ModelObject, entry: FieldEntry, journal: UndoJournal): UndoResult {
     const { object, pointer, prior, uid, lacked = 0 } = entry;
     const isAsBefore = jsonEqualWithoutNulls(found.fields.get(pointer), prior);
-    // Somebody has made it again without the mark of its restart.
+    // Whether somebody has made the workload again without the mark of its restart.
     const isRemade = isAsBefore && pointer === restartPointer && uid !== undefined && uid !== String(found.uid);
     if (!isAsBefore || isRemade) {
       if (isRemade) {
@@ -101,7 +101,7 @@ export class ModelUndo {
         ({ reference }) => reference.name === `istiod-${revision}`,
       );
       invariant(
-        // A namespace that ends gets no more pods.
+        // A namespace that is being deleted gets no more pods.
         this.#cluster.hasEnded(object) || (istiod !== undefined && this.#cluster.nowMs >= istiod.readyAtMs),
         `pods of ${object.namespace ?? ""} were put back while istiod ${revision} did not run`,
       );

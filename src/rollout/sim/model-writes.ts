@@ -8,7 +8,7 @@ import { templateRevision, type MeshCluster } from "./mesh-model.ts";
 import { bodyOf, engineWriter } from "./model-object.ts";
 import { isBroken } from "./sim-mesh.ts";
 
-/** A cluster whose webhooks may change what the engine writes. */
+/** A cluster whose webhooks may change the values that the engine writes. */
 interface WrittenCluster extends MeshCluster {
   preview(reference: ObjectReference, pointer: string, value: unknown): unknown;
 }
@@ -65,7 +65,7 @@ export function writeState(
   return {
     state: "pending",
     uid: String(found.uid),
-    // The real engine notes how many ready pods a workload lacks before the rollout first changes it.
+    // The real engine journals how many ready pods a workload lacked before the rollout first changed it.
     ...(isBroken(write.object) ? { lacked: 1 } : {}),
     ...(isFirst
       ? { isFirst }

@@ -21,7 +21,7 @@ interface Meddled {
   readonly object: ModelObject;
   readonly pointer: string;
   readonly before: unknown;
-  /** What the other writer has written. */
+  /** The value that the other writer has written. */
   readonly theirs?: unknown;
 }
 
@@ -42,13 +42,13 @@ export class OtherWriters {
   readonly #store: SimStore;
   readonly #witness: Witness;
   readonly #rollouts: readonly SimRollout[];
-  /** Does what the status of an upgrade asks of a person. */
+  /** Does what the status of an upgrade tells a person to do. */
   readonly relabelling: Relabelling;
   readonly #meddled = new Map<Disturbance, Meddled>();
-  /** The fields that a GitOps controller puts back, by the rollout's name, with their values in Git. */
+  /** The fields that a GitOps controller restores, by the rollout's name, with their values in Git. */
   readonly #inGit = new Map<string, Meddled>();
 
-  /** What somebody has added to the routes of Canaries, by the rollout's name. */
+  /** The rules and fields that somebody has added to the routes of Canaries, by the rollout's name. */
   readonly #extended = new Map<string, { readonly uid: number; readonly what: Addition }>();
 
   /** The workloads that somebody has deleted, by the name of the upgrade that has made them. */
@@ -73,8 +73,8 @@ export class OtherWriters {
   }
 
   /**
-   * Remembers what it has done to objects. Returns a function that restores that, when they are restored. What a GitOps
-   * controller watches is in Git.
+   * Remembers the changes that others have made to objects. Returns a function that restores this memory together with
+   * the objects. The values that a GitOps controller watches are in Git, so they stay.
    */
   backup(): () => void {
     const maps = [
@@ -89,7 +89,7 @@ export class OtherWriters {
     };
   }
 
-  /** Moves, as a person would, the proxies that no installer manages. */
+  /** Moves the proxies that no installer manages, as a person would. */
   moveStrangers(): void {
     for (const { name, mesh } of this.#rollouts) {
       if (mesh?.stranger !== true) continue;
@@ -130,7 +130,7 @@ export class OtherWriters {
     const meddled = this.#meddled.get(disturbance);
     if (meddled === undefined) return;
     const [first] = this.#entriesOf(sim, meddled.object.reference.name).filter((entry) => entry.pointer === pointer);
-    // A later run has begun with this value, so the person leaves it.
+    // A later run has begun with this value, so the person does not restore the field.
     if (first !== undefined && jsonEqualWithoutNulls(first.prior, meddled.theirs)) return;
     // Somebody may have made the object again, or will make it again with its former content.
     const present = this.#cluster.find(meddled.object.reference) ?? this.#vanished.get(sim.name)?.before;
@@ -139,7 +139,7 @@ export class OtherWriters {
     this.#extended.delete(sim.name);
     this.#witness.meddled(keyOf(sim));
     // If a gateway is scaled back to no pods, and somebody has deleted its canary, it has no pods, whatever the engine
-    // does.
+    // does. So the person does not scale it back.
     const lost = this.#lost.get(sim.name);
     const gateway = present.reference.name;
     if (scales && lost?.name.startsWith(`${gateway}-new-`) === true && this.#cluster.find(lost) === undefined)
@@ -147,9 +147,9 @@ export class OtherWriters {
   }
 
   /**
-   * The value to which somebody resets the field: normally the one that it had. While the server refused the journal,
-   * an undo may have written that value in passing, without an entry in the journal. Then the undo asks for the value
-   * from before the rollout.
+   * The value to which somebody resets the field: normally the one that it had before the change. While the server
+   * refused the journal, an undo may have written that value without an entry in the journal. In this case it is the
+   * value from before the rollout, as the undo requires.
    */
   #restoredTo({ object, pointer, before }: Meddled, sim: SimRollout): unknown {
     if (!this.#isUndone(sim)) return before;
@@ -160,7 +160,7 @@ export class OtherWriters {
     return isKnown ? before : first.prior;
   }
 
-  /** Whether the rollout is being undone, and the server refuses to record what is undone. */
+  /** Whether the rollout is being undone, and the server refuses to record the progress in the journal. */
   #undoesUnrecorded(sim: SimRollout): boolean {
     return this.#store.refusedJournals.has(journalNameOf(rolloutObject(sim, ""))) && this.#isUndone(sim);
   }
@@ -170,7 +170,10 @@ export class OtherWriters {
     return status !== undefined && isPuttingBack(status);
   }
 
-  /** Somebody adds a rule or a field to the route of a Canary, which the rollout must keep, and may remove it later. */
+  /**
+   * Somebody adds a rule or a field to the route of a Canary, and may remove it later. The rollout must keep it in
+   * between.
+   */
   extend(disturbance: Extract<Disturbance, { type: "extend" }>, sim: SimRollout, begins: boolean): void {
     const route = this.#cluster.find(objectsOf(sim).route);
     const pointer = routePointer(sim);
@@ -182,7 +185,8 @@ export class OtherWriters {
       return;
     }
     const { kind, name } = route.reference;
-    // Before the engine has seen the Canary, a rule at the beginning would be the one that it names by position.
+    // If somebody inserted a rule at the beginning before the engine has seen the Canary, the Canary's position would
+    // mean that rule.
     const isBegun =
       this.#store.read(keyOf(sim))?.status?.meantRule !== undefined || this.#entriesOf(sim, name).length > 0;
     const what = disturbance.what === "rule at the beginning" && !isBegun ? "rule at the end" : disturbance.what;
@@ -190,7 +194,7 @@ export class OtherWriters {
     this.#extended.set(sim.name, { uid: route.uid, what });
   }
 
-  /** Checks that the rollout has kept what somebody has added to its route. */
+  /** Checks that the rollout has kept the rules and fields that somebody has added to its route. */
   everyTick(): void {
     for (const sim of this.#rollouts) {
       const added = this.#extended.get(sim.name);
@@ -222,8 +226,8 @@ export class OtherWriters {
   }
 
   /**
-   * Deletes a namespace without gateways of the Gateway API that an upgrade moves. Makes it and its content again as
-   * before the upgrade.
+   * Deletes a namespace without gateways of the Gateway API that an upgrade moves. Makes the namespace and its content
+   * again as before the upgrade.
    */
   remakeNamespace(sim: SimRollout): void {
     const gateways = new Set(gatewayObjects(sim).map(({ namespace }) => namespace));
@@ -286,8 +290,8 @@ export class OtherWriters {
   }
 
   /**
-   * A person deletes the Deployment of a Canary, and creates it again with the template that it has. What the Canary
-   * has made goes with the Deployment, which owns it.
+   * A person deletes the Deployment of a Canary, and creates it again with its present template. The objects that the
+   * Canary has made are deleted with the Deployment, which owns them.
    */
   remakeApp(sim: SimRollout): void {
     const { app } = objectsOf(sim);
@@ -298,7 +302,10 @@ export class OtherWriters {
     this.#cluster.add(app, { ...before, [templatePointer]: found.fields.get(templatePointer) });
   }
 
-  /** The template that somebody withdraws: the running one replaces it. Undefined if nothing waits to roll out. */
+  /**
+   * The template that somebody withdraws. The running template replaces it. Undefined if no template waits to be rolled
+   * out.
+   */
   revertApp(sim: SimRollout): string | undefined {
     const app = this.#cluster.find(objectsOf(sim).app);
     const template = versionOf(app?.fields.get(templatePointer));
@@ -308,12 +315,13 @@ export class OtherWriters {
   }
 
   /**
-   * A GitOps controller begins to restore a field to its present value, or to its value before the rollout's writes.
+   * A GitOps controller begins to restore a field, either to its present value or to the value from before the
+   * rollout's writes.
    */
   watchByGit(sim: SimRollout, begins: boolean): void {
     this.#inGit.delete(sim.name);
     const pointer = sim.kind === "Canary" ? routePointer(sim) : revisionPointer;
-    // Nobody has the routes in Git that the engine makes.
+    // Routes that the engine makes are not in Git.
     const route = makesRoutes(sim.canary ?? plainCanary) ? undefined : objectsOf(sim).route;
     const target = sim.kind === "Canary" ? route : namespaceOf(sim);
     const object = target === undefined ? undefined : this.#cluster.find(target);
@@ -322,7 +330,7 @@ export class OtherWriters {
     const written = journal.entries.find(
       (entry) => entry.type === "field" && entry.pointer === pointer && entry.object.name === object.reference.name,
     );
-    // The next run builds on what the last one has changed, so that is in Git by then.
+    // The next run builds on the changes of the last one, so these changes are in Git by then.
     const isKept = sim.runsAgain === true && journalCounts(journal).completed;
     const before = written?.type === "field" && !isKept ? written.prior : object.fields.get(pointer);
     this.#inGit.set(sim.name, { object, pointer, before });
@@ -357,8 +365,9 @@ export class OtherWriters {
     const { before, entries = [] } = this.#vanished.get(sim.name) ?? {};
     if (found !== undefined || before === undefined) return;
     const fields = new Map(before.fields);
-    // An undo passes a route that is gone. The server may have refused to strike its entries, or the engine died before
-    // that. Then the canary may be deleted already, and nobody makes a route again that sends requests to it.
+    // An undo skips a missing route. The journal may still have the route's entries, because the server refused to
+    // remove them or the engine ended before. The canary may be deleted already, and in this case the person does not
+    // make the route again, because it would send requests to the canary.
     const isDeleted = this.#isUndone(sim) && this.#cluster.find(objectsOf(sim).canary) === undefined;
     const isPassed = this.#undoesUnrecorded(sim) || isDeleted;
     const left = new Set(isPassed ? [] : this.#entriesOf(sim, route.name).map(({ pointer }) => pointer));

@@ -11,31 +11,34 @@ import type { SimParts } from "./sim-parts.ts";
 import { keyOf, rolloutObject, simOf } from "./sim-plan.ts";
 import type { Decided } from "./witness/decided.ts";
 
-/** How long a person waits until an engine has noticed a restored journal. */
+/** How long a person waits for an engine to notice a restored journal. */
 const noticingTicks = 40;
 
-/** The people of a simulation. They create rollouts, change applications, and do what a status asks for. */
+/** The people of a simulation. They create rollouts, change applications, and do what a status tells them to do. */
 export class People {
   readonly #parts: SimParts;
-  /** The pod template that a person has written last into a Deployment, and that no run has tried yet, by rollout. */
+  /** By rollout: the pod template that a person has last written into a Deployment, if no run has tried it yet. */
   readonly #untried = new Map<string, string>();
   /** The pod template that somebody has withdrawn, by rollout. */
   readonly #withdrawn = new Map<string, string>();
-  /** The rollouts that a person has deleted to create them again. */
+  /** The rollouts that a person has deleted in order to create them again. */
   readonly #createdAgain = new Set<SimRollout>();
-  /** When a person has restored a journal last, by its name. */
+  /** When a person has last restored a journal, by the journal's name. */
   readonly #restoredAtTick = new Map<string, number>();
-  /** The rollouts whose stable version a person has stopped, and those that a person has let run again. */
+  /** The rollouts whose stable version a person has stopped, and the rollouts that a person has let run again. */
   readonly #retired = new Set<string>();
   readonly #ranAgain = new Set<string>();
-  /** The rollouts in one of whose steps a person has changed the template. */
+  /** The rollouts during one of whose steps a person has changed the template. */
   readonly #changed = new Set<string>();
 
   constructor(parts: SimParts) {
     this.#parts = parts;
   }
 
-  /** Remembers what people have written into objects. Returns a function that restores that, with the objects. */
+  /**
+   * Remembers the changes that people have made to objects. Returns a function that restores this memory together with
+   * the objects.
+   */
   backup(): () => void {
     const kept = [
       rememberedMap(this.#untried),
@@ -57,7 +60,7 @@ export class People {
     }
   }
 
-  /** Does what the rollouts and their statuses ask for. */
+  /** Does what rollouts and their statuses tell people to do. */
   react(): void {
     const { store } = this.#parts;
     for (const key of store.keys) {
@@ -80,17 +83,17 @@ export class People {
     if (undo?.because === "leftover" && this.#isTakenBack(rollout)) this.#untried.delete(name);
   }
 
-  /** Whether a rollout at rest stays so, because no person will do any more. */
+  /** Whether a rollout at rest stays at rest, because no person will do anything more. */
   isContent(key: string, { spec, status }: Rollout): boolean {
     const { phase } = status ?? {};
-    // A requested rollback must still happen, even after the end.
+    // A rollback that the scenario contains must still happen, even after the end.
     if (phase === "Completed" && this.#isToRunAgain(key)) return false;
     if (phase === "Completed" && (spec.abort || this.#isToBeAborted(key))) return false;
     const isTried = this.#isTried(key, status);
     return isTried || (phase === "RolledBack" && spec.abort);
   }
 
-  /** Whether a person is about to do what the status asks for, or what needs no status. */
+  /** Whether a person is about to do what the status says, or something that needs no status. */
   isToAnswer(rollout: Rollout): boolean {
     if (rollout.status?.message.includes("delete this Canary") === true) return true;
     return this.#parts.store.editedJournals.has(journalNameOf(rollout));
@@ -156,7 +159,10 @@ export class People {
     else this.changeTemplate(sim, template);
   }
 
-  /** Somebody applies the template again that the Canary has rolled back. It may wait, if the status says so. */
+  /**
+   * Somebody applies the template again that the Canary has rolled back. If the status says so, the rollout waits
+   * before it rolls the template out.
+   */
   #applyAgain(sim: SimRollout): void {
     const { cluster, store } = this.#parts;
     const { phase, candidate } = store.read(keyOf(sim))?.status ?? {};
@@ -204,7 +210,9 @@ export class People {
     return sim?.runsAgain === true && !this.#ranAgain.has(sim.name);
   }
 
-  /** A person changes the steps of a completed rollout, which then runs again. Returns whether that is so. */
+  /**
+   * A person changes the steps of a completed rollout, which then runs again. Returns whether the person has done so.
+   */
   #runAgain(key: string): boolean {
     const { note, scenario, store } = this.#parts;
     const sim = scenario.rollouts.find((candidate) => keyOf(candidate) === key);
@@ -220,17 +228,20 @@ export class People {
     return this.#parts.scenario.rollouts.some((sim) => sim.abortedAfterEnd === true && keyOf(sim) === key);
   }
 
-  /** Whether a run has tried the template that a person has written last, or it runs, because somebody has resumed. */
+  /**
+   * Whether a run has tried the template that a person has last written, or the template runs because somebody has
+   * resumed the Deployment.
+   */
   #isTried(key: string, status: Rollout["status"]): boolean {
     const sim = this.#parts.scenario.rollouts.find((candidate) => keyOf(candidate) === key);
     const template = sim === undefined ? undefined : this.#untried.get(sim.name);
     if (sim === undefined || template === undefined) return true;
-    // The engine was away while somebody withdrew a template that was rolled back, and wrote it again.
+    // While no engine ran, somebody withdrew a template that was rolled back, and wrote it again.
     if (status?.candidate === template && status.message.includes("waits because it was rolled back")) return true;
     return template === versionOf(this.#parts.cluster.find(objectsOf(sim).app)?.running);
   }
 
-  /** Whether the undo of an earlier object's run has taken its template back, which somebody has written again. */
+  /** Whether the undo of an earlier object's run has withdrawn a template that somebody has then written again. */
   #isTakenBack(rollout: Rollout): boolean {
     const sim = simOf(this.#parts.scenario.rollouts, rollout);
     const template = this.#parts.cluster.find(objectsOf(sim).app)?.fields.get(templatePointer);
@@ -286,8 +297,9 @@ export class People {
   }
 
   /**
-   * A person restores the journal from a backup. The status may name objects that were undone since it was written, of
-   * which a backup has no entries. If it still asks after a while, the person ends the rollout without the journal.
+   * A person restores the journal from a backup. The status may name objects that were undone after it was written, and
+   * a backup has no entries of these. If the status still asks for the journal after a while, the person ends the
+   * rollout without it.
    */
   #answerLoss(key: string, journal: string, at: string): void {
     const { note, store, time } = this.#parts;
@@ -302,7 +314,7 @@ export class People {
     }
   }
 
-  /** Rolls the rollout back as a person, as soon as the given number of steps is done. */
+  /** Rolls the rollout back, as a person would, as soon as the given number of steps is done. */
   #abortAtStep(key: string): void {
     const { note, scenario, store } = this.#parts;
     const { abortedAfterSteps } = scenario.rollouts.find((sim) => keyOf(sim) === key) ?? {};

@@ -1,4 +1,7 @@
-/** Remembers what a map has now. Returns a function that puts it back. `copyOf`: for values that change in place. */
+/**
+ * Remembers the present content of a map. Returns a function that restores it. `copyOf` copies values that change in
+ * place.
+ */
 export function rememberedMap<Key, Value>(
   map: Map<Key, Value>,
   copyOf: (value: Value) => Value = (value) => value,

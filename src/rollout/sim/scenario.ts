@@ -19,9 +19,9 @@ export interface SimRollout {
   readonly abortedAfterEnd?: boolean;
   /** The namespaces that an upgrade moves. */
   readonly moves?: readonly string[];
-  /** The mesh that it moves. */
+  /** The mesh that the upgrade moves. */
   readonly mesh?: SimMesh;
-  /** The application of a Canary, and what its spec names. */
+  /** The application of a Canary, and the options of its spec. */
   readonly canary?: SimCanary;
   /** The step in which a person writes another pod template into its Deployment. */
   readonly changedInStep?: string;
@@ -66,8 +66,8 @@ export type Disturbance =
         /** A person resumes the Deployment that a Canary holds. */
         | "resumeApp"
         /**
-         * Somebody deletes a route, or another object that a Canary has made for its routes. If the status asks for it,
-         * a person deletes the Canary, and creates it again.
+         * Somebody deletes a route, or another object that a Canary has made for its routes. If the status says so, a
+         * person deletes the Canary and creates it again.
          */
         | "loseRoute";
       readonly atTick: number;
@@ -80,7 +80,7 @@ export type Disturbance =
       readonly type:
         | "pause"
         | "meddle"
-        /** A GitOps controller puts back a field that the rollout writes. */
+        /** A GitOps controller restores a field that the rollout writes. */
         | "selfHeal"
         /** The server refuses the new pods. */
         | "noPods"
@@ -121,14 +121,14 @@ export type Disturbance =
       readonly untilTick: number;
     }
   /**
-   * Somebody restores the storage of the API server, to which the cluster and the engine have written since: all
-   * objects are as they were at the first tick. Proxies and pods follow. The engine may go on with its memory.
+   * Somebody restores the storage of the API server, although the cluster and the engine have written to it after the
+   * backup: all objects are as they were at `atTick`. Proxies and pods follow them. The engine may keep its memory.
    */
   | { readonly type: "restoreEtcd"; readonly atTick: number; readonly untilTick: number; readonly isRestarted: boolean }
   | { readonly type: "clockJump"; readonly atTick: number; readonly byMs: number }
   /** A person deletes the route, and makes it again later. */
   | { readonly type: "vanish"; readonly atTick: number; readonly untilTick: number; readonly rollout: number }
-  /** Somebody changes the selector of a Canary's Service, the one at this position, and changes it back. */
+  /** Somebody changes the selector of one Service of a Canary (the one at this position), and restores it later. */
   | {
       readonly type: "changeSelector";
       readonly atTick: number;
@@ -138,11 +138,14 @@ export type Disturbance =
     }
   /** A person changes the limits of the checks. */
   | { readonly type: "editChecks"; readonly atTick: number; readonly rollout: number; readonly minSamples: number }
-  /** Somebody deletes the journal. The engine may end at once. A person restores it when the status asks. */
+  /**
+   * Somebody deletes the journal, and the engine may end at the same time. A person restores the journal when the
+   * status says so.
+   */
   | { readonly type: "loseJournal"; readonly atTick: number; readonly rollout: number; readonly isRestarted: boolean }
-  /** Somebody removes an entry of the journal. A person restores the journal when the status asks. */
+  /** Somebody removes an entry of the journal. A person restores the journal when the status says so. */
   | { readonly type: "editJournal"; readonly atTick: number; readonly rollout: number }
-  /** A freeze ends, and later has another window. */
+  /** A freeze ends, and later gets another window. */
   | { readonly type: "freezeMoves"; readonly atTick: number; readonly untilTick: number }
   /** An engine of another release has written the status, without fields of this release, or with more. */
   | { readonly type: "otherRelease"; readonly atTick: number; readonly isOlder: boolean }
@@ -159,7 +162,7 @@ export type Disturbance =
     }
   /** A person changes the weights of gateways, and how ztunnels move. */
   | { readonly type: "editUpgrade"; readonly atTick: number; readonly rollout: number; readonly edited: EditedMesh }
-  /** The server cannot read the rollout's target or journal, but writes its status. */
+  /** The server cannot read the rollout's target or journal, but can write the rollout's status. */
   | {
       readonly type: "unread";
       readonly atTick: number;
@@ -171,9 +174,9 @@ export type Disturbance =
       readonly type:
         /** The server refuses each change of the journal. */
         | "journalFull"
-        /** A webhook of others refuses each write of the engine to the target, also those of an undo. */
+        /** Another webhook refuses each write of the engine to the target, including those of an undo. */
         | "refuse"
-        /** A webhook of others changes each weight that the engine writes. */
+        /** Another webhook changes each weight that the engine writes. */
         | "rewrite";
       readonly atTick: number;
       readonly untilTick: number;
@@ -184,10 +187,10 @@ export type Disturbance =
 export type EditedMesh = Pick<SimMesh, "weights" | "ztunnelBy" | "retire">;
 
 export const additions = ["field", "rule at the end", "rule at the beginning"] as const;
-/** What somebody adds to a route. */
+/** The additions that somebody may make to a route. */
 export type Addition = (typeof additions)[number];
 
-/** What the server cannot read. */
+/** The objects that the server cannot read. */
 export type Unread = "journal" | "target";
 
 /**
@@ -200,11 +203,11 @@ export interface Lasting {
     | "silence"
     /** The counters of a route cannot be read. */
     | "unanswered"
-    /** Another writer's value stays. */
+    /** The value of another writer stays. */
     | "theirs"
-    /** No proxy learns of changes. */
+    /** No proxy learns of changes, because no control plane runs. */
     | "controlPlaneGone"
-    /** The server refuses what the engine writes into one object. */
+    /** The server refuses the engine's writes to one object. */
     | "refused"
     | LastingDisturbance
     | LastingFault;
@@ -224,12 +227,12 @@ export interface Scenario {
   readonly disturbances: readonly Disturbance[];
   readonly maxConcurrent: number;
   /**
-   * The probability at each action of a round that the engine is killed, an answer is lost, or a stale copy is read.
+   * The probability, at each action of a round, that the engine is killed, an answer is lost, or a stale copy is read.
    */
   readonly crashRate: number;
   readonly lostRate: number;
   readonly staleRate: number;
-  /** How far the clocks of every second leader are from those of the others. */
+  /** How far the clocks of every second leader differ from those of the other leaders. */
   readonly clockSkewMs?: number;
   /** The engine is killed whenever it has journaled the first writes of a step, before it has written anything. */
   readonly killedBeforeWrites?: boolean;

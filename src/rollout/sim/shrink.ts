@@ -29,7 +29,7 @@ export function shrink(scenario: Scenario): Shrunk {
   return best;
 }
 
-/** The failure without the names and numbers of this run. */
+/** The failure without the names and numbers of its run, so that failures can be compared. */
 function kindOf({ failure }: SimResult): string | undefined {
   return failure?.replaceAll(/\b[a-c]\/r\d|\br\d|\d+/g, "").slice(0, 60);
 }

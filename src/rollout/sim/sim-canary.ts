@@ -26,13 +26,15 @@ import { objectsOf, otherNamespace, plainCanary, type SimApp, type SimCanary } f
 import { versionOf } from "./canary-before.ts";
 import { bodyOf, type ModelObject } from "./model-object.ts";
 
-/** The journal of a Canary, and those of the rollouts that move the list in which it names a position. */
+/**
+ * The journal of a Canary, and the journals of the rollouts that move the list in which the Canary names a position.
+ */
 export interface Journals {
   readonly journal: readonly JournalEntry[];
   readonly others: readonly (readonly JournalEntry[])[];
 }
 
-/** Access to the model's objects. */
+/** Gives access to the objects of the model. */
 export interface AppObjects {
   find(object: ObjectReference): ModelObject | undefined;
 }
@@ -95,7 +97,7 @@ function worldOf(objects: AppObjects, app: SimApp, canary: Canary, { journal, ot
   };
 }
 
-/** The ReferenceGrants that the routes need. Nobody else makes any. */
+/** The ReferenceGrants that the routes need. No one else makes any. */
 function grantsOf(app: SimApp, { target, routes, elsewhere }: SimCanary): CanaryWorld["missingGrants"] {
   if (routes === "VirtualService" || !(elsewhere || target === "namespaces")) return [];
   const service = target === "namespaces" ? {} : { service: `canary-${app.name}` };
@@ -174,7 +176,7 @@ function deploymentOf(
   };
 }
 
-/** The template from before the run, or the one that runs. */
+/** The template from before the run. Without a run, the template that runs. */
 export function stableTemplate(app: ModelObject, journal: readonly JournalEntry[]): unknown {
   const current = app.fields.get(templatePointer);
   const adopted = firstWrite(journal, app.reference, templatePointer);

@@ -19,7 +19,7 @@ export interface SimEngineOptions {
   readonly isStale: () => boolean;
   /** Whether the engine is killed now that it has journaled these entries, before it writes what they describe. */
   readonly isKilled: (journal: string, entries: readonly JournalEntry[]) => boolean;
-  /** Why the rollout cannot be planned, or may not do its steps. */
+  /** Why the rollout cannot be planned, or why its author may not do its steps. */
   readonly refusal: (rollout: Rollout) => Refusal | undefined;
   /** Whether the server cannot read the rollout's journal, or its target. */
   readonly isUnreadable: (rollout: Rollout, what: Unread) => boolean;

@@ -40,16 +40,19 @@ import type { Decided } from "./witness/decided.ts";
 
 const maxRetryMs = 5000;
 
-/** The process of one engine: the real board and decisions, with a pause after each action on the cluster. */
+/**
+ * The process of one engine. It uses the real board and the real decisions, with a pause after each action on the
+ * cluster.
+ */
 export class SimEngine {
   readonly board: RoundBoard;
   readonly id: number;
   readonly #options: SimEngineOptions;
-  /** The number of rounds that it has begun. */
+  /** The number of rounds that the engine has begun. */
   rounds = 0;
-  /** When each rollout is due. A rollout without an entry waits for a change of its object. */
+  /** When the next round of each rollout is due. A rollout without an entry waits for a change of its object. */
   readonly #due = new Map<string, number>();
-  /** The names of the journals that it has in its memory. */
+  /** The names of the journals in the engine's memory. */
   readonly #knownJournals = new Set<string>();
   readonly #told = new WeakSet<Error>();
   readonly #restoresBefore: number;
@@ -70,23 +73,25 @@ export class SimEngine {
     }
   }
 
-  /** Whether the storage was restored since this engine began. The engine sees that by its lease. */
+  /** Whether the storage was restored since this engine began. The engine notices it by its lease. */
   get isOutdated(): boolean {
     return this.#options.store.restores !== this.#restoresBefore;
   }
 
-  /** Makes a rollout due, because its object has changed or its round has failed. */
+  /** Makes a round of a rollout due, because its object has changed or its last round has failed. */
   wake(key: string, afterMs = 0): void {
     const atMs = this.#options.now().steadyMs + afterMs;
     this.#due.set(key, Math.min(this.#due.get(key) ?? Number.POSITIVE_INFINITY, atMs));
   }
 
-  /** Makes a rollout due after a failed round, like the real engine's queue: later and later. */
+  /** Makes a round due after a failed one. As in the real engine's queue, the delay grows with each failure. */
   retry(key: string): void {
     this.wake(key, Math.min(maxRetryMs, 2 ** (this.#failures.get(key) ?? 0)));
   }
 
-  /** Takes the rollouts that are due. Each becomes due again through the result of its round or a change. */
+  /**
+   * Takes the rollouts whose rounds are due. A rollout becomes due again through the result of its round or a change.
+   */
   takeDue(): string[] {
     const nowMs = this.#options.now().steadyMs;
     const due = [...this.#due].filter(([, atMs]) => atMs <= nowMs).map(([key]) => key);
@@ -94,7 +99,7 @@ export class SimEngine {
     return due;
   }
 
-  /** One round like the real engine's. At each `yield` the engine may be killed or stopped. */
+  /** Runs one round like the real engine. At each `yield` the engine may be killed or stopped. */
   *round(key: string): Generator<void, void> {
     this.rounds += 1;
     const { memory } = this.board;
@@ -120,7 +125,7 @@ export class SimEngine {
       return;
     }
     if (raw.metadata.uid !== undefined) this.board.memory.meet(key, raw.metadata.uid);
-    // A race says nothing about the rounds that failed before.
+    // A lost race says nothing about earlier rounds that failed.
     if (this.board.memory.isSuperseded(key, raw.metadata.resourceVersion, now().steadyMs)) throw new Conflict(key);
     const status = this.board.memory.withProgress(key, { ...initialStatus, ...raw.status });
     const rollout = parsed(raw);
@@ -228,13 +233,13 @@ export class SimEngine {
     this.#tell(key, raw, { status: failing, actions: [] }, status);
   }
 
-  /** Makes the rollout due again if the version read was older than the watch's. */
+  /** Makes a round due again if the version that this round read was older than the watch's. */
   #lookAgain(key: string, { metadata }: Rollout): void {
     const nextMs = lateReadRoundMs(metadata.resourceVersion, this.#options.store.read(key)?.metadata.resourceVersion);
     if (nextMs !== undefined) this.wake(key, nextMs);
   }
 
-  /** The plan, and why it is not carried out. The plan is empty during an undo, and if the target is at fault. */
+  /** The plan, or why it is not carried out. The plan is empty during an undo, and if the target is the cause. */
   #planOf(
     rollout: Rollout,
     isUnplanned: boolean,

@@ -1,4 +1,7 @@
-/** Thrown when an engine finds its lease older than it wrote it: somebody has restored the storage from a backup. */
+/**
+ * Thrown when an engine finds its lease older than it has written it: somebody has restored the server's storage from a
+ * backup.
+ */
 export class Restored extends Error {}
 
 /** Thrown when an engine notices that it no longer leads. */

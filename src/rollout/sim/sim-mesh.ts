@@ -17,7 +17,7 @@ export type GatewayKind = (typeof gatewayKinds)[number];
 
 export const dataPlanes = ["ambient", "sidecar", "both", "none"] as const;
 
-/** The mesh of a simulated upgrade, which is one cell of the matrix. */
+/** The mesh of a simulated upgrade: one cell of the matrix. */
 export interface SimMesh {
   readonly dataPlane: (typeof dataPlanes)[number];
   readonly gateways: readonly GatewayKind[];
@@ -68,7 +68,10 @@ export function meshOf(seed: number): SimMesh {
   return { ...mesh, operator: canBeOfBanzai(mesh) && random() < 0.5 ? "Istio" : "IstioOperator" };
 }
 
-/** Banzai's operator has neither ztunnels nor an object that an upgrade could write for the new revision. */
+/**
+ * Whether an operator of Banzai can have installed the mesh. It has neither ztunnels nor an object for the new revision
+ * that an upgrade could write.
+ */
 export function canBeOfBanzai({ dataPlane, installs }: Pick<SimMesh, "dataPlane" | "installs">): boolean {
   return (dataPlane === "sidecar" || dataPlane === "none") && !installs;
 }
@@ -81,7 +84,10 @@ function one<Value>(random: Random, values: readonly Value[]): Value {
 
 export const system = "istio-system";
 
-/** The namespace of the new control planes. Their Services have other names and another namespace. */
+/**
+ * The namespace of the new control planes. So the name and the namespace of their Services differ from those of the old
+ * control planes.
+ */
 const nextSystem = "istio-next";
 
 const isNext = (revision: string): boolean => revision.startsWith("new-");
@@ -208,13 +214,13 @@ export function isBroken({ name }: Pick<ObjectReference, "name">): boolean {
   return name.startsWith("broken-");
 }
 
-/** What an operator installs for a part of a revision. */
+/** A part of a revision that an operator installs. */
 export interface InstalledPart {
   readonly component: OperatedPart;
   readonly object: ObjectReference;
 }
 
-/** What an operator installs from one object. */
+/** The parts that an operator installs from one object. */
 export interface OperatedMesh {
   readonly operator: ObjectReference;
   readonly parts: readonly InstalledPart[];
@@ -233,7 +239,7 @@ export function operatedMesh({ name, moves = [], mesh }: SimUpgrade): OperatedMe
   };
 }
 
-/** What the retirement of the old revision deletes itself, and the operator's object that it changes instead. */
+/** The objects that are deleted when the old revision is removed, and the operator's object that is changed instead. */
 export function retiredParts(
   sim: SimUpgrade & { readonly mesh: SimMesh },
   parts: readonly ObjectReference[],
@@ -266,7 +272,7 @@ export function stableOf(name: string, kind: GatewayKind, namespace: string): Ob
   return reference("apps/v1", "Deployment", `${kind}-${name}-istio`, namespace);
 }
 
-/** The gateways that the installation brought. */
+/** The gateways that the installation has created. */
 export function classicNames(name: string, { gateways, egress = false }: SimMesh): string[] {
   if (!gateways.includes("operator")) return [];
   return egress ? [name, `egress-${name}`] : [name];
@@ -280,7 +286,7 @@ export function classicBody(name: string, revision: string): UntypedObject["spec
   return { metadata: { labels: { gateway: name, [revisionLabel]: revision } } };
 }
 
-/** The gateways that an upgrade moves in separate steps. */
+/** The gateways that an upgrade moves in steps of their own. */
 export function gatewayObjects({ name, moves = [], mesh }: SimUpgrade): ObjectReference[] {
   if (mesh === undefined) return [];
   const [first = "a"] = moves;

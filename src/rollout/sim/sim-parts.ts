@@ -21,7 +21,7 @@ export class SimTime {
     return epochMs + this.#cluster.nowMs + this.wallOffsetMs;
   }
 
-  /** The wall clock's time as objects have it. */
+  /** The wall clock's time in the form that objects contain. */
   get at(): string {
     return new Date(this.wallMs).toISOString();
   }
@@ -32,7 +32,7 @@ export class SimTime {
   }
 }
 
-/** What all parts of a simulation share. */
+/** The parts that all components of a simulation share. */
 export interface SimParts {
   readonly scenario: Scenario;
   readonly random: Random;

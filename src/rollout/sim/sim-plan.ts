@@ -68,7 +68,9 @@ export function rolloutObject(sim: SimRollout, at: string): Canary | MeshUpgrade
   return { apiVersion, kind: "MeshUpgrade", metadata, spec: { ...spec, ...orders } as unknown as MeshUpgrade["spec"] };
 }
 
-/** The engine's real plan for the current state of the model. Throws a user error if the spec does not fit it. */
+/**
+ * The engine's real plan for the current state of the model. Throws a user error if the spec does not fit the model.
+ */
 export function simPlan(
   objects: MeshObjects,
   sim: SimRollout,
@@ -77,13 +79,13 @@ export function simPlan(
 ): Plan {
   if (sim.kind === "Canary") return canaryPlan(objects, sim, rollout as Canary, journals);
   const { mesh } = sim;
-  // A person may have edited the mesh since.
+  // A person may have edited the mesh meanwhile.
   const { edited } = rollout.spec as { readonly edited?: Partial<SimMesh> };
   const steps = mesh === undefined ? [] : meshSteps(objects, asEdited(sim, mesh, edited), rollout, journals.journal);
   return { steps, change: unplannedChange(rollout) };
 }
 
-/** A simulated upgrade without edits stays the same object, so that its spec is parsed once. */
+/** Returns the same object for a simulated upgrade without edits, so that its spec is parsed only once. */
 function asEdited(sim: SimRollout, mesh: SimMesh, edited: Partial<SimMesh> | undefined): SimUpgradeOfMesh {
   return edited === undefined ? (sim as SimUpgradeOfMesh) : { ...sim, mesh: { ...mesh, ...edited } };
 }

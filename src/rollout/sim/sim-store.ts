@@ -15,16 +15,19 @@ export class SimStore {
   readonly watchers = new Set<(key: string) => void>();
   /** The journals whose writes the server refuses. */
   readonly refusedJournals = new Set<string>();
-  /** The journals that somebody has deleted, as a backup has them. */
+  /** The journals that somebody has deleted, in the state of a backup. */
   readonly lostJournals = new Map<string, StoredJournal>();
-  /** The journals whose entries somebody has changed, as they were before. */
+  /** The journals whose entries somebody has changed, in their state before the change. */
   readonly editedJournals = new Map<string, StoredJournal>();
   leader = 0;
-  /** How often the storage was restored from a backup. The lease of a leader from before is older than it wrote. */
+  /**
+   * How often the storage was restored from a backup. After a restore, a leader finds an older lease than it has
+   * written.
+   */
   restores = 0;
   #version = 1;
 
-  /** A number that rises with each write. */
+  /** A number that increases with each write. */
   get version(): number {
     return this.#version;
   }
@@ -33,7 +36,7 @@ export class SimStore {
     return [...this.#rollouts.keys()];
   }
 
-  /** Remembers all that is stored. Returns a function that restores it, also the versions. */
+  /** Remembers the whole storage, including versions. Returns a function that restores it. */
   backup(): () => void {
     const stored = [this.#rollouts, this.#former, this.journals, this.lostJournals, this.editedJournals].map((map) =>
       rememberedMap(map as Map<string, unknown>),
@@ -44,7 +47,7 @@ export class SimStore {
       for (const restore of stored) restore();
       this.#version = version;
       this.restores += 1;
-      // An engine that goes on has these in its memory.
+      // An engine that goes on after the restore has these newer journals in its memory.
       for (const [name, journal] of newer)
         if (!this.journals.has(name) && !this.lostJournals.has(name)) this.lostJournals.set(name, journal);
       for (const key of new Set([...keys, ...this.keys])) for (const notify of this.watchers) notify(key);
@@ -52,8 +55,8 @@ export class SimStore {
   }
 
   /**
-   * The journal as the engine has written it last, also if somebody has changed or deleted it since. While an engine
-   * waits for a deleted journal, it writes its decisions into another one, without entries.
+   * The journal as the engine has written it last, even if somebody has changed or deleted it afterwards. While an
+   * engine waits for a deleted journal, it writes its decisions into another one, without entries.
    */
   writtenJournal(name: string): StoredJournal | undefined {
     const lost = this.lostJournals.get(name);
@@ -83,7 +86,7 @@ export class SimStore {
     for (const notify of this.watchers) notify(key);
   }
 
-  /** Changes the spec on behalf of a person. */
+  /** Changes the spec as a person would. */
   patchSpec(key: string, spec: Readonly<Record<string, unknown>>): void {
     const found = this.#rollouts.get(key);
     if (found === undefined) return;
@@ -94,7 +97,7 @@ export class SimStore {
     } as Rollout);
   }
 
-  /** Adds an annotation on behalf of a person. */
+  /** Adds an annotation as a person would. */
   annotate(key: string, name: string, value: string): void {
     const found = this.#rollouts.get(key);
     if (found === undefined) return;
@@ -122,7 +125,7 @@ export class SimStore {
     return this.#rollouts.get(key)?.metadata.resourceVersion ?? "";
   }
 
-  /** Changes the status as an engine of another release, which has written it last. */
+  /** Changes the status as if an engine of another release had written it last. */
   rewriteStatus(key: string, change: (status: RolloutStatus) => RolloutStatus): void {
     const found = this.#rollouts.get(key);
     if (found?.status !== undefined) this.put(key, { ...found, status: change(found.status) });
@@ -141,7 +144,7 @@ export class SimStore {
     const journal = this.editedJournals.get(name) ?? this.journals.get(name);
     this.editedJournals.delete(name);
     if (journal === undefined) return;
-    // A journal that the engine has made after an earlier loss has no entries, so its backup would be of no use.
+    // A journal that the engine has made after an earlier loss has no entries, so a backup of it would be useless.
     const backup = this.lostJournals.get(name);
     if (backup === undefined || journal.entries.length > 0) this.lostJournals.set(name, journal);
     this.journals.delete(name);
@@ -155,7 +158,7 @@ export class SimStore {
     this.journals.set(name, { ...journal, entries: journal.entries.slice(1) });
   }
 
-  /** Somebody takes the change of the journal back. */
+  /** Somebody undoes the change of the journal. */
   restoreEdited(name: string): void {
     const journal = this.editedJournals.get(name);
     if (journal === undefined) return;
@@ -163,7 +166,7 @@ export class SimStore {
     this.journals.set(name, journal);
   }
 
-  /** The engine writes a deleted journal from its memory. */
+  /** The engine writes a deleted journal again from its memory. */
   writeJournalAgain(name: string): void {
     if (this.lostJournals.has(name)) this.#admit(name);
     this.restoreJournal(name);
@@ -233,7 +236,7 @@ export class SimStore {
     this.journals.set(name, { ...journal, entries: journal.entries.filter((entry) => !isStruck(entry)) });
   }
 
-  /** A write of the engine names the version that it has read. */
+  /** Throws if a write of the engine names another version than the engine has read last. */
   #isUnchanged(name: string): void {
     if (this.editedJournals.has(name)) throw new Conflict(name);
   }

@@ -37,7 +37,7 @@ const lastingTicks = 1400;
  */
 const settlingTicks = Math.ceil(rollMs / tickMs) + 2;
 const watchedTicks = 12;
-/** How long an engine may take to tell that it cannot read a journal. */
+/** How long an engine may take to report that it cannot read a journal. */
 const tellsWithinTicks = Math.ceil(failingRoundsMs / tickMs) + watchedTicks;
 /** The beginning of every message about a rollout that does not end. */
 export const unendedText = "never came to its end";
@@ -143,7 +143,7 @@ class Simulation {
     const { disturbances, lasting } = this.#scenario;
     this.#people.begin();
     if (tick === calmFromTick) this.#others.moveStrangers();
-    // By then, an engine that has to read a journal has told of the change.
+    // By this tick, an engine that has to read a journal has reported the change.
     if (tick === calmFromTick + tellsWithinTicks)
       for (const name of this.#store.editedJournals.keys()) this.#store.restoreEdited(name);
     this.#cluster.loadChanges = !this.#time.isCalm;
@@ -178,7 +178,7 @@ class Simulation {
   #isOver(): boolean {
     if (this.#allAtRest()) return true;
     if (this.#scenario.lasting === undefined) return false;
-    // A new engine must fail some times before it says again that the server refuses the journal.
+    // A new engine reports only after some failures that the server refuses the journal.
     const states = this.#scenario.lasting.type === "journalFull" ? this.#phases() : this.#states();
     if (states !== this.#lastStates) [this.#lastStates, this.#statesSinceTick] = [states, this.#time.tick];
     if (this.#time.tick - this.#statesSinceTick < lastingTicks) return false;
@@ -193,7 +193,9 @@ class Simulation {
     return true;
   }
 
-  /** Checks that after the end a new engine changes nothing, and that it runs no more rounds than waiting needs. */
+  /**
+   * Checks that after the end a new engine changes nothing, and that it runs no more rounds than waiting rollouts need.
+   */
   #staysOver(): boolean {
     this.#engines.crash();
     this.#witness.engineRestarted();
@@ -239,7 +241,7 @@ class Simulation {
     return true;
   }
 
-  /** The wall clock of a leader, which runs on another node than the one before. */
+  /** The wall clock of a leader. Each leader runs on another node than the one before. */
   #wallMsOf(engine: number): number {
     return this.#time.wallMs + (engine % 2 === 0 ? 0 : (this.#scenario.clockSkewMs ?? 0));
   }
@@ -266,7 +268,7 @@ class Simulation {
     if (this.#people.isToAnswer(rollout)) return false;
     const { status } = rollout;
     if (isRestingPhase(status?.phase)) return this.#people.isContent(key, rollout);
-    // A member of a group waits for a person after its partner was rolled back.
+    // A group member that waits for a person after its partner was rolled back counts as ended.
     return status?.phase === "Waiting" && !isUnderWay(status) && status.pauseReason === "group-failed";
   }
 }

@@ -7,7 +7,7 @@ const paths: Readonly<Record<string, Tree>> = {
   HTTPRoute: { matches: [{ path: { value: "/theirs" } }], backendRefs: [{ name: theirs, port: 1 }] },
 };
 
-/** The rules of a route with what somebody has added. No request reaches an added rule. */
+/** The rules of a route with somebody's addition. No request matches an added rule. */
 export function withTheirs(list: readonly Tree[], kind: string, what: Addition): readonly Tree[] {
   const rule = paths[kind === "VirtualService" ? kind : "HTTPRoute"] ?? {};
   if (what === "rule at the end") return [...list, rule];
@@ -15,7 +15,10 @@ export function withTheirs(list: readonly Tree[], kind: string, what: Addition):
   return list.map((known, index) => (index === list.length - 1 ? { ...known, theirs } : known));
 }
 
-/** The rules without what {@link withTheirs} added. The engine's copy of a rule, which comes before it, stays. */
+/**
+ * The rules without the additions of {@link withTheirs}. The engine's copy of a rule, which comes before the rule,
+ * stays.
+ */
 export function withoutTheirs(list: readonly Tree[]): readonly Tree[] {
   const last = list.findLastIndex((rule) => rule["theirs"] === theirs);
   return list.flatMap((rule, index) => (isTheirs(rule) ? [] : [index === last ? withoutField(rule) : rule]));

@@ -84,13 +84,15 @@ test("every built-in profile that installs a control plane is a cell of the matr
             `${profile}: ${dataPlane}, ${gateways} gateways, by ${by}`,
           );
   }
-  // Their control plane is outside the cluster or in another installation, and an upgrade moves that installation.
+  // The control planes of these profiles are outside the cluster or in another installation, which an upgrade moves
+  // instead.
   assert.deepEqual(withoutControlPlane, ["empty", "remote"]);
 });
 
 /**
- * Tests every seventh mesh. `npm run sim -- --matrix` tests all of them. The number has no divisor in common with the
- * numbers by which the matrix varies its meshes, so every way is among them. They reach more code than every third.
+ * Tests every seventh mesh. `npm run sim -- --matrix` tests all of them. Seven has no divisor in common with the
+ * periods by which the matrix varies its meshes, so every variation is tested. Every seventh mesh reaches more code
+ * than every third.
  */
 const everySo = 7;
 

@@ -13,7 +13,7 @@ export function upgradeMatrix(): SimMesh[] {
       (["revision", "tag"] as const).flatMap((by) =>
         [true, false].flatMap((installs) => {
           const cell = { dataPlane, gateways, by, installs };
-          // Profile demo has the gateway of profile default and one more.
+          // The profile demo has the gateway of the profile default and one more.
           const isDefault = gateways.length === 1 && gateways[0] === "operator";
           return [cell, ...(isDefault ? [{ ...cell, egress: true }] : []), ...operatedCells(cell)];
         }),
@@ -30,14 +30,17 @@ export function upgradeMatrix(): SimMesh[] {
     // In half of the meshes of Banzai's operator, a person moves the gateway.
     stranger: "operator" in cell && cell.operator === "Istio" && index % 2 === 0,
     kubeInject: index % 4 === 0,
-    // With these weights and numbers, each number of pods has other steps.
+    // With these weights and this number, the plan has other steps for each number of pods.
     ...(index % 4 < 2 ? { autoscaled: true, weights: [10, 50, 100], replicas: 4 } : {}),
   }));
 }
 
 type Cell = Pick<SimMesh, "dataPlane" | "gateways" | "by" | "installs" | "operator">;
 
-/** The same mesh, whose old revision an operator has installed, for meshes without gateways and with one of each. */
+/**
+ * The same mesh with an operator that has installed the old revision. Only for meshes without gateways and with one
+ * gateway of each kind.
+ */
 function operatedCells(cell: Cell): Cell[] {
   if (cell.gateways.length === 1) return [];
   return [

@@ -177,7 +177,7 @@ export async function undo(
   return play;
 }
 
-/** The snapshot without the pod template, because undo writes the time of another restart into it. */
+/** The snapshot without the pod template, because undo writes the time of its own restart into the template. */
 export function withoutRestart(snapshot: unknown): unknown {
   const copy = structuredClone(snapshot) as Record<string, { spec?: { template?: unknown } }>;
   delete copy["Deployment app"]?.spec?.template;

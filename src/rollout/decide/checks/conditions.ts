@@ -6,7 +6,7 @@ import {
 } from "../../../api/serin/index.ts";
 import type { Judgement } from "./looks.ts";
 
-/** What a check waits for if its conditions would not decide even with more samples of the same kind. */
+/** What a check waits for if more samples with the same rates would not make its conditions decide. */
 export const undecided = "neither condition is true";
 
 type Bindings = Pick<ConditionBindings, "result" | "canary" | "stable"> & { readonly baseline?: unknown };
@@ -33,8 +33,8 @@ const sides = [["canary"], ["stable"], ["canary", "stable"]] as const;
 const manyTimes = 1e9;
 
 /**
- * Conditions on a number of samples decide when enough samples have come, so each sample is progress. Other conditions,
- * such as those on a rate, may never decide.
+ * Conditions on a number of samples decide once there are enough samples, so each sample is progress. Other conditions,
+ * such as one on a rate, may never decide.
  */
 function waitOf(spec: CheckSpec, values: Bindings, budget: ConditionBudget | undefined): string {
   const needed = sides.find((names) => {
@@ -51,14 +51,14 @@ interface Counts {
   readonly errors?: number;
 }
 
-/** Many more samples of the same kind: the rate and the durations stay. */
+/** The counts with many more samples. The error rate and the durations stay the same. */
 function withManyMore({ total, errors, ...rest }: Counts): Counts {
   return { ...rest, total: total * manyTimes, ...(errors === undefined ? {} : { errors: errors * manyTimes }) };
 }
 
 /**
- * The result of the conditions alone. If both are set and neither is true, the check waits. A single condition decides
- * alone.
+ * The result of the conditions alone. If both conditions are set and neither is true, the check waits. If only one is
+ * set, it decides alone.
  */
 export function judgeConditions(
   { failWhen, passWhen }: CheckSpec,

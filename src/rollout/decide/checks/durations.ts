@@ -24,7 +24,7 @@ export function judgeDurationsSeen(
       evidence: "counting begins",
       inner: storedDurations({ ...base, sequence: beginDurations(limits, stable) }),
     };
-  // A restarted engine does not know what happened meanwhile, so that time does not count.
+  // A restarted engine does not know the requests of the time in which no engine ran, so these are not counted.
   const gain = state.epoch === epoch ? gainOfBoth(state, seen) : undefined;
   const sequence = gain === undefined ? state.sequence : countDurations(state.sequence, gain, limits);
   const inner = storedDurations({ ...base, sequence });
@@ -48,7 +48,10 @@ function limitsOf({
   return { minSamples, quantiles, maxRatio, ...(maxMs === undefined ? {} : { maxMs }) };
 }
 
-/** `canary.p99`, `stable.mean`, in milliseconds; `result` is the canary's at the highest quantile. */
+/**
+ * The values `canary.p99`, `stable.mean` and the like in milliseconds. `result` is the canary's value at the highest
+ * quantile.
+ */
 function bindingsOf(
   { evidence }: DurationSequence,
   { quantiles }: DurationLimits,

@@ -19,7 +19,7 @@ test("a row of passes that is always too short fails when the timeout is over", 
     throw new Error("it never failed");
   };
   const waiting = { type: "verdict", verdict: "wait", evidence: "1 proxy has not acknowledged" } as const;
-  // The first look that ends a row of passes is at 10 s, and from then on a row ends every 15 s.
+  // The first row of passes ends with the look at 10 s. From then on, a row ends every 15 s.
   const late = firstFailure(waiting);
   assert.deepEqual([late.second, late.evidence], [625, "no result in 600 s: 1 proxy has not acknowledged"]);
   const unanswered = firstFailure({ type: "unavailable", detail: "no route" });
@@ -71,7 +71,7 @@ test("a query whose rows of passes are always too short is stalled from the time
   const check = { spec: query, subject: { type: "mesh" as const } };
   const step = { checks: [check] } as unknown as Step;
   const passed: CheckObservation = { type: "verdict", verdict: "pass", evidence: "7" };
-  /** The stalled checks that each look finds. Looks are 5 s apart. */
+  /** The texts about stalled checks, found at each look. Looks are 5 s apart. */
   const texts = (other: CheckObservation, passes: (index: number) => boolean): readonly (string | undefined)[] => {
     let status: CheckStatus | undefined;
     return Array.from({ length: 400 }, (_, index) => {

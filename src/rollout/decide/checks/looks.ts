@@ -6,8 +6,8 @@ export interface Judgement {
   readonly evidence: string;
   readonly inner?: unknown;
   /**
-   * What a check that waits needs. It changes with every progress and only then, so that a wait without progress is
-   * noticed. If absent, the evidence stands for it.
+   * A text that says what a waiting check needs. It changes only when there is progress, so that a wait without
+   * progress is noticed. If absent, the evidence is used instead.
    */
   readonly waitsFor?: string;
 }
@@ -16,13 +16,13 @@ export interface Judgement {
 export interface PodMemory {
   /** The canary has had a ready pod. */
   readonly hadPods?: true;
-  /** When the canary lost its last ready pod, counted from settling. */
+  /** When the canary lost its last ready pod, in milliseconds since the step settled. */
   readonly noPodsFromMs?: number;
 }
 
 /** The state that every check stores in the status between looks. */
 export interface LookState extends PodMemory {
-  /** The digest of the check as it was judged. */
+  /** The digest of the check's spec that this state belongs to. */
   readonly digest?: string;
   /** The number of the look, if looks are less frequent than the engine's rounds. */
   readonly look?: number;
@@ -30,27 +30,31 @@ export interface LookState extends PodMemory {
   readonly passes: number;
   /** The number of looks that failed. */
   readonly failures: number;
-  /** The number of consecutive looks without an answer, and when the first of them was, counted from settling. */
+  /**
+   * The number of consecutive looks without an answer, and the time of the first of them in milliseconds since the step
+   * settled.
+   */
   readonly errors: number;
   readonly errorsFromMs?: number;
   /** How many looks in a row had to wait. */
   readonly waits: number;
-  /** What the check waits for, and when that last changed, counted from settling. */
+  /** What the check waits for, and when this last changed, in milliseconds since the step settled. */
   readonly waitsFor?: string;
   readonly waitsFromMs?: number;
-  /** The check has passed: its number of looks in a row. */
+  /** The check has passed: the required number of looks in a row have passed. */
   readonly hasPassed?: true;
   /**
-   * Since when the check has not passed, counted from settling: since its first look, or since the first look that
-   * ended a row of passes. Neither a missing answer nor a row that is too short ends a wait.
+   * Since when the check has not passed, in milliseconds since the step settled. This time begins with the check's
+   * first look, or with the first look that ended a row of passes. A missing answer and a row that is too short do not
+   * end the wait.
    */
   readonly withoutPassFromMs?: number;
   /**
-   * Rows of passes that were too short since the last whole one: when the first and the last ended, counted from
-   * settling, and the evidence of the look that ended the first.
+   * The rows of passes that were too short since the last complete row: when the first and the last of them ended, in
+   * milliseconds since the step settled, and the evidence of the look that ended the first.
    */
   readonly brokenRows?: { readonly fromMs: number; readonly lastMs: number; readonly by: string };
-  /** The judgement's own state. */
+  /** The state of the check type's own judgement. */
   readonly inner?: unknown;
 }
 
@@ -101,8 +105,8 @@ export function countLook(
         return { verdict: "fail", evidence: `no answer in ${spec.timeoutSeconds} s: ${evidence}`, state };
       if (spec.errorLimit !== undefined && state.errors > spec.errorLimit)
         return { verdict: "fail", evidence: `no answer in ${measurements(state.errors)}: ${evidence}`, state };
-      // Missing answers have a limit of their own. That limit does not notice that they end one row of passes after
-      // another.
+      // Missing answers have a limit of their own, but that limit does not cover missing answers that end one row of
+      // passes after another.
       if (isOverdue && before.passes > 0)
         return { verdict: "fail", evidence: `no result in ${spec.timeoutSeconds} s: ${evidence}`, state };
       return {
@@ -124,7 +128,10 @@ export function countLook(
   }
 }
 
-/** The stable version's numbers alone are not progress: the check waits for the canary's. */
+/**
+ * The part of a text about the stable version. It is left out, because more requests to stable are not progress: the
+ * check waits for requests to the canary.
+ */
 const ofStable = /, (?:stable |\d+ of stable).*$/;
 
 /** A look without an answer is not progress, and does not show what the check waits for. */
@@ -142,8 +149,8 @@ function waitOf(
 }
 
 /**
- * A check that has passed may wait again for its whole limit: a step can soak for longer than the limit. Only a row of
- * `count` passes ends a wait. Otherwise a check whose rows are always too short would wait for ever.
+ * A check that has passed may wait again for its whole limit: a step can soak for longer than the limit. Only a whole
+ * row of `count` passes ends a wait. Otherwise a check whose rows are always too short would wait for ever.
  */
 function withoutPass(
   { count = 1 }: CheckSpec,

@@ -8,9 +8,9 @@ import type { Judgement, PodMemory } from "./looks.ts";
 export const lostPodsLimitMs = 15_000;
 
 /**
- * Changes the verdict if the canary has no ready pod, but had one or should have one. Proxies then answer its requests
- * themselves and attribute them to neither version, so that a check of requests would only wait for samples. A fault
- * that the stable version shares does not come from the release, so the check only waits.
+ * Changes the verdict if the canary has no ready pod although it had one or should have one. Proxies then answer its
+ * requests themselves and attribute them to neither version, so that a check of requests would only wait for samples. A
+ * fault that the stable version shares does not come from the release, so the check only waits.
  */
 export function judgeLostPods(
   judged: Judgement,
@@ -40,7 +40,7 @@ export function judgeLostPods(
 function withoutPods(judged: Judgement, { stable }: ReadyPods, lostMs: number): Judgement {
   if (judged.verdict === "fail") return judged;
   const seconds = lostPodsLimitMs / 1000;
-  // What the step waits for stays the same while a pod comes and goes, because a change would count as progress.
+  // The text must stay the same while a pod comes and goes, because a change of the text counts as progress.
   const waitsFor = judged.waitsFor ?? judged.evidence;
   if (stable === 0)
     return {

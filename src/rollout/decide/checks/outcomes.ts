@@ -30,8 +30,8 @@ export function judgeOutcomes(
     const inner: CountingState = { sources: seen.sources, ...epoch, gained: noBatch, rates: beginRates(spec, earlier) };
     return { verdict: "wait", evidence: "counting begins", inner };
   }
-  // Another observer may attribute the earlier requests of a source to the other version. A status without an epoch is
-  // of an earlier release.
+  // Another observer may have attributed the earlier requests of a source to the other version. An earlier release
+  // wrote statuses without an epoch.
   const isOther = state.epoch !== undefined && seen.epoch !== undefined && state.epoch !== seen.epoch;
   const last = isOther ? {} : state.sources;
   const gain = gainOf(last, seen.sources);
@@ -58,7 +58,10 @@ const countedFields = ["canaryTotal", "canaryErrors", "stableTotal", "stableErro
  */
 export const maxSources = 256;
 
-/** The last counts of each source. If there are too many sources, drops those that were not seen for longest. */
+/**
+ * The last counts of each source. If there are too many sources, drops the sources that no look has seen for the
+ * longest time.
+ */
 function lastCounts(before: CountingState["sources"], now: CountingState["sources"]): CountingState["sources"] {
   const absent = Object.entries(before).filter(([source]) => now[source] === undefined);
   const kept = absent.slice(Math.max(0, absent.length + Object.keys(now).length - maxSources));
@@ -87,16 +90,16 @@ function bindingsOf({ canaryTotal, canaryErrors, stableTotal, stableErrors }: Ra
   };
 }
 
-/** The error rate of the stable version before the start, according to the sources. */
+/** The error rate of the stable version before the step, according to the sources' first counters. */
 function earlierRate(sources: CountingState["sources"]): EarlierRate {
   const { stableTotal, stableErrors } = sumOfBatches(Object.values(sources));
   return { total: stableTotal, errors: stableErrors };
 }
 
 /**
- * The sum of what all sources counted since the last look. A new source only sets its start. A source whose counts fell
- * sets its start anew: it was restarted, or it has dropped series that had not changed for long. Its counts may go back
- * to long before the step.
+ * The sum of what all sources counted since the last look. The first counts of a new source are only its baseline,
+ * because they may include requests from long before the step. A source whose counts fell gets a new baseline too: it
+ * was restarted, or it has dropped series that had not changed for long.
  */
 function gainOf(before: CountingState["sources"], now: CountingState["sources"]): RateBatch {
   const gains = Object.entries(now).map(([source, counts]): RateBatch => {

@@ -9,7 +9,7 @@ const ready: PodFacts = { uid: "x", name: "a/x", ready: true, ending: false, res
 const unready: PodFacts = { ...ready, ready: false };
 const stable: readonly PodFacts[] = [{ ...ready, uid: "s", name: "a/s" }];
 
-/** Looks at one pod of the canary, or at a missing answer, at the given second after settling. */
+/** Returns a function that looks at one pod of the canary, or gets no answer, at the given second after settling. */
 function looking(): (second: number, seen: PodFacts | "no answer") => CheckStatus {
   let status: CheckStatus | undefined;
   return (second, seen) => {
@@ -95,7 +95,10 @@ test("a canary that blips as often as stable does not flap, although a look sees
 
 test("one pod of stable that flaps on another node does not hide a canary that flaps", () => {
   const check = { spec, subject: { type: "mesh" } } as const;
-  /** The verdict when the canary's pod is no longer ready for the fourth time, together with the pods that blip. */
+  /**
+   * The verdict when the canary's pod becomes unready for the fourth time. The pods in `blips` become unready together
+   * with it.
+   */
   const fourthOf = (canary: PodFacts, blips: readonly PodFacts[], steady: readonly PodFacts[]): CheckStatus => {
     let status: CheckStatus | undefined;
     const look = (second: number, isLost: boolean): CheckStatus => {

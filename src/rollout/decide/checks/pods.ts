@@ -4,8 +4,9 @@ import type { PodFacts, SeenPods } from "../observation.ts";
 import type { Judgement } from "./looks.ts";
 
 /**
- * The state between looks: each pod's restarts when it was first seen, by group and pod, which pods have been ready,
- * since when they are no longer, counted from settling, and how often each of them was ready again.
+ * The state between looks: each pod's restarts when it was first seen, by group and pod; which pods have been ready;
+ * since when they are no longer ready, in milliseconds since the step settled; and how often each of them became ready
+ * again.
  */
 interface PodState {
   readonly restarts: Readonly<Record<string, number>>;
@@ -19,7 +20,10 @@ interface PodState {
  * not ready until their next probe.
  */
 const unreadyLimitMs = 30_000;
-/** How often such a pod may be ready again, if stable does not share this. A canary that flaps must not pass. */
+/**
+ * How often a pod that has been ready may become ready again, unless the stable pods do so too. A canary whose
+ * readiness flaps must not pass.
+ */
 const maxReturns = 3;
 
 export function judgePods(spec: CheckSpec, seen: SeenPods, before: unknown, settledMs: number): Judgement {
@@ -41,7 +45,7 @@ export function judgePods(spec: CheckSpec, seen: SeenPods, before: unknown, sett
   return { ...judgeHealth(seen, kept, settledMs), inner: kept };
 }
 
-/** How often each pod was ready again. Pods that were always ready are left out. */
+/** How often each pod became ready again. Pods that were always ready are left out. */
 function returnsOf(pods: readonly PodFacts[], before: PodState | undefined): Record<string, number> {
   const counts = pods.map(({ uid, ready }): [string, number] => {
     const isBack = ready && before?.unreadyFromMs?.[uid] !== undefined;
@@ -58,7 +62,7 @@ function isLost({ uid, ready, ending }: PodFacts, state: PodState): boolean {
 function judgeHealth({ canary, stable }: SeenPods, state: PodState, settledMs: number): Judgement {
   if (canary.length === 0) return { verdict: "wait", evidence: "the canary has no pod" };
   const counts = `canary: ${canary.filter((pod) => pod.ready).length} of ${canary.length} pods are ready, stable: ${stable.filter((pod) => pod.ready).length} of ${stable.length}`;
-  // A fault that the stable pods share does not come from the release.
+  // A fault that the stable pods have too does not come from the release.
   const common = new Set(stable.flatMap((pod) => (pod.problem === undefined ? [] : [pod.problem.kind])));
   const ill = canary.filter(({ problem }) => problem !== undefined && !common.has(problem.kind));
   const [first] = ill;
@@ -87,10 +91,10 @@ function judgeHealth({ canary, stable }: SeenPods, state: PodState, settledMs: n
 }
 
 /**
- * How often pods of stable were ready again after a fault that the pod may share. A pod may share a fault of its node,
- * or a fault that most pods of stable have, for example because of a service that all of them need. A single pod of
- * stable that flaps on another node does not excuse the canary. A look may see the canary's pods before those of
- * stable, so the returns are compared, and not which pods are ready at the moment.
+ * How often pods of stable became ready again after a fault that the canary's pod may share: a fault of its node, or
+ * one that most pods of stable have, for example because of a service that all of them need. A single pod of stable
+ * that flaps on another node does not excuse the canary. The function compares how often pods returned, and not which
+ * pods are ready at the moment, because one look may see the canary's pods earlier than those of stable.
  */
 function sharedReturns({ node }: PodFacts, stable: readonly PodFacts[], returns: (pod: PodFacts) => number): number {
   const ofNode = stable.filter((pod) => node !== undefined && pod.node === node).map(returns);
@@ -114,7 +118,9 @@ function podsText({ length }: readonly PodFacts[]): string {
   return `${length} ${length === 1 ? "pod" : "pods"}`;
 }
 
-/** Counts each restart as an error, so that a canary does not fail if the stable version restarts as often. */
+/**
+ * Counts each restart as an error, so that a canary does not fail if the stable version restarts as often as it does.
+ */
 function judgeRestarts({ canary, stable }: SeenPods, { restarts }: PodState, first: boolean): Judgement {
   if (canary.length === 0) return { verdict: "wait", evidence: "the canary has no pod" };
   const since = (pod: PodFacts): number => Math.max(0, pod.restarts - (restarts[pod.uid] ?? pod.restarts));

@@ -2,7 +2,7 @@ import type { DurationHistogram } from "../../judge/duration-histogram.ts";
 import type { DurationSequence } from "../../judge/batch-sequence.ts";
 
 export interface DurationState {
-  /** The observer of the sums `canary` and `stable`. Another observer's sums begin elsewhere. */
+  /** The observer of the sums `canary` and `stable`. The sums of another observer begin at another time. */
   readonly epoch: string;
   readonly canary: DurationHistogram;
   readonly stable: DurationHistogram;

@@ -7,7 +7,7 @@ import type { Judgement } from "./looks.ts";
 
 const shownCharacters = 300;
 
-/** The answer of a query or of a webhook. No data is never a pass. */
+/** Judges the answer of a query or of a webhook. An answer without data never passes. */
 export function judgeValues(
   spec: CheckSpec,
   subject: CheckSubject,
@@ -50,7 +50,10 @@ function hintFor(query: string): string {
     : `. Proxies have ${name} only if their proxyStatsMatcher includes it (docs/telemetry.md, "Envoy's statistics")`;
 }
 
-/** The text of a query contains its window, which grows, and other numbers may change. None of them is progress. */
+/**
+ * The text of a query contains its window, which grows, and other numbers may change. A change of these numbers is not
+ * progress, so the text leaves them out.
+ */
 function withoutData(measured: string, lacks: string): Judgement {
   return { verdict: "wait", evidence: `${measured}: ${lacks}`, waitsFor: lacks };
 }

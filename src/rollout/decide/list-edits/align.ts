@@ -1,7 +1,7 @@
 import { canonicalJsonWithoutNulls, isTree, type Tree } from "../../../base/index.ts";
 import { withDefaultPaths } from "./server-defaults.ts";
 
-/** The name of a list's field, which says how its elements are known again. */
+/** The name of a list's field. It determines how the elements of two versions of the list are matched. */
 export type Role = string;
 
 /** Lists of backends. Their weights together say how requests are divided. */
@@ -33,7 +33,7 @@ export function aligned(role: Role, left: readonly Tree[], right: readonly Tree[
     for (const key of wanted) times.set(key, (times.get(key) ?? 0) + 1);
     for (const [index, key] of wanted.entries()) {
       const places = key === undefined ? undefined : open.get(key);
-      // Copies of a rule may have the same name.
+      // Two copies of a rule may have the same name.
       const isUnclear = keyOf !== textOf && ((places?.length ?? 0) > 1 || (times.get(key) ?? 0) > 1);
       const place = isUnclear ? undefined : places?.shift();
       if (place !== undefined) pair(index, place);
@@ -44,14 +44,14 @@ export function aligned(role: Role, left: readonly Tree[], right: readonly Tree[
 }
 
 /**
- * The maximum number of pairs of rules that are compared. An object may have ten thousand rules, and somebody may have
- * changed all of them.
+ * The maximum number of pairs of rules that are compared. Without a maximum, an object with ten thousand changed rules
+ * would take too long.
  */
 const maxComparedPairs = 100_000;
 
 /**
- * Pairs the rules that are left, those first that have the most in common. Above the bound it pairs none, so the merge
- * reports a conflict.
+ * Pairs the remaining rules, beginning with those that have the most in common. With more than {@link maxComparedPairs}
+ * pairs it pairs none, so the merge reports a conflict.
  */
 function pairAlike(
   left: readonly Tree[],
@@ -77,7 +77,7 @@ function pairAlike(
   }
 }
 
-/** What shows whether two rules are the same. */
+/** The features of a rule that show whether two rules are the same. */
 interface Traits {
   readonly name: string | undefined;
   readonly matches: string;
@@ -93,7 +93,7 @@ function traitsOf(rule: Tree): Traits {
   };
 }
 
-/** 0 if nothing shows that two rules are the same. */
+/** How much two rules have in common. 0 if nothing shows that they are the same. */
 function likeness(a: Traits, b: Traits): number {
   const matches = a.matches === b.matches ? 2 : 0;
   const backends = a.backends === b.backends ? 1 : 0;
@@ -128,7 +128,10 @@ function backendIdentity({ destination, group, kind, namespace, name, port }: Tr
   return textOf({ group: group ?? "", kind: kind ?? "Service", namespace, name, port });
 }
 
-/** A rule has one filter of most types, but may mirror to several backends and have several extensions. */
+/**
+ * The identity of a filter within its rule. A rule has at most one filter of most types, but may mirror to several
+ * backends and have several extensions.
+ */
 function filterIdentity({ type, requestMirror, extensionRef }: Tree): string {
   const { backendRef } = isTree(requestMirror) ? requestMirror : {};
   return textOf([type, isTree(backendRef) ? backendIdentity(backendRef) : "", extensionRef]);

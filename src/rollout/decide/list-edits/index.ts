@@ -1,4 +1,4 @@
-// Keeps what others change in a list that the engine writes.
+// Merges the engine's changes of a list with the changes that others make in the same list.
 export {
   hasOwnChanges,
   keepsEdits,

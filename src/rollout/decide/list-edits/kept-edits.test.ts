@@ -53,7 +53,10 @@ const timeouts = { request: "5s" };
 const filter = { type: "RequestHeaderModifier", requestHeaderModifier: { set: [{ name: "a", value: "b" }] } };
 const added = { matches: [path("/new")], backendRefs: [backend("new", 1)] };
 
-/** What people do to the rules of a route, with what the rules have become, given rules of the rollout. */
+/**
+ * Changes that people make to the rules of a route. Each function gets the rules as the rollout has written them, and
+ * returns the changed rules.
+ */
 const edits: Readonly<Record<string, (rules: readonly Tree[]) => Tree[]>> = {
   "a field in the moved rule": (rules) => rules.map((rule) => (isOf(rule, moved) ? { ...rule, timeouts } : rule)),
   "a filter in the moved rule": (rules) =>

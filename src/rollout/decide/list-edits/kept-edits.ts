@@ -19,17 +19,17 @@ export interface PlannedList {
   readonly value?: unknown;
   /** The list from which the plan computes the value. */
   readonly base: unknown;
-  /** The engine has made the object, so its own values win where somebody has changed the same place. */
+  /** The engine has made the object. If somebody has changed the same place in it, the engine's value wins. */
   readonly isMade: boolean;
 }
 
-/** What is known of a list when the engine is about to write it. */
+/** The facts about a list when the engine is about to write it. */
 export interface ListInCluster {
   /** The entries of the field, the oldest first. */
   readonly entries: readonly FieldEntry[];
   readonly step: string;
   readonly found: unknown;
-  /** The engine was the last writer, for this rollout or for another one. */
+  /** The engine was the last writer of the list, either for this rollout or for another one. */
   readonly isWrittenByEngine: boolean;
   /** Another object has the object's name now. */
   readonly isRemade: boolean;
@@ -47,9 +47,9 @@ export type ListWrite =
       /** A webhook has changed what the step wrote. */
       readonly isRewritten?: true;
     }
-  /** Somebody has changed the list since the plan was made. */
+  /** Somebody has changed the list since it was planned, so it must be planned again. */
   | { readonly type: "stale" }
-  /** Somebody has changed what the rollout changes. `at`: the place in the list, if known. */
+  /** Somebody has changed the same place as the rollout. `at`: the place in the list, if known. */
   | { readonly type: "conflict"; readonly at?: string };
 
 /** What to write, so that the list has the planned changes and those of others. */
@@ -57,7 +57,7 @@ export function listWrite({ pointer, value, base: from, isMade }: PlannedList, l
   const { entries, step, found, isWrittenByEngine } = list;
   const role = roleOf(pointer);
   const last = entries.at(-1);
-  // The first write of a run takes back what an earlier run has left of its division of the requests.
+  // The first write of a run removes the division of requests that an earlier run has left.
   const start = last === undefined && isMade ? withDivisionsOf(role, from, value, found) : from;
   const base = last === undefined ? start : presentBase(role, list);
   const forced = isWrittenByEngine || (last === undefined && isMade);
@@ -70,7 +70,8 @@ export function listWrite({ pointer, value, base: from, isMade }: PlannedList, l
     return { type: "due", ...due, ...(isRewritten ? { isRewritten } : {}) };
   }
   if (forced) {
-    // Take back whatever the list has instead of the last plan, and then make the planned changes.
+    // Restores the base wherever the last plan changed the list, whatever the list has there now. Then makes the
+    // planned changes.
     const without = last === undefined ? found : mergeOverEdits(role, plannedOf(last), from, found);
     const over = mergeOverEdits(role, start, value, without);
     return jsonEqualWithoutNulls(over, found)
@@ -82,8 +83,8 @@ export function listWrite({ pointer, value, base: from, isMade }: PlannedList, l
 }
 
 /**
- * The planned list whose changes the found one has. In the step that has journaled the last write, this may be the list
- * before that write, because the write has failed or somebody has undone it.
+ * The planned list whose changes the list in the cluster contains. In the step that journaled the last write, this may
+ * be the list before that write, because the write has failed or somebody has undone it.
  */
 function presentBase(role: string, { entries, step, found, isRemade }: ListInCluster): unknown {
   const [first, last] = [entries[0], entries.at(-1)];
@@ -96,8 +97,9 @@ function presentBase(role: string, { entries, step, found, isRemade }: ListInClu
 }
 
 /**
- * What the server has made of the planned list of an entry, without what `written` also has of others. Undefined if it
- * has the planned changes, perhaps with additions such as defaults. `original`: the first entry of the field.
+ * What the server has made of the planned list of an entry, without the changes of others that `written` contains.
+ * Undefined if the server has kept the planned changes, perhaps with additions such as defaults. `original`: the first
+ * entry of the field.
  */
 export function rewrittenList(
   entry: FieldEntry,
@@ -109,7 +111,7 @@ export function rewrittenList(
 }
 
 /**
- * Whether the list still has the changes of the rollout, and nothing that its last write took back. `first`: the first
+ * Whether the list still has the changes of the rollout, and nothing that its last write removed. `first`: the first
  * entry of the field, `last`: the last.
  */
 export function hasOwnChanges(first: FieldEntry, last: FieldEntry, found: unknown): boolean {
@@ -124,8 +126,8 @@ export type ListUndo =
 
 /**
  * What undo writes, so that the list loses the changes of the entry and keeps those of others. `original`: the first
- * entry of the field that is undone. `between`: the entries of the field between that one and this one. If the server
- * refuses to strike undone entries, the list already has the value from before one of them.
+ * entry of the undone field. `between`: the field's entries between `original` and this entry. If the server refuses to
+ * strike undone entries, the list already has the value from before one of them.
  */
 export function listUndo(
   entry: FieldEntry,
@@ -147,8 +149,8 @@ export function listUndo(
 }
 
 /**
- * The entry without the rules that somebody has removed, which need no undo. Undefined if there are none, or if another
- * rule may have taken the place of one.
+ * The entry without the rules that somebody has removed, because these need no undo. Undefined if nobody has removed a
+ * rule, or if another rule may have taken the place of a removed one.
  */
 function withoutRemoved(entry: FieldEntry, planned: unknown, found: unknown): FieldEntry | undefined {
   const role = roleOf(entry.pointer);
@@ -176,14 +178,16 @@ function undoOf(
   if (merge !== undefined && "value" in merge)
     return jsonEqualWithoutNulls(merge.value, found) ? { type: "restored" } : { type: "due", value: merge.value };
   const known = plannedOf(entry);
-  // If the plan equals a list from before, nothing tells whether the plan is written or undone.
+  // If the plan equals an earlier list, nothing shows whether the plan is still to be undone or already undone.
   const priors = [entry, original, ...between].map(({ prior }) => prior);
   const before = priors.filter((prior) => !jsonEqualWithoutNulls(prior, known));
   const isRestored = before.some((prior) => isOnlyEdited(role, known, prior, found));
   return isRestored ? { type: "restored" } : { type: "conflict" };
 }
 
-/** The list without what a rollout has changed in it. `entries`: its entries of the field, the oldest first. */
+/**
+ * The list without what a rollout has changed in it. `entries`: the rollout's entries of the field, the oldest first.
+ */
 export function listWithout(entries: readonly FieldEntry[], found: unknown): unknown {
   const [first] = entries;
   if (first === undefined) return found;
@@ -204,12 +208,18 @@ export function restoredList(entry: FieldEntry, original: FieldEntry, written: u
   return mergeOverEdits(roleOf(entry.pointer), written, entry.prior, stored);
 }
 
-/** The list with the prior value of what the entry has changed, whatever it has now. The rest stays as it is. */
+/**
+ * The list in which every place that the entry has changed gets its prior value, whatever value it has now. The rest
+ * stays as it is.
+ */
 export function listUndoneAnyway(entry: FieldEntry, found: unknown): unknown {
   return mergeOverEdits(roleOf(entry.pointer), plannedOf(entry), entry.prior, found);
 }
 
-/** The list with the planned value of what the entry has changed, whatever it has now. The rest stays as it is. */
+/**
+ * The list in which every place that the entry has changed gets its planned value, whatever value it has now. The rest
+ * stays as it is.
+ */
 export function listDoneAnyway(entry: FieldEntry, found: unknown): unknown {
   return mergeOverEdits(roleOf(entry.pointer), entry.prior, plannedOf(entry), found);
 }
@@ -217,7 +227,7 @@ export function listDoneAnyway(entry: FieldEntry, found: unknown): unknown {
 /**
  * What undo writes if the journal lacks what a webhook has made of a list, because the engine has ended before it could
  * journal that. `made`: what the server makes of {@link listDoneAnyway}, and of {@link listUndoneAnyway}. Undefined if
- * it does not make the found list of one of them.
+ * the server makes the found list of neither.
  */
 export function listUndoIfRewritten(
   entry: FieldEntry,
@@ -237,8 +247,8 @@ export function listUndoIfRewritten(
 }
 
 /**
- * The plan of the entry whose changes the list has: the present one, the one that it has replaced, or what a webhook
- * has made of it.
+ * The plan whose changes the list contains: the entry's present plan, the plan that it has replaced, or what a webhook
+ * has made of the plan.
  */
 function appliedOf(role: string, entry: FieldEntry, original: FieldEntry, found: unknown): unknown {
   const former = entry.replacedPlan ?? entry.replaced;
@@ -248,9 +258,10 @@ function appliedOf(role: string, entry: FieldEntry, original: FieldEntry, found:
 }
 
 /**
- * Whether the list has all changes from the first of the `earlier` lists to the plan, and nothing that the plan takes
- * back from the others. A plan may only take back what the rollout wrote before, for example when a mirror ends. Then
- * it equals the list from before the rollout, and a comparison with that list alone would find its changes in any list.
+ * Whether the list has all changes from the first of the `earlier` lists to the plan, and nothing that the plan removes
+ * from these lists. A plan may remove everything that the rollout wrote before, for example when a mirror ends. Such a
+ * plan equals the list from before the rollout. Compared with that list alone, it has no changes, so any list would
+ * seem to have them.
  */
 function hasPlan(
   role: string,
@@ -262,8 +273,8 @@ function hasPlan(
 }
 
 /**
- * Whether the list has all changes from `prior` to `planned`, whatever others have changed besides. So these changes
- * can be taken back, and made again, and then the list is the same.
+ * Whether the list has all changes from `prior` to `planned`, whatever others have changed besides. The test takes
+ * these changes back and makes them again: the list must be the same afterwards.
  */
 function isApplied(role: string, prior: unknown, planned: unknown, found: unknown): boolean {
   if (jsonEqualWithoutNulls(planned, found)) return true;
@@ -278,7 +289,10 @@ function lengthOf(list: unknown): number {
   return Array.isArray(list) ? list.length : 0;
 }
 
-/** Whether the list is `prior` with changes of others, and has none of the changes from `prior` to `planned`. */
+/**
+ * Whether the list is `prior` with only the changes of others, and without any of the changes from `prior` to
+ * `planned`.
+ */
 function isOnlyEdited(role: string, planned: unknown, prior: unknown, found: unknown): boolean {
   return isApplied(role, planned, prior, found);
 }

@@ -4,10 +4,10 @@ import { defaultWeights } from "./server-defaults.ts";
 
 export type Merge =
   | { readonly value: unknown }
-  /** Both have changed this place differently. It is a JSON pointer below the merged value. */
+  /** Both sides have changed this place differently. The place is a JSON pointer below the merged value. */
   | { readonly conflict: string };
 
-/** Where the merge is, and what it does where both have changed the same place. */
+/** The place in the value that is merged, and what happens if both sides have changed it. */
 interface Place {
   readonly path: string;
   /** The name of the field, or of the list if this is one of its elements. */
@@ -17,7 +17,7 @@ interface Place {
 
 /**
  * Merges two changes of one list: the engine's, from `base` to `ours`, and somebody else's, from `base` to `theirs`.
- * The order of the result is theirs. `role`: the name of the list's field, such as `rules` or `http`.
+ * The result has the order of `theirs`. `role`: the name of the list's field, such as `rules` or `http`.
  */
 export function mergeEdits(role: Role, base: unknown, ours: unknown, theirs: unknown): Merge {
   const conflicts: string[] = [];
@@ -26,7 +26,7 @@ export function mergeEdits(role: Role, base: unknown, ours: unknown, theirs: unk
   return conflict === undefined ? { value } : { conflict };
 }
 
-/** The same as {@link mergeEdits}. Where both have changed the same place, the engine's change counts. */
+/** The same as {@link mergeEdits}. If both sides have changed the same place, the engine's change wins. */
 export function mergeOverEdits(role: Role, base: unknown, ours: unknown, theirs: unknown): unknown {
   return merged({ path: "", role, conflicts: [] }, base, ours, theirs);
 }
@@ -57,8 +57,8 @@ function mergedFields(place: Place, base: object, ours: object, theirs: object):
 }
 
 /**
- * A weight. The API server writes a backend's default weight, so a list that the engine has made has none, and the
- * stored list has one.
+ * Merges a weight. The API server stores the default weight of a backend without one, so a list as the engine made it
+ * may lack a weight that the stored list has.
  */
 function mergedWeight(place: Place, role: Role, values: readonly [unknown, unknown, unknown]): unknown {
   const [base, ours, theirs] = values.map((value) => (isAbsent(value) ? defaultWeights.get(role) : value));
@@ -90,7 +90,7 @@ function mergedLists(
     otherAdded.map((index) => theirs[index] ?? {}),
     ownAdded.map((index) => ours[index] ?? {}),
   );
-  /** The index in the engine's list of each element that both have added, by its index in the other list. */
+  /** The index in the engine's list of each element that both sides have added, by its index in the other list. */
   const addedByBoth = new Map(otherAdded.map((index, at) => [index, ownAdded[pairs[at] ?? -1] ?? -1]));
   const result: Merged[] = [];
   for (const [index, element] of theirs.entries()) {
@@ -108,7 +108,7 @@ function mergedLists(
   return withAdded(result, ours, new Set([...ownAdded, ...lost.map((index) => toOurs[index] ?? -1)]));
 }
 
-/** The index in an aligned list's left side of each element of its right side that has one. */
+/** The reverse of an alignment: for each aligned element of the right list, its index in the left list. */
 function inverse(aligned: readonly number[]): ReadonlyMap<number, number> {
   return new Map(aligned.flatMap((right, left) => (right === -1 ? [] : [[right, left] as const])));
 }
@@ -119,7 +119,10 @@ function inverse(aligned: readonly number[]): ReadonlyMap<number, number> {
  * comes before all later ones.
  */
 function withAdded(result: readonly Merged[], ours: readonly Tree[], added: ReadonlySet<number>): readonly Tree[] {
-  /** By index in the engine's list: the index in the result of the element itself, or of the one that it precedes. */
+  /**
+   * For each index in the engine's list: the index in the result of the element itself, or of the element that it must
+   * precede.
+   */
   const places = new Map<number, number>();
   for (const [place, { own }] of result.entries()) if (own !== undefined) places.set(own, place);
   const missing = [...ours.keys()].filter((index) => added.has(index) && !places.has(index));
@@ -133,15 +136,16 @@ function withAdded(result: readonly Merged[], ours: readonly Tree[], added: Read
   return [...result.flatMap(({ value }, place) => [...addedBefore(place), value]), ...addedBefore(result.length)];
 }
 
-/** Whether both have changed how requests are divided, which depends on all backends of the list together. */
+/** Whether both sides have changed how requests are divided. This depends on all backends of the list together. */
 function isDividedByBoth(role: Role, base: readonly Tree[], ours: readonly Tree[], theirs: readonly Tree[]): boolean {
   const [before, own, other] = [base, ours, theirs].map((list) => divisionOf(role, list));
   return own !== before && other !== before && own !== other;
 }
 
 /**
- * The base of a plan with the backends that its rules have in `found`, where those divide the requests in another way.
- * An earlier run may have left such a division. Of a backend of the plan, only the fields count that the plan has.
+ * The base of a plan, but with the backends that its rules have in `found` where the two divide requests differently.
+ * An earlier run may have left such a division. Backends that the plan has too get only the fields that the plan gives
+ * them.
  */
 export function withDivisionsOf(role: Role, base: unknown, planned: unknown, found: unknown): unknown {
   if (!isListOfTrees(base) || !isListOfTrees(found)) return base;
@@ -159,7 +163,7 @@ export function withDivisionsOf(role: Role, base: unknown, planned: unknown, fou
   });
 }
 
-/** The backend with its weight and the fields that the known one has. */
+/** The backend with only its weight and those fields that the backend `known` has too. */
 function withFieldsOf(backend: Tree, known: Tree = backend): Tree {
   return Object.fromEntries(Object.entries(backend).filter(([key]) => key === "weight" || key in known));
 }
@@ -167,7 +171,7 @@ function withFieldsOf(backend: Tree, known: Tree = backend): Tree {
 export function divisionOf(role: Role, list: readonly Tree[]): string {
   const missing = defaultWeights.get(role) ?? 0;
   const parts = list.map((backend) => {
-    // A backend that is alone gets all requests, whatever its weight is.
+    // A backend that is alone in its list gets all requests, whatever its weight is.
     const weight = list.length === 1 ? 1 : (backend["weight"] ?? missing);
     return JSON.stringify([identityOf(role, backend), weight]);
   });
@@ -175,8 +179,8 @@ export function divisionOf(role: Role, list: readonly Tree[]): string {
 }
 
 /**
- * Whether the value has everything that the wanted one has. The order of lists does not matter. Elements may have more
- * fields, because the API server adds defaults.
+ * Whether the value contains everything that the wanted value has. The order of lists does not matter. Elements may
+ * have more fields, because the API server adds defaults.
  */
 export function hasAll(value: unknown, wanted: unknown): boolean {
   if (isAbsent(wanted)) return true;
@@ -194,7 +198,7 @@ function isEmptyList(value: unknown): boolean {
   return isAbsent(value) || (Array.isArray(value) && value.length === 0);
 }
 
-/** The value. Undefined if it is empty and the engine's own element does not have the field. */
+/** The value. Undefined if it is empty and the engine's own element lacks the field. */
 function unlessEmpty(value: object, ours: unknown): unknown {
   return isAbsent(ours) && Object.keys(value).length === 0 ? undefined : value;
 }

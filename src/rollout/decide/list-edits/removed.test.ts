@@ -1,4 +1,4 @@
-// Steps that take back what earlier steps of their rollout wrote: the rule of a match, a mirror, or all of it.
+// Tests steps that remove what earlier steps of their rollout wrote: the rule of a match, a mirror, or everything.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Tree } from "../../../base/index.ts";
@@ -10,7 +10,7 @@ type List = readonly Tree[];
 
 const object = { apiVersion: "v1", kind: "HTTPRoute", plural: "httproutes", name: "shop", namespace: "shop" };
 
-/** The lists of one kind of route: before the rollout, and after each of its steps. The last one is the first again. */
+/** The lists of one kind of route: before the rollout, and after each of its steps. The last list equals the first. */
 interface Route {
   readonly pointer: string;
   readonly lists: readonly [List, ...List[]];
@@ -112,7 +112,10 @@ function journalOf({ pointer, lists }: Route, steps: number): readonly [FieldEnt
   return [entry(1), ...Array.from({ length: steps - 1 }, (_one, index) => entry(index + 2))];
 }
 
-/** Calls `visit` for each route and step, for lists as the server has them, alone and with somebody's rule. */
+/**
+ * Calls `visit` for each route and step with two lists as the server has them: the plain one, and one to which somebody
+ * has added a rule.
+ */
 function forEachStep(
   visit: (
     title: string,

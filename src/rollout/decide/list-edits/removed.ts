@@ -4,8 +4,8 @@ import { divisionOf, hasAll, isAbsent, isListOfTrees, isSame, listOf } from "./m
 import { isServerDefault } from "./server-defaults.ts";
 
 /**
- * The elements of `before` that the list `now` does not have any more. Undefined if there are none, or if a new or
- * changed element sends to one of their backends, because it may be one of them with other fields.
+ * The elements of `before` that the list `now` no longer has. Undefined if there are none, or if a new or changed
+ * element sends to a backend of a missing one: it may be the missing element with other fields.
  */
 export function removedFrom(role: Role, before: unknown, now: unknown): readonly Tree[] | undefined {
   const [known, found] = [before, now].map(treesOf);
@@ -62,7 +62,7 @@ function listHasRemains(
   return before.some((element, index) => {
     const [own, now] = [planned[toPlanned[index] ?? -1], found[toFound[index] ?? -1]];
     if (now === undefined) return false;
-    // Rules are paired by their backends too, so somebody's new rule may be paired with the removed one.
+    // Rules are paired by their backends too, so a new rule of somebody else may be paired with the removed one.
     if (own === undefined) return hasAll(now, element);
     const { weight: _weight, ...rest } = element;
     return hasRemains("", isDivided ? rest : element, own, now);

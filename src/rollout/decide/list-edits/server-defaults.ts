@@ -1,6 +1,6 @@
 import { isTree, jsonEqualWithoutNulls } from "../../../base/index.ts";
 
-/** The weight that the API server gives a backend that has none, by the name of the list's field. */
+/** The default weight that the API server writes into a backend without a weight, by the name of the list's field. */
 export const defaultWeights: ReadonlyMap<string, number> = new Map([["backendRefs", 1]]);
 
 const anyPath = { type: "PathPrefix", value: "/" };

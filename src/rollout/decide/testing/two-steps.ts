@@ -5,7 +5,7 @@ import type { Observation } from "../observation.ts";
 import type { Step } from "../step.ts";
 
 export const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "n" };
-/** A step's parts without work. */
+/** The parts of a step that does nothing. */
 export const plain = { writes: [], settle: [], checks: [] };
 export const first: Step = {
   ...plain,

@@ -45,14 +45,14 @@ interface Options {
   readonly spec?: object;
   readonly status?: RolloutStatus;
   readonly unread?: "journal" | "target";
-  /** The name of the unreadable object. */
+  /** The name of the object that cannot be read. */
   readonly named?: () => string;
   readonly journal?: StoredJournal;
   /** Plans as the real planner does, from the journal. */
   readonly plan?: (rollout: Rollout, entries: readonly JournalEntry[]) => Plan;
-  /** Gets what the planner reads of other rollouts. */
+  /** Receives the journals of other rollouts that the planner reads. */
   readonly learn?: (others: readonly (readonly JournalEntry[])[]) => void;
-  /** What the plan of a Canary of a Deployment shows without a journal. */
+  /** What the plan of a Canary of a Deployment shows if the journal is lost. */
   readonly lostRun?: LostMove;
 }
 
@@ -67,21 +67,21 @@ export const lostEntry: JournalEntry = {
   pointer: "/spec/rules",
 };
 
-/** The Canary as the API server has it, and what the engine has done. */
+/** The Canary as the API server stores it, and a record of what the engine has done. */
 interface State {
   object: Rollout;
   version: number;
   steadyMs: number;
-  /** The server cannot read the journal or the target. */
+  /** Whether the server fails all reads of the journal and of the target. */
   isFaulty: boolean;
-  /** How many of the next reads of the Canary get no answer. */
+  /** How many of the next reads of the Canary the server does not answer. */
   lostReads: number;
   rightsAsked: number;
   readonly decisions: Decision[];
   readonly appended: JournalEntry[];
 }
 
-/** Rounds of one Canary. The API server writes its status, but cannot read its journal or its target. */
+/** Rounds of one Canary. The API server stores its status, but may be unable to read its journal or its target. */
 export function roundsOf(options: Options) {
   const state: State = {
     object: canaryOf(options),
@@ -100,7 +100,7 @@ export function roundsOf(options: Options) {
     decisions: state.decisions,
     appended: state.appended,
     status: () => state.object.status ?? initialStatus,
-    /** The digest of what the spec asks for. */
+    /** The digest of the change that the spec describes. */
     candidate: () => {
       const parsed = parseRollout(state.object);
       return "problem" in parsed ? undefined : unplannedChange(parsed.rollout).candidate;
@@ -189,7 +189,7 @@ function clientOf(state: State): KubeClient {
   } as unknown as KubeClient;
 }
 
-/** The journal and the plan. */
+/** The sources of the journal and of the plan. */
 function sourcesOf(options: Options, state: State): object {
   const { unread = "target", named = () => "web", learn, lostRun } = options;
   const { journal = { entries: [], decisions: [] } } = options;

@@ -40,8 +40,8 @@ export interface SimulatedOutcome {
 }
 
 /**
- * One rollout as the engine would judge it at the default settings: rates, durations and shares, looked at after every
- * batch.
+ * One rollout as the engine would judge it at the default settings: by rates, durations and shares, evaluated after
+ * every batch.
  */
 export function simulateRollout(rollout: SimulatedRollout, random: Random): SimulatedOutcome {
   let canaryRequests = 0;

@@ -9,8 +9,9 @@ export interface CanarySources {
   readonly objects: ObjectAccess;
   readonly view: ClusterView;
   /**
-   * Reads the journals of the other rollouts that now move a list in which the target names a rule by its position. Ask
-   * after the list is read: a journal has each change before the list has it. Absent if no other rollout matters.
+   * Reads the journals of the other rollouts that now move a list in which the target names a rule by its position.
+   * Call this after the list is read, because each change is in the journal before it is in the list. Absent if no
+   * other rollout matters.
    */
   readonly others?: () => Promise<readonly (readonly JournalEntry[])[]>;
 }

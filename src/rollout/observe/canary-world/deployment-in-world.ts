@@ -26,7 +26,7 @@ import type { ServiceInWorld } from "./service-in-world.ts";
 import { nameTaken } from "./taken-names.ts";
 
 const hashLabel = "pod-template-hash";
-/** The fields of the spec that a copy sets itself. */
+/** The fields of the spec that the engine sets itself in a copy. */
 const notCopied = new Set(["replicas", "selector", "template", "paused"]);
 
 /** Reads the Deployment, its current and its new template, and the objects around it. */
@@ -121,7 +121,7 @@ function whyHeld(
   const { namespace = "", name } = object;
   const { metadata, status } = canary;
   const rewritten = objects.rewrittenTemplate(object);
-  // Somebody may have written another template since.
+  // Somebody may have written another template after the engine's writes.
   const isRewritten = rewritten !== undefined && jsonEqualWithoutNulls(rewritten, current);
   const rewriting = `an admission webhook changes the pod template of Deployment ${namespace}/${name} whenever the engine writes the Deployment, so no run could end`;
   if (isRewritten && status !== undefined && isUnderWay(status) && (status.run ?? 0) > 0)
@@ -148,7 +148,10 @@ async function replicaSetsOf(
   return items.filter((set) => set.metadata.ownerReferences?.some(({ uid }) => uid === owner) === true);
 }
 
-/** Whether somebody has resumed the Deployment that the last decision holds. The current step holds it itself. */
+/**
+ * Whether somebody has resumed the Deployment that should be held according to the last decision. In a step that holds
+ * the Deployment itself, the step's own write does it.
+ */
 export function isResumed(
   status: RolloutStatus | undefined,
   object: ObjectReference,
@@ -178,7 +181,7 @@ function checkRuns({ status }: Canary, deployment: string, replicas: number | un
   );
 }
 
-/** Throws if the name is that of a workload that the engine cannot copy. */
+/** Throws if the name belongs to a workload of a kind that the engine cannot copy. */
 function refuseOtherKind({ view }: CanarySources, key: string): void {
   const kind =
     view.statefulSets.get(key) !== undefined
@@ -194,7 +197,7 @@ function refuseOtherKind({ view }: CanarySources, key: string): void {
   );
 }
 
-/** Throws if no step could settle, because each pod would count as ready only after the step's limit. */
+/** Throws if no step could settle, because pods would become available only after the step's limit. */
 function checkPatience({ spec }: Canary, deployment: string, minReadySeconds = 0): void {
   if (minReadySeconds < spec.settleTimeoutSeconds) return;
   throw targetError(
@@ -226,7 +229,7 @@ function activeSet(sets: readonly ReplicaSet[]): ReplicaSet | undefined {
   return latest;
 }
 
-/** The template that the Deployment had, without the template hash. */
+/** The template that the Deployment had when it made the ReplicaSet, without the template hash. */
 function templateOf(set: ReplicaSet | undefined): Tree | undefined {
   const template = set?.spec?.template;
   if (template === undefined) return undefined;
@@ -255,8 +258,8 @@ function digest(template: Tree): string {
 }
 
 /**
- * The autoscaler of the Deployment, and whether the canary copy has one. The engine leaves the first one unchanged, and
- * creates a similar one for the copy.
+ * The autoscaler of the Deployment, and whether the canary copy has one. The engine leaves the Deployment's autoscaler
+ * unchanged, and creates a similar one for the copy.
  */
 async function autoscalersOf(
   { client, view }: CanarySources,

@@ -13,7 +13,7 @@ const at = "2026-01-01T00:00:00Z";
 const doneStep = (id: string) => ({ id, title: id, startedAt: at, endedAt: at, evidence: [] });
 const underWay: RolloutStatus = { ...initialStatus, phase: "Judging", startedAt: at };
 
-/** Why the rollout cannot go on. `isThere`: whether the route exists. */
+/** Why the rollout cannot go on. `isThere`: whether the route still exists. */
 async function refusalOf(
   entry: JournalEntry | readonly JournalEntry[],
   status: RolloutStatus,

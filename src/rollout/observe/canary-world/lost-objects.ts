@@ -14,7 +14,7 @@ const routingKinds: ReadonlySet<string> = new Set([
 
 /**
  * Throws if somebody has deleted a route that the Canary has changed, or an object that it has made for its routes.
- * Without it, later weights would have no effect, or the Service would send requests to all pods alike.
+ * Without such an object, later weights would have no effect, or the Service would send requests to all pods alike.
  */
 export async function requireRouting(
   { objects, view }: CanarySources,
@@ -28,7 +28,7 @@ export async function requireRouting(
   }
 }
 
-/** The objects without which later weights would have no effect, each with the error if it is gone. */
+/** The objects without which later weights would have no effect, each with the error to throw if it is gone. */
 export function neededRouting(
   canary: Canary,
   journal: readonly JournalEntry[],

@@ -45,7 +45,10 @@ interface GrantSpec {
   readonly to?: readonly (Tree & { readonly kind?: string; readonly name?: string })[];
 }
 
-/** Whether others grant what the route needs, and what the ReferenceGrant of the Canary's own name grants. */
+/**
+ * Whether ReferenceGrants of others already grant what the route needs, and what the Canary's own ReferenceGrant
+ * grants.
+ */
 async function lookFor(
   client: CanarySources["client"],
   canary: Canary,

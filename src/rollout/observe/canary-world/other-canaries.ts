@@ -4,7 +4,7 @@ import type { CanarySources } from "./canary-sources.ts";
 
 /**
  * Throws if another Canary of the Deployment already holds it, or is older than this one. Both would hold the
- * Deployment by the same field, and each would take the other's rollout of it for a new version.
+ * Deployment by the same field, and each would see a new version when the other one rolls the Deployment.
  */
 export async function refuseSharedDeployment(
   { client }: CanarySources,
@@ -26,7 +26,7 @@ export async function refuseSharedDeployment(
   );
 }
 
-/** The advice to keep either this Canary or the other one of the same target. */
+/** The advice to keep only one of two Canaries of the same target. */
 export function oneCanary(namespace: string, name: string): string {
   return `keep one of the two Canaries: change ${namespace}/${name} and delete this one, or kubectl delete ${kubectlObject("Canary", { name, namespace })}`;
 }

@@ -1,7 +1,10 @@
 import type { JournalEntry, ObjectReference } from "../../../api/serin/index.ts";
 import { fieldEntries, type FieldEntry } from "../../decide/index.ts";
 
-/** The first write of this run to a field, with the value before it. Writes of the setup do not belong to a run. */
+/**
+ * The first write of this run to a field, with the value before it. Writes of the preparation ("setup") do not belong
+ * to a run.
+ */
 export function firstWrite(
   journal: readonly JournalEntry[],
   object: ObjectReference,

@@ -29,8 +29,8 @@ export async function routeInWorld(
 }
 
 /**
- * The same as {@link routeInWorld} with the object as it is. It is needed only if the journal has no entry of it.
- * `others`: the journals of other rollouts without whose changes a position counts.
+ * The same as {@link routeInWorld}, for a given object. The object is needed only if the journal has no entry of the
+ * list. `others`: the journals of other rollouts, whose added rules do not count for a position.
  */
 export function routeFrom(
   route: MovedRoute,
@@ -66,7 +66,9 @@ export function routeFrom(
   return { object, pointer, list: rules };
 }
 
-/** The protocols of a VirtualService, which has a list of routes for each. Routes of other kinds have one list. */
+/**
+ * The fields of a VirtualService with its lists of routes, one for each protocol. Routes of other kinds have one list.
+ */
 function listsOf(kind: string): readonly string[] {
   return kind === "VirtualService" ? ["http", "tcp", "tls"] : [];
 }

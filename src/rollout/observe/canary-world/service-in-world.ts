@@ -56,9 +56,9 @@ export async function requireService(
 }
 
 /**
- * Throws if the given port carries no HTTP requests, because the steps move only these. Without a given port, one of
- * the ports must carry HTTP requests. A gateway also moves the requests of a TLS port: it ends the client's TLS, routes
- * by weight, and begins TLS to the pods.
+ * Throws if the given port carries no HTTP requests, because the steps move only HTTP requests. Without a given port,
+ * one of the ports must carry HTTP requests. A gateway also moves the requests of a TLS port: it ends the client's TLS,
+ * routes by weight, and begins TLS to the pods.
  */
 export function requireHttp(
   field: string,
@@ -79,7 +79,7 @@ export function requireHttp(
 
 /**
  * Throws if the Service also selects pods of another workload. The route of the Canary sends all requests to the pods
- * of its own Deployment, so the others would get none.
+ * of its own Deployment, so the pods of the other workload would get none.
  */
 export function refuseOtherWorkloads(
   { view }: CanarySources,
@@ -110,9 +110,9 @@ export function refuseOtherWorkloads(
 
 /**
  * Throws if no proxy applies the routes of a Service. In ambient mode that proxy is a waypoint. Without it, requests
- * would go to all pods of the Service. The Service may lose it while a Canary moves it (`begins` is false): somebody
- * deletes the waypoint, or its namespace joins ambient. Pods with sidecars apply the routes until they are replaced, so
- * the run goes on as long as there are some.
+ * would go to all pods of the Service. The Service may lose its proxy while a Canary moves it (`begins` is false),
+ * because somebody deletes the waypoint, or the namespace joins ambient. Pods with sidecars apply the routes until they
+ * are replaced, so the run goes on as long as such pods exist.
  */
 export async function requireLayer7(
   sources: CanarySources,
@@ -249,8 +249,8 @@ export async function refuseOtherRoutes(
 }
 
 /**
- * Throws if the engine made the route: for another Canary of the same Service, or for a deleted Canary that left it
- * behind. Deleting the route of a live Canary would break that Canary.
+ * Throws if the engine made the route for another Canary of the same Service, or for a deleted Canary that left it
+ * behind. The errors differ, because deleting the route of a live Canary would break that Canary.
  */
 async function refuseOtherCanary(
   sources: CanarySources,

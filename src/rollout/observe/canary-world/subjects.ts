@@ -76,7 +76,7 @@ async function ofService(sources: CanarySources, name: string, namespace: string
   return { namespace, service: name, ...(selector === undefined ? {} : { podLabels: selector }) };
 }
 
-/** Subsets of one host share a Service, so their workloads distinguish them. */
+/** The subsets of one host share a Service, so only their workloads tell them apart. */
 async function ofDestination(
   sources: CanarySources,
   { host, subset }: DestinationTarget,

@@ -7,10 +7,10 @@ import { targetError } from "../../plan/index.ts";
 import type { CanarySources } from "./canary-sources.ts";
 
 /**
- * Throws if the plan makes an object whose name somebody else's object has. The object would stay as it is, and the
- * Canary would write its routes: a Service of that name may select the pods of both versions, and a VirtualService may
- * be that of another host. The Service for previews has a name that the user chose, so it may exist. Objects that the
- * journal lists as created are the Canary's own.
+ * Throws if another object already has the name of an object that the plan makes. That object would stay as it is, and
+ * the Canary's routes would rely on it: such a Service may select the pods of both versions, and such a VirtualService
+ * may belong to another host. The Service for previews has a name that the user chose, so it may exist. Objects that
+ * the journal lists as created are the Canary's own.
  */
 export async function refuseTakenNames(
   { objects }: Pick<CanarySources, "objects">,
@@ -24,7 +24,7 @@ export async function refuseTakenNames(
   }
 }
 
-/** The objects that the plan makes, each with the error if its name is taken by the object that was found. */
+/** The objects that the plan makes, each with the error to throw if an object with its name was found. */
 export function madeObjects(
   { spec: { target } }: Canary,
   steps: readonly Step[],
@@ -59,8 +59,8 @@ function refusalOf(field: string, write: Creation, found: UntypedObject | undefi
 type Creation = Extract<Write, { type: "create" }>;
 
 /**
- * Whether the object is a copy from an earlier run, with another pod template than this run's. Such a copy stays after
- * a deletion with `onDeletion: Leave`. The run would judge the old version and roll out the new one.
+ * Whether the object is a copy from an earlier run, with another pod template than this run's. A deletion with
+ * `onDeletion: Leave` leaves such a copy. With it, the run would judge the old version and then roll out the new one.
  */
 function runsOther(found: UntypedObject, { object, body }: Creation): boolean {
   if (object.kind !== "Deployment" || found.metadata.deletionTimestamp !== undefined) return false;

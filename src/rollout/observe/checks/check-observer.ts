@@ -30,14 +30,14 @@ import { observeWebhook } from "./webhook.ts";
 
 /** The rollout and the step to which a check belongs. */
 export interface CheckOrigin {
-  /** `Canary shop/shop`. Empty for a check outside any rollout. */
+  /** The rollout, such as `Canary shop/shop`. Empty for a check outside any rollout. */
   readonly rollout: string;
   readonly step: string;
-  /** The rollout's namespace. Absent for a cluster-scoped one. */
+  /** The rollout's namespace. Absent for a cluster-scoped rollout. */
   readonly namespace?: string;
   /** The namespaces that the rollout has changed, or is changing. Absent outside any rollout. */
   readonly concerned?: readonly string[];
-  /** The time since the step has settled. If absent, the time since the first look counts. */
+  /** The time since the step has settled. If absent, the time is measured from the first look. */
   readonly settledForMs?: number;
 }
 
@@ -47,7 +47,7 @@ export interface CheckObserverOptions {
   readonly clock: Clock;
   readonly scrape?: Scrape;
   readonly exchange?: HttpExchange;
-  /** Decides which servers a check may call. If absent, as for a person's command, a check may call all. */
+  /** Decides which servers a check may call. If absent, a check may call all servers, as for a person's command. */
   readonly destination?: CheckDestination;
 }
 
@@ -60,9 +60,9 @@ interface Watched {
   look: number;
   latest: Promise<CheckObservation> | undefined;
   isAnswered: boolean;
-  /** Whether a round has received the result of the latest look. No other look begins before that. */
+  /** Whether a round has received the result of the latest look. The next look begins only after that. */
   isDelivered: boolean;
-  /** Why the last look that has ended had no answer. Empty if it had one. */
+  /** Why the last finished look had no answer. Empty if it had an answer. */
   problem: string;
   readonly durations: DurationObserver;
   readonly reporter: ReporterChoice;
@@ -70,7 +70,9 @@ interface Watched {
 }
 
 const maxWatched = 512;
-/** How long a round waits for a result. A later round takes slower results, so that they do not delay an abort. */
+/**
+ * How long a round waits for a result. A later round takes slower results, so that slow checks do not delay an abort.
+ */
 const patienceMs = 1000;
 /** A check that no round has requested for this long is forgotten. */
 const forgottenAfterMs = 60_000;
@@ -84,7 +86,10 @@ export class CheckObserver {
   readonly #scrape: Scrape;
   readonly #exchange: HttpExchange;
   #metrics: MeshMetricsModule.MeshMetrics | undefined;
-  /** Shared by the rollouts' namespaces, because a forgotten check begins to measure again. */
+  /**
+   * The checks, with room that the rollouts' namespaces share fairly: a check that is dropped must begin to measure
+   * again.
+   */
   readonly #watched = new SharedCache<Watched>(maxWatched);
   readonly #shares: TimeShares;
   /** How often the checks of a step have begun anew. */
@@ -135,7 +140,7 @@ export class CheckObserver {
       detail: messageOf(error),
     }));
     watched.isAnswered = true;
-    // It was too early to ask, so the next round looks again.
+    // The metrics were not ready yet, so the next round looks again.
     if (observation.type === "pending") watched.latest = undefined;
     watched.problem = observation.type === "unavailable" ? observation.detail : "";
     return observation;
@@ -148,7 +153,7 @@ export class CheckObserver {
     const ended = new AbortController();
     const tooLong = clock.sleep(patienceMs, ended.signal).then((): CheckObservation => ({
       type: "pending",
-      // The status keeps this line, so it says when and not how long ago.
+      // The status keeps this line for long, so the line contains the time of the request and not its age.
       detail: `asked at ${rfc3339Seconds(look)}, no answer yet${before}`,
     }));
     try {
@@ -159,7 +164,7 @@ export class CheckObserver {
   }
 
   #watch({ spec, subject }: PlannedCheck, { rollout, step, namespace = "" }: CheckOrigin, nowMs: number): Watched {
-    // The latest answer is only for the same question.
+    // The latest answer is reused only for the same request.
     const question = [subject, spec.type, spec.query, spec.webhook, spec.roots];
     const key = `${rollout}|${step}|${spec.name ?? spec.type}|${JSON.stringify(question)}`;
     for (const [other, { askedMs }] of this.#watched.entries())
@@ -255,7 +260,7 @@ export class CheckObserver {
 
   /**
    * Loads the evaluator of queries at the first query. A query over the time since the step settled waits until the
-   * step has lasted for the shortest window. Before that, its answer would be about the step before.
+   * step has lasted for the shortest window. Otherwise its answer would include the time of the step before.
    */
   async #query(
     query: QuerySpec,
@@ -267,7 +272,7 @@ export class CheckObserver {
     this.#metrics ??= new MeshMetrics(view, this.#scrape, clock);
     const earlyMs = shortestWindowSeconds * 1000 - settledForMs;
     if (rollout !== "" && earlyMs > 0 && [query.expression, query.baseline ?? ""].some(namesWindow)) {
-      // The first answer needs the samples from now on.
+      // The first answer needs samples from the whole window, so begin to collect them now.
       if (query.provider === "mesh") await this.#metrics.refresh(earlyRefreshMs);
       const detail = `its window of ${shortestWindowSeconds} s is not over, it is asked in ${Math.ceil(earlyMs / 1000)} s`;
       return { type: "pending", detail };

@@ -25,7 +25,7 @@ export function revisionsOf(subject: CheckSubject): readonly string[] | undefine
 }
 
 /**
- * Whether every concerned proxy has acknowledged all that its control plane has sent. A rejection fails at once.
+ * Whether every concerned proxy has acknowledged everything that its control plane has sent. A rejection fails at once.
  * `touched` are the namespaces that the rollout has changed.
  */
 export async function observeConvergence(

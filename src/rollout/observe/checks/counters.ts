@@ -49,9 +49,9 @@ export async function observeRequests(
 }
 
 /**
- * Counts opened and failed connections, as ztunnels and proxies report them. Proxies count TCP connections and
- * requests. Each request counts as a connection. If there are ztunnels, only they count for the whole mesh, because
- * every connection passes one.
+ * Counts opened and failed connections, as ztunnels and proxies report them. Proxies report TCP connections and
+ * requests, and each request counts as a connection. If there are ztunnels, a check of the whole mesh uses only their
+ * counts, because every connection passes a ztunnel.
  */
 export async function observeConnections(
   view: ClusterView,
@@ -79,9 +79,10 @@ export interface Answer {
 }
 
 /**
- * Scrapes the families of all proxies of the subject, or all metrics. `problem` says why none answered. A proxy with a
- * value of these families that is no count has not answered. Only looks of the same step share answers: a step counts
- * from its first look, and an older answer would add requests that still had the weight of the step before.
+ * Scrapes the families of all proxies of the subject, or all metrics. `problem` says why none answered. A proxy whose
+ * families contain a value that cannot be a count is treated as one that has not answered. Only looks of the same step
+ * share answers: a step counts from its first look, and an older answer would add requests that still had the weight of
+ * the step before.
  */
 export async function scrapeAll(
   view: ClusterView,
@@ -113,18 +114,20 @@ export async function scrapeAll(
 }
 
 /**
- * One value that is no count would make each sum meaningless from then on, and without its series alone the proxy would
- * seem to have restarted.
+ * Whether a value can be a count. One other value would make every later sum meaningless. If only its series were left
+ * out, the proxy would seem to have restarted.
  */
 function isCount(value: number): boolean {
   return Number.isFinite(value) && value >= 0;
 }
 
-/** The reporter changes when another one has counted this many requests while the chosen one counted none. */
+/**
+ * How many requests another reporter must have counted, while the chosen one counted none, before the reporter changes.
+ */
 const silentSamples = 10;
 /**
- * The sidecars of servers are chosen only after this many looks in which they alone counted requests. They count a
- * request a little earlier than the client's proxy, and do not know the requests that never reach them.
+ * The number of looks in which only the servers' sidecars counted requests before they are chosen. They count a request
+ * a little earlier than the client's proxy, and never see requests that do not reach them.
  */
 const silentLooks = 3;
 
@@ -135,21 +138,24 @@ const noTotals: ReporterTotals = { source: 0, waypoint: 0, destination: 0 };
 /**
  * Chooses the reporter whose counters are used, so that no request is counted twice. The first choice is the waypoint
  * if it has counted any requests, and otherwise the proxies of the clients. The choice changes if the chosen reporter
- * counts nothing while another one does. Of a wave, that may be the servers' sidecars: clients in ambient and outside
- * the mesh have no proxy that counts. Requests of such clients to a Canary do not follow its weights, so they do not
- * count there.
+ * counts nothing while another one does. For a wave of an upgrade, this may be the servers' sidecars, because clients
+ * in ambient and outside the mesh have no proxy that counts. For a Canary it may not: requests of such clients do not
+ * follow its weights.
  */
 export class ReporterChoice {
   readonly servers = new KnownServers();
-  /** Identifies the knowledge in `servers`, which is lost when the engine ends. */
+  /** Identifies this instance with its knowledge in `servers`, which is lost when the engine ends. */
   readonly epoch = randomUUID();
   readonly #last = new LastSeen<ReporterTotals>();
   #chosen: Reporter | undefined;
-  /** The requests that each other reporter has counted since the chosen one last counted any, and in how many looks. */
+  /**
+   * For each other reporter: how many requests it has counted since the chosen one last counted any, and in how many
+   * looks.
+   */
   #others: Record<Reporter, { samples: number; looks: number }> = noneCounted();
   #changes = 0;
 
-  /** The number of changes. Counters from before a change cannot be compared with those after it. */
+  /** The number of changes. Counters from before a change cannot be compared with later ones. */
   get changes(): number {
     return this.#changes;
   }
@@ -236,8 +242,9 @@ function requestCounts(
 }
 
 /**
- * For waypoints of a revision, their own counters are used, because no other proxy knows their requests. Beside the
- * servers' sidecars, other proxies count the requests that never reached a server.
+ * Whether a proxy's sample counts for the reporter. For waypoints of a revision, their own counters are used, because
+ * no other proxy sees their requests. If the servers' sidecars are the reporter, other proxies' counts of requests that
+ * never reached a server are added.
  */
 export function isCounted(sample: PrometheusSample, proxy: ProxyPod, reporter: Reporter): boolean {
   const found = reporterOf(sample);
@@ -268,7 +275,9 @@ function connectionCounts(samples: readonly PrometheusSample[], proxy: ProxyPod,
 
 /** Envoy's response flag for a failed connection to the upstream. */
 const connectFailure = /\bUF\b/;
-/** The flags of requests that reached no server: a failed connection, or an upstream without a usable endpoint. */
+/**
+ * The response flags of requests that reached no server: a failed connection, or an upstream without a usable endpoint.
+ */
 const neverArrived = /\b(?:UF|UH)\b/;
 
 function connectionOf({ name, labels }: PrometheusSample): "opened" | "failed" | undefined {

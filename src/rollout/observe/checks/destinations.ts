@@ -5,12 +5,12 @@ import type { KubeClient } from "../../../kube/index.ts";
 
 /**
  * Throws a user error with the remedy if rollouts of the namespace must not call a URL. A MeshUpgrade has no namespace.
- * Returns the addresses of a Service. DNS must not be asked for them: for a while it answers with what the Service was
- * before, and an ExternalName may have led anywhere. Undefined for other hosts.
+ * Returns the addresses of a Service, or undefined for other hosts. The caller must use them instead of DNS, which may
+ * still return the addresses of an earlier Service: an ExternalName could have pointed anywhere.
  */
 export type CheckDestination = (url: string, namespace: string | undefined) => Promise<readonly string[] | undefined>;
 
-/** The engine tries the addresses of a headless Service one after another. */
+/** The maximum number of addresses of a headless Service. The engine tries them one after another. */
 const maxAddresses = 16;
 const clusterName = /^([a-z0-9][-a-z0-9]*)\.([a-z0-9][-a-z0-9]*)$/;
 const clusterSuffix = /\.svc(?:\.cluster\.local)?$/;
@@ -33,7 +33,8 @@ export function checkDestination(client: KubeClient, allowedHosts: readonly stri
     const [, name, ofNamespace] = isName ? (clusterName.exec(host) ?? []) : [];
     if (name !== undefined && ofNamespace === namespace) {
       const service = await client.get(serviceKind, name, namespace);
-      // Without such a Service, a name like shop.example is outside the cluster. An ExternalName may point anywhere.
+      // Without such a Service, a name like shop.example is outside the cluster. A Service of type ExternalName does
+      // not count, because it may point anywhere.
       if (service !== undefined && service.spec?.type !== "ExternalName")
         return await addressesOf(client, service, name, namespace);
     }
@@ -47,7 +48,7 @@ export function checkDestination(client: KubeClient, allowedHosts: readonly stri
   };
 }
 
-/** The addresses by which clients reach the Service. A headless one has those of its pods. */
+/** The addresses by which clients reach the Service. A headless Service has the addresses of its pods. */
 async function addressesOf(
   client: KubeClient,
   { spec = {} }: Service,
@@ -70,8 +71,8 @@ async function addressesOf(
 }
 
 /**
- * Whether the name is outside the cluster. With a dot at its end, `vault.internal.` is never completed to a Service of
- * the namespace `internal`.
+ * Whether the name is outside the cluster. A resolver never completes a name with a dot at its end, so
+ * `vault.internal.` is not a Service of the namespace `internal`.
  */
 function isOutside(hostname: string): boolean {
   return hostname.endsWith(".") && !/\.svc\.cluster\.local\.$/i.test(hostname);

@@ -1,6 +1,6 @@
 /** The names of error levels in common logging libraries. */
 const errorWords = new Set(["error", "err", "fatal", "critical", "crit", "alert", "emerg", "panic", "severe"]);
-/** Bunyan and pino use numbers: 50 is error, 60 is fatal. */
+/** The lowest number of an error. Bunyan and pino use numbers for levels: 50 is error, 60 is fatal. */
 const errorLevel = 50;
 const levelFields = ["level", "severity", "lvl", "log.level", "levelname", "loglevel"] as const;
 

@@ -14,7 +14,7 @@ const maxBytes = 256 * 1024;
 /** The maximum number of containers that one look reads. The canary's come first. */
 const maxContainers = 64;
 const shownCharacters = 200;
-/** Containers of the data plane, which other checks judge. */
+/** Containers of the data plane. Other checks judge them. */
 const otherContainers: readonly string[] = ["istio-proxy", "istio-init", "istio-validation"];
 
 /**
@@ -26,7 +26,7 @@ const jumpMs = 2_000;
 interface Reading {
   readonly fromMs: number;
   counts: OutcomeCounts;
-  /** The log has been read up to this time. */
+  /** The time up to which the log has been read. */
   untilMs: number;
   /** Both clocks at the last look. */
   wallMs: number;

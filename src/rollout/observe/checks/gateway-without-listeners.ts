@@ -31,7 +31,7 @@ export async function gatewayWithoutListeners(
   };
 }
 
-/** The gateway's proxies of both revisions. Undefined if the subject is no single gateway. */
+/** The gateway's proxies of both revisions. Undefined if the subject is not a single gateway. */
 function podsOf(
   view: ClusterView,
   subject: Extract<CheckSubject, { readonly type: "gatewayRevisions" | "revisions" }>,

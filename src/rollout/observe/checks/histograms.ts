@@ -17,7 +17,7 @@ import { podName, type Scrape } from "./scrape.ts";
 /** A metric with finer buckets, which only our own proxies have. */
 export const fineDurationMetric = "serin_request_duration_milliseconds";
 const durationMetric = "istio_request_duration_milliseconds";
-/** Requests are needed to choose the reporter. */
+/** Besides durations, the counters of requests are read, because they decide which reporter is chosen. */
 const durationMetrics = [requestsMetric, fineDurationMetric, durationMetric];
 
 type Sides = Readonly<Record<Group, DurationHistogram>>;
@@ -42,7 +42,7 @@ export class DurationObserver {
     const { changes } = this.#choice;
     const reporter = this.#choice.of(answers, subject, grouping);
     const first = this.#last.size === 0;
-    // After a change of the reporter, its former counters become the baseline.
+    // After a change of the reporter, the new reporter's present counters become the baseline.
     if (this.#choice.changes > changes)
       for (const { proxy, samples } of answers)
         this.#last.set(podName(proxy.pod), readHistograms({ proxy, samples }, grouping, reporter));
@@ -57,7 +57,7 @@ export class DurationObserver {
 
   /**
    * The first look treats all counts as past. For a proxy that appears later, only increases after its first look
-   * count. For one whose counts fell, only increases after this look count.
+   * count. For a proxy whose counts fell, only increases after this look count.
    */
   #take({ proxy }: Answer, now: Sides, first: boolean): void {
     const key = podName(proxy.pod);

@@ -12,7 +12,7 @@ export interface HttpQuestion {
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string;
   readonly timeoutMs: number;
-  /** The server's addresses. DNS is asked if absent. */
+  /** The server's addresses. If absent, DNS resolves the host. */
   readonly addresses?: readonly string[];
   /** The server's name in errors. {@link shownUrl} if absent. */
   readonly shownAs?: string;

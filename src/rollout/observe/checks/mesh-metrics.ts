@@ -10,7 +10,7 @@ const maxSampleBytes = 32 << 20;
 const retentionMs = 3_600_000;
 /** Looks within this time share one scrape. */
 const scrapeEveryMs = 1000;
-/** The metrics to keep. Those of processes and with Envoy's names are left out. */
+/** The metrics to keep. Metrics of processes and metrics with Envoy's names are left out. */
 const kept = /^(istio|serin|pilot)_/;
 
 /**
@@ -33,12 +33,18 @@ export class MeshMetrics {
     this.#originMs = clock.nowMs() - clock.steadyMs();
   }
 
-  /** The time of the store. It never jumps: a store takes no sample that is older than the last one. */
+  /**
+   * The time of the samples, from a clock that never jumps back, because the store accepts no sample that is older than
+   * the last one.
+   */
   get nowMs(): number {
     return this.#originMs + this.#clock.steadyMs();
   }
 
-  /** Adds the current metrics of all proxies, unless they are newer. Returns why that failed, or an empty text. */
+  /**
+   * Adds the current metrics of all proxies, unless the stored ones are newer than `everyMs`. Returns why that failed,
+   * or an empty text.
+   */
   async refresh(everyMs: number = scrapeEveryMs): Promise<string> {
     const nowMs = this.#clock.steadyMs();
     if (this.#scraped !== undefined && nowMs - this.#scrapedAtMs < everyMs) return await this.#scraped;
@@ -55,7 +61,7 @@ export class MeshMetrics {
       const { namespace = "", name = "" } = proxy.pod.metadata;
       for (const sample of samples) {
         if (!kept.test(sample.name)) continue;
-        // The pod's own labels come last, because otherwise a pod could write the series of another one.
+        // The pod's own labels come last and win. Otherwise a pod could write series in the name of another pod.
         const labels = labelsOf([
           ...Object.entries(sample.labels),
           [metricName, sample.name],

@@ -23,7 +23,7 @@ export const outsideLookup: LookupFunction = lookupBy((host, options, done) => {
   resolve(host, { ...options, all: true }, done);
 });
 
-/** Answers for any name with these addresses, without DNS. Fails if any of them is forbidden. */
+/** Makes a lookup that resolves every name to these addresses, without DNS. It fails if any of them is forbidden. */
 export function lookupOf(addresses: readonly string[]): LookupFunction {
   const known = addresses.map((address): LookupAddress => ({ address, family: isIP(address) }));
   return lookupBy((_host, { family = 0 }, done) => {

@@ -11,7 +11,7 @@ const gatewayTemplate = "gateway";
 
 /**
  * The maximum number of proxies that one look scrapes. Gateways and waypoints come first, then the sidecars concerned.
- * Namespaces take turns, because whoever may create pods can create any number that look like gateways.
+ * Namespaces take turns, because anybody who may create pods can create any number of pods that look like gateways.
  */
 export const maxProxies = 128;
 
@@ -49,8 +49,8 @@ function kindOf(view: ClusterView, pod: Pod): ProxyKind | undefined {
     return "gateway";
   if (annotations[templatesAnnotation]?.split(",").some((name) => name.trim() === gatewayTemplate) === true)
     return "gateway";
-  // If a ztunnel counts the connections, the counts of other proxies are ignored, so a forged ztunnel could hide all of
-  // them.
+  // Use the strict test for a ztunnel. If there are ztunnels, the counts of other proxies are ignored, so a pod that
+  // only looks like a ztunnel could hide all connections.
   if (isZtunnel(view, pod)) return "ztunnel";
   return sidecarRevision(pod) === undefined ? undefined : "sidecar";
 }
@@ -84,7 +84,7 @@ export function proxiesFor(view: ClusterView, subject: CheckSubject): ProxyPod[]
         new Set([subject.canary.namespace, subject.stable.namespace]),
       );
     case "revisions":
-      // Clients of the namespaces may be anywhere.
+      // The clients of these namespaces may run in any namespace.
       return bounded(
         all.filter(({ kind }) => kind !== "ztunnel"),
         new Set(subject.namespaces),
@@ -94,8 +94,8 @@ export function proxiesFor(view: ClusterView, subject: CheckSubject): ProxyPod[]
 
 /**
  * Whether a proxy's counters count for a subject. Whoever may create a pod decides what the pod reports, even about
- * requests to servers of other namespaces. So a mesh with tenants lists the namespaces whose proxies may report such
- * requests.
+ * requests to servers of other namespaces. So the operator of a mesh with tenants lists the namespaces whose proxies
+ * may report such requests.
  */
 export function mayReport(view: ClusterView, subject: CheckSubject, { kind, pod }: ProxyPod): boolean {
   if (subject.type !== "backends" || view.reporterNamespaces === undefined || kind === "ztunnel") return true;

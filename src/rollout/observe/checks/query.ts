@@ -7,15 +7,15 @@ import type { MeshMetrics } from "./mesh-metrics.ts";
 
 /** The maximum number of samples that one query may read. */
 const maxSamples = 2_000_000;
-/** A query over the mesh's own metrics that takes longer is ended, because the engine waits for it. */
+/** The time limit of a query over the mesh's own metrics, because the engine waits for it. */
 const maxQueryMs = 1_000;
-/** The maximum number of series kept of an answer. */
+/** The maximum number of series that an answer keeps. */
 const maxSeries = 1000;
 
 export interface QueryTools {
   readonly metrics: MeshMetrics;
   readonly exchange: HttpExchange;
-  /** Limits the time of queries over the mesh's own metrics. Absent means no limit but that of each query. */
+  /** Limits the total time of queries over the mesh's own metrics. If absent, only the limit of each query applies. */
   readonly share?: { readonly waitMs: () => number; readonly spent: (ms: number) => void };
 }
 
@@ -78,7 +78,10 @@ async function askServer(
   return { result, base };
 }
 
-/** Refreshes the store first, so that the queries see current metrics. Returns how long they must wait if they must. */
+/**
+ * Queries the mesh's own metrics. Refreshes the store first, so that the query sees current metrics. If the query must
+ * wait, returns for how long.
+ */
 async function askMesh(
   { expression, baseline }: AskedQueries,
   { metrics, share }: QueryTools,
@@ -160,7 +163,8 @@ const infinities: Readonly<Record<string, number>> = {
 };
 
 /**
- * The number of `[time, "0.25"]`. Prometheus writes infinite numbers, such as a quantile above all buckets, as +Inf.
+ * Parses the value of a sample such as `[time, "0.25"]`. Prometheus writes infinite numbers, such as a quantile above
+ * all buckets, as +Inf.
  */
 function numberOf(sample: unknown, server: string): number {
   const text: unknown = Array.isArray(sample) ? sample[1] : undefined;

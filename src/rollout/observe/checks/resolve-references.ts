@@ -14,7 +14,7 @@ import {
 import type { KubeClient } from "../../../kube/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 
-/** The namespace of a MeshUpgrade's references that name none. */
+/** The namespace of references in a MeshUpgrade that name no namespace. */
 const clusterNamespace = "istio-system";
 
 /** Replaces the references in a rollout by the Checks. Throws a user error for a missing or invalid Check. */
@@ -40,12 +40,14 @@ export async function withChecks<Value extends Canary | MeshUpgrade>(
   return whole;
 }
 
-/** The checks of an upgrade that have no effect, which only their references show. */
+/**
+ * Remarks about checks that have no effect in an upgrade. Only after their references are resolved is their type known.
+ */
 export function ignoredReferences(given: MeshUpgrade, whole: MeshUpgrade): readonly string[] {
   return faultsOfReferences(given.spec, whole.spec).map((issue) => formatIssues([issue]));
 }
 
-/** Throws a user error for a referenced Check that could never pass with the target of the Canary. */
+/** Throws a user error for a referenced Check that could never pass for the Canary's target. */
 function refuseEndlessChecks({ spec: given }: Canary | MeshUpgrade, { spec }: Canary | MeshUpgrade): void {
   if (!("target" in spec) || !("target" in given)) return;
   const places = [

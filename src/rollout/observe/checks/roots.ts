@@ -6,7 +6,7 @@ import { podName, type Scrape } from "./scrape.ts";
 
 /**
  * `serin_certificates{root}` is the number of certificates in use that end in the root. `serin_trusted_roots{root}` is
- * 1 if all their holders trust it.
+ * 1 if all holders of certificates trust the root.
  */
 const certificatesMetric = "serin_certificates";
 const trustedMetric = "serin_trusted_roots";
@@ -20,7 +20,7 @@ interface ProxyRoots {
 
 /**
  * Whether every proxy and ztunnel of the subject trusts the roots, and has only certificates that end in one of them.
- * If no roots are given, all must trust every root that signed a certificate of any of them.
+ * If no roots are given, every proxy must trust each root that signed a certificate of any proxy.
  */
 export async function observeRoots(
   view: ClusterView,

@@ -15,8 +15,8 @@ import { CheckObserver, type CheckObserverOptions, type CheckOrigin } from "./ch
 const roundMs = 500;
 
 /**
- * Runs a check outside any rollout until it has a verdict. After `withinMs` it returns the current state, wait or
- * error. The view must have synced.
+ * Runs a check outside any rollout until it has a verdict. After `withinMs` it returns the last result, even if the
+ * check still waits or has no answer. The view must have synced.
  */
 async function runCheckOnce(
   check: PlannedCheck,
@@ -54,7 +54,7 @@ export interface OutsideCheck {
   readonly signal: AbortSignal;
 }
 
-/** Does the same from outside the cluster: metrics come through `get`, and control planes are called directly. */
+/** Runs a check from outside the cluster: metrics come through `get`, and control planes are called directly. */
 export async function runCheckOutside({
   client,
   clock,

@@ -6,7 +6,7 @@ import { sidecarRevision, workloadOf } from "../sidecar-workloads.ts";
 import { runningPods, type ProxyPod } from "./proxies.ts";
 
 export type Group = "canary" | "stable";
-/** Decides to which of the two groups a proxy's sample belongs. Undefined if to neither. */
+/** Decides to which of the two groups a proxy's sample belongs. Returns undefined if it belongs to neither. */
 export type Grouping = (sample: PrometheusSample, proxy: ProxyPod) => Group | undefined;
 
 /**
@@ -22,15 +22,16 @@ const none: ReadonlySet<string> = new Set();
 
 /**
  * The revisions of servers, as the looks of one check know them. A server whose only pod restarts keeps its revisions.
- * If a server had no pod when a check first saw a request to it, and has one now, it came late. This check never counts
- * its requests. Otherwise proxies' counts from long before the step would suddenly count for a version.
+ * A server "came late" if it had no pod when the check first saw a request to it, and has a pod now. The check never
+ * counts the requests of such a server. Otherwise proxies' counts from long before the step would suddenly count for a
+ * version.
  */
 export class KnownServers {
   readonly #revisions = new BoundedCache<string, ReadonlySet<string> | "late">(maxServers);
 
   /**
-   * The revisions to which the server's requests count. Undefined for a server that came late. `running` are the
-   * revisions of the pods that the server has now, and undefined if it has none.
+   * The revisions to which the server's requests count. Undefined for a server that came late. `running`: the revisions
+   * of the server's present pods, or undefined if it has no pods.
    */
   revisionsOf(server: string, running: ReadonlySet<string> | undefined): ReadonlySet<string> | undefined {
     const known = this.#revisions.get(server);

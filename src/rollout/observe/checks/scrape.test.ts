@@ -44,7 +44,7 @@ test("only the named families are requested from a pod, and other families in it
   server.close();
 });
 
-/** A server with this page, and pods at its address. */
+/** A server whose metrics are this page, and pods with its address. */
 async function paged(context: TestContext, page: string) {
   const served = { requests: 0, page };
   const server = createServer((_request, response) => {
@@ -101,7 +101,7 @@ test("pods of one namespace cannot use the memory for the pages and samples of o
   await assert.rejects(held.scrape(long.podOf("attacker", "1"), families), /pages of namespace attacker are too long/);
 });
 
-/** A clock that moves on whenever somebody looks at it. */
+/** A clock that advances at each read. */
 class BusyClock extends HandClock {
   override steadyMs(): number {
     this.pass(1);

@@ -9,7 +9,7 @@ import { httpGet } from "../http-get.ts";
 export type Scrape = (pod: Pod, families?: readonly string[]) => Promise<readonly PrometheusSample[]>;
 
 /**
- * Anybody who may start pods can start many that look like proxies and answer with long pages. So a page and its
+ * Anybody who may start pods can start many pods that look like proxies and answer with long pages. So a page and its
  * samples have bounds, and namespaces share the memory for all of them: each may use half of what the others leave.
  */
 export interface ScrapeBounds {
@@ -19,7 +19,10 @@ export interface ScrapeBounds {
   readonly sampleBytes: number;
   readonly linesAPage: number;
   readonly samplesAPage: number;
-  /** The time for an answer, by how often the pod was late just before. A proxy on a busy machine may need a second. */
+  /**
+   * The time limits of an answer. The index is the number of times in a row that the pod was late. A proxy on a busy
+   * machine may need a second.
+   */
   readonly deadlinesMs: readonly number[];
 }
 
@@ -32,18 +35,21 @@ const usualBounds: ScrapeBounds = {
 };
 /** The approximate memory of a usual sample, with its twenty labels, in addition to the text of its line. */
 const overheadBytes = 1024;
-/** Checks keep an answer for a third of a second. */
+/** How long the samples of an answer are counted as held in memory. Checks keep an answer for a third of a second. */
 const keptMs = 500;
-/** Texts of a sample may keep a page of this length in memory, because a copy of them takes longer. */
+/**
+ * The length of a page up to which its samples may refer to it. They keep the page in memory, but copying their texts
+ * would take longer.
+ */
 const shortPage = 64 << 10;
-/** After this time of reading, other work has a turn. */
+/** The time of reading after which other work gets a turn. */
 const sliceMs = 5;
 /** How many lines are read between two looks at the clock. */
 const linesAtOnce = 64;
-/** A pod whose page exceeds the bounds of a page is not asked again for this time. */
+/** The time for which a pod whose page exceeded the bounds gets no further request. */
 const refusedMs = 10_000;
 const maxRemembered = 1024;
-/** A failure after this part of the shortest deadline is late. Timers may fire a little early. */
+/** The share of the shortest deadline after which a failure counts as late. Timers may fire a little early. */
 const lateShare = 0.9;
 
 interface Refused {
@@ -70,11 +76,11 @@ export class PodScraper {
   }
 
   /**
-   * Scrapes a pod's metrics at the port and path of its annotations. An error names the pod, and its cause says only
-   * what happened.
+   * Scrapes a pod's metrics at the port and path of its annotations. An error names the pod, and the error's cause says
+   * only what happened.
    *
-   * Serin's own proxies send only the requested families. A gateway's whole page has hundreds of kilobytes, the engine
-   * reads it several times a second, and a check needs a hundredth of it.
+   * Serin's own proxies send only the requested families, which is about a hundredth of a gateway's page. The whole
+   * page has hundreds of kilobytes, and the engine reads metrics several times a second.
    */
   readonly scrape: Scrape = async (pod, families) => {
     const { namespace = "", name = "", uid = podName(pod) } = pod.metadata;
@@ -113,7 +119,9 @@ export class PodScraper {
     }
   }
 
-  /** A look waits for all pods, so one that is late again and again gets little time until it answers. */
+  /**
+   * A look waits for all pods, so a pod that is late again and again gets only a short time, until it answers again.
+   */
   async #inTime(uid: string, get: (deadlineMs: number) => Promise<string>): Promise<string> {
     const { deadlinesMs } = this.#bounds;
     const times = this.#late.get(uid) ?? 0;
@@ -131,7 +139,7 @@ export class PodScraper {
     }
   }
 
-  /** Reads a page in slices. The memory of its samples counts for as long as checks keep them. */
+  /** Reads a page in slices. The memory of its samples counts as used for as long as checks keep them. */
   async #samplesOf(
     text: string,
     { namespace, uid }: { readonly namespace: string; readonly uid: string },
@@ -186,7 +194,7 @@ const scraper = new PodScraper();
 /** Scrapes a pod as {@link PodScraper.scrape} does, with the bounds of the process. */
 export const scrapePod: Scrape = scraper.scrape;
 
-/** A sample without a part of the page, which would keep the whole page in memory. */
+/** Copies the texts of a sample. As parts of the page they would keep the whole page in memory. */
 function ownSample({ name, labels, ...rest }: PrometheusSample): PrometheusSample {
   const own = Object.entries(labels).map(([label, value]) => [label, ownCopy(value)]);
   return { ...rest, name: ownCopy(name), labels: Object.fromEntries(own) as Record<string, string> };

@@ -1,6 +1,6 @@
 /**
  * A bounded map whose owners share its room. If it is full, the owner with the most entries loses its oldest one, so
- * that no owner can displace the entries of others by many of its own.
+ * that an owner with many entries cannot displace the entries of others.
  */
 export class SharedCache<Value> {
   readonly #maxEntries: number;
@@ -34,7 +34,7 @@ export class SharedCache<Value> {
     if (keys?.size === 0) this.#keysOf.delete(entry.owner);
   }
 
-  /** The entries. A caller may delete them meanwhile. */
+  /** The entries. A caller may delete entries during the iteration. */
   *entries(): IterableIterator<readonly [key: string, value: Value]> {
     for (const [key, { value }] of this.#entries) yield [key, value];
   }

@@ -74,7 +74,7 @@ const ofRequests: ReadonlySet<CheckType> = new Set([
   "request-share",
   "tcp-connect-failures",
 ]);
-/** The types of checks that measure the canary's pods. They learn nothing more when it has none. */
+/** The types of checks that measure the canary's pods. Without such a pod, they get no new measurements. */
 const ofPods: ReadonlySet<CheckType> = new Set([...ofRequests, "pod-health", "restarts", "error-log-rate"]);
 
 /** The numbers of ready pods of both versions, for a check that depends on them. Undefined if they are unknown. */
@@ -99,7 +99,7 @@ export async function readyPodsOfCheck(
   };
 }
 
-/** The number of ready pods in this cluster, or 1 if there is none here and other clusters have some. */
+/** The number of ready pods in this cluster. Returns 1 if this cluster has none and other clusters have some. */
 async function readyCount(view: ClusterView, pods: readonly Pod[], match: WorkloadMatch): Promise<number> {
   const here = pods.filter(getsRequests).length;
   return here > 0 ? here : (await isServedElsewhere(view, match)) ? 1 : 0;
@@ -129,7 +129,10 @@ function isOfMesh(pod: Pod): boolean {
   );
 }
 
-/** Finds the pods by their labels, by the workload, or by the Service's selector: the first of these that is known. */
+/**
+ * Finds the pods by their labels, by the workload, or by the Service's selector, whichever is known first in this
+ * order.
+ */
 async function backendPods(
   client: KubeClient,
   view: ClusterView,

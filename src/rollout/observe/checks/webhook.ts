@@ -3,7 +3,7 @@ import type { TemplateValues, WebhookSpec } from "../../../api/serin/index.ts";
 import type { CheckObservation } from "../../decide/index.ts";
 import { shownUrl, type HttpExchange } from "./http-exchange.ts";
 
-/** Statuses by which a server, or a proxy in front of it, says that it could not handle the request now. */
+/** The statuses of a server, or of a proxy in front of it, that could not handle the request at the moment. */
 const transient: ReadonlySet<number> = new Set([408, 425, 429]);
 const redirecting = 300;
 const refusing = 400;
@@ -11,7 +11,7 @@ const failing = 500;
 
 /**
  * Calls a user's webhook. The verdict is its JSON answer, or its status code. A server error, "too many requests" and a
- * redirect are no verdicts. Redirects are not followed.
+ * redirect are not verdicts. The engine does not follow redirects.
  */
 export async function observeWebhook(
   spec: WebhookSpec,

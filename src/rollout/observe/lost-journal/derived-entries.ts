@@ -4,19 +4,19 @@ import type { JournalEntry, ObjectReference } from "../../../api/serin/index.ts"
 import { valueAt } from "../../act/object-access.ts";
 import { derivedStep, describeReference } from "../../decide/index.ts";
 
-/** The entries that the objects of a lost journal show, and what is left to a person. */
+/** The entries that can be derived from the objects of a lost journal, and the changes that a person must undo. */
 export interface DerivedValues {
   readonly entries: readonly JournalEntry[];
   readonly left: readonly string[];
 }
 
-/** Fields of the journal's entry that not every entry has. */
+/** Fields that only some journal entries have. */
 type OptionalMarks = Partial<Pick<Extract<JournalEntry, { type: "field" }>, "setup" | "adopted">>;
 
-/** Managers that write only what they have observed, and never make an object. */
+/** Field managers that only write what they have observed, and never create an object. */
 const controllers = /^(kube-controller-manager|kubelet|kube-scheduler|istiod|pilot-discovery)/;
 
-/** Whether nobody but the engine has written the object. A person's object keeps the claims of its writer. */
+/** Whether only the engine has written the object. An object of a person has that person's field managers. */
 export function isMadeByEngine({ metadata: { managedFields = [] } }: UntypedObject): boolean {
   const writers = managedFields.filter(
     ({ manager = "", subresource = "" }) => subresource === "" && !controllers.test(manager),
@@ -56,12 +56,12 @@ export function fieldEntry(
   };
 }
 
-/** A field for which nothing shows the value from before. A person decides about it. */
+/** Describes a field whose prior value is unknown, so that a person must decide about it. */
 export function leftField(object: ObjectReference, pointer: string): string {
   return `${describeReference(object)} ${pointer} (${command("edit", object)})`;
 }
 
-/** The command of kubectl for the object. */
+/** The kubectl command for the object. */
 export function command(verb: "edit" | "delete", { apiVersion, plural, name, namespace }: ObjectReference): string {
   const { group } = groupVersionOf(apiVersion);
   const kind = group === "" ? plural : `${plural}.${group}`;

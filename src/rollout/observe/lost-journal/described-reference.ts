@@ -24,7 +24,9 @@ import {
 import type { ObjectReference } from "../../../api/serin/index.ts";
 import { reference } from "../../plan/index.ts";
 
-/** The defined kinds that rollouts change or make. A journal's `Gateway` is one of the Gateway API. */
+/**
+ * The kinds with a definition that rollouts change or make. `Gateway` in a journal means the kind of the Gateway API.
+ */
 const definitions: readonly KindDefinition[] = [
   ...istioKinds.filter((kind) => kind !== (istioGatewayKind as KindDefinition)),
   ...gatewayApiKinds,
@@ -47,7 +49,7 @@ const definitions: readonly KindDefinition[] = [
   validatingWebhookConfigurationKind,
 ] as readonly KindDefinition[];
 
-/** The versions of the kinds that have no definition. */
+/** The API versions of the kinds that have no definition here. */
 const others: Readonly<Record<string, string>> = {
   ClusterRoleBinding: "rbac.authorization.k8s.io/v1",
   IstioOperator: "install.istio.io/v1alpha1",

@@ -15,7 +15,7 @@ const kubectl = (fieldsV1: Record<string, unknown> = {}) => ({
   fieldsV1,
 });
 
-/** What kubectl has applied last. */
+/** The annotation with the object that kubectl applied last. */
 const applied = (body: object) => ({ "kubectl.kubernetes.io/last-applied-configuration": JSON.stringify(body) });
 
 const rules = (...weights: readonly number[]) => [{ backendRefs: weights.map((weight) => ({ name: "web", weight })) }];
@@ -34,7 +34,7 @@ const grant: UntypedObject = {
   metadata: { name: "web", namespace: "next", managedFields: [engine({ "f:spec": { ".": {}, "f:from": {} } })] },
 };
 
-/** What the objects of a lost journal show. */
+/** The entries and texts that the objects of a lost journal show. */
 async function shownBy(objects: Readonly<Record<string, UntypedObject>>, move: LostMove = {}): Promise<LostValues> {
   const get = async ({ kind, namespace, name }: ObjectReference): Promise<UntypedObject | undefined> => {
     if (name === "broken") throw new Error("conversion webhook failed");

@@ -22,19 +22,19 @@ export interface LostMove {
   readonly to?: string;
   /** The steps of a Canary of a Deployment that may have written something. */
   readonly steps?: readonly Step[];
-  /** The names of what such a Canary makes for a run, and deletes at its end. */
+  /** The names of the objects that such a Canary makes for a run, and deletes at its end. */
   readonly copies?: readonly string[];
 }
 
 export interface LostValues extends DerivedValues {
-  /** The names of what the engine can put back by the entries. */
+  /** The names of the objects that the engine can restore by the entries. */
   readonly back: readonly string[];
 }
 
 /**
- * Derives from the objects of a lost journal what the rollout has changed, and the values from before: from the
- * engine's marks and claims to fields, from the revisions of an upgrade, from the plan of a Canary of a Deployment, and
- * from what kubectl has applied last.
+ * Derives the changes of a rollout with a lost journal, and the values from before them. The sources are the engine's
+ * marks and field managers on the objects, the revisions of an upgrade, the plan of a Canary of a Deployment, and the
+ * configuration that kubectl applied last.
  */
 export async function lostValues(
   objects: Pick<ObjectAccess, "get">,
@@ -46,7 +46,8 @@ export async function lostValues(
   const found = [planned, ...(await Promise.all(others.map(async (name) => await valuesOf(objects, name, move))))];
   const [entries, left] = [found.flatMap((values) => values.entries), found.flatMap((values) => values.left)];
   const made = entries.filter(({ type }) => type === "created");
-  // What a person has not put back yet may still need what the rollout has made, such as a grant or a Service.
+  // As long as a person still has to undo something, objects that the rollout has made may be needed for it, such as a
+  // grant or a Service. So these are not deleted.
   const kept = left.length === 0 ? entries : entries.filter((entry) => !made.includes(entry));
   const toDelete = left.length === 0 ? [] : made.map(({ object }) => deletedLast(object));
   return { entries: kept, back: kept.map(nameOf), left: [...left, ...toDelete] };
@@ -94,7 +95,7 @@ function derivedValues(object: ObjectReference, found: UntypedObject, move: Lost
   return { entries, left };
 }
 
-/** The fields that the engine has written last, by their pointers. A list with keys counts as one field. */
+/** The pointers of the fields that the engine was the last to write. A list with keys counts as one field. */
 function ownedPointers({ metadata: { managedFields = [] } }: UntypedObject): string[] {
   const own = managedFields.filter(({ manager, subresource = "" }) => manager === fieldManager && subresource === "");
   return [...new Set(own.flatMap(({ fieldsV1 }) => pointersIn(fieldsV1, "")))];
@@ -108,14 +109,14 @@ function pointersIn(fields: unknown, pointer: string): string[] {
   );
 }
 
-/** A label that an upgrade has removed beside the one that it has written, which nobody owns any more. */
+/** A label that an upgrade has removed when it wrote the other one. A removed label has no field manager any more. */
 function removedBy(pointers: readonly string[], found: UntypedObject): string[] {
   const injection = labelPointer(injectionLabel);
   const wasRemoved = valueAt(found, injection) === undefined && valueAt(appliedLast(found), injection) !== undefined;
   return pointers.includes(labelPointer(revisionLabel)) && wasRemoved ? [injection] : [];
 }
 
-/** What kubectl has applied last, if anybody has applied the object with it. */
+/** The configuration that kubectl applied last. Undefined if nobody has applied the object with kubectl. */
 function appliedLast({ metadata: { annotations } }: UntypedObject): unknown {
   const text = annotations?.["kubectl.kubernetes.io/last-applied-configuration"];
   try {

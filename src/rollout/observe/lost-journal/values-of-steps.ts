@@ -6,18 +6,18 @@ import { valueAt, type ObjectAccess } from "../../act/object-access.ts";
 import { describeReference, fieldKey, referenceKey, type Step, type Write } from "../../decide/index.ts";
 import { createdEntry, fieldEntry, isMadeByEngine, leftField, type DerivedValues } from "./derived-entries.ts";
 
-/** What planned steps show. `known`: the names of the objects that they write. */
+/** What the planned steps show about a lost journal. `known`: the names of the objects that they write. */
 export interface ValuesOfSteps extends DerivedValues {
   readonly known: ReadonlySet<string>;
 }
 
-/** What one write shows. Undefined if it has changed nothing. */
+/** What one write shows: a journal entry, or a change that is left to a person. Undefined if it has changed nothing. */
 type Shown = { readonly entry: JournalEntry } | { readonly left: string } | undefined;
 
 /**
- * Derives entries from the steps that a rollout without a journal may have carried out, in their order. The steps know
- * the values from before: what a route has when it is made, and the pod template of the ReplicaSet that serves. Whether
- * a write was carried out, the object shows.
+ * Derives entries from the steps that a rollout without a journal may have carried out, in their order. The planned
+ * steps contain the prior values: the first content of a route that is made, and the pod template of the ReplicaSet
+ * that serves. The object shows whether a write was carried out.
  */
 export async function valuesOfSteps(
   objects: Pick<ObjectAccess, "get">,
@@ -61,7 +61,7 @@ function shownBy(write: Write, found: UntypedObject, setup: boolean): Shown {
       ? undefined
       : { entry: fieldEntry(write, found, write.keeps.base, { setup }) };
   const isOurs = isEngine(whoWrote(found, write.pointer));
-  // A marked field had no value before. A restore from a backup keeps the mark, but names another writer.
+  // A marked field had no value before. A restore from a backup keeps the mark, but changes the field manager.
   if (write.mark !== undefined)
     return current !== undefined && (isOurs || valueAt(found, write.mark) !== undefined)
       ? { entry: fieldEntry(write, found, undefined, { setup }) }

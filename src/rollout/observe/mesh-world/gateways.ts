@@ -34,13 +34,13 @@ const classicComponent = /^(Ingress|Egress)Gateways$/;
 /** The kind of work that a Gateway's proxies do. */
 type GatewayType = "ingress" | "eastWest" | "waypoint";
 
-/** The types of gateways by the controller that a GatewayClass names. */
+/** The types of gateways, by the controller in their GatewayClass. */
 const typesByController: Readonly<Record<string, GatewayType>> = {
   "istio.io/gateway-controller": "ingress",
   "istio.io/eastwest-controller": "eastWest",
   "istio.io/mesh-controller": "waypoint",
 };
-/** Classes that need no object. */
+/** The classes that exist without a GatewayClass object. */
 const builtInTypes: Readonly<Record<string, GatewayType>> = {
   istio: "ingress",
   "istio-east-west": "eastWest",
@@ -133,7 +133,8 @@ export async function observeGateways(sources: GatewaySources): Promise<GatewayI
 
 /**
  * The gateways of an installation that the old revision owned when the upgrade began. Each has the form that the new
- * revision installs. If the new installation does not include it, it keeps its form with the new control plane.
+ * revision installs. If the new installation does not include a gateway, the gateway keeps its form and gets the new
+ * control plane.
  */
 export async function observeClassicGateways(
   { client, view, upgrade, prior, canaries }: GatewaySources,
@@ -150,7 +151,7 @@ export async function observeClassicGateways(
     return (prior.revisionLabel(object, labels) ?? "default") === from.revision;
   });
   const operatorOf = await readOperators(client, classic);
-  // An operator would undo every change of its gateway.
+  // The gateways that no operator manages. An operator would undo every change of its gateway.
   const owned = classic.filter((deployment) => operatorOf(deployment) === undefined);
   if (owned.length === 0) return [];
   const autoscaled = await autoscaledDeployments(client);
@@ -236,7 +237,7 @@ function nameOf({ metadata }: { readonly metadata: { readonly name?: string; rea
   return `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
 }
 
-/** A Deployment with its number of pods. `left`: the pods of a canary that an earlier upgrade has left. */
+/** A Deployment with its number of pods. `left`: the pods of the canary that an earlier upgrade has left beside it. */
 function scaled(
   { metadata, spec }: Deployment,
   prior: PriorValues,

@@ -23,7 +23,7 @@ interface Sources {
 
 /**
  * The canaries of gateways that an upgrade finds when it begins, because an earlier upgrade has left them. The upgrade
- * takes over those of its new revision. It cannot take over others.
+ * takes over the canaries of its new revision, and refuses to begin beside any other.
  */
 export class LeftCanaries {
   readonly #sources: Sources;
@@ -45,8 +45,8 @@ export class LeftCanaries {
   }
 
   /**
-   * The same for a Gateway of the Gateway API, whose control plane makes the canary that its annotations ask for.
-   * `present`: its present annotations.
+   * The number of pods of a canary that an earlier upgrade has left beside a Gateway of the Gateway API. The Gateway's
+   * control plane makes this canary from annotations. `present`: the Gateway's present annotations.
    */
   podsOf(gateway: ObjectReference, present: Readonly<Record<string, string>> = {}): number | undefined {
     const { upgrade, prior } = this.#sources;
@@ -60,8 +60,8 @@ export class LeftCanaries {
   }
 
   /**
-   * Throws a user error if the upgrade cannot take over what it finds. While another upgrade is under way, the canaries
-   * are that one's, and this upgrade waits for it.
+   * Throws a user error if the upgrade cannot take over the canaries that it finds. While another upgrade is under way,
+   * the canaries belong to that upgrade, and this one waits for it.
    */
   async refuse(client: KubeClient): Promise<void> {
     const [refusal] = this.#refusals;
@@ -73,7 +73,10 @@ export class LeftCanaries {
     if (!items.some(isOther)) throw refusal;
   }
 
-  /** Refuses a Deployment that has the canary's name, and a canary of another revision, which gets requests too. */
+  /**
+   * Throws if a Deployment that is no canary has the canary's name, or if there is a canary of another revision,
+   * because it would get requests too.
+   */
   #refuseOthers(of: { readonly name: string; readonly namespace: string; readonly canary: string }): void {
     const { name, namespace, canary } = of;
     for (const { metadata, spec } of this.#sources.view.deployments.list()) {
@@ -85,7 +88,7 @@ export class LeftCanaries {
   }
 }
 
-/** The number that an annotation says. A control plane runs one pod if it says none. */
+/** The number in the annotation. Without a number, a control plane runs one pod. */
 function countOf(annotation: string | undefined): number {
   const count = Number(annotation);
   return annotation !== undefined && Number.isSafeInteger(count) && count >= 0 ? count : 1;

@@ -90,12 +90,12 @@ export async function observeMeshWorld(
   return { world, leads };
 }
 
-/** Taints that Kubernetes tolerates for a while in every pod. The API server adds the toleration to the probes too. */
+/** Taints that every pod tolerates for a while. The API server adds this toleration to the probes too. */
 const passingTaints: ReadonlySet<string> = new Set(["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]);
 
 /**
- * The image of the probes, the Secrets to pull it with, and where the probes may run. They are those of the engine's
- * pod: nodes have pulled the image already, and administrators have chosen these nodes for the mesh.
+ * The image of the probes, the Secrets to pull it with, and where the probes may run. All of these come from the
+ * engine's own pod: nodes have pulled its image already, and administrators have chosen these nodes for the mesh.
  */
 export function probeSource(
   { pods }: Pick<ClusterView, "pods">,
@@ -120,7 +120,7 @@ export function probeSource(
   };
 }
 
-/** The data planes that this upgrade moves, and clients outside the mesh, whose requests must still be refused. */
+/** The data planes that this upgrade moves, and the client outside the mesh, whose requests must still be refused. */
 function dataPlanesOf(
   { spec: { scope } }: MeshUpgrade,
   namespaces: readonly NamespaceInWorld[],
@@ -141,9 +141,9 @@ function dataPlanesOf(
 }
 
 /**
- * Names the probe pods of the data planes for which probes were made, if they are gone, or have ended, or stay
- * Terminating: a node evicts pods, or is lost with them, and nothing starts them again. If the engine has not made the
- * namespace, its annotation is missing. Then the probes are those of the present data planes.
+ * Names the probe pods of the data planes for which probes were made, if the pods are gone, have ended, or stay
+ * Terminating. A node may evict pods or be lost with them, and no controller starts them again. The annotation of the
+ * probes' namespace lists the data planes. If the engine has not made the namespace, the present data planes are used.
  */
 export function lostProbes(
   view: Pick<ClusterView, "namespaces" | "pods">,
@@ -166,7 +166,7 @@ export function lostProbes(
       const { metadata, status } = podOf(name) ?? { metadata: {} };
       return metadata.deletionTimestamp === undefined && /^(Failed|Succeeded)$/.test(status?.phase ?? "");
     }),
-    // A probe that is removed too soon does no harm.
+    // A probe pod counts as stranded by its age alone, because removing one too early does no harm.
     stranded: names.filter((name) => {
       const pod = podOf(name);
       return pod !== undefined && isStranded(pod, nowMs);

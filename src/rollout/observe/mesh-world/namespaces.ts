@@ -22,11 +22,11 @@ import { heldByBudget, sidecarRevision, sidecarWorkloads, type SidecarWorkload }
 import { progressOf } from "../workload-progress.ts";
 import type { PriorValues } from "./prior-values.ts";
 
-/** The rules that led namespaces to a revision before the upgrade, besides their labels. */
+/** The rules besides their labels by which namespaces belonged to a revision before the upgrade. */
 export interface NamespaceLeads {
   /** The revision of each tag. */
   readonly tags: ReadonlyMap<string, string>;
-  /** The old revision injects `istio-injection: enabled` without a tag, although it has a name. */
+  /** The old revision has a name, but injects namespaces with `istio-injection: enabled` without a tag. */
   readonly injectsWithoutTag: boolean;
 }
 
@@ -40,7 +40,7 @@ export interface NamespaceSources {
 const redirectionAnnotation = "ambient.istio.io/redirection";
 const modeLabel = "istio.io/dataplane-mode";
 
-/** The namespaces that the upgrade concerns: with sidecars of the old revision, or pods that a ztunnel serves. */
+/** The namespaces that the upgrade concerns. They have sidecars of the old revision, or pods that a ztunnel serves. */
 export async function observeNamespaces(sources: NamespaceSources): Promise<NamespaceInWorld[]> {
   const { view, upgrade } = sources;
   const workloads = sidecarWorkloads(view, {
@@ -83,10 +83,11 @@ function inWorld(
   const object = reference("v1", "Namespace", name);
   const hasLeft = prior.has(object, labelPointer(revisionLabel)) && !choosesInjector(metadata.labels);
   const labels = hasLeft ? (metadata.labels ?? {}) : prior.labels(object, metadata.labels, metadata.uid);
-  // After the retirement, only the journal has the revision whose injector the label selected.
+  // After the old revision is removed, only the journal still has the revision whose injector the label selected.
   const injectsWithoutTag = leads.injectsWithoutTag || prior.has(object, labelPointer(injectionLabel));
   const injection = scope.namespaces ? injectionOf(labels, { ...leads, injectsWithoutTag }, from.revision) : undefined;
-  // If somebody has taken a namespace out of the mesh, labels of its pods must not bring them back.
+  // If somebody has taken a namespace out of the mesh, the upgrade must not write labels of its pods, which would bring
+  // them back into the mesh.
   const concerns = scope.namespaces && !hasLeft && (injection !== undefined || !choosesInjector(labels));
   const own = concerns
     ? workloads.flatMap((workload) => workloadInWorld(sources, workload, injection === undefined, connected))
@@ -118,7 +119,7 @@ export function injectionOf(
   const led = tags.get(named);
   const isUntagged = injectsWithoutTag && label === injectionLabel && led === undefined && named !== from;
   if (!isUntagged && (led ?? named) !== from) return undefined;
-  // `istio-injection` follows the default revision, even if there is no tag with that name.
+  // The label `istio-injection` follows the default revision, even if there is no tag of the name `default`.
   const followsTag = !isUntagged && (led !== undefined || label === injectionLabel);
   return { label, value: labels[label] ?? "", ...(followsTag ? { tag: named } : {}) };
 }
@@ -145,7 +146,7 @@ function workloadInWorld(
     revision: to.revision,
     mark: restartMark(upgrade),
     connected,
-    // Only its state matters here. The step's condition decides whether it is late.
+    // Only the workload's state matters here. The condition of the step decides whether the workload is late.
     ageMs: () => 0,
     withinMs: settleTimeoutSeconds * 1000,
     restarted,

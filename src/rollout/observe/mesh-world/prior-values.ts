@@ -43,8 +43,8 @@ export class PriorValues {
   }
 
   /**
-   * The number of pods of a Deployment before the rollout, or undefined if there was no such Deployment. `now` finds
-   * the present number, for a Deployment of which the journal says nothing.
+   * The number of pods of a Deployment before the rollout, or undefined if there was no such Deployment. `now` returns
+   * the present number, for a Deployment without an entry in the journal.
    */
   replicas(object: ObjectReference, now: () => number | undefined): number | undefined {
     if (this.has(object, replicasPointer)) return this.value<number | undefined>(object, replicasPointer, undefined);
@@ -57,7 +57,7 @@ export class PriorValues {
     return this.#fields.has(keyOf(object, pointer));
   }
 
-  /** The value of a field before the rollout. `now` if the rollout has not written it. */
+  /** The value of a field before the rollout. Returns `now` if the rollout has not written the field. */
   value<Value>(object: ObjectReference, pointer: string, now: Value): Value {
     const key = keyOf(object, pointer);
     return this.#fields.has(key) ? (this.#fields.get(key) as Value) : now;

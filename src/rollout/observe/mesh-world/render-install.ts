@@ -11,8 +11,8 @@ export interface EngineImage {
 }
 
 /**
- * Renders the specs of `spec.to.install`. They contain no CNI agent, because revisions share it. Their sidecars still
- * leave the redirect of traffic to the agent that the upgrade brings.
+ * Renders the specs of `spec.to.install`. The rendered objects contain no CNI agent, because revisions share one. Their
+ * sidecars still leave the redirect of traffic to the agent that the upgrade installs.
  */
 export function renderInstalls(
   install: typeof Install,
@@ -30,7 +30,7 @@ export function installedControlPlanes(installs: readonly (readonly UntypedObjec
   return installs.flat().filter(({ kind, metadata }) => kind === "Deployment" && metadata.labels?.["app"] === "istiod");
 }
 
-/** Renders one install spec. Throws a user error with the field if that fails. */
+/** Renders one install spec. Throws a user error that names the field if it cannot be rendered. */
 export function renderOne(
   { resolveSettings, renderInstall }: typeof Install,
   spec: MeshUpgrade["spec"]["to"]["install"][number],

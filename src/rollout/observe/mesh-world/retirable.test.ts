@@ -27,14 +27,14 @@ const noView = {
   keptLonger: async (_key: string, ask: () => Promise<unknown>) => await ask(),
 } as unknown as ClusterView;
 
-/** An upgrade from revision `old` that has done so many steps. */
+/** An upgrade from revision `old` that has finished this number of steps. */
 function upgrade(stepsDone = 0, step?: string): MeshUpgrade {
   const completedSteps = Array.from({ length: stepsDone }, () => ({}));
   const status = { completedSteps, ...(step === undefined ? {} : { step: { id: step } }) };
   return { metadata: { name: "u", uid: "1" }, spec: { from: { revision: "old" } }, status } as unknown as MeshUpgrade;
 }
 
-/** An IstioOperator that an operator carries out. */
+/** An IstioOperator on which an operator acts. */
 const carriedOut: object = { metadata: { name: "mesh" } };
 
 async function retirable(listed: readonly object[], deployments: readonly object[] = []) {
@@ -55,7 +55,7 @@ async function retirable(listed: readonly object[], deployments: readonly object
   };
 }
 
-/** The answer of a server that serves none of the kinds that a test asks for. */
+/** The answer of a server that serves none of the kinds that a test needs. */
 const noDiscovery = async () => await Promise.resolve({ status: 404, headers: {}, text: "" });
 
 test("objects without an operator are deleted, and an operator's parts are disabled in its IstioOperator", async () => {

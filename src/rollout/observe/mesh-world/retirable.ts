@@ -14,7 +14,7 @@ const titles = Object.values(operatedParts).map(({ title }) => title);
 
 /**
  * What the retirement of a revision deletes, and the objects of operators that it changes instead. Listing all kinds
- * takes most of the requests of this observation, so the lists are kept while the rollout is at another step.
+ * takes most of the requests of this observation, so the lists are cached until the rollout gets to another step.
  */
 export async function observeRetirable(
   client: KubeClient,
@@ -27,10 +27,11 @@ export async function observeRetirable(
   const labelSelector = `${istioLabels.revision}=${revision},${istioLabels.component} in (${titles.join(",")}),!${istioLabels.tag}`;
   const list = async () =>
     await Promise.all(kinds.map(async (kind) => (await client.list(kind, { labelSelector })).items.filter(isOwn)));
-  // The step that begins next must see the present objects.
+  // The key contains the number of finished steps, because the next step must see the present objects.
   const key = `retirable ${metadata.uid ?? ""} ${revision} ${status?.completedSteps.length ?? 0}`;
   const lists = status?.step?.id === retireStepId ? await list() : await view.keptLonger(key, list);
-  // Banzai's operator labels no component.
+  // Banzai's operator does not label the components that it installs, so its control planes are found by their
+  // Deployments.
   const controlPlanes = controlPlaneDeployments(view)
     .filter((deployment) => controlPlaneRevision(deployment) === revision)
     .filter((deployment) => {
@@ -65,8 +66,9 @@ export async function observeRetirable(
 }
 
 /**
- * Whether the object is not a slice that Kubernetes has made for a Service, and labelled like it. The slice leaves with
- * the Service. An undo that created it again would send requests to pods that have ended.
+ * Whether the object belongs to the installation. An EndpointSlice that Kubernetes has made for a Service, with the
+ * Service's labels, does not: it is deleted with the Service. If an undo created it again, requests would go to pods
+ * that have ended.
  */
 function isOwn({ metadata }: KubernetesObject): boolean {
   const { kind, apiVersion } = controllerOf({ metadata }) ?? {};
@@ -75,8 +77,8 @@ function isOwn({ metadata }: KubernetesObject): boolean {
 
 /**
  * The namespaces of the objects that the retirement has removed so far. No journal lists the objects that an operator
- * has removed. They were in the namespace that the IstioOperator names, which still exists, or in that of the deleted
- * object of Banzai's operator.
+ * has removed. Those were in the namespace that the IstioOperator names, or in the namespace of the deleted object of
+ * Banzai's operator.
  */
 async function namespacesBefore(client: KubeClient, journal: readonly JournalEntry[]): Promise<readonly string[]> {
   const entries = journal.filter(({ step }) => step === retireStepId);

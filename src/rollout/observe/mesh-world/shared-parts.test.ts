@@ -18,7 +18,7 @@ interface Cluster {
   readonly journal?: readonly JournalEntry[];
 }
 
-/** The namespace in which the next root is looked for, when each namespace has the named Secret. */
+/** The namespace in which the observer looks for the next root, if every namespace has the named Secret. */
 async function rootNamespace({ deployments = [], installs = [], journal = [] }: Cluster): Promise<unknown> {
   const upgrade = {
     spec: { from: { revision: "old" }, to: { revision: "new", root: { secretName: "next" } } },
@@ -52,7 +52,7 @@ test("an upgrade between namespaces changes no root, because each control plane 
   );
 });
 
-/** Observes an upgrade to this agent where the agent that runs uses the folders of k3s. */
+/** Observes an upgrade to this agent, while the running agent uses the folders of k3s. */
 async function agentAfterK3s(cni: object, values: object = {}): Promise<unknown> {
   const { value: upgrade = assert.fail() } = parseMeshUpgrade({
     metadata: { name: "to-next" },

@@ -22,8 +22,8 @@ import type { PriorValues } from "./prior-values.ts";
 import { installedControlPlanes, renderOne, type EngineImage } from "./render-install.ts";
 
 /**
- * The nodes on which the revision's ztunnel runs, and those that the upgrade has labelled, even after the ztunnel has
- * left them.
+ * The nodes on which the revision's ztunnel runs, and the nodes that the upgrade has labelled, even after the ztunnel
+ * has left them.
  */
 export function ztunnelNodes(view: ClusterView, revision: string, prior: PriorValues): string[] {
   const running = view.pods
@@ -91,7 +91,7 @@ const folders = [
 
 /**
  * An agent in other folders than the one that it replaces would not find the node's network, and would leave the old
- * plugin behind. So another folder counts only if the spec states the folder or the platform.
+ * plugin behind. So an agent with other folders is refused unless the spec states the folder or the platform.
  */
 function requireSameFolders(running: object, next: object, { values }: IstioOperatorSpec): void {
   if (textAt(values, "global", "platform") !== undefined) return;
@@ -148,8 +148,8 @@ export async function observeRoot(
 }
 
 /**
- * The namespace in which control planes look for the next root, which is their own. An upgrade that has made the Secret
- * stays there.
+ * The namespace in which control planes look for the next root, which is their own. Once the upgrade has made the
+ * Secret, its namespace no longer changes.
  */
 function rootNamespaceOf(
   view: Pick<ClusterView, "deployments" | "controlPlaneNamespaces">,

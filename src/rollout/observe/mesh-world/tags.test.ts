@@ -130,7 +130,7 @@ async function observed({ injectors, validators = [], services = [], installs = 
   return await observeTags({ client, install, upgrade, prior, webhooks, installs, version: "1" });
 }
 
-/** `name pointer`, with the value. */
+/** The fields of a tag as `name pointer`, each with its value. */
 function fieldsOf({ fields }: TagInWorld): Readonly<Record<string, unknown>> {
   return Object.fromEntries(
     fields.map(({ object, pointer, value }) => [`${object.namespace ?? ""} ${object.name} ${pointer}`.trim(), value]),
@@ -211,7 +211,7 @@ test("a tag moves to a control plane outside of the cluster with its URL and CA,
       url: "https://checks.example.com/validate",
     },
   );
-  // Somebody has renewed the CA since the tag moved.
+  // Somebody has renewed the CA after the tag moved.
   const renewed = { ...outside, caBundle: "bmV3" };
   const [again] = await observed({ injectors: [calling("t", "old", renewed, "default"), injectors[1] ?? next] });
   assert.deepEqual(again === undefined ? undefined : fieldsOf(again)["t /webhooks/0/clientConfig"], renewed);

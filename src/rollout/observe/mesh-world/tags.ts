@@ -26,7 +26,7 @@ import {
 import type { PriorValues } from "./prior-values.ts";
 
 const defaultTag = "default";
-/** The path at which every control plane validates. */
+/** The path of validation requests at every control plane. */
 const validationPath = "/validate";
 const admission = "admissionregistration.k8s.io/v1";
 
@@ -48,7 +48,8 @@ export async function listWebhooks(client: KubeClient): Promise<Webhooks> {
 
 /**
  * The revision of each tag before the upgrade. Somebody may move a tag by hand to the new revision before the upgrade
- * does. If the upgrade has moved objects that followed the tag, it led to the old revision, and they follow it again.
+ * does. If the upgrade has moved objects that followed the tag, the tag pointed to the old revision. These objects
+ * follow the tag again at the end.
  */
 export function tagsBefore(
   { injectors }: Webhooks,
@@ -101,7 +102,7 @@ export interface TagSources {
   readonly version: string;
 }
 
-/** The control plane to which the tags move: how its injector and its validator are called. */
+/** The control plane to which the tags move: the client configs of its injector and its validator. */
 interface TagTarget {
   readonly injector: WebhookClient;
   readonly validator: WebhookClient;
@@ -134,7 +135,7 @@ function targetOf(webhooks: Webhooks, installs: MeshWorld["installs"], revision:
   };
 }
 
-/** How to call the validator of the same server as the injector. */
+/** The client config of the validator on the same server as the injector. */
 function validatorBeside({ service, url, ...more }: WebhookClient): WebhookClient {
   return {
     ...more,
@@ -167,7 +168,10 @@ function clientConfigOf(
   );
 }
 
-/** A tag with the fields that lead it to the new revision. The upgrade makes a tag that did not lead to the old one. */
+/**
+ * A tag with the fields that lead it to the new revision. If the tag did not exist for the old revision, the upgrade
+ * creates it.
+ */
 function tagInWorld(
   sources: TagSources,
   { tag, isLed }: { readonly tag: string; readonly isLed: boolean },
@@ -214,8 +218,8 @@ function tagInWorld(
 }
 
 /**
- * The fields of the tag's Service to write, and the tag's Services in other namespaces, which are left. A Service
- * selects only pods of its own namespace.
+ * The fields of the tag's Service to write, and the tag's Services in other namespaces, which stay without use. A
+ * Service selects only pods of its own namespace.
  */
 function serviceOf(
   services: readonly Service[],

@@ -1,4 +1,4 @@
-// Tests that no server delays a question about a pilot for longer than its limit.
+// Tests that no server can delay a request for a debug page for longer than its limit.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { createServer, type AddressInfo, type Socket } from "node:net";
@@ -8,7 +8,7 @@ import { serveDebug } from "./testing/debug-server.ts";
 import { cluster, debugOf, ownName, passing, pilot } from "./testing/debug-world.ts";
 import { issued } from "./testing/pilot-certificates.ts";
 
-/** A server of TCP, and its connections so far. */
+/** A TCP server, and the connections that it has accepted so far. */
 async function listen(
   context: TestContext,
   serve: (socket: Socket) => void,
@@ -29,7 +29,7 @@ async function listen(
 test("a server that hangs or drips in the TLS handshake loses its connection in time, and one that closes at once", async (context) => {
   const { certificate } = await issued(ownName);
   const clock = new HandClock();
-  /** Asks twice, and says how the first question ended. */
+  /** Sends two requests, and returns how the first one ended. */
   const fateOf = async (serve: (socket: Socket) => void, dripped: readonly number[] = []): Promise<string> => {
     const { port, sockets } = await listen(context, serve);
     const debug = debugOf(cluster({ published: certificate }), port, { clock });
@@ -47,7 +47,7 @@ test("a server that hangs or drips in the TLS handshake loses its connection in 
     return fate.replace(/^\S+ /, "");
   };
   assert.match(await fateOf(() => undefined), /^(did not end the TLS handshake in|has not answered for) 2000 ms$/);
-  // The beginning of a record of 16 KiB, one byte after the other. Each byte is a sign of life.
+  // The beginning of a TLS record of 16 KiB, sent byte by byte. Each byte is a sign of life.
   const drip = [22, 3, 3, 64, 0, 2, 0, 0, 0];
   assert.match(
     await fateOf(() => undefined, drip),
@@ -74,7 +74,7 @@ test("an answer that comes byte by byte keeps its caller for a short time, and i
     assert.equal(stream?.destroyed, false);
     stream.write(Buffer.of(0));
     await passing(clock, 1000);
-    // The byte must have come before more time passes, or the silence would count.
+    // The byte must arrive before more time passes. Otherwise the silence would last too long.
     assert.equal(await debug.ask(pilot, "/debug/other"), "other");
   }
   await passing(clock, 2000);
@@ -104,7 +104,7 @@ test("an API server that hangs delays a question for its limit, gets one request
   gate = Promise.withResolvers();
   known.answers = gate.promise;
   hung.resolve();
-  // The root is known, and the token hangs. Time passes when the connection is open.
+  // The root is known, and the request for the token hangs. Time passes once the connection is open.
   await asked(() => known.tokenRequests === 1);
   await asked();
   assert.deepEqual([known.reads, known.tokenRequests], [2, 1]);

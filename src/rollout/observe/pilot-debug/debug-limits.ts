@@ -1,20 +1,20 @@
 export interface AnswerLimits {
-  /** The time limit without any data. */
+  /** The longest time in which no data may arrive. */
   readonly silenceMs: number;
   /** The time limit of the whole answer. */
   readonly answerMs: number;
 }
 
 export interface SessionLimits extends AnswerLimits {
-  /** A session without a question for this long ends. */
+  /** The time without a request after which a session ends. */
   readonly idleMs: number;
   /** The time limit of the TLS handshake. */
   readonly handshakeMs: number;
-  /** The time limit of a sign of life, after a question stayed unanswered. */
+  /** How long to wait for a sign of life after a request stayed unanswered. */
   readonly pingMs: number;
 }
 
-/** Release 0.1.0 of Serin's pilots lets questions wait while its model settles, which takes seconds in a large mesh. */
+/** Release 0.1.0 of Serin's pilots lets requests wait while its model settles, which takes seconds in a large mesh. */
 export const usualLimits: SessionLimits = {
   silenceMs: 10_000,
   answerMs: 30_000,

@@ -90,12 +90,12 @@ test("a connection without a sign of life ends after an unanswered question, and
   const clock = new HandClock();
   const debug = debugOf(known, (relay.address() as AddressInfo).port, { limits, clock });
   await debug.ask(pilot, "/debug/first");
-  // From now on nothing passes any more, as after the loss of a node.
+  // From here on, the connection passes no more data, as after the loss of a node.
   for (const end of relays) end.unpipe().pause();
   const lost = assert.rejects(debug.ask(pilot, "/debug/lost"), { message: /did not answer in 1500 ms$/ });
   await passing(clock, 1500);
   await lost;
-  // This one is open when the connection ends.
+  // This request is open when the connection ends.
   const other = debug.ask(pilot, "/debug/other");
   await passing(clock, 1000);
   assert.equal(await other, "other");
@@ -111,7 +111,7 @@ test("a pilot that ends a connection, as after its maximum age, is asked on anot
     return connections.size === 2;
   });
   for (const connection of connections) connection.destroy();
-  // The engine may not know yet that the connection has ended.
+  // The engine may not have noticed yet that the connection has ended.
   assert.equal(await debug.ask(pilot, "/debug/third"), "third");
   assert.equal(connections.size, 3);
 });
@@ -171,7 +171,7 @@ test("callers wait a short time for a silent pilot, and longer for a page that h
   };
   const clock = new HandClock();
   const { debug, asked } = await world(context, page, { patienceMs: 1000, silenceMs: 4000 }, { clock });
-  /** Asks for a page, and lets time pass once the pilot has got the question. */
+  /** Requests a page, and lets time pass after the pilot has got the request. */
   const askFor = async (name: string, ms: number): Promise<{ readonly answer: Promise<string> }> => {
     const answer = debug.ask(pilot, `/debug/${name}`);
     answer.catch(() => undefined);
@@ -179,7 +179,7 @@ test("callers wait a short time for a silent pilot, and longer for a page that h
     await passing(clock, ms);
     return { answer };
   };
-  // The late answer of a page is on the connection before that of a question that follows it.
+  // Resolves after the late answer of a page: the answer to a later request on the connection comes after it.
   const served = async (): Promise<void> => {
     gate.resolve();
     assert.equal(await debug.ask(pilot, "/debug/quick"), "quick");

@@ -9,14 +9,17 @@ import type { SessionLimits } from "./debug-limits.ts";
 import { DebugStream } from "./debug-stream.ts";
 import { provenSocket, type PilotTrust } from "./proven-socket.ts";
 
-/** The default window of 64 kB would cost a long answer many round trips. */
+/** The HTTP/2 window. With the default of 64 kB, a long answer would take many round trips. */
 const windowBytes = 4 << 20;
-/** A slow page keeps its stream busy, and other questions take another one. */
+/** The maximum number of parallel streams. A slow page occupies its stream, and other requests take another one. */
 const maxStreams = 4;
-/** Questions that wait for a stream. A step may wait for every gateway of a mesh, and asks about all at once. */
+/**
+ * The maximum number of requests that wait for a stream. A step may wait for every gateway of a mesh, and requests all
+ * of their states at once.
+ */
 const maxWaiting = 4096;
 
-/** The answer of Go's server for a path that does not exist, which pilots of both kinds send. */
+/** The answer of Go's HTTP server for a path that does not exist. Serin's pilots send the same one. */
 const notFound = "404 page not found\n";
 
 /** The caller, as it names itself in a discovery request. The token must be of this namespace and account. */
@@ -34,8 +37,8 @@ interface Waiting {
 
 /**
  * One HTTP/2 connection to a pilot's discovery port. It opens only if the server proves by its certificate that it is a
- * pilot, so no one else gets a token. Its streams stay open for further questions: pilots of upstream Istio limit how
- * many streams open in a second, and proxies share that limit.
+ * pilot, so that no other server gets a token. Its streams stay open for further requests: pilots of upstream Istio
+ * limit how many streams open in a second, and proxies share that limit.
  */
 export class DebugSession {
   readonly #session: ClientHttp2Session;
@@ -58,7 +61,7 @@ export class DebugSession {
     this.#limits = limits;
     this.#clock = clock;
     session.once("connect", () => session.setLocalWindowSize(2 * windowBytes));
-    // Each open question reports the failure to its own caller.
+    // Each open request reports the failure to its own caller, so this listener does nothing.
     session.on("error", () => undefined);
     session.once("goaway", () => this.close());
     session.once("close", () => this.#fail(unreachable(`${where} closed the connection`)));
@@ -96,7 +99,7 @@ export class DebugSession {
     return !this.#session.closed && !this.#session.destroyed;
   }
 
-  /** Lets the open questions end, and takes no more. */
+  /** Accepts no more requests. Requests that are open may still end. */
   close(): void {
     this.#idleTimer[Symbol.dispose]();
     this.#endIdle();
@@ -105,9 +108,9 @@ export class DebugSession {
   }
 
   /**
-   * Asks for a path below `/debug/`. Throws a transient error, for an unknown path with the code `http-status` and the
-   * reason 404, and for a refused token with the reason 401. `mayHaveEnded`: returns undefined if the pilot ended a
-   * connection or stream that had answered before. Another session may have an answer then.
+   * Requests a path below `/debug/`. Throws a transient error, for an unknown path with the code `http-status` and the
+   * reason 404, and for a refused token with the reason 401. With `mayHaveEnded`, it returns undefined if the pilot
+   * ended a connection or stream that had answered before. Then the caller may try another session.
    */
   async ask(path: string, caller: DebugCaller, mayHaveEnded: false): Promise<string>;
   async ask(path: string, caller: DebugCaller, mayHaveEnded: boolean): Promise<string | undefined>;
@@ -128,7 +131,7 @@ export class DebugSession {
     } catch (error) {
       if (stream.isSilent) this.#examine();
       else if (!stream.isOpen && mayHaveEnded && (wasUsed || (hadAnswered && !stream.hasHeaders))) {
-        // The pilot has probably ended them too.
+        // The pilot has probably ended the idle streams too.
         this.#endIdle();
         return undefined;
       }
@@ -138,7 +141,7 @@ export class DebugSession {
     }
   }
 
-  /** A stream for one question. Undefined if the session has ended. */
+  /** A stream for one request. Undefined if the session has ended. */
   async #streamFor(token: string): Promise<DebugStream | undefined> {
     while (this.isOpen && this.#busy.size >= maxStreams) await this.#nextTurn();
     if (!this.isOpen) return undefined;
@@ -194,7 +197,10 @@ export class DebugSession {
     this.#idle.clear();
   }
 
-  /** Ends the session if its server gives no sign of life. A page may be slow while others are not. */
+  /**
+   * Ends the session if its server gives no sign of life. A slow page alone is no reason, because other pages may be
+   * fast.
+   */
   #examine(): void {
     const { pingMs } = this.#limits;
     if (this.#isExamined || this.#session.destroyed) return;
@@ -221,7 +227,7 @@ function requestFor(path: string, { id, namespace, serviceAccount }: DebugCaller
   const metadata: JsonObject = {
     NAMESPACE: namespace,
     SERVICE_ACCOUNT: serviceAccount,
-    // Clients that are no proxies have this version, so that pilots expect no old features of them.
+    // Clients that are not proxies send this version, so that pilots do not expect the features of an old proxy.
     ISTIO_VERSION: "65536.65536.65536",
   };
   return toBinary(

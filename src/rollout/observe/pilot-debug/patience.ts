@@ -3,13 +3,13 @@ import { afterRunning, transientError, type Clock, type SerinError } from "../..
 export interface PatienceLimits {
   /** How long the caller waits for the pod. */
   readonly podMs: number;
-  /** How long it waits for the API server, all in all. */
+  /** How long it waits for the API server in total. */
   readonly serverMs: number;
 }
 
 /**
- * The time that a caller waits for a pod. It stands still while the caller waits for the API server, which has a limit
- * of its own.
+ * The time that a caller waits for a pod. This time does not run while the caller waits for the API server, which has a
+ * limit of its own.
  */
 export class Patience implements Disposable {
   readonly #clock: Clock;
@@ -28,7 +28,7 @@ export class Patience implements Disposable {
     this.#begin();
   }
 
-  /** How long the pod has been waited for, be it after the caller gave up. */
+  /** How long the pod has been waited for, including the time after the caller gave up. */
   get spentMs(): number {
     return this.#earlierMs + this.#clock.steadyMs() - this.#beganMs;
   }

@@ -15,22 +15,29 @@ import type { PilotTrust } from "./proven-socket.ts";
 
 /** The port of discovery over TLS. */
 const discoveryPort = 15_012;
-/** The port of debug pages in plain text, and the page that pilots of release 0.1.0 serve only there, to everybody. */
+/**
+ * The port of debug pages in plain text. Pilots of release 0.1.0 serve one page only at this port, and to everybody.
+ */
 const openPort = 8080;
 const openPage = "/debug/serin/roots";
-/** Only Serin's pilots serve pages below this, and all of their releases serve this one. */
+/** The beginning of the paths that only Serin's pilots serve. All of their releases serve this path itself too. */
 const serinPages = "/debug/serin/";
 const serinPage = "/debug/serin/proxies";
 const maxPilots = 64;
-/** More pages than the engine asks one pilot for. */
+/**
+ * The maximum number of remembered pages of one pilot. It is larger than the number of pages that the engine requests.
+ */
 const maxPages = 16;
 /** How long the roots and names of a control plane are used before they are read again. */
 const trustMaxAgeMs = 10_000;
-/** A container may get another image in its pod, so what its pages tell of its release is found out again. */
+/**
+ * How long the engine remembers what it has learned about a pod's release. A container may get another image while its
+ * pod stays.
+ */
 const releaseMaxAgeMs = 300_000;
-/** How long a caller waits for a page that did not come late before. */
+/** How long a caller waits for a page that was not late before. */
 const patienceMs = 2000;
-/** How long a caller waits for the API server, which knows the pilot's root and issues the token. */
+/** How long a caller waits for the API server, from which the pilot's root and the token come. */
 const serverPatienceMs = 10_000;
 
 export interface PilotDebugOptions {
@@ -41,7 +48,7 @@ export interface PilotDebugOptions {
   readonly limits?: SessionLimits & { readonly patienceMs: number };
 }
 
-/** The answer of the API server, or the question that is still open, so that no second one is asked meanwhile. */
+/** The answer of the API server, or the request that is still open, so that no second request is sent meanwhile. */
 interface KeptTrust {
   readonly trust: Promise<PilotTrust>;
   untilMs: number;
@@ -54,24 +61,24 @@ interface KeptSession {
 
 /** What the engine knows about a page of a pilot. */
 interface KnownPage {
-  /** Until when the pod is not asked for the page, because it does not know it. */
+  /** Until when the engine does not request the page again, because the pod does not serve it. */
   unknownUntilMs: number;
-  /** Whether the page's last answer came after the callers had given up. */
+  /** Whether the page's last answer came after its callers had given up. */
   isSlow: boolean;
 }
 
 /** What the engine knows about a pod. */
 interface KnownPod {
   readonly pages: AgingCache<string, KnownPage>;
-  /** Until when it counts as a pilot of Serin. */
+  /** Until when the pod counts as one of Serin's pilots. */
   serinUntilMs: number;
   session: KeptSession | undefined;
 }
 
 /**
  * Asks pilots for their debug pages, as istioctl does: over discovery with TLS, which pilots of every release serve.
- * The token of a control plane's account leaves the engine only for a server that has proven to be of that control
- * plane.
+ * The engine sends the token of a control plane's account only to a server that has proven by its certificate that it
+ * belongs to that control plane.
  */
 export class PilotDebug {
   readonly #client: KubeClient;
@@ -87,9 +94,9 @@ export class PilotDebug {
   }
 
   /**
-   * The answer for a path that begins with `/debug/`. For errors see {@link DebugSession.ask}. A silent pod delays a
-   * caller for a short time only. If its answer comes later, the pod is alive but busy, and next time callers of this
-   * page wait for as long as a question may take.
+   * The answer for a path that begins with `/debug/`. See {@link DebugSession.ask} for the errors. A silent pod delays
+   * a caller for a short time only. If its answer comes later, the pod is alive but busy, and later callers of this
+   * page wait for the whole time limit of a request.
    */
   async ask(pilot: PilotPod, path: string): Promise<string> {
     const { clock, port = discoveryPort, limits = { ...usualLimits, patienceMs } } = this.#options;
@@ -114,7 +121,7 @@ export class PilotDebug {
       serinUntilMs: Number.NEGATIVE_INFINITY,
       session: undefined,
     };
-    // A pod that is asked again is the youngest.
+    // Moves the pod to the end of the map, because the entries are ordered by their last request.
     this.#pods.set(key, known);
     return known;
   }
@@ -127,7 +134,7 @@ export class PilotDebug {
     return known;
   }
 
-  /** Whether the pod is known not to serve a page, so that a question for it would reach nobody. */
+  /** Whether the pod is known not to serve a page, so that a request for the page would be useless. */
   lacks(pilot: PilotPod, path: string): boolean {
     if (!path.startsWith(serinPages) || !this.#isUnknown(pilot, path)) return false;
     return path !== openPage || (!this.#isKnownSerin(pilot) && this.#isUnknown(pilot, serinPage));
@@ -147,8 +154,8 @@ export class PilotDebug {
       return await this.#askKnown(pilot, path, patience);
     } catch (error) {
       if (path !== openPage || !isStatus(error, "404") || !(await this.#isSerin(pilot, patience))) throw error;
-      // Pilots of release 0.1.0 have this page in plain text only. There, nothing proves who answers. So the engine
-      // sends no token, and asks no other pilot this way.
+      // Pilots of release 0.1.0 have this page in plain text only. In plain text, nothing proves who answers. So the
+      // engine sends no token there, and uses this port for no other pilot.
       return await getOpen(pilot.address, openPort, path).catch(() => Promise.reject(error));
     }
   }
@@ -165,7 +172,7 @@ export class PilotDebug {
     }
   }
 
-  /** Leaves out questions for pages that the pod does not know. Pilots of upstream Istio know none of Serin's. */
+  /** Requests a page, unless the pod is known not to serve it. Pilots of upstream Istio serve none of Serin's pages. */
   async #askKnown(pilot: PilotPod, path: string, patience: Patience): Promise<string> {
     const { clock, port = discoveryPort } = this.#options;
     if (!path.startsWith(serinPages)) return await this.#askProven(pilot, path, patience);
@@ -202,7 +209,10 @@ export class PilotDebug {
     return await next.ask(page, await this.#callerOf(pilot, patience), false);
   }
 
-  /** Only for a pilot with a session, because a session proves who gets the token. */
+  /**
+   * The caller's token. It is requested only for a pilot with a session, because the session has proven who gets the
+   * token.
+   */
   async #callerOf({ namespace, serviceAccount }: PilotPod, patience: Patience): Promise<DebugCaller> {
     const token = await patience.pausedFor(this.#tokens.of(namespace, serviceAccount));
     return { id: engineId(namespace), namespace, serviceAccount, token };
@@ -215,12 +225,12 @@ export class PilotDebug {
     const pod = this.#podOf(pilot);
     const kept = pod.session;
     const before = await kept?.session.catch(() => undefined);
-    // The roots that proved the former session may have been withdrawn.
+    // The roots have changed. The former session may rest on a root that was withdrawn, so it is closed.
     if (kept?.roots !== roots) before?.close();
     else if (before?.isOpen === true) return before;
     const next = pod.session;
     if (next !== undefined && next !== kept && next.roots === roots) return await next.session;
-    // Without a control plane, the engine does not need what this loads.
+    // Loaded on demand, because without a control plane the engine does not need the session's code.
     const session = import("./debug-session.ts").then((door) =>
       door.DebugSession.open({ address: pilot.address, port }, trust, { limits, clock }),
     );
@@ -228,7 +238,7 @@ export class PilotDebug {
     try {
       return await session;
     } catch (error) {
-      // The root may have changed since it was read.
+      // The root may have changed after the engine read it, so it is read again.
       this.#trusts.delete(trustKey(pilot));
       throw error;
     }
@@ -240,7 +250,7 @@ export class PilotDebug {
     return await patience.pausedFor(isNew ? kept.trust : this.#readTrust(pilot));
   }
 
-  /** Asks the API server. Its answer is kept from the time when it comes. */
+  /** Reads the roots and names from the API server. The answer's age is counted from its arrival. */
   #readTrust(pilot: PilotPod): Promise<PilotTrust> {
     const { clock, injectors } = this.#options;
     const key = trustKey(pilot);

@@ -5,6 +5,6 @@ export interface PilotPod {
   readonly revision: string;
   readonly address: string;
   readonly serviceAccount: string;
-  /** The ConfigMap in which it publishes its root to the data planes of each namespace. */
+  /** The ConfigMap in which the control plane publishes its root to the data planes of each namespace. */
   readonly rootConfigMap: string;
 }

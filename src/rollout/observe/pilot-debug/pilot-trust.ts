@@ -6,9 +6,10 @@ import type { PilotPod } from "./pilot-pod.ts";
 import type { PilotTrust } from "./proven-socket.ts";
 
 /**
- * How a pilot proves that it is one: by a certificate for the name of an istiod's Service in its namespace. The root is
- * one by which the API server verifies the injector of such a Service, or which data planes in the pilot's namespace
- * trust. Whoever could write these could already take over the mesh.
+ * The roots and names with which a server proves that it is a pilot. Its certificate must be for the name of an
+ * istiod's Service in its namespace. Its root must be one with which the API server verifies the injector of such a
+ * Service, or one that data planes in the pilot's namespace trust. Anybody who can write these roots could take over
+ * the mesh anyway.
  */
 export async function trustOf(
   client: Pick<KubeClient, "get">,
@@ -33,7 +34,7 @@ export async function trustOf(
   };
 }
 
-/** One certificate that nobody can read must not hide the others. */
+/** Whether the text is a certificate. One unreadable certificate must not make the others useless. */
 function isCertificate(pem: string): boolean {
   try {
     return new X509Certificate(pem).raw.length > 0;

@@ -11,15 +11,15 @@ const namesCharacters = 240;
 export interface PilotTrust {
   /** The certificates that may have signed its certificate, as PEM. They may be intermediates. */
   readonly roots: readonly string[];
-  /** Its certificate must be for one of these names. */
+  /** The names of which the certificate must contain one. */
   readonly names: readonly string[];
   /** Where the roots come from, in words. */
   readonly source: string;
 }
 
 /**
- * Connects, and checks the server's certificate before anything is sent. The limit counts for the whole handshake: a
- * server may send one byte after the other.
+ * Connects, and checks the server's certificate before anything is sent. The time limit applies to the whole handshake,
+ * because a server could send it byte by byte.
  */
 export async function provenSocket(
   to: { readonly host: string; readonly port: number },
@@ -28,14 +28,14 @@ export async function provenSocket(
 ): Promise<TLSSocket> {
   const where = formatAuthority(to.host, to.port);
   const [servername = ""] = trust.names;
-  // Without roots, Node would trust the world's.
+  // With an empty list, Node would trust the public certificate authorities.
   if (trust.roots.length === 0) throw unproven(where, "no root of it is known", `its root must be in ${trust.source}`);
   return await new Promise((resolve, reject) => {
     const socket = connect({
       ...to,
       servername,
       ca: [...trust.roots],
-      // The published root may be an intermediate, which Go's clients accept too.
+      // The published root may be an intermediate. Go's TLS clients accept this too.
       allowPartialTrustChain: true,
       rejectUnauthorized: true,
       checkServerIdentity: (_, { raw }) => otherName(new X509Certificate(raw), trust),
@@ -67,8 +67,8 @@ export async function provenSocket(
 const otherNameCode = "ERR_TLS_CERT_ALTNAME_INVALID";
 
 /**
- * The error for a certificate without an expected name. Only subject alternative names count: a workload may choose the
- * common name of its own certificate.
+ * The error for a certificate without an expected name. Only subject alternative names are compared, because a workload
+ * may choose the common name of its own certificate.
  */
 function otherName(certificate: X509Certificate, { names }: PilotTrust): Error | undefined {
   const options = { subject: "never", wildcards: false } as const;
@@ -79,7 +79,7 @@ function otherName(certificate: X509Certificate, { names }: PilotTrust): Error |
   return Object.assign(fault, { code: otherNameCode });
 }
 
-/** Whether the server's certificate was refused. Node names the fault in the socket only then. */
+/** Whether the server's certificate was refused. The socket has the fault only in this case. */
 function isRefused({ authorizationError }: { readonly authorizationError: unknown }): boolean {
   return authorizationError !== undefined && authorizationError !== null;
 }
@@ -89,7 +89,7 @@ function faultIn({ message }: Error): string {
   return message.replace(/; if the root CA is installed locally.*$/, "");
 }
 
-/** What mends a fault of OpenSSL. Empty if nothing is known about it. */
+/** How to mend a fault that OpenSSL reports. Empty if no advice is known. */
 function adviceFor(code: string, { source }: PilotTrust): string {
   switch (code) {
     case otherNameCode:

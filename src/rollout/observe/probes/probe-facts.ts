@@ -33,8 +33,9 @@ const noPair: PairReport = { ok: 0, failed: 0, letIn: 0, lastError: "", peers: {
 
 /**
  * Combines the facts of a matrix. The client reports whether it reached the server. A server behind a sidecar reports
- * the client's identity that the sidecar verified. Behind a ztunnel or a waypoint, their counters show that identity.
- * The counters of the client's own proxy show the identity that the client's side verified.
+ * the client's identity that the sidecar verified. For a server behind a ztunnel or a waypoint, the counters of that
+ * proxy show the client's identity. The counters of the client's own proxy show the identity that the client's side
+ * verified.
  */
 export function probeFacts(sources: ProbeSources): ProbeFacts {
   const connections = connectionsOf(sources.samples);
@@ -151,7 +152,7 @@ interface Connection {
   readonly count: number;
 }
 
-/** The metrics that the facts are made of. */
+/** The metrics from which the facts are computed. */
 export const connectionCounters = ["istio_tcp_connections_opened_total", "istio_requests_total"];
 
 function connectionsOf(samples: readonly PrometheusSample[]): Connection[] {

@@ -10,13 +10,13 @@ const startMs = Date.parse("2026-01-01T00:00:00Z");
 const at = (seconds: number): string => new Date(startMs + seconds * 1000).toISOString();
 
 interface Life {
-  /** When its container last crashed, in seconds after the start of the present one. */
+  /** When the pod's container last crashed, in seconds after the start of the present container. */
   readonly crashed?: number;
-  /** When its native sidecar, an init container that runs on, started and last crashed. */
+  /** When the pod's native sidecar (an init container that runs on) started and last crashed. */
   readonly sidecar?: { readonly started: number; readonly crashed?: number };
   readonly phase?: "Running" | "Failed" | "Succeeded";
   readonly ready?: boolean;
-  /** When it became ready or unready, in seconds after the container's start. */
+  /** When the pod became ready or unready, in seconds after the container's start. */
   readonly since?: number;
   readonly restarts?: number;
   readonly isDeleted?: boolean;

@@ -12,12 +12,12 @@ import { probePodState } from "./probe-start.ts";
  * all of its pods as not ready until their next probe, which may take 15 s for a gateway.
  */
 const unreadyLimitMs = 30_000;
-/** A kubelet reports a crash up to some seconds late, and in whole seconds. */
+/** How late a kubelet may report a crash. It also rounds the time to whole seconds. */
 const crashMarginMs = 5_000;
 
 /**
- * Which pods stand for the probes, gateways and waypoints of the pairs. `absent` names one that cannot answer because
- * of its node: it is deleted, its successor starts, or its kubelet has not probed it yet.
+ * The pods that serve as the probes, gateways and waypoints of the pairs. `absent` names a probe that cannot answer
+ * because of its node: its pod is deleted, its successor starts, or its kubelet has not checked its readiness yet.
  */
 export function probePodFacts(
   view: Pick<ClusterView, "pods">,
@@ -75,7 +75,7 @@ function podsByProbe(view: Pick<ClusterView, "pods">, pairs: readonly PlannedPro
 
 type Absence = NonNullable<ProbePodFacts["absent"]>;
 
-/** Why a probe has no pod that can answer. Empty for a pod that cannot start, because it is not worth waiting for. */
+/** Why a probe has no pod that can answer. Empty for a pod that cannot start, because waiting would not help. */
 function absenceOf(name: string, pods: readonly Pod[], ageMs: AgeOfEvent): Absence[] {
   const running = pods.filter((pod) => !hasEnded(pod));
   // A pod that its node has evicted stays, with the phase Failed, until the engine or a controller replaces it.
@@ -101,8 +101,8 @@ function hasEnded({ status }: Pod): boolean {
 }
 
 /**
- * Whether every container has run since before the pod was no longer ready: none has crashed. A kubelet may start a
- * container again in the same second, so the end of its predecessor counts too.
+ * Whether every container ran on without a crash when the pod became unready. A kubelet may start a container again in
+ * the same second, so the end of its predecessor counts too.
  */
 function ranOn(pod: Pod): boolean {
   const unreadyMs = readyAt(pod);
@@ -131,7 +131,7 @@ function hasBeenReady(pod: Pod): boolean {
   return started.length > 0 && readyAt(pod) > Math.max(...started);
 }
 
-/** When the pod became ready, or no longer was. */
+/** When the pod last became ready or unready. */
 function readyAt({ status }: Pod): number {
   const condition = status?.conditions?.find(({ type }) => type === "Ready");
   return Date.parse(condition?.lastTransitionTime ?? "") || 0;

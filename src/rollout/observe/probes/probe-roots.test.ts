@@ -29,12 +29,12 @@ interface Cluster {
   /** The namespace in which the upgrade installs its control plane. */
   readonly installedIn?: string;
   readonly running?: readonly object[];
-  /** The Secrets of `mesh-control`, each with its root. The error is the API server's answer to a read. */
+  /** The Secrets of `mesh-control`, each with its root. An error is the API server's answer to the read instead. */
   readonly secrets?: Readonly<Record<string, string>> | Error;
   readonly dataPlanes?: MeshWorld["dataPlanes"];
 }
 
-/** Asks for an upgrade of a control plane in `istio-system` whose data planes trust `root`. */
+/** Tests whether an upgrade is refused whose control plane in `istio-system` has data planes that trust `root`. */
 async function refuse({
   installedIn = "mesh-control",
   running = [istiod("old", "istio-system")],

@@ -39,8 +39,8 @@ const authoritySecrets = ["cacerts", "istio-ca-secret"] as const;
 /**
  * Reads the roots and trust domains of a revision from each pod of its control plane. Serin's pilots report their roots
  * at `/debug/serin/roots`. For other pilots, the certificate that they serve is compared with the Secrets `cacerts` and
- * `istio-ca-secret` and the ConfigMap with the published root of their namespace. The trust domain comes from the mesh
- * config.
+ * `istio-ca-secret` and with the ConfigMap that holds the published root of their namespace. The trust domain comes
+ * from the mesh config.
  */
 export async function observeRoots(client: KubeClient, view: ClusterView, revision: string): Promise<RevisionRoots> {
   const pods = pilotsOf(view, revision);
@@ -91,9 +91,9 @@ export async function observeRootsCompatible(
 }
 
 /**
- * Throws if the new control plane would run in another namespace than the old one, and would sign with a root that no
- * data plane trusts. Both control planes write their roots into the same ConfigMap of each namespace, so the old one's
- * data planes would lose theirs as soon as the new one runs. When the new control plane runs, {@link
+ * Throws if the new control plane would run in another namespace than the old one and sign with a root that no data
+ * plane trusts. Both control planes write their roots into the same ConfigMap of each namespace, so the data planes of
+ * the old one would lose their root as soon as the new one runs. When the new control plane runs, {@link
  * observeRootsCompatible} checks the other cases, such as bundles with a common root.
  */
 export async function refuseOtherRoot(
@@ -135,7 +135,10 @@ export async function refuseOtherRoot(
   );
 }
 
-/** The Secret with which a control plane of the namespace would sign, and its roots. Without one, the name is empty. */
+/**
+ * The Secret with which a control plane of the namespace would sign, and the Secret's roots. The name is empty if there
+ * is no Secret.
+ */
 async function signingSecret(
   client: KubeClient,
   namespace: string,
@@ -210,9 +213,9 @@ interface PodRoots {
 }
 
 /**
- * The roots of a pilot. One that does not prove its identity reports none. If it serves a certificate of a root that
- * nobody knows, waiting does not mend that, so the root is the answer. Otherwise the fault is another one: a name, or
- * a date.
+ * The roots of a pilot. A pilot that does not prove its identity cannot report its roots. If it serves a certificate of
+ * an unknown root, waiting would not help, so that root is returned. Otherwise its certificate has another fault, such
+ * as a wrong name or date, which is thrown.
  */
 async function rootsOfPod(view: ClusterView, pod: Pod, known: KnownRoots): Promise<PodRoots> {
   try {
@@ -267,10 +270,10 @@ async function servedRoots(view: ClusterView, pod: Pod, { certificates, publishe
 }
 
 const handshakeTimeoutMs = 2000;
-/** The certificate is requested by a TLS handshake at {@link discoveryPort}. */
+/** The request for the certificate that a pilot serves, made by a TLS handshake at {@link discoveryPort}. */
 const certificateQuestion: PilotQuestion = { path: "", about: "by which root it signs" };
 
-/** The certificates that a server sends, its own first. They are only inspected, not trusted. */
+/** The certificates that a server sends, beginning with its own. They are only inspected, not trusted. */
 function servedChain(address: string): Promise<X509Certificate[]> {
   return new Promise((resolve, reject) => {
     const socket = connect({

@@ -3,7 +3,7 @@ import type { SettleState } from "../../decide/index.ts";
 import type { AgeOfEvent } from "../event-ages.ts";
 import { whyNotReady, isReady } from "../pod-reason.ts";
 
-/** The time limit of each stage of a probe's start. After it, the probe counts as failed. */
+/** The time limit of each stage of a probe's start. A probe that exceeds it counts as failed. */
 const startLimitMs = 90_000;
 
 /**
@@ -20,7 +20,8 @@ export function probePodState(pod: Pod | undefined, name: string, ageMs: AgeOfEv
   }
   if (isReady(pod)) return { state: "met" };
   const { phase = "", message = "" } = pod.status ?? {};
-  // Its containers restart after a crash, so only its node can end the pod. The engine then makes the pod again.
+  // Containers of a probe restart after a crash, so only the node can have ended the pod. The engine makes the pod
+  // again.
   if (phase === "Failed" || phase === "Succeeded")
     return {
       state: "waiting",
@@ -37,8 +38,8 @@ export function probePodState(pod: Pod | undefined, name: string, ageMs: AgeOfEv
 }
 
 /**
- * The Secrets of a pod whose image cannot be pulled. The engine may not read whether they exist, so it names all of
- * them.
+ * The Secrets of a pod whose image cannot be pulled. The engine has no right to read whether they exist, so it names
+ * all of them.
  */
 function missingSecrets({ metadata: { namespace = "" }, spec, status }: Pod): string {
   const waits = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])].some(({ state }) =>

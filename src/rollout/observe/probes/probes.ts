@@ -32,21 +32,21 @@ export interface ProbeObserverOptions {
 }
 
 /**
- * Looks within this time share the logs of the probes and the metrics of the data planes. A step that has enough probes
- * may soak for hours, and each look asks every probe.
+ * The time for which looks share the logs of the probes and the metrics of the data planes. A step that has enough
+ * probes may soak for hours, and each look reads from every probe.
  */
 const maxAgeMs = 150;
 const unhurriedMaxAgeMs = 2000;
 const maxKept = 16;
 /**
- * How often the engine asks a client to probe. It is shorter than the time for which a client probes after a request,
- * so the client does not rest in between.
+ * How often the engine requests that a client probes at its full pace. The interval is shorter than the time for which
+ * one request lasts, so that the client does not rest in between.
  */
 const askEveryMs = 500;
 
 /**
- * Observes the probe matrix. The results of clients come from their logs, which are available even if the mesh lets
- * nothing through. The identities that the data planes verified come from their metrics.
+ * Observes the probe matrix. The results of clients come from their logs, which are available even if the mesh lets no
+ * connection through. The identities that the data planes verified come from their metrics.
  */
 export class ProbeObserver {
   readonly #options: ProbeObserverOptions;
@@ -63,7 +63,10 @@ export class ProbeObserver {
     this.#asked = new RecentValues(options.clock, { maxAgeMs: askEveryMs, maxValues: maxKept });
   }
 
-  /** What the probes have found. If a step waits for more of them (`isWaiting`), their clients are asked to hurry. */
+  /**
+   * The results of the probes. If a step waits for more results (`isWaiting`), the engine lets the clients probe at
+   * their full pace.
+   */
   observe(scope: ProbeScope, isWaiting: boolean): Promise<CheckObservation> {
     const key = JSON.stringify([scope.revisions, scope.dataPlanes]);
     if (isWaiting && this.#asked.get(key) === undefined) {
@@ -81,7 +84,7 @@ export class ProbeObserver {
     return observation;
   }
 
-  /** Asks clients to probe at their full pace. A client that gets no request probes more slowly. */
+  /** Lets clients probe at their full pace. A client without such a request probes more slowly. */
   #askToProbe(clients: readonly string[]): void {
     const { view, get = httpGet } = this.#options;
     for (const name of clients) {
@@ -120,7 +123,8 @@ export class ProbeObserver {
         reports,
         pods,
         samples: samples.flat(),
-        // Read after the reports, because these may count failures of a pod that is deleted meanwhile.
+        // The pods are read after the reports, because the reports may count failures of a pod that was deleted
+        // meanwhile.
         serving: probePodFacts(view, pairs, (event, atMs) => this.#ages.ageMs(event, atMs, Infinity)),
         trustDomains: Object.fromEntries(domains.filter(([, names]) => names.length > 0)),
       }),
@@ -133,7 +137,8 @@ function clientsOf(pairs: readonly PlannedProbePair[]): string[] {
 }
 
 /**
- * Limits the scope to the data planes for which probes were created. The cluster may have other data planes since then.
+ * Limits the scope to the data planes for which probes were created. The data planes of the cluster may have changed
+ * since then.
  */
 function madeOf(view: ClusterView, scope: ProbeScope): ProbeScope {
   const made = view.namespaces.get(probeNamespace)?.metadata.annotations?.[probePlanesAnnotation];
@@ -148,7 +153,7 @@ function dataPlanePods(view: ClusterView): Pod[] {
   const nodes = new Set(
     view.pods.list().flatMap(({ metadata, spec }) => (metadata.namespace === probeNamespace ? [spec?.nodeName] : [])),
   );
-  // Skip ztunnels that are ending. They may not answer, and their counters belong to the past.
+  // Skip ztunnels that are ending. They may not answer, and their counters no longer change.
   return [
     ...own,
     ...view

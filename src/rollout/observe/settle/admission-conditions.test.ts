@@ -17,7 +17,7 @@ test("a refused dry run is reported with the API server's message, not as an obj
   });
 });
 
-/** The pod of the dry run, while these pods exist. */
+/** The pod that the dry run sends when the cluster has these pods. */
 async function dryRunPod(pods: readonly Pod[]): Promise<Pod & { spec: PodSpec }> {
   const bodies: unknown[] = [];
   const text = JSON.stringify({ metadata: { annotations: { "istio.io/rev": "next" } } });

@@ -11,7 +11,7 @@ import { denialIn, errorOfStatus, type KubeClient } from "../../../kube/index.ts
 import type { SettleState } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 
-/** A message may contain the messages of several webhooks. */
+/** The maximum length of a shown message, which may contain the messages of several webhooks. */
 const messageCharacters = 300;
 
 /** The engine's own namespace, whose labels request no sidecars. */
@@ -26,7 +26,7 @@ const strictContainer: Container = {
 };
 
 /**
- * What the pod of the dry run runs. It is what the engine's own pod runs, because the namespace has admitted that:
+ * The spec of the dry run's pod. It is the spec of the engine's own pod, because the namespace has admitted that one:
  * policies may allow only some registries, and quotas and limits only some resources.
  */
 function admittedSpec(view: Pick<ClusterView, "podsIn">): PodSpec {
@@ -54,7 +54,7 @@ export async function tagServesState(
       name: `tag-test-${tag.replaceAll(".", "-")}`,
       namespace: testNamespace,
       labels: { [istioLabels.revision]: tag, "istio.io/dataplane-mode": "none" },
-      // Without a redirect no container needs NET_ADMIN, which the namespace may refuse.
+      // Without a redirect, no container needs NET_ADMIN, which the namespace may forbid.
       annotations: { [istioAnnotations.interceptionMode]: "NONE" },
     },
     spec: admittedSpec(view),

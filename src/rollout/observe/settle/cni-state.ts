@@ -59,7 +59,7 @@ function isComplete({ rulesDigest, listeners, owner }: EnrolledPodReport): boole
   return rulesDigest !== "" && owner !== "" && listeners.length > 0;
 }
 
-/** The changes between two reports. `missing`: the report has no value yet, for example while an agent starts. */
+/** The changes between two reports. `missing`: the later report lacks a value, for example while an agent starts. */
 function changeOf(
   before: EnrolledPodReport | undefined,
   now: EnrolledPodReport,

@@ -8,8 +8,8 @@ import { podsServe, type Serving } from "./pod-conditions.ts";
 /**
  * Says why a route's list must not change yet: a destination that would get more requests has no ready pod or is a
  * subset that no DestinationRule has, or proxies do not know the pods of a destination that had no requests. Somebody
- * may have scaled down a version without requests, or removed a subset. Undefined if nothing is in the way, if nobody
- * knows the pods, or if requests reach no pod now either.
+ * may have scaled down a version without requests, or removed a subset. Undefined if the list may change, if the pods
+ * of a destination are unknown, or if requests reach no pod before the change either.
  */
 export async function notServedYet(
   sources: EndpointSources,
@@ -25,7 +25,10 @@ export async function notServedYet(
   return undefined;
 }
 
-/** Why requests to the destination would reach nothing. Undefined if they would not, or if nobody knows its pods. */
+/**
+ * Why requests to the destination would reach no pod. Undefined if they would reach one, or if the destination's pods
+ * are unknown.
+ */
 async function missingPods(sources: EndpointSources, destination: GainingDestination): Promise<string | undefined> {
   const { namespace, service, subset = "", isNew } = destination;
   const pods = await podsOf(sources, destination);
@@ -40,7 +43,8 @@ async function missingPods(sources: EndpointSources, destination: GainingDestina
     { ...sources, withoutProxies: !isNew || sources.withoutProxies === true },
     { type: "endpoints", service: reference, labels, atLeast: 1 },
   );
-  // Whoever may create a pod somewhere could otherwise stop every rollout.
+  // Proxies of other namespaces do not delay this. Otherwise anybody who may create a pod in any namespace could stop
+  // every rollout.
   return state.state === "met" || (state.state === "waiting" && state.isOfOthers === true) ? undefined : state.detail;
 }
 
@@ -50,7 +54,7 @@ interface DestinationPods {
   readonly serves: Serving;
 }
 
-/** The destination's pods. Undefined if nobody knows the labels of the Service's pods. */
+/** The destination's pods. Undefined if the labels of the Service's pods are unknown. */
 async function podsOf(
   { client, view }: EndpointSources,
   destination: RouteDestination,

@@ -5,15 +5,20 @@ import type { SettleCondition, SettleState } from "../../decide/index.ts";
 import type { ClusterView } from "../cluster-view.ts";
 import { isOpen, notAskedLeft, observeAcknowledged, ofOthersTogether, type AskedObject } from "../acknowledgements.ts";
 
-/** What {@link endpointsState} reads, and whose proxies decide. See `AskedObject`. */
+/** The sources that {@link endpointsState} reads, and the namespaces whose proxies decide. See `AskedObject`. */
 export interface EndpointSources extends Pick<AskedObject, "ageMs" | "concerned" | "withoutOthers"> {
   readonly client: KubeClient;
   readonly view: ClusterView;
-  /** Whether the API server's answer is enough, because proxies have been asked for long enough. */
+  /**
+   * Whether the EndpointSlices of the API server suffice, because the engine has waited for the proxies long enough.
+   */
   readonly withoutProxies?: boolean;
 }
 
-/** Whether enough ready pods with the labels are endpoints of the Service, and all proxies have acknowledged that. */
+/**
+ * Whether enough ready pods with the labels are endpoints of the Service, and all proxies have acknowledged these
+ * endpoints.
+ */
 export async function endpointsState(
   { client, view, withoutProxies = false, ...asking }: EndpointSources,
   { service, labels, atLeast }: Extract<SettleCondition, { type: "endpoints" }>,

@@ -45,7 +45,8 @@ export async function podsGoneState(
 ): Promise<SettleState> {
   const left = view
     .runningPods(labels)
-    // Without an advice nobody could act, and a lost node would keep the rollout from ending.
+    // If no advice is given, stranded pods are ignored: nobody could act, and a lost node would keep the rollout from
+    // ending.
     .filter((pod) => pod.metadata.namespace === namespace && (toDo !== undefined || !isStranded(pod, nowMs)));
   if (left.length === 0) return { state: "met" };
   const details = await Promise.all(left.map(async (pod) => `${pod.metadata.name ?? ""} ${await drainingText(pod)}`));
@@ -88,7 +89,7 @@ function named(texts: readonly string[]): string {
   return `${texts.slice(0, maxNamed).join("; ")}${more}`;
 }
 
-/** Whether pods with sidecars of the revision that no restart moves have ended. */
+/** Whether the pods with the revision's sidecar that a restart cannot move have ended. */
 export function leftToEndState(view: ClusterView, namespace: string, revision: string): SettleState {
   const left = (sidecarWorkloads(view, { only: namespace }).get(namespace) ?? []).flatMap(
     ({ object, pods, unmovable }) =>
@@ -128,8 +129,8 @@ export function readyPodsState(view: ClusterView, { namespace, labels, without, 
 }
 
 /**
- * Where a version serves: by ready pods of this cluster, or elsewhere, because nothing here makes such pods, or because
- * another cluster has them.
+ * Where a version serves: by ready pods of this cluster, or elsewhere, because no workload of this cluster makes such
+ * pods, or because another cluster has them.
  */
 export type Serving = "here" | "elsewhere" | "none";
 
@@ -161,7 +162,7 @@ export async function versionServesState(
   };
 }
 
-/** `draining, 1 connection`, from the metrics of the draining ztunnel. */
+/** A text such as `draining, 1 connection`, from the metrics of the draining ztunnel. */
 async function drainingText(pod: Pod): Promise<string> {
   try {
     const samples = await scrapePod(pod, ["serin_ztunnel_connections"]);

@@ -80,7 +80,9 @@ function named({ name, problem }: PodRoots): string {
   return problem === "" ? name : `${name} (${problem})`;
 }
 
-/** The reports of all pilots. Upstream's pilots have none, so their root cannot be rotated in stages. */
+/**
+ * The reports of all pilots. Pilots of upstream Istio have no such report, so their root cannot be rotated in stages.
+ */
 async function pilotRoots(
   view: ClusterView,
 ): Promise<readonly { readonly name: string; readonly report: RootsReport }[]> {
@@ -117,7 +119,7 @@ function isDataPlane({ metadata, spec }: Pod): boolean {
   );
 }
 
-/** The fault without the pod's name, because the list of pods contains the name already. */
+/** The fault without the pod's name, because the list of pods already contains that name. */
 function whatHappened(error: unknown): string {
   return messageOf(error instanceof Error && error.cause !== undefined ? error.cause : error);
 }

@@ -33,11 +33,14 @@ export interface SettleSources {
   readonly clock: Clock;
   readonly ageMs: AgeOfEvent;
   readonly notice: NoticeEvent;
-  /** The namespaces that the rollout has changed, or is changing. Their proxies decide. */
+  /**
+   * The namespaces that the rollout has changed, or is changing. The answers of their proxies decide whether a
+   * condition has settled.
+   */
   readonly concerned: readonly string[];
 }
 
-/** Evaluates one condition of a step. A condition that cannot be evaluated has not settled. */
+/** Evaluates one condition of a step. A condition that cannot be evaluated counts as not settled. */
 export async function observeSettle(sources: SettleSources, condition: SettleCondition): Promise<SettleState> {
   try {
     return await stateOf(sources, condition);

@@ -19,7 +19,10 @@ export const step: Step = {
 export const route = { apiVersion: "v1", kind: "Service", plural: "services", namespace: "shop", name: "shop" };
 export const origin = { rollout: "Canary shop/shop" };
 
-/** An observer of a cluster in which `stored` is every object, and how often it has read one. */
+/**
+ * An observer of a cluster in which every object has the content `stored`. Counts how often the observer has read an
+ * object.
+ */
 export function counting(
   stored: () => UntypedObject,
   isReady: () => boolean,

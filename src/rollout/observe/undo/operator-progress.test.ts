@@ -11,7 +11,7 @@ import { noticedWithinMs } from "./operator-progress.ts";
 import { undoSurroundings } from "./undo-surroundings.ts";
 import { clockOf, pass } from "./testing/undo-pass.ts";
 
-/** Why undo waits for the operator whose object this is, after it has restored the object. */
+/** Why undo waits for the operator of this object, after undo has restored the object. */
 async function notInstalled(
   entry: JournalEntry,
   operator: object,
@@ -34,7 +34,7 @@ const disabled = (part: string): JournalEntry => ({
   written: false,
 });
 
-/** An IstioOperator at generation 3, whose parts have this status. */
+/** An IstioOperator at generation 3 whose parts have this status. */
 const istioOperator = (health: string, status: object = {}): object => ({
   metadata: { name: "mesh", namespace: "istio-system", generation: 3 },
   status: { status: health, componentStatus: { Pilot: { status: health }, Ztunnel: { status: health } }, ...status },

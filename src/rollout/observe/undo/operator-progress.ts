@@ -5,15 +5,16 @@ import type { ObjectReference } from "../../../api/serin/index.ts";
 import type { EventAges } from "../event-ages.ts";
 
 /**
- * The time in which a running operator certainly begins to act on a changed object. It matters only if the status does
- * not say which generation the operator has seen, as with Istio's own, or if the operator does not run.
+ * The time in which a running operator certainly begins to act on a changed object. It is used only if the status does
+ * not say which generation the operator has seen, as in the status of Istio's own operator, or if the operator does not
+ * run.
  */
 export const noticedWithinMs = 30_000;
 
 /**
- * Why the operator has not yet installed a part as its object demands. Undefined if it has. A running workload is no
- * proof: an operator that still acts on an earlier state of the object removes the part a moment after the undo has
- * enabled it again.
+ * Why the operator has not yet installed a part as its object demands. Undefined if the part is installed. A running
+ * workload is no proof: an operator that still acts on an earlier state of the object removes the part a moment after
+ * the undo has enabled it again.
  */
 export function notBroughtAbout(
   reference: ObjectReference,
@@ -23,7 +24,7 @@ export function notBroughtAbout(
 ): string | undefined {
   const { title } = operatedParts[part];
   const status = operator?.["status"];
-  // The object was created anew, so its status is not that of the removed one.
+  // Undo created the object anew, so its status is not that of the removed object.
   if (isOfBanzai(reference))
     return textAt(status, "Status") === "Available"
       ? undefined
@@ -34,7 +35,7 @@ export function notBroughtAbout(
   const isSeen =
     Number(textAt(status, "observedGeneration")) >= generation || ages.ageMs(event, 0, 0) >= noticedWithinMs;
   if (!isSeen) return notInstalledText(part);
-  // If the object has no status by now, no operator acts on it.
+  // If the object still has no status after this time, no operator manages it.
   if (status === undefined) return undefined;
   const ofPart = (field: string): string | undefined => textAt(status, "componentStatus", title, field);
   if (ofPart("status") === "HEALTHY") return undefined;

@@ -1,4 +1,4 @@
-// Tests that an undo does not wait for what a workload lacked before the rollout.
+// Tests that an undo does not wait for pods that a workload lacked already before the rollout.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { UntypedObject } from "../../../api/index.ts";
@@ -62,7 +62,7 @@ function restartOf(kind: string): Write {
   };
 }
 
-/** What undo waits for after it has restored the entry. */
+/** What undo waits for after it has restored the entry's value. */
 async function waitsFor(
   { object, lacked }: Pick<FieldEntry, "object" | "lacked">,
   found: UntypedObject,
@@ -102,7 +102,7 @@ test("a workload that the rollout itself has broken is not taken for one that wa
   const [before] = entriesOf(strategy, workload("Deployment", { available: 1 })) as readonly FieldEntry[];
   const [after] = entriesOf(restartOf("Deployment"), found, [before as FieldEntry]) as readonly FieldEntry[];
   assert.deepEqual([before?.lacked, after?.lacked], [2, 2]);
-  // The preparation of a target may be much older than the run.
+  // The entry of the target's preparation may be much older than the run.
   const [setup] = entriesOf(restartOf("Deployment"), found, [{ ...(before as FieldEntry), setup: true }]);
   assert.equal((setup as FieldEntry).lacked, 3);
 });

@@ -10,7 +10,7 @@ import { workloadOf } from "../sidecar-workloads.ts";
 import { workloadObstacle } from "../workload-obstacle.ts";
 import { isStranded } from "../stranded-pod.ts";
 
-/** What a workload lacks, for people, and how many pods that are. */
+/** What a workload lacks, as a text for people, and the number of missing pods. */
 export interface MissingPods extends Missing {
   readonly left: number;
 }
@@ -19,16 +19,16 @@ export interface MissingPods extends Missing {
 export interface RestoredWorkload {
   readonly object: ObjectReference;
   readonly found: UntypedObject | undefined;
-  /** The time of its restart, if undo has restarted it by a time. */
+  /** The time of the restart, if undo has restarted the workload by writing a time. */
   readonly restartedAt: string | undefined;
   /** How many ready pods the workload lacked before the rollout. */
   readonly lacked: number;
 }
 
 /**
- * What a workload lacks whose template undo has restored. Nothing replaces the pods of a workload that is paused, or
- * whose strategy leaves them alone, or whose nodes are lost, so undo waits for none of these. Nor does it wait for pods
- * that the workload lacked before the rollout.
+ * What a workload lacks after undo has restored its template. Undo does not wait for pods that nothing replaces: those
+ * of a paused workload, those that the update strategy leaves alone, and those on lost nodes. It also does not wait for
+ * pods that the workload lacked before the rollout.
  */
 export function missingPods(
   { view, nowMs }: { readonly view: ClusterView; readonly nowMs: number },
@@ -67,8 +67,8 @@ function podsOf(view: ClusterView, { kind, name, namespace = "" }: ObjectReferen
 const templateHashLabel = "controller-revision-hash";
 
 /**
- * A StatefulSet waits until the pod that it replaced last is ready, also if that pod has a template that was taken back
- * because it never becomes ready. Empty if no such pod exists.
+ * The advice to delete a pod of a StatefulSet. The StatefulSet waits until the pod that it replaced last is ready, even
+ * if that pod has a bad template that undo has replaced. Empty if no such pod exists.
  */
 function howToReplace(pods: readonly Pod[], object: ObjectReference, found: UntypedObject): string {
   const { updateRevision } = (found["status"] ?? {}) as { readonly updateRevision?: string };
@@ -80,7 +80,7 @@ function howToReplace(pods: readonly Pod[], object: ObjectReference, found: Unty
 
 /**
  * The pods of a workload that its restart has not replaced yet. Times of pods have no milliseconds. Argo's controller
- * replaces no pod of a Rollout that lacks too many, so those that were not ready before the rollout may stay.
+ * replaces no pod of a Rollout that lacks too many pods, so pods that were not ready before the rollout may stay.
  */
 function olderPods(pods: readonly Pod[], restartedAtMs: number, lacked: number): MissingPods | undefined {
   const older = pods.filter((pod) => Date.parse(pod.metadata.creationTimestamp ?? "") + 1000 <= restartedAtMs);

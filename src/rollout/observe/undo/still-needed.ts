@@ -15,7 +15,7 @@ import { isReady, whoChangesOwner } from "../pod-reason.ts";
 import { dependentProxies } from "../served-proxies.ts";
 import { howToRestart, workloadOf } from "../sidecar-workloads.ts";
 
-/** Why what the rollout has made must stay for now: requests, proxies or pods still need it. */
+/** Why an object that the rollout has made must stay for now: requests, proxies or pods still need it. */
 export async function stillServes(
   { objects, view, nowMs }: { readonly objects: ObjectAccess; readonly view: ClusterView; readonly nowMs: number },
   { object }: JournalEntry,
@@ -34,8 +34,8 @@ export async function stillServes(
 }
 
 /**
- * Finds a pod of a copy that the Canary of this route has made and deleted. Without the route, the Service sends
- * requests to all of its pods alike, and a deleted Deployment's pods leave only after a while.
+ * Finds a pod of a copy that the Canary of this route has made and deleted. Without the route, the Service would send
+ * requests to all of its pods alike, and the pods of a deleted Deployment end only after a while.
  */
 function copyBehind(view: ClusterView, route: UntypedObject | undefined): string | undefined {
   const { namespace, ownerReferences = [] } = route?.metadata ?? {};
@@ -49,8 +49,8 @@ function copyBehind(view: ClusterView, route: UntypedObject | undefined): string
 
 /**
  * Whether an unready pod has a template that its Deployment no longer has, although all pods of the present template
- * exist. While those are not ready either, nothing removes it: a Deployment that was broken before the rollout keeps it
- * until a person repairs the Deployment.
+ * exist. As long as the pods of the present template are not ready either, the Deployment's controller keeps the old
+ * pod: a Deployment that was broken before the rollout keeps it until a person repairs the Deployment.
  */
 function isLeftBehind(view: ClusterView, pod: Pod): boolean {
   const { kind, name, namespace = "" } = workloadOf(pod);
@@ -62,7 +62,7 @@ function isLeftBehind(view: ClusterView, pod: Pod): boolean {
   return isSeen && [...marksOf(pod.metadata)].join() !== [...marksOf(template?.metadata)].join();
 }
 
-/** What an upgrade writes into a template when it restarts a workload. */
+/** The labels and annotations that an upgrade writes into a template when it restarts a workload. */
 function marksOf({ labels = {}, annotations = {} }: PodTemplate["metadata"] & object = {}): readonly string[] {
   return [labels[istioLabels.revision] ?? "", annotations[restartedForAnnotation] ?? ""];
 }
@@ -89,7 +89,7 @@ function podOfRevision(view: ClusterView, revision: string): string | undefined 
   const text = `${podName(found)} still runs at revision ${revision}`;
   if (found.metadata.labels?.[istioLabels.gatewayName] !== undefined) return text;
   // Undo restarts the workloads that the upgrade restarted. Only a person can restart pods that were added later, or
-  // whose namespace somebody has moved to the revision since.
+  // whose namespace somebody has moved to the revision after the restart.
   const first = howToLeadAway(view, found.metadata.namespace ?? "", revision);
   return `${text} (if it stays: ${first === undefined ? "" : `${first} && `}${howToRestart(view, found)})`;
 }
@@ -120,10 +120,10 @@ async function proxyOf(view: ClusterView, revision: string, nowMs: number): Prom
   }
 }
 
-/** How much later than announced a pod may end. A node may need a moment, and clocks differ. */
+/** How much later than announced a pod may end, because a node may need a moment and clocks differ. */
 const lateEndMs = 60_000;
 
-/** When a proxy's pod that is being deleted is killed. Infinity if it stays. */
+/** When the pod of a proxy is killed, if it is being deleted. Infinity if it is not. */
 function endMsOf(view: ClusterView, id: string): number {
   const endsAt = podOfProxy(view, id)?.metadata.deletionTimestamp;
   return endsAt === undefined ? Infinity : Date.parse(endsAt);

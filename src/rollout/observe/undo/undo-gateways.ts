@@ -28,7 +28,9 @@ interface Sources {
   readonly passOver: boolean;
 }
 
-/** How many ready pods an object lacks now. A Gateway lacks those of its own Deployments. */
+/**
+ * How many ready pods an object lacks now. For a Gateway, the pods of its own Deployments count, without its canary.
+ */
 export function lackedPodsOf(view: ClusterView, object: UntypedObject, { kind }: ObjectReference): number {
   if (kind !== "Gateway") return lackedPods(object, kind);
   return ownDeployments(view, object).reduce(
@@ -50,8 +52,8 @@ function ownDeployments(view: ClusterView, { metadata: { name = "", namespace = 
 }
 
 /**
- * Why a field of a gateway or waypoint cannot be restored yet: its pods of one revision stay until those of the other
- * can take over. Undefined for all other fields.
+ * Why a field of a gateway or waypoint cannot be restored yet: its pods of one revision must stay until its pods of the
+ * other revision can take over. Undefined for all other fields.
  */
 export async function heldByGateway(
   sources: Sources,
@@ -60,7 +62,7 @@ export async function heldByGateway(
   found: unknown,
 ): Promise<string | undefined> {
   if (entry.object.kind === "Gateway" && canaryPointers.has(entry.pointer) && isLess(entry.prior, found))
-    // A canary without the annotation of its revision is being deleted, so its other fields keep no pods.
+    // A canary without this annotation is being deleted, so the other fields of the canary keep no pods.
     if (current.metadata.annotations?.[annotations.revision] !== undefined)
       return await stableMissing(sources, current, entry.lacked);
   if (entry.object.kind === "Deployment" && entry.pointer === "/spec/replicas" && isLess(entry.prior, found))
@@ -98,8 +100,8 @@ async function stableMissing(
 }
 
 /**
- * Istio's control planes write the revision only into the pod template. Serin's also write it as a label of the
- * Deployment.
+ * The revision of a Deployment. Istio's control planes write it only into the pod template. Serin's also write it as a
+ * label of the Deployment.
  */
 function revisionOf(deployment: UntypedObject | undefined): string {
   const { template } = (deployment?.["spec"] ?? {}) as { readonly template?: PodTemplate };
@@ -124,8 +126,9 @@ function isRevision(view: ClusterView, name: string): boolean {
 }
 
 /**
- * Why the Deployment of a gateway cannot take over from its canary yet, which an earlier upgrade has left, and which
- * gets the number of pods again that it had. The steps before are undone by now, so the Deployment has its number too.
+ * Why the Deployment of a gateway cannot take over yet from a canary that an earlier upgrade has left, and that is
+ * about to get its former number of pods again. The later steps are undone by now, so the Deployment has its former
+ * number too.
  */
 async function stableOfCanaryMissing(
   { objects, view, passOver }: Sources,
@@ -139,7 +142,7 @@ async function stableOfCanaryMissing(
   return ready.state === "met" ? undefined : ready.detail;
 }
 
-/** Why the canary beside a gateway's Deployment cannot take over from it yet. */
+/** Why the canary beside a gateway's Deployment cannot take over from the Deployment yet. */
 async function canaryMissing(
   { objects, view }: Sources,
   { name, namespace = "" }: ObjectReference,

@@ -21,7 +21,7 @@ const tagOf = (revision: string, manager: string): object => ({
   },
 });
 
-/** A tag of revision `old` whose webhook somebody has changed to call another Service. */
+/** A tag of revision `old`. Somebody has changed its webhook to call another Service. */
 const tagAsking = (service: string): object => ({
   metadata: {
     name: "istio-revision-tag-prod",
@@ -31,7 +31,7 @@ const tagAsking = (service: string): object => ({
   webhooks: [{ name: "rev", clientConfig: { service: { name: service, namespace: "istio-system" } } }],
 });
 
-/** Why undo does not yet delete the control plane of revision `new`, which no proxy but these pods uses. */
+/** Why undo does not yet delete the control plane of revision `new`. Only proxies of these pods use it. */
 async function heldBy(injectors: readonly object[], pods: readonly Pod[] = []): Promise<string | undefined> {
   return (await stillServes(injectors, pods))?.detail;
 }
@@ -129,7 +129,10 @@ test("undo keeps a made route until the pods of the deleted canary copy leave, b
   assert.equal(await heldWith(leaving, other), undefined);
 });
 
-/** Why undo does not yet remove the canary of a Gateway without a label, whose own Deployment is at this revision. */
+/**
+ * Why undo does not yet remove the canary of a Gateway without a revision label. The Gateway's own Deployment has this
+ * revision.
+ */
 async function canaryHeldBy(
   runs: string,
   injectors: readonly object[] = [],
@@ -211,7 +214,7 @@ test("undo waits for the pods of a restarted workload, unless its strategy repla
   };
   const detailOfSet = async (hash: string): Promise<unknown> =>
     await missing("StatefulSet", workload({}, { updateRevision: "web-1" }), [ofSet(hash)]);
-  // A StatefulSet replaces no unready pod, even if its template was taken back.
+  // A StatefulSet does not replace an unready pod, even if undo has restored the pod's template.
   const byHand = ": 1 of 3 ready (if it stays: kubectl -n shop delete pod web-2)";
   assert.deepEqual(await detailOfSet("web-2"), { ...waiting, detail: byHand });
   assert.deepEqual(await detailOfSet("web-1"), waiting);

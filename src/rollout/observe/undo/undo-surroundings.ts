@@ -88,8 +88,8 @@ export function undoSurroundings(
 }
 
 /**
- * Whether a Canary of a Deployment has made the route. The undo starts the Deployment's pods itself, and a Deployment
- * without pods may be rolled out.
+ * Whether a Canary of a Deployment has made the route. For such a route the undo does not check for pods: it starts the
+ * Deployment's pods itself, and a Deployment may have no pods at all.
  */
 function isOfDeployment({ metadata: { ownerReferences = [] } }: UntypedObject): boolean {
   return ownerReferences.some(({ kind }) => kind === "Deployment");
@@ -99,7 +99,7 @@ function reasonOf(state: SettleState): string | undefined {
   return state.state === "met" ? undefined : state.detail;
 }
 
-/** Why an operator has not installed again yet what the entry's restored object contains. */
+/** Why an operator has not yet installed the parts that the entry's restored object describes. */
 async function notInstalledAgain(
   { objects, view, ages }: { readonly objects: ObjectAccess; readonly view: ClusterView; readonly ages: EventAges },
   entry: JournalEntry,
@@ -124,7 +124,7 @@ async function notInstalledAgain(
   return undefined;
 }
 
-/** Undo reverts a stage of the root rotation only when all data planes have followed the current stage. */
+/** Why a stage of the root rotation cannot be reverted yet: some data planes have not followed the current stage. */
 async function heldByRoots(view: ClusterView, { object }: JournalEntry): Promise<string | undefined> {
   return object.kind === "Secret" && object.name === nextRootName ? reasonOf(await rootsSettledState(view)) : undefined;
 }

@@ -12,12 +12,12 @@ import type { Traffic } from "./traffic.ts";
 /** The checks that need requests answered by the canary. */
 const ofRequests: ReadonlySet<CheckType> = new Set(["request-success-rate", "request-duration", "request-share"]);
 
-/** The checks if the spec names none: success rate, duration, and whether the canary gets its share of requests. */
+/** The checks of a spec that names none: success rate, duration, and whether the canary gets its share of requests. */
 const defaultChecks: readonly CheckSpec[] = (
   ["request-success-rate", "request-duration", "request-share"] as const
 ).map((type) => ({ ...checkDefaults, type }));
 
-/** The check for TCP and TLS routes. The clients' proxies count failed connections. */
+/** The default check for TCP and TLS routes: failed connections, as the clients' proxies count them. */
 const defaultConnectionChecks: readonly CheckSpec[] = [{ ...checkDefaults, type: "tcp-connect-failures" }];
 
 export interface CheckedStep {
@@ -42,9 +42,9 @@ function defaultsFor({ spec: { target } }: Canary): readonly CheckSpec[] {
 }
 
 /**
- * Whether a check of the spec applies to a step. A step that only scales, prepares or waits changes no traffic, so
- * there is nothing new to judge. No proxy counts mirrored requests, so only checks of pods apply to a step that only
- * mirrors. The share of requests is checked only for weights, because a match has no expected share.
+ * Whether a check of the spec applies to a step. A step that only scales, prepares or waits does not change traffic, so
+ * no check applies. No proxy counts mirrored requests, so only checks of pods apply to a step that only mirrors. The
+ * share of requests is checked only for weights, because a match has no expected share.
  */
 function applies(spec: CheckSpec, step: CanaryStep, traffic: Traffic): boolean {
   const { weight, match, mirror, experiment, iterations } = step;

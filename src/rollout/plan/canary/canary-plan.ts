@@ -41,7 +41,7 @@ function targetPlan(canary: Canary, world: CanaryWorld): TargetPlan {
   return routeTargetPlan(canary as Parameters<typeof routeTargetPlan>[0], world);
 }
 
-/** Computes the traffic of each step. Weights and matches carry over to later steps, mirrors and experiments do not. */
+/** Computes the traffic of each step. Weights and matches carry over to later steps. Mirrors and experiments do not. */
 function movesOf(canary: Canary, world: CanaryWorld): Move[] {
   const { steps, sessionAffinity } = canary.spec;
   const affinity = sessionAffinity === undefined ? undefined : { ...sessionAffinity, value: runValue(canary, world) };
@@ -90,7 +90,7 @@ function stepsOf(canary: Canary, target: TargetPlan, move: Move, ordinal: number
     checks: checksOf(canary, { step, traffic, subjects }),
     ...needsOf(traffic, target.subjects),
     weight: traffic.weight,
-    // A full promotion skips to the last step. Targets mark their other steps that must not be skipped.
+    // A full promotion skips to the last step. The targets' own steps say themselves whether they may be skipped.
     essential: ordinal === canary.spec.steps.length,
     ...(step.experiment === undefined ? {} : { holdMs: step.experiment.durationSeconds * 1000 }),
     ...pauseOf(canary, step, id),
@@ -99,8 +99,8 @@ function stepsOf(canary: Canary, target: TargetPlan, move: Move, ordinal: number
 }
 
 /**
- * Requests move only while the canary has a ready pod, because proxies answer requests to a version without pods with
- * 503. The pods behind a Service without a selector are unknown.
+ * Requests move only while the canary has a ready pod, because proxies would answer requests to a version without pods
+ * with 503. The pods behind a Service without a selector are unknown.
  */
 function needsOf({ weight, matches }: Traffic, subjects: readonly Subject[]): Pick<Step, "needs"> {
   if (weight === 0 && matches.length === 0) return {};

@@ -10,16 +10,16 @@ export interface CanaryWorld {
   readonly candidate?: string;
   /** The candidate already runs, so there is nothing to roll out. */
   readonly idle?: boolean;
-  /** Why no run begins, although the candidate differs. The world is then idle too. */
+  /** Why no run begins, although the candidate differs. If set, `idle` is set too. */
   readonly held?: string;
   /** The write that holds the Deployment again, after somebody has resumed it. */
   readonly resumed?: Extract<Write, { type: "field" }>;
   /** The user's routes that the rollout changes. */
   readonly routes: readonly RouteInWorld[];
   readonly subjects: readonly Subject[];
-  /** The ReferenceGrants that routes still need to use Services of another namespace. */
+  /** The ReferenceGrants that are missing, so that routes may use Services of another namespace. */
   readonly missingGrants: readonly MissingGrant[];
-  /** The ports of the Service whose name clients use, for a target of two Services. */
+  /** For a target of two Services: the ports of the Service whose name clients use. */
   readonly servicePorts?: readonly Tree[];
   readonly deployment?: DeploymentInWorld;
 }
@@ -62,7 +62,10 @@ export interface DeploymentInWorld {
   readonly replicas: number;
   /** The number of pods that the canary copy is to have. Absent if there is no copy. */
   readonly copyReplicas?: number;
-  /** Somebody may have made or deleted the Deployment's autoscaler since the copy got one, or got none. */
+  /**
+   * Whether the copy has an autoscaler. Somebody may have made or deleted the Deployment's autoscaler after the copy
+   * was made.
+   */
   readonly copyIsAutoscaled?: boolean;
   readonly selector: Tree;
   /** The fields of its spec that a copy takes over: strategy, minReadySeconds, … */
@@ -70,12 +73,12 @@ export interface DeploymentInWorld {
   /** The template that runs, without the template hash. */
   readonly stableTemplate: Tree;
   readonly stableHash: string;
-  /** The template to roll out. It is the stable one if there is nothing to roll out. */
+  /** The template to roll out. It equals the stable template if there is nothing to roll out. */
   readonly candidateTemplate: Tree;
-  /** The hash of the candidate's ReplicaSet, which exists once the Deployment itself rolls. */
+  /** The hash of the candidate's ReplicaSet, which exists only after the Deployment itself rolls. */
   readonly candidateHash?: string;
   readonly service: { readonly ports: readonly Tree[]; readonly selector: Readonly<Record<string, string>> };
-  /** The user's DestinationRule for the host, with its subsets before the rollout. */
+  /** The user's DestinationRule for the host, with the subsets that it had before the rollout. */
   readonly destinationRule?: { readonly object: ObjectReference; readonly subsets: readonly Tree[] };
   readonly autoscaler?: UntypedObject;
 }

@@ -17,7 +17,7 @@ export function copyName(target: DeploymentTarget, role: CopyRole): string {
   return `${target.name}-${role}`;
 }
 
-/** The objects that only the runs of a Canary of the Deployment have: its copies, and an autoscaler. */
+/** The objects that exist only during runs of a Canary of the Deployment: its copies, and an autoscaler. */
 export function copiesOf(target: DeploymentTarget, namespace: string | undefined): readonly ObjectReference[] {
   return [
     ...copyRoles.map((role) => reference("apps/v1", "Deployment", copyName(target, role), namespace)),
@@ -79,7 +79,9 @@ export function copyOf(
   return { body, write: { type: "create", object: referenceTo(body), body } };
 }
 
-/** The autoscaler of the canary copy. It differs from the Deployment's own in its target and its minimum. */
+/**
+ * The autoscaler of the canary copy. Only its target and its minimum differ from those of the Deployment's autoscaler.
+ */
 export function autoscalerOf(
   target: DeploymentTarget,
   world: DeploymentInWorld,

@@ -89,7 +89,7 @@ class DeploymentPlan implements TargetPlan {
     const replicas = this.#wanted(this.#spec.steps.slice(0, 1));
     const copy = copyOf(this.#target, this.#world, "canary", this.#world.candidateTemplate, replicas);
     const autoscaler = autoscalerOf(this.#target, this.#world, replicas);
-    // The copy's autoscaler adds more pods itself. Before requests come, it has no reason to.
+    // The copy's autoscaler adds more pods itself, but before requests come, it has no reason to do so.
     const { copyReplicas = replicas } = this.#world;
     const awaited = autoscaler === undefined ? replicas : Math.min(replicas, Math.max(1, copyReplicas));
     return [
@@ -173,8 +173,8 @@ class DeploymentPlan implements TargetPlan {
       {
         id: "promote-stable",
         title: "the stable version has the new pod template",
-        // A change from now on waits for the next run. The end of this run writes the field again, for runs that an
-        // earlier release began.
+        // A template that changes from now on waits for the next run. The end of this run holds the Deployment again,
+        // because a run that an earlier release began has no earlier write for it.
         ...withMore(withSettle(this.#movedStable(), rolled), [holding(object)]),
       },
       {
@@ -218,7 +218,7 @@ class DeploymentPlan implements TargetPlan {
 
   #movedStable(): ReturnType<Versions["moveStable"]> {
     const { candidateHash } = this.#world;
-    // The ReplicaSet exists only after the Deployment has rolled. Before that, this step cannot be running.
+    // The ReplicaSet exists only after the Deployment has rolled. Without it, this step cannot be under way.
     return candidateHash === undefined
       ? { writes: [], settle: [{ type: "ready", object: this.#world.object }] }
       : this.#versions.moveStable(candidateHash);
@@ -247,7 +247,7 @@ class DeploymentPlan implements TargetPlan {
       : [ready, { type: "endpoints", service: this.#service(role), labels, atLeast: replicas }];
   }
 
-  /** Whether an autoscaler decides the number of the canary copy's pods. */
+  /** Whether an autoscaler decides how many pods the canary copy has. */
   get #copyIsAutoscaled(): boolean {
     const { autoscaler, copyReplicas, copyIsAutoscaled } = this.#world;
     return copyReplicas === undefined ? autoscaler !== undefined : copyIsAutoscaled === true;
@@ -269,8 +269,8 @@ class DeploymentPlan implements TargetPlan {
   }
 
   /**
-   * Adds pods to a copy that has fewer than its share, because somebody has scaled the Deployment up since. Additional
-   * pods that somebody has given to the copy stay. A copy with an autoscaler needs no such write.
+   * Adds pods to a copy that has fewer than its share, because somebody has scaled the Deployment up meanwhile.
+   * Additional pods that somebody has given to the copy stay. A copy with an autoscaler needs no such write.
    */
   #grown(replicas: number): readonly Write[] {
     const { copyReplicas = replicas } = this.#world;

@@ -127,7 +127,7 @@ function serviceVersions(target: DeploymentTarget, world: DeploymentInWorld): Ve
   };
 }
 
-/** The engine's own routes begin with stable backends only. */
+/** In the engine's own routes, all backends were stable at first. */
 const alone: Pick<Pairing, "isStable" | "isCanary" | "stableOf"> = {
   isStable: () => true,
   isCanary: () => false,

@@ -19,7 +19,7 @@ export function holding(object: ObjectReference): Extract<Write, { type: "field"
   return { ...field(object, "/spec/paused", true), mark: holderPointer };
 }
 
-/** Names the Canary that holds the Deployment, so that the engine knows its own pause without a journal. */
+/** Names the Canary that holds the Deployment, so that the engine recognises its own pause without a journal. */
 export function heldBy(object: ObjectReference, canary: string): Extract<Write, { type: "field" }> {
   return { ...field(object, holderPointer, canary), mark: holderPointer };
 }

@@ -39,8 +39,8 @@ export function gatewayRules(
 
 function movedRule(rule: Tree, pairing: Pairing, traffic: Traffic, title: string): Tree[] {
   const backends = treesOf(rule["backendRefs"]);
-  // The canary's rule keeps the matches of the original rule. With only headers, an exact path of another rule would
-  // take precedence.
+  // The canary's rule keeps the matches of the original rule. If it had only the step's headers, an exact path in
+  // another rule would take precedence.
   const special = canaryRules(traffic, (match) => ({
     ...rule,
     matches: withMatch(rule["matches"], match, title),
@@ -64,7 +64,7 @@ function withMirrors(rule: Tree, backends: readonly Tree[], pairing: Pairing, { 
   return filters.length === 0 ? rule : { ...rule, filters: [...treesOf(rule["filters"]), ...filters] };
 }
 
-/** Adds the cookie to an existing header filter, because a rule may have only one of that type. */
+/** Adds the cookie to an existing header filter, because a rule may have only one filter of that type. */
 function withCookie(filters: readonly Tree[], affinity: Affinity): Tree[] {
   const header = { name: "Set-Cookie", value: setCookieValue(affinity) };
   const existing = filters.find(({ type }) => type === "ResponseHeaderModifier");

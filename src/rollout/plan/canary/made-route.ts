@@ -66,7 +66,7 @@ export function shiftOf(
 function portsOf({ port, ports, gateways }: MadeRouteSpec): readonly (number | undefined)[] {
   if (port !== undefined) return [port];
   const ofRequests = ports.filter((candidate) => !isPlainTcp(candidate));
-  // A gateway originates TLS to ports that carry it, so it can divide their requests too.
+  // A gateway can begin TLS to ports that carry TLS, so it can divide their requests too.
   const moved = ofRequests.length === 0 && gateways.length > 0 ? ports.filter(carriesTls) : ofRequests;
   const http = moved.map((candidate) => candidate["port"] as number);
   // A backend of an HTTPRoute needs a port.
@@ -147,8 +147,8 @@ function madeHttpRoute(spec: MadeRouteSpec, port: number | undefined, several: b
 }
 
 /**
- * A write of a list that the engine has made with {@link noTraffic}. The steps of a Deployment's Canary start its pods
- * themselves, and a Deployment without pods may be rolled out.
+ * A write of a list that the engine has made with {@link noTraffic}. The write does not wait for ready pods: the steps
+ * of a Deployment's Canary start pods themselves, and a Deployment without pods may be rolled out too.
  */
 function madeList(
   { object, owner }: { readonly object: ObjectReference; readonly owner: OwnerReference | undefined },
@@ -184,7 +184,10 @@ export function isPlainTcp(port: Tree): boolean {
   return plainProtocols.includes(protocolOf(port));
 }
 
-/** Whether proxies read requests on a port. HTTPS is encrypted by the client, so they see only connections. */
+/**
+ * Whether proxies read requests on a port. They do not on an HTTPS port: the client encrypts its traffic, so proxies
+ * see only connections.
+ */
 export function carriesHttp(port: Tree): boolean {
   return !isPlainTcp(port) && protocolOf(port) !== "https";
 }
@@ -194,7 +197,7 @@ export function carriesTls(port: Tree): boolean {
   return ["https", "tls"].includes(protocolOf(port));
 }
 
-/** The protocol of a Service's port, in lower case. Empty if proxies find it out by themselves. */
+/** The protocol of a Service's port, in lower case. Empty if proxies detect the protocol by themselves. */
 export function protocolOf({ name, appProtocol, protocol }: Tree): string {
   if (protocol === "UDP" || protocol === "SCTP") return protocol.toLowerCase();
   if (typeof appProtocol === "string") return appProtocol.toLowerCase();

@@ -6,12 +6,12 @@ import { ruleNames } from "./rule-names.ts";
 import { targetError } from "./target-error.ts";
 
 /**
- * How many rules before and after the one that is meant are remembered. They show whether somebody has inserted or
- * removed a rule there. An HTTPRoute has at most 16 rules, and a VirtualService may have thousands.
+ * How many rules before and after the meant one are remembered. They show whether somebody has inserted or removed a
+ * rule there. An HTTPRoute has at most 16 rules, and a VirtualService may have thousands.
  */
 const maxNeighbours = 16;
 
-/** A route of a target, with the record of the rule that its position meant so far. */
+/** A route of a target, with the record of the rule that the target's position has meant so far. */
 export interface PositionedRoute {
   readonly object: ObjectReference;
   readonly pointer: string;
@@ -41,10 +41,10 @@ export function recordOf(route: PositionedRoute, list: readonly Tree[], index: n
 }
 
 /**
- * The index of the rule that the target's position means. The position counts in the first plan that the engine accepts
- * and that no other rollout precedes. From then on the engine knows the rule by its name, or by what it matches,
- * because somebody may insert another rule before it. `isStable`: whether the rule at an index sends to the stable
- * backend. Throws a user error if the position has become ambiguous.
+ * The index of the rule that the target's position means. The position itself decides only in the first plan that the
+ * engine accepts and that no other rollout precedes. From then on the engine recognises the rule by its name, or by its
+ * matches, because somebody may insert another rule before it. `isStable`: whether the rule at an index sends to the
+ * stable backend. Throws a user error if the position has become ambiguous.
  */
 export function meantIndex(
   route: PositionedRoute,
@@ -66,7 +66,7 @@ export function meantIndex(
     );
   if (index === undefined)
     throw targetError("target-unclear", `${place} is not the rule that it was, which is gone`, advice);
-  // Whoever has written another target may have counted the rules again, or not.
+  // The user who has changed the target may or may not have adapted the position to inserted rules, so it is ambiguous.
   if (index !== rule && meant.target !== digestOf(route.target))
     throw targetError(
       "target-unclear",
@@ -76,18 +76,18 @@ export function meantIndex(
   return index;
 }
 
-/** The record of the route's position. Undefined if there is none, or if it is that of a former target. */
+/** The record of the route's position. Undefined if there is none, or if the record belongs to a former target. */
 export function ownRecord(route: PositionedRoute): MeantRule | undefined {
   const { rule, meant } = route;
   return meant !== undefined && isOfRoute(meant, route) && meant.rule === rule ? meant : undefined;
 }
 
-/** Whether the record is of the route. The next release may read the route in another version of its API. */
+/** Whether the record belongs to the route. The next release may read the route in another version of its API. */
 function isOfRoute(meant: MeantRule, route: PositionedRoute): boolean {
   return meant.route.replace(/^([^/]+)\/v[^/]+\//, "$1/") === fieldKey(route);
 }
 
-/** What shows that two Canaries that name their rules by position mean the same rule. */
+/** A text that is equal for two Canaries that mean the same rule by their positions. */
 export function meantIdentity(meant: MeantRule | undefined): string | undefined {
   return meant?.known[meant.index - meant.from];
 }
@@ -101,7 +101,7 @@ function indexNow(
     const rule = list[from + at];
     return rule !== undefined && identityOf(rule) === known[at];
   };
-  // Each plan comes here, and a digest of thousands of rules takes long.
+  // Every plan calls this, and to compute digests of thousands of rules takes long.
   if ([...known.keys()].every(isSame)) return index;
   const now = list.map(identityOf);
   const own = known[index - from] ?? "";
@@ -110,7 +110,7 @@ function indexNow(
   const candidates = alike.length > 1 ? alike.filter(isStable) : alike;
   if (candidates.length > 1) return "several";
   if (candidates.length === 1) return candidates[0];
-  // Somebody has changed what the rule matches, and nothing else has moved.
+  // Somebody has changed the matches of the rule, and no rule has moved.
   const isEdited = now.length === length && [...known.keys()].every((at) => at === index - from || isSame(at));
   return isEdited ? index : undefined;
 }
@@ -119,13 +119,13 @@ function matching(now: readonly string[], isIt: (identity: string) => boolean): 
   return [...now.keys()].filter((index) => isIt(now[index] ?? ""));
 }
 
-/** Whether both match the same requests, and do not have two different names. */
+/** Whether both rules match the same requests, and do not have two different names. */
 function isAlike(a: string, b: string): boolean {
   const isRenamed = nameOf(a) !== "" && nameOf(b) !== "" && nameOf(a) !== nameOf(b);
   return !isRenamed && a.split(":")[1] === b.split(":")[1];
 }
 
-/** What shows that a rule is the same: digests of its name, if it has one, and of what it matches. */
+/** The identity of a rule: digests of its name, if it has one, and of its matches. */
 function identityOf({ name, match, matches }: Tree): string {
   return `${typeof name === "string" ? digestOf(name) : ""}:${digestOf([match, matches])}`;
 }
@@ -140,7 +140,7 @@ function digestOf(value: unknown): string {
   return createHash("sha256").update(canonicalJson(value)).digest("hex").slice(0, digestLength);
 }
 
-/** How to say which rule is meant. */
+/** The advice how to name the meant rule. */
 function adviceFor({ protocol }: PositionedRoute, meant: MeantRule, list: readonly Tree[]): string {
   if (protocol !== "http")
     return `${protocol} routes have no names: create the Canary again with the position that the rule has now`;

@@ -15,8 +15,8 @@ export const bySegment: PrefixRule = (prefix, path) => {
 export const byLetter: PrefixRule = (prefix, path) => path.startsWith(prefix);
 
 /**
- * The paths that match both patterns. `none`: there are none. `unclear`: a regular expression makes it undecidable
- * here.
+ * The paths that match both patterns. `none`: no path matches both. `unclear`: a pattern is a regular expression, so
+ * this function cannot decide.
  */
 export function intersectPaths(
   a: PathPattern | undefined,

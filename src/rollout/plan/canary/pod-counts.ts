@@ -1,8 +1,8 @@
 import type { CanarySpec, CanaryStep } from "../../../api/serin/index.ts";
 
 /**
- * The number of stable pods at a weight. With `dynamicStableScale` it falls as the weight rises. At least one stays, so
- * that a rollback has a pod at once.
+ * The number of stable pods at a weight. With `dynamicStableScale` it falls as the weight rises. At least one pod
+ * stays, so that a rollback has a pod at once.
  */
 export function stablePods(
   { dynamicStableScale, scaleDownDelaySeconds }: CanarySpec,
@@ -15,8 +15,8 @@ export function stablePods(
 }
 
 /**
- * The number of canary pods after the given steps: the last explicit scale, or the weight's share of all pods if there
- * is none.
+ * The number of canary pods after the given steps: the last explicit scale, or the weight's share of all pods if no
+ * step sets a scale.
  */
 export function canaryPods(replicas: number, steps: readonly CanaryStep[]): number {
   let weight = 0;

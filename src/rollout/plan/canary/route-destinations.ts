@@ -11,7 +11,7 @@ export interface RouteDestination {
 
 /** A destination with a larger share after a change than before. */
 export interface GainingDestination extends RouteDestination {
-  /** It had no share before. */
+  /** The destination had no share before the change. */
   readonly isNew: boolean;
 }
 
@@ -29,7 +29,7 @@ interface Share {
 
 /**
  * Compares the shares that a route's destinations have in two versions of a list, over the rules that differ. Leaves
- * out backends that are no Services of the cluster, because nobody knows their pods.
+ * out backends that are not Services of the cluster, because their pods are unknown.
  */
 export function movedDestinations(route: ObjectReference, before: unknown, after: unknown): MovedDestinations {
   const [was, is] = [treesOf(before), treesOf(after)];
@@ -42,7 +42,7 @@ export function movedDestinations(route: ObjectReference, before: unknown, after
   };
 }
 
-/** The rules that the other list does not have. Those of both divide their requests as before. */
+/** The rules that the other list does not have. Rules that are in both lists divide their requests as before. */
 function without(rules: readonly Tree[], others: readonly Tree[]): readonly Tree[] {
   const left = others.map((rule) => canonicalJsonWithoutNulls(rule));
   return rules.filter((rule) => {
@@ -72,7 +72,10 @@ function sharesOf({ kind, namespace = "" }: ObjectReference, rules: readonly Tre
   return shares;
 }
 
-/** In a VirtualService a missing weight is 0 beside others that have one. In the Gateway API it is 1. */
+/**
+ * The weight of a destination. In a VirtualService a missing weight is 0 if another destination has a weight. In the
+ * Gateway API it is 1.
+ */
 function weightOf({ weight }: Tree, kind: string, among: readonly Tree[]): number {
   if (typeof weight === "number") return Math.max(0, weight);
   const hasWeights = among.some((other) => typeof other["weight"] === "number");
@@ -95,8 +98,8 @@ function ofService(backend: Tree, home: string): RouteDestination | undefined {
 }
 
 /**
- * The host as the mesh reads it, which expands only names without a dot. So `web.other` names no Service of the
- * namespace `other`, about which the Canary's author may not know anything.
+ * The host as the mesh reads it. The mesh expands only names without a dot, so `web.other` does not name a Service of
+ * the namespace `other`. The Canary's author may have no right to learn about such a Service.
  */
 export function hostInMesh(host: string, namespace: string): string {
   return host.includes(".") ? host : `${host}.${namespace}.${clusterSuffix}`;

@@ -12,16 +12,16 @@ import { plainTarget, type PartialStep, type TargetPlan } from "./target-plan.ts
 import type { Pairing, Traffic } from "./traffic.ts";
 import { virtualServiceRoutes } from "./virtual-service-route.ts";
 
-/** A user's route that the rollout changes: which of its rules, and how. */
+/** A user's route that the rollout changes: the rules that it changes, and how. */
 export interface MovedRoute {
   readonly object: ObjectReference;
   readonly pointer: string;
   readonly protocol: "http" | "tcp" | "tls";
   /** The field of the spec that names the route. */
   readonly field: string;
-  /** The list entry to change, by index or name. Absent means all entries. */
+  /** The list entry to change, by index or name. If absent, all entries are changed. */
   readonly rule?: number | string;
-  /** The rule that this position meant so far. Absent in the first plan of a target. */
+  /** The record of the rule that this position has meant so far. Absent in the first plan of a target. */
   readonly meant?: MeantRule;
   /** The target, as it is stored if that is known. */
   readonly target: unknown;
@@ -35,12 +35,12 @@ type UserRouteTarget = Extract<
   { httpRoute: unknown } | { grpcRoute: unknown } | { virtualService: unknown } | { namespaces: unknown }
 >;
 
-/** What must be known of a Canary to find its routes. */
+/** The fields of a Canary from which its routes are found. */
 export interface TargetedCanary {
   readonly metadata: Canary["metadata"];
   readonly spec: Pick<CanarySpec, "target">;
   readonly status?: { readonly meantRule?: MeantRule } | undefined;
-  /** The target as it is stored, because another release may parse it to other defaults. */
+  /** The target as it is stored, because another release may parse it with other defaults. */
   readonly storedTarget?: unknown;
 }
 
@@ -128,12 +128,14 @@ function virtualService(name: string, namespace: string): Pick<MovedRoute, "obje
   };
 }
 
-/** The name of a rule's field with its backends. */
+/** The name of the field of a rule that contains its backends. */
 export function backendsField({ object }: Pick<MovedRoute, "object">): "route" | "backendRefs" {
   return object.kind === "VirtualService" ? "route" : "backendRefs";
 }
 
-/** The index of the list entry to change. Undefined if there is no such entry. Throws if several may be meant. */
+/**
+ * The index of the list entry to change. Undefined if there is no such entry. Throws if several entries may be meant.
+ */
 export function ruleIndex(route: MovedRoute, list: readonly Tree[]): number | undefined {
   const { rule } = route;
   if (typeof rule !== "string") {
@@ -155,8 +157,8 @@ function sendsToStable(route: MovedRoute, rule: Tree | undefined): boolean {
 }
 
 /**
- * Which rule the position in the target means, for the status. The next plan finds the rule by it. Undefined if the
- * target names no rule by its position.
+ * The record of the rule that the position in the target means. It goes into the status. The next plan finds the rule
+ * by it. Undefined if the target names no rule by its position.
  */
 export function meantRule(canary: TargetedCanary, world: Pick<CanaryWorld, "routes">): MeantRule | undefined {
   const [route] = movedRoutes(canary);
@@ -260,7 +262,7 @@ export function grantsService({ kind, name = "" }: Tree, service: string | undef
   return kind === "Service" && (name === "" || name === service);
 }
 
-/** Creates the ReferenceGrant. If an earlier rollout has left it, it goes on granting what it grants. */
+/** Creates the ReferenceGrant. If an earlier rollout has left one with this name, that one's grants are kept. */
 function grantWrites(canary: Canary, missing: MissingGrant): readonly [Write, ...Write[]] {
   const { granted, service } = missing;
   const body = grantFor(canary, missing);

@@ -6,7 +6,8 @@ import { plainTarget, type TargetPlan } from "./target-plan.ts";
 
 /**
  * Plans a target of two Services that clients call by the name of one. The engine creates the route. The route stays
- * after the end, because without it all requests would go to the stable Service again. Undo removes it.
+ * after the end of the rollout, because without it all requests would go to the stable Service again. Undo removes the
+ * route.
  */
 export function servicesTargetPlan(canary: Canary, target: ServicesTarget, world: CanaryWorld): TargetPlan {
   const namespace = canary.metadata.namespace ?? "default";

@@ -39,16 +39,16 @@ export interface Subject {
 
 /** One step of the spec with the traffic before and after it. */
 export interface Move {
-  /** `step-2`. */
+  /** The id of the step, such as `step-2`. */
   readonly id: string;
   readonly step: CanaryStep;
   readonly traffic: Traffic;
   readonly before: Traffic;
-  /** The steps of the spec up to this one. */
+  /** The steps of the spec up to and including this one. */
   readonly soFar: readonly CanaryStep[];
 }
 
-/** The fields of a target that is not watched and needs no pods of the engine. */
+/** The fields of a target that is not watched and whose pods the user runs. */
 export const plainTarget = {
   setup: [],
   idle: false,

@@ -7,14 +7,14 @@ import type { TrafficMatch } from "../../../api/serin/index.ts";
 export interface Traffic {
   /** The percentage of requests to the canary. */
   readonly weight: number;
-  /** The matches of all steps so far. Their requests go to the canary, whatever the weight is. */
+  /** The matches of all steps so far. Requests that match go to the canary, whatever the weight is. */
   readonly matches: readonly TrafficMatch[];
   readonly mirrors: readonly Mirror[];
-  /** Keeps clients at the canary if they were sent there once. Set while the weight is neither 0 nor 100. */
+  /** Keeps a client at the canary after it was sent there once. Set while the weight is neither 0 nor 100. */
   readonly affinity?: Affinity;
   /**
-   * Where connections to the ports go that the steps do not move. While the stable pods are replaced, these connections
-   * go to the canary, and afterwards back. If absent, they stay where they are.
+   * The version that gets connections to ports that the steps do not move. While the stable pods are replaced, these
+   * connections go to the canary, and afterwards back to stable. If absent, their routes stay unchanged.
    */
   readonly otherPorts?: "canary" | "stable";
 }
@@ -36,12 +36,12 @@ export interface Affinity {
 
 export const noTraffic: Traffic = { weight: 0, matches: [], mirrors: [] };
 
-/** `name=value; Path=/; Max-Age=3600; HttpOnly`. */
+/** The value of the header `set-cookie`: `name=value; Path=/; Max-Age=3600; HttpOnly`. */
 export function setCookieValue({ cookieName, value, maxAgeSeconds }: Affinity): string {
   return `${cookieName}=${value}; Path=/; Max-Age=${maxAgeSeconds}; HttpOnly`;
 }
 
-/** The requests of clients that have the cookie, which were sent to the canary once. */
+/** Matches the requests of clients that have the cookie, because they were sent to the canary once. */
 function cookieMatch({ cookieName, value }: Affinity): TrafficMatch {
   return { headers: [], cookies: [{ name: cookieName, value }], queryParams: [], paths: [], sourceLabels: {} };
 }
@@ -64,8 +64,8 @@ export interface Pairing {
 }
 
 /**
- * The rules that precede the main one, and send their requests to the canary alone: one for each match of the step, and
- * one for the clients that an affinity's cookie keeps there. `ruleFor` makes the rule of a match.
+ * The rules that precede the main one, and send all of their requests to the canary: one for each match of the step,
+ * and one for the clients that an affinity's cookie keeps at the canary. `ruleFor` makes the rule of a match.
  */
 export function canaryRules({ matches, affinity }: Traffic, ruleFor: (match: TrafficMatch) => Tree): Tree[] {
   const own = matches.map((match) => renamedCopy(ruleFor(match), "canary"));

@@ -7,7 +7,7 @@ import { referenceTo } from "../references.ts";
 import type { MeshWorld } from "./mesh-world.ts";
 import { check } from "./planned-check.ts";
 
-/** The fields of the agent's objects that differ between releases. */
+/** The fields of the agent's objects whose values differ between releases. */
 const contents: Readonly<Record<string, readonly string[]>> = {
   ConfigMap: ["data"],
   ClusterRole: ["rules"],

@@ -24,9 +24,11 @@ export interface GatewayMove {
   readonly podLabels: Readonly<Record<string, string>>;
   /** The label of the canary's pods that the stable ones do not have. */
   readonly canaryLabel: string;
-  /** What the proxies must acknowledge after each step. Empty where they do not see the gateway's object. */
+  /** The objects that proxies must acknowledge after each step. Empty if proxies do not read the gateway's object. */
   readonly acknowledged: readonly SettleCondition[];
-  /** The first check belongs to the control plane, and also judges the steps that only start pods. */
+  /**
+   * The checks of the move. The first one belongs to the control plane, and also judges the steps that only start pods.
+   */
   readonly checks: readonly PlannedCheck[];
   /** Creates the canary if it does not exist, and sets its number of pods. */
   readonly scaleCanary: (pods: number) => readonly Write[];
@@ -46,7 +48,7 @@ export interface GatewayMove {
  */
 export function gatewayMoveSteps(move: GatewayMove, weights: readonly number[], status?: RolloutStatus): Step[] {
   if (move.deployment.replicas === 0 && !hasReached(`${idOf(move)}/`, status)) return [];
-  // The gateway's owner has stopped it. Steps by shares would start its pods again.
+  // The gateway's owner has stopped it, and steps by shares would start its pods again.
   const shares = move.deployment.replicas === 0 ? [] : sharesOf(weights, move.deployment, runningWeight(move, status));
   const shifts = shares
     .flatMap((share, index) => [startPodsStep(move, share, shares[index - 1]), removePodsStep(move, share)])
@@ -55,7 +57,10 @@ export function gatewayMoveSteps(move: GatewayMove, weights: readonly number[], 
   return withoutOvertaken(steps, status).map((step) => ({ ...step, namespaces: [move.namespace] }));
 }
 
-/** The weight of the step under way, which is judged to its end even if another weight now has the same numbers. */
+/**
+ * The weight of the step under way. The step is judged to its end even if another weight now results in the same
+ * numbers of pods.
+ */
 function runningWeight(move: GatewayMove, status: RolloutStatus | undefined): number | undefined {
   const prefix = `${idOf(move)}/`;
   const { id = "" } = status?.step ?? {};
@@ -63,9 +68,10 @@ function runningWeight(move: GatewayMove, status: RolloutStatus | undefined): nu
 }
 
 /**
- * The step, without the writes of pod numbers once it has settled. Each later write would restart its judging, and an
- * autoscaler that goes on changing the number would keep it from ending, or let its settle limit run out. The other
- * writes stay, so that the engine notices when somebody removes the canary. The title keeps the last written number.
+ * The step, without the writes of pod numbers once it has settled. After that, each write would restart the judgement,
+ * and an autoscaler that goes on changing the number would keep the step from ending, or let its settle limit run out.
+ * The other writes stay, so that the engine notices when somebody removes the canary. The title keeps the last written
+ * number.
  */
 function withSettledCount(step: Step, status: RolloutStatus | undefined): Step {
   if (status?.step?.id !== step.id || status.step.settledAt === undefined) return step;
@@ -79,7 +85,7 @@ function isCount(write: Write): boolean {
 
 /**
  * The new pods must be ready before the old ones are removed, so each weight takes two steps. A weight that only
- * removes old pods has this step too, because a new pod may have ended since the weight before.
+ * removes old pods has this step too, because a new pod may have ended after the step of the weight before.
  */
 function startPodsStep(move: GatewayMove, { weight, canary }: Share, before?: Share): Step {
   const pods = `${counted(canary, "pod")} of ${move.revision}`;
@@ -97,7 +103,7 @@ function startPodsStep(move: GatewayMove, { weight, canary }: Share, before?: Sh
 }
 
 /**
- * An autoscaler may have changed the number of stable pods since the canary's pods started, and with it the share. If
+ * An autoscaler may have changed the number of stable pods, and with it the share, after the canary's pods started. If
  * somebody has deleted the canary, it is recreated, and no stable pod is removed before all pods of the canary serve.
  */
 function removePodsStep(move: GatewayMove, share: Share): Step {
@@ -160,7 +166,7 @@ function readyPods(
   return { type: "readyPods", of, namespace, labels: { ...podLabels, [revisionLabel]: revision }, atLeast };
 }
 
-/** The checks of a gateway: rejected resources first, then its answers, then those that the spec names. */
+/** The checks of a gateway in this order: rejected resources, its answers, and those that the spec names. */
 export function gatewayChecks(
   upgrade: MeshUpgrade,
   answers: PlannedCheck,
@@ -191,9 +197,9 @@ interface Share {
 
 /**
  * Computes the numbers of pods whose share comes nearest to each weight. Weights with the same numbers become one step.
- * If an autoscaler decides the number of stable pods, they all stay until they are replaced. A canary that an earlier
- * upgrade has left keeps at least its pods, because the stable ones may be too few without them. The weight `kept`
- * stays a step of its own.
+ * If an autoscaler decides the number of stable pods, all of these stay until they are replaced. A canary that an
+ * earlier upgrade has left keeps at least its present number of pods, because without them there may be too few pods.
+ * The weight `kept` stays a step of its own.
  */
 export function sharesOf(
   weights: readonly number[],

@@ -79,7 +79,9 @@ function ingressSteps(upgrade: MeshUpgrade, gateway: GatewayInWorld, matrix: rea
   return gatewayMoveSteps(move, gateways.weights, upgrade.status);
 }
 
-/** A gateway between networks forwards connections, so it has no requests to measure. */
+/**
+ * The checks of an ingress gateway. A gateway between networks forwards connections, so it has no requests to measure.
+ */
 function ingressChecks(
   upgrade: MeshUpgrade,
   { name, namespace, eastWest }: GatewayInWorld,
@@ -95,7 +97,7 @@ function ingressChecks(
 }
 
 /**
- * Pods that start before the new control plane owns the Deployment would belong to the old revision, and be removed
+ * Pods that start before the new control plane owns the Deployment would belong to the old revision and be removed
  * again.
  */
 function replicasAfterOwner(stable: ObjectReference, deployment: ScaledDeployment, revision: string): Write[] {

@@ -39,12 +39,12 @@ export function matrixCheck(upgrade: MeshUpgrade, world: MeshWorld, wave?: Upgra
 }
 
 /**
- * The steps, of which each one that looks at the probes first replaces lost probes. A pod that has ended, or whose node
- * is lost, is deleted, and recreated when it is gone.
+ * The given steps, with writes that replace lost probes in each step that uses the probes. A probe pod that has ended,
+ * or whose node is lost, is deleted, and created again when it is gone.
  */
 export function withProbesReplaced(steps: readonly Step[], upgrade: MeshUpgrade, world: MeshWorld): Step[] {
   const { missing = [], ended = [], stranded = [] } = world.lostProbes ?? {};
-  // Every round of the engine makes a plan, and probes are seldom lost.
+  // Return early, because every round makes a plan and probes are seldom lost.
   if (missing.length + ended.length + stranded.length === 0) return [...steps];
   const pods = matrixObjects(upgrade, world).filter(({ kind }) => kind === "Pod");
   const named = (names: readonly string[]) => pods.filter(({ metadata }) => names.includes(metadata.name ?? ""));

@@ -31,19 +31,22 @@ export interface Dependent {
   /** Why a restart of the workload does not replace the pod. Absent if it does. */
   readonly restartObstacle?: RestartObstacle;
   /**
-   * Why no wave moves the pod with its sidecar: which revision the labels of its namespace select. Absent if a wave may
-   * move it.
+   * Which revision the labels of the pod's namespace select, if this is why no wave moves the pod with its sidecar.
+   * Absent if a wave may move it.
    */
   readonly ledElsewhere?: string;
-  /** The labels of its namespace already select the new revision for new pods, for example by a tag that has moved. */
+  /**
+   * The labels of the pod's namespace already select the new revision for new pods, for example by a tag that has
+   * moved.
+   */
   readonly isLed?: boolean;
   /** The tag that its namespace follows. A step of the upgrade moves the tag to the new revision. */
   readonly movedTag?: string;
   /** No label of its namespace or of the pod chooses an injector, so a restart removes its sidecar. */
   readonly isOutside?: boolean;
-  /** The object of an operator that writes the workload. */
+  /** The operator's object from which an operator writes the workload. */
   readonly owner?: ObjectReference;
-  /** `<pod>.<namespace>` of its proxy. */
+  /** The id of the pod's proxy: `<pod>.<namespace>`. */
   readonly proxy?: string;
   /** A description, such as `pod shop/web-1 (its sidecar)`. */
   readonly text: string;
@@ -94,7 +97,7 @@ function howToMoveOwned({ name, namespace = "", owner }: Dependent, to: string):
 /**
  * How to replace the pods of a Deployment that a Canary holds: by a change of its template, which the Canary rolls out.
  * kubectl refuses to restart a paused Deployment, and `kubectl rollout resume` would roll it out without the Canary.
- * `purpose` is any text that the template does not have yet.
+ * `purpose` is any text that the template does not contain yet.
  */
 export function howToRestartHeld(namespace: string, name: string, purpose: string): string {
   const annotations = { [restartedForAnnotation]: purpose };
@@ -102,7 +105,7 @@ export function howToRestartHeld(namespace: string, name: string, purpose: strin
   return `kubectl -n ${namespace} patch deployment ${name} -p '${patch}'`;
 }
 
-/** Kinds that `kubectl rollout restart` refuses, but that replace a deleted pod. */
+/** Kinds that `kubectl rollout restart` refuses, but whose controllers replace a deleted pod. */
 const recreatesDeletedPods: ReadonlySet<string> = new Set(["ReplicaSet", "ReplicationController"]);
 
 function howToMoveSidecar(dependent: Dependent, to: string): string {
@@ -111,7 +114,7 @@ function howToMoveSidecar(dependent: Dependent, to: string): string {
   const restarted = `${kind.toLowerCase()}/${workload?.name ?? ""}`;
   if (dependent.isOutside === true && kind !== "Job") return howToTakeOut(dependent, restarted);
   const label = `kubectl label --overwrite namespace ${namespace} ${revisionLabel}=${to} ${injectionLabel}-`;
-  // Another label would only take the namespace away from its tag.
+  // If the namespace is led to the new revision by its tag, it needs no label: a label would only override the tag.
   const first = isLed ? "" : `${label} && `;
   if (kind === "Pod")
     return `create it again${isLed ? "" : `, once its namespace names ${to}`}: kubectl -n ${namespace} delete pod ${name}`;

@@ -20,7 +20,9 @@ export interface MeshWorld {
    * label.
    */
   readonly tags: readonly TagInWorld[];
-  /** The objects of the old revision's control plane and ztunnel, without those of {@link owners}. */
+  /**
+   * The objects of the old revision's control plane and ztunnel to delete, without those that {@link owners} manage.
+   */
   readonly retirable: readonly ObjectReference[];
   /** The objects of operators that write the old revision's control plane and ztunnel. Absent without an operator. */
   readonly owners?: readonly RevisionOwner[];
@@ -50,16 +52,17 @@ export interface MeshWorld {
   };
   /** The engine's own image, which is also the image of the probes. */
   readonly probeImage: string;
-  /** What the pods of the probes take from the engine's pod. Absent: nothing. */
+  /** The fields that the pods of the probes take from the engine's pod. If absent, they take none. */
   readonly probePod?: ProbePodSource;
-  /** Probe pods that nothing else replaces. */
+  /** Probe pods that are lost, and that no controller replaces. */
   readonly lostProbes?: LostProbes;
   /** The data planes of the cluster, which the matrix probes. */
   readonly dataPlanes: readonly ProbeDataPlane[];
 }
 
 /**
- * An operator restores objects that others delete, so the retirement must be written into the operator's own object.
+ * An object of an operator, which would restore objects that others delete. So the engine removes the old revision by a
+ * change of this object.
  */
 export interface RevisionOwner {
   readonly object: ObjectReference;
@@ -143,11 +146,11 @@ export interface GatewayInWorld {
 
 export interface ScaledDeployment {
   readonly name: string;
-  /** The number of pods before the upgrade, with those that are {@link left}, unless an autoscaler decides it. */
+  /** The number of pods before the upgrade, unless an autoscaler decides it. It includes the pods in {@link left}. */
   readonly replicas: number;
   /**
-   * The pods of the new revision that an earlier upgrade has left beside it, in a canary that this upgrade takes over.
-   * Absent if there is none.
+   * The number of pods of the new revision in a canary that an earlier upgrade has left beside this Deployment. This
+   * upgrade takes the canary over. Absent if there is none.
    */
   readonly left?: number;
   /** A HorizontalPodAutoscaler decides the number of pods. */
@@ -172,7 +175,7 @@ export interface ClassicGatewayInWorld {
 export interface TagInWorld {
   readonly tag: string;
   /**
-   * The fields to write: of its MutatingWebhookConfiguration, its Service, and for `default` its
+   * The fields to write in the tag's objects: its MutatingWebhookConfiguration, its Service, and for `default` its
    * ValidatingWebhookConfiguration.
    */
   readonly fields: readonly { readonly object: ObjectReference; readonly pointer: string; readonly value: unknown }[];
@@ -196,7 +199,7 @@ export interface InjectorInWorld {
   readonly objectSelector: LabelSelector;
 }
 
-/** The names of probe pods that nothing replaces. */
+/** The names of probe pods that no controller replaces. */
 export interface LostProbes {
   /** Pods that were deleted, for example because their node was drained. */
   readonly missing: readonly string[];

@@ -2,7 +2,7 @@ import { withoutDigest } from "../../../api/images/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
 import { revisionLabel } from "./sidecar-steps.ts";
 
-/** The control planes from which and to which a gateway moves. */
+/** The control planes between which a gateway moves. */
 export interface ControlPlanes {
   readonly from: string;
   readonly to: string;
@@ -29,7 +29,7 @@ interface Template {
 
 const defaultRevision = "default";
 const canonicalRevisionLabel = "service.istio.io/canonical-revision";
-/** Annotations that controllers and kubectl write. A copy must not have them. */
+/** Annotations that controllers and kubectl write. A copy of the object must not have them. */
 const foreignAnnotation = /^(deployment\.kubernetes\.io|kubectl\.kubernetes\.io)\//;
 
 /**
@@ -109,8 +109,8 @@ function movedContainer(container: Container, planes: ControlPlanes): Container 
 
 /**
  * Changes the proxy's image to the new control plane's release. An image with another name, and a user's own registry,
- * stay. A digest behind a tag goes, because it is that of the old release, or of the control plane's image. A webhook
- * that pins images adds the right one.
+ * stay. A digest behind a tag is removed, because it identifies the image of the old release, or that of the control
+ * plane. A webhook that pins images adds the right digest.
  */
 function movedImage(image: string, { next, previousImage }: ControlPlanes): string {
   const [proxy, pilot, old] = [imageParts(image), imageParts(next.image), imageParts(previousImage ?? "")];

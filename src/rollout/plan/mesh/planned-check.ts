@@ -20,7 +20,7 @@ const notOfRevisions: ReadonlySet<CheckType> = new Set<CheckType>([
   "mtls-probe-matrix",
 ]);
 
-/** Adds the checks that the spec or the wave names, of metrics that the proxies of both revisions count. */
+/** Adds the checks that the spec or the wave names, if the proxies of both revisions count their metrics. */
 export function namedChecks(
   { spec }: MeshUpgrade,
   planned: readonly PlannedCheck[],

@@ -2,7 +2,9 @@ import type { MeshUpgrade } from "../../../api/serin/index.ts";
 import type { Step } from "../../decide/index.ts";
 import type { MeshWorld } from "./mesh-world.ts";
 
-/** Checks before the first write that the old revision exists, and that nobody else owns the new one. */
+/**
+ * Checks before the first write that the old revision exists, and that the new one is not installed by somebody else.
+ */
 export function preflightSteps({ spec }: MeshUpgrade, { installs }: MeshWorld): Step[] {
   const { from, to } = spec;
   return [

@@ -16,8 +16,8 @@ export const retireStepId = "retire";
 export const usualNamespace = "istio-system";
 
 /**
- * Undo does not restore the namespace, because it would first have to wait for the end of its deletion, which can take
- * minutes.
+ * Undo does not create the namespace again. It would first have to wait for the end of the namespace's deletion, which
+ * can take minutes.
  */
 const deleteProbes: Write = { type: "delete", object: probeNamespaceObject, forGood: true };
 
@@ -42,10 +42,12 @@ export function retireSteps(
       title: `nothing depends on ${from.revision}`,
       writes: [],
       settle: [
-        // The first reason becomes the status message, so it contains the commands.
+        // The first condition that waits becomes the status message, so this one, which contains the commands, comes
+        // first.
         { type: "noDependents", revision: from.revision, to: upgrade.spec.to.revision, ...mayStay(upgrade) },
         ...left.map(({ name }): SettleCondition => ({ type: "leftToEnd", namespace: name, revision: from.revision })),
-        // Somebody may have deleted the new control plane or scaled it down. Then no control plane would be left.
+        // Somebody may have deleted the new control plane or scaled it down. Without this condition, no control plane
+        // might be left.
         {
           type: "revisionServes",
           revision: upgrade.spec.to.revision,
@@ -87,7 +89,10 @@ export function retireSteps(
   ];
 }
 
-/** Whoever moves only a part of a mesh, for example to Serin beside Istio, need not move the rest. */
+/**
+ * Parts of the mesh may stay if the spec moves only some, for example from Istio to Serin beside it, or leaves the
+ * retirement to a person.
+ */
 function mayStay({ spec: { scope, retire } }: MeshUpgrade): { readonly mayStay?: true } {
   const { namespaces, ztunnel, gateways, waypoints, tags } = scope;
   const isWhole = namespaces && ztunnel && gateways && waypoints && tags;
@@ -95,8 +100,8 @@ function mayStay({ spec: { scope, retire } }: MeshUpgrade): { readonly mayStay?:
 }
 
 /**
- * How a person ends the old control plane if its pods stay: its operator or its node does not run. Nothing depends on
- * it, so its pods are no reason to take back the upgrade.
+ * How a person ends the old control plane if its pods stay, because its operator or its node does not run. Nothing
+ * depends on these pods, so they are no reason to undo the upgrade.
  */
 function howToEnd(revision: string, [owner]: readonly RevisionOwner[]): string {
   return owner === undefined
@@ -104,7 +109,10 @@ function howToEnd(revision: string, [owner]: readonly RevisionOwner[]): string {
     : `see that the operator of ${describeReference(owner.object)} runs and removes it (its log, and the object's status), and the upgrade continues`;
 }
 
-/** A control plane that ends without its rights cannot give up its leases, and the next one waits until they expire. */
+/**
+ * Removes the rights after the control plane has ended. Without rights it could not give up its leases, and the next
+ * control plane would wait until they expire.
+ */
 function rightsStep(revision: string, rights: readonly ObjectReference[]): Step {
   return {
     id: "rights",

@@ -79,7 +79,7 @@ export function rootEndSteps({ spec }: MeshUpgrade, { root }: MeshWorld): Step[]
   ];
 }
 
-/** The keys are copied from Secret to Secret. The journal stores only the name. */
+/** Copies the keys from Secret to Secret, so that the journal contains only the Secret's name. */
 function nextSecret({ namespace, data }: NonNullable<MeshWorld["root"]>): UntypedObject {
   return {
     apiVersion: "v1",

@@ -12,7 +12,7 @@ const wave = {
   namespaces: [],
 } as unknown as PlannedWave;
 
-/** The time by which an upgrade restarts a Rollout, if its step has begun at this time. */
+/** The time that an upgrade writes to restart a Rollout, if its step has begun at `startedAt`. */
 function restartAt(startedAt: string | undefined): unknown {
   const { value: upgrade } = parseMeshUpgrade({
     metadata: { name: "up", uid: "u" },

@@ -45,7 +45,7 @@ export function sidecarStep(
     title: `namespace ${name}: sidecars of ${counted(workloads.length, "workload")} to ${to.revision}`,
     writes: [...labels, ...restarts],
     settle: settledWhen(upgrade, namespace),
-    // A namespace without workloads has nothing to judge.
+    // In a namespace without workloads, the checks have nothing to measure.
     checks: workloads.length === 0 ? [] : sidecarChecks(upgrade, wave, [name], probes),
     namespaces: [name],
     ordinal: number,
@@ -54,7 +54,10 @@ export function sidecarStep(
   };
 }
 
-/** A whole namespace has one condition. If only some of its workloads move, each has its own condition. */
+/**
+ * The conditions of a step. A whole namespace has one condition. If only some of its workloads move, each of them has
+ * its own.
+ */
 function settledWhen(
   upgrade: MeshUpgrade,
   { name, isWhole, injection, workloads }: NamespaceInWave,
@@ -104,7 +107,7 @@ function labelWrites(
 }
 
 /**
- * The restarted workloads, and as many others as may restart at once. Empty before the namespace's label is written.
+ * The workloads that have restarted, and those that may restart next. Empty before the namespace's label is written.
  */
 function dueRestarts(
   { workloads, injection, labelled, isWhole }: NamespaceInWave,
@@ -121,7 +124,7 @@ function dueRestarts(
   });
 }
 
-/** All new pods are ready before an old one ends. */
+/** The update strategy with which all new pods are ready before an old one ends. */
 const scaledFirst = { type: "RollingUpdate", rollingUpdate: { maxSurge: "100%", maxUnavailable: 0 } } as const;
 
 function restartWrites(
@@ -157,7 +160,7 @@ function restartWrites(
     scaleFirst && object.kind === "Deployment"
       ? [{ type: "field", object, pointer: "/spec/strategy", value: scaledFirst }]
       : [];
-  // If the pods carry the label, writing it already changes the template and restarts them.
+  // If the pods themselves carry the revision label, writing the label already changes the template and restarts them.
   const changed = byPodLabel
     ? { pointer: `/spec/template${labelPointer(revisionLabel)}`, value: spec.to.revision }
     : { pointer: `/spec/template${annotationPointer(restartedForAnnotation)}`, value: restartMark(upgrade) };

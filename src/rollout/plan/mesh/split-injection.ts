@@ -29,7 +29,7 @@ export function splitInjectionSteps({ spec }: MeshUpgrade, world: MeshWorld, wav
       title: `let single workloads of ${namesOf(namespaces.map((name) => ({ name })))} choose ${spec.to.revision}`,
       writes: [
         { type: "create", body, object: referenceTo(body) },
-        // An upgrade of other waves may have left one of this name.
+        // An earlier upgrade of other waves may have left a webhook configuration with this name.
         { type: "field", object: referenceTo(body), pointer: selectorPointer, value: selectorOf(namespaces) },
         ...world.injectors.map((injector) => selectorWrite(injector, spec.to.revision)),
       ],
@@ -46,8 +46,8 @@ export function splitInjector(revision: string): ObjectReference {
 }
 
 /**
- * Restores the selectors of the webhooks before the tags point to the new revision. The old revision's own webhooks are
- * removed with it.
+ * Restores the selectors of the webhooks before the tags point to the new revision. The own webhooks of the old
+ * revision are removed together with it.
  */
 export function unsplitWrites({ injectors }: MeshWorld, waves: readonly PlannedWave[]): Write[] {
   if (!waves.some(({ namespaces }) => namespaces.some(({ isWhole, injection }) => !isWhole && injection !== undefined)))

@@ -48,9 +48,9 @@ export type WebhookClient = NonNullable<WebhookConfiguration["webhooks"]>[number
 
 /**
  * The fields that make the webhooks of a configuration call another control plane. A Service's name and namespace are
- * one field, so that no webhook names a Service that does not exist in between. The CA belongs to the control planes,
- * which maintain it in the webhooks that call their Service. A client config has either a URL or a Service. No control
- * plane maintains the CA of a URL, so in that case the whole client config is one field.
+ * written together, so that no webhook names a Service that does not exist in the meantime. The CA belongs to the
+ * control planes, which maintain it in the webhooks that call their Service. A client config has either a URL or a
+ * Service. No control plane maintains the CA of a URL, so in that case the whole client config is one field.
  */
 export function webhooksLedTo(
   object: ObjectReference,
@@ -69,7 +69,7 @@ function clientLedTo(
   pointer: string,
 ): Pick<TagInWorld["fields"][number], "pointer" | "value"> {
   if (client.service === undefined || target.service === undefined)
-    // A CA that somebody has renewed since stays.
+    // A CA that somebody has renewed meanwhile stays.
     return { pointer, value: client.url !== undefined && client.url === target.url ? client : target };
   const { name, namespace } = target.service;
   return { pointer: `${pointer}/service`, value: { ...client.service, name, namespace } };
@@ -90,7 +90,7 @@ function followingNamespaces(upgrade: MeshUpgrade, world: MeshWorld, tags: reado
     const object = reference("v1", "Namespace", name);
     if (injection?.label !== injectionLabel)
       return [{ type: "field", object, pointer: labelPointer(revisionLabel), value: injection?.value }];
-    // Once istio-injection exists, it overrides the revision label, which can then be removed.
+    // Once the label `istio-injection` exists, it overrides the revision label, so the latter can be removed then.
     return [
       { type: "field", object, pointer: labelPointer(injectionLabel), value: injection.value },
       { type: "field", object, pointer: labelPointer(revisionLabel) },

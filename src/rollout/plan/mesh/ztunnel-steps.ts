@@ -10,7 +10,8 @@ import { revisionLabel } from "./sidecar-steps.ts";
 import type { PlannedWave } from "./waves.ts";
 
 /**
- * Labels everything with the current revision, so that a second ztunnel on a node does not take over pods too early.
+ * Labels everything with the current revision, so that a second ztunnel does not take over the pods of a node too
+ * early.
  */
 export function pinSteps({ spec }: MeshUpgrade, { namespaces, ztunnelNodes }: MeshWorld): Step[] {
   const pinned = namespaces.filter(({ ambient, enrolledPods }) => ambient || enrolledPods.length > 0);
@@ -92,7 +93,8 @@ type AmbientNamespace = PlannedWave["namespaces"][number];
 
 /**
  * Moves single pods, at most `maxConcurrent` at a time. The size of a step doubles each time, so that many pods need
- * few steps. Pods that have moved count first, so that a pod that ends meanwhile does not change finished steps.
+ * few steps. Pods that have moved come first in the list, so that a pod that ends meanwhile does not change finished
+ * steps.
  */
 function byPod(
   upgrade: MeshUpgrade,
@@ -128,7 +130,7 @@ function byPod(
   return withoutOvertaken([...steps, adoptStep(upgrade, planned, namespaces)], upgrade.status);
 }
 
-/** The pods that have moved, and as many others as may move at once. */
+/** The pods that have moved, and those that may move next. */
 function dueMoves(
   pods: readonly EnrolledPod[],
   revision: string,

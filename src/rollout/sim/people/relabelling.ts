@@ -5,7 +5,9 @@ import type { ModelCluster } from "../model-cluster.ts";
 import { rememberedMap } from "../remembered.ts";
 import { isSidecarWorkload, meshNames, podRev, rev } from "../sim-mesh.ts";
 
-/** The keys of the nodes and workloads whose label a person has written last. They keep it after an undo. */
+/**
+ * The keys of the nodes and workloads whose label a person was the last to write. They keep the label after an undo.
+ */
 export function labelledByPeople(cluster: ModelCluster): readonly string[] {
   return [...cluster.objects].flatMap(
     ([
@@ -24,7 +26,10 @@ interface Relabelled {
   readonly before: unknown;
 }
 
-/** A person who points what a status names to another revision, and takes that back when an undo waits for it. */
+/**
+ * A person who gives the objects that a status names the label of another revision, and takes the label back when an
+ * undo waits for it.
+ */
 export class Relabelling {
   readonly #cluster: ModelCluster;
   readonly #relabelled = new Map<string, Relabelled>();
@@ -33,7 +38,10 @@ export class Relabelling {
     this.#cluster = cluster;
   }
 
-  /** Remembers what it has relabelled. Returns a function that restores that, when the objects are restored. */
+  /**
+   * Remembers the objects that the person has relabelled. Returns a function that restores this memory together with
+   * the objects.
+   */
   backup(): () => void {
     return rememberedMap(this.#relabelled);
   }
@@ -46,7 +54,7 @@ export class Relabelling {
     if (/^the undo waits for .*(is still owned by|pods still run at) /.test(message)) this.#takeBack();
   }
 
-  /** A namespace, a workload's template, or the node of a pod, whose ztunnel serves the pod. */
+  /** Labels a namespace, a workload's template, or the node of a pod whose ztunnel serves the pod. */
   #point(kind: string, name: string, to: string): void {
     const workload = [...this.#cluster.objects.values()].find(
       (object) => object.reference.name === name && isSidecarWorkload(name),

@@ -30,7 +30,7 @@ export function revertedScenarioOf(seed: number): Scenario {
   return { ...scenario, disturbances: [...scenario.disturbances, ...reverted] };
 }
 
-/** The scenario of {@link lostPodsScenarioOf}, in which a person changes a Deployment in a run. */
+/** The scenario of {@link lostPodsScenarioOf}, in which a person changes a Deployment during a run. */
 export function changedScenarioOf(seed: number): Scenario {
   const scenario = lostPodsScenarioOf(seed);
   const random = seededRandom(seed ^ templateSalt);
@@ -136,7 +136,7 @@ function latestDisturbanceOf(random: Random, rollouts: readonly SimRollout[]): D
   }
 }
 
-/** Steps without one of them, with lower weights, or with one more. */
+/** The steps without one of them, with lower weights, or with an additional one. */
 function editedSteps(random: Random, steps: readonly SimStep[]): readonly SimStep[] {
   const way = random();
   if (way < 0.3 && steps.length > 1) return steps.toSpliced(pick(random, steps.length), 1);

@@ -27,7 +27,7 @@ export function endedScenarioOf(seed: number): Scenario {
   return { ...scenario, disturbances: [...scenario.disturbances, ends] };
 }
 
-/** The scenario. Its lasting fault may become a budget that never allows a restart. */
+/** The given scenario, whose lasting fault may become a budget that never allows a restart. */
 function withBudget(scenario: Scenario, random: Random): Scenario {
   const { lasting } = scenario;
   return lasting === undefined || random() > 0.15
@@ -99,6 +99,7 @@ function disturbanceOfOthers(random: Random, rollouts: readonly SimRollout[]): D
   const rollout = pick(random, rollouts.length);
   if (rollouts[rollout]?.kind !== "MeshUpgrade") return { type: "rewrite", atTick, untilTick, rollout };
   if (random() < 0.5) return { type: "loseMade", atTick, untilTick, rollout };
-  // An upgrade of the simulation has moved everything after some hundred rounds.
+  // The upgrade must be edited early, because an upgrade of the simulation has moved everything after a few hundred
+  // rounds.
   return { type: "editUpgrade", atTick: 1 + pick(random, 90), rollout, edited: editedMesh(random) };
 }

@@ -11,7 +11,7 @@ const brokenSalt = 0x6b_0e;
 
 /**
  * The scenario of {@link lostScenarioOf}. In a quarter of the seeds somebody removes an entry of a journal, and in a
- * third of the upgrades a workload was broken before.
+ * third of the upgrades a workload was broken before the upgrade.
  */
 export function editedScenarioOf(seed: number): Scenario {
   const scenario = lostScenarioOf(seed);
@@ -36,9 +36,9 @@ export function editedScenarioOf(seed: number): Scenario {
 }
 
 /**
- * The scenario of {@link routeScenarioOf}, and in a third of the seeds somebody deletes a journal. Nobody deletes one
- * if a rollout is removed by force, or if an older release writes its status, because then no status says that the
- * journal is lost.
+ * The scenario of {@link routeScenarioOf}, and in a third of the seeds somebody deletes a journal. No journal is
+ * deleted if a rollout is removed by force, or if an older release writes its status: in these cases no status would
+ * say that the journal is lost.
  */
 export function lostScenarioOf(seed: number): Scenario {
   const scenario = routeScenarioOf(seed);
@@ -55,7 +55,7 @@ export function lostScenarioOf(seed: number): Scenario {
   return { ...scenario, disturbances: [...scenario.disturbances, ...lost] };
 }
 
-/** The scenario of {@link extendedScenarioOf}, and somebody may delete what Canaries have made. */
+/** The scenario of {@link extendedScenarioOf}, in which somebody may also delete objects that Canaries have made. */
 export function routeScenarioOf(seed: number): Scenario {
   const scenario = extendedScenarioOf(seed);
   const random = seededRandom(seed ^ routeSalt);
@@ -76,7 +76,8 @@ export function extendedScenarioOf(seed: number): Scenario {
     const atTick = 1 + pick(random, 80);
     const added = additions[pick(random, additions.length)] ?? "field";
     // A Canary names its rule by position, and its status says which rule that was. A new Canary of the same name has
-    // no such status, and an older release does not write it. Then a rule at the beginning would change the position.
+    // no such status, and an older release does not write it. In these two cases, a rule inserted at the beginning
+    // would change which rule the position means.
     const forgetsPosition = disturbances.some((fault) =>
       fault.type === "otherRelease"
         ? fault.isOlder

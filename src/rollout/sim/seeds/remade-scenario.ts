@@ -7,7 +7,7 @@ const remadeSalt = 0x6e_a3;
 
 /**
  * The scenario of {@link servicesScenarioOf}. In a third of the upgrades somebody deletes a namespace, and makes it
- * again with all that was in it.
+ * again with its whole content.
  */
 export function remadeScenarioOf(seed: number): Scenario {
   const scenario = servicesScenarioOf(seed);

@@ -13,7 +13,8 @@ export function replacedScenarioOf(seed: number): Scenario {
   const scenario = editedScenarioOf(seed);
   const random = seededRandom(seed ^ replaceSalt);
   const at = (): number => 1 + pick(random, calmFromTick - 60);
-  // An operator may still remove what a deleted upgrade has left to it, and the new one would seem to have done that.
+  // An operator may still have to remove what a deleted upgrade has disabled. If it does so later, the new upgrade
+  // would seem to have removed it.
   const isLeft = ({ mesh, onDeletion }: SimRollout): boolean => mesh?.operator !== undefined && onDeletion === "Leave";
   const replaced = new Set(
     scenario.rollouts.flatMap((rollout, index) => (random() < 0.15 && !isLeft(rollout) ? [index] : [])),
@@ -32,7 +33,7 @@ export function replacedScenarioOf(seed: number): Scenario {
         : []),
     ];
   });
-  // A new Canary counts the rules again.
+  // The position in a new Canary means the rule that is at this position when the Canary is made.
   const disturbances = scenario.disturbances.map((fault) =>
     fault.type === "extend" && fault.what === "rule at the beginning" && replaced.has(fault.rollout)
       ? { ...fault, what: "rule at the end" as const }

@@ -7,12 +7,12 @@ import { restoredScenarioOf } from "./restored-scenario.ts";
 
 const shareSalt = 0x5a_4e;
 
-/** The faults that change a whole list. The model does not tell whose rules they change. */
+/** The faults that change a whole list. The model does not know which rollout's rules they change. */
 const ofWholeLists: ReadonlySet<string> = new Set(["meddle", "selfHeal", "vanish", "rewrite", "theirs"]);
 
 /**
  * The scenario of {@link restoredScenarioOf}. In half of the seeds with several Canaries, two of them move rules of one
- * route, and often they are of one group, because Canaries of one namespace wait for each other otherwise.
+ * route, and often the two belong to one group, because otherwise Canaries of one namespace wait for each other.
  */
 export function sharedScenarioOf(seed: number): Scenario {
   const scenario = restoredScenarioOf(seed);
@@ -28,7 +28,7 @@ export function sharedScenarioOf(seed: number): Scenario {
   const isKept = (fault: Disturbance | Lasting): boolean =>
     !("rollout" in fault) ||
     !isShared(fault.rollout) ||
-    // The guest's additions would be those of the host.
+    // Additions to a shared route by the guest would look like additions by the host, so they are left out.
     !(ofWholeLists.has(fault.type) || (fault.type === "extend" && scenario.rollouts[fault.rollout] === guest));
   const { lasting, ...rest } = scenario;
   return {
@@ -39,7 +39,10 @@ export function sharedScenarioOf(seed: number): Scenario {
   };
 }
 
-/** Nobody adds rules before those that both name by their positions. */
+/**
+ * The fault without a rule at the beginning of a shared list: it would change which rules both Canaries mean by their
+ * positions.
+ */
 function withoutFirstRule(fault: Disturbance, isShared: (rollout: number) => boolean): Disturbance {
   if (fault.type !== "extend" || !isShared(fault.rollout) || fault.what !== "rule at the beginning") return fault;
   return { ...fault, what: "rule at the end" };

@@ -30,7 +30,7 @@ export function isAllowedCause(
         did("losePods") ||
         did("loseMade") ||
         lasting === "controlPlaneGone" ||
-        // Pods follow the label of their namespace, which was set while ztunnels moved by pod, and not their node's.
+        // While ztunnels moved by pod, the namespace was labelled. Pods follow this label and not their node's.
         (did("editUpgrade") && cause.includes("is owned by")) ||
         // A recreated upgrade does not find the old revision that its predecessor has removed.
         ((did("recreate") || did("replace")) && cause.includes(" exists, and ")),
@@ -41,7 +41,7 @@ export function isAllowedCause(
       (cause.includes("after its restart") &&
         (did("meddle") || did("noPods") || did("selfHeal") || sim.mesh?.broken === true)) ||
         (cause.includes("or refused") && ["refused", "selfHeal", "refuse", "journalFull", "rewrite"].some(did)) ||
-        // A person has ended it without its journal.
+        // A person has ended the rollout without its journal.
         (cause.includes("its journal was gone") && did("loseJournal")) ||
         /aborted by|^group |another change|was reverted|was deleted|journal still has/.test(cause),
       `${key} was rolled back: ${cause}`,

@@ -12,14 +12,14 @@ export interface Meanwhile {
   readonly lostMade: ReadonlySet<string>;
   /** The namespaces that somebody has deleted. */
   readonly ended: readonly string[];
-  /** The keys of objects that stay as they are, because of what people have done or agreed to. */
+  /** The keys of objects that keep the rollout's changes, because of what people have done or agreed to. */
   readonly unrestored: ReadonlySet<string>;
 }
 
 /**
- * The present and the former snapshot without a route that somebody has deleted meanwhile, without weights if a webhook
- * changes them, without what stays because a journal is lost, and without what somebody made again during an undo, or
- * has deleted although a Canary has made it, also if that is a subset.
+ * The present and the former snapshot in a comparable form. They leave out a route that somebody has deleted meanwhile,
+ * weights if a webhook changes them, objects that keep the rollout's changes because a journal is lost, objects that
+ * somebody made again during an undo, and objects and subsets that a Canary has made and somebody has deleted.
  */
 export function comparable(
   [current, former]: readonly [Snapshot, Snapshot],

@@ -27,7 +27,8 @@ export function atTheEnd(end: EndOfSimulation): void {
     );
     const rollout = store.read(key);
     const journal = rollout === undefined ? undefined : store.journals.get(journalNameOf(rollout));
-    // With a lasting fault the undo may be stuck, or not begin. The engine may also be unable to clear the journal.
+    // With a lasting fault, the undo may be stuck or unable to begin. The engine may also be unable to clear the
+    // journal.
     const isToBeCleared = status?.message.startsWith(cannotClear) === true;
     const isUndone = status !== undefined && !isPuttingBack(status) && status.pauseReason !== "error" && !isToBeCleared;
     invariant(
@@ -41,7 +42,7 @@ export function atTheEnd(end: EndOfSimulation): void {
   for (const key of store.keys) {
     const { status } = store.read(key) ?? {};
     if (status?.groupRun === undefined) continue;
-    // It cannot follow its group while its rounds fail. It keeps the reason for which it was stuck before.
+    // The rollout cannot follow its group while its rounds fail. It keeps the reason for which it was stuck before.
     if (status.phase === "Stuck" && (status.pauseReason === "error" || status.message.includes(cannotGoOn))) continue;
     const ends = runs.get(status.groupRun) ?? new Set<string>();
     // A rollout that is stuck during its rollback counts as rolled back.
@@ -53,8 +54,8 @@ export function atTheEnd(end: EndOfSimulation): void {
 }
 
 /**
- * Checks that each Canary of a Deployment still holds it, whoever has resumed it meanwhile. With a lasting fault, it
- * may also say why it cannot.
+ * Checks that each Canary of a Deployment still holds it, whoever has resumed it meanwhile. With a lasting fault, the
+ * Canary may instead say why it cannot hold the Deployment.
  */
 function allHeld({ scenario, cluster, store }: EndOfSimulation): void {
   for (const sim of scenario.rollouts) {
@@ -69,7 +70,7 @@ function allHeld({ scenario, cluster, store }: EndOfSimulation): void {
   }
 }
 
-/** Checks that a Canary at rest says so when its Deployment has a template that does not run. */
+/** Checks that the message of a Canary at rest says so if its Deployment has a template that does not run. */
 function nothingWaitsInSilence({ scenario, cluster, store }: EndOfSimulation): void {
   for (const sim of scenario.rollouts) {
     const { phase, message = "" } = store.read(keyOf(sim))?.status ?? {};

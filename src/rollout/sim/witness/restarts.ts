@@ -13,7 +13,9 @@ export function noteRestarts(restarted: Set<string>, entries: readonly JournalEn
     if (entry.type === "field" && pointers.includes(entry.pointer)) restarted.add(referenceKey(entry.object));
 }
 
-/** Checks that an upgrade is rolled back only when the workloads that its run has restarted have their pods again. */
+/**
+ * Checks that an upgrade is rolled back only after the workloads that its run has restarted have all their pods again.
+ */
 export function hasItsPods(
   cluster: ModelCluster,
   key: string,

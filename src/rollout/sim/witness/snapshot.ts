@@ -12,7 +12,7 @@ import { withoutTheirs } from "../their-rules.ts";
 /** The fields of objects, by their keys. */
 export type Snapshot = Readonly<Record<string, Tree>>;
 
-/** What people write into a Deployment, and what the engine writes again after them. */
+/** The fields of a Deployment that people write, and that the engine writes again after them. */
 const ofPeople: ReadonlySet<string> = new Set([templatePointer, "/spec/paused"]);
 
 /** The objects of a rollout, without the fields of its Deployment that people or an autoscaler write. */
@@ -40,7 +40,7 @@ export function snapshotOf(cluster: ModelCluster, sim: SimRollout): Snapshot {
   );
 }
 
-/** The list without what others have added, which stays after an undo, and without the rules of other Canaries. */
+/** The list without the additions of others, which stay after an undo, and without the rules of other Canaries. */
 function ownRules({ name, canary }: SimRollout, list: unknown): unknown {
   if (!Array.isArray(list)) return list;
   const own = withoutTheirs(list);
@@ -59,7 +59,7 @@ export function withoutWeights(snapshot: Snapshot): Snapshot {
   return JSON.parse(text) as Snapshot;
 }
 
-/** The former snapshot with what a step has written. */
+/** The former snapshot with the fields that a step has written. */
 export function withWritten(before: Snapshot, now: Snapshot, { writes }: Step): Snapshot {
   const written: Record<string, Tree> = { ...before };
   for (const write of writes) {
@@ -72,7 +72,7 @@ export function withWritten(before: Snapshot, now: Snapshot, { writes }: Step): 
   return written;
 }
 
-/** Both snapshots without what an unfinished step of the preparation has written. */
+/** Both snapshots without the fields that an unfinished step of the preparation has written. */
 export function withoutUnprepared(
   [current, former]: readonly [Snapshot, Snapshot],
   journal: readonly JournalEntry[],

@@ -11,7 +11,7 @@ const maxRepetitions = 20;
 interface Writing {
   /** When the status was last written only to update texts and counters. */
   toldAtMs: number;
-  /** The times in the last minute at which the engine wrote for this step again. */
+  /** The times in the last minute at which the engine repeated a write of this step. */
   repeated: { readonly step: string; readonly atMs: readonly number[] };
 }
 
@@ -39,7 +39,7 @@ export class StatusWitness {
     const sinceMs = this.#cluster.nowMs - seen.toldAtMs;
     // A failure of rounds is reported at most once a minute. Their recovery is reported at once.
     if (stored.message.includes(cannotGoOn) && !status.message.includes(cannotGoOn)) return;
-    // At rest, another text is the only news.
+    // In a rollout at rest, a new text is the only possible news.
     if (isRestingPhase(status.phase) && stored.message !== status.message) return;
     invariant(sinceMs >= storeTextsMs, `${key} wrote its status ${sinceMs} ms after the last time: ${status.message}`);
     seen.toldAtMs = this.#cluster.nowMs;
@@ -61,7 +61,9 @@ export class StatusWitness {
     invariant(count <= maxRepetitions, `${key} wrote the same ${count} times in a minute: ${status.message}`);
   }
 
-  /** A new engine does not know what the former one has repeated, so it begins with short intervals again. */
+  /**
+   * A new engine does not know how often the former one has repeated a write, so it begins with short intervals again.
+   */
   engineRestarted(): void {
     for (const writing of this.#writings.values()) writing.repeated = { step: "", atMs: [] };
   }

@@ -9,10 +9,10 @@ import { calmFromTick, tickMs, type Scenario, type SimRollout } from "../scenari
 import { keyOf, rolloutObject } from "../sim-plan.ts";
 import type { SimStore } from "../sim-store.ts";
 
-/** What somebody else does to the Services, subsets and pods of a Canary. */
+/** The disturbances in which somebody else changes the Services, subsets and pods of a Canary. */
 const ofServices = ["changeSelector", "dropSubset", "drain"] as const;
 
-/** Checks the invariants of the requests that canaries get. */
+/** Checks that canaries get no more requests than allowed, and that every request is served. */
 export class TrafficWitness {
   readonly #scenario: Scenario;
   readonly #cluster: ModelCluster;
@@ -28,7 +28,9 @@ export class TrafficWitness {
     this.#store = store;
   }
 
-  /** Remembers what is allowed now. Returns a function that allows it again, when the objects are restored. */
+  /**
+   * Remembers which shares are allowed now. Returns a function that allows them again, when the objects are restored.
+   */
   backup(): () => void {
     const before = new Map(this.#allowed);
     return () => {
@@ -56,10 +58,10 @@ export class TrafficWitness {
     const route = this.#cluster.find(objectsOf(sim).route);
     if (sim.kind !== "Canary" || step?.weight === undefined || route === undefined) return;
     if (route.writers.get(routePointer(sim)) === "somebody" || this.#did("rewrite", sim)) return;
-    // If requests reach no pod anyway, the engine does not keep the route from the canary. Somebody may remove a subset
-    // after the route was written.
+    // Leave out these disturbances: if requests reach no pod anyway, the engine may change the route. Somebody may also
+    // remove a subset after the route was written.
     if (this.#did("changeSelector", sim) || this.#did("dropSubset", sim)) return;
-    // A control plane that starts after a restore tells its proxies of a route and its grants together.
+    // After a restore, a control plane that starts sends its proxies a route and its grants together.
     if (this.#cluster.traffic.isStale) return;
     const share = this.#cluster.traffic.canaryShare(sim);
     invariant(
@@ -94,8 +96,8 @@ export class TrafficWitness {
     const { canary: shape = plainCanary } = sim;
     const share = this.#cluster.traffic.canaryShare(sim) ?? 0;
     const allowed = this.#allowed.get(sim.name) ?? (makesRoutes(shape) ? 0 : share);
-    // Without its route, the Service sends requests to all pods alike.
-    // A run that begins while the canary gets no requests gives back a share that the witness has not seen.
+    // Without its route, the Service sends requests to all pods alike. If a run begins while the canary gets no
+    // requests, its later share may come from an earlier run, which the witness has not recorded.
     const excuses = ["rewrite", "loseRoute", "remakeApp", "changeSelector", "dropSubset"];
     const isTheirs = excuses.some((type) => this.#did(type, sim));
     if (isTheirs || this.#cluster.traffic.isStale) return;
@@ -124,7 +126,7 @@ export class TrafficWitness {
     for (const sim of this.#scenario.rollouts) {
       const { phase = "Planned", weight = 0 } = this.#store.read(keyOf(sim))?.status ?? {};
       const measures = (phase === "Judging" || phase === "Soaking") && weight > 0;
-      // Without its journal, the engine cannot look. The status says so after a minute.
+      // Without its journal, the engine cannot look at the pods. The status reports this after a minute.
       const isBlind = this.#store.editedJournals.has(journalNameOf(rolloutObject(sim, "")));
       if (!measures || isBlind || !traffic.lostPods.has(sim.name) || nowMs < calmFromTick * tickMs)
         this.#lostSinceMs.delete(sim.name);

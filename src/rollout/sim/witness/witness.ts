@@ -40,11 +40,11 @@ interface Surroundings {
 
 interface Seen {
   sim: SimRollout;
-  /** The state of its objects before the run. */
+  /** The state of the rollout's objects before the run. */
   baseline: Snapshot;
-  /** The state of its objects before the preparation of its target. */
+  /** The state of the rollout's objects before the preparation of its target. */
   unprepared: Snapshot;
-  /** The state before a run whose changes were to stay, until another run starts. */
+  /** The state before a run whose changes were meant to stay. It is kept until another run starts. */
   unforgotten?: Snapshot | undefined;
   deleted: boolean;
   startedAtMs: number;
@@ -106,14 +106,15 @@ export class Witness {
     if (actions.some(({ type }) => type === "write")) this.#statuses.isPatient(key, rollout.status, status);
     const { step } = status;
     if (step?.settledAt !== undefined && before.step?.settledAt === undefined) {
-      // A step whose route somebody has changed settles again, and keeps the time that it was settled before.
+      // A step whose route somebody has changed settles again, and its earlier time in the settled state counts too.
       seen.settled.set(`${status.run ?? 0} ${step.id}`, this.#cluster.nowMs - (step.settledForMs ?? 0));
       this.#traffic.hasSettled(
         seen.sim,
         steps.find(({ id }) => id === step.id),
       );
     }
-    // A Canary whose journal is back has only returned to its phase from before. If it is deleted, its undo comes next.
+    // A Canary whose journal is restored has only returned to its earlier phase. If it is being deleted, its undo comes
+    // next.
     const isBack = before.lostJournal !== undefined && status.lostJournal === undefined;
     const isPutBack = status.phase === "RolledBack" && before.phase !== "RolledBack" && !isBack;
     if (isPutBack) this.#putBack(key, seen, status);
@@ -121,7 +122,7 @@ export class Witness {
     seen.last = status;
   }
 
-  /** The changes of an ended run belong to the state before the next one. */
+  /** After a run has ended, its changes belong to the state before the next run. */
   #keepChanges(seen: Seen): void {
     seen.unforgotten ??= seen.baseline;
     seen.baseline = this.#snapshot(seen.sim);
@@ -155,8 +156,8 @@ export class Witness {
   }
 
   /**
-   * Checks that no upgrade goes back to pods whose namespaces have moved, or to a gateway whose canary has left, and
-   * that it moves nothing after the retirement.
+   * Checks that no upgrade goes back to pods whose namespaces have moved, or to a gateway whose canary is removed, and
+   * that it moves nothing after the old revision is removed.
    */
   #isAhead(key: string, { completedSteps, step }: RolloutStatus): void {
     const done = new Set(completedSteps.map(({ id }) => id));
@@ -239,7 +240,7 @@ export class Witness {
     invariant(seen.sim.errorRate === 0 || excused, `${key} is bad and completed`);
   }
 
-  /** Remembers what it knows about the objects. Returns a function that restores it, when they are restored. */
+  /** Remembers the witness's state. Returns a function that restores it together with the objects. */
   backup(): () => void {
     const seen = rememberedMap(this.#seen, (known) => ({
       ...known,
@@ -262,17 +263,19 @@ export class Witness {
     this.#statuses.engineRestarted();
   }
 
-  /** Somebody makes an object again while an undo is under way, which may have passed it already. */
+  /** Notes that somebody makes an object again while an undo is under way, which may have passed the object already. */
   madeInUndo(object: ObjectReference): void {
     this.#madeInUndo.add(referenceKey(object));
   }
 
-  /** Somebody deletes an object that a Canary has made for its routes. Nothing but a new Canary makes it again. */
+  /** Notes that somebody deletes an object that a Canary has made for its routes. Only a new Canary makes it again. */
   lostMade(object: ObjectReference): void {
     this.#lostMade.add(referenceKey(object));
   }
 
-  /** Somebody deletes the canary of this gateway, which may have no pod until there is another one. */
+  /**
+   * Notes that somebody deletes the canary of this gateway. Until there is another canary, the gateway may have no pod.
+   */
   lostGateway(name: string): void {
     this.#lostGateways.add(name);
   }
@@ -296,11 +299,15 @@ export class Witness {
     const journal = this.#store.writtenJournal(journalNameOf(rolloutObject(seen.sim, "")));
     const { completed = false, run = 0 } = journal === undefined ? {} : journalCounts(journal);
     if (completed) seen.baseline = this.#snapshot(seen.sim);
-    // The server has refused to clear the journal of a run whose changes were to stay, so the new object undoes them.
+    // The server has refused to clear the journal of a run whose changes were meant to stay, so the new object undoes
+    // them.
     else if (run > 0) seen.baseline = seen.unforgotten ?? seen.baseline;
   }
 
-  /** A change by another writer belongs to the state before the run, if the run has not written anything yet. */
+  /**
+   * Notes a change by another writer. If the run has not written anything yet, the change belongs to the state before
+   * the run.
+   */
   meddled(key: string): void {
     const seen = this.#seen.get(key);
     if (seen === undefined) return;
@@ -342,7 +349,8 @@ export class Witness {
     this.#statuses.forget(key);
     if (!seen.kept) return;
     const name = journalNameOf(rolloutObject(seen.sim, ""));
-    // Neither a deletion that leaves the changes nor a person who has agreed needs a journal that was lost.
+    // No journal is needed by a deletion that leaves the changes, or after a person has agreed to end the rollout
+    // without the lost journal.
     const isLeft = seen.sim.onDeletion === "Leave" || seen.last?.lostJournal?.accepted === true;
     const journal = isLeft ? this.#store.journals.get(name) : this.#store.writtenJournal(name);
     const left = seen.last?.phase === "Completed" ? [] : (journal?.entries ?? []);

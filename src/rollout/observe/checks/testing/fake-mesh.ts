@@ -106,7 +106,7 @@ export const labels = (all: Readonly<Record<string, string>>): string =>
     .map(([name, value]) => `${name}="${value}"`)
     .join(",");
 
-/** The requests to a service of the namespace `shop` that a client's proxy counts. */
+/** The series of requests to a service in the namespace `shop`, as a client's proxy counts them. */
 export const requests = (
   service: string,
   code: string,

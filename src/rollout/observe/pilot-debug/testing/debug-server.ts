@@ -12,7 +12,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { DiscoveryRequestSchema, DiscoveryResponseSchema } from "../../../../wire/discovery/index.ts";
 import type { Material } from "./pilot-certificates.ts";
 
-/** A pilot's answer: the text of a page, the status of gRPC, or undefined for none. */
+/** A pilot's answer: the text of a page, a gRPC status, or undefined for no answer. */
 export type Page = (
   name: string,
   headers: IncomingHttpHeaders,
@@ -26,7 +26,7 @@ export interface ServedDebug {
   readonly asked: readonly string[];
 }
 
-/** A pilot that answers debug questions over discovery, several on one stream. */
+/** A pilot that serves debug pages over discovery, with several requests on one stream. */
 export async function serveDebug(
   context: TestContext,
   { certificate, privateKey }: Pick<Material, "certificate" | "privateKey">,

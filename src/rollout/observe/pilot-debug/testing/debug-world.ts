@@ -17,11 +17,11 @@ export const pilot: PilotPod = {
 export const ownName = "istiod-next.mesh.svc";
 
 export interface Cluster {
-  /** The root in the ConfigMap of data planes. */
+  /** The root in the ConfigMap from which data planes take it. */
   published?: string;
   /** The name of that ConfigMap. */
   readonly rootConfigMap?: string;
-  /** The root by which the API server verifies the injector. */
+  /** The root with which the API server verifies the injector. */
   injector?: string;
   token: string | undefined;
   tokenRequests: number;
@@ -41,7 +41,7 @@ export const cluster = (more: Partial<Cluster>): Cluster => ({
 
 const parts = 20;
 
-/** Lets time pass in parts, as a limit counts it, with a turn for sockets before and after each. */
+/** Lets time pass in steps, so that limits notice it. Sockets get a turn before and after each step. */
 export async function passing(clock: HandClock, ms: number): Promise<void> {
   await turn();
   for (let part = 0; part < parts; part += 1) {
