@@ -25,7 +25,7 @@ export interface AnalysisOptions extends InventoryOptions {
   readonly only?: readonly string[] | undefined;
 }
 
-/** Suppresses a message. */
+/** A rule that suppresses messages. */
 export interface Suppression {
   readonly code: string;
   /** `Kind name.namespace` or `Kind namespace/name`. `*` matches any text. */
@@ -47,7 +47,7 @@ const clusterKinds = new Set([
 
 /**
  * The messages of all analyzers without duplicates. They are sorted by severity, then by code, kind, name and text. If
- * several resources have the same name, the last one counts, as after applying all.
+ * several resources have the same name, only the last one is analysed, as if all had been applied in order.
  */
 export function analyze(resources: readonly Resource[], options: AnalysisOptions): readonly Message[] {
   const inventory = new Inventory(
@@ -65,12 +65,12 @@ export function analyze(resources: readonly Resource[], options: AnalysisOptions
   return [...messages].toSorted(([left], [right]) => (left < right ? -1 : 1)).map(([, message]) => message);
 }
 
-/** Groups whose kinds have parsers. A null in a field of these may be a fault, which the parser reports. */
+/** Groups whose kinds have parsers. A null in a field of such a kind may be a fault, which the parser reports. */
 const parsedGroups = new Set([...istioKinds, ...gatewayApiKinds, ...rolloutKinds].map(({ group }) => group));
 
 /**
- * An object as analyzers expect it from the API server: each field that they read has its type. In a file, `labels:`
- * without a value is no field at all, and a patch of kustomize may lack a template or its containers.
+ * Gives each field that analyzers read the type that the API server guarantees. In a file, a field may be null
+ * (`labels:` without a value), and a kustomize patch may lack a template or its containers.
  */
 function asStored({ source, object }: Resource): Resource {
   const [group = ""] = groupKindOf(object).split("/");

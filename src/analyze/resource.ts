@@ -6,15 +6,15 @@ export interface Resource {
   readonly object: UntypedObject;
   /** Absent for an object from a cluster. */
   readonly source?: ResourceSource | undefined;
-  /** Fields of a wrong type, which count as absent. */
+  /** Fields of a wrong type, which are treated as absent. */
   readonly faults?: readonly FieldFault[] | undefined;
 }
 
 export interface ResourceSource {
   readonly file: string;
   /**
-   * The position of the field, or of its nearest existing ancestor. Without a path, the beginning of the object. Counts
-   * from 1.
+   * The position of the field, or of its nearest existing ancestor. Without a path, the beginning of the object. Lines
+   * and columns count from 1.
    */
   readonly positionOf: (path?: string) => Position | undefined;
 }

@@ -35,7 +35,7 @@ test("no field of a wrong type makes an analyzer throw", () => {
     ),
   );
   for (const { resources, index, change, kind } of sampled(changes, 6000, 1)) {
-    // The reader of files takes nothing that has no name.
+    // `manifestOf` leaves out an object without a name.
     const read = manifestOf("case.yaml", {
       documents: [{ value: change.object, line: 1, positions: new Map() }],
       faults: [],

@@ -9,7 +9,7 @@ type Reason = "service" | "endpoint" | "proxy" | "config" | "global" | "namespac
 const events = { added: "add", updated: "update", deleted: "delete" } as const;
 
 /**
- * Counts changes in a mesh under upstream's metrics. A change that leaves an object's facts unchanged does not count.
+ * Counts changes in a mesh under upstream's metrics. A change that leaves an object's facts unchanged is not counted.
  */
 export function countChanges(inputs: MeshInputs, metrics: MetricsRegistry): void {
   const registered = metrics.counter(
@@ -89,7 +89,7 @@ function eventCounters(
   };
 }
 
-/** A handle that is created at its first use, so that metrics without a count are not shown. */
+/** Creates the handle of a metric at its first use, so that metrics that were never counted are not shown. */
 function heldHandle(family: MetricFamily<Counter>, ...values: readonly string[]): () => Counter {
   let handle: Counter | undefined;
   return () => (handle ??= family.labels(...values));

@@ -263,7 +263,7 @@ test("a node proxy gets no certificate for a pod without an account, such as a m
   } as Pod);
   kube.put(podKind, pod("shop/late-1", "10.244.1.10", { account: "late" }));
   const keys = await newKeys();
-  // The control plane reads pods in order, so it knows the mirror pod too.
+  // The control plane handles pods in order. When it grants the certificate of `late`, it has seen the mirror pod too.
   await until(async () => await certificateOf("late", keys).catch(() => undefined));
   await assert.rejects(certificateOf("default", keys), /no pod of shop\/default runs on the node node-1/);
 });
@@ -455,8 +455,8 @@ test("a finished canary stays until the Gateway's own proxies serve requests", a
 });
 
 /**
- * A debug client like `istioctl`: state of the world, a node id without a pod, and a token of the control plane's
- * namespace.
+ * A debug client like `istioctl`: it uses the state-of-the-world protocol, a node id without a pod, and a token of the
+ * control plane's namespace.
  */
 function debugClient(namespace: string, token: string | undefined): DiscoveryTestClient<"whole"> {
   const secure = token === undefined ? {} : { credentials, headers: { authorization: `Bearer ${token}` } };

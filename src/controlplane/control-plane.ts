@@ -86,7 +86,7 @@ export class ControlPlane {
   readonly #authenticator: Authenticator;
   readonly #metrics: MetricsRegistry;
   readonly #queues: QueueMetrics;
-  /** Set for a mesh of several roots. */
+  /** Absent unless the mesh has several roots. */
   readonly #anchors: TrustAnchors | undefined;
   #state: ControlPlaneState = "starting";
 

@@ -47,7 +47,7 @@ export class MeshClusters {
     return this.states(true).map(({ id }) => id);
   }
 
-  /** Whether no cluster may belong to the mesh besides the known ones, which can all be read. */
+  /** Whether the control plane reads every cluster that may belong to the mesh. */
   get areAllRead(): boolean {
     return this.#remotes.areAllRead;
   }
@@ -87,7 +87,7 @@ export class MeshClusters {
   }
 }
 
-/** The account that a pod proves to run on its node. */
+/** The account for which the pod's node may request certificates. Empty if the pod has no account. */
 function accountsAt({ namespace, serviceAccount, node, hasNoAccount }: Omit<PodFacts, "clusterId">): readonly string[] {
   return hasNoAccount === true ? [] : [`${namespace}/${serviceAccount}@${node}`];
 }

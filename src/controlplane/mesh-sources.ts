@@ -128,7 +128,7 @@ export class MeshSources {
     return this.#configFile.text;
   }
 
-  /** Resolves when all lists are read that must be complete before proxies are served. */
+  /** Resolves when all lists that must be complete before proxies are served have been read. */
   get synced(): Promise<unknown> {
     return Promise.all([this.ingest.synced, this.clusters.synced]);
   }

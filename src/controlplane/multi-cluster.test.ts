@@ -77,7 +77,7 @@ function remoteSecret(name: string, data: Readonly<Record<string, string>>): Kub
 const ports = [{ name: "http", port: 80, targetPort: 8080 }];
 const exportKind = serviceExportKind(defaultMultiClusterApi);
 const importKind = serviceImportKind(defaultMultiClusterApi);
-/** Without it, clients of other clusters do not discover the endpoints of the service. */
+/** The ServiceExport. Without it, clients of other clusters do not discover the endpoints of the service. */
 const webExport: KubernetesObject = { metadata: { name: "web", namespace: "shop" } };
 home.put(namespaceKind, namespace("istio-system"));
 home.put(namespaceKind, namespace("shop", { discovered: "yes" }));

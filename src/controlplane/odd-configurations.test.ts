@@ -128,7 +128,7 @@ function indexes(size: number): readonly number[] {
   return Array.from({ length: size }, (_, index) => index);
 }
 
-/** Configurations that lead back to themselves, or that cover one another: each with `size` objects. */
+/** Configurations whose objects refer to each other in a circle, or overlap. Each has `size` objects. */
 const shapes: Readonly<Record<string, (size: number) => readonly KubernetesObject[]>> = {
   "delegates in a ring, and one to itself": (size) => [
     ...indexes(size).map((index) =>
@@ -332,7 +332,7 @@ function cost(objects: readonly KubernetesObject[]): { readonly items: number; r
   return { items: mesh.computed() - items, bytes: mesh.bytes() - bytes };
 }
 
-// Each shape that led in a circle without an end would keep the control plane from answering at all.
+// An endless loop over one of these configurations would keep the control plane from answering at all.
 for (const [name, objects] of Object.entries(shapes))
   test(`a mesh settles with work and answers in proportion to its objects: ${name}`, () => {
     const [small, large] = [cost(objects(30)), cost(objects(120))];

@@ -18,7 +18,7 @@ const route = (kind: string, port: number): KubernetesObject =>
   config(kind, "shop/web", { parentRefs: [{ name: "edge" }], rules: [{ backendRefs: [{ name: "web", port }] }] });
 const entryPort = { number: 80, name: "http", protocol: "HTTP" };
 
-/** What stays: the namespace with its waypoint. */
+/** Objects that the tests do not recreate: the namespace with its waypoint. */
 const base: readonly KubernetesObject[] = [
   namespace("shop", { "istio.io/use-waypoint": "waypoint" }),
   gatewayOf("waypoint", { gatewayClassName: "istio-waypoint", listeners: [mesh] }),
@@ -51,7 +51,7 @@ const objects: readonly KubernetesObject[] = [
   config("AuthorizationPolicy", "shop/web", { rules: [{}] }),
 ];
 
-/** The objects that controllers write about, by what they write. */
+/** The collections of what controllers should write, each by a name for what is written. */
 function writtenOf({ wanted }: ServedMesh): ReadonlyMap<string, Collection<unknown>> {
   const { ambientStatuses, routeStatuses, ...others } = wanted;
   return new Map<string, Collection<unknown>>([

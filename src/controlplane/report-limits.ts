@@ -3,7 +3,9 @@ import type { Logger } from "../base/index.ts";
 import type { RefusedObjects } from "./ingest/index.ts";
 import type { LimitReports } from "./model/index.ts";
 
-/** Reports in the log, and through the statuses of refused objects, what the limits of a proxy leave out of objects. */
+/**
+ * Reports what a proxy leaves out of objects because of its limits, in the log and in the statuses of these objects.
+ */
 export function reportLimits(limits: LimitReports, refused: RefusedObjects, log: Logger): Disposable {
   const subscriptions = new DisposableStack();
   for (const [kind, messages] of [

@@ -25,7 +25,7 @@ class Connection implements KubeClient {
   readonly #server: FakeKubeClient;
   #cut = new AbortController();
   #isAway = false;
-  /** Kinds whose list is not answered until this is resolved. */
+  /** A promise for each kind whose list is delayed. The list is answered when the promise resolves. */
   readonly held = new Map<string, Promise<void>>();
   /** The next watch of each kind in this set is refused as too old. */
   readonly tooOld = new Set<string>();

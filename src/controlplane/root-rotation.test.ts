@@ -34,7 +34,7 @@ async function untilAll(holds: (identity: ControlPlaneIdentity) => boolean): Pro
   await until(() => revisions.every(holds));
 }
 
-/** Writes the stage as an engine does, and waits for every revision. */
+/** Writes the stage as the rollout engine does, and waits for every revision. */
 async function go(stage: "trust" | "issue" | "only"): Promise<void> {
   const next = await client.get(secretKind, "istio-ca-next", namespace);
   client.put(secretKind, {

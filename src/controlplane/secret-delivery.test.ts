@@ -68,7 +68,7 @@ async function gatewayOf(kube: FakeKubeClient) {
 test("a key is not reported absent while the gateway's permission is checked, and arrives once the permission is known", async () => {
   const kube = new FakeKubeClient();
   kube.secretReaders.add("system:serviceaccount:edge:gateway");
-  // The mesh does not change meanwhile.
+  // The mesh does not change while the gateway waits, so the answer about its permission must cause the response.
   assert.deepEqual(await gatewayOf(kube), [{ names: ["kubernetes://key"], removed: [] }]);
 });
 

@@ -82,7 +82,8 @@ export interface ServedMeshOptions {
   /** Called when everything that pending writes affect has been computed, before proxies are notified. */
   readonly settled: (generation: number) => void;
   /**
-   * How long one turn of the event loop may take, if a change takes longer. If infinite, there is always a single turn.
+   * The maximum time of one turn of the event loop. A change that takes longer is computed in several turns. If
+   * infinite, there is always a single turn.
    */
   readonly maxTurnMs?: number | undefined;
   readonly workloads?: WorkloadProxies<ProxyIdentity> | undefined;

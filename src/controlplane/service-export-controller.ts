@@ -69,7 +69,7 @@ export async function exportServices(options: ServiceExportControllerOptions, si
   await reconciler.run(signal);
 }
 
-/** Whether another Service of the name owns the export: the one before this one was created. */
+/** Whether the export belongs to an earlier Service of the same name, which was deleted before this one was created. */
 function isOfEarlierService({ ownerUid }: ServiceExportFacts, service: ServiceFacts | undefined): boolean {
   return ownerUid !== "" && service !== undefined && ownerUid !== service.uid;
 }

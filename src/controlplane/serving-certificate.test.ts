@@ -54,7 +54,8 @@ after(async () => {
 const encoded = (text: string): string => Buffer.from(text).toString("base64");
 
 test("a deleted secret is written again with the mesh's root", async () => {
-  // Its checks run without a pause. So it begins with the first test, and not while the tests of other files run.
+  // The identity's checks run without a pause. It therefore starts with the first test, so that it does not run while
+  // the tests of other files run.
   running = identity.run(stopped.signal);
   const before = await client.get(secretKind, "istio-ca-secret", "istio-system");
   await client.delete(secretKind, "istio-ca-secret", "istio-system");

@@ -143,7 +143,7 @@ export class ControlPlaneIdentity {
 
 /**
  * Whether peers that trust the former roots refuse the new certificates. The signing root comes first. A root that both
- * bundles contain, such as a partner's, does not help.
+ * bundles contain, such as a partner's, does not make these peers accept the certificates.
  */
 function isUnknownRoot(root: string, former: string): boolean {
   const [signing] = splitPem(root);

@@ -36,7 +36,10 @@ export class SettlingTurns {
     if (!graph.settleFor(turnMs) || !discovery.flush(turnMs)) void this.#goOn();
   }
 
-  /** Settles all writes. Returns false if this takes longer, and then sends what they have changed at the end. */
+  /**
+   * Settles all writes. Returns false if one turn is too short for this. What the writes have changed is then sent in a
+   * later turn.
+   */
   settle(): boolean {
     const { graph, turnMs } = this.#options;
     if (graph.settleFor(turnMs)) return true;

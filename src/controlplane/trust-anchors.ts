@@ -24,7 +24,7 @@ export interface TrustAnchorsOptions {
   readonly random?: Random;
 }
 
-/** The times of fetches of trust bundles, as in upstream Istio. */
+/** The time between two fetches of a trust bundle, as in upstream Istio. */
 const refreshMs = 30 * 60_000;
 const fetchTimeoutMs = 10_000;
 const retryInitialMs = 1000;
@@ -49,7 +49,7 @@ export class TrustAnchors {
   #configured: readonly Configured[] = [];
   readonly #fetched = new Map<string, readonly string[]>();
   readonly #followed = new Map<string, AbortController>();
-  /** The trust domains of each address of a bundle. */
+  /** The trust domains of the roots in each bundle, by the bundle's address. */
   #addresses: ReadonlyMap<string, readonly string[]> = new Map();
   #running: AbortSignal | undefined;
   readonly #tasks = new Set<Promise<void>>();

@@ -211,7 +211,7 @@ export function filled(
 
 const longestName = 63;
 
-/** A name that a Check may have. */
+/** Turns a text into a name that a Check may have. */
 export function checkName(text: string): string {
   return text
     .toLowerCase()

@@ -138,8 +138,8 @@ export function convertRollout(rollout: UntypedObject, find: RolloutFinder): Con
 }
 
 /**
- * The Service that gets the requests. A Rollout may name none. Then Argo Rollouts splits requests by the numbers of
- * pods, for all Services that select these.
+ * The Service that gets the requests. A Rollout may name none. Argo Rollouts then splits the requests of all Services
+ * that select its pods, by the numbers of old and new pods.
  */
 function serviceOf(
   { metadata: { name = "" } }: UntypedObject,

@@ -173,7 +173,10 @@ function hooksOf(analysis: Reader, interval: number, notes: Notes): Hooks {
   return hooks;
 }
 
-/** How often the Check of a gate may fail. A gate may refuse any number of times before it allows the step. */
+/**
+ * How often the Check of a gate (a webhook that confirms a step) may fail. A gate may refuse any number of times before
+ * it allows the step.
+ */
 const gateFailureLimit = 10_000;
 
 function affinityOf(analysis: Reader, notes: Notes): Tree {

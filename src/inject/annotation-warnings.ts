@@ -28,7 +28,9 @@ export const annotationsWithoutEffect: Readonly<Record<string, string>> = {
     "has no effect: the proxy's readiness does not wait for the application's ports",
 };
 
-/** Pod annotations with true or false that upstream admits with any text, each with the effect of another text. */
+/**
+ * Pod annotations whose value should be true or false. As in upstream, any other text is accepted, with this effect.
+ */
 const effectOfOtherTexts: Readonly<Record<string, string>> = {
   [podAnnotations.nativeSidecar]: "it counts as true",
   [podAnnotations.capNetBindService]: "it counts as false",
@@ -84,7 +86,7 @@ function expressionWarnings(name: string, value: string): string[] {
   });
 }
 
-/** The boolean of a text as Go reads it. Undefined for any other text. */
+/** Parses a boolean as Go does. Returns undefined for any other text. */
 export function truthOf(text: string): boolean | undefined {
   if (/^(1|t|true)$/i.test(text)) return true;
   return /^(0|f|false)$/i.test(text) ? false : undefined;

@@ -40,7 +40,7 @@ export function customTemplate(name: string, text: string, input: TemplateInput)
 
 const namedLists = ["containers", "initContainers", "volumes", "imagePullSecrets"] as const;
 
-/** An empty list counts as a list of named elements, and so does an element with only a directive. */
+/** Whether the list can be merged by name: each element has a name, or contains only a `$patch` directive. */
 function isNamedList(list: unknown): boolean {
   if (list === undefined || list === null) return true;
   return (

@@ -34,10 +34,10 @@ export function injectionDecision(
   if (mode === "ambient") return no(`its label ${podLabels.dataplaneMode} is ambient`);
   if (injectValue === "true") return { inject: true };
   if (injectValue === "false") return no(`${podLabels.inject} is "false"`);
-  // A revision label without an injection label may be meant for the namespace's waypoints. As in upstream, an explicit
-  // request for injection takes precedence over ambient.
-  const isOrdered = namespaceLabels[istioLabels.injection] === "enabled";
-  if (mode !== "none" && !isOrdered && namespaceLabels[podLabels.dataplaneMode] === "ambient")
+  // As in upstream, an explicit request for injection takes precedence over ambient. A revision label does not, because
+  // it may be meant only for the namespace's waypoints.
+  const isRequested = namespaceLabels[istioLabels.injection] === "enabled";
+  if (mode !== "none" && !isRequested && namespaceLabels[podLabels.dataplaneMode] === "ambient")
     return no(`its namespace is labelled ${podLabels.dataplaneMode}=ambient`);
   if (settings.neverInjectSelector.some((selector) => selects(selector, labels)))
     return no("a neverInjectSelector selects it");

@@ -109,7 +109,7 @@ function patched(pod: unknown, operations: readonly JsonPatchOperation[]): unkno
 test("the patch gives the injected pod, a second injection changes nothing, and the user's containers stay", () => {
   fc.assert(
     fc.property(pods, fc.boolean(), (made, native) => {
-      // The API server refuses a name that is in both lists.
+      // The API server refuses a pod in which a container and an init container have the same name.
       const pod = {
         ...made,
         spec: {

@@ -60,9 +60,7 @@ const templates: Readonly<Record<string, (input: TemplateInput) => InjectedPod>>
   "grpc-simple": grpcSimpleTemplate,
 };
 
-/**
- * A container with this image stands for the template's container of the same name, and gets that container's image.
- */
+/** Users write this image into a container that should get the image of the template's container of the same name. */
 const autoImage = "auto";
 
 /**
@@ -125,7 +123,10 @@ function templateInput(
 
 const nothing: InjectedPod = { labels: {}, annotations: {}, spec: {} };
 
-/** The proxy must serve probes on the port to which they are sent. Without a port, the proxy cannot listen. */
+/**
+ * Makes the proxy serve its probes on the annotation's port. Port 0 disables these probes, so it does not change the
+ * proxy's port.
+ */
 function statusPortLayer(annotation: string | undefined): Tree[] {
   const statusPort = Number(annotation ?? 0);
   return statusPort === 0 ? [] : [{ statusPort }];

@@ -118,8 +118,8 @@ export interface InjectionDefaults {
 }
 
 /**
- * Templates in the ConfigMap of upstream's chart. Four of them are built in here. The others are for deployments by
- * Serin itself.
+ * The names of the templates in the ConfigMap of upstream's chart. The first four are built in here. Injection does not
+ * need the others, which describe gateways and waypoints that a control plane deploys.
  */
 const chartTemplates = new Set([
   "sidecar",
@@ -238,7 +238,7 @@ interface TypedReaders {
   readonly number: (fallback: number, ...path: readonly string[]) => number;
 }
 
-/** Readers that use the fallback for a value of another type, and add a warning. */
+/** Reads values. A value of the wrong type adds a warning, and the fallback is used instead. */
 function typedReaders(values: Tree, warnings: string[]): TypedReaders {
   const read = <Value>(found: Value | undefined, fallback: Value, path: readonly string[], expected: string): Value => {
     const given = valueAt(values, ...path) ?? "";
@@ -258,7 +258,7 @@ function readValues(values: Tree, defaults: InjectionDefaults, readers: TypedRea
   const text = (fallback: string, ...path: readonly string[]): string => textAt(values, ...path) ?? fallback;
   const { flag, number } = readers;
   const istioNamespace = text(defaults.istioNamespace, "global", "istioNamespace");
-  // An empty value means that the control plane's names have no revision, even if it has one.
+  // An empty value means that the names of the control plane's objects contain no revision, even if it has one.
   const revision = valueAt(values, "revision");
   return {
     hub: text(defaults.hub, "global", "hub"),
@@ -288,7 +288,7 @@ function readValues(values: Tree, defaults: InjectionDefaults, readers: TypedRea
     stsPort: number(0, "global", "sts", "servicePort"),
     mountMtlsCerts: flag(false, "global", "mountMtlsCerts"),
     cni: {
-      // Existing files still use the older key.
+      // Existing values files still use the older key.
       enabled: flag(flag(false, "istio_cni", "enabled"), "pilot", "cni", "enabled"),
       provider: text("default", "pilot", "cni", "provider"),
     },

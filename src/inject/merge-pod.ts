@@ -7,7 +7,7 @@ const mergeKeys: ReadonlyMap<string, readonly string[]> = new Map([
   ["initContainers", ["name"]],
   ["volumes", ["name"]],
   ["env", ["name"]],
-  // A strategic merge patch identifies ports only by their number, so it loses one of 443/TCP and 443/UDP.
+  // A strategic merge patch identifies ports only by their number, so it would merge 443/TCP and 443/UDP into one port.
   ["ports", ["containerPort", "protocol"]],
   ["volumeMounts", ["mountPath"]],
   ["volumeDevices", ["devicePath"]],
@@ -21,7 +21,7 @@ const mergeKeys: ReadonlyMap<string, readonly string[]> = new Map([
   ["sysctls", ["name"]],
 ]);
 
-/** A map or an element may contain this key: `merge` (the default), `replace` or `delete`. */
+/** The key by which a map or an element says how it is merged: `merge` (the default), `replace` or `delete`. */
 const directive = "$patch";
 const retained = "$retainKeys";
 
@@ -88,7 +88,8 @@ function mergeLists(
     )
       continue;
     const key = keyOf(element, keys) ?? put(undefined);
-    // A variable may have a value or a source. The API server refuses both.
+    // The API server refuses a variable that has both a value and a source, so the new variable replaces the former
+    // one.
     const known = field === "env" ? undefined : merged.get(key);
     const result = merge(field === "volumes" ? underOtherSource(known, element) : known, element, "");
     if (result === undefined) merged.delete(key);
@@ -98,8 +99,8 @@ function mergeLists(
 }
 
 /**
- * The volume as another one with the same name can be merged into it. A volume has one source, because the API server
- * refuses two. If the other one has a source of another type, this volume's source is left out.
+ * Prepares a volume, so that another volume of the same name can be merged into it. If the other volume has a source of
+ * another type, this volume's source is removed, because the API server refuses a volume with two sources.
  */
 export function underOtherSource(volume: unknown, over: unknown): unknown {
   if (!isTree(volume) || !isTree(over)) return volume;

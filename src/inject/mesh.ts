@@ -11,7 +11,7 @@ export interface MeshForInjection {
   readonly proxyInboundListenPort: number;
   readonly enablePrometheusMerge: boolean;
   readonly inboundToLocalhost: boolean;
-  /** Whether an OpenTelemetry collector expects its conventions for service names. */
+  /** Whether an OpenTelemetry collector expects service names by OpenTelemetry's conventions. */
   readonly describesServices: boolean;
   /** The unparsed `defaultConfig`. */
   readonly defaultConfig: Tree;

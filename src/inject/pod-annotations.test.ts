@@ -66,7 +66,7 @@ const argument = (pod: Pod, flag: string): string | undefined => {
   return args[args.indexOf(flag) + 1];
 };
 
-/** One value of each annotation, and what shows its effect. */
+/** A value for each annotation, and a function that returns the part of the pod in which its effect is visible. */
 const effects: Readonly<Record<string, readonly [value: string, seen: (pod: Pod) => unknown, expected: unknown]>> = {
   [podAnnotations.templates]: ["gateway", (pod) => proxy(pod).args?.[1], "router"],
   [podAnnotations.proxyConfig]: [

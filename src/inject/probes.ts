@@ -2,11 +2,14 @@ import type { Container, LifecycleHandler, Pod, Probe } from "../api/kubernetes/
 
 const proxyContainer = "istio-proxy";
 const kinds = { readinessProbe: "readyz", livenessProbe: "livez", startupProbe: "startupz" } as const;
-/** The proxy's environment variable with the probes that it makes. */
+/** The proxy's environment variable that describes the probes of the application, which the proxy makes. */
 export const probersVariable = "ISTIO_KUBE_APP_PROBERS";
 const hooks = { preStop: "prestopz", postStart: "poststartz" } as const;
 
-/** A probe that the proxy makes instead of the kubelet. The kubelet requests a path from the proxy for it. */
+/**
+ * A probe that the proxy makes on behalf of the kubelet. The kubelet requests a path of the proxy, which then probes
+ * the application.
+ */
 interface Prober {
   readonly httpGet?: Probe["httpGet"];
   readonly tcpSocket?: Probe["tcpSocket"];
@@ -96,7 +99,8 @@ function rewriteContainer(container: Container, statusPort: number): Container {
 export function restoreProbes(pod: Pod, text: string | undefined): Pod {
   const probers = readProbers(text);
   if (probers === undefined || pod.spec === undefined) return pod;
-  // Each belongs to one probe. Copies for many probes with one path could be larger than the memory.
+  // Each recorded probe is restored at most once. Otherwise, many probes with the same path could copy a long record
+  // until the memory is full.
   const left = new Map(Object.entries(probers));
   const restored = <Handler extends Probe | LifecycleHandler>(handler: Handler): Handler => {
     const path = handler.httpGet?.path ?? "";
@@ -143,7 +147,10 @@ function readProbers(text: string | undefined): Readonly<Record<string, Prober>>
   }
 }
 
-/** The kubelet still runs commands itself. */
+/**
+ * Whether the kubelet connects to the application for the probe or hook. It runs commands itself, so these stay as they
+ * are.
+ */
 function isAsked(probe: Probe | LifecycleHandler): boolean {
   return probe.httpGet !== undefined || probe.tcpSocket !== undefined || ("grpc" in probe && probe.grpc !== undefined);
 }

@@ -39,8 +39,8 @@ export function proxyConfigLayers(objects: readonly ProxyConfigObject[], scope: 
 }
 
 /**
- * Sorts the youngest object first. Among objects that were created in the same second, the one with the first name
- * counts as the oldest.
+ * Sorts the youngest object first. Among objects that were created in the same second, the one with the first name is
+ * treated as the oldest.
  */
 function youngerFirst(a: ProxyConfigObject, b: ProxyConfigObject): number {
   const ageOf = ({ metadata }: ProxyConfigObject): string =>

@@ -36,7 +36,9 @@ export function imageTagOfType(tag: string, type: string): string {
   return type === "default" ? plain : `${plain}-${type}`;
 }
 
-/** A single annotation replaces all of the mesh's resources, as in upstream's template. */
+/**
+ * If the pod has any annotation about resources, none of the mesh's default resources apply, as in upstream's template.
+ */
 export function proxyResources(input: TemplateInput): Resources {
   const { annotations } = input;
   const pick = (cpuName: string, memoryName: string): Record<string, string> => {
@@ -128,7 +130,7 @@ export function proxyContainer(input: TemplateInput, { type, securityContext }: 
       { name: "istio-token", mountPath: "/var/run/secrets/tokens" },
       ...(values.mountMtlsCerts ? [{ name: "istio-certs", mountPath: "/etc/certs/", readOnly: true }] : []),
       { name: "istio-podinfo", mountPath: "/etc/istio/pod" },
-      // Only the sidecar's template has the volumes for these.
+      // Only the sidecar's template adds the volumes that these mounts name.
       ...(type === "sidecar" ? userVolumeMounts(annotations) : []),
     ],
   };

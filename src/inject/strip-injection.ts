@@ -59,12 +59,15 @@ function environmentOf(container: Container | undefined): ReadonlyMap<string, st
   return new Map((container?.env ?? []).map(({ name, value }) => [name, value]));
 }
 
-/** A list of names, which may be as long as the lists that are compared with it. Undefined if it is no list. */
+/**
+ * The names as a set, because both this list and the list of containers may be long. Returns undefined if the value is
+ * not a list.
+ */
 function setOf(names: unknown): ReadonlySet<unknown> | undefined {
   return Array.isArray(names) ? new Set<unknown>(names) : undefined;
 }
 
-/** Anybody may have written an annotation. */
+/** Returns undefined for an invalid value, because any user may have written the annotation. */
 function readObject(text: string | undefined): Record<string, unknown> | undefined {
   if (text === undefined) return undefined;
   try {

@@ -2,7 +2,7 @@ import { derLength, DerReader, derTags, malformedDer } from "../base/der/index.t
 
 export { DerReader, derTags, type DerElement } from "../base/der/index.ts";
 
-/** The maximum depth. Certificates have about ten levels. */
+/** The maximum depth of nested elements. Certificates have about ten levels. */
 const maxLevels = 32;
 const constructed = 0x20;
 

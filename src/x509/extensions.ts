@@ -25,7 +25,7 @@ function extension(id: string, critical: boolean, value: Buffer): Buffer {
   return derSequence(derObjectIdentifier(id), ...(critical ? [truth] : []), derElement(derTags.octetString, value));
 }
 
-/** The numbers of the bits. */
+/** The numbers of the bits of KeyUsage (RFC 5280, 4.2.1.3). */
 const keyUses = { digitalSignature: 0, keyEncipherment: 2, keyCertSign: 5, crlSign: 6 } as const;
 
 /** The critical extension that limits the use of the key (RFC 5280, 4.2.1.3). Needs at least one use. */

@@ -47,8 +47,8 @@ export function peerChain(leaf: X509Certificate, roots: readonly X509Certificate
 }
 
 /**
- * The certificates that the peer sent after its own, in the order in which it sent them. Node links each one to the
- * next, whoever issued it.
+ * The certificates that the peer sent after its own, in the order in which it sent them. Node's `issuerCertificate`
+ * leads from each one to the next, even if the next one has not issued it.
  */
 function sentWith(leaf: X509Certificate): readonly X509Certificate[] {
   const sent: X509Certificate[] = [];

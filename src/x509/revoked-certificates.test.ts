@@ -59,7 +59,7 @@ class Authority {
   }
 }
 
-/** The certificate as a peer shows it that sends these others after it. Node links each to the next. */
+/** A certificate as node:tls returns it for a peer that sends the others after it: each one links to the next. */
 function shown(leaf: X509Certificate, ...others: readonly X509Certificate[]): X509Certificate {
   const [next, ...rest] = others;
   const copy = new X509Certificate(leaf.raw);

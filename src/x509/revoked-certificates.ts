@@ -20,8 +20,8 @@ interface RevocationList {
 
 /**
  * Revoked certificates, by the rules of upstream's ztunnel. Each certificate of a peer's chain is checked against its
- * issuer's list, on every path to a trusted root. Without a list of the issuer it counts as valid. A list is used as
- * long as it is present, whatever its dates are.
+ * issuer's list, on every path to a trusted root. Without a list of its issuer, a certificate is valid. A list is used
+ * as long as it is present, whatever its dates are.
  */
 export class RevokedCertificates {
   readonly #lists: readonly RevocationList[];
@@ -75,8 +75,8 @@ function listsOf(bytes: Buffer): RevocationList[] {
 }
 
 /**
- * The revocation lists of a text in PEM, each with its own first and last line. Throws if there is none, or if one is
- * not complete: text that is not a list, or only the beginning of one, must not replace the lists that are in force.
+ * The revocation lists of a PEM text, each with its PEM markers. Throws if the text contains no list or an incomplete
+ * one, because such a text must not replace the lists that are in force.
  */
 export function listsInPem(text: string): readonly string[] {
   const lists = completeLists(text);
@@ -91,7 +91,9 @@ export function listsInPem(text: string): readonly string[] {
   );
 }
 
-/** The revocation lists of a text in PEM that have a last line. What surrounds them is left out. */
+/**
+ * The complete revocation lists of a PEM text. Leaves out lists without an end marker, and any text around the lists.
+ */
 export function completeLists(text: string): readonly string[] {
   return text.match(/-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----/g) ?? [];
 }

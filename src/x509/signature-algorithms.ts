@@ -43,7 +43,10 @@ const keysExpected =
   "RSA of 2048 to 8192 bits with a public exponent of at most 31 bits, ECDSA on P-256, P-384 or P-521, or Ed25519";
 const minRsaBits = 2048;
 const maxRsaBits = 8192;
-/** The limit of Go. With an exponent as long as the modulus, a verification takes sixty times as long. */
+/**
+ * The largest public exponent that Go accepts. An exponent as long as the modulus makes a verification sixty times
+ * slower.
+ */
 const maxPublicExponent = 2n ** 31n - 1n;
 
 /** Throws a user error for a key that is too weak, too large to verify quickly, or of another kind. */

@@ -43,7 +43,7 @@ export const claimRouteAnalyzer: Analyzer = {
   },
 };
 
-/** Pods of a gateway, or the installed gateway that files assume. */
+/** The pods of a gateway, or the installed gateway that an analysis of files assumes. */
 interface GatewayPlace {
   readonly title: string;
   readonly namespace: string;

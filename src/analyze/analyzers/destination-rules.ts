@@ -105,7 +105,7 @@ function isOfCanary(labels: Readonly<Record<string, string>>): boolean {
   return labels["rollout.serin.dev/copy"] !== undefined;
 }
 
-/** Labels that endpoints get from their location. */
+/** Whether these are labels that endpoints get from their location. */
 function isByPlace(labels: Readonly<Record<string, string>>): boolean {
   return Object.keys(labels).some((key) => key.startsWith("topology.") || key === "kubernetes.io/hostname");
 }

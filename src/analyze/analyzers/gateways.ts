@@ -9,7 +9,7 @@ import type { Resource } from "../resource.ts";
 import { knowsAllWorkloads, selected, workloads, type Workload } from "../workloads.ts";
 
 type Gateway = Entry<IstioGateway>;
-/** Gateways of an installation. An analysis of files assumes that they exist. */
+/** Selectors of the gateways of an installation. An analysis of files assumes that these gateways exist. */
 const installedSelectors: readonly Labels[] = [
   { istio: "ingressgateway", app: "istio-ingressgateway" },
   { istio: "egressgateway", app: "istio-egressgateway" },

@@ -133,7 +133,7 @@ export const podRevisionAnalyzer: Analyzer = {
   },
 };
 
-/** The revision of each revision name and tag. Undefined if unknown. */
+/** Maps each revision name and each tag to its revision. Undefined if the revisions are unknown. */
 function injectorsOf(inventory: Inventory): ReadonlyMap<string, string> | undefined {
   if (inventory.options.scope !== "cluster" || !inventory.knowsAll(mutatingWebhookConfigurationKind)) return undefined;
   const found = new Map<string, string>();

@@ -30,7 +30,10 @@ import { messageTypes } from "../message-types.ts";
 import type { Resource } from "../resource.ts";
 import { selected, workloads } from "../workloads.ts";
 
-/** Reports what the limits of a proxy leave out, where several objects multiply. Validation sees each by itself. */
+/**
+ * Reports what a proxy leaves out because several objects together exceed its limits. Validation checks each object by
+ * itself.
+ */
 export const limitAnalyzer: Analyzer = {
   name: "serin.LimitAnalyzer",
   description: "objects that multiply do not exceed the limits of a proxy",
@@ -47,7 +50,7 @@ function tell(report: Report, resource: Resource, { path, message }: LimitFault)
   report(messageTypes.beyondLimit, resource, path, message);
 }
 
-/** The subsets of all rules of a namespace for one host count together, those of older rules first. */
+/** All subsets that the rules of a namespace define for a host share one limit. The oldest rules use it first. */
 function checkSubsets(inventory: Inventory, report: Report): void {
   const rules = inventory.of(destinationRuleKind).map(({ resource, object: { metadata, spec } }) => {
     const namespace = metadata.namespace ?? "";
@@ -90,7 +93,10 @@ function checkServices(inventory: Inventory, report: Report): void {
   }
 }
 
-/** The filter chains of each port repeat the policies. The control plane counts the filters, which are as long. */
+/**
+ * A proxy repeats the policies in the filter chains of each port. The control plane measures the filters that it makes
+ * of the policies. This analysis measures the policies, which are as long.
+ */
 function checkPolicies(service: Resource, ports: number, policies: readonly LongPolicy[], report: Report): void {
   for (const { policy, length } of policies) {
     if (length * ports <= maxCopiedLength) continue;
@@ -103,11 +109,11 @@ function checkPolicies(service: Resource, ports: number, policies: readonly Long
 
 interface LongPolicy {
   readonly policy: Resource;
-  /** The number of characters of its spec. */
+  /** The number of characters of the policy's spec. */
   readonly length: number;
 }
 
-/** The policies that may exceed the limit at a Service, by their namespaces. Each is measured once. */
+/** The policies that may exceed the limit at a Service, by namespace. */
 function longPolicies(inventory: Inventory): ReadonlyMap<string, readonly LongPolicy[]> {
   const policies = [authorizationPolicyKind, requestAuthenticationKind, telemetryKind].flatMap((kind) =>
     inventory.of<KubernetesObject>(kind).map(({ object, resource }) => ({
@@ -138,12 +144,15 @@ function checkEntries(inventory: Inventory, report: Report): void {
   }
 }
 
-/** Comparing more pairs of hosts than this takes too long, and all of the VirtualService's hosts count then. */
+/**
+ * The maximum number of pairs of hosts that are compared. Beyond it, all of the VirtualService's hosts are assumed to
+ * match.
+ */
 const maxComparedHosts = 10_000;
 
 /**
- * The VirtualServices of a namespace count together at the servers of each proxy, the oldest ones first. Gateways with
- * the same selector have the same proxies.
+ * The VirtualServices of a namespace share one limit at the servers of each proxy. The oldest ones use it first.
+ * Gateways with the same selector have the same proxies.
  */
 function checkServers(inventory: Inventory, report: Report): void {
   const serversOf = new Map(
@@ -173,7 +182,7 @@ function checkServers(inventory: Inventory, report: Report): void {
   }
 }
 
-/** How many hosts of a VirtualService a server has. */
+/** How many hosts of a VirtualService match a host of the server. */
 function commonHosts({ metadata: { namespace = "" }, spec }: VirtualService, own: readonly string[]): number {
   if (own.length * spec.hosts.length > maxComparedHosts) return spec.hosts.length;
   return spec.hosts.filter((host) => {

@@ -9,10 +9,10 @@ import { messageTypes, type MessageType } from "../message-types.ts";
 import type { Resource } from "../resource.ts";
 
 const configMap = { group: "", kind: "ConfigMap" };
-/** `istio`, or `istio-<revision>` with a revision. */
+/** The name of a ConfigMap with a mesh config: `istio`, or `istio-<revision>`. */
 const namePattern = /^istio(-[a-z0-9-]+)?$/;
 
-/** The keys of that ConfigMap, and their parsers. */
+/** The keys of such a ConfigMap, and their parsers. */
 const parsers: Readonly<Record<string, (raw: unknown) => Parsed<unknown>>> = {
   mesh: parseMeshConfig,
   meshNetworks: parseMeshNetworks,

@@ -111,7 +111,7 @@ function lostPaths(own: HttpRouteRule, other: HttpRouteRule): readonly LostPath[
     const matchIndex = own.matches.findIndex((match) => isWithin(winner, match) && hasMoreConditions(match, winner));
     const match = own.matches[matchIndex];
     if (match === undefined) return [];
-    // Another match of this rule may have both the path and the header.
+    // The rule keeps the path if another of its matches has both the path and the conditions.
     const isKept = own.matches.some(
       (also) => hasMoreConditions(also, winner) && rank(also) >= rank(winner) && isWithin(winner, also),
     );

@@ -90,7 +90,7 @@ function checkMeshClients(service: Entry<VirtualService>, inventory: Inventory, 
   }
 }
 
-/** Whether bypassing the routes makes a difference. */
+/** Whether a request that bypasses the routes could get a different result. */
 function decides({ spec }: VirtualService): boolean {
   return (
     spec.http.length > 1 ||

@@ -134,7 +134,7 @@ const protocolNames = new Set([
   "kubernetes.io/ws",
   "kubernetes.io/wss",
 ]);
-/** Ports without protocol detection, because the server speaks first. */
+/** Well-known ports of protocols in which the server speaks first, so that a proxy cannot detect the protocol. */
 const serverFirstPorts = new Map([
   [25, "tcp"],
   [3306, "mysql"],

@@ -23,8 +23,8 @@ export interface ManifestDocuments {
 }
 
 /**
- * The objects of a file with YAML or JSON documents, each with its position. Members of a List count as objects.
- * Objects without a namespace keep none.
+ * The objects of a file with YAML or JSON documents, each with its position. Each member of a List is an object of its
+ * own. Objects without a namespace get none.
  */
 export async function readManifest(file: string, text: string): Promise<Manifest> {
   return manifestOf(file, await readDocuments(text));

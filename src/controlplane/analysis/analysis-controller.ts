@@ -28,7 +28,10 @@ type WithMessages = KubernetesObject & { status?: { validationMessages?: readonl
 
 const defaultQuietMs = 1000;
 const fieldManager = "istio-analysis";
-/** Upstream's name. The field has room for one writer only, so all revisions share the lease. */
+/**
+ * The name of upstream's lease. All revisions share it, because the status has room for the messages of only one
+ * writer.
+ */
 const leaseName = "istio-analyze-leader";
 const retryInitialMs = 5000;
 const retryMaxMs = 600_000;
@@ -41,9 +44,8 @@ const analysedKinds: readonly KindDefinition[] = [
   ...gatewayApiKinds,
 ];
 /**
- * The kinds of which the analysis must not conclude that an object is missing. The control plane does not read them, or
- * reads only the objects that configuration names. Webhooks are left out because no finding about Istio's objects needs
- * them.
+ * Kinds whose objects the control plane does not read, or reads only if configuration names them. The analysis must not
+ * conclude that such an object is missing. Webhooks are included because no finding about Istio's objects needs them.
  */
 const neverRead = [
   "/Secret",

@@ -14,9 +14,12 @@ export interface ObjectChange {
   readonly object?: UntypedObject;
 }
 
-/** A part of the changes since the last analysis. The last part has options, and asks for an analysis. */
+/** A part of the changes since the last analysis. The last part has the options, and starts the analysis. */
 export interface AnalysisTask {
-  /** A list of {@link ObjectChange} as JSON. Copying objects between threads takes ten times as long as their JSON. */
+  /**
+   * A list of {@link ObjectChange} as JSON. Copying objects between threads takes ten times as long as copying their
+   * JSON.
+   */
   readonly changes: string;
   readonly options?: AnalysisOptions;
 }

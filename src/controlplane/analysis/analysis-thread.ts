@@ -77,7 +77,7 @@ export class AnalysisThread {
     return outcome.answer;
   }
 
-  /** The next thread starts without objects. */
+  /** Forgets which objects were sent, because the next thread starts without objects. */
   #forget(): void {
     this.#thread = undefined;
     this.#sent = new Map();

@@ -12,8 +12,8 @@ const accountCheckMs = 2000;
 
 /**
  * Whether a cluster has the account. Undefined if no cluster is known to have it and one has not answered in time. The
- * first client is asked first, and the others only if that cluster does not have the account. `queued` delays a
- * question until its turn at its cluster.
+ * first client is asked first, and the others only if that cluster does not have the account. `queued` starts a request
+ * when the queue of its cluster allows it.
  */
 export async function accountExists(
   { namespace, serviceAccount }: ServiceAccountName,
@@ -30,7 +30,7 @@ export async function accountExists(
       (account) => account !== undefined,
       () => undefined,
     );
-    // Do not wait for a late answer, which would keep its place in the queue.
+    // Stop waiting when the time is up, so that the request does not keep its place in the queue.
     return await Promise.race([answer, isLate]);
   };
   const ask = async (client: KubeClient): Promise<boolean | undefined> =>

@@ -11,7 +11,7 @@ import { Authenticator } from "./authenticator.ts";
 class RecordingClient extends FakeKubeClient {
   readonly requestedAudiences: unknown[] = [];
   isAway = false;
-  /** Whether a get never gets an answer. */
+  /** Whether the server never answers a get. */
   hangs = false;
   gets = 0;
 
@@ -62,7 +62,7 @@ const make = (
     clock,
     ...(remembered === undefined ? {} : { remembered }),
   });
-/** An authenticator whose control plane reads these clusters, of which `east` is its own. */
+/** An authenticator of a control plane that reads these clusters. Its own cluster is `east`. */
 const reading = (clock: Clock, ids: readonly string[], readsAllClusters = () => true): Authenticator =>
   new Authenticator({
     clientOf: (id) => (ids.includes(id) ? clients.get(id) : undefined),

@@ -46,7 +46,7 @@ export interface AuthenticatorOptions {
   readonly clientOf: (clusterId: string) => KubeClient | undefined;
   /** The known clusters, for error messages. */
   readonly clusterIds: () => readonly string[];
-  /** Whether no cluster may belong to the mesh besides the known ones, which can all be read. */
+  /** Whether all clusters that may belong to the mesh are known and can be read. */
   readonly readsAllClusters: () => boolean;
   /** The uid of a pod that runs, as last seen. Undefined if no such pod is known. */
   readonly uidOfPod: (clusterId: string, namespace: string, pod: string) => string | undefined;
@@ -73,16 +73,16 @@ interface TokenReview {
 interface Verdict {
   readonly result: Caller | SerinError;
   readonly untilMs: number;
-  /** Whether the verdict ends with the pod of the token. */
+  /** Whether the verdict becomes invalid as soon as the token's pod no longer runs. */
   readonly isOfPod?: boolean;
 }
 
 const reviewPath = "/apis/authentication.k8s.io/v1/tokenreviews";
-/** How long an accepted token is remembered while its pod is seen. */
+/** How long an accepted token is remembered while its pod runs. */
 const ofPodMs = 60_000;
 /**
- * How long everything else is remembered that is accepted. Nothing tells when it becomes invalid. An API server
- * remembers a token's review as long.
+ * How long all other accepted credentials are remembered. Nothing reports when they become invalid. An API server also
+ * remembers a token review for this time.
  */
 const acceptedMs = 10_000;
 /**
@@ -147,8 +147,8 @@ export class Authenticator {
   }
 
   /**
-   * Accepts the caller by its certificate. Only now is the certificate marked as used, so that the connection ends with
-   * it: the end of a refused certificate must not end the connection.
+   * Accepts the caller by its certificate. From then on, the connection ends when the certificate expires. A refused
+   * certificate is not marked as used, so its expiry does not end the connection.
    */
   async #accept(caller: Caller, credentials: Credentials): Promise<Caller> {
     await this.#refuseGone(caller, credentials);
@@ -278,7 +278,7 @@ export class Authenticator {
     return known.result;
   }
 
-  /** Whether the pod of the caller's token is seen to run. */
+  /** Whether the pod of the caller's token is known to run. */
   #seesPodOf({ clusterId, namespace, pod, podUid }: Caller): boolean {
     return podUid !== "" && this.#options.uidOfPod(clusterId, namespace, pod) === podUid;
   }

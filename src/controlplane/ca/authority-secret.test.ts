@@ -233,7 +233,7 @@ test("the revocation lists in force are not read again while they and the chain 
   const data = { "ca-cert.pem": root.certificate, "ca-key.pem": keyPem(root.key), "root-cert.pem": root.certificate };
   put(client, "cacerts", { ...data, "ca-crl.pem": await revocationList(root) });
   const { stage, current } = await loadAuthority(options(client));
-  // A text that no reader would accept shows whether it is read.
+  // The text is not a valid list, so reading it would throw.
   const known = { ...current, crl: "unread" };
   put(client, "cacerts", { ...data, "ca-crl.pem": "unread" });
   const state = { stage, material: known, current: known };

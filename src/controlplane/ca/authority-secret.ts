@@ -51,8 +51,8 @@ export interface AuthorityState {
 
 /**
  * Loads the authority that all revisions share: the secret `cacerts` if a user has created it, and otherwise
- * `istio-ca-secret`. A missing secret is created from the `known` state, so that losing it does not change the root of
- * a running mesh.
+ * `istio-ca-secret`. A missing secret is created from the `known` state, so that the loss of the secret does not change
+ * the root of a running mesh.
  *
  * If several control planes start at once, the first one creates the secret and the others adopt it. While an
  * `istio-ca-next` exists, its stage decides which authority signs. All control planes read the same secrets, and the
@@ -154,7 +154,8 @@ function checkedMaterialOf(
   // Do not read the lists in force again at each check, because long lists take time to read.
   const isInForce = [known?.current, known?.material].some((state) => state?.crl === text && state.chain === chain);
   const { lists, fault } = isInForce ? { lists: text, fault: undefined } : usableLists(text);
-  // A broken text must not replace the lists that are in force. The same lists may stay, so that all else is renewed.
+  // A broken text must not replace the lists that are in force. If its readable lists equal those in force, they stay,
+  // so that the rest of the secret can still be renewed.
   const inForce = known === undefined ? [lists] : [known.current.crl, known.material.crl];
   const material = fault !== undefined && lists !== "" && inForce.includes(lists) ? { ...found, crl: lists } : found;
   if (fault !== undefined && known === undefined && lists !== "")

@@ -145,7 +145,7 @@ export class CertificateAuthority {
   readonly rootNotAfterMs: number;
   /** When the signing certificate expires. This is the root's expiry if the authority signs with the root itself. */
   readonly notAfterMs: number;
-  /** The earliest expiry of all certificates from its own up to the root. */
+  /** The earliest expiry among its own certificate, its root, and the certificates between them. */
   readonly #endsMs: number;
   readonly #issuer: IssuerParts;
   readonly #signer: X509Signer;

@@ -13,8 +13,8 @@ export interface CertificateMetrics {
 }
 
 /**
- * The value of the metric's label `error`. Undefined if the caller has no right to the identity: another metric counts
- * that.
+ * The value of the metric's label `error`. Undefined if the caller has no right to the identity, because another metric
+ * counts these errors.
  */
 function errorType(error: unknown): string | undefined {
   switch (error instanceof SerinError ? error.code : "") {

@@ -37,7 +37,7 @@ export interface CertificateRequest {
   readonly ttlSeconds: number;
   /** A SPIFFE id. Empty for the caller's own identity. */
   readonly impersonatedIdentity: string;
-  /** The name of another authority that should sign. Anything but empty is refused. */
+  /** The name of another authority that should sign. Every name is refused. */
   readonly certificateSigner?: string;
 }
 

@@ -19,8 +19,8 @@ export function rootBundle(authority: AuthorityChain, ...others: readonly string
   const own = signingRoot(authority);
   const all = [...new Set(own === undefined ? roots : [own, ...roots])];
   const given = splitPem(authority.root);
-  // If nothing is added, return the text unchanged. Revisions that do not support bundles publish it in this form, and
-  // all revisions must agree.
+  // If nothing is added, return the text unchanged. Revisions that do not support several roots publish this text, and
+  // all revisions must publish the same.
   return all.length === given.length && all.every((pem, index) => pem === given[index]) ? authority.root : all.join("");
 }
 

@@ -28,7 +28,8 @@ export function ambient(sources: InspectionSources, budget: Budget): unknown {
 const addressLengths: ReadonlySet<number> = new Set([4, 16]);
 
 /**
- * Prints the bytes of addresses as text. Like upstream, the text is then base64-encoded, because the field has bytes.
+ * Prints addresses as text instead of bytes. Like upstream, encodes this text in base64, because the field's type is
+ * bytes.
  */
 function readable(value: JsonValue, field = ""): JsonValue {
   if (Array.isArray(value)) return value.map((inner) => readable(inner, field));

@@ -83,7 +83,8 @@ export class DebugRoutes {
             (proxy) => inputs.pods.get(`${proxy.namespace}/${proxy.name}`)?.node ?? "",
             this.#isProven,
           ),
-          // Only for callers that ask for them, because other callers would take these proxies for connected ones.
+          // Gone proxies are listed only for callers that request them. Other callers would believe that these proxies
+          // are connected.
           ...(url.searchParams.get("gone") === "true" ? goneProxies(discovery, settings.revision, this.#isProven) : []),
         ]),
       ...(identity === undefined

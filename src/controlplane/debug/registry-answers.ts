@@ -12,7 +12,7 @@ export function services({ registry }: Pick<InspectionSources, "registry">, url:
     .sort((left, right) => compareText(left.hostname, right.hostname) || compareText(left.namespace, right.namespace));
 }
 
-/** Upstream's numbers. */
+/** The numbers of upstream's enum `Resolution`. */
 const resolutions: Readonly<Record<ServiceModel["resolution"], number>> = {
   endpoints: 0,
   dns: 1,
@@ -117,7 +117,7 @@ export function endpointShards(
   return Object.fromEntries([...found].map(([host, byNamespace]) => [host, Object.fromEntries(byNamespace)]));
 }
 
-/** Upstream's numbers. */
+/** The numbers of upstream's enum `HealthStatus`. */
 const [healthy, unhealthy, draining] = [1, 2, 3];
 
 function endpointForm(

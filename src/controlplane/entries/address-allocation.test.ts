@@ -140,7 +140,7 @@ test("an address that another namespace writes takes none that was allocated", a
       serviceEntryKind,
       entry("takes", { hosts: ["evil.example.com"], addresses: ["240.240.0.1", "2001:2::1"] }, {}, "evil"),
     );
-    // The entry of the same namespace shows that the controller has seen the other one.
+    // The controller handles entries in order. Once this entry has an address, it has also seen the entry of `evil`.
     client.put(serviceEntryKind, entry("later", { hosts: ["b.example.com"] }));
     await given("later", some);
     assert.deepEqual((await client.get(serviceEntryKind, "asks", "shop"))?.status?.addresses, before);
@@ -240,7 +240,7 @@ test("addresses that others wrote are given last, and never those of a namespace
     async (client, given) => {
       client.put(serviceEntryKind, entry("vips", { hosts: ["v.example"], addresses: written(1, 3) }, {}, "honest"));
       client.put(serviceEntryKind, entry("all", { hosts: ["e.example"], addresses: written(4, 14) }, {}, "evil"));
-      // Another entry repeats the addresses, which does not count twice.
+      // Other entries with the same addresses. An address counts once for each namespace.
       for (let index = 0; index < 9; index += 1)
         client.put(
           serviceEntryKind,

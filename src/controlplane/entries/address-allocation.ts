@@ -18,7 +18,7 @@ export interface AddressAllocationOptions {
 interface Refusal {
   readonly host: string;
   readonly usage: PoolUsage;
-  /** Whether its namespace has its share. Otherwise the pool is full. */
+  /** Whether the namespace has used up its share of the pool. If false, the pool is full. */
   readonly isShare: boolean;
 }
 
@@ -55,36 +55,33 @@ export async function runAddressAllocation(options: AddressAllocationOptions, si
 }
 
 /**
- * How many ranges of a namespace are compared with its addresses. An entry that has more of them in the pool probably
- * wants to keep the control plane busy.
+ * The maximum number of written ranges of a namespace that are compared with its addresses. More ranges would keep the
+ * control plane busy. Further ones are ignored.
  */
 const maxRanges = 64;
 /**
- * How many entries of each namespace are tried again when an address becomes free. Each that gets one is followed by
- * the next.
+ * How many waiting entries of each namespace are tried again when an address becomes free. When one of them gets an
+ * address, the next waiting entry is tried.
  */
 const maxTriedAgain = 8;
 
 interface Holder {
-  /** Whether a user wrote the address. Otherwise a control plane gave it. */
+  /** Whether a user wrote the address. If false, a control plane allocated it. */
   readonly isWritten: boolean;
 }
 
 /**
- * Knows the addresses of all entries, both those that users wrote and those that a control plane allocated. What users
- * of a namespace write takes no allocated address from another namespace, and no namespace fills the pools.
+ * Knows the addresses of all entries, both those that users wrote and those that a control plane allocated. An address
+ * that a user writes never displaces an allocated address of another namespace. No namespace can fill the pools.
  */
 class AddressAllocation {
   readonly #options: AddressAllocationOptions;
   readonly #usages: readonly PoolUsage[];
   /** The keys of the entries that have an address, by canonical address or by range. */
   readonly #holders = new Map<string, Map<string, Holder>>();
-  /** The ranges that a namespace has written. */
+  /** The ranges that users have written, by namespace. */
   readonly #ranges = new Map<string, Map<string, AddressRange>>();
-  /**
-   * Entries by the address that this control plane has given them. An item is removed when the address appears in the
-   * entry's status.
-   */
+  /** Entries by the address that this control plane has allocated to them but that their status does not show yet. */
   readonly #promised = new Map<string, string>();
   /** The keys of entries with a host that lacks an address, by namespace. The next one to try is first. */
   readonly #waiting = new Map<string, Set<string>>();
@@ -94,7 +91,7 @@ class AddressAllocation {
     this.#usages = options.ranges.map((range) => new PoolUsage(new AddressPool(range)));
   }
 
-  /** Records a change. Returns the entries that must be reconciled. */
+  /** Records a change. Returns the keys of the entries to reconcile. */
   see(key: string, before: ServiceEntry | undefined, now: ServiceEntry | undefined): ReadonlySet<string> {
     const namespace = namespaceOf(key);
     const concerned = new Set([key]);
@@ -109,8 +106,8 @@ class AddressAllocation {
       if (this.#promised.get(address) === key) this.#breakPromise(address, key);
       for (const holder of holders.keys()) concerned.add(holder);
     }
-    // Check the entries of this namespace again, because those whose allocated addresses are in the range need other
-    // ones.
+    // Check the entries of this namespace again, because an entry whose allocated address is in the range needs another
+    // address.
     if (hasNewRange)
       for (const entry of this.#options.entries.list())
         if (entry.metadata.namespace === namespace && givenTo(entry).length > 0) concerned.add(keyOf(entry));
@@ -158,7 +155,7 @@ class AddressAllocation {
     this.#count(namespaceOf(key), address, false, -1);
   }
 
-  /** Some of the entries that wait for an address. Namespaces do not wait for each other. */
+  /** Returns the next waiting entries of each namespace, and moves them to the end of their namespace's order. */
   #triedAgain(): readonly string[] {
     return [...this.#waiting.values()].flatMap((keys) => {
       const next = [...keys].slice(0, maxTriedAgain);
@@ -222,8 +219,8 @@ class AddressAllocation {
   }
 
   /**
-   * The pools of which a host with these addresses needs one. A host with addresses of former ranges keeps them, and
-   * needs no others.
+   * The pools from which the host still needs an address. If all of its addresses come from former ranges, it keeps
+   * them and needs no others.
    */
   #missing(own: readonly HostAddress[]): readonly PoolUsage[] {
     const has = ({ pool }: PoolUsage): boolean => own.some(({ value }) => pool.contains(value));
@@ -257,7 +254,7 @@ class AddressAllocation {
     return [{ value, host }];
   }
 
-  /** Returns whether the entry has waited. */
+  /** Removes an entry from the waiting ones. Returns whether it was among them. */
   #stopWaiting(key: string): boolean {
     const namespace = namespaceOf(key);
     const keys = this.#waiting.get(namespace);

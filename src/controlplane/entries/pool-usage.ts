@@ -1,11 +1,11 @@
 import type { AddressPool } from "./address-pool.ts";
 
-/** The part of a pool, as a divisor, that is kept for namespaces with less than their share. */
+/** The divisor for the part of a pool that is reserved for namespaces with less than their share: one eighth. */
 const keptPart = 8n;
 
 /**
- * How much of one pool each namespace has. An address counts once for each namespace. What users write counts apart
- * from what was given, so that nobody can fill a pool by writing addresses.
+ * How much of one pool each namespace uses. An address counts once for each namespace. Addresses that users write are
+ * counted apart from allocated ones, so that nobody can fill a pool by writing addresses.
  */
 export class PoolUsage {
   readonly pool: AddressPool;
@@ -17,7 +17,7 @@ export class PoolUsage {
     this.pool = pool;
   }
 
-  /** Counts one more or one less address that lies in the pool. */
+  /** Counts one more or one less address of the namespace in this pool. */
   count(namespace: string, isWritten: boolean, more: 1 | -1): void {
     const counts = isWritten ? this.#written : this.#given;
     const count = (counts.get(namespace) ?? 0) + more;
@@ -35,8 +35,8 @@ export class PoolUsage {
   }
 
   /**
-   * Whether the namespace may get another address: always while the pool has room, and then only up to half of what
-   * other namespaces leave of the pool.
+   * Whether the namespace may get another address. It may while more than the reserved part of the pool is free. After
+   * that, it may have at most half of what other namespaces leave of the pool.
    */
   mayGet(namespace: string): boolean {
     const free = this.pool.size - BigInt(this.#givenToAll);
@@ -44,7 +44,10 @@ export class PoolUsage {
     return free > kept || !this.#exceedsShare(namespace, this.givenTo(namespace));
   }
 
-  /** Whether the namespace has and writes more than its share, so that others may get what it writes. */
+  /**
+   * Whether the namespace's allocated and written addresses together exceed its share. Others may then get the
+   * addresses that it has only written.
+   */
   writesTooMuch(namespace: string): boolean {
     return this.#exceedsShare(namespace, this.givenTo(namespace) + (this.#written.get(namespace) ?? 0));
   }

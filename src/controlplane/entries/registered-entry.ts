@@ -30,8 +30,8 @@ export function registeredEntryName({
 }
 
 /**
- * Makes a proxy's entry from the template of its group. The proxy's own values override the group's metadata, and
- * those override the template.
+ * Makes a proxy's entry from the template of its group. The proxy's own values override the group's metadata, and the
+ * metadata overrides the template.
  */
 export function entryOfGroup(name: string, proxy: ProxyIdentity, group: WorkloadGroup): WorkloadEntry {
   const { template, metadata } = group.spec as Partial<WorkloadGroup["spec"]>;

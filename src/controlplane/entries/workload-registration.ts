@@ -110,7 +110,7 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
 
   async run(signal: AbortSignal): Promise<void> {
     const { clock, graceMs, log } = this.#options;
-    // Register proxies again when a group is created, because they may have connected before.
+    // Register the connected proxies of a group when the group is created, because they may have connected before.
     using _groups = this.#groups.subscribe(({ object, type }) => {
       if (type === "delete") return;
       for (const [key, { proxy }] of this.#connected)

@@ -129,8 +129,8 @@ async function reconcile(
   if (gateway === undefined || gateway.metadata.deletionTimestamp !== undefined) return undefined;
   const memory: Remembered = remembered.get(key) ?? {};
   if (placement !== undefined) remembered.set(key, memory);
-  // Deploying without the parameters would replace the pods needlessly. Use the last known parameters. If there are
-  // none, leave everything unchanged.
+  // While the parameters cannot be read, use the last known ones: deploying without parameters would replace the pods
+  // needlessly. If none are known, leave everything unchanged.
   const overlays = placement?.overlays ?? memory.overlays;
   if (placement !== undefined && overlays === undefined) return undefined;
   const wanted =

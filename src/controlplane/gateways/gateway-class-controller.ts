@@ -43,7 +43,7 @@ const resyncMs = 60_000;
 
 export interface GatewayClassOptions {
   readonly client: KubeClient;
-  /** Whether the ambient mesh spans several networks. Then there is a class for the gateways between them. */
+  /** Whether the ambient mesh spans several networks. If so, there is a class for the gateways between them. */
   readonly severalNetworks: boolean;
   readonly queues?: QueueMetrics | undefined;
   readonly clock: Clock;
@@ -109,7 +109,7 @@ async function createClass(
     .catch(() => undefined);
 }
 
-/** The class that conformance reports describe. */
+/** The class that gets the supported features in its status. */
 const featuredClassName = "istio";
 const features = supportedFeatures.map((name) => ({ name }));
 

@@ -21,7 +21,7 @@ export interface GatewayPodValues {
   readonly waypoint: { readonly resources?: Resources; readonly pod: Partial<PodSpec> };
 }
 
-/** Reads the values that the injector's ConfigMap holds. Fields of a wrong form count as unset. */
+/** Reads the values that the injector's ConfigMap holds. Fields of a wrong type are ignored. */
 export function readGatewayPodValues(values: Tree): GatewayPodValues {
   const policy = pullPolicies.find((known) => known === textAt(values, "global", "imagePullPolicy"));
   const seccompProfile = filled(treeAt(values, "gateways", "seccompProfile"));
@@ -62,8 +62,8 @@ function resourcesOf(tree: Tree | undefined): { readonly resources?: Resources }
 }
 
 /**
- * The amount in the shorter spelling in which earlier releases wrote the charts' defaults. Without it, an upgrade would
- * replace pods because of the spelling.
+ * The amount in the shorter spelling in which earlier releases wrote the charts' defaults. With another spelling, an
+ * upgrade would replace pods although nothing else changes.
  */
 function shortAmount(amount: string): string {
   return amount === "2000m" ? "2" : amount === "1024Mi" ? "1Gi" : amount;

@@ -44,8 +44,8 @@ const statusPort = 15_021;
 const envoyMetricsPort = 15_090;
 /**
  * A draining proxy ends with its last connection. A connection that is still open after this time is cut. The proxy of
- * a deleted Gateway loses its listeners, and then cuts connections after 45 s. Upstream keeps Kubernetes' 30 s, after
- * which an upgrade would cut long connections.
+ * a deleted Gateway loses its listeners, and then cuts connections after 45 s. Upstream uses Kubernetes' default of 30
+ * s, with which an upgrade would cut long connections.
  */
 const terminationGracePeriodSeconds = 3600;
 const usualRoot = rootSource({ clusterTrustBundle: false, trustBundleName: "" });
@@ -57,7 +57,8 @@ export function proxyPodTemplate(proxy: ProxySettings, pod: ProxyPod): PodTempla
       // With the Gateway's own label `istio.io/dataplane-mode: ambient`, connections to the proxy pass a ztunnel first.
       //
       // The last label keeps injectors away. Injectors obey annotations, which can mount any Secret of the namespace
-      // and run any image. Users who may write a Gateway choose its pods' annotations, and must not gain these rights.
+      // and run any image. Users who may write a Gateway choose the annotations of its pods, but must not gain the
+      // right to mount Secrets or to run images.
       labels: {
         [istioLabels.canonicalName]: pod.name,
         [istioLabels.canonicalRevision]: "latest",

@@ -40,7 +40,7 @@ const routeKinds: Readonly<Record<WantedRouteStatuses["kind"], KindDefinition<An
 /** What the writer of a kind of route needs. */
 export interface RouteWriting extends WantedRouteStatuses {
   readonly client: KubeClient;
-  /** Whether this control plane reads the namespace. Another one may own the entries elsewhere. */
+  /** Whether this control plane reads the namespace. Another control plane may own the entries in other namespaces. */
   readonly includes: (namespace: string) => boolean;
 }
 
@@ -50,8 +50,8 @@ export function isOwned({ parents }: WantedRouteStatus): boolean {
 }
 
 /**
- * The keys of routes that have an entry of ours for a parent that no revision wants, and no parent that belongs to this
- * revision. Such an entry stays if no replica of this revision led when it should have been removed.
+ * The keys of routes that still have an entry of ours for a parent that no revision wants, and that have no parent of
+ * this revision. Such an entry stays if no replica of this revision led when it should have been removed.
  */
 export async function staleRoutes({ client, includes, kind, statuses }: RouteWriting): Promise<readonly string[]> {
   const { items } = await client.list(routeKinds[kind]);
@@ -73,8 +73,8 @@ export async function staleRoutes({ client, includes, kind, statuses }: RouteWri
  * parents that another revision owns. Removes all other entries of ours, because a controller must report only about
  * its own parents.
  *
- * A route is left alone if this control plane does not read its namespace, or no longer does. The control plane that
- * reads it would not write its entries again, because its wanted status stays the same.
+ * A route in a namespace that this control plane does not read stays unchanged. Another control plane may read that
+ * namespace. It would not restore removed entries, because its wanted status has not changed.
  */
 export async function writeRoute(
   { client, includes, kind: kindName, statuses }: RouteWriting,

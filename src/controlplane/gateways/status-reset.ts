@@ -12,8 +12,8 @@ import { isServedClass } from "../model/index.ts";
 import { fieldManager, patchStatus } from "./patch-status.ts";
 
 /**
- * Removes our status from a Gateway that now has the class of another controller, or a class of none. Otherwise the
- * Gateway would stay programmed forever although nobody serves it. The defaults of the CRD then say that it waits for a
+ * Removes our status from a Gateway whose class now belongs to another controller or to none. Otherwise the Gateway
+ * would stay `Programmed` although nobody serves it. The CRD's default conditions then report that it waits for a
  * controller.
  */
 export async function resetGateway(client: KubeClient, key: string): Promise<void> {
@@ -44,8 +44,9 @@ async function isServed(client: KubeClient, { spec: { gatewayClassName } }: Gate
 }
 
 /**
- * Whether the status has fields of ours and nobody else writes it. The controller of the new class owns only the values
- * that it has changed, so we still own the values that it kept. Removing ours would remove those from its status.
+ * Whether the status has fields of ours and no fields of another controller. The controller of the new class owns only
+ * the values that it has changed, so we still own values that both wrote. Removing ours would remove these values from
+ * its status.
  */
 function hasOurStatus({ metadata: { managedFields = [] } }: KubernetesObject): boolean {
   const writers = managedFields.filter(({ subresource }) => subresource === "status");

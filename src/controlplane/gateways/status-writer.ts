@@ -140,10 +140,10 @@ function writersOf(options: StatusWriterOptions): ReadonlyMap<string, StatusSour
 
 interface StatusSource {
   readonly collection: Collection<unknown>;
-  /** Whether this revision writes the status. Absent means each status of the collection. */
+  /** Whether this revision writes the status. Absent means that it writes each status of the collection. */
   readonly isWritten?: (wanted: unknown) => boolean;
   readonly write: (key: string) => Promise<void>;
-  /** Called instead if this revision writes no status of the object any more. */
+  /** Called when this revision no longer writes a status of the object. */
   readonly reset?: (key: string) => Promise<void>;
   /** The keys of the objects whose status may be outdated since the time before this replica led. */
   readonly stale?: () => Promise<readonly string[]>;

@@ -66,7 +66,9 @@ export interface Feed {
   readonly kind: KindDefinition;
   /** The fields to read. Absent means whole objects. */
   readonly excerpt?: Excerpt;
-  /** Whether a cluster that forbids this control plane to read the kind counts as a cluster without such objects. */
+  /**
+   * Whether a cluster that forbids this control plane to read the kind is treated as a cluster without such objects.
+   */
   readonly isOptional?: boolean;
   /** Takes the current version of an object. Undefined means that the object was deleted. */
   take(key: string, object: KubernetesObject | undefined): void;
@@ -123,7 +125,8 @@ export function createFeeds(
     isRefused = !isCorrected;
     onIssues(object, issues, isCorrected);
   };
-  // The last valid version of a refused object stays in force. A version that is used instead of it follows the object.
+  // While an object is refused, its last valid version stays in force. If it never had one, a substitute may be in
+  // force, which each later version of the object replaces.
   const feed: MakeFeed = (kind, target, convert) => {
     const withoutValid = new Set<string>();
     return {

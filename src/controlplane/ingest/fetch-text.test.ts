@@ -73,7 +73,7 @@ test("no key set is fetched from a blocked network: not by address, by name, by 
     for (const host of ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "0.0.0.0", "[::ffff:127.0.0.1]", "[::1]"])
       await assert.rejects(get(`http://${host}:${port}/keys`), /BLOCKED_CIDRS_IN_JWKS_URIS/, host);
     assert.equal(requestCount, 0, "no request was sent");
-    // The upper half of the loopback's network is open.
+    // Only the lower half of the loopback network is blocked, so this address is permitted.
     const open = `http://127.200.0.1:${port}`;
     assert.equal(await get(`${open}/keys`), '{"keys":[]}');
     assert.equal(await get(`${open}/to/${encodeURIComponent(`${open}/keys`)}`), '{"keys":[]}');

@@ -28,8 +28,8 @@ export interface FetchBounds {
    */
   readonly isInside: (address: string) => boolean;
   /**
-   * Whether the first host may be inside nevertheless, if it is an address or localhost. A host that a redirect names
-   * may not. Neither may any other name, because the name's owner chooses its address.
+   * Whether the URL itself may name an address of this machine or its link, or `localhost`. A redirect must not lead
+   * there. Neither must any other host name, because the owner of the name chooses its address.
    */
   readonly startsAnywhere?: boolean;
 }

@@ -18,9 +18,9 @@ interface Queue {
 
 /**
  * Divides the fetches of key sets, and the memory for them, among namespaces. Users who may write
- * RequestAuthentications decide how many key sets the control plane fetches, from which servers, and how long that
- * takes. So each namespace may use half of what the others leave. A key set that several namespaces want counts for one
- * of them that has room.
+ * RequestAuthentications decide how many key sets the control plane fetches, from which servers, and how long the
+ * fetches take. Each namespace may use half of what the others leave. If several namespaces want a key set, it counts
+ * for one of them that has room.
  */
 export class KeyFetchShares {
   readonly #places: SharedBudget;
@@ -37,7 +37,7 @@ export class KeyFetchShares {
     this.#memory = new SharedBudget(limits.bytes);
   }
 
-  /** Waits for a place to fetch a key set of these namespaces. Disposing of it gives it back. */
+  /** Waits for a place to fetch a key set of these namespaces. Disposing of the result frees the place. */
   async place(namespaces: readonly string[], signal: AbortSignal): Promise<Disposable> {
     const key = namespaces.join();
     const free = this.#waiting.has(key) ? undefined : this.#take(namespaces);
@@ -65,7 +65,7 @@ export class KeyFetchShares {
       this.#held.set(id, { namespace, share });
       return true;
     }
-    // The earlier text stays in force, so it still counts.
+    // The earlier text stays in force, so its memory still counts.
     return false;
   }
 

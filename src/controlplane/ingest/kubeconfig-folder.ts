@@ -36,8 +36,8 @@ const maxDepth = 4;
  * The kubeconfigs in the `.yaml` and `.yml` files of a folder, usually a mounted volume
  * (`PILOT_MULTICLUSTER_KUBECONFIG_PATH`). The id of a file's cluster is the name that its current context gives to the
  * cluster. The folder is read each second, because file events are not reliable: the kubelet replaces a volume's files
- * through a symbolic link. A missing folder counts as empty. If a file becomes unusable, its last cluster stays in use,
- * and the fault is logged once. An empty file has not been written yet, so it is skipped.
+ * through a symbolic link. A missing folder is treated as empty. If a file becomes unusable, its last cluster stays in
+ * use, and the fault is logged once. An empty file has not been written yet, so it is skipped.
  */
 export class KubeconfigFolder implements RemoteConfigSource {
   readonly noun = "file";

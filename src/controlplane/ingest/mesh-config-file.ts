@@ -16,8 +16,8 @@ function readConfig<Config>(text: string, path: string, content: MeshText<Config
 
 /**
  * Follows a file of a mounted ConfigMap by reading it each second. File events are not reliable, because the kubelet
- * replaces the folder through symbolic links. A missing file counts as empty. While the file is invalid or unreadable,
- * its last valid content stays in force.
+ * replaces the folder through symbolic links. A missing file is treated as empty. While the file is invalid or
+ * unreadable, its last valid content stays in force.
  */
 class ConfigFile<Config> {
   readonly #path: string;

@@ -33,7 +33,7 @@ export interface NamedObjectsOptions<Value extends KubernetesObject> {
  */
 const defaultMaxWatched = 8192;
 
-/** A named object, with the namespaces of those that name it. */
+/** A named object, with the namespaces of the objects that name it. */
 interface Wanted extends Pick<ObjectName, "namespace" | "name"> {
   readonly authors: Set<string>;
 }
@@ -51,8 +51,9 @@ interface Watched {
 }
 
 /**
- * Watches only the objects that configuration names, each with a watch of its own. The namespaces of the naming objects
- * share the watches: each may have half of what the others leave. Further objects are not read.
+ * Watches only the objects that configuration names, each with a watch of its own. The namespaces of the objects with
+ * references share the watches: each namespace may have half of the watches that the others leave. Further objects are
+ * not read.
  */
 export class NamedObjects<Value extends KubernetesObject> {
   readonly #options: NamedObjectsOptions<Value>;

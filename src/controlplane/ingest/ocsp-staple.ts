@@ -76,8 +76,8 @@ function readSingle(single: DerReader): bigint {
 }
 
 /**
- * Like this function, Envoys read only the shortest encoding. A certificate with a negative serial number gets no
- * staple.
+ * Reads a positive integer in its shortest encoding. Envoys read no other encoding. A certificate with a negative
+ * serial number gets no staple.
  */
 function positiveInteger(bytes: Buffer): bigint {
   const [first = sign, second = sign] = bytes;

@@ -60,8 +60,8 @@ export const podFactsExcerpt: Excerpt = {
 export function podFacts(pod: Pod): PodFacts | undefined {
   const { metadata, spec, status } = pod;
   if (isFinishedPod(pod)) return undefined;
-  // A pod gets its address from its node. If there is no node, a user with the right to write statuses has written the
-  // address.
+  // A pod gets its address from its node. Ignore the address of a pod without a node, because only a user with the
+  // right to write statuses can have written it.
   const reported = status?.podIPs?.map((entry) => entry.ip) ?? (status?.podIP === undefined ? [] : [status.podIP]);
   const addresses = (spec?.nodeName ?? "") === "" ? [] : reported;
   const sidecar = sidecarOf(pod);

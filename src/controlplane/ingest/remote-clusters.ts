@@ -89,8 +89,8 @@ export class RemoteClusters {
   readonly #named = new Map<string, readonly string[]>();
   readonly #started: (() => void)[] = [];
   /**
-   * The last step of the chain of promises that handles configs one after another, because parsing a kubeconfig is
-   * asynchronous.
+   * The promise of the last config, after which the next one is handled. Parsing a kubeconfig is asynchronous, so
+   * configs are chained to be handled in order.
    */
   #handled: Promise<void> = Promise.resolve();
   #selectors: readonly LabelSelector[] = [];
@@ -148,7 +148,9 @@ export class RemoteClusters {
       .sort((left, right) => (left.id < right.id ? -1 : 1));
   }
 
-  /** Whether every cluster is read that a kubeconfig names. No other cluster is known to belong to the mesh then. */
+  /**
+   * Whether the control plane reads every cluster that a kubeconfig names. If so, it knows all clusters of the mesh.
+   */
   get areAllRead(): boolean {
     if (this.#configs.hasUnreadable) return false;
     const ids = [...this.#named.values()].flat();
@@ -161,8 +163,8 @@ export class RemoteClusters {
   }
 
   /**
-   * The reader of a cluster that is in force. A new kubeconfig may be wrong, so it does not replace a working one until
-   * the cluster has been read with it.
+   * The reader whose objects are in the model. A new kubeconfig may be wrong, so its reader replaces a working one only
+   * after it has read the cluster.
    */
   #inForce(id: string): Remote | undefined {
     const latest = this.#remotes.get(id);
@@ -193,7 +195,10 @@ export class RemoteClusters {
     this.#tell();
   }
 
-  /** Takes the kubeconfig of another secret or file that names the cluster too. Returns whether there is one. */
+  /**
+   * If another secret or file names the cluster too, reads the cluster with that kubeconfig. Returns whether there is
+   * one.
+   */
   async #inherit({ id, source }: Remote): Promise<boolean> {
     for (const { key, kubeconfigs } of this.#configs.list()) {
       const text = kubeconfigs.get(id);
@@ -270,7 +275,7 @@ export class RemoteClusters {
     });
   }
 
-  /** Lets the start wait for the cluster until the time limit. Afterwards the cluster is still read. */
+  /** Limits how long the start waits for the cluster. After the limit, the cluster is still read. */
   #limit(remote: Remote): void {
     const { timeoutMs, clock, log } = this.#options;
     if (timeoutMs === 0) return;
@@ -288,7 +293,9 @@ export class RemoteClusters {
     void remote.ingest.synced.then(() => timer[Symbol.dispose]());
   }
 
-  /** Hands over from former readers of the cluster. Their objects stay until the successor has read the cluster. */
+  /**
+   * Lets the reader replace the cluster's former readers. Their objects stay until the successor has read the cluster.
+   */
   #replace(successor: Remote): void {
     for (const previous of this.#leavingOf(successor.id)) previous.ingest.leave(successor.ingest);
   }

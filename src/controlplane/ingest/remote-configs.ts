@@ -13,7 +13,7 @@ export interface RemoteConfig {
 
 export interface RemoteConfigChange {
   readonly type: "add" | "update" | "delete";
-  /** The config. After its deletion, it has no kubeconfigs. */
+  /** The config. A deleted config has no kubeconfigs. */
   readonly config: RemoteConfig;
 }
 

@@ -34,8 +34,8 @@ const keyForms: ReadonlyMap<number, "pkcs8" | "pkcs1" | "sec1"> = new Map([
   [derTags.octetString, "sec1"],
 ]);
 /**
- * The text that is sent for a file without a revocation list. Envoys then refuse every peer, as they do for such a
- * file.
+ * The text that is sent for a file without a revocation list. Envoys then refuse every peer, as they do if such a file
+ * is mounted.
  */
 const noRevocations = "no revocation list\n";
 
@@ -102,8 +102,8 @@ function serverFault(
 }
 
 /**
- * Whether a certificate has no name of the kinds that Envoys look for. Node writes the parts of a name with several
- * values in one line, and quotes alternative names with commas.
+ * Whether a certificate has no name of the kinds that Envoys look for. Node writes the attributes of a multi-valued RDN
+ * on one line, and quotes alternative names that contain commas.
  */
 function isNameless({ subject, subjectAltName = "" }: X509Certificate): boolean {
   const kinds = subjectAltName.replaceAll(/"(?:[^"\\]|\\.)*"/g, "");
@@ -153,11 +153,11 @@ function keysOf(data: Data): string {
 }
 
 /**
- * The certificates of a text in PEM. Roots may be mixed with revocation lists, which Envoys apply. Only blocks that
- * were read are sent, because Envoys reject the whole text for any other block with a fault.
+ * The certificates of a PEM text. Roots may be mixed with revocation lists, which Envoys apply. Only the blocks that
+ * were read are sent, because any faulty block would make Envoys reject the whole text.
  */
 function certificatesIn(key: string, text: string, use: "chain" | "roots"): SecretPart<string> {
-  // Leave out certificates with trust settings behind the first one: Envoys do not read them in a chain.
+  // Leave out certificates with trust settings after the first one: Envoys do not read them in a chain.
   const blocks = blocksIn(text, (label) => label !== revocationLabel)?.filter(
     ({ label }, at) => use === "roots" || at === 0 || label !== trustedLabel,
   );
@@ -216,9 +216,9 @@ function blocksIn(text: string, isWanted: (label: string) => boolean): PemBlock[
 }
 
 /**
- * Reads the first private key of a text. Undefined if Envoys do not accept its algorithm: OpenSSL computes the public
- * key of such a key (DSA, Diffie-Hellman), and whoever wrote the key chooses how many hours that takes. OpenSSL decides
- * by the bytes and not by the label what a key is, so this function does too.
+ * Reads the first private key of a text. Returns undefined if Envoys do not accept its algorithm. OpenSSL would compute
+ * the public key of a DSA or Diffie-Hellman key, which can take hours with numbers that an attacker chose. Like
+ * OpenSSL, recognises the algorithm by the key's bytes and not by its PEM label.
  */
 function keyIn(text: string): KeyObject | undefined {
   const key = derOfPem(keyBlock.exec(text)?.[0] ?? "", /PRIVATE KEY$/);

@@ -30,7 +30,7 @@ async function pairFor(dns: string) {
 
 const one = await pairFor("one");
 const two = await pairFor("two");
-/** Its subject has an organization, but no common name. It has no other name either. */
+/** A certificate whose subject has an organization but no common name, and that has no alternative name. */
 const nameless = await createSelfSignedAuthority("nameless", systemClock);
 
 test("a secret is read under the keys of either type, and the error names its faults", () => {
@@ -221,7 +221,7 @@ test("a fault in a block that is sent is a fault of the secret", () => {
   }
 });
 
-/** The DER with a length that is longer than necessary at one of its elements, for each of them. */
+/** Variants of the DER: in each of them, the length of another element is encoded with more bytes than necessary. */
 function loosened(der: Buffer): Buffer[] {
   let at = 0;
   const copy = (bytes: Buffer, target: number): Buffer => {
@@ -315,7 +315,7 @@ const readPair = (
 };
 
 test("a key of another algorithm is refused before OpenSSL computes its public key, whatever its label says", () => {
-  // Reading this key of DSA takes OpenSSL a second. One of four times the length takes a minute.
+  // A DSA key that takes OpenSSL a second to read. A key four times as long takes a minute.
   const number = (byte: string, count: number): string => element("02", `00${byte.repeat(count)}`);
   const parameters = element("30", number("ff", 2048) + number("ff", 32) + number("02", 1));
   const dsa = element("30", element("06", "2a8648ce380401") + parameters);

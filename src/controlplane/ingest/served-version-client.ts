@@ -19,8 +19,8 @@ const httpOk = 200;
 
 /**
  * A client that uses the API version which the server serves, because clusters may have an older Gateway API. It uses
- * the first served version of those that a kind lists; these must have compatible fields. Kinds that the control plane
- * must not read have no objects for this client.
+ * the first served version of those that a kind lists; these must have compatible fields. For a kind that the control
+ * plane must not read, this client returns no objects.
  */
 export class ServedVersionClient implements KubeClient {
   readonly #client: KubeClient;
@@ -62,7 +62,8 @@ export class ServedVersionClient implements KubeClient {
     object: Value,
     options?: WriteOptions,
   ): Promise<Value> {
-    // Refuse to create it: a controller would otherwise create the object again and again, because it never sees it.
+    // Refuse to create an object of an ignored kind. A controller never sees such an object, so it would create the
+    // object again and again.
     if (this.#isIgnored(kind)) throw userError("not-found", `${kind.plural}.${kind.group} is ignored here`);
     const served = await this.#servedKind(kind);
     return await this.#client.create(served, { ...object, apiVersion: apiVersionOf(served) }, options);

@@ -49,9 +49,9 @@ export class PolicySelection<Facts extends ConfigFacts<AttachedSpec>> {
   }
 
   /**
-   * The policies for a subject, those of the root namespace first, then those of the subject's namespace and of its
-   * services. With `own` as the first ones, those of the subject come before those of the root namespace. Within a
-   * namespace, older policies come first.
+   * The policies for a subject: first those of the root namespace, then those of the subject's namespace and of its
+   * services. With `own` as the first scope, the subject's policies come first. Within a namespace, older policies come
+   * first.
    */
   attachedTo(
     subject: PolicySubject,

@@ -30,7 +30,7 @@ export interface BackendTlsTarget {
   readonly tls: ClientTls;
   readonly accepted: Verdict;
   readonly unresolved: Verdict;
-  /** What is worth to know of a target that is accepted. Empty if nothing is. */
+  /** A remark for the status of an accepted target. Empty if there is none. */
   readonly remark: string;
   /** Whether an annotation excludes the policy. */
   readonly ignored: boolean;
@@ -111,7 +111,7 @@ function sameTarget(left: TargetReference, right: TargetReference): boolean {
   );
 }
 
-/** The older of two policies wins, then the one whose name sorts first. */
+/** Whether the left policy takes precedence: the older policy does, or else the one whose name sorts first. */
 function goesBefore(left: BackendTlsPolicyFacts, right: BackendTlsPolicyFacts): boolean {
   if (left.namespace !== right.namespace || left.name === right.name) return false;
   return (compareText(left.createdAt, right.createdAt) || compareText(left.name, right.name)) < 0;
@@ -161,7 +161,10 @@ function resolveTarget(
   return fault(`unsupported kind ${target.group}/${target.kind}`);
 }
 
-/** As in upstream Istio, such a policy is accepted. Requests to the alias go to the cluster of its host. */
+/**
+ * The remark for a policy whose target is an ExternalName Service. As in upstream Istio, the policy is accepted,
+ * although requests to the alias go to the cluster of the alias's host.
+ */
 function aliasRemark({ namespace, name, externalName }: ServiceFacts): string {
   return `it has no effect, because Service ${namespace}/${name} is an ExternalName, another name of ${externalName}: target the Service or ServiceEntry of ${externalName}`;
 }
@@ -174,7 +177,7 @@ interface Roots {
   readonly remark: readonly string[];
 }
 
-/** The trusted roots, from the first reference. It must be a ConfigMap. */
+/** The trusted roots of the first reference, which must name a ConfigMap. */
 function rootsOf(
   { namespace, spec: { validation } }: BackendTlsPolicyFacts,
   inputs: MeshInputs,

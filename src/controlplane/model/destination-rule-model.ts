@@ -37,8 +37,8 @@ export interface HostRules {
   /** The rules for clients of other namespaces. */
   readonly exported: readonly DestinationRuleModel[];
   /**
-   * The rules that apply only to clients of the namespace. In the root namespace these take precedence over those of
-   * services' namespaces.
+   * The rules that apply only to clients of the namespace. Such rules of the root namespace take precedence over the
+   * rules of services' namespaces.
    */
   readonly private: readonly DestinationRuleModel[];
 }
@@ -228,7 +228,7 @@ const subsetsByName = memos.memo<readonly DestinationSubset[], ReadonlyMap<strin
   "subsets-by-name",
 );
 
-/** A rule's subset by name. If two subsets have the name, the first one counts. */
+/** A rule's subset by name. If two subsets have the name, returns the first one. */
 export function subsetOf(
   rule: Pick<DestinationRuleModel, "subsets"> | undefined,
   name: string | undefined,
@@ -278,7 +278,7 @@ export interface RuleClient {
 /**
  * The rule for a service and client: a rule of the client's namespace, or else an exported one of the service's
  * namespace, or else one of the root namespace. The first namespace that has any rule for the service wins, with its
- * most specific host. In the root namespace, private rules win over exported ones.
+ * most specific host. In the root namespace, private rules take precedence over exported ones.
  */
 export function destinationRuleFor(
   service: { readonly hostname: string; readonly namespace: string },
@@ -328,7 +328,7 @@ function withBackendTls(
   };
 }
 
-/** A port's settings replace all of these. */
+/** The settings that a port's own settings replace as a whole. */
 function settingsOf({ loadBalancer, connectionPool, outlierDetection }: Partial<TrafficPolicy>) {
   return { loadBalancer, connectionPool, outlierDetection };
 }
@@ -376,9 +376,9 @@ function mostSpecificRules(
 }
 
 /**
- * A rule that selects the client wins over a rule for all clients. There may be several rules for all clients: rules
- * with the same exportTo are merged, and rules with a different exportTo are not. As in upstream, the one whose oldest
- * part is the youngest wins.
+ * A rule that selects the client takes precedence over rules for all clients. There may be several rules for all
+ * clients, because only rules with the same exportTo are merged. As in upstream, the merged rule whose oldest member is
+ * the youngest is used.
  */
 function choose(found: readonly DestinationRuleModel[], client: RuleClient): DestinationRuleModel | undefined {
   const selecting = found.find(

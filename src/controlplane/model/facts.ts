@@ -103,7 +103,9 @@ export interface MeshSettings
   readonly trustedDomains: readonly string[];
   /** The networks, from the file beside the mesh config. */
   readonly networks: MeshNetworks;
-  /** Which objects count as gateways into networks. Absent means all with a network's label, as in upstream Istio. */
+  /**
+   * Which objects are used as gateways into networks. Absent means all with a network's label, as in upstream Istio.
+   */
   readonly networkGateways?: NetworkGatewayPolicy;
   /** Whether ambient mode reaches global services in all clusters and networks. Absent means no. */
   readonly ambientMultiNetwork?: boolean;
@@ -204,7 +206,7 @@ export interface IngressFacts {
   readonly annotatedClass: string | undefined;
   readonly className: string | undefined;
   readonly tls: readonly { readonly hosts: readonly string[]; readonly secretName: string }[];
-  /** The rules. One without a host has the host `*`. */
+  /** The rules. A rule without a host has the host `*`. */
   readonly rules: readonly { readonly host: string; readonly paths: readonly IngressPathFacts[] }[];
 }
 
@@ -249,7 +251,7 @@ export interface PodFacts {
   readonly serviceAccount: string;
   /**
    * Set if the API server gave the pod no account, as with mirror pods. Every node may create such pods in any
-   * namespace and with any labels, so they prove nothing about who may be which account. `serviceAccount` is then
+   * namespace and with any labels, so they do not prove which accounts the node may act for. `serviceAccount` is then
    * `default`.
    */
   readonly hasNoAccount?: true;
@@ -259,11 +261,11 @@ export interface PodFacts {
   readonly leaving: boolean;
   /** Whether a ztunnel captures its traffic, according to the CNI agent's annotation. */
   readonly redirected: boolean;
-  /** The name of its controller, or its own. A label may give it another one. */
+  /** The name of the pod's controller, or else of the pod. A label may set another name. */
   readonly workloadName: string;
   /** The pod's sidecar. Gateways and waypoints are not sidecars. */
   readonly sidecar?: SidecarProxyFacts;
-  /** The proxy settings in which this pod differs from the mesh. */
+  /** The proxy settings of this pod that differ from those of the mesh. */
   readonly proxyConfig?: OwnProxyConfig;
   readonly containerPorts: readonly { readonly name: string; readonly port: number; readonly protocol: string }[];
 }
@@ -292,7 +294,7 @@ export interface ServiceFacts {
   /** An ExternalName is a DNS alias without addresses, so it is not a destination of its own. */
   readonly type: "ClusterIP" | "NodePort" | "LoadBalancer" | "ExternalName";
   readonly externalName: string;
-  /** RFC 3339, to the second. The older of two services with one hostname wins. */
+  /** RFC 3339, to the second. Of two services with one hostname, the older one is used. */
   readonly createdAt: string;
   /** The namespaces that see it. `.` means its own, `*` all, and `~` none. Empty means the mesh config's default. */
   readonly exportTo: readonly string[];
@@ -305,7 +307,7 @@ export interface ServiceFacts {
   /** Set if it has no setting of its own, so that its namespace's setting applies. */
   readonly inheritsPreference?: true;
   readonly publishNotReady: boolean;
-  /** The annotation's value. */
+  /** The value of the Service's annotation for the weight of a waypoint's canary. */
   readonly waypointCanaryWeight?: string | undefined;
 }
 
@@ -400,8 +402,8 @@ export interface GatewayFacts extends ConfigFacts<Gateway["spec"]> {
   /** The addresses of a Gateway into another network. */
   readonly networkAddresses?: readonly string[];
   /**
-   * The ports of proxies that somebody else deploys, by the ports of their Service. The Gateway has no listeners at
-   * other ports. Absent means the same ports.
+   * The ports of proxies that somebody else deploys, by the ports of their Service. Listeners on other ports are left
+   * out. Absent means the same ports.
    */
   readonly targetPorts?: ReadonlyMap<number, number>;
 }
@@ -419,7 +421,10 @@ export type PeerAuthenticationFacts = ConfigFacts<PeerAuthentication["spec"]>;
 export type VirtualServiceFacts = ConfigFacts<VirtualService["spec"]>;
 export type DestinationRuleFacts = ConfigFacts<DestinationRule["spec"]>;
 export interface IstioGatewayFacts extends ConfigFacts<IstioGateway["spec"]> {
-  /** The namespace of the object that it was made from. Absent for a Gateway of a user, which was made from none. */
+  /**
+   * The namespace of the object (such as an Ingress or a Gateway of the Gateway API) from which this one was generated.
+   * Absent if a user wrote it.
+   */
   readonly author?: string;
 }
 

@@ -9,7 +9,7 @@ export const eastWestControllerName = "istio.io/eastwest-controller";
 export const unmanagedControllerName = "istio.io/unmanaged-gateway";
 /** The value of the label `gateway.istio.io/managed` on the objects of waypoints. */
 export const waypointsManagedBy = "istio.io-mesh-controller";
-/** The same on the objects of gateways between networks. */
+/** The value of the same label on the objects of gateways between networks. */
 export const eastWestManagedBy = "istio.io-eastwest-controller";
 export const remoteClassName = "istio-remote";
 /** The class of ambient mode's gateways into a network. They use HBONE. */
@@ -17,7 +17,7 @@ export const eastWestClassName = "istio-east-west";
 export const ingressClassName = "istio";
 /** The class of waypoints that objects name by label. */
 export const waypointClassName = "istio-waypoint";
-/** The class of the waypoints of 2022. They serve the workloads of a service account, and no label names them. */
+/** The class of the waypoints of 2022. Each serves the workloads of a service account, and no label names it. */
 export const meshClassName = "istio-mesh";
 
 /** Whether this mesh serves Gateways of the class: the built-in class, or one that names our controller. */
@@ -50,7 +50,10 @@ const ownControllers: ReadonlySet<string> = new Set([
   unmanagedControllerName,
 ]);
 
-/** Whether the statuses of the class's Gateways are ours to write. `controllerName`: that of the GatewayClass. */
+/**
+ * Whether this control plane writes the statuses of the class's Gateways. `controllerName` is the one in the
+ * GatewayClass.
+ */
 export function isServedClass(className: string, controllerName: string | undefined): boolean {
   return builtInClasses.has(className) || (controllerName !== undefined && ownControllers.has(controllerName));
 }
@@ -61,7 +64,7 @@ export function isWaypointClass(className: string): boolean {
 
 /**
  * Whether a Gateway of the class is an entry into the cluster's own network. In ambient meshes without several
- * networks, the class has no meaning.
+ * networks, the class has no effect.
  */
 export function isEastWestClass(className: string, inputs: MeshInputs, reader: CollectionReader): boolean {
   return className === eastWestClassName && reader.get(inputs.mesh, meshKey)?.ambientMultiNetwork === true;

@@ -12,7 +12,7 @@ import { typeUrls } from "../../wire/xds/index.ts";
 const ports = (count: number): readonly object[] =>
   many(count, (index) => ({ name: `http-${index}`, port: index + 1 }));
 
-/** The reports before and after a change that ends the excess. */
+/** The reports before and after a change that brings everything within the limits. */
 function reports(
   present: readonly KubernetesObject[],
   mended: KubernetesObject,

@@ -25,7 +25,10 @@ export interface WithheldPort {
   readonly port: number;
 }
 
-/** What the limits of a proxy leave out of objects, as messages by `namespace/name`. Others have no item. */
+/**
+ * What a proxy leaves out of objects because of its limits: a message for each object, by `namespace/name`. Objects of
+ * which nothing is left out have no item.
+ */
 export interface LimitReports {
   readonly DestinationRule: Collection<string>;
   readonly ServiceEntry: Collection<string>;
@@ -56,7 +59,7 @@ export function deriveLimitReports(graph: CollectionGraph, sources: LimitSources
       "limits-of-virtual-services",
       sources.virtualServices.models,
       (model, reader, key): Iterable<readonly [string, string]> => {
-        // A proxy that several Gateways select may have other servers. Report the one that lacks most routes.
+        // A proxy that several Gateways select has the servers of all of them. Report the proxy that lacks most routes.
         const [most] = reader
           .lookup(serversOf, key)
           .toSorted((left, right) => right.count - left.count || compareText(left.first, right.first));

@@ -5,7 +5,7 @@ import { test } from "node:test";
 
 const controlPlane = join(import.meta.dirname, "..");
 
-/** The state of a collection's or view's followers is not a cache. */
+/** These WeakMaps are not caches: they hold the followers of a collection or view. */
 const notMemos = ["serve/address-demand.ts indexes", "serve/resource-views/resource-view.ts followedCollections"];
 
 test("functions of the control plane cache by object only in memos, whose sizes the graph shows", () => {

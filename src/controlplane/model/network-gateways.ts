@@ -70,8 +70,8 @@ export function deriveNetworkGateways(graph: CollectionGraph, inputs: MeshInputs
     const described = reader
       .lookup(localResources, anyGateway)
       .map((gateway) => ({ gateway, cluster: mesh.clusterId }));
-    // Leave out Gateways that describe another cluster's gateway and belong to another cluster: they apply only in
-    // their own.
+    // Leave out Gateways of remote clusters that describe the gateway of another cluster, because they apply only in
+    // their own cluster.
     const ofOthers = reader
       .lookup(remoteResources, anyGateway)
       .filter(({ spec }) => spec.gatewayClassName !== remoteClassName)
@@ -132,7 +132,10 @@ function networkGateways(found: readonly NetworkGateway[]): NetworkGateways {
   return { all, scale: scaleFor(sizes) };
 }
 
-/** Sizes that would exceed the bound are left out, the largest ones first. Their shares are rounded. */
+/**
+ * A number that is divisible by each of the given numbers of gateways. If it would exceed the maximum, the largest of
+ * them are ignored, and the weights for those networks are rounded.
+ */
 function scaleFor(sizes: readonly number[]): number {
   let scale = 1;
   for (const size of sizes.toSorted((left, right) => left - right)) {

@@ -29,7 +29,7 @@ interface NetworkRange {
 
 interface NetworkTable {
   readonly byRegistry: ReadonlyMap<string, string>;
-  /** Larger ranges first. */
+  /** The address ranges of networks. Larger ranges come first. */
   readonly ranges: readonly NetworkRange[];
 }
 

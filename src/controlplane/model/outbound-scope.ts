@@ -40,7 +40,10 @@ export interface EgressScope {
   readonly captureMode: CaptureMode;
   /** Oldest first. */
   readonly services: readonly ScopedService[];
-  /** Listeners with the same reach share one list of services, across scopes. Undefined means a list of its own. */
+  /**
+   * The key of a list of services that listeners of several scopes share. Undefined if the listener has a list of its
+   * own.
+   */
   readonly reach: string | undefined;
   /** Keys in the order of precedence. */
   readonly virtualServices: readonly string[];
@@ -139,7 +142,7 @@ function egressScope(
   };
 }
 
-/** The port by which an egress listener selects services. An HTTP proxy listener has all services. */
+/** The port by which an egress listener selects services. A listener for HTTP_PROXY selects services of all ports. */
 function matchedPort({ port }: Pick<SidecarEgress, "port">): number | undefined {
   return port === undefined || port.number === 0 || port.protocol === "HTTP_PROXY" ? undefined : port.number;
 }
@@ -217,15 +220,16 @@ function isSelected(
   matches: (selected: string) => boolean,
 ): boolean {
   const relevant = [selections.get(namespace), selections.get("*")];
-  // Only an exclusion that covers the whole host removes it: a wildcard without one of its hosts still has the others.
+  // An exclusion removes a host only if it covers the whole host: a wildcard stays if only one of its hosts is
+  // excluded.
   if (relevant.some((selection) => selection?.excluded.some((excluded) => hostCovers(excluded, host)) === true))
     return false;
   return relevant.some((selection) => selection?.hosts.some(matches) === true);
 }
 
 /**
- * Keeps one service for each host: the one of the client's own namespace, or else one with a Kubernetes Service, or
- * else the oldest. Of ServiceEntries of one namespace, those that name the client's namespace come first.
+ * Keeps one service for each host: the one of the client's own namespace, or else a Kubernetes Service, or else the
+ * oldest service. Of ServiceEntries of one namespace, those that name the client's namespace come first.
  */
 function onePerHost(services: readonly ServiceModel[], namespace: string): readonly ServiceModel[] {
   const chosen = new Map<string, ServiceModel>();

@@ -23,8 +23,8 @@ export function peerAuthenticationsFor(
 }
 
 /**
- * Those of {@link peerAuthenticationsFor} that apply to all workloads. What is derived from these alone is not
- * recomputed when one of thousands of policies with selectors changes.
+ * The policies of {@link peerAuthenticationsFor} that apply to all workloads. Results that depend only on these
+ * policies are not recomputed when one of thousands of policies with selectors changes.
  */
 export function inheritedPeerAuthenticationsFor(
   namespace: string,

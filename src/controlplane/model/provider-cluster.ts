@@ -45,7 +45,7 @@ export class ProviderClusters {
     return found ? { host, cluster: `outbound|${port}||${host}` } : undefined;
   }
 
-  /** The cluster of the mesh's SDS provider. Undefined if there is no provider either. */
+  /** The cluster of the mesh's SDS provider. Also undefined if the mesh has no such provider. */
   ofSecrets(mesh: MeshSettings, reader: CollectionReader): ProviderCluster | undefined {
     const provider = secretProvider(mesh);
     return provider === undefined ? undefined : this.of(provider.settings, mesh, reader);

@@ -101,8 +101,8 @@ export function serverCredentials(
 }
 
 /**
- * The secrets that a resource name means for proxies of a namespace, in the order of lookup. Empty for other names. An
- * authority is in a secret of its own, or beside the certificate.
+ * The secrets that a resource name means for proxies of a namespace, in the order of lookup. Empty for names that do
+ * not refer to a secret. An authority is in the secret with its suffix, or else in the secret of the certificate.
  */
 export function secretReferences(resource: string, proxyNamespace: string): readonly SecretReference[] {
   const [, scheme, path = ""] = /^(kubernetes|kubernetes-gateway):\/\/(.+)$/.exec(resource) ?? [];

@@ -18,8 +18,8 @@ export function hasSelector({
 const distinctiveLabels: readonly string[] = ["app.kubernetes.io/name", "app", "k8s-app", "name"];
 
 /**
- * Index keys for objects with label selectors: one pair of each selector. A pod looks up candidates by its own labels,
- * and depends only on those keys.
+ * The index keys of an object with a label selector: one of the selector's labels, with its value. A pod looks up
+ * candidates by its own labels, and depends only on these keys.
  */
 export function selectorKeys(scope: string, selector: Labels): readonly string[] {
   const key = distinctiveLabels.find((name) => Object.hasOwn(selector, name)) ?? Object.keys(selector).sort()[0];
@@ -45,8 +45,8 @@ export function labelKeys(scope: string, labels: Labels): readonly string[] {
 }
 
 /**
- * The items of an index by labels that have all labels of the selector. An empty selector matches none. Reads only the
- * label with the fewest items: whatever comes to match has this label too.
+ * The items of an index by labels that have all labels of the selector. An empty selector matches none. Depends only on
+ * the label with the fewest items: any item that matches later has this label too.
  */
 export function selectedBy<Item>(
   index: CollectionIndex<Item>,
@@ -61,7 +61,10 @@ export function selectedBy<Item>(
     : reader.lookup(index, rarest).filter((item) => matchesLabels(selector, labelsOf(item)));
 }
 
-/** Looks without a reader, because the result does not depend on which of the keys is chosen. */
+/**
+ * The key with the fewest items. Reads the index without a reader, so that the caller's result does not depend on the
+ * items of each key. Any of the keys would lead to the same selection.
+ */
 export function rarestKey(index: CollectionIndex<unknown>, keys: readonly string[]): string | undefined {
   const [first] = keys;
   if (keys.length < 2) return first;

@@ -15,8 +15,8 @@ export class TelemetrySelection {
 
   /**
    * The objects for a subject, from the widest to the narrowest. First comes the oldest namespace-wide object of the
-   * root namespace, of the subject's namespace and of its services' namespaces. Then come the objects of these two
-   * kinds of namespaces that name the subject or its services, oldest first.
+   * root namespace, of the subject's namespace and of its services' namespaces. Then come the objects in the namespaces
+   * of the subject and its services that name the subject or a service, oldest first.
    */
   levelsOf(subject: PolicySubject, rootNamespace: string, reader: CollectionReader): readonly TelemetryFacts[] {
     const services = (subject.services ?? []).map((service) => service.namespace);

@@ -105,7 +105,7 @@ const curves: Readonly<Record<string, Curve>> = {
   },
 };
 
-/** Whether an elliptic curve key is a point of its curve. Envoy drops others. */
+/** Whether an elliptic curve key is a point of its curve. Envoy drops a key that is not. */
 function isPoint(key: Key): boolean {
   const { alg } = key;
   const crv = key["crv"] ?? curveOf(alg);
@@ -135,7 +135,7 @@ function bytesOf(key: Key, member: string): Buffer | undefined {
     : undefined;
 }
 
-/** With or without padding. */
+/** Whether the text is base64url, with or without padding. */
 function isBase64Url(text: string): boolean {
   return /^[\w-]+$/.test(text) || (/^[\w-]+={1,2}$/.test(text) && text.length % 4 === 0);
 }

@@ -14,12 +14,14 @@ export function workloadEntriesByLabel({ workloadEntries }: MeshInputs): Collect
   return workloadEntries.index("label", (entry) => labelKeys(entry.namespace, workloadEntryLabels(entry)));
 }
 
-/** The WorkloadGroup that registered it, or else its label, or else its own name. */
+/** The workload's name: that of the WorkloadGroup that registered it, or else its label, or else the entry's name. */
 export function workloadNameOfEntry({ annotations, labels, name }: WorkloadEntryFacts): string {
   return annotations[istioAnnotations.autoRegistrationGroup] ?? labels[istioLabels.workloadName] ?? name;
 }
 
-/** The number of a named port. The name may be that of a property of every JavaScript object, such as `constructor`. */
+/**
+ * The number of a named port. A name such as `constructor` must not find a property that every JavaScript object has.
+ */
 export function portNamed(ports: WorkloadEntryFacts["spec"]["ports"], name: string): number | undefined {
   return Object.hasOwn(ports, name) ? ports[name] : undefined;
 }

@@ -1,4 +1,4 @@
-/** An ACK, as nearly all requests of the delta protocol are. */
+/** A plain ACK. Nearly all requests of the delta protocol are plain ACKs. */
 export interface Acknowledgement {
   readonly typeUrl: string;
   readonly nonce: string;
@@ -7,7 +7,7 @@ export interface Acknowledgement {
 /** The tags of two fields of `envoy.service.discovery.v3.DeltaDiscoveryRequest`. Both are length-delimited. */
 const typeUrlTag = (2 << 3) | 2;
 const nonceTag = (6 << 3) | 2;
-/** The length from which a field's length needs more than one byte. Such fields are left to the full decoder. */
+/** From this length on, a field's length needs more than one byte. Such fields are left to the full decoder. */
 const longLength = 128;
 
 /** Reads plain ACKs without decoding everything that a request may contain. */

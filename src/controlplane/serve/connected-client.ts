@@ -33,7 +33,10 @@ export interface ClientServer {
   readonly canHold: () => boolean;
   /** Lets a request wait for the model. Copies its bytes. */
   readonly hold: (request: HeldRequest) => void;
-  /** Computes the views of a proxy before it subscribes. Returns false if this takes longer. */
+  /**
+   * Computes the views of a proxy before it subscribes. Returns false if the model is still settling after this turn of
+   * the event loop.
+   */
   readonly expect: (proxy: ProxyIdentity) => boolean;
   readonly open: (proxy: ProxyIdentity) => DiscoveryStream;
   readonly close: (stream: DiscoveryStream) => void;
@@ -78,8 +81,8 @@ export class ConnectedClient implements DiscoveryClient {
 
   receive(bytes: Uint8Array): void {
     const { server, debug } = this.#options;
-    // Debug pages answer even while the model settles. A request that is held comes first, though, because it may name
-    // the node.
+    // Debug pages answer even while the model settles. If an earlier request of the client waits, a debug request waits
+    // too, because the earlier one may name the node.
     const waits = server.isSettling() && (this.#heldCount > 0 || !debug.isFor(bytes)) && server.canHold();
     if (waits) this.#hold(bytes);
     else this.#take(bytes);

@@ -19,7 +19,7 @@ export interface DebugRequest {
 export interface DebugConnection {
   /** Whether the bytes are a debug request, and somebody answers it. */
   isFor(bytes: Uint8Array): boolean;
-  /** Answers a debug request. Returns false if it is another one. */
+  /** Answers a debug request. Returns false if the request is of another kind. */
   take(proxy: ProxyIdentity, request: DeltaDiscoveryRequest | DiscoveryRequest): boolean;
   drained(): void;
   close(): void;

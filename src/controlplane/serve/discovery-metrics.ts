@@ -30,7 +30,10 @@ interface PushedHandles {
   readonly pushTime: Histogram;
 }
 
-/** Any client may invent types, with which it could use up the label sets of a metric. They all count as one. */
+/**
+ * Any client may invent types, with which it could use up the label sets of a metric. All unknown types therefore share
+ * one name.
+ */
 const namesOfTypes: ReadonlyMap<string, string> = new Map(
   Object.values(typeUrls).map((typeUrl) => [typeUrl, shortTypeName(typeUrl)]),
 );

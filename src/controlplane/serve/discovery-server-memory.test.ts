@@ -71,7 +71,7 @@ function describe(server: DiscoveryServer, { id = node.id, metadata }: { id?: st
   return client;
 }
 
-/** A client of an address, which names its labels and subscribes to names of which no resource exists. */
+/** A client at an address, which sends labels and subscribes to names of resources that do not exist. */
 function strayClient(server: DiscoveryServer, peer: string) {
   const client = server.connect("delta", { peer, write: () => true }, () => false);
   const subscribe = (resourceNamesSubscribe: string[], labels: Record<string, string> = {}): void =>
@@ -90,7 +90,7 @@ const stray = (count: number): string[] => Array.from({ length: count }, (_, ind
 test("an address whose clients name what does not exist is refused beyond its share, and others are served", () => {
   const { server, add } = start(4 << 20);
   add(stray(100));
-  // Names of resources cost nothing.
+  // Names of existing resources are shared, so they take no memory for the client.
   const honest = strayClient(server, "10.0.0.9");
   honest.subscribe(stray(100));
   const clients = [1, 2].map(() => strayClient(server, "10.0.0.1"));

@@ -42,7 +42,10 @@ export interface ModelTurns {
   readonly isSettling: () => boolean;
   /** Ends the settling at once. */
   readonly settle: () => void;
-  /** Computes the views of a proxy before it subscribes. Returns false if this takes longer. */
+  /**
+   * Computes the views of a proxy before it subscribes. Returns false if the model is still settling after this turn of
+   * the event loop.
+   */
   readonly expect: (proxy: ProxyIdentity) => boolean;
 }
 
@@ -52,7 +55,7 @@ const keepBodiesMs = 3000;
  * do not exist. A client of the port without authentication chooses all of this. A proxy needs about ten kilobytes.
  */
 const defaultKeptBytes = 512 << 20;
-/** All discovery streams of this control plane. Knows nothing of gRPC. */
+/** All discovery streams of this control plane. It does not depend on gRPC. */
 export class DiscoveryServer {
   readonly streams = new Set<DiscoveryStream>();
   readonly #options: DiscoveryServerOptions;
@@ -80,7 +83,10 @@ export class DiscoveryServer {
     this.#memory = new SharedBudget(this.#maxKeptBytes);
   }
 
-  /** Proxies that connect at the same time get the same responses. Remembering later ones is not worth the memory. */
+  /**
+   * Keeps the encoded bodies for a while after a proxy connects, because proxies that connect at the same time get the
+   * same responses. Keeping them longer is not worth the memory.
+   */
   #forgetBodiesLater(): void {
     this.#forgetting ??= this.#options.clock.after(keepBodiesMs, () => this.#forgetBodies());
   }
@@ -174,9 +180,10 @@ export class DiscoveryServer {
     return () => clock.steadyMs() - startMs >= budgetMs;
   }
 
-  /** Sends what the last settling changed. Returns false if the time was too short for some streams. */
+  /** Sends what the last settling changed. Returns false if the time was too short to send it on all streams. */
   flush(budgetMs = Number.POSITIVE_INFINITY): boolean {
-    // While proxies connect, the model settles for each new one, but this does not change what they need.
+    // Keep the bodies while proxies connect: the model then settles for each new proxy, but the other proxies'
+    // responses stay the same.
     if (this.#forgetting === undefined && !this.#flushesOn) this.#bodies.clear();
     const isDue = this.#dueAfter(budgetMs);
     const pending = this.#pending;

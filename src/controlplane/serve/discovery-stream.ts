@@ -21,7 +21,10 @@ export interface ResponseSink {
   write(parts: readonly Buffer[]): boolean;
   /** Ends the stream with an error. If absent, the stream's owner does this. */
   refuse?(error: SerinError): void;
-  /** Runs if the client sends nothing in this time, unless it is disposed of. If absent, the clock's time counts. */
+  /**
+   * Runs if the client sends nothing in this time, unless it is disposed of. If absent, the clock alone measures the
+   * time.
+   */
   afterSilence?(clock: Clock, ms: number, run: () => void): Disposable;
 }
 
@@ -46,7 +49,7 @@ export interface DiscoveryStreamOptions {
   readonly observer: StreamObserver;
   /** Unique in this process. Nonces begin with it. */
   readonly serial: number;
-  /** Shared by all streams. */
+  /** The encoded bodies of responses, which all streams share. */
   readonly bodies: ResponseBodies;
   /** Called with an estimate of the memory that only this client makes the stream keep. Throws if that is too much. */
   readonly keep: (bytes: number) => void;
@@ -102,7 +105,8 @@ export class DiscoveryStream {
     this.#acknowledgements = new AcknowledgementWait(options.clock, () => {
       this.#clusters.stopWarming();
       this.pump();
-      // While the model settles, nothing is sent, so the wait stays over until then.
+      // While the model settles, nothing is sent. Keep the wait over until then, so that the stream can send when the
+      // model has settled.
       if (!options.isModelSettling()) this.#acknowledgements.end();
     });
   }
@@ -374,7 +378,7 @@ export class DiscoveryStream {
     this.#ordered = undefined;
     this.#viewSubscriptions.push(
       view.subscribe((names) => {
-        // Answer now if the request no longer has to wait.
+        // Answer at once if a request waited for this change.
         const isDue = subscription.change(names, generation(), turnMs()) || subscription.hasAsked;
         if (!isDue) return;
         this.#mayBeDue = true;

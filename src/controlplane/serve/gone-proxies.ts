@@ -18,8 +18,8 @@ const maxRemembered = 10_000;
 
 /**
  * The proxies that disconnected a short while ago. Any client of the port without authentication can get into this
- * list, and its memory is no longer counted. The list therefore keeps only short texts, and copies them, because a part
- * of a text would keep the whole text in memory.
+ * list, and the server no longer counts the memory of its entry. The list therefore keeps only short texts, and copies
+ * them, because a part of a text would keep the whole text in memory.
  */
 export class GoneProxies {
   /** The oldest comes first. */

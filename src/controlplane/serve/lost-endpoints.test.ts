@@ -36,7 +36,7 @@ const passing: readonly KubernetesObject[] = [
 ];
 const node = { id: "sidecar~10.0.0.1~web-1.shop~shop.svc.cluster.local" };
 
-/** The endpoints of a sidecar and of a waypoint, by the discovery server of a mesh. */
+/** A mesh whose discovery server sends endpoints to a sidecar and to a waypoint. */
 function serveMesh() {
   const fixture = createModelFixture();
   const { graph, inputs } = fixture;

@@ -173,7 +173,7 @@ function readNetworkView(text: string): readonly string[] {
 
 /** Fields of the metadata that lists of proxies show. */
 const shownFields = ["NAMESPACE", "ISTIO_VERSION", "NODE_NAME", "CLUSTER_ID", "NETWORK", "SERVICE_ACCOUNT"];
-/** Fields of the metadata that name something. */
+/** Fields of the metadata whose values are names, which are short. */
 const shortFields = [...shownFields, "AUTO_REGISTER_GROUP", "WORKLOAD_ENTRY"];
 
 /**

@@ -33,7 +33,7 @@ export function typesAfter(typeUrl: string): readonly string[] {
   return afters.get(typeUrl) ?? none;
 }
 
-/** First the types of all chains in order, then the others. */
+/** Compares types: first come the types of all chains in their order, then all other types. */
 export function byPushOrder(left: string, right: string): number {
   return rank(left) - rank(right);
 }

@@ -127,7 +127,7 @@ interface SharedBody {
 
 /** The maximum total size of the bodies that are kept because another client may soon get the same. */
 const maxKeptBytes = 48 << 20;
-/** Comparing more candidates than this would cost more than it saves. */
+/** The maximum number of kept bodies that are compared. Comparing more would cost more time than it saves. */
 const maxCandidates = 16;
 
 /** The bytes of resource lists, encoded once for all clients with equal lists. */
@@ -138,7 +138,7 @@ export class ResponseBodies {
   /** The last body. After a change, many streams in a row need the same body. */
   #last: SharedBody | undefined;
 
-  /** Parts that are the body together. */
+  /** The parts that together are the body. */
   bodyOf(resources: readonly EncodedResource[], form: ResponseForm): readonly Buffer[] {
     const first = resources[0];
     const last = resources.at(-1);
@@ -189,7 +189,10 @@ function sameList(left: readonly EncodedResource[], right: readonly EncodedResou
   return left.length === right.length && left.every((resource, index) => isSame(resource, right[index]));
 }
 
-/** The deltas of a resource may differ, because only some clients get its other names. */
+/**
+ * Compares the lengths of both deltas too, because the delta of a resource contains its other names for some clients
+ * only.
+ */
 function isSame(left: EncodedResource, right: EncodedResource | undefined): boolean {
   return (
     left === right ||

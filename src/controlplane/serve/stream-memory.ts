@@ -1,7 +1,7 @@
 import { userError } from "../../base/index.ts";
 import type { Subscription } from "./subscription.ts";
 
-/** Total length of the names of all types that are stored for this stream alone. */
+/** The maximum total length of the names, of all types, that are stored for this stream alone. */
 const maxNameCharacters = 8 << 20;
 
 /** Counts the memory that only one client makes its stream keep. */

@@ -249,7 +249,7 @@ export class Subscription {
       if (found !== undefined) yield found;
     }
   }
-  /** Whether the resource is gone, and the client has not been told yet. */
+  /** Whether the resource is gone, and its removal has not been sent to the client yet. */
   isRemoved(name: string): boolean {
     return this.#removed.has(name);
   }

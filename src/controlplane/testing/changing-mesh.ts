@@ -82,7 +82,7 @@ export class PresentObjects {
     return [...always, ...this.#present.values()];
   }
 
-  /** Makes all changes at once. Of several changes of an object, the last one counts. */
+  /** Makes all changes at once. Of several changes of an object, only the last one is made. */
   change(
     changes: readonly ObjectChange[],
     apply: (present: readonly KubernetesObject[], gone: readonly KubernetesObject[]) => void,

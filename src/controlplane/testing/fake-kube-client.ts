@@ -28,8 +28,9 @@ export class FakeKubeClient implements KubeClient {
       readonly audiences?: readonly string[];
     }
   >();
-  /** The users who may list Secrets. Counts how often this was asked. */
+  /** The users who may list Secrets. */
   readonly secretReaders = new Set<string>();
+  /** How often a client has asked whether a user may list Secrets. */
   accessReviews = 0;
   readonly #objects = new Map<string, Map<string, KubernetesObject>>();
   readonly #watchers = new Map<string, Set<Handler>>();

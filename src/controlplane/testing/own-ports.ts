@@ -19,7 +19,10 @@ export async function freeOwnPorts(address: string): Promise<OwnPorts> {
   };
 }
 
-/** The arguments of a control plane that listens there and whose file of mesh settings does not exist. */
+/**
+ * The arguments of a control plane that listens on these ports of the address, and whose file of mesh settings does not
+ * exist.
+ */
 export function discoveryArguments(address: string, ports: OwnPorts): string[] {
   return [
     "discovery",

@@ -54,7 +54,7 @@ function useHttp1({ http }: ClusterDraft, options: ReturnType<typeof http1Option
   });
 }
 
-/** Keeps the options of HTTP/1 that were set before. */
+/** Lets requests keep the client's HTTP version. Options of HTTP/1 that were set before stay. */
 export function useDownstreamProtocol({ http }: ClusterDraft): void {
   const { upstreamProtocolOptions: before } = http;
   const explicit = before.case === "explicitHttpConfig" ? before.value.protocolConfig : undefined;

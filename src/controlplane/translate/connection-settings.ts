@@ -54,7 +54,10 @@ export function tcpIdleTimeout(
   return milliseconds === undefined ? {} : { idleTimeout: durationOfMs(milliseconds) };
 }
 
-/** The manager with these settings. They override the mesh's path normalization and the values for the listener. */
+/**
+ * The connection manager with these settings. They override the mesh's path normalization and the values for the
+ * listener.
+ */
 export function withConnectionSettings(
   manager: ConnectionManagerInit,
   settings: ConnectionSettings | undefined,
@@ -92,7 +95,10 @@ export function withConnectionSettings(
   };
 }
 
-/** The manager's options with more of them. An empty message would mean something, so it is left out. */
+/**
+ * Adds options to those of the manager. Without any, the result has no such field, because Envoy would give an empty
+ * message a meaning.
+ */
 function joined<Field extends "commonHttpProtocolOptions" | "http2ProtocolOptions">(
   field: Field,
   manager: ConnectionManagerInit,

@@ -18,8 +18,8 @@ import { destinationState, filterInit, filterState } from "./filter-init.ts";
 import { originalDestination } from "./listener-filters.ts";
 
 /**
- * The internal listener in front of endpoints in other networks. Its tunnel ends at the server there, and runs through
- * the outer one.
+ * The internal listener in front of endpoints in other networks. Its tunnel ends at the server in the other network,
+ * and runs through the outer tunnel.
  */
 export const innerConnectName = "inner_connect_originate";
 /** The listener of the outer tunnel, which ends at the other network's gateway. */

@@ -32,7 +32,7 @@ export function wildcardCache(hostname: string): DnsCache {
 
 /**
  * Makes a cluster whose endpoints are the hosts of its requests. With TLS, the requested name is also verified, unless
- * a rule says otherwise. Envoy needs these HTTP options on every such cluster, even without TLS.
+ * a rule says otherwise. Envoy needs HTTP options for this on every such cluster, even without TLS.
  */
 export function forwardDynamically(draft: ClusterDraft, cache: DnsCache, tls: ClientTls | undefined): void {
   const { cluster, http } = draft;

@@ -98,7 +98,7 @@ export function loadAssignment(name: string, groups: readonly LocalityGroup[]): 
 
 /**
  * Whether an endpoint is reached through HBONE. With `needed`, a sidecar that also accepts Istio's mutual TLS is
- * reached with that, whatever policies set.
+ * reached with mutual TLS, whatever policies set.
  */
 function isTunnelled(endpoint: EndpointModel, hbone: AssignmentOptions["hbone"]): boolean {
   return endpoint.hbone && (hbone === "always" || (hbone === "needed" && !takesIstioTls(endpoint)));

@@ -46,9 +46,9 @@ export interface HttpConnectionManagerOptions {
   readonly grpcWeb?: boolean;
   /** Whether requests arrive through HBONE, where the tunnel identifies the peer. */
   readonly hbone?: boolean;
-  /** The names of destinations that requests choose. */
+  /** The DNS caches of wildcard destinations, whose hosts the requests name. */
   readonly forwarded?: readonly DnsCache[];
-  /** Fields in which this listener differs. */
+  /** Fields of the connection manager that differ for this listener. */
   readonly fields?: ConnectionManagerInit;
 }
 
@@ -202,8 +202,8 @@ function keepsSessions(direction: HttpDirection, mesh: MeshSettings): boolean {
 }
 
 /**
- * First the filters that identify the peer, then those that decide about it, then those that a route may configure. The
- * router is last.
+ * First come the filters that identify the peer, then those for authentication and authorization, then those that a
+ * route may configure. The router is last.
  */
 function httpFilters({
   direction,

@@ -14,7 +14,10 @@ export interface InboundChainMatch {
 /** The protocol of a port. `sniffed` means that none is declared, and that the first bytes decide. */
 export type Carried = "http" | "tcp" | "sniffed";
 
-/** HTTP/1.0 is not among them, because proxies refuse it by default. So it passes as TCP. */
+/**
+ * The protocols that are detected as plain-text HTTP. HTTP/1.0 is not among them, because proxies refuse it by default.
+ * It passes as TCP instead.
+ */
 export const plaintextHttpProtocols: readonly string[] = ["http/1.1", "h2c"];
 /** The ALPN names of Istio's clients, which distinguish their TLS from an application's own. */
 const peerHttp = ["istio-http/1.0", "istio-http/1.1", "istio-h2"];

@@ -52,7 +52,7 @@ export function tcpMetadataExchange(mesh: MeshSettings): FilterInit {
 
 /**
  * Writes the identities of the tunnel's ends into `x-forwarded-client-cert`. It replaces the client's header, because
- * that is unverified.
+ * the client's header is unverified.
  */
 export function clientIdentityInXfcc(): FilterInit {
   const value = "By=%FILTER_STATE(io.istio.local_principal:PLAIN)%;URI=%FILTER_STATE(io.istio.peer_principal:PLAIN)%";

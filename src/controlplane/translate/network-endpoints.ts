@@ -22,8 +22,8 @@ export interface ClientNetwork {
 }
 
 /**
- * How a client reaches another network. `double-tunnel` means with HBONE within HBONE to the network's gateway, with
- * the service's host and port. `never` means that endpoints of other networks are left out.
+ * How a client reaches another network. `double-tunnel`: with HBONE within HBONE through the network's gateway, to the
+ * service's host and port. `never`: not at all, so that endpoints of other networks are left out.
  */
 export type NetworkCrossing =
   | {
@@ -81,7 +81,7 @@ export function acrossNetworks(
     const isForced = network === "" && endpoint.network !== "" && through.length > 0;
     if (through.length === 0 || (isNear && !isForced))
       direct.push({ endpoint: { ...endpoint, weight }, resource: { ...resource, loadBalancingWeight: weight } });
-    // The gateway counts as healthy, so an endpoint that is not ready must not give it requests.
+    // The gateway is always sent as healthy, so an endpoint that is not ready must not add weight to it.
     else if ((mutualTls || crossing !== undefined) && endpoint.unready !== true)
       for (const gateway of through)
         weights.set(gateway, (weights.get(gateway) ?? 0) + Math.floor(weight / through.length));

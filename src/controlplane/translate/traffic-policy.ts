@@ -390,8 +390,9 @@ function clusterWith(lbConfig: NonNullable<MessageInitShape<typeof ClusterSchema
 }
 
 /**
- * Whether proxies get the endpoints of a service that are not ready. By default not if the policy lets a proxy use
- * unhealthy endpoints when too few are healthy. As in upstream, a preference for near endpoints always needs them.
+ * Whether proxies get the endpoints of a service that are not ready. By default, they do not get them if the policy
+ * lets a proxy use unhealthy endpoints when too few are healthy. As in upstream, a preference for near endpoints always
+ * needs them.
  */
 export function sendsUnready(
   { preference }: Pick<ServiceModel, "preference">,

@@ -34,7 +34,7 @@ export function ingressWaypoints(
   return shares[0]?.waypoint.published === true ? shares : [];
 }
 
-/** One weight unit of an endpoint. It is small enough to divide one percent among a hundred pods. */
+/** How many units of an endpoint's weight are one percent. With 100, a hundred pods can share one percent. */
 const weightUnits = 100;
 
 /**

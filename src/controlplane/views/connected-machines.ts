@@ -53,7 +53,7 @@ export class ConnectedMachines<Member extends MachineMember> {
     this.#held = new HeldKeys({ ...bounds, forgotten });
   }
 
-  /** Calls the function for each sidecar without a pod whose WorkloadEntries, or whose namespace, have changed. */
+  /** Calls the function for each sidecar without a pod if its WorkloadEntries or its namespace have changed. */
   follow(reconsider: (member: Member) => void): void {
     this.#options.excludedNamespaces.subscribe((changes) => {
       const changed = new Set(changes.map(({ key }) => key));
@@ -72,7 +72,7 @@ export class ConnectedMachines<Member extends MachineMember> {
     });
   }
 
-  /** Whether its workload is known without a pod. */
+  /** Whether the workload of a proxy is known although the proxy has no known pod. */
   isKnown(proxy: ProxyIdentity): boolean {
     return proxy.registration !== undefined || this.#entriesOf(proxy).length > 0 || this.#isExcluded(proxy);
   }
@@ -115,7 +115,7 @@ export class ConnectedMachines<Member extends MachineMember> {
   /**
    * The workload of a sidecar on a machine, in the form of a pod. Its labels are those that the proxy sends and those
    * of its WorkloadEntry. Undefined for proxies of pods, and for proxies whose pods may not have been seen yet. A known
-   * machine stays one even without its WorkloadEntry.
+   * machine keeps its workload even if its WorkloadEntry is gone.
    */
   workloadOf(proxy: ProxyIdentity, isKnown = false): PodFacts | undefined {
     if (proxy.type !== "sidecar" || this.#options.hasPod(proxy)) return undefined;

@@ -34,7 +34,7 @@ interface CompiledFilter {
   readonly hash: string;
 }
 
-/** When there are this many entries, those without a user are removed. */
+/** When there are this many entries, those that no proxy uses are removed. */
 const sweepAt = 64;
 const maxVersionLength = 1024;
 

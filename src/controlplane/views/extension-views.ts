@@ -88,9 +88,9 @@ export class ExtensionViews {
   }
 
   /**
-   * Returns one view until an extension patches the proxy's routes, and then another view until the proxy connects
-   * again. A proxy that has whole tables would briefly have no virtual hosts if it were sent the same tables without
-   * them.
+   * Returns `untouched` until an extension patches the proxy's routes, and then `patched` until the proxy connects
+   * again. If a proxy that has whole tables were sent the same tables without hosts, it would briefly have no virtual
+   * hosts.
    */
   unlessRoutesPatched(proxy: ProxyIdentity, untouched: ResourceView, patched: ResourceView): ResourceView {
     return new SwitchingView({

@@ -11,7 +11,7 @@ export interface FollowedProxiesOptions<Followed extends FollowedProxy> {
   readonly podKeysOf: (proxy: ProxyIdentity) => readonly string[];
   /** Makes the entry of a proxy that gets its first follower. */
   readonly make: (bare: FollowedProxy) => Followed;
-  /** Called when a new entry can be found. Its follower is not told of changes until then. */
+  /** Called when a new entry can be found. Its follower gets no notifications before that. */
   readonly begun?: (followed: Followed) => void;
   /** Called when the last follower has left. The entry can no longer be found. */
   readonly ended?: (followed: Followed) => void;
@@ -46,7 +46,7 @@ export class FollowedProxies<Followed extends FollowedProxy> {
   /** Calls the function when somebody calls {@link tellFollowers} for the proxy, until the result is disposed. */
   follow(proxy: ProxyIdentity, changed: () => void): Disposable {
     const followed = this.#entries.get(proxy) ?? this.#begin(proxy);
-    // Wrap the function, because two subscriptions of one stream may pass the same one.
+    // Wrap the function, because two subscriptions of one stream may pass the same function.
     const follower = (): void => changed();
     followed.followers.add(follower);
     return {

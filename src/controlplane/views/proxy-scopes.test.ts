@@ -165,7 +165,7 @@ test("a group stays for a while after its last proxy has left, however often one
   assert.equal(scopes.groups.size, 0);
 });
 
-/** Scopes whose groups are deleted, and which settle, when the test says so. */
+/** Scopes for which the test decides when groups are deleted and when the model settles. */
 function handScopes() {
   const graph = new CollectionGraph({ schedule: () => undefined });
   const inputs = createMeshInputs(graph);
@@ -225,7 +225,8 @@ test("groups of disconnected proxies take bounded memory, whatever labels a clie
   assert.equal(timers.size, 3);
   for (const run of timers) run();
   assert.equal(scopes.groups.size, 1);
-  // The count is right after groups were forgotten, used again and left again.
+  // The total length of the keys without a proxy is still counted correctly after groups were forgotten, used again and
+  // left again.
   for (let time = 0; time < 6; time += 1) connect(`again-${long}`)[Symbol.dispose]();
   assert.equal(scopes.groups.size, 2);
 });

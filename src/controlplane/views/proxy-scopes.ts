@@ -21,16 +21,19 @@ import { HeldKeys } from "./held-keys.ts";
 export interface ProxyScopesOptions {
   readonly inputs: MeshInputs;
   readonly scopes: OutboundScopes;
-  /** The pods whose sidecars are connected, by the keys of the inbound resources. Gets its content here. */
+  /**
+   * The pods whose sidecars are connected, by the keys of the inbound resources. {@link ProxyScopes} fills this
+   * collection.
+   */
   readonly connectedPods: SourceCollection<true>;
-  /** The connected sidecars on machines outside of the cluster. Gets its content here. */
+  /** The connected sidecars on machines outside of the cluster. {@link ProxyScopes} fills these collections. */
   readonly machines: MachineSources;
   /** Computes the inputs of a new group at once, so that its first response is complete. */
   readonly settle: () => void;
   readonly clock: Clock;
 }
 
-/** The place of a connected proxy: its group, and the scope that was chosen for the group. */
+/** The group of a connected proxy, and the scope that was chosen for this group. */
 export interface ProxyPlace {
   readonly group: ProxyGroup;
   /** The key of the group. */
@@ -78,7 +81,7 @@ const ownLabels: ReadonlySet<string> = new Set([
  */
 export class ProxyScopes {
   readonly #options: ProxyScopesOptions;
-  /** By the pod's `namespace/name`, in any cluster. */
+  /** The proxies by their pod's `namespace/name`, in any cluster. */
   readonly #followed = new FollowedProxies<Member>({
     podKeysOf: ({ namespace, name }) => [`${namespace}/${name}`],
     make: (bare) => ({ ...bare, key: undefined, pod: undefined, machine: undefined }),

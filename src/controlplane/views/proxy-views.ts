@@ -50,9 +50,7 @@ import {
 } from "../translate/index.ts";
 
 export interface ServedResources {
-  /**
-   * Derives ambient's resources. Its promise resolves when the data is complete. Not called before a ztunnel exists.
-   */
+  /** Returns ambient's resources, which the first call derives. Not called before a ztunnel exists. */
   readonly ambient: () => AmbientResources;
   readonly outbound: OutboundResources;
   readonly inbound: InboundResources;
@@ -79,7 +77,7 @@ const maxSharedViews = 4096;
 
 const hostTypes: ReadonlySet<string> = new Set([typeUrls.route, typeUrls.virtualHost]);
 
-/** Selects the resources that a proxy of each type may see. */
+/** Selects the resources that each proxy may see, by the proxy's type. */
 export class ProxyViews {
   readonly #scopes: ProxyScopes;
   readonly #resources: ServedResources;
@@ -272,7 +270,10 @@ export class ProxyViews {
     }
   }
 
-  /** The inbound resources of a sidecar's pod. While it has none, also those of its machine. At most one has any. */
+  /**
+   * The inbound resources of a sidecar's pod. While the pod is unknown, also those of its machine, because the proxy
+   * may be on one. At most one of the two has any resources.
+   */
   #inboundOf(
     proxy: ProxyIdentity,
     clusterId: string | undefined,

@@ -10,7 +10,7 @@ import { createInformer, Reconciler, type Informer, type KubeClient, type QueueM
 
 export interface CaBundleControllerOptions {
   readonly client: KubeClient;
-  /** This control plane's Service. The controller keeps the webhooks that call it. */
+  /** This control plane's Service. The controller changes only webhooks that call this Service. */
   readonly service: { readonly namespace: string; readonly name: string };
   /** The root of the webhooks' certificate in PEM. */
   readonly root: () => string;
@@ -111,8 +111,8 @@ async function patch(
 
 /**
  * The field managers without this controller's claim to the failure policies. An installation opens validation until a
- * control plane closes it, and `helm rollback` of Helm 4 does so by server-side apply, which would find a conflict.
- * Returns the same list if there is no such claim.
+ * control plane closes it. `helm rollback` of Helm 4 does this by server-side apply, which would find a conflict with
+ * the claim. Returns the same list if there is no such claim.
  */
 function withoutPolicyClaims(
   managedFields: readonly ManagedFieldsEntry[],

@@ -10,7 +10,8 @@ export interface ReviewTask {
 }
 
 /**
- * The settings for injection, sent when the thread has read the pod's namespace. Without a context, the last one stays.
+ * The settings for injection, sent when the thread has read the pod's namespace. Without a context, the previous
+ * context stays in use.
  */
 export interface ScopeMessage {
   readonly namespaceLabels: Readonly<Record<string, string>>;

@@ -26,8 +26,8 @@ export class ReviewQueue {
   }
 
   /**
-   * Reviews the task in its turn. A caller is one API server for the objects of all namespaces, so these take turns
-   * too. Returns undefined if too many reviews wait, or if the caller no longer needs the answer.
+   * Reviews the task in its turn. A caller is one API server for the objects of all namespaces, so the namespaces of a
+   * caller take turns too. Returns undefined if too many reviews wait, or if the caller no longer needs the answer.
    */
   async review(caller: string, task: ReviewTask, isWanted?: () => boolean): Promise<WebhookVerdict | undefined> {
     return await this.#queue.run(caller, task, isWanted, namespaceIn(task.body));
@@ -38,12 +38,15 @@ export class ReviewQueue {
   }
 }
 
-/** The place of the namespace in a review, far before the object. */
+/**
+ * How many bytes at the beginning of a review are searched for the namespace. The API server writes it before the
+ * object.
+ */
 const headBytes = 4096;
 
 /**
- * The namespace that a review names, without reading the whole review. Empty if it names none at its beginning. Names
- * before it cannot contain this text, because JSON escapes quotes.
+ * The namespace that a review names, without reading the whole review. Empty if it names none at its beginning. No name
+ * before the namespace can contain the text that is searched for, because JSON escapes quotes.
  */
 function namespaceIn(body: Uint8Array): string {
   const head = Buffer.from(body.subarray(0, headBytes)).toString("latin1");

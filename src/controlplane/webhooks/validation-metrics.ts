@@ -10,7 +10,10 @@ export interface ValidationMetrics {
 }
 
 const kinds = [...istioKinds, ...gatewayApiKinds];
-/** Any client of the port may invent kinds, with which it could use up the label sets. They all count as one. */
+/**
+ * Clients of the port may invent kinds, with which they could use up the metric's label sets. All unknown kinds
+ * therefore share one label set.
+ */
 const unknownKind = ["", "", "unknown"] as const;
 
 export function createValidationMetrics(metrics: MetricsRegistry): ValidationMetrics {

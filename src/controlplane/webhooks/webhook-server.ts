@@ -59,7 +59,7 @@ export async function serveWebhooks(options: WebhookServerOptions): Promise<Serv
 }
 
 /**
- * The TLS settings for a server, and again for each later certificate, because node drops the settings together with
+ * The TLS settings for a server. They are set again with each later certificate, because node drops them together with
  * the former certificate.
  */
 export function webhookTls(

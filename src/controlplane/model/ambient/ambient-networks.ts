@@ -8,7 +8,9 @@ import type { MeshInputs } from "../mesh-inputs.ts";
 import { mayAddGateways } from "../network-gateways.ts";
 import { remoteKey, type OfCluster } from "../remote-inputs.ts";
 
-/** Whether the mesh config's scopes merge a Service with its namesakes in other clusters. */
+/**
+ * Whether the mesh config makes a Service global, so that it includes the Services of the same name in other clusters.
+ */
 export function isGlobalService(
   service: { readonly labels: Labels },
   namespaceLabels: Labels | undefined,
@@ -84,7 +86,9 @@ export interface AmbientGateway {
   readonly address: string;
   /** 0 means the usual port. */
   readonly hbonePort: number;
-  /** Decides between several gateways into a network, and between several with one address: the lowest rank wins. */
+  /**
+   * The order of several gateways into one network, and of several Gateways with one address. The lowest rank is used.
+   */
   readonly rank: string;
 }
 
@@ -95,7 +99,7 @@ export interface AmbientGateways {
 
 /**
  * Gateways into other networks: Gateways of the control plane's own cluster that describe remote gateways, and the
- * east-west gateways of remote clusters. As in upstream Istio, the former also count without
+ * east-west gateways of remote clusters. As in upstream Istio, the former are also used without
  * AMBIENT_ENABLE_MULTI_NETWORK: a WorkloadEntry or an endpoint of a ServiceEntry may be in their network.
  */
 export function deriveAmbientGateways(graph: CollectionGraph, inputs: MeshInputs): AmbientGateways {
@@ -166,8 +170,8 @@ export function describedGatewayOf(
 }
 
 /**
- * The gateway that is used at its address. Several Gateways may name one address, but a server there can be required to
- * have only one account.
+ * The gateway that is used at its address. Several Gateways may name one address, but clients can require only one
+ * account of the server there.
  */
 export function gatewayAt(
   { local, remote }: AmbientGateways,
@@ -179,7 +183,7 @@ export function gatewayAt(
   return first(found.length > 0 ? found : reader.lookup(remote.index("uid", uidKeys), key));
 }
 
-/** The name of the workload that stands for a network's gateway. */
+/** The name of the workload that represents a network's gateway. */
 export function gatewayUid({ network, address, hbonePort }: AmbientGateway): string {
   return `NetworkGateway/${network}/${address}/${hbonePort}`;
 }

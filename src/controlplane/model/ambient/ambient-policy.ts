@@ -3,7 +3,8 @@ import { isDryRun } from "../authorization-selection.ts";
 import type { AuthorizationPolicyFacts } from "../facts.ts";
 
 /**
- * Fields of a policy's source that only a request carries, not a connection. Trust domains are not sent to ztunnels.
+ * Fields of a policy's source that a ztunnel cannot check. Only requests carry most of them, and trust domains are not
+ * sent to ztunnels.
  */
 const sourceFields = [
   "remoteIpBlocks",

@@ -36,7 +36,7 @@ export interface AmbientService {
   readonly createdAt: string;
   /** Addresses and CIDRs. */
   readonly addresses: readonly string[];
-  /** Set if a control plane, and not a user, gave it the addresses. */
+  /** Set if a control plane allocated the addresses. Absent if a user wrote them. */
   readonly isGivenAddress?: true;
   readonly ports: readonly AmbientPort[];
   readonly selector: Labels;
@@ -67,11 +67,11 @@ export interface PortPair {
 
 /**
  * Services of ServiceEntries, one item for each host and object. If several have one host, {@link ambientServiceKey}
- * decides which one counts.
+ * decides which one is used.
  */
 export interface AmbientEntries {
   readonly all: Collection<AmbientService>;
-  /** The winning item of each host in each namespace, by `namespace/hostname`. */
+  /** The item that is used for each host in each namespace, by `namespace/hostname`. */
   readonly chosen: Collection<AmbientService & { readonly canonical: boolean }>;
 }
 
@@ -112,11 +112,11 @@ export function ambientServiceOf(
 }
 
 /**
- * Chooses the ServiceEntry of each host in a namespace: the oldest one. A Service of that name takes precedence over
- * all of them.
+ * Chooses one ServiceEntry for each host in a namespace: the oldest one. A Service with that hostname takes precedence
+ * over all entries.
  *
- * A Service also keeps its address, and an entry keeps the address that a control plane gave it. An entry of another
- * namespace that claims such an address is not canonical. So only clients of that namespace get the entry for the
+ * An address also belongs to one owner: a Service, or the entry to which a control plane allocated it. An entry of
+ * another namespace that claims such an address is not canonical: only clients of its own namespace reach it by the
  * address.
  */
 export function deriveAmbientEntries(graph: CollectionGraph, inputs: MeshInputs): AmbientEntries {

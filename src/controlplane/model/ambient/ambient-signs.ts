@@ -11,7 +11,7 @@ interface Labelled {
 /**
  * Calls `seen` at the first sign that ztunnels run or will run: a captured pod, a ztunnel's own pod, a waypoint, or a
  * label that adds a namespace or pod to ambient or names a waypoint. Calls it at most once, and never after the result
- * was disposed of. Objects that existed before the call do not count.
+ * was disposed of. Ignores objects that existed before the call.
  */
 export function watchForAmbient(inputs: MeshInputs, waypoints: Waypoints, onSign: () => void): Disposable {
   const watched: Disposable[] = [];

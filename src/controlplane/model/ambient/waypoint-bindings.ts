@@ -51,7 +51,10 @@ export class WaypointBindings {
     this.#waypoints = waypoints;
   }
 
-  /** The waypoint that its labels name, or else the waypoint of an account that some of its pods use. */
+  /**
+   * The waypoint that the Service's labels name, or else the waypoint of an account that some of the Service's pods
+   * use.
+   */
   ofService(service: ServiceSubject, reader: CollectionReader): Waypoint | undefined {
     return this.bindingOfService(service, reader).waypoint;
   }
@@ -88,8 +91,8 @@ export class WaypointBindings {
   }
 
   /**
-   * The waypoints that share a Service's connections. While its canary cannot be used, only the first one. Empty if the
-   * Service has no waypoint.
+   * The waypoints that share a Service's connections: its waypoint, and the canary of this waypoint if the canary can
+   * be used. Empty if the Service has no waypoint.
    */
   sharesOfService(service: ServiceSubject, reader: CollectionReader): readonly WaypointShare[] {
     const primary = this.ofService(service, reader);
@@ -142,7 +145,10 @@ export class WaypointBindings {
     return waypoint === undefined ? (fault === undefined ? undefined : { fault }) : { share: { waypoint, weight } };
   }
 
-  /** The pod's own label wins even if it is `none` or names a waypoint that is unavailable. */
+  /**
+   * The waypoint of a pod. The pod's own label takes precedence even if it is `none` or names a waypoint that is
+   * unavailable.
+   */
   ofPod(pod: PodFacts, reader: CollectionReader): Waypoint | undefined {
     if (isGatewayPod(pod)) return undefined;
     const bound = this.#bindingOf(pod, "workload", reader);
@@ -244,7 +250,7 @@ export function isNone({ name }: WantedWaypoint): boolean {
   return name === "none";
 }
 
-/** The waypoint that the first of these labels name. */
+/** The waypoint that the first of these label sets with a waypoint's name names. */
 function waypointByLabels(
   namespace: string,
   candidates: readonly Labels[],
@@ -255,7 +261,7 @@ function waypointByLabels(
   return name === undefined ? undefined : { name, namespace: labels?.[by.namespace] ?? namespace };
 }
 
-/** Gateways and waypoints do not count as workloads. */
+/** Whether the pod is a gateway or a waypoint, which never has a waypoint as a workload. */
 function isGatewayPod(pod: PodFacts): boolean {
   return pod.labels[istioLabels.gatewayManaged] !== undefined || pod.labels[istioLabels.gatewayName] !== undefined;
 }

@@ -38,7 +38,7 @@ export interface Waypoint {
    * the same weight.
    */
   readonly canaryWeight: number | undefined;
-  /** Whether servers learn the client's identity from `x-forwarded-client-cert`. */
+  /** Whether the waypoint tells servers the client's identity in the header `x-forwarded-client-cert`. */
   readonly forwardsClientIdentity: boolean;
 }
 
@@ -167,7 +167,7 @@ function accountWaypoints(gateway: GatewayFacts, inputs: MeshInputs, reader: Col
       takes: "all",
       binding: undefined,
       port: portOf(gateway),
-      // A Gateway has one status for all of its waypoints. With several waypoints, the status says nothing about a
+      // A Gateway with several waypoints has only one status for all of them, so its status proves nothing about a
       // single one.
       published: ready || (named !== undefined && gateway.programmed),
       ready,
@@ -208,9 +208,7 @@ function portOf(gateway: GatewayFacts): number {
   return gateway.spec.listeners.find((listener) => listener.protocol === "HBONE")?.port ?? hbonePort;
 }
 
-/**
- * The name of a waypoint for ztunnels: the hostname of its Service, or a made-up name for a waypoint without a Service.
- */
+/** The name by which ztunnels find a waypoint: the hostname of its Service, or a made-up name if it has no Service. */
 export function waypointHostname(waypoint: Pick<Waypoint, "name" | "namespace" | "className">, domain: string): string {
   const { name, namespace } = waypoint;
   return waypoint.className === meshClassName

@@ -56,7 +56,7 @@ export function resolveBackend(reference: BackendObjectReference, context: Backe
   const name = { namespace, name: reference.name };
   const refused = missingGrant(name, context);
   if (refused !== undefined) return refused;
-  // Without hosts in clusterset.local, the Service's own host reaches all clusters.
+  // If imported services have no host in clusterset.local, the Service's own host reaches all clusters.
   const host =
     isImport && mesh.multiClusterServices?.host === true ? clusterSetHost(name) : hostnameOf(name, mesh.domain);
   const service = reader.get(inputs.services, `${namespace}/${reference.name}`);

@@ -17,12 +17,12 @@ export type ServerKind =
 export interface GatewayServerModel {
   /** `namespace/name`, as VirtualServices name it. */
   readonly gateway: string;
-  /** The namespace of the object that the Gateway was made from. Absent if it was made from none. */
+  /** The namespace of the object from which the Gateway was generated. Absent if a user wrote the Gateway. */
   readonly author?: string;
   readonly kind: ServerKind;
   /** The port on which the proxy listens. */
   readonly port: number;
-  /** The port in the Gateway's spec: that of the proxy's Service, if there is one. */
+  /** The port in the Gateway's spec. If the proxy has a Service, this is the Service's port. */
   readonly declaredPort: number;
   readonly bind: string;
   readonly name: string;

@@ -15,8 +15,8 @@ export interface ListenerTlsResources {
   /** All secrets that it may use, including those that are not usable yet. */
   readonly resourceNames: readonly string[];
   /**
-   * The resource with the roots of clients. Undefined means that the roots are beside the certificate, if the
-   * listener's options ask for client certificates.
+   * The resource with the roots that verify client certificates. If undefined and the listener's options request client
+   * certificates, the roots are in the secret of the server certificate.
    */
   readonly clientRoots: string | undefined;
   /** How client certificates are verified. Undefined if the Gateway requires none. */

@@ -17,17 +17,17 @@ export interface GatewayPlacement {
   /** Whether the Gateway names this revision as its canary. */
   readonly canary: boolean;
   /**
-   * Whether this control plane deploys its proxies. False if the Gateway names an address: somebody else then deploys
-   * them.
+   * Whether this control plane deploys its proxies. False if the Gateway names an address, because somebody else then
+   * deploys the proxies.
    */
   readonly managed: boolean;
-  /** The source of its objects. It is kept here so that a change of it is noticed. */
+  /** The Gateway. It is kept here so that a change of the Gateway changes this object. */
   readonly gateway: GatewayFacts;
   /** The ports of its Service: one for each listener port, including those of ListenerSets. */
   readonly ports: readonly GatewayPort[];
   /**
-   * The content of its parameters' ConfigMap, and empty if it names none. Undefined if the ConfigMap cannot be used or
-   * has not been read yet. Nothing is then created.
+   * The content of its parameters' ConfigMap, and empty if it names none. If undefined, the ConfigMap cannot be used or
+   * has not been read yet, and nothing is created.
    */
   readonly overlays: Readonly<Record<string, string>> | undefined;
   /** One Deployment for each waypoint and for each gateway between networks. Undefined for other Gateways. */
@@ -57,8 +57,8 @@ export function deriveGatewayPlacements(
     const isEastWest = isEastWestClass(gateway.spec.gatewayClassName, inputs, reader);
     if (!isWaypoint && !isEastWest && !isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
     const owned = owningRevision(gateway, inputs, reader) === revision;
-    // Keep the canary even if the revision owns the Gateway by now: the promotion of the canary removes it once the
-    // other pods are replaced.
+    // Keep the canary even if the revision owns the Gateway by now. It is removed once the Gateway's own pods run this
+    // revision.
     const canary = gateway.annotations[gatewayCanaryAnnotations.revision] === revision;
     const managed = isManaged(gateway);
     const overlays = overlaysOf(gateway, inputs, reader);
@@ -68,7 +68,7 @@ export function deriveGatewayPlacements(
       : isEastWest
         ? [{ name: gatewayServiceName(gateway), account: gatewayAccountName(gateway) }]
         : undefined;
-    // Leave out whether the waypoint has served, because the deployed objects do not depend on it.
+    // Leave out whether the waypoint has served, because its objects do not depend on that.
     return [
       [
         factsKey(gateway),

@@ -12,7 +12,7 @@ import type { Verdict } from "../verdict.ts";
 export interface ListenerVerdict extends OwnedListener {
   /** Whether routes may attach. */
   readonly attaches: boolean;
-  /** Whether the listener listens, and the objects to which it refers exist. */
+  /** Whether the listener listens and all objects that it refers to exist. */
   readonly serves: boolean;
   /** Whether the listener is valid and does not listen. Other listeners may share its port. */
   readonly isPlaceholder: boolean;
@@ -67,8 +67,8 @@ function endsTunnels({ protocol, port, tls }: Listener, { spec }: GatewayFacts):
 }
 
 /**
- * Whether a gateway between networks may have the listener: besides tunnels, it only passes TLS on that it does not
- * terminate.
+ * Whether the listener passes TLS through without terminating it. A gateway between networks may have only such
+ * listeners, besides those for tunnels.
  */
 function passesTls({ protocol, port, tls }: Listener): boolean {
   return protocol === "TLS" && port !== hbonePort && tls?.mode === "Passthrough";

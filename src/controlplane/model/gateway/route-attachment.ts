@@ -19,7 +19,7 @@ export interface ParentAttachment {
    * ServiceEntry.
    */
   readonly gateway: string;
-  /** The Service to whose clients the route applies. It applies to all ports of the Service if none is named. */
+  /** The Service to whose clients the route applies. Without a port, the route applies to all ports of the Service. */
   readonly service?: ServiceParent;
   /** Why the route is refused, or undefined if it is accepted. */
   readonly refused: Verdict;
@@ -114,7 +114,10 @@ function attachToService(
   return { ...base, refused: undefined };
 }
 
-/** The older ServiceEntry that is used for the hosts of this one. Undefined if this one is used for some host. */
+/**
+ * The older ServiceEntry that proxies use instead of this one. Undefined if they use this one for at least one of its
+ * hosts.
+ */
 function countingInstead(key: string, inputs: MeshInputs, reader: CollectionReader): string | undefined {
   const entry = reader.get(inputs.serviceEntries, key);
   const counting = entry?.spec.hosts.map((host) => oldestOfHost(entry, host, inputs, reader) ?? entry) ?? [];
@@ -217,7 +220,10 @@ function refusalOf(
     : { reason: "NotAllowedByListeners", message: `kind ${kind} is not allowed by the listener` };
 }
 
-/** The hostnames that both have in common. Two wide ones of the route may meet the listener's in the same. */
+/**
+ * The hostnames that the route and the listener have in common. Duplicates are removed: two wildcards of the route may
+ * both cover the listener's hostname.
+ */
 function hostnamesOf(route: AttachableRoute, listener: Listener): readonly string[] {
   const { hostnames = [] } = route.spec;
   const own = hostnames.length === 0 ? ["*"] : hostnames;

@@ -8,14 +8,15 @@ import type { ParentAttachment, ServiceParent } from "./route-attachment.ts";
 type Rules = HttpRouteFacts["spec"]["rules"];
 
 /**
- * The maximum number of routes that an HTTPRoute or GRPCRoute has in a proxy: one for each match, in each hostname of
- * each listener, and in each port of a Service. A route of 8 kB could otherwise have 65,536 of them.
+ * The maximum number of routes that a proxy gets from one HTTPRoute or GRPCRoute: one for each match, multiplied by the
+ * hostnames of its listeners or by the ports of its Services. Without this limit, a route of 8 kB could produce 65,536
+ * of them.
  */
 export const maxRouteCopies = 16_384;
 
 const lengths = memos.memo<Rules, number>("lengths-of-http-routes");
 
-/** The length of a route's rules as JSON, in which each match has the rest of its rule. */
+/** The length of a route's rules as JSON, in which each match repeats the rest of its rule. */
 function lengthOf(rules: Rules): number {
   return rules.reduce(
     (sum, rule) =>
@@ -25,8 +26,8 @@ function lengthOf(rules: Rules): number {
 }
 
 /**
- * The parents of a route. Those that would make the route too long in a proxy are refused: each hostname of each
- * listener, and each port of a Service, has a copy of all rules.
+ * The parents of a route. Refuses parents for which a proxy would need too many routes, because each hostname of each
+ * listener and each port of a Service has a copy of all rules.
  */
 export function withinCopies(
   { spec: { rules } }: HttpRouteFacts,

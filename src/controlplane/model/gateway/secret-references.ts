@@ -139,7 +139,7 @@ function recipientOf(gateway: GatewayFacts): SecretRecipient {
   return isManaged(gateway) ? { gateway: name, account: gatewayAccountName(gateway) } : { gateway: name };
 }
 
-/** The namespace of the object that a server was made from. */
+/** The namespace of the object from which a server was generated. */
 function authorOf({ gateway, author }: GatewayServerModel): string {
   return author ?? gateway.slice(0, gateway.indexOf("/"));
 }

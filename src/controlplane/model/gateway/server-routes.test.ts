@@ -42,7 +42,10 @@ function virtualServiceOf(namespace: string, hosts: readonly string[]): VirtualS
   };
 }
 
-/** The hosts in common by a comparison of all pairs: the narrower one of each pair. */
+/**
+ * The hosts that a server and a VirtualService have in common, found by comparing all pairs: the narrower host of each
+ * pair.
+ */
 function expected(server: GatewayServerModel, model: VirtualServiceModel): readonly string[] {
   const own = server.hosts.flatMap((text) => {
     const [namespace, name] = text.includes("/") ? text.split("/") : ["", text];

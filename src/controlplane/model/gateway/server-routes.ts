@@ -13,7 +13,7 @@ export interface ServerRoutes {
 
 export interface ServedVirtualService {
   readonly model: VirtualServiceModel;
-  /** The hosts that it and the server have in common. */
+  /** The hosts that the VirtualService and the server have in common. */
   readonly hosts: ReadonlySet<string>;
 }
 
@@ -30,9 +30,9 @@ export interface WithheldServers {
  * Finds the VirtualServices of each server of a proxy. `virtualServicesOf` returns those of a Gateway, in the order in
  * which they apply.
  *
- * Each server has all routes of its VirtualServices, once for each host. A user could multiply thousands of servers by
- * hundreds of VirtualServices, until the control plane has no time for anything else. So the VirtualServices of one
- * namespace share a maximum number of routes, and the oldest ones get theirs first.
+ * Each server has all routes of its VirtualServices, once for each host. With thousands of servers and hundreds of
+ * VirtualServices, a user could keep the control plane busy. The VirtualServices of one namespace therefore share a
+ * maximum number of routes, which the oldest ones use first.
  */
 export function serverRoutes(
   { servers }: Pick<MergedGateway, "servers">,
@@ -97,7 +97,7 @@ function joined(parts: readonly ReadonlySet<string>[], most: number): ReadonlySe
 /** A server that has hosts in common with a VirtualService. */
 interface ServerMatch {
   readonly server: GatewayServerModel;
-  /** The hosts in common for each host of the server: the narrower one of each pair. */
+  /** For each host of the server, the hosts in common: the narrower host of each pair. */
   readonly parts: readonly ReadonlySet<string>[];
 }
 
@@ -111,7 +111,7 @@ interface ServerHost {
 /** The servers and the VirtualServices of one Gateway. */
 class GatewayPlaces {
   readonly servers: readonly GatewayServerModel[];
-  /** The place of each VirtualService in the order in which they apply. */
+  /** The position of each VirtualService in the order in which they apply. */
   readonly places: ReadonlyMap<VirtualServiceModel, number>;
   /** The hosts of each server. */
   readonly #hosts: readonly (readonly ServerHost[])[];

@@ -10,14 +10,14 @@ import {
 
 /** The remaining budget for merging one VirtualService with its delegates. */
 export interface MergeBudget {
-  /** The number of matches that the result may have. A long route counts several times. */
+  /** The number of matches that the result may have. A long route counts as several. */
   matches: number;
   /** The number of comparisons of a root's match with a delegate's match. */
   comparisons: number;
 }
 
 /**
- * The routes of a delegate, as many as the budget allows. The budget is reduced by them. Each route is narrowed by the
+ * The routes of a delegate, as many as the budget allows. Reduces the budget accordingly. Each route is narrowed by the
  * root's matches, and inherits the settings that only the root has. Routes that contradict the root are dropped.
  */
 export function mergeDelegate(

@@ -31,8 +31,8 @@ export interface VirtualServices {
 export const sourceLabelsKey = "any";
 
 /**
- * The number of comparisons of matches for each expanded route. Most matches of a root and a delegate contradict each
- * other.
+ * How many comparisons of a root's match with a delegate's match are allowed for each route of the result. Most of
+ * these pairs contradict each other, so they yield no route.
  */
 const comparisonsPerRoute = 10;
 

@@ -1,12 +1,12 @@
 import type { CollectionReader } from "../../../kube/index.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 
-/** The maximum number of ExternalName Services between an alias and the host that it means, as resolvers have one. */
+/** The maximum number of ExternalName Services between an alias and its host. DNS resolvers have such a limit too. */
 const maxHops = 16;
 
 /**
- * The host to which an ExternalName Service leads, through further ones. As in upstream Istio, an alias that leads back
- * to itself stands for no service: its host stays that of another alias.
+ * The host to which an ExternalName Service leads, through further ones. As in upstream Istio, an alias in a circle
+ * leads to no service. Its own external name is then returned.
  */
 export function aliasTarget(
   externalName: string,

@@ -14,13 +14,16 @@ import { selectedBy } from "../selection.ts";
 import { workloadEntriesByLabel, workloadEntryLabels } from "../workload-entry.ts";
 import { podsByLabel, podsSelectedBy } from "./selected-pods.ts";
 
-/** The workloads of a service, as far as its other workloads depend on them. */
+/** What a workload of a service needs to know about the service's other workloads. */
 export interface ServiceCrowd {
-  /** Whether a Service selects a ready pod. Its terminating pods depend on this, and not on each of the others. */
+  /**
+   * Whether the Service selects a ready pod. Terminating pods depend only on this fact, and not on each of the other
+   * pods.
+   */
   readonly hasReadyPod: boolean;
   /**
-   * The workloads that count, by {@link podMember} and {@link entryMember}, if the service has more than its clusters
-   * may have endpoints. Undefined means that all count.
+   * The workloads that ztunnels get with this service, by {@link podMember} and {@link entryMember}, if the service has
+   * more workloads than its clusters may have endpoints. Undefined means all workloads.
    */
   readonly members: ReadonlySet<string> | undefined;
 }
@@ -42,8 +45,8 @@ export function entryMember(entry: Pick<WorkloadEntryFacts, "namespace" | "name"
 
 /**
  * Chooses the workloads of services that have too many. A ztunnel gets each workload with the ports of all its
- * services, so each port of a service is in its memory once for each workload. The bound is that for the endpoints of
- * other proxies.
+ * services, so its memory grows with the ports of a service times its workloads. The maximum is the same as for the
+ * endpoints that other proxies get.
  */
 export function deriveServiceCrowds(graph: CollectionGraph, inputs: MeshInputs): ServiceCrowds {
   const pods = podsByLabel(inputs);
@@ -110,12 +113,15 @@ interface Named {
   readonly name: string;
 }
 
-/** The first objects by name, if there are more than the maximum. */
+/** All objects, or only the first ones by name if there are more than the maximum. */
 export function firstByName<Item extends Named>(items: readonly Item[], most: number): readonly Item[] {
   return items.length <= most ? items : sortedByName(items).slice(0, most);
 }
 
-/** The slices in the order in which their endpoints count. It matters only if there are more than the maximum. */
+/**
+ * The slices in the order in which their endpoints are used. They are sorted by name only if they have more endpoints
+ * than the maximum, because otherwise all endpoints are used.
+ */
 export function orderedSlices<Slice extends Pick<SliceFacts, "namespace" | "name" | "endpoints">>(
   slices: readonly Slice[],
   most: number,

@@ -64,7 +64,8 @@ export function deriveEntryEndpoints(
       const mesh = reader.get(inputs.mesh, meshKey);
       if (mesh === undefined) return [];
       const { services, all } = entriesOfHost(key, hosts, mesh, reader);
-      // The services of a host seldom differ in whether their clusters look up names, so the endpoints are read once.
+      // The endpoints are read once for clusters that look up names and once for all others. Most hosts need only one
+      // of these.
       const found = new Map<boolean, PortEndpoints>();
       return services.flatMap(({ entries, variant }) => {
         const [oldest] = entries;
@@ -89,7 +90,7 @@ export type PortEndpoints = readonly (readonly [port: IstioPort, endpoints: read
 
 /**
  * The endpoints of a service's ports, from all entries of its host. As in upstream, ports are the same if their numbers
- * and names are equal. The first name of a number counts.
+ * and names are equal. If several ports have the same number, the name of the first one is used.
  */
 function joinedEndpoints(
   entries: readonly ServiceEntryFacts[],
@@ -119,7 +120,7 @@ function entryEndpointsReader(inputs: MeshInputs) {
   const pods = podsByLabel(inputs);
   const remotePods = inputs.remote.pods.index("label", podLabelKeys);
   const servers = new TunnelServers(inputs);
-  /** `isByName` says whether the clusters of the host look up names. Another entry may decide that. */
+  /** `isByName` says whether the clusters of the host look up names. Another entry of the host may decide this. */
   return (
     entry: ServiceEntryFacts,
     isByName: boolean,
@@ -189,7 +190,8 @@ export function selectedWorkloadEntries(
 }
 
 /**
- * The selected entries of those with a label, cached by selector. Each host of a ServiceEntry asks for the same ones.
+ * The entries that a selector matches among those with a label, cached by selector, because each host of a ServiceEntry
+ * reads the same ones.
  */
 const selectedEntries = memos.keyed<readonly WorkloadEntryFacts[], readonly WorkloadEntryFacts[]>(
   "selected-workload-entries",

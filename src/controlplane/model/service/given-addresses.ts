@@ -3,7 +3,7 @@ import type { ServiceEntryFacts } from "../facts.ts";
 import { cidrOf } from "../ip-address.ts";
 import type { MeshInputs } from "../mesh-inputs.ts";
 
-/** Entries by the addresses that a control plane gave to their hosts. */
+/** Entries by the addresses that a control plane has allocated to their hosts. */
 export type GivenAddresses = CollectionIndex<ServiceEntryFacts>;
 
 export function givenAddresses({ serviceEntries }: Pick<MeshInputs, "serviceEntries">): GivenAddresses {
@@ -13,8 +13,8 @@ export function givenAddresses({ serviceEntries }: Pick<MeshInputs, "serviceEntr
 }
 
 /**
- * Whether an entry of another namespace was given the address. Such an entry keeps it: otherwise users who may write an
- * address could capture the entry's clients.
+ * Whether a control plane allocated the address to an entry of another namespace. That entry keeps it. Otherwise, users
+ * could write the address into an entry of their own and capture the other entry's clients.
  */
 export function isGivenToOthers(
   address: string,

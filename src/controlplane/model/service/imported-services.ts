@@ -42,8 +42,8 @@ function find<Item>(collections: OwnDomain<Item>, key: string, reader: Collectio
 }
 
 /**
- * Services with the host `<service>.<namespace>.svc.clusterset.local`. Each is a copy of the service of any cluster,
- * with the addresses of the imports. A cluster without an import of its own gets another cluster's addresses.
+ * Services with the host `<service>.<namespace>.svc.clusterset.local`. Each is a copy of the service in one of the
+ * clusters, with the addresses of the imports. A cluster without an import of its own gets another cluster's addresses.
  */
 export function deriveImportedServices(
   graph: CollectionGraph,
@@ -57,9 +57,9 @@ export function deriveImportedServices(
   const given = givenAddresses(inputs);
   /**
    * Whether an import may have an address: no Service of another namespace has it in the import's cluster, and no
-   * ServiceEntry of another namespace was given it. Otherwise, users who may write a ServiceImport could capture the
-   * clients of that Service. A Service of the import's own namespace may have the address, because a controller may use
-   * such a Service for the import.
+   * control plane allocated it to a ServiceEntry of another namespace. Otherwise, users who may write a ServiceImport
+   * could capture the clients of that Service. A Service of the import's own namespace may have the address, because a
+   * controller may use such a Service for the import.
    */
   const isFree = (address: string, { namespace, clusterId }: ServiceImportFacts, reader: CollectionReader): boolean =>
     (clusterId === undefined
@@ -96,8 +96,8 @@ export function deriveImportedServices(
 }
 
 /**
- * The endpoints of imported services: the service's endpoints in all clusters, each with the discoverability that its
- * own cluster's export gives it.
+ * The endpoints of imported services: the service's endpoints in all clusters. The export in an endpoint's own cluster
+ * determines which clients discover it.
  */
 export function deriveImportedEndpoints(
   graph: CollectionGraph,

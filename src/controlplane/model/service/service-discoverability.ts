@@ -11,8 +11,9 @@ interface Discovery {
 }
 
 /**
- * Which clusters' clients discover a cluster's endpoints under the service's host in the cluster's domain. `service` is
- * `namespace/name`. A cluster without an id is the control plane's own. Undefined without multi-cluster services.
+ * Which clients discover the endpoints that a cluster has for the service's host in the cluster's domain. `service` is
+ * `namespace/name`. Without an id, the cluster is the control plane's own. Returns undefined without multi-cluster
+ * services.
  */
 export function discoverability(
   service: string,
@@ -26,8 +27,9 @@ export function discoverability(
 }
 
 /**
- * Who discovers the service under its host in `clusterset.local`. The cluster must import the services that it exports.
- * As in upstream, a cluster offers no endpoints of a host that it does not know.
+ * Which clients discover the endpoints that a cluster has for the service's host in `clusterset.local`. Other clusters
+ * discover them only if the cluster both exports and imports the service. As in upstream, a cluster that does not
+ * import the host does not know it, and offers no endpoints for it.
  */
 export function importedDiscoverability(
   service: string,

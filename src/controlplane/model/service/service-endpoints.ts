@@ -48,8 +48,8 @@ export function getEndpoints(
 }
 
 /**
- * Includes terminating endpoints, which a subset or a client may need, and those that are not ready.
- * {@link usedEndpoints} or {@link sentEndpoints} must choose among those that are left.
+ * The endpoints of a port, including terminating ones, which a subset or a client may need, and those that are not
+ * ready. The caller filters them, and then chooses with {@link usedEndpoints} or {@link sentEndpoints}.
  */
 export function getAllEndpoints(
   endpoints: ServiceEndpoints,

@@ -110,7 +110,10 @@ function endpointOf(
   };
 }
 
-/** Joins the endpoints of a port from several objects. Those of the first object stay as they are. */
+/**
+ * Joins the endpoints of a port from several objects. An endpoint of a later object is left out if an earlier one has
+ * its address.
+ */
 export class JoinedEndpoints {
   readonly endpoints: EndpointModel[];
   readonly #known: Set<string>;
@@ -130,7 +133,7 @@ export class JoinedEndpoints {
   }
 }
 
-/** Networks may use the same addresses. */
+/** Identifies an endpoint. The text contains the network, because several networks may use the same addresses. */
 function addressText({ address, network, port }: EndpointModel): string {
   return `${network} ${address} ${port}`;
 }

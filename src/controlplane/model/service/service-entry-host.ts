@@ -5,14 +5,14 @@ import type { MeshInputs } from "../mesh-inputs.ts";
 import { visibilityOf } from "./service-visibility.ts";
 
 /**
- * The maximum number of entries of one host. The oldest ones count. A change of one entry reads all of them
+ * The maximum number of entries of one host. Only the oldest ones are used. A change of one entry reads all of them
  * again, so a namespace with more would keep the control plane busy.
  */
 const maxJoinedEntries = 1000;
 
 /**
- * The maximum number of services that the entries of one host form for different namespaces. A small object could ask
- * for another one, with the endpoints of all entries.
+ * The maximum number of services that the entries of one host form for different namespaces. Without this bound, each
+ * small entry with another `exportTo` would add a service with the endpoints of all entries.
  */
 const maxServices = 16;
 
@@ -81,7 +81,7 @@ function spellingsIn({ hosts }: Spec): ReadonlyMap<string, string> {
 /** The entries of one service, oldest first. The oldest decides about the service, and the others add ports. */
 export interface EntriesOfService {
   readonly entries: readonly ServiceEntryFacts[];
-  /** The namespaces that see it, if others see the service of the host's oldest entry. */
+  /** The namespaces that see this service. Undefined for the service of the host's oldest entry. */
   readonly variant: string | undefined;
 }
 
@@ -98,7 +98,7 @@ const nobody: EntriesOfHost = { services: [], all: [] };
 /**
  * The entries of a host. As in upstream, a user may write one entry for each port of a host, or for some of its
  * endpoints. The oldest entry decides about the whole service. An entry whose resolution, workloadSelector or labels
- * differ adds no ports. Endpoints belong to the host, whichever entry names them.
+ * differ from those of the oldest entry adds no ports. Endpoints belong to the host, whichever entry names them.
  */
 export function entriesOfHost(
   key: string,
@@ -130,7 +130,7 @@ function visibleText({ namespace, spec }: ServiceEntryFacts, mesh: MeshSettings)
   return visibilityOf(spec.exportTo.length === 0 ? mesh.defaultServiceExportTo : spec.exportTo, namespace).join();
 }
 
-/** Made once for an entry, because it may have thousands of labels. */
+/** The text is cached for each entry, because an entry may have thousands of labels. */
 const settings = memos.memo<ServiceEntryFacts, string>("settings-of-entries");
 
 function settingsText({ labels, spec: { resolution, workloadSelector } }: ServiceEntryFacts): string {

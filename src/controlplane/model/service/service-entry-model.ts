@@ -67,7 +67,7 @@ export function serviceEntryModel(
   };
 }
 
-/** All ports. If several have the same number, that of the oldest entry counts. */
+/** All ports. If several have the same number, that of the oldest entry is used. */
 function portsOf([oldest, ...later]: readonly ServiceEntryFacts[]): Pick<ServiceModel, "ports" | "ownPorts"> {
   const own = oldest?.spec.ports.flatMap(portModel) ?? [];
   const taken = new Set(own.map(({ port }) => port));
@@ -81,8 +81,9 @@ function portsOf([oldest, ...later]: readonly ServiceEntryFacts[]): Pick<Service
 }
 
 /**
- * The addresses of the oldest entry, and those of the ports that later entries add. Each address of an entry leads to
- * the entry's own ports. A port without an address is matched by name, whatever ports later entries have.
+ * The addresses of the service, which are those of the oldest entry, and the addresses of each port if the entries have
+ * different ones. An address of an entry leads only to that entry's ports. If the entry that defines a port has no
+ * address, clients match the port by name.
  */
 function addressesOf([oldest, ...later]: readonly ServiceEntryFacts[]): Pick<
   ServiceModel,
@@ -115,7 +116,10 @@ export function wantsRace({ annotations }: Pick<ServiceEntryFacts, "annotations"
   return annotations[istioAnnotations.connectStrategy]?.toUpperCase() === "RACE_FIRST_TCP_CONNECT";
 }
 
-/** Proxies race the addresses of one name only. Several endpoints share the connections as usual. */
+/**
+ * Whether the service is a single name to resolve. Proxies race only the addresses of one name. Several endpoints share
+ * the connections as usual.
+ */
 function isOneName({ endpoints, resolution, workloadSelector }: ServiceEntryFacts["spec"]): boolean {
   return resolution === "DNS" && endpoints.length <= 1 && workloadSelector === undefined;
 }
@@ -134,12 +138,14 @@ function portModel(port: IstioPort): readonly ServicePortModel[] {
 
 const namedProtocols: ReadonlySet<string> = new Set(["HTTP", "HTTP2", "GRPC", "HTTPS", "TLS", "TCP"]);
 
-/** The protocol from its `protocol` alone. Unknown for protocols that ztunnels have no name for. */
+/** The protocol in the port's field `protocol`. Unknown for protocols that ztunnels have no name for. */
 export function declaredProtocol({ protocol = "" }: Pick<IstioPort, "protocol">): AppProtocol {
   return namedProtocols.has(protocol) ? (protocols[protocol] ?? "unknown") : "unknown";
 }
 
-/** The protocol from its `protocol`. As in upstream, the port's name is ignored, unlike for a Service's port. */
+/**
+ * The protocol in the port's field `protocol`. As in upstream, the port's name is ignored, unlike for a Service's port.
+ */
 export function istioPortProtocol({ protocol = "" }: Pick<IstioPort, "protocol">): AppProtocol {
   return protocols[protocol] ?? "unknown";
 }

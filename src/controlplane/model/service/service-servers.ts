@@ -66,8 +66,8 @@ interface ServerSources {
 }
 
 /**
- * The servers of the requested services. Others are not computed, so that endpoint changes without effect on clusters
- * go no further.
+ * The servers of the requested services. No others are computed, so that a change of endpoints that affects no cluster
+ * causes no further work.
  */
 export class ServersOfServices {
   readonly #servers: Collection<ServiceServers>;

@@ -33,8 +33,8 @@ export function serviceSession(
 }
 
 /**
- * Whether clients of the service learn of endpoints that drain. Proxies send them only the requests that name them. As
- * in upstream, this depends only on the labels.
+ * Whether clients of the service learn of endpoints that drain. Proxies send such an endpoint only requests whose
+ * session names it. As in upstream, this depends only on the labels.
  */
 export function keepsDraining({ labels }: { readonly labels: Labels }, mesh: Pick<MeshSettings, "sessions">): boolean {
   const { cookieLabel, headerLabel } = sessionRulesOf(mesh);

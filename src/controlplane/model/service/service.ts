@@ -29,8 +29,8 @@ export interface ServiceModel {
   /** In lower case. For a ServiceEntry, it may be a wildcard. */
   readonly hostname: string;
   /**
-   * Distinguishes services of one namespace and host, whose ServiceEntries are exported to other namespaces than the
-   * oldest. Absent for the oldest.
+   * Distinguishes the services of one namespace and host if their ServiceEntries are exported to different namespaces.
+   * Absent for the service of the oldest entry.
    */
   readonly variant?: string;
   /** The Service's name. For a ServiceEntry, the host. */
@@ -50,9 +50,12 @@ export interface ServiceModel {
   readonly racesAddresses?: true;
   /** The service's addresses and CIDRs. If empty, traffic is matched by name. */
   readonly addresses: readonly string[];
-  /** The addresses of ports whose ServiceEntries have others than the oldest one. Absent if there are no such ports. */
+  /**
+   * The addresses of each port whose ServiceEntry has other addresses than the oldest one. Absent if there is no such
+   * port.
+   */
   readonly addressesOfPorts?: ReadonlyMap<number, Pick<ServiceModel, "addresses" | "lostAddresses">>;
-  /** Set if all addresses that it names belong to entries of other namespaces. Then it has no listener. */
+  /** Set if all addresses that it names belong to entries of other namespaces. The service then has no listener. */
   readonly lostAddresses?: true;
   /**
    * Addresses that a control plane assigned to a ServiceEntry's host. Waypoints, and proxies that answer DNS

@@ -2,7 +2,10 @@ import { compareText, type Labels, type MeshSettings } from "../facts.ts";
 import { localityText, type EndpointModel } from "./service-endpoint-model.ts";
 import { isMarkedDraining, keepsDraining } from "./service-session.ts";
 
-/** Workloads that drain by their label serve only sessions. A service without sessions leaves them out. */
+/**
+ * Marks endpoints whose label says that they drain, so that they get only requests of their sessions. Leaves these
+ * endpoints out if the service has no sessions.
+ */
 export function withDraining(
   endpoints: readonly EndpointModel[],
   service: { readonly labels: Labels },

@@ -26,7 +26,10 @@ export function isCaptured(pod: PodFacts): boolean {
   return pod.redirected || tunnelsItself(pod.labels);
 }
 
-/** An endpoint of a cluster that looks up names. An Envoy takes no endpoint behind a tunnel there. */
+/**
+ * The endpoint without its tunnel, for a cluster that looks up names. An Envoy accepts no tunnelled endpoint in such a
+ * cluster.
+ */
 export function withoutTunnel(endpoint: EndpointModel): EndpointModel {
   return endpoint.hbone ? { ...endpoint, hbone: false, captured: false } : endpoint;
 }
@@ -44,7 +47,7 @@ export class TunnelServers {
     this.#byAddress = pods.index("tunnel-address", (pod) => (takesHbone(pod) && !pod.hostNetwork ? pod.addresses : []));
   }
 
-  /** The endpoint with HBONE, if a pod with its address and network accepts that. */
+  /** The endpoint, reached through HBONE if a pod with its address and network accepts HBONE. */
   reach(endpoint: EndpointModel, networkOf: EndpointNetworks, reader: CollectionReader): EndpointModel {
     // A pod's own endpoint says by itself whether it accepts HBONE.
     if (endpoint.hbone || endpoint.ofPod === true || endpoint.port === 0) return endpoint;

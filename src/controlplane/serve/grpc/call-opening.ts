@@ -65,7 +65,7 @@ type CallRefusal =
   | { readonly httpStatus: "405" | "415" }
   | { readonly httpStatus?: undefined; readonly status: GrpcStatus; readonly message: string };
 
-/** Decides by its head whether a call can start (gRPC over HTTP/2, "Requests"). Undefined if it can. */
+/** Why no call can start with this head (gRPC over HTTP/2, "Requests"). Undefined if a call can start. */
 function refusalOf(
   head: RequestHead,
   { hasMethod, decompress }: { readonly hasMethod: boolean; readonly decompress: ReturnType<typeof decompressionOf> },

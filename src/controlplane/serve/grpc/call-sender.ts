@@ -26,7 +26,7 @@ export class CallSender implements CallOutput, OutputOwner {
   readonly #output: FrameOutput;
   readonly #unread: () => void;
   readonly #prefix = Buffer.alloc(prefixBytes);
-  /** Whether the last write did not finish at once. Over TLS, no write does. */
+  /** Whether the last write did not finish at once. Over TLS, a write never finishes at once. */
   #waitsForKernel = false;
   #isStopped = false;
   /** Whether the kernel accepts no more bytes for now. */

@@ -13,7 +13,7 @@ export class ClientTrust {
     this.#revoked = new RevokedCertificates(Buffer.from(revocations));
   }
 
-  /** Why a certificate is not trusted, and until when it is. */
+  /** Returns why a certificate is not trusted, or until when it is trusted. */
   judge(certificate: X509Certificate): Verdict {
     const chain = peerChain(certificate, this.#roots);
     if (chain === undefined) return { fault: "no root that is trusted now has issued it", untilMs: Infinity };

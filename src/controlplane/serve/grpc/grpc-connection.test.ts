@@ -133,7 +133,7 @@ test("a client with a closed window delays nobody, holds only one response, and 
   slow.send();
   assert.deepEqual(await slow.takeFrames(), ["data 1 500"]);
   assert.deepEqual(events, []);
-  // SETTINGS with a larger initial window also open streams' windows.
+  // A larger initial window in SETTINGS also enlarges the windows of open streams.
   slow.writer.settings([[setting.initialWindowSize, 1000]]);
   slow.send();
   assert.deepEqual(await slow.takeFrames(), ["settings ack", "data 1 495"]);

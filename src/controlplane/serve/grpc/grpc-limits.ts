@@ -13,7 +13,7 @@ export const grpcLimits = {
   connectionWindowBytes: 1_048_576,
   /** A window is returned when this fraction of it has been read (2: one half). */
   creditParts: 2,
-  /** 0, so that data that waits in a call counts against the connection's window. */
+  /** With 0, data that waits in a call counts against the connection's window. */
   maxQueuedBytes: 0,
   /** The memory for heads and incomplete requests of all connections, which the addresses of their clients share. */
   maxIncompleteBytes: 128 << 20,
@@ -22,10 +22,14 @@ export const grpcLimits = {
   maxSentFrameBytes: 65_536,
   maxHeaderListBytes: 65_536,
   /**
-   * A proxy has one discovery stream, and sometimes one more request. A relay for many proxies has as many connections.
+   * A proxy has one discovery stream, and sometimes one more request. A relay has one connection for each of its
+   * proxies.
    */
   maxStreams: 100,
-  /** The maximum number of bytes that are framed at a time. The rest waits in messages that all clients share. */
+  /**
+   * The maximum number of bytes that are written into frames at a time. The rest waits in messages that all clients
+   * share.
+   */
   outputHighWaterBytes: 512 * 1024,
   /** The maximum number of bytes of answers to PING, SETTINGS and similar frames that a peer may leave unread. */
   maxBufferedControlBytes: 1_048_576,

@@ -40,8 +40,8 @@ export class MessageDecoder {
   }
 
   /**
-   * Calls for each message that ends in this chunk. The bytes are valid as long as the chunk's. Throws a user error for
-   * a message that is too long, or compressed without agreement.
+   * Calls `message` for each message that ends in this chunk. The bytes are valid as long as the chunk's. Throws a user
+   * error for a message that is too long, or compressed without agreement.
    */
   push(chunk: Buffer, message: (bytes: Buffer) => void): void {
     let at = 0;

@@ -35,7 +35,7 @@ async function serveSlowly(): Promise<{
     ...systemClock,
     steadyMs: () => nowMs,
     after: (ms, run) => {
-      // Longer times are those of sweeps.
+      // Longer timers belong to the server's sweeps, which run on real time.
       if (ms > 100) return systemClock.after(ms, run);
       return systemClock.after(0, () => {
         nowMs += ms;
@@ -58,7 +58,7 @@ async function client(port: number, localAddress: string): Promise<Socket> {
   return socket;
 }
 
-/** Sends requests in one write each, so that the server reads them in as many turns as it likes. */
+/** Sends a request in one write. The server may read the requests in any number of turns. */
 function ask(socket: Socket, id: number): void {
   const writer = new FrameWriter();
   writer.headers(id, hpackEncode(requestFields), false, 16_384);
@@ -68,7 +68,8 @@ function ask(socket: Socket, id: number): void {
 
 test("a client with many connections and slow requests does not keep the requests of another one waiting", async () => {
   const { server, port, order } = await serveSlowly();
-  // The kernel reports the connections in an order of its own, so the others connect first, in the middle and last.
+  // The kernel chooses the order in which it reports connections. So the other clients connect before, between and
+  // after the greedy ones.
   const all: Socket[] = [];
   try {
     for (const address of ["127.0.0.3", ...greedies, "127.0.0.4", ...greedies, "127.0.0.5"])

@@ -22,7 +22,10 @@ interface ReadAddress {
   step: number;
 }
 
-/** The time that the requests of an address may take in one turn of the event loop. The first one may take longer. */
+/**
+ * The time that the requests of an address may take in one turn of the event loop. The first request of a turn may take
+ * longer.
+ */
 const turnMs = 20;
 /**
  * If the requests of an address recently took longer than this, the address waits as long as its next requests take.
@@ -35,8 +38,8 @@ const maxGone = 1_000;
  * Lets the addresses of clients take turns. The event loop reads every connection that has input before it returns to
  * the first one, so a client with many connections and slow requests would keep all others waiting.
  *
- * Once the requests of an address have taken their time, its connections wait for later turns. An address that
- * continues like that gets half of the time while others are connected.
+ * Once the requests of an address have used up the time of one turn, its connections wait for later turns. An address
+ * that uses up its time again and again gets half of all time while others are connected.
  */
 export class ReadingTurns {
   readonly #clock: Clock;

@@ -38,7 +38,7 @@ export class RotatingCertificate {
   /** Throws a user error if the certificate cannot be used. The previous one then stays. */
   rotate(material: CertificateMaterial): void {
     const context = contextOf(material, this.#compliance);
-    // Every connection judges its certificate again when the trust is another one.
+    // Every connection judges its client's certificate again when the roots or the revocation lists change.
     if (!trustsTheSame(material, this.#material)) this.#trust = trustOf(material);
     this.#material = material;
     this.#context = context;

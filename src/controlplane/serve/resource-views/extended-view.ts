@@ -42,8 +42,8 @@ export class ExtendedView implements ResourceView {
 }
 
 /**
- * The configurations that filters name. One that belongs to some of a waypoint's services is only for a waypoint with
- * such a service.
+ * The configurations that filters name. A configuration for only some services is sent only to a waypoint that serves
+ * one of them.
  */
 export class ExtensionConfigView implements ResourceView {
   readonly #program: ExtensionProgram;

@@ -97,7 +97,7 @@ function fullHost(host: string, domain: string): string {
   return suffix === "" || domain.startsWith(`${suffix}.`) ? `${name}.${domain}` : host;
 }
 
-/** The routes of these clients: for each service, the routes that sidecars have in the port's table. */
+/** The routes of proxyless gRPC clients: for each service, the routes that sidecars have in the port's table. */
 export class GrpcRouteView implements ResourceView {
   readonly #tables: ResourceView;
   /**

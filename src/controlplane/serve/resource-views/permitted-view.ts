@@ -1,7 +1,10 @@
 import type { EncodedResource } from "../../translate/index.ts";
 import type { ResourceView } from "./resource-view.ts";
 
-/** Whether the proxy may have a resource with this name. Undefined until that is known. `learned` is then called. */
+/**
+ * Whether the proxy may have a resource with this name. Undefined until the API server has answered. The answer then
+ * calls `learned`.
+ */
 export type Permission = (name: string, learned: (allowed: boolean) => void) => boolean | undefined;
 
 /**

@@ -167,7 +167,7 @@ function withoutNames(group: readonly EncodedResource[], earlier: readonly Resou
 /** The source of a view that may change. */
 export interface ViewSource {
   /**
-   * The view, or undefined until it is known, while its resources are empty. Returns the same object as long as the
+   * The view. Undefined until it is known; the source then has no resources. Returns the same object as long as the
    * view does not change.
    */
   current(): ResourceView | undefined;
@@ -206,8 +206,8 @@ export class SwitchingView implements ResourceView {
 
   subscribe(changed: (names: readonly string[]) => void): Disposable {
     const leaving = new Set<Disposable>();
-    // Follow the old view for a while. The same change of the model may also concern resources of the old view, about
-    // which its collections have not told their followers yet, and the client has the previous versions of these.
+    // Follow the old view for a while. The same change of the model may also concern resources of the old view whose
+    // collections have not notified their followers yet. The client still has the previous versions of these resources.
     const leave = (old: Disposable): void => {
       leaving.add(old);
       queueMicrotask(() => {
@@ -281,7 +281,7 @@ export function followScope(
     followers = created;
   }
   const all = followers;
-  // Wrap the function, because two subscriptions may pass the same one.
+  // Wrap the function, because two subscriptions may pass the same function.
   const follower = (names: readonly string[]): void => changed(names);
   const own = all.get(scope) ?? new Set();
   all.set(scope, own.add(follower));

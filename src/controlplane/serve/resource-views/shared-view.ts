@@ -33,7 +33,7 @@ export class SharedView implements ResourceView {
   }
 
   subscribe(changed: (names: readonly string[]) => void): Disposable {
-    // Wrap the function, because two subscriptions of one stream may pass the same one.
+    // Wrap the function, because two subscriptions of one stream may pass the same function.
     const follower = (names: readonly string[]): void => changed(names);
     this.#followers.add(follower);
     this.#following ??= this.#inner.subscribe((names) => this.#changed(names));

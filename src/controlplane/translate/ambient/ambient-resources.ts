@@ -48,7 +48,8 @@ function deriveAuthorizations(
   inputs: MeshInputs,
   waypoints: Waypoints,
 ): readonly Collection<EncodedResource>[] {
-  // Another namespace's waypoints might serve only those who want to escape the policy.
+  // Only waypoints of the policy's own namespace are exempt from it. Otherwise, a user could create a waypoint in
+  // another namespace to bypass the policy.
   const waypointsOf = waypoints.all.index("of-namespace", ({ namespace }) => [namespace]);
   const own = graph.derive(
     "wds-authorizations",

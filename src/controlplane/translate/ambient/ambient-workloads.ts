@@ -48,10 +48,10 @@ interface Subject {
 
 /** Settings that apply to workloads of every kind. */
 interface WorkloadRules {
-  /** Which workloads of each service count. */
+  /** The workloads of each service that ztunnels get. */
   readonly crowds: ServiceCrowds;
   /**
-   * The services that select the workload and in which it counts, as {@link podMember} or {@link entryMember}. A
+   * The services that select the workload and that it is sent with, as {@link podMember} or {@link entryMember}. A
    * ServiceEntry is left out if another one owns its host.
    */
   readonly servicesFor: (
@@ -147,7 +147,8 @@ function derivePods(
   rules: WorkloadRules,
 ): Collection<EncodedResource> {
   const { inputs, waypoints, bindings } = sources;
-  // A slice that names a pod of another namespace would give that pod's connections the name of its own service.
+  // Ignore a slice that names a pod of another namespace. Otherwise, ztunnels would treat that pod's connections as
+  // those of the slice's service.
   const slicesOfPod = inputs.slices.index("pod", (slice) =>
     slice.endpoints.flatMap(({ pod }) => (pod.startsWith(`${slice.namespace}/`) ? [pod] : [])),
   );
@@ -164,10 +165,7 @@ function derivePods(
     });
   };
 
-  /**
-   * Whether the pod is terminating, but clients of a service have no other one. They then use it, as in
-   * `usedEndpoints`.
-   */
+  /** Whether no pod that the service selects is ready. Clients then use its terminating pods, as in `usedEndpoints`. */
   const isLastOf = ({ source, namespace, name, selector }: AmbientService, reader: CollectionReader): boolean =>
     source === "Service" &&
     Object.keys(selector).length > 0 &&

@@ -76,8 +76,9 @@ function rulesOf(
     ...(rule.from.length > 0 ? [{ matches: rule.from.map((source) => sourceMatch(source, namespace)) }] : []),
     ...rule.when.map((condition) => ({ matches: [conditionMatch(condition, namespace)] })),
   ];
-  // At a ztunnel, a match without conditions matches nothing. In a DENY policy, such a match is left of a part that
-  // only L7 can check. It must match every client but waypoints, because nothing else would deny those requests.
+  // At a ztunnel, a match without conditions matches nothing. In a DENY policy, a match may have lost all of its
+  // conditions, because only L7 can check them. It must then match every client except waypoints, because nothing else
+  // would deny those requests.
   const forL4 = rules.filter(({ matches }) => !matches.some(isEmpty));
   if (allow || forL4.length === rules.length) return rules;
   const notServiceAccounts = waypointAccounts.map((serviceAccount) => ({ namespace, serviceAccount }));

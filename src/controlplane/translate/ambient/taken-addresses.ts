@@ -7,8 +7,8 @@ import type { OfCluster } from "../../model/remote-inputs.ts";
 import { givenAddresses, singleAddress, type GivenAddresses } from "../../model/service/given-addresses.ts";
 
 /**
- * The addresses of Kubernetes Services and of nodes with pods, and those that a control plane gave to the hosts of
- * ServiceEntries.
+ * The addresses of Kubernetes Services and of nodes with pods, and those that a control plane has allocated to the
+ * hosts of ServiceEntries.
  */
 export class TakenAddresses {
   readonly #inputs: MeshInputs;

@@ -46,7 +46,7 @@ test("messages merge as in protobuf, except that durations are replaced", () => 
   assert.deepEqual(merged({ ring_hash_lb_config: { minimum_ring_size: 1 } }, { maglev_lb_config: {} }), {
     maglev_lb_config: {},
   });
-  // Like upstream's, this merge cannot replace a value with a wrapped 0.
+  // As in upstream, a merge cannot replace a value with a wrapped 0.
   assert.deepEqual(merged({ per_connection_buffer_limit_bytes: 5 }, { per_connection_buffer_limit_bytes: 0 }), {
     per_connection_buffer_limit_bytes: 5,
   });

@@ -73,7 +73,7 @@ export class Patching {
     return { ...target, value: toBinary(desc, message) };
   }
 
-  /** The connection manager that a network filter is. Undefined for another filter. */
+  /** Decodes the connection manager in a network filter. Undefined for another filter. */
   managerOf({ configType }: Filter): HttpConnectionManager | undefined {
     if (configType.case !== "typedConfig" || typeOf(configType.value) !== managerType) return undefined;
     return fromBinary(this.types.mustHave(managerType), configType.value.value) as unknown as HttpConnectionManager;
@@ -115,8 +115,8 @@ interface Named {
 }
 
 /**
- * ADD, INSERT_*, REPLACE and REMOVE in an ordered list. `matches` selects the patch's target. Undefined if the patch
- * names no target. Inserts then go to the ends, and the other operations have no effect.
+ * Applies ADD, INSERT_*, REPLACE or REMOVE to an ordered list. `matches` selects the patch's target. Undefined if the
+ * patch names no target. Inserts then go to the ends, and the other operations have no effect.
  */
 export function patchList<Item extends Named>(
   list: Item[],

@@ -82,13 +82,16 @@ function configurationMatches(name: string, { match }: CompiledPatch, context: P
   );
 }
 
-/** The port of `80` or `inbound|8080||`. */
+/** The port in the name of a route configuration: `80` or `inbound|8080||`. */
 function portOfRoutes(name: string): number {
   const text = name.startsWith("inbound") ? (name.split("|")[1] ?? "") : name;
   return /^\d+$/.test(text) ? Number(text) : 0;
 }
 
-/** The parts of `http.80`, or of `https.443.<port name>.<gateway>.<namespace>`. */
+/**
+ * The parts in the name of a gateway's route configuration: `http.80`, or `https.443.<port
+ * name>.<gateway>.<namespace>`.
+ */
 function gatewayPlaceOf(name: string): { readonly port: number; readonly portName: string; readonly gateway: string } {
   const [scheme = "", port = "", ...rest] = name.split(".");
   if (scheme !== "https") return { port: Number(port), portName: "", gateway: "" };

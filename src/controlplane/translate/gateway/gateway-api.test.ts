@@ -644,7 +644,7 @@ test("a backend by the host of another namespace's Service needs a ReferenceGran
     namespace("vault"),
     gateway({ listeners: [http] }),
     service("vault/db", "10.96.0.77", { app: "db" }, [{ name: "http", port: 80 }]),
-    // An entry of the route's own namespace with the Service's host allows nothing.
+    // A ServiceEntry of the route's own namespace with the same host does not replace the grant.
     config("ServiceEntry", "shop/db", {
       hosts: [host],
       ports: [{ number: 80, name: "http", protocol: "HTTP" }],

@@ -50,7 +50,7 @@ function httpChain(server: GatewayServerModel, listener: string, context: Classi
     routes: { rds: server.routeName },
     security: security.http,
     telemetry,
-    // As in upstream Istio, the statistics of a named server have its name without a delimiter.
+    // As in upstream Istio, the prefix of a named server's statistics is its name, without a delimiter.
     ...(server.kind === "https" && server.name !== "" ? { fields: { statPrefix: server.name } } : {}),
   });
   if (server.tls === undefined || server.kind === "http") return { serverNames: [], filters: [manager] };
@@ -139,7 +139,10 @@ function tcpContext(context: ClassicGatewayContext): TcpRouteContext {
   };
 }
 
-/** Finds a service that the gateway sees. As in upstream Istio, one of the VirtualService's namespace goes first. */
+/**
+ * Finds a service that the gateway sees. As in upstream Istio, a service in the VirtualService's namespace takes
+ * precedence.
+ */
 function serviceFor(
   host: string,
   namespace: string,

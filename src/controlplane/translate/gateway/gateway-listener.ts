@@ -35,8 +35,8 @@ export interface GatewayChain {
 }
 
 /**
- * The chains without the server names that an earlier one has, because each can have only one destination. A chain
- * keeps its other names, because the earlier chain may belong to another namespace.
+ * The chains without the server names that an earlier chain has, because each server name can lead to only one chain. A
+ * chain keeps its other names, because the earlier chain may belong to another namespace.
  */
 export function withDistinctNames(chains: readonly GatewayChain[]): readonly GatewayChain[] {
   const taken = new Set<string>();

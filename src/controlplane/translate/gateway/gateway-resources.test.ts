@@ -446,7 +446,8 @@ test("a Gateway API listener serves once its certificate is usable, and its stat
       ?.listeners.find((listener) => listener.name === name)
       ?.conditions.find((condition) => condition.type === "ResolvedRefs")?.reason;
   const foreign = status.get("edge/web")?.listeners.find((listener) => listener.name === "foreign")?.conditions;
-  // The Gateway API asks for ResolvedRefs only. Upstream also sets Accepted to False, by the reason of a CA reference.
+  // The Gateway API requires only ResolvedRefs to be False. Upstream also sets Accepted to False, with the reason for a
+  // faulty CA reference.
   assert.deepEqual(
     foreign?.map((condition) => `${condition.type}=${condition.status}/${condition.reason}`),
     [

@@ -148,7 +148,8 @@ test("a GRPCRoute maps services and methods to paths, on a Gateway as on a Servi
     ["pathSeparatedPrefix", "/shop.Cart"],
     ["safeRegex", { regex: "/shop\\..*/.+" }],
     ["safeRegex", { regex: "/[^/]+/Ping" }],
-    // A rule for every method goes last. Otherwise no request would reach the expressions.
+    // A rule for every method comes last. Otherwise it would take all requests before the rules with regular
+    // expressions.
     ["prefix", "/"],
   ];
   assert.deepEqual(paths(routeTable("shop/edge", 80).virtualHosts[0]?.routes ?? []), expected);

@@ -41,7 +41,7 @@ const server = (port: number): object => ({
   hosts: ["*"],
 });
 
-/** Routes of as many hosts, which share a virtual host, so that few are encoded. */
+/** A VirtualService with this many routes and hosts. The hosts share a virtual host, so that few routes are encoded. */
 function routes(count: number): KubernetesObject {
   const hosts = many(count, (index) => `h${index}.example`);
   const http = many(count, (index) => ({
@@ -66,7 +66,7 @@ test("servers that share a port count one by one", () => {
   assert.deepEqual(routesOf(gateway(servers), routes(100)), [20 * 100]);
 });
 
-/** One small VirtualService for each index, from the oldest on. */
+/** Small VirtualServices. Each is older than the one before it. */
 function small(count: number, namespaceName = "shop"): readonly KubernetesObject[] {
   return many(count, (index) => {
     const object = config("VirtualService", `${namespaceName}/v${index}`, {
@@ -82,7 +82,8 @@ function small(count: number, namespaceName = "shop"): readonly KubernetesObject
 test("the VirtualServices of a namespace share a maximum of routes at the servers of a proxy, the oldest ones first", (t) => {
   lowerLimits(t, { routes: 200 });
   const servers = gateway(many(30, (index) => server(8_000 + index)));
-  // The last one is the oldest. Six have routes at all of the 30 servers, and a seventh at 20 of them.
+  // The limit of 200 allows the six oldest VirtualServices routes at all of the 30 servers, and the seventh at 20 of
+  // them.
   assert.deepEqual(routesOf(servers, ...small(50)), [...many(20, () => 7), ...many(10, () => 6)]);
   const both = routesOf(servers, ...small(50), ...small(3, "other"));
   assert.deepEqual(both, [...many(20, () => 10), ...many(10, () => 9)], "other namespaces have a share of their own");

@@ -105,7 +105,9 @@ function isKnownPrincipal({ identifier }: Principal): boolean {
   }
 }
 
-/** gRPC refuses a whole listener for a condition on these. */
+/**
+ * Whether gRPC supports conditions on the header. For a condition on any other header, it refuses the whole listener.
+ */
 function isKnownHeader(name: string): boolean {
   const lower = name.toLowerCase();
   return lower !== ":scheme" && !lower.startsWith("grpc-");

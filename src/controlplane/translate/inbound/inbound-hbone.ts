@@ -127,7 +127,7 @@ const connectRoute: Extract<
   ],
 };
 
-/** Values that the connection inside the tunnel must inherit from it. */
+/** Values that the connection inside the tunnel must inherit from the tunnel. */
 function connectState(notesSource: boolean): FilterInit {
   const value = (key: string, format: string, isHashed = false) =>
     filterState(key, format, { inherits: "ONCE", isHashed });

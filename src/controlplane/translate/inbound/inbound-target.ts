@@ -19,7 +19,7 @@ import { sidecarFor } from "../../model/scope-choice.ts";
 
 /** One port of a workload that its sidecar serves. */
 export interface InboundTarget {
-  /** The port on which the application listens, or, for a Sidecar's ingress, the port of the connections. */
+  /** The port on which the application listens. For a Sidecar's ingress, the port to which clients connect. */
   readonly port: number;
   /** The service's port, for telemetry. */
   readonly servicePort: number;

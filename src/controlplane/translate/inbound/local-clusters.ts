@@ -65,7 +65,10 @@ interface Sources {
   readonly workloadEntries: CollectionIndex<WorkloadEntryFacts>;
 }
 
-/** Requests spread evenly over the pods of one roll-out, and not over those of several. */
+/**
+ * Labels that differ between the roll-outs of a workload. They divide groups, because requests spread evenly only over
+ * the pods of one roll-out.
+ */
 const rolloutLabels = ["pod-template-hash", "rollouts-pod-template-hash"] as const;
 
 export function deriveLocalClusters(

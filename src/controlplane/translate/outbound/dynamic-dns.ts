@@ -20,7 +20,7 @@ import { applyConnectionPool } from "../traffic-policy.ts";
 
 /** The cluster of requests to unknown hosts in the mode ALLOW_ANY_DYNAMIC_DNS. */
 export const dynamicDnsName = "AllowAnyDynamicDNSCluster";
-/** The route to it, and the virtual host of that route. */
+/** The name of the route to this cluster, and of the route's virtual host. */
 export const dynamicDnsRoute = "allow_any_dynamic_dns";
 
 /** The inputs that decide the mode. */

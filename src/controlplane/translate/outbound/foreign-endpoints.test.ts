@@ -135,7 +135,10 @@ test("an automatic address stays with its ServiceEntry, whatever endpoint claims
     assert.equal(listenerOf({ headlessDay, entry: {}, ofPod: false, allocated: true }), ofEntry);
 });
 
-/** What a sidecar gets if `shop/db` was given the address, and an older entry writes addresses. */
+/**
+ * The listeners of a sidecar if a control plane allocated an address to `shop/db`, and an older entry writes the given
+ * addresses.
+ */
 function withGiven(addresses: readonly string[], writer: object = {}, namespaceOf = "evil", added?: object) {
   const { apply, serve } = createOutboundFixture();
   const ports = [

@@ -6,12 +6,15 @@ import type { ServiceModel } from "../../model/service/service-model.ts";
 import { addressClaims, type AddressClaim } from "./outbound-port.ts";
 import type { ResolvedPort } from "./outbound-route.ts";
 
-/** What the addresses of a port's listeners follow from. */
+/** The facts that determine the addresses of a port's listeners. */
 export interface BoundPort extends ResolvedPort {
   readonly endpointsOf: (service: ServiceModel, port: number) => readonly EndpointModel[];
 }
 
-/** An address of a listener, and the destinations of its traffic for the service. Without any, all. */
+/**
+ * An address of a listener, and the destinations of its traffic for the service. Without destinations, all traffic at
+ * the address is for the service.
+ */
 export interface Bind {
   readonly address: string;
   readonly destinations: readonly string[];

@@ -24,7 +24,7 @@ import { assignmentOf, encodeAssignment, takesMutualTls } from "./outbound-assig
 /** A cluster as seen by some clients, which share this object. */
 export interface SharedCluster {
   readonly variant: ClusterVariant;
-  /** Keys of the shared collections. */
+  /** The cluster's key in {@link OutboundClusters.clusters}. */
   readonly cluster: string;
   /** The name under which the cluster asks EDS for its endpoints, or undefined if it does not. */
   readonly endpoints: string | undefined;
@@ -143,7 +143,7 @@ function serviceClusters(
         hasEndpoints ? "" : place,
         ...(keepsHeaderCase ? ["case"] : []),
       ].join(" ");
-      // Gateways may use waypoints, and enter other networks in a different way.
+      // Unlike sidecars, gateways may use waypoints, and enter other networks in a different way.
       const endpoints = hasEndpoints
         ? [shared, !isSidecar && (hbone || mesh.ambientMultiNetwork === true) ? "router" : "", place].join(" ")
         : undefined;

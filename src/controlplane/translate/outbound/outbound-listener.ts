@@ -71,8 +71,8 @@ function addService(
 }
 
 /**
- * The first bytes decide if the port also carries TCP. On the wildcard address they always decide, because the
- * connection may belong to no service.
+ * If the port also carries TCP, the first bytes decide whether a connection is HTTP. On the wildcard address they
+ * always decide, because the connection may belong to no service.
  */
 function addHttp(entries: Map<string, Entry>, bind: string, port: ListenerPort): void {
   const known = entries.get(bind);
@@ -177,7 +177,7 @@ function tlsChains(bind: Bind, { service }: ResolvedService, port: ListenerPort)
     }
   }
   if (found.all.length > 0) return found.all;
-  // The address alone identifies a service if no other has it.
+  // The address alone identifies a service if no other service has it.
   const byName = bind.destinations.length > 0 || bind.address === anyAddress || isForwarded(service);
   const names = byName ? [service.hostname, ...port.aliasesOf(service.hostname)] : [];
   return [plainChain(serviceFilters(service, port), names, bind.destinations, undefined)];
@@ -302,8 +302,9 @@ export function virtualOutboundListener(traffic: UnknownTraffic): Listener {
 }
 
 /**
- * Clients of a server that speaks first are served after the time limit, whereas upstream closes their connections.
- * Envoy then continues without the filters that have not run, so the original destination must be known earlier.
+ * With a protocol in which the server speaks first, protocol detection ends at its time limit, and the connection
+ * continues. Upstream closes it. Envoy then skips the filters that have not run, so the filter for the original
+ * destination comes first.
  */
 function detectsHttp({ protocolDetectionTimeoutMs: timeoutMs }: MeshSettings): ListenerInit {
   return {

@@ -15,7 +15,10 @@ export interface ClientPlace {
 
 type Failover = Pick<LocalityLoadBalancer, "distribute" | "failover" | "failoverPriority">;
 
-/** Sets priorities and weights of localities for a client's location. Without such a policy, groups stay unchanged. */
+/**
+ * Sets the priorities and weights of localities for a client's location. Without a setting for locality, the groups
+ * stay unchanged.
+ */
 export function byLocality(
   groups: readonly LocalityGroup[],
   policy: EffectivePolicy,
@@ -35,7 +38,7 @@ export function byLocality(
     );
   }
   if (setting.distribute.length > 0) return distributed(groups, setting.distribute, place);
-  // Set no priorities without outlier detection: a proxy would never use the next one.
+  // Set no priorities without outlier detection, because a proxy would then never use the next priority.
   return policy.outlierDetection === undefined ? groups : failedOver(groups, setting, place);
 }
 

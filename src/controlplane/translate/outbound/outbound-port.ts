@@ -32,7 +32,9 @@ export interface OutboundPort extends Pick<
   readonly shared: string | undefined;
   /** The keys of the VirtualServices that may apply to the port, in order of precedence. */
   readonly virtualServices: readonly string[];
-  /** The keys of those that do not apply to the port, because they would have too many routes in one proxy. */
+  /**
+   * The keys of VirtualServices that do not apply to the port, because they would have too many routes in one proxy.
+   */
   readonly withheld: readonly string[];
 }
 
@@ -131,13 +133,16 @@ interface Candidate {
   readonly hosts: readonly string[];
   /** The size of its routes for one host of one port. */
   readonly units: number;
-  /** Whether all its hosts and ports together may exceed the maximum, so that they are counted. */
+  /** Whether the routes at all of its hosts and ports may exceed the maximum, so that they must be counted. */
   readonly isLarge: boolean;
-  /** The units of the ports so far. */
+  /** The units at the ports that were counted so far. */
   total: number;
 }
 
-/** Each service of each port that a VirtualService covers has its routes, so a wildcard may multiply them a lot. */
+/**
+ * The routes of a VirtualService are repeated for each port of each service that its hosts cover, so a wildcard may
+ * multiply them.
+ */
 function mayBeLarge(
   units: number,
   hosts: readonly string[],
@@ -316,5 +321,5 @@ function withPortAddresses(service: ServiceModel, port: number): ServiceModel {
   });
 }
 
-/** One object for each port, because what is made of a service is kept by its object. */
+/** One object for each port, because results for a service are cached by its object. */
 const addressedServices = memos.keyed<ServiceModel, ServiceModel>("addressed-services");

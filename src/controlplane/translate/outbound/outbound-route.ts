@@ -36,7 +36,7 @@ export interface HostSources {
   readonly mesh: MeshSettings;
   readonly virtualServiceOf: (key: string) => VirtualServiceModel | undefined;
   readonly hashOf: (destination: Destination, port: number) => ConsistentHash | undefined;
-  /** The sessions of a destination's service, as the namespace sees it. If absent, nobody keeps sessions. */
+  /** The sessions of a destination's service, as the namespace sees it. If absent, no service has sessions. */
   readonly sessionOf?: ((host: string, namespace: string) => ServiceSession | undefined) | undefined;
   /** The host's service, and the HTTPRoutes that are attached to it for the host's client. */
   readonly attachedRoutes: () => { readonly service: ServiceModel; readonly routes: readonly RouteModel[] } | undefined;

@@ -25,6 +25,6 @@ export interface PlannedPort {
   readonly targetOf: (alias: string) => string | undefined;
   /** Hosts, or patterns of hosts, with consistent hashing. Their routes differ by client. */
   readonly hashing: readonly string[];
-  /** See the field of `CommonHosts`. Absent if it was not computed before. */
+  /** The value of `CommonHosts.routed` for this port. Absent if it was not computed before. */
   readonly routed?: string;
 }

@@ -27,7 +27,7 @@ test("ServiceEntries of one namespace with one host are one service with the por
     entry("d", 4, { ...secure, number: 8443 }, { resolution: "NONE", endpoints: [] }),
     config("WorkloadEntry", "shop/vm", { address: "192.0.2.5", labels: { app: "vm" } }),
     entry("e", 5, secure, { workloadSelector: { labels: { app: "vm" } } }),
-    // Those that disagree with the oldest add no ports, but endpoints.
+    // Entries whose settings differ from those of the oldest entry add endpoints, but no ports.
     entry("f", 6, { ...plain, number: 8080 }, at("192.0.2.6"), { team: "f" }),
     entry("g", 6, plain, at("192.0.2.7"), { team: "g" }),
     entry("h", 6, plain, { ...at("192.0.2.8"), exportTo: ["third"] }),

@@ -98,7 +98,7 @@ function entriesByHost(
         const listener = listeners.get(name);
         if (listener === undefined) continue;
         for (const host of hostnames) {
-          // Add a route with two parents on one port only once.
+          // If a route has two parents on one port, add it only once.
           if (seen.has(host) || !isOwn(host, listener)) continue;
           seen.add(host);
           byHost.set(host, [...(byHost.get(host) ?? []), ...entriesOf(model, name)]);

@@ -78,7 +78,7 @@ function added(
 
 const values = memos.memo<HeaderModifier["set"], readonly (readonly [string, string])[]>("header-values");
 
-/** The values by name. They are judged once, because each proxy's routes have them again. */
+/** The values by name. They are checked once, because each proxy's routes have them again. */
 function valuesOf(headers: HeaderModifier["set"]): readonly (readonly [string, string])[] {
   const known = values.get(headers);
   if (known !== undefined) return known;

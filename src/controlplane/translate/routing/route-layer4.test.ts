@@ -6,7 +6,7 @@ import { l4VirtualService } from "./route-layer4.ts";
 
 const service = { hostname: "db.shop.svc.cluster.local" } as ServiceModel;
 
-/** Hosts and weights that connections are divided among. */
+/** The hosts among which connections are divided, with their weights. */
 function dividedBy(kind: L4RouteModel["kind"], weights: readonly number[]): unknown {
   const backends = weights.map((weight, index) => ({
     resolved: { host: `b${index}.test`, port: 9, cluster: "" },

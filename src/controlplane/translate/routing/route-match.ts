@@ -18,7 +18,7 @@ export function routeMatch(match: HttpRouteMatch): MessageInitShape<typeof Route
   }
   return {
     pathSpecifier: pathSpecifier(match.path),
-    // A match of any path needs no case, and upstream states none for a GRPCRoute.
+    // A match of any path does not depend on case. Upstream sets no case for it in a GRPCRoute.
     ...(match.path.value === "" ? {} : { caseSensitive: true }),
     headers,
     queryParameters: match.queryParams.map((parameter) => ({

@@ -84,7 +84,7 @@ export function stringMatcher({ kind, value }: StringMatch): StringMatcherInit {
   return { matchPattern: kind === "regex" ? { case: "safeRegex", value: { regex: value } } : { case: kind, value } };
 }
 
-/** The regular expression `*` has always meant that the header is present. */
+/** In Istio, the regular expression `*` has always meant that the header is present. */
 function requiresPresence(wanted: PresenceMatch): wanted is { readonly kind: "present" } {
   return wanted.kind === "present" || (wanted.kind === "regex" && wanted.value === "*");
 }

@@ -33,7 +33,7 @@ export interface VirtualServiceRouteOptions {
   readonly mesh: MeshSettings;
   readonly serviceOf: (host: string) => Pick<ServiceModel, "ports" | "aliasOf"> | undefined;
   readonly hashOf: (destination: Destination, port: number) => ConsistentHash | undefined;
-  /** The sessions of a destination's service. If absent, nobody keeps sessions. */
+  /** The sessions of a destination's service. If absent, no service has sessions. */
   readonly sessionOf?: ((host: string) => ServiceSession | undefined) | undefined;
 }
 

@@ -64,7 +64,7 @@ export type TcpSettings = Pick<
 interface TcpTarget {
   readonly rule: DestinationRuleModel | undefined;
   readonly subset: string | undefined;
-  /** Set if the rule's tunnel is left out, for bytes that another proxy forwards. */
+  /** Set to leave out the tunnel of the rule, because another proxy forwards the bytes. */
   readonly untunnelled?: true;
   readonly context: Pick<TcpRouteContext, "mesh" | "role" | "telemetry">;
 }

@@ -51,7 +51,7 @@ export class SecurityPolicies {
   ): SecurityFilters {
     const { peer = "certificate", clearRouteCache = false } = options;
     const policies = this.#authorization.attachedTo(subject, mesh.rootNamespace, reader);
-    // As in upstream Istio. The order matters to rules of one issuer, which are tried in turn.
+    // The order is that of upstream Istio. It matters to rules of one issuer, which are tried in turn.
     const rules = this.#authentication
       .attachedTo(subject, mesh.rootNamespace, reader, "own")
       .flatMap((policy) => policy.spec.jwtRules);

@@ -21,7 +21,9 @@ export function serviceLogsOf2022(host: string, port: number, mesh: MeshSettings
   return lines.flatMap((end) => textLog(`${istioTextStart} ${end}`, mesh));
 }
 
-/** The log for one more line for each tunnel to a service, which its address selects. */
+/**
+ * A log for each address and port of the services. It writes an additional line for a tunnel to this address and port.
+ */
 export function tunnelLogsOf2022(
   services: readonly {
     readonly host: string;

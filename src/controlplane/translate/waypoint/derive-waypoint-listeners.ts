@@ -104,7 +104,7 @@ interface WaypointWorkload {
   readonly addresses: readonly string[];
 }
 
-/** The workloads whose own addresses lead to a waypoint, by its key: those to which ztunnels give one. */
+/** The workloads to whose own addresses ztunnels connect through a waypoint, by the waypoint's key. */
 interface WaypointWorkloads {
   readonly pods: CollectionIndex<WaypointWorkload>;
   /** WorkloadEntries, and endpoints of ServiceEntries. */

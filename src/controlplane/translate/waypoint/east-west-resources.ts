@@ -66,7 +66,7 @@ interface Way {
   readonly waypoints: readonly WaypointShare[] | undefined;
 }
 
-/** The unit of an endpoint's weight: fine enough for one percent, divided among a hundred pods. */
+/** How many units of an endpoint's weight are one percent. With 100, a hundred pods can share one percent. */
 const weightUnits = 100;
 
 /**

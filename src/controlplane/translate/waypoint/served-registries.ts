@@ -20,7 +20,7 @@ export function deriveServedRegistries(
 ): readonly [services: ServedRegistry, entries: ServedRegistry] {
   const bound = (name: string, services: Collection<ServiceModel>): Collection<BoundService> =>
     graph.derive(name, services, (service, reader): Iterable<readonly [string, BoundService]> => {
-      // Ambient knows one service of a host and namespace: that of its oldest entry.
+      // In ambient mode, a host has only one service in each namespace: that of its oldest entry.
       if (service.resolution === "alias" || service.variant !== undefined) return [];
       const { namespace, hostname, createdAt } = service;
       return bindings.waypointsOfService(service, reader).map(

@@ -102,7 +102,10 @@ function reachedEndpoints(
   return clusterEndpoints(near, rule, subsetOf(rule, subset), service.ports.length);
 }
 
-/** Connections through a waypoint have an original destination. */
+/**
+ * How a waypoint's cluster finds the endpoints of a service. Connections through a waypoint have an original
+ * destination.
+ */
 export function discoveryOf(service: ServiceModel): Cluster_DiscoveryType {
   return discoveryType(service, true);
 }

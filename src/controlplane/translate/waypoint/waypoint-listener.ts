@@ -83,8 +83,8 @@ export interface MainInternalOptions {
   /** The addresses of pods whose own traffic goes through the waypoint. */
   readonly workloads: readonly string[];
   /**
-   * The same of WorkloadEntries and of endpoints of ServiceEntries, whose addresses users write: a list for each
-   * namespace, so that one namespace does not change the matcher of another.
+   * The addresses of WorkloadEntries and of endpoints of ServiceEntries whose own traffic goes through the waypoint.
+   * Users write these addresses, so there is a list for each namespace: no namespace changes the matcher of another.
    */
   readonly named: readonly (readonly string[])[];
   readonly direct: WaypointPolicies;
@@ -347,7 +347,7 @@ function byProtocol(tcp: string, http: string): MatcherInit {
   };
 }
 
-/** Matches the authority of the CONNECT, or else uses the other matcher. */
+/** Matches the authority of the CONNECT against these names. Uses `otherwise` if none of them matches. */
 export function byNameOr(
   names: readonly (readonly [authority: string, then: OnMatchInit])[],
   otherwise: MatcherInit,

@@ -160,7 +160,10 @@ export function waypointTcp(
   };
 }
 
-/** As in upstream, the policy of the first destination applies to all of them, and its subset only if it is alone. */
+/**
+ * As in upstream, the policy of the first destination applies to all of them. The policy of its subset applies only if
+ * there is no other destination.
+ */
 function settingsOf(
   routes: readonly RouteDestination[],
   service: ServiceModel,
@@ -230,8 +233,8 @@ function routesOfVirtualService(
 }
 
 /**
- * Only routes in the service's or the waypoint's namespace may change a service's traffic. At the last ports of a
- * service, a VirtualService does not apply that would have too many routes at all of them.
+ * Only routes in the service's or the waypoint's namespace may change a service's traffic. A VirtualService that would
+ * have too many routes at all ports of a service does not apply at the last ones.
  */
 function virtualServicesFor(
   service: ServiceModel,
@@ -261,7 +264,10 @@ function forAnyClient(model: VirtualServiceModel): VirtualServiceModel {
   return { ...model, http };
 }
 
-/** The service of a host in the routes of another service. The other service itself has its own host. */
+/**
+ * The service to which a host in the routes of `routed` refers. The hostname of `routed` always refers to `routed`
+ * itself.
+ */
 function serviceOf(
   host: string,
   routed: ServiceModel,
