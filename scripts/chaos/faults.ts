@@ -23,7 +23,10 @@ const awayMs = 5_000;
 const lastingMs = 10_000;
 /** The limit until a killed pod is ready again. A pilot needs half a minute on a machine with a load of 40. */
 const readyAgainMs = 60_000;
-/** The time limit of one command or request. A command that undoes a fault is repeated. */
+/**
+ * The time limit of one attempt of a command or request. If an attempt to undo a fault fails or takes longer, the
+ * injector tries again until its own limit is over.
+ */
 const orderLimitMs = 5_000;
 /** The size of the largest file system that is filled. A larger one belongs to the machine. */
 const maxFilledBytes = 2 ** 30;

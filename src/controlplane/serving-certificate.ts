@@ -47,7 +47,7 @@ export class ControlPlaneIdentity {
     this.#renewAtMs = halfOf(serving, options);
   }
 
-  /** The stage of a change of root that this control plane has reached. */
+  /** The stage of a root rotation that this control plane has reached. `none` means that no rotation is under way. */
   get stage(): AuthorityStage {
     return this.#state.stage;
   }

@@ -112,7 +112,10 @@ function releaseOf(object: UntypedObject | undefined): string | undefined {
   return object?.metadata.labels?.[versionLabel];
 }
 
-/** Whether an installer of Istio wrote the CRD in the cluster. Its release number must not be compared with Serin's. */
+/**
+ * Whether an installer of Istio wrote the CRD in the cluster. The CRD's version label then has a release of Istio, so
+ * it is compared with {@link istioRelease}, and not with Serin's release.
+ */
 function isOfIstioRelease(object: UntypedObject, live: UntypedObject | undefined): boolean {
   if (!isDefinition(object) || isEngineDefinition(object)) return false;
   return live?.metadata.annotations?.[definitionReleaseAnnotation] !== releaseOf(live);

@@ -5,7 +5,10 @@ import type { AddressInfo } from "node:net";
 import { StringDecoder } from "node:string_decoder";
 import { text } from "node:stream/consumers";
 
-/** A text that closes an attribute and an element. Its image runs a script on error. */
+/**
+ * Pads the text to 245 characters. With the longest word of the synthetic mesh, `frontend`, a name then has 253
+ * characters, the maximum in Kubernetes. The padding is one word, so that no line can break within it.
+ */
 export const markup = `"><img src=x onerror=struck=1>`;
 const longest = 245;
 /**

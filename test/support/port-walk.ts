@@ -113,8 +113,8 @@ export async function callFrom(pid: number, calls: readonly Call[]): Promise<rea
 }
 
 /**
- * Calls every row from every place at the same time. Also calls from the target's own pod if a row has another answer
- * for it.
+ * Makes the expected calls of all rows from every place at the same time, and fails if an answer is not the expected
+ * one. Also makes a call from the target's own pod if that pod should get another answer.
  */
 export async function askRows(
   rows: readonly PortsRow[],

@@ -202,7 +202,7 @@ export class TrafficHistory {
    */
   counted(fromMs: number, toMs: number): CountedTraffic[] {
     const within = this.#slots.filter((slot) => slot.toMs > fromMs && slot.toMs <= toMs);
-    // If no slot lies within the window, use the slot that contains the window. Old slots are long.
+    // Old slots are long, so a short window may lie within one of them. Then use that slot.
     const slots = within.length > 0 ? within : this.#slots.filter((slot) => slot.fromMs < toMs && slot.toMs >= toMs);
     const [first, last] = [slots[0], slots.at(-1)];
     if (first === undefined || last === undefined) return [];

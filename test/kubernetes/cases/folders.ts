@@ -54,7 +54,8 @@ export const foldersCase: Case = {
     await podsStart(bench, "configuration");
     await uninstallLeavesNothing(bench);
     await onNodes(bench, "mkdir -p /opt/earlier/net.d && cp /etc/cni/net.d/10-ptp.conflist /opt/earlier/net.d/");
-    // The folder has a configuration, so the agent finds out only when a pod starts without it.
+    // This folder contains a network configuration, so the installation is not refused. The agent notices that the
+    // container runtime reads another folder only when the runtime starts a pod without calling the plugin.
     await cluster.serin(
       "install",
       "--set",

@@ -33,7 +33,7 @@ export function aligned(role: Role, left: readonly Tree[], right: readonly Tree[
     for (const key of wanted) times.set(key, (times.get(key) ?? 0) + 1);
     for (const [index, key] of wanted.entries()) {
       const places = key === undefined ? undefined : open.get(key);
-      // Two copies of a rule may have the same name.
+      // Two copies of a rule may have the same key, so a key that occurs twice does not identify an element.
       const isUnclear = keyOf !== textOf && ((places?.length ?? 0) > 1 || (times.get(key) ?? 0) > 1);
       const place = isUnclear ? undefined : places?.shift();
       if (place !== undefined) pair(index, place);
