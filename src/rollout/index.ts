@@ -3,7 +3,7 @@ import type { PreviewOptions, UpgradePreview } from "./observe/preview-upgrade.t
 
 export { removalRefusal } from "./engine/finalizer.ts";
 export { RolloutEngine } from "./engine/rollout-engine.ts";
-export { parseAllowedHosts } from "./observe/checks/destinations.ts";
+export { parseAllowedHosts } from "./observe/checks/allowed-destinations.ts";
 export { runCheckOutside } from "./observe/checks/run-check-once.ts";
 
 /** Plans an upgrade without carrying it out. The code is loaded on first use. */

@@ -23,7 +23,7 @@ import { JournalStore } from "../act/journal-store.ts";
 import { Notifier, serverOf } from "../act/notifier.ts";
 import { ObjectAccess } from "../act/object-access.ts";
 import { initialStatus } from "../decide/index.ts";
-import { checkDestination, type CheckDestination } from "../observe/checks/destinations.ts";
+import { checkDestination, type CheckDestination } from "../observe/checks/allowed-destinations.ts";
 import { httpExchange } from "../observe/checks/http-exchange.ts";
 import { ClusterView } from "../observe/cluster-view.ts";
 import { EventAges } from "../observe/event-ages.ts";

@@ -15,7 +15,7 @@ import {
 } from "../decide/index.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import { CheckObserver, type CheckOrigin } from "./checks/check-observer.ts";
-import type { CheckDestination } from "./checks/destinations.ts";
+import type { CheckDestination } from "./checks/allowed-destinations.ts";
 import { ProbeObserver } from "./probes/probes.ts";
 import { EventAges, type AgeOfEvent, type NoticeEvent } from "./event-ages.ts";
 import { LostFields } from "./lost-fields.ts";

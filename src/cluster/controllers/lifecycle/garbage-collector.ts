@@ -3,7 +3,7 @@ import { customResourceDefinitionKind } from "../../../api/kubernetes/index.ts";
 import { aborted, describeError, jsonEqual } from "../../../base/index.ts";
 import { createInformer, type InformerChange, type KubeClient, type Reconciler } from "../../../kube/index.ts";
 import { ignoreRace, type ControllerContext } from "../controller.ts";
-import { discoverKinds } from "./discovery.ts";
+import { discoverKinds } from "./discover-kinds.ts";
 import {
   decideCollection,
   graphNodeOf,

@@ -2,7 +2,7 @@ import type { KindDefinition, KubernetesObject } from "../../../api/index.ts";
 import { namespaceKind, podKind, type Namespace } from "../../../api/kubernetes/index.ts";
 import { isKubeCode } from "../../../kube/index.ts";
 import { enqueueOn, ignoreRace, type ControllerContext } from "../controller.ts";
-import { discoverKinds } from "./discovery.ts";
+import { discoverKinds } from "./discover-kinds.ts";
 import { conditionsOf, type NamespaceContent } from "./namespace-conditions.ts";
 import { isTerminating } from "../pods/pod-facts.ts";
 import { inBatches } from "../pods/pod-control.ts";

@@ -17,8 +17,8 @@ export interface GatewayPlacement {
   /** Whether the Gateway names this revision as its canary. */
   readonly canary: boolean;
   /**
-   * Whether this control plane deploys its proxies. False if the Gateway names an address, because somebody else then
-   * deploys the proxies.
+   * Whether this control plane deploys the Gateway's proxies, as {@link isManaged} decides: not if the Gateway names a
+   * host or several addresses, because somebody else then deploys them.
    */
   readonly managed: boolean;
   /** The Gateway. It is kept here so that a change of the Gateway changes this object. */

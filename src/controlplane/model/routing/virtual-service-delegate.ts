@@ -8,7 +8,10 @@ import {
   type VirtualServiceHttpRoute,
 } from "../../../api/istio/index.ts";
 
-/** The remaining budget for merging one VirtualService with its delegates. */
+/**
+ * The remaining budget for merging one VirtualService with its delegates. `virtual-service-model.ts` sets its
+ * beginning.
+ */
 export interface MergeBudget {
   /** The number of matches that the result may have. A long route counts as several. */
   matches: number;

@@ -16,7 +16,7 @@ import { observeConvergence, revisionsOf } from "./convergence.ts";
 import { observeConnections, observeRequests, ReporterChoice } from "./counters.ts";
 import { ErrorLogObserver } from "./error-logs.ts";
 import { DurationObserver } from "./histograms.ts";
-import type { CheckDestination } from "./destinations.ts";
+import type { CheckDestination } from "./allowed-destinations.ts";
 import { gatewayWithoutListeners } from "./gateway-without-listeners.ts";
 import { httpExchange, type HttpExchange } from "./http-exchange.ts";
 import type * as MeshMetricsModule from "./mesh-metrics.ts";

@@ -2,7 +2,7 @@ import type { ClientRequest, IncomingMessage, RequestOptions } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { nodeHttp, transientError } from "../../../base/index.ts";
 import { requireFinalResponse, readBytes } from "../../../base/joined-bytes/index.ts";
-import { lookupOf, outsideLookup, refuseInsideAddress } from "./outside-lookup.ts";
+import { lookupOf, outsideLookup, refuseInsideAddress } from "./forbidden-addresses.ts";
 
 const maxAnswerBytes = 1024 * 1024;
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { lookupOf, outsideLookup, refuseInsideAddress } from "./outside-lookup.ts";
+import { lookupOf, outsideLookup, refuseInsideAddress } from "./forbidden-addresses.ts";
 
 test("a URL of the engine's own machine or a link-local address is refused in any notation", () => {
   for (const url of [

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { KubeClient } from "../../../kube/index.ts";
-import { discoverKinds } from "./discovery.ts";
+import { discoverKinds } from "./discover-kinds.ts";
 
 const all = ["get", "list", "watch", "delete", "create"];
 const resource = (plural: string, kind: string, scope = "Namespaced", verbs: readonly string[] = all) => ({

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import type { KubeClient } from "../../../kube/index.ts";
 import { judgeValues } from "../../decide/checks/values.ts";
 import { parseCanary, type CheckSpec } from "../../../api/serin/index.ts";
-import { checkDestination, parseAllowedHosts } from "./destinations.ts";
+import { checkDestination, parseAllowedHosts } from "./allowed-destinations.ts";
 
 const services: Readonly<Record<string, string>> = {
   "shop/gate": "ClusterIP",
