@@ -24,11 +24,43 @@ export function compileNameRegex(pattern: string, where: string): WholeRegex {
   return { matchesWhole: (text) => compiled.matches(text) };
 }
 
-/** Replaces all matches; `\1` in the substitution stands for a group. */
+/**
+ * The maximum length of a text with replacements, which is longer than a head that servers accept. What exceeds it is
+ * cut off. Otherwise a path of many matches could fill the memory. The text must not stay as it is instead: then a
+ * client could reach a path that the route does not lead to.
+ */
+export const maxReplacedLength = 131_072;
+
+/**
+ * Replaces all matches. In the substitution, `\1` stands for a group, and `\\` for a backslash. As in Envoy, a
+ * substitution with a group that the expression does not have replaces nothing.
+ */
 export function compileReplacement(pattern: string, substitution: string, where: string): (text: string) => string {
   const compiled = compile(pattern, where);
-  const replacement = substitution.replaceAll("$", "\\$").replaceAll(/\\(\d)/g, "$$$1");
-  return (text) => compiled.matcher(text).replaceAll(replacement, true);
+  const parts = partsOf(substitution);
+  const groups = compiled.groupCount();
+  if (parts.some((part) => typeof part === "number" && part > groups)) return (text) => text;
+  return (text) => {
+    const matcher = compiled.matcher(text);
+    let out = "";
+    let at = 0;
+    while (out.length <= maxReplacedLength && matcher.find()) {
+      out += text.slice(at, matcher.start());
+      for (const part of parts) {
+        out += typeof part === "string" ? part : (matcher.group(part) ?? "");
+        if (out.length > maxReplacedLength) break;
+      }
+      at = matcher.end();
+    }
+    return `${out}${text.slice(at)}`.slice(0, maxReplacedLength);
+  };
+}
+
+/** The texts of a substitution, and the numbers of groups. */
+function partsOf(substitution: string): (string | number)[] {
+  return Array.from(substitution.matchAll(/\\(\d)|\\(.)|[^\\]+|\\$/gs), ([whole, group, escaped]) =>
+    group === undefined ? (escaped ?? whole) : Number(group),
+  );
 }
 
 function compile(pattern: string, where: string): Re2.RE2JS {
