@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { operatorNames } from "../../base/command-operators/index.ts";
-import type { MutationContext } from "../routing/header-mutation.ts";
+import { maxAddedLength, type MutationContext } from "../routing/header-mutation.ts";
 import { ConfigNotes } from "./config-check.ts";
 import { compileHeaderValue } from "./header-value-config.ts";
 
@@ -53,4 +53,12 @@ test("an operator that Envoy does not have is refused by its name", () => {
       () => compileHeaderValue(value, "response", "test", new ConfigNotes(() => undefined)),
       /%(NOTHING|NOTHING\(X\)|GRPC_STATUSES)%/,
     );
+});
+
+test("a value that repeats a long header of the client ends soon after the length that headers may have", () => {
+  const long = "v".repeat(60_000);
+  const request = { header: () => long, values: () => [long] };
+  const repeated = compileHeaderValue("%REQ(a)%".repeat(2000), "request", "test", new ConfigNotes(() => undefined));
+  const { length } = repeated({ request } as unknown as MutationContext);
+  assert.ok(length > maxAddedLength && length <= maxAddedLength + long.length, String(length));
 });

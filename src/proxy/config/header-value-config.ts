@@ -1,7 +1,7 @@
 import { hostname } from "node:os";
 import { joinHostPort, ownField } from "../../base/index.ts";
 import { operatorNames } from "../../base/command-operators/index.ts";
-import type { MutationContext } from "../routing/header-mutation.ts";
+import { maxAddedLength, type MutationContext } from "../routing/header-mutation.ts";
 import { headerValue } from "../routing/matchers.ts";
 import { addressText } from "../terms/address-text.ts";
 import { utf8HeadText } from "../terms/header-text.ts";
@@ -33,7 +33,11 @@ export function compileHeaderValue(
   }
   return (context) => {
     let out = "";
-    for (const part of parts) out += part(context);
+    for (const part of parts) {
+      out += part(context);
+      // The header is left out. Composing the rest could take more memory than the process has.
+      if (out.length > maxAddedLength) break;
+    }
     return out;
   };
 }

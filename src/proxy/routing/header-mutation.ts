@@ -56,8 +56,15 @@ export interface HeaderEdits {
 }
 
 /**
+ * The maximum length of the names and values that the changes of one message add. A short format that repeats a long
+ * header of the client could otherwise fill the memory. It is several times the length of a head that servers accept.
+ */
+export const maxAddedLength = 262_144;
+
+/**
  * Computes the changes of all levels in order, the most specific level first. `has` says whether the original head has
- * a header of that name.
+ * a header of that name. An addition that exceeds {@link maxAddedLength}, and those after it, are left out. If they
+ * overwrite a header, it is still removed, so that a client's own value does not take the place of the route's.
  */
 export function editHeaders(
   levels: readonly HeaderMutation[],
@@ -65,25 +72,91 @@ export function editHeaders(
   has: (name: string) => boolean,
 ): HeaderEdits {
   const dropped = new Set<string>();
-  let added: [string, string][] = [];
+  const added = new AddedFields();
   for (const level of levels) {
     for (const name of level.remove) {
       dropped.add(name);
-      added = added.filter(([other]) => other !== name);
+      added.remove(name);
     }
     for (const addition of level.add) {
-      const value = addition.value(context);
+      const { name, action } = addition;
+      const value = added.isFull ? undefined : addition.value(context);
       if (value === "" && !addition.keepEmptyValue) continue;
-      const { name } = addition;
-      const present = added.some(([other]) => other === name) || (!dropped.has(name) && has(name));
-      if (addition.action === "add-if-absent" && present) continue;
-      if (addition.action === "overwrite-if-exists" && !present) continue;
-      if (addition.action === "overwrite-if-exists-or-add" || addition.action === "overwrite-if-exists") {
+      const present = added.has(name) || (!dropped.has(name) && has(name));
+      if (action === "add-if-absent" && present) continue;
+      if (action === "overwrite-if-exists" && !present) continue;
+      if (action === "overwrite-if-exists-or-add" || action === "overwrite-if-exists") {
         dropped.add(name);
-        added = added.filter(([other]) => other !== name);
+        added.remove(name);
       }
-      added.push([name, value]);
+      if (value !== undefined) added.add(name, value);
     }
   }
-  return { dropped, added };
+  return { dropped, added: added.list() };
+}
+
+/** The number of added fields up to which a search among them is faster than an index. */
+const maxScanned = 8;
+const none: number[] = [];
+
+/**
+ * Added fields in their order. Many fields have an index, so that the time of a route that adds thousands of them does
+ * not grow with the square of their number.
+ */
+class AddedFields {
+  readonly #fields: (readonly [name: string, value: string] | undefined)[] = [];
+  /** The positions of the fields by their names. Undefined while there are few fields. */
+  #places: Map<string, number[]> | undefined;
+  #length = 0;
+  #hasGaps = false;
+
+  get isFull(): boolean {
+    return this.#length > maxAddedLength;
+  }
+
+  has(name: string): boolean {
+    if (this.#places !== undefined) return (this.#places.get(name) ?? none).length > 0;
+    for (const field of this.#fields) if (field?.[0] === name) return true;
+    return false;
+  }
+
+  add(name: string, value: string): void {
+    this.#length += name.length + value.length;
+    if (this.isFull) return;
+    const place = this.#fields.push([name, value]) - 1;
+    if (this.#places !== undefined) this.#index(this.#places, name, place);
+    else if (place === maxScanned) {
+      const places = (this.#places = new Map<string, number[]>());
+      for (const [at, field] of this.#fields.entries()) if (field !== undefined) this.#index(places, field[0], at);
+    }
+  }
+
+  remove(name: string): void {
+    if (this.#places === undefined) {
+      for (let at = 0; at < this.#fields.length; at += 1) if (this.#fields[at]?.[0] === name) this.#clear(at);
+      return;
+    }
+    // Keep the empty list: deleting keys of a large map again and again takes long.
+    const places = this.#places.get(name) ?? none;
+    for (const at of places) this.#clear(at);
+    places.length = 0;
+  }
+
+  list(): HeaderEdits["added"] {
+    const fields = this.#fields;
+    return this.#hasGaps
+      ? fields.filter((field) => field !== undefined)
+      : (fields as readonly (readonly [string, string])[]);
+  }
+
+  #index(places: Map<string, number[]>, name: string, place: number): void {
+    const known = places.get(name);
+    if (known === undefined) places.set(name, [place]);
+    else known.push(place);
+  }
+
+  #clear(place: number): void {
+    this.#fields[place] = undefined;
+    this.#hasGaps = true;
+  }
 }
