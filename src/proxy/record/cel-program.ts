@@ -107,3 +107,38 @@ export function connectionAttributes({ tls }: ConnectionInfo, requestedServerNam
     sha256_peer_certificate_digest: () => known(tls?.peerCertificateHash()),
   });
 }
+
+/** An expression's value as text. Undefined if it is not a scalar. */
+export function scalarText(value: unknown): string | undefined {
+  switch (typeof value) {
+    case "string":
+      return value;
+    case "bigint":
+    case "number":
+    case "boolean":
+      return String(value);
+    case "object": {
+      if (value === null) return "NULL";
+      if (value instanceof Uint8Array) return Buffer.from(value).toString();
+      const unsigned: unknown = Reflect.get(value, "value");
+      return typeof unsigned === "bigint" ? String(unsigned) : undefined;
+    }
+    default:
+      return undefined;
+  }
+}
+
+/**
+ * An expression's value as text. A list or a map is JSON. A value that JSON cannot express, such as a time, is `-`.
+ */
+export function valueText(value: unknown): string {
+  try {
+    return scalarText(value) ?? JSON.stringify(value, bigintText) ?? "-";
+  } catch {
+    return "-";
+  }
+}
+
+function bigintText(_key: string, value: unknown): unknown {
+  return typeof value === "bigint" ? String(value) : value;
+}

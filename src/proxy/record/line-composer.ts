@@ -34,6 +34,18 @@ export interface LineValue {
 const maxKeptBytes = 4096;
 
 /**
+ * The maximum length of a line, in characters or bytes. What exceeds it is cut off. Otherwise a format that repeats a
+ * long header of the client could fill the memory. A line must also fit into the buffer of its file, which drops longer
+ * ones, so that a client could hide its request.
+ */
+export const maxLineLength = 131_072;
+/**
+ * The maximum number of values in a format whose lines are made from the previous line. If a value has another length
+ * than before, all later ones move, so the time grows with the square of their number.
+ */
+const maxTemplateValues = 64;
+
+/**
  * Composes the lines of a format, as text or as the bytes of a file.
  *
  * Most of a line is the same as for the previous request of the connection. While the requests are of one kind (method,
@@ -42,6 +54,7 @@ const maxKeptBytes = 4096;
 export class LineComposer {
   /** Texts and values in their order. */
   readonly #all: (string | LineValue)[] = [];
+  #values = 0;
   /** Values that may differ for each request. `#runs` has the parts before each of them and after the last. */
   readonly #slots: ValueSlot[] = [];
   readonly #runs: (string | LineValue)[][] = [[]];
@@ -66,6 +79,8 @@ export class LineComposer {
 
   value(value: LineValue): void {
     this.#all.push(value);
+    this.#values += 1;
+    if (this.#values > maxTemplateValues) return;
     const between = this.#runs.at(-1) ?? [];
     if (value.span === "kind") {
       between.push(value);
@@ -86,24 +101,44 @@ export class LineComposer {
 
   line(record: ExchangeRecord, capture: CaptureIndex): string {
     let out = "";
-    for (const piece of this.#all)
+    for (const piece of this.#all) {
       out +=
         typeof piece === "string"
           ? piece
           : piece.letters === "text"
             ? piece.part(record, capture)
             : textOfHead(piece.part(record, capture));
+      if (out.length > maxLineLength) return out.slice(0, maxLineLength);
+    }
     return out;
   }
 
   /** Writes the line to a file. */
   write(file: AccessLog, record: ExchangeRecord, capture: CaptureIndex): void {
+    if (this.#values > maxTemplateValues) {
+      writeLongLine(file, Buffer.from(this.#wholeLine(record, capture), "latin1"));
+      return;
+    }
     const kind = this.#kindOf(record, capture);
     const way = this.#wayRuns.length > 0 ? this.#wayOf(record, capture) : undefined;
     const bytes = kind.template.line(record, capture, way);
+    if (bytes.length > maxKeptBytes) {
+      writeLongLine(file, bytes);
+      this.#forget(kind);
+      return;
+    }
     do file.begin().piece(bytes);
     while (!file.end());
-    if (bytes.length > maxKeptBytes) this.#forget(kind);
+  }
+
+  /** The line of a format with many values, with one character for each byte. */
+  #wholeLine(record: ExchangeRecord, capture: CaptureIndex): string {
+    let out = "";
+    for (const piece of this.#all) {
+      out += typeof piece === "string" ? utf8HeadText(piece) : bytesPart(piece)(record, capture);
+      if (out.length > maxLineLength) break;
+    }
+    return out;
   }
 
   #kindOf(record: ExchangeRecord, capture: CaptureIndex): RequestKind {
@@ -155,6 +190,18 @@ export class LineComposer {
     );
   }
 }
+
+/** Writes a line of any length. A line that is cut still ends with a newline. */
+function writeLongLine(file: AccessLog, bytes: Uint8Array): void {
+  const isLong = bytes.length > maxLineLength;
+  do {
+    const buffer = file.begin();
+    buffer.piece(isLong ? bytes.subarray(0, maxLineLength) : bytes);
+    if (isLong) buffer.piece(newline);
+  } while (!file.end());
+}
+
+const newline = Buffer.from("\n");
 
 /** The values of a format that stay the same for one upstream connection. */
 class ComposedWay implements UpstreamWay {

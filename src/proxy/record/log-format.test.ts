@@ -7,8 +7,10 @@ import type { ExchangeRecord } from "./exchange-record.ts";
 import { mutualTls } from "../testing/filter-request.ts";
 import { plainRecord } from "../testing/plain-record.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
+import { operatorNames } from "../../base/command-operators/index.ts";
 import { systemClock } from "../../base/index.ts";
 import { AccessLog } from "../../telemetry/index.ts";
+import { maxLineLength } from "./line-composer.ts";
 import { compileJsonFormat, compileTextFormat, type LogFormat } from "./log-format.ts";
 
 const record: ExchangeRecord = {
@@ -506,4 +508,77 @@ test("bytes of heads reach a file unchanged, and a format that needs text gets c
     ).includes(10),
     false,
   );
+});
+
+test("a format of very many values writes the same lines as a short one", async () => {
+  const part = "%REQ(:METHOD)% %REQ(x-extra)% gr\u00fc\u00dfe %UPSTREAM_HOST% %START_TIME% %ROUTE_NAME% %BYTES_SENT%;";
+  const records = ["", "a", "\u00ff".repeat(9), "b"].map((extra) => ({ ...record, capturedRequest: [extra] }));
+  for (const one of records) {
+    const short = await written(compileTextFormat(part, refuse), one);
+    const many = await written(compileTextFormat(`${part.repeat(40)}\n`, refuse), one);
+    assert.deepEqual(many, Buffer.concat([...Array.from({ length: 40 }, () => short), Buffer.from("\n")]));
+  }
+});
+
+test("a format that repeats a long header of the client writes a line of limited length, in limited time", async () => {
+  const long = { ...record, capturedRequest: ["v".repeat(60_000)] };
+  const text = compileTextFormat(`${"%REQ(x-extra)% ".repeat(10_000)}\n`, refuse);
+  const line = await written(text, long);
+  assert.equal(line.length, maxLineLength + 1);
+  assert.equal(line.indexOf("\n"), maxLineLength);
+  assert.equal(text.line(long, capture).length, maxLineLength);
+  // Values whose length changes from line to line take time in proportion to their number.
+  const many = compileTextFormat("%REQ(x-extra)%".repeat(20_000), refuse);
+  const startedMs = performance.now();
+  for (let at = 0; at < 20; at += 1) await written(many, { ...record, capturedRequest: ["v".repeat(1 + (at % 2))] });
+  assert.ok(performance.now() - startedMs < 1500, `${performance.now() - startedMs} ms`);
+});
+
+test("a client cannot hide its request by a header that makes the line too long for its file", async () => {
+  for (const letter of ["a", '"', "\t", "\\", "\u00ff"]) {
+    const long = { ...record, capturedRequest: [letter.repeat(60_000)] };
+    for (const format of ["%REQ(x-extra)% %REQ(:PATH)%\n", "%REQ(:PATH)% %REQ(x-extra)% %REQ(x-extra)%\n"]) {
+      const line = (await written(compileTextFormat(format, refuse), long)).toString();
+      assert.ok(line.length > 60_000 && line.indexOf("\n") === line.length - 1);
+    }
+    const fields = { first: "%REQ(x-extra)%", nested: { path: "%REQ(:PATH)%", again: "%REQ(x-extra)%" } };
+    const line = (await written(compileJsonFormat(fields, refuse), long)).toString();
+    assert.equal(line.indexOf("\n"), line.length - 1);
+    const { first } = JSON.parse(line) as { first: string };
+    assert.match(first, /^(.)\1{10000,}$/u);
+  }
+});
+
+test("no operator ends the proxy when it makes a line, whatever its argument is", () => {
+  const forms =
+    "X;a:b;a?b;constructor;__proto__;downstream_peer:FIELD:constructor;WQ:ORIG;request.time;request.duration;" +
+    "request.headers;[1];{'a': 1u};1u;b'a';null;request;type(1);1/0;metadata;connection;int(request.headers['x-extra'])";
+  const operands = ["", ...forms.split(";").map((form) => `(${form})`)];
+  const records: readonly ExchangeRecord[] = [
+    record,
+    {
+      ...record,
+      grpcStatus: "9".repeat(10_000),
+      metadata: new Map([["a", { b: [null] }]]),
+      capturedRequest: ["\ud800"],
+    },
+    { ...record, connection: { ...record.connection, tls: mutualTls("spiffe://cluster.local/ns/a/sa/b") } },
+  ];
+  for (const name of operatorNames)
+    for (const operand of operands)
+      for (const length of ["", ":5"]) {
+        const operator = `%${name}${operand}${length}%`;
+        let formats: readonly LogFormat[];
+        try {
+          formats = [compileTextFormat(operator, refuse), compileJsonFormat({ value: operator }, refuse)];
+        } catch {
+          continue;
+        }
+        for (const one of records)
+          for (const format of formats)
+            assert.doesNotThrow(() => assert.equal(typeof format.line(one, capture), "string"), operator);
+      }
+  const line = (operator: string): string => compileTextFormat(operator, refuse).line(record, capture);
+  assert.equal(line("%ENVIRONMENT(constructor)% %FILTER_STATE(downstream_peer:FIELD:constructor)%"), "- -");
+  assert.equal(line("%CEL(request.time)% %CEL(2u)% %CEL(b'a')% %CEL(1 + 1)%"), "- 2 a 2");
 });

@@ -1,8 +1,9 @@
 import { messageOf } from "../../base/index.ts";
+import { beginningOf } from "../terms/beginning-of.ts";
 import type { ExchangeRecord } from "./exchange-record.ts";
 import type { AccessLog } from "../../telemetry/index.ts";
 import type { CaptureIndex } from "./capture-index.ts";
-import { LineComposer } from "./line-composer.ts";
+import { LineComposer, maxLineLength } from "./line-composer.ts";
 import type { LogPart } from "./line-template.ts";
 import {
   compileOperator,
@@ -187,8 +188,8 @@ function omitting(part: LogPart): LogPart {
 
 /**
  * Compiles a format that writes one JSON object for each line, with the keys in the given order, including nested
- * objects and lists. If empty values are omitted, their keys are omitted too. Throws the result of `refuse` for an
- * unknown operator.
+ * objects and lists. If empty values are omitted, their keys are omitted too. If a line would be too long for its file,
+ * its values are cut. Throws the result of `refuse` for an unknown operator.
  */
 export function compileJsonFormat(
   fields: Readonly<Record<string, unknown>>,
@@ -196,6 +197,8 @@ export function compileJsonFormat(
   { omitsEmpty = false }: FormatOptions = {},
 ): LogFormat {
   const formats: LogFormat[] = [];
+  /** How many characters the values of the current line may still have. */
+  let room = 0;
   const compile = (value: unknown): JsonPart => {
     if (typeof value === "object" && value !== null) {
       const entries = Object.entries(value).map(([key, inner]) => [key, compile(inner)] as const);
@@ -213,12 +216,21 @@ export function compileJsonFormat(
     const [only, ...more] = tokensOf(value, refuse);
     const isNumber = only !== undefined && more.length === 0 && "name" in only && numericOperators.has(only.name);
     return (record, capture) => {
-      const text = format.line(record, capture);
+      if (room <= 0) return null;
+      const text = beginningOf(format.line(record, capture), room);
+      room -= text.length;
       return text === "-" ? null : isNumber ? Number(text) : text;
     };
   };
   const part = compile(fields);
-  const line: LogPart = (record, capture) => `${JSON.stringify(part(record, capture))}\n`;
+  const composed = (record: ExchangeRecord, capture: CaptureIndex, valueLength: number): string => {
+    room = valueLength;
+    return `${JSON.stringify(part(record, capture))}\n`;
+  };
+  const line: LogPart = (record, capture) => {
+    const whole = composed(record, capture, maxLineLength);
+    return whole.length > maxJsonLength ? composed(record, capture, maxCutLength) : whole;
+  };
   return {
     requestCapture: formats.flatMap((format) => format.requestCapture),
     responseCapture: formats.flatMap((format) => format.responseCapture),
@@ -226,5 +238,10 @@ export function compileJsonFormat(
     write: (file, record, capture) => file.line(line(record, capture)),
   };
 }
+
+/** The maximum length of a line of JSON, whose characters take up to three bytes each in the buffer of its file. */
+const maxJsonLength = 81_920;
+/** The length of the values in a line that is cut. JSON may write each of their characters as six. */
+const maxCutLength = 12_288;
 
 type JsonPart = (record: ExchangeRecord, capture: CaptureIndex) => unknown;

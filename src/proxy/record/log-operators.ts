@@ -10,6 +10,7 @@ import { downstreamPeer, peerFields, upstreamPeer } from "./filter-states.ts";
 import type { ValueLetters, ValueSpan } from "./line-composer.ts";
 import type { LineNumber, LogPart } from "./line-template.ts";
 import { compileTimeFormat, isoTime } from "./log-time.ts";
+import { valueText } from "./cel-program.ts";
 import { compileRecordExpression } from "./record-expression.ts";
 
 /**
@@ -250,7 +251,7 @@ export function compileOperator(
     case "UPSTREAM_FILTER_STATE":
       return filterStatePart(path);
     case "ENVIRONMENT": {
-      const value = orDash(process.env[argument ?? ""]);
+      const value = orDash(ownField(process.env, argument ?? ""));
       return () => value;
     }
     case "QUERY_PARAM":
@@ -357,7 +358,7 @@ function filterStatePart([key = "", form, field = ""]: readonly string[]): LogPa
       const labels = peer === "downstream" ? downstreamPeer(record) : upstreamPeer(record);
       if (labels === undefined) return "-";
       const fields = peerFields(labels);
-      return form === "FIELD" ? orDash(fields[field]) : peerText(fields, labels.labels);
+      return form === "FIELD" ? orDash(ownField(fields, field)) : peerText(fields, labels.labels);
     };
   }
   if (key === "io.istio.peer_principal") return (record) => orDash(record.connection.tls?.peerIdentity);
@@ -382,10 +383,6 @@ function expressionPart(text: string, captures: Captures): LogPart {
   return (record, capture) => {
     const value = evaluate(record, capture);
     if (value === undefined || value === null) return "-";
-    return typeof value === "string"
-      ? orDash(value)
-      : typeof value === "bigint" || typeof value === "number" || typeof value === "boolean"
-        ? String(value)
-        : JSON.stringify(value);
+    return orDash(valueText(value));
   };
 }

@@ -138,7 +138,9 @@ function responseAttributes(
     flags: flagLetters(record.flag),
     size: BigInt(record.sentBytes),
     total_size: BigInt(record.sentBytes),
-    ...(record.grpcStatus === "" || !/^\d+$/.test(record.grpcStatus) ? {} : { grpc_status: BigInt(record.grpcStatus) }),
+    ...(record.grpcStatus === "" || !/^\d{1,10}$/.test(record.grpcStatus)
+      ? {}
+      : { grpc_status: BigInt(record.grpcStatus) }),
   };
 }
 

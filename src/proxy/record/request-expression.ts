@@ -4,7 +4,7 @@ import { headerValue } from "../routing/matchers.ts";
 import type { DescribedRequest } from "../routing/route.ts";
 import { addressText, keptAddressText } from "../terms/address-text.ts";
 import { textOfHead } from "../terms/header-text.ts";
-import { compileCel, connectionAttributes, LazyAttributes } from "./cel-program.ts";
+import { compileCel, connectionAttributes, LazyAttributes, scalarText } from "./cel-program.ts";
 import { filterStates } from "./filter-states.ts";
 
 /**
@@ -21,26 +21,7 @@ export function compileRequestExpression(
   refuse: (problem: string) => Error,
 ): RequestExpression {
   const program = compileCel(source, refuse);
-  return (request) => textOf(program(attributesOf(request)));
-}
-
-function textOf(value: unknown): string | undefined {
-  switch (typeof value) {
-    case "string":
-      return value;
-    case "bigint":
-    case "number":
-    case "boolean":
-      return String(value);
-    case "object": {
-      if (value === null) return "NULL";
-      if (value instanceof Uint8Array) return Buffer.from(value).toString();
-      const unsigned: unknown = Reflect.get(value, "value");
-      return typeof unsigned === "bigint" ? String(unsigned) : undefined;
-    }
-    default:
-      return undefined;
-  }
+  return (request) => scalarText(program(attributesOf(request)));
 }
 
 /**

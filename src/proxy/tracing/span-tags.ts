@@ -1,4 +1,5 @@
 import type { ExchangeRecord } from "../record/exchange-record.ts";
+import { beginningOf } from "../terms/beginning-of.ts";
 import { textOfHead } from "../terms/header-text.ts";
 import { flagLetters } from "../terms/response-flags.ts";
 import type { CaptureIndex } from "../record/capture-index.ts";
@@ -22,6 +23,14 @@ export interface TagContext {
 }
 
 /**
+ * The maximum length of the values of all custom tags of a span together. What exceeds it is cut off, because spans
+ * wait in memory for their collector.
+ */
+export const maxCustomLength = 32_768;
+/** The maximum length of another value that the client chooses. */
+const maxTagLength = 4096;
+
+/**
  * The name of the span's operation: the one that the client sets, or else the route's, or else a name that depends on
  * the proxy's side.
  */
@@ -30,15 +39,17 @@ export function operationOf(
   { operationGiven }: Pick<RequestTrace, "operationGiven">,
   side: "ingress" | "egress",
 ): string {
-  if (side === "ingress" && operationGiven !== undefined && operationGiven !== "") return operationGiven;
+  if (side === "ingress" && operationGiven !== undefined && operationGiven !== "")
+    return beginningOf(operationGiven, maxTagLength);
   if (record.operation !== "") return record.operation;
-  return side === "egress" ? `egress ${record.authority}` : "ingress";
+  return side === "egress" ? `egress ${beginningOf(record.authority, maxTagLength)}` : "ingress";
 }
 
 /** Envoy's tags of the span for the client's request. */
 export function downstreamTags(context: TagContext, maxPathLength: number): ReadonlyMap<string, string> {
   const { record, node } = context;
   const { remote } = record.connection;
+  const authority = beginningOf(record.authority, maxTagLength);
   const tags = new Map<string, string>([
     ["node_id", node.id],
     ["zone", node.zone],
@@ -47,17 +58,17 @@ export function downstreamTags(context: TagContext, maxPathLength: number): Read
   tags.set(
     "http.url",
     textOfHead(
-      `${record.connection.tls === undefined ? "http" : "https"}://${record.authority}${record.pathAndQuery.slice(0, maxPathLength)}`,
+      `${record.connection.tls === undefined ? "http" : "https"}://${authority}${record.pathAndQuery.slice(0, maxPathLength)}`,
     ),
   );
   tags.set("http.method", record.method);
   tags.set("downstream_cluster", "-");
-  tags.set("user_agent", record.userAgent === "" ? "-" : textOfHead(record.userAgent));
+  tags.set("user_agent", record.userAgent === "" ? "-" : textOfHead(beginningOf(record.userAgent, maxTagLength)));
   tags.set("http.protocol", record.protocol);
   tags.set("peer.address", remote.address);
   if (record.isGrpc) {
-    tags.set("grpc.path", textOfHead(record.pathAndQuery));
-    tags.set("grpc.authority", record.authority);
+    tags.set("grpc.path", textOfHead(beginningOf(record.pathAndQuery, maxTagLength)));
+    tags.set("grpc.authority", authority);
   }
   tags.set("request_size", String(record.receivedBytes));
   tags.set("response_size", String(record.sentBytes));
@@ -96,8 +107,12 @@ function addCommon(tags: Map<string, string>, { record, capture, customTags }: T
   if (record.grpcStatus !== "") tags.set("grpc.status_code", record.grpcStatus);
   if (record.status === 0 || record.status >= serverError || grpcServerErrors.has(record.grpcStatus))
     tags.set("error", "true");
+  let room = maxCustomLength;
   for (const { name, valueOf } of customTags) {
+    if (room <= 0) break;
     const value = valueOf(record, capture);
-    if (value !== undefined && value !== "") tags.set(name, value);
+    if (value === undefined || value === "") continue;
+    tags.set(name, beginningOf(value, room));
+    room -= value.length;
   }
 }

@@ -1,5 +1,8 @@
 import type { OpenTelemetryAccessLogConfig } from "../../../wire/envoy/index.ts";
+import type { CaptureIndex } from "../../record/capture-index.ts";
+import type { ExchangeRecord } from "../../record/exchange-record.ts";
 import { compileTextFormat, type LogFormat } from "../../record/log-format.ts";
+import { beginningOf } from "../../terms/beginning-of.ts";
 import { otlpLogs, type LogItem } from "../../tracing/otlp-logs.ts";
 import type { AccessLogSpec } from "../../record/access-log-spec.ts";
 import { durationOr, unsupported, type ConfigNotes } from "../config-check.ts";
@@ -59,13 +62,34 @@ export function compileOtlpLog(
     emit: (record, capture) =>
       exporter.add({
         timeMs: record.startedMs + record.durationMs,
-        body: body.line(record, capture).trimEnd(),
-        attributes: Object.fromEntries(attributes.map(([key, format]) => [key, format.line(record, capture)])),
+        body: beginningOf(body.line(record, capture).trimEnd(), maxTextLength),
+        attributes: attributesOf(attributes, record, capture),
         trace: record.trace?.sampled === true ? record.trace : undefined,
       }),
     requestCapture: formats.flatMap((format) => format.requestCapture),
     responseCapture: formats.flatMap((format) => format.responseCapture),
   };
+}
+
+/**
+ * The maximum length of a line's body, and of all its attributes together. What exceeds it is cut off, because lines
+ * wait in memory for their collector.
+ */
+export const maxTextLength = 32_768;
+
+function attributesOf(
+  formats: readonly (readonly [key: string, format: LogFormat])[],
+  record: ExchangeRecord,
+  capture: CaptureIndex,
+): Readonly<Record<string, string>> {
+  let room = maxTextLength;
+  return Object.fromEntries(
+    formats.map(([key, format]) => {
+      const text = room > 0 ? beginningOf(format.line(record, capture), room) : "";
+      room -= text.length;
+      return [key, text];
+    }),
+  );
 }
 
 interface AnyValue {

@@ -84,7 +84,7 @@ function failureOf({ failurePolicy, failOpen }: PluginConfig): WasmSettings["fai
 function environmentOf({ environmentVariables }: VmConfig): WasmSettings["environment"] {
   const given = Object.entries(environmentVariables?.keyValues ?? {}).filter(([name]) => !name.startsWith(agentPrefix));
   const ours = (environmentVariables?.hostEnvKeys ?? []).flatMap((name) => {
-    const value = process.env[name];
+    const value = ownField(process.env, name);
     return value === undefined ? [] : [[name, value] as const];
   });
   return [...given, ...ours];

@@ -1,3 +1,4 @@
+import { ownField } from "../../../base/index.ts";
 import type { MessageShape } from "@bufbuild/protobuf";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import {
@@ -287,7 +288,7 @@ function compileTag({ tag: name, type }: CustomTag, where: string, notes: Config
       return tag(() => value);
     }
     case "environment": {
-      const value = process.env[type.value.name] ?? type.value.defaultValue;
+      const value = ownField(process.env, type.value.name) ?? type.value.defaultValue;
       return tag(() => value);
     }
     case "requestHeader": {
@@ -319,7 +320,10 @@ function orAbsent(text: string): string | undefined {
 function metadataOf({ metadata }: ExchangeRecord, filter: string, path: readonly string[]): string | undefined {
   let value: unknown = metadata?.get(filter);
   for (const key of path)
-    value = typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>)[key] : undefined;
+    value =
+      typeof value === "object" && value !== null
+        ? ownField(value as Readonly<Record<string, unknown>>, key)
+        : undefined;
   if (value === undefined || value === null) return undefined;
   return typeof value === "string" ? value : JSON.stringify(value);
 }
