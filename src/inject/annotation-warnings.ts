@@ -78,12 +78,25 @@ export function injectionWarnings({ metadata, spec }: Pod): string[] {
   return warnings;
 }
 
+/** The maximum number of expressions of an annotation that are checked, because each check takes some time. */
+const maxExpressions = 1000;
+/** The maximum number of expressions that are reported. */
+const maxFaults = 20;
+
 /** Warns of expressions that the proxy leaves out, instead of refusing the pod. */
 function expressionWarnings(name: string, value: string): string[] {
-  return value.split(",").flatMap((expression) => {
+  const expressions = value.split(",");
+  const warnings = expressions.slice(0, maxExpressions).flatMap((expression) => {
     const fault = inclusionFault(expression);
     return fault === undefined ? [] : [`annotation ${name} ${fault}`];
   });
+  const more = warnings.length - maxFaults;
+  if (more > 0) warnings.splice(maxFaults, more, `annotation ${name} has ${more} more such expressions`);
+  if (expressions.length > maxExpressions)
+    warnings.push(
+      `annotation ${name} has ${expressions.length} expressions: only the first ${maxExpressions} are checked`,
+    );
+  return warnings;
 }
 
 /** Parses a boolean as Go does. Returns undefined for any other text. */

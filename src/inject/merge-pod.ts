@@ -58,7 +58,10 @@ function mergeTrees(base: Tree, over: Tree): Tree | undefined {
     else merged.set(key, result);
   }
   const kept = over[retained];
-  if (Array.isArray(kept)) for (const key of merged.keys()) if (!kept.includes(key)) merged.delete(key);
+  if (Array.isArray(kept)) {
+    const names = new Set<unknown>(kept);
+    for (const key of merged.keys()) if (!names.has(key)) merged.delete(key);
+  }
   return Object.fromEntries(merged);
 }
 

@@ -475,6 +475,15 @@ test("oversized annotations are refused, and many unknown ones get one line", ()
   ]);
 });
 
+test("an annotation with very many wrong expressions gets few warnings, which say how many more there are", () => {
+  const given = { "sidecar.istio.io/statsInclusionRegexps": "(,".repeat(100_000) };
+  const found = outcome(given);
+  assert.ok(found.kind === "injected");
+  assert.equal(found.warnings.length, 22);
+  assert.match(found.warnings.at(-2) ?? "", /statsInclusionRegexps has 980 more such expressions$/);
+  assert.match(found.warnings.at(-1) ?? "", /has 100001 expressions: only the first 1000 are checked$/);
+});
+
 test("an annotation may be named like a JavaScript property", () => {
   const found = outcome({ constructor: "x", toString: "y", valueOf: "z" });
   assert.deepEqual(found.kind === "injected" ? found.warnings : [], []);

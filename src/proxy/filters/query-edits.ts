@@ -19,14 +19,18 @@ export function editQuery(request: FilterRequest, { set, remove }: QueryEdits): 
   const target = request.header(":path") ?? request.head.target();
   const mark = target.indexOf("?");
   const pairs = mark < 0 ? [] : target.slice(mark + 1).split("&");
-  const replaced = [...remove, ...set.map(([name]) => name)];
-  const kept = pairs.filter((pair) => {
-    const parameter = new URLSearchParams(pair);
-    return !replaced.some((name) => parameter.has(name));
-  });
+  const replaced = new Set<string | undefined>([...remove, ...set.map(([name]) => name)]);
+  const kept = pairs.filter((pair) => !replaced.has(nameOf(pair)));
   if (kept.length === pairs.length && set.length === 0) return;
   const written = [...kept, ...set.map(([name, value]) => `${queryText(name)}=${queryText(value)}`)].join("&");
   request.setHeader(":path", `${mark < 0 ? target : target.slice(0, mark)}${written === "" ? "" : `?${written}`}`);
+}
+
+/** The decoded name of a parameter. Undefined if there is no parameter. */
+function nameOf(pair: string): string | undefined {
+  if (!/^[\w.~-]+(?:=|$)/.test(pair)) return new URLSearchParams(pair).keys().next().value;
+  const end = pair.indexOf("=");
+  return end < 0 ? pair : pair.slice(0, end);
 }
 
 /**
