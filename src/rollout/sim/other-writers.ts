@@ -222,7 +222,9 @@ export class OtherWriters {
     const before = meshBefore(sim).filter(([{ kind, name }]) => /^(Pod|Node)$/.test(kind) || name.startsWith("work-"));
     const [reference, fields] = before[Math.floor(this.#random() * before.length)] ?? [];
     const found = reference === undefined ? undefined : this.#cluster.find(reference);
-    if (found !== undefined && fields !== undefined) this.#cluster.remake(found, fields);
+    if (found === undefined || fields === undefined) return;
+    this.#cluster.remake(found, fields);
+    this.#witness.remade(keyOf(sim), [found.reference]);
   }
 
   /**
@@ -236,10 +238,14 @@ export class OtherWriters {
     if (name === undefined) return;
     const isInside = ({ kind, name: own, namespace }: ObjectReference): boolean =>
       namespace === name || (kind === "Namespace" && own === name);
+    const remade: ObjectReference[] = [];
     for (const [object, fields] of meshBefore(sim)) {
       const found = isInside(object) ? this.#cluster.find(object) : undefined;
-      if (found !== undefined) this.#cluster.remake(found, fields);
+      if (found === undefined) continue;
+      this.#cluster.remake(found, fields);
+      remade.push(found.reference);
     }
+    this.#witness.remade(keyOf(sim), remade);
   }
 
   /**

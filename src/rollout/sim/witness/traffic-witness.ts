@@ -53,6 +53,15 @@ export class TrafficWitness {
     this.#allowed.set(sim.name, Math.max(traffic.canaryShare(sim) ?? 0, traffic.dueShare(sim) ?? 0));
   }
 
+  /**
+   * Another writer has changed the route. The canary may get the share that this writer gives it, even if that is more
+   * than the present run has allowed so far.
+   */
+  meddled(sim: SimRollout): void {
+    const share = this.#cluster.traffic.dueShare(sim) ?? 0;
+    this.#allowed.set(sim.name, Math.max(share, this.#allowed.get(sim.name) ?? 0));
+  }
+
   /** Checks that the proxies use the weight of a settled step, unless another writer has changed it since. */
   hasSettled(sim: SimRollout, step: Step | undefined): void {
     const route = this.#cluster.find(objectsOf(sim).route);

@@ -317,6 +317,21 @@ export class Witness {
       journalCounts({ entries, decisions }).completed && this.#store.read(key)?.status?.startedAt === undefined;
     const written = !isEarlierRun && entries.some((entry) => entry.type === "field" && entry.setup !== true);
     if (!written) seen.baseline = { ...seen.baseline, ...this.#snapshotOf(seen) };
+    if (seen.sim.kind === "Canary") this.#traffic.meddled(seen.sim);
+  }
+
+  /**
+   * Notes that somebody has made objects again as they were before any run. They lack what a completed run has left in
+   * them, and a later run restores it only in objects that it has written.
+   */
+  remade(key: string, objects: readonly ObjectReference[]): void {
+    const seen = this.#seen.get(key);
+    if (seen === undefined) return;
+    const { entries = [] } = this.#store.writtenJournal(journalNameOf(rolloutObject(seen.sim, ""))) ?? {};
+    const written = new Set(entries.map((entry) => referenceKey(entry.object)));
+    const remade = new Set(objects.map(referenceKey).filter((object) => !written.has(object)));
+    const now = Object.entries(this.#snapshotOf(seen)).filter(([object]) => remade.has(object));
+    seen.baseline = { ...seen.baseline, ...Object.fromEntries(now) };
   }
 
   /** The current state of the objects that existed before the run. */
