@@ -20,8 +20,8 @@ serin cluster list [--names | --json]
 serin cluster kubeconfig [--name NAME]
     Prints the kubeconfig of a cluster.
 serin cluster shell [--name NAME] [-- COMMAND…]
-    Opens a shell, or runs a command, that reaches the addresses of LoadBalancers
-    and Services, and resolves the names of Services.
+    Opens a shell, or runs a command, that reaches the addresses of Services and
+    LoadBalancers, and resolves the names of Services.
 serin cluster urls [--name NAME] [--json]
     Lists the URLs by which this machine reaches the ports of LoadBalancers.
 
