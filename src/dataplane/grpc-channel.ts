@@ -121,7 +121,7 @@ class ConnectionRace {
     }
   }
 
-  /** Uses the client if it is the first that has a connection, and ends it otherwise. */
+  /** Uses the client if it is the first that has a connection, or if all attempts have failed. Otherwise ends it. */
   async #follow(dialing: Dialing): Promise<void> {
     this.#connecting.add(dialing);
     const isThere = await becomesReady(dialing.client);

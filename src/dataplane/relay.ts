@@ -98,7 +98,7 @@ class OneWay implements ByteStreamHandler {
 
   close(error: Error | undefined): void {
     if (error !== undefined) this.#to.destroy({ reset: true });
-    // After both ends, the other side closes when it has sent its queue.
+    // If both sides have ended, the other side closes by itself once it has sent its queue.
     else if (this.#pair.ends < 2) this.#to.destroy();
     this.#pair.closed(this.#from, error);
   }

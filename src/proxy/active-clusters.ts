@@ -42,7 +42,7 @@ export interface ActiveClustersOptions {
   readonly assignmentOf: (serviceName: string) => ClusterLoadAssignment | undefined;
   /** Called when DNS has changed the endpoints of a cluster. */
   readonly onAddresses: () => void;
-  /** Reports configuration without effect. */
+  /** Reports a configured setting that has no effect. */
   readonly tell: (note: string) => void;
   readonly clock: Clock;
   readonly log: Logger;

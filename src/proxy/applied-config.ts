@@ -378,7 +378,8 @@ export class AppliedConfig {
     this.#forgetTables();
     this.#client?.setNames(typeUrls.route, names);
     const discoveries = this.#listenerSet?.discoveries() ?? [];
-    // The control plane does not send a refused configuration again when another listener names it.
+    // Tell the filter now that its configuration was refused: the control plane does not send the configuration again
+    // when another listener names it.
     for (const discovery of discoveries) if (this.#refusedExtensions.has(discovery.resource)) discovery.refused();
     const filters = new Set(discoveries.map(({ resource }) => resource));
     for (const name of this.#refusedExtensions) if (!filters.has(name)) this.#refusedExtensions.delete(name);

@@ -71,8 +71,8 @@ const tunnelEndStepMs = 10;
 /** How long the last spans and log entries may take to reach their collector when the proxy ends. */
 const exportsEndMs = 2000;
 /**
- * The mark of packets that the pod's redirect rules do not redirect. The mode TPROXY needs another mark, because there
- * the mark 1337 keeps packets in the pod, whatever their destination is.
+ * The mark of packets that the pod's redirect rules let pass: 1337, as in upstream Istio. In the mode TPROXY it is
+ * 1338, because rules keep packets with the mark 1337 in the pod, whatever their destination is.
  */
 export function redirectMark({ metadata }: Pick<ProxySettings, "metadata">): number {
   return metadata["INTERCEPTION_MODE"] === "TPROXY" ? 1338 : 1337;

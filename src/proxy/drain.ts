@@ -5,7 +5,7 @@ import type { Serving } from "./serving.ts";
 export interface DrainOptions {
   readonly serving: Pick<Serving, "status" | "drain" | "stopListening" | "closeQuiet" | "closeAll">;
   readonly shutdown: Shutdown;
-  /** How long the listeners stay open at least. */
+  /** The minimum time for which the listeners stay open, unless the application has ended. */
   readonly minimumMs: number;
   /** Whether outbound traffic is served until the end, because the application may need it as long as it runs. */
   readonly inboundOnly: boolean;
@@ -25,10 +25,10 @@ const stepMs = 100;
 /**
  * Ends the proxy without losing a request.
  *
- * At first, the proxy continues to listen, and its responses say `connection: close`. When no new connections
- * arrive, it stops listening and closes each connection that has been idle for a while. The drain ends with the last
- * connection. A forced shutdown closes everything. When the application has ended, listening stops at once, so that a
- * client is refused and tries another endpoint.
+ * At first, the proxy continues to listen, and its responses say `connection: close`. But if a sidecar's application
+ * has ended before the drain begins, the proxy stops listening at once, so that clients are refused and try another
+ * endpoint. When no new connections arrive, the proxy stops listening and closes each connection that has been idle for
+ * a while. The drain ends with the last connection. A forced shutdown closes everything.
  *
  * A proxy without listeners belongs to a deleted Gateway, so no connection can arrive. Its open connections may last
  * as long as those of a removed listener.

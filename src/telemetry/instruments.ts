@@ -1,4 +1,7 @@
-/** A number that only grows. Keep the handle: adding to it allocates nothing. */
+/**
+ * A number that only grows. Keep the Counter that `MetricFamily.labels` returns: adding to it allocates nothing, while
+ * each call of `labels` does.
+ */
 export class Counter {
   #value = 0;
 

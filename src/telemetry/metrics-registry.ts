@@ -109,9 +109,10 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
   }
 
   /**
-   * The handle of one label set, with values in the order of {@link labelNames}. The same set always returns the same
-   * handle. Beyond a limit, all label sets share one handle, whose labels all have the value {@link overflowLabel}, and
-   * the metric of dropped series counts the call. A gauge's shared handle is not exposed.
+   * Returns the Counter, Gauge or Histogram (the handle) of one label set, whose values are in the order of {@link
+   * labelNames}. The same set always returns the same handle. Beyond a limit, all label sets share one handle, whose
+   * labels all have the value {@link overflowLabel}, and the metric of dropped series counts the call. A gauge's shared
+   * handle is not exposed.
    */
   labels(...values: readonly string[]): Handle {
     // Format the message only on failure, because this runs for each request and each object.
@@ -193,9 +194,9 @@ export class MetricFamily<Handle extends Counter | Gauge | Histogram> {
   }
 
   /**
-   * Allows that series without changes are dropped. Holders of handles must request them again when {@link
-   * MetricsRegistry.generation} has changed. If `owners` is set, a new series beyond a limit takes the place of a
-   * series of the owner with the most, so that no owner can use up the limit for others. Must be called before the
+   * Lets this metric drop series that have not changed for a while. Holders of handles must request them again when
+   * {@link MetricsRegistry.generation} has changed. If `owners` is set, a new series beyond a limit takes the place of
+   * a series of the owner with the most, so that no owner can use up the limit for others. Must be called before the
    * first series.
    */
   rotate(owners?: OwnerOf): this {

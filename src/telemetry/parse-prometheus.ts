@@ -177,8 +177,8 @@ const quoted = /\s*"((?:[^"\\]|\\.)+)"\s*(,|(?=\}))/y;
 const close = /\s*\}/y;
 
 /**
- * A name with characters outside the older set is quoted: a label's name before its `=`, and the metric's name as the
- * first entry.
+ * A name that has other characters than letters, digits, underscores and colons is quoted: a label's name before its
+ * `=`, and the metric's name as the first entry.
  */
 function parseLabels(
   line: string,

@@ -48,7 +48,10 @@ function virtualBytes(): number | undefined {
   }
 }
 
-/** The number of open descriptors. Undefined if the kernel's folder cannot be read, for example without one left. */
+/**
+ * The number of open descriptors. Undefined if the kernel's folder cannot be read, for example because no descriptor is
+ * left.
+ */
 function openFiles(): number | undefined {
   try {
     // The folder itself is open while it is read.

@@ -66,7 +66,10 @@ export interface ZtunnelConfig {
   readonly maxConnectionsPerThread: number;
 }
 
-/** A connection has two ends. The rest is left for tunnels, the control plane, logs and pods' sockets. */
+/**
+ * The descriptors to reserve for each connection: one for each of its two ends, and a share of those for tunnels, the
+ * control plane, logs and pods' sockets.
+ */
 const descriptorsPerConnection = 2.2;
 
 const defaultControlPlane = "https://istiod.istio-system.svc:15012";

@@ -30,7 +30,7 @@ export interface DataPathOptions {
   readonly connectionLog?: Logger;
   /** Logs how many connections are left while the process drains. */
   readonly drainLog: Logger;
-  /** Writes one access log line in a special format. The line includes its newline. */
+  /** Writes one access log line in the format of 2022 (SERIN_LOG_FORMAT). The line includes its newline. */
   readonly writeLine: (line: string) => void;
   readonly clock: Clock;
   readonly random: Random;

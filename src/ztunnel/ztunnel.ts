@@ -71,7 +71,7 @@ export interface ZtunnelOptions {
   readonly config: ZtunnelConfig;
   readonly authority: CertificateAuthority;
   readonly log: Logger;
-  /** Writes one access log line in a special format. The line includes its newline. */
+  /** Writes one access log line in the format of 2022 (SERIN_LOG_FORMAT). The line includes its newline. */
   readonly writeLine: (line: string) => void;
   /** The level that `log` follows. The admin server changes it. */
   readonly logThreshold: LogThreshold;
@@ -98,7 +98,8 @@ export class Ztunnel {
     this.#registry = new MetricsRegistry({ clock });
     this.#options = options;
     this.#log = log;
-    // Worker threads have their own revocation lists, because they perform the handshakes.
+    // With worker threads, this thread needs no revocation lists: the workers perform the handshakes and have their
+    // own.
     this.#revocations =
       config.revocationsFile === undefined || options.serve !== undefined
         ? undefined

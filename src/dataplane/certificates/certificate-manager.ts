@@ -68,13 +68,17 @@ const maxRetryMs = 15_000;
  * CA that comes back gets a request before the caller gives up.
  */
 const maxAwaitedRetryMs = 2_000;
-/** The longest time that setTimeout accepts. A rotation that is due later is scheduled again after this time. */
+/**
+ * The longest delay that setTimeout accepts. The manager waits at most this long for a rotation, and then fetches the
+ * certificate even if the rotation is due later.
+ */
 const maxTimerMs = 2 ** 31 - 1;
 
 /**
  * Certificates by identity. Each identity has one request at a time, which is retried with backoff until it succeeds. A
  * certificate is rotated at half of its lifetime, and stays in use until it expires, whatever the CA answers. An
- * identity that a caller waits for is requested at once, and then every second or two.
+ * identity that a caller waits for is requested at once, and then every one or two seconds until the CA has signed the
+ * certificate.
  */
 export class CertificateManager implements CertificateSource {
   readonly #options: CertificateManagerOptions;
@@ -97,7 +101,8 @@ export class CertificateManager implements CertificateSource {
     const entry = this.#entry(identity);
     const { promise, resolve, reject } = Promise.withResolvers<WorkloadCertificate>();
     const waiter = { resolve, reject };
-    // Retry now if nobody has waited so far, because the CA may have become reachable meanwhile.
+    // Retry now if nobody has waited so far: retries without a waiter are rare, and the CA may have become reachable
+    // since the last one.
     if (entry.waiters.size === 0 && entry.error !== undefined) entry.wake.abort();
     entry.waiters.add(waiter);
     const abort = onAbort(signal, () => {
@@ -134,7 +139,7 @@ export class CertificateManager implements CertificateSource {
   }
 
   /**
-   * Fetches matching certificates again, spread over this time to limit the load on the CA. The present certificates
+   * Fetches matching certificates again, spread over `spreadMs` to limit the load on the CA. The present certificates
    * stay in use until then.
    */
   renew(matches: (certificate: WorkloadCertificate) => boolean, spreadMs: number): void {

@@ -35,7 +35,7 @@ export function addCertificateMetrics(
       return roots;
     });
     for (const roots of all) for (const root of [roots.own, ...roots.trusted]) seen.add(root);
-    // Keep showing roots that are no longer in use.
+    // Include roots that are no longer in use. Otherwise their gauges would keep the last values.
     for (const root of seen) {
       own.labels(root).set(all.filter((roots) => roots.own === root).length);
       trusted.labels(root).set(all.length > 0 && all.every((roots) => roots.trusted.includes(root)) ? 1 : 0);

@@ -10,7 +10,10 @@ interface Admitted extends Linked<Admitted> {
   readonly close: (reason: string) => void;
 }
 
-/** Refuses peers with {@link RevokedCertificates}. Live connections are checked again when the lists change. */
+/**
+ * Refuses peers with a revoked certificate, see {@link RevokedCertificates}. Live connections are checked again when
+ * the lists change.
+ */
 export class RevocationLists {
   readonly #onRevoked: (peer: "client" | "server") => void;
   readonly #admitted = new LinkedList<Admitted>();
@@ -86,7 +89,7 @@ export async function followRevocations(
       const bytes = await readFile(path);
       trouble = undefined;
       if (known === undefined || !bytes.equals(known)) {
-        // A file that cannot be read is not tried again until it changes.
+        // Remember the content before parsing it, so that invalid lists are not parsed again until the file changes.
         const before = known;
         known = bytes;
         revocations.replace(bytes);

@@ -14,8 +14,9 @@ export interface RootFollowerOptions {
 const lookEveryMs = 2000;
 const spreadMs = 5000;
 /**
- * A CA may lag behind the file and return other roots. Certificates are requested again after these times, and then at
- * the next rotation.
+ * The intervals at which certificates are requested again after the file has changed, if their roots differ from the
+ * file: the CA may read the change later than this process. After the last interval, only the next rotation requests
+ * them again.
  */
 const againMs = [10_000, 15_000, 30_000, 60_000, 120_000];
 

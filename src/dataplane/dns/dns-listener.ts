@@ -14,7 +14,9 @@ export type AnswerQuery = (query: Buffer, transport: DnsTransport) => Promise<Bu
 export type AdmitConnection = (stream: ByteStream) => Disposable | undefined;
 
 const lengthBytes = 2;
-/** The maximum number of received bytes that wait, for pipelined queries of one client. */
+/**
+ * The maximum number of received bytes that wait for an answer to an earlier query, if a client pipelines its queries.
+ */
 const maxReceived = 65_537 * 2;
 
 /** How long a closed listener may still answer. Resolvers retry after that time. */
@@ -60,7 +62,7 @@ export async function serveDnsUdp(fd: number, isIpv6: boolean, answer: AnswerQue
         closeWhenAnswered();
       });
   });
-  // With a descriptor, the event occurs during the call itself.
+  // Listen for the event before the call of `bind`, which emits it at once for a descriptor.
   const listening = once(socket, "listening");
   socket.bind({ fd });
   await listening;

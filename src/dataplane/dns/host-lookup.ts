@@ -57,7 +57,7 @@ export class HostLookup {
     return name.split(".").length > dotsOfFullNames ? [name, ...longer] : [...longer, name];
   }
 
-  /** The records of the name, including those of its aliases, that have an address of the type. */
+  /** The addresses of the name with their lifetimes, and the lifetimes of the aliases that lead to them. */
   async #ask(
     name: string,
     type: "A" | "AAAA",
@@ -77,7 +77,7 @@ export class HostLookup {
       try {
         return await forwarder.ask(query, client);
       } catch {
-        // The error of the last attempt is reported.
+        // Ignore the error: only the error of the last attempt is reported.
       }
     }
     return await forwarder.ask(query, client);

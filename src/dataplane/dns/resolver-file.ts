@@ -10,7 +10,7 @@ export interface ResolverFile {
 
 export function parseResolverFile(text: string): ResolverFile {
   const nameservers = [...text.matchAll(/^\s*nameserver\s+(\S+)/gm)].map((match) => match[1] ?? "");
-  // The last line counts.
+  // If several lines name search domains, the last one applies (resolv.conf(5)).
   const search = [...text.matchAll(/^\s*(?:search|domain)\s+(.*)$/gm)].at(-1)?.[1]?.trim().split(/\s+/) ?? [];
   const dots = Number([...text.matchAll(/^\s*options\b.*\bndots:(\d+)/gm)].at(-1)?.[1] ?? 1);
   return {

@@ -11,7 +11,7 @@ export class EndOfTurn {
   #marked: Flushable[] = [];
   #armed = false;
 
-  /** Marks a connection, at most once in each turn. The connection remembers whether it is marked. */
+  /** Marks a connection. The caller must not mark it again in the same turn, so it must remember that it has. */
   mark(connection: Flushable): void {
     this.#marked.push(connection);
     if (this.#armed) return;

@@ -11,7 +11,7 @@ export interface HboneClientConnectionOptions {
   readonly stream: ByteStream & Partial<Pick<SecureStream, "peerIdentity">>;
   readonly clock: Clock;
   readonly onClosed: () => void;
-  /** Shared by the connections of a pool. */
+  /** The timers that the connections of a pool share. */
   readonly timeouts?: SharedTimeouts;
   /** Whether the underlying transport will end soon, so that tunnels through it should be released too. */
   readonly isRetiringBelow?: (() => boolean) | undefined;

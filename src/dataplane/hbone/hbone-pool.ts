@@ -43,15 +43,14 @@ const maxAttempts = 4;
 
 const unlimited: Disposable = { [Symbol.dispose]: () => undefined };
 
-/** The time limit of a step for which no time is left, in milliseconds. */
+/** The time limit of a step that begins when the connect has no time left, in milliseconds. */
 const leastLeftMs = 1;
 
 /**
- * Opens tunnels over shared connections. There is one connection for each source identity and destination, with up to
- * 100 streams. It closes when it has been idle for the time in `limits.ts`, or earlier if others need the room.
- *
- * A CONNECT is retried on a fresh connection if the peer refused it or its connection had already gone. That is safe,
- * because none of the application's bytes are sent before the 200.
+ * Opens tunnels over shared connections. Tunnels from one source identity to one destination share a connection, up to
+ * 100 of them. A connection closes when it has been idle for the time in `limits.ts`, or earlier if other targets need
+ * its place. A CONNECT is retried on a fresh connection if the peer refused it or its connection had already gone. That
+ * is safe, because none of the application's bytes are sent before the 200.
  */
 export class HbonePool {
   readonly #dial: HboneDialer;

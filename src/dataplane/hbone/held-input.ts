@@ -24,7 +24,7 @@ interface HeldByPeer {
 
 /** The maximum that a process may hold. It is less if the memory is limited. */
 const maxBytesOfProcess = 512 * 1_048_576;
-/** The part of a limited memory that held input may use. */
+/** If the memory is limited, held input may use this part of it (one in `memoryParts`). */
 const memoryParts = 4;
 /**
  * The minimum for one thread. With less, a single stream whose reader pauses could be reset although it stays within

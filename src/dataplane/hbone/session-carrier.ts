@@ -155,7 +155,10 @@ export class SessionCarrier<Stream extends SessionStream & HeldStream> implement
     heldInput.changed(this, this.#inputBytes + this.#unsentBytes);
   }
 
-  /** Notes whether the stream has taken bytes that were written past the frames. */
+  /**
+   * Notes the result of a write that went to the byte stream directly, and not through the output of frames: whether
+   * the kernel has taken all of its bytes.
+   */
   wrote(taken: boolean): void {
     if (!taken) this.#isBlocked = true;
   }

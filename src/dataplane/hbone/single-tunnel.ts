@@ -33,7 +33,7 @@ export async function openSingleTunnel(
   try {
     return await connection.openBy(request, { authority, headers }, timeoutMs);
   } finally {
-    // Ends with its only tunnel, or at once if there is none.
+    // The connection now ends with its only tunnel, or at once if there is none.
     connection.takeNoMore();
   }
 }

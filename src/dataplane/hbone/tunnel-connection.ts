@@ -14,8 +14,8 @@ import { SessionCarrier, type CarrierUser } from "./session-carrier.ts";
 import { TunnelStream, type TunnelOwner } from "./tunnel-stream.ts";
 
 /**
- * The minimum size of a chunk that is written separately if there are several streams. Joining smaller chunks into one
- * write costs less.
+ * The size from which a chunk is offered to {@link TunnelConnection.sendInPlace} while there are several streams. That
+ * method then refuses it.
  */
 const largeBytes = 32_768;
 const requestPseudoFields = [":method", ":scheme", ":path", ":authority"];
@@ -138,16 +138,17 @@ export class TunnelConnection implements CarrierUser, TunnelOwner {
   // ---- CarrierUser
 
   /**
-   * The minimum size of bytes that are sent at once. If there is only one stream, all its bytes are sent at once. No
-   * bytes of other streams would join them by the end of the turn, and the wait costs more than the separate write.
+   * The minimum size of a chunk that is offered to {@link sendInPlace}. A chunk of the only stream is offered whatever
+   * its size is: no bytes of other streams would join it by the end of the turn, and the wait costs more than a
+   * separate write.
    */
   get inPlaceBytes(): number {
     return this.activeStreams === 1 ? 1 : largeBytes;
   }
 
   /**
-   * Writes a large chunk without copying it into the output first, because TLS encrypts it from where it was read. If
-   * there are several streams, joining their chunks into one write saves more than that.
+   * Writes a chunk of the only stream at once, without copying it into the output first: TLS encrypts it from where it
+   * was read. Refuses it if there are several streams, because joining their chunks into one write saves more.
    */
   sendInPlace(streamId: number, bytes: Uint8Array, frameBytes: number, endStream: boolean): boolean {
     const { stream, frames } = this.#carrier;
@@ -175,7 +176,7 @@ export class TunnelConnection implements CarrierUser, TunnelOwner {
   }
 
   settingsChanged(): void {
-    // Users read the limit of open streams each time, so a change needs no action.
+    // Nothing to do: users read the limit of open streams each time.
   }
 
   peerLeaves(lastStreamId: number, _code: number, reason: string): void {

@@ -328,7 +328,7 @@ export function nodeMessage(node: XdsNode): Node {
   return create(NodeSchema, {
     id: node.id,
     cluster: node.cluster ?? "",
-    // JSON has no undefined values.
+    // Remove undefined values, which a JSON object must not contain.
     metadata: JSON.parse(JSON.stringify(node.metadata)) as JsonObject,
     ...(node.locality === undefined ? {} : { locality: create(LocalitySchema, node.locality) }),
   });

@@ -177,8 +177,8 @@ const clusterStats: readonly ClusterStat[] = [
 function budgetsOf({ breaker }: Cluster, open: (typeof breakerGauges)[number][0]): readonly Budget[] {
   switch (open) {
     case "cx_open":
-      // Envoy has one limit for connections. This proxy has one for connections that carry requests and one for relayed
-      // TCP connections.
+      // Envoy has one limit for connections, so its gauge covers both limits of this proxy: the one for connections
+      // that carry requests, and the one for relayed TCP connections.
       return [breaker.connections, breaker.relayed];
     case "cx_pool_open":
       return [];

@@ -32,8 +32,8 @@ export function extensionsDump(
 }
 
 /**
- * The name of the variable with the credentials for pulling a plugin's image. The dump leaves it out, because its
- * readers do not need it.
+ * The name of the variable with the credentials for pulling a plugin's image. The dump shows `<redacted>` in place of
+ * its value, which no reader of a dump needs.
  */
 const secretField = "ISTIO_META_WASM_IMAGE_PULL_SECRET";
 

@@ -27,7 +27,7 @@ export class FirstExpiry {
     const known = new Map<string, number>();
     for (const text of this.#texts()) known.set(text, this.#known.get(text) ?? firstEndMs(text));
     this.#known = known;
-    // The store no longer returns the proxy's own certificate once it has expired.
+    // Once the proxy's own certificate has expired, the store no longer returns it.
     const own = this.#secrets.certificate({ kind: "sds", name: "default" });
     if (own === undefined && this.#hadOwn) return 0;
     if (own !== undefined) this.#hadOwn = true;

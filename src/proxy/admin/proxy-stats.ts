@@ -77,7 +77,7 @@ export class ProxyStats {
       .gauge("serin_proxy_listeners", "Listeners with an address that clients can reach.")
       .labels();
     registry.onCollect(() => {
-      // Internal listeners have no address.
+      // Leave out internal listeners, which have no address.
       reached.set([...this.#listeners.listeners()].filter(({ addresses }) => addresses.length > 0).length);
       const { connections: all, drainingConnections: draining } = this.#listeners;
       connections.labels("active").set(all - draining);

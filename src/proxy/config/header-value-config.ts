@@ -110,7 +110,7 @@ function compileOperator({ operator, argument, direction }: Operation): ValuePar
     }
     case "RESP":
     case "RESPONSE_HEADER": {
-      // When the request's headers are sent, there is no response yet.
+      // A header of the request cannot contain one of the response, which does not exist yet.
       if (direction === "request") return undefined;
       const [name = "", alternative] = (argument ?? "").toLowerCase().split("?");
       return ({ response }) =>

@@ -15,7 +15,10 @@ export function typeNameOf({ typeUrl }: Pick<TypedJson, "typeUrl">): string {
   return typeUrl.slice(typeUrl.lastIndexOf("/") + 1);
 }
 
-/** The content of a TypedStruct of either package. Undefined for any other type. */
+/**
+ * The content of a TypedStruct of either of the packages `udpa.type.v1` and `xds.type.v3`. Undefined for any other
+ * type.
+ */
 export function typedJsonOf(any: Any): TypedJson | undefined {
   const schema = [TypedStructSchema, XdsTypedStructSchema].find(({ typeName }) => typeName === typeNameOf(any));
   if (schema === undefined) return undefined;

@@ -190,7 +190,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   }
 
   upstreamLost(): void {
-    // Nothing follows a tunnel, so this connection ends with it.
+    // Nothing to do: this connection ends too, because a part of its request is missing.
   }
 
   exchangeEnded(keepAlive: boolean, more: boolean): void {
@@ -253,7 +253,7 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   // ---- ListenerConnection
 
   leave(): void {
-    // The next response says `connection: close`.
+    // Nothing to do: while the listener drains, the next response says `connection: close`.
   }
 
   /** Closes the connection if it has been idle for `quietMs`. Otherwise its next response says `connection: close`. */

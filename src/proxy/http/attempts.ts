@@ -492,7 +492,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
 
   /**
    * Takes a retry from the limit of the cluster's circuit breaker, if the policy allows another attempt of this
-   * request. Returns undefined if there is none.
+   * request. Returns undefined if it does not, or if the limit is reached.
    */
   #takeRetry(): TakenRetry | undefined {
     const policy = this.#action?.retry;

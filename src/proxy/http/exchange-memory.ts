@@ -132,8 +132,8 @@ export class ExchangeMemory {
   }
 
   /**
-   * Forgets the request's bytes, which nobody sends again. A large buffer is released at once, because an idle
-   * connection would hold it. An upstream that still reads the bytes keeps them.
+   * Called when nobody sends the request's bytes again. Releases a large buffer, because an idle connection would hold
+   * it. An upstream that still reads the bytes keeps them.
    */
   releaseRequest(): void {
     if (this.#request.buffer.length > requestBufferBytes) this.#request.detach(requestBufferBytes);

@@ -17,8 +17,8 @@ export interface ExchangeOwner {
   pauseRequest(): void;
   resumeRequest(): void;
   /**
-   * Called before {@link exchangeEnded} if the upstream responded before the client had sent the whole request. The
-   * connection to the upstream was then lost.
+   * Called before {@link exchangeEnded} if an HTTP/1.1 upstream responded before the client had sent the whole request.
+   * The connection to the upstream was then lost.
    */
   upstreamLost(): void;
   /**

@@ -9,7 +9,7 @@ export interface HttpConnectionConfig {
   readonly statPrefix: string;
   /** The client's protocol. `auto` means the protocol that TLS negotiated or the first bytes show. */
   readonly codec: "auto" | "http1" | "http2";
-  /** HTTP/2 towards clients. An interval of 0 disables keepalive pings. */
+  /** The settings of HTTP/2 connections with clients. An interval of 0 disables keepalive pings. */
   readonly http2: {
     readonly maxConcurrentStreams: number;
     readonly keepaliveIntervalMs: number;

@@ -1,6 +1,6 @@
 import type { Clock } from "../../base/index.ts";
 
-/** Formats the value of the `date` header, once a second. */
+/** The value of the `date` header, which is formatted at most once a second. */
 export class HttpDate {
   readonly #clock: Clock;
   #second = -1;

@@ -10,8 +10,8 @@ import { isIdempotent } from "./retry-decision.ts";
 type Fields = LocalReply["fields"];
 
 /**
- * Whether the client must use another connection: the application behind this proxy has ended, and the client would
- * send its next request to the same proxy again.
+ * Whether the client must use another connection: the application behind this proxy cannot be reached, and the client
+ * would send its next request to the same proxy again.
  */
 export function leavesClient({ flag }: ReplyRow, { peerMetadata }: HttpConnectionConfig): boolean {
   return flag === responseFlags.upstreamConnectionFailure && peerMetadata.writeToClient;

@@ -1,7 +1,10 @@
 import { bodyFramingHeaders } from "../../base/index.ts";
 import type { MessageHead } from "../../wire/http1/index.ts";
 
-/** The maximum number of names in a `connection` header. A peer that sends more tries to waste our time. */
+/**
+ * The maximum number of names in a request's `connection` headers. A request with more is refused, because nobody needs
+ * so many, and each costs time.
+ */
 const maxNominated = 9;
 
 /**
@@ -23,7 +26,7 @@ const ofTheHop: ReadonlySet<string> = new Set([
 
 /**
  * The headers that `connection` names, in lower case, which end at this hop. Undefined if the request must be refused
- * because of one of them.
+ * because of one of them, or because there are too many.
  */
 export function nominatedFields(head: MessageHead): readonly string[] | undefined {
   const names = new Set<string>();

@@ -51,7 +51,10 @@ export class OutgoingRequest implements HeadStamps {
   /** Whether all bytes so far are kept, so that another attempt can send them. */
   replayable = true;
   readonly #budgets: ReplayBudgets;
-  /** How many bytes of the budgets this request has taken. */
+  /**
+   * How many bytes this request has taken from the budget for requests with a retry policy, and from the budget for all
+   * requests.
+   */
   #taken = 0;
   #takenOfAll = 0;
   #hasPolicy = false;

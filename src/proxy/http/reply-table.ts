@@ -3,7 +3,7 @@ import type { LocalReply } from "../filters/http-filter.ts";
 import { responseFlags, type ResponseFlag } from "../terms/response-flags.ts";
 import type { UpstreamFailure } from "../upstream/upstream-channel.ts";
 
-/** For logs and metrics: how an exchange ended. */
+/** How an exchange ended, for logs and metrics. */
 export interface EndRow {
   readonly flag: ResponseFlag;
   /** Envoy's `response_code_details`. */

@@ -35,8 +35,8 @@ export function parseTarget(method: string, requestTarget: string): RequestTarge
 }
 
 /**
- * Whether the text behind an authority's host is a port. As in Envoy, a host may only have the characters of host
- * names.
+ * Whether only a valid port, or nothing, follows an authority's host. The caller has checked that the host has only the
+ * characters of host names, as in Envoy.
  */
 function hasPort(authority: string): boolean {
   const port = /^(?:\[[^\]]*\]|[^:]*)(?::(\d{1,5}))?$/.exec(authority);

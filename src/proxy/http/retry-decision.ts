@@ -18,8 +18,8 @@ export interface LostRequest {
   /** How long before the loss of the connection the request was sent, in milliseconds. */
   readonly afterMs: number;
   /**
-   * Whether the connection may still have been in the application's accept backlog: a new connection without TLS and
-   * HTTP/2, to which the application has not sent anything.
+   * Whether the connection may still have been in the application's accept backlog: a new connection, without TLS and
+   * HTTP/2, on which the application has not sent anything.
    */
   readonly mayBeUnaccepted: boolean;
 }
@@ -31,8 +31,8 @@ export interface LostRequest {
 const unseenLimitMs = 1000;
 
 /**
- * Whether the request may be sent again because no application has seen it. That is certain if the server refused it.
- * Otherwise it must be likely, and repeating the request must do no harm.
+ * Whether the request may be sent again because no application has seen it. That is certain if none of it has left this
+ * process. Otherwise it must be likely, and repeating the request must do no harm.
  */
 export function mayBeUnseen({ failure, method, afterMs }: LostRequest): boolean {
   if (failure.kind !== "closed" || failure.anyByte) return false;
@@ -40,10 +40,9 @@ export function mayBeUnseen({ failure, method, afterMs }: LostRequest): boolean 
 }
 
 /**
- * Whether the policy retries if the connection was lost before a response.
- *
- * When an application ends, the kernel closes the connections in its accept backlog. To the client, this is a
- * failure to connect. So, unlike in Envoy, `connect-failure` retries the request if it may safely be sent twice.
+ * Whether the policy retries if the connection was lost before a response. When an application ends, the kernel closes
+ * the connections in its accept backlog. To the client, this is a failure to connect. So, unlike in Envoy,
+ * `connect-failure` also retries a request on a new connection if it may safely be sent twice.
  */
 export function retriesFailure(policy: RetryPolicy | undefined, lost: LostRequest): boolean {
   if (policy === undefined) return false;

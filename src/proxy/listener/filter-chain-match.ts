@@ -96,8 +96,8 @@ interface NameIndex {
 const indexes = new WeakMap<readonly object[], NameIndex | undefined>();
 
 /**
- * The chains that may match a server name, in their order. Comparing the names would exclude all others, and a gateway
- * has a chain for each certificate.
+ * The chains that may match a server name, in their order. An index finds them, because a gateway may have thousands of
+ * chains, one for each certificate. Comparing the names would exclude all other chains.
  */
 function chainsForName<Chain extends { readonly match: FilterChainMatch }>(
   chains: readonly Chain[],

@@ -204,7 +204,7 @@ export class TcpProxy {
 
   /**
    * Connects to an endpoint of the flow's cluster. Returns undefined if no endpoint can be reached, and then stores the
-   * reason in the flow.
+   * reason in the flow. {@link #introduce} describes `ended` and `failed`.
    */
   async #connect(flow: TcpFlow): Promise<ByteStream | "ended" | "failed" | undefined> {
     const first = flow.cluster?.firstEndpoints();

@@ -115,7 +115,10 @@ export class SecretStore {
   >();
   /** The secrets that no configuration named at the last call of {@link forgetUnnamed}. */
   #unnamed: ReadonlySet<string> = new Set();
-  /** The text of the mesh's revocation lists as last read, and the last usable one. */
+  /**
+   * The text of the mesh's revocation lists as last read, the last usable text, and why the text as last read cannot be
+   * used.
+   */
   #lists: { readonly text?: string; readonly usable?: string | undefined; readonly fault?: string | undefined } = {};
   readonly #waiters = new Set<() => void>();
   readonly #system: RootsMaterial = { roots: rootCertificates.join("\n") };
@@ -206,7 +209,10 @@ export class SecretStore {
     return lists === undefined ? undefined : this.#kept(`lists ${ref.path}`, lists, () => ({ lists }));
   }
 
-  /** Resolves when a secret or a file has changed, so that a missing one may have arrived. */
+  /**
+   * Resolves when a secret or a file has changed or the proxy's own certificate has arrived, so that missing material
+   * may be there now. Also resolves when the signal aborts.
+   */
   async changed(signal: AbortSignal): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiters.add(resolve);

@@ -20,8 +20,8 @@ export class TlsContexts {
   readonly #cached = new BoundedCache<string, Cached>(maxContexts);
 
   /**
-   * `aesGcmOnly` restricts every specification. The configuration cannot express this for TLS 1.3, because Envoy's API
-   * does not name the ciphers of TLS 1.3.
+   * `aesGcmOnly` makes AES-GCM the only cipher of TLS 1.3 for every specification. The configuration cannot express
+   * this for TLS 1.3, because Envoy's API does not name the ciphers of TLS 1.3.
    */
   constructor(secrets: SecretStore, aesGcmOnly = false) {
     this.#secrets = secrets;

@@ -26,8 +26,8 @@ export const defaultBalancing: BalancingOptions = {
 /** Chooses among the usable endpoints. Undefined if there is none. */
 export interface LoadBalancer<Endpoint> {
   /**
-   * `hash` is the 32-bit hash of the request. A later `attempt` of the same request, counted from 0, gets another
-   * endpoint.
+   * `hash` is the 32-bit hash of the request. A later `attempt` of the same request, counted from 0, usually gets
+   * another endpoint.
    */
   pick(hash?: number, attempt?: number): Endpoint | undefined;
 }

@@ -71,8 +71,8 @@ export type BreakerResource = (typeof breakerResources)[number];
  */
 export class CircuitBreaker {
   /**
-   * Connections of all endpoints together. An endpoint that has no connection may always open one, because its users
-   * could otherwise wait forever.
+   * Connections of all endpoints together. Unless the limit is 0, an endpoint that has no connection may open one
+   * beyond it, because its users could otherwise wait forever.
    */
   readonly connections: Budget;
   /** Requests that wait for a connection. */

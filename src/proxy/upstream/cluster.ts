@@ -408,7 +408,7 @@ export class Cluster {
   /**
    * Chooses an endpoint for a request. `avoid` are the endpoints of earlier attempts; after `attempts` picks, one of
    * them may be used again. `hash` is the request's 32-bit hash, for clusters that choose by hash. `previous` are the
-   * priorities of earlier attempts that must be left out. Returns undefined if there is none.
+   * priorities of earlier attempts that must be left out. Returns undefined if no endpoint may get the request.
    */
   pick(
     avoid: ReadonlySet<Endpoint> | undefined,

@@ -291,7 +291,8 @@ export class ConnectionPool implements ConnectionHome {
   }
 
   #hasRoom(): boolean {
-    // Open a connection even beyond the limit if the pool has none: a waiting user would otherwise wait forever.
+    // Open a connection even beyond the limit if the pool has none, unless the limit is 0: a waiting user would
+    // otherwise wait forever.
     if (this.#all.size + this.#http2.usableConnections + this.dialing === 0) return this.limits.maxConnections > 0;
     return !this.#breaker.connections.exhausted;
   }

@@ -140,7 +140,7 @@ function prioritiesOf<Endpoint>(levels: readonly Level<Endpoint>[], rules: Selec
   const enough =
     levels.reduce((sum, { all, chosen }) => sum + healthOf({ healthy: chosen.length, total: all.length }), 0) >= 1;
   if (loads.every((load) => load === 0)) {
-    // If no endpoint is usable, try all of them, or none.
+    // No endpoint is usable. Try all endpoints of the first priority, unless the configuration disables panic mode.
     const tries = rules.panicThreshold > 0 && rules.zoneAware?.failsOnPanic !== true;
     return tries ? levels.slice(0, 1).map((level) => ({ ...level, share: 1, chosen: level.all, panics: true })) : [];
   }

@@ -68,8 +68,8 @@ export function endpointName(config: EndpointConfig): string {
 }
 
 /**
- * The client's address, if connections to the endpoint may come from it. Undefined for an endpoint on a loopback
- * address, from which the application could not answer another host.
+ * The client's address, if connections to the endpoint may come from it. Undefined for an endpoint of another address
+ * family, and for one on a loopback address, from which the application could not answer another host.
  */
 export function sourceFor(config: EndpointConfig, source: OriginalSource | undefined): OriginalSource | undefined {
   const { address, transport } = config;

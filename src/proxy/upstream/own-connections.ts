@@ -5,7 +5,7 @@ import type { ByteStream } from "../../net/index.ts";
 const maxKnown = 4096;
 /**
  * How long a closed connection is remembered, in milliseconds, because its last request may not be processed yet. The
- * kernel does not reuse the port for that long.
+ * kernel does not reuse the connection's port within this time.
  */
 const closedMs = 60_000;
 

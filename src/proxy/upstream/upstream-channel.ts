@@ -2,8 +2,8 @@ import type { UpstreamEnd } from "../terms/address-text.ts";
 import { defaultHeadLimits, type BodyFraming, type MessageHead } from "../../wire/http1/index.ts";
 
 /**
- * The maximum total size of the interim responses to a request, as in Go. The proxy does not forward them, so the speed
- * of a client cannot slow down a server that sends them without end.
+ * The maximum total size of the interim responses to a request, as in Go. The proxy forwards at most one of them, a
+ * status 100. So a client that reads slowly cannot slow down a server that sends them without end.
  */
 export const maxInterimBytes = defaultHeadLimits.maxHeadBytes;
 
@@ -95,8 +95,9 @@ export interface UpstreamFailure {
 }
 
 /**
- * Whether a failure counts against the endpoint. The end of a connection that the peer closed while it was idle does
- * not count. A refused request does not count either, because the endpoint is going away.
+ * Whether a failure counts against the endpoint. A failure before the first byte of the response does not count on a
+ * connection that has served an earlier request, because the peer may have closed the idle connection. A refused
+ * request does not count either, because the endpoint is going away.
  */
 export function blamesEndpoint({ kind, anyByte }: UpstreamFailure, channel: UpstreamChannel | undefined): boolean {
   return kind !== "refused" && (anyByte || channel?.reused !== true);

@@ -300,8 +300,8 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel, L
   }
 
   /**
-   * Reads `keep-alive: timeout=5`, which says when the peer closes the connection. Closing it earlier avoids that a
-   * request is sent just then.
+   * Reads `keep-alive: timeout=5`, which says when the peer closes the connection. The proxy stops using the connection
+   * earlier, so that it sends no request at that moment.
    */
   #noteKeepAliveHint(head: MessageHead): void {
     const field = head.find("keep-alive");
@@ -327,8 +327,8 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel, L
   }
 
   /**
-   * Removes the parts of a chunked body that a proxy does not forward: chunk extensions and trailers. Returns undefined
-   * if the body passes unchanged.
+   * Removes the parts of a chunked body that a proxy does not forward: chunk extensions and, unless the configuration
+   * lets them pass, trailers. Returns undefined if the body passes unchanged.
    */
   #withoutHop(bytes: Buffer, from: number, to: number): Buffer | undefined {
     const scanner = this.#framing === bodyFramings.chunked ? this.#chunked : undefined;

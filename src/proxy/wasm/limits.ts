@@ -10,7 +10,8 @@ export const maxMemoryBytes = 256 * 1024 * 1024;
 export const maxModuleBytes = 256 * 1024 * 1024;
 /**
  * The maximum number of module threads that one proxy runs at the same time. The plugins of one namespace may use half
- * of what those of other namespaces leave free. The same holds for the three limits of shared state below.
+ * of what those of other namespaces leave free. The same holds for {@link maxSharedBytes}, {@link maxSharedQueues} and
+ * {@link maxMetrics}.
  */
 export const maxVirtualMachines = 64;
 /** The maximum number of calls that wait for one module. Further requests are treated as if the module had failed. */

@@ -197,8 +197,8 @@ const privateNetworks = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00:
 
 /**
  * Whether a registry may send the proxy to this token server. It may name its own host. A registry with a public name
- * must not reach private addresses through the proxy. No registry may reach the proxy's own machine or the service with
- * its credentials.
+ * must not reach private addresses through the proxy. No registry may reach the proxy's own machine, or the cloud's
+ * metadata service, which hands out the machine's credentials.
  */
 function mayName(origin: string, { protocol, hostname }: URL): boolean {
   if (protocol !== "https:" && protocol !== "http:") return false;

@@ -67,7 +67,10 @@ export class SharedStore {
     return entry === undefined ? notFound : { status: status.ok, bytes: entry.value, number: entry.cas };
   }
 
-  /** Stores a value. If `cas` is 0, it overwrites an existing value. Otherwise the stored number must equal `cas`. */
+  /**
+   * Stores a value. If `cas` is 0, it overwrites an existing value. Otherwise the number of an existing value must
+   * equal `cas`.
+   */
   set(vmId: string, key: string, value: Uint8Array, cas: number): SharedAnswer {
     const place = keyOf(vmId, key);
     const before = this.#data.get(place);

@@ -73,11 +73,11 @@ export class DnsResolver {
   }
 
   /**
-   * Looks up the name as it is, and then without the search domains that the pod's resolver may have appended.
-   *
-   * The longest matching search domain is removed first. A name without only a shorter search domain is not the name
-   * that the pod asked for. For example, the resolver makes `x.example.shop.svc.cluster.local` of `x.example`. Without
-   * `.svc.cluster.local`, that is `x.example.shop`, which must not match another namespace's ServiceEntry.
+   * Looks up the name as it is, and then without the search domains that the pod's resolver may have appended. The
+   * longest matching search domain is removed first. If only a shorter one is removed, the rest may not be the name
+   * that the pod asked for, so it must belong to a service that {@link #isOwn} accepts. For example, the resolver makes
+   * `x.example.shop.svc.cluster.local` of `x.example`. Without `.svc.cluster.local`, that is `x.example.shop`, which
+   * must not match another namespace's ServiceEntry.
    */
   #find(name: string, namespace: string): FoundName | undefined {
     const direct = this.#byName(name, namespace);
@@ -187,12 +187,10 @@ export class DnsResolver {
 
   /**
    * Whether a service of another namespace has a host in Kubernetes' domain that it may not have. Names below a
-   * namespace's domain belong to that namespace. A wildcard of another namespace must not match such names, as
-   * `*.shop.svc.cluster.local` and `*.cluster.local` do.
-   *
-   * A resolver first appends its search domains to every name. So an entry with such a wildcard, or with the host
-   * `api.github.com.shop.svc.cluster.local`, would get traffic to hosts outside the cluster. An entry may have the name
-   * of a Service that does not exist.
+   * namespace's domain belong to that namespace. A wildcard of another namespace, such as `*.shop.svc.cluster.local` or
+   * `*.cluster.local`, must not match such names. A resolver first appends its search domains to every name. So an
+   * entry with such a wildcard, or with the host `api.github.com.shop.svc.cluster.local`, would get traffic to hosts
+   * outside the cluster. An entry may have the name of a Service that does not exist.
    */
   #isForeign({ hostname, namespace: owner }: Service, namespace: string): boolean {
     if (owner === namespace) return false;

@@ -92,7 +92,8 @@ export function deniedConnections<Connection extends { readonly details: Policed
   const reached = new Set<string>();
   for (const { uid, info } of pods) {
     const workload = state.workloadByPod(info);
-    // If a pod has left xDS, its live connections still refer to its last policies, which remain in force for them.
+    // Also check the connections of a pod that has left xDS: they still refer to its last policies, which remain in
+    // force for them.
     if (workload === undefined || reach.includes(workload)) reached.add(uid);
   }
   if (reached.size === 0) return [];
@@ -214,7 +215,10 @@ function textMatches(match: StringMatch, text: string): boolean {
   }
 }
 
-/** The bytes of each range's address. A changed policy has new objects. */
+/**
+ * The bytes of each range's address, computed once. A changed policy has new range objects, so no entry becomes
+ * outdated.
+ */
 const networks = new WeakMap<AddressRange, Uint8Array>();
 
 function networkOf(range: AddressRange): Uint8Array {

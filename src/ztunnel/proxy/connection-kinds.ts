@@ -43,7 +43,8 @@ interface KnownKind {
 }
 
 /**
- * The number of kinds for one pair of workloads, which differ by service and identity. Beyond it, the cache is cleared.
+ * The number of kinds for one pair of workloads, which differ by service and identity. Beyond it, the cache of this
+ * pair is cleared.
  */
 const maxKindsOfPair = 16;
 const nobody = {};

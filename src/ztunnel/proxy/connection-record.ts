@@ -101,7 +101,7 @@ export class ConnectionTelemetry {
   readonly #countCutOff: (reason: HboneCutOff) => void;
   readonly #kinds = new ConnectionKinds((ends) => this.#kindOf(ends));
 
-  /** `writeLine` receives the lines in a special format instead of the access log. */
+  /** `writeLine` gets each ended connection in place of `log`, and writes its line in another format. */
   constructor(registry: MetricsRegistry, log: Logger, clock: Clock, writeLine?: (ended: EndedConnection) => void) {
     this.#registry = registry;
     this.#writeLine = writeLine;

@@ -124,7 +124,7 @@ export class PodProxy {
     let taken = 0;
     try {
       for (const listener of wanted) {
-        // The descriptor is ours even if this fails: the code that listens on it closes it.
+        // Count the descriptor as taken even if this fails, because the code that listens on it then closes it.
         taken += 1;
         this.#listeners.push(await this.#listen(listener));
       }

@@ -310,7 +310,10 @@ interface KnownEndpoints {
   readonly byPort: Readonly<Record<"standard" | "waypoint", Map<number, UsableEndpoints>>>;
 }
 
-/** A service may have thousands of endpoints. Connections to it are far more frequent than changes. */
+/**
+ * The usable endpoints of each service. They are kept because a service may have thousands of endpoints, and
+ * connections to it are far more frequent than changes.
+ */
 const known = new WeakMap<Endpoints, KnownEndpoints>();
 /** The number of a service's ports whose endpoints are kept. */
 const maxKnownPorts = 64;

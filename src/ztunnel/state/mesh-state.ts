@@ -364,7 +364,7 @@ export class MeshState {
   }
 
   #removeAddress(name: string): void {
-    // A workload's uid has at least five parts, a service's name has two.
+    // No name fits both: a workload's uid has at least five parts, and a service's name has two.
     if (this.#services.has(name)) this.removeService(name);
     else this.removeWorkload(name);
   }

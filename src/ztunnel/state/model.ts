@@ -141,7 +141,8 @@ interface ServiceName {
   readonly hostname: string;
 }
 
-// A changed service or workload is a new object. V8 finds and compares equal texts faster if they are one object.
+// Keep the texts, because V8 finds and compares equal texts faster if they are one object. A changed service or
+// workload is a new object, so no entry becomes outdated.
 const serviceKeys = new WeakMap<ServiceName, string>();
 const identities = new WeakMap<Workload, string>();
 

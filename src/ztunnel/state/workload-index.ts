@@ -2,7 +2,7 @@ import type { Workload } from "./model.ts";
 
 /**
  * Workloads by a key that several of them may share. A ServiceEntry may have thousands of endpoints, all with its name,
- * so adding or removing one takes no longer than with a unique key.
+ * so adding or removing one must take no longer than with a unique key.
  */
 export class WorkloadIndex {
   /** A key's only workload, or its workloads by uid in the order in which they arrived. */

@@ -67,7 +67,7 @@ const dataPath = new DataPath({
   nameservers,
   log,
   connectionLog,
-  // The main thread logs the sum of all workers.
+  // The main thread logs how many connections all workers together still have.
   drainLog: silentLogger,
   writeLine: (line) => lines.line(line),
   clock,
@@ -106,7 +106,8 @@ async function addPod({ uid, info, namespaceFd, listeners, itself = false }: Add
     pod = {
       uid,
       info,
-      // Nobody would close a copy when this worker dies. The main thread keeps its own until no worker needs it.
+      // Borrow this descriptor and do not copy it: nobody would close a copy when this worker dies. The main thread
+      // keeps the descriptor until no worker needs it.
       namespaceFd,
       borrowsNamespace: true,
       listeners: listeners.map(({ role, fd }) => ({ role, fd: copy(fd) })),

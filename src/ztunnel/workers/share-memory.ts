@@ -7,7 +7,7 @@ import type { AcceptedKind } from "../proxy/connection-share.ts";
 const headCells = 1;
 const cellOf = { alive: 0, open: 1, outbound: 2, "inbound-plaintext": 3, "inbound-hbone": 4 } as const;
 const cellsEach = 5;
-/** The cells of one worker's offers to another. */
+/** The position of each kind's counter within the cells for the offers of one worker to another. */
 const offerCellOf = { outbound: 0, "inbound-plaintext": 1, "inbound-hbone": 2 } as const;
 const offerCellsEach = 3;
 const cellBytes = 4;

@@ -136,7 +136,7 @@ export class WorkerSet implements ThreadServing {
     const found: ConnectionEntry[] = [];
     const { count } = this.#group;
     await this.#group.inTime("connections", undefined, (worker, entries) => {
-      // Each worker numbers its connections from 1.
+      // Make the numbers unique, because each worker numbers its connections from 1.
       for (const entry of entries) found.push({ ...entry, id: entry.id * count + worker });
     });
     return found.toSorted((left, right) => left.openedAtMs - right.openedAtMs || left.id - right.id);
@@ -216,7 +216,8 @@ export class WorkerSet implements ThreadServing {
    */
   async #release(held: HeldPod, handedOver: boolean): Promise<void> {
     const { uid, namespaceFd } = held.pod;
-    // A worker that has just started may be about to copy them.
+    // Wait until every worker has removed the pod: a worker that has just started may be about to copy these
+    // descriptors.
     await this.#group.all("removePod", { uid, handedOver });
     stopHolding(held);
     // Live connections need the pod's namespace and the identity's certificate until they end.

@@ -114,7 +114,7 @@ export class ZdsClient {
       if (request.type !== "add" || !request.handedOver || pods.descriptors(request.uid) !== undefined)
         return { request, descriptors };
       const prepared = prepare(request.workload);
-      // The code that adds the pod sees the failure.
+      // Prevent an unhandled rejection. The code that adds the pod handles the failure.
       prepared.catch(() => undefined);
       return { request, descriptors, prepared };
     } catch (error) {
@@ -132,7 +132,8 @@ export class ZdsClient {
       returned = (await this.#obey(received, known)) ?? returned;
     } catch (thrown) {
       error = messageOf(thrown);
-      // An agent that has lost its records asks about pods of other ztunnels too.
+      // An error in answer to `keep` is expected: an agent that has lost its records asks about pods of other ztunnels
+      // too.
       const level = received.request?.type === "keep" ? "debug" : "error";
       this.#log[level]("a request of the CNI agent failed", { error });
     }

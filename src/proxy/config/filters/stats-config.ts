@@ -36,9 +36,9 @@ function metricsOf({ name, match }: IstioStatsConfig["metrics"][number], notes: 
 }
 
 /**
- * Compiles a label that an expression computes. As in Envoy, an invalid expression only loses its label, because a
- * waypoint's listener serves other namespaces too. Also as in Envoy, characters that a label's name may not contain are
- * replaced. Otherwise they would make all metrics of the proxy unreadable.
+ * Compiles a label that an expression computes. As in Envoy, an invalid expression only removes its own label and does
+ * not cause a NACK, because a waypoint's listener serves other namespaces too. Also as in Envoy, characters that a
+ * label's name may not contain are replaced. Otherwise they would make all metrics of the proxy unreadable.
  */
 function dimensionOf(label: string, text: string, metric: string, notes: ConfigNotes): MetricRule["added"] {
   try {

@@ -313,7 +313,7 @@ function stripHostPortOf(message: HttpConnectionManager): HttpConnectionConfig["
 function headLimitsOf(message: HttpConnectionManager): HttpConnectionConfig["headLimits"] {
   return {
     maxHeadBytes: (message.maxRequestHeadersKb ?? defaultMaxHeadKb) * 1024,
-    // The scanner's buffers have room for Envoy's default number of fields and no more.
+    // Lower a higher number to Envoy's default, because the scanner's buffers have room for no more fields.
     maxFields: Math.min(message.commonHttpProtocolOptions?.maxHeadersCount ?? defaultMaxFields, defaultMaxFields),
   };
 }

@@ -161,8 +161,8 @@ function compileSourceMark(filter: ListenerFilter, where: string, notes: ConfigN
   const source = message as OriginalSrc;
   const inner = `${where}: listener filter ${filter.name}`;
   checkFields(OriginalSrcSchema, source, inner, notes, { used: ["mark", "bindPort"], harmless: [] });
-  // The connection to the application would have the same addresses and ports as the client's own connection, so the
-  // kernel could not distinguish the two.
+  // Refuse `bindPort`: the connection to the application would have the same addresses and ports as the client's own
+  // connection, so the kernel could not distinguish the two.
   if (source.bindPort) throw unsupported(inner, "bindPort");
   return source.mark === 0 ? undefined : source.mark;
 }

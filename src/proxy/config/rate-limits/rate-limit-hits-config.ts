@@ -24,7 +24,7 @@ export function compileHits(message: RateLimit_HitsAddend, where: string, notes:
   }
   const operator = /^%([A-Z0-9_]+)(?:\([^)]*\))?(?::\d+)?%$/.exec(format)?.[1];
   if (operator === undefined) throw invalid(here, "format must be exactly one operator, such as %REQ(x-cost)%");
-  // Most other operators describe the response, which does not exist yet.
+  // Refuse other operators: most of them describe the response, which does not exist yet.
   if (operator !== "REQ" && operator !== "DYNAMIC_METADATA") throw unsupported(here, `the format ${format}`);
   const value = compileHeaderValue(format, "request", here, notes);
   return (request) => {

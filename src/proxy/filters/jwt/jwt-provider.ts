@@ -157,7 +157,7 @@ async function verifyWithAny(
       await jose().compactVerify(text, key);
       return undefined;
     } catch {
-      // This key did not sign the token.
+      // Try the next key: this one did not sign the token.
     }
   }
   return jwtProblems.badSignature;

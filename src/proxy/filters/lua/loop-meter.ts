@@ -35,7 +35,7 @@ export function meteredModule(code: Uint8Array): Uint8Array<ArrayBuffer> {
   return new Uint8Array(Buffer.concat(parts));
 }
 
-/** What the sections before the code say. */
+/** The facts that the meter needs from the sections before the code. */
 interface Facts {
   /** The numbers of parameters and results of each type of functions. */
   signatures: readonly (readonly [parameters: number, results: number])[];
@@ -143,7 +143,10 @@ function meterOf({ signatures, globals }: Facts): Uint8Array {
   return Uint8Array.from([...decrement, ...ifNegative, ...call]);
 }
 
-/** The interpreter chooses between this many instructions of Lua, with a default. It counts them itself. */
+/**
+ * The number of targets, with the default, of the jump table by which Lua's interpreter chooses an instruction. The
+ * function with such a table is the interpreter, which counts its iterations itself.
+ */
 const instructionsOfLua = 39;
 
 const opcodes = {

@@ -57,7 +57,7 @@ const maxMessageCharacters = 500;
 /** The largest product of the lengths of text and pattern for which the C function may search for plain text. */
 const maxPlainProduct = 1e8;
 
-/** Ends a search that takes too long. */
+/** Thrown to end a search that takes too long. */
 class Overdue extends Error {}
 
 function plainMatch(both: Parameters<typeof plainSearch>[0], at: number): PatternMatch | undefined {
@@ -92,7 +92,7 @@ export class LuaInterpreter implements MemoryHolder {
 
   /**
    * Throws if the script does not load: a {@link LuaError} if it does not compile or fails, or another error if it took
-   * too long or memory was missing. The state of the node may have caused such an error.
+   * too long or memory was missing. The state of the node may have caused an error of the second kind.
    */
   constructor(source: string, host: LuaHost, clock: Clock, limits: LuaLimits, memory = new SharedLuaMemory()) {
     this.#clock = clock;

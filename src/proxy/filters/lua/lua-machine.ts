@@ -58,7 +58,7 @@ export class LuaCrash extends Error {}
 
 /** The iterations of loops after which the owner is called. They take 2 to 20 ms. */
 const iterationsPerTick = 2_000_000;
-/** Copying this many bytes takes about as long as an iteration of a loop. */
+/** Copying this many bytes counts as one iteration of a loop, because it takes about as long. */
 const copiedPerIteration = 16;
 
 const longJump = Symbol("longjmp");

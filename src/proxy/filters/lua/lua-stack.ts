@@ -23,8 +23,8 @@ export class LuaStack {
   }
 
   /**
-   * Removes and returns all values of the stack from an index on. Throws {@link TooManyValues} beyond the limits.
-   * Tables that contain each other multiply, so a script of a few bytes could otherwise pass gigabytes.
+   * Removes all values of the stack, and returns those from an index on. Throws {@link TooManyValues} beyond the
+   * limits. Tables that contain each other multiply, so a script of a few bytes could otherwise pass gigabytes.
    */
   take(thread: number, from: number): LuaValue[] {
     const { lua } = this.#machine;

@@ -79,8 +79,8 @@ interface TokensTaken {
    */
   readonly verdict: "admitted" | "shadow" | "refused";
   /**
-   * The limit that the response headers report: the one that refused the request, or else the one of its descriptors
-   * that refills most slowly.
+   * The limit that the response headers report. It is the first of these: the limit that refused the request, a shadow
+   * limit that the request exceeds, the limit of its descriptors that refills most slowly, {@link LocalLimits.bucket}.
    */
   readonly reported: Tokens | undefined;
 }

@@ -8,21 +8,22 @@ export interface LimitedCopy extends Linked<LimitedCopy> {
 }
 
 /**
- * The maximum number of copies. Each copy has its own connection or stream. Without a time limit, a copy lasts as long
- * as the mirror keeps it open.
+ * The maximum number of copies. Each copy has its own connection or stream. A copy without a time limit lasts until it
+ * has been idle for some minutes.
  */
 const maxCopies = 8192;
 const maxHeldBytes = 64 * 1024 * 1024;
 /**
- * When a limit is exceeded, copies end until this part of the limit is free (one in `roomParts`), so that the next
- * bytes do not exceed it again at once.
+ * When the limit of bytes is exceeded, copies that hold bytes end until this part of the limit is free (one in
+ * `roomParts`), so that the next bytes do not exceed it again at once.
  */
 const roomParts = 8;
 
 /**
- * Limits the copies that a thread sends to mirrors. A client's own requests are answered at once, so without a limit, a
- * mirror that does not answer would let any client fill the memory and use up the descriptors. Above a limit, the
- * oldest copies end. Copies to mirrors that answer are young, so they are spared.
+ * Limits the copies that a thread sends to mirrors. Clients do not wait for mirrors, so without a limit, a mirror that
+ * does not answer would let any client fill the memory and use up the descriptors. Above the limit of copies, the
+ * oldest copy ends. Above the limit of bytes, the oldest copies that hold bytes end. Copies to mirrors that answer are
+ * young, so they are spared.
  */
 export class ShadowLimit {
   readonly #maxCopies: number;

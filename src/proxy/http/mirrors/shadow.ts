@@ -38,8 +38,8 @@ export interface ShadowOptions {
    */
   readonly timeoutMs: number;
   /**
-   * The time within which some byte of the request or the response must pass. {@link unlimitedIdleMs} applies if
-   * neither field sets a limit.
+   * The time within which some byte of the request or the response must pass. If neither field sets a limit, {@link
+   * unlimitedIdleMs} applies from the end of the request on.
    */
   readonly idleMs: number;
   readonly clock: Clock;
@@ -184,8 +184,8 @@ export class Shadow implements PoolUser, ResponseReceiver, LimitedCopy {
   }
 
   /**
-   * Ends the copy if no byte passes for the idle time. The check runs once in each idle time, so the end may come up to
-   * twice as late.
+   * Ends the copy if no byte passes for the idle time. The check runs at intervals of the idle time, so the copy may
+   * end only after up to twice that time.
    */
   #watch(): void {
     if (this.#idleMs <= 0) return;
