@@ -99,7 +99,7 @@ function latest(resources: readonly Resource[]): readonly Resource[] {
   return [...byName.values()];
 }
 
-/** An object in a file without a namespace gets the default one. */
+/** Gives an object without a namespace the default one, unless its kind is cluster-wide. */
 function inNamespace(resource: Resource, namespace: string): Resource {
   const { object } = resource;
   if (object.metadata.namespace !== undefined || clusterKinds.has(object.kind ?? "")) return resource;

@@ -18,7 +18,7 @@ export function listed(names: readonly string[], most = 5): string {
   return shown.length < 2 ? (shown[0] ?? "") : `${shown.slice(0, -1).join(", ")} and ${shown.at(-1) ?? ""}`;
 }
 
-/** `app=web,tier=front` */
+/** Formats labels as `app=web,tier=front`. */
 export function labelsText(labels: Readonly<Record<string, string>>): string {
   return Object.entries(labels)
     .map(([key, value]) => `${key}=${value}`)

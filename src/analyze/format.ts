@@ -33,7 +33,7 @@ export function plainMessage({ type, resource, path, text }: Message): PlainMess
   const reference = resource === undefined ? undefined : referenceOf(resource, path);
   return {
     code: type.code,
-    // Istio's site describes only Istio's codes. The text of Serin's own messages is complete.
+    // Link only Istio's codes, because Istio's site describes no others. The text of Serin's own messages is complete.
     documentationUrl: type.isOfIstio ? `${documentation}/${type.code.toLowerCase()}/` : "",
     level: type.level,
     message: text,

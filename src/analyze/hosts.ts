@@ -7,7 +7,7 @@ export interface KnownHost {
   readonly host: string;
   readonly namespace: string;
   readonly ports: readonly number[];
-  /** The selector of its pods. Empty if it has none. */
+  /** The selector of the host's pods. Empty if it has none. */
   readonly selector: Readonly<Record<string, string>>;
   readonly kind: "Service" | "ServiceEntry";
   readonly isExternalName: boolean;
@@ -40,7 +40,7 @@ export function findHost(inventory: Inventory, host: string, namespace: string):
   return visible.find((known) => known.host === wanted) ?? visible.find((known) => hostCovers(known.host, wanted));
 }
 
-/** Similar names, or Services of the same name in other namespaces, for "did you mean". */
+/** The Services with this name in all namespaces. Messages offer them after "did you mean". */
 export function namesakes(inventory: Inventory, host: string): readonly string[] {
   const name = host.split(".")[0] ?? host;
   return knownHosts(inventory).flatMap((known) =>
@@ -85,7 +85,7 @@ function hostsOfEntry({ object: { metadata, spec } }: Entry<ServiceEntry>): Know
   }));
 }
 
-/** The namespaces in `exportTo`. An empty list, or `*`, means all namespaces. */
+/** Returns a test for whether a namespace is in `exportTo`. An empty list, or `*`, means all namespaces. */
 export function visibility(exportTo: readonly string[], own: string): (namespace: string) => boolean {
   return (namespace) =>
     exportTo.length === 0 ||

@@ -24,7 +24,7 @@ export interface Position {
   readonly column: number;
 }
 
-/** `apps/Deployment`, `/Service`: the kind without its version. */
+/** The kind without its version, such as `apps/Deployment` or `/Service`. */
 export function groupKindOf({ apiVersion = "", kind = "" }: Pick<UntypedObject, "apiVersion" | "kind">): string {
   const slash = apiVersion.indexOf("/");
   return `${slash === -1 ? "" : apiVersion.slice(0, slash)}/${kind}`;

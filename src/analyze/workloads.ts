@@ -101,7 +101,9 @@ export function hasSidecar({ spec }: Workload): boolean {
   return [...spec.containers, ...(spec.initContainers ?? [])].some(({ name }) => name === "istio-proxy");
 }
 
-/** Whether ztunnel captures the pod's traffic, or its namespace requests that. */
+/**
+ * Whether a ztunnel captures the pod's traffic or, for a template of pods, will capture it by the namespace's label.
+ */
 export function isAmbient({ annotations, labels, isPod, namespace }: Workload, inventory: Inventory): boolean {
   if (annotations[istioAnnotations.ambientRedirection] === "enabled") return true;
   return (

@@ -89,7 +89,10 @@ function eventCounters(
   };
 }
 
-/** Creates the handle of a metric at its first use, so that metrics that were never counted are not shown. */
+/**
+ * Returns a function that returns the counter for these labels. Its first call creates the counter, so that a metric
+ * that was never counted is not shown.
+ */
 function heldHandle(family: MetricFamily<Counter>, ...values: readonly string[]): () => Counter {
   let handle: Counter | undefined;
   return () => (handle ??= family.labels(...values));

@@ -273,7 +273,7 @@ test("a node proxy gets the certificate of a pod on its node over gRPC, and that
   const certChain = await certificateOf("web", keys);
   assert.equal(new X509Certificate(certChain[0] ?? "").subjectAltName, "URI:spiffe://cluster.local/ns/shop/sa/web");
 
-  // With this certificate and without a token, its owner may open a stream.
+  // The owner of this certificate may open a stream with it, without a token.
   const privateKey = KeyObject.from(keys.privateKey).export({ type: "pkcs8", format: "pem" });
   const own = grpc.credentials.createSsl(
     Buffer.from(root),
@@ -475,7 +475,7 @@ async function debugAnswer(
   typeUrl: string,
   resourceNames: string[],
 ): Promise<{ readonly types: readonly string[]; readonly texts: readonly string[]; readonly controlPlane: string }> {
-  // istioctl's client sends a nonce with its first request.
+  // Send a nonce with the first request, as istioctl's client does.
   client.send({ typeUrl, resourceNames, responseNonce: "2026-01-01" });
   const response = await client.next();
   assert.equal(response.typeUrl, typeUrl);

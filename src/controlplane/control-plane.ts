@@ -81,7 +81,7 @@ export class ControlPlane {
   readonly #discovery: DiscoveryServer;
   readonly #issued: IssuedCertificates;
   readonly #debug: DebugRoutes;
-  /** Its authority and certificate. A shadow has none. */
+  /** The control plane's authority and certificate. A shadow control plane has none. */
   #identity: ControlPlaneIdentity | undefined;
   readonly #authenticator: Authenticator;
   readonly #metrics: MetricsRegistry;
@@ -275,8 +275,8 @@ export class ControlPlane {
   }
 
   /**
-   * Reads the same objects as a control plane, and returns the configuration that it would send. It has no authority,
-   * does not lead and writes nothing.
+   * Reads the same objects as a control plane, and serves the configuration that this control plane would send. A
+   * shadow has no authority, does not lead and writes nothing.
    */
   async #runShadow({ discovery }: ShadowSettings, signal: AbortSignal): Promise<void> {
     const { settings, clock, log } = this.#options;
@@ -356,7 +356,10 @@ export class ControlPlane {
     ];
   }
 
-  /** Pods must not be injected by a configuration that has not been read yet. */
+  /**
+   * Serves injection and validation. Call this only when `injection` has read its configuration: pods must not be
+   * injected by an incomplete one.
+   */
   async #serveWebhooks(identity: ControlPlaneIdentity, injection: InjectionSource): Promise<HttpsServer> {
     const { settings, clock, log } = this.#options;
     const webhooks = await serveWebhooks({

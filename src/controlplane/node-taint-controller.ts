@@ -91,7 +91,7 @@ class ReadyAgents {
     this.#namespace = namespace;
   }
 
-  /** Returns the node whose agent is ready after this change. */
+  /** Records a change of a pod. Returns its node if the pod is a ready agent now. */
   see(change: InformerChange<Pod>): string | undefined {
     const node = change.type === "set" && this.#isReadyAgent(change.object) ? change.object.spec?.nodeName : undefined;
     if (node === undefined) this.#nodes.delete(change.key);
@@ -99,12 +99,18 @@ class ReadyAgents {
     return node;
   }
 
-  /** Checks each agent. Call this only for nodes with the taint, because few nodes have it at the same time. */
+  /**
+   * Searches all agents. Call this only for nodes with the taint: few nodes have it at the same time, so the search is
+   * rare.
+   */
   isReadyOn(name: string): boolean {
     return [...this.#nodes.values()].includes(name);
   }
 
-  /** An agent that is about to end does not count as ready, because its successor may not become ready. */
+  /**
+   * Whether the pod is a ready CNI agent. One that is about to end does not count, because its successor may not become
+   * ready.
+   */
   #isReadyAgent({ metadata, status }: Pod): boolean {
     return (
       metadata.namespace === this.#namespace &&

@@ -30,7 +30,7 @@ export interface ControllerParts {
   readonly log: Logger;
 }
 
-/** The port of the Service, which may differ from the port of this process. */
+/** The port of the control plane's Service, which may differ from the port of this process. */
 const discoveryPort = 15_012;
 
 /**

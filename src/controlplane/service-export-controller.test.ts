@@ -106,7 +106,7 @@ test("a Service that is created again gets its export as soon as that of the ear
   put("home", "shop/web");
   const uid = (await servers.home.get(serviceKind, "web", "shop"))?.metadata.uid;
   assert.notEqual(await ownerUid(), uid);
-  // Kubernetes deletes what the earlier Service owned.
+  // Delete the export as Kubernetes does, because the earlier Service owned it.
   await servers.home.delete(exportKind, "web", "shop");
   fixture.remove(earlier);
   await untilEqual(ownerUid, uid);

@@ -60,7 +60,8 @@ export async function exportServices(options: ServiceExportControllerOptions, si
   };
   using _own = inputs.services.subscribe(addNew);
   using _remote = inputs.remote.services.subscribe(addNew);
-  // A Service that is deleted and created again has no export once Kubernetes deletes that of the earlier one.
+  // Check a Service again when an export is deleted: if the Service was deleted and created again, Kubernetes deletes
+  // the export of the earlier one.
   using _exports = inputs.serviceExports.subscribe((changes) => {
     for (const change of changes)
       if (change.type === "delete" && isOfEarlierService(change.previous, exporter.serviceFactsOf(change.key)))

@@ -129,7 +129,7 @@ export class ControlPlaneIdentity {
     this.#renewAtMs = halfOf(serving, options);
     log.info(changed ? "applied a changed authority" : "renewed the serving certificate");
     for (const listener of this.#listeners) {
-      // Each part takes the new authority by itself. If one cannot, the others still get it.
+      // Let each part take the new authority by itself, so that the others get it even if one cannot.
       try {
         listener();
       } catch (error) {
@@ -163,13 +163,17 @@ async function loadedAuthority(options: IdentityOptions, signal: AbortSignal): P
   }
 }
 
-/** An authority that expires soon shortens the certificates that it signs. */
+/**
+ * The time at which half of the certificate's own remaining life has passed, which is short if the authority expires
+ * soon.
+ */
 function halfOf({ notAfterMs }: ServingCertificate, { clock }: IdentityOptions): number {
   return (clock.nowMs() + notAfterMs) / 2;
 }
 
 /**
- * The Services of this control plane. The Service names without a revision belong to a tag or to the default revision.
+ * The DNS names of this control plane's Services. The Service names without a revision belong to a tag or to the
+ * default revision.
  */
 function dnsNames({ namespace, serviceName, domain }: IdentityOptions): readonly string[] {
   const services = new Set(["istiod", "istio-pilot", serviceName]);

@@ -57,7 +57,7 @@ export class SettlingTurns {
     }
   }
 
-  /** Returns whether nothing is left to do. */
+  /** Does the work of one turn. Returns whether nothing is left to do. */
   #turn(): boolean {
     const { graph, discovery, turnMs } = this.#options;
     if (this.#isWanted || graph.isSettling) {

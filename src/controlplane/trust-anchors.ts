@@ -180,7 +180,7 @@ interface Configured {
   readonly trustDomains: readonly string[];
 }
 
-/** One authority's certificate in canonical form. Throws if the text is not a certificate. */
+/** One authority's certificate in canonical form. Throws if the text is not the certificate of an authority. */
 function canonicalRoot(pem: string, index: number): string {
   const parsed = certificateOf(pem, `caCertificates[${index}].pem`);
   if (!parsed.ca)

@@ -35,7 +35,7 @@ const areRanges: Check = (value) =>
     ? undefined
     : "IP ranges separated by commas, such as 10.0.0.0/8,fd00::/8";
 const areRangesOrAll: Check = (value) => (value === "*" ? undefined : areRanges(value));
-/** Linux allows at most 15 characters. */
+/** Matches the name of a network interface. Linux allows at most 15 characters. */
 const isInterface = /^[a-zA-Z][a-zA-Z0-9_.-]{0,14}$/;
 const areInterfaces: Check = (value) =>
   value === "" || value.split(",").every((name) => isInterface.test(name.trim()))

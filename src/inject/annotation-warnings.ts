@@ -83,7 +83,7 @@ const maxExpressions = 1000;
 /** The maximum number of expressions that are reported. */
 const maxFaults = 20;
 
-/** Warns of expressions that the proxy leaves out, instead of refusing the pod. */
+/** The warnings about expressions that the proxy leaves out, which are no reason to refuse the pod. */
 function expressionWarnings(name: string, value: string): string[] {
   const expressions = value.split(",");
   const warnings = expressions.slice(0, maxExpressions).flatMap((expression) => {

@@ -49,7 +49,10 @@ function no(reason: string): InjectionDecision {
   return { inject: false, reason };
 }
 
-/** An empty selector selects nothing here, so that a mistake does not inject every pod. */
+/**
+ * Whether the selector selects the labels. An empty selector selects nothing here, so that a mistake does not inject
+ * every pod.
+ */
 function selects(selector: LabelSelector, labels: Labels): boolean {
   const isEmpty =
     Object.keys(selector.matchLabels ?? {}).length === 0 && (selector.matchExpressions ?? []).length === 0;

@@ -60,7 +60,7 @@ function agentContainer(input: TemplateInput): Container {
       { name: "ISTIO_META_GENERATOR", value: "grpc" },
       { name: "OUTPUT_CERTS", value: certificateFolder },
       ...(base.env ?? []).filter(({ name }) => name !== "ISTIO_META_INTERCEPTION_MODE"),
-      // gRPC resolves xds:/// names itself.
+      // Answer no DNS queries, because gRPC resolves xds:/// names itself.
       { name: "ISTIO_META_DNS_CAPTURE", value: "false" },
       { name: "DISABLE_ENVOY", value: "true" },
     ],
@@ -128,7 +128,10 @@ export function grpcSimpleTemplate(input: TemplateInput): InjectedPod {
   };
 }
 
-/** In the value of a variable, Kubernetes replaces `$(NAME)` with the value of an earlier variable. */
+/**
+ * The init container that writes the bootstrap file from a variable. Kubernetes replaces `$(NAME)` in the variable's
+ * value with the value of an earlier variable.
+ */
 function bootstrapContainer(
   { values, revision }: TemplateInput,
   volumeMounts: NonNullable<Container["volumeMounts"]>,

@@ -177,7 +177,10 @@ function merge(pod: Pod, template: InjectedPod, rendered: readonly InjectedPod[]
   return withOwnContainers(merged, own, template);
 }
 
-/** Users write their changes to the proxy in `containers`, even if the template puts it into `initContainers`. */
+/**
+ * Moves the user's changes to the proxy to where the template has it. Users write them in `containers`, even if the
+ * template puts the proxy into `initContainers`.
+ */
 function withMovedProxy(pod: Pod, template: InjectedPod): Pod {
   if (pod.spec === undefined) return pod;
   const { containers, initContainers = [] } = pod.spec;
@@ -194,8 +197,8 @@ function withMovedProxy(pod: Pod, template: InjectedPod): Pod {
 }
 
 /**
- * If the template and the user have the same container, the user's settings take precedence. An annotation records
- * them.
+ * Applies the user's settings of containers that a template defines too. They take precedence over the template's. An
+ * annotation records them.
  */
 function withOwnContainers(merged: Pod, own: Pod, template: InjectedPod): Pod {
   const overrides: { containers?: Container[]; initContainers?: Container[] } = {};
@@ -218,7 +221,7 @@ function withOwnContainers(merged: Pod, own: Pod, template: InjectedPod): Pod {
   );
 }
 
-/** If the proxy runs as another user than usual, the redirect must exempt that user. */
+/** Adapts the redirect if the proxy runs as another user than usual, because the redirect must exempt that user. */
 function withProxyUser(pod: Pod, own: Container | undefined): Pod {
   const { runAsUser, runAsGroup } = own?.securityContext ?? {};
   if (runAsUser === undefined && runAsGroup === undefined) return pod;
@@ -250,7 +253,10 @@ function exempting(container: Container, runAsUser: number | undefined, runAsGro
   };
 }
 
-/** Only root has capabilities in a container. The redirect exempts the proxy's group, because it cannot exempt root. */
+/**
+ * The container as TPROXY needs it. The proxy runs as root, because only root has capabilities in a container. The
+ * redirect then exempts the proxy's group, because it cannot exempt root.
+ */
 function asTransparentProxy(container: Container): Container {
   if (container.name !== proxyContainerName) return container;
   return {

@@ -288,7 +288,7 @@ function readValues(values: Tree, defaults: InjectionDefaults, readers: TypedRea
     stsPort: number(0, "global", "sts", "servicePort"),
     mountMtlsCerts: flag(false, "global", "mountMtlsCerts"),
     cni: {
-      // Existing values files still use the older key.
+      // Read the older key too, because existing values files still use it.
       enabled: flag(flag(false, "istio_cni", "enabled"), "pilot", "cni", "enabled"),
       provider: text("default", "pilot", "cni", "provider"),
     },

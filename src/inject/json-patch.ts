@@ -14,7 +14,7 @@ export function createJsonPatch(from: unknown, to: unknown): JsonPatchOperation[
 
 function compare(from: unknown, to: unknown, path: string, operations: JsonPatchOperation[]): void {
   if (isTree(from) && isTree(to)) {
-    // Null means the same as an absent field.
+    // Treat null like an absent field.
     for (const key of Object.keys(from))
       if (to[key] === undefined && from[key] !== null) operations.push({ op: "remove", path: below(path, key) });
     for (const [key, value] of Object.entries(to)) {

@@ -75,7 +75,7 @@ function mergeLists(
     (element) => isTree(element) && element[directive] === "replace" && keys.every((key) => element[key] === undefined),
   );
   const merged = new Map<string, unknown>();
-  // Elements without a key stay separate.
+  // Keep elements without a key separate.
   let unkeyed = 0;
   const put = (element: unknown): string => {
     const key = keyOf(element, keys) ?? `${(unkeyed += 1)}`;
@@ -91,8 +91,7 @@ function mergeLists(
     )
       continue;
     const key = keyOf(element, keys) ?? put(undefined);
-    // The API server refuses a variable that has both a value and a source, so the new variable replaces the former
-    // one.
+    // Replace the former variable as a whole: the API server refuses a variable that has both a value and a source.
     const known = field === "env" ? undefined : merged.get(key);
     const result = merge(field === "volumes" ? underOtherSource(known, element) : known, element, "");
     if (result === undefined) merged.delete(key);

@@ -99,8 +99,8 @@ function rewriteContainer(container: Container, statusPort: number): Container {
 export function restoreProbes(pod: Pod, text: string | undefined): Pod {
   const probers = readProbers(text);
   if (probers === undefined || pod.spec === undefined) return pod;
-  // Each recorded probe is restored at most once. Otherwise, many probes with the same path could copy a long record
-  // until the memory is full.
+  // Restore each recorded probe at most once. Otherwise, many probes with the same path could copy a long record until
+  // the memory is full.
   const left = new Map(Object.entries(probers));
   const restored = <Handler extends Probe | LifecycleHandler>(handler: Handler): Handler => {
     const path = handler.httpGet?.path ?? "";
@@ -136,7 +136,7 @@ export function restoreProbes(pod: Pod, text: string | undefined): Pod {
   };
 }
 
-/** The variable's text is not trusted, because a user may have written it. */
+/** Reads the variable's text. It is not trusted, because a user may have written it. */
 function readProbers(text: string | undefined): Readonly<Record<string, Prober>> | undefined {
   if (text === undefined) return undefined;
   try {
@@ -155,7 +155,10 @@ function isAsked(probe: Probe | LifecycleHandler): boolean {
   return probe.httpGet !== undefined || probe.tcpSocket !== undefined || ("grpc" in probe && probe.grpc !== undefined);
 }
 
-/** If the probe uses TLS, the proxy speaks TLS to the application. The kubelet speaks plain HTTP to the proxy. */
+/**
+ * The request that the kubelet sends to the proxy instead of the application. If the probe uses TLS, the proxy speaks
+ * TLS to the application. The kubelet speaks plain HTTP to the proxy.
+ */
 function proxied(get: Probe["httpGet"], path: string, port: number): NonNullable<Probe["httpGet"]> {
   const { scheme, ...rest } = get ?? {};
   return { ...rest, path, port, ...(scheme === undefined ? {} : { scheme: "HTTP" }) };

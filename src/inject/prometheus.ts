@@ -3,7 +3,10 @@ import { userError } from "../base/index.ts";
 import { podAnnotations } from "./annotations.ts";
 import type { MeshForInjection } from "./mesh.ts";
 
-/** Prometheus treats `prometheus.io/port`, `prometheus-io/port` and similar names as the same annotation. */
+/**
+ * The form of an annotation's name that Prometheus compares: `prometheus.io/port`, `prometheus-io/port` and similar
+ * names are the same annotation to it.
+ */
 function wordOf(name: string): string {
   return name.replaceAll(/[^a-zA-Z0-9_]/g, "_");
 }
@@ -106,7 +109,7 @@ interface Application {
   readonly targets?: readonly Target[];
 }
 
-/** Returns an empty result for invalid text, because any user may have set the variable. */
+/** Reads the variable's text. The result is empty for invalid text, because any user may have written it. */
 function readApplication(text: string | undefined): Application {
   if (text === undefined) return {};
   try {

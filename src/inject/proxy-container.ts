@@ -15,8 +15,8 @@ export function annotationOr(input: TemplateInput, name: string, fallback: strin
 }
 
 /**
- * `<hub>/<image>:<tag>[-<type>]`. An image with a slash is a complete reference. The type in a proxy config applies to
- * the proxy and not to the redirect.
+ * The reference of an image, usually `<hub>/<image>:<tag>[-<type>]`. An image with a slash is a complete reference. The
+ * type in a proxy config applies to the proxy and not to the redirect.
  */
 export function proxyImage(input: TemplateInput, image: string, configType = input.proxyConfig.imageType): string {
   const { values, annotations } = input;
@@ -37,7 +37,8 @@ export function imageTagOfType(tag: string, type: string): string {
 }
 
 /**
- * If the pod has any annotation about resources, none of the mesh's default resources apply, as in upstream's template.
+ * The proxy's compute resources. As in upstream's template, if the pod has any annotation about them, none of the
+ * mesh's defaults apply.
  */
 export function proxyResources(input: TemplateInput): Resources {
   const { annotations } = input;
@@ -57,7 +58,7 @@ export function labelOf({ labels }: TemplateInput, ...names: readonly string[]):
   return names.map((name) => labels[name]).find((value) => value !== undefined && value !== "");
 }
 
-/** Labels that group a pod's telemetry under one service. */
+/** The labels that group a pod's telemetry under one service. */
 export function canonicalLabels(input: TemplateInput): Record<string, string> {
   const { owner } = input;
   const name = labelOf(input, podLabels.canonicalName, "app.kubernetes.io/name", "app") ?? owner.name;
@@ -130,7 +131,7 @@ export function proxyContainer(input: TemplateInput, { type, securityContext }: 
       { name: "istio-token", mountPath: "/var/run/secrets/tokens" },
       ...(values.mountMtlsCerts ? [{ name: "istio-certs", mountPath: "/etc/certs/", readOnly: true }] : []),
       { name: "istio-podinfo", mountPath: "/etc/istio/pod" },
-      // Only the sidecar's template adds the volumes that these mounts name.
+      // Leave these mounts out for gateways: only the sidecar's template adds the volumes that they name.
       ...(type === "sidecar" ? userVolumeMounts(annotations) : []),
     ],
   };
@@ -214,7 +215,7 @@ function proxyEnvironment(input: TemplateInput, type: "sidecar" | "router"): Env
   ];
 }
 
-/** The second variable is for agents of upstream, which are written in Go. */
+/** The variables that pass the compliance policy on. `GODEBUG` is for upstream's agents, which are written in Go. */
 function complianceVariables(policy: TemplateInput["compliance"]): EnvVar[] {
   if (policy === undefined) return [];
   return [
@@ -223,7 +224,7 @@ function complianceVariables(policy: TemplateInput["compliance"]): EnvVar[] {
   ];
 }
 
-/** Variables of the proxy and of the init container, one for each key of `proxyMetadata`. */
+/** The variables of the proxy and of the init container: one for each key of `proxyMetadata`. */
 export function metadataVariables(metadata: Readonly<Record<string, string>>): EnvVar[] {
   return Object.entries(metadata)
     .sort(([a], [b]) => (a < b ? -1 : 1))
@@ -272,7 +273,7 @@ function podPorts({ pod }: TemplateInput): string {
   return `[${ports.map((port, index) => `\n    ${index === 0 ? "" : ","}${JSON.stringify(port)}`).join("")}\n]`;
 }
 
-/** `{ "<volume>": { "mountPath": … } }` */
+/** The mounts in an annotation of the form `{ "<volume>": { "mountPath": … } }`. */
 function userVolumeMounts(annotations: Readonly<Record<string, string>>): NonNullable<Container["volumeMounts"]> {
   return namedEntries(annotations[podAnnotations.userVolumeMount]) as unknown as NonNullable<Container["volumeMounts"]>;
 }
@@ -280,7 +281,7 @@ function userVolumeMounts(annotations: Readonly<Record<string, string>>): NonNul
 function namedEntries(json: string | undefined): Record<string, unknown>[] {
   if (json === undefined) return [];
   const parsed: unknown = JSON.parse(json);
-  // If the value is a list, the keys are its indices, so an entry's own name takes precedence.
+  // Let an entry's own name take precedence, because the keys of a list are only its indices.
   const entries = Array.isArray(parsed) || isTree(parsed) ? Object.entries(parsed) : [];
   return entries.map(([name, value]) => ({ name, ...(isTree(value) ? value : {}) }));
 }

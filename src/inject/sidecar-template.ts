@@ -82,8 +82,8 @@ function probes(
 }
 
 /**
- * Kubernetes itself starts a native sidecar before the application and ends it afterwards. The preStop hook tells the
- * proxy when the pod begins to terminate.
+ * The hooks of the proxy's container. Kubernetes itself starts a native sidecar before the application and ends it
+ * afterwards. The preStop hook tells the proxy when the pod begins to terminate.
  */
 function proxyLifecycle(input: TemplateInput): Container["lifecycle"] {
   const { values, proxyConfig, nativeSidecar } = input;
@@ -205,7 +205,10 @@ function excludedInboundPorts(input: TemplateInput): string {
   return status === "0" || ports.includes(status) ? excluded : [...ports, status].join(",");
 }
 
-/** Multus accepts names separated by commas, or a JSON list. Adds our network, unless it is there already. */
+/**
+ * Adds our network to the pod's networks for Multus, unless it is there already. Multus accepts names separated by
+ * commas, or a JSON list.
+ */
 function withMultusNetwork(networks: string): string {
   const name = "default/istio-cni";
   if (networks.trim() === "") return name;

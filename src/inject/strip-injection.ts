@@ -67,7 +67,9 @@ function setOf(names: unknown): ReadonlySet<unknown> | undefined {
   return Array.isArray(names) ? new Set<unknown>(names) : undefined;
 }
 
-/** Returns undefined for an invalid value, because any user may have written the annotation. */
+/**
+ * Reads an annotation with a JSON object. Returns undefined for an invalid value, because any user may have written it.
+ */
 function readObject(text: string | undefined): Record<string, unknown> | undefined {
   if (text === undefined) return undefined;
   try {

@@ -41,7 +41,10 @@ export function extendedKeyUsage(...uses: readonly ("server" | "client")[]): Buf
   return extension(extensionIds.extendedKeyUsage, false, derSequence(...ids));
 }
 
-/** `pathLength` is the number of authorities that may be below this one. Undefined means any number. */
+/**
+ * The extension that says whether the certificate is an authority's (RFC 5280, 4.2.1.9). `pathLength` is the number of
+ * authorities that may be below this one. Undefined means any number.
+ */
 export function basicConstraints(role: "authority" | "leaf", pathLength?: number): Buffer {
   const limit = pathLength === undefined ? [] : [derElement(derTags.integer, Buffer.from([pathLength]))];
   return extension(extensionIds.basicConstraints, true, role === "leaf" ? derSequence() : derSequence(truth, ...limit));

@@ -13,7 +13,7 @@ export function pemBlocks(text: string): string[] {
 export function derOfPem(text: string, label: RegExp): Buffer | undefined {
   for (const [, name = "", body = ""] of text.matchAll(/-----BEGIN ([A-Z0-9 ]+)-----([^-]*)-----END \1-----/g)) {
     if (!label.test(name)) continue;
-    // Lines with a colon are headers of old PEM forms. The text is split into lines and not matched by a pattern,
+    // Drop lines with a colon, which are headers of old PEM forms. Split the text instead of matching a pattern,
     // because anybody can send a request that is one very long line.
     const lines = body.split("\n").filter((line) => !line.includes(":"));
     return Buffer.from(lines.join("\n"), "base64");

@@ -33,7 +33,10 @@ export class RevokedCertificates {
     this.#lists = listsOf(bytes);
   }
 
-  /** Why the holder of a certificate is refused. Undefined if no certificate of its chain is revoked. */
+  /**
+   * Why the holder of a certificate is refused: its chain has a revoked certificate, or cannot be checked. Undefined if
+   * it is accepted.
+   */
   refusal(leaf: X509Certificate, roots: readonly X509Certificate[]): string | undefined {
     if (this.#lists.length === 0) return undefined;
     const chain = peerChain(leaf, roots);
@@ -56,7 +59,8 @@ export class RevokedCertificates {
     const { issuerName, serialNumber } = namesOf(certificate);
     const named = this.#lists.filter((list) => list.issuer === issuerName);
     if (named.length === 0) return undefined;
-    // Two authorities may have the same name, for example when one root replaces another.
+    // Use only lists that the issuer's key has signed: two authorities may have the same name, for example when one
+    // root replaces another.
     const authentic = named.filter((list) => list.isSignedBy(issuer.publicKey));
     if (authentic.length === 0)
       return `the revocation list of "${oneLine(certificate.issuer)}" is not signed by the issuer of the certificate`;
@@ -103,7 +107,7 @@ function readList(der: Buffer, which: string): RevocationList {
     const structure = readSigned(der);
     if (signatureAlgorithmOf(structure) === undefined) throw new RangeError("its signature algorithm is not supported");
     const fields = new DerReader(structure.signed.contents);
-    // Lists of version 1 have no version field.
+    // Skip the version, which lists of version 1 do not have.
     fields.optional(derTags.integer);
     fields.next(derTags.sequence);
     const issuer = fields.next(derTags.sequence).encoded;
@@ -131,7 +135,7 @@ function readList(der: Buffer, which: string): RevocationList {
   }
 }
 
-/** Reads the rest of a list: the times of this and the next update, entries and extensions. */
+/** Reads the serial numbers of a list's entries. Skips the times of this and the next update, and the extensions. */
 function readSerialNumbers(fields: DerReader): ReadonlySet<string> {
   const serialNumbers = new Set<string>();
   while (!fields.isAtEnd) {

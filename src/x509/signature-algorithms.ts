@@ -3,7 +3,7 @@ import { userError } from "../base/index.ts";
 import { derObjectIdentifier, DerReader, derSequence, derTags, type DerElement } from "./der.ts";
 
 export interface SignatureAlgorithm {
-  /** The contents of its object identifier in hex. */
+  /** The contents of the algorithm's object identifier in hex. */
   readonly identifier: string;
   /** The hash's name in node:crypto. Null if the key's own algorithm includes it. */
   readonly hash: "sha256" | "sha384" | "sha512" | null;

@@ -43,7 +43,7 @@ export class X509Signer {
     return this.#closed("CERTIFICATE", body, sign(this.#algorithm.hash, body, this.#key));
   }
 
-  /** Signs in another thread, because an RSA signature takes a millisecond. */
+  /** The same as {@link certificate}, but signs in another thread, because an RSA signature takes a millisecond. */
   async certificateInPool(content: CertificateContent): Promise<string> {
     const body = this.#body(content);
     return this.#closed("CERTIFICATE", body, await signInPool(this.#algorithm.hash, body, this.#key));

@@ -196,7 +196,7 @@ function checkAnnotation(resource: Resource, kind: string, name: string, value: 
   );
   if (kinds.length === 0) {
     const near = nearestName(name, Object.values(annotationsOfKind).flat());
-    // istioctl only checks Services and pods of the cluster. In a file, an unknown name may belong to another release.
+    // Report unknown names only in the cluster, as istioctl does. In a file, such a name may belong to another release.
     if (near === undefined && resource.source !== undefined) return;
     report(
       messageTypes.unknownAnnotation,

@@ -77,10 +77,10 @@ function checkSubsets(
     );
     return;
   }
-  // Endpoints other than pods have labels that are unknown here.
+  // Endpoints other than pods have labels that are unknown here, so check only hosts with a selector.
   if (!knowsAllWorkloads(inventory) || Object.keys(known.selector).length === 0) return;
   const behind = selected(workloads(inventory), known.selector, known.namespace);
-  // If the host has no pods, the rule is not at fault.
+  // Report nothing if the host has no pods, because the rule is not at fault.
   if (behind.length === 0) return;
   for (const [index, { name, labels }] of spec.subsets.entries()) {
     if (selected(behind, labels).length > 0 || isByPlace(labels) || isOfCanary(labels)) continue;

@@ -84,7 +84,7 @@ function checkNamespace(
   );
 }
 
-/** Namespaces of the cluster itself, and of the tools that install the mesh. */
+/** Whether the namespace belongs to the cluster itself, or to a tool that installs the mesh. */
 function isOfCluster(namespace: string): boolean {
   return namespace.startsWith("kube-") || namespace === "local-path-storage" || namespace === "serin-system";
 }
@@ -107,7 +107,7 @@ function checkPod(pod: Workload, inventory: Inventory, report: Report): void {
   );
 }
 
-/** Proxies that a control plane deploys are not applications. */
+/** Whether the pod is a proxy that a control plane deploys, and no application. */
 function isGatewayPod({ labels }: Workload): boolean {
   return labels[istioLabels.gatewayName] !== undefined || labels[istioLabels.component] !== undefined;
 }
@@ -146,7 +146,10 @@ function injectorsOf(inventory: Inventory): ReadonlyMap<string, string> | undefi
   return found;
 }
 
-/** A restart does not replace the pods of an owner with the update strategy OnDelete. */
+/**
+ * What a user must do so that pods are created again. A restart does not replace the pods of an owner with the update
+ * strategy OnDelete.
+ */
 function howToRecreate({ resource, namespace, name }: Workload, inventory: Inventory): string {
   const owner = resource.object.metadata.ownerReferences?.find(({ controller }) => controller === true);
   const kind = ownField(strategyKinds, owner?.kind ?? "");

@@ -94,8 +94,9 @@ function checkServices(inventory: Inventory, report: Report): void {
 }
 
 /**
- * A proxy repeats the policies in the filter chains of each port. The control plane measures the filters that it makes
- * of the policies. This analysis measures the policies, which are as long.
+ * Reports policies that are too long for the ports of a Service. A proxy repeats the policies in the filter chains of
+ * each port. The control plane measures the filters that it makes of the policies. This analysis measures the policies,
+ * which are as long.
  */
 function checkPolicies(service: Resource, ports: number, policies: readonly LongPolicy[], report: Report): void {
   for (const { policy, length } of policies) {

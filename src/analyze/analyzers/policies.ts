@@ -37,7 +37,7 @@ function checkTarget({ resource, object: { metadata, spec } }: Policy, inventory
   if (isOfMesh && spec.selector === undefined) return;
   const found = selected(workloads(inventory), labels, isOfMesh ? undefined : namespace);
   if (found.some((workload) => isInMesh(workload, inventory))) return;
-  // Without the Namespace object, files do not show whether its workloads are in the mesh.
+  // Without the Namespace object, files do not show whether its workloads are in the mesh, so report nothing.
   if (inventory.options.scope === "files" && found.length > 0) return;
   const where = isOfMesh ? "the mesh" : `namespace ${namespace}`;
   const subject =
@@ -262,7 +262,7 @@ export const conditionAnalyzer: Analyzer = {
   },
 };
 
-/** Schemas do not restrict the status, so it may have any content. Skips entries of any other form. */
+/** The conditions in a status. Schemas do not restrict the status, so a field of another type counts as empty. */
 function conditionsOf(status: unknown): readonly StatusCondition[] {
   const [own, parents] = [listAt(status, "conditions"), listAt(status, "parents")];
   return [...own, ...parents.flatMap((parent) => listAt(parent, "conditions"))].map((condition) => ({

@@ -71,7 +71,10 @@ function fullName({ object: { metadata } }: Entry<HttpRoute>): string {
   return `${metadata.namespace ?? ""}/${metadata.name ?? ""}`;
 }
 
-/** Routes of one parent for the same hostname are merged. A more specific hostname always takes precedence. */
+/**
+ * Whether two routes compete for the same requests: those of one parent for the same hostnames, which are merged.
+ * Between different hostnames, the more specific one always takes precedence.
+ */
 function sharesRequests(left: Entry<HttpRoute>, right: Entry<HttpRoute>): boolean {
   if (left === right) return true;
   const parents = ({ object: { metadata, spec } }: Entry<HttpRoute>): readonly string[] =>

@@ -33,7 +33,8 @@ export function destinationsOf({ resource, object: { spec } }: Service): readonl
         found.push({ destination, path: `spec.${field}[${index}].route[${number}].destination`, isMirror: false });
     }
   }
-  // The parser merges the older `mirror` and `mirrors` into one list.
+  // The parser merges the older `mirror` and `mirrors` into one list, so the unparsed object tells which field a
+  // destination comes from.
   const written = (resource.object as { spec?: { http?: readonly { mirror?: unknown }[] } }).spec?.http ?? [];
   for (const [index, { mirrors }] of spec.http.entries()) {
     for (const [number, { destination }] of mirrors.entries()) {

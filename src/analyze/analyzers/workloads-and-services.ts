@@ -104,7 +104,7 @@ function checkUser(resource: Resource, spec: PodSpec | undefined, path: string, 
     if (name !== "istio-proxy" && name !== "istio-operator" && securityContext?.runAsUser === proxyUser)
       places.push(`${path}.containers[${index}].securityContext.runAsUser`);
   }
-  // A gateway's pod contains only a proxy.
+  // A pod of a gateway contains only a proxy.
   const isProxyOnly = spec.containers.every(({ name }) => name === "istio-proxy");
   const [first] = places;
   if (first === undefined || isProxyOnly) return;

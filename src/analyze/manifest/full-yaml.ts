@@ -19,7 +19,7 @@ export function readFullYaml(text: string): {
   const documents: PlainDocument[] = [];
   const faults: YamlFault[] = [];
   for (const document of documentsForKubernetes(yaml, text, { lineCounter, prettyErrors: false })) {
-    // One mistake usually causes several errors, and the first one describes it.
+    // Report only the first error of a document, because one mistake usually causes several.
     for (const error of document.errors.slice(0, 1)) {
       const { line, col } = lineCounter.linePos(error.pos[0]);
       faults.push({ line, column: col, message: error.message });

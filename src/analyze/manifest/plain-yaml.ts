@@ -156,7 +156,7 @@ class PlainReader {
       if (isOfMap && below !== undefined && below.indent === indent && isDash(below.text)) return this.#list(indent);
       return null;
     }
-    // The text continues on the next line.
+    // The text continues on the next line, which only the full parser handles.
     if (below !== undefined && below.indent > indent) throw new NotPlain();
     return scalar(bare);
   }
@@ -173,11 +173,11 @@ class PlainReader {
       const line = this.#lines[this.#at] ?? "";
       const isBlank = line.trim() === "";
       if (!isBlank && line.length - line.trimStart().length < inner) break;
-      // Leading blank lines must not be longer than the indentation of the text.
+      // Refuse blank lines at the beginning that are longer than the text's indentation, because YAML forbids them.
       if (isBlank && line.length > inner && content.every((earlier) => earlier === "")) throw new NotPlain();
       content.push(line.slice(inner));
     }
-    // Nothing follows the last line feed of a file.
+    // Drop the empty line after the last line feed of a file.
     if (this.#at === this.#lines.length && content.at(-1) === "") content.pop();
     let trailing = 0;
     while (content.at(-1) === "") {

@@ -56,8 +56,8 @@ const neverRead = [
 ] as const;
 
 /**
- * Analyses the configuration of this revision after changes, and keeps `status.validationMessages` of Istio's objects.
- * Runs on one replica of all revisions.
+ * Analyses the configuration of this revision after changes, and keeps `status.validationMessages` of Istio's objects
+ * up to date. Among the replicas of all revisions, only one runs it.
  */
 export async function runAnalysisController(options: AnalysisControllerOptions, signal: AbortSignal): Promise<void> {
   await leadAlone(
@@ -111,7 +111,7 @@ class AnalysisController {
   async #analyzeAfterChanges(signal: AbortSignal): Promise<void> {
     const { clock, log, maxDelayMs, quietMs = defaultQuietMs } = this.#options;
     const thread = new AnalysisThread(clock);
-    // A shutdown must not wait for the end of a long analysis.
+    // End the thread at once on a shutdown, which must not wait for the end of a long analysis.
     onAbort(signal, () => void thread.end());
     const backoff = new Backoff({ initialMs: retryInitialMs, maxMs: retryMaxMs, random: systemRandom });
     let tookMs = 0;
@@ -203,7 +203,10 @@ class AnalysisController {
   }
 }
 
-/** Whether a change affects the analysis. Most changes of pods and conditions do not. */
+/**
+ * Whether a change affects the analysis. Most changes of pods do not, because the analysis reads only the phase in
+ * their status.
+ */
 function isNew(kind: KindDefinition, object: KubernetesObject, previous: KubernetesObject | undefined): boolean {
   return previous === undefined || !structurallyEqual(analysedPart(kind, object), analysedPart(kind, previous));
 }

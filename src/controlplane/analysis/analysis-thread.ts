@@ -89,8 +89,8 @@ type WithStatus = KubernetesObject & { readonly status?: Readonly<Record<string,
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration";
 
 /**
- * The fields of an object that the analysis reads. It leaves out fields whose changes have no meaning: versions, and
- * the fields that the analysis itself writes.
+ * The fields of an object that the analysis reads. It leaves out fields whose changes have no meaning: versions, field
+ * managers, kubectl's last applied configuration, and the messages that the analysis itself writes.
  */
 export function analysedPart(kind: KindDefinition, object: KubernetesObject): UntypedObject {
   const { metadata, status = {}, ...rest } = object as WithStatus;

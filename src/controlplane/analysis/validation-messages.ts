@@ -13,8 +13,8 @@ export function isIstioGroup(group: string): boolean {
 }
 
 /**
- * The messages for the status of Istio's objects. The status has no field for the text. An object therefore gets only
- * one message for each type, and none of a type that Istio's pages do not explain.
+ * The messages for the status of Istio's objects. A message in a status names its type, but has no field for its text.
+ * Each object therefore gets at most one message of each type, and none of a type that Istio's pages do not explain.
  */
 export function findingsOf(messages: readonly Message[]): Findings {
   const byObject = new Map<string, Map<string, ValidationMessage>>();

@@ -11,9 +11,9 @@ export interface ServiceAccountName {
 const accountCheckMs = 2000;
 
 /**
- * Whether a cluster has the account. Undefined if no cluster is known to have it and one has not answered in time. The
- * first client is asked first, and the others only if that cluster does not have the account. `queued` starts a request
- * when the queue of its cluster allows it.
+ * Whether a cluster has the account. Undefined if no cluster is known to have it and one has not answered in time. Asks
+ * the first client's cluster, and the others only if it does not have the account. `queued` delays a request until the
+ * queue of its cluster has room.
  */
 export async function accountExists(
   { namespace, serviceAccount }: ServiceAccountName,

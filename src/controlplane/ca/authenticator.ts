@@ -132,8 +132,8 @@ export class Authenticator {
   }
 
   /**
-   * A proxy that renews its certificate sends both. If its token is refused, for example because it has expired, the
-   * certificate is used.
+   * Authenticates by the token, or else by the certificate. A proxy that renews its certificate sends both, and its
+   * token may have expired.
    */
   async #byTokenOr(token: string, credentials: Credentials): Promise<Caller> {
     try {
@@ -353,8 +353,8 @@ export class Authenticator {
     const { authenticated, audiences: isFor = [], error = "" } = status ?? {};
     if (error !== "") return error;
     if (authenticated !== true) return "";
-    // An API server whose authenticator does not check audiences returns none. The token may then be meant for any
-    // receiver, so it is refused.
+    // An API server whose authenticator does not check audiences returns none. Refuse the token then, because it may be
+    // meant for any receiver.
     if (isFor.some((audience) => this.#options.audiences.includes(audience))) return undefined;
     return `it is for ${isFor.length === 0 ? "none of the expected audiences" : isFor.join(", ")}`;
   }

@@ -103,7 +103,10 @@ function checkPath(
   throw bad(`the chain to the root has more than ${maxDepth} certificates`);
 }
 
-/** `below` is the number of intermediates between this certificate and the authority that signs for workloads. */
+/**
+ * Throws unless the certificate is that of an authority that may sign here. `below` is the number of intermediates
+ * between this certificate and the authority that signs for workloads.
+ */
 function checkIssuer(certificate: X509Certificate, field: string, below: number): void {
   if (!certificate.ca)
     throw bad(
@@ -118,8 +121,8 @@ function checkIssuer(certificate: X509Certificate, field: string, below: number)
 }
 
 /**
- * Certificates before version 3 cannot declare that they belong to an authority. Envoy and Go trust such a certificate
- * as a root, but not as an intermediate.
+ * Whether the root is a self-signed certificate of version 1. Such a certificate cannot declare that it belongs to an
+ * authority. Envoy and Go trust it as a root, but not as an intermediate.
  */
 function isOldRoot(root: X509Certificate): boolean {
   return readVersion(root.raw) === 1 && isIssuedBy(root, root);
@@ -153,7 +156,8 @@ function listsFault(text: string): string | undefined {
 }
 
 /**
- * A proxy with any revocation list needs a list of each authority of the chain. Without it, the proxy trusts no peer.
+ * Throws unless the text has a revocation list of each of these authorities. A proxy that has lists of some authorities
+ * of a chain but not of all trusts no peer.
  */
 function checkRevocationLists(text: string, authorities: readonly X509Certificate[]): void {
   const lists = completeLists(text).map((pem) => {

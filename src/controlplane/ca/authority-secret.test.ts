@@ -233,7 +233,7 @@ test("the revocation lists in force are not read again while they and the chain 
   const data = { "ca-cert.pem": root.certificate, "ca-key.pem": keyPem(root.key), "root-cert.pem": root.certificate };
   put(client, "cacerts", { ...data, "ca-crl.pem": await revocationList(root) });
   const { stage, current } = await loadAuthority(options(client));
-  // The text is not a valid list, so reading it would throw.
+  // Reading this text would throw, because it is not a list. So the test fails if a list in force is read again.
   const known = { ...current, crl: "unread" };
   put(client, "cacerts", { ...data, "ca-crl.pem": "unread" });
   const state = { stage, material: known, current: known };

@@ -45,7 +45,7 @@ const defaultSelfSigned: SelfSignedOptions = {
 export interface AuthorityState {
   readonly stage: AuthorityStage;
   readonly material: AuthorityMaterial;
-  /** The secret in force, without the next root. */
+  /** The content of the secret in force, without the next root. */
   readonly current: AuthorityMaterial;
 }
 
@@ -106,8 +106,8 @@ async function currentSecret(options: AuthoritySecretOptions, known: AuthorityMa
 }
 
 /**
- * Renews a self-signed root before it expires. It keeps its key, so that peers with the old or the new root trust each
- * other.
+ * Renews a self-signed root before it expires. The renewed root has the same key, so that peers with the old or the new
+ * root trust each other.
  */
 async function renewed(options: AuthoritySecretOptions, secret: Secret): Promise<Secret> {
   const { client, namespace, clock, log } = options;
@@ -142,7 +142,7 @@ function endsSoon({ certificate }: AuthorityMaterial, gracePercent: number, nowM
 
 /**
  * Reads a secret, and checks that its authority can sign certificates that its own roots trust. A control plane that
- * starts without an authority uses those revocation lists that it can read.
+ * starts without an authority uses the revocation lists that it can read, and ignores the rest of their text.
  */
 function checkedMaterialOf(
   secret: Secret,
@@ -199,7 +199,10 @@ async function fill(
   }
 }
 
-/** Puts the next authority in force and keeps the former one. Another control plane may have done each step already. */
+/**
+ * Puts the next authority in force and keeps the former one. Another control plane may already have done some of the
+ * steps, so a step that is already done must do no harm.
+ */
 async function promote(
   { client, namespace, log }: AuthoritySecretOptions,
   current: Secret,
@@ -260,7 +263,9 @@ function dataOf({ certificate, privateKey, chain, root, crl }: AuthorityMaterial
   };
 }
 
-/** The API server requires these keys in secrets of the type `kubernetes.io/tls`. */
+/**
+ * The data of an authority's secret of the type `kubernetes.io/tls`, with the keys that the API server requires there.
+ */
 function tlsDataOf({ certificate, privateKey, chain, root }: AuthorityMaterial): Record<string, string> {
   return {
     "tls.crt": encode([...new Set([...splitPem(certificate), ...splitPem(chain)])].join("")),

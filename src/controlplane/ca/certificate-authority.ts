@@ -141,11 +141,11 @@ export class CertificateAuthority {
   readonly rootFingerprints: readonly string[];
   /** Revocation lists in PEM. Empty if there are none. */
   readonly crl: string;
-  /** When the root of its own signatures expires. */
+  /** When the root expires with which the authority's own signatures are verified. */
   readonly rootNotAfterMs: number;
   /** When the signing certificate expires. This is the root's expiry if the authority signs with the root itself. */
   readonly notAfterMs: number;
-  /** The earliest expiry among its own certificate, its root, and the certificates between them. */
+  /** The earliest expiry among the authority's own certificate, its root, and the certificates between them. */
   readonly #endsMs: number;
   readonly #issuer: IssuerParts;
   readonly #signer: X509Signer;

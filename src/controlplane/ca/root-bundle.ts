@@ -38,8 +38,8 @@ export function signingRoot({ certificate, chain, root }: AuthorityChain): strin
 }
 
 /**
- * Puts a self-signed certificate before the published roots. A renewed certificate replaces its former version, which
- * has the same name and key. Another control plane may still publish that version.
+ * Puts a self-signed certificate before the published roots, unless it is among them. A renewed certificate replaces
+ * its former version, which has the same name and key. Another control plane may still publish that version.
  */
 export function rootsWith(certificate: string, bundle: string): string {
   const pems = splitPem(bundle);

@@ -68,7 +68,8 @@ export class SecretAccess {
       verdict.allowed = await this.#review(account);
       verdict.untilMs = clock.steadyMs() + keptMs;
     } catch (error) {
-      // Keep the previous result if the API server does not answer, so that a gateway keeps its certificate.
+      // Keep the previous result if the API server does not answer, so that a gateway keeps its certificate. Without a
+      // previous result, refuse.
       verdict.allowed ??= false;
       verdict.untilMs = clock.steadyMs() + failedMs;
       log.warn("could not ask whether an account may list Secrets", {

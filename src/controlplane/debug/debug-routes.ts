@@ -83,8 +83,8 @@ export class DebugRoutes {
             (proxy) => inputs.pods.get(`${proxy.namespace}/${proxy.name}`)?.node ?? "",
             this.#isProven,
           ),
-          // Gone proxies are listed only for callers that request them. Other callers would believe that these proxies
-          // are connected.
+          // Proxies that have disconnected are listed only for callers that request them. Other callers would believe
+          // that these proxies are connected.
           ...(url.searchParams.get("gone") === "true" ? goneProxies(discovery, settings.revision, this.#isProven) : []),
         ]),
       ...(identity === undefined
@@ -173,7 +173,10 @@ export class DebugRoutes {
     return { revision: settings.revision, processed, proxies };
   }
 
-  /** Serve the other port's paths too: upstream's tools send requests for them to this port, over a port-forward. */
+  /**
+   * The routes of the monitoring port. They include the `/debug/` paths of the other port, because upstream's tools
+   * request them here, over a port-forward.
+   */
   monitoring(identity: ControlPlaneIdentity): Readonly<Record<string, HttpRoute>> {
     const { metrics, version } = this.#sources;
     const debug = Object.entries<HttpRoute>(this.all(identity)).filter(

@@ -80,7 +80,7 @@ const withoutCounterpart: Readonly<Record<string, string>> = {
 
 /**
  * Adds the list of all paths as upstream has it (without the common prefix and without the list itself), and an HTML
- * page.
+ * page of these paths.
  */
 export function withIndex(routes: Readonly<Record<string, DebugRoute>>): Readonly<Record<string, DebugRoute>> {
   const paths = Object.keys(routes)

@@ -23,7 +23,7 @@ export interface InspectionSources {
     readonly informer: Pick<Informer<KubernetesObject>, "list">;
   }[];
   readonly rootNamespace: () => string;
-  /** Whether a host means each cluster's own service. */
+  /** Whether the host is cluster-local: in each cluster, it means the service of that cluster. */
   readonly isClusterLocal: (hostname: string) => boolean;
   readonly multiCluster: () => readonly MultiClusterServiceForm[];
   /** The mesh config as written, without defaults. */

@@ -4,7 +4,7 @@ import { bounded, isWanted, type Budget } from "./bounded-answer.ts";
 import type { InspectionSources } from "./inspection-sources.ts";
 import { endpointsOf, protocolName, serviceForm, services } from "./registry-answers.ts";
 
-/** Upstream accepts any part of a connection's id as a proxy's name. */
+/** The streams of the wanted proxies. As in upstream, any part of a connection's id names a proxy. */
 function streamsOf({ streams }: DiscoveryServer, url: URL) {
   const wanted = url.searchParams.get("proxyID") ?? "";
   return [...streams]

@@ -240,7 +240,7 @@ test("addresses that others wrote are given last, and never those of a namespace
     async (client, given) => {
       client.put(serviceEntryKind, entry("vips", { hosts: ["v.example"], addresses: written(1, 3) }, {}, "honest"));
       client.put(serviceEntryKind, entry("all", { hosts: ["e.example"], addresses: written(4, 14) }, {}, "evil"));
-      // Other entries with the same addresses. An address counts once for each namespace.
+      // Other entries of the namespace with the same addresses. An address counts once for each namespace.
       for (let index = 0; index < 9; index += 1)
         client.put(
           serviceEntryKind,

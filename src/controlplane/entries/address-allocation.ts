@@ -55,8 +55,8 @@ export async function runAddressAllocation(options: AddressAllocationOptions, si
 }
 
 /**
- * The maximum number of written ranges of a namespace that are compared with its addresses. More ranges would keep the
- * control plane busy. Further ones are ignored.
+ * The maximum number of ranges of one namespace that are compared with each of its addresses. Further ranges are
+ * ignored, because they would keep the control plane busy.
  */
 const maxRanges = 64;
 /**
@@ -132,7 +132,7 @@ class AddressAllocation {
       this.#ranges.get(namespace)?.delete(address);
   }
 
-  /** Returns whether the range is new in its namespace. */
+  /** Records a range, unless its namespace has too many. Returns whether the range is new. */
   #takeRange(namespace: string, range: string): boolean {
     const known = this.#ranges.get(namespace) ?? new Map<string, AddressRange>();
     if (known.has(range) || known.size >= maxRanges) return false;
@@ -219,8 +219,8 @@ class AddressAllocation {
   }
 
   /**
-   * The pools from which the host still needs an address. If all of its addresses come from former ranges, it keeps
-   * them and needs no others.
+   * The pools from which the host still needs an address. If all of its addresses come from ranges that are no longer
+   * configured, it keeps them and needs no others.
    */
   #missing(own: readonly HostAddress[]): readonly PoolUsage[] {
     const has = ({ pool }: PoolUsage): boolean => own.some(({ value }) => pool.contains(value));

@@ -65,7 +65,7 @@ export class AddressRange {
   readonly #bytes: number;
   readonly last: bigint;
 
-  /** `text` is an address and a length. */
+  /** `text` is an address and a prefix length. */
   constructor(text: string) {
     const found = cidrOf(text);
     if (found === undefined)

@@ -72,8 +72,8 @@ function ownConditions(kind: AmbientStatusKind, object: WithConditions): readonl
 }
 
 /**
- * Keeps the conditions of other writers. Fails with `conflict` if the object has changed since it was read. The next
- * try reads it again.
+ * Writes the conditions of an object, and keeps those of other writers. Fails with `conflict` if the object has changed
+ * since it was read. The next try reads it again.
  */
 async function write(
   { client, statuses, objectsOf, isRead, clock }: AmbientStatusWriterOptions,

@@ -33,7 +33,7 @@ export async function runEntryControllers(options: EntryControllersOptions, sign
           leading,
         ),
     ),
-    // All revisions share one leader, because they share the addresses.
+    // One leader for all revisions, because they share the addresses.
     entries === undefined || addressRanges.length === 0
       ? undefined
       : leadAlone(

@@ -190,7 +190,7 @@ test("entries that a killed replica or a former process left behind are deleted;
       entry(name, replica);
     registration.connected(proxy());
     for (const name of ["of-killed", "of-evicted", "of-former"]) await entryWhere((found) => found === undefined, name);
-    // The sweep visits these entries before the killed replica's entry, or in its next round.
+    // The sweep visits these entries before that of the killed replica, or in its next round. It leaves them connected.
     for (const name of ["of-other", ...Object.keys(unseen)])
       await entryWhere((found) => found?.metadata.annotations?.["istio.io/connectedAt"] !== undefined, name);
     const own = await entryWhere((found) => found !== undefined);

@@ -325,9 +325,9 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
   }
 
   /**
-   * A killed replica could not mark its proxies as disconnected. Mark those that have not connected to any replica
-   * since, with the current time. Skip entries whose replica cannot be looked up here, because their proxies may still
-   * be connected.
+   * Marks proxies as disconnected that a killed replica left behind, with the current time: those that have not
+   * connected to any replica since. Skips entries whose replica cannot be looked up here, because their proxies may
+   * still be connected.
    */
   async #markLeftBehind(): Promise<void> {
     const { client, entries, instance, clock, log } = this.#options;
@@ -338,8 +338,8 @@ export class WorkloadRegistration implements WorkloadProxies<ProxyIdentity> {
       isThere.set(controller, known);
       return !known;
     };
-    // If this replica does not find its own pod in the cluster to which it writes, pods of other replicas may be
-    // elsewhere too, so their absence proves nothing.
+    // Whether a missing pod proves that its replica has ended. It proves nothing if this replica does not find its own
+    // pod in the cluster to which it writes: the pods of the others may be elsewhere too.
     const knowsPods = await this.#seesOwnPod();
     let marked = 0;
     for (const entry of entries.list()) {
@@ -427,7 +427,7 @@ function timeText(atMs: number): string {
   return new Date(atMs).toISOString();
 }
 
-/** Null removes an annotation. Fails with `conflict` if the entry has changed since it was read. */
+/** Sets annotations of an entry. Null removes one. Fails with `conflict` if the entry has changed since it was read. */
 async function annotate(
   client: KubeClient,
   { metadata }: WorkloadEntry,

@@ -73,8 +73,8 @@ export async function runFieldStatusWriter(
 }
 
 /**
- * Keeps the conditions of other writers. Fails with `conflict` if the object has changed since it was read. The next
- * attempt reads it again.
+ * Writes the conditions of an object, and keeps those of other writers. Fails with `conflict` if the object has changed
+ * since it was read. The next attempt reads it again.
  */
 async function write(client: KubeClient, kind: KindDefinition, object: KubernetesObject, clock: Clock): Promise<void> {
   const conditions = wantedConditions(kind, object, clock);

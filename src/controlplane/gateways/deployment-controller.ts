@@ -38,7 +38,9 @@ const apply = { fieldManager, force: true } as const;
 
 /** The state that the controller keeps for a Gateway while it has a placement. */
 interface Remembered {
-  /** The parameters of its last deployment. They stay in use while the current ones cannot be read. */
+  /**
+   * The parameters with which the Gateway was last deployed. They stay in use while the current ones cannot be read.
+   */
   overlays?: GatewayPlacement["overlays"];
   /** The conflicting objects that were logged already, so that a lasting conflict is logged once. */
   inTheWay?: string;
@@ -114,7 +116,10 @@ function gatewayOf({
   return `${metadata.namespace ?? ""}/${metadata.labels?.[istioLabels.gatewayName] ?? ""}`;
 }
 
-/** Returns how long to wait before the next check. If undefined, no conflicting object exists. */
+/**
+ * Creates, changes and removes the objects of a Gateway. Returns how long to wait before the next check. If undefined,
+ * no conflicting object exists.
+ */
 async function reconcile(
   options: GatewayDeploymentOptions,
   key: string,
@@ -180,12 +185,12 @@ function isMadeFor({ metadata: { labels = {} } }: KubernetesObject, gateway: Gat
   );
 }
 
-/** Control planes before 1.24 set the second label. */
+/** The labels that name an object's Gateway. Control planes before 1.24 set the second one. */
 const gatewayNameLabels = [istioLabels.gatewayName, "istio.io/gateway-name"];
 
 /**
- * Returns when to check again, because this controller does not watch objects of others. A service account that a user
- * made is no conflict, because the proxies can use it.
+ * Logs the objects of others that are in the way, and returns how long to wait before the next check: this controller
+ * does not watch such objects. A service account that a user made is not in the way, because the proxies can use it.
  */
 function waitFor(
   { log }: GatewayDeploymentOptions,
@@ -220,15 +225,15 @@ function waitFor(
 const inTheWayRetryMs = 60_000;
 
 /**
- * Whether the canary of an ended rollout can be removed. It stays until the Gateway's own proxies are available,
- * because they may have been scaled down for it and may still be starting.
+ * Whether a left-over Deployment can be removed. The canary of an ended rollout stays until the Gateway's own proxies
+ * are available, because they may have been scaled down for it and may still be starting.
  */
 function isNotNeeded({ metadata }: Deployment, known: readonly Deployment[]): boolean {
   if (metadata.labels?.[canaryOfLabel] === undefined) return true;
   return known.filter((other) => other.metadata.labels?.[canaryOfLabel] === undefined).every(isAvailable);
 }
 
-/** Whether all of its pods are available, and there is at least one. */
+/** Whether all pods of the Deployment are available, and there is at least one. */
 function isAvailable(deployment: Deployment | undefined): boolean {
   const { metadata, spec, status } = deployment ?? {};
   const available = status?.availableReplicas ?? 0;

@@ -34,7 +34,7 @@ test("a GatewayClass's supported features are written once, and again only if th
     ...made,
     status: { ...made.status, supportedFeatures: others, conditions: [] },
   } as never);
-  // This condition shows that the controller has seen the change.
+  // A single condition shows that the controller has seen the change.
   const left = await classWhere((found) => found.status?.conditions?.length === 1);
   assert.deepEqual(left.status?.supportedFeatures, others);
   client.put(gatewayClassKind, { ...left, status: { conditions: left.status?.conditions } } as never);

@@ -80,7 +80,10 @@ function canaryName(gateway: Gateway, revision: string): string {
   return `${serviceName(gateway)}-${revision}`;
 }
 
-/** Uses the API version in which the cluster serves Gateways, so that its garbage collector finds the owner. */
+/**
+ * The reference that makes the Gateway the owner of an object. It has the API version in which the cluster serves
+ * Gateways, so that the garbage collector finds the owner.
+ */
 export function ownerOf(gateway: Gateway): OwnerReference {
   return {
     ...ownerReference(gatewayKind, gateway),
@@ -101,8 +104,8 @@ function named({ metadata, spec }: Gateway): Parameters<typeof gatewayServiceNam
 }
 
 /**
- * Annotations of the objects other than the pods. They are the Gateway's own if its infrastructure sets none. Changing
- * them restarts nothing.
+ * The annotations of all objects of the Gateway except its pods. They are the Gateway's own if its infrastructure sets
+ * none. Changing them restarts nothing.
  */
 function objectAnnotations({ metadata, spec }: Gateway): { annotations?: Record<string, string> } {
   const annotations =

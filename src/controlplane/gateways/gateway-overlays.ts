@@ -105,7 +105,7 @@ function readOverlay(text: string | undefined, { kind = "" }: KubernetesObject):
   throw userError("gateway-parameters", `the parameters of a Gateway for its ${kind} are not an object`, { hint });
 }
 
-/** Null removes a field. */
+/** Merges the patch into the base. Null removes a field. */
 function merge(base: Tree, patch: Tree): Tree {
   const result: Record<string, unknown> = { ...base };
   for (const [field, value] of Object.entries(patch)) {

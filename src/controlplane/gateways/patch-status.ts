@@ -4,7 +4,10 @@ import type { KubeClient } from "../../kube/index.ts";
 /** The field manager of the objects and statuses that the controllers of gateways write. */
 export const fieldManager = "istio.io/gateway-controller";
 
-/** Fails with `conflict` if the object has changed since it was read. The reconciler then tries again. */
+/**
+ * Writes the status of an object. Fails with `conflict` if the object has changed since it was read. The reconciler
+ * then tries again.
+ */
 export async function patchStatus<Value extends KubernetesObject & { readonly status?: unknown }>(
   client: KubeClient,
   kind: Parameters<typeof client.patchMerge<Value>>[0],

@@ -79,9 +79,9 @@ export function proxyPodTemplate(proxy: ProxySettings, pod: ProxyPod): PodTempla
       terminationGracePeriodSeconds,
       // The kernel does not deliver SIGTERM to the first process of a PID namespace while it has no handler for it. A
       // pod that is deleted while its proxy starts would then stay for the whole grace period. In a shared PID
-      // namespace, the first process is the pause container.
+      // namespace, the first process is the pause container, so the proxy gets the signal.
       shareProcessNamespace: true,
-      // The proxy listens on the Gateway's ports, which may be below 1024.
+      // Allow the proxy to listen on the Gateway's ports, which may be below 1024.
       securityContext: { sysctls: [{ name: "net.ipv4.ip_unprivileged_port_start", value: "0" }] },
       containers: [proxyContainer(proxy, pod)],
       volumes: [
@@ -206,7 +206,7 @@ function proxyEnvironment(
     ...Object.entries(proxy.proxyMetadata)
       .filter(([name]) => !ownVariables.has(name) && (name !== policyVariable || proxy.compliance === undefined))
       .map(([name, value]) => ({ name, value })),
-    // Upstream's templates omit this setting. Our proxies need it for the tunnels that they open.
+    // Upstream's templates omit this setting. Our proxies apply it to the tunnels that they open.
     ...(proxy.compliance === undefined ? [] : [{ name: policyVariable, value: proxy.compliance }]),
     { name: "ISTIO_META_POD_PORTS", value: "[]" },
     { name: "ISTIO_META_APP_CONTAINERS", value: "" },

@@ -47,7 +47,10 @@ interface Copy {
   readonly text: () => string;
 }
 
-/** Publishes the root where workloads read it. All revisions publish the same root, so several may write it at once. */
+/**
+ * Publishes the root and the revocation lists where workloads read them. All revisions publish the same root, so
+ * several may write at once.
+ */
 export async function runRootCertificateController(
   options: RootCertificateControllerOptions,
   signal: AbortSignal,

@@ -50,8 +50,8 @@ export function isOwned({ parents }: WantedRouteStatus): boolean {
 }
 
 /**
- * The keys of routes that still have an entry of ours for a parent that no revision wants, and that have no parent of
- * this revision. Such an entry stays if no replica of this revision led when it should have been removed.
+ * The keys of routes without a parent of this revision that still have an outdated entry of ours: one for a parent that
+ * no revision wants. Such an entry stays if no replica of this revision led when it should have been removed.
  */
 export async function staleRoutes({ client, includes, kind, statuses }: RouteWriting): Promise<readonly string[]> {
   const { items } = await client.list(routeKinds[kind]);

@@ -177,7 +177,8 @@ async function writeGateway(
     )
   )
     return;
-  // Name an outdated count to remove it, because a merge patch keeps the fields that it omits.
+  // If the object has a count, include the field even if no count is wanted: a merge patch keeps the fields that it
+  // omits.
   await patchStatus<Gateway>(
     client,
     gatewayKind,

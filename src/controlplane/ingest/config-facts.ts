@@ -8,8 +8,8 @@ interface WithSpec<Spec> extends KubernetesObject {
 
 export interface ConfigRules<Spec> {
   /**
-   * The revision whose objects are read. An object that names another revision is left out. It must name the revision
-   * itself and not a tag. If absent, all objects are read.
+   * The revision whose objects are read. An object that names another revision, or a tag of this revision, is left out.
+   * An object that names no revision is read. If absent, all objects are read.
    */
   readonly revision?: string;
   /**
@@ -59,7 +59,10 @@ function specOf<Spec>(
   return corrected?.spec ?? rules.instead?.(object);
 }
 
-/** Other annotations, such as kubectl's last applied configuration, may change without any effect. */
+/**
+ * The annotations that have an effect on the mesh. Others, such as kubectl's last applied configuration, may change
+ * without any effect.
+ */
 function relevantAnnotations(annotations: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   return Object.fromEntries(
     Object.entries(annotations).filter(([name]) => /(^|\.)(istio\.io|serin\.dev)\//.test(name)),

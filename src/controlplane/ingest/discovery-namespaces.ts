@@ -8,7 +8,7 @@ export class DiscoveryNamespaces {
   readonly #labels = new Map<string, Labels>();
   #selectors: readonly LabelSelector[] = [];
 
-  /** Objects without a namespace are always read. */
+  /** Whether the objects of a namespace are read. Objects without a namespace always are. */
   includes(namespace: string | undefined): boolean {
     if (namespace === undefined || namespace === "" || this.#selectors.length === 0) return true;
     const labels = this.#labels.get(namespace);
@@ -26,7 +26,7 @@ export class DiscoveryNamespaces {
     return before !== this.includes(name);
   }
 
-  /** Returns the namespaces that have become included or excluded. */
+  /** Replaces the selectors. Returns the namespaces that have become included or excluded. */
   setSelectors(selectors: readonly LabelSelector[]): ReadonlySet<string> {
     const before = new Map([...this.#labels.keys()].map((name) => [name, this.includes(name)]));
     this.#selectors = selectors;

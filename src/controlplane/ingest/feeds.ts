@@ -152,7 +152,7 @@ export function createFeeds(
   ];
 }
 
-/** Kubernetes' own kinds. */
+/** The feeds of Kubernetes' own kinds. */
 function clusterFeeds({ inputs, revision, feed }: FeedMaking): readonly Feed[] {
   return [
     feed(namespaceKind, inputs.namespaces, ({ metadata }) => ({

@@ -38,8 +38,8 @@ const maxBytes = 1 << 20;
 /** The limit of Go's HTTP client. */
 const maxRedirects = 10;
 /**
- * Object stores compress some documents even if the client does not ask for it. Firewalls refuse clients without a
- * name.
+ * The fetch accepts gzip, because object stores compress some documents even if the client does not ask for it. It
+ * names a user agent, because firewalls refuse clients without one.
  */
 const requestHeaders = { "user-agent": "istiod", accept: "*/*", "accept-encoding": "gzip" };
 
@@ -71,7 +71,7 @@ export async function fetchTextWithin(url: string, signal: AbortSignal, bounds: 
     const answer = await getOver(address, { ...ca, signal, lookup: permittedLookup(address, boundsOf(address)) });
     const status = answer.statusCode ?? 0;
     const { location } = answer.headers;
-    // The body of any other answer is not read, because it may have no end.
+    // Do not read the body of any other answer, because it may have no end.
     if (status < 200 || status >= 300) answer.destroy();
     if (status >= 300 && status < 400 && location !== undefined) {
       address = new URL(location, address);

@@ -65,7 +65,7 @@ export class KeyFetchShares {
       this.#held.set(id, { namespace, share });
       return true;
     }
-    // The earlier text stays in force, so its memory still counts.
+    // The memory of the earlier text still counts, because that text stays in force.
     return false;
   }
 

@@ -143,7 +143,7 @@ export class MeshIngest {
     );
   }
 
-  /** Like `informer`, for kinds whose name exists in two groups. */
+  /** Like {@link informer}, but also distinguishes kinds of the same name by their group. */
   informerOf({ group, kind }: Pick<Feed["kind"], "group" | "kind">): Informer<KubernetesObject> | undefined {
     return this.#feeds.find(({ feed }) => feed.kind.kind === kind && feed.kind.group === group)?.informer;
   }
@@ -222,7 +222,10 @@ function versionKey(group: string, kind: string, key: string): string {
   return `${group}/${kind}/${key}`;
 }
 
-/** Resource versions of one server are rising numbers. Any other format is compared only for equality. */
+/**
+ * Whether the held version is older than the wanted one. Resource versions of one server are rising numbers. Versions
+ * of any other format count as older unless they are equal.
+ */
 function isOlder(held: string, wanted: string): boolean {
   if (wanted === "" || held === wanted) return false;
   if (!/^\d+$/.test(held) || !/^\d+$/.test(wanted)) return true;

@@ -60,8 +60,8 @@ export const podFactsExcerpt: Excerpt = {
 export function podFacts(pod: Pod): PodFacts | undefined {
   const { metadata, spec, status } = pod;
   if (isFinishedPod(pod)) return undefined;
-  // A pod gets its address from its node. Ignore the address of a pod without a node, because only a user with the
-  // right to write statuses can have written it.
+  // Ignore the address of a pod without a node. A pod gets its address from its node, so only a user with the right to
+  // write statuses can have written this one.
   const reported = status?.podIPs?.map((entry) => entry.ip) ?? (status?.podIP === undefined ? [] : [status.podIP]);
   const addresses = (spec?.nodeName ?? "") === "" ? [] : reported;
   const sidecar = sidecarOf(pod);
@@ -106,7 +106,7 @@ function proxyConfigOf(pod: Pod): OwnProxyConfig | undefined {
   };
 }
 
-/** As in upstream, a value that is no duration has no effect. */
+/** The pod's idle timeout for connections. As in upstream, a value that is no duration has no effect. */
 function idleTimeoutOf(pod: Pod): number | undefined {
   const text = variableOf(proxyContainerOf(pod), "ISTIO_META_IDLE_TIMEOUT");
   const milliseconds = text === undefined ? undefined : goDurationMs(text);

@@ -47,7 +47,7 @@ export class RefusedObjects {
     for (const listener of this.#listeners) listener(id);
   }
 
-  /** The faults of an object, or else what limits leave out of it. */
+  /** The faults of an object and, unless it is refused as a whole, what limits leave out of it. */
   get(id: string): RefusedObject | undefined {
     const refused = this.#objects.get(id);
     const limited = this.#limits.get(id);
@@ -60,7 +60,7 @@ export class RefusedObjects {
     return new Set([...this.#objects.keys(), ...this.#limits.keys()]);
   }
 
-  /** Calls the listener with the id of an object that has become refused, or is no longer refused. */
+  /** Calls the listener with the id of an object whose faults, or whose parts beyond a limit, have changed. */
   onChange(listener: (id: string) => void): Disposable {
     this.#listeners.add(listener);
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
@@ -73,7 +73,7 @@ export class RefusedObjects {
   }
 }
 
-/** `networking.istio.io/VirtualService shop/web`. */
+/** The id of an object among the refused ones, such as `networking.istio.io/VirtualService shop/web`. */
 export function refusedId({ group, kind }: Pick<KindDefinition, "group" | "kind">, key: string): string {
   return `${group}/${kind} ${key}`;
 }

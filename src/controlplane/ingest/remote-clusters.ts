@@ -65,7 +65,10 @@ interface Remote {
   status: RemoteSyncStatus;
 }
 
-/** The maximum number of clusters. If there are more kubeconfigs, their author has made a mistake. */
+/**
+ * The maximum number of clusters. Further clusters are logged and not read: so many kubeconfigs are a mistake of their
+ * author.
+ */
 const maxClusters = 500;
 
 /**
@@ -141,7 +144,7 @@ export class RemoteClusters {
     return this.#inForce(clusterId)?.ingest.get("Service", key);
   }
 
-  /** The states of all clusters, sorted by id. */
+  /** The states of the remote clusters, sorted by id. */
   states(): readonly ClusterState[] {
     return [...this.#remotes.values()]
       .map(({ id, source, status }) => ({ id, secretName: source, syncStatus: status }))
@@ -196,8 +199,7 @@ export class RemoteClusters {
   }
 
   /**
-   * If another secret or file names the cluster too, reads the cluster with that kubeconfig. Returns whether there is
-   * one.
+   * Reads the cluster with the kubeconfig of another secret or file that names it too. Returns whether there is one.
    */
   async #inherit({ id, source }: Remote): Promise<boolean> {
     for (const { key, kubeconfigs } of this.#configs.list()) {
@@ -300,7 +302,7 @@ export class RemoteClusters {
     for (const previous of this.#leavingOf(successor.id)) previous.ingest.leave(successor.ingest);
   }
 
-  /** Removes and returns the former readers of a cluster, to be ended. */
+  /** Ends the former readers of a cluster, and returns them. */
   #leavingOf(id: string): readonly Remote[] {
     const found = [...this.#leaving].filter((remote) => remote.id === id);
     for (const remote of found) {

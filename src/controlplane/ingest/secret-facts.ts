@@ -17,7 +17,7 @@ const stapleKey = "tls.ocsp-staple";
 
 const trustedLabel = "TRUSTED CERTIFICATE";
 const revocationLabel = "X509 CRL";
-/** The blocks that are sent, and their first lines. */
+/** The PEM blocks that the control plane sends to proxies, and any first lines of such blocks. */
 const block = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE|X509 CRL)-----[^-]+-----END \1-----/g;
 const blockStart = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE|X509 CRL)-----/g;
 /** A private key without a passphrase. */
@@ -121,7 +121,10 @@ function stapleOf(data: Data, leaf: X509Certificate): Pick<KeyPair, "ocspStaple"
   return fault === undefined ? { ocspStaple } : { stapleFault: `${stapleKey} is no usable response of OCSP: ${fault}` };
 }
 
-/** Envoys require a staple only if `status_request` is the only feature, and not for a list with others. */
+/**
+ * Whether Envoys require a staple. They do if `status_request` is the only TLS feature that the certificate lists, and
+ * not if it lists others too.
+ */
 function requiresStaple(leaf: X509Certificate): boolean {
   return readCertificate(leaf.raw).extensions.get(tlsFeature)?.value.toString("hex") === mustStaple;
 }
@@ -177,7 +180,7 @@ function certificatesIn(key: string, text: string, use: "chain" | "roots"): Secr
 function certificateOf({ label, text }: PemBlock, use: "chain" | "roots"): string {
   const { raw } = new X509Certificate(text);
   const settings = use === "roots" && label === trustedLabel ? derOfPem(text, /^TRUSTED/) : undefined;
-  // Check the lengths, because OpenSSL also reads some that are not valid in DER, and Envoys do not.
+  // Check the encoding of the lengths: OpenSSL also reads encodings that DER forbids, and Envoys do not.
   checkDer(settings ?? raw);
   readCertificate(raw);
   return settings === undefined ? pemOf("CERTIFICATE", raw) : pemOf(trustedLabel, settings);

@@ -257,7 +257,8 @@ test("a length that is no DER is a fault, wherever it is in a certificate or rev
   assert.ok(chains.length > 30 && lists.length > 10);
   for (const [index, chain] of chains.entries()) {
     const { keyPair } = secretFacts(secret("x", { "tls.crt": chain, "tls.key": one.privateKey }));
-    // OpenSSL itself encodes the outermost element and the signature's algorithm again.
+    // OpenSSL itself encodes the outermost element and the signature's algorithm again, so variants of these two are
+    // sent in the shortest form.
     if ("value" in keyPair) assert.equal(keyPair.value.certificateChain, one.certificate, `element ${index}`);
   }
   for (const [index, list] of lists.entries()) {
@@ -315,7 +316,8 @@ const readPair = (
 };
 
 test("a key of another algorithm is refused before OpenSSL computes its public key, whatever its label says", () => {
-  // A DSA key that takes OpenSSL a second to read. A key four times as long takes a minute.
+  // Parameters of a DSA key that OpenSSL would need a second to read. It would need a minute for numbers four times as
+  // long.
   const number = (byte: string, count: number): string => element("02", `00${byte.repeat(count)}`);
   const parameters = element("30", number("ff", 2048) + number("ff", 32) + number("02", 1));
   const dsa = element("30", element("06", "2a8648ce380401") + parameters);

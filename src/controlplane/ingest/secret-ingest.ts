@@ -21,7 +21,10 @@ export interface SecretIngestOptions {
 export class SecretIngest {
   readonly #options: SecretIngestOptions;
   readonly #objects: NamedObjects<Secret>;
-  /** The references by `namespace/name` of their secret, because one object may name thousands. */
+  /**
+   * The references by `namespace/name` of their secret: a search through all of them would be slow, because one object
+   * may name thousands of secrets.
+   */
   readonly #bySecret: readonly CollectionIndex<SecretReference>[];
 
   constructor(options: SecretIngestOptions) {

@@ -9,9 +9,12 @@ export interface PolicySubject {
   readonly labels: Labels;
   /** Set for a proxy of a Gateway (Gateway API). */
   readonly gateway?: { readonly name: string; readonly className: string };
-  /** Whether it is a waypoint, which obeys only policies with targetRefs. Ztunnels enforce policies with selectors. */
+  /**
+   * Whether the subject is a waypoint, which obeys only policies with targetRefs. Ztunnels enforce policies with
+   * selectors.
+   */
   readonly waypoint?: boolean;
-  /** Whether it obeys only policies with targetRefs, like a waypoint. */
+  /** Whether the subject obeys only policies with targetRefs, like a waypoint. */
   readonly ignoresSelectors?: boolean;
   /** The services of this waypoint's filter chain. */
   readonly services?: readonly {

@@ -14,7 +14,7 @@ export interface ClusterView {
   node(name: string): NodeFacts | undefined;
 }
 
-/** `clusterId` is undefined for the cluster that the control plane runs in. */
+/** The pods and nodes of a cluster. `clusterId` is undefined for the cluster that the control plane runs in. */
 export function clusterView(
   clusterId: string | undefined,
   mesh: MeshSettings,

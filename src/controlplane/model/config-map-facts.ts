@@ -6,7 +6,7 @@ export interface ConfigMapFacts {
   readonly name: string;
   readonly exists: boolean;
   readonly data: Readonly<Record<string, string>>;
-  /** Roots under its key `ca.crt` (or `cacert`). */
+  /** The roots under the ConfigMap's key `ca.crt` (or `cacert`). */
   readonly authority: SecretPart<Authority>;
 }
 

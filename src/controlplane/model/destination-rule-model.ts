@@ -23,7 +23,7 @@ export interface DestinationRuleModel {
   readonly host: string;
   readonly trafficPolicy: TrafficPolicy | undefined;
   readonly subsets: readonly DestinationSubset[];
-  /** The clients to which it applies. Undefined means all. */
+  /** The labels of the clients to which the rules apply. Undefined means all clients. */
   readonly selector: Labels | undefined;
   readonly visibleIn: readonly string[];
 }
@@ -52,9 +52,9 @@ export interface DestinationRules {
   readonly ofNamespace: CollectionIndex<HostRules>;
   /** Rules by the namespaces in their exportTo. */
   readonly forGuests: CollectionIndex<HostRules>;
-  /** Rules that match labels of their clients, under {@link clientLabelsKey}. */
+  /** Rules that match labels of their clients. All of them have the one key {@link clientLabelsKey}. */
   readonly withClientLabels: CollectionIndex<DestinationRuleFacts>;
-  /** Rules whose effect depends on the client's location, under one key. */
+  /** Rules whose effect depends on the client's location. All of them have one key. */
   readonly withLocality: CollectionIndex<DestinationRuleFacts>;
   /** BackendTLSPolicies by host. */
   readonly backendTls: CollectionIndex<BackendTlsTarget>;
@@ -144,7 +144,10 @@ export function failoverLabelNames({ spec }: DestinationRuleFacts): readonly str
   return priorities.map((label) => label.split("=")[0] ?? "");
 }
 
-/** Failover needs outlier detection. Weights by locality apply without outlier detection. */
+/**
+ * Whether the rule's effect depends on the client's locality. Failover has an effect only with outlier detection, and
+ * weights by locality have one in any case.
+ */
 function needsLocality({ spec }: DestinationRuleFacts): boolean {
   return policiesOf(spec).some(
     ({ loadBalancer, outlierDetection }) =>
@@ -216,7 +219,7 @@ function merge(models: readonly DestinationRuleModel[]): readonly DestinationRul
   });
 }
 
-/** Equal texts mean that two rules have the same clients. */
+/** A text for the clients of a rule. Two rules with equal texts have the same clients. */
 function clientsText({ selector, visibleIn }: DestinationRuleModel): string {
   return JSON.stringify([
     selector === undefined ? null : Object.entries(selector).sort(([a], [b]) => compareText(a, b)),
@@ -376,9 +379,9 @@ function mostSpecificRules(
 }
 
 /**
- * A rule that selects the client takes precedence over rules for all clients. There may be several rules for all
- * clients, because only rules with the same exportTo are merged. As in upstream, the merged rule whose oldest member is
- * the youngest is used.
+ * Chooses the rule of a client. A rule that selects the client takes precedence over rules for all clients. There may
+ * be several rules for all clients, because only rules with the same exportTo are merged. As in upstream, the merged
+ * rule whose oldest member is the youngest is used.
  */
 function choose(found: readonly DestinationRuleModel[], client: RuleClient): DestinationRuleModel | undefined {
   const selecting = found.find(

@@ -58,8 +58,8 @@ export interface PullSecretReference {
 }
 
 /**
- * References to the pull secrets of plugins. A plugin only gets secrets of its own namespace, even if it names another
- * one.
+ * The references to the pull secrets of plugins. A plugin only gets secrets of its own namespace, even if it names
+ * another one.
  */
 export function derivePullSecretReferences(
   graph: CollectionGraph,

@@ -18,7 +18,7 @@ export interface ExtendedProxy {
   readonly type: "sidecar" | "router" | "waypoint";
   readonly namespace: string;
   readonly labels: Labels;
-  /** The key of its {@link Waypoint}. Undefined for other proxies. */
+  /** The key of the proxy's {@link Waypoint}. Undefined for a proxy that is no waypoint. */
   readonly waypoint?: string | undefined;
 }
 
@@ -96,8 +96,9 @@ export class ExtensionSelection {
   }
 
   /**
-   * The traffic extensions of a proxy. They are sorted by namespace (the proxy's own, then the root namespace, then
-   * those of services), then by priority, highest first.
+   * The traffic extensions of a proxy. They are sorted by priority, highest first. For equal priorities, those of the
+   * proxy's own namespace come first, then those of the root namespace, then those of services. Within each of these,
+   * older ones come first.
    */
   trafficExtensionsOf(proxy: ExtendedProxy): readonly SelectedExtension[] {
     const found = new Map<string, SelectedExtension>();
@@ -131,7 +132,10 @@ export class ExtensionSelection {
     return [...new Set([this.#options.rootNamespace(), namespace])];
   }
 
-  /** Selectors apply to all proxies except waypoints. Targets apply to proxies of Gateways. */
+  /**
+   * Whether an extension applies to a proxy. Selectors apply to all proxies except waypoints. Targets apply to the
+   * proxies of a Gateway, or to all waypoints if they name the class of waypoints.
+   */
   #isFor({ type, namespace, labels }: ExtendedProxy, { namespace: own, selector, targetRefs }: Attachment): boolean {
     const gateway = labels[istioLabels.gatewayName];
     if (targetRefs.length === 0)

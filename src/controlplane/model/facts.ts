@@ -259,7 +259,7 @@ export interface PodFacts {
   readonly ready: boolean;
   /** Whether the pod is terminating and still serves. */
   readonly leaving: boolean;
-  /** Whether a ztunnel captures its traffic, according to the CNI agent's annotation. */
+  /** Whether a ztunnel captures the pod's traffic, according to the CNI agent's annotation. */
   readonly redirected: boolean;
   /** The name of the pod's controller, or else of the pod. A label may set another name. */
   readonly workloadName: string;
@@ -296,15 +296,18 @@ export interface ServiceFacts {
   readonly externalName: string;
   /** RFC 3339, to the second. Of two services with one hostname, the older one is used. */
   readonly createdAt: string;
-  /** The namespaces that see it. `.` means its own, `*` all, and `~` none. Empty means the mesh config's default. */
+  /**
+   * The namespaces that see the service. `.` means its own, `*` all, and `~` none. Empty means the mesh config's
+   * default.
+   */
   readonly exportTo: readonly string[];
-  /** The addresses of its load balancer. Empty until it has any. */
+  /** The addresses of the Service's load balancer. Empty until it has any. */
   readonly balancerAddresses: readonly string[];
   /** The service's addresses and names outside the cluster. */
   readonly externalAddresses: readonly string[];
   readonly clusterAddresses: readonly string[];
   readonly preference: TrafficPreference;
-  /** Set if it has no setting of its own, so that its namespace's setting applies. */
+  /** Set if the service has no setting of its own, so that its namespace's setting applies. */
   readonly inheritsPreference?: true;
   readonly publishNotReady: boolean;
   /** The value of the Service's annotation for the weight of a waypoint's canary. */
@@ -317,7 +320,7 @@ export interface ServiceExportFacts {
   readonly clusterId?: string;
   readonly namespace: string;
   readonly name: string;
-  /** The Service that owns it. Empty if none does. */
+  /** The uid of the Service that owns the export. Empty if none does. */
   readonly ownerUid: ObjectUid;
 }
 
@@ -347,7 +350,7 @@ export type AppProtocol = "unknown" | "http" | "http2" | "grpc" | "tcp" | "tls";
 export interface SliceFacts {
   readonly namespace: string;
   readonly name: string;
-  /** `namespace/name` of its Service. */
+  /** The slice's Service, as `namespace/name`. */
   readonly service: string;
   readonly ports: readonly { readonly name: string; readonly port: number }[];
   readonly endpoints: readonly EndpointFacts[];

@@ -47,7 +47,10 @@ export function gatewaysOf(collection: Collection<NetworkGateways>, reader: Coll
   return reader.get(collection, gatewaysKey) ?? noNetworkGateways;
 }
 
-/** As in upstream, the network's gateways in the endpoint's own cluster, or else all gateways of the network. */
+/**
+ * The gateways into a network. As in upstream, these are the ones in the endpoint's own cluster, or else all gateways
+ * of the network.
+ */
 export function gatewaysTo(gateways: NetworkGateways, network: string, cluster: string): readonly NetworkGateway[] {
   const ofNetwork = gateways.all.filter((gateway) => gateway.network === network);
   const near = ofNetwork.filter((gateway) => gateway.cluster === cluster);
@@ -188,7 +191,7 @@ function registeredGateways(
           cluster === mesh.clusterId
             ? reader.get(inputs.services, `${namespace}/${name}`)
             : reader.get(inputs.remote.services, remoteKey(cluster, `${namespace}/${name}`));
-        // The label of the Service takes precedence over the mesh networks.
+        // Leave out a Service with a network's label, which takes precedence over the mesh networks.
         if (service === undefined || service.labels[istioLabels.network] !== undefined) return [];
         return service.externalAddresses.map((address) => ({ network, cluster, address, port, hbonePort: 0 }));
       });

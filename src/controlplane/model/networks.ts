@@ -6,7 +6,10 @@ import { memos } from "./memos.ts";
 /** The network of an endpoint, by its address and the labels of its workload. Empty if its network has no name. */
 export type EndpointNetworks = (address: string, labels: Labels) => string;
 
-/** As in upstream, the workload's label takes precedence, then its cluster's root namespace, then the mesh networks. */
+/**
+ * A function that finds the network of an endpoint. As in upstream, the workload's label takes precedence, then the
+ * label of its cluster's root namespace, then the mesh networks.
+ */
 export function endpointNetworks(
   clusterId: string,
   rootNamespaceLabel: string,

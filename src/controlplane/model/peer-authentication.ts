@@ -52,7 +52,10 @@ export interface EffectivePeerAuthentication {
   readonly withPorts: PeerAuthenticationFacts | undefined;
 }
 
-/** Whether mutual TLS is strict for a policy with a selector that sets no mode itself. */
+/**
+ * Whether the policies of the namespace and of the mesh require strict mutual TLS. They also decide for a policy with a
+ * selector that sets no mode itself.
+ */
 export function inheritedStrict(
   namespace: string,
   rootNamespace: string,
@@ -62,8 +65,8 @@ export function inheritedStrict(
 }
 
 /**
- * A workload's policy wins over the namespace's, which wins over the mesh's. On one level, the oldest wins. `policies`
- * are those of the namespace and of the root namespace.
+ * What applies to a workload: its own policy wins over the namespace's, which wins over the mesh's. On one level, the
+ * oldest wins. `policies` are those of the namespace and of the root namespace.
  */
 export function effectivePeerAuthentication(
   workload: { readonly namespace: string; readonly labels: Labels },
@@ -86,8 +89,8 @@ export interface WorkloadMutualTls {
 }
 
 /**
- * A port's mode wins over the workload's, which wins over the namespace's, which wins over the mesh's. The default is
- * PERMISSIVE. `policies` are those of the namespace and of the root namespace.
+ * The modes of a workload's ports: a port's mode wins over the workload's, which wins over the namespace's, which wins
+ * over the mesh's. The default is PERMISSIVE. `policies` are those of the namespace and of the root namespace.
  */
 export function workloadMutualTls(
   workload: { readonly namespace: string; readonly labels: Labels },
@@ -103,7 +106,7 @@ export function workloadMutualTls(
   return { mode, ports: new Map(ports.sort(([left], [right]) => left - right)) };
 }
 
-/** `port` is the application's port. With DISABLE, clients send plain text. */
+/** The mode of a workload's port. `port` is the application's. With DISABLE, clients send plain text. */
 export function mutualTlsModeOf(settings: WorkloadMutualTls, port: number): EffectiveMutualTls {
   return settings.ports.get(port) ?? settings.mode;
 }
@@ -157,7 +160,7 @@ export function differingPorts({ spec }: PeerAuthenticationFacts, strict: boolea
   return differing.map(([port]) => Number(port)).sort((left, right) => left - right);
 }
 
-/** The keys of the converted policies of a workload. */
+/** The keys of the ztunnel policies that stand for the PeerAuthentications of a workload. */
 export function convertedPolicyKeys(effective: EffectivePeerAuthentication, rootNamespace: string): readonly string[] {
   const { withPorts, strict } = effective;
   if (withPorts !== undefined && differingPorts(withPorts, strict).length > 0)

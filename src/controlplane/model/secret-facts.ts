@@ -31,7 +31,7 @@ export interface SecretFacts {
   readonly authority: SecretPart<Authority>;
 }
 
-/** A secret and its recipients. Proxies of one namespace know it by one name. */
+/** A secret and its recipients. All proxies of a namespace request it by the same name. */
 export interface SecretReference {
   readonly proxyNamespace: string;
   /** The resource's name: `kubernetes://name` or `kubernetes-gateway://namespace/name`, optionally with `-cacert`. */
@@ -53,7 +53,7 @@ export interface SecretReference {
 export interface SecretRecipient {
   /** The Gateway's name, in the namespace of its proxies. */
   readonly gateway: string;
-  /** The account of its proxies. Absent if somebody else deploys them, with an account of their choice. */
+  /** The account of the Gateway's proxies. Absent if somebody else deploys them, with an account of their choice. */
   readonly account?: string;
 }
 
@@ -75,7 +75,9 @@ export function credentialResource(given: string): string {
 /** A secret that a server names. */
 export interface ServerCredential {
   readonly resource: string;
-  /** With `provider`, an SDS provider serves it. Otherwise it is a Secret, which the control plane sends. */
+  /**
+   * Who serves the secret: with `provider`, an SDS provider. Otherwise it is a Secret, which the control plane sends.
+   */
   readonly from: "control-plane" | "provider";
 }
 

@@ -66,7 +66,7 @@ function isUsable(key: Key): boolean {
 
 const minModulusBits = 512;
 const maxModulusBits = 16_384;
-/** The exponents that Envoy accepts. */
+/** The exponents of RSA keys that Envoy accepts. */
 const exponents: readonly unknown[] = [3n, 65_537n];
 
 function isRsaKey(key: Key): boolean {

@@ -7,7 +7,7 @@ export interface Acknowledgement {
 /** The tags of two fields of `envoy.service.discovery.v3.DeltaDiscoveryRequest`. Both are length-delimited. */
 const typeUrlTag = (2 << 3) | 2;
 const nonceTag = (6 << 3) | 2;
-/** From this length on, a field's length needs more than one byte. Such fields are left to the full decoder. */
+/** The length from which a field's length needs more than one byte. Such fields are left to the full decoder. */
 const longLength = 128;
 
 /** Reads plain ACKs without decoding everything that a request may contain. */

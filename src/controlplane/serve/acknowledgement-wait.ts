@@ -1,8 +1,8 @@
 import type { Clock } from "../../base/index.ts";
 
 /**
- * The maximum wait. A client that does not acknowledge the resources on which routes depend must not delay routes
- * forever.
+ * The maximum time that a response waits for an acknowledgement. A client that does not acknowledge the resources on
+ * which routes depend must not delay routes forever.
  */
 const longestWaitMs = 2000;
 const timerSlackMs = 10;
@@ -14,7 +14,7 @@ export class AcknowledgementWait {
   #sinceMs: number | undefined;
   #timer: Disposable | undefined;
 
-  /** `onOver` runs when the client has acknowledged nothing for too long. */
+  /** `onOver` is called when the longest wait has passed without an acknowledgement. */
   constructor(clock: Clock, onOver: () => void) {
     this.#clock = clock;
     this.#onOver = onOver;

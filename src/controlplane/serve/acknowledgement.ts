@@ -92,7 +92,7 @@ export function connectedProxies(
     .sort((left, right) => (left.id < right.id ? -1 : 1));
 }
 
-/** Upstream's `/debug/syncz`, as `istioctl proxy-status` reads it. */
+/** The answer of upstream's `/debug/syncz`, as `istioctl proxy-status` reads it. */
 export function syncStatus(server: DiscoveryServer): readonly Record<string, unknown>[] {
   return [...server.streams].map((stream) => ({
     cluster_id: stream.proxy.clusterId,

@@ -65,13 +65,13 @@ export class ConnectedClient implements DiscoveryClient {
   #proxy: ProxyIdentity | undefined;
   #stream: DiscoveryStream | undefined;
   #isOpen = true;
-  /** How many of its requests wait for the model. */
+  /** How many of the client's requests wait for the model. */
   #heldCount = 0;
 
   constructor(options: ConnectedClientOptions) {
     this.#options = options;
     const { sink, server } = options;
-    // Refuse a stream that sends no request in this time, because it would stay open forever.
+    // Refuse a stream that sends no request within the limit, because it would stay open forever.
     const refuse = (): void =>
       sink.refuse?.(
         userError("bad-request", `the first request of a stream must come within ${maxSilenceMs / 1000} s`),

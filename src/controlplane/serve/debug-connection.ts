@@ -44,7 +44,7 @@ export function debugConnection(
   ): Promise<void> => {
     count += 1;
     const nonce = `debug-${count}`;
-    // An acknowledgement of one of the last answers is not a request.
+    // Remember the nonces of the last answers, because an acknowledgement of one of them is not a request.
     if (nonces.size >= maxDebugNonces) nonces.delete(nonces.keys().next().value ?? "");
     nonces.add(nonce);
     const bytes = await ask(proxy, { protocol, typeUrl, names, nonce });

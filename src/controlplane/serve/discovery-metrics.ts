@@ -11,7 +11,7 @@ export interface DiscoveryMetrics {
    */
   pushed(typeUrl: string, bytes: number, sinceMs: number | undefined, tookMs: number): void;
   rejected(typeUrl: string): void;
-  /** Called for an answer with an old nonce. */
+  /** Counts an ACK or NACK that answers an older response than the last one. */
   expired(typeUrl: string): void;
   /** Counts a stream of a proxy that claims this version, until the result is disposed. */
   connected(version: string): Disposable;
@@ -31,8 +31,8 @@ interface PushedHandles {
 }
 
 /**
- * Any client may invent types, with which it could use up the label sets of a metric. All unknown types therefore share
- * one name.
+ * The name of each known type in metrics. All unknown types share one name, because any client may invent types, with
+ * which it could use up the label sets of a metric.
  */
 const namesOfTypes: ReadonlyMap<string, string> = new Map(
   Object.values(typeUrls).map((typeUrl) => [typeUrl, shortTypeName(typeUrl)]),

@@ -287,7 +287,7 @@ function identified(
   return {
     ...claimed,
     peer: sink.peer ?? "",
-    // Virtual host discovery exists only in the delta protocol.
+    // The state-of-the-world protocol has no virtual host discovery.
     virtualHostDiscovery: claimed.virtualHostDiscovery && protocol === "delta",
     verified: proven !== false,
     ...(typeof proven === "boolean" ? {} : { account: proven }),

@@ -63,12 +63,15 @@ export interface DiscoveryStreamOptions {
  */
 const maxTypes = 32;
 const maxNames = 200_000;
-/** A longer reason of a NACK, or of an unhealthy application, is cut off. */
+/**
+ * The maximum length of the reason that a client gives for a NACK or for an unhealthy application. The rest is cut off.
+ */
 const maxReasonCharacters = 4096;
 /** Types that make a proxy send requests to clusters. */
 const usesClusters: ReadonlySet<string> = new Set([typeUrls.listener, typeUrls.route, typeUrls.virtualHost]);
 /**
- * A proxy may connect before its pod has been seen. After this time, it gets an answer with the resources known so far.
+ * How long a proxy waits for the first answer while its pod has not been seen. After that, it gets the resources known
+ * so far.
  */
 const unknownWaitMs = 5000;
 
@@ -105,8 +108,8 @@ export class DiscoveryStream {
     this.#acknowledgements = new AcknowledgementWait(options.clock, () => {
       this.#clusters.stopWarming();
       this.pump();
-      // While the model settles, nothing is sent. Keep the wait over until then, so that the stream can send when the
-      // model has settled.
+      // While the model settles, nothing is sent. Leave the wait marked as over in that case, so that the stream sends
+      // as soon as the model has settled.
       if (!options.isModelSettling()) this.#acknowledgements.end();
     });
   }
@@ -160,7 +163,7 @@ export class DiscoveryStream {
     this.#viewSubscriptions.length = 0;
   }
 
-  /** Whether all responses that this generation caused are acknowledged. Undefined before the first request. */
+  /** Whether all responses that this generation caused are acknowledged. False before the first request. */
   hasAcknowledged(generation: number): boolean {
     return (
       this.subscriptions.size > 0 &&
@@ -298,8 +301,8 @@ export class DiscoveryStream {
   }
 
   /**
-   * A state-of-the-world response. Listeners and clusters are always complete. Other types contain only what changed,
-   * because the protocol cannot express their removals.
+   * A state-of-the-world response. It is complete for listeners and clusters, and for clients that want all resources
+   * of a type. Otherwise it contains only what changed, because the protocol cannot express removals of other types.
    */
   #wholeDelivery(subscription: Subscription, part: DuePart): Delivery | undefined {
     if (!isWholeInStateOfTheWorld(subscription.typeUrl) && !subscription.wildcard) {
@@ -340,8 +343,8 @@ export class DiscoveryStream {
 
   /**
    * Takes an ACK or a NACK. Returns false if it answers an older response, because its list of names is then out of
-   * date. A state-of-the-world client that requests other names later uses the nonce again that it has already
-   * acknowledged.
+   * date. A nonce that was already acknowledged does not count as older: a state-of-the-world client sends it again
+   * when it requests other names.
    */
   #acknowledge(
     subscription: Subscription,
@@ -391,8 +394,8 @@ export class DiscoveryStream {
   #updateDelta(subscription: Subscription, request: ResourceRequest, first: boolean): void {
     const generation = this.#options.generation();
     const names = request.subscribe.filter((name) => name !== "*");
-    // Subscribing to "*" and unsubscribing from it at once requests nothing. It must be noticed, because a first
-    // request without names requests everything.
+    // Subscribing to "*" and unsubscribing from it at once requests nothing. Recognise this case, because a first
+    // request without names would request everything.
     const [wantsAll, wantsNothing] = [
       request.subscribe.includes("*"),
       request.subscribe.includes("*") && request.unsubscribe.includes("*"),

@@ -40,7 +40,7 @@ export class GoneProxies {
     this.#gone.set(proxy.id, { proxy, atMs: nowMs });
   }
 
-  /** Called when the proxy is back. */
+  /** Forgets a proxy that has connected again. */
   forget(id: string): void {
     this.#gone.delete(id);
   }

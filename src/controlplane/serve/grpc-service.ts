@@ -15,7 +15,10 @@ export interface GrpcDiscoveryOptions {
   readonly log: Logger;
 }
 
-/** Both discovery services pass bytes in and bytes out. The discovery server decodes requests and encodes responses. */
+/**
+ * The gRPC methods of discovery, one for each protocol. They pass bytes in and bytes out: the discovery server decodes
+ * requests and encodes responses.
+ */
 export function discoveryService(
   options: GrpcDiscoveryOptions,
 ): readonly (readonly [path: string, method: GrpcMethod])[] {
@@ -35,7 +38,7 @@ async function serveStream(call: GrpcCall, protocol: DiscoveryProtocol, options:
     call.end(statusOf(known), known.message);
   };
   try {
-    // Most proxies need not wait here and are served in the turn in which they connected.
+    // Do not wait if nobody has to be authenticated: the proxy is then served in the turn in which it connected.
     const caller = authenticate === undefined ? undefined : await authenticate(call);
     if (call.isClosed) return;
     const sink: ResponseSink = {
@@ -67,7 +70,8 @@ async function serveStream(call: GrpcCall, protocol: DiscoveryProtocol, options:
 }
 
 /**
- * A proxy gets only the configuration of the account that its credentials prove. If its node names no account, the
+ * The account that the caller has proven, or false if callers are not authenticated. Throws if the proxy claims to be
+ * another one, because a proxy gets only the configuration of its own account. If its node names no account, only the
  * namespace must match.
  */
 function authorize(proxy: ProxyIdentity, caller: Caller | undefined): false | ProvenAccount {

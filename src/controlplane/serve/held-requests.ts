@@ -27,7 +27,7 @@ export class HeldRequests {
     return this.#bytes >= maxHeldBytes;
   }
 
-  /** Copies the bytes, which are valid only during the call. */
+  /** Lets a request wait. Copies its bytes, which are valid only during the call. */
   hold({ bytes, take }: HeldRequest): void {
     const held = { bytes: Uint8Array.from(bytes), take };
     this.#requests.push(held);

@@ -1,7 +1,7 @@
 import { memos } from "../model/memos.ts";
 import type { EncodedResource } from "../translate/index.ts";
 
-/** Versions by name, for lists that many streams were sent. */
+/** The versions by name of lists that were sent on many streams. */
 const versionsOfLists = memos.memo<readonly EncodedResource[], ReadonlyMap<string, string>>("versions-of-lists");
 
 function versionsOf(list: readonly EncodedResource[]): ReadonlyMap<string, string> {

@@ -10,8 +10,8 @@ const path = "/scopej/";
 const maxBodyBytes = 64 << 10;
 
 /**
- * Logging like istiod's ControlZ, on the loopback only: GET `/scopej/` returns the level, PUT `/scopej/default` sets
- * it.
+ * Serves the log level like istiod's ControlZ, on the loopback only: GET `/scopej/` returns the level, PUT
+ * `/scopej/default` sets it.
  */
 export async function serveLogControl(port: number, threshold: LogThreshold): Promise<Server> {
   const server = await listening(
@@ -40,7 +40,7 @@ async function answerOf(request: IncomingMessage, threshold: LogThreshold): Prom
   const foreign = foreignPage(request);
   if (foreign !== undefined) return { status: 403, body: `${foreign}\n` };
   const { pathname: requestPath } = new URL(request.url ?? "/", "http://localhost");
-  // istioctl sends the path without the slash.
+  // Accept the path without its last slash, as istioctl sends it.
   const pathname = `${requestPath}/` === path ? path : requestPath;
   if (pathname !== path && pathname !== path + scopeName)
     return { status: 404, body: `no such path; available paths: ${path}, ${path}${scopeName}\n` };

@@ -72,7 +72,7 @@ export function proxyConfigDump(server: DiscoveryServer, proxyId: string, types:
   return { configs };
 }
 
-/** Virtual hosts from virtual host discovery, by their route configuration. */
+/** The virtual hosts that a proxy should have by virtual host discovery, by their route configuration. */
 function announcedHosts(
   subscription: Subscription | undefined,
   types: EnvoyTypes,
@@ -117,7 +117,7 @@ function wantedResources({ view, wildcard, names }: Subscription): readonly Enco
   return [...names].map((name) => view.get(name)).filter((resource) => resource !== undefined);
 }
 
-/** Removes the credentials for pulling a plugin's image, which readers of a dump do not need. */
+/** The fields to remove from a dump: credentials for pulling a plugin's image, which its readers do not need. */
 const secretFields: ReadonlySet<string> = new Set(["ISTIO_META_WASM_IMAGE_PULL_SECRET"]);
 
 function withoutSecrets(value: JsonValue): JsonValue {

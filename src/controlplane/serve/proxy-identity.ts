@@ -10,9 +10,9 @@ export interface ProxyIdentity {
   readonly id: string;
   readonly type: string;
   readonly address: string;
-  /** The address from which it connects. Empty if unknown. */
+  /** The address from which the proxy connects. Empty if unknown. */
   readonly peer: string;
-  /** The last part of its node id. */
+  /** The last part of the proxy's node id. */
   readonly domain: string;
   readonly name: string;
   readonly namespace: string;
@@ -21,38 +21,38 @@ export interface ProxyIdentity {
   readonly clusterId: string;
   /** Empty if the proxy names none. */
   readonly network: string;
-  /** The networks whose endpoints it requests. Empty means all networks. */
+  /** The networks whose endpoints the proxy requests. Empty means all networks. */
   readonly networkView: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
-  /** Metadata of its node, as texts. EnvoyFilters select proxies by it. */
+  /** The metadata of the proxy's node, as texts. EnvoyFilters select proxies by it. */
   readonly metadata: Readonly<Record<string, string>>;
   readonly serviceAccount: string;
   readonly hbone: boolean;
-  /** Whether it also sends HBONE (not with DISABLE_HBONE_SEND). */
+  /** Whether the proxy also sends HBONE (not with DISABLE_HBONE_SEND). */
   readonly sendsHbone: boolean;
   /** Whether the proxy requests the endpoints of its own workload (ENABLE_SELF_DISCOVERY). */
   readonly selfDiscovery: boolean;
   /** Whether the proxy answers its application's DNS queries. */
   readonly dnsCapture: boolean;
-  /** Whether it is an Envoy of any build. */
+  /** Whether the proxy is an Envoy of any build. */
   readonly envoy: boolean;
-  /** Whether it is an Envoy without Istio's filters. It would refuse configuration that contains them. */
+  /** Whether the proxy is an Envoy without Istio's filters. It would refuse configuration that contains them. */
   readonly stockEnvoy: boolean;
   /** Set for a proxy on a machine outside of the cluster. */
   readonly registration?: ProxyRegistration | undefined;
   /**
-   * Whether it accepts virtual hosts as separate resources. Serin's proxy always does, and an Envoy if the mesh config
-   * says so.
+   * Whether the proxy accepts virtual hosts as separate resources. Serin's proxy always does, and an Envoy if the mesh
+   * config says so.
    */
   readonly virtualHostDiscovery: boolean;
   /**
-   * Whether it accepts the configuration of filters as separate resources. An Envoy always does. Serin's proxy does
-   * unless it is older than this feature.
+   * Whether the proxy accepts the configuration of filters as separate resources. An Envoy always does. Serin's proxy
+   * does unless it is older than this feature.
    */
   readonly extensionConfigDiscovery: boolean;
-  /** Whether credentials have proven its namespace. Only such a proxy gets secrets. */
+  /** Whether credentials have proven the proxy's namespace. Only such a proxy gets secrets. */
   readonly verified: boolean;
-  /** The account of its credentials, whatever its node claims. */
+  /** The account of the proxy's credentials, whatever its node claims. */
   readonly account?: ProvenAccount;
 }
 
@@ -117,7 +117,8 @@ export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
     metadata: texts,
     serviceAccount: textOf(metadata["SERVICE_ACCOUNT"]) ?? "",
     hbone: isTrue(metadata["ENABLE_HBONE"]),
-    // gRPC libraries do not speak HBONE, although their agents have the metadata of sidecars.
+    // Ignore what the agents of gRPC libraries say: they have the metadata of sidecars, but the libraries do not speak
+    // HBONE.
     sendsHbone:
       isTrue(metadata["ENABLE_HBONE"]) && !isTrue(metadata["DISABLE_HBONE_SEND"]) && metadata["GENERATOR"] !== "grpc",
     selfDiscovery: isTrue(metadata["ENABLE_SELF_DISCOVERY"]),
@@ -131,7 +132,7 @@ export function readProxyIdentity(node: Node | undefined): ProxyIdentity {
   };
 }
 
-/** Limits the texts, because the control plane keeps them for each proxy, and the labels more than once. */
+/** Throws if the texts are too long: the control plane keeps them for each proxy, and the labels more than once. */
 function checkSize(id: string, ...records: readonly Readonly<Record<string, string>>[]): void {
   const pairs = records.flatMap((record) => Object.entries(record));
   const characters = pairs.reduce((sum, [name, value]) => sum + name.length + value.length, id.length);
@@ -188,7 +189,8 @@ function checkCharacters(id: string, texts: Readonly<Record<string, string>>): v
 }
 
 /**
- * Recognizes an Envoy without Istio's filters: Envoys list their extensions. Serin's proxy and ztunnels list nothing.
+ * Whether the proxy is an Envoy without Istio's filters. Envoys list their extensions. Serin's proxy and ztunnels list
+ * nothing.
  */
 function isStockEnvoy(node: Node): boolean {
   return (

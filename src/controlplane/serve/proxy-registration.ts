@@ -10,7 +10,7 @@ export interface ProxyRegistration {
   readonly entry: string;
   /** Whether the proxy probes its application and reports the results. */
   readonly probed: boolean;
-  /** `region/zone/subzone`. Empty if it names none. */
+  /** `region/zone/subzone`. Empty if the proxy names none. */
   readonly locality: string;
 }
 

@@ -45,7 +45,7 @@ function rank(typeUrl: string): number {
   return index < 0 ? order.length : index;
 }
 
-/** Types whose state-of-the-world responses must be complete. */
+/** Whether a state-of-the-world response of this type must be complete. */
 export function isWholeInStateOfTheWorld(typeUrl: string): boolean {
   return typeUrl === typeUrls.cluster || typeUrl === typeUrls.listener;
 }

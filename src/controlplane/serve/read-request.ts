@@ -40,7 +40,7 @@ export function decodeRequest(
   return request;
 }
 
-/** A request in the form of both protocols. */
+/** Brings a request of either protocol into one form. */
 export function resourceRequest(request: DeltaDiscoveryRequest | DiscoveryRequest): ResourceRequest {
   return request.$typeName === "envoy.service.discovery.v3.DeltaDiscoveryRequest"
     ? fromDelta(request)

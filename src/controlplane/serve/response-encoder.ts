@@ -44,7 +44,7 @@ const maxNonceLength = 127;
 
 export function encodeHead({ version, typeUrl, nonce, removed }: ResponseHead): Buffer {
   if (version === "" && removed.length === 0 && nonce.length <= maxNonceLength) {
-    // The form of nearly all heads is written directly.
+    // Write the most frequent form of a head directly.
     const type = typeFieldOf(typeUrl);
     const head = Buffer.allocUnsafe(type.length + 2 + nonce.length);
     head.set(type);
@@ -61,7 +61,7 @@ export function encodeHead({ version, typeUrl, nonce, removed }: ResponseHead): 
   return joinFields(fields);
 }
 
-/** The size from which a resource is written with a head of its own. A copy of it would need its memory twice. */
+/** The size from which a resource is written with a head of its own. Copying it would take twice its memory. */
 const copiedBytes = 65_536;
 
 function encodeBody(resources: readonly EncodedResource[], form: ResponseForm): Pick<SharedBody, "parts" | "ownBytes"> {
@@ -190,8 +190,8 @@ function sameList(left: readonly EncodedResource[], right: readonly EncodedResou
 }
 
 /**
- * Compares the lengths of both deltas too, because the delta of a resource contains its other names for some clients
- * only.
+ * Whether two resources have the same bytes. Compares the lengths of both deltas too, because the delta of a resource
+ * contains its other names for some clients only.
  */
 function isSame(left: EncodedResource, right: EncodedResource | undefined): boolean {
   return (

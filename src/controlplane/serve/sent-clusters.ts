@@ -11,7 +11,7 @@ export interface ClusterDelivery {
   readonly hasEndpoints: (name: string) => boolean;
 }
 
-/** No cluster has this version. */
+/** A version that no cluster has. It stands for a version of the client's that is not the current one. */
 const anotherVersion = "";
 
 /** The clusters of one client, and which of them still need their endpoints. */

@@ -74,8 +74,8 @@ export class Subscription {
   /** Whether the client has no resource and has requested all. */
   #askedAll = false;
   /**
-   * The total length of the names of removed resources that the client claims to have, in the request that is not
-   * answered yet, and the memory that these names take.
+   * The removed resources that the client claims to have, in the request that is not answered yet: the total length of
+   * their names, and the memory that these names take.
    */
   #goneCharacters = 0;
   #goneBytes = 0;

@@ -89,7 +89,10 @@ export class WantedNames {
     yield* this.#own;
   }
 
-  /** Returns whether the client requests exactly the shared names. */
+  /**
+   * Stores the names as a list that streams share, if the view has a list whose names are all requested. Returns
+   * whether no other names are requested.
+   */
   #share(names: readonly string[], view: ResourceView): boolean {
     const requested = new Set(names);
     const shared = groupsOf(view)

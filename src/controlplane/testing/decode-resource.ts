@@ -3,7 +3,10 @@ import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { envoyRegistry } from "../../wire/envoy/index.ts";
 import type { EncodedResource } from "../translate/resource.ts";
 
-/** Resources never change, and tests ask for the parts of a large one again and again. */
+/**
+ * The decoded resources. They are kept because resources never change, and tests ask for the parts of a large one again
+ * and again.
+ */
 const decoded = new WeakMap<EncodedResource, JsonObject>();
 
 /** The content of a resource as protobuf JSON. It is the same object for the same resource, so nobody may change it. */

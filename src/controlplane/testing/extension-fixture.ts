@@ -18,7 +18,7 @@ export interface TestProxy {
   readonly address?: string;
   readonly version?: string;
   readonly metadata?: Readonly<Record<string, string>>;
-  /** Whether its identity is proven. True if absent. */
+  /** Whether the proxy's identity is proven. True if absent. */
   readonly verified?: boolean;
   /** Whether the proxy is an Envoy. Otherwise it is Serin's own. */
   readonly envoy?: boolean;

@@ -64,7 +64,10 @@ function clusterFor(lookup: Lookup, resource: EncodedResource): EncodedResource 
   return encodeResource(ClusterSchema, resource.name, cluster);
 }
 
-/** Envoy rejects filters whose DNS cache differs from the cluster's. */
+/**
+ * A listener whose filters use the same DNS settings as the clusters. Envoy rejects a filter whose DNS cache differs
+ * from that of its cluster.
+ */
 function listenerFor(lookup: Lookup, resource: EncodedResource): EncodedResource {
   const { buffer, byteOffset, length } = resource.any;
   if (!Buffer.from(buffer, byteOffset, length).includes(forwarding)) return resource;

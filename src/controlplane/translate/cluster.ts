@@ -119,7 +119,7 @@ interface TunnelClusterOptions {
   readonly options?: ReturnType<typeof tunnelOptions>;
 }
 
-/** Tunnels to the HBONE port of a connection's original destination. */
+/** The cluster that tunnels to the HBONE port of a connection's original destination. */
 export function tunnelCluster(
   name: string,
   mesh: MeshSettings,
@@ -183,7 +183,7 @@ export function blackHoleCluster(mesh: MeshSettings): Cluster {
   });
 }
 
-/** Exchanges metadata between peers over connections that have negotiated it. */
+/** The filter with which clusters exchange metadata between peers, over connections that have negotiated it. */
 export function clusterMetadataExchange(mesh: MeshSettings) {
   const { name, configType } = tcpMetadataExchange(mesh);
   return { name, typedConfig: configType.value };

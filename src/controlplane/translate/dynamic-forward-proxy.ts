@@ -23,7 +23,7 @@ export function isForwarded({ resolution }: Pick<ServiceModel, "resolution">): b
   return resolution === "dynamic-dns";
 }
 
-/** The known names of a cluster. Its filters must have an equal cache under the same name. */
+/** The DNS cache of a cluster. The cluster's filters must configure an equal cache under the same name. */
 export type DnsCache = Exclude<MessageInitShape<typeof DnsCacheConfigSchema>, { $typeName: string }>;
 
 export function wildcardCache(hostname: string): DnsCache {

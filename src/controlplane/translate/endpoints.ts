@@ -75,7 +75,7 @@ export function localityGroups(
   });
 }
 
-/** A locality's weight is the sum of its endpoints' weights. */
+/** The group of a locality. Its weight is the sum of its endpoints' weights. */
 export function localityGroup(
   endpoints: LocalityGroup["endpoints"],
   resources: readonly LbEndpoint[],
@@ -144,7 +144,7 @@ function lbEndpoint(endpoint: EndpointModel, options: AssignmentOptions): LbEndp
   });
 }
 
-/** A path, or `@` and an abstract name, means a Unix domain socket. */
+/** The address of an endpoint. A path, or `@` and an abstract name, means a Unix domain socket. */
 function socketAddress(address: string, port: number) {
   if (address.startsWith("/") || address.startsWith("@")) return { case: "pipe" as const, value: { path: address } };
   return tcpAddress(address, port);

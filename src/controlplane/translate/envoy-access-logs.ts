@@ -17,7 +17,7 @@ import { encodeResource, type EncodedResource } from "./resource.ts";
 export const unacceptedFilter = "serin.access_loggers.extension_filters.cel";
 
 const converted = memos.memo<EncodedResource, EncodedResource>("listeners-for-envoy");
-/** Few listeners have such a filter, and only these are decoded. */
+/** The bytes by which listeners with such a filter are found, so that the others need not be decoded. */
 const marker = Buffer.from(unacceptedFilter);
 
 /**

@@ -22,7 +22,7 @@ export function durationOfMs(ms: number): Pick<Duration, "seconds" | "nanos"> {
   return { seconds: BigInt(seconds), nanos: (ms - seconds * msPerSecond) * nanosPerMs };
 }
 
-/** Filter metadata by filter name. */
+/** Metadata for filters, by the filter's name. */
 export function filterMetadata(entries: Readonly<Record<string, JsonObject>>): Metadata {
   return create(MetadataSchema, { filterMetadata: { ...entries } });
 }
@@ -42,7 +42,7 @@ const { initialFetchTimeout: _endless, ...overAdsInTime } = overAds;
  */
 export const secretOverAds = overAdsInTime;
 
-/** Certificates come from the proxy's own agent, under the names that Istio uses. */
+/** The source of certificates that the proxy's own agent serves, under the names that Istio uses. */
 export const overAgentSds = {
   configSourceSpecifier: {
     case: "apiConfigSource",

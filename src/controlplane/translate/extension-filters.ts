@@ -47,8 +47,9 @@ export function compileExtension(selected: SelectedExtension, context: Extension
     const isShared = selected.hosts !== undefined;
     const http = {
       name: resource,
-      // If the script does not load, Serin's own proxy then fails only the service's requests, and the waypoint's
-      // listener stays valid for others. Older versions of it, without Lua, would skip the script.
+      // Mark the filter as optional for Serin's own proxy. If the script does not load, this proxy then fails only the
+      // service's requests, and the waypoint's listener stays valid for others. Older versions of the proxy, without
+      // Lua, would skip an optional filter, so they do not get the mark.
       isOptional: isShared && context.discovers && !context.envoy,
       typedConfig: {
         "@type": typeUrl("filters.http.lua.v3.Lua"),
@@ -69,7 +70,10 @@ export function compileExtension(selected: SelectedExtension, context: Extension
   };
 }
 
-/** Serin's own proxy runs no modules for connections, and older versions do not accept modules by discovery. */
+/**
+ * Whether the configuration of a module is sent as a separate resource. Serin's own proxy runs no modules for
+ * connections, and its older versions do not accept modules by discovery.
+ */
 function isDiscovered(type: keyof typeof wasmTypes, { envoy, discovers }: ExtensionContext): boolean {
   return envoy || (discovers && type === "HTTP");
 }
@@ -89,8 +93,8 @@ function filterOf(
 }
 
 /**
- * If a module cannot be loaded, the proxy's agent replaces it with a filter that rejects all requests, or lets all of
- * them through.
+ * A filter whose module is sent as a separate resource. If the module cannot be loaded, the proxy's agent replaces it
+ * with a filter that rejects all requests, or lets all of them through.
  */
 function discovered(name: string, type: keyof typeof wasmTypes): JsonObject {
   return {
@@ -171,7 +175,7 @@ function pluginConfig(
 
 const fetchTimeout = "30s";
 
-/** The agent fetches modules, so no cluster is needed. */
+/** Where a module comes from. It needs no cluster, because the proxy's agent fetches it. */
 function sourceOf({ url, sha256 }: WasmModule): JsonObject {
   if (/^file:/i.test(url)) return { local: { filename: url.replace(/^file:\/\//, "") } };
   const uri = /^[a-z][a-z0-9+.-]*:\/\//i.test(url) ? url : `oci://${url}`;

@@ -44,7 +44,7 @@ export interface FilterStateOptions {
   readonly isHashed?: boolean;
 }
 
-/** Sets a value of the filter state to a text with Envoy's command operators. */
+/** The filter that sets a value of the filter state to a text with Envoy's command operators. */
 export function filterState(key: string, format: string, { inherits, isHashed = false }: FilterStateOptions) {
   return {
     key: { case: "objectKey" as const, value: key },

@@ -3,8 +3,8 @@
  * status 500, and each worker thread logs the reason at most once a minute.
  *
  * Without this script, an Envoy would reject the whole listener, which serves other namespaces too. Sending the
- * filter's configuration separately (ECDS) would not help. An Envoy keeps a configuration before it builds the filter,
- * so after it has rejected a script, it rejects each later version of the listener because of that script.
+ * filter's configuration separately (ECDS) would not help. An Envoy stores such a configuration before it builds the
+ * filter from it. Once it has rejected a script, it therefore also rejects each later version of the listener.
  */
 export function guardedScript(code: string): string {
   // Cut the script at a zero byte, because an Envoy reads no further and would miss the end of the text.

@@ -128,7 +128,10 @@ function identity(direction: HttpDirection, mesh: MeshSettings): ConnectionManag
   }
 }
 
-/** A sidecar forwards its own application's certificate only if one is configured. */
+/**
+ * How client certificates are forwarded: as `wanted`, or else as usual. Their details are set only in the modes that
+ * send them.
+ */
 function certificateForwarding(
   wanted: ForwardClientCertDetails,
   usual: Exclude<ForwardClientCertDetails, "UNDEFINED">,
@@ -196,14 +199,14 @@ function normalization(mesh: MeshSettings): ConnectionManagerInit {
   }
 }
 
-/** As in upstream, only sidecars of clients and gateways keep sessions. */
+/** Whether the proxy keeps sessions. As in upstream, only gateways and the sidecars of clients do. */
 function keepsSessions(direction: HttpDirection, mesh: MeshSettings): boolean {
   return (direction === "outbound" || direction === "gateway") && sessionRulesOf(mesh).enabled;
 }
 
 /**
- * First come the filters that identify the peer, then those for authentication and authorization, then those that a
- * route may configure. The router is last.
+ * The HTTP filters in order. First come the filters that identify the peer, then those for authentication and
+ * authorization, then those that a route may configure. The router is last.
  */
 function httpFilters({
   direction,

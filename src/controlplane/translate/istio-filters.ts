@@ -30,7 +30,9 @@ export function httpMetadataExchange(side: "downstream" | "upstream", mesh: Mesh
   });
 }
 
-/** Proxies send each other only the labels that both are configured to exchange. */
+/**
+ * The labels that this proxy exchanges. Two proxies send each other only those that both are configured to exchange.
+ */
 function additionalLabels({ exchangedLabels = [] }: MeshSettings): JsonObject {
   return exchangedLabels.length === 0 ? {} : { additional_labels: [...exchangedLabels] };
 }
@@ -51,8 +53,8 @@ export function tcpMetadataExchange(mesh: MeshSettings): FilterInit {
 }
 
 /**
- * Writes the identities of the tunnel's ends into `x-forwarded-client-cert`. It replaces the client's header, because
- * the client's header is unverified.
+ * The filter that writes the identities of the tunnel's ends into `x-forwarded-client-cert`. It replaces the client's
+ * header, because the client's header is unverified.
  */
 export function clientIdentityInXfcc(): FilterInit {
   const value = "By=%FILTER_STATE(io.istio.local_principal:PLAIN)%;URI=%FILTER_STATE(io.istio.peer_principal:PLAIN)%";
@@ -98,8 +100,8 @@ export function istioStats(
 }
 
 /**
- * Sets the ALPN name for mutual TLS by the request's HTTP version, so that the other side can distinguish it from the
- * application's own TLS.
+ * The filter that sets the ALPN name for mutual TLS by the request's HTTP version, so that the other side can
+ * distinguish it from the application's own TLS.
  */
 export function istioAlpn(): FilterInit {
   return filterInit("istio.alpn", AlpnFilterConfigSchema, {

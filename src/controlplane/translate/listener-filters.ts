@@ -9,7 +9,7 @@ import { filterInit, type FilterInit } from "./filter-init.ts";
 
 const inspectedBytes = 512;
 
-/** Restores the original destination of a redirected or tunnelled connection. */
+/** The filter that restores the original destination of a redirected or tunnelled connection. */
 export function originalDestination(): FilterInit {
   return filterInit(originalDestinationFilter, OriginalDstSchema, {});
 }
@@ -17,19 +17,19 @@ export function originalDestination(): FilterInit {
 /** The mark of the pod's own traffic in mode TPROXY. The redirect's rules let it pass, and so do upstream's. */
 const transparentMark = 1337;
 
-/** Makes connections to the application have the client's address. */
+/** The filter with which connections to the application have the client's address. */
 export function originalSource(): FilterInit {
   return filterInit("envoy.filters.listener.original_src", OriginalSrcSchema, { mark: transparentMark });
 }
 
-/** Reads the server name and ALPN names of a client's TLS. */
+/** The filter that reads the server name and ALPN names of a client's TLS. */
 export function tlsInspector(): FilterInit {
   return filterInit("envoy.filters.listener.tls_inspector", TlsInspectorSchema, {
     initialReadBufferSize: inspectedBytes,
   });
 }
 
-/** Detects HTTP and its version from the first bytes. */
+/** The filter that detects HTTP and its version from the first bytes. */
 export function httpInspector(): FilterInit {
   return filterInit("envoy.filters.listener.http_inspector", HttpInspectorSchema, {});
 }

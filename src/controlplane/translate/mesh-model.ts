@@ -128,7 +128,7 @@ function attachedTo<Model extends Attached>(
   collections: readonly Collection<Model>[],
   reader: CollectionReader,
 ): readonly Model[] {
-  // As in upstream, a route of the Service does not apply to the host in clusterset.local.
+  // Leave out the Service's routes for its host in clusterset.local, as upstream does.
   if (service.clusterSet === true) return [];
   const key = parentKey({
     registry: service.registry,

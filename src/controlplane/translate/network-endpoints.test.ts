@@ -61,7 +61,7 @@ function twoClusters(mesh: Partial<MeshSettings> = {}): Mesh {
   return { fixture, west };
 }
 
-/** `address weight`, of all localities. */
+/** `address weight` for each endpoint, of all localities. */
 function addressesOf(assignment: JsonObject | undefined): readonly string[] {
   const localities = (assignment?.["endpoints"] ?? []) as {
     lbEndpoints?: {

@@ -14,10 +14,10 @@ export interface ClientNetwork {
   /** Empty if the client has no network label. */
   readonly network: string;
   readonly clusterId: string;
-  /** The networks whose endpoints it requests. Undefined means all. */
+  /** The networks whose endpoints the client requests. Undefined means all. */
   readonly view: readonly string[] | undefined;
   readonly gateways: NetworkGateways;
-  /** How it enters other networks. Absent means with mutual TLS that gateways pass through. */
+  /** How the client enters other networks. Absent means with mutual TLS that gateways pass through. */
   readonly crossing?: NetworkCrossing;
 }
 

@@ -103,7 +103,7 @@ export function outboundCluster(options: OutboundClusterOptions): Cluster | unde
   useProtocolOf(draft, { protocol: port.protocol, followsClient: options.followsClient, mesh });
   applyTrafficPolicy(draft, policy, { protocol: port.protocol, preference: service.preference, mesh });
   applyTls(draft, policy.tls, {
-    // The host that a client requests is the server name.
+    // Without a fixed server name, the proxy sends the host that the client requests.
     sni: forwarded ? "" : serverNameOf(port.port, subset, service.hostname),
     identities: options.identities,
     meshExternal: service.meshExternal,
@@ -138,7 +138,10 @@ function finish(
   return cluster;
 }
 
-/** Gateways have no original destination, so they always get endpoints. */
+/**
+ * How a proxy finds the endpoints of a service. A gateway always gets endpoints, because its connections have no
+ * original destination.
+ */
 export function discoveryType(service: ServiceModel, hasOriginalDestination: boolean): Cluster_DiscoveryType {
   switch (service.resolution) {
     case "dns":

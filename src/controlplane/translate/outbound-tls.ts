@@ -37,7 +37,10 @@ export interface TlsTarget {
   readonly mayReadSecrets: boolean;
 }
 
-/** Endpoints select their transport socket by metadata. A policy's own TLS uses one socket for all of them. */
+/**
+ * Sets the TLS of a cluster. With HBONE or automatic mutual TLS, each endpoint selects its transport socket by its
+ * metadata. Without both, one socket applies to all endpoints.
+ */
 export function applyTls(draft: ClusterDraft, tls: ClientTls | undefined, target: TlsTarget): void {
   const { cluster } = draft;
   const original = typeOf(cluster) === Cluster_DiscoveryType.ORIGINAL_DST;
@@ -60,7 +63,8 @@ export function applyTls(draft: ClusterDraft, tls: ClientTls | undefined, target
     return;
   }
   if (socket === undefined) cluster.transportSocketMatches = matches([hbone(rawBuffer), plaintext]);
-  // HBONE replaces Istio's mutual TLS. Any other TLS is meant for the application.
+  // Tunnelled endpoints need no Istio mutual TLS, because HBONE replaces it. Any other TLS is meant for the
+  // application, so it also runs inside the tunnel.
   else if (tls?.mode === "ISTIO_MUTUAL")
     cluster.transportSocketMatches = matches([hbone(rawBuffer), { name: "tlsMode-istio", transportSocket: socket }]);
   else cluster.transportSocketMatches = matches([hbone(socket), { name: "user", transportSocket: socket }]);
@@ -168,7 +172,9 @@ function validation(tls: ClientTls, checked: boolean, names: readonly string[]):
   });
 }
 
-/** A name may appear in any type of subject alternative name. */
+/**
+ * The types of subject alternative names in which a configured name may appear: URI, or else DNS name and IP address.
+ */
 function sanTypes(name: string): readonly SubjectAltNameMatcher_SanType[] {
   return name.includes("://")
     ? [SubjectAltNameMatcher_SanType.URI]

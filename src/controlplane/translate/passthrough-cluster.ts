@@ -42,7 +42,7 @@ export function originalDestinations(
   return cluster;
 }
 
-/** A request keeps the version of HTTP in which it arrived. */
+/** The HTTP options of a passthrough cluster. A request keeps the version of HTTP in which it arrived. */
 export function passthroughOptions(preserveHttp1HeaderCase: boolean) {
   return {
     [httpOptionsName]: packed(HttpProtocolOptionsSchema, {

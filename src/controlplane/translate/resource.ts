@@ -32,7 +32,7 @@ export function resourceOf(
   const valueBytes = parts.reduce((sum, part) => sum + part.length, 0);
   const any = [fieldOf(anyField.typeUrl, Buffer.from(typeUrl)), fieldOf(anyField.value, nothing, valueBytes)];
   const anyBytes = valueBytes + any.reduce((sum, part) => sum + part.length, 0);
-  // The resource comes last, so that both protocols can share one buffer.
+  // Put the resource last, so that both protocols can share one buffer.
   const head = [
     fieldOf(resourceField.version, Buffer.from(version)),
     fieldOf(resourceField.name, Buffer.from(name)),
@@ -78,7 +78,7 @@ export function messageBytes({ any }: EncodedResource): Uint8Array {
   return fromBinary(AnySchema, any).value;
 }
 
-/** Equal versions mean equal content. */
+/** Whether two resources are equal. Equal versions mean equal content. */
 export function sameResource(left: EncodedResource, right: EncodedResource): boolean {
   return left.version === right.version && left.name === right.name;
 }

@@ -33,7 +33,7 @@ export function secretResource(
   );
 }
 
-/** Roots under the name by which a proxy requests them. Undefined while there are none. */
+/** The roots under the name by which a proxy requests them. Undefined while there are none. */
 export function rootsResource(resource: string, authority: SecretFacts["authority"]): EncodedResource | undefined {
   if ("fault" in authority) return undefined;
   const { certificates, revocations } = authority.value;

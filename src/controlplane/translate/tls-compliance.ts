@@ -21,8 +21,8 @@ export function tlsParameters(
 }
 
 /**
- * Upstream leaves ciphers and curves unset for FIPS 140-2, because an Envoy that is built for FIPS has no others. Serin
- * always names them, for proxies that support more.
+ * The limits that a policy sets for TLS. Upstream leaves ciphers and curves unset for FIPS 140-2, because an Envoy that
+ * is built for FIPS has no others. Serin always names them, for proxies that support more.
  */
 function limitsOf(policy: CompliancePolicy, wanted: TlsParametersInit): TlsParametersInit {
   const { TLSv1_2, TLSv1_3, TLS_AUTO } = TlsParameters_TlsProtocol;
@@ -41,7 +41,7 @@ function limitsOf(policy: CompliancePolicy, wanted: TlsParametersInit): TlsParam
     case "pqc":
       return {
         tlsMinimumProtocolVersion: TLSv1_3,
-        // With a lower maximum version, which a server may set, no version would be left.
+        // Raise a lower maximum version, which a server may have set, because no version would be left.
         ...((wanted.tlsMaximumProtocolVersion ?? TLS_AUTO) === TLS_AUTO ? {} : { tlsMaximumProtocolVersion: TLSv1_3 }),
         cipherSuites: [...approvedCiphers],
         ecdhCurves: [...approvedCurves[policy]],

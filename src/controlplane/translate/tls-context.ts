@@ -77,7 +77,10 @@ function clientDomains({ trustDomain, trustDomainAliases, trustedDomains }: Mesh
 /** The workload's own mesh certificate. */
 export const ownCertificate = { tlsCertificateSdsSecretConfigs: [{ name: "default", sdsConfig: overAgentSds }] };
 
-/** Verifies peers by their certificates: the named root must have signed them, and further conditions may apply. */
+/**
+ * The validation of peers by their certificates: the named root must have signed them, and further conditions may
+ * apply.
+ */
 export function validatedBy(
   root: { readonly name: string; readonly sdsConfig: MessageInitShape<typeof ConfigSourceSchema> },
   defaults: MessageInitShape<typeof CertificateValidationContextSchema>,

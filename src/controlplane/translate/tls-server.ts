@@ -92,8 +92,8 @@ function certificatesOf(tls: ServerTls, context: ServerTlsContext) {
 }
 
 /**
- * A provider without a known service has no cluster, and a proxy rejects a listener that names an unknown one. This
- * substitute name never exists, so only connections to this server fail.
+ * The source of a server's secret. A provider without a known service has no cluster, and a proxy rejects a listener
+ * that names an unknown one. This substitute name never exists, so only connections to this server fail.
  */
 function secretConfig({ resource, from }: ServerCredential, { secretService }: ServerTlsContext) {
   if (from === "control-plane") return { name: resource, sdsConfig: secretOverAds };
@@ -116,7 +116,7 @@ function validationOf(tls: ServerTls, context: ServerTlsContext, untrusted: bool
   });
 }
 
-/** The name may be of several types. An address or a URI cannot be a DNS name. */
+/** Matches a name in every type of subject alternative name that it may have. A name with `://` can only be a URI. */
 function namedBy(name: string) {
   const kinds = name.includes("://")
     ? [SubjectAltNameMatcher_SanType.URI]

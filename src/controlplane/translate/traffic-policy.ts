@@ -251,7 +251,10 @@ function applyHttp2Pool(
 
 const enforced = 100;
 
-/** Ignores success rates, and keeps ejected endpoints out even if most are ejected, unless the policy sets a limit. */
+/**
+ * Sets the cluster's outlier detection. It ignores success rates, and keeps ejected endpoints out even if most are
+ * ejected, unless the policy sets a limit.
+ */
 function applyOutlierDetection(cluster: Cluster, detection: OutlierDetection, mayPanic: boolean): void {
   const counted = (errors: number | undefined): number => (errors === 0 ? 0 : enforced);
   const {
@@ -317,7 +320,8 @@ function applyLoadBalancer(cluster: Cluster, policy: EffectivePolicy, locality: 
     default:
       cluster.lbPolicy = Cluster_LbPolicy.LEAST_REQUEST;
       if (loadBalancer?.warmup !== undefined) cluster.lbConfig = slowStart("leastRequestLbConfig", loadBalancer.warmup);
-      // An empty configuration shows that a DestinationRule chose the balancer. gRPC clients do not get the default.
+      // An empty configuration marks a balancer that a DestinationRule chose. gRPC clients get LEAST_REQUEST only with
+      // this mark, and not by default.
       else if (loadBalancer?.simple === "LEAST_REQUEST")
         cluster.lbConfig = clusterWith({ case: "leastRequestLbConfig", value: {} });
   }
@@ -328,7 +332,10 @@ export function typeOf(cluster: Cluster): Cluster_DiscoveryType | undefined {
   return cluster.clusterDiscoveryType.case === "type" ? cluster.clusterDiscoveryType.value : undefined;
 }
 
-/** Locality weights only apply if they are configured. Otherwise they would distort load balancing. */
+/**
+ * Sets how the cluster balances between localities. Their weights apply only for failover or a configured distribution.
+ * In all other cases they would distort load balancing.
+ */
 function applyLocality(cluster: Cluster, { outlierDetection }: EffectivePolicy, setting: LocalityChoice): void {
   if (typeof setting === "string") return;
   if ("zoneAware" in setting) {

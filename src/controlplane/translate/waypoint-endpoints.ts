@@ -25,7 +25,7 @@ export function ingressWaypoints(
   waypoints: Waypoints,
   reader: CollectionReader,
 ): readonly WaypointShare[] {
-  // Waypoints do not know hosts in clusterset.local.
+  // Leave out hosts in clusterset.local, which waypoints do not know.
   if (service.registry !== "Kubernetes" || service.clusterSet === true || service.addresses.length === 0) return [];
   const own = service.labels[istioLabels.ingressUseWaypoint];
   const wanted = own ?? reader.get(inputs.namespaces, service.namespace)?.labels[istioLabels.ingressUseWaypoint];

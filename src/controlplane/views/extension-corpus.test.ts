@@ -64,7 +64,7 @@ function modelled(objects: readonly KubernetesObject[]): readonly KubernetesObje
     .map((object) => ({ ...object, metadata: { ...object.metadata, creationTimestamp: mark, resourceVersion: "1" } }));
 }
 
-/** `a.b[name].c = value` for each leaf. */
+/** Each leaf of the value as a line `a.b[name].c = value`. */
 function lines(value: JsonValue, path: string, found: Map<string, string>): Map<string, string> {
   if (Array.isArray(value)) {
     const seen = new Map<string, number>();
@@ -93,7 +93,7 @@ function snapshot(proxy: ProxyResources): Snapshot {
   );
 }
 
-/** Lists each change once, at its first occurrence. Lists removed resources only by name. */
+/** The changes between two snapshots, each at its first occurrence. Removed resources are listed only by name. */
 function difference(before: Snapshot, after: Snapshot): readonly string[] {
   const found: string[] = [];
   const elsewhere = new Map<string, number>();

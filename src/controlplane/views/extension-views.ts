@@ -40,7 +40,7 @@ export class ExtensionViews {
     },
   });
 
-  /** `served` has the services behind each waypoint. */
+  /** `served` contains the services behind each waypoint. */
   constructor(programs: ExtensionPrograms, inputs: MeshInputs, served: readonly Collection<unknown>[]) {
     const { extensions } = inputs;
     this.#programs = programs;
@@ -50,11 +50,11 @@ export class ExtensionViews {
     this.#reconsiderBy(inputs.mesh);
     this.#reconsiderBy(inputs.remote.clusters);
     this.#reconsiderBy(extensions.pullSecrets);
-    // Only a waypoint follows extensions that name services.
+    // Only waypoints have to follow changes of services, and only if there is an extension, which may name services.
     const hasTargets = (): boolean => extensions.trafficExtensions.size + extensions.wasmPlugins.size > 0;
     for (const collection of [inputs.serviceEntries, ...served])
       this.#reconsiderBy(collection, hasTargets, ({ proxy }) => proxy.type === "waypoint");
-    // A pod's labels select extensions if its proxy does not send them.
+    // Follow pods, because a pod's labels select extensions if its proxy does not send them.
     for (const collection of [inputs.pods, inputs.remote.pods]) {
       collection.subscribe((changes) => {
         if (extensions.envoyFilters.size + extensions.trafficExtensions.size + extensions.wasmPlugins.size === 0)
@@ -64,7 +64,7 @@ export class ExtensionViews {
     }
   }
 
-  /** `listeners` are the proxy's listeners before any change. */
+  /** The view with the changes by extensions. `listeners` are the proxy's listeners before any change. */
   viewOf(proxy: ProxyIdentity, typeUrl: string, inner: ResourceView, listeners: () => ResourceView): ResourceView {
     if (!extendedTypes.has(typeUrl) || !extendedProxies.has(proxy.type)) return inner;
     let last: { readonly program: ExtensionProgram; readonly view: ResourceView } | undefined;
@@ -119,7 +119,10 @@ export class ExtensionViews {
     });
   }
 
-  /** If a proxy's extensions cannot be computed, it keeps those that it has, and other proxies are not affected. */
+  /**
+   * Computes the extensions of these proxies again. If that fails for one of them, it keeps those that it has, and the
+   * others are not affected. The first failure is thrown at the end.
+   */
   #reconsiderEach(concerned: Iterable<Extended>): void {
     const failures: unknown[] = [];
     for (const followed of concerned) {

@@ -27,7 +27,7 @@ export class HeldKeys<Holder> {
     return this.#holders.get(key) ?? [];
   }
 
-  /** Returns whether the key is new. */
+  /** Records that the holder uses the key. Returns whether the key is new. */
   hold(key: string, holder: Holder): boolean {
     this.#stopLingering(key);
     const holders = this.#holders.get(key);

@@ -42,9 +42,9 @@ export interface ProxyPlace {
 }
 
 interface Member extends FollowedProxy, MachineMember {
-  /** The key of its group. Undefined until the group is known. */
+  /** The key of the proxy's group. Undefined until the group is known. */
   key: string | undefined;
-  /** The key of its pod's inbound resources. Undefined for gateways. */
+  /** The key of the inbound resources of the proxy's pod. Undefined for gateways. */
   pod: string | undefined;
 }
 
@@ -222,7 +222,8 @@ export class ProxyScopes {
     this.#join(member);
     if (member.pod !== pod && pod !== undefined) this.#pods.release(pod, member);
     if (member.key !== key && key !== undefined) this.#groups.release(key, member);
-    // A proxy whose pod is no longer read gets the inbound resources of a machine.
+    // Tell the followers also if the proxy's pod is no longer read: the proxy then gets the inbound resources of a
+    // machine.
     if (member.key !== key || member.machine !== machine) tellFollowers(member);
   }
 
@@ -319,7 +320,7 @@ function groupKey({
   ]);
 }
 
-/** Remembers the last view as long as its inputs are the same. */
+/** A function that remembers the last view as long as its inputs are the same. */
 export function memoizedViews(
   keyOf: (place: ProxyPlace) => string,
   build: (place: ProxyPlace) => ResourceView,

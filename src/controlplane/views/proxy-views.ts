@@ -206,7 +206,7 @@ export class ProxyViews {
     return view;
   }
 
-  /** The labels of a waypoint's pods, which never change, say which Gateway they belong to. */
+  /** The view of a waypoint. The labels of its pods, which never change, say which Gateway they belong to. */
   #waypointView(proxy: ProxyIdentity, typeUrl: string): ResourceView {
     const scope = waypointKeyOf(proxy);
     const { listeners, clusters, endpoints } = this.#resources.waypoint;
@@ -349,7 +349,7 @@ function withOwnRoutes({ choice }: ProxyPlace, typeUrl: string, view: ResourceVi
   return new MappedView(view, (resource) => withOwnHeaders(typeUrl, resource, own));
 }
 
-/** Applies to proxies whose own config says whether headers keep their case. */
+/** Adapts the fixed clusters for a proxy whose own config says whether headers keep their case. */
 function withOwnCase({ choice }: ProxyPlace, fixedClusters: ResourceView): ResourceView {
   const own = choice.proxyConfig?.proxyHeaders?.preserveHttp1HeaderCase;
   return own === undefined
@@ -365,7 +365,7 @@ function routerKey(place: ProxyPlace): string {
   return `${place.choice.scope} ${gatewayOf(place) ?? place.key}`;
 }
 
-/** `namespace/name` of the Gateway (Gateway API) that the proxy's label names. */
+/** The Gateway (Gateway API) that the proxy's label names, as `namespace/name`. */
 function gatewayOf({ group }: ProxyPlace): string | undefined {
   const gateway = group.labels[istioLabels.gatewayName];
   return gateway === undefined ? undefined : `${group.namespace}/${gateway}`;

@@ -44,8 +44,8 @@ export function secretPermission(
     if (!resource.startsWith(gatewayScheme)) return access.known(account, learned);
     const granted = named.flatMap((index) => index.lookup(`${account.namespace}|${resource}`));
     if (granted.some(({ recipient }) => recipient !== undefined && isProxyOf(recipient, account))) return true;
-    // A ReferenceGrant to a managed Gateway applies to its proxies. Other proxies of its namespace cannot read that
-    // secret.
+    // A ReferenceGrant to a managed Gateway is for the proxies of this Gateway only. Other proxies of its namespace do
+    // not get the secret.
     const isOpen = granted.some(
       ({ namespace, recipient }) => recipient?.account === undefined || namespace === account.namespace,
     );

@@ -79,7 +79,7 @@ async function patch(
     await client.patchMerge(kind, name, undefined, patch, { fieldManager });
   };
   if (found.webhooks.some((webhook) => isOurs(webhook) && webhook.clientConfig.caBundle !== caBundle)) {
-    // Stop after this write. Its change event continues with the failure policy.
+    // Stop after this write. The event of its change calls this function again, which then handles the failure policy.
     await write(
       {},
       found.webhooks.map((webhook) =>
@@ -100,7 +100,8 @@ async function patch(
     log.debug("validation does not fail closed yet", { webhooks: name, doubt });
     return doubtRetryMs;
   }
-  // Stop after this write. Its change event continues with the claim to the policy.
+  // Stop after this write. The event of its change calls this function again, which then handles the claim to the
+  // policy.
   await write(
     {},
     found.webhooks.map((webhook) => (isOpen(webhook) ? { ...webhook, failurePolicy: "Fail" } : webhook)),
@@ -110,9 +111,9 @@ async function patch(
 }
 
 /**
- * The field managers without this controller's claim to the failure policies. An installation opens validation until a
- * control plane closes it. `helm rollback` of Helm 4 does this by server-side apply, which would find a conflict with
- * the claim. Returns the same list if there is no such claim.
+ * The field managers without this controller's claim to the failure policies. An installation sets these policies to
+ * `Ignore` until a control plane sets them to `Fail`. `helm rollback` of Helm 4 sets them to `Ignore` by server-side
+ * apply, which the claim would make fail with a conflict. Returns the same list if there is no such claim.
  */
 function withoutPolicyClaims(
   managedFields: readonly ManagedFieldsEntry[],

@@ -99,7 +99,7 @@ export class InjectionSource {
     await Promise.all([informer.run(signal), proxyConfigs.run(signal)]);
   }
 
-  /** A refused ProxyConfig has no effect. */
+  /** Takes a new version of a ProxyConfig. A refused one has no effect. */
   #takeProxyConfig(key: string, object: ProxyConfigObject | undefined): void {
     this.#context = undefined;
     const parsed = object === undefined ? undefined : proxyConfigKind.parse?.(object);
@@ -112,7 +112,7 @@ export class InjectionSource {
       });
   }
 
-  /** An unreadable ConfigMap changes nothing. */
+  /** Takes a new version of the ConfigMap. An unreadable one changes nothing. */
   #take(map: ConfigMap | undefined): void {
     const { log, defaults } = this.#options;
     try {

@@ -11,8 +11,8 @@ export interface ValidationMetrics {
 
 const kinds = [...istioKinds, ...gatewayApiKinds];
 /**
- * Clients of the port may invent kinds, with which they could use up the metric's label sets. All unknown kinds
- * therefore share one label set.
+ * The labels of all unknown kinds. Clients of the port may invent kinds, with which they could otherwise use up the
+ * metric's label sets.
  */
 const unknownKind = ["", "", "unknown"] as const;
 
@@ -33,7 +33,7 @@ export function createValidationMetrics(metrics: MetricsRegistry): ValidationMet
   };
 }
 
-/** Group, version and resource. */
+/** The labels of a metric: group, version and resource of the reviewed kind. */
 function labelsOfKind({ kind, resource }: ValidationReport["request"]): readonly [string, string, string] {
   const known = kinds.find((candidate) => candidate.kind === kind?.kind && candidate.group === kind.group);
   const version = known?.versions.find((candidate) => candidate === kind?.version);

@@ -32,7 +32,7 @@ export async function validationDoubt(
     return "an object that must be refused was accepted";
   } catch (error) {
     const message = messageOf(error);
-    // Our validation names the field that it refuses.
+    // Only a refusal that names the field proves our validation, because ours names it.
     if (
       (denialIn(message) !== undefined && message.includes(alwaysRejectAnnotation)) ||
       lacksDryRun(message) ||

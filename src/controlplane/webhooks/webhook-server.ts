@@ -88,7 +88,7 @@ class ReviewHandler {
     this.#log = log;
   }
 
-  /** Never throws, because no client may be able to end the process. */
+  /** Answers a request. Never throws, because no client may be able to end the process. */
   async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     let lane: Lane | undefined;
     try {
@@ -121,7 +121,7 @@ class ReviewHandler {
   ): Promise<WebhookVerdict> {
     const address = request.socket.remoteAddress ?? "";
     return await this.#bodies.use(request, address, async (body) => {
-      // Validation and injection take turns like two callers, so that objects do not delay pods.
+      // Let validation and injection take turns like two callers, so that objects do not delay pods.
       const caller = `${lane} ${address}`;
       const verdict = await this.#queue.review(caller, { path, body }, () => !response.destroyed);
       if (verdict === undefined) throw busy();
@@ -151,7 +151,7 @@ class ReviewHandler {
   }
 }
 
-/** As in upstream, `/inject` may be followed by segments such as `/cluster/…`. */
+/** What a path asks for: validation or injection. As in upstream, segments such as `/cluster/…` may follow. */
 function laneOf(path: string): Lane | undefined {
   return (["validate", "inject"] as const).find((lane) => path === `/${lane}` || path.startsWith(`/${lane}/`));
 }

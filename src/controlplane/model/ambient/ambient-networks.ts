@@ -76,15 +76,15 @@ export function addressesElsewhere(
 
 /** A gateway through which ztunnels and waypoints enter another network, with HBONE within HBONE. */
 export interface AmbientGateway {
-  /** `namespace/name` of the Gateway. */
+  /** The Gateway as `namespace/name`. */
   readonly gateway: string;
   readonly namespace: string;
-  /** The service account of its pods. */
+  /** The service account of the gateway's pods. */
   readonly account: string;
   readonly network: string;
   readonly cluster: string;
   readonly address: string;
-  /** 0 means the usual port. */
+  /** 0 means the usual port of HBONE. */
   readonly hbonePort: number;
   /**
    * The order of several gateways into one network, and of several Gateways with one address. The lowest rank is used.
@@ -170,7 +170,7 @@ export function describedGatewayOf(
 }
 
 /**
- * The gateway that is used at its address. Several Gateways may name one address, but clients can require only one
+ * The one gateway that is used at an address. Several Gateways may name the address, but clients can require only one
  * account of the server there.
  */
 export function gatewayAt(

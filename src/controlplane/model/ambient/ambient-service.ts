@@ -136,7 +136,7 @@ export function deriveAmbientEntries(graph: CollectionGraph, inputs: MeshInputs)
     clusterAddresses.flatMap(singleAddress),
   );
   const given = givenAddresses(inputs);
-  // Thousands of entries may have one host, so the oldest ones are chosen once for each host.
+  // Choose the oldest ones once for each host, because thousands of entries may have one host.
   const hosts = graph.derive("ambient-entry-hosts", all, ({ hostname }) => [[hostname, hostname] as const]);
   const chosen = graph.derive("ambient-entries-chosen", hosts, (hostname, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);

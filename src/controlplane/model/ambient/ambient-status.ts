@@ -168,8 +168,8 @@ function bindingOfEntry(
 const maxNamed = 5;
 
 /**
- * Reports what needs a waypoint: without one, ztunnels ignore a strategy for connecting, and cannot serve a wildcard
- * host.
+ * The conditions about what needs a waypoint: without one, ztunnels ignore a strategy for connecting, and cannot serve
+ * a wildcard host.
  */
 function needOfWaypoint(entry: ServiceEntryFacts): readonly AmbientCondition[] {
   if (wantsRace(entry)) return [missingForRace];
@@ -243,7 +243,7 @@ function ingressRemark(
     : `; traffic from ingress gateways bypasses it, because ${istioLabels.ingressUseWaypoint} is not true`;
 }
 
-/** Reports connections that a waypoint refuses because only the client knows the full host name. */
+/** The remark about connections that a waypoint refuses because only the client knows the full host name. */
 function forwardingRemark(
   { spec: { resolution, location, ports } }: ServiceEntryFacts,
   takesServerNames: boolean,
@@ -300,7 +300,10 @@ interface Verdict extends WaypointFault {
   readonly status: "True" | "False";
 }
 
-/** Names each target reference. If there are several, names only those that are not bound. */
+/**
+ * The verdict about a policy's target references: that of a single one or, for several, a verdict that names those that
+ * are not bound.
+ */
 function targetsVerdict(
   policy: AuthorizationPolicyFacts,
   sources: AmbientStatusSources,

@@ -15,7 +15,7 @@ export interface WaypointFault {
   readonly message: string;
 }
 
-/** The waypoint of a Service or workload. With neither field, it has none. */
+/** The waypoint of a Service or workload. Without both fields, the Service or workload has no waypoint. */
 export interface WaypointBinding {
   readonly waypoint?: Waypoint | undefined;
   /** Why the waypoint's canary is left out. Absent if it is not. */
@@ -74,7 +74,10 @@ export class WaypointBindings {
     return bound ?? { waypoint: this.#ofPods(service, reader) };
   }
 
-  /** Hides a ServiceEntry from a waypoint of another namespace if the entry is exported to its own namespace only. */
+  /**
+   * Whether a ServiceEntry is hidden from the waypoint: because nobody may see the entry, or because only its own
+   * namespace may and the waypoint is in another one.
+   */
   #isHidden({ namespace, source, registry }: ServiceSubject, waypoint: Waypoint, reader: CollectionReader): boolean {
     if (source !== "ServiceEntry" && registry !== "External") return false;
     const visibility = entryVisibilityOf(namespace, this.#inputs, reader);
@@ -114,7 +117,8 @@ export class WaypointBindings {
   }
 
   /**
-   * The namespace's canary. As in upstream, it also applies to Services that take their waypoint from the namespace.
+   * The canary of a Service's waypoint, by the Service's labels. As in upstream, the labels of the namespace also count
+   * for a Service that takes its waypoint from the namespace.
    */
   #canaryOf(
     service: ServiceSubject,
@@ -250,7 +254,7 @@ export function isNone({ name }: WantedWaypoint): boolean {
   return name === "none";
 }
 
-/** The waypoint that the first of these label sets with a waypoint's name names. */
+/** The waypoint that one of these label sets names: the first one that names any. */
 function waypointByLabels(
   namespace: string,
   candidates: readonly Labels[],

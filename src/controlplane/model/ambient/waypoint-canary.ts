@@ -25,8 +25,8 @@ function isCanaryPod({ labels }: PodFacts): boolean {
 
 /**
  * The pods of a waypoint to which requests may be sent. If none is ready, those that may still serve are used: the
- * terminating ones, or otherwise those that are not ready. A restarted kubelet reports a pod with a startup probe as
- * unready until it has probed the pod, and without any pod every connection would fail.
+ * terminating ones, or otherwise those that are not ready. Without this fallback, every connection could fail after a
+ * kubelet has restarted: it reports a pod with a startup probe as unready until it has probed the pod.
  */
 export function usedWaypointPods(pods: readonly PodFacts[]): readonly PodFacts[] {
   const ready = pods.filter((pod) => pod.ready);

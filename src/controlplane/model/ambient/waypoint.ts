@@ -18,20 +18,20 @@ export interface Waypoint {
   readonly namespace: string;
   readonly gateway: string;
   readonly className: string;
-  /** The name of its Deployment, and of its Service if it has one. */
+  /** The name of the waypoint's Deployment, and of its Service if it has one. */
   readonly name: string;
-  /** The service account of its pods. */
+  /** The service account of the waypoint's pods. */
   readonly account: string;
   readonly takes: WaypointTraffic;
-  /** How ztunnels forward connections to its pods. Undefined means with HBONE. */
+  /** How ztunnels forward connections to the waypoint's pods. Undefined means with HBONE. */
   readonly binding: InboundBinding | undefined;
   readonly port: number;
   /**
-   * Whether traffic is sent to it. This becomes true with the first ready pod and stays true, so that no traffic
-   * bypasses the waypoint later.
+   * Whether traffic is sent to the waypoint. This becomes true with the first ready pod and stays true, so that no
+   * traffic bypasses the waypoint later.
    */
   readonly published: boolean;
-  /** Whether at least one of its pods is ready now. */
+  /** Whether at least one of the waypoint's pods is ready now. */
   readonly ready: boolean;
   /**
    * The percentage of new connections for the pods of the Gateway's canary revision. Undefined means that all pods have
@@ -75,7 +75,7 @@ export function deriveWaypoints(graph: CollectionGraph, inputs: MeshInputs): Way
   const gateways = graph.derive("gateways-as-waypoints", inputs.gateways, (gateway, reader) => {
     const { gatewayClassName } = gateway.spec;
     if (isWaypointClass(gatewayClassName) || gatewayClassName === eastWestClassName) return [];
-    // Gateways of other vendors have a Service with the Gateway's own name.
+    // Try the Gateway's own name too, because the Services of other vendors' gateways have it.
     const name = [gatewayServiceName(gateway), gateway.name].find(
       (service) => reader.get(inputs.services, `${gateway.namespace}/${service}`) !== undefined,
     );
@@ -167,7 +167,7 @@ function accountWaypoints(gateway: GatewayFacts, inputs: MeshInputs, reader: Col
       takes: "all",
       binding: undefined,
       port: portOf(gateway),
-      // A Gateway with several waypoints has only one status for all of them, so its status proves nothing about a
+      // Use the Gateway's status only if it has one waypoint. The status of a Gateway with several says nothing about a
       // single one.
       published: ready || (named !== undefined && gateway.programmed),
       ready,
@@ -196,8 +196,8 @@ function canaryWeightOf({ annotations }: GatewayFacts): number | undefined {
 }
 
 /**
- * Upstream reads the annotation from the waypoint's pod, whose annotations come from the Gateway. Reading it from the
- * Gateway itself needs no new pods.
+ * Whether the Gateway's annotation asks for this header. Upstream reads the annotation from the waypoint's pod, which
+ * has it from the Gateway. Here it has an effect without new pods.
  */
 function forwardsClientIdentity({ annotations, spec }: GatewayFacts): boolean {
   const name = istioAnnotations.clientIdentityInXfcc;

@@ -14,7 +14,7 @@ export type ResolvedBackend =
       readonly cluster: string;
       readonly host: string;
       readonly port: number;
-      /** The sessions of its service. Absent if its clients keep none. */
+      /** The sessions of the backend's service. Absent if its clients keep none. */
       readonly session?: ServiceSession;
     }
   | { readonly fault: NonNullable<Verdict> };
@@ -56,7 +56,8 @@ export function resolveBackend(reference: BackendObjectReference, context: Backe
   const name = { namespace, name: reference.name };
   const refused = missingGrant(name, context);
   if (refused !== undefined) return refused;
-  // If imported services have no host in clusterset.local, the Service's own host reaches all clusters.
+  // Use the Service's own host if imported services have none in clusterset.local, because it then reaches all
+  // clusters.
   const host =
     isImport && mesh.multiClusterServices?.host === true ? clusterSetHost(name) : hostnameOf(name, mesh.domain);
   const service = reader.get(inputs.services, `${namespace}/${reference.name}`);
@@ -112,7 +113,7 @@ function resolveHostname(reference: BackendObjectReference, context: BackendCont
   if (refused !== undefined) return refused;
   const service =
     named === undefined || host === clusterSetHost(named) ? undefined : reader.get(inputs.services, factsKey(named));
-  // As in upstream Istio, an alias of an alias leads nowhere.
+  // Leave out the ports of an alias, because as in upstream Istio, an alias of an alias leads nowhere.
   const own = service?.type === "ExternalName" ? [] : (service?.ports.map(({ port }) => port) ?? []);
   const known = [...ports, ...own];
   return known.length === 0

@@ -15,7 +15,7 @@ export type ServerKind =
 
 /** One server on one port of a proxy. */
 export interface GatewayServerModel {
-  /** `namespace/name`, as VirtualServices name it. */
+  /** The server's Gateway as VirtualServices name it: `namespace/name`. */
   readonly gateway: string;
   /** The namespace of the object from which the Gateway was generated. Absent if a user wrote the Gateway. */
   readonly author?: string;
@@ -29,7 +29,7 @@ export interface GatewayServerModel {
   /** `namespace/host`, or `host` for all namespaces. */
   readonly hosts: readonly string[];
   readonly tls: ServerTls | undefined;
-  /** The name of its route configuration. Empty without routes. */
+  /** The name of the server's route configuration. Empty without routes. */
   readonly routeName: string;
 }
 
@@ -130,15 +130,18 @@ function serverModel(gateway: IstioGatewayFacts, server: GatewayServer, port: nu
 }
 
 /**
- * The address in canonical spelling. Empty for all IPv4 addresses. Proxies accept only one listener for each address,
- * so with another spelling, one server could exclude those of others.
+ * The address in canonical spelling. Empty for 0.0.0.0, which means all IPv4 addresses. Proxies accept only one
+ * listener for each address, so with another spelling, one server could exclude those of others.
  */
 function bindOf({ bind = "" }: GatewayServer): string {
   if (bind === anyAddress) return "";
   return isAddress(bind) && bind.includes(":") ? new URL(`tcp://[${bind}]`).hostname.slice(1, -1) : bind;
 }
 
-/** Each HTTPS server has its own route configuration, because it has its own certificates. */
+/**
+ * The name of a server's route configuration. Each HTTPS server has one of its own, because it has its own
+ * certificates.
+ */
 function routeNameOf(
   kind: ServerKind,
   gateway: IstioGatewayFacts,
@@ -173,7 +176,10 @@ function conflictOf(server: GatewayServerModel, { servers, hosts, routeNames }: 
   return undefined;
 }
 
-/** `./host` belongs to the Gateway's namespace. A namespace `*` means all. */
+/**
+ * The host of a server as `namespace/host`. The namespace `.` means the Gateway's own, and `*` means all, which leaves
+ * only the host.
+ */
 function qualifiedServerHost(host: string, namespace: string): string {
   const slash = host.indexOf("/");
   if (slash < 0) return host.toLowerCase();

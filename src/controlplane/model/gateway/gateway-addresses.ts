@@ -47,8 +47,8 @@ export interface GatewayReach {
 }
 
 /**
- * `ports` are those of its listeners. A port is reachable when a Service of the Gateway has it and a proxy behind the
- * Service is ready.
+ * Finds the addresses and ports at which a Gateway can be reached. `ports` are those of its listeners. A port is
+ * reachable when a Service of the Gateway has it and a proxy behind the Service is ready.
  */
 export function gatewayReach(
   gateway: GatewayFacts,
@@ -148,7 +148,7 @@ function unique(values: readonly string[]): readonly string[] {
   return [...new Set(values)].toSorted();
 }
 
-/** `a, b, and c`. */
+/** Joins texts as `a, b, and c`. */
 export function joined(texts: readonly string[]): string {
   if (texts.length < 3) return texts.join(" and ");
   return `${texts.slice(0, -1).join(", ")}, and ${texts.at(-1) ?? ""}`;

@@ -12,7 +12,7 @@ import { authoritySuffix } from "../secret-facts.ts";
 export interface ListenerTlsResources {
   /** The usable certificates, in the listener's order. */
   readonly certificates: readonly string[];
-  /** All secrets that it may use, including those that are not usable yet. */
+  /** All secrets that the listener may use, including those that are not usable yet. */
   readonly resourceNames: readonly string[];
   /**
    * The resource with the roots that verify client certificates. If undefined and the listener's options request client
@@ -88,7 +88,7 @@ function frontendValidation({ spec }: GatewayFacts, { port }: Pick<Listener, "po
 
 /**
  * Whether a listener lacks its TLS settings. A Gateway may have such a listener as a placeholder for those of
- * ListenerSets. It is not served.
+ * ListenerSets. The placeholder is not served.
  */
 export function lacksTls({ protocol, tls }: Listener): boolean {
   return tls === undefined && (protocol === "HTTPS" || protocol === "TLS");
@@ -268,7 +268,7 @@ function certificateFault(
 
 export const terminateModeOption = "gateway.istio.io/tls-terminate-mode";
 
-/** Istio's own certificate needs no secret. */
+/** Whether the listener uses Istio's own certificate, for which it needs no secret. */
 function usesOwnCertificate(listener: Listener): boolean {
   const mode = listener.tls?.options[terminateModeOption];
   return mode === "ISTIO_MUTUAL" || mode === "ISTIO_SIMPLE";

@@ -60,7 +60,7 @@ function allowedListenerSets(
   return sets.filter((set) => allowsSet(gateway, set, inputs, reader)).toSorted(byAge);
 }
 
-/** `namespace/name` of its Gateway. Undefined if its parent is not a Gateway. */
+/** The Gateway of a ListenerSet, as `namespace/name`. Undefined if its parent is not a Gateway. */
 export function parentOfSet({
   namespace,
   spec: { parentRef },
@@ -70,7 +70,7 @@ export function parentOfSet({
     : undefined;
 }
 
-/** As in upstream, gateways between networks take no ListenerSets. */
+/** Whether the Gateway allows the ListenerSet. As in upstream, gateways between networks allow none. */
 export function allowsSet(
   gateway: GatewayFacts,
   set: Pick<ListenerSetFacts, "namespace">,

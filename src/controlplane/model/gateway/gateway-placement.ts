@@ -23,11 +23,11 @@ export interface GatewayPlacement {
   readonly managed: boolean;
   /** The Gateway. It is kept here so that a change of the Gateway changes this object. */
   readonly gateway: GatewayFacts;
-  /** The ports of its Service: one for each listener port, including those of ListenerSets. */
+  /** The ports of the Gateway's Service: one for each listener port, including those of ListenerSets. */
   readonly ports: readonly GatewayPort[];
   /**
-   * The content of its parameters' ConfigMap, and empty if it names none. If undefined, the ConfigMap cannot be used or
-   * has not been read yet, and nothing is created.
+   * The content of the ConfigMap with the Gateway's parameters. Empty if the Gateway names none. If undefined, the
+   * ConfigMap cannot be used or has not been read yet, and nothing is created.
    */
   readonly overlays: Readonly<Record<string, string>> | undefined;
   /** One Deployment for each waypoint and for each gateway between networks. Undefined for other Gateways. */
@@ -90,7 +90,10 @@ function overlaysOf(
   return found?.exists === true ? found.data : undefined;
 }
 
-/** The ports of the Service. Each has the name of its first listener, if a port may have that name. */
+/**
+ * The ports of the Service. Each has the name of its first listener, in a form that a port may have. If another port
+ * has this name, it is `port-<number>`.
+ */
 function portsOf(verdicts: readonly ListenerVerdict[]): readonly GatewayPort[] {
   const names = new Set<string>();
   const taken = new Set<number>();

@@ -109,7 +109,7 @@ interface GatewayVerdicts {
   readonly programmed: ProgrammedVerdict;
   /** The result for the Gateway itself, without its listeners. */
   readonly accepted: Verdict;
-  /** The verdict about its client certificate for backends. */
+  /** The verdict about the Gateway's client certificate for backends. */
   readonly backend: Verdict;
 }
 
@@ -173,7 +173,7 @@ function fallsBack({ spec: { tls } }: GatewayFacts): boolean {
   return validations.some((validation) => validation?.mode === "AllowInsecureFallback");
 }
 
-/** `generation` is that of the listener's owner, `gateway` the key of the Gateway. */
+/** The status of a listener. `generation` is that of the listener's owner, `gateway` the key of the Gateway. */
 export function listenerStatus(
   verdict: ListenerVerdict,
   generation: number,

@@ -91,7 +91,10 @@ function feed<Facts>(
   });
 }
 
-/** Decides by the deprecated annotation, or else by the IngressClass. For Ingresses with neither, the mode decides. */
+/**
+ * Whether the Ingress belongs to this mesh. Its deprecated annotation decides, or else its IngressClass. For Ingresses
+ * with neither, the mode decides.
+ */
 function isOurs(facts: IngressFacts, inputs: MeshInputs, reader: CollectionReader): boolean {
   const settings = reader.get(inputs.mesh, meshKey)?.ingress;
   if (settings === undefined || settings.mode === "OFF" || settings.mode === "UNSPECIFIED") return false;
@@ -148,8 +151,8 @@ function virtualServiceOf(
     )
     .toSorted((left, right) => byPrecedence(left.path, right.path))
     .flatMap(({ route }) => route ?? []);
-  // The parser gets a short generated name instead of the result's. The result's name contains the Ingress's name and
-  // namespace, so it may be longer than the parser allows.
+  // Give the parser a short name instead of the result's name, which contains the Ingress's name and namespace, and may
+  // be longer than the parser allows.
   const spec = virtualServiceKind.parse?.({
     metadata: { name: generatedName, namespace: first.namespace },
     spec: { hosts: [host], gateways: [generatedName], http },
@@ -184,7 +187,7 @@ function routeOf(
 
 type UriMatch = { readonly exact: string } | { readonly prefix: string };
 
-/** Empty means every path. */
+/** The matches of a path. Empty means every path. */
 function matchesOf({ path, pathType }: IngressPathFacts): readonly UriMatch[] {
   if (pathType === "Exact") return [{ exact: path }];
   if (pathType === "Prefix") {

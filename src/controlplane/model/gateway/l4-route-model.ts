@@ -26,7 +26,7 @@ export interface L4Backends {
   readonly unresolved: Verdict;
 }
 
-/** Routes of both kinds, each by `namespace/name`. */
+/** The models of TLSRoutes and TCPRoutes, each by `namespace/name`. */
 export function deriveL4RouteModels(
   graph: CollectionGraph,
   inputs: MeshInputs,

@@ -42,7 +42,7 @@ export function judgeListeners(
     const tunnels = endsTunnels(listener, gateway);
     const protocol = tunnels ? undefined : (protocolVerdict(listener, gateway) ?? missingTls(owned));
     const conflicted = conflictVerdict(listener, taken);
-    // A listener that lost a conflict does not block its names for others.
+    // Do not let a listener that lost a conflict block its names for others.
     if (conflicted === undefined) taken.push(listener);
     const { supportedKinds, fault } = kindsOf(listener);
     const { unresolved, authority } = protocol === undefined ? listenerFaults(gateway, owned, inputs, reader) : {};
@@ -91,7 +91,7 @@ function protocolVerdict(listener: Listener, gateway: GatewayFacts): Verdict {
   return unsupported(`protocol "${listener.protocol}" is not supported by this control plane${hint}`);
 }
 
-/** As in upstream, only listeners of ListenerSets need TLS settings. */
+/** Why a listener lacks TLS settings that it needs. As in upstream, only listeners of ListenerSets need them. */
 function missingTls({ listener, owner }: OwnedListener): Verdict {
   if (owner.kind !== "ListenerSet" || !lacksTls(listener)) return undefined;
   return {
@@ -101,7 +101,8 @@ function missingTls({ listener, owner }: OwnedListener): Verdict {
 }
 
 /**
- * Server names distinguish connections of one port, and hosts distinguish requests. Listeners with neither conflict.
+ * Why the listener conflicts with an earlier one of its port. Two listeners can share a port if they have the same
+ * family and different hosts: server names then distinguish connections, or hosts distinguish requests.
  */
 function conflictVerdict(listener: Listener, taken: readonly Listener[]): Verdict {
   const rival = taken.find(
@@ -125,7 +126,10 @@ function hostOf({ hostname }: Listener): string {
   return hostname ?? "*";
 }
 
-/** Listeners with TLS are distinguished by server name, whatever the TLS carries. */
+/**
+ * The family of a listener. Listeners with TLS have the same one, whatever the TLS carries, because server names
+ * distinguish them.
+ */
 function familyOf({ protocol }: Listener): string {
   return protocol === "HTTPS" ? "TLS" : protocol;
 }

@@ -41,8 +41,8 @@ export interface AttachableRoute {
 }
 
 /**
- * Attachments to Gateways of ours and their ListenerSets, to Services, and to ServiceEntries. Other parents belong to
- * other controllers.
+ * The attachments of a route to Gateways of ours and their ListenerSets, to Services, and to ServiceEntries. Other
+ * parents belong to other controllers.
  */
 export function attachmentsOf(
   route: AttachableRoute,
@@ -50,7 +50,7 @@ export function attachmentsOf(
   inputs: MeshInputs,
   reader: CollectionReader,
 ): readonly ParentAttachment[] {
-  // The verdicts of each Gateway are computed once, because a route may name many of its listeners.
+  // Compute the verdicts of each Gateway once, because a route may name many of its listeners.
   const judged = new Map<GatewayFacts, readonly ListenerVerdict[]>();
   const listenersOf = (gateway: GatewayFacts): readonly ListenerVerdict[] => {
     const known = judged.get(gateway) ?? judgeListeners(gateway, inputs, reader);

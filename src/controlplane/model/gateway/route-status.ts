@@ -70,7 +70,7 @@ export function deriveRouteStatuses(
   });
 }
 
-/** UDP is not supported. The status of a UDPRoute reports that. */
+/** The statuses of UDPRoutes, which report that UDP is not supported. */
 export function deriveUdpRouteStatuses(
   graph: CollectionGraph,
   inputs: MeshInputs,

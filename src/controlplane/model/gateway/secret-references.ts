@@ -29,7 +29,7 @@ import type { ProxyGroup } from "../scope-choice.ts";
 
 export interface SecretReferenceSources {
   readonly inputs: MeshInputs;
-  /** Both collections have the group's key. */
+  /** The group's key is the key in both collections. */
   readonly groups: Collection<ProxyGroup>;
   readonly mergedGateways: Collection<MergedGateway>;
 }
@@ -83,7 +83,8 @@ export function deriveSecretReferences(
       `${credentialResource(name)}${authoritySuffix}`,
     ]);
     if (resources.length === 0) return [];
-    // Only the sidecars that the rule selects: the clusters of other sidecars do not use the secret.
+    // Only gateways and the sidecars that the rule selects read the secret: the clusters of other sidecars do not use
+    // it.
     const selector = rule.spec.workloadSelector?.matchLabels;
     const reads = (group: ProxyGroup): boolean =>
       group.kind === "router" ||
@@ -144,7 +145,7 @@ function authorOf({ gateway, author }: GatewayServerModel): string {
   return author ?? gateway.slice(0, gateway.indexOf("/"));
 }
 
-/** References to secrets of the proxies' own namespace only. */
+/** The references to secrets of the proxies' own namespace only. */
 function ownReferences(
   resources: readonly string[],
   namespace: string,

@@ -22,7 +22,7 @@ export interface WithheldServers {
   /** `namespace/name`. */
   readonly virtualService: string;
   readonly count: number;
-  /** The first of them, such as `port 443 of shop/public`. */
+  /** The first of these servers, such as `port 443 of shop/public`. */
   readonly first: string;
 }
 

@@ -64,7 +64,10 @@ function joinedName(root: string | undefined, delegate: string | undefined): str
   return root === undefined || delegate === undefined ? (delegate ?? root) : `${root}-${delegate}`;
 }
 
-/** Each match of the delegate must fit into a match of the root. Undefined if one does not. */
+/**
+ * The matches of a delegate's route, narrowed by those of the root's route. Each match of the delegate must fit into a
+ * match of the root. Undefined if one does not.
+ */
 function mergeMatches(roots: readonly HttpMatch[], delegates: readonly HttpMatch[]): readonly HttpMatch[] | undefined {
   if (roots.length === 0 || delegates.length === 0) return roots.length === 0 ? delegates : roots;
   const merged: HttpMatch[] = [];

@@ -20,11 +20,11 @@ export type { VirtualServiceModel } from "./virtual-service.ts";
 export interface VirtualServices {
   readonly models: Collection<VirtualServiceModel>;
   readonly shapes: VirtualServiceShapes;
-  /** VirtualServices with TCP or TLS routes, without their HTTP routes, which listeners do not need. */
+  /** The VirtualServices with TCP or TLS routes, without their HTTP routes, which listeners do not need. */
   readonly layer4: Collection<VirtualServiceModel>;
-  /** The models by `<gateway>@<namespace that sees it, or *>`. */
+  /** The models by `<gateway>@<namespace that sees the VirtualService, or *>`. */
   readonly byGateway: CollectionIndex<VirtualServiceModel>;
-  /** VirtualServices that match labels of their clients, under one key. */
+  /** VirtualServices that match labels of their clients. All of them have one key. */
   readonly withSourceLabels: CollectionIndex<VirtualServiceModel>;
 }
 
@@ -39,7 +39,7 @@ const comparisonsPerRoute = 10;
 export function deriveVirtualServices(graph: CollectionGraph, inputs: MeshInputs): VirtualServices {
   const models = graph.derive("virtual-services", inputs.virtualServices, (facts, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);
-    // A VirtualService without hosts is only a delegate of others.
+    // Leave out a VirtualService without hosts, which is only a delegate of others.
     if (mesh === undefined || facts.spec.hosts.length === 0) return [];
     return [[factsKey(facts), virtualServiceModel(facts, mesh, inputs, reader)]];
   });
@@ -60,7 +60,7 @@ export function deriveVirtualServices(graph: CollectionGraph, inputs: MeshInputs
 
 /**
  * The VirtualServices of one gateway that a namespace sees: its own private ones, then those exported to it, then the
- * public ones. Oldest first.
+ * public ones, each group with the oldest first.
  */
 export function virtualServicesOf(
   gateway: string,
@@ -79,7 +79,7 @@ export function virtualServicesOf(
   ];
 }
 
-/** The names of the client labels that its routes match. */
+/** The names of the client labels that the VirtualService's routes match. */
 export function sourceLabelNames(model: Pick<VirtualServiceModel, "http" | "tls" | "tcp">): readonly string[] {
   const matches = [...model.http, ...model.tls, ...model.tcp].flatMap(
     (route): readonly { readonly sourceLabels: Readonly<Record<string, string>> }[] => route.match,
@@ -188,7 +188,7 @@ function qualifiedRoutes(
   };
 }
 
-/** `mesh`, or `namespace/name`. The deprecated form `name.namespace.svc…` means the same. */
+/** A gateway's name as `mesh` or `namespace/name`. The deprecated form `name.namespace.svc…` means the same. */
 function gatewayName(gateway: string, namespace: string): string {
   if (gateway === meshGateway) return gateway;
   if (gateway.includes("/")) return gateway;

@@ -20,13 +20,13 @@ export interface VirtualServiceShape extends Pick<
 
 export interface HttpRouteShape {
   readonly match: readonly HttpMatch[];
-  /** The destinations of its routes and mirrors. */
+  /** The destinations of the VirtualService's routes and mirrors. */
   readonly destinations: readonly Destination[];
 }
 
 export interface VirtualServiceShapes {
   readonly all: Collection<VirtualServiceShape>;
-  /** The shapes by `<gateway>@<namespace that sees it, or *>`. */
+  /** The shapes by `<gateway>@<namespace that sees the VirtualService, or *>`. */
   readonly byGateway: CollectionIndex<VirtualServiceShape>;
 }
 
@@ -45,7 +45,7 @@ export function deriveVirtualServiceShapes(
 
 /**
  * The VirtualServices of one gateway that a namespace sees: its own private ones, then those exported to it, then the
- * public ones. Oldest first.
+ * public ones, each group with the oldest first.
  */
 export function virtualServiceShapesOf(
   gateway: string,

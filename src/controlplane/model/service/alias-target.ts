@@ -24,7 +24,7 @@ export function aliasTarget(
   return externalName;
 }
 
-/** `namespace/name` of `name.namespace`. */
+/** The key `namespace/name` of a Service that is written as `name.namespace`. */
 function keyIn(name: string): string {
   const dot = name.indexOf(".");
   return `${name.slice(dot + 1)}/${name.slice(0, dot)}`;

@@ -6,8 +6,8 @@ import { mostSpecificHost } from "./service-hostname.ts";
 const tables = memos.memo<MeshSettings, ReadonlyMap<string, boolean>>("cluster-local-hosts");
 
 /**
- * Whether a host means each cluster's own service. `serviceSettings` decide. By default, only Kubernetes' own services
- * are cluster-local.
+ * Whether a host is cluster-local: in each cluster, it means that cluster's own service. The mesh config's
+ * `serviceSettings` decide. By default, only Kubernetes' own services are cluster-local.
  */
 export function isClusterLocal(hostname: string, mesh: MeshSettings): boolean {
   const hosts = tables.of(mesh, clusterLocalHosts);

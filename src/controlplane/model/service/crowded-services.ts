@@ -22,8 +22,8 @@ export interface ServiceCrowd {
    */
   readonly hasReadyPod: boolean;
   /**
-   * The workloads that ztunnels get with this service, by {@link podMember} and {@link entryMember}, if the service has
-   * more workloads than its clusters may have endpoints. Undefined means all workloads.
+   * The workloads that ztunnels get with this service, by {@link podMember} and {@link entryMember}. Undefined means
+   * all. It is set only if the service has more workloads than its clusters may have endpoints.
    */
   readonly members: ReadonlySet<string> | undefined;
 }

@@ -64,8 +64,8 @@ export function deriveEntryEndpoints(
       const mesh = reader.get(inputs.mesh, meshKey);
       if (mesh === undefined) return [];
       const { services, all } = entriesOfHost(key, hosts, mesh, reader);
-      // The endpoints are read once for clusters that look up names and once for all others. Most hosts need only one
-      // of these.
+      // Read the endpoints at most twice: once for clusters that look up names, and once for all others. Most hosts
+      // need only one of the two.
       const found = new Map<boolean, PortEndpoints>();
       return services.flatMap(({ entries, variant }) => {
         const [oldest] = entries;
@@ -163,9 +163,9 @@ function entryEndpointsReader(inputs: MeshInputs) {
 }
 
 /**
- * The healthy WorkloadEntries that a selector matches. As in upstream, one with a socket in the file system is no
- * endpoint of a Service or ServiceEntry that selects it: only the `endpoints` of a ServiceEntry may name sockets, which
- * are those of the client's own file system.
+ * The healthy WorkloadEntries that a selector matches. As in upstream, entries with a socket in the file system are
+ * left out. Only the `endpoints` of a ServiceEntry may name sockets, which then are those of the client's own file
+ * system.
  */
 export function selectedWorkloadEntries(
   namespace: string,

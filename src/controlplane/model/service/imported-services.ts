@@ -25,7 +25,7 @@ export function clusterSetHost(service: Named): string {
   return hostnameOf(service, clusterSetDomain).toLowerCase();
 }
 
-/** `namespace/hostname` of the service in the clusters' own domain. */
+/** The key `namespace/hostname` of the service in the clusters' own domain. */
 function ownKey(service: Named, mesh: MeshSettings): string {
   return `${service.namespace}/${hostnameOf(service, mesh.domain).toLowerCase()}`;
 }

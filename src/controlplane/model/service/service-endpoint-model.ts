@@ -17,7 +17,7 @@ export interface EndpointModel {
   readonly labels: Labels;
   /** The endpoint's SPIFFE identity. Empty if unknown. */
   readonly identity: string;
-  /** Whether a sidecar in front of it accepts Istio's mutual TLS. */
+  /** Whether a sidecar in front of the endpoint accepts Istio's mutual TLS. */
   readonly mutualTls: boolean;
   readonly hbone: boolean;
   /** Whether a ztunnel captures the endpoint and reports telemetry for it. A waypoint reports its own telemetry. */

@@ -185,7 +185,10 @@ function addedEndpoints(
   return isVisible ? found : [];
 }
 
-/** If several clusters have the service, the first cluster defines its ports. */
+/**
+ * The endpoints of services that exist only in other clusters. If several of these have the service, the first one
+ * defines its ports.
+ */
 function deriveRemoteEndpoints(graph: CollectionGraph, inputs: MeshInputs): Collection<readonly EndpointModel[]> {
   return graph.derive("endpoints-remote", inputs.remote.services, (service, reader) => {
     const mesh = reader.get(inputs.mesh, meshKey);

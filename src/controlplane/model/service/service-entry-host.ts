@@ -25,7 +25,7 @@ export interface EntryHosts {
 
 export function deriveEntryHosts(graph: CollectionGraph, { serviceEntries }: MeshInputs): EntryHosts {
   return {
-    // Thousands of entries may have the same host, so each host is read once, not once for each entry.
+    // Read each host once and not once for each entry, because thousands of entries may have the same host.
     keys: graph.derive("service-entry-hosts", serviceEntries, (entry) => hostKeys(entry).map((key) => [key, key])),
     entries: entriesByHost(serviceEntries),
   };
@@ -46,7 +46,7 @@ export function oldestOfHost(
   return found.length < 2 ? found[0] : oldestEntries.of(found, oldestIn);
 }
 
-/** Chosen once for all routes, because thousands of entries may have one host. */
+/** The oldest of the entries of a host. Chosen once for all routes, because thousands of entries may have one host. */
 const oldestEntries = memos.memo<readonly ServiceEntryFacts[], ServiceEntryFacts | undefined>("oldest-entries");
 
 function oldestIn(entries: readonly ServiceEntryFacts[]): ServiceEntryFacts | undefined {
@@ -63,7 +63,7 @@ function hostKey(namespace: string, host: string): string {
   return `${namespace}/${host.toLowerCase()}`;
 }
 
-/** The host in the entry's own spelling. */
+/** The host of the key `namespace/host`, in the entry's own spelling. */
 export function hostIn({ namespace, spec }: ServiceEntryFacts, key: string): string {
   const [only = ""] = spec.hosts;
   return spec.hosts.length < 2 ? only : (spellings.of(spec, spellingsIn).get(key.slice(namespace.length + 1)) ?? only);

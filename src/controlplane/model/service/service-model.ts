@@ -157,7 +157,10 @@ function ofClusters(registry: ServiceRegistry, key: string, reader: CollectionRe
   return reader.get(registry.kubernetes, key) ?? reader.get(registry.remote, key) ?? reader.get(registry.imported, key);
 }
 
-/** The service as seen by a proxy that connects to automatically assigned IPv4 addresses. */
+/**
+ * The service with its automatically assigned IPv4 addresses if it has no others, as a proxy sees it that connects to
+ * them.
+ */
 export function withAutomaticAddresses(service: ServiceModel): ServiceModel {
   if (service.automaticAddresses === undefined || service.addresses.length > 0) return service;
   return { ...service, addresses: service.automaticAddresses.filter((address) => !address.includes(":")) };
@@ -274,7 +277,7 @@ export function serviceInCluster(service: ServiceModel, clusterId: string | unde
   return own === undefined || own.length === 0 ? service : { ...service, addresses: own };
 }
 
-/** `others` are the same service in other clusters. */
+/** The model of a Service. `others` are the same service in other clusters. */
 function kubernetesService(
   service: ServiceFacts,
   mesh: MeshSettings,

@@ -36,7 +36,7 @@ export function identitiesOf(
 
 const spiffePrefix = "spiffe://";
 
-/** Trust domain aliases of one mesh identify the same workloads. */
+/** The identity in each trust domain of the mesh. The aliases of a trust domain identify the same workloads. */
 function aliasedIdentities(identity: string, { trustDomain, trustDomainAliases }: MeshSettings): readonly string[] {
   if (trustDomainAliases.length === 0 || !identity.startsWith(spiffePrefix)) return [identity];
   const [domain = "", ...rest] = identity.slice(spiffePrefix.length).split("/");
@@ -72,7 +72,7 @@ interface ServerSources {
 export class ServersOfServices {
   readonly #servers: Collection<ServiceServers>;
 
-  /** Several requests may name the same service. */
+  /** `served` contains the requests, of which several may name the same service. */
   constructor(
     graph: CollectionGraph,
     served: Collection<{ readonly service: RegisteredKey }>,

@@ -44,8 +44,8 @@ export interface ServiceModel {
   readonly ownPorts?: readonly ServicePortModel[];
   readonly resolution: ServiceResolution;
   /**
-   * Set if a proxy that resolves its name connects to whichever address answers first. If absent, the proxy uses the
-   * addresses in turn.
+   * Set if a proxy that resolves the service's name connects to whichever address answers first. If absent, the proxy
+   * uses the addresses in turn.
    */
   readonly racesAddresses?: true;
   /** The service's addresses and CIDRs. If empty, traffic is matched by name. */
@@ -55,7 +55,10 @@ export interface ServiceModel {
    * port.
    */
   readonly addressesOfPorts?: ReadonlyMap<number, Pick<ServiceModel, "addresses" | "lostAddresses">>;
-  /** Set if all addresses that it names belong to entries of other namespaces. The service then has no listener. */
+  /**
+   * Set if all addresses that the ServiceEntry names belong to entries of other namespaces. The service then has no
+   * listener.
+   */
   readonly lostAddresses?: true;
   /**
    * Addresses that a control plane assigned to a ServiceEntry's host. Waypoints, and proxies that answer DNS
@@ -64,7 +67,7 @@ export interface ServiceModel {
   readonly automaticAddresses?: readonly string[];
   /** The service's addresses in other clusters. */
   readonly addressesByCluster?: Readonly<Record<string, readonly string[]>>;
-  /** Set if its host is in `clusterset.local`, the domain of exported services. */
+  /** Set if the service's host is in `clusterset.local`, the domain of exported services. */
   readonly clusterSet?: true;
   readonly meshExternal: boolean;
   /** `*`, or namespaces. Empty means that nobody sees it. */

@@ -43,13 +43,13 @@ export class TunnelServers {
   readonly #byAddress: CollectionIndex<PodFacts>;
 
   constructor({ pods }: Pick<MeshInputs, "pods">) {
-    // Leave out pods of the host's network, because others share their address.
+    // Leave out pods on their node's network, because all of them on a node have the same address.
     this.#byAddress = pods.index("tunnel-address", (pod) => (takesHbone(pod) && !pod.hostNetwork ? pod.addresses : []));
   }
 
   /** The endpoint, reached through HBONE if a pod with its address and network accepts HBONE. */
   reach(endpoint: EndpointModel, networkOf: EndpointNetworks, reader: CollectionReader): EndpointModel {
-    // A pod's own endpoint says by itself whether it accepts HBONE.
+    // Keep a pod's own endpoint as it is, because it already says whether the pod accepts HBONE.
     if (endpoint.hbone || endpoint.ofPod === true || endpoint.port === 0) return endpoint;
     const server = reader
       .lookup(this.#byAddress, endpoint.address)

@@ -106,7 +106,10 @@ export class WorkloadServices {
   }
 }
 
-/** As in upstream, WorkloadEntries are no endpoints of headless Services, whose clients connect to addresses in DNS. */
+/**
+ * Whether WorkloadEntries can be endpoints of the Service. As in upstream, they cannot if it is headless, because its
+ * clients connect to addresses in DNS.
+ */
 function takesWorkloadEntries({ type, clusterAddresses }: ServiceFacts): boolean {
   return type !== "ExternalName" && clusterAddresses.length > 0;
 }

@@ -9,7 +9,7 @@ export interface OutputOwner {
 
 /**
  * The buffer for the frames of one connection at a time. All connections of a server share it, so that the messages of
- * a change pass through the same cached memory.
+ * a change pass through the same memory, which the processor has cached.
  *
  * A connection claims the buffer before it writes frames, and the frames of the previous connection are sent then. The
  * frames of the last connection are sent at the end of the turn. Large parts are not copied into the buffer, but are

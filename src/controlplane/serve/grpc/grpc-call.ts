@@ -13,7 +13,7 @@ import type { FrameOutput } from "./frame-output.ts";
 export interface Peer {
   readonly address: string;
   readonly port: number;
-  /** Its client certificate, if the certificate's chain was trusted at the handshake. */
+  /** The client's certificate, if its chain was trusted at the handshake. */
   readonly certificate: ClientCertificate | undefined;
 }
 
@@ -41,11 +41,16 @@ export interface CallHandler {
 
 /** Where calls put what they send. */
 export interface CallOutput {
-  /** Frames as much as the windows and the output allow. Returns false if something must wait. */
+  /**
+   * Writes as much of a message into frames as the windows and the output allow. Returns false if something must wait.
+   */
   sendMessage(call: GrpcCall, parts: readonly Buffer[], length: number): boolean;
   /** Sends the call's trailers after everything that waits. */
   sendEnd(call: GrpcCall): void;
-  /** Frames a waiting call's data as far as windows and the kernel allow. Returns false if some must wait. */
+  /**
+   * Writes the waiting data of a call into frames, as far as the windows and the kernel allow. Returns false if some
+   * must still wait.
+   */
   pump(call: GrpcCall): boolean;
 }
 
@@ -98,7 +103,7 @@ export class GrpcCall extends SessionStream {
   ending: { readonly status: GrpcStatus; readonly message: string } | undefined;
   /** Whether our side has ended, or the stream is gone. */
   isClosed = false;
-  /** The number of seconds since it was ended. */
+  /** The number of seconds since our side ended the call. */
   #endSweeps = 0;
   deadline: Disposable | undefined;
 
@@ -178,7 +183,7 @@ export class GrpcCall extends SessionStream {
   }
 
   /**
-   * Sends one message that consists of these parts, whose bytes must not change afterwards. If it returns false, the
+   * Sends one message that consists of these parts, whose bytes must not change afterwards. If this returns false, the
    * caller must wait for `drained`.
    */
   write(parts: readonly Buffer[]): boolean {
@@ -333,7 +338,7 @@ export class GrpcCall extends SessionStream {
     else this.#handler.ended();
   }
 
-  /** Held bytes count as read, because the handler will never read them. */
+  /** Drops the bytes that wait for a handler, and counts them as read, because no handler will read them any more. */
   #release(): void {
     const held = this.#held.clear();
     this.#heldBytes = 0;

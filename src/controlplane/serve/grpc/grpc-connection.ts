@@ -106,7 +106,10 @@ export class GrpcConnection implements SessionPort, CallOwner, ReadConnection {
     return this.session.streams;
   }
 
-  /** Lets the peer go without losing a call. The connection ends with its last call. */
+  /**
+   * Asks the client to open no more calls here, so that none is lost, and handlers to end calls that would stay open.
+   * The connection ends with its last call.
+   */
   drain(): void {
     if (this.#goawayGrace !== undefined || this.session.over) return;
     this.session.drain();
@@ -193,7 +196,7 @@ export class GrpcConnection implements SessionPort, CallOwner, ReadConnection {
 
   // ---- the end
 
-  /** A half-closed connection is useless in HTTP/2. */
+  /** Ends the connection when the client has ended its side, because a half-closed connection is useless in HTTP/2. */
   #inputEnded(): void {
     if (this.session.activeStreams > 0) this.destroy("the client ended the connection");
     else this.#end();

@@ -33,7 +33,7 @@ export const grpcLimits = {
   outputHighWaterBytes: 512 * 1024,
   /** The maximum number of bytes of answers to PING, SETTINGS and similar frames that a peer may leave unread. */
   maxBufferedControlBytes: 1_048_576,
-  /** Up to this size, copying a part of a message costs less than writing it separately. */
+  /** The maximum size of a part of a message that is copied: up to it, a copy costs less than a separate write. */
   copiedPartBytes: 4096,
   /**
    * The maximum number of frames per second that transport nothing: PING, SETTINGS, PRIORITY, empty DATA, refused
@@ -48,7 +48,7 @@ export const grpcLimits = {
   wastedStreamsPerSecond: 200,
   /** Streams that a client may open before other connections get their turn. */
   streamsPerTurn: 16,
-  /** For each stream that a client has wasted, its next stream waits this much longer. */
+  /** How much longer a client's next stream waits for each stream that the client has wasted. */
   pausePerWastedStreamMs: 0.02,
   prematureResetMs: Infinity,
   answeredResetsAreFree: false,

@@ -293,7 +293,7 @@ test("an address that holds all connections loses its oldest ones to others, bef
   assert.equal(await connected("127.0.0.2"), undefined, "the newcomer's address has as many as the others");
   other.destroy();
   await closed(other);
-  // The server learns of the end a moment later.
+  // Retry until the server has noticed the end of the first connection, which takes a moment.
   let second: TLSSocket | undefined;
   while (second === undefined) second = await connected("127.0.0.2");
   const third = await connected("127.0.0.3");

@@ -172,7 +172,7 @@ export class GrpcServer implements ConnectionOwner {
       release();
       return;
     }
-    // Use small buffers: proxies send much at first, and later a hundred bytes at a time.
+    // Read in small buffers: a proxy sends much at first, and later only about a hundred bytes at a time.
     readInSmallChunks(stream);
     const { address, port } = stream.remote;
     const connection = new GrpcConnection(this, stream, { address, port, certificate });

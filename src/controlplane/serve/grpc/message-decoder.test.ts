@@ -43,7 +43,7 @@ test("received parts of a message are copied, because tiny frames would otherwis
   const bytes = framed(Buffer.from("x".repeat(700)));
   const found: string[] = [];
   const decoder = new MessageDecoder(maxBytes);
-  // The next piece arrives in the same memory.
+  // Put each piece into the same memory, which the decoder must not keep.
   const piece = Buffer.alloc(1);
   for (const byte of bytes) {
     piece[0] = byte;

@@ -72,8 +72,8 @@ export class MessageDecoder {
   }
 
   /**
-   * Makes a copy, because with frames of one byte each, the frames would take hundreds of times the memory of their
-   * content.
+   * Keeps a part of a chunk as a copy. With frames of one byte each, the frames themselves would take hundreds of times
+   * the memory of their content.
    */
   #keep(chunk: Buffer, from: number, to: number): void {
     const size = this.#kept + to - from;

@@ -11,12 +11,12 @@ interface ReadAddress {
   readonly connections: Set<ReadConnection>;
   /** The connections that wait for a turn, the longest waiting first. */
   readonly waiting: Set<ReadConnection>;
-  /** The time that its requests took in this turn of the event loop. */
+  /** The time that the requests of the address took in this turn of the event loop. */
   usedMs: number;
-  /** The time that its requests recently took. It decreases by half of the time that passes. */
+  /** The time that the requests of the address recently took. It decreases by half of the time that passes. */
   lateMs: number;
   seenAtMs: number;
-  /** The time until which none of its connections is read. */
+  /** The time until which no connection of the address is read. */
   untilMs: number;
   /** How many of the waiting connections are read in the next turn. */
   step: number;
@@ -28,7 +28,8 @@ interface ReadAddress {
  */
 const turnMs = 20;
 /**
- * If the requests of an address recently took longer than this, the address waits as long as its next requests take.
+ * The time that the requests of an address may recently have taken. If they took longer, the address waits after each
+ * turn as long as its requests took in that turn.
  */
 const burstMs = 500;
 /** The number of addresses without a connection whose wait is remembered, so that connecting again does not end it. */

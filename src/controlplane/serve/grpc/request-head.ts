@@ -25,7 +25,7 @@ export function requestFault(fields: readonly string[]): string | undefined {
     : undefined;
 }
 
-/** Reads a header list without {@link requestFault}. */
+/** Reads a header list in which {@link requestFault} finds no fault. */
 export function readRequestHead(fields: readonly string[]): RequestHead {
   const timeout = fieldOf(fields, "grpc-timeout");
   return {

@@ -28,7 +28,7 @@ export class Retirement {
     return nowMs >= this.#atMs;
   }
 
-  /** Why its calls must end now. Undefined if they may go on. */
+  /** Why the connection's calls must end now. Undefined if they may go on. */
   reason(nowMs: number): { readonly status: GrpcStatus; readonly message: string } | undefined {
     const fault = this.#certificate?.isUsed === true ? this.#certificate.fault() : undefined;
     if (fault !== undefined)

@@ -35,10 +35,11 @@ export class RotatingCertificate {
     return this.#trust;
   }
 
-  /** Throws a user error if the certificate cannot be used. The previous one then stays. */
+  /** Replaces the certificate. Throws a user error if it cannot be used. The previous one then stays. */
   rotate(material: CertificateMaterial): void {
     const context = contextOf(material, this.#compliance);
-    // Every connection judges its client's certificate again when the roots or the revocation lists change.
+    // Give all connections a new trust when the roots or the revocation lists change. Each connection then judges its
+    // client's certificate again.
     if (!trustsTheSame(material, this.#material)) this.#trust = trustOf(material);
     this.#material = material;
     this.#context = context;
@@ -53,7 +54,10 @@ function trustsTheSame(left: CertificateMaterial, right: CertificateMaterial): b
   return left.clientRoots === right.clientRoots && (left.revocations ?? "") === (right.revocations ?? "");
 }
 
-/** Without session tickets, a returning client must show its certificate again, and the current roots verify it. */
+/**
+ * The TLS context of the server. It issues no session tickets, so a client that returns must show its certificate
+ * again, which the current roots verify.
+ */
 function contextOf(
   { certificate, privateKey, clientRoots }: CertificateMaterial,
   compliance: CompliancePolicy | undefined,

@@ -75,7 +75,7 @@ export class PermittedView implements ResourceView {
     this.#view.forget?.(name);
   }
 
-  /** Notifies when a held-back resource becomes allowed, or a delivered one becomes forbidden. */
+  /** Notifies the listeners when a held-back resource becomes allowed, or a delivered one becomes forbidden. */
   #learned(name: string, allowed: boolean): void {
     if (allowed !== this.#heldBack.has(name)) return;
     for (const listener of this.#listeners) listener([name]);

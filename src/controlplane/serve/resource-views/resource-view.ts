@@ -32,7 +32,7 @@ export const emptyView: ResourceView = {
   subscribe: () => ({ [Symbol.dispose]: () => undefined }),
 };
 
-/** {@link ResourceView.groups}, also for views that share nothing. */
+/** The resources of a view in lists, even if the view itself has no shared lists. */
 export function groupsOf(view: ResourceView): readonly (readonly EncodedResource[])[] {
   return view.groups?.() ?? [[...view.all()]];
 }

@@ -54,7 +54,7 @@ export class SecretView implements ResourceView {
     return undefined;
   }
 
-  /** Secrets can only be requested by name. */
+  /** Empty, because secrets can only be requested by name. */
   all(): Iterable<EncodedResource> {
     return [];
   }

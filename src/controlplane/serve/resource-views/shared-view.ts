@@ -67,7 +67,7 @@ export class SharedView implements ResourceView {
     for (const follower of this.#followers) follower(names);
   }
 
-  /** Without a follower, the cache would become outdated. */
+  /** Forgets the cache when the last follower leaves: nothing would keep it up to date. */
   #rest(): void {
     this.#following?.[Symbol.dispose]();
     this.#following = undefined;

@@ -33,8 +33,9 @@ import { explicitTrustDomain, gatewayReference, podAddress, podUid } from "./wor
 
 /**
  * The resources of other clusters that ztunnels receive. These are global services that the control plane's own cluster
- * lacks, the pods of clusters in its own network, and, for each other network, one workload for each global service.
- * Such a workload represents all pods of the service in that network, behind the network's gateway.
+ * lacks, the pods of clusters in its own network, and, for each other network, one workload for each global service,
+ * and the workloads of the networks' gateways. A workload for a global service represents all pods of the service in
+ * that network, behind the network's gateway.
  */
 export function deriveAmbientNetworks(
   graph: CollectionGraph,
@@ -146,7 +147,7 @@ function deriveSplitHorizon(
       const mesh = reader.get(inputs.mesh, meshKey);
       if (mesh?.ambientMultiNetwork !== true) return [];
       const own = reader.get(inputs.services, factsKey(facts));
-      // A service that is local to the control plane's own cluster is not merged with others.
+      // Do not merge a service that is local to the control plane's own cluster with others.
       if (own !== undefined && !isGlobalHere(own, mesh, inputs, reader)) return [];
       const everywhere = globalElsewhere(factsKey(facts), mesh, inputs, reader);
       const service = ambientServiceOf(own ?? everywhere[0] ?? facts, mesh, undefined);

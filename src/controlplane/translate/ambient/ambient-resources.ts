@@ -85,7 +85,7 @@ function deriveAuthorizations(
     "wds-strict",
     inputs.mesh,
     (mesh, reader) => {
-      // Without any PeerAuthentication, no workload refers to this policy.
+      // Leave this policy out if there is no PeerAuthentication, because no workload refers to it then.
       if (reader.lookup(anyPeer, "any").length === 0) return [];
       const message = staticStrictPolicy(mesh.rootNamespace);
       const name = `${message.namespace}/${message.name}`;

@@ -27,8 +27,8 @@ export interface AmbientSources {
 }
 
 /**
- * Kubernetes Services, the services of ServiceEntries, and substitutes for the Services of waypoints that have none,
- * each by its name.
+ * Derives Kubernetes Services, the services of ServiceEntries, and substitutes for the Services of waypoints that have
+ * none, each by its name.
  */
 export function deriveAmbientServices(
   graph: CollectionGraph,
@@ -39,7 +39,8 @@ export function deriveAmbientServices(
 
 function deriveServices(graph: CollectionGraph, sources: AmbientSources): Collection<EncodedResource> {
   const { inputs, waypoints } = sources;
-  // A preference for near pods would override a canary's weight, so it is dropped while a weight is set.
+  // Whether a canary's weight divides the service. A preference for near pods would override the weight, so it is
+  // dropped then.
   const isDivided = (service: ServiceFacts, reader: CollectionReader): boolean => {
     const waypoint =
       service.labels[istioLabels.gatewayClassName] === waypointClassName
@@ -109,7 +110,10 @@ function publishedShares(shares: readonly WaypointShare[]): readonly WaypointSha
   return shares[0]?.waypoint.published === true ? shares : [];
 }
 
-/** The service's label, or else its namespace's. Undefined if neither has one. */
+/**
+ * Whether traffic from ingress gateways passes the service's waypoint: by the service's label, or else by its
+ * namespace's. Undefined if neither has one.
+ */
 function usesWaypointForIngress(
   service: Pick<AmbientService, "labels" | "namespace">,
   inputs: MeshInputs,

@@ -67,7 +67,9 @@ interface WorkloadRules {
   readonly encodeEntry: WorkloadRules["encode"];
 }
 
-/** Pods, WorkloadEntries, endpoints of ServiceEntries, and other endpoints of EndpointSlices, each by its uid. */
+/**
+ * Derives pods, WorkloadEntries, endpoints of ServiceEntries, and other endpoints of EndpointSlices, each by its uid.
+ */
 export function deriveAmbientWorkloads(
   graph: CollectionGraph,
   sources: AmbientSources,
@@ -128,7 +130,7 @@ function workloadRules(
   };
 }
 
-/** Leaves out the traffic preference, which a workload's ports do not depend on. */
+/** A Service in ambient's form, without its traffic preference, which a workload's ports do not depend on. */
 function asAmbient(service: ServiceFacts, mesh: MeshSettings): readonly AmbientService[] {
   const found = ambientServiceOf(service, mesh, undefined);
   return found === undefined ? [] : [found];
@@ -245,7 +247,7 @@ function deriveEntryEndpoints(
       const services = serviceKeysOfEntry(entry)
         .flatMap((key) => reader.get(entries.chosen, key) ?? [])
         .filter(({ name }) => name === entry.name);
-      // Another ServiceEntry owns all of its hosts.
+      // If the entry has no service left, other ServiceEntries own all of its hosts.
       if (services.length === 0) return [];
       const policies = rules.policiesFor(entry, mesh, reader);
       return endpointsOfEntry(entry, services).map((endpoint) => {

@@ -106,7 +106,7 @@ function sourceMatch(source: AuthorizationSource, namespace: string): Match {
   };
 }
 
-/** Both `values` and `notValues` must hold. */
+/** The match of a condition: both `values` and `notValues` must hold. */
 function conditionMatch({ key, values, notValues }: AuthorizationCondition, namespace: string): Match {
   const make = conditionFields(key, namespace);
   if (make === undefined) return {};

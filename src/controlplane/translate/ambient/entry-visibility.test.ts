@@ -52,7 +52,7 @@ function visible(serviceEntryVisibility: object | undefined) {
         if (found === undefined) return undefined;
         return (decodeResource(AddressSchema, found)["service"] as JsonObject)["visibility"] ?? "PUBLIC";
       }),
-    /** The namespaces whose sidecars see it. */
+    /** The namespaces whose sidecars see the entry. */
     sidecars: (): readonly unknown[] =>
       names.map((name) => [...registry.entries.values()].find(({ namespace: own }) => own === name)?.visibleIn),
   };
@@ -117,7 +117,7 @@ test("a ServiceEntry that only its own namespace sees has no waypoint of another
   });
   const labels = { "istio.io/use-waypoint": "way", "istio.io/use-waypoint-namespace": "edge" };
   const reasons: unknown[] = [];
-  // Deriving any collection provides a reader.
+  // Derive any collection, because only a derivation gets a reader.
   graph.derive("probe", inputs.namespaces, ({ name }, reader) => {
     const subject = { namespace: name, labels, selector: {}, source: "ServiceEntry" };
     const { waypoint, fault } = bindings.bindingOfService(subject, reader);

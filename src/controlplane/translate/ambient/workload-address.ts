@@ -172,7 +172,8 @@ export function gatewayReference({ namespace, network, address, hbonePort: port 
 
 /**
  * Adds the gateway of its network to a workload, if a Gateway of the control plane's cluster describes one. As in
- * upstream Istio, a workload of the own network also has it, because another network may use it.
+ * upstream Istio, a workload of the control plane's own network also gets it, because clients in another network may
+ * use it.
  */
 export function behindGateway(address: Address, gateways: AmbientGateways, reader: CollectionReader): Address {
   if (address.type.case !== "workload") return address;
@@ -187,7 +188,7 @@ export function localityOf(node: Pick<NodeFacts, "region" | "zone" | "subzone"> 
   return create(LocalitySchema, { region: node.region, zone: node.zone, subzone: node.subzone });
 }
 
-/** Keyed by `namespace/hostname` and sorted, so that equal content has equal bytes. */
+/** The ports of each service, by `namespace/hostname`. Sorted, so that equal content has equal bytes. */
 export function servicePortsOf(
   services: readonly AmbientService[],
   portsOf: (service: AmbientService) => readonly PortPair[],

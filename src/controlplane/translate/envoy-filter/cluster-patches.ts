@@ -20,8 +20,8 @@ export function mayMatchCluster(name: string, patch: CompiledPatch): boolean {
 }
 
 /**
- * A patch with a transport socket changes only the socket. If the existing one has the same name, the configurations
- * are merged. Otherwise the patch replaces it.
+ * A patch with a transport socket changes only the socket. If the cluster has a socket of the same name, the
+ * configurations are merged. Otherwise the patch replaces the socket, unless endpoints select among several.
  */
 function mergeSocket(cluster: Cluster, patch: CompiledPatch, patching: Patching): boolean {
   const wanted = patching.valueOf<Cluster>(patch).transportSocket;
@@ -41,7 +41,10 @@ function socketOf({ transportSocket, transportSocketMatches }: Cluster, name: st
   return transportSocket?.name === name ? transportSocket : undefined;
 }
 
-/** Parses `direction|port|subset|host`, or `direction_.port_.subset_.host`, which is used where `|` is not allowed. */
+/**
+ * Whether the patch selects the cluster. The cluster's name has the form `direction|port|subset|host`, or
+ * `direction_.port_.subset_.host` where `|` is not allowed.
+ */
 function clusterMatches(name: string, services: readonly string[] | undefined, { match }: CompiledPatch): boolean {
   const wanted = match.cluster;
   if (wanted === undefined) return true;

@@ -13,7 +13,7 @@ export type PatchContext = "SIDECAR_INBOUND" | "SIDECAR_OUTBOUND" | "GATEWAY";
 
 /** A patch whose value is an Envoy message. All resources share it, so it must not be changed. */
 export interface CompiledPatch {
-  /** `namespace/name` of its EnvoyFilter. */
+  /** The EnvoyFilter with this patch, as `namespace/name`. */
   readonly filter: string;
   readonly applyTo: EnvoyPatchPlace;
   readonly operation: EnvoyPatchOperation;

@@ -147,7 +147,10 @@ export class ExtensionProgram {
     }
   }
 
-  /** As in upstream, patches change neither tunnels nor routes that the user has defined for a waypoint's service. */
+  /**
+   * Patches the routes inside a connection manager. As in upstream, patches change neither tunnels nor the routes that
+   * the user has defined for a waypoint's service.
+   */
   #patchInline(listener: string, manager: HttpConnectionManager, chain: FilterChain, patching: Patching): void {
     if (listener === "connect_terminate" || manager.routeSpecifier.case !== "routeConfig") return;
     const configuration = manager.routeSpecifier.value;
@@ -207,7 +210,7 @@ export class ExtensionProgram {
   #contextsOf(typeUrl: string, name: string): PatchContext | "none" | undefined {
     const { proxyType } = this.#options;
     if (tunnels.has(name) && typeUrl === typeUrls.cluster) return "none";
-    // Outside of waypoints, this listener belongs to no service.
+    // Patch this listener only in waypoints, because elsewhere it belongs to no service.
     if (typeUrl === typeUrls.listener && name === "connect_originate" && proxyType !== "waypoint") return "none";
     if (proxyType === "router") return "GATEWAY";
     if (typeUrl === typeUrls.route) return "SIDECAR_OUTBOUND";
@@ -271,7 +274,7 @@ function contextsOf(
   place: "LISTENER" | "CLUSTER" | undefined,
 ): readonly PatchContext[] {
   if (proxyType === "router") return ["GATEWAY"];
-  // Upstream adds clusters to a waypoint in the inbound context only.
+  // Add clusters to a waypoint only in the inbound context, as upstream does.
   if (proxyType === "waypoint" && place === "CLUSTER") return ["SIDECAR_INBOUND"];
   return ["SIDECAR_OUTBOUND", "SIDECAR_INBOUND"];
 }

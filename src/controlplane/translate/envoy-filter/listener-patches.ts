@@ -67,7 +67,10 @@ function patchListenerFilters(filters: ListenerFilter[], patch: CompiledPatch, p
   patching.attempt(patch, () => patchList(filters, patch, matches, () => patching.valueOf(patch)));
 }
 
-/** Drops chains that have no filters left. */
+/**
+ * Patches the filter chains of a listener. Drops chains without filters and those that a patch removes, and adds new
+ * ones.
+ */
 function patchChains(listener: Listener, patching: Patching): void {
   listener.filterChains = listener.filterChains.filter(
     (chain) => chain.filters.length > 0 && patchChain(listener, chain, patching),
@@ -167,7 +170,7 @@ function mergeTyped(
   return true;
 }
 
-/** The ports of a virtual listener are those of its chains. */
+/** Whether the patch selects the listener. For the parts of a virtual listener, the chains decide about the port. */
 function listenerMatches(listener: Listener, { applyTo, match }: CompiledPatch): boolean {
   const wanted = match.listener;
   if (wanted === undefined) return true;

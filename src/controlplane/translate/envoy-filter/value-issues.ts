@@ -53,7 +53,7 @@ class ValueCheck implements ValueIssues {
       return this.#error(path, "must be an object with @type, the address of its type");
     const name = type.slice(type.lastIndexOf("/") + 1);
     const desc = this.#types.message(name);
-    // The parser of the object reports unknown types.
+    // Skip an unknown type, which the parser of the object reports.
     if (desc === undefined) return;
     if (ownForms.test(name)) return this.message(desc, Reflect.get(json, "value"), `${path}.value`);
     const { "@type": _type, ...fields } = json as Record<string, unknown>;

@@ -101,7 +101,10 @@ export function autoPassthroughClusters(merged: MergedGateway, context: ClassicG
   return Array.from(targetsOfGateway(merged, context), (target) => clusterOf(target, context));
 }
 
-/** Like a client's cluster, but without TLS, because the client speaks TLS to the server. */
+/**
+ * The cluster of a passed-through target. It is like a client's cluster, but without TLS, because the client speaks TLS
+ * to the server.
+ */
 function clusterOf({ name, service, port, subset, rule }: PassthroughTarget, { mesh }: ClassicGatewayContext): Cluster {
   const draft: ClusterDraft = {
     http: create(HttpProtocolOptionsSchema, {}),

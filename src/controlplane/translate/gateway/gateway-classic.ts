@@ -218,7 +218,9 @@ function routesOf(
   });
 }
 
-/** Hosts with the same routes share a virtual host, which has the name of the first host. */
+/**
+ * The virtual hosts of a table. Hosts with the same routes share a virtual host, which has the name of the first host.
+ */
 function virtualHosts(tables: readonly HostTable[], port: number, context: ClassicGatewayContext) {
   const { mesh, namespace } = context;
   const sorted = [...tables].sort((left, right) => compareText(left.host, right.host));

@@ -110,7 +110,10 @@ export interface TunnelSources {
   readonly hboneServers: HboneServers;
 }
 
-/** The internal listeners of a gateway's own tunnels. Empty if no server accepts tunnels. */
+/**
+ * The internal listeners of the tunnels that a gateway opens: to servers that accept tunnels, if there are any, and
+ * into other networks, if gateways enter them by tunnels.
+ */
 export function tunnelListeners(
   mesh: MeshSettings,
   { inputs, hboneServers }: TunnelSources,

@@ -38,7 +38,7 @@ function leastRequestFirst(): Partial<Pick<Cluster, "loadBalancingPolicy">> {
 
 const typePrefix = "type.googleapis.com/envoy.extensions.load_balancing_policies.";
 
-/** `LoadBalancingPolicy.Policy`, whose only field is a `TypedExtensionConfig`. */
+/** Encodes a `LoadBalancingPolicy.Policy`, whose only field is a `TypedExtensionConfig`. */
 function policy(type: string, value: Uint8Array = new Uint8Array()): Uint8Array {
   const config: Any = create(AnySchema, { typeUrl: `${typePrefix}${type}`, value });
   const named = new BinaryWriter().tag(1, WireType.LengthDelimited).string(type);

@@ -12,7 +12,7 @@ import {
   type RbacPolicy,
 } from "../../../wire/envoy/index.ts";
 
-/** The prefix of statistics by which shadow rules select requests for an external authorizer. */
+/** The prefix of the statistics of shadow rules that select requests for an external authorizer. */
 const externalPrefix = "istio_ext_authz_";
 
 /**

@@ -62,7 +62,7 @@ export function grpcListener(name: string, target: GrpcTarget, cluster: EncodedR
   const manager = packed(HttpConnectionManagerSchema, {
     routeSpecifier: { case: "rds", value: { routeConfigName: grpcRoutesName(target), configSource: overAds } },
     httpFilters: [
-      // Libraries that do not know the filter continue without sessions.
+      // Mark the filter as optional, so that libraries that do not know it continue without sessions.
       ...(keepsSessions(cluster) ? [{ ...emptySessionFilter(), isOptional: true }] : []),
       filterInit(faultFilter, HTTPFaultSchema, {}),
       filterInit("envoy.filters.http.router", RouterSchema, {}),
@@ -101,7 +101,7 @@ export function grpcRoutes(target: GrpcTarget, table: EncodedResource): EncodedR
   );
 }
 
-/** Parsed tables, because a client may request thousands of names from one table. */
+/** The hosts of parsed tables. They are kept, because a client may request thousands of names from one table. */
 const hostsOfTables = memos.memo<EncodedResource, ReadonlyMap<string, VirtualHost>>("hosts-of-route-tables");
 
 function hostsByDomain(table: EncodedResource): ReadonlyMap<string, VirtualHost> {
@@ -130,8 +130,8 @@ function asGrpcReads(host: VirtualHost): VirtualHost {
 }
 
 /**
- * gRPC clients read a route's timeout from this field only. An absent field means no limit, as a timeout of zero does
- * for Envoy.
+ * Moves a route's timeout to the field from which gRPC clients read it. Without the field, they have no limit, as Envoy
+ * has none with a timeout of zero.
  */
 function limitStreams(action: RouteAction): void {
   const { timeout: maxStreamDuration } = action;
@@ -211,7 +211,7 @@ function endpointAt(address: Address | undefined): LbEndpoint {
   });
 }
 
-/** Keeps endpoints with IP addresses in localities with weights. gRPC clients ignore or reject others. */
+/** Keeps only endpoints with IP addresses, and gives each locality a weight. gRPC clients ignore or reject others. */
 export function grpcEndpoints(resource: EncodedResource): EncodedResource {
   const assignment = fromBinary(ClusterLoadAssignmentSchema, messageBytes(resource));
   for (const locality of assignment.endpoints) {

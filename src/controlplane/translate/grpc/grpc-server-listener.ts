@@ -65,7 +65,10 @@ export function grpcServerListener(
   );
 }
 
-/** Authorization applies to the whole workload, so every HTTP chain has the same filters. A TCP port has none. */
+/**
+ * The authorization filters of the workload. They are the same in each HTTP chain, because authorization applies to the
+ * whole workload. A TCP port has none.
+ */
 function authorizationOf(chains: readonly FilterChain[]): readonly FilterInit[] {
   const manager = chains.map(managerIn).find((found) => found !== undefined);
   const enforced = (manager?.httpFilters ?? []).flatMap((filter) => {

@@ -11,7 +11,7 @@ import {
 import { packed } from "../envoy-any.ts";
 import { ownCertificate } from "../tls-context.ts";
 
-/** gRPC libraries ignore sockets with other names. */
+/** The name that a transport socket with TLS must have: gRPC libraries ignore others. */
 const socketName = "envoy.transport_sockets.tls";
 /** The certificate provider that the agent's bootstrap file defines. */
 const instanceName = "default";

@@ -85,7 +85,7 @@ export function targetChains(
     hbone,
     sidecar: target.sidecar,
   };
-  // The Sidecar's own TLS settings apply if Istio's mutual TLS is off. The declared protocol is the one inside that
+  // If Istio's mutual TLS is off, the Sidecar's own TLS settings apply. The declared protocol is the one inside that
   // TLS.
   if (target.tls !== undefined && mode === "DISABLE" && !hbone) {
     const serves = carriedBy(target.protocol) === "http" ? "http" : "tcp";
@@ -119,7 +119,7 @@ export function passthroughChains(
   return inboundChainMatches(mode, "sniffed").map((match) => chainOf(match, destination, context));
 }
 
-/** Closes connections to the listener's own port, which would loop forever. */
+/** The chain that closes connections to the listener's own port, which would loop forever. */
 export function blackHoleChain({ mesh, telemetry }: InboundContext): FilterChainInit {
   return {
     name: blackHoleChainName,
@@ -128,7 +128,7 @@ export function blackHoleChain({ mesh, telemetry }: InboundContext): FilterChain
   };
 }
 
-/** Closes connections to a port beyond {@link portShare}. */
+/** The chain that closes connections to a port beyond {@link portShare}. */
 export function closedChain(port: number, { mesh }: InboundContext): FilterChainInit {
   return {
     name: blackHoleChainName,

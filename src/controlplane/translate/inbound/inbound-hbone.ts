@@ -55,8 +55,8 @@ export function hboneListeners(targets: readonly InboundTarget[], context: Hbone
 }
 
 /**
- * Terminates HBONE tunnels from the mesh's workloads. Passes each CONNECT, with its client and destination, to {@link
- * mainInternalName}.
+ * The listener that terminates HBONE tunnels from the mesh's workloads. It passes each CONNECT, with its client and
+ * destination, to {@link mainInternalName}.
  */
 export function connectTerminateListener(
   mesh: MeshSettings,
@@ -127,7 +127,7 @@ const connectRoute: Extract<
   ],
 };
 
-/** Values that the connection inside the tunnel must inherit from the tunnel. */
+/** The filter that records the values that the connection inside the tunnel must inherit from the tunnel. */
 function connectState(notesSource: boolean): FilterInit {
   const value = (key: string, format: string, isHashed = false) =>
     filterState(key, format, { inherits: "ONCE", isHashed });

@@ -23,7 +23,7 @@ export interface InboundListenerOptions {
   readonly telemetry: Pick<ProxyTelemetry, "accessLogs">;
 }
 
-/** Accepts all redirected connections to the workload. */
+/** The listener that accepts all redirected connections to the workload. */
 export function virtualInboundListener(
   chains: readonly FilterChainInit[],
   { mesh, wildcard, transparent, telemetry }: InboundListenerOptions,
@@ -36,7 +36,7 @@ export function virtualInboundListener(
   });
 }
 
-/** A port that the sidecar listens on itself. */
+/** The listener of a port on which the sidecar itself listens. */
 export function boundInboundListener(
   bind: string,
   port: number,

@@ -87,7 +87,8 @@ export function deriveMachineInboundResources(
 }
 
 function withRemoteInputs({ inputs, ...model }: Model): Model {
-  // This code only reads the items, so items with a cluster id can be used as items without one.
+  // Treat the items of remote clusters like those of the own cluster. They have a cluster id in addition, which does no
+  // harm, because the items are only read.
   const { pods, services } = inputs.remote as unknown as Pick<MeshInputs, "pods" | "services">;
   return { ...model, inputs: { ...inputs, pods, services } };
 }
@@ -162,7 +163,10 @@ export function deriveInboundResources(
   };
 }
 
-/** A pod gets inbound configuration once its addresses are known, because they are part of it. */
+/**
+ * The workload of a pod. Undefined until the pod's addresses are known, because they are part of the inbound
+ * configuration.
+ */
 function workloadOf(pod: PodFacts, inputs: MeshInputs, reader: CollectionReader): Workload | undefined {
   const mesh = reader.get(inputs.mesh, meshKey);
   if (pod.sidecar === undefined || mesh === undefined || pod.addresses.length === 0) return undefined;
@@ -213,7 +217,9 @@ function takesHbone(sidecar: SidecarProxyFacts, mesh: MeshSettings): boolean {
   return sidecar.hbone && hboneOf(mesh).takenBySidecars;
 }
 
-/** The undeclared ports. Those that a PeerAuthentication names have a mutual TLS mode of their own. */
+/**
+ * The filter chains for undeclared ports. Ports that a PeerAuthentication names have a mutual TLS mode of their own.
+ */
 function passthroughOf(
   targets: readonly InboundTarget[],
   modes: WorkloadMutualTls,

@@ -68,7 +68,7 @@ export class InboundTargets {
         sidecar.spec.ingress.map((ingress) => ingressTarget(ingress, { sidecar, ofServices }, workload)),
       );
     }
-    // Without a redirect, the application itself listens on the ports, so the sidecar serves none.
+    // Serve no ports if nothing is redirected, because the application itself listens on them.
     if (workload.sidecar.interception === "NONE") return [];
     const pool = sidecar?.spec.inboundConnectionPool;
     return onePerPort(
@@ -187,8 +187,9 @@ function ingressTarget(
 }
 
 /**
- * The wildcard address means the pod's own address. A loopback address means that of the pod's address family, unless
- * the pod has both. Without an address, connections keep their original destination.
+ * The address of the application behind a port. The wildcard address means the pod's own address. A loopback address
+ * means that of the pod's address family, unless the pod has both. Without an address, connections keep their original
+ * destination.
  */
 function endpointOf(endpoint: string | undefined, pod: PodFacts): string | undefined {
   if (endpoint?.startsWith(":") === true && !endpoint.startsWith("::")) return undefined;

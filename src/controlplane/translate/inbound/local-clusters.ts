@@ -115,7 +115,8 @@ export function deriveLocalClusters(
 }
 
 /**
- * As in upstream, a WorkloadEntry with the pod's address stands in for the pod, and only the oldest service is used.
+ * The group of a sidecar's pod. As in upstream, a WorkloadEntry with the pod's address stands in for the pod, and only
+ * the oldest service is used.
  */
 function groupOf(pod: PodFacts, mesh: MeshSettings, sources: Sources, reader: CollectionReader): LocalGroup {
   const standIns = pod.addresses.flatMap((address) =>
@@ -194,7 +195,8 @@ function assignmentOf(
     endpoint.locality.region === region &&
     rolloutLabels.every((name) => (endpoint.labels[name] ?? "") === labels[name]);
   const own = getEndpoints(endpoints, service, service.port, reader).filter(isOwn);
-  // Only the zones of these endpoints matter. No proxy connects to them through this cluster.
+  // How the endpoints are reached does not matter: no proxy connects to them through this cluster. Only their zones
+  // count.
   const groups = localityGroups(own, { hbone: "never", healthKnown: true });
   return encodeResource(ClusterLoadAssignmentSchema, localClusterName, loadAssignment(localClusterName, groups));
 }

@@ -8,7 +8,10 @@ import { clientKey, mayHash, ownCandidate, ownerText, referenceOf, type Candidat
 import type { PlannedPort } from "./planned-port.ts";
 import { virtualServiceCandidates } from "./virtual-service-hosts.ts";
 
-/** Whether a listener for the protocol has routes. Undeclared protocols are detected. */
+/**
+ * Whether a listener for the protocol has routes. With an undeclared protocol, it has: the protocol may be detected as
+ * HTTP.
+ */
 export function isHttp(protocol: AppProtocol): boolean {
   return protocol !== "tcp" && protocol !== "tls";
 }
@@ -95,7 +98,7 @@ function withoutDuplicates(candidates: readonly Candidate[], planned: PlannedPor
 export function domainsOf(service: ServiceModel, { aliasesOf, port, mesh }: PlannedPort): readonly string[] {
   const aliases = aliasesOf(service.hostname);
   if (aliases.length > 0) return serviceDomains(service, aliases, port.namespace, mesh.domain);
-  // Clients of all other namespaces use the same names.
+  // Cache the names, because clients of all other namespaces use the same ones.
   return spelledDomains.of(
     service,
     `${isOwnHost(service.hostname, port.namespace, mesh) ? port.namespace : ""} ${mesh.domain}`,
@@ -127,5 +130,5 @@ export function parentOf(host: string): string {
 
 const spelledDomains = memos.keyed<ServiceModel, readonly string[]>("domains-of-services");
 
-/** Keyed by the list of domains, which is unique for each host. */
+/** The plans of hosts. The key is the list of domains, which is unique for each host. */
 const plans = memos.keyed<readonly string[], HostPlan>("host-plans");

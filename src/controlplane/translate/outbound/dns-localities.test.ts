@@ -54,7 +54,7 @@ test("a cluster of DNS names has the locality weights and priorities of its rule
     }
   };
   const distribute = rule({ distribute: [{ from: "region", to: { near: 80, region: 20 } }] });
-  // The locality `far` has no share.
+  // The locality `far` gets no requests, because the distribution does not list it.
   expect(distribute, "", [
     ["far", 1, 0],
     ["near", 80, 0, "near.test"],
@@ -64,7 +64,7 @@ test("a cluster of DNS names has the locality weights and priorities of its rule
     ["near", 80, 0, "near.test"],
     ["region", 20, 0, "own.test"],
   ]);
-  // No name is left, and the cluster still exists.
+  // The cluster still exists, although no name is left in it.
   expect(rule({ distribute: [{ from: "region", to: { elsewhere: 100 } }] }), "gold", [
     ["near", 1, 0],
     ["region", 1, 0],

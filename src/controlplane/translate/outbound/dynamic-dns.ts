@@ -79,8 +79,8 @@ export function dynamicDnsCluster(scope: DynamicDnsScope, mesh: MeshSettings): C
     mayReadSecrets: false,
   });
   forwardDynamically(draft, dynamicDnsCache(scope, mesh), tls);
-  // As in upstream Istio, options that TLS needs replace those of the passthrough cluster, and HTTP/1.1 is sent to the
-  // destination.
+  // As in upstream Istio, the HTTP options that TLS needs replace those of the passthrough cluster, and HTTP/1.1 is
+  // sent to the destination.
   packHttpOptions(draft);
   return draft.cluster;
 }

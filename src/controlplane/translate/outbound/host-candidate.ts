@@ -24,7 +24,7 @@ export function referenceOf(service: ServiceModel): ServiceReference {
   return { registry: service.registry, key: serviceKey(service) };
 }
 
-/** Services in different namespaces or registries may have the same hostname. */
+/** Distinguishes the services of one hostname, which may be in different namespaces and registries. */
 export function ownerText({ registry, namespace, variant = "" }: ServiceModel): string {
   return `${registry} ${namespace} ${variant}`;
 }

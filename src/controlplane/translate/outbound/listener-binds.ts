@@ -88,7 +88,7 @@ export function takenAddresses({ port, services, endpointsOf }: BoundPort): Take
 
 type ClaimsByAddress = ReadonlyMap<string, readonly AddressClaim[]>;
 
-/** Made once for all scopes that share a list of claims. */
+/** The claims by their addresses, made once for all scopes that share a list of claims. */
 const claimsOfAddresses = memos.memo<readonly AddressClaim[], ClaimsByAddress>("claims-of-addresses");
 
 function byAddress(claims: readonly AddressClaim[]): ClaimsByAddress {

@@ -106,8 +106,8 @@ export function assignmentOf(
 }
 
 /**
- * Gateways of an ambient mesh with several networks stay in their own network unless they are configured to enter
- * others, which needs HBONE.
+ * How a gateway enters other networks. Gateways of an ambient mesh with several networks stay in their own network
+ * unless they are configured to enter others, which needs HBONE.
  */
 function gatewayCrossing(
   { hbone, port }: ClusterVariant,

@@ -127,7 +127,7 @@ const everybodysServices = memos.keyed<readonly ScopedService[], readonly Client
 const clientServices = memos.keyed<ScopedService, ClientService>("client-services");
 
 function clientService(client: ServiceClient, service: ScopedService): ClientService {
-  // The object is created only once for each key.
+  // Create the object only once for each key.
   return clientServices.of(service, client.key, () => ({
     key: [client.key, service.registry, service.key, service.ports.join()].join("|"),
     client,

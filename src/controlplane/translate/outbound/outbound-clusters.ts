@@ -54,8 +54,8 @@ export function deriveOutboundClusters(
   sources: ClusterSources,
 ): OutboundClusters {
   const reached = deriveScopeServices(graph, outboundScopes, sources.inputs, sources.destinationRules);
-  // One item for each service, so that a change of one does not affect the others. All scopes that see a service in the
-  // same way share its item.
+  // Make one item for each service, so that a change of one does not affect the others. All scopes that see a service
+  // in the same way share its item.
   const wanted = graph.flatten(
     "client-services",
     reached,
@@ -143,7 +143,8 @@ function serviceClusters(
         hasEndpoints ? "" : place,
         ...(keepsHeaderCase ? ["case"] : []),
       ].join(" ");
-      // Unlike sidecars, gateways may use waypoints, and enter other networks in a different way.
+      // Distinguish gateways from sidecars, because gateways may use waypoints, and enter other networks in a different
+      // way.
       const endpoints = hasEndpoints
         ? [shared, !isSidecar && (hbone || mesh.ambientMultiNetwork === true) ? "router" : "", place].join(" ")
         : undefined;
@@ -176,7 +177,7 @@ function clientText({ namespace, labels }: RuleClient): string {
   return namespace === "" && Object.keys(labels).length === 0 ? "" : `${namespace} ${JSON.stringify(labels)}`;
 }
 
-/** Equal keys mean equal clusters. */
+/** Whether two results are equal. Clusters with equal keys are equal. */
 function sameClusters(left: ServiceClusters, right: ServiceClusters): boolean {
   return (
     left.hostname === right.hostname &&
@@ -250,7 +251,7 @@ function encodeCluster(
   if (found === undefined || port === undefined) return [];
   const { service, rule } = found;
   const mesh = mayKeepHeaderCase(port.protocol) ? withHeaderCase(found.mesh, variant.keepsHeaderCase) : found.mesh;
-  // A wildcard's hosts all belong to the service, so subsets have no meaning.
+  // Leave out subsets of a wildcard: all of its hosts belong to the service, so subsets have no meaning.
   if (isForwarded(service) && variant.subset !== undefined) return [];
   const type = discoveryType(service, variant.isSidecar);
   const policy = effectivePolicy(rule, variant.subset, variant.port, mesh);

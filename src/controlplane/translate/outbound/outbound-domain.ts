@@ -27,7 +27,7 @@ function spellings(host: string, clientNamespace: string, domain: string): reado
   if (dot < 0) return absolute;
   if (qualified.slice(dot + 1) !== clientNamespace) return [...absolute, qualified, `${qualified}.svc`];
   const short = qualified.slice(0, dot);
-  // The short form of `*.shop.svc.cluster.local` would match any host, and a ServiceEntry of any namespace may have
-  // this host.
+  // Leave out `*`, the short form of `*.shop.svc.cluster.local`: it would match any host, and a ServiceEntry of any
+  // namespace may have the long form.
   return [...absolute, ...(short === "*" ? [] : [short]), `${qualified}.svc`, qualified];
 }

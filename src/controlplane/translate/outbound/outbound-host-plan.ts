@@ -40,13 +40,17 @@ function hasAddress(service: ServiceModel): boolean {
 }
 
 /**
- * HTTPRoutes of a service take precedence over VirtualServices. A service with neither gets a plain route to itself.
+ * The virtual hosts of a port. HTTPRoutes of a service take precedence over VirtualServices. A service with neither
+ * gets a plain route to itself.
  */
 function planHosts(planned: PlannedPort): readonly HostPlan[] {
   return plansFromCommon(planned) ?? chooseHosts(planned).accepted.map(({ plan }) => plan);
 }
 
-/** Requests to unknown hosts: forwarded to their original destination or to the host's address, or rejected. */
+/**
+ * The virtual host for requests to unknown hosts. They are forwarded to their original destination or to the host's
+ * address, or rejected.
+ */
 function unknownHost({ port, mesh, serviceOf }: PlannedPort): HostPlan {
   const cluster = unknownHostCluster(port, serviceOf);
   const table = String(port.port);

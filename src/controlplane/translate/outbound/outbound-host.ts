@@ -27,8 +27,9 @@ export type HostSource =
       readonly port: number;
       readonly client: HostClient | undefined;
       /**
-       * Maps destinations that are services of this port, or ExternalName Services, to the service behind the alias (or
-       * to undefined). Undefined if all destinations are services of this port and none is an alias.
+       * The destinations that are services of this port or ExternalName Services. The value is the host to which the
+       * alias leads, and empty for a service that is no alias. Undefined if all destinations are services of this port
+       * and none is an alias.
        */
       readonly destinations: ReadonlyMap<string, string> | undefined;
     }

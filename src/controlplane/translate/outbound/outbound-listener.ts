@@ -71,8 +71,9 @@ function addService(
 }
 
 /**
- * If the port also carries TCP, the first bytes decide whether a connection is HTTP. On the wildcard address they
- * always decide, because the connection may belong to no service.
+ * Adds the chain for HTTP requests to the listener of an address. If the port also carries TCP, the first bytes decide
+ * whether a connection is HTTP. On the wildcard address they always decide, because the connection may belong to no
+ * service.
  */
 function addHttp(entries: Map<string, Entry>, bind: string, port: ListenerPort): void {
   const known = entries.get(bind);
@@ -157,7 +158,10 @@ function relevant(service: ServiceModel, models: readonly VirtualServiceModel[])
   return models.filter((model) => model.hosts.some((host) => hostsOverlap(host, service.hostname)));
 }
 
-/** Selects chains by server name, as TLS routes define. Without TLS routes, connections go to the service itself. */
+/**
+ * The chains that TLS routes define, which are selected by server name. Without TLS routes, connections go to the
+ * service itself.
+ */
 function tlsChains(bind: Bind, { service }: ResolvedService, port: ListenerPort): readonly OutboundChain[] {
   const client = { namespace: port.port.namespace, labels: port.port.labels, gateway: meshGateway };
   const number = port.port.port;
@@ -210,7 +214,10 @@ function tcpChains(bind: Bind, { service }: ResolvedService, port: ListenerPort)
   return new DistinctChains([...chains, own]).all;
 }
 
-/** If the service does not have the egress listener's port, its only port is used. */
+/**
+ * The filters that forward connections to a service. A service with a single port is reached at that port, even if the
+ * egress listener has another one.
+ */
 function serviceFilters(service: ServiceModel, port: ListenerPort): readonly FilterInit[] {
   const number = service.ports.length === 1 ? (service.ports[0]?.port ?? port.port.port) : port.port.port;
   const filters = tcpClusterFilters(subsetClusterName(number, undefined, service.hostname), {
@@ -241,7 +248,10 @@ function listener({ bind, chains: { all: chains } }: Entry, resolved: ListenerPo
 
 type ChainInit = ReturnType<typeof filterChain>;
 
-/** Connections that match no chain go to their original destination. */
+/**
+ * The fields of a listener with its chains. Connections that match no chain go to `fallback`. Without it, they are
+ * treated like connections to unknown destinations.
+ */
 function chainFields(
   chains: readonly ChainInit[],
   fallback: ChainInit | undefined,
@@ -273,12 +283,12 @@ function unknownTrafficFilters({ mesh, port, serviceOf, telemetry }: UnknownTraf
   });
 }
 
-/** Accepts redirected connections, and hands each one to the listener of its original destination. */
+/** The listener that accepts redirected connections, and hands each one to the listener of its original destination. */
 export function virtualOutboundListener(traffic: UnknownTraffic): Listener {
   const { proxyListenPort: port } = traffic.mesh;
   const telemetry = traffic.telemetry ?? meshTelemetry(traffic.mesh);
   const byName = forwardsUnknownHosts(traffic.port);
-  // As in upstream, connections without a destination are not logged.
+  // Do not log connections without a destination, as upstream does not.
   const context = { mesh: traffic.mesh, role: "client" as const, telemetry: { ...telemetry, accessLogs: [] } };
   return create(ListenerSchema, {
     name: "virtualOutbound",
@@ -302,9 +312,9 @@ export function virtualOutboundListener(traffic: UnknownTraffic): Listener {
 }
 
 /**
- * With a protocol in which the server speaks first, protocol detection ends at its time limit, and the connection
- * continues. Upstream closes it. Envoy then skips the filters that have not run, so the filter for the original
- * destination comes first.
+ * With a protocol in which the server speaks first, protocol detection ends at its time limit. The connection then
+ * continues (upstream closes it), and Envoy skips the listener filters that have not run yet. The filter for the
+ * original destination therefore comes first.
  */
 function detectsHttp({ protocolDetectionTimeoutMs: timeoutMs }: MeshSettings): ListenerInit {
   return {
@@ -314,7 +324,7 @@ function detectsHttp({ protocolDetectionTimeoutMs: timeoutMs }: MeshSettings): L
   };
 }
 
-/** Plain HTTP requests to ports without a listener go to the host that they name. */
+/** The filter chain for plain HTTP requests to ports without a listener, which go to the host that they name. */
 function unknownHttpChain({ mesh, port, telemetry }: UnknownTraffic) {
   const host = {
     name: dynamicDnsRoute,

@@ -155,7 +155,10 @@ function placeLabels({ labels, locality, node, network, clusterId }: ClientPlace
   };
 }
 
-/** The locality of endpoints behind another network's gateway is unknown. */
+/**
+ * The labels by which failover compares an endpoint with the client. The locality of endpoints behind another network's
+ * gateway is unknown, so only their network and cluster count.
+ */
 function endpointLabels({
   isGateway,
   labels,
@@ -198,7 +201,10 @@ function distributed(
   });
 }
 
-/** The pattern is `region/zone/subzone`. Trailing parts may be missing or `*`. */
+/**
+ * Whether the locality matches a pattern of the form `region/zone/subzone`. Trailing parts of the pattern may be
+ * missing or `*`.
+ */
 function localityMatches(locality: LocalityModel | undefined, pattern: string): boolean {
   const own = [locality?.region ?? "", locality?.zone ?? "", locality?.subzone ?? ""];
   const parts = pattern.split("/");

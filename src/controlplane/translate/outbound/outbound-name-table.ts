@@ -25,7 +25,7 @@ export function nameTable(
     if (isForeign(service, client)) continue;
     const ips = addressesOf(service, endpointsOf);
     if (ips.length === 0) continue;
-    // Short names mean the host in the cluster's domain, so a host in clusterset.local has no short names.
+    // Give a host in clusterset.local no short names, because those mean the host in the cluster's domain.
     const own =
       service.registry === "Kubernetes" && service.clusterSet !== true
         ? { shortname: service.name, namespace: service.namespace }

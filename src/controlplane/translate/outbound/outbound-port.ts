@@ -101,7 +101,10 @@ function portsOf(
   }));
 }
 
-/** Scopes that reach the same services share one list, and one list for each port. */
+/**
+ * The services of a list by their ports. Scopes that reach the same services share the list, and so also the part of
+ * each port.
+ */
 const servicesByPort = memos.keyed<readonly ScopedService[], ReadonlyMap<number, readonly PortService[]>>(
   "services-by-port",
 );
@@ -131,7 +134,7 @@ function servicesOfPorts(egress: EgressScope): ReadonlyMap<number, readonly Port
 interface Candidate {
   readonly key: string;
   readonly hosts: readonly string[];
-  /** The size of its routes for one host of one port. */
+  /** The size of the VirtualService's routes for one host of one port. */
   readonly units: number;
   /** Whether the routes at all of its hosts and ports may exceed the maximum, so that they must be counted. */
   readonly isLarge: boolean;
@@ -140,8 +143,8 @@ interface Candidate {
 }
 
 /**
- * The routes of a VirtualService are repeated for each port of each service that its hosts cover, so a wildcard may
- * multiply them.
+ * Whether a VirtualService may have too many routes: they are repeated for each port of each service that its hosts
+ * cover, so a wildcard may multiply them.
  */
 function mayBeLarge(
   units: number,
@@ -262,7 +265,7 @@ export function addressClaims(services: readonly (ServiceModel | undefined)[]): 
   });
 }
 
-/** Services with these resolutions do not affect the listener in front of them. */
+/** The resolutions of services that do not affect the listener in front of them. */
 const ordinary: ReadonlySet<string> = new Set<ServiceModel["resolution"]>([
   "endpoints",
   "passthrough",
@@ -321,5 +324,8 @@ function withPortAddresses(service: ServiceModel, port: number): ServiceModel {
   });
 }
 
-/** One object for each port, because results for a service are cached by its object. */
+/**
+ * The services with the addresses of one of their ports: one object for each port, because results for a service are
+ * cached by its object.
+ */
 const addressedServices = memos.keyed<ServiceModel, ServiceModel>("addressed-services");

@@ -251,7 +251,10 @@ function resolvePort(
   };
 }
 
-/** Gateways have no original destinations, so they get no passthrough cluster. */
+/**
+ * The names of the clusters that belong to no service. Gateways have no passthrough cluster, because their connections
+ * have no original destination.
+ */
 export function fixedClusterNames(kind: "sidecar" | "router", hbone: boolean): readonly string[] {
   return [
     blackHoleName,

@@ -89,7 +89,7 @@ function routeTables(
   if (mesh === undefined) return [];
   const { namespace } = port;
   const { services } = sharedPortOf(port, shared, model, reader);
-  // Without an HTTP service, no listener requests routes.
+  // Derive no routes without an HTTP service, because no listener requests them.
   if (
     !services.some(
       (service) =>

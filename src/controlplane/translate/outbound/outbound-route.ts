@@ -112,7 +112,7 @@ export function unknownRouteName(cluster: string | undefined): string {
   return cluster === dynamicDnsName ? dynamicDnsRoute : "allow_any";
 }
 
-/** Routes of hosts that belong to no service. */
+/** The route for hosts that belong to no service. */
 export function unknownRoute(cluster: string | undefined): RouteInit {
   const name = unknownRouteName(cluster);
   const match = { pathSpecifier: { case: "prefix" as const, value: "/" } };

@@ -71,7 +71,10 @@ function sharedPort(list: PortList, model: MeshModel, reader: CollectionReader):
   };
 }
 
-/** Unchanged service models are the same objects, so identity is compared. */
+/**
+ * Whether two ports are equal. A service model that has not changed is the same object, so objects are compared by
+ * identity.
+ */
 function samePort(left: SharedPort, right: SharedPort): boolean {
   return (
     left.entries === right.entries &&

@@ -79,7 +79,7 @@ function virtualServiceSource(
   return origin(differs ? clientOf(planned.port) : undefined);
 }
 
-/** Whether any of its routes applies to this client and port. */
+/** Whether any of the VirtualService's routes applies to this client and port. */
 export function hasRoutes(shape: VirtualServiceShape, { port, namespace, labels }: OutboundPort): boolean {
   const client = { namespace, labels, gateway: meshGateway };
   const concerns = (match: HttpMatch): boolean =>
@@ -88,9 +88,10 @@ export function hasRoutes(shape: VirtualServiceShape, { port, namespace, labels 
 }
 
 /**
- * Returns a function that finds the VirtualService of a service: the first one with its host that has routes for the
- * client and port, or else the first one with its host, or else the first one with the most specific wildcard. As in
- * upstream, a VirtualService without routes for the client and port takes precedence only over wildcards.
+ * Returns a function that finds the VirtualService of a service. It tries, in this order: the first one with its host
+ * that has routes for the client and port, the first one with its host, and the first one with the most specific
+ * wildcard. As in upstream, a VirtualService without routes for the client and port takes precedence only over
+ * wildcards.
  */
 function chooser(
   shapes: readonly VirtualServiceShape[],

@@ -69,7 +69,8 @@ export function routeTable(
   context: GatewayRouteContext,
 ): RouteConfiguration {
   const byHost = entriesByHost(gateway, listeners, routes);
-  // Requests for a listener's host do not fall through to a less specific listener, even if no route matches.
+  // Answer requests for a listener's host here even if no route matches, so that they do not fall through to a less
+  // specific listener.
   for (const { hostname } of listeners.values()) {
     if (!byHost.has(hostname) && [...byHost.keys()].some((wider) => narrowerHost(wider, hostname) === hostname))
       byHost.set(hostname, []);
@@ -271,7 +272,10 @@ function forwardAction(
   return { action: { case: "route", value } };
 }
 
-/** Without retries, the timeout of an attempt is the request's timeout. */
+/**
+ * The timeout of a request. Without retries, there is only one attempt, so the timeout of an attempt applies if it is
+ * set.
+ */
 function timeoutOf({ timeouts, retry }: HttpRouteRule): number {
   const { requestMs = 0, backendRequestMs = 0 } = timeouts ?? {};
   return retry === undefined && backendRequestMs > 0 ? backendRequestMs : requestMs;

@@ -65,9 +65,9 @@ function headersToAdd({ set, add }: HeaderModifier): MessageInitShape<typeof Hea
 }
 
 /**
- * If several entries have the same name, the first wins. The Gateway API has no variables. A value with valid variables
- * works as in Istio. Any other value is taken literally, because a proxy would reject the routes of the whole port for
- * `50%`.
+ * The header changes that set or add values. If several entries have the same name, the first wins. The Gateway API has
+ * no variables. A value with valid variables works as in Istio. Any other value is taken literally, because a proxy
+ * would reject the routes of the whole port for `50%`.
  */
 function added(
   headers: HeaderModifier["set"],
@@ -152,7 +152,10 @@ type RewriteInit = Pick<
   "hostRewriteSpecifier" | "prefixRewrite" | "regexRewrite"
 >;
 
-/** `prefix` is the matched path prefix, for a rewrite of the prefix alone. */
+/**
+ * The rewrite as a part of a route's action. `prefix` is the path prefix that the route matches. It is needed to
+ * rewrite only the prefix.
+ */
 export function rewriteAction(rewrite: UrlRewrite, prefix: string): RewriteInit {
   const host: RewriteInit =
     rewrite.hostname === undefined
@@ -186,7 +189,7 @@ function escapeSubstitution(text: string): string {
 
 const percent = 100;
 
-/** Mirrors whose backends exist. Others are dropped, so that the request itself does not fail. */
+/** The mirrors whose backends exist. Others are dropped, so that the request itself does not fail. */
 export function mirrorPolicies(
   filters: readonly HttpRouteFilter[],
   backends: readonly ResolvedBackend[],
@@ -228,7 +231,7 @@ export function corsPolicy(cors: CorsFilter): Any {
   });
 }
 
-/** `*` accepts any origin with a valid form. */
+/** The origins that `*` accepts: any with a valid form. */
 const anyOrigin = "^[a-zA-Z][a-zA-Z0-9+.-]*://[^/\\s?#]+$";
 
 function originPattern(

@@ -20,7 +20,8 @@ export function l4VirtualService(
     destination: "fault" in resolved ? nowhere : { host: resolved.host, port: { number: resolved.port } },
     weight,
   }));
-  // A proxy would reject an empty list of clusters, and the whole listener with it.
+  // A proxy would reject an empty list of clusters, and the whole listener with it, so name a cluster that no proxy
+  // has.
   if (used.length === 0 && mesh.backends.length > 0) route.push({ destination: nowhere, weight: 1 });
   const hostnames = spec.hostnames ?? [];
   return {

@@ -18,7 +18,7 @@ export function routeMatch(match: HttpRouteMatch): MessageInitShape<typeof Route
   }
   return {
     pathSpecifier: pathSpecifier(match.path),
-    // A match of any path does not depend on case. Upstream sets no case for it in a GRPCRoute.
+    // Set no case for a match of any path, which does not depend on it. Upstream does the same for a GRPCRoute.
     ...(match.path.value === "" ? {} : { caseSensitive: true }),
     headers,
     queryParameters: match.queryParams.map((parameter) => ({
@@ -43,7 +43,7 @@ function pathSpecifier(
   }
 }
 
-/** Strips trailing slashes: `/a/` means `/a` and everything below. */
+/** The path of a prefix without trailing slashes: `/a/` means `/a` and everything below. */
 export function trimmedPrefix(value: string): string {
   const trimmed = withoutEnd(value, "/");
   return trimmed === "" ? "/" : trimmed;
@@ -55,7 +55,7 @@ function stringMatch(match: NamedMatch): MessageInitShape<typeof StringMatcherSc
 
 const pathRanks = { Exact: 3, PathPrefix: 2, RegularExpression: 1 } as const;
 
-/** Only a GRPCRoute's match without a method has an empty path. */
+/** The rank of a path. An empty path ranks lowest. Only a GRPCRoute's match without a method has one. */
 function pathRank({ type, value }: HttpRouteMatch["path"]): number {
   return value === "" ? 0 : pathRanks[type];
 }

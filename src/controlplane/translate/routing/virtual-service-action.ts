@@ -120,7 +120,7 @@ const previousHosts = {
   name: "envoy.retry_host_predicates.previous_hosts",
   configType: { case: "typedConfig" as const, value: packed(PreviousHostsPredicateSchema, {}) },
 };
-/** Retries prefer another locality after two attempts in the same one. */
+/** Makes retries prefer another locality after two attempts in the same one. */
 const otherLocalities = {
   name: "envoy.retry_priorities.previous_priorities",
   configType: { case: "typedConfig" as const, value: packed(PreviousPrioritiesConfigSchema, { updateFrequency: 2 }) },

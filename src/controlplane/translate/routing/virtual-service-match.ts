@@ -21,7 +21,10 @@ export interface MatchClient {
   readonly gateway: string;
 }
 
-/** Checks the parts of a match that are known in advance: the gateway, and the client's labels and namespace. */
+/**
+ * Whether a match concerns the client, by the parts that are known in advance: the gateways or, if it names none, the
+ * client's labels and namespace.
+ */
 export function concernsClient(
   match: Pick<HttpMatch, "gateways" | "sourceLabels" | "sourceNamespace">,
   client: MatchClient,
@@ -84,7 +87,7 @@ export function stringMatcher({ kind, value }: StringMatch): StringMatcherInit {
   return { matchPattern: kind === "regex" ? { case: "safeRegex", value: { regex: value } } : { case: kind, value } };
 }
 
-/** In Istio, the regular expression `*` has always meant that the header is present. */
+/** Whether a match only asks that the header is present. In Istio, the regular expression `*` has always meant this. */
 function requiresPresence(wanted: PresenceMatch): wanted is { readonly kind: "present" } {
   return wanted.kind === "present" || (wanted.kind === "regex" && wanted.value === "*");
 }

@@ -100,7 +100,7 @@ export function tcpSettings(
   };
 }
 
-/** As in upstream, a subset does not inherit the tunnel of its rule. */
+/** The tunnel that the rule or subset asks for. As in upstream, a subset does not inherit the tunnel of its rule. */
 function tunnelTo({ rule, subset }: Pick<TcpTarget, "rule" | "subset">): TrafficPolicy["tunnel"] {
   if (subset === undefined) return rule?.trafficPolicy?.tunnel;
   return subsetOf(rule, subset)?.trafficPolicy?.tunnel;

@@ -56,7 +56,10 @@ function peerPrincipal(context: RuleContext, matcher: StringMatcherInit): Princi
   };
 }
 
-/** A principal is `trust domain/ns/namespace/sa/account`. The mesh's trust domain includes its aliases. */
+/**
+ * Translates principals of the form `trust domain/ns/namespace/sa/account`. The mesh's trust domain, which
+ * `cluster.local` also means, includes its aliases.
+ */
 export function principalClause(context: RuleContext): Clause<PrincipalInit> {
   const domains = [context.trustDomain, ...context.trustDomainAliases];
   const withAliases = (value: string): readonly string[] => {
@@ -75,7 +78,10 @@ export function namespaceMatcher(namespace: string): StringMatcherInit {
   return matching(`.*/ns/${quoteRegex(namespace).replaceAll(String.raw`\*`, ".*")}/.*`);
 }
 
-/** Only a slash may follow the account, so that longer names do not match. */
+/**
+ * Matches the identity of a service account in any trust domain. Only a slash may follow the account, so that longer
+ * names do not match.
+ */
 export function serviceAccountMatcher(text: string, policyNamespace: string): StringMatcherInit {
   const slash = text.indexOf("/");
   const namespace = slash < 0 ? policyNamespace : text.slice(0, slash);
@@ -86,7 +92,7 @@ export function trustDomainMatcher(domain: string): StringMatcherInit {
   return matching(`spiffe://${quoteRegex(domain).replaceAll(String.raw`\*`, "[^/]*")}/.*`);
 }
 
-/** Parses `issuer/subject`. The issuer may contain slashes. */
+/** Translates request principals of the form `issuer/subject`. The issuer may contain slashes. */
 export function requestPrincipals(values: readonly string[]): PrincipalInit {
   const both = values.map((value) => {
     const [issuer, subject] = issuerAndSubject(value);

@@ -49,7 +49,7 @@ export function authorizationFilters(
   });
 }
 
-/** As in upstream, the prefix is that of ALLOW if there are no shadow rules. */
+/** The prefix of the statistics of shadow rules. As in upstream, it is that of ALLOW if there are no shadow rules. */
 function shadowPrefix(shadowRules: RbacInit | undefined): string {
   switch (shadowRules?.action) {
     case RBAC_Action.DENY:
@@ -111,7 +111,7 @@ const custom: AuthorizationAction = "CUSTOM";
 /**
  * The filters for CUSTOM policies. Their shadow rules select the requests that are sent to the provider. Requests are
  * denied if the provider is unknown, if its service is missing, or if a workload has several providers and the control
- * plane does not allow that. As in upstream, an HTTP provider is left out for TCP, about which it cannot decide.
+ * plane does not allow several. As in upstream, an HTTP provider is left out for TCP, about which it cannot decide.
  */
 export function customAuthorizationFilters(
   policies: readonly AuthorizationPolicyFacts[],

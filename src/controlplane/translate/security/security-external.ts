@@ -16,7 +16,7 @@ type ExtAuthzInit = Exclude<MessageInitShape<typeof ExtAuthzSchema>, { $typeName
 
 const policyIdKey = "istio_ext_authz_shadow_effective_policy_id";
 
-/** Asks a provider about the requests that matched a shadow rule with this prefix. */
+/** The filter that asks a provider about the requests that matched a shadow rule with this prefix. */
 export function externalAuthorization(provider: Provider, target: ProviderCluster, policyPrefix: string): FilterInit {
   const { settings } = provider;
   return filterInit("envoy.filters.http.ext_authz", ExtAuthzSchema, {
@@ -44,7 +44,7 @@ export function externalAuthorization(provider: Provider, target: ProviderCluste
   });
 }
 
-/** Codes that Envoy does not know become 403, its default. */
+/** The status that Envoy sends to the client. A code that Envoy does not know becomes 403, its default. */
 function statusOf(code: number): HttpStatusCode {
   return (
     Object.values(HttpStatusCode).find((known): known is HttpStatusCode => Number(known) === code) ??
@@ -70,7 +70,10 @@ function onlyWhatMatched(filter: string, policyPrefix: string): ReturnType<typeo
   return metadataMatcher(filter, [policyIdKey], textValue(startingWith(policyPrefix)));
 }
 
-/** The authority is the service's host, because a cluster name has characters that are invalid in an authority. */
+/**
+ * The gRPC service of a provider. Its authority is the service's host, because a cluster name has characters that are
+ * invalid in an authority.
+ */
 function grpcService(settings: GrpcAuthorizationProvider, { host, cluster }: ProviderCluster) {
   return {
     targetSpecifier: { case: "envoyGrpc" as const, value: { clusterName: cluster, authority: host } },
@@ -111,7 +114,7 @@ function allowedRequestHeaders(settings: HttpAuthorizationProvider): Pick<ExtAut
     : { allowedHeaders: patterns(settings.includeRequestHeadersInCheck) };
 }
 
-/** Header names are compared without regard to case. */
+/** Matchers for header names, without regard to case. */
 function patterns(names: readonly string[]) {
   return { patterns: names.map((name) => ({ ...patternMatcher(name), ignoreCase: true })) };
 }

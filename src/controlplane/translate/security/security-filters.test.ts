@@ -531,7 +531,7 @@ test("proxies get no key set without a key that an Envoy can use, because it wou
         { ...withoutCurve, ...named },
       ]);
   }
-  // Envoy's parser refuses these in any member, even in one that it does not read.
+  // Envoy's parser refuses the odd values below in any member, even in one that it does not read.
   const [key = {}] = keys;
   const deep = `${"[".repeat(200)}${"]".repeat(200)}`;
   const members = JSON.stringify(key).slice(1, -1);

@@ -95,6 +95,6 @@ function clusterOfKeys(
   const { hostname, port, protocol } = new URL(uri);
   const number = port === "" ? (protocol === "https:" ? 443 : 80) : Number(port);
   const found = clusterOf({ service: hostname, port: number })?.cluster;
-  // As in upstream, this cluster may not exist, or may be created later.
+  // As in upstream, name the cluster even if it does not exist, because it may be created later.
   return found ?? (fetcher === "proxy" ? `outbound|${number}||${hostname}` : undefined);
 }

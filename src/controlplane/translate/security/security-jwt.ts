@@ -35,9 +35,9 @@ const unusableKeys = JSON.stringify({
 });
 
 /**
- * Verifies tokens of the rules' issuers, and keeps their claims as metadata. A request without a token passes, and one
- * with an invalid token is rejected. With several rules, a token that satisfies one of them is enough. Undefined
- * without rules.
+ * The filter that verifies tokens of the rules' issuers, and keeps their claims as metadata. A request without a token
+ * passes, and one with an invalid token is rejected. With several rules, a token that satisfies one of them is enough.
+ * Undefined without rules.
  */
 export function jwtFilter(rules: readonly JwtRule[], context: JwtContext): FilterInit | undefined {
   if (rules.length === 0) return undefined;
@@ -57,8 +57,8 @@ export function jwtFilter(rules: readonly JwtRule[], context: JwtContext): Filte
 }
 
 /**
- * Accepts each provider's own token or none. With several providers, any valid token is tried first, because they may
- * share a location.
+ * The requirement that accepts each provider's own token or none. With several providers, any valid token is tried
+ * first, because they may share a location.
  */
 function requirementOf(names: readonly string[]): RequirementInit {
   const orMissing = names.map((name): RequirementInit =>

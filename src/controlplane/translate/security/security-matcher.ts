@@ -37,7 +37,7 @@ export function quoteRegex(text: string): string {
   return text.replaceAll(/[\\.+*?()|[\]{}^$]/g, String.raw`\$&`);
 }
 
-/** Istio's patterns: `*`, `*suffix`, `prefix*` or an exact text, each after a fixed beginning. */
+/** Matches Istio's patterns: `*`, `*suffix`, `prefix*` or an exact text, each after a fixed beginning. */
 export function patternMatcher(pattern: string, beginning = ""): StringMatcherInit {
   if (pattern === "*") return anything;
   if (pattern.startsWith("*"))
@@ -51,7 +51,7 @@ export function headerMatcher(name: string, pattern: string): HeaderMatcherInit 
   return { name, headerMatchSpecifier: { case: "stringMatch", value: patternMatcher(pattern) } };
 }
 
-/** Host names are compared without regard to case. */
+/** Matches the host of a request, without regard to case. */
 export function hostMatcher(pattern: string): HeaderMatcherInit {
   const name = ":authority";
   if (pattern === "*") return { name, headerMatchSpecifier: { case: "presentMatch", value: true } };

@@ -124,7 +124,7 @@ function operationTerms(operation: AuthorizationOperation, context: RuleContext)
   ];
 }
 
-/** A path, which may contain the templates `{*}` (one segment) and `{**}` (the rest). */
+/** Permits a path, which may contain the templates `{*}` (one segment) and `{**}` (the rest). */
 function pathPermission(path: string): PermissionInit {
   if (!path.includes("{*}") && !path.includes("{**}"))
     return { rule: { case: "urlPath", value: { rule: { case: "path", value: patternMatcher(path) } } } };
@@ -247,7 +247,7 @@ function namedCondition(
   });
 }
 
-/** `[value]` matches a list that contains the value. */
+/** Matches a filter's metadata. A text in the form `[value]` matches a list that contains the value. */
 function filterValue(text: string): ReturnType<typeof textValue> {
   if (!text.startsWith("[") || !text.endsWith("]")) return textValue(patternMatcher(text));
   return {

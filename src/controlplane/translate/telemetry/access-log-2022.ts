@@ -55,7 +55,7 @@ function tunnelLog(host: string, port: number, authority: string, mesh: MeshSett
 }
 
 function textLog(format: string, mesh: MeshSettings): AccessLogInit[] {
-  // This format is written even if the mesh config disables access logs.
+  // Write this format even if the mesh config disables access logs.
   return fileAccessLogs({
     path: mesh.accessLogFile === "" ? "/dev/stdout" : mesh.accessLogFile,
     encoding: "TEXT",

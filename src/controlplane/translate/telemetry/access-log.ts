@@ -93,7 +93,7 @@ export function fileAccessLogs(settings: FileLogSettings): AccessLogInit[] {
   return [{ name: "envoy.access_loggers.file", configType: { case: "typedConfig", value: config } }];
 }
 
-/** Formatter extensions for operators outside Envoy's core. */
+/** The formatter extensions that a format needs for operators outside Envoy's core. */
 export function formattersOf(format: string): { name: string; typedConfig: Any }[] {
   return format.includes("%REQ_WITHOUT_QUERY")
     ? [{ name: "envoy.formatter.req_without_query", typedConfig: packed(ReqWithoutQuerySchema, {}) }]
@@ -112,7 +112,7 @@ function formatOf(settings: FileLogSettings) {
   return { case: "jsonFormat" as const, value: jsonFields(settings.format) };
 }
 
-/** As in upstream, a format that is not a JSON object falls back to Istio's fields. */
+/** The fields of a JSON log. As in upstream, a format that is not a JSON object is replaced by Istio's fields. */
 function jsonFields(format: string): JsonObject {
   if (format === "") return istioFields;
   try {

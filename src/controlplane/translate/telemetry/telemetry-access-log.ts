@@ -130,7 +130,10 @@ function providerLog(provider: ExtensionProvider, source: ProviderSource): Acces
 
 const builtInFile = "envoy";
 
-/** The built-in provider uses the mesh config's format. Others use Istio's default if they set none. */
+/**
+ * The access log of a provider that writes a file. The built-in provider uses the mesh config's format. Others use
+ * Istio's default if they set none.
+ */
 function fileLog(
   name: string,
   { path, text, labels, hasFormat, omitEmptyValues }: FileLogProvider,

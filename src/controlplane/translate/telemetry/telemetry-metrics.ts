@@ -9,7 +9,7 @@ import { namesOf, providerOf } from "./telemetry-provider.ts";
 type Level = Pick<Telemetry["spec"], "metrics">;
 type Mode = "CLIENT" | "SERVER";
 
-/** Prometheus names, without the prefix `istio_`. */
+/** The names of the metrics in Prometheus, without the prefix `istio_`. */
 const metricNames: Readonly<Record<Exclude<IstioMetric, "ALL_METRICS">, string>> = {
   REQUEST_COUNT: "requests_total",
   REQUEST_DURATION: "request_duration_milliseconds",

@@ -22,7 +22,7 @@ export function workloadNameOf({ labels, gateway, waypoint }: PolicySubject): st
   return canonicalName(labels, "unknown");
 }
 
-/** Tags with the span's workload, and with the results of dry-run policies. */
+/** The tags with the span's workload, and with the results of dry-run policies. */
 export function istioTags(subject: PolicySubject, { clusterId, meshId }: MeshSettings): readonly CustomTagInit[] {
   const literals = {
     "istio.canonical_revision": canonicalRevision(subject.labels),
@@ -69,7 +69,7 @@ const peerFields = {
   instance_name: "name",
 };
 
-/** A waypoint is between two workloads, so its spans describe both. */
+/** The tags of a waypoint's spans. A waypoint is between two workloads, and the tags describe both. */
 export function waypointTags(): readonly CustomTagInit[] {
   return [
     ["destination", "upstream"],

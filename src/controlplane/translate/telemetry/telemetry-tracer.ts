@@ -143,7 +143,7 @@ function openTelemetry(
 
 const samplingPath = "api/v2/samplingConfiguration";
 
-/** Dynatrace's sampler settings come from its own API, or from the host that receives spans. */
+/** Dynatrace's sampler. Its settings come from Dynatrace's own API, or from the host that receives spans. */
 function dynatrace(
   { tenant, clusterId, rootSpansPerMinute, api }: DynatraceSampler,
   { http }: OpenTelemetryProvider,

@@ -68,7 +68,8 @@ export function tracingOf(
   const maxTagLength =
     ("maxTagLength" in settings ? settings.maxTagLength : undefined) ?? mesh.tracing?.maxPathTagLength;
   const sampling = tracer.samplesItself ? allTraces : (wanted.samplingPercent ?? defaultSampling(mesh));
-  // A gateway's request to the mesh has its own span.
+  // The requests that a gateway sends to the mesh have spans of their own, and so have all requests that SkyWalking
+  // traces.
   const ownSpan = context.side === "gateway" || settings.kind === "skywalking";
   return {
     byRequestId: wanted.byRequestId,
@@ -100,7 +101,7 @@ function defaultSampling({ tracing, traceSamplingPercent }: MeshSettings): numbe
   return tracing?.samplingPercent ?? traceSamplingPercent;
 }
 
-/** A request is traced if its client requested that. Other requests are sampled. */
+/** Which requests are traced: all whose client requested that, and a share of the others. */
 function samplingOf(percent: number): Pick<TracingInit, "clientSampling" | "randomSampling" | "overallSampling"> {
   return {
     clientSampling: { value: allTraces },
@@ -135,7 +136,7 @@ type Tags = Readonly<Record<string, TracingTag>>;
  */
 const acceptedTags = memos.memo<Tags, Tags>("accepted-tags");
 
-/** The user's tags replace those of the proxy config. */
+/** The tags of spans. If a Telemetry has tags, they replace those of the proxy config. */
 function tagsOf(withIstio: boolean, own: Tags, { subject, side }: TracingContext, mesh: MeshSettings): CustomTagInit[] {
   const given =
     Object.keys(own).length > 0

@@ -208,12 +208,15 @@ export function crossesNetworks({ ambientMultiNetwork, ambientNetworkCrossing }:
   return ambientMultiNetwork === true && ambientNetworkCrossing?.waypoints !== false;
 }
 
-/** Includes assigned addresses of both families, because requests to either reach the waypoint. */
+/**
+ * The service with addresses. If it has none of its own, it gets the assigned ones of both families, because requests
+ * to either reach the waypoint.
+ */
 function withOwnAddresses(service: ServiceModel): ServiceModel {
   return service.addresses.length > 0 ? service : { ...service, addresses: service.automaticAddresses ?? [] };
 }
 
-/** Tunnels are only logged in the format of 2022. The connections inside are logged separately. */
+/** The access logs of tunnels, which exist only in the format of 2022. The connections inside are logged separately. */
 function ofTunnels(services: readonly ServiceModel[], mesh: MeshSettings): readonly AccessLogInit[] {
   if (!writesLogsOf2022(mesh)) return [];
   return tunnelLogsOf2022(

@@ -83,7 +83,7 @@ function derivePassthroughListeners(
       if (mesh === undefined || !isEastWestClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
       const key = factsKey(gateway);
       const own = withOwnProxyConfig(mesh, proxyConfigOfGateway(key, inputs, reader));
-      // As in upstream, settings of a gateway's connections do not apply to a proxy that also ends tunnels.
+      // Leave out the settings of a gateway's connections, as upstream does for a proxy that also ends tunnels.
       const listeners = listenersOf(gateway, { ...own, connectionSettings: undefined }, reader);
       const all = listeners.length === 0 ? [] : [...listeners, connectOriginateListener()];
       return all.map((listener) => scoped(ListenerSchema, key, listener, listener.name));
@@ -112,7 +112,7 @@ function deriveTunnelClusters(
   );
 }
 
-/** Like a waypoint, such a gateway obeys only policies that name it. */
+/** The subject for policies. Like a waypoint, a gateway between networks obeys only policies that name it. */
 function subjectOf({ name, namespace, labels, spec }: GatewayFacts): PolicySubject {
   return {
     namespace,

@@ -250,15 +250,18 @@ interface RoutedService {
   readonly ingress: boolean;
 }
 
-/** Matches the service's name first, because several networks may use the same address. */
+/**
+ * The listener for the tunnels of clients. It matches the service's name first, because several networks may use the
+ * same address.
+ */
 function mainListener(routed: readonly RoutedService[]): Listener {
   const chains = routed.flatMap(({ ways }) => ways.map(({ name }) => passChain(name, name)));
   const thenOf = ({ service, ways, ingress }: RoutedService, port: ServicePortModel): OnMatchInit => {
     const straight = wayName(port, service);
     const guarded = wayName(port, service, true);
     if (!ways.some(({ name }) => name === guarded)) return toChain(straight);
-    // A waypoint of the client's network has already applied the policies. An ingress gateway bypasses waypoints unless
-    // configured otherwise.
+    // Let traffic from a waypoint bypass the waypoint here, because the one in the client's network has already applied
+    // the policies. Traffic from an ingress gateway also bypasses it unless configured otherwise.
     const bySource = byState("source", connectSourceState, {
       waypoint: toChain(straight),
       gateway: toChain(ingress ? guarded : straight),
@@ -286,7 +289,7 @@ function mainListener(routed: readonly RoutedService[]): Listener {
   });
 }
 
-/** Forwards the inner tunnel without parsing it. */
+/** The chain that forwards the inner tunnel without parsing it. */
 function passChain(name: string, cluster: string): FilterChainInit {
   return {
     name,
@@ -299,7 +302,10 @@ function passChain(name: string, cluster: string): FilterChainInit {
   };
 }
 
-/** DestinationRules do not apply to gateways between networks, because the inner tunnel belongs to the client. */
+/**
+ * The cluster of a service at a gateway between networks. DestinationRules do not apply to it, because the inner tunnel
+ * belongs to the client.
+ */
 function plainCluster(
   name: string,
   service: ServiceModel,
@@ -327,7 +333,7 @@ interface TunnelEnd {
   readonly weight: number;
 }
 
-/** Sends to the pods that terminate HBONE, because other endpoints cannot use the inner tunnel. */
+/** The endpoints of a service that terminate HBONE. Others cannot use the inner tunnel. */
 function toPods(
   name: string,
   { service, port }: { readonly service: ServiceModel; readonly port: number },

@@ -20,7 +20,8 @@ export function deriveServedRegistries(
 ): readonly [services: ServedRegistry, entries: ServedRegistry] {
   const bound = (name: string, services: Collection<ServiceModel>): Collection<BoundService> =>
     graph.derive(name, services, (service, reader): Iterable<readonly [string, BoundService]> => {
-      // In ambient mode, a host has only one service in each namespace: that of its oldest entry.
+      // Leave out all services of a host in a namespace except that of the oldest entry: ambient mode has only this
+      // one.
       if (service.resolution === "alias" || service.variant !== undefined) return [];
       const { namespace, hostname, createdAt } = service;
       return bindings.waypointsOfService(service, reader).map(

@@ -29,7 +29,7 @@ import { type Sources, scoped } from "./waypoint-sources.ts";
 
 /** The proxy that sends to services: a waypoint, or a gateway between networks. */
 export interface ServiceClient extends Pick<Waypoint, "key" | "namespace"> {
-  /** Whether it sends only to endpoints of its own network. Absent means no. */
+  /** Whether the proxy sends only to endpoints of its own network. Absent means no. */
   readonly staysInNetwork?: boolean;
 }
 
@@ -55,7 +55,7 @@ export function resolve(
   return waypoint === undefined ? undefined : resolveFor(waypoint, service, sources, reader);
 }
 
-/** Like {@link resolve}, for a proxy that need not be a waypoint. */
+/** Like {@link resolve}, for a waypoint or for a gateway between networks. */
 export function resolveFor(
   waypoint: ServiceClient,
   service: ServiceModel | undefined,

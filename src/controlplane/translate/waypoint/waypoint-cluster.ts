@@ -72,7 +72,7 @@ export function vipCluster(options: VipClusterOptions): Cluster | undefined {
   return cluster;
 }
 
-/** Passes the endpoint's metadata into the tunnel. */
+/** The transport socket that passes the endpoint's metadata into the tunnel. */
 function throughTunnel(inner: TransportSocketInit) {
   return create(TransportSocketSchema, {
     name: "internal_upstream",
@@ -89,7 +89,10 @@ function throughTunnel(inner: TransportSocketInit) {
   });
 }
 
-/** As in upstream, also accepts the identities of the waypoint's own namespace. */
+/**
+ * Matches the identities of a namespace. As in upstream, a waypoint also accepts servers with the identities of its own
+ * namespace.
+ */
 export function peersOfNamespace(mesh: MeshSettings, namespace: string) {
   return trustDomainPeers(`${mesh.trustDomain}/ns/${namespace}/sa`);
 }

@@ -180,8 +180,8 @@ function rangeKey(text: string): string {
 }
 
 /**
- * Ports with a declared protocol are not inspected, because the inspector would wait in vain if the server speaks
- * first. Directly addressed pods accept any port.
+ * The HTTP inspector, which is off at ports with a declared protocol: with one in which the server speaks first, it
+ * would wait in vain. With `anyPort`, it is on everywhere, because directly addressed pods accept any port.
  */
 function httpInspectorFor(services: readonly WaypointServiceChains[], anyPort: boolean) {
   const filter = httpInspector();
@@ -194,7 +194,7 @@ function httpInspectorFor(services: readonly WaypointServiceChains[], anyPort: b
   return disabled === undefined ? filter : { ...filter, filterDisabled: disabled };
 }
 
-/** TLS ports are inspected for the server name, because policies may match it. */
+/** The TLS inspector of the ports that carry TLS. It reads the server name, which policies may match. */
 function tlsInspectorFor(services: readonly WaypointServiceChains[]) {
   const ports = services.flatMap((service) => service.ports);
   const secure = new Set(ports.filter(({ protocol }) => protocol === "tls").map(({ port }) => port));
@@ -268,7 +268,7 @@ function requests(
     statPrefix: `inbound_0.0.0.0_${port}`,
     mesh,
     routes: { inline: waypointRouteTable(name, port, routes, domains) },
-    // Policies may match the header, so they come after the filter that sets it.
+    // Put the policies after the filter that sets the header, because they may match it.
     security: forwardsClientIdentity ? [clientIdentityInXfcc(), ...security.http] : security.http,
     telemetry,
     ...(forwarded === true ? { forwarded: [wildcardCache(host)] } : {}),
@@ -297,7 +297,7 @@ function connections(
   return [tcpMetadataExchange(mesh), ...security.tcp, ...telemetry.stats("waypoint"), ...before, proxy];
 }
 
-/** The next tunnel has the same destination as the one that ended here. */
+/** The filter that gives the next tunnel the destination of the tunnel that ended here. */
 function keepDestination(): FilterInit {
   return filterInit("connect_authority", NetworkSetFilterStateSchema, {
     onNewConnection: [filterState(destinationState, `%FILTER_STATE(${destinationState}:PLAIN)%`, { inherits: "ONCE" })],

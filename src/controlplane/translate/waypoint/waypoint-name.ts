@@ -17,13 +17,13 @@ export function carriedKinds(protocol: AppProtocol): readonly WaypointCarries[] 
 
 /** A service behind the waypoint. */
 export interface VipService extends Pick<ServiceModel, "ports"> {
-  /** The last part of its names, see {@link vipName}. */
+  /** The last part of the service's names, see {@link vipName}. */
   readonly vipHost: string;
 }
 
 /**
- * `inbound-vip|80|http/v1|host`: a service or subset behind its waypoint. A service that does not own the host there
- * has `namespace/host` in its place.
+ * The name of the cluster and chain of a service or subset behind its waypoint: `inbound-vip|80|http/v1|host`. If
+ * another service behind the waypoint owns the host, the name has `namespace/host` instead.
  */
 export function vipName(port: number, carries: WaypointCarries, subset: string | undefined, vipHost: string): string {
   return `inbound-vip|${port}|${carries}${subset === undefined || subset === "" ? "" : `/${subset}`}|${vipHost}`;

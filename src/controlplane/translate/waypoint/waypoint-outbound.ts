@@ -34,8 +34,8 @@ export interface OutboundReference {
 }
 
 /**
- * As in upstream, waypoints get clusters for all services of the mesh's providers (authorizers, tracers, logs), whether
- * they use them or not.
+ * The references of waypoints to providers' services. As in upstream, waypoints get clusters for all services of the
+ * mesh's providers (authorizers, tracers, logs), whether they use them or not.
  */
 export function deriveProviderReferences(
   graph: CollectionGraph,

@@ -101,7 +101,7 @@ function hashesFrom(service: ServiceModel, context: WaypointRouteContext): Gatew
   };
 }
 
-/** A DestinationRule's consistent hashing also applies to a service without a route. */
+/** The consistent hashing that a DestinationRule sets for a service. It also applies to a service without a route. */
 function hashOfService(
   service: ServiceModel,
   port: number,
@@ -161,8 +161,8 @@ export function waypointTcp(
 }
 
 /**
- * As in upstream, the policy of the first destination applies to all of them. The policy of its subset applies only if
- * there is no other destination.
+ * The connection settings of a port's destinations. As in upstream, the policy of the first destination applies to all
+ * of them. The policy of its subset applies only if there is no other destination.
  */
 function settingsOf(
   routes: readonly RouteDestination[],
@@ -233,8 +233,9 @@ function routesOfVirtualService(
 }
 
 /**
- * Only routes in the service's or the waypoint's namespace may change a service's traffic. A VirtualService that would
- * have too many routes at all ports of a service does not apply at the last ones.
+ * The VirtualServices for a port of a service. Only those of the service's or the waypoint's namespace may change a
+ * service's traffic. A VirtualService that would have too many routes at all ports of a service does not apply at the
+ * last ones.
  */
 function virtualServicesFor(
   service: ServiceModel,

@@ -24,7 +24,7 @@ export class Pipe implements ByteStream {
   readonly written: Uint8Array[] = [];
   ended = false;
   destroyed = false;
-  /** Bytes wait here, as with a peer that does not read. */
+  /** Whether bytes wait here, as with a peer that does not read. */
   isPaused = true;
   stuck = false;
   /** Keeps the received bytes without a copy, so that a test can check whether the sender copied them. */
@@ -185,7 +185,7 @@ export class FrameClient {
   /** The server's frames since the last call. */
   async takeFrames(): Promise<readonly string[]> {
     await turn();
-    // The connection continues to read in later turns. Its answers leave at the end of the last one.
+    // Let the turns pass in which the connection reads on. Its answers leave at the end of the last one.
     while (this.pipe.isPaused) {
       const { nextTimerMs } = this.#clock;
       if (nextTimerMs <= longestWaitMs) this.#clock.pass(nextTimerMs);
