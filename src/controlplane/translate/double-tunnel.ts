@@ -85,8 +85,8 @@ export function doubleTunnelListeners(source: TunnelSource, network: string): re
 }
 
 /**
- * The clusters of those listeners. The inner tunnel's TLS runs inside the outer tunnel. Each connection to the gateway
- * carries one tunnel, so that the gateway balances every tunnel.
+ * The clusters of the listeners of {@link doubleTunnelListeners}. The inner tunnel's TLS runs inside the outer tunnel.
+ * Each connection to the gateway carries one tunnel, so that the gateway balances every tunnel.
  */
 export function doubleTunnelClusters(mesh: MeshSettings): readonly Cluster[] {
   const unpooled = tunnelOptions({ maxRequestsPerConnection: 1 });

@@ -131,8 +131,8 @@ function extensionConfig(
 }
 
 /**
- * The message PluginConfig. Variables named ISTIO_META_ are for the agent that fetches the module, never for the
- * module.
+ * The configuration of a plugin as the message PluginConfig. Variables named ISTIO_META_ are for the agent that fetches
+ * the module, never for the module.
  */
 function pluginConfig(
   facts: SelectedExtension["facts"],

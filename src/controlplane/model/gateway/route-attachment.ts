@@ -131,7 +131,10 @@ interface GatewayParent {
   readonly set: string | undefined;
 }
 
-/** The Gateway that is the parent or owns the parent ListenerSet. Undefined if it is not ours. */
+/**
+ * The Gateway that is the parent or owns the parent ListenerSet. Undefined if it is not ours, or does not allow the
+ * ListenerSet.
+ */
 function gatewayOf(
   route: AttachableRoute,
   parentRef: ParentReference,

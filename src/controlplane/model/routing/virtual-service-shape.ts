@@ -65,8 +65,8 @@ export function virtualServiceShapesOf(
 }
 
 /**
- * The hosts to which it sends traffic, with the ports that it names (0 means any). Routes for clients of other
- * namespaces are left out.
+ * The hosts to which the VirtualService sends traffic, with the ports that it names (0 means any). Routes for clients
+ * of other namespaces are left out.
  */
 export function destinationsOf(
   shape: VirtualServiceShape,

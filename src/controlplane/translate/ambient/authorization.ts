@@ -170,8 +170,8 @@ export function staticStrictPolicy(rootNamespace: string): Authorization {
 }
 
 /**
- * A PeerAuthentication with ports: denies clients without an identity on the strict ports, or on all ports except some.
- * Undefined if no port differs.
+ * Converts a PeerAuthentication with ports to a ztunnel policy, which denies clients without an identity on the strict
+ * ports, or on all ports except some. Undefined if no port differs.
  */
 export function convertedPeerAuthentication(
   policy: PeerAuthenticationFacts,

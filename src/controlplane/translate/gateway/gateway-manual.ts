@@ -31,7 +31,10 @@ export function deriveRouterGroups(
   return routers.index("namespace", (group) => [group.namespace]);
 }
 
-/** Gateways whose proxies somebody else deployed. If several Gateways name one Service, the oldest wins. */
+/**
+ * The groups of proxies that somebody else deployed for a Gateway. If several Gateways name one Service, the oldest
+ * wins.
+ */
 export function manualDeployments(
   gateway: GatewayFacts,
   inputs: MeshInputs,

@@ -32,8 +32,9 @@ export function grpcServerAddress(name: string): GrpcServerAddress | undefined {
 
 /**
  * The listener of a gRPC server: mutual TLS and authorization as in the inbound listener of a sidecar beside it.
- * Returns undefined if no service has the port. gRPC has no permissive mode. A server in permissive mode accepts plain
- * text, or mutual TLS if `announcesTls` is set: its label then announces that to clients.
+ * Returns undefined if no service has the port, or if the port has other TLS than Istio's. gRPC has no permissive mode.
+ * A server in permissive mode accepts plain text, or mutual TLS if `announcesTls` is set: its label then announces that
+ * to clients.
  */
 export function grpcServerListener(
   name: string,
