@@ -238,7 +238,10 @@ export class AppliedConfig {
     this.#judge(update, apply());
   }
 
-  /** Applies listeners when they listen. A socket that cannot be opened is reported as a fault of its listener. */
+  /**
+   * Applies listeners, then waits until their sockets are open or have failed. A socket that cannot be opened is
+   * reported as a fault of its listener.
+   */
   async #takeListeners(update: XdsUpdate): Promise<void> {
     const binding: Promise<void>[] = [];
     const troubles = this.#applyListeners(update, binding);

@@ -398,7 +398,10 @@ export class DataPath implements Serving {
     if (this.#closesUnused) this.#config.closeUnused();
   }
 
-  /** Closes idle tunnels with GOAWAY, so that peers do not report a fault. */
+  /**
+   * Waits for a limited time until the closed tunnels have ended, so that peers get the GOAWAY and do not report a
+   * fault.
+   */
   async #tunnelsEnded(force: AbortSignal): Promise<void> {
     const { clock } = this.#options;
     const deadline = clock.steadyMs() + tunnelEndMs;

@@ -48,7 +48,10 @@ export interface ProxySettings {
   readonly labels: Readonly<Record<string, string>>;
   /** The node's metadata that istiod gets. */
   readonly metadata: Readonly<Record<string, unknown>>;
-  /** How long the listeners stay open at least after the first shutdown request, in milliseconds. */
+  /**
+   * The minimum time, in milliseconds, for which the listeners stay open after the first shutdown request. They close
+   * earlier if the application has ended.
+   */
   readonly drainMs: number;
   /** The time after which connections of removed configuration are closed (`drainDuration`), in milliseconds. */
   readonly connectionDrainMs: number;

@@ -26,7 +26,9 @@ export interface DnsCaptureOptions {
   readonly resolverFile: ResolverFile;
   /** Reads the pod's hosts file, for names that the proxy itself resolves. */
   readonly readHosts: () => Promise<HostsFile>;
-  /** The mark of packets that pass the redirect of the pod's queries. Undefined if the process may not set marks. */
+  /**
+   * The mark of packets that pass the redirect of the pod's queries. It is not used if the process may not set marks.
+   */
   readonly mark: number;
   /** The port to which the pod's queries are redirected, usually 15053. */
   readonly port: number;

@@ -7,8 +7,7 @@ import type { Route } from "../routing/route.ts";
 import type { PreferredEndpoint } from "../upstream/preferred-endpoint.ts";
 
 /**
- * A request whose route was chosen, and whose upstream is not chosen yet. It is valid until the request is answered or
- * sent upstream.
+ * A request as filters see it. Its route is chosen before the first filter runs, and its upstream after the last one.
  */
 export interface FilterRequest extends RequestView {
   readonly connection: ConnectionInfo;

@@ -27,7 +27,10 @@ export const connectionStates: Readonly<Record<string, ConnectionInput>> = {
   "io.istio.source": ({ source }) => source,
 };
 
-/** A node that continues with the subtree whose key equals the value, or else with its fallback. */
+/**
+ * A node that continues with the subtree whose key equals the value. Without such a subtree, or if it leads to no
+ * chain, the node continues with its fallback.
+ */
 export function exactNode(
   input: ConnectionInput,
   branches: ReadonlyMap<string, ChainMatcher>,
@@ -39,7 +42,10 @@ export function exactNode(
   };
 }
 
-/** A node that continues with the subtree whose key is the longest prefix of the value, or else with its fallback. */
+/**
+ * A node that continues with the subtree whose key is the longest prefix of the value. Without such a subtree, or if it
+ * leads to no chain, the node continues with its fallback.
+ */
 export function prefixNode(
   input: ConnectionInput,
   branches: ReadonlyMap<string, ChainMatcher>,

@@ -84,8 +84,8 @@ class Look {
   }
 
   /**
-   * Whether the connection must be refused because the sender's PROXY header is missing or invalid. Only that header
-   * names the client.
+   * Whether the connection must be refused because of the sender's PROXY header, which alone names the client. The
+   * header is required and missing, is invalid, or has a version that the listener does not accept.
    */
   get refused(): boolean {
     const rules = this.#plan.proxyHeader;

@@ -30,7 +30,7 @@ export interface SecretStoreOptions {
   /** This proxy's SPIFFE id, which the certificate `default` contains. */
   readonly identity: string;
   readonly readFile: (path: string) => Promise<string>;
-  /** The file with the mesh's revocation lists. If undefined, no revocation is checked. */
+  /** The file with the mesh's revocation lists. If undefined, revocations by the mesh's authorities are not checked. */
   readonly meshRevocationsFile?: string | undefined;
   /**
    * Called when a secret has arrived or is known to be absent, and when the file with the mesh's revocation lists was

@@ -189,7 +189,7 @@ export class WorkerSet implements Serving {
     return mergeClusters(parts);
   }
 
-  /** Uses the last statistics of a worker that does not answer, and logs which worker that is. */
+  /** Uses the last statistics of a worker that does not answer, and adds a statistic that names this worker. */
   async statistics(): Promise<readonly Statistic[]> {
     const unanswered = await this.#group.inTime("statistics", undefined, (index, statistics) =>
       this.#statistics.set(index, statistics),

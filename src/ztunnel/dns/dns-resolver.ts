@@ -209,7 +209,7 @@ export class DnsResolver {
   }
 
   /**
-   * A service's addresses. A headless service has those of its healthy endpoints, including addresses of families that
+   * A service's addresses. A headless service has those of its healthy endpoints, without addresses of a family that
    * the service itself does not have.
    */
   #addresses(service: Service): readonly string[] {

@@ -106,7 +106,10 @@ function tcpFields(message: TcpGrpcAccessLogConfig, where: string, notes: Config
   return { requestHeaders: [], responseHeaders: [], responseTrailers: [] };
 }
 
-/** The proxy bounds the number and the age of waiting entries itself, so these settings have no effect. */
+/**
+ * The settings of the buffer and of its flushes have no effect, because the proxy bounds the number and the age of
+ * waiting entries itself.
+ */
 function checkCommon(common: CommonGrpcAccessLogConfig | undefined, where: string, notes: ConfigNotes): void {
   if (common === undefined) return;
   checkFields(CommonGrpcAccessLogConfigSchema, common, `${where}: commonConfig`, notes, {

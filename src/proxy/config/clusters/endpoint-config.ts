@@ -104,7 +104,10 @@ const statusNames: Readonly<Record<HealthStatus, EndpointStatus>> = {
   [HealthStatus.UNHEALTHY]: "unhealthy",
   [HealthStatus.TIMEOUT]: "timeout",
 };
-/** The statuses by their numbers. A control plane may send a number that this enumeration does not have. */
+/**
+ * The names of the statuses by their numbers. Undefined for a number that this enumeration lacks, which a control plane
+ * may send.
+ */
 export const endpointStatuses: Readonly<Record<number, EndpointStatus | undefined>> = statusNames;
 
 function addressOf(
