@@ -1,5 +1,6 @@
 import { MessageChannel, Worker, type MessagePort } from "node:worker_threads";
 import { messageOf, programFile, transientError, type Clock } from "../../base/index.ts";
+import { makeAnswerMark, setMark } from "./answer-mark.ts";
 import type { CompiledModule } from "./engine.ts";
 import { callDeadlineMs, maxWaitingCalls, startDeadlineMs } from "./limits.ts";
 import type {
@@ -59,7 +60,7 @@ export class ModuleThread {
   constructor(options: ModuleThreadOptions) {
     this.#options = options;
     const { port1, port2 } = new MessageChannel();
-    const answered = new Int32Array(new SharedArrayBuffer(4));
+    const answered = makeAnswerMark();
     const start: ThreadStart = {
       module: options.module,
       options: options.machine,
@@ -70,8 +71,7 @@ export class ModuleThread {
     this.#asks = port1;
     port1.on("message", (request: SharedRequest) => {
       port1.postMessage(this.#options.ask(request));
-      Atomics.store(answered, 0, 1);
-      Atomics.notify(answered, 0);
+      setMark(answered);
     });
     this.#worker = new Worker(programFile("src/proxy/wasm/module.worker.ts"), {
       workerData: start,

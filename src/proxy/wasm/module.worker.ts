@@ -1,6 +1,7 @@
 import { randomFillSync } from "node:crypto";
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { invariant, messageOf } from "../../base/index.ts";
+import { awaitMark } from "./answer-mark.ts";
 import type { MachineHost } from "./machine-state.ts";
 import type { SharedAnswer } from "./messages.ts";
 import type { FromThread, ThreadStart, ToThread } from "./thread-messages.ts";
@@ -17,8 +18,7 @@ const host: MachineHost = {
   tell: (request) => post({ kind: "tell", request }),
   ask: (request) => {
     questions.postMessage(request);
-    Atomics.wait(answered, 0, 0);
-    Atomics.store(answered, 0, 0);
+    awaitMark(answered);
     return (receiveMessageOnPort(questions) as { message: SharedAnswer }).message;
   },
   nowNs: () => BigInt(Date.now()) * nsInMs,

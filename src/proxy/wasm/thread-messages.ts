@@ -1,4 +1,5 @@
 import type { MessagePort } from "node:worker_threads";
+import type { AnswerMark } from "./answer-mark.ts";
 import type { CompiledModule } from "./engine.ts";
 import type { HostRequest, MachineAnswer, MachineCall, MachineOptions } from "./messages.ts";
 
@@ -11,7 +12,7 @@ export interface ThreadStart {
    * Carries the requests whose answer the module waits for. A mark in shared memory shows that the answer has arrived.
    */
   readonly questions: MessagePort;
-  readonly answered: Int32Array;
+  readonly answered: AnswerMark;
 }
 
 export type ToThread = MachineCall;
