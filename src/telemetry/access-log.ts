@@ -3,7 +3,10 @@ import { isMainThread } from "node:worker_threads";
 import type { Clock, LogLevel } from "../base/index.ts";
 import { LineBuffer } from "./line-buffer.ts";
 
-/** The destination of whole lines. One write is in flight at a time. */
+/**
+ * Where an access log writes. Each write contains only whole lines, and the log starts a write only after the one
+ * before has ended.
+ */
 export interface AccessLogSink {
   write(bytes: Uint8Array): Promise<void>;
   /** Releases open resources. A later write opens them again. */

@@ -21,7 +21,7 @@ interface Waiting<Task, Outcome> {
   readonly settle: (outcome: Outcome | undefined) => void;
 }
 
-/** The waiting tasks of a caller by group. The group with the next turn comes first. */
+/** A caller's waiting tasks by group. At the caller's next turn, a task of the first group runs. */
 interface Caller<Task, Outcome> {
   readonly groups: Map<string, Waiting<Task, Outcome>[]>;
   /** The number of tasks of all groups. */

@@ -85,8 +85,9 @@ export function listReleases(stateDirectory: string, ownVersion: string): Listed
 }
 
 /**
- * Copies a release tree into the cluster, so that images with its version as their tag run it, with the cluster's npm
- * packages. New containers use it instead of an earlier tree of the same version. Returns the version.
+ * Copies a release tree into the lab's state directory. New containers whose image tag is the tree's version then run
+ * this tree, with the npm packages of the lab's own release. The tree replaces an earlier one of the same version.
+ * Returns the version.
  */
 export function addRelease(stateDirectory: string, tree: string): string {
   const version = versionOf(tree);

@@ -4,7 +4,7 @@ import type { RandomUuid } from "../../terms/random-id.ts";
 import type { ClientCertificateField } from "./client-certificate.ts";
 import type { HttpConnectionConfig } from "../http-connection-config.ts";
 
-/** What the proxy knows about a request's client. */
+/** What the proxy knows about a request's client, and what it tells the upstream about the request. */
 export interface EdgeFacts {
   /** The client's head, including the edits of filters. */
   readonly head: MessageHead;

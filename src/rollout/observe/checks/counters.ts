@@ -114,8 +114,9 @@ export async function scrapeAll(
 }
 
 /**
- * Whether a value can be a count. One other value would make every later sum meaningless. If only its series were left
- * out, the proxy would seem to have restarted.
+ * Whether a value can be a count: finite and not negative. A proxy that reports any other value is left out with all
+ * its series. With the value, every later sum would be meaningless. Without only that series, the proxy's sums would
+ * fall, as after a restart.
  */
 function isCount(value: number): boolean {
   return Number.isFinite(value) && value >= 0;
