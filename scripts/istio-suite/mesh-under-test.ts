@@ -31,7 +31,10 @@ export function parseMesh(text: string): MeshUnderTest {
   return mesh;
 }
 
-/** The folder of the verdicts, below the folder of the built suites. `workers` is the number that was asked for. */
+/**
+ * The folder of the verdicts, below the folder of the built suites. `workers` is the value of `--workers`, the number
+ * of workers of each proxy and ztunnel. It is undefined without the flag.
+ */
 export function resultsFolder(mesh: MeshUnderTest, workers?: number): string {
   return [
     "results",

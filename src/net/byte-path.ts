@@ -82,7 +82,8 @@ function limit(options: ConnectOptions, giveUp: (error: Error) => void): Disposa
   const timer = timeouts.after(timeoutMs, () =>
     giveUp(transientError("timeout", `${connectName(options)}: no answer in ${timeoutMs} ms`)),
   );
-  // Report the abort later, because the caller first has to clean up.
+  // Give up in a microtask, because the signal may have aborted before this call. The caller then has not yet got the
+  // result that it disposes when it gives up.
   const abortBecauseOf = (reason: unknown): void =>
     queueMicrotask(() => giveUp(transientError("aborted", `${connectName(options)}: aborted`, { cause: reason })));
   options.onStart?.(abortBecauseOf);

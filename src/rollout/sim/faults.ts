@@ -25,7 +25,10 @@ export class Faults {
   readonly #options: FaultsOptions;
   /** The reasons for which rollouts are not carried out, by the names of the rollouts. */
   readonly #refusals = new Map<string, Refusal>();
-  /** The objects that the server cannot read, each as `target` or `journal` with the rollout's name. */
+  /**
+   * The objects that the engine cannot read from the API server, as keys: `target` or `journal`, a space and the
+   * rollout's name.
+   */
   readonly #unread = new Set<string>();
   /** Backups of the API server's storage, as functions that restore them. */
   readonly #backups = new Map<Disturbance, readonly (() => void)[]>();

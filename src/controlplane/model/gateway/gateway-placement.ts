@@ -57,8 +57,8 @@ export function deriveGatewayPlacements(
     const isEastWest = isEastWestClass(gateway.spec.gatewayClassName, inputs, reader);
     if (!isWaypoint && !isEastWest && !isIngressClass(gateway.spec.gatewayClassName, inputs, reader)) return [];
     const owned = owningRevision(gateway, inputs, reader) === revision;
-    // Keep the canary even if the revision owns the Gateway by now. It is removed once the Gateway's own pods run this
-    // revision.
+    // Keep the canary's Deployment even if this revision owns the Gateway by now. The rollout engine removes the
+    // annotation once the Gateway's own pods run this revision.
     const canary = gateway.annotations[gatewayCanaryAnnotations.revision] === revision;
     const managed = isManaged(gateway);
     const overlays = overlaysOf(gateway, inputs, reader);
