@@ -28,9 +28,7 @@ export function editQuery(request: FilterRequest, { set, remove }: QueryEdits): 
 
 /** The decoded name of a parameter. Undefined if there is no parameter. */
 function nameOf(pair: string): string | undefined {
-  if (!/^[\w.~-]+(?:=|$)/.test(pair)) return new URLSearchParams(pair).keys().next().value;
-  const end = pair.indexOf("=");
-  return end < 0 ? pair : pair.slice(0, end);
+  return new URLSearchParams(pair).keys().next().value;
 }
 
 /**

@@ -3,6 +3,7 @@ import { hasLoop, withFunctions } from "../../base/cel/index.ts";
 import { loadPackage, messageOf } from "../../base/index.ts";
 import { regexSize } from "../../base/regex-size/index.ts";
 import type { ParsedExpression } from "../../wire/envoy/index.ts";
+import { bigintText } from "../terms/bigint-text.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 
 /**
@@ -137,8 +138,4 @@ export function valueText(value: unknown): string {
   } catch {
     return "-";
   }
-}
-
-function bigintText(_key: string, value: unknown): unknown {
-  return typeof value === "bigint" ? String(value) : value;
 }

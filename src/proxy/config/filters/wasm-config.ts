@@ -1,7 +1,7 @@
-import { ownField } from "../../../base/index.ts";
 import { createHash } from "node:crypto";
 import { fromBinary, fromJson, toJson } from "@bufbuild/protobuf";
 import { anyUnpack, BytesValueSchema, StringValueSchema, StructSchema, type Any } from "@bufbuild/protobuf/wkt";
+import { ownField } from "../../../base/index.ts";
 import { envoyRegistry } from "../../../wire/envoy/index.ts";
 import {
   FailurePolicy,
@@ -13,6 +13,7 @@ import {
   type Wasm,
 } from "../../../wire/envoy-wasm/index.ts";
 import type { ModuleLocation, WasmSettings } from "../../filters/lazy-wasm-filter.ts";
+import { bigintText } from "../../terms/bigint-text.ts";
 import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "../config-check.ts";
 import { typedJsonOf } from "../typed-struct.ts";
 
@@ -68,10 +69,6 @@ export function compileWasm(message: Wasm, where: string, notes: ConfigNotes): W
     failure: failureOf(config),
     key: createHash("sha256").update(JSON.stringify(message, bigintText)).digest("hex"),
   };
-}
-
-function bigintText(_name: string, value: unknown): unknown {
-  return typeof value === "bigint" ? String(value) : value;
 }
 
 function failureOf({ failurePolicy, failOpen }: PluginConfig): WasmSettings["failure"] {

@@ -1,6 +1,6 @@
-import { ownField } from "../../../base/index.ts";
 import type { MessageShape } from "@bufbuild/protobuf";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
+import { ownField } from "../../../base/index.ts";
 import {
   HttpConnectionManager_TracingSchema,
   OpenTelemetryConfigSchema,
