@@ -2,8 +2,8 @@ import type { ErrorCode } from "./error-codes/index.ts";
 
 /**
  * The only error type. A user error is a mistake of the caller, and its message says how to correct it. A transient
- * fault may pass by itself, so the operation may be repeated. An internal error is a bug of Serin. Only {@link
- * invariant} crashes the process.
+ * fault may pass by itself, so the operation may be repeated. An internal error is a bug of Serin. Only a broken
+ * {@link invariant} crashes the process, unless it belongs to one connection (`containErrors`).
  */
 export type ErrorKind = "user" | "transient" | "internal";
 
@@ -66,6 +66,11 @@ export function toSerinError(value: unknown): SerinError {
   if (value instanceof SerinError) return value;
   if (value instanceof Error) return internalError("unexpected", messageOf(value), { cause: value });
   return internalError("unexpected", String(value));
+}
+
+/** Whether JavaScript itself has thrown the value, because the program has a bug. */
+export function isProgramError(value: unknown): boolean {
+  return value instanceof TypeError || value instanceof ReferenceError || value instanceof RangeError;
 }
 
 /**

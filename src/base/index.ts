@@ -10,6 +10,15 @@ export { Backoff, type BackoffOptions } from "./backoff.ts";
 export { AgingCache, BoundedCache, moduleCache, moduleCacheSizes } from "./bounded-cache.ts";
 export { BoundedQueue } from "./bounded-queue.ts";
 export { clientNetwork } from "./client-network.ts";
+export {
+  contained,
+  containedErrors,
+  containErrors,
+  containing,
+  containingClock,
+  logContained,
+  type ReportContained,
+} from "./containment.ts";
 export { ConnectionLimit, limitConnections, connectionsToEnd } from "./connection-limit.ts";
 export { afterRunning, rfc3339Micros, rfc3339Seconds, systemClock, threadCpuTimeMs, type Clock } from "./clock.ts";
 export { aborted, onAbort, ShutdownController, shutdownOnSignals, type Shutdown } from "./drain.ts";
@@ -31,6 +40,7 @@ export {
   internalError,
   Interruption,
   invariant,
+  isProgramError,
   messageOf,
   SerinError,
   toSerinError,

@@ -1,8 +1,8 @@
 import { getFips } from "node:crypto";
-import { createLogger, systemClock, type LogThreshold } from "../base/index.ts";
+import { containErrors, createLogger, logContained, systemClock, type LogThreshold } from "../base/index.ts";
 import { ControlPlane, readControlPlaneSettings, serveLogControl } from "../controlplane/index.ts";
 import { createKubeClient, drainDeletedPod, loadKubeConfig } from "../kube/index.ts";
-import { addProcessMetrics, MetricsRegistry } from "../telemetry/index.ts";
+import { addContainmentMetrics, addProcessMetrics, MetricsRegistry } from "../telemetry/index.ts";
 import type { RoleContext } from "./role.ts";
 
 /**
@@ -21,6 +21,8 @@ export async function run(context: RoleContext): Promise<number> {
   const client = createKubeClient(await loadKubeConfig(env), { log, clock: systemClock, userAgent: "istiod" });
   const metrics = new MetricsRegistry();
   addProcessMetrics(metrics, process);
+  addContainmentMetrics(metrics);
+  containErrors(logContained(log, systemClock));
   if (settings.shadow !== undefined) {
     using orphaned = orphanedSignal();
     const drain = AbortSignal.any([shutdown.drain, orphaned.signal]);

@@ -1,9 +1,12 @@
 import { randomFillSync } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import {
+  containErrors,
+  containingClock,
   createLogger,
   envBoolean,
   giveBackIdleMemory,
+  logContained,
   type Logger,
   type LogThreshold,
   systemClock,
@@ -67,6 +70,7 @@ export async function run(context: RoleContext): Promise<number> {
   const workers = workerCount(requestedWorkers, machine);
   if (workers.warning !== undefined) log.warn(workers.warning);
   const dns = settings.capturesDns ? await dnsCapture(settings, log.scoped("dns")) : undefined;
+  containErrors(logContained(log, systemClock));
   const proxy = new Proxy({
     settings: {
       ...settings,
@@ -80,7 +84,7 @@ export async function run(context: RoleContext): Promise<number> {
     newRequestId: randomUuids((bytes) => randomFillSync(bytes)),
     log,
     logThreshold,
-    clock: systemClock,
+    clock: containingClock(systemClock),
     random: systemRandom,
     ...(settings.role === "sidecar" ? { podEndFolder } : {}),
     quit: () => void process.kill(process.pid, "SIGTERM"),

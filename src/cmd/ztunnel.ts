@@ -1,7 +1,10 @@
 import { readFile } from "node:fs/promises";
 import {
+  containErrors,
+  containingClock,
   createLogger,
   giveBackIdleMemory,
+  logContained,
   messageOf,
   systemClock,
   systemRandom,
@@ -35,13 +38,14 @@ export async function run(context: RoleContext): Promise<number> {
   const log = createLogger({ scope: "ztunnel", level: logThreshold, write: (line) => lines.line(line) });
   for (const warning of [workers.warning, logLevelWarning(env)]) if (warning !== undefined) log.warn(warning);
   const authority = await certificateAuthority(config, context.env["FAKE_CA_ROOT"]);
+  containErrors(logContained(log, systemClock));
   const ztunnel = new Ztunnel({
     config,
     authority,
     log,
     writeLine: (line) => lines.line(line),
     logThreshold,
-    clock: systemClock,
+    clock: containingClock(systemClock),
     random: systemRandom,
     ...(workers.count === 1 ? {} : { serve: await serveBy(workers.count) }),
   });

@@ -1,5 +1,5 @@
 import { connect as connectSocket, createServer, Socket } from "node:net";
-import { transientError, onAbort, SharedTimeouts, systemClock } from "../base/index.ts";
+import { contained, transientError, onAbort, SharedTimeouts, systemClock } from "../base/index.ts";
 import { ipFamilyOf, unmapIp } from "../wire/netlink/index.ts";
 import type { ByteListener, ByteStream, ConnectOptions } from "./byte-stream.ts";
 import { HandleStream, type HandleBacking } from "./handle-stream.ts";
@@ -157,7 +157,7 @@ class LibuvPath implements BytePath {
     const acceptsMore = "fd" in options ? options.acceptsMore : undefined;
     server.onconnection = (connectStatus, handle) => {
       if (connectStatus !== 0) return;
-      accept(new HandleStream(this.#binding, new TcpBacking(handle)));
+      acceptSafely(new HandleStream(this.#binding, new TcpBacking(handle)), accept);
       if (acceptsMore !== undefined) this.#acceptMore(server, acceptsMore, accept);
     };
     const held = "held" in options && options.held === true;
@@ -203,7 +203,7 @@ class LibuvPath implements BytePath {
       const fd = acceptWaiting(server.fd);
       if (fd === undefined) return;
       const handle = this.#binding.newSocket();
-      if (open(handle, fd) === 0) accept(new HandleStream(this.#binding, new TcpBacking(handle)));
+      if (open(handle, fd) === 0) acceptSafely(new HandleStream(this.#binding, new TcpBacking(handle)), accept);
     }
   }
 
@@ -266,6 +266,15 @@ class LibuvPath implements BytePath {
   }
 }
 
+/** Accepts a connection, and closes it if that fails. The listener continues. */
+function acceptSafely(stream: ByteStream, accept: (stream: ByteStream) => void): void {
+  try {
+    accept(stream);
+  } catch (error) {
+    stream.destroy({ error: contained(error), reset: true });
+  }
+}
+
 function open(handle: TcpHandle, fd: number): number {
   const status = handle.open(fd);
   if (status !== 0) closeDescriptor(fd);
@@ -318,7 +327,7 @@ class NodePath implements BytePath {
     if ("held" in options && options.held === true) return Promise.resolve(this.#held(options, accept));
     return new Promise((resolve, reject) => {
       const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (socket) =>
-        accept(new SocketStream(socket)),
+        acceptSafely(new SocketStream(socket), accept),
       );
       const operation =
         "fd" in options ? `listen on descriptor ${options.fd}` : `listen on ${options.address}:${options.port}`;

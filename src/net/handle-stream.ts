@@ -1,4 +1,4 @@
-import { internalError, invariant, type Clock } from "../base/index.ts";
+import { contained, containing, internalError, invariant, type Clock } from "../base/index.ts";
 import { unmapIp } from "../wire/netlink/index.ts";
 import type { ByteStream, ByteStreamHandler, SocketAddress } from "./byte-stream.ts";
 import { partsAfter, writeFramedNow, type FramedBytes } from "./framed-write.ts";
@@ -112,7 +112,7 @@ export class HandleStream implements ByteStream {
   setHandler(handler: ByteStreamHandler): void {
     this.#handler = handler;
     const closed = this.#closed;
-    if (closed !== undefined) queueMicrotask(() => handler.close(closed.error));
+    if (closed !== undefined) queueMicrotask(() => containing(() => handler.close(closed.error)));
   }
 
   get local(): SocketAddress {
@@ -299,6 +299,14 @@ export class HandleStream implements ByteStream {
   }
 
   #written(status: number): void {
+    try {
+      this.#completeWrite(status);
+    } catch (error) {
+      this.#contain(error);
+    }
+  }
+
+  #completeWrite(status: number): void {
     this.#inFlightBytes = 0;
     for (const buffer of this.#inFlightBuffers) buffer.release();
     this.#inFlightBuffers = noBuffers;
@@ -370,7 +378,14 @@ export class HandleStream implements ByteStream {
     this.#handle.useUserBuffer(this.#buffer.area);
     // Assign the function to a variable first. If it were written directly into the property, V8 would treat it as a
     // method and move it to the old objects, where it would keep a closed stream alive until those are collected.
-    const read = (): Buffer | undefined => this.#onRead();
+    const read = (): Buffer | undefined => {
+      try {
+        return this.#onRead();
+      } catch (error) {
+        this.#contain(error);
+        return undefined;
+      }
+    };
     this.#handle.onread = read;
   }
 
@@ -408,7 +423,11 @@ export class HandleStream implements ByteStream {
       this.#flushScheduled = true;
       setImmediate(() => {
         this.#flushScheduled = false;
-        this.#deliverGathered();
+        try {
+          this.#deliverGathered();
+        } catch (error) {
+          this.#contain(error);
+        }
       });
     }
     return true;
@@ -499,7 +518,11 @@ export class HandleStream implements ByteStream {
     this.#earlyScheduled = true;
     process.nextTick(() => {
       this.#earlyScheduled = false;
-      this.#deliverEarly();
+      try {
+        this.#deliverEarly();
+      } catch (error) {
+        this.#contain(error);
+      }
     });
   }
 
@@ -548,8 +571,13 @@ export class HandleStream implements ByteStream {
     this.#backing.close(reset, () => {
       this.#disownBuffer();
       this.#closed = { error };
-      this.#handler?.close(error);
+      containing(() => this.#handler?.close(error));
     });
+  }
+
+  /** Closes the stream after an error of its reader, with a reset, because bytes may be missing. */
+  #contain(error: unknown): void {
+    this.#close(contained(error), true);
   }
 }
 
@@ -635,7 +663,11 @@ export function inLaterTurn(
 ): void {
   stream.pause();
   const run = (): void => {
-    if (proceed()) stream.resume();
+    try {
+      if (proceed()) stream.resume();
+    } catch (error) {
+      stream.destroy({ error: contained(error), reset: true });
+    }
   };
   if (waitMs > 0) clock.after(waitMs, run);
   else setImmediate(run);

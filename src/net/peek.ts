@@ -1,3 +1,4 @@
+import { contained } from "../base/index.ts";
 import type { ByteStream, ByteStreamHandler, SocketAddress } from "./byte-stream.ts";
 import { HandleStream } from "./handle-stream.ts";
 import { SocketStream } from "./socket-stream.ts";
@@ -135,7 +136,13 @@ class PrefixedStream implements ByteStream {
     if (this.#scheduled) return;
     this.#scheduled = true;
     // Never call the handler inside the caller's own call.
-    process.nextTick(() => this.#deliverPrefix());
+    process.nextTick(() => {
+      try {
+        this.#deliverPrefix();
+      } catch (error) {
+        this.#inner.destroy({ error: contained(error), reset: true });
+      }
+    });
   }
 
   #deliverPrefix(): void {

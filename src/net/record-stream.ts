@@ -1,4 +1,4 @@
-import { transientError, type SerinError } from "../base/index.ts";
+import { contained, containing, transientError, type SerinError } from "../base/index.ts";
 import {
   alertCode,
   ContentReader,
@@ -97,7 +97,7 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
   setHandler(handler: ByteStreamHandler): void {
     this.#handler = handler;
     const closed = this.#closed;
-    if (closed !== undefined) queueMicrotask(() => handler.close(closed.error));
+    if (closed !== undefined) queueMicrotask(() => containing(() => handler.close(closed.error)));
   }
 
   get local(): SocketAddress {
@@ -226,7 +226,11 @@ export class RecordStream implements StreamAbove, RecordVisitor, ContentReaderPo
     this.#isScheduled = true;
     process.nextTick(() => {
       this.#isScheduled = false;
-      this.#proceed();
+      try {
+        this.#proceed();
+      } catch (error) {
+        this.#below.destroy({ error: contained(error), reset: true });
+      }
     });
   }
 

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { contained, containing } from "../base/index.ts";
 import { unmapIp } from "../wire/netlink/index.ts";
 import type { ByteStream, ByteStreamHandler, SocketAddress } from "./byte-stream.ts";
 import { resetOnClose } from "./namespace-socket.ts";
@@ -43,7 +44,7 @@ export class SocketStream implements ByteStream {
   setHandler(handler: ByteStreamHandler): void {
     const first = this.#handler === undefined;
     this.#handler = handler;
-    if (this.#toldClose) queueMicrotask(() => handler.close(this.#error));
+    if (this.#toldClose) queueMicrotask(() => containing(() => handler.close(this.#error)));
     if (!first || this.#closed) return;
     this.#listen("data", (chunk: Buffer) => {
       this.receivedBytes += chunk.length;
@@ -113,7 +114,13 @@ export class SocketStream implements ByteStream {
 
   #listen<Arguments extends unknown[]>(event: string, listener: (...values: Arguments) => void): void {
     // Remember our listeners, so that only they are removed later. Removing all listeners would resume a paused socket.
-    const any = listener as (...values: unknown[]) => void;
+    const any = (...values: unknown[]): void => {
+      try {
+        listener(...(values as Arguments));
+      } catch (error) {
+        this.destroy({ error: contained(error), reset: true });
+      }
+    };
     this.#listeners.push([event, any]);
     this.#socket.on(event, any);
   }

@@ -1,5 +1,5 @@
 import { equals, fromBinary, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
-import { messageOf, userError, type Clock, type Logger } from "../base/index.ts";
+import { containing, messageOf, userError, type Clock, type Logger } from "../base/index.ts";
 import type { XdsClient, XdsSubscription, XdsUpdate } from "../dataplane/index.ts";
 import {
   ClusterLoadAssignmentSchema,
@@ -217,7 +217,7 @@ export class AppliedConfig {
 
   /** Sweeps the clusters, and forgets what the configuration no longer uses. Must be called once a second. */
   sweep(nowMs: number): void {
-    for (const cluster of this.allClusters()) cluster.sweep(nowMs);
+    for (const cluster of this.allClusters()) containing(() => cluster.sweep(nowMs));
     this.#forgetTables();
     this.#forgetClusters();
     this.#options.secrets?.forgetUnnamed(this.#namedSecrets);

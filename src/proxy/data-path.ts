@@ -1,4 +1,4 @@
-import { messageOf, type Clock, type Logger, type Random } from "../base/index.ts";
+import { containing, messageOf, type Clock, type Logger, type Random } from "../base/index.ts";
 import {
   hboneCutOffs,
   type CertificateSource,
@@ -6,7 +6,14 @@ import {
   type XdsClient,
   type XdsSubscription,
 } from "../dataplane/index.ts";
-import { AccessLog, fileSink, renderPrometheus, type FamilyNames, type MetricsRegistry } from "../telemetry/index.ts";
+import {
+  AccessLog,
+  addContainmentMetrics,
+  fileSink,
+  renderPrometheus,
+  type FamilyNames,
+  type MetricsRegistry,
+} from "../telemetry/index.ts";
 import { formatBaggage } from "../wire/hbone/index.ts";
 import type { CallCluster } from "./terms/call-cluster.ts";
 import { FilterStatistics } from "./terms/filter-statistics.ts";
@@ -169,6 +176,7 @@ export class DataPath implements Serving {
     this.#stats = this.#proxyStats(statistics);
     this.#stats.expose(registry);
     this.#countDroppedLines();
+    addContainmentMetrics(registry);
   }
 
   #proxyStats(filters: FilterStatistics): ProxyStats {
@@ -390,12 +398,12 @@ export class DataPath implements Serving {
 
   #sweep(): void {
     const nowMs = this.#options.clock.steadyMs();
-    this.#listeners.sweep();
-    this.#secrets.sweep(nowMs);
+    containing(() => this.#listeners.sweep());
+    containing(() => this.#secrets.sweep(nowMs));
     void this.#external?.then((external) => external.sweep());
-    this.#config.sweep(nowMs);
-    this.#ownConnections.sweep(nowMs);
-    if (this.#closesUnused) this.#config.closeUnused();
+    containing(() => this.#config.sweep(nowMs));
+    containing(() => this.#ownConnections.sweep(nowMs));
+    if (this.#closesUnused) containing(() => this.#config.closeUnused());
   }
 
   /**

@@ -13,6 +13,7 @@ export {
   type PrometheusSample,
   type PrometheusScrape,
 } from "./parse-prometheus.ts";
+export { addContainmentMetrics } from "./containment-metrics.ts";
 export { addProcessMetrics } from "./process-metrics.ts";
 export {
   prometheusContentType,

@@ -1,6 +1,6 @@
 import { ConnectionLimit, type Clock, type Logger, type LogLevel, type Random } from "../base/index.ts";
 import { ConnectionTracker, type CertificateSource, type TrackedConnection } from "../dataplane/tunnels/index.ts";
-import { renderPrometheus, type FamilyNames, type MetricsRegistry } from "../telemetry/index.ts";
+import { addContainmentMetrics, renderPrometheus, type FamilyNames, type MetricsRegistry } from "../telemetry/index.ts";
 import { formatAuthority } from "../wire/hbone/index.ts";
 import type { ZtunnelConfig } from "./config.ts";
 import { DnsMetrics } from "./dns/dns-metrics.ts";
@@ -58,6 +58,7 @@ export class DataPath implements Serving {
     const { config, registry, log } = options;
     this.#options = options;
     this.state = new MeshState(config.clusterId);
+    addContainmentMetrics(registry);
     const connections = registry.gauge("serin_ztunnel_connections", "Open connections.", ["state"]);
     const active = connections.labels("active");
     const draining = connections.labels("draining");

@@ -1,3 +1,5 @@
+import { contained } from "../../base/index.ts";
+
 /** Something with waiting output. */
 export interface Flushable {
   flush(): void;
@@ -23,7 +25,13 @@ export class EndOfTurn {
     const marked = this.#marked;
     this.#marked = [];
     this.#armed = false;
-    for (const connection of marked) connection.flush();
+    for (const connection of marked) {
+      try {
+        connection.flush();
+      } catch (error) {
+        contained(error);
+      }
+    }
   }
 }
 

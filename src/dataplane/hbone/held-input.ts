@@ -1,4 +1,4 @@
-import { clientNetwork } from "../../base/index.ts";
+import { clientNetwork, containing } from "../../base/index.ts";
 import { endOfTurn, type Flushable } from "./end-of-turn.ts";
 import { hboneLimits } from "./limits.ts";
 
@@ -141,7 +141,7 @@ function shed(holders: readonly InputHolder[], wanted: number): number {
   for (const stream of streams) {
     if (freed >= wanted) break;
     freed += stream.heldBytes;
-    stream.shed();
+    containing(() => stream.shed());
   }
   return freed;
 }

@@ -1,4 +1,4 @@
-import { transientError, type Clock } from "../../base/index.ts";
+import { contained, transientError, type Clock } from "../../base/index.ts";
 import { inLaterTurn, type ByteStream } from "../../net/index.ts";
 import {
   errorCode,
@@ -230,6 +230,10 @@ export class SessionCarrier<Stream extends SessionStream & HeldStream> implement
 
   sendsOn(): void {
     this.stream.pause();
+  }
+
+  faulted(error: unknown): void {
+    contained(error);
   }
 
   unanswered(): void {

@@ -1,5 +1,5 @@
 import { ChunkQueue, type ByteStream, type ByteStreamHandler, type SocketAddress } from "../../net/index.ts";
-import { transientError } from "../../base/index.ts";
+import { containing, transientError } from "../../base/index.ts";
 import type { Headers } from "../../wire/hbone/index.ts";
 import { errorCode, errorCodeName, SessionStream, type Http2Session } from "../../wire/http2/index.ts";
 import { headersOf } from "./request-fields.ts";
@@ -94,7 +94,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
   setHandler(handler: ByteStreamHandler): void {
     this.#handler = handler;
     // A handler that is set after the end is still notified of it.
-    if (this.#closeDelivered) queueMicrotask(() => handler.close(this.#closeError));
+    if (this.#closeDelivered) queueMicrotask(() => containing(() => handler.close(this.#closeError)));
   }
 
   write(bytes: Uint8Array): boolean {
@@ -276,7 +276,7 @@ export class TunnelStream extends SessionStream implements ByteStream {
     // Call the handler later, and never inside the caller's own call.
     queueMicrotask(() => {
       this.#closeDelivered = true;
-      this.#handler.close(error);
+      containing(() => this.#handler.close(error));
     });
   }
 }

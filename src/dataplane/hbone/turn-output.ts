@@ -1,3 +1,4 @@
+import { contained } from "../../base/index.ts";
 import type { ByteStream } from "../../net/index.ts";
 import { FrameWriter } from "../../wire/http2/index.ts";
 import { endOfTurn, type Flushable } from "./end-of-turn.ts";
@@ -47,6 +48,14 @@ export class TurnOutput implements Flushable {
 
   /** Sends the frames of the turn, unless the kernel is still busy with the previous ones. */
   flush(): void {
+    try {
+      this.#flush();
+    } catch (error) {
+      this.#stream.destroy({ error: contained(error), reset: true });
+    }
+  }
+
+  #flush(): void {
     this.#isMarked = false;
     if (this.#isBusy || this.#isStopped) return;
     if (this.#writer.length > 0) this.#write();

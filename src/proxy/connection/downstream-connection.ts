@@ -171,8 +171,11 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     if (this.#state === "closed") return;
     this.#state = "closed";
     this.#keepBytes(undefined);
-    this.#exchange?.abandon();
-    this.#onClosed(this);
+    try {
+      this.#exchange?.abandon();
+    } finally {
+      this.#onClosed(this);
+    }
   }
 
   // ---- ExchangeOwner

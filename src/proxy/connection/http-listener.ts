@@ -1,4 +1,4 @@
-import { LinkedList, type Clock, type Random } from "../../base/index.ts";
+import { contained, containing, LinkedList, type Clock, type Random } from "../../base/index.ts";
 import type { ByteListener, ByteStream, SocketAddress } from "../../net/index.ts";
 import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { NewRequestId } from "../terms/random-id.ts";
@@ -159,7 +159,7 @@ export class HttpListener {
   /** Adds `connection: close` to responses, and sends GOAWAY to HTTP/2 clients. The listener continues to accept. */
   drain(): void {
     this.#context.draining = true;
-    for (const connection of this.#connections) connection.leave();
+    for (const connection of this.#connections) containing(() => connection.leave());
   }
 
   /** Stops accepting. */
@@ -171,15 +171,22 @@ export class HttpListener {
   /** Closes connections without an open request for at least this time. */
   closeIdle(quietMs: number): void {
     const nowMs = this.#options.clock.steadyMs();
-    for (const connection of this.#connections) connection.closeIfIdle(nowMs, quietMs);
+    for (const connection of this.#connections) containing(() => connection.closeIfIdle(nowMs, quietMs));
   }
 
   closeAll(): void {
-    for (const connection of this.#connections) connection.abort();
+    for (const connection of this.#connections) containing(() => connection.abort());
   }
 
   /** Lets each connection end what exceeds its time limit. Must be called once a second. */
   sweep(): void {
-    for (const connection of this.#connections) connection.sweep();
+    for (const connection of this.#connections) {
+      try {
+        connection.sweep();
+      } catch (error) {
+        contained(error);
+        containing(() => connection.abort());
+      }
+    }
   }
 }

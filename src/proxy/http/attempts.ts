@@ -62,6 +62,8 @@ export interface AttemptsOwner {
   failed(reply: ReplyRow): void;
   /** Called when the upstream accepts bytes of the request again. */
   upstreamTakesMore(): void;
+  /** Called after an error of our own code. The owner ends. */
+  faulted(error: unknown): void;
 }
 
 /** A retry that counts towards the retry limit of its cluster's circuit breaker. */
@@ -314,6 +316,14 @@ export class Attempts implements PoolUser, ResponseReceiver {
   // ---- PoolUser
 
   connected(channel: UpstreamChannel): void {
+    try {
+      this.#send(channel);
+    } catch (error) {
+      this.#owner.faulted(error);
+    }
+  }
+
+  #send(channel: UpstreamChannel): void {
     this.#waiting = false;
     this.#channel = channel;
     this.upstreamEnd = channel.local;

@@ -1,3 +1,4 @@
+import { contained, containing } from "../../base/index.ts";
 import type { MessageHead } from "../../wire/http1/index.ts";
 import type { LocalReply as FilterReply } from "../filters/http-filter.ts";
 import { decodePeerMetadata, peerMetadataHeader } from "../peers/peer-metadata.ts";
@@ -11,6 +12,7 @@ import type { UpstreamAnswer } from "./answer.ts";
 import { AnswerFilters } from "./answer-filters.ts";
 import { Attempts, type AttemptsOwner } from "./attempts.ts";
 import { ClientAnswer, type AnsweredExchange } from "./client-answer.ts";
+import { ContainedOwner } from "./contained-owner.ts";
 import type { ExchangeContext } from "./exchange-context.ts";
 import type { ExchangeOwner } from "./exchange-owner.ts";
 import { ExchangeRequest } from "./exchange-request.ts";
@@ -70,7 +72,7 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
     this.config = context.config();
     this.facts = new ExchangeRequest(owner.info, owner.isHttp2, head, memory);
     this.request = new OutgoingRequest(memory, complete);
-    this.attempts = new Attempts(this, context, this.facts, this.request);
+    this.attempts = new Attempts(new ContainedOwner(this), context, this.facts, this.request);
     const answer = owner.createAnswer(this.config, this.facts, keepAlive);
     this.answer = new ClientAnswer(this, answer);
     this.record = new LiveRecord(context, this.facts, this.attempts, answer);
@@ -87,6 +89,14 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
 
   /** Begins with the received part of the body. */
   begin(bytes: Buffer, from: number, to: number): void {
+    try {
+      this.#start(bytes, from, to);
+    } catch (error) {
+      this.faulted(error);
+    }
+  }
+
+  #start(bytes: Buffer, from: number, to: number): void {
     const { facts, config, record, context } = this;
     record.receivedBytes = to - from;
     const refusal = facts.read(config, context.newRequestId);
@@ -423,6 +433,18 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
     if (!this.active) return;
     this.attempts.drop();
     this.failed(cause);
+  }
+
+  /** Ends the exchange after an error of its own code, if possible with a response. */
+  faulted(error: unknown): void {
+    contained(error);
+    if (this.active) {
+      containing(() => this.fail(replyTable.internalError));
+      if (!this.active) return;
+      containing(() => this.finish());
+      this.active = false;
+    }
+    containing(() => this.owner.abort());
   }
 
   finish(): void {

@@ -32,6 +32,7 @@ test("each cause has the status, the flag and the details that logs and dashboar
     upgradeRefused: "403 - upgrade_failed",
     filterFailed: "500 - filter_failed",
     tooMuchHeld: "503 OM held_bodies_exceed_limit",
+    internalError: "500 - serin_internal_error",
     nameNotFound: "503 DF dns_resolution_failure",
     noHealthyUpstream: "503 UH no_healthy_upstream",
     overflow: "503 UO upstream_reset_before_response_started{overflow}",

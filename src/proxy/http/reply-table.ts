@@ -43,6 +43,7 @@ export const replyTable = {
   corsAnswer: row(200, "", none, "cors_response"),
   upgradeRefused: row(403, "", none, "upgrade_failed"),
   filterFailed: row(500, "", none, "filter_failed"),
+  internalError: row(500, "", none, "serin_internal_error"),
   /** The proxy holds too many bytes for filters, and most of them for this client. */
   tooMuchHeld: row(503, "", responseFlags.overloadManager, "held_bodies_exceed_limit"),
   // Failures to choose an endpoint.

@@ -1,4 +1,4 @@
-import type { Clock } from "../../base/index.ts";
+import { containing, type Clock } from "../../base/index.ts";
 import { SessionCarrier, type CarrierUser } from "../../dataplane/index.ts";
 import { writeFramed, writesInPlace, type ByteStream, type SocketAddress } from "../../net/index.ts";
 import { errorCode, type Http2ConnectionError, type Http2Session } from "../../wire/http2/index.ts";
@@ -141,7 +141,7 @@ export class Http2Connection implements CarrierUser {
    * a second.
    */
   sweep(nowMs: number): void {
-    for (const stream of this.#session.streams) stream.sweep();
+    for (const stream of this.#session.streams) containing(() => stream.sweep());
     this.#session.sweep(nowMs);
   }
 
@@ -217,6 +217,6 @@ export class Http2Connection implements CarrierUser {
   }
 
   #abortStreams(failure: StreamFailure, above = 0): void {
-    for (const stream of this.#session.streams) if (stream.id > above) stream.abort(failure);
+    for (const stream of this.#session.streams) if (stream.id > above) containing(() => stream.abort(failure));
   }
 }

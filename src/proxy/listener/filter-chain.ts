@@ -1,6 +1,6 @@
 import type { HttpSpec } from "../http/http-spec.ts";
 import type { ChainSpec, ListenerSpec } from "./listener-spec.ts";
-import type { Clock, Random } from "../../base/index.ts";
+import { contained, type Clock, type Random } from "../../base/index.ts";
 import type { HboneCutOff } from "../../dataplane/index.ts";
 import type { ByteStream } from "../../net/index.ts";
 import type { AccessLogSpec } from "../record/access-log-spec.ts";
@@ -105,7 +105,10 @@ export class FilterChainRuntime {
     const verdict = this.connections >= maxConnections ? "deny" : judgeConnection(filters, info);
     if (verdict === "allow") this.#serve(stream, info);
     else if (verdict === "deny") this.#denied.end(stream);
-    else void this.#serveLater(verdict, stream, info);
+    else
+      this.#serveLater(verdict, stream, info).catch((error: unknown) =>
+        stream.destroy({ error: contained(error), reset: true }),
+      );
   }
 
   /** Serves the connection after a filter has asked a service. The stream is paused meanwhile, and may end. */

@@ -1,5 +1,15 @@
 import type { ChainSpec, ListenerSpec } from "./listener-spec.ts";
-import { LinkedList, messageOf, type Clock, type Linked, type Logger, unlisted } from "../../base/index.ts";
+import {
+  contained,
+  containing,
+  isProgramError,
+  LinkedList,
+  messageOf,
+  type Clock,
+  type Linked,
+  type Logger,
+  unlisted,
+} from "../../base/index.ts";
 import {
   keepAlive,
   originalDestination,
@@ -276,7 +286,7 @@ export class ActiveListener {
    * `leavingLimitMs`. Must be called once a second.
    */
   sweep(leavingQuietMs: number, leavingLimitMs: number): void {
-    for (const chain of this.chains()) chain.sweep();
+    for (const chain of this.chains()) containing(() => chain.sweep());
     const nowMs = this.#runtime.clock.steadyMs();
     for (const [chain, departure] of this.#leaving) {
       chain.closeIdle(leavingQuietMs);
@@ -299,6 +309,7 @@ export class ActiveListener {
     this.#opening.add(opening);
     void this.#serve(stream, arrival)
       .catch((error: unknown) => {
+        if (isProgramError(error)) contained(error);
         this.#runtime.log.debug("a connection could not be served", {
           listener: this.name,
           peer: arrival.remote.address,

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { containErrors } from "../../base/index.ts";
 import { HandClock } from "../../base/testing/index.ts";
 import { AccessLog, MetricsRegistry, renderPrometheus } from "../../telemetry/index.ts";
 import type { HttpSpec } from "../http/http-spec.ts";
@@ -85,4 +86,24 @@ test("metrics that are read, and a flush before the end, include exchanges that 
   await log.close();
   assert.equal(written.join(""), "200 7\n200 8\n");
   assert.equal(counted(), " 2");
+});
+
+test("an exchange whose report throws loses only that part of its report", () => {
+  using _ = containErrors(() => undefined);
+  const reported: string[] = [];
+  const ended = new EndedExchanges(
+    [
+      (_listener, _http, { status }) => {
+        if (status === 500) throw new TypeError("a fault of the metrics");
+        reported.push(`metrics ${status}`);
+      },
+      (_listener, _http, { status }) => reported.push(`log ${status}`),
+    ],
+    new HandClock(),
+  );
+  for (const status of [200, 500, 404]) ended.add(listener, http, { ...plainRecord, status });
+  ended.flush();
+  assert.deepEqual(reported, ["metrics 200", "metrics 404", "log 200", "log 500", "log 404"]);
+  ended.flush();
+  assert.equal(reported.length, 5);
 });

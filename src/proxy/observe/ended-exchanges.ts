@@ -1,4 +1,4 @@
-import type { Clock } from "../../base/index.ts";
+import { contained, type Clock } from "../../base/index.ts";
 import type { HttpSpec } from "../http/http-spec.ts";
 import type { ListenerSpec } from "../listener/listener-spec.ts";
 import type { ExchangeRecord } from "../record/exchange-record.ts";
@@ -68,7 +68,13 @@ export class EndedExchanges {
         const listener = this.#listeners[at];
         const http = this.#https[at];
         const record = this.#records[at];
-        if (listener !== undefined && http !== undefined && record !== undefined) part(listener, http, record);
+        if (listener === undefined || http === undefined || record === undefined) continue;
+        try {
+          part(listener, http, record);
+        } catch (error) {
+          // Only this part of this exchange's report is lost.
+          contained(error);
+        }
       }
     for (let at = 0; at < count; at += 1) {
       this.#listeners[at] = undefined;

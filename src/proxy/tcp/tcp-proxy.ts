@@ -1,6 +1,8 @@
 import { beginFlow, type TcpFlow, type TcpObserver } from "./tcp-flow.ts";
 import type { TcpSpec } from "./tcp-spec.ts";
 import {
+  contained,
+  containing,
   LinkedList,
   messageOf,
   transientError,
@@ -101,8 +103,11 @@ export class TcpProxy {
   /** Serves a paused stream. `clusterName` is set if the connection, and not the configuration, names the cluster. */
   accept(stream: ByteStream, connection: ConnectionInfo, clusterName?: string): void {
     this.accepted += 1;
-    if (connection.tls?.alpnProtocol === peerExchangeProtocol) void this.#greet(stream, connection, clusterName);
-    else void this.#serve(stream, connection, clusterName ?? this.#choose());
+    const served =
+      connection.tls?.alpnProtocol === peerExchangeProtocol
+        ? this.#greet(stream, connection, clusterName)
+        : this.#serve(stream, connection, clusterName ?? this.#choose());
+    served.catch((error: unknown) => stream.destroy({ error: contained(error), reset: true }));
   }
 
   /** The open connections, the oldest first. */
@@ -123,7 +128,8 @@ export class TcpProxy {
     const { idleTimeoutMs, maxDurationMs, stats } = this.#options.spec();
     const reportMs = stats?.reportingMs ?? defaultReportingMs;
     for (const live of this.#live) {
-      if (live.lastByteMs > live.movedMs && nowMs - live.movedMs >= reportMs) this.#report(live, nowMs);
+      if (live.lastByteMs > live.movedMs && nowMs - live.movedMs >= reportMs)
+        containing(() => this.#report(live, nowMs));
       const idle = idleTimeoutMs > 0 && nowMs - live.lastByteMs >= idleTimeoutMs;
       const old = maxDurationMs > 0 && nowMs - live.flow.startedMs >= maxDurationMs;
       if (!idle && !old) continue;
@@ -156,12 +162,21 @@ export class TcpProxy {
   }
 
   async #serve(stream: ByteStream, connection: ConnectionInfo, clusterName: string): Promise<void> {
-    const { clock, observer } = this.#options;
-    const startedMs = clock.steadyMs();
+    const startedMs = this.#options.clock.steadyMs();
     const cluster = this.#options.cluster(clusterName);
     const flow = beginFlow(connection, startedMs, clusterName, cluster);
     const live: LiveFlow = { flow, stream, lastByteMs: startedMs, movedMs: startedMs, ...unlisted };
     this.#live.add(live);
+    try {
+      await this.#serveFlow(live);
+    } finally {
+      this.#live.remove(live);
+    }
+  }
+
+  async #serveFlow(live: LiveFlow): Promise<void> {
+    const { clock, observer } = this.#options;
+    const { flow, stream } = live;
     let gone = false;
     stream.setHandler({ ...ignoring, close: () => (gone = true) });
     const upstream = await this.#connect(flow);
@@ -172,7 +187,6 @@ export class TcpProxy {
     else await this.#relay(live, upstream);
     if (upstream !== undefined) flow.endpoint?.endRelay();
     this.#report(live, clock.steadyMs());
-    this.#live.remove(live);
     observer.closed(flow);
   }
 

@@ -1,4 +1,4 @@
-import { LinkedList, type Clock } from "../../base/index.ts";
+import { contained, LinkedList, type Clock } from "../../base/index.ts";
 import { hasUnreadInput } from "../../net/index.ts";
 import { Budget } from "./circuit-breaker.ts";
 import type { ConnectionInfo, OriginalSource } from "../terms/connection-info.ts";
@@ -334,15 +334,12 @@ export class ConnectionPool implements ConnectionHome {
       return;
     }
     this.#connecting[protocol] += 1;
+    let stream: UpstreamStream;
     try {
-      const stream = await this.#connector.connect(this.#endpoint, this.limits.connectTimeoutMs, {
+      stream = await this.#connector.connect(this.#endpoint, this.limits.connectTimeoutMs, {
         protocol,
         ...this.#context,
       });
-      this.#connecting[protocol] -= 1;
-      this.#counters.connectionsOpened += 1;
-      this.#onPeer?.(stream.peerIdentity);
-      this.#adopt(stream, protocol);
     } catch (error) {
       this.#connecting[protocol] -= 1;
       this.#breaker.connections.give();
@@ -354,6 +351,15 @@ export class ConnectionPool implements ConnectionHome {
       const user = this.#takeWaiting((waiting) => (waiting.upstreamProtocol ?? "http1") === protocol);
       user?.connectFailed(failure);
       this.#connectForWaiting();
+      return;
+    }
+    this.#connecting[protocol] -= 1;
+    this.#counters.connectionsOpened += 1;
+    try {
+      this.#onPeer?.(stream.peerIdentity);
+      this.#adopt(stream, protocol);
+    } catch (error) {
+      stream.destroy({ error: contained(error), reset: true });
     }
   }
 

@@ -2,7 +2,10 @@ import { randomFillSync } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { parentPort, workerData } from "node:worker_threads";
 import {
+  containErrors,
+  containingClock,
   createLogger,
+  logContained,
   logFormatVariable,
   setLogFormat,
   giveBackIdleMemory,
@@ -37,7 +40,8 @@ const { settings, startedMs, logLevel, worker, limits } = workerData as WorkerSt
 const threshold: LogThreshold = { level: logLevel };
 if (process.env[logFormatVariable] === "json") setLogFormat({ messageKey: "msg" });
 const log = createLogger({ scope: "worker", level: threshold });
-const clock = systemClock;
+const clock = containingClock(systemClock);
+containErrors(logContained(log, clock));
 heldInput.shareAmong(limits.workers);
 heldBodies.shareAmong(limits.workers);
 const registry = new MetricsRegistry({ clock });

@@ -35,6 +35,9 @@ function headsUntilCutOff(streamOf: (count: number) => number, limit: number): n
     failed: ignore,
     deferred: ignore,
     sendsOn: ignore,
+    faulted: (error) => {
+      throw error;
+    },
     unanswered: ignore,
   };
   const session = new Http2Session<PatientStream>(port, {

@@ -4,6 +4,7 @@ import type { SessionStream } from "./session-stream.ts";
 /** The send windows of a connection and of its streams, with the streams that wait for a WINDOW_UPDATE. */
 export class SendWindows<Stream extends SessionStream> {
   readonly #maxFrameBytes: number;
+  readonly #wake: (stream: Stream) => void;
   /**
    * The streams that wait for the connection's window and have some window of their own, in the order of their arrival.
    */
@@ -21,8 +22,10 @@ export class SendWindows<Stream extends SessionStream> {
   /** The largest frame that both the peer and we accept. */
   frameBytes = defaultMaxFrameSize;
 
-  constructor(maxFrameBytes: number) {
+  /** `wake` calls a stream that may write again. */
+  constructor(maxFrameBytes: number, wake: (stream: Stream) => void) {
     this.#maxFrameBytes = maxFrameBytes;
+    this.#wake = wake;
   }
 
   /** The size of the DATA frame that may be sent now. 0 or less if the stream must wait for a WINDOW_UPDATE. */
@@ -73,7 +76,7 @@ export class SendWindows<Stream extends SessionStream> {
     if (stream.sendWindow > maxWindow) return undefined;
     // Streams that have window are never among the starved ones, so there is nothing to wake.
     if (wasOpen || stream.sendWindow <= 0 || !this.#starved.delete(stream)) return false;
-    if (this.#connection > 0) stream.writable();
+    if (this.#connection > 0) this.#wake(stream);
     else this.#blocked.add(stream);
     return true;
   }
@@ -97,7 +100,7 @@ export class SendWindows<Stream extends SessionStream> {
     if (this.#waiting.size === 0) return;
     const waiting = this.#waiting;
     this.#waiting = new Set();
-    for (const stream of waiting) stream.writable();
+    for (const stream of waiting) this.#wake(stream);
   }
 
   #unblock(): void {
@@ -108,7 +111,7 @@ export class SendWindows<Stream extends SessionStream> {
       this.#blocked.delete(stream);
       // SETTINGS may have closed the stream's own window since.
       if (stream.sendWindow <= 0) this.#starved.add(stream);
-      else stream.writable();
+      else this.#wake(stream);
     }
   }
 }

@@ -1,4 +1,4 @@
-import { errorCode, maxStreamId } from "./constants.ts";
+import { errorCode, Http2ConnectionError, maxStreamId } from "./constants.ts";
 import { FloodBudget } from "./flood-budget.ts";
 import { ReceiveWindow } from "./receive-window.ts";
 import { SendWindows } from "./send-windows.ts";
@@ -50,7 +50,7 @@ export class SessionCore<Stream extends SessionStream> {
     this.server = server;
     this.maxStreams = options.maxStreams;
     this.budget = new FloodBudget(limits, options.streamsName, nowMs);
-    this.windows = new SendWindows(limits.maxSentFrameBytes);
+    this.windows = new SendWindows(limits.maxSentFrameBytes, (stream) => this.#wakeStream(stream));
     this.received = new ReceiveWindow(connectionWindowBytes, connectionWindowBytes / creditParts, maxQueuedBytes);
     this.streams = new StreamTable(server);
     this.#streamCreditBytes = streamWindowBytes / creditParts;
@@ -78,6 +78,35 @@ export class SessionCore<Stream extends SessionStream> {
     if (this.over) return;
     this.port.output().rstStream(streamId, code);
     if (this.server && blamingCodes.has(code)) this.budget.broken();
+  }
+
+  /** Resets a stream that is still open, and tells it why. */
+  resetFaulted(stream: Stream, code: number): void {
+    if (this.streams.get(stream.id) !== stream) return;
+    this.reset(stream.id, code);
+    try {
+      stream.broken(code);
+    } catch (error) {
+      this.faulted(error);
+    }
+  }
+
+  /**
+   * Reports an error of the code behind one stream, so that only this stream ends. Returns the code of its reset.
+   * Throws errors that end the connection.
+   */
+  faulted(error: unknown): number {
+    if (error instanceof Http2ConnectionError) throw error;
+    this.port.faulted(error);
+    return errorCode.internalError;
+  }
+
+  #wakeStream(stream: Stream): void {
+    try {
+      stream.writable();
+    } catch (error) {
+      this.resetFaulted(stream, this.faulted(error));
+    }
   }
 
   /**

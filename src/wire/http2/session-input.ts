@@ -67,7 +67,13 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
       return;
     }
     stream.remoteEnded = endStream;
-    this.#settle(stream, stream.receiveHeaders(fields, endStream));
+    let code: number;
+    try {
+      code = stream.receiveHeaders(fields, endStream);
+    } catch (error) {
+      code = this.#core.faulted(error);
+    }
+    this.#settle(stream, code);
   }
 
   #isFinalHead([name, status = ""]: readonly string[]): boolean {
@@ -95,7 +101,11 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
     }
     const { prematureResetMs, answeredResetsAreFree } = limits;
     const free = (stream.answered && answeredResetsAreFree) || nowMs - stream.openedAtMs >= prematureResetMs;
-    stream.resetByPeer(code);
+    try {
+      stream.resetByPeer(code);
+    } catch (error) {
+      this.#core.faulted(error);
+    }
     if (!free && server) budget.takenBack();
     this.#throwIfExceeded();
   }
@@ -175,7 +185,11 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
     }
     budget.earn(0);
     budget.opened();
-    port.opened(streamId, fields, endStream);
+    try {
+      port.opened(streamId, fields, endStream);
+    } catch (error) {
+      this.#refuseFaulted(streamId, this.#core.faulted(error));
+    }
     this.#throwIfExceeded();
   }
 
@@ -184,15 +198,23 @@ export class SessionInput<Stream extends SessionStream> implements FrameHandler 
     stream.receiveWindow -= chunk.length;
     if (stream.receiveWindow < 0) return errorCode.flowControlError;
     stream.remoteEnded = endStream;
-    return stream.receive(chunk, endStream);
+    try {
+      return stream.receive(chunk, endStream);
+    } catch (error) {
+      return this.#core.faulted(error);
+    }
   }
 
-  /** Resets a stream on which the peer broke the protocol. */
+  /** Ends a new stream whose beginning has failed, whether or not the port has adopted it. */
+  #refuseFaulted(streamId: number, code: number): void {
+    const stream = this.#core.streams.get(streamId);
+    if (stream === undefined) this.#core.reset(streamId, code);
+    else this.#core.resetFaulted(stream, code);
+  }
+
+  /** Resets a stream on which the peer broke the protocol, or on which we failed. */
   #settle(stream: Stream, code: number): void {
-    if (code !== errorCode.noError && this.#core.streams.get(stream.id) === stream) {
-      this.#core.reset(stream.id, code);
-      stream.broken(code);
-    }
+    if (code !== errorCode.noError) this.#core.resetFaulted(stream, code);
     this.#throwIfExceeded();
   }
 

@@ -50,7 +50,10 @@ export interface SessionOptions {
   readonly pingsWhenIdle: boolean;
 }
 
-/** The surroundings of a session. None of the methods may throw. */
+/**
+ * The surroundings of a session. An error that `opened` throws ends that stream. {@link faulted} may throw. The other
+ * methods must not.
+ */
 export interface SessionPort {
   /**
    * The buffer for the next frames. The port soon sends what the session has written into it, without a further call.
@@ -92,6 +95,11 @@ export interface SessionPort {
    * must read no more.
    */
   sendsOn(): void;
+  /**
+   * Called when a stream, or the port for a new stream, has thrown an error. The session then resets the stream. Throws
+   * the error if the process should end instead.
+   */
+  faulted(error: unknown): void;
   /** Called when the peer does not answer pings. End the connection at once. */
   unanswered(): void;
 }

@@ -137,10 +137,11 @@ export class Http2Session<Stream extends SessionStream> {
       if (chunk === undefined) this.#reader.proceed();
       else this.#reader.push(chunk);
     } catch (error) {
+      if (!(error instanceof Http2ConnectionError)) core.port.faulted(error);
       this.#fail(
         error instanceof Http2ConnectionError
           ? error
-          : new Http2ConnectionError(errorCode.internalError, error instanceof Error ? error.message : String(error)),
+          : new Http2ConnectionError(errorCode.internalError, "the connection ended because of an internal error"),
       );
     }
   }

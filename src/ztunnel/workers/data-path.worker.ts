@@ -1,7 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { parentPort, workerData } from "node:worker_threads";
 import {
+  containErrors,
+  containingClock,
   createLogger,
+  logContained,
   logFormatVariable,
   setLogFormat,
   giveBackIdleMemory,
@@ -38,7 +41,7 @@ invariant(parentPort !== null, "a worker runs in a thread of its own");
 const port = parentPort;
 const { config, nameservers, logLevel, worker, share: memory, ownNamespaceFd } = workerData as WorkerStart;
 shareOwnNamespace(ownNamespaceFd);
-const clock = systemClock;
+const clock = containingClock(systemClock);
 heldInput.shareAmong(config.workerThreads);
 const threshold: LogThreshold = { level: logLevel };
 if (process.env[logFormatVariable] === "json") setLogFormat({ messageKey: "message" });
@@ -47,6 +50,7 @@ const logOptions = { scope: "ztunnel", level: threshold };
 const log = createLogger({ ...logOptions, write: (line, level) => lines.logLine(line, level) });
 /** Errors of connections are collected like other lines, because clients can cause many of them. */
 const connectionLog = createLogger({ ...logOptions, write: (line) => lines.line(line) });
+containErrors(logContained(log, clock));
 const registry = new MetricsRegistry({ clock });
 const revocations =
   config.revocationsFile === undefined ? undefined : new RevocationLists(addRevocationMetrics(registry));

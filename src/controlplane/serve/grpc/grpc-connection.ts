@@ -1,4 +1,4 @@
-import type { Random } from "../../../base/index.ts";
+import { contained, type Random } from "../../../base/index.ts";
 import type { SharedBudget } from "../../../base/shared-budget/index.ts";
 import { inLaterTurn, type ByteStream } from "../../../net/index.ts";
 import {
@@ -188,6 +188,10 @@ export class GrpcConnection implements SessionPort, CallOwner, ReadConnection {
 
   sendsOn(): void {
     this.#stream.pause();
+  }
+
+  faulted(error: unknown): void {
+    contained(error);
   }
 
   unanswered(): void {

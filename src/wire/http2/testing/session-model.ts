@@ -435,6 +435,10 @@ export class SessionModel implements SessionPort, FrameHandler {
     for (const stream of this.session.streams) stream.gone();
   }
 
+  faulted(error: unknown): void {
+    throw error;
+  }
+
   unanswered(): void {
     this.session.close();
     for (const stream of this.session.streams) stream.gone();
