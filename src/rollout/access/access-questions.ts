@@ -9,7 +9,6 @@ import {
 import { groupVersionOf } from "../../api/index.ts";
 import type { CheckSubject, PlannedCheck, Write } from "../decide/index.ts";
 
-/** One right that an author needs. */
 export interface AccessQuestion {
   readonly verb: string;
   readonly group: string;
@@ -49,8 +48,8 @@ function questionsOf(write: Write): AccessQuestion[] {
 }
 
 /**
- * Roles grant rights. An author may write a role only with rights that they have themselves, unless they have the verbs
- * `escalate` or `bind`. The engine itself has both.
+ * Roles grant rights. The API server lets a user write a role only with rights that the user has, unless the user has
+ * the verb `escalate` or `bind` for it. The engine has both verbs, so the author of such a write must have them too.
  */
 function grantsOf(object: ObjectReference): AccessQuestion[] {
   if (groupVersionOf(object.apiVersion).group !== rbacGroup) return [];
@@ -82,8 +81,8 @@ export function questionsOfCanary(canary: Canary): readonly AccessQuestion[] {
 }
 
 /**
- * The reads that show what a Canary's status reveals about objects that it names and does not write. A user who may not
- * read these objects must not learn about them through a Canary.
+ * The reads of objects that a Canary names and does not write. The Canary's status reveals something about them, so its
+ * author must have the right to read them.
  */
 export function readsOfCanary(canary: Canary): readonly AccessQuestion[] {
   const own = canary.metadata.namespace ?? "";

@@ -17,7 +17,6 @@ interface Kept {
   readonly untilMs: number;
 }
 
-/** Asks the API server which rights a user has. */
 export class AccessReviews {
   readonly #client: KubeClient;
   readonly #clock: Clock;

@@ -26,9 +26,9 @@ const orderFields: ReadonlySet<string> = new Set(["paused", "abort", "approvals"
 const maxRecordBytes = 64 << 10;
 
 /**
- * The spec without orders as a canonical text. It comes from the object as the API server returns it, and not from the
- * parsed spec, because a parser's defaults may change between releases. The schema of the kinds has no defaults, so
- * reviews and readers get the same text.
+ * The rollout's kind, name and spec without orders, as a canonical text. The spec comes from the object as the API
+ * server returns it, and not from the parser, because a parser's defaults may change between releases. The schema of
+ * the kinds has no defaults, so reviews and readers get the same text.
  */
 export function planText(object: Pick<UntypedObject, "kind" | "metadata"> & { readonly spec?: unknown }): string {
   const spec = Object.entries((object.spec ?? {}) as Record<string, unknown>).filter(
@@ -51,7 +51,7 @@ export function signAuthor(key: Buffer, plan: string, author: Author): string {
   return JSON.stringify({ ...plain, signature: signatureOf(key, plan, plain) });
 }
 
-/** The author in an annotation. Undefined if the signature is not ours or belongs to another spec. */
+/** The author in an annotation. Undefined if the signature is not ours, or belongs to another rollout or spec. */
 export function readAuthor(key: Buffer, plan: string, text: string | undefined): Author | undefined {
   if (text === undefined || text.length > maxRecordBytes) return undefined;
   try {

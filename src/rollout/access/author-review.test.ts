@@ -61,7 +61,6 @@ function reviewed(operation: string, user: string | RequestUser, object: Rollout
   return { annotations, spec, warnings: response.warnings ?? [] };
 }
 
-/** The author's record that the API server would store. */
 function stored(...review: Parameters<typeof reviewed>): string | undefined {
   return reviewed(...review).annotations[authorAnnotation];
 }

@@ -6,10 +6,9 @@ import type { AccessReviews } from "./access-reviews.ts";
 import type { AuthorKey } from "./author-key.ts";
 import { planText, readAuthor } from "./author-record.ts";
 
-/** How many missing rights a message names. */
 const namesShown = 5;
 
-/** Why a rollout may not continue, and what which person must do. */
+/** Why a rollout may not continue, and who must do what. */
 export interface RightsRefusal {
   readonly problem: string;
   readonly remedy: string;

@@ -6,7 +6,6 @@ export interface ForeignOrder {
   readonly by: string;
 }
 
-/** An operation of a JSON patch. */
 export interface PatchOperation {
   readonly op: "add" | "remove";
   readonly path: string;

@@ -6,7 +6,6 @@ import type { WebhookCertificate } from "./webhook-certificate.ts";
 const lifetimeMs = 365 * 86_400_000;
 const generateKeys = promisify(generateKeyPair);
 
-/** Creates a self-signed certificate that is valid for a year. */
 export async function createCertificate(dnsNames: readonly string[], nowMs: number): Promise<WebhookCertificate> {
   const { publicKey, privateKey } = await generateKeys("ec", { namedCurve: "P-256" });
   const [notBeforeMs, notAfterMs] = [nowMs - 60_000, nowMs + lifetimeMs];

@@ -44,7 +44,6 @@ function checksOf(spec: object): Checked[] {
   } = spec as Partial<Canary["spec"] & MeshUpgrade["spec"]> & {
     readonly type?: string;
   };
-  // A Check object is one check.
   if (type !== undefined) return [{ path: "", checks: [spec as CheckSpec] }];
   return [
     { path: "spec.checks", checks },

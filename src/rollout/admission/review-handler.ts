@@ -14,7 +14,6 @@ import type { ReviewReply } from "./review-task.ts";
  */
 const reviewLimits = { workMs: 4_000, waitMs: 8_000 } as const;
 
-/** The parts with which the handler answers reviews. */
 export interface ReviewTools {
   readonly log: Logger;
   readonly clock: Clock;

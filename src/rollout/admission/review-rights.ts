@@ -12,9 +12,7 @@ import {
 } from "../access/index.ts";
 import { trustedUser } from "./review.ts";
 
-/** The rights that the writer of a Canary must have. */
 export interface NeededRights {
-  /** The Canary's name. */
   readonly name: string;
   readonly author: Author;
   readonly questions: readonly AccessQuestion[];

@@ -17,7 +17,8 @@ export interface WebhookCertificateOptions {
 
 /**
  * The certificate that all engines share through a Secret. It is created again if it is missing, unreadable, for
- * another name, or past half of its lifetime. Throws a transient error if the Service does not exist.
+ * another name, or past half of its lifetime. Throws a transient error if there is neither a Secret nor the Service
+ * that is to own it.
  */
 export async function loadOrCreateCertificate(options: WebhookCertificateOptions): Promise<WebhookCertificate> {
   const { client, clock, namespace, secretName, serviceName, dnsNames } = options;

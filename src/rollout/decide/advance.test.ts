@@ -93,7 +93,6 @@ test("a step that must write again after it had settled has the whole limit for 
       ({ status } = decide(input({ status, steps, observation, elapsedMs: 10_000, ...more })));
       return status.phase;
     };
-    /** The seconds for which the step goes on. */
     const lasts = (observation: Observation, more?: Partial<DecideInput>): number => {
       let seconds = 0;
       while (seconds < 1000 && look(observation, more) !== "RollingBack") seconds += 10;

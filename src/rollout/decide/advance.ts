@@ -40,7 +40,7 @@ export function advance(input: DecideInput, step: Step): Decision {
   return settle(input, step, unwritten(status.step, observation), observation);
 }
 
-/** A step begins with a status of its own, so that the engine observes it before it writes anything. */
+/** Records that the step has begun, and writes nothing yet: the engine observes only the step that the status names. */
 function begin(input: DecideInput, step: Step): Decision {
   const { status, nowMs, blockers, orders, steps, group } = input;
   const [blocker, ...more] = blockers;
@@ -78,7 +78,6 @@ function begin(input: DecideInput, step: Step): Decision {
   };
 }
 
-/** The events of a run's first step, unless that only prepares the target. */
 function startEvents({ status, steps, orders, change: { remarks = [] } }: DecideInput, step: Step): RolloutEvent[] {
   if (status.startedAt !== undefined || step.setup === true) return [];
   return [
@@ -92,21 +91,18 @@ function startEvents({ status, steps, orders, change: { remarks = [] } }: Decide
   ];
 }
 
-/** The pending writes of a step, and the states of all its writes. */
 interface PendingWrites {
   readonly actions: readonly Action[];
   readonly states: readonly WriteState[];
 }
 
 /**
- * The first write of a field in a patient step counts as progress, because it has just become due. It does not count
- * after writes that failed. Otherwise a fight over one field would never reach the limit: whenever that field is
- * written, the next write is due until somebody restores the field. If the server refuses the journal, each write is
- * the first one, so the limit would never be reached either. The step keeps the title from the plan of these writes,
- * because the title may state their numbers.
- *
- * A write that is due again after a long wait has the whole limit, because nothing contested it in that time. Its first
- * attempt may have failed before the wait.
+ * Performs the step's pending writes. Fails the step if it has made no progress for longer than its limit. In a patient
+ * step, the first write of a field counts as progress, because it has just become due. While a write fails or somebody
+ * keeps undoing it, the first write of another field does not count: otherwise a fight over one field would never reach
+ * the limit. If the server refuses the journal, every write stays a first write, so these do not count either. A write
+ * that is due again after a long wait has the whole limit, because nothing contested it in that time. The status takes
+ * the title from the present plan, because the title may state numbers that these writes use.
  */
 function write(input: DecideInput, step: Step, before: StepStatus, pending: PendingWrites): Decision {
   const { status, orders, elapsedMs, failedWrite } = input;
@@ -114,17 +110,17 @@ function write(input: DecideInput, step: Step, before: StepStatus, pending: Pend
   const isFirst = states.some((state) => state.isFirst === true);
   const isReplanned = states.some((state) => state.isReplanned === true);
   const settlingMs = (before.settlingMs ?? 0) + elapsedMs;
-  // A number that has changed, for example by an autoscaler, is a new goal. The former number was neither overwritten
-  // nor refused.
   const isWritten = failedWrite?.waits !== true;
   const isProgress = step.patient === true && isFirst && failedWrite === undefined;
+  // A number that the plan has changed, for example for an autoscaler, is a new goal: nobody overwrote or refused the
+  // former one.
   const isNew = (isReplanned && before.title !== step.title) || isProgress || hasWaitedLong(input, before);
   const isOther = isReplanned || states.some((state) => state.isRewritten === true);
   const { waitingFor: _waitingFor, waitingSince: _since, waitsUntil: _until, ...writing } = before;
   const refused = failedWrite === undefined ? writing : beforeWrites(writing);
   const isUndone = states.some(({ by }) => by !== undefined);
   const kept = isOther ? unsettled(refused) : isUndone ? interrupted(refused, step) : refused;
-  // A field that somebody restores each time does not give the step more time each time.
+  // A field that somebody restores after each write must not give the step more time.
   const stalledMs = isNew ? 0 : withoutProgressMs(failedWrite === undefined ? kept : before) + elapsedMs;
   const held = { ...status, step: { ...kept, title: step.title, settlingMs, stalledMs } };
   if (isOverdue(held.step, orders.settleTimeoutMs, step.patient))
@@ -138,15 +134,14 @@ function write(input: DecideInput, step: Step, before: StepStatus, pending: Pend
 }
 
 /**
- * Whether the step has waited for more than half of its limit since it has written something. After a shorter wait, the
- * fight over a field counts as continuing. A step that has failed still waits for a person.
+ * Whether the step has waited since its last write for longer than half of the settle timeout. A shorter wait counts as
+ * a part of a fight over the field. False for a step that has failed and waits for a person.
  */
 function hasWaitedLong({ status, orders, nowMs }: DecideInput, { waitingSince }: StepStatus): boolean {
   if (waitingSince === undefined || status.pauseReason === "step") return false;
   return nowMs - Date.parse(waitingSince) > orders.settleTimeoutMs / 2;
 }
 
-/** A write that somebody keeps undoing, or that the server refuses, fails the step like one that does not settle. */
 function failWriting(input: DecideInput, step: Step, { actions: writing, states }: PendingWrites): Decision {
   const names = writing.flatMap((action) => {
     if (action.type !== "write") return [];
@@ -166,34 +161,32 @@ function failureText({ failedWrite }: DecideInput): string {
   return failedWrite === undefined ? "" : `: ${failedWrite.detail}`;
 }
 
-/**
- * The step without its measurements so far, because these belong to the step's earlier writes, for example with another
- * weight.
- */
+/** The step without its measurements, because these belong to its earlier writes, for example of another weight. */
 function unsettled({ settledAt, settledForMs: _forMs, ...step }: StepStatus): StepStatus {
   return { ...(settledAt === undefined ? step : settlingAnew(step)), checks: [] };
 }
 
 /**
- * The step, which has to settle again if one of its writes has become due and must wait for others: somebody has edited
- * its plan or undone what it wrote. Nothing is measured until it is written. A failure that a person must decide on
- * stays.
+ * If one of the step's writes is due again and must wait for another field, the step has to settle again, and nothing
+ * is measured until then. The cause is that somebody has edited the plan or undone a write. A failure that a person
+ * must decide on stays.
  */
 function unwritten(step: StepStatus, { writes }: Observation): StepStatus {
   return writes.some(({ state }) => state === "later") ? settlingAgain(step) : step;
 }
 
 /**
- * The step while somebody has changed the routes that it has written. Until it has settled again, requests follow other
- * weights, so the checks do not count them. What it measured before stays, and so does a failure that a person must
- * decide on.
+ * If somebody has changed the routes that a step with a weight has written, the step has to settle again. Until then,
+ * requests follow other weights, so the checks do not count them. Earlier measurements stay, and so does a failure that
+ * a person must decide on.
  */
 function interrupted(step: StepStatus, { weight }: Step): StepStatus {
   return weight === undefined ? step : settlingAgain(step);
 }
 
 /**
- * The step, which is no longer settled. It keeps its measurements, and stays as it is if one of its checks has failed.
+ * Makes a settled step settle again, with its measurements so far. A step with a failed check stays as it is, because a
+ * person decides on it.
  */
 function settlingAgain(step: StepStatus): StepStatus {
   const { settledAt, checks, ...rest } = step;
@@ -217,7 +210,7 @@ function settle(input: DecideInput, step: Step, before: StepStatus, observation:
   if (failed !== undefined)
     return fail(input, step, { because: "settle-failed", cause: `${step.title}: ${failed.detail}` });
   const waiting = waitingDetails(step, observation);
-  // A condition that has settled once stays settled. If pods restart later, the checks notice it.
+  // A settled step stays settled even if a condition is no longer met: the checks notice pods that restart later.
   const isOpen = waiting.length > 0 && before.settledAt === undefined;
   if (isOpen && !hasWaitedForOthers(input, step, before, observation))
     return wait(input, step, before, observation, waiting);
@@ -232,7 +225,7 @@ function settle(input: DecideInput, step: Step, before: StepStatus, observation:
   return remarks.length === 0 ? decision : { ...decision, actions: [...remarks, ...decision.actions] };
 }
 
-/** What the step waits for. A pod for which several conditions wait appears once. */
+/** What the step waits for. If both `ready` and `readyPods` wait for one workload, only the text of `ready` appears. */
 function waitingDetails({ settle: conditions }: Step, { writes, settle: states }: Observation): string[] {
   const unready = new Set(
     conditions.flatMap((condition, index) =>
@@ -250,8 +243,8 @@ function waitingDetails({ settle: conditions }: Step, { writes, settle: states }
 }
 
 /**
- * Whether only proxies of other namespaces are missing, and the step has waited for them long enough. Otherwise anybody
- * who may create a pod in any namespace could stop every rollout.
+ * Whether the step may go on without waiting longer: only proxies of other namespaces are missing, and it has waited
+ * for them long enough. Otherwise anybody who may create a pod in any namespace could stop every rollout.
  */
 function hasWaitedForOthers(
   { orders, elapsedMs }: DecideInput,
@@ -265,7 +258,7 @@ function hasWaitedForOthers(
   return waitedMs > othersPatienceMs || isOverdue(before, orders.settleTimeoutMs, step.patient);
 }
 
-/** Reports the proxies of other namespaces for which the step has not waited, or that have rejected something. */
+/** Reports the proxies of other namespaces for which the step no longer waits, or that have rejected something. */
 function remarksOn({ id, title }: Step, { settle: states }: Observation): RolloutEvent[] {
   const texts = states.flatMap((state) => {
     if (state.state === "failed") return [];
@@ -278,8 +271,8 @@ function remarksOn({ id, title }: Step, { settle: states }: Observation): Rollou
 }
 
 /**
- * The status of a step that has not settled. The step fails when it waits without progress for too long. If an obstacle
- * keeps the step waiting, the rollout becomes stuck instead.
+ * Keeps a step that has not settled waiting. After its limit the step fails. If a person must remove an obstacle, the
+ * rollout becomes Stuck instead. A patient step has a limit only while an obstacle keeps it waiting.
  */
 function wait(
   input: DecideInput,

@@ -2,7 +2,6 @@ import { firstNames } from "../../base/index.ts";
 import type { PauseReason } from "../../api/serin/index.ts";
 import { isRivalOf, type Contender } from "./contender.ts";
 
-/** A reason why a rollout may not begin a step. */
 export interface Blocker {
   readonly reason: Extract<PauseReason, "freeze" | "rollout" | "limit" | "group" | "group-failed">;
   /** The freeze, rollout or group that blocks. Absent if the reason is none of these. */
@@ -11,29 +10,25 @@ export interface Blocker {
 }
 
 export interface BlockersInput {
-  /** The rollout that wants to begin a step. */
   readonly self: Contender;
   /** All rollouts, including `self`. */
   readonly all: readonly Contender[];
-  /** The freezes in force for this rollout. */
   readonly freezes: readonly Blocker[];
   /**
-   * How many runs may be under way at once. A group counts as one run, because its members may share a namespace.
-   * Otherwise whoever may create Canaries in one namespace could keep all other rollouts from beginning.
+   * How many runs may be under way at once. A group counts as one run. If each member counted, a person who may create
+   * Canaries in one namespace only could use up the limit with one group, and keep all other rollouts from beginning.
    */
   readonly maxConcurrent: number;
 }
 
-/** How many rollouts a message names. */
 const namesShown = 5;
 
 /**
- * Why a rollout may not begin its next step now. Empty if it may. The function is pure, and gives every engine the same
- * result. If rollouts want the same namespace or target, the one that has it continues. If none has it, one that has
- * begun gets it. If none has begun, the oldest gets it. There is no deadlock, because a rollout that has begun waits
- * only for others that have begun: a canary takes all of its namespaces at once, a mesh upgrade holds none between two
- * steps, a group takes those of all its members together, and no rollout waits for a member that itself waits for
- * another rollout's namespace.
+ * Why a rollout may not begin its next step now. Empty if it may. If rollouts want the same namespace or target, the
+ * one that has it continues. If none has it, one that has begun gets it. If none has begun, the oldest gets it. No
+ * deadlock is possible, because a rollout that has begun waits only for others that have begun: a canary takes all of
+ * its namespaces at once, a mesh upgrade holds none between two steps, a group takes those of all its members together,
+ * and no rollout waits for a member that itself waits for another rollout's namespace.
  */
 export function blockers(input: BlockersInput): readonly Blocker[] {
   const { self, freezes } = input;
@@ -45,7 +40,6 @@ export function blockers(input: BlockersInput): readonly Blocker[] {
   ];
 }
 
-/** Conditions that only delay the beginning of a run. */
 function beginBlockers({ self, all, maxConcurrent }: BlockersInput): Blocker[] {
   const others = all.filter((other) => other.key !== self.key);
   const held: Blocker[] = [];
@@ -79,16 +73,11 @@ function behind(other: Contender, text: string): Blocker {
   return { reason: "rollout", by: other.key, text: `${text}${whatHolds(other)}` };
 }
 
-/** A rollout that itself waits makes others wait too, so the message says what it waits for. */
 function whatHolds(other: Contender): string {
   if (waitsForPerson(other)) return `, and is ${untilSomebodyActs(other)}`;
   return other.phase === "Waiting" ? `, and waits itself (serin ${statusCommand(other)})` : "";
 }
 
-/**
- * Names the first few of these rollouts that wait for a person. If somebody ends one of them, another rollout may
- * begin.
- */
 function whoWaits(others: readonly Contender[]): string {
   const waiting = others.filter(waitsForPerson);
   const [first] = waiting;
@@ -111,8 +100,8 @@ function statusCommand({ kind, name, namespace }: Contender): string {
 }
 
 /**
- * Blocks this rollout while others hold a namespace that it takes. Before its run begins, older rollouts that wait for
- * the same namespace block it too.
+ * Blocks this rollout while others hold a namespace that it takes. Before its run begins, it also waits behind others
+ * that wait for the same namespace: rollouts that have begun, and older ones.
  */
 function namespaceBlockers({ self, all }: BlockersInput): Blocker[] {
   const partners = groupOf(self, all);
@@ -137,8 +126,8 @@ function namespaceBlockers({ self, all }: BlockersInput): Blocker[] {
 }
 
 /**
- * The namespaces that a member of a running group takes. It will begin at once, so they count as held. Empty for other
- * rollouts.
+ * The namespaces that a member of a running group is about to take. They count as held, because the member begins at
+ * once. Empty while another rollout keeps this member from beginning.
  */
 function heldForGroup(other: Contender, all: readonly Contender[]): readonly string[] {
   const begins = other.wantsToBegin && groupOf(other, all).some((partner) => partner.underWay);
@@ -146,7 +135,7 @@ function heldForGroup(other: Contender, all: readonly Contender[]): readonly str
 }
 
 /**
- * Whether another rollout, also one of its own group, holds a namespace that this one takes, or moves the same target.
+ * Whether another rollout moves the same target, or a rollout of another group holds a namespace that this one takes.
  */
 function isHeldByOthers(self: Contender, all: readonly Contender[]): boolean {
   return all.some((other) => {
@@ -156,19 +145,21 @@ function isHeldByOthers(self: Contender, all: readonly Contender[]): boolean {
   });
 }
 
-/** A rollout that waits for a person delays no other rollout. */
+/**
+ * Whether the rollout waits to begin. A rollout whose group has a rolled back member waits for a person instead, and
+ * delays no other rollout.
+ */
 function isWaiting(other: Contender, all: readonly Contender[]): boolean {
   return other.wantsToBegin && !groupOf(other, all).some(isPutBack);
 }
 
-/** Blocks this rollout while members of its group are behind it. */
 function lockstepBlockers({ self, all }: BlockersInput): Blocker[] {
   const { nextOrdinal, group } = self;
   if (group === undefined || nextOrdinal === undefined) return [];
   const late = groupOf(self, all).filter((other) => {
     // A member whose change is gone, because its Deployment has rolled out by itself, has no step to reach.
     if (other.done) return false;
-    // A member that skips steps by a full promotion has a later next step. It waits for this one.
+    // A member that a full promotion takes past this step begins at a later one. It waits for this rollout instead.
     if (other.wantsToBegin)
       return !isHeldByOthers(other, all) && self.underWay && (other.nextOrdinal ?? nextOrdinal) <= nextOrdinal;
     if (!other.underWay || other.nextOrdinal === undefined) return false;
@@ -179,9 +170,8 @@ function lockstepBlockers({ self, all }: BlockersInput): Blocker[] {
   return [{ reason: "group", by: group, text }];
 }
 
-/** The state of the group, as it concerns one of its members. */
 export interface GroupView {
-  /** A member of the run was rolled back, so this one must be rolled back too. */
+  /** Says which member of the run was rolled back. Set if this rollout must be rolled back too. */
   readonly failed?: string;
   /**
    * The members that still have steps, as a text for people. No member completes before all members have done their
@@ -190,7 +180,6 @@ export interface GroupView {
   readonly notDone: readonly string[];
   /** The members of the run that have not begun their undo yet, as a text for people. */
   readonly notFollowing: readonly string[];
-  /** The name of the run that its members share. */
   readonly run: string;
 }
 
@@ -237,7 +226,6 @@ function sameGroup(a: Contender, b: Contender): boolean {
   return a.group !== undefined && a.group === b.group;
 }
 
-/** If neither rollout has begun, the older one goes first. */
 function goesBefore(other: Contender, self: Contender): boolean {
   return other.wantsToBegin && !self.underWay && isOlder(other, self);
 }

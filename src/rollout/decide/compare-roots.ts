@@ -1,4 +1,3 @@
-/** A root certificate as people compare it. */
 export interface RootCertificate {
   /** SHA-256 of the certificate, hex, lower case. */
   readonly fingerprint: string;
@@ -8,11 +7,9 @@ export interface RootCertificate {
   readonly notAfter: string;
 }
 
-/** The roots and trust domains that one revision's control plane gives its data planes. */
 export interface RevisionRoots {
   readonly revision: string;
   readonly trustDomain: string;
-  /** Trust domains whose identities the revision accepts as its own. */
   readonly trustDomainAliases: readonly string[];
   /**
    * The roots of the certificates that the control plane signs: one root, or several while its replicas differ. Empty
@@ -26,9 +23,7 @@ export interface RevisionRoots {
 }
 
 export interface RootComparison {
-  /** Whether connections between the two revisions can use mTLS in both directions. */
   readonly compatible: boolean;
-  /** The reasons why the revisions are incompatible, each with a remedy. */
   readonly problems: readonly string[];
   /** Further warnings: roots that expire soon. */
   readonly notes: readonly string[];
@@ -61,7 +56,6 @@ export function compareRoots(from: RevisionRoots, to: RevisionRoots, nowMs: numb
   };
 }
 
-/** Describes a root as `CN=…, O=… (sha256 0123456789ab…)`. */
 export function describeRoot({ subject, fingerprint }: RootCertificate): string {
   const digest = `sha256 ${fingerprint.slice(0, 12)}…`;
   return subject === "" ? digest : `${subject} (${digest})`;

@@ -6,7 +6,6 @@ import { initialStatus } from "./decide.ts";
 
 const nowMs = Date.parse("2026-01-01T00:00:00Z");
 
-/** The types of the status's conditions that are True, among the types that kstatus knows. */
 function trueOf(status: RolloutStatus): string {
   return dated(status, initialStatus, nowMs)
     .conditions.filter(({ type, status: value }) => /^(Ready|Reconciling|Stalled)$/.test(type) && value === "True")

@@ -1,7 +1,6 @@
 import type { Condition } from "../../api/index.ts";
 import type { RolloutStatus } from "../../api/serin/index.ts";
 
-/** The status with the time at which its phase began, and with its conditions. */
 export function dated(status: RolloutStatus, before: RolloutStatus, nowMs: number): RolloutStatus {
   const now = new Date(nowMs).toISOString();
   const phaseSince = status.phase === before.phase ? (status.phaseSince ?? now) : now;

@@ -5,21 +5,19 @@ import { describeReference, type Step, type Write } from "./step.ts";
 
 const shownCharacters = 300;
 
-/** The message about a field that somebody else changed after the rollout had recorded its value. */
 export function conflictDetail(write: Write, found: unknown, expected: unknown, who = "somebody else"): string {
   const what = write.type === "field" ? write.pointer : "object";
   return `${describeReference(write.object)}: ${what} was changed by ${who}: expected ${shown(expected)}, found ${shown(found)}`;
 }
 
-/** A value for people, shortened. */
 export function shown(value: unknown): string {
   return truncated(value === undefined ? "nothing" : JSON.stringify(value), shownCharacters);
 }
 
 /**
  * Fields that need not keep the value that their step wrote. A Deployment needs the update strategy of a ScaleFirst
- * wave only until its pods have moved. If somebody resumes a held Deployment, `holdAgain` holds it again. The holder's
- * annotation is needed only after a loss of the journal.
+ * wave only until its pods have moved. If somebody resumes a held Deployment, `holdAgain` of decide.ts holds it again.
+ * The holder's annotation is needed only after a loss of the journal.
  */
 const unkeptPointers: ReadonlySet<string> = new Set([
   "/spec/strategy",
@@ -27,7 +25,6 @@ const unkeptPointers: ReadonlySet<string> = new Set([
   `/metadata/annotations/${pointerName(holderAnnotation)}`,
 ]);
 
-/** A field that must stay as finished steps have written it. */
 export interface KeptField {
   /** The field's first entry. For a list, `hasOwnChanges` compares the changes since this entry. */
   readonly first: FieldEntry;

@@ -1,6 +1,5 @@
 import type { RolloutPhase, RolloutStatus } from "../../api/serin/index.ts";
 
-/** The facts that rollouts must know about each other. */
 export interface Contender {
   /** A unique name that people read, such as `Canary shop/reviews` or `MeshUpgrade to-1-31`. */
   readonly key: string;
@@ -16,13 +15,11 @@ export interface Contender {
   readonly underWay: boolean;
   /** A run would begin if nothing blocked it. */
   readonly wantsToBegin: boolean;
-  /** The namespaces that the rollout holds now. */
   readonly holds: readonly string[];
   /** The namespaces that its next step reserves. A canary takes the namespaces of its whole run. */
   readonly wants: readonly string[];
   /** The object that it changes. Two rollouts that change the same object wait for each other. */
   readonly target: string;
-  /** The users' routes that it moves. */
   readonly routes?: readonly MovedRule[];
   readonly group?: string;
   readonly groupRun?: string;
@@ -33,15 +30,15 @@ export interface Contender {
   /** The rollout has finished all of its steps, and completes when its group does. */
   readonly done: boolean;
   /**
-   * What its status says about its journal: the rollout waits for a lost one, or there must be one, because it has
-   * entries. Absent if neither is so.
+   * `lost`: the rollout waits because its journal is lost. `expected`: according to its status, the journal has
+   * entries, so it must exist.
    */
   readonly journal?: "lost" | "expected";
 }
 
 /** The part of a user's route that a Canary moves. */
 export interface MovedRule {
-  /** The route, and which of its lists. */
+  /** Identifies the route, and the list in it. */
   readonly list: string;
   /** The rule's place in the list, or its name. Absent means all rules. */
   readonly rule?: number | string;
@@ -69,7 +66,6 @@ function collide(a: MovedRule, b: MovedRule): boolean {
 
 const atRest: ReadonlySet<RolloutPhase> = new Set(["Completed", "RolledBack", "Watching"]);
 
-/** Whether a run has begun and has not ended. */
 export function isUnderWay(status: RolloutStatus): boolean {
   return status.startedAt !== undefined && !atRest.has(status.phase) && !isRefusedAfterEnd(status);
 }
@@ -84,7 +80,6 @@ export function isRefusedAfterEnd({ endedAt, phase, step, undo }: RolloutStatus)
   return phase === "Stuck" && endedAt !== undefined && step === undefined && undo === undefined;
 }
 
-/** Whether the rollout lingers: see `Step.lingers`. */
 export function isLingering({ phase, step }: RolloutStatus): boolean {
   return phase === "Retiring" && step?.lingers === true;
 }

@@ -26,7 +26,6 @@ export function holdCopy({ status, orders }: DecideInput): Decision {
   };
 }
 
-/** The status of a copy that a person has let begin. */
 export function begunCopy(status: RolloutStatus): RolloutStatus {
   if (status.phase !== "Paused" || status.pauseReason !== "restored") return status;
   const { pauseReason: _reason, ...rest } = status;

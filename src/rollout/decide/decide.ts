@@ -65,12 +65,11 @@ function meantRuleOf({ status, change, blockers }: DecideInput): Pick<RolloutSta
   return meantRule === undefined ? {} : { meantRule };
 }
 
-/** How the message begins while the server refuses to clear the journal of an ended run. */
 export const cannotClear = "the engine cannot clear the rollout's journal, and tries again";
 
 /**
  * The decision, unless the server refuses to clear the journal of an ended run. Then the status says so, and the engine
- * tries it from time to time.
+ * tries again from time to time.
  */
 function forgetLater({ failedWrite }: DecideInput, decision: Decision): Decision {
   const { status, actions } = decision;
@@ -95,7 +94,8 @@ function holdAgain({ change, orders, failedWrite, status }: DecideInput, decisio
     ...decision,
     actions: [
       ...decision.actions,
-      // The message of the status reports a write that fails, or that somebody undoes again and again.
+      // No event reports a write that fails, or that somebody undoes again and again, because the message of the status
+      // does.
       ...(failedWrite === undefined ? [{ type: "event", reason: "Held", message, warning: true } as const] : []),
       { type: "write", write: resumed },
     ],
@@ -157,21 +157,21 @@ function abort(input: DecideInput): Decision {
   const { orders, status, journal } = input;
   // An earlier object of this name completed its run. That run is not part of this object, so its changes stay.
   const isOfOther = (status.run ?? 0) === 0 && status.startedAt === undefined && journal.completed && journal.run > 0;
-  // This run has not begun, and the server has not let the engine forget the run before. The changes of that run stay
+  // The server has not let the engine clear the entries of an earlier run of this object. The changes of that run stay
   // too.
   if (isOfOther || isOfEndedRun(journal, status)) return { status, actions: [{ type: "forget" }] };
   const cause = `aborted by ${orders.orderedBy ?? "a person"}${unbegunText(input)}`;
   return startRollback(input, { because: "order", cause }, "RolledBack", orders.orderedBy);
 }
 
-/** What a person must know when there is nothing to undo because the run has not begun. */
 function unbegunText({ status: { run = 0, startedAt }, journal }: DecideInput): string {
   if (startedAt !== undefined || journal.run > 0) return "";
   return run > 1 ? " before this run began; the changes of completed runs stay" : " before it began";
 }
 
 /**
- * Whether the current change differs from the one in the status. For a watched target, a current run is undone first.
+ * Whether the target asks for another version than the status names. A watched target may do so during a run, which is
+ * undone first. A changed spec counts only after the end of the run.
  */
 function isNewChange({ change, status }: DecideInput): boolean {
   if (change.candidate === status.candidate || change.held !== undefined) return false;
@@ -232,7 +232,7 @@ function afterRollback(input: DecideInput): Decision {
   // This object itself has done nothing yet, so it begins as a new one.
   if (status.undo?.because === "leftover" && status.undo.next === "NewRun" && status.completedSteps.length === 0)
     return { status: { ...initialStatus, conditions: status.conditions }, actions: [] };
-  // The reason that prevented the next run may be gone.
+  // The message may still say why the next run could not begin, although that reason is gone.
   const ended = { ...status, message: status.cause ?? "" };
   // Undo has restored the version that ran before, so there is nothing to roll out.
   if (change.idle === true) return { status: ended, actions: [] };
@@ -267,12 +267,10 @@ function pause(status: RolloutStatus, { orderedBy: by, commands }: RolloutOrders
   return { status: withHold(kept, { phase: "Paused", message, reason: "order" }), actions: events };
 }
 
-/** Whether the step has failed, and a person must approve it or undo the rollout. */
 function isFailedForPerson({ phase, pauseReason }: RolloutStatus): boolean {
   return phase === "Stuck" && (pauseReason === "check" || pauseReason === "step");
 }
 
-/** The input after the end of a pause, which is reported once. */
 function resumed(input: DecideInput): DecideInput & { readonly before: readonly Action[] } {
   const { status, orders } = input;
   if (status.phase !== "Paused" || status.pauseReason !== "order") return { ...input, before: [] };

@@ -4,14 +4,12 @@ import { referenceKey } from "./step.ts";
 
 export type FieldEntry = Extract<JournalEntry, { type: "field" }>;
 
-/** A field of an object. */
 export type FieldOfObject = Pick<FieldEntry, "object" | "pointer">;
 
 export function fieldKey({ object, pointer }: FieldOfObject): string {
   return `${referenceKey(object)} ${pointer}`;
 }
 
-/** Whether the journal's entry is one of the field. */
 export function isOfField(entry: JournalEntry, { object, pointer }: FieldOfObject): entry is FieldEntry {
   return entry.type === "field" && entry.pointer === pointer && referenceKey(entry.object) === referenceKey(object);
 }
@@ -21,7 +19,6 @@ export function fieldEntries(journal: readonly JournalEntry[], field: FieldOfObj
   return journal.filter((entry): entry is FieldEntry => isOfField(entry, field));
 }
 
-/** Whether the value is the prior value of one of these entries of a field. */
 export function isPrior(value: unknown, entries: readonly JournalEntry[]): boolean {
   return entries.some((entry) => entry.type === "field" && jsonEqualWithoutNulls(value, entry.prior));
 }

@@ -9,7 +9,6 @@ import {
 import type { Blocker } from "./blockers.ts";
 import { windowState, type WindowState } from "../../api/serin/freeze-windows/index.ts";
 
-/** The rollout to which a freeze may apply. */
 export interface FreezeSubject {
   readonly kind: "Canary" | "MeshUpgrade";
   readonly namespace?: string | undefined;
@@ -73,7 +72,7 @@ function exceptionsFor({ exceptions }: Freeze["spec"], subject: FreezeSubject): 
   );
 }
 
-/** Whether an exception with this uid applies to the subject. */
+/** Whether an exception applies to the subject. One without a uid applies to every rollout of its name. */
 function isOf(uid: string | undefined, subject: FreezeSubject): boolean {
   return uid === undefined || subject.uid === undefined || uid === subject.uid;
 }

@@ -22,7 +22,6 @@ export interface Hold {
 
 const heldPhases: ReadonlySet<RolloutPhase> = new Set(["Paused", "Waiting", "Stuck"]);
 
-/** Whether a rollout in this phase has a reason why it does not go on. */
 export function isHeld(phase: RolloutPhase): boolean {
   return heldPhases.has(phase);
 }
@@ -59,7 +58,6 @@ export function saysTheSame(one: string, other: string): boolean {
   return one.replace(duration, "") === other.replace(duration, "");
 }
 
-/** Why a spec cannot be executed, and what a person must do. */
 export interface Refusal {
   readonly reason: "spec" | "author";
   readonly problem: string;
@@ -71,8 +69,8 @@ export interface Refusal {
 const deleteThis = "delete this";
 
 /**
- * The status of a rollout whose spec cannot be executed. A rollout that has ended keeps its phase. But if the spec was
- * changed in order to begin another run, the status shows the refusal.
+ * The status of a rollout whose spec cannot be executed. A rolled back rollout keeps its phase. So does a completed
+ * one, unless its spec was changed in order to begin another run.
  */
 export function refusedStatus(
   status: RolloutStatus,
@@ -93,10 +91,8 @@ export function refusedStatus(
   return dated({ ...refused, observedGeneration: generation }, status, nowMs);
 }
 
-/** Why all rounds of a rollout fail, and the other facts that its status needs. */
 export interface RoundFailure {
   readonly detail: string;
-  /** The command that undoes it. */
   readonly undo: string;
   readonly generation: number;
   /** Whether the rollout's spec was changed in order to begin another run. */
@@ -105,13 +101,13 @@ export interface RoundFailure {
   readonly mustPutBack: boolean;
 }
 
-/** How every message about failing rounds begins. */
 export const cannotGoOn = "the engine cannot go on, and tries again";
 
 /**
  * The status of a rollout whose rounds all fail, so that nothing is decided about it. It continues as soon as a round
- * succeeds. If no run is under way and nothing is ordered, the rollout keeps its phase. A hold from before the failure
- * still applies, so its reason, its cause and the beginning of its message stay.
+ * succeeds. A rollout that is RolledBack or Watching keeps its phase, and so does a Completed one if nothing is
+ * ordered. A hold from before the failure still applies, so its reason, its cause and the beginning of its message
+ * stay.
  */
 export function failingStatus(
   status: RolloutStatus,
@@ -141,7 +137,7 @@ export function completedAgain(status: RolloutStatus): RolloutStatus {
   return { ...withoutHold(recovered(status)), phase: "Completed", message: completedMessage };
 }
 
-/** The status without a cause, when a stuck rollout continues. */
+/** Removes the cause from the status of a stuck rollout that continues. */
 export function recovered(status: RolloutStatus): RolloutStatus {
   if (status.phase !== "Stuck") return status;
   const { cause: _cause, ...rest } = status;
@@ -149,8 +145,8 @@ export function recovered(status: RolloutStatus): RolloutStatus {
 }
 
 /**
- * The approval by which a person continues a failed step, if there is one. It must be newer than the failure, and the
- * spec must have `rollback: Manual`.
+ * The approval by which a person continues a failed step, if there is one. It must be newer than the failure. A failed
+ * step waits for an approval only with `rollback: Manual`.
  */
 export function overrulingApproval(
   { status, orders }: DecideInput,

@@ -15,7 +15,6 @@ import type { Action, Observation, UndoReport } from "./observation.ts";
 import { probeNamespace } from "./probe-namespace.ts";
 import { describeReference, type Step, type Write } from "./step.ts";
 
-/** The commands for this rollout, for messages that say how to go on. */
 export interface RolloutCommands {
   readonly approve: string;
   readonly undo: string;
@@ -26,11 +25,9 @@ export interface RolloutCommands {
   readonly edit: string;
   /** The beginning of the command that writes annotations, without the annotation itself. */
   readonly annotate: string;
-  /** The name of the journal. */
   readonly journal: string;
 }
 
-/** The orders that people have given. They are not part of the plan. */
 export interface RolloutOrders {
   readonly commands: RolloutCommands;
   readonly generation: number;
@@ -38,7 +35,7 @@ export interface RolloutOrders {
   readonly abort: boolean;
   /** The object is a copy of another one, and no user has taken the copy over yet. */
   readonly isCopy?: true;
-  /** The user who set `paused` or `abort`, according to the object's field managers. Undefined if unknown. */
+  /** The user who set `paused` or `abort`, or the program if no user is named. Undefined if unknown. */
   readonly orderedBy?: string;
   readonly automaticRollback: boolean;
   readonly approvals: readonly Approval[];
@@ -50,7 +47,7 @@ export interface RolloutOrders {
   readonly settleTimeoutMs: number;
   /** The value of the annotation `rollout.serin.dev/without-journal`. */
   readonly withoutJournal?: string;
-  /** Set when the object is being deleted. */
+  /** What happens to the changes of a run under way. Set while the object is being deleted. */
   readonly deletion?: "Rollback" | "Leave";
   /** Holds the namespaces of all its steps from its beginning to its end, not only those of the current step. */
   readonly holdsAllNamespaces: boolean;
@@ -61,7 +58,6 @@ export interface DecideInput {
   readonly status: RolloutStatus;
   /** The current plan. A finished step is recognised by its id. Empty during an undo. */
   readonly steps: readonly Step[];
-  /** The version to roll out. */
   readonly change: {
     /** The digest of the version to roll out. */
     readonly candidate: string;
@@ -89,7 +85,6 @@ export interface DecideInput {
    * begun.
    */
   readonly observation: Observation | undefined;
-  /** The journal's remaining entries, those of the run and those that prepared the target. */
   readonly journal: JournalCounts;
   /**
    * What the remaining objects show about a lost journal. Absent if the journal is not lost, or if no round has looked
@@ -99,11 +94,11 @@ export interface DecideInput {
   /** The result of the last `undo`. Undefined if this engine has not tried one yet. */
   readonly undo?: UndoReport;
   /**
-   * Set when the step's last write failed, or when somebody undoes it again and again. Undefined after a write that
-   * stays.
+   * Set when the step's last write failed, or when somebody undoes it again and again. Undefined when a write has
+   * succeeded and nobody undoes it.
    */
   readonly failedWrite?: FailedWrite;
-  /** Why no step may begin now. The first one is the reason of the pause. */
+  /** Why no step may begin now. The first one becomes the reason in the status. */
   readonly blockers: readonly Blocker[];
   readonly group?: GroupView;
   /**
@@ -128,8 +123,8 @@ export interface Decision {
   readonly status: RolloutStatus;
   readonly actions: readonly Action[];
   /**
-   * Set if an action repeats a write, because somebody has undone it. The detail names the user or program that has
-   * undone it.
+   * Set if an action repeats a write, because somebody has undone it, or because a webhook has changed it. The detail
+   * names who has done so.
    */
   readonly repeats?: Omit<FailedWrite, "waits">;
 }
@@ -141,11 +136,10 @@ export interface JournalCounts {
   readonly completed: boolean;
   /** The entries belong to an earlier object of this name that somebody removed despite its finalizer. */
   readonly isLeftover?: boolean;
-  /** The journal does not exist. */
   readonly missing?: true;
   /** The namespace of the probes, if the run has made it. */
   readonly probes?: ObjectReference;
-  /** The objects of the entries. */
+  /** The objects of the entries, except of those that the engine derived after a loss of the journal. */
   readonly objects?: readonly string[];
   /** The number and the digest of what an undo of the entries would restore. */
   readonly sum?: string;
@@ -208,10 +202,6 @@ export function isOfEndedRun(
   return startedAt === undefined && run > 0 && journal.run > 0 && (run > 1 || journal.completed);
 }
 
-/**
- * What asks for the undo of a rollout: an undo that has begun, the rollout's deletion, an abort, or the undo of its
- * group.
- */
 type PutBackCause = "undo" | "deletion" | "abort" | "group";
 
 interface PutBackInput extends Pick<DecideInput, "status" | "orders" | "group"> {

@@ -65,7 +65,6 @@ function digestOf({ spec, subject }: PlannedCheck): string {
 const fnvOffsets = [0x81_1c_9d_c5, 0x05_0c_5d_1f];
 const fnvPrime = 0x01_00_01_93;
 
-/** The FNV-1a hash of the text's UTF-16 units. */
 function fnv1a(text: string, offset: number): number {
   let hash = offset;
   for (let index = 0; index < text.length; index += 1) hash = Math.imul(hash ^ text.charCodeAt(index), fnvPrime);
@@ -142,8 +141,8 @@ export function countsNothing({ statistic }: CheckStatus): boolean {
 }
 
 /**
- * How long a check may go on waiting for its next sample, or for a row of passes that is long enough. Undefined if it
- * does not wait.
+ * How many milliseconds a check may go on waiting for its next sample, or for a row of passes that is long enough.
+ * Negative if it has waited for too long. Undefined if it does not wait.
  */
 export function stallsInMs(step: Step, status: CheckStatus, settledMs: number): number | undefined {
   const { waitsFor, waitsFromMs = settledMs } = (status.statistic ?? {}) as Partial<LookState>;

@@ -54,7 +54,6 @@ function acts({ dryRun, type }: CheckStatus): boolean {
   return dryRun !== true && type !== "approval";
 }
 
-/** Fails the step by the first check that has failed. Undefined if none has. */
 function failedCheck(input: DecideInput, step: Step, checks: readonly CheckStatus[]): Decision | undefined {
   const bad = checks.find((check) => acts(check) && check.verdict === "fail");
   if (bad === undefined) return undefined;

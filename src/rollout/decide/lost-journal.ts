@@ -12,12 +12,11 @@ import { at, type DecideInput, type Decision, type JournalCounts, type RolloutOr
 import { startRollback } from "./rollback.ts";
 import { describeReference } from "./step.ts";
 
-/** The number of objects that a message names. */
 const namesShown = 20;
 
 /**
  * The status with a summary of the journal's entries, including those that the decision adds. While there is no
- * journal, the status keeps its summary: after a crash, the decision may not have written the journal.
+ * journal, the summary stays: the engine may have crashed before it wrote the journal of its decision.
  */
 export function withJournaled(
   { status, actions }: Pick<Decision, "status" | "actions">,
@@ -42,8 +41,8 @@ export function withJournaled(
 
 /**
  * Whether the rollout needs entries of a journal that somebody has deleted. Without them, an undo would find nothing to
- * do, and a step would record its own values as those from before the run. `mustPutBack`: a person, or the group of the
- * rollout, asks for its undo.
+ * do, and a step would record values that the rollout itself has written as those from before the run. `mustPutBack`: a
+ * person, or the group of the rollout, asks for its undo.
  */
 export function isJournalLost(
   status: RolloutStatus,
@@ -109,7 +108,6 @@ function endWithout(input: DecideInput, lost: LostJournal): Decision {
   );
 }
 
-/** What a person does to end the rollout without its journal. */
 function withoutText({ back = [], left }: LostJournal): string {
   if (back.length === 0 && left === undefined)
     return "look at each of these objects, put it back by hand, and end the rollout without its journal";

@@ -9,14 +9,13 @@ import type { Write } from "./step.ts";
  */
 export interface Observation {
   readonly writes: readonly WriteState[];
-  /** A field that an earlier step has written and somebody has changed meanwhile, and who that was. */
+  /** Names a field that an earlier step has written and somebody has changed meanwhile, and who that was. */
   readonly lost?: string;
   readonly settle: readonly SettleState[];
   readonly checks: readonly CheckObservation[];
 }
 
 export type WriteState =
-  /** The write has not been done yet. */
   | {
       readonly state: "pending";
       /** The current value, which goes into the journal with the object's `uid`. */
@@ -41,14 +40,16 @@ export type WriteState =
       readonly merged?: { readonly value: unknown; readonly found: unknown };
     }
   | { readonly state: "done" }
-  /** The write is not due yet, because another field does not have the required value. The step has not settled. */
+  /**
+   * The write is not due yet, because another field does not have the required value. Until then the step does not
+   * settle.
+   */
   | { readonly state: "later"; readonly detail: string }
   /** The object to change no longer exists, so there is nothing to write or undo. */
   | { readonly state: "gone" }
   /** Somebody else changed the field after the journal entry was written. */
   | { readonly state: "conflict"; readonly detail: string };
 
-/** What keeps a step waiting. */
 export interface Obstacle {
   /** What a person must do to remove the obstacle. The step waits for the person and does not fail. */
   readonly toDo?: string;
@@ -65,9 +66,7 @@ export type SettleState =
       readonly detail: string;
       /** The number of missing items (pods, proxies), which shows progress. Absent means one. */
       readonly left?: number;
-      /**
-       * What a person must remove before the step can continue. A time limit applies to it even in a step without one.
-       */
+      /** What a person must remove before the step can continue. A time limit applies to it even in a patient step. */
       readonly obstacle?: Obstacle;
       /** The time until the condition fails by its own limit, if it makes no progress. */
       readonly failsInMs?: number;
@@ -76,7 +75,7 @@ export type SettleState =
        * fail.
        */
       readonly isOfOthers?: true;
-      /** What a proxy of such a namespace has rejected, for people. */
+      /** What a proxy of a namespace that is not concerned has rejected, for people. */
       readonly note?: string;
     }
   /** The condition will never settle, because a proxy rejected the configuration or a route was refused. */
@@ -91,7 +90,6 @@ export type CheckObservation = (
   | SeenDurations
   | SeenPods
   | SeenValues
-  /** The facts of the probe matrix. */
   | { readonly type: "matrix"; readonly facts: ProbeFacts }
   | { readonly type: "verdict"; readonly verdict: Verdict; readonly evidence: string }
   /** A source has not answered yet. The look counts nothing and does not pass. */
@@ -114,7 +112,7 @@ export interface ReadyPods {
   readonly isElsewhere?: true;
 }
 
-/** Cumulative counters by source (a pod), which may restart and begin at zero again. */
+/** The cumulative counters of each source, which is a pod. The counters of a pod that restarts begin at zero again. */
 export interface SeenCounters {
   readonly type: "counters";
   readonly sources: Readonly<Record<string, OutcomeCounts>>;
@@ -139,7 +137,6 @@ export interface SeenDurations {
   readonly sources: readonly string[];
 }
 
-/** The current pods of both versions. */
 export interface SeenPods {
   readonly type: "pods";
   readonly canary: readonly PodFacts[];
@@ -152,11 +149,10 @@ export interface PodFacts {
   readonly name: string;
   readonly ready: boolean;
   readonly ending: boolean;
-  /** Absent if it has none yet. */
   readonly node?: string;
   /** The restarts of all its containers together. */
   readonly restarts: number;
-  /** The check's own message, for evidence. */
+  /** The state of the pod, such as `Running`, for evidence. */
   readonly detail: string;
   /** How one of its containers last ended, such as `app ended with 1`. */
   readonly lastEnd?: string;
@@ -164,7 +160,6 @@ export interface PodFacts {
   readonly problem?: { readonly kind: string; readonly detail: string };
 }
 
-/** The answer of a query or of a webhook. */
 export interface SeenValues {
   readonly type: "values";
   /** A number, a list of `{labels, value}`, or JSON. */
@@ -172,7 +167,6 @@ export interface SeenValues {
   readonly baseline?: unknown;
   readonly canary: unknown;
   readonly stable: unknown;
-  /** HTTP status of a webhook. */
   readonly status?: number;
   /** The query or the answering server, for evidence. */
   readonly source: string;
@@ -231,7 +225,6 @@ export type DecisionReason =
   | "Stuck"
   | "Deleted";
 
-/** The result of the last pass of an undo. */
 export interface UndoReport {
   readonly undone: number;
   /** The entries that could not be undone yet, with the reasons. */

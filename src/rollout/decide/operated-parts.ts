@@ -13,7 +13,6 @@ export type OperatedPart = keyof typeof operatedParts;
 
 const names = Object.keys(operatedParts) as OperatedPart[];
 
-/** The part with this name in the label of installed objects. */
 export function partTitled(title: string): OperatedPart | undefined {
   return names.find((name) => operatedParts[name].title === title);
 }
@@ -23,7 +22,6 @@ export function enabledPointer(part: OperatedPart): string {
   return `/spec/components/${part}/enabled`;
 }
 
-/** The part that a field of an IstioOperator enables. */
 export function partEnabledBy(pointer: string): OperatedPart | undefined {
   return names.find((name) => enabledPointer(name) === pointer);
 }

@@ -70,7 +70,7 @@ export function plannedSteps(
   return merged.slice(0, maxPlannedSteps);
 }
 
-/** The namespaces that the step takes from its beginning on. */
+/** The namespaces that the rollout reserves when the step begins. */
 export function namespacesTaken(
   step: Step,
   steps: readonly Step[],

@@ -17,8 +17,8 @@ import { replacedProbes, type CountedProbes, type ProbePodFacts } from "./replac
 export interface ProbeFacts {
   readonly pairs: readonly ProbePairFacts[];
   /**
-   * For each client pod, the number of its latest report, and the number of the report up to which all started probes
-   * are counted.
+   * By client pod: `number` is the number of its latest report. All probes that had started at the report `through` are
+   * counted by now.
    */
   readonly reports: Readonly<Record<string, { readonly number: number; readonly through: number }>>;
   /**
@@ -71,7 +71,6 @@ interface MatrixState {
   readonly gained: Readonly<Record<string, readonly number[]>>;
   /** The number of each client's report when the step settled. Absent once all earlier probes are counted. */
   readonly reports?: Readonly<Record<string, number>>;
-  /** The pods to which the counts belong. */
   readonly pods?: CountedProbes;
 }
 
@@ -142,7 +141,6 @@ export function judgeMatrix(facts: ProbeFacts, spec: CheckSpec, before: unknown)
   );
 }
 
-/** The judgement without a result. The counts from before stay. */
 function withoutResult(
   { pairs }: ProbeFacts,
   spec: CheckSpec,
@@ -158,7 +156,6 @@ function endedText(ended: readonly string[] = []): string {
   return ended.length === 0 ? "" : `; probe containers that ended: ${firstNames(ended, namedWords)}`;
 }
 
-/** A text such as `, median of 3 to 20 ms`. */
 function latencies(pairs: readonly ProbePair[]): string {
   const medians = pairs.flatMap(({ p50Ms }) => (p50Ms === undefined ? [] : [p50Ms]));
   return medians.length === 0 ? "" : `, median of ${Math.min(...medians)} to ${Math.max(...medians)} ms`;
@@ -224,8 +221,8 @@ function mayBeLate({ from, lastError }: ProbePairFacts, failed: number): boolean
 }
 
 /**
- * A client's counts start at zero when the client restarts. The counts of a data plane also fall when one of its pods
- * ends.
+ * A client that restarts counts from zero, so its whole count is new. The counts of a data plane also fall when one of
+ * its pods ends, so a fall says nothing about new connections.
  */
 function gain(count: number, before: number, index: number): number {
   if (count >= before) return count - before;
@@ -289,7 +286,7 @@ function problemOf(
   return `${ok === 0 ? "all" : `${failed} of ${ok + failed}`} failed: ${lastError}`;
 }
 
-/** The probability that a step fails in a mesh without a fault. */
+/** The maximum probability that a step fails in a mesh without a fault. */
 const wrongFailure = 0.001;
 const failThreshold = Math.log(1 / wrongFailure);
 /** The assumed error rates of a bad pair, as multiples of the limit. */
@@ -313,7 +310,6 @@ function sum(pairs: readonly ProbePair[], field: "ok" | "failed"): number {
   return pairs.reduce((total, pair) => total + pair[field], 0);
 }
 
-/** Text about what the failed pairs have in common, which hints at the cause. */
 function whichOf(bad: readonly ProbePair[], pairs: readonly ProbePair[]): string {
   const across = pairs.filter(({ from, to }) => from.revision !== "" && from.revision !== to.revision);
   if (bad.length > 1 && bad.length === across.length && bad.every((pair) => across.includes(pair)))
@@ -328,7 +324,6 @@ function whichOf(bad: readonly ProbePair[], pairs: readonly ProbePair[]): string
   return sharedEnd("to") ?? sharedEnd("from") ?? "";
 }
 
-/** Text about pairs that have some failures, but too few to blame the pair. */
 function besides(pairs: readonly ProbePair[]): string {
   const few = pairs.filter(({ problem, failed }) => problem === "" && failed > 0);
   return few.length === 0 ? "" : `; some requests also failed for ${namesOf(few, () => "")}`;

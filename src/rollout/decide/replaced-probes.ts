@@ -6,7 +6,7 @@ export interface ServingPod {
   readonly readyAtMs?: number;
 }
 
-/** The pods of each probe, gateway and waypoint of the pairs, in the order of their uids. */
+/** By the name of each probe, gateway and waypoint of the pairs: its pods, in the order of their uids. */
 export type ServingProbes = Readonly<Record<string, readonly ServingPod[]>>;
 
 export interface ProbePodFacts {
@@ -20,7 +20,6 @@ export interface ProbePodFacts {
   readonly readyForMs: number;
 }
 
-/** The pods to which the counts of a step belong. */
 export interface CountedProbes {
   readonly serving: ServingProbes;
   /** How often counting began again because pods became ready again. */

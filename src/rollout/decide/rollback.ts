@@ -6,19 +6,20 @@ import { probeNamespaceObject } from "./probe-namespace.ts";
 import { namedOnce } from "./settle-progress.ts";
 import { describeReference } from "./step.ts";
 
-/** How long undo waits for one entry before it reports this and continues with all independent entries. */
+/**
+ * How long an undo may make no progress before it reports this, and continues with all entries that do not depend on
+ * the ones it waits for.
+ */
 export const undoPatienceMs = 60_000;
 /**
- * How long undo waits, when nothing else is left to undo, before a person must act. The time does not run while undo
- * waits only for pods that are ending.
+ * How long an undo may make no progress before a person must act. This does not apply while it waits only for pods that
+ * are ending.
  */
 const undoStuckMs = 120_000;
 
-/** The reason for an undo, as a message and as a metric label. */
 export interface RollbackReason {
   readonly because: UndoCause;
   readonly cause: string;
-  /** The type of the check that failed. */
   readonly check?: string;
 }
 
@@ -199,8 +200,8 @@ function deletedEvent(what: string): RolloutEvent {
 }
 
 /**
- * The object is being deleted. The spec says whether the changes of the current run are undone or stay. The preparation
- * of a target is always undone, together with a run that builds on it.
+ * Decides about an object that is being deleted. The spec says whether the changes of the current run are undone or
+ * stay. The preparation of a target is always undone, together with a run that builds on it.
  */
 export function handleDeletion(input: DecideInput, underWay: boolean): Decision {
   const { status, journal, orders, failedWrite } = input;
@@ -265,8 +266,8 @@ function leavesRun({ journal, orders }: DecideInput): boolean {
 }
 
 /**
- * The scope of the undo. If this object has prepared nothing yet, the undo includes an earlier object's preparation of
- * its target.
+ * What the undo includes. A deletion also undoes the preparation of the target. So does the undo of an earlier object's
+ * changes, if this object has prepared nothing yet.
  */
 function scopeOf({ next, because }: UndoStatus, { completedSteps }: RolloutStatus): UndoScope {
   return next === "Deleted" || (because === "leftover" && completedSteps.length === 0) ? "all" : "run";

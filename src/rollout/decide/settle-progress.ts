@@ -3,7 +3,10 @@ import type { StepStatus } from "../../api/serin/index.ts";
 import { at } from "./input.ts";
 import type { Observation } from "./observation.ts";
 
-/** A step that has not settled after this many times its limit has failed, however much progress there is. */
+/**
+ * A step that has not settled after this many times its limit fails, however much progress it makes, unless it is
+ * patient.
+ */
 const settleLimits = 10;
 const untilSlackMs = 10_000;
 /**
@@ -53,9 +56,8 @@ export function waitingOn(
 }
 
 /**
- * The step while the server refuses its first writes. Nothing can settle before these writes succeed, so the whole
- * limit begins then. This happens only once in a step. Otherwise alternating faults could keep the step from ever
- * ending.
+ * While the server refuses a step's first writes, nothing can settle. So the step gets its whole limit again when they
+ * succeed. It gets the limit only once: otherwise alternating faults could keep the step from ever ending.
  */
 export function beforeWrites(step: StepStatus): StepStatus {
   return { ...step, settlingLeft: step.settlingLeft ?? unwrittenLeft };
@@ -82,8 +84,8 @@ export function sinceSettledMs({ settledAt, settledForMs = 0 }: StepStatus, nowM
 }
 
 /**
- * The end that was reported before, unless a pause, a stopped engine or a clock jump has changed it. A difference by
- * rounding alone changes nothing.
+ * The end of the wait as the status stated it before, unless a pause, a stopped engine or a clock jump has changed it.
+ * A difference by rounding alone changes nothing.
  */
 export function toldUntil(told: string | undefined, untilMs: number): string {
   return told !== undefined && Math.abs(Date.parse(told) - untilMs) < untilSlackMs ? told : at(untilMs);
@@ -97,7 +99,10 @@ export function withoutProgressMs({ settlingMs = 0, stalledMs = settlingMs }: St
   return stalledMs;
 }
 
-/** Whether the step has waited for too long. A patient step has no limit on its duration, only one on an obstacle. */
+/**
+ * Whether the step has waited for too long. A patient step has no limit on its whole duration, only one on the time
+ * without progress.
+ */
 export function isOverdue(step: StepStatus, limitMs: number, isPatient = false): boolean {
   const { settlingMs = 0 } = step;
   return withoutProgressMs(step) > limitMs || (!isPatient && settlingMs > settleLimits * limitMs);
@@ -125,7 +130,10 @@ const namesShown = 5;
 const minSharedWords = 3;
 const maxNameWords = 3;
 const minAlike = 3;
-/** A number, with its unit or punctuation, such as `3`, `1/3:` or `20 s`. An IP address can be a name. */
+/**
+ * A number, with its unit or punctuation, such as `3`, `1/3:` or `20 s`. An IP address does not match, because it can
+ * be a name.
+ */
 const bareNumber = /^\(?\d+([./]\d+)?(%|ms|s)?[:;,)]?$/;
 
 /**
@@ -140,7 +148,7 @@ interface Alike {
 
 /**
  * The lines that a status shows for everything that a step or an undo waits for. One cause often holds up many objects,
- * such as an image that no probe gets: the line about them appears once, with the names of all objects.
+ * such as an image that no probe gets: the line about them appears once, with the names of the first few objects.
  */
 export function namedOnce(details: readonly string[]): readonly string[] {
   const counts = new Map<string, number>();
@@ -176,7 +184,6 @@ function joins(group: Alike, words: readonly string[]): boolean {
   return true;
 }
 
-/** The number of words at the beginning that both lines have. */
 function sharedWords(left: readonly string[], right: readonly string[]): number {
   const most = Math.min(left.length, right.length);
   let count = 0;

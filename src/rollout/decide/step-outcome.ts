@@ -18,7 +18,6 @@ import type { Step } from "./step.ts";
  */
 const maxStepsWithEvidence = 200;
 
-/** The steps. Only the latest of them keep their evidence. */
 function withRecentEvidence(steps: RolloutStatus["completedSteps"]): RolloutStatus["completedSteps"] {
   const first = steps.length - maxStepsWithEvidence;
   return steps.map((step, index) => (index < first && step.evidence.length > 0 ? { ...step, evidence: [] } : step));
@@ -99,7 +98,6 @@ export function promotion({ by, why }: { readonly by: string; readonly why: stri
   };
 }
 
-/** The command that approves the step. */
 export function approvalCommand({ approve }: RolloutCommands, { id }: Step): string {
   return commandForStep(approve, id);
 }

@@ -1,7 +1,6 @@
 import type { CheckSpec, ObjectReference, ProbeDataPlane, RestartKind } from "../../api/serin/index.ts";
 import { groupVersionOf, type UntypedObject } from "../../api/index.ts";
 
-/** One step of a plan: its writes, the conditions under which it has settled, and the checks that follow. Pure data. */
 export interface Step {
   /** The id stays the same when steps are planned again, so that each step is done only once. */
   readonly id: string;
@@ -32,7 +31,10 @@ export interface Step {
   readonly setup?: boolean;
   /** Time that must pass after settling before the step may end. */
   readonly holdMs?: number;
-  /** The step waits for live connections to end by themselves, so settling has no time limit. */
+  /**
+   * Settling has no time limit of its own, for example because the step waits for live connections to end, or because
+   * its conditions have limits.
+   */
   readonly patient?: boolean;
   /** The step writes nothing and comes after all others, so other rollouts do not wait for it. */
   readonly lingers?: boolean;
@@ -92,7 +94,7 @@ export type Write =
       readonly type: "delete";
       readonly object: ObjectReference;
       readonly undoGroup?: string;
-      /** Whether the rollout creates the object itself, for a few steps only. See {@link isOwnWrite}. */
+      /** The rollout creates the object itself, and needs it only for a few steps. See {@link isOwnWrite}. */
       readonly own?: boolean;
       /** The object is a probe, or the namespace of the probes. Undo does not restore it, whoever made it. */
       readonly forGood?: boolean;
@@ -119,7 +121,6 @@ export type SettleCondition =
   | { readonly type: "notRejected"; readonly revision: string }
   /** The CNI agent reports that this revision's ztunnel owns the pod. A deleted pod counts as settled. */
   | { readonly type: "owner"; readonly object: ObjectReference; readonly revision: string }
-  /** The pod answers its readiness probe. */
   | { readonly type: "podReady"; readonly object: ObjectReference }
   /** No pod with these labels runs. `toDo`: see `Obstacle`. */
   | {
@@ -129,8 +130,8 @@ export type SettleCondition =
       readonly toDo?: string;
     }
   /**
-   * Nothing uses the revision any more: no gateway, no waypoint, and no pod of its ztunnel. `mayStay`: the spec leaves
-   * a part of the mesh to the revision, or lets a person decide when it ends.
+   * Nothing depends on the revision any more: see `Dependent`. `mayStay`: the spec leaves a part of the mesh to the
+   * revision, or lets a person decide when it ends.
    */
   | { readonly type: "noDependents"; readonly revision: string; readonly to: string; readonly mayStay?: boolean }
   /**
@@ -172,7 +173,9 @@ export type SettleCondition =
   | { readonly type: "leftToEnd"; readonly namespace: string; readonly revision: string }
   /** The object and all objects that it owned are deleted. */
   | { readonly type: "gone"; readonly object: ObjectReference }
-  /** This revision's webhook answers a dry-run write of a pod, or of an Istio object. */
+  /**
+   * This revision's webhook answers a dry-run write: of a pod (`tagServes`), or of an Istio object (`validatorServes`).
+   */
   | { readonly type: "tagServes"; readonly tag: string; readonly revision: string }
   | { readonly type: "validatorServes"; readonly revision: string }
   /**
@@ -189,10 +192,9 @@ export type SettleCondition =
   | { readonly type: "revisionServes"; readonly revision: string; readonly toDo?: string }
   /** No other installation of the revision's control plane exists. Fails if there is one. */
   | { readonly type: "revisionFree"; readonly revision: string }
-  /** Each control plane trusts the other's roots, and both have the same trust domain. */
+  /** Each control plane trusts the other's roots, and accepts the other's trust domain as its own. */
   | { readonly type: "rootsCompatible"; readonly from: string; readonly to: string };
 
-/** A check with the two groups that it compares. */
 export interface PlannedCheck {
   readonly spec: CheckSpec;
   readonly subject: CheckSubject;
@@ -201,7 +203,7 @@ export interface PlannedCheck {
 export type CheckSubject =
   /**
    * Responses of two backends, as the proxies in front of them count them. `expectedShare` is the canary's weight in
-   * percent, or its minimum if some requests are routed to the canary by their headers.
+   * percent, or its minimum if some requests are routed to the canary by their headers or by a cookie.
    */
   | {
       readonly type: "backends";
@@ -221,7 +223,6 @@ export type CheckSubject =
   | { readonly type: "mesh" }
   /** Connections between probe pods of the revisions and data planes, each pair of them. */
   | { readonly type: "probes"; readonly revisions: readonly string[]; readonly dataPlanes: readonly ProbeDataPlane[] }
-  /** Proxies of one revision's control plane. */
   | { readonly type: "proxies"; readonly revision: string }
   /**
    * The metrics of the proxies of two revisions in these namespaces (in all namespaces if empty): sidecars, waypoints
@@ -242,7 +243,6 @@ export interface WorkloadMatch {
   readonly service?: string;
   /** Name of the Deployment, `destination_workload`. */
   readonly workload?: string;
-  /** Labels of its pods, for checks that look at pods. */
   readonly podLabels?: Readonly<Record<string, string>>;
 }
 
@@ -262,7 +262,6 @@ export function storedKey({ apiVersion, kind, namespace = "", name }: ObjectRefe
   return `${apiVersion}/${kind}/${namespace}/${name}`;
 }
 
-/** Describes a reference for people, such as `HTTPRoute istio-system/bookinfo`. */
 export function describeReference(object: ObjectReference): string {
   return `${object.kind} ${object.namespace === undefined ? "" : `${object.namespace}/`}${object.name}`;
 }

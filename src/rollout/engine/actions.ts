@@ -36,7 +36,6 @@ export interface ActionsOptions {
   readonly notifier: Notifier;
   readonly metrics: EngineMetrics;
   readonly surroundings: (pass: UndoPass) => UndoSurroundings;
-  /** Whether this engine is still the leader. Called before each write. */
   readonly mayWrite: () => boolean;
   readonly clock: Clock;
   readonly log: Logger;
@@ -78,7 +77,7 @@ export class Actions {
     }
   }
 
-  /** Adds to the rollout's journal, with the decisions that could not be stored before. */
+  /** Adds entries and records to the rollout's journal, together with the decisions that could not be stored before. */
   async #append(rollout: Rollout, entries: readonly JournalEntry[], records: readonly DecisionRecord[]): Promise<void> {
     const { journals } = this.#options;
     const name = journalNameOf(rollout);
@@ -119,8 +118,8 @@ export class Actions {
 
   /**
    * Writes a missing journal of a held Deployment, because somebody may delete a Canary that was restored from a backup
-   * before it has begun. With the journal, the deletion waits until the hold is undone. Returns whether there is a
-   * journal.
+   * before it has begun. With the journal, the deletion waits until the hold is undone. Returns whether it has written
+   * one.
    */
   async journalLostHold(rollout: Rollout): Promise<boolean> {
     const { journals, objects } = this.#options;
@@ -141,8 +140,8 @@ export class Actions {
     const events = actions.filter((action) => action.type === "event");
     const entries = actions.flatMap((action) => (action.type === "journal" ? action.entries : []));
     this.fence();
-    // The stored status says the same as the events, so the next round would not repeat the events after a failure of
-    // the journal.
+    // Report the events first. The stored status already says the same, so the next round would not report them again
+    // if the journal fails.
     for (const event of events) this.#tell(rollout, event, status);
     await this.#append(
       rollout,
@@ -205,7 +204,7 @@ export class Actions {
     return play.report;
   }
 
-  /** Somebody may have made an object again since the pass found that it was gone. */
+  /** Reads the objects again that the pass found to be gone, because somebody may have made them again since then. */
   async #settleGone(play: UndoPlay): Promise<void> {
     const back = new Set<string>();
     for (const [key, [entry]] of Map.groupBy(play.gone, ({ object }) => referenceKey(object)))

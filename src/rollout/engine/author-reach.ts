@@ -4,17 +4,18 @@ import type { AuthorRights } from "../access/index.ts";
 import type { Contender, Step } from "../decide/index.ts";
 import { groupName, isMeshUpgrade, kindOfRollout, rolloutKey, type Rollout } from "./rollout-object.ts";
 
-/** What decides how far a rollout reaches into the namespaces of others. */
 export interface ReachOptions {
   /** If undefined, every rollout reaches everywhere. */
   readonly rights: Pick<AuthorRights, "mayCreate"> | undefined;
-  /** All rollouts. */
   readonly all: readonly Contender[];
-  /** The object as the informers know it. */
+  /** Reads the object from the informers' caches. */
   readonly watched: (kind: string, key: string) => Rollout | undefined;
 }
 
-/** The maximum number of members in one other namespace. The oldest members count, and the others are ignored. */
+/**
+ * The maximum number of members in one other namespace, because a user may create thousands of Canaries that name the
+ * group. The oldest members count, and the others are ignored.
+ */
 const maxMembers = 32;
 
 /**
@@ -35,7 +36,6 @@ export async function companionsOf(
     .filter((other) => other.group === group && other.key !== own && other.namespace !== namespace)
     .toSorted((left, right) => left.createdAtMs - right.createdAtMs);
   const companions = new Set<string>();
-  // A user may create thousands of Canaries that name the group, so the number for each namespace is limited.
   const reached = new Map<string, boolean>();
   const seen = new Map<string, number>();
   for (const other of others) {

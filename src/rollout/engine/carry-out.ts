@@ -7,11 +7,10 @@ import type { RolloutWriter } from "./rollout-writer.ts";
 import { failedWriteOf, failureText, isRace, tellsFailure } from "./round-failure.ts";
 import { showPhase, type Round, type RoundServices } from "./round.ts";
 
-/** The services that carry out the decisions of rounds. */
 export interface CarryOutTools {
   readonly services: RoundServices;
   readonly writer: RolloutWriter;
-  /** The failures of writes. The next round reports them in the status. */
+  /** The errors of failed writes, which the next round reports in the status. So they do not count as failed rounds. */
   readonly told: WeakSet<Error>;
 }
 
@@ -25,7 +24,8 @@ export async function carryOut<Value extends Rollout>(
   decision: Decision,
   journal: readonly JournalEntry[],
 ): Promise<void> {
-  // A step may begin only if the other rollouts are as this engine remembers them. In a restored backup they are not.
+  // A step may begin only if the other rollouts are as this engine remembers them. After the restore of a backup they
+  // are not.
   if (beginsStep(status, decision.status) && !(await services.confirmsLead()))
     throw transientError("not-leading", "this engine may have lost its lease, so it begins no step");
   services.actions.fence();

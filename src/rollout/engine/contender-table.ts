@@ -55,7 +55,6 @@ export class ContenderTable {
     this.#decided.delete(key);
   }
 
-  /** The other members of the group. */
   partners(key: string, group: string | undefined): readonly string[] {
     return group === undefined
       ? []
@@ -110,7 +109,10 @@ export function contenderOf(rollout: Rollout, status: RolloutStatus, facts: Cont
   };
 }
 
-/** See {@link Contender.journal}. An undo and a deletion clear the journal before the status says so. */
+/**
+ * See {@link Contender.journal}. An undo and a deletion clear the journal before the status says so, so they expect
+ * none.
+ */
 function journalOf(status: RolloutStatus, hasEntries: boolean): Pick<Contender, "journal"> {
   const { journaled, lostJournal } = status;
   if (lostJournal !== undefined) return lostJournal.accepted === true ? {} : { journal: "lost" };

@@ -1,7 +1,6 @@
 import type { RolloutPhase, StepStatus, UndoStatus } from "../../api/serin/index.ts";
 import type { MetricsRegistry } from "../../telemetry/index.ts";
 
-/** The counters of the engine for its `/metrics`. */
 export class EngineMetrics {
   readonly #phases;
   readonly #decisions;
@@ -57,7 +56,6 @@ export class EngineMetrics {
       this.#rolledBack.labels(kind, undo?.because ?? "unknown", undo?.check ?? "").increment();
   }
 
-  /** Counts the verdicts that differ from the step's previous ones. */
   verdicts(before: StepStatus | undefined, now: StepStatus | undefined): void {
     const same = before?.id === now?.id ? before?.checks : undefined;
     now?.checks.forEach(({ type, verdict }, index) => {

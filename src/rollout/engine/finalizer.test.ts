@@ -32,7 +32,6 @@ test("the engine must stay while rollouts have its finalizer, and the refusal ha
   );
 });
 
-/** A cluster that refuses every list of rollouts. */
 function refusing(code: ErrorCode): KubeClient {
   const list = async () => await Promise.reject(userError(code, "list canaries: no"));
   return { list } as unknown as KubeClient;

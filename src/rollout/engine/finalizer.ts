@@ -52,7 +52,7 @@ export async function addFinalizer<Value extends KubernetesObject>(
   });
 }
 
-/** Removes the finalizer. An object that is already gone is fine. */
+/** Removes the finalizer. Returns the object's new version. */
 export async function removeFinalizer<Value extends KubernetesObject>(
   client: KubeClient,
   kind: KindDefinition<Value>,
@@ -90,7 +90,6 @@ export async function removalRefusal(client: KubeClient): Promise<string | undef
   return `only the rollout engine can undo these rollouts, and without it neither they nor their namespaces can be deleted. Delete them first, and wait until they are gone: ${commands.slice(0, namesShown).join("; ")}${more}. ${nevertheless}`;
 }
 
-/** The commands that delete the rollouts whose changes are not undone. */
 async function deletions(client: KubeClient): Promise<readonly string[]> {
   const commands: string[] = [];
   for (const kind of [canaryKind, meshUpgradeKind] as readonly KindDefinition[])

@@ -2,13 +2,12 @@ import { createHash } from "node:crypto";
 import { withoutEnd } from "../../base/index.ts";
 import type { Contender } from "../decide/index.ts";
 
-/** The fields of a rollout from which its journal's name is made. */
 interface Named {
   readonly kind?: string;
   readonly metadata: { readonly name?: string; readonly namespace?: string };
 }
 
-/** The longest name of an object. */
+/** The longest name that Kubernetes allows for an object. */
 const maxNameLength = 253;
 const digestLength = 12;
 

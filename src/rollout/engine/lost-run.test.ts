@@ -34,7 +34,6 @@ const destination = (subset: string, weight?: number): Tree => ({
 const toStable = [{ name: "canary", route: [destination("stable")] }];
 const toBoth = [{ name: "canary", route: [destination("stable", 75), destination("canary", 25)] }];
 
-/** The cluster in the middle of a run. */
 function midRun(image = "web:2"): UntypedObject[] {
   const held = claim("serin-rollout", {
     "f:metadata": { "f:annotations": { [`f:${holder}`]: {} } },

@@ -56,7 +56,6 @@ test("a parsed Canary moves the same rules as the stored one, whatever its check
   );
 });
 
-/** A Canary of this name that moves a rule of an HTTPRoute. */
 function moving(name: string, httpRoute: object): Canary {
   const backend = (service: string) => ({ name: service, port: 80 });
   const target = { httpRoute: { name: "web", stable: backend("a"), canary: backend("b"), ...httpRoute } };

@@ -42,8 +42,8 @@ export function nextRoundMs(rollout: Rollout, status: RolloutStatus): number | u
 const longestRestMs = 2000;
 
 /**
- * Delays the next round by the duration of this one, so that rounds use at most half of the engine's time, and half of
- * the capacity of the servers that it calls, even on a busy machine.
+ * Delays the next round by the duration of this one, up to {@link longestRestMs}. So on a busy machine too, rounds use
+ * at most about half of the engine's time, and half of the capacity of the servers that it calls.
  */
 export function restAfterMs(nextMs: number | undefined, tookMs: number): number | undefined {
   return nextMs === undefined ? undefined : Math.max(nextMs, Math.min(longestRestMs, tookMs));
@@ -51,7 +51,8 @@ export function restAfterMs(nextMs: number | undefined, tookMs: number): number 
 
 /**
  * The time until the next round of a rollout that would otherwise be idle. The round may have read an older object than
- * the watch has already reported, and would miss an order in the newer one. Undefined if both have the same version.
+ * the watch has already reported, and would miss an order in the newer one. Undefined if both have the same version, or
+ * if the watch does not know the object.
  */
 export function lateReadRoundMs(
   readVersion: string | undefined,
@@ -61,8 +62,8 @@ export function lateReadRoundMs(
 }
 
 /**
- * Whether there is nothing to do until the object, its target or its group changes. `candidate` is the digest of its
- * spec.
+ * Whether there is nothing to do until the object, its target or its group changes. `candidate` is the digest of what
+ * to roll out.
  */
 export function isAtRest(
   rollout: Rollout,
@@ -73,7 +74,7 @@ export function isAtRest(
 ): boolean {
   if (orders.deletion !== undefined) return false;
   if (status.phase !== "RolledBack" && (status.phase !== "Completed" || orders.abort)) return false;
-  // The message is still about a fault of the spec, which somebody has corrected.
+  // The message still states a fault of the spec that somebody has corrected, so a round must replace it.
   if (status.message !== (status.phase === "Completed" ? completedMessage : (status.cause ?? ""))) return false;
   return !followsOthers(rollout, status) && status.candidate === candidate && !hasUndoFinalizer(raw);
 }

@@ -36,7 +36,6 @@ export class OrphanedJournals {
     }
   }
 
-  /** Looks at the journal of a rollout that is gone. */
   async lookAt(name: string): Promise<void> {
     const journal = await this.#options.client.get(rolloutJournalKind, name);
     if (journal !== undefined) this.#report(journal);

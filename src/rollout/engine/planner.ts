@@ -59,7 +59,6 @@ const namespacesRest = 10;
 
 interface KeptWorld extends ObservedWorld {
   world: MeshWorld;
-  /** When the namespaces were read, and how long the read took. */
   namespaces: { readonly atMs: number; readonly tookMs: number };
   readonly uid: string | undefined;
   readonly stepsDone: number;
@@ -67,7 +66,6 @@ interface KeptWorld extends ObservedWorld {
   readonly atMs: number;
 }
 
-/** Plans the steps of a rollout from its spec and the current cluster. */
 export class Planner {
   readonly #options: PlannerOptions;
   readonly #worlds = new BoundedCache<string, KeptWorld>(maxWorlds);
@@ -111,8 +109,9 @@ export class Planner {
 
   /**
    * What the plan of a Canary of a Deployment shows if its journal is lost: the objects that the Canary has made, and
-   * the values from before the run. Undefined if it shows too little: no ReplicaSet shows for certain which template
-   * the Deployment had before the run rolled it, or the target is gone.
+   * the values from before the run. Undefined if nothing can be planned, for example because the target is gone, or if
+   * the run has reached the step that rolls the Deployment: then no ReplicaSet shows for certain which template the
+   * Deployment had before.
    */
   async lostRun(canary: Canary): Promise<LostMove | undefined> {
     const { client, objects, view } = this.#options;

@@ -67,7 +67,6 @@ export interface EngineOptions {
   readonly rights?: AuthorRights;
 }
 
-/** How many rollouts are processed at once. */
 const roundsAtOnce = 8;
 const defaultMaxConcurrent = 8;
 /**
@@ -233,7 +232,6 @@ export class RolloutEngine {
     ]);
   }
 
-  /** Waits for the first list of freezes, for at most {@link freezeSyncMs}. */
   async #listedFreezes(signal: AbortSignal): Promise<void> {
     const late = this.#options.clock.sleep(freezeSyncMs, signal).catch(() => undefined);
     await Promise.race([this.#freezes.synced.then(() => (this.#knowsFreezes = true)), late]);
@@ -251,7 +249,10 @@ export class RolloutEngine {
     }
   }
 
-  /** Reads all rollouts that are under way before any other rollout begins. */
+  /**
+   * Adds a rollout to the table when its informer first reports it. Rounds begin after all informers have synced, so no
+   * rollout begins before all those that are under way are in the table.
+   */
   #noticed(reconciler: Reconciler, key: string, object: Rollout | undefined): void {
     if (object !== undefined && !this.#board.table.has(key)) {
       const parsed = parseRollout(object);

@@ -58,14 +58,14 @@ export function parseRollout(raw: Rollout): { readonly rollout: Rollout } | { re
     : { rollout: withStoredTarget(withOrdersOfRun(parsed.value, raw.status), raw) };
 }
 
-/** The rollout with its target as the API server stores it, for {@link TargetedCanary}. */
 function withStoredTarget(rollout: Rollout, { spec }: Rollout): Rollout & Pick<TargetedCanary, "storedTarget"> {
   return isMeshUpgrade(rollout) ? rollout : { ...rollout, storedTarget: (spec as Canary["spec"]).target };
 }
 
 /**
  * The rollout without orders that were given for an earlier run: the new run must not continue, or skip its checks,
- * because of them. A status that an earlier release wrote has only the time of the run's beginning.
+ * because of them. A status that an earlier release wrote has only the time of the run's beginning, with which the
+ * times of the orders are compared.
  */
 function withOrdersOfRun(rollout: Rollout, { run = 0, startedAt, ordersBefore }: Partial<RolloutStatus> = {}): Rollout {
   if (run <= 1 && ordersBefore === undefined) return rollout;
@@ -96,7 +96,7 @@ export function isWatched(rollout: Rollout): boolean {
   return !isMeshUpgrade(rollout) && "deployment" in targetFieldOf(rollout);
 }
 
-/** The target of a Canary. Empty if the parser refuses the spec. */
+/** The target of a Canary, whose spec the parser may have refused. Empty if the spec has none. */
 function targetFieldOf({ spec }: Canary): object {
   const { target } = (spec ?? {}) as { readonly target?: unknown };
   return typeof target === "object" && target !== null ? target : {};
@@ -148,8 +148,8 @@ export function targetOf(rollout: Rollout): string {
     stable,
     routes,
   } = target as Record<string, unknown> & { name?: string; namespace?: string };
-  // Canaries of two namespaces may move different routes, so the route identifies the target. In targets of other
-  // types, `routes` is a kind.
+  // Canaries with the target `namespaces` may move different routes, so the routes identify the target. In targets of
+  // other types, `routes` is a kind.
   const moved = Array.isArray(routes) ? [stable, routes] : (rule ?? route ?? service ?? stable ?? "");
   return JSON.stringify([field, namespace, name, moved]);
 }
@@ -187,12 +187,14 @@ export function specCandidate(rollout: Rollout): string {
   return createHash("sha256").update(JSON.stringify(changes)).digest("hex").slice(0, 12);
 }
 
-/** Whether the spec was changed after the last run began, so that another run begins when that one has ended. */
+/**
+ * Whether the spec differs from that of the last run, so that another run begins when that one has ended. True before
+ * the first run. False for a watched target.
+ */
 export function asksForRun(rollout: Rollout, { candidate }: RolloutStatus): boolean {
   return !isWatched(rollout) && candidate !== specCandidate(rollout);
 }
 
-/** The latest orders in the object, whichever run they were given for. */
 function lastOrders({ spec }: UntypedObject): OrdersMark {
   const { approvals, fullPromotion } = (spec ?? {}) as Partial<RolloutOrdersSpec>;
   const approval = Array.isArray(approvals) ? (approvals as RolloutOrdersSpec["approvals"]).at(-1) : undefined;
@@ -229,7 +231,10 @@ function withoutJournalOf({ annotations }: Rollout["metadata"]): Pick<RolloutOrd
   return withoutJournal === undefined ? {} : { withoutJournal };
 }
 
-/** The object of which this one is a copy. A person who takes the copy over removes the mark. */
+/**
+ * The uid of the object of which this one is a copy. Undefined if it is no copy. A person who takes the copy over
+ * removes the mark.
+ */
 export function copiedUid({ metadata: { annotations, uid } }: Rollout): string | undefined {
   const worked = annotations?.[ownUidAnnotation];
   return worked === uid ? undefined : worked;
@@ -251,7 +256,8 @@ function commandsOf(rollout: Rollout): RolloutCommands {
 }
 
 /**
- * The name of the user that was written together with the order. If there is none, the program that wrote the order.
+ * The user's name, which is written together with the order. If there is none, the name of the program that wrote the
+ * order.
  */
 function whoOrdered({ abort, orderedBy }: Rollout["spec"], raw: UntypedObject): string | undefined {
   const writer = whoWrote(raw, abort ? "/spec/abort" : "/spec/paused");

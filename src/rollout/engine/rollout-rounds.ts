@@ -119,7 +119,8 @@ export class RolloutRounds {
   }
 
   /**
-   * The group members that count for the rollout. An undo does not wait until the rights of other authors are checked.
+   * The group members that count for the rollout. An undo goes on without any if the rights of other authors cannot be
+   * checked.
    */
   async #companionsOf(seen: SeenRollout): Promise<ReadonlySet<string> | undefined> {
     const { board, rights, watched } = this.#services;
@@ -197,7 +198,7 @@ export class RolloutRounds {
     const isLost = isJournalLost(status, journal, { ...orders, mustPutBack });
     if ((isUnbegun || orders.deletion !== undefined) && !isLost && journal.entries.length === 0)
       if (await this.#services.actions.journalLostHold(rollout)) return atOnceMs;
-    // This round writes nothing for the object itself.
+    // In these states the round works on no step, so it needs no plan.
     const isWaiting = counts.isLeftover === true || isUnbegun || isLost;
     const planned = isWaiting ? unplanned(round) : await this.#plan(round, mustPutBack, { ...journal, counts });
     if ("problem" in planned) return await this.#refuse(kind, round, planned);
@@ -208,7 +209,7 @@ export class RolloutRounds {
     const observation = await this.#observe(round, step, journal.entries);
     const derived = isLost ? await derivedValues(this.#services, round) : undefined;
     // The reason for the undo may have disappeared meanwhile, together with another member of the group. This round has
-    // no plan, so no step would seem to be left, and it has not checked the author's rights.
+    // no plan, so no step would seem to be left, and it has not checked the author's rights. The next round decides.
     if (mustPutBack && !board.mustPutBack(round, counts)) return atOnceMs;
     // Counts processor time, so that a busy machine does not make rollouts wait.
     const busyMs = this.#services.busyMs ?? threadCpuTimeMs;
@@ -250,7 +251,6 @@ export class RolloutRounds {
     });
   }
 
-  /** Why the author may not do the remaining steps. Undefined if the author may. */
   async #notAllowed({ raw, status }: Round, steps: readonly Step[]): Promise<RightsRefusal | undefined> {
     if (this.#services.rights === undefined) return undefined;
     const open = steps.filter((step) => !isDone(step, status));

@@ -22,7 +22,6 @@ import { FreezeCalendar } from "./freeze-calendar.ts";
 import { groupName, isMeshUpgrade, type Rollout } from "./rollout-object.ts";
 import { RoundMemory } from "./round-memory.ts";
 
-/** A rollout as one round has read it. */
 export interface RolloutSeen {
   readonly key: string;
   readonly rollout: Rollout;
@@ -51,14 +50,12 @@ export function asksToPutBack(
 }
 
 export interface RoundFacts extends Pick<DecideInput, "steps" | "change" | "observation" | "journal" | "derived"> {
-  /** The freezes. Undefined if the server has not listed them yet. */
   readonly freezes: readonly Freeze[] | undefined;
 }
 
 const unknownFreezes =
   "the API server has not listed the freezes to the engine yet, and one may be in force; if this lasts: kubectl get freezes, kubectl -n serin-system logs deployment/serin-rollout";
 
-/** All facts about the rollouts on which one engine bases its decisions. */
 export class RoundBoard {
   readonly table = new ContenderTable();
   readonly memory = new RoundMemory();
@@ -130,7 +127,6 @@ export class RoundBoard {
     return asksToPutBack({ ...seen, group: this.groupOf(seen) }, journal);
   }
 
-  /** The rollout's group as it is now. Undefined if the rollout has none. */
   groupOf({ rollout, status, companions }: Omit<PutBackSeen, "orders">): GroupView | undefined {
     if (groupName(rollout) === undefined) return undefined;
     const self = contenderOf(rollout, status, { wants: [], heldUp: true });

@@ -40,7 +40,6 @@ export function failedWriteOf(detail: string, { actions }: Decision): Omit<Faile
   return !changesMore && actions.some(({ type }) => type === "forget") ? { detail, clearsJournal: true } : { detail };
 }
 
-/** Whether the stored status already reports the same failure of rounds. */
 export function isTold(stored: RolloutStatus | undefined, failing: RolloutStatus): boolean {
   return (
     stored?.phase === failing.phase &&

@@ -7,9 +7,9 @@ import { isMeshUpgrade, isWatched, type Rollout } from "./rollout-object.ts";
 import type { RoundServices, SeenRollout } from "./round.ts";
 
 /**
- * The journal. If somebody has deleted it, this engine writes it again from its memory. Throws a user error if somebody
- * has put an older one in its place. The engine does not remember the older one: if a person deletes it, the engine
- * writes the newer journal again.
+ * Reads the rollout's journal. If somebody has deleted it, this engine writes it again from its memory. Throws a user
+ * error if somebody has put an older one in its place. The engine does not remember the older one: if a person deletes
+ * it, the engine writes the newer journal again.
  */
 export async function roundJournal(
   { journals, actions }: Pick<RoundServices, "journals" | "actions">,
@@ -28,7 +28,6 @@ export async function roundJournal(
   return await journals.read(name);
 }
 
-/** The error about a journal that somebody has replaced by an older one. */
 function refusalOf(name: string, journal: StoredJournal, { status }: Rollout): Error | undefined {
   const earlier = status === undefined ? undefined : earlierRunOfEntries(journal, status);
   if (earlier !== undefined) return journalOfEarlierRun(name, earlier, { hasEntries: status?.journaled !== undefined });

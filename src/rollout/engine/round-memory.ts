@@ -2,9 +2,15 @@ import { jsonEqualWithoutNulls } from "../../base/index.ts";
 import { isRestingPhase, type RolloutStatus, type StepStatus, type UndoStatus } from "../../api/serin/index.ts";
 import type { Action, Decision, FailedWrite, UndoReport } from "../decide/index.ts";
 
-/** The maximum time that one round adds. While an engine was suspended or waited for an answer, it observed nothing. */
+/**
+ * The maximum time that one round adds to a step's waiting and settling times. While an engine was suspended or waited
+ * for an answer, it observed nothing.
+ */
 const maxRoundMs = 5000;
-/** The number of repetitions of a failed write that follow at once, because most failures are lost races. */
+/**
+ * The number of failures in a row from which on a write is repeated only after a delay, and the status reports the
+ * failure. Fewer failures are usually lost races.
+ */
 const failuresAtOnce = 3;
 const firstWriteDelayMs = 1000;
 const maxWriteDelayMs = 10_000;
@@ -29,7 +35,6 @@ const failureLastsMs = 60_000;
 
 interface Failure extends Omit<FailedWrite, "waits"> {
   readonly count: number;
-  /** When the write may be repeated. */
   readonly untilSteadyMs: number;
 }
 
@@ -72,8 +77,8 @@ export class RoundMemory {
   }
 
   /**
-   * The stored status, with this engine's later decisions if stored status and decisions differ only in texts and
-   * counters.
+   * The remembered status, if the stored one differs from it only in texts and counters. Otherwise the stored status,
+   * with the remembered counters if it has the same step or undo.
    */
   withProgress(key: string, stored: RolloutStatus): RolloutStatus {
     const last = this.#rounds.get(key)?.status;
@@ -101,7 +106,6 @@ export class RoundMemory {
     });
   }
 
-  /** Whether the decision of the last round is worth a write. */
   isDue(key: string, stored: RolloutStatus | undefined, { status, actions }: Decision): boolean {
     const last = this.#rounds.get(key);
     const sinceMs = last === undefined ? 0 : last.atSteadyMs - last.storedAtSteadyMs;
@@ -174,7 +178,6 @@ export class RoundMemory {
 
   failedWrite(key: string, steadyMs: number): FailedWrite | undefined {
     const failure = this.#rounds.get(key)?.failure;
-    // A few lost races are not worth a message.
     if (failure === undefined || failure.count < failuresAtOnce || isOver(failure, steadyMs)) return undefined;
     const { count: _count, untilSteadyMs, ...failed } = failure;
     return { ...failed, waits: steadyMs < untilSteadyMs };
@@ -185,7 +188,7 @@ export class RoundMemory {
     this.#superseded.set(key, [...(this.#superseded.get(key) ?? []), version].slice(-maxSuperseded));
   }
 
-  /** Whether this engine wrote the object itself. */
+  /** Whether this engine has changed the object. */
   knows(key: string): boolean {
     return this.#superseded.has(key);
   }
@@ -266,7 +269,7 @@ function isWorthStoring(
   return sinceStoredMs >= storeTextsMs;
 }
 
-/** A status without the figures that change while it waits. */
+/** A status without the texts and figures that change while the rollout waits. */
 export function essenceOf(status: RolloutStatus): unknown {
   const { step, undo, message: _message, conditions, ...rest } = status;
   return {

@@ -14,7 +14,6 @@ import type { Planner } from "./planner.ts";
 import { ordersOf, ordersOfRefused, parseRollout, strayProblem, type Rollout } from "./rollout-object.ts";
 import type { RoundBoard } from "./round-board.ts";
 
-/** The services of the engine that rounds use. */
 export interface RoundServices {
   readonly client: KubeClient;
   readonly clock: Clock;
@@ -26,7 +25,6 @@ export interface RoundServices {
   readonly metrics: EngineMetrics;
   readonly board: RoundBoard;
   readonly orphans: OrphanedJournals;
-  /** What the objects of a lost journal show. */
   readonly lostValues: (lost: JournaledObjects, move: LostMove) => Promise<LostValues>;
   /**
    * Whether the API server confirms that this engine leads, and that the server's storage was not restored from a
@@ -35,7 +33,6 @@ export interface RoundServices {
   readonly confirmsLead: () => Promise<boolean>;
   /** Checks the rights of a rollout's author. If undefined, the engine's own rights suffice. */
   readonly rights: AuthorRights | undefined;
-  /** The freezes. Undefined if the server has not listed them yet. */
   readonly freezes: () => readonly Freeze[] | undefined;
   /** The object as the informers know it, which may be stale. */
   readonly watched: (kind: string, key: string) => Rollout | undefined;
@@ -45,7 +42,6 @@ export interface RoundServices {
   readonly busyMs?: () => number;
 }
 
-/** A rollout as one round has read it. */
 export interface SeenRollout {
   readonly key: string;
   readonly raw: Rollout;
@@ -57,7 +53,6 @@ export interface SeenRollout {
   readonly problem: string | undefined;
 }
 
-/** A rollout with the group members that count for it. */
 export interface Round extends SeenRollout {
   /** The members that `companionsOf` of author-reach.ts returns. */
   readonly companions: ReadonlySet<string> | undefined;
@@ -65,7 +60,6 @@ export interface Round extends SeenRollout {
   readonly group: GroupView | undefined;
 }
 
-/** The rollout as this round has read it. */
 export function seenRollout(key: string, raw: Rollout, memory: RoundBoard["memory"]): SeenRollout {
   const parsed = parseRollout(raw);
   const status = memory.withProgress(key, { ...initialStatus, ...raw.status });
@@ -81,7 +75,6 @@ export function seenRollout(key: string, raw: Rollout, memory: RoundBoard["memor
   };
 }
 
-/** Shows the phase in the metrics. */
 export function showPhase(metrics: EngineMetrics, key: string, phase: RolloutStatus["phase"]): void {
   const [kind = "", name = ""] = key.split(" ");
   const [first = "", second] = name.split("/");

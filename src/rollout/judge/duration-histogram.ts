@@ -42,9 +42,9 @@ export function coarsened(histogram: DurationHistogram, boundsMs: readonly numbe
 }
 
 /**
- * The increase between two readings of cumulative histograms. Undefined if a count fell: the source was restarted, or
- * it has dropped series that had not changed for long. Its present counts may include requests from long before the
- * first reading.
+ * The increase between two readings of cumulative histograms. All counts are new if the first reading is empty.
+ * Undefined if a count fell: the source was restarted, or it has dropped series that had not changed for long. Its
+ * present counts may include requests from long before the first reading.
  */
 export function gainOf(before: DurationHistogram, now: DurationHistogram): DurationHistogram | undefined {
   if (totalOf(before) === 0) return now;
@@ -68,7 +68,6 @@ export function gainOfBoth(
   return canary === undefined || stable === undefined ? undefined : { canary, stable };
 }
 
-/** The number of requests that took longer than the bound with this index. */
 export function countAbove({ counts }: DurationHistogram, boundIndex: number): number {
   let above = 0;
   for (let index = boundIndex + 1; index < counts.length; index += 1) above += counts[index] ?? 0;

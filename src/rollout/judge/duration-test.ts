@@ -51,7 +51,7 @@ export interface DurationVerdict {
 }
 
 /**
- * The factors by which the odds of a slow request are greater in a bad canary. The last alternative is learned from the
+ * The factors by which the odds of a slow request are greater in a bad canary. One more alternative is learned from the
  * data.
  */
 const oddsRatios = [1.6, 4, 20] as const;
@@ -76,8 +76,8 @@ export function noDurationEvidence(quantiles: readonly number[]): DurationEviden
 }
 
 /**
- * `earlier` are the stable version's durations before the first batch, if known. They are used only to choose the
- * bounds.
+ * `earlier` are the stable version's durations before the first batch, if known. They choose the bounds and the
+ * alternatives of the first batch, and are no evidence themselves.
  */
 export function addDurations(
   evidence: DurationEvidence,
@@ -191,7 +191,10 @@ function absoluteGains(canary: DurationHistogram, quantile: number, maxMs: numbe
   });
 }
 
-/** The index of the first bound that is at least the limit. Shares can be computed only at a histogram's bounds. */
+/**
+ * The index of the first bound that is at least the limit, or of the last bound if the limit is above all of them.
+ * Shares can be computed only at a histogram's bounds.
+ */
 function boundAtOrAbove({ boundsMs }: DurationHistogram, limitMs: number): number {
   const index = boundsMs.findIndex((bound) => bound >= limitMs);
   return index < 0 ? boundsMs.length - 1 : index;
@@ -213,8 +216,8 @@ export function judgeDurations(
   const seen = canaryTotal + totalOf(open.canary);
   const few = tooFew("requests", { judged: canaryTotal, seen, needed: limits.minSamples });
   if (canaryTotal === 0) return { verdict: "wait", evidence: `${counts}; ${few}` };
-  // Half of the error probability is for the comparisons with stable (quantiles and mean), and half is for the limit.
-  // The tests of each half divide it equally.
+  // All tests have an equal part of the error probability: the comparisons of each quantile and of the mean with
+  // stable, and the limit of each quantile.
   const tests = limits.quantiles.length + 1 + (limits.maxMs === undefined ? 0 : limits.quantiles.length);
   const threshold = Math.log(tests / wrongFailure);
   const texts: string[] = [];
@@ -286,7 +289,6 @@ function inSharedBounds({ canary, stable }: DurationBatch): DurationBatch {
   return { canary: coarsened(canary, boundsMs), stable: coarsened(stable, boundsMs) };
 }
 
-/** The factor that a pass rules out. */
 const ruledOutFactor = 2;
 const wrongPass = 0.01;
 /**

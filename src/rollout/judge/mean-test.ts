@@ -2,7 +2,7 @@ import { totalOf, type DurationHistogram } from "./duration-histogram.ts";
 
 /** The share of both versions' requests in one bucket above which bounds can no longer tell the requests apart. */
 const sharedShare = 0.9;
-/** The ratio of a bucket's bounds up to which the bucket is fine enough. */
+/** A bucket whose bounds have at most this ratio is fine enough, so its mean needs no test. */
 const coarseRatio = 1.3;
 /** The number of requests at which the confidence sequence is tightest. */
 const tunedSamples = 100;
@@ -22,7 +22,7 @@ export interface MeanComparison {
  * Values in a bucket are bounded, so a mixture of Hoeffding bounds holds at all times (Howard et al., "Time-uniform,
  * nonparametric, nonasymptotic confidence sequences", 2021). The part of the sums that comes from other buckets is
  * known only within their bounds, so the test assumes the values within these bounds that favour the canary most.
- * Undefined if no bucket holds nearly all requests.
+ * Undefined if no bucket holds nearly all requests, or if that bucket is fine enough for the test of bounds.
  */
 export function meanInSharedBucket(
   canary: DurationHistogram,

@@ -10,12 +10,14 @@ import { tooFew } from "./too-few.ts";
 /**
  * A sequential test of error rates, which may be repeated after every batch. It is an e-process: under the null
  * hypothesis, the probability that the evidence ever reaches 1/alpha is at most alpha, by Ville's inequality (Ramdas et
- * al., "Game-theoretic statistics and safe anytime-valid inference", 2023). It tests two null hypotheses. - relative:
- * the canary's share of the errors equals its share of the requests. - absolute, for requests without a stable version
- * beside them: the error rate is at most `maxErrorRate`. The evidence is a mixture over a few alternatives. It is
- * stored as logarithms, so that a restarted engine continues. A pass needs evidence too: the test must rule out, at 1
- * %, an error rate that is worse than stable's by the margin that `minSamples` requests can show. A canary without
- * errors passes at `minSamples`, and one with errors needs more.
+ * al., "Game-theoretic statistics and safe anytime-valid inference", 2023). The evidence is a mixture over a few
+ * alternatives. It is stored as logarithms, so that a restarted engine continues. The test has two null hypotheses:
+ *
+ * - relative: the canary's share of the errors equals its share of the requests.
+ * - absolute, for requests without a stable version beside them: the error rate is at most `maxErrorRate`.
+ *
+ * A pass needs evidence too: the test must rule out, at 1 %, an error rate that is worse than stable's by the margin
+ * that `minSamples` requests can show. A canary without errors passes at `minSamples`, and one with errors needs more.
  */
 export interface RateEvidence {
   readonly canaryTotal: number;
@@ -149,7 +151,7 @@ export function judgeRate(evidence: RateEvidence, limits: RateLimits, open: Rate
 
 /**
  * The error rate that a canary without a stable version beside it is allowed: `maxErrorRate`, or the stable version's
- * former rate, if that is known and higher.
+ * former rate and its uncertainty, if at least `minSamples` requests show that it is higher.
  */
 export function allowedRate({ minSamples, maxErrorRate }: RateLimits, earlier: EarlierRate | undefined): number {
   if (earlier === undefined || earlier.total < minSamples) return maxErrorRate;

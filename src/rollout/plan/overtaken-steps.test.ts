@@ -6,7 +6,6 @@ import { reference } from "./references.ts";
 import type { MeshWorld } from "./mesh/mesh-world.ts";
 import { planMeshUpgrade } from "./mesh/mesh-upgrade-plan.ts";
 
-/** A mesh whose gateway has `gatewayPods` pods and whose application has `pods` ambient pods. */
 function world(pods: number, gatewayPods: number): MeshWorld {
   const selector = { matchLabels: { app: "edge" } };
   const template = { metadata: { labels: { app: "edge" } } };
@@ -59,7 +58,6 @@ function world(pods: number, gatewayPods: number): MeshWorld {
   };
 }
 
-/** The plan for the world after all steps up to and including this one. */
 function plan(now: MeshWorld, status: RolloutStatus = initialStatus): Step[] {
   const { value } = parseMeshUpgrade({
     metadata: { name: "u", uid: "0123456789" },

@@ -4,8 +4,8 @@ import type { Step } from "../decide/index.ts";
 type Progress = Pick<RolloutStatus, "completedSteps" | "step"> | undefined;
 
 /**
- * The ids of a status's completed steps. The plan of each gateway and wave needs them, and a long upgrade has many, so
- * they are cached.
+ * The ids of a status's completed steps and of its current step. The plan of each gateway and wave needs them, and a
+ * long upgrade has many, so they are cached.
  */
 const idsOfStatus = new WeakMap<NonNullable<Progress>, ReadonlySet<string>>();
 

@@ -39,7 +39,6 @@ export function waypointLabels(revision: string): Record<string, string> {
   return { "istio.io/use-waypoint": waypointName(revision), "istio.io/ingress-use-waypoint": "true" };
 }
 
-/** Where the proxies of the gateways and waypoints may run. */
 export interface ProbePlacement {
   readonly nodeSelector?: Readonly<Record<string, string>>;
   readonly tolerations?: readonly object[];
@@ -61,7 +60,6 @@ export function probeParameters(placement: ProbePlacement = {}): UntypedObject {
     apiVersion: "v1",
     kind: "ConfigMap",
     metadata: { name: parametersName, namespace: probeNamespace },
-    // A JSON text is YAML too.
     data: { deployment: JSON.stringify({ spec: { template: { spec: pod } } }) },
   };
 }

@@ -40,7 +40,6 @@ export interface ProbePodSource extends ProbePlacement {
 }
 
 export interface ProbeObjectsInput extends ProbeScope {
-  /** The engine's own image. */
   readonly image: string;
   readonly pod?: ProbePodSource;
 }
@@ -117,7 +116,7 @@ function chosenPlacement({ nodeSelector = usualNodes, tolerations = [] }: ProbeP
 
 /**
  * The conditions under which counting may begin: every probe runs and has the ztunnel of its revision, and every proxy
- * has acknowledged the Services, gateways and waypoints of the probes.
+ * has acknowledged the objects of the probes.
  */
 export function probeSettle(scope: ProbeScope): SettleCondition[] {
   const pods = probePods(scope);

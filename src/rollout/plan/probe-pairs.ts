@@ -11,16 +11,13 @@ export const strictProbePort = 9192;
 /** The port at which the engine asks a client to probe at its full pace. */
 export const probePacePort = 9193;
 
-/** The revisions and data planes of a matrix. */
 export interface ProbeScope {
   readonly revisions: readonly string[];
   /** The data planes of the cluster. `waypoint` includes `ambient`, because a waypoint needs an ambient server. */
   readonly dataPlanes: readonly ProbeDataPlane[];
 }
 
-/** A pair to probe, with the expected result. */
 export interface PlannedProbePair {
-  /** The text of {@link describeProbePair}. */
   readonly name: string;
   readonly from: ProbeEnd;
   readonly to: ProbeEnd;
@@ -28,7 +25,6 @@ export interface PlannedProbePair {
   /** The client pod. For the pairs of a gateway, it is the client outside the mesh. */
   readonly client: string;
   readonly url: string;
-  /** The Service that the client calls. */
   readonly service: string;
   /** The pod that must answer. */
   readonly server: string;
@@ -120,7 +116,6 @@ export function clientName({ revision, dataPlane }: ProbeEnd): string {
   return dataPlane === "none" ? plainClientName : nameOf(`client-${dataPlane}`, revision);
 }
 
-/** The Service of a server end. */
 export function serverName({ revision, dataPlane }: ProbeEnd): string {
   return nameOf(`server-${dataPlane}`, revision);
 }

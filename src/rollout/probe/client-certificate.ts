@@ -1,4 +1,7 @@
-/** The SPIFFE IDs that a proxy reported: its client's, and its own towards that client. Empty if it reported none. */
+/**
+ * The SPIFFE IDs that a proxy reported: its client's, and its own towards that client, which is empty if it reported
+ * none.
+ */
 export interface CertificateEnds {
   readonly client: string;
   readonly server: string;
@@ -7,7 +10,7 @@ export interface CertificateEnds {
 /**
  * Parses the last element of an `x-forwarded-client-cert` field, which the nearest proxy wrote. In Envoy's form, commas
  * separate elements, semicolons separate `Key=value` pairs, and values with either character are quoted. Undefined if
- * the field has no element, which means that the proxy has not verified the client.
+ * the element names no client, which means that the proxy has not verified the client.
  */
 export function parseClientCertificate(field: string): CertificateEnds | undefined {
   const element = partsOf(field, ",").at(-1) ?? "";

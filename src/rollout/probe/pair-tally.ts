@@ -17,7 +17,10 @@ export interface PairTally {
   report(through: number): PairReport;
 }
 
-/** Counts the outcomes of one pair's probes, in the order of their start. */
+/**
+ * Counts the outcomes of one pair's probes. Reports group them by the time at which the probes started, not by the time
+ * at which they ended.
+ */
 export function pairTally({ expected }: ProbeTarget): PairTally {
   const counts = { ok: 0, failed: 0, letIn: 0, lastError: "" };
   const peers = new Map<string, number>();

@@ -27,8 +27,8 @@ const timeoutMs = 5000;
 const shortestReportMs = 200;
 /**
  * The factor by which rounds may be slowed down, so that probes do not overload a busy mesh. A target gets no further
- * probe while its last one is open. After each round in which a target still had an open probe, the next round comes at
- * half the rate.
+ * probe while its last one is open. After each round in which a target still had an open probe, the time until the next
+ * round doubles.
  */
 const maxSlowdown = 4;
 

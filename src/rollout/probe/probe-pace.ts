@@ -23,7 +23,6 @@ export class ProbePace {
     this.#clock = clock;
   }
 
-  /** Notes that somebody waits for the client's probes. */
   want(): void {
     this.#wantedUntilMs = this.#clock.steadyMs() + wantedMs;
     this.#endRest?.();

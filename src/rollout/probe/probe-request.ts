@@ -11,7 +11,6 @@ export type ProbeOutcome =
 
 export interface ProbeRequestOptions {
   readonly timeoutMs: number;
-  /** The address to connect to. */
   readonly address: string;
   readonly clock: Clock;
 }

@@ -1,8 +1,6 @@
 import { userError } from "../../base/index.ts";
 
-/** One pair that a client must probe. */
 export interface ProbeTarget {
-  /** The pair's name in reports. */
   readonly pair: string;
   /** The URL to request, with plain HTTP. */
   readonly url: string;

@@ -19,7 +19,6 @@ export class TimeShares {
     this.#clock = clock;
   }
 
-  /** How long the owner must wait before it may use time again. */
   waitMs(owner: string): number {
     return Math.max(0, (this.#untilMs.get(owner) ?? -Infinity) - this.#clock.steadyMs());
   }

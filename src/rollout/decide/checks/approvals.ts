@@ -1,7 +1,10 @@
 import type { Approval } from "../../../api/serin/index.ts";
 import type { Step } from "../step.ts";
 
-/** A step with a check of type `approval` pauses for a person. The step's pause takes its text from the approvals. */
+/**
+ * Gives each step with a check of type `approval` a pause until a person approves the step. A dry-run check causes
+ * none.
+ */
 export function withApprovals(steps: readonly Step[], approvals: readonly Approval[]): readonly Step[] {
   return steps.map((step) => {
     if (

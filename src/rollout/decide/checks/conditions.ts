@@ -12,8 +12,8 @@ export const undecided = "neither condition is true";
 type Bindings = Pick<ConditionBindings, "result" | "canary" | "stable"> & { readonly baseline?: unknown };
 
 /**
- * Combines a built-in verdict with the spec's conditions on the measurements. A true `failWhen` fails the check once
- * the minimum sample has been seen. A check with `passWhen` passes only if it is true.
+ * Applies the spec's conditions after the built-in judgement has passed, which includes the minimum of samples. Any
+ * other verdict stays. A true `failWhen` fails the check. A check with `passWhen` passes only if it is true.
  */
 export function applyConditions(
   spec: CheckSpec,
@@ -33,8 +33,9 @@ const sides = [["canary"], ["stable"], ["canary", "stable"]] as const;
 const manyTimes = 1e9;
 
 /**
- * Conditions on a number of samples decide once there are enough samples, so each sample is progress. Other conditions,
- * such as one on a rate, may never decide.
+ * What a check waits for while neither of its conditions is true. If more samples with the same rates would decide it,
+ * the text contains the number of samples, so that each sample is progress. Other conditions, such as one on a rate,
+ * may never decide.
  */
 function waitOf(spec: CheckSpec, values: Bindings, budget: ConditionBudget | undefined): string {
   const needed = sides.find((names) => {
@@ -51,7 +52,6 @@ interface Counts {
   readonly errors?: number;
 }
 
-/** The counts with many more samples. The error rate and the durations stay the same. */
 function withManyMore({ total, errors, ...rest }: Counts): Counts {
   return { ...rest, total: total * manyTimes, ...(errors === undefined ? {} : { errors: errors * manyTimes }) };
 }

@@ -24,7 +24,8 @@ export function judgeDurationsSeen(
       evidence: "counting begins",
       inner: storedDurations({ ...base, sequence: beginDurations(limits, stable) }),
     };
-  // A restarted engine does not know the requests of the time in which no engine ran, so these are not counted.
+  // Sums of another epoch are only a new baseline: a restarted engine does not know the requests of the time in which
+  // no engine ran.
   const gain = state.epoch === epoch ? gainOfBoth(state, seen) : undefined;
   const sequence = gain === undefined ? state.sequence : countDurations(state.sequence, gain, limits);
   const inner = storedDurations({ ...base, sequence });
@@ -49,8 +50,8 @@ function limitsOf({
 }
 
 /**
- * The values `canary.p99`, `stable.mean` and the like in milliseconds. `result` is the canary's value at the highest
- * quantile.
+ * The values for conditions, in milliseconds, such as `canary.p99` and `stable.mean`. `result` is the canary's value at
+ * the highest quantile.
  */
 function bindingsOf(
   { evidence }: DurationSequence,

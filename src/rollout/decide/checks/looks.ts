@@ -1,6 +1,5 @@
 import { defaultIntervalSeconds, type CheckSpec, type Verdict } from "../../../api/serin/index.ts";
 
-/** The result of one look, and the state that the judgement stores for the next look. */
 export interface Judgement {
   readonly verdict: Verdict;
   readonly evidence: string;
@@ -12,15 +11,12 @@ export interface Judgement {
   readonly waitsFor?: string;
 }
 
-/** What a check remembers of the canary's pods between looks. */
 export interface PodMemory {
-  /** The canary has had a ready pod. */
   readonly hadPods?: true;
   /** When the canary lost its last ready pod, in milliseconds since the step settled. */
   readonly noPodsFromMs?: number;
 }
 
-/** The state that every check stores in the status between looks. */
 export interface LookState extends PodMemory {
   /** The digest of the check's spec that this state belongs to. */
   readonly digest?: string;
@@ -44,9 +40,8 @@ export interface LookState extends PodMemory {
   /** The check has passed: the required number of looks in a row have passed. */
   readonly hasPassed?: true;
   /**
-   * Since when the check has not passed, in milliseconds since the step settled. This time begins with the check's
-   * first look, or with the first look that ended a row of passes. A missing answer and a row that is too short do not
-   * end the wait.
+   * Since when the check has waited for a complete row of passes, in milliseconds since the step settled. Missing
+   * answers and rows that are too short do not end this time.
    */
   readonly withoutPassFromMs?: number;
   /**
@@ -54,13 +49,12 @@ export interface LookState extends PodMemory {
    * milliseconds since the step settled, and the evidence of the look that ended the first.
    */
   readonly brokenRows?: { readonly fromMs: number; readonly lastMs: number; readonly by: string };
-  /** The state of the check type's own judgement. */
   readonly inner?: unknown;
 }
 
 const noLooks: LookState = { passes: 0, failures: 0, errors: 0, waits: 0 };
 
-/** Check types whose every wait has a limit, because they wait for the mesh itself and not for traffic. */
+/** Check types for which every wait has a limit, because they wait for the mesh itself and not for traffic. */
 const impatientTypes: readonly string[] = ["xds-convergence", "pod-health", "certificate-roots"];
 
 export interface CountedLook {
@@ -105,8 +99,8 @@ export function countLook(
         return { verdict: "fail", evidence: `no answer in ${spec.timeoutSeconds} s: ${evidence}`, state };
       if (spec.errorLimit !== undefined && state.errors > spec.errorLimit)
         return { verdict: "fail", evidence: `no answer in ${measurements(state.errors)}: ${evidence}`, state };
-      // Missing answers have a limit of their own, but that limit does not cover missing answers that end one row of
-      // passes after another.
+      // The limits of missing answers apply to consecutive ones. Without this test, a check whose every row of passes
+      // ends with a missing answer would wait for ever.
       if (isOverdue && before.passes > 0)
         return { verdict: "fail", evidence: `no result in ${spec.timeoutSeconds} s: ${evidence}`, state };
       return {
@@ -129,12 +123,15 @@ export function countLook(
 }
 
 /**
- * The part of a text about the stable version. It is left out, because more requests to stable are not progress: the
- * check waits for requests to the canary.
+ * The part of a text about the stable version. `waitsFor` leaves it out, because more requests to stable are not
+ * progress: the check waits for requests to the canary.
  */
 const ofStable = /, (?:stable |\d+ of stable).*$/;
 
-/** A look without an answer is not progress, and does not show what the check waits for. */
+/**
+ * A look without an answer is not progress, and does not show what the check waits for, so it keeps the fields from
+ * before.
+ */
 function waitOf(
   before: LookState,
   { verdict, evidence, waitsFor: needed }: Judgement,
@@ -176,7 +173,6 @@ function withoutPass(
   };
 }
 
-/** Text about how long a check has had no answer, and how long this is tolerated. */
 function unansweredText({ timeoutSeconds }: CheckSpec, forMs: number): string {
   return `no answer for ${Math.round(forMs / 1000)} s, and the check fails after ${timeoutSeconds} s`;
 }

@@ -30,8 +30,8 @@ export function judgeOutcomes(
     const inner: CountingState = { sources: seen.sources, ...epoch, gained: noBatch, rates: beginRates(spec, earlier) };
     return { verdict: "wait", evidence: "counting begins", inner };
   }
-  // Another observer may have attributed the earlier requests of a source to the other version. An earlier release
-  // wrote statuses without an epoch.
+  // Another observer may attribute a request to the other version, so the first counts from it are only a baseline. An
+  // earlier release wrote statuses without an epoch.
   const isOther = state.epoch !== undefined && seen.epoch !== undefined && state.epoch !== seen.epoch;
   const last = isOther ? {} : state.sources;
   const gain = gainOf(last, seen.sources);

@@ -4,7 +4,7 @@ import type { PodFacts, SeenPods } from "../observation.ts";
 import type { Judgement } from "./looks.ts";
 
 /**
- * The state between looks: each pod's restarts when it was first seen, by group and pod; which pods have been ready;
+ * The state between looks, by the pods' uids: each pod's restarts when it was first seen; which pods have been ready;
  * since when they are no longer ready, in milliseconds since the step settled; and how often each of them became ready
  * again.
  */
@@ -45,7 +45,6 @@ export function judgePods(spec: CheckSpec, seen: SeenPods, before: unknown, sett
   return { ...judgeHealth(seen, kept, settledMs), inner: kept };
 }
 
-/** How often each pod became ready again. Pods that were always ready are left out. */
 function returnsOf(pods: readonly PodFacts[], before: PodState | undefined): Record<string, number> {
   const counts = pods.map(({ uid, ready }): [string, number] => {
     const isBack = ready && before?.unreadyFromMs?.[uid] !== undefined;
@@ -54,7 +53,6 @@ function returnsOf(pods: readonly PodFacts[], before: PodState | undefined): Rec
   return Object.fromEntries(counts.filter(([, count]) => count > 0));
 }
 
-/** A pod that was ready, but is not ready any more. */
 function isLost({ uid, ready, ending }: PodFacts, state: PodState): boolean {
   return !ready && !ending && state.ready.includes(uid);
 }
@@ -119,7 +117,8 @@ function podsText({ length }: readonly PodFacts[]): string {
 }
 
 /**
- * Counts each restart as an error, so that a canary does not fail if the stable version restarts as often as it does.
+ * Compares the restarts with those of the stable version, as if each were an error: a canary that restarts no more
+ * often than stable passes.
  */
 function judgeRestarts({ canary, stable }: SeenPods, { restarts }: PodState, first: boolean): Judgement {
   if (canary.length === 0) return { verdict: "wait", evidence: "the canary has no pod" };

@@ -15,15 +15,15 @@ export function judgeValues(
   budget?: ConditionBudget,
 ): Judgement {
   const { result, baseline, source } = seen;
-  // A webhook may return anything, so only the specified members of its body are shown.
+  // A webhook may return anything, so the evidence shows only the member `evidence` of its body.
   const measured =
     spec.type === "webhook"
       ? source
       : `${source}: ${shown(result)}${baseline === undefined ? "" : `, baseline ${shown(baseline)}`}`;
   const nothing = spec.type === "query" ? `${noData}${hintFor(source)}` : noData;
   if (isNothing(result)) return withoutData(measured, nothing);
-  // Not a number, such as the quotient of two zeros. Every comparison with it is false, so a condition would pass or
-  // fail depending on how it is worded.
+  // The value of a series may be NaN, for example the quotient of two zeros. Every comparison with NaN is false, so a
+  // condition would pass or fail depending on how it is worded.
   const empty = [result, baseline].flatMap(seriesWithoutNumber)[0];
   if (empty !== undefined) return withoutData(measured, `${noData} of ${empty}`);
   const limited = judgeRange(spec, result);
@@ -67,7 +67,6 @@ function isNothing(value: unknown): boolean {
   );
 }
 
-/** The labels of the series whose value is not a number. */
 function seriesWithoutNumber(values: unknown): string[] {
   if (!Array.isArray(values)) return [];
   return (values as readonly { readonly labels?: unknown; readonly value?: unknown }[]).flatMap((series) =>
@@ -75,7 +74,7 @@ function seriesWithoutNumber(values: unknown): string[] {
   );
 }
 
-/** Reports a value only if it is out of range. Inside the range the conditions decide. */
+/** Reports a value only if it is out of range, or is not one number. Inside the range the conditions decide. */
 function judgeRange({ min, max }: CheckSpec, result: unknown): Judgement | undefined {
   if (min === undefined && max === undefined) return undefined;
   if (typeof result !== "number")
@@ -110,7 +109,7 @@ function shown(value: unknown): string {
   return truncated(text, shownCharacters);
 }
 
-/** JSON has no infinite numbers, and writes null for them. */
+/** Spells infinite numbers out, because JSON writes null for them. */
 function speltOut(_name: string, value: unknown): unknown {
   return typeof value === "number" && !Number.isFinite(value) ? String(value) : value;
 }

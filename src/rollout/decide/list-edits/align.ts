@@ -77,7 +77,6 @@ function pairAlike(
   }
 }
 
-/** The features of a rule that show whether two rules are the same. */
 interface Traits {
   readonly name: string | undefined;
   readonly matches: string;
@@ -105,7 +104,6 @@ function backendsOf(rule: Tree): string {
   return backendNames(rule).toSorted().join(" ");
 }
 
-/** Whether two rules send to the same backend, among others. */
 export function sharesBackend(a: Tree, b: Tree): boolean {
   const others = new Set(backendNames(b));
   return backendNames(a).some((name) => others.has(name));

@@ -53,10 +53,7 @@ const timeouts = { request: "5s" };
 const filter = { type: "RequestHeaderModifier", requestHeaderModifier: { set: [{ name: "a", value: "b" }] } };
 const added = { matches: [path("/new")], backendRefs: [backend("new", 1)] };
 
-/**
- * Changes that people make to the rules of a route. Each function gets the rules as the rollout has written them, and
- * returns the changed rules.
- */
+/** Changes that people make to the rules of a route, after the rollout has written them. */
 const edits: Readonly<Record<string, (rules: readonly Tree[]) => Tree[]>> = {
   "a field in the moved rule": (rules) => rules.map((rule) => (isOf(rule, moved) ? { ...rule, timeouts } : rule)),
   "a filter in the moved rule": (rules) =>

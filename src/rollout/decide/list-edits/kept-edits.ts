@@ -23,7 +23,6 @@ export interface PlannedList {
   readonly isMade: boolean;
 }
 
-/** The facts about a list when the engine is about to write it. */
 export interface ListInCluster {
   /** The entries of the field, the oldest first. */
   readonly entries: readonly FieldEntry[];
@@ -31,7 +30,7 @@ export interface ListInCluster {
   readonly found: unknown;
   /** The engine was the last writer of the list, either for this rollout or for another one. */
   readonly isWrittenByEngine: boolean;
-  /** Another object has the object's name now. */
+  /** The object was deleted, and another one has its name now. */
   readonly isRemade: boolean;
 }
 
@@ -97,9 +96,9 @@ function presentBase(role: string, { entries, step, found, isRemade }: ListInClu
 }
 
 /**
- * What the server has made of the planned list of an entry, without the changes of others that `written` contains.
- * Undefined if the server has kept the planned changes, perhaps with additions such as defaults. `original`: the first
- * entry of the field.
+ * An entry's planned list as the server has changed it, for example by a webhook, without the changes of others that
+ * `written` contains. Undefined if the server has kept all planned changes, perhaps with additions such as defaults.
+ * `original`: the first entry of the field.
  */
 export function rewrittenList(
   entry: FieldEntry,
@@ -126,8 +125,9 @@ export type ListUndo =
 
 /**
  * What undo writes, so that the list loses the changes of the entry and keeps those of others. `original`: the first
- * entry of the undone field. `between`: the field's entries between `original` and this entry. If the server refuses to
- * strike undone entries, the list already has the value from before one of them.
+ * entry of the undone field. `between`: the field's entries between `original` and this entry. If the server refused to
+ * remove the entries that an earlier pass has undone, the list already has the prior value of one of them, and counts
+ * as restored.
  */
 export function listUndo(
   entry: FieldEntry,

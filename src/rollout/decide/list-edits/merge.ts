@@ -7,7 +7,7 @@ export type Merge =
   /** Both sides have changed this place differently. The place is a JSON pointer below the merged value. */
   | { readonly conflict: string };
 
-/** The place in the value that is merged, and what happens if both sides have changed it. */
+/** A place in the value that is merged. All places share the list of conflicts. */
 interface Place {
   readonly path: string;
   /** The name of the field, or of the list if this is one of its elements. */

@@ -16,7 +16,7 @@ interface Route {
   readonly lists: readonly [List, ...List[]];
   /** Adds what the API server adds to a list that the engine has written. */
   readonly stored: (list: List) => List;
-  /** Somebody adds a rule. */
+  /** A rule that somebody adds. */
   readonly added: Tree;
 }
 
@@ -99,7 +99,6 @@ const routes: Readonly<Record<string, Route>> = {
   },
 };
 
-/** The journal after a number of steps. */
 function journalOf({ pointer, lists }: Route, steps: number): readonly [FieldEntry, ...FieldEntry[]] {
   const entry = (step: number): FieldEntry => ({
     type: "field",

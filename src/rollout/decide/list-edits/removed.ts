@@ -20,7 +20,7 @@ export function removedFrom(role: Role, before: unknown, now: unknown): readonly
   return removed.length > 0 && isClear ? removed : undefined;
 }
 
-/** The list without the elements that are the same as one of these. */
+/** The list without the elements that are the same as one of `gone`. */
 export function withoutSame(role: Role, list: unknown, gone: readonly Tree[]): unknown {
   const elements = treesOf(list);
   if (elements === undefined) return list;

@@ -15,8 +15,8 @@ const defaults: ReadonlyMap<string, unknown> = new Map<string, unknown>([
 ]);
 
 /**
- * Whether the API server adds the field with this value. The engine computes its own routes without such fields, also
- * from a stored list that has them.
+ * Whether the API server adds the field with this value. The engine computes its own routes without such fields, even
+ * from a stored list that has them, so a plan that lacks such a field does not remove it.
  */
 export function isServerDefault(field: string, value: unknown): boolean {
   return defaults.has(field) && jsonEqualWithoutNulls(defaults.get(field), value);

@@ -61,7 +61,6 @@ export const pod = (uid: string, more: Partial<PodFacts> = {}): PodFacts => ({
   ...more,
 });
 
-/** A look at which the canary and stable have these numbers of ready pods. */
 export const withPods = (
   seen: CheckObservation,
   canary: number,

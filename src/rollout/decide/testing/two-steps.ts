@@ -5,7 +5,6 @@ import type { Observation } from "../observation.ts";
 import type { Step } from "../step.ts";
 
 export const object = { apiVersion: "v1", kind: "ConfigMap", plural: "configmaps", name: "c", namespace: "n" };
-/** The parts of a step that does nothing. */
 export const plain = { writes: [], settle: [], checks: [] };
 export const first: Step = {
   ...plain,
@@ -26,7 +25,6 @@ const commands: RolloutCommands = {
   annotate: "kubectl annotate --overwrite canary c -n n",
   journal: "canary.n.c",
 };
-/** Nobody has ordered anything. */
 export const orders: RolloutOrders = {
   commands,
   generation: 3,
@@ -61,7 +59,6 @@ export function reasons({ actions }: Decision): string[] {
   return actions.flatMap((action) => (action.type === "event" ? [action.reason] : [action.type]));
 }
 
-/** The status after the first round. */
 export const begun = decide(input()).status;
 export const waiting: Observation = { writes: [], settle: [{ state: "waiting", detail: "0 of 1 ready" }], checks: [] };
 export const met: Observation = { writes: [], settle: [{ state: "met" }], checks: [] };

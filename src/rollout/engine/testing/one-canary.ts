@@ -19,7 +19,6 @@ export const underWay: RolloutStatus = {
   run: 1,
 };
 
-/** A member of the same group that was rolled back. */
 export const putBack: Contender = {
   key: "",
   kind: "Canary",
@@ -45,14 +44,12 @@ interface Options {
   readonly spec?: object;
   readonly status?: RolloutStatus;
   readonly unread?: "journal" | "target";
-  /** The name of the object that cannot be read. */
   readonly named?: () => string;
   readonly journal?: StoredJournal;
   /** Plans as the real planner does, from the journal. */
   readonly plan?: (rollout: Rollout, entries: readonly JournalEntry[]) => Plan;
   /** Receives the journals of other rollouts that the planner reads. */
   readonly learn?: (others: readonly (readonly JournalEntry[])[]) => void;
-  /** What the plan of a Canary of a Deployment shows if the journal is lost. */
   readonly lostRun?: LostMove;
 }
 
@@ -67,7 +64,6 @@ export const lostEntry: JournalEntry = {
   pointer: "/spec/rules",
 };
 
-/** The Canary as the API server stores it, and a record of what the engine has done. */
 interface State {
   object: Rollout;
   version: number;
@@ -100,7 +96,6 @@ export function roundsOf(options: Options) {
     decisions: state.decisions,
     appended: state.appended,
     status: () => state.object.status ?? initialStatus,
-    /** The digest of the change that the spec describes. */
     candidate: () => {
       const parsed = parseRollout(state.object);
       return "problem" in parsed ? undefined : unplannedChange(parsed.rollout).candidate;
@@ -108,15 +103,12 @@ export function roundsOf(options: Options) {
     rightsAsked: () => state.rightsAsked,
     version: () => state.version,
     recover: () => (state.isFaulty = false),
-    /** Somebody deletes the Canary and makes it again before the engine looks. */
     remake: () => (state.object = { ...state.object, metadata: { ...state.object.metadata, uid: "second" } }),
-    /** Lets the server leave the next reads of the Canary unanswered. */
     loseReads: (count: number) => (state.lostReads = count),
     events: () =>
       state.decisions.flatMap(({ actions }) =>
         actions.flatMap((action) => (action.type === "event" ? [action.reason] : [])),
       ),
-    /** Runs rounds for this many seconds, one each second. */
     run: async (seconds: number) => {
       for (let second = 0; second < seconds; second += 1) {
         state.steadyMs += 1000;
@@ -189,7 +181,6 @@ function clientOf(state: State): KubeClient {
   } as unknown as KubeClient;
 }
 
-/** The sources of the journal and of the plan. */
 function sourcesOf(options: Options, state: State): object {
   const { unread = "target", named = () => "web", learn, lostRun } = options;
   const { journal = { entries: [], decisions: [] } } = options;

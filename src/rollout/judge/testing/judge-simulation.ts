@@ -11,10 +11,8 @@ export const istioBoundsMs = [
   3_600_000,
 ] as const;
 
-/** The simulated behaviour of one version. */
 export interface SimulatedVersion {
   readonly errorRate: number;
-  /** Draws the duration of a request, in milliseconds. */
   readonly durationMs: (random: Random) => number;
 }
 

@@ -9,15 +9,13 @@ import type { PlannedCheck } from "../../decide/index.ts";
 import type { Subject } from "./target-plan.ts";
 import type { Traffic } from "./traffic.ts";
 
-/** The checks that need requests answered by the canary. */
 const ofRequests: ReadonlySet<CheckType> = new Set(["request-success-rate", "request-duration", "request-share"]);
 
-/** The checks of a spec that names none: success rate, duration, and whether the canary gets its share of requests. */
 const defaultChecks: readonly CheckSpec[] = (
   ["request-success-rate", "request-duration", "request-share"] as const
 ).map((type) => ({ ...checkDefaults, type }));
 
-/** The default check for TCP and TLS routes: failed connections, as the clients' proxies count them. */
+/** The proxies of the clients count failed connections. */
 const defaultConnectionChecks: readonly CheckSpec[] = [{ ...checkDefaults, type: "tcp-connect-failures" }];
 
 export interface CheckedStep {
@@ -26,7 +24,6 @@ export interface CheckedStep {
   readonly subjects: readonly Subject[];
 }
 
-/** The checks of a step: those of the spec that apply to the step, and the step's own. */
 export function checksOf(canary: Canary, { step, traffic, subjects }: CheckedStep): PlannedCheck[] {
   const general = canary.spec.checks.length === 0 ? defaultsFor(canary) : canary.spec.checks;
   const specs = [...general.filter((spec) => applies(spec, step, traffic)), ...step.checks];

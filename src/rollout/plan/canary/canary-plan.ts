@@ -12,9 +12,9 @@ import type { Move, PartialStep, Subject, TargetPlan } from "./target-plan.ts";
 import { noTraffic, type Affinity, type Mirror, type Traffic } from "./traffic.ts";
 
 /**
- * Plans the steps of a Canary: one for each step of the spec (`step-<n>`), with the target's own steps around them. All
- * writes are computed from the values before the rollout. Throws a user error with the field and the object if the spec
- * does not fit the cluster.
+ * Plans the steps of a Canary: one for each step of the spec (`step-<n>`), with the target's own steps around them. If
+ * there is nothing to roll out, only the steps of the setup. All writes are computed from the values before the
+ * rollout. Throws a user error with the field and the object if the spec does not fit the cluster.
  */
 export function planCanary(canary: Canary, world: CanaryWorld): Step[] {
   const target = targetPlan(canary, world);
@@ -100,7 +100,7 @@ function stepsOf(canary: Canary, target: TargetPlan, move: Move, ordinal: number
 
 /**
  * Requests move only while the canary has a ready pod, because proxies would answer requests to a version without pods
- * with 503. The pods behind a Service without a selector are unknown.
+ * with 503. The pods behind a Service without a selector are unknown, so nothing waits for them.
  */
 function needsOf({ weight, matches }: Traffic, subjects: readonly Subject[]): Pick<Step, "needs"> {
   if (weight === 0 && matches.length === 0) return {};

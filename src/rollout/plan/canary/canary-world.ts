@@ -4,17 +4,14 @@ import type { ObjectReference } from "../../../api/serin/index.ts";
 import type { Write } from "../../decide/index.ts";
 import type { Subject } from "./target-plan.ts";
 
-/** The state of the cluster from which a canary is planned. */
 export interface CanaryWorld {
   /** The digest of the pod template to roll out, for a watched target. */
   readonly candidate?: string;
-  /** The candidate already runs, so there is nothing to roll out. */
   readonly idle?: boolean;
   /** Why no run begins, although the candidate differs. If set, `idle` is set too. */
   readonly held?: string;
   /** The write that holds the Deployment again, after somebody has resumed it. */
   readonly resumed?: Extract<Write, { type: "field" }>;
-  /** The user's routes that the rollout changes. */
   readonly routes: readonly RouteInWorld[];
   readonly subjects: readonly Subject[];
   /** The ReferenceGrants that are missing, so that routes may use Services of another namespace. */
@@ -46,29 +43,28 @@ export interface MissingGrant {
   readonly granted?: readonly Tree[];
 }
 
-/** A Deployment that the engine holds, and the objects around it. */
 export interface DeploymentInWorld {
   readonly object: ObjectReference;
   readonly uid: string;
-  /** The digest of the Deployment's template. */
   readonly candidate: string;
-  /** Whether the template already runs. */
   readonly idle: boolean;
   readonly held?: string;
-  /** Somebody has resumed the Deployment, although a finished step holds it. */
+  /** Somebody has resumed the Deployment, although a finished step has paused it. */
   readonly isResumed?: boolean;
   readonly labels: Readonly<Record<string, string>>;
-  /** The number of pods before the rollout. If there is an autoscaler, the current number. */
+  /**
+   * The number of pods before the rollout wrote it. While the rollout has not written it, the present number, which an
+   * autoscaler or a person may change.
+   */
   readonly replicas: number;
   /** The number of pods that the canary copy is to have. Absent if there is no copy. */
   readonly copyReplicas?: number;
   /**
-   * Whether the copy has an autoscaler. Somebody may have made or deleted the Deployment's autoscaler after the copy
-   * was made.
+   * Whether the copy has an autoscaler. It may differ from the Deployment in this, because somebody may have made or
+   * deleted the Deployment's autoscaler after the copy was made.
    */
   readonly copyIsAutoscaled?: boolean;
   readonly selector: Tree;
-  /** The fields of its spec that a copy takes over: strategy, minReadySeconds, … */
   readonly spec: Tree;
   /** The template that runs, without the template hash. */
   readonly stableTemplate: Tree;

@@ -25,7 +25,6 @@ export function copiesOf(target: DeploymentTarget, namespace: string | undefined
   ];
 }
 
-/** The labels that select only the pods of a copy. */
 export function copyLabels({ selector }: DeploymentInWorld, role: CopyRole): Readonly<Record<string, string>> {
   return { ...(treeOf(selector["matchLabels"]) as Record<string, string>), [copyLabel]: role };
 }
@@ -80,7 +79,8 @@ export function copyOf(
 }
 
 /**
- * The autoscaler of the canary copy. Only its target and its minimum differ from those of the Deployment's autoscaler.
+ * The autoscaler of the canary copy. It differs from the Deployment's autoscaler in its target and its minimum, and in
+ * its maximum if that would be below the minimum.
  */
 export function autoscalerOf(
   target: DeploymentTarget,

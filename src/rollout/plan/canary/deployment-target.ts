@@ -22,7 +22,6 @@ import { versionsOf, type Versions } from "./deployment-versions.ts";
 import { created, field, heldBy, holding } from "./deployment-writes.ts";
 import { canaryPods, stablePods } from "./pod-counts.ts";
 
-/** The step that rolls the Deployment to the new pod template. */
 export const rollingStep = "promote-roll";
 
 /**
@@ -89,7 +88,8 @@ class DeploymentPlan implements TargetPlan {
     const replicas = this.#wanted(this.#spec.steps.slice(0, 1));
     const copy = copyOf(this.#target, this.#world, "canary", this.#world.candidateTemplate, replicas);
     const autoscaler = autoscalerOf(this.#target, this.#world, replicas);
-    // The copy's autoscaler adds more pods itself, but before requests come, it has no reason to do so.
+    // The copy's autoscaler may have removed pods, and adds none before requests come, so the step waits only for as
+    // many pods as the copy has now.
     const { copyReplicas = replicas } = this.#world;
     const awaited = autoscaler === undefined ? replicas : Math.min(replicas, Math.max(1, copyReplicas));
     return [
@@ -173,8 +173,8 @@ class DeploymentPlan implements TargetPlan {
       {
         id: "promote-stable",
         title: "the stable version has the new pod template",
-        // A template that changes from now on waits for the next run. The end of this run holds the Deployment again,
-        // because a run that an earlier release began has no earlier write for it.
+        // Hold the Deployment here, so that a template that changes from now on waits for the next run. The last step
+        // holds it too, for runs that an earlier release began without this write.
         ...withMore(withSettle(this.#movedStable(), rolled), [holding(object)]),
       },
       {
@@ -247,7 +247,6 @@ class DeploymentPlan implements TargetPlan {
       : [ready, { type: "endpoints", service: this.#service(role), labels, atLeast: replicas }];
   }
 
-  /** Whether an autoscaler decides how many pods the canary copy has. */
   get #copyIsAutoscaled(): boolean {
     const { autoscaler, copyReplicas, copyIsAutoscaled } = this.#world;
     return copyReplicas === undefined ? autoscaler !== undefined : copyIsAutoscaled === true;

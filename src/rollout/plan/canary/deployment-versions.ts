@@ -21,12 +21,10 @@ export interface Versions {
   serviceOf(role: CopyRole | "stable"): string;
 }
 
-/** How the routes of the target distinguish the versions. */
 export function versionsOf(spec: CanarySpec, target: DeploymentTarget, world: DeploymentInWorld): Versions {
   return target.routes === "VirtualService" ? subsetVersions(spec, target, world) : serviceVersions(target, world);
 }
 
-/** Uses one host with a subset for each version. */
 function subsetVersions(spec: CanarySpec, target: DeploymentTarget, world: DeploymentInWorld): Versions {
   const { namespace = "" } = world.object;
   const host = `${target.service}.${namespace}.svc.cluster.local`;
@@ -86,7 +84,6 @@ function subsetVersions(spec: CanarySpec, target: DeploymentTarget, world: Deplo
   };
 }
 
-/** Uses one Service for the stable pods and one for the canary pods. */
 function serviceVersions(target: DeploymentTarget, world: DeploymentInWorld): Versions {
   const nameOf = (role: string): string => `${target.service}-${role}`;
   const backend = (role: string, port: unknown): Tree => ({ name: nameOf(role), port });
@@ -127,7 +124,7 @@ function serviceVersions(target: DeploymentTarget, world: DeploymentInWorld): Ve
   };
 }
 
-/** In the engine's own routes, all backends were stable at first. */
+/** The engine creates its own routes with stable backends only. */
 const alone: Pick<Pairing, "isStable" | "isCanary" | "stableOf"> = {
   isStable: () => true,
   isCanary: () => false,

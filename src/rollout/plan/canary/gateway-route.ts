@@ -76,7 +76,6 @@ function withCookie(filters: readonly Tree[], affinity: Affinity): Tree[] {
   return [...filters.filter((other) => other !== existing), filter];
 }
 
-/** Combines each of the rule's own matches with the match of the step. */
 function withMatch(matches: unknown, wanted: TrafficMatch, title: string): Tree[] {
   const own = treesOf(matches);
   const found = (own.length === 0 ? [{}] : own).flatMap((match) => {

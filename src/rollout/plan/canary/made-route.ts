@@ -10,7 +10,7 @@ import { virtualServiceRoutes } from "./virtual-service-route.ts";
 
 export type OwnerReference = NonNullable<UntypedObject["metadata"]["ownerReferences"]>[number];
 
-/** A route that the engine creates if the user has none. At first it sends all requests to the stable version. */
+/** A route that the engine creates if the user has none. A new one sends all requests to the stable version. */
 export interface MadeRoute {
   readonly body: UntypedObject;
   readonly object: ObjectReference;
@@ -21,7 +21,6 @@ export interface MadeRouteSpec {
   readonly kind: RouteKind;
   readonly name: string;
   readonly namespace: string;
-  /** The Service whose name clients use. */
   readonly service: string;
   /** The port whose traffic moves. Absent means all ports. */
   readonly port?: number;
@@ -42,7 +41,6 @@ export function madeRoutes(spec: MadeRouteSpec): MadeRoute[] {
     : portsOf(spec).map((port) => madeHttpRoute(spec, port, portsOf(spec).length > 1));
 }
 
-/** Creates the routes, and waits until every proxy has acknowledged them. */
 export function creation(routes: readonly MadeRoute[]): {
   readonly writes: readonly Write[];
   readonly settle: readonly SettleCondition[];
@@ -113,7 +111,6 @@ function madeVirtualService(spec: MadeRouteSpec): MadeRoute {
   };
 }
 
-/** The traffic of the ports that the steps do not move. */
 function otherTraffic({ otherPorts }: Traffic): Traffic {
   return { ...noTraffic, weight: otherPorts === "canary" ? 100 : 0 };
 }
@@ -147,8 +144,9 @@ function madeHttpRoute(spec: MadeRouteSpec, port: number | undefined, several: b
 }
 
 /**
- * A write of a list that the engine has made with {@link noTraffic}. The write does not wait for ready pods: the steps
- * of a Deployment's Canary start pods themselves, and a Deployment without pods may be rolled out too.
+ * A write of a list that the engine has made with {@link noTraffic}. A route with an owner belongs to a Deployment's
+ * Canary. Its write does not wait for ready pods, because the steps of that Canary start pods themselves, and a
+ * Deployment without pods may be rolled out too.
  */
 function madeList(
   { object, owner }: { readonly object: ObjectReference; readonly owner: OwnerReference | undefined },
@@ -197,7 +195,10 @@ export function carriesTls(port: Tree): boolean {
   return ["https", "tls"].includes(protocolOf(port));
 }
 
-/** The protocol of a Service's port, in lower case. Empty if proxies detect the protocol by themselves. */
+/**
+ * The protocol that a Service's port names, in lower case: its `appProtocol`, or the prefix of its name, which need not
+ * be a protocol. Empty if the port has neither.
+ */
 export function protocolOf({ name, appProtocol, protocol }: Tree): string {
   if (protocol === "UDP" || protocol === "SCTP") return protocol.toLowerCase();
   if (typeof appProtocol === "string") return appProtocol.toLowerCase();

@@ -30,7 +30,6 @@ const worldOf = (of: Canary, list: readonly Tree[]) => {
   return { routes: [{ object, pointer, list }], subjects: [], missingGrants: [] };
 };
 
-/** The record of the rule that position 1 of a list meant. */
 const meantOf = (list: readonly Tree[]): MeantRule => {
   const first = canary({ rule: 1 });
   return meantRule(first, worldOf(first, list)) ?? assert.fail();

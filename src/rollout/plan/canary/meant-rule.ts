@@ -18,7 +18,7 @@ export interface PositionedRoute {
   readonly protocol: "http" | "tcp" | "tls";
   readonly field: string;
   readonly rule?: number | string;
-  /** The target, as it is stored if that is known. */
+  /** The target as the API server stores it. If that is unknown, the parsed target. */
   readonly target: unknown;
   readonly meant?: MeantRule;
 }
@@ -140,7 +140,6 @@ function digestOf(value: unknown): string {
   return createHash("sha256").update(canonicalJson(value)).digest("hex").slice(0, digestLength);
 }
 
-/** The advice how to name the meant rule. */
 function adviceFor({ protocol }: PositionedRoute, meant: MeantRule, list: readonly Tree[]): string {
   if (protocol !== "http")
     return `${protocol} routes have no names: create the Canary again with the position that the rule has now`;

@@ -15,8 +15,8 @@ export const bySegment: PrefixRule = (prefix, path) => {
 export const byLetter: PrefixRule = (prefix, path) => path.startsWith(prefix);
 
 /**
- * The paths that match both patterns. `none`: no path matches both. `unclear`: a pattern is a regular expression, so
- * this function cannot decide.
+ * The paths that match both patterns. Undefined means all paths, here and in the arguments. `none`: no path matches
+ * both. `unclear`: a pattern is a regular expression, so this function cannot decide.
  */
 export function intersectPaths(
   a: PathPattern | undefined,

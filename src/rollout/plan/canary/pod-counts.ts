@@ -26,8 +26,8 @@ export function canaryPods(replicas: number, steps: readonly CanaryStep[]): numb
     if (preview === true) fixed = replicas;
     if (scale?.matchWeight === true) fixed = undefined;
     else if (scale !== undefined) fixed = scale.replicas ?? Math.ceil((replicas * (scale.percent ?? 0)) / 100);
-    // A fixed scale of an earlier step was meant for less traffic. Weight 100 raises it, unless the step itself sets a
-    // scale.
+    // A fixed scale of an earlier step was meant for less traffic. A step with weight 100 raises it to the Deployment's
+    // number of pods, unless the step sets a scale of its own.
     if (stepWeight === 100 && scale === undefined && fixed !== undefined) fixed = Math.max(fixed, replicas);
   }
   return fixed ?? Math.max(1, Math.ceil((replicas * weight) / 100));

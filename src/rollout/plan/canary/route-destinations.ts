@@ -9,13 +9,11 @@ export interface RouteDestination {
   readonly subset?: string;
 }
 
-/** A destination with a larger share after a change than before. */
 export interface GainingDestination extends RouteDestination {
   /** The destination had no share before the change. */
   readonly isNew: boolean;
 }
 
-/** How two versions of a route's list divide the requests. */
 export interface MovedDestinations {
   readonly gaining: readonly GainingDestination[];
   /** The destinations with a share before the change. */

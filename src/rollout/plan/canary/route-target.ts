@@ -23,7 +23,7 @@ export interface MovedRoute {
   readonly rule?: number | string;
   /** The record of the rule that this position has meant so far. Absent in the first plan of a target. */
   readonly meant?: MeantRule;
-  /** The target, as it is stored if that is known. */
+  /** The target as the API server stores it. If that is unknown, the parsed target. */
   readonly target: unknown;
   readonly pairing: Pairing;
   /** The stable backend as the spec states it, for messages. */
@@ -35,7 +35,6 @@ type UserRouteTarget = Extract<
   { httpRoute: unknown } | { grpcRoute: unknown } | { virtualService: unknown } | { namespaces: unknown }
 >;
 
-/** The fields of a Canary from which its routes are found. */
 export interface TargetedCanary {
   readonly metadata: Canary["metadata"];
   readonly spec: Pick<CanarySpec, "target">;
@@ -128,7 +127,6 @@ function virtualService(name: string, namespace: string): Pick<MovedRoute, "obje
   };
 }
 
-/** The name of the field of a rule that contains its backends. */
 export function backendsField({ object }: Pick<MovedRoute, "object">): "route" | "backendRefs" {
   return object.kind === "VirtualService" ? "route" : "backendRefs";
 }
@@ -168,7 +166,9 @@ export function meantRule(canary: TargetedCanary, world: Pick<CanaryWorld, "rout
   return index === undefined ? undefined : recordOf(route, found.list, index);
 }
 
-/** Plans a target with existing routes. The rollout writes only their rules. */
+/**
+ * Plans a target with existing routes. The rollout writes their rules, and the ReferenceGrants that these rules need.
+ */
 export function routeTargetPlan(
   canary: Canary & { spec: { target: UserRouteTarget } },
   world: CanaryWorld,
@@ -220,7 +220,6 @@ interface PlannedRoute {
   readonly moved: number | undefined;
 }
 
-/** Computes the whole list of a route for the traffic, from the list before the rollout. */
 function listFor({ route, list, moved }: PlannedRoute, traffic: Traffic): Tree[] {
   const title = describeReference(route.object);
   const pairingOf = (index: number): Pairing | undefined => {
@@ -248,7 +247,6 @@ function grantedService(service: string | undefined): Tree {
   return { group: "", kind: "Service", ...(service === undefined ? {} : { name: service }) };
 }
 
-/** The name of a ReferenceGrant that the engine creates for this Canary. */
 export function grantName(
   { metadata: { name = "", namespace = "" } }: Canary,
   kind: string,

@@ -3,7 +3,7 @@ import { userError, type ErrorCode, type SerinError } from "../../../base/index.
 const targetCodes = ["target-missing", "target-unclear", "target-taken"] as const satisfies readonly ErrorCode[];
 type TargetCode = (typeof targetCodes)[number];
 
-/** Whether a rollout cannot be planned because of its target. The error's message contains advice. */
+/** Whether the code is one of {@link targetError}: the rollout cannot be planned because of its target. */
 export function isTargetCode(code: ErrorCode): code is TargetCode {
   return targetCodes.some((known) => known === code);
 }

@@ -7,11 +7,9 @@ export type PartialStep = Pick<Step, "id" | "title" | "writes" | "settle"> & Par
 
 /** How a rollout moves one kind of target. */
 export interface TargetPlan {
-  /** The namespaces whose workloads or routes it changes. */
   readonly namespaces: readonly string[];
   /** The steps that prepare a watched target. */
   readonly setup: readonly PartialStep[];
-  /** There is nothing to roll out. */
   readonly idle: boolean;
   /** The steps before the first step of the spec. */
   readonly begin: readonly PartialStep[];
@@ -26,7 +24,7 @@ export interface TargetPlan {
   after(move: Move): readonly PartialStep[];
   /** The steps after the last step of the spec. */
   readonly end: readonly PartialStep[];
-  /** The two groups to compare. There are several subjects if several services move. */
+  /** The groups of pods that checks compare. There are several pairs if several services move. */
   readonly subjects: readonly Subject[];
   /** The subjects of the two copies of an experiment. */
   readonly experimentSubjects?: readonly Subject[];
@@ -39,7 +37,6 @@ export interface Subject {
 
 /** One step of the spec with the traffic before and after it. */
 export interface Move {
-  /** The id of the step, such as `step-2`. */
   readonly id: string;
   readonly step: CanaryStep;
   readonly traffic: Traffic;

@@ -5,7 +5,6 @@ import type { TrafficMatch } from "../../../api/serin/index.ts";
  * The traffic that a step requests. Each kind of route is computed from this and from its content before the rollout.
  */
 export interface Traffic {
-  /** The percentage of requests to the canary. */
   readonly weight: number;
   /** The matches of all steps so far. Requests that match go to the canary, whatever the weight is. */
   readonly matches: readonly TrafficMatch[];
@@ -19,7 +18,6 @@ export interface Traffic {
   readonly otherPorts?: "canary" | "stable";
 }
 
-/** The target to which requests are mirrored: the canary, or one of the two copies of an experiment. */
 export interface Mirror {
   readonly to: MirrorTarget;
   readonly percent: number;
@@ -36,7 +34,6 @@ export interface Affinity {
 
 export const noTraffic: Traffic = { weight: 0, matches: [], mirrors: [] };
 
-/** The value of the header `set-cookie`: `name=value; Path=/; Max-Age=3600; HttpOnly`. */
 export function setCookieValue({ cookieName, value, maxAgeSeconds }: Affinity): string {
   return `${cookieName}=${value}; Path=/; Max-Age=${maxAgeSeconds}; HttpOnly`;
 }

@@ -31,7 +31,7 @@ export function virtualServiceRoutes(
   });
 }
 
-/** TCP and TLS routes can match only the labels of the client. */
+/** Of a step's match, a TCP or TLS route can express only the labels of the client. */
 function movedL4(route: Tree, pairing: Pairing, { weight, matches }: Traffic): Tree[] {
   const backends = treesOf(route["route"]);
   const special = matches.map(({ sourceLabels }) => ({
@@ -97,7 +97,6 @@ function withCookie(backend: Tree, affinity: Affinity): Tree {
   };
 }
 
-/** Combines each of the route's own matches with the match of the step. */
 function withMatch(matches: unknown, wanted: TrafficMatch, title: string): Tree[] {
   const found = orEmpty(matches).flatMap((match) => {
     const paths = wanted.paths.length === 0 ? [undefined] : wanted.paths;

@@ -46,8 +46,8 @@ export function cniSteps(upgrade: MeshUpgrade, { cni }: MeshWorld, matrix: Plann
       ],
       settle: [{ type: "ready", object }, ...sameRules],
       checks,
-      // The settle limit starts again with each node that becomes ready. An agent that is never ready stops the
-      // replacement.
+      // The step is not patient. Its settle limit starts again with each node that becomes ready, so an agent that
+      // never becomes ready fails the step.
     },
   ];
 }

@@ -14,7 +14,6 @@ import { revisionLabel } from "./sidecar-steps.ts";
 export interface GatewayMove {
   readonly namespace: string;
   readonly name: string;
-  /** The new revision. */
   readonly revision: string;
   /** The stable Deployment before the upgrade. */
   readonly deployment: ScaledDeployment;
@@ -26,9 +25,7 @@ export interface GatewayMove {
   readonly canaryLabel: string;
   /** The objects that proxies must acknowledge after each step. Empty if proxies do not read the gateway's object. */
   readonly acknowledged: readonly SettleCondition[];
-  /**
-   * The checks of the move. The first one belongs to the control plane, and also judges the steps that only start pods.
-   */
+  /** The first check belongs to the control plane, and also judges the steps that only start pods. */
   readonly checks: readonly PlannedCheck[];
   /** Creates the canary if it does not exist, and sets its number of pods. */
   readonly scaleCanary: (pods: number) => readonly Write[];
@@ -37,7 +34,6 @@ export interface GatewayMove {
    * does not count pods that are ending.
    */
   readonly madeCanary?: { readonly readyPods: number };
-  /** Gives the stable Deployment to the new revision. */
   readonly takeOver: readonly Write[];
   readonly deleteCanary: readonly Write[];
 }
@@ -48,7 +44,7 @@ export interface GatewayMove {
  */
 export function gatewayMoveSteps(move: GatewayMove, weights: readonly number[], status?: RolloutStatus): Step[] {
   if (move.deployment.replicas === 0 && !hasReached(`${idOf(move)}/`, status)) return [];
-  // The gateway's owner has stopped it, and steps by shares would start its pods again.
+  // The owner of a gateway without pods has stopped it, and steps by shares would start its pods again.
   const shares = move.deployment.replicas === 0 ? [] : sharesOf(weights, move.deployment, runningWeight(move, status));
   const shifts = shares
     .flatMap((share, index) => [startPodsStep(move, share, shares[index - 1]), removePodsStep(move, share)])
@@ -103,8 +99,9 @@ function startPodsStep(move: GatewayMove, { weight, canary }: Share, before?: Sh
 }
 
 /**
- * An autoscaler may have changed the number of stable pods, and with it the share, after the canary's pods started. If
- * somebody has deleted the canary, it is recreated, and no stable pod is removed before all pods of the canary serve.
+ * Writes the canary's size again if it may be out of date: an autoscaler may have changed the number of stable pods,
+ * and with it the share, or somebody may have deleted the canary. Then no stable pod is removed before all pods of the
+ * canary serve again.
  */
 function removePodsStep(move: GatewayMove, share: Share): Step {
   const { deployment, madeCanary } = move;
@@ -166,7 +163,10 @@ function readyPods(
   return { type: "readyPods", of, namespace, labels: { ...podLabels, [revisionLabel]: revision }, atLeast };
 }
 
-/** The checks of a gateway in this order: rejected resources, its answers, and those that the spec names. */
+/**
+ * The checks of a gateway in this order: rejected resources, its answers, the probe matrix, and those that the spec
+ * names.
+ */
 export function gatewayChecks(
   upgrade: MeshUpgrade,
   answers: PlannedCheck,
@@ -179,7 +179,6 @@ export function gatewayChecks(
   );
 }
 
-/** Writes the number of pods, unless an autoscaler decides it. */
 export function replicas(
   object: ObjectReference,
   count: number,
@@ -188,7 +187,6 @@ export function replicas(
   return autoscaled ? [] : [{ type: "field", object, pointer: "/spec/replicas", value: count }];
 }
 
-/** The numbers of pods of both revisions that result in a weight. */
 interface Share {
   readonly weight: number;
   readonly canary: number;

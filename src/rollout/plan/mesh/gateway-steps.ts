@@ -16,7 +16,9 @@ import { revisionLabel } from "./sidecar-steps.ts";
 
 const ofRequests: ReadonlySet<CheckType> = new Set(["request-success-rate", "request-duration"]);
 
-/** Labels gateways that follow their namespace with the old revision, so that they do not move with the namespace. */
+/**
+ * Gives the old revision's label to gateways that follow their namespace, so that they do not move with the namespace.
+ */
 export function pinGatewaySteps({ spec }: MeshUpgrade, { gateways }: MeshWorld): Step[] {
   const following = gateways.filter(({ followsNamespace }) => followsNamespace);
   if (following.length === 0) return [];
@@ -79,9 +81,7 @@ function ingressSteps(upgrade: MeshUpgrade, gateway: GatewayInWorld, matrix: rea
   return gatewayMoveSteps(move, gateways.weights, upgrade.status);
 }
 
-/**
- * The checks of an ingress gateway. A gateway between networks forwards connections, so it has no requests to measure.
- */
+/** A gateway between networks forwards connections, so it has no requests to measure. */
 function ingressChecks(
   upgrade: MeshUpgrade,
   { name, namespace, eastWest }: GatewayInWorld,
@@ -97,8 +97,8 @@ function ingressChecks(
 }
 
 /**
- * Pods that start before the new control plane owns the Deployment would belong to the old revision and be removed
- * again.
+ * Writes the number of pods only after the new control plane owns the Deployment: pods that start earlier would belong
+ * to the old revision, and would be removed again.
  */
 function replicasAfterOwner(stable: ObjectReference, deployment: ScaledDeployment, revision: string): Write[] {
   return replicas(stable, deployment.replicas, deployment).map((write) => ({
@@ -107,11 +107,9 @@ function replicasAfterOwner(stable: ObjectReference, deployment: ScaledDeploymen
   }));
 }
 
-/** A waypoint that moves: its canary's Deployments get a share of the new connections. */
 interface WaypointMove {
   readonly namespace: string;
   readonly name: string;
-  /** The new revision. */
   readonly revision: string;
   readonly deployments: readonly ScaledDeployment[];
   readonly object: ObjectReference;

@@ -7,7 +7,6 @@ import { referenceTo } from "../references.ts";
 import type { MeshWorld } from "./mesh-world.ts";
 import { check } from "./planned-check.ts";
 
-/** Installs the new control plane and ztunnel beside the old ones. */
 export function installSteps({ spec }: MeshUpgrade, { installs }: MeshWorld): Step[] {
   return installs.map((objects, index) => {
     const workloads = objects.filter(({ kind }) => kind === "Deployment" || kind === "DaemonSet").map(referenceTo);
@@ -24,7 +23,6 @@ export function installSteps({ spec }: MeshUpgrade, { installs }: MeshWorld): St
   });
 }
 
-/** The revisions and data planes of this upgrade's probe matrix. */
 export function probeScope({ spec }: MeshUpgrade, { dataPlanes }: MeshWorld): ProbeScope {
   return { revisions: [...new Set([spec.from.revision, spec.to.revision])], dataPlanes };
 }

@@ -9,7 +9,6 @@ import { plannedWaves } from "./waves.ts";
  */
 export type RestartObstacle = "paused" | "held" | "OnDelete" | "partition";
 
-/** An object that still depends on a revision. */
 export interface Dependent {
   readonly type:
     | "sidecar"
@@ -23,16 +22,14 @@ export interface Dependent {
     | "machine"
     | "namespace"
     | "gatewayLabel";
-  /** The name of the pod, Gateway, namespace, tag or other object. */
   readonly name: string;
   readonly namespace?: string;
-  /** The workload that created the pod. */
   readonly workload?: ObjectReference;
   /** Why a restart of the workload does not replace the pod. Absent if it does. */
   readonly restartObstacle?: RestartObstacle;
   /**
-   * Which revision the labels of the pod's namespace select, if this is why no wave moves the pod with its sidecar.
-   * Absent if a wave may move it.
+   * Why no wave moves the pod with its sidecar: a text about the revision that the labels of the pod's namespace
+   * select. Absent if a wave may move the pod.
    */
   readonly ledElsewhere?: string;
   /**
@@ -44,11 +41,10 @@ export interface Dependent {
   readonly movedTag?: string;
   /** No label of its namespace or of the pod chooses an injector, so a restart removes its sidecar. */
   readonly isOutside?: boolean;
-  /** The operator's object from which an operator writes the workload. */
+  /** The object from which an operator writes the workload. */
   readonly owner?: ObjectReference;
   /** The id of the pod's proxy: `<pod>.<namespace>`. */
   readonly proxy?: string;
-  /** A description, such as `pod shop/web-1 (its sidecar)`. */
   readonly text: string;
   /** The time by which the pod has ended, if it is ending already. Then nobody has to move it. */
   readonly endsBy?: string;

@@ -17,10 +17,10 @@ import { plannedWaves, type NamespaceInWave, type PlannedWave } from "./waves.ts
 import { nodeSteps, pinSteps, ztunnelSteps } from "./ztunnel-steps.ts";
 
 /**
- * Plans all steps of an upgrade in order. Preflight checks run first. Then everything is pinned to the old revision by
- * labels, and the new control plane is installed and probed. Then the CNI agents are replaced, and the waves move, with
- * the gateways after one of them. Tags and the root follow, and at the end the old revision is removed. If `to` is the
- * installed revision, only the CNI agents and the root change.
+ * Plans all steps of an upgrade in order. Preflight checks run first. Then labels pin everything to the old revision,
+ * and the new control plane is installed and probed. Then the CNI agents are replaced. The waves follow, with the
+ * gateways after one of them, then the tags, the root and a soak. At the end the old revision is removed. If `from` and
+ * `to` are the same revision, only the CNI agents and the root change.
  */
 export function planMeshUpgrade(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
   const { spec } = upgrade;
@@ -76,7 +76,10 @@ function stepsOfWave(upgrade: MeshUpgrade, world: MeshWorld, planned: PlannedWav
   return steps.length === 0 && !isGate ? [] : [...steps, ...endOfWave(upgrade, planned, injected, matrix)];
 }
 
-/** Ends a wave with its soak, pause and approval, and restores the update strategy of Deployments. */
+/**
+ * Ends a wave with its soak, pause and approval, and restores the update strategy of Deployments after the mode
+ * ScaleFirst.
+ */
 function endOfWave(
   upgrade: MeshUpgrade,
   { wave, number, namespaces }: PlannedWave,

@@ -41,7 +41,6 @@ export interface MeshWorld {
     readonly objects: readonly UntypedObject[];
     /** The objects that exist already, for example `ConfigMap istio-cni-config`. */
     readonly existing: readonly string[];
-    /** The nodes that run an agent. */
     readonly nodes: readonly string[];
   };
   /** The root that `to.root` names. The fingerprint (SHA-256 in hex) is empty until there is a certificate. */
@@ -75,9 +74,7 @@ export interface RevisionOwner {
 
 export interface NamespaceInWorld {
   readonly name: string;
-  /** The labels before the upgrade. */
   readonly labels: Readonly<Record<string, string>>;
-  /** The namespace label that injects the old revision, if there is one. */
   readonly injection?: NamespaceInjection;
   /** The namespace's label already names the new revision, which injects all pods that start from now on. */
   readonly labelled: boolean;
@@ -90,7 +87,6 @@ export interface NamespaceInWorld {
    * ends by itself`.
    */
   readonly leftToEnd: readonly string[];
-  /** The namespace is in the ambient mesh. */
   readonly ambient: boolean;
   /** The pods that a ztunnel serves, sorted by name. */
   readonly enrolledPods: readonly EnrolledPod[];
@@ -111,10 +107,8 @@ export interface EnrolledPod {
   readonly owner: string;
 }
 
-/** A workload whose pods have sidecars. */
 export interface WorkloadInWorld {
   readonly object: ObjectReference;
-  /** The labels of its pods. */
   readonly labels: Readonly<Record<string, string>>;
   /** A label of the pods names the revision, because no label of the namespace does. */
   readonly byPodLabel: boolean;
@@ -146,7 +140,10 @@ export interface GatewayInWorld {
 
 export interface ScaledDeployment {
   readonly name: string;
-  /** The number of pods before the upgrade, unless an autoscaler decides it. It includes the pods in {@link left}. */
+  /**
+   * The number of pods before the upgrade wrote it. It includes the pods in {@link left}, unless an autoscaler decides
+   * the number.
+   */
   readonly replicas: number;
   /**
    * The number of pods of the new revision in a canary that an earlier upgrade has left beside this Deployment. This
@@ -165,7 +162,7 @@ export interface ClassicGatewayInWorld {
   readonly deployment: ScaledDeployment;
   /** The Deployment that the new revision installs. */
   readonly body: UntypedObject;
-  /** Its Service, account and other objects that also name the old revision. */
+  /** Its Service, account and other objects whose labels name the old revision. */
   readonly parts: readonly ObjectReference[];
   /** The canary's pods that are ready and not ending. 0 if it is not made yet, or somebody has deleted it. */
   readonly readyCanaryPods?: number;
@@ -184,9 +181,7 @@ export interface TagInWorld {
    * another namespace needs a Service of the tag there.
    */
   readonly objects: readonly UntypedObject[];
-  /**
-   * The Services of the tag in other namespaces than the new control plane's. They are removed with the old revision.
-   */
+  /** The tag's Services outside the new control plane's namespace. They are removed with the old revision. */
   readonly left?: readonly ObjectReference[];
 }
 
@@ -195,7 +190,6 @@ export interface InjectorInWorld {
   readonly object: ObjectReference;
   /** The webhook's index in `webhooks`. */
   readonly index: number;
-  /** The selector before the upgrade. */
   readonly objectSelector: LabelSelector;
 }
 

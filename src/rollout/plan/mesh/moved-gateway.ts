@@ -2,7 +2,6 @@ import { withoutDigest } from "../../../api/images/index.ts";
 import type { UntypedObject } from "../../../api/index.ts";
 import { revisionLabel } from "./sidecar-steps.ts";
 
-/** The control planes between which a gateway moves. */
 export interface ControlPlanes {
   readonly from: string;
   readonly to: string;

@@ -7,7 +7,7 @@ import {
 } from "../../../api/serin/index.ts";
 import type { CheckSubject, PlannedCheck } from "../../decide/index.ts";
 
-/** Plans a check. A limit of the wave overrides that of the spec, which overrides the default. */
+/** Plans a check. The wave's own check of the type replaces that of the spec, which replaces the default. */
 export function check({ spec }: MeshUpgrade, type: CheckType, subject: CheckSubject, wave?: UpgradeWave): PlannedCheck {
   const isOfType = (candidate: CheckSpec): boolean => candidate.type === type;
   return { spec: wave?.checks.find(isOfType) ?? spec.checks.find(isOfType) ?? { ...checkDefaults, type }, subject };

@@ -3,7 +3,8 @@ import type { Step } from "../../decide/index.ts";
 import type { MeshWorld } from "./mesh-world.ts";
 
 /**
- * Checks before the first write that the old revision exists, and that the new one is not installed by somebody else.
+ * Checks before the first write that the old revision exists, and so does the new one. If the upgrade installs the new
+ * one, nobody else may have installed it.
  */
 export function preflightSteps({ spec }: MeshUpgrade, { installs }: MeshWorld): Step[] {
   const { from, to } = spec;

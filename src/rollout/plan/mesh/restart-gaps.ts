@@ -7,8 +7,8 @@ import { plannedWaves } from "./waves.ts";
 const namesShown = 5;
 
 /**
- * The workloads whose own update strategy stops all of their pods before new ones are ready, when a wave restarts them.
- * Their requests fail in between, as in every restart of such a workload. Empty if there are none.
+ * Names the workloads whose own update strategy stops all of their pods before new ones are ready, when a wave restarts
+ * them. Requests to them fail in between, as in every restart of such a workload. Empty if there are none.
  */
 export function restartGaps(upgrade: MeshUpgrade, world: MeshWorld): readonly string[] {
   const { from, to, scope } = upgrade.spec;

@@ -21,7 +21,10 @@ export const usualNamespace = "istio-system";
  */
 const deleteProbes: Write = { type: "delete", object: probeNamespaceObject, forGood: true };
 
-/** Removes the old revision when nothing depends on it and its last connections have ended. */
+/**
+ * Removes the old revision when nothing depends on it. The last step then waits until the last connections of its
+ * ztunnel have ended.
+ */
 export function retireSteps(
   upgrade: MeshUpgrade,
   { retirable, owners = [], retiredFrom = [], namespaces, dataPlanes, tags }: MeshWorld,

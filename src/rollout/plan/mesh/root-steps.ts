@@ -5,7 +5,6 @@ import { annotationPointer, reference } from "../references.ts";
 import { namedChecks } from "./planned-check.ts";
 import type { MeshWorld } from "./mesh-world.ts";
 
-/** The Secret of the next root. */
 export const nextRootName = "istio-ca-next";
 
 /**
@@ -79,7 +78,7 @@ export function rootEndSteps({ spec }: MeshUpgrade, { root }: MeshWorld): Step[]
   ];
 }
 
-/** Copies the keys from Secret to Secret, so that the journal contains only the Secret's name. */
+/** The engine copies the keys from Secret to Secret, so that the journal contains only the Secret's name. */
 function nextSecret({ namespace, data }: NonNullable<MeshWorld["root"]>): UntypedObject {
   return {
     apiVersion: "v1",

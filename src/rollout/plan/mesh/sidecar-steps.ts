@@ -55,8 +55,8 @@ export function sidecarStep(
 }
 
 /**
- * The conditions of a step. A whole namespace has one condition. If only some of its workloads move, each of them has
- * its own.
+ * The conditions of a step. A whole namespace that its label injects has one condition. Otherwise each workload that
+ * moves has its own.
  */
 function settledWhen(
   upgrade: MeshUpgrade,
@@ -107,7 +107,8 @@ function labelWrites(
 }
 
 /**
- * The workloads that have restarted, and those that may restart next. Empty before the namespace's label is written.
+ * The workloads that have restarted, and those that may restart next. A workload that its namespace's label injects may
+ * not restart before that label names the new revision.
  */
 function dueRestarts(
   { workloads, injection, labelled, isWhole }: NamespaceInWave,

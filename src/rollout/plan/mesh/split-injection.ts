@@ -45,10 +45,7 @@ export function splitInjector(revision: string): ObjectReference {
   return reference(admission, kind, `serin-rollout-${revision}`);
 }
 
-/**
- * Restores the selectors of the webhooks before the tags point to the new revision. The own webhooks of the old
- * revision are removed together with it.
- */
+/** Restores the selectors of the webhooks, before the tags point to the new revision. */
 export function unsplitWrites({ injectors }: MeshWorld, waves: readonly PlannedWave[]): Write[] {
   if (!waves.some(({ namespaces }) => namespaces.some(({ isWhole, injection }) => !isWhole && injection !== undefined)))
     return [];

@@ -47,10 +47,10 @@ export function tagSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
 export type WebhookClient = NonNullable<WebhookConfiguration["webhooks"]>[number]["clientConfig"];
 
 /**
- * The fields that make the webhooks of a configuration call another control plane. A Service's name and namespace are
- * written together, so that no webhook names a Service that does not exist in the meantime. The CA belongs to the
- * control planes, which maintain it in the webhooks that call their Service. A client config has either a URL or a
- * Service. No control plane maintains the CA of a URL, so in that case the whole client config is one field.
+ * The fields that make the webhooks of a configuration call another control plane. If both addresses are Services, only
+ * the Service's name and namespace are written, and together, so that no webhook names a Service that does not exist.
+ * The control planes maintain the CA of such a webhook themselves. No control plane maintains the CA of a URL, so if
+ * either address is a URL, the whole client config is one field.
  */
 export function webhooksLedTo(
   object: ObjectReference,
@@ -90,7 +90,8 @@ function followingNamespaces(upgrade: MeshUpgrade, world: MeshWorld, tags: reado
     const object = reference("v1", "Namespace", name);
     if (injection?.label !== injectionLabel)
       return [{ type: "field", object, pointer: labelPointer(revisionLabel), value: injection?.value }];
-    // Once the label `istio-injection` exists, it overrides the revision label, so the latter can be removed then.
+    // The label `istio-injection` overrides the revision label as soon as it exists, so the revision label is removed
+    // after it.
     return [
       { type: "field", object, pointer: labelPointer(injectionLabel), value: injection.value },
       { type: "field", object, pointer: labelPointer(revisionLabel) },

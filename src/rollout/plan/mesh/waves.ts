@@ -2,10 +2,8 @@ import { matchesLabels } from "../../../api/index.ts";
 import type { MeshUpgrade, UpgradeWave } from "../../../api/serin/index.ts";
 import type { MeshWorld, NamespaceInWorld, WorkloadInWorld } from "./mesh-world.ts";
 
-/** A wave with the namespaces that it moves. */
 export interface PlannedWave {
   readonly wave: UpgradeWave;
-  /** The number of the wave, starting with 1. */
   readonly number: number;
   readonly namespaces: readonly NamespaceInWave[];
 }

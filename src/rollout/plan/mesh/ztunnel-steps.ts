@@ -10,8 +10,8 @@ import { revisionLabel } from "./sidecar-steps.ts";
 import type { PlannedWave } from "./waves.ts";
 
 /**
- * Labels everything with the current revision, so that a second ztunnel does not take over the pods of a node too
- * early.
+ * Labels the nodes or the ambient namespaces with the current revision, so that a second ztunnel does not take over the
+ * pods of a node too early.
  */
 export function pinSteps({ spec }: MeshUpgrade, { namespaces, ztunnelNodes }: MeshWorld): Step[] {
   const pinned = namespaces.filter(({ ambient, enrolledPods }) => ambient || enrolledPods.length > 0);
@@ -50,7 +50,10 @@ export function pinSteps({ spec }: MeshUpgrade, { namespaces, ztunnelNodes }: Me
   ];
 }
 
-/** Moves all pods of a node at once, node by node. A label of a pod or of its namespace would override the node's. */
+/**
+ * Moves all pods of a node at once, at most `maxConcurrent` nodes at a time. A label of a pod or of its namespace would
+ * override the node's.
+ */
 export function nodeSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
   const { to, ztunnel } = upgrade.spec;
   if (ztunnel.by !== "Node") return [];
@@ -78,7 +81,6 @@ export function nodeSteps(upgrade: MeshUpgrade, world: MeshWorld): Step[] {
   return steps;
 }
 
-/** Moves the ambient pods of a wave to the new ztunnel. */
 export function ztunnelSteps(upgrade: MeshUpgrade, world: MeshWorld, planned: PlannedWave): Step[] {
   const namespaces = planned.namespaces.filter(
     ({ isWhole, ambient, enrolledPods }) => isWhole && (ambient || enrolledPods.length > 0),
@@ -145,7 +147,7 @@ function podReference({ name, namespace }: EnrolledPod) {
   return reference("v1", "Pod", name, namespace);
 }
 
-/** Labels the namespaces with the new revision and removes the labels of the pods, which are no longer needed. */
+/** Labels the namespaces with the new revision, so that the pods need no labels of their own any more. */
 function adoptStep(
   { spec }: MeshUpgrade,
   { wave, number }: PlannedWave,
