@@ -40,7 +40,6 @@ export interface ActiveClustersOptions {
   readonly ownPlace?: OwnPlace | undefined;
   /** The endpoints that endpoint discovery has delivered under this name. */
   readonly assignmentOf: (serviceName: string) => ClusterLoadAssignment | undefined;
-  /** Called when DNS has changed the endpoints of a cluster. */
   readonly onAddresses: () => void;
   /** Reports a configured setting that has no effect. */
   readonly tell: (note: string) => void;
@@ -48,7 +47,6 @@ export interface ActiveClustersOptions {
   readonly log: Logger;
 }
 
-/** The clusters to which the proxy sends requests, with their endpoints. */
 export class ActiveClusters {
   readonly #options: ActiveClustersOptions;
   readonly #runtime: ClusterRuntime;
@@ -82,12 +80,10 @@ export class ActiveClusters {
     return (this.#clusters.get(name) ?? this.#leaving.get(name))?.cluster;
   }
 
-  /** The clusters in force. */
   current(): ActiveCluster[] {
     return [...this.#clusters.values()];
   }
 
-  /** The clusters in force and the removed ones. */
   all(): ActiveCluster[] {
     return [...this.#clusters.values(), ...this.#leaving.values()];
   }

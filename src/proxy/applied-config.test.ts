@@ -23,7 +23,6 @@ import { fetchOnce, Harness } from "./testing/harness.ts";
 import { TestProxy } from "./testing/test-proxy.ts";
 import type { Cluster } from "./upstream/cluster.ts";
 
-/** The listeners of a configuration under test. Only these members are needed. */
 function listenersWith(members: Partial<ListenerSet>): ListenerSet {
   return {
     routeNames: () => new Set(),
@@ -173,7 +172,6 @@ const placed = (
   })),
 });
 
-/** How many of 50 requests each address gets. */
 function shares(cluster: Cluster | undefined): Readonly<Record<string, number>> {
   const picked = Array.from({ length: 50 }, () => cluster?.pick(undefined, 1)?.config.address ?? "none");
   return Object.fromEntries(
@@ -418,7 +416,6 @@ test("routes that no listener requests stay as long as a connection of a removed
   assert.ok(config.routeTable("first") !== undefined);
 });
 
-/** Resources by name: `undefined` removes one. */
 function updateOf(
   typeUrl: string,
   schema: DescMessage,

@@ -36,7 +36,6 @@ export interface AppliedConfigOptions {
   readonly contexts?: Pick<TlsContexts, "awaited">;
   /** Requests exactly these secrets from SDS providers, and drops all others. */
   readonly followSecrets?: (wanted: ReadonlyMap<string, ServiceSecret>) => void;
-  /** The services that compiled filters use. */
   readonly services?: FilterServices;
   /**
    * Whether other threads receive the same resources over the same stream. Then the control plane continues to send a
@@ -50,7 +49,6 @@ export interface AppliedConfigOptions {
   readonly log: Logger;
 }
 
-/** A resource in use. */
 export interface AppliedResource<Schema extends DescMessage> {
   readonly version: string;
   readonly updatedMs: number;
@@ -59,7 +57,6 @@ export interface AppliedResource<Schema extends DescMessage> {
   readonly message: () => MessageShape<Schema>;
 }
 
-/** How many updates of one resource type were applied. */
 interface UpdateCounts {
   accepted: number;
   rejected: number;
@@ -72,9 +69,9 @@ interface UpdateCounts {
 const maxKeptExtensions = 1000;
 
 /**
- * The configuration from the control plane that is in force. An update is applied resource by resource. Valid resources
- * are in force from the next request on. The thrown error names the invalid ones and becomes the NACK; their previous
- * versions stay in force.
+ * The configuration from the control plane that is in force. An update is applied resource by resource, so that valid
+ * resources take effect even if others are invalid. The thrown error names the invalid ones and becomes the NACK. Their
+ * previous versions stay in force.
  */
 export class AppliedConfig {
   readonly #options: AppliedConfigOptions;
@@ -88,16 +85,12 @@ export class AppliedConfig {
   readonly clusters = new Map<string, AppliedResource<typeof ClusterSchema>>();
   readonly endpoints = new Map<string, AppliedResource<typeof ClusterLoadAssignmentSchema>>();
   readonly routes = new Map<string, AppliedResource<typeof RouteConfigurationSchema>>();
-  /** Filter configurations that extension discovery (ECDS) delivered. */
   readonly extensions = new Map<string, AppliedResource<typeof TypedExtensionConfigSchema>>();
   /** Names of filter configurations whose latest version cannot be served. */
   readonly #refusedExtensions = new Set<string>();
   readonly #virtualHosts: VirtualHosts;
-  /** The types of which an update has arrived. */
   readonly #received = new Set<string>();
-  /** The steady-clock time at which the first clusters arrived. */
   #firstClustersMs: number | undefined;
-  /** The names of the secrets that the configuration needs from the control plane. */
   #namedSecrets: ReadonlySet<string> = new Set();
   #client: Pick<XdsClient, "setNames"> | undefined;
   #listenerSet: ListenerSet | undefined;
@@ -147,7 +140,6 @@ export class AppliedConfig {
     return this.#tables.get(name);
   }
 
-  /** How many updates of a resource type were accepted and rejected. */
   updatesOf(typeUrl: string): Readonly<UpdateCounts> {
     return this.#updates.get(typeUrl) ?? { accepted: 0, rejected: 0 };
   }

@@ -50,7 +50,6 @@ import { OwnConnections } from "./upstream/own-connections.ts";
 
 export interface DataPathOptions {
   readonly settings: ProxySettings;
-  /** The source of the proxy's own certificate. */
   readonly certificates: CertificateSource;
   readonly registry: MetricsRegistry;
   readonly listen: Listen;
@@ -60,7 +59,7 @@ export interface DataPathOptions {
   readonly log: Logger;
   readonly clock: Clock;
   readonly random: Random;
-  /** When the process started, as Unix time. */
+  /** When the process started, as Unix time in milliseconds. */
   readonly startedMs: number;
   /** The limits that apply to all threads together. Set if other threads serve the same configuration. */
   readonly shared?: JointLimits;
@@ -85,7 +84,6 @@ export function redirectMark({ metadata }: Pick<ProxySettings, "metadata">): num
   return metadata["INTERCEPTION_MODE"] === "TPROXY" ? 1338 : 1337;
 }
 
-/** The maximum number of open access log files. */
 const maxAccessLogs = 16;
 
 /** Serves requests in one thread, from listeners to endpoints, with the configuration from the control plane. */
@@ -261,7 +259,6 @@ export class DataPath implements Serving {
     await Promise.all([...this.#accessLogs.values()].map((accessLog) => accessLog.close()));
   }
 
-  /** Ejects an endpoint that another thread has ejected. */
   eject({ cluster, endpoint, forMs }: Ejection): void {
     this.#config.cluster(cluster)?.eject(endpoint, forMs);
   }

@@ -31,7 +31,6 @@ const { transports } = compileCluster(
   new ConfigNotes(() => undefined),
 );
 
-/** An endpoint with Istio's metadata for another network's gateway. */
 const endpoints = (metadata: JsonObject) =>
   compileEndpoints(
     fromJson(ClusterLoadAssignmentSchema, {

@@ -27,11 +27,12 @@ const stepMs = 100;
  *
  * At first, the proxy continues to listen, and its responses say `connection: close`. But if a sidecar's application
  * has ended before the drain begins, the proxy stops listening at once, so that clients are refused and try another
- * endpoint. When no new connections arrive, the proxy stops listening and closes each connection that has been idle for
- * a while. The drain ends with the last connection. A forced shutdown closes everything.
+ * endpoint. When the minimum time is over and no new connections have arrived for a while, the proxy stops listening
+ * and closes each HTTP connection that has been idle for a while. The drain ends with the last connection. A forced
+ * shutdown closes everything.
  *
- * A proxy without listeners belongs to a deleted Gateway, so no connection can arrive. Its open connections may last
- * as long as those of a removed listener.
+ * A proxy without listeners belongs to a deleted Gateway, so no connection can arrive. Its open connections may last as
+ * long as those of a removed listener.
  */
 export async function drain(options: DrainOptions): Promise<void> {
   const { serving, shutdown, clock, log, applicationEnded } = options;

@@ -33,7 +33,6 @@ const tcpExchange: JsonValue = {
   },
 };
 
-/** The stats filter with labels of this peer, as a Telemetry object with `tagOverrides` configures it. */
 function stats(peer: "upstream_peer" | "downstream_peer"): JsonValue {
   return {
     name: "istio.stats",

@@ -17,7 +17,6 @@ const router = {
   typedConfig: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" },
 };
 
-/** A filter that answers every request with the status. */
 const answering = (httpStatus: number): JsonObject => ({
   "@type": faultType,
   abort: { httpStatus, percentage: { numerator: 100 } },
@@ -32,7 +31,6 @@ const discovered = (name: string, more: JsonObject = {}, initialFetchTimeout = "
   configDiscovery: { configSource: { ads: {}, initialFetchTimeout }, typeUrls: [faultType], ...more },
 });
 
-/** A gateway whose listener has these filters, before its router. */
 async function gateway(...filters: readonly JsonObject[]) {
   const backends = await Harness.start();
   const backend = await backends.backend((_, response) => response.end("hello"));

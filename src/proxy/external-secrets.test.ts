@@ -82,7 +82,6 @@ async function gateway(provider: Pick<SecretProvider, "port">, verifiesClients =
   };
 }
 
-/** Sends a request. Returns the fingerprint of the certificate that the gateway showed. */
 function fingerprint(port: number, more: RequestOptions): Promise<string> {
   return new Promise((resolve, reject) => {
     const options = {

@@ -41,7 +41,6 @@ interface Followed {
   version: string;
   /** The cluster of the open stream, and a controller that ends the stream. Undefined without a stream. */
   stream: { readonly cluster: Cluster; readonly end: AbortController } | undefined;
-  /** Why the last request to the service failed. */
   fault: string | undefined;
 }
 
@@ -52,14 +51,12 @@ interface Followed {
 export class ExternalSecrets {
   readonly #options: ExternalSecretsOptions;
   readonly #followed = new Map<string, Followed>();
-  /** Whether the log already reports that there are too many secrets. */
   #isFull = false;
 
   constructor(options: ExternalSecretsOptions) {
     this.#options = options;
   }
 
-  /** Replaces the secrets that the configuration names. */
   follow(wanted: ReadonlyMap<string, ServiceSecret>): void {
     for (const [key, { ref, ended }] of this.#followed) {
       if (wanted.has(key)) continue;
@@ -207,8 +204,8 @@ export class ExternalSecrets {
 }
 
 /**
- * The secret of this name. Undefined if the response has no secrets at all. Throws if it contains a secret with another
- * name.
+ * The secret of this name. Undefined if the response has no secrets at all. Throws if it contains only other secrets,
+ * or a resource of another type.
  */
 function secretOf(name: string, { resources }: DiscoveryResponse): Uint8Array | undefined {
   const names: string[] = [];

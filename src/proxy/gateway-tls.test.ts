@@ -154,7 +154,6 @@ test("a gateway chooses certificates from secrets by server name, verifies clien
     code: "ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_UNKNOWN",
   });
 
-  // An HTTP/2 connection that outlives the certificate.
   const session = connectHttp2(`https://127.0.0.1:${port}`, { servername: "shop.test", rejectUnauthorized: false });
   opened.defer(() => session.destroy());
   const status = async (): Promise<unknown> => {
@@ -176,7 +175,6 @@ test("a gateway chooses certificates from secrets by server name, verifies clien
   assert.equal(await status(), 200);
 });
 
-/** A gateway with one listener, whose secret is missing. */
 async function startWithoutSecret(
   options: Pick<TestProxyOptions, "clock" | "workers"> = {},
 ): Promise<{ readonly proxy: TestProxy; readonly port: number; readonly sendSecret: () => Promise<void> }> {

@@ -6,7 +6,6 @@ import type { Listen } from "./listen.ts";
 import type { ListenerSpec } from "./listener/listener-spec.ts";
 import { firstFetchLimitMs, ListenerSet, type ListenerSetOptions } from "./listener-set.ts";
 
-/** A bound listener with routes of that name. */
 const listenerWith = (name: string, routes: string): ListenerSpec =>
   ({
     name,
@@ -110,7 +109,6 @@ test("a listener that is removed while it waits does not listen", async () => {
   assert.deepEqual([counts().begun, timers.length], [0, 0]);
 });
 
-/** A set with one listener, which serves. */
 async function serving(options: { readonly lingerMs: number }) {
   const found = harness(options);
   found.startNeeds.length = 0;

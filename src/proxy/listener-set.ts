@@ -13,7 +13,7 @@ export interface ListenerSetOptions extends Omit<ListenerRuntime, "standsFor" | 
   /** The number of connections that all listeners may hold. */
   readonly maxConnections: number;
   readonly chains: Omit<ListenerRuntime["chains"], "enter">;
-  /** The time after which connections of a removed listener or chain are closed. */
+  /** The time between the removal of a listener or chain and the end of its last connections. */
   readonly leavingLimitMs: number;
   /** What the first listeners wait for in addition to their own resources. */
   readonly startNeeds: () => readonly string[];
@@ -28,14 +28,13 @@ interface Waiting {
   over: boolean;
 }
 
-/** The state of a removed listener. */
 interface Removal {
   readonly atMs: number;
   /** Whether the listener still accepts connections after its removal, for {@link ListenerRuntime.lingerMs}. */
   accepts: boolean;
 }
 
-/** The idle time after which a connection of a removed listener or chain is closed. */
+/** The idle time after which an HTTP connection of a removed listener or chain is closed. */
 const leavingQuietMs = 2000;
 /** How long a specification waits for the resources that it names: Envoy's default of `initial_fetch_timeout`. */
 export const firstFetchLimitMs = 15_000;
@@ -52,7 +51,6 @@ export class ListenerSet {
   readonly #active = new Map<string, ActiveListener>();
   /** The `virtual` listeners by the destination that they represent, as `address port`. */
   #destinations = new Map<string, ActiveListener>();
-  /** Removed listeners, until their last connection has ended. */
   readonly #leaving = new Map<ActiveListener, Removal>();
   /**
    * The specifications that wait, by the listener's name. A listener that already serves continues unchanged meanwhile.
@@ -81,12 +79,10 @@ export class ListenerSet {
     return this.#active.values();
   }
 
-  /** The number of listeners that accept connections, or will begin to. */
   get accepting(): number {
     return [...this.#leaving.values()].reduce((sum, { accepts }) => sum + (accepts ? 1 : 0), this.#active.size);
   }
 
-  /** The number of connections of all listeners, removed ones included. */
   get connections(): number {
     return this.#all().reduce((sum, listener) => sum + listener.connections, 0);
   }
@@ -131,7 +127,6 @@ export class ListenerSet {
     return [...out, ...new Set(needs)];
   }
 
-  /** The names of the route tables that listeners use. */
   routeNames(): Set<string> {
     return routeNamesOf(this.#chainSpecs());
   }
@@ -153,7 +148,6 @@ export class ListenerSet {
     return routeNamesOf(specs);
   }
 
-  /** The TLS settings of all listeners' chains. */
   tlsSpecs(): TlsSpec[] {
     return this.#chainSpecs().flatMap(({ tls }) => (tls === undefined ? [] : [tls]));
   }
@@ -260,7 +254,6 @@ export class ListenerSet {
     );
   }
 
-  /** Closes the sockets of removed listeners. */
   #stopAccepting(matches: (listener: ActiveListener, removal: Removal) => boolean): void {
     for (const [listener, removal] of this.#leaving) {
       if (!removal.accepts || !matches(listener, removal)) continue;
@@ -291,7 +284,6 @@ export class ListenerSet {
     for (const listener of this.#all()) if (this.#drains(listener)) listener.drain();
   }
 
-  /** Closes the sockets of draining listeners. */
   stopListening(): void {
     this.#stopAccepting(() => true);
     for (const listener of this.#active.values()) {
@@ -405,7 +397,6 @@ function awaitsFilter(spec: ListenerSpec): boolean {
   return discoveriesOf(chainsOf(spec)).some(({ awaited }) => awaited);
 }
 
-/** The filters that cannot take requests yet. */
 function startingPlugins(spec: ListenerSpec): { readonly name: string; readonly started: Promise<unknown> }[] {
   return chainsOf(spec).flatMap(({ serves }) =>
     serves.kind !== "http"

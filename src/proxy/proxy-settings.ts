@@ -44,9 +44,7 @@ export interface ProxySettings {
   /** OUTPUT_CERTS: where the workload's certificate is written. If undefined, it is not written. */
   readonly certificateOutput: CertificateOutput | undefined;
   readonly workloadName: string;
-  /** The pod's labels. */
   readonly labels: Readonly<Record<string, string>>;
-  /** The node's metadata that istiod gets. */
   readonly metadata: Readonly<Record<string, unknown>>;
   /**
    * The minimum time, in milliseconds, for which the listeners stay open after the first shutdown request. They close
@@ -77,7 +75,6 @@ export interface ProxySettings {
   readonly metricsInPodOnly: boolean;
   /** PILOT_AGENT_MERGE_ENVOY_STATS: whether the status port also serves this proxy's own metrics. */
   readonly mergesOwnMetrics: boolean;
-  /** Which of Envoy's statistics the proxy keeps. */
   readonly statsInclusion: StatsInclusion;
   /** The configured number of workers in its original form. Undefined if it is not set. */
   readonly concurrency: unknown;
@@ -106,9 +103,7 @@ export interface SettingsSources {
   readonly env: Environment;
   readonly args: readonly string[];
   readonly version: string;
-  /** The downward API's `labels` file, if it exists. */
   readonly labelsFile: string | undefined;
-  /** The downward API's `annotations` file, if it exists. */
   readonly annotationsFile?: string | undefined;
 }
 
@@ -214,7 +209,6 @@ export function xdsNode(settings: ProxySettings): XdsNode {
   };
 }
 
-/** The SPIFFE id of this proxy. */
 export function identityOf({ trustDomain, podNamespace: namespace, serviceAccount }: ProxySettings): string {
   return formatIdentity({ trustDomain, namespace, serviceAccount });
 }
@@ -269,7 +263,6 @@ function roleOf(args: readonly string[]): ProxySettings["role"] {
   throw userError("argument-invalid", `the proxy's type must be router, sidecar or waypoint, got "${role}"`);
 }
 
-/** The value of `--name value` or `--name=value`. */
 function optionOf(args: readonly string[], name: string): string | undefined {
   const at = args.findIndex((arg) => arg === name || arg.startsWith(`${name}=`));
   if (at < 0) return undefined;

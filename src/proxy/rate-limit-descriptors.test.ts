@@ -109,7 +109,6 @@ const [limited, other] = ["clt", "other"].map((account) => `spiffe://cluster.loc
   string,
 ];
 
-/** A sidecar's proxy whose listener takes mutual TLS and has the filter. */
 class LimitedProxy implements AsyncDisposable {
   readonly proxy: TestProxy;
   readonly #authority: TestAuthority;
@@ -192,7 +191,6 @@ test("a local rate limit counts each identity of a client that an expression of 
   assert.deepEqual(await proxy.enter(other), { status: 200, limited: undefined });
 });
 
-/** A rate limit service that has no tokens for the limited client. */
 async function startService(requests: string[]): Promise<Http2Backend> {
   return await Http2Backend.start((stream, headers) => {
     const chunks: Buffer[] = [];

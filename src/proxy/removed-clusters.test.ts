@@ -13,7 +13,6 @@ import { testRequest } from "./testing/filter-request.ts";
 
 const filterType = "type.googleapis.com/envoy.extensions.filters.http";
 
-/** A listener that fetches keys from a path of the cluster. */
 function listenerOf(path: string): JsonObject {
   const httpUri = { uri: `http://keys.test/${path}`, cluster: "keys", timeout: "1s" };
   const httpFilters = [

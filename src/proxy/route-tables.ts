@@ -30,7 +30,6 @@ export class RouteTables {
     return this.#tables.keys();
   }
 
-  /** The tables in force. */
   all(): IterableIterator<RouteTable> {
     return this.#tables.values();
   }

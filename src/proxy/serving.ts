@@ -3,7 +3,6 @@ import type { LogLevel } from "../base/index.ts";
 import type { BreakerThresholds } from "./upstream/circuit-breaker.ts";
 import type { FamilyNames } from "../telemetry/index.ts";
 
-/** The state of the part of the process that serves requests. */
 export interface ServingStatus {
   /** The names of what is still missing before this part can serve. */
   readonly pending: readonly string[];
@@ -18,7 +17,6 @@ export interface ServingStatus {
  * stream to the control plane, the identity and the admin port, and calls these methods.
  */
 export interface Serving {
-  /** The number of threads. */
   readonly workers: number;
   /**
    * The resource types to subscribe to, in the order in which the client should. An update is accepted when all workers
@@ -28,7 +26,6 @@ export interface Serving {
   /** Sets the client that gets the names to which this part subscribes. */
   attach(client: Pick<XdsClient, "setNames">): void;
   start(): void;
-  /** Called when the process has a new certificate of its own. */
   certify(certificate: WorkloadCertificate): void;
   setLogLevel(level: LogLevel): void;
   status(): Promise<ServingStatus>;
@@ -46,7 +43,8 @@ export interface Serving {
   closeQuiet(quietMs: number): void;
   closeAll(): void;
   /**
-   * Ends for good. It first sends the remaining telemetry and ends idle tunnels with GOAWAY, unless `force` is aborted.
+   * Ends for good. It first sends the remaining telemetry, and waits for a limited time until tunnels have ended with
+   * GOAWAY, or until `force` is aborted.
    */
   end(force: AbortSignal): Promise<void>;
   /**
@@ -61,7 +59,6 @@ export interface Serving {
   metrics(names?: FamilyNames): Promise<string>;
 }
 
-/** An endpoint of a cluster, with its counters. */
 export interface EndpointStatus {
   readonly name: string;
   readonly address: unknown;
@@ -86,7 +83,6 @@ interface EndpointCounts {
 /** A cluster in the form of `/clusters`. */
 export interface ClusterStatus {
   readonly name: string;
-  /** The name in statistics. */
   readonly statName: string;
   /** The limits of its circuit breaker, by the names that Envoy gives the priorities. */
   readonly thresholds: Readonly<Record<"default" | "high", BreakerThresholds>>;
@@ -97,7 +93,6 @@ export interface ClusterStatus {
 export interface Statistic {
   readonly name: string;
   readonly value: number;
-  /** The name of the metric. */
   readonly metric: string;
   readonly type: "counter" | "gauge";
 }

@@ -19,7 +19,6 @@ import { neverAborted, testRequest } from "./testing/filter-request.ts";
 import { Harness } from "./testing/harness.ts";
 
 const notes = new ConfigNotes(() => undefined);
-/** The bytes of a text in UTF-8, as one character each. */
 const bytesOf = (text: string): string => Buffer.from(text).toString("latin1");
 
 async function statusOf(harness: Harness, target: string, fields = ""): Promise<number> {

@@ -21,7 +21,6 @@ interface AppliedHost {
  */
 export class VirtualHosts {
   readonly #notes: ConfigNotes;
-  /** The virtual hosts of each table, by name. */
   readonly #hosts = new Map<string, Map<string, AppliedHost>>();
   readonly #tables = new Map<string, RouteConfiguration>();
 

@@ -10,7 +10,6 @@ import { edsCluster, httpListener, plainEndpoints, weightedRoute } from "./testi
 import { fetchOnce, Harness } from "./testing/harness.ts";
 import { TestProxy } from "./testing/test-proxy.ts";
 
-/** Whether a socket listens on the port. */
 function listens(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(port, "127.0.0.1");

@@ -17,12 +17,11 @@ export interface AdminSources {
   readonly nowMs: () => number;
   /** Returns the present state. The call also updates the state that the statistics show. */
   readonly state: () => Promise<ServerState>;
-  /** Makes the readiness probe fail, or succeed again. */
   readonly setHealth: (healthy: boolean) => void;
   readonly quit: () => void;
 }
 
-/** Runs an action on POST. */
+/** A route that runs an action on POST, and answers any other method with 405. */
 export function onPost(act: (url: URL) => void): EndpointRoute {
   return (request, url) => {
     if (request.method !== "POST") return { status: 405, body: "Method Not Allowed\n" };

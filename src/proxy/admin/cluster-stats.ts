@@ -4,7 +4,6 @@ import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 import type { PoolCounters } from "../upstream/connection-pool.ts";
 import type { IncludedStats } from "./included-stats.ts";
 
-/** A statistic with the labels of its metric. */
 export interface StatisticRow extends Statistic {
   readonly labels: Readonly<Record<string, string>>;
   /** Whether Prometheus' format leaves the statistic out, because it never changes. */
@@ -12,9 +11,8 @@ export interface StatisticRow extends Statistic {
 }
 
 /**
- * The maximum number of label sets of one metric of clusters. Such a metric has one or a few label sets for each
- * cluster. Metrics of clusters have a limit of their own. Otherwise the twenty or so metrics of each cluster would take
- * up the limit of the metrics of requests.
+ * The maximum number of label sets of one metric of clusters, which has one or a few for each cluster. These metrics
+ * have their own limit: they would otherwise take up the limit of the metrics of requests.
  */
 const maxClusterSeries = 10_000;
 
@@ -111,7 +109,6 @@ class Reading {
 interface ClusterStat {
   readonly stat: string;
   readonly type: Statistic["type"];
-  /** The value. Undefined if the cluster does not have the statistic. */
   readonly read: (reading: Reading) => number | undefined;
   /** The class of the responses that the statistic counts, which is a label of one metric. */
   readonly responses?: string;

@@ -119,7 +119,6 @@ function healthFlags({ healthy, ejected }: EndpointStatus): string {
   return flags === "" ? "healthy" : flags;
 }
 
-/** The answer to `/clusters?format=json`. */
 export function clustersJson(fixed: readonly StaticCluster[], clusters: readonly ClusterStatus[]): unknown {
   return {
     cluster_statuses: [

@@ -164,8 +164,8 @@ const secretType = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
 
 /**
- * The proxy's own certificate with the mesh's roots, then the certificates from the control plane, then those from
- * files. Private keys are never included.
+ * The proxy's own certificate with the mesh's roots, then the received secrets, then the certificates from files.
+ * Private keys are never included.
  */
 function secretsDump({ secrets }: DumpSources): unknown[] {
   const own = secrets.certificate({ kind: "sds", name: "default" });

@@ -3,7 +3,6 @@ import { certificateBlocks } from "../../base/index.ts";
 import type { SecretStore } from "../tls/secret-store.ts";
 import { certificatesInUse, wholeDaysUntil } from "./certificates-in-use.ts";
 
-/** Finds the certificate in use that expires first. */
 export class FirstExpiry {
   readonly #secrets: SecretStore;
   readonly #nowMs: () => number;

@@ -89,7 +89,6 @@ test("an expression that is not RE2 is a fault that names the field, and the oth
   assert.equal(included.includes(timeouts), true);
 });
 
-/** The names of a proxy's statistics, and those of its metrics with labels. */
 async function scraped(
   proxyConfig: string,
 ): Promise<{ readonly stats: string[]; readonly series: string[]; readonly log: string }> {

@@ -12,7 +12,7 @@ type Matches = (name: string) => boolean;
 
 /** Decides which of Envoy's statistics the proxy has, by expressions that match their names. */
 export class IncludedStats {
-  /** The expressions that are not valid. They include no statistic. */
+  /** What is wrong with the expressions that are not valid. Such an expression includes no statistic. */
   readonly faults: readonly string[];
   readonly #prefixes: readonly string[];
   readonly #suffixes: readonly string[];

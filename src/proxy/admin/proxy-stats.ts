@@ -11,8 +11,8 @@ import { ClusterStats, familyOptions, sharedClusterMetrics, type StatisticRow } 
 import type { IncludedStats } from "./included-stats.ts";
 
 /**
- * Metrics that have the same value in every worker: those about the configuration and about ejected endpoints. They
- * must not be summed over workers.
+ * Metrics that have the same value in every worker, such as those about the configuration. They must not be summed over
+ * workers.
  */
 export const sharedMetrics: ReadonlySet<string> = new Set([
   "envoy_cluster_manager_active_clusters",
@@ -68,7 +68,6 @@ export class ProxyStats {
     return this.#rows();
   }
 
-  /** Adds the statistics to a registry under Envoy's Prometheus names. */
   expose(registry: MetricsRegistry): void {
     const connections = registry.gauge("serin_proxy_connections", "Open client connections, and tunnels in them.", [
       "state",
@@ -86,7 +85,7 @@ export class ProxyStats {
     });
   }
 
-  /** Removes series that no row has any more, such as those of removed clusters. */
+  /** Sets the series of all rows, and removes those that no row has any more, such as those of removed clusters. */
   #exposeRows(registry: MetricsRegistry): void {
     const exposed = new Map<string, Exposed>();
     for (const row of this.#rows()) {
@@ -127,7 +126,6 @@ export class ProxyStats {
     return rows;
   }
 
-  /** Returns the rows of these statistics, without those that the proxy does not include. */
   #rowsOf(
     scope: string,
     kind: string,

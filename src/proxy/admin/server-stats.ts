@@ -10,10 +10,8 @@ export interface ServerStatsSources {
   readonly included: IncludedStats;
 }
 
-/** A server's state in Envoy's words. */
 export type ServerState = "LIVE" | "DRAINING" | "INITIALIZING";
 
-/** The numbers by which Envoy's statistics show the states. */
 const stateNumbers: Readonly<Record<ServerState, number>> = { LIVE: 0, DRAINING: 1, INITIALIZING: 3 };
 
 /**
@@ -50,7 +48,6 @@ export class ServerStats {
     return rows.filter(({ name }) => included.includes(name));
   }
 
-  /** Adds the statistics to a registry under Envoy's Prometheus names. */
   expose(registry: MetricsRegistry): void {
     registry.onCollect(() => {
       for (const { metric, value, labels } of this.statistics())

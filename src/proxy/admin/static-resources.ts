@@ -1,7 +1,7 @@
 import { discoversItself, localClusterConfig } from "../config/clusters/local-cluster.ts";
 import type { ProxySettings } from "../proxy-settings.ts";
 
-/** The clusters and listeners that upstream's bootstrap contains and that tools look up by name. */
+/** A cluster that upstream's bootstrap contains and that tools look up by name. */
 export interface StaticCluster {
   readonly name: string;
   readonly hostname: string;
@@ -26,7 +26,6 @@ export function staticClusters(settings: ProxySettings): StaticCluster[] {
   ];
 }
 
-/** The control plane's name, such as `istiod-canary.istio-system.svc`. */
 function discoveryHost({ xdsUrl }: ProxySettings): string {
   return new URL(xdsUrl).hostname;
 }

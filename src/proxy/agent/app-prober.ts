@@ -9,7 +9,6 @@ import { grpcFrame, grpcPrefixBytes } from "../terms/grpc-call.ts";
 // answers.
 const builtin = process.getBuiltinModule.bind(process);
 
-/** One probe of the application, like the kubelet's. */
 export interface AppProbe {
   readonly httpGet?: {
     readonly path?: string;

@@ -10,7 +10,6 @@ export const certificateFiles = {
   roots: "root-cert.pem",
 } as const;
 
-/** Where the workload's certificate is written for other programs of its pod. */
 export interface CertificateOutput {
   readonly folder: string;
   /**

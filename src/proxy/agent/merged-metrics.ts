@@ -5,7 +5,6 @@ import { familyOfSample, readSampleText, type FamilyNames, type MetricsRegistry 
 
 const { request: requestHttp } = process.getBuiltinModule("node:http");
 
-/** An address at which the application serves its own metrics. */
 export interface AppMetrics {
   readonly port: number;
   readonly path: string;
@@ -45,12 +44,9 @@ export function parseAppMetrics(text: string): readonly AppMetrics[] {
 }
 
 export interface MergedMetricsOptions {
-  /** This proxy's own metrics. */
   readonly own: EndpointRoute;
-  /** Empty if the application has no metrics. */
   readonly apps: readonly AppMetrics[];
   readonly address: string;
-  /** Receives the counters of the application's scrapes and of failed ones. */
   readonly registry: MetricsRegistry;
   readonly log: Logger;
 }
@@ -122,7 +118,6 @@ const agentFamilies = [
   "serin_application_metrics_left_out_lines_total",
 ] as const;
 
-/** The agent's metrics that a scraper asks for. */
 export function agentFamiliesAsked(names: FamilyNames): NonNullable<FamilyNames> {
   return new Set(agentFamilies.filter((name) => names?.has(name) !== false));
 }
@@ -223,7 +218,6 @@ function scrape({ port, path }: AppMetrics, address: string): Promise<Scraped> {
     });
     request.once("response", (response) => {
       const body = new JoinedBytes();
-      // The connection broke before the end of the response.
       response.once("error", (error) => {
         clearTimeout(limit);
         reject(error);
@@ -244,12 +238,10 @@ function scrape({ port, path }: AppMetrics, address: string): Promise<Scraped> {
 }
 
 export interface MetricsRoutesOptions {
-  /** The application's metrics and the proxy's own. */
   readonly merged: EndpointRoute;
   readonly own: EndpointRoute;
   /** METRICS_LOCALHOST_ACCESS_ONLY: whether only clients in the pod get metrics. */
   readonly inPodOnly: boolean;
-  /** Restricts a route to callers in the same pod. */
   readonly inPod: (route: EndpointRoute) => EndpointRoute;
 }
 

@@ -7,7 +7,6 @@ import { durationMs as milliseconds, type DurationLike } from "./duration.ts";
 export class ConfigNotes {
   readonly #seen = new Set<string>();
   readonly #report: (note: string) => void;
-  /** The services that compiled filters use. */
   readonly services: FilterServices;
 
   constructor(report: (note: string) => void, services: FilterServices = standaloneServices()) {
@@ -15,12 +14,10 @@ export class ConfigNotes {
     this.services = services;
   }
 
-  /** Reports each unsupported setting once, however many resources contain it. */
   ignored(field: string): void {
     this.tell(`${field} has no effect here`);
   }
 
-  /** Reports each text once. */
   tell(note: string): void {
     if (this.#seen.has(note) || this.#seen.size >= maxNotes) return;
     this.#seen.add(note);

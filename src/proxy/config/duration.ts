@@ -1,4 +1,3 @@
-/** The fields of protobuf's Duration. */
 export interface DurationLike {
   readonly seconds: bigint;
   readonly nanos: number;

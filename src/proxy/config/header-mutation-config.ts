@@ -18,7 +18,8 @@ const actions: Readonly<Record<number, AppendAction>> = {
 };
 
 /**
- * Compiles the changes of headers. Returns undefined if there are none. Refuses pseudo headers.
+ * Compiles the changes of headers. Returns undefined if there are none. Refuses pseudo headers, of which only
+ * `:authority` may be set.
  *
  * Only the proxy sets the headers that frame a message, so a change of them is noted and has no effect. A NACK would
  * let one route keep the proxy from accepting all other routes.

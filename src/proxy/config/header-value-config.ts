@@ -13,8 +13,8 @@ type ValuePart = (context: MutationContext) => string;
  * Compiles a header's value with Envoy's operators (`%REQ(name?other):length%`, `%DOWNSTREAM_REMOTE_ADDRESS%`, …). The
  * result has one character for each byte. A missing value becomes empty.
  *
- * An operator of Envoy that this proxy does not support, or with an argument that it does not know, becomes empty
- * too. It is noted and does not cause a NACK: otherwise one route could keep the proxy from accepting all other routes.
+ * An operator of Envoy that this proxy does not support, or with an argument that it does not know, becomes empty too.
+ * It is noted and does not cause a NACK: otherwise one route could keep the proxy from accepting all other routes.
  */
 export function compileHeaderValue(
   text: string,
@@ -35,7 +35,8 @@ export function compileHeaderValue(
     let out = "";
     for (const part of parts) {
       out += part(context);
-      // The header is left out. Composing the rest could take more memory than the process has.
+      // Stop: an addition of this length is left out, and composing the rest could take more memory than the process
+      // has.
       if (out.length > maxAddedLength) break;
     }
     return out;
@@ -126,7 +127,8 @@ function compileOperator({ operator, argument, direction }: Operation): ValuePar
 }
 
 /**
- * The identities that the proxy knows from the end of a tunnel. Only the form PLAIN is supported: the others are JSON.
+ * The identities at both ends of the client's connection or of its tunnel. Only the form PLAIN is supported: the others
+ * are JSON.
  */
 function filterState(argument: string): ValuePart | undefined {
   switch (argument) {

@@ -43,7 +43,6 @@ export function compileHttpExchange(any: Any): PeerMetadataExchange | undefined 
   };
 }
 
-/** Combines the exchanges of two filters of one connection manager. */
 export function joinHttpExchanges(left: PeerMetadataExchange, right: PeerMetadataExchange): PeerMetadataExchange {
   return {
     readFromClient: left.readFromClient || right.readFromClient,

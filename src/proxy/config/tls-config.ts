@@ -83,7 +83,6 @@ export interface ServerNameRule {
   readonly verified: boolean;
 }
 
-/** Compiles the TLS of a cluster. */
 export function compileUpstreamTls(
   message: UpstreamTlsContext,
   rule: ServerNameRule | undefined,
@@ -205,8 +204,7 @@ function compileValidation(common: CommonTlsContext | undefined, where: string, 
 const agentCluster = "sds-grpc";
 
 /**
- * The name and the source of a secret. It comes from the control plane or the agent, unless its configuration names
- * another cluster.
+ * The name of a secret, and the service that delivers it, if its configuration names a cluster other than the agent's.
  */
 function namedSecret({ name, sdsConfig }: SdsSecretConfig, where: string): NamedSecret {
   const source = sdsConfig?.configSourceSpecifier;

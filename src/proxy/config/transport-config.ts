@@ -37,7 +37,6 @@ interface TransportRule {
 export class TransportRules {
   readonly #rules: readonly TransportRule[];
   readonly #fallback: TransportKind;
-  /** How the cluster's connections are dialled. */
   readonly socketOptions: SocketOptions;
 
   constructor(cluster: Cluster, where: string, notes: ConfigNotes) {
@@ -94,12 +93,11 @@ function sourceAddressOf(cluster: Cluster, where: string): string | undefined {
   return source.address;
 }
 
-/** The key under which a cluster's extensions contain its HTTP options. */
 export const httpOptionsKey = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
 /**
- * How a cluster with `autoSni` chooses the server name. As in Envoy, the server name is the host that the connection is
- * for, and requests name the service's host.
+ * How a cluster with `autoSni` chooses the server name. Envoy takes the host that the request names, which normally is
+ * the service's host. A connection serves many requests, so this proxy uses the service's host.
  *
  * An endpoint may have the name of another machine, such as a load balancer in front of the service, for which the
  * service's server has no certificate. So the endpoint's host is used only if the service has no single host, as with a

@@ -26,7 +26,6 @@ const registry = envoyRegistry();
 const url = "type.googleapis.com";
 const packages = ["udpa.type.v1", "xds.type.v3"] as const;
 
-/** The configuration by itself, and in a TypedStruct of either package. */
 function forms(type: string, value: JsonObject): JsonObject[] {
   return [
     { "@type": `${url}/${type}`, ...value },

@@ -4,7 +4,6 @@ import { messageOf } from "../../base/index.ts";
 import { envoyRegistry, TypedStructSchema, XdsTypedStructSchema } from "../../wire/envoy/index.ts";
 import { invalid } from "./config-check.ts";
 
-/** A message in JSON form, with the URL of its type. */
 interface TypedJson {
   readonly typeUrl: string;
   readonly value: JsonObject;

@@ -7,7 +7,6 @@ export interface CodecDetectorOptions {
   readonly stream: ByteStream;
   /** How long a client may take for its first bytes, in milliseconds; 0 means no limit. Called at each sweep. */
   readonly limitMs: () => number;
-  /** Called once with the detected protocol and the bytes that were read. */
   readonly onDetected: (codec: "http1" | "http2", received: Buffer) => void;
   /** Called instead of {@link onDetected} if the connection ends first. */
   readonly onClosed: () => void;

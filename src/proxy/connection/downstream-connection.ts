@@ -62,7 +62,6 @@ export interface DownstreamOptions {
   readonly stream: ByteStream;
   readonly info: ConnectionInfo;
   readonly context: ExchangeContext;
-  /** Called once, when the connection has ended. */
   readonly onClosed: (connection: ListenerConnection) => void;
 }
 
@@ -76,7 +75,6 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
   readonly isHttp2 = false;
   readonly context: ExchangeContext;
   readonly #onClosed: (connection: ListenerConnection) => void;
-  /** The current exchange. Undefined between requests. */
   #exchange: Exchange | undefined;
   readonly memory = new ExchangeMemory();
   #state: State = "head";
@@ -259,7 +257,6 @@ export class DownstreamConnection implements ByteStreamHandler, ExchangeOwner, L
     // Nothing to do: while the listener drains, the next response says `connection: close`.
   }
 
-  /** Closes the connection if it has been idle for `quietMs`. Otherwise its next response says `connection: close`. */
   closeIfIdle(nowMs: number, quietMs: number): void {
     if (this.idle && nowMs - this.#idleSinceMs >= quietMs) this.#closeAfterAnswer();
   }

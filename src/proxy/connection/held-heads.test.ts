@@ -29,7 +29,6 @@ class Client {
   }
 }
 
-/** A head without an end. */
 const begun = (bytes: number): string => `GET / HTTP/1.1\r\nhost: a\r\nx-long: ${"x".repeat(bytes)}`;
 
 test("a client with many connections that never complete a head loses some, and another client none", async () => {

@@ -26,13 +26,10 @@ export interface HttpListenerOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly newRequestId: NewRequestId;
-  /** This proxy's metadata for peers, if the configuration sends it. */
   readonly ownMetadata?: OwnMetadataWith | undefined;
-  /** Receives internal errors of the proxy. */
   readonly onTrouble?: ((message: string, error: unknown) => void) | undefined;
 }
 
-/** The ALPN names that decide the codec. */
 const codecOfAlpn: ReadonlyMap<string, "http1" | "http2"> = new Map([
   ["h2", "http2"],
   ["istio-h2", "http2"],
@@ -54,7 +51,6 @@ export class HttpListener {
   readonly #connections = new LinkedList<ListenerConnection>();
   #config: HttpConnectionConfig;
   readonly #sockets = new Map<string, ByteListener>();
-  /** The number of connections that were accepted since the start. */
   accepted = 0;
   requests = 0;
   lastAcceptedMs = 0;
@@ -82,7 +78,6 @@ export class HttpListener {
     };
   }
 
-  /** The addresses on which this listener listens now. */
   get addresses(): readonly SocketAddress[] {
     return [...this.#sockets.values()].map((socket) => socket.address);
   }
@@ -162,7 +157,6 @@ export class HttpListener {
     for (const connection of this.#connections) containing(() => connection.leave());
   }
 
-  /** Stops accepting. */
   stopListening(): void {
     for (const socket of this.#sockets.values()) socket.close();
     this.#sockets.clear();

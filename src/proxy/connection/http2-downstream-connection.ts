@@ -22,7 +22,6 @@ export interface Http2DownstreamOptions {
   readonly stream: ByteStream;
   readonly info: ConnectionInfo;
   readonly context: ExchangeContext;
-  /** Called once, when the connection has ended. */
   readonly onClosed: (connection: ListenerConnection) => void;
 }
 
@@ -32,7 +31,6 @@ const noBytes = Buffer.alloc(0);
 /** Reads the heads of all connections. This thread reads one head at a time, so they share its memory. */
 const reader = new HeadReader(defaultHeadLimits);
 
-/** One client connection with HTTP/2, with an exchange for each stream. */
 export class Http2DownstreamConnection implements Http2ConnectionHandler, ListenerConnection {
   readonly info: ConnectionInfo;
   readonly context: ExchangeContext;
@@ -96,7 +94,6 @@ export class Http2DownstreamConnection implements Http2ConnectionHandler, Listen
 
   // ---- calls from streams
 
-  /** The stream's exchange is over. */
   released(stream: DownstreamStream): void {
     if (!this.#streams.remove(stream)) return;
     if (this.#spare.length < maxSpareMemories) this.#spare.push(stream.memory);
@@ -132,12 +129,10 @@ export class Http2DownstreamConnection implements Http2ConnectionHandler, Listen
   }
 }
 
-/** One stream with its exchange. */
 class DownstreamStream implements Http2StreamHandler, ExchangeOwner, Linked<DownstreamStream> {
   readonly #connection: Http2DownstreamConnection;
   readonly #stream: Http2Stream;
   readonly memory: ExchangeMemory;
-  /** The stream's exchange. Undefined before the request's head. */
   #exchange: Exchange | undefined;
   #tunnel = false;
   #released = false;

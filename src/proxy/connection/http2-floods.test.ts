@@ -11,8 +11,8 @@ import { sendRequest, connectTo } from "../testing/http2-peers.ts";
 const attackers = 8;
 const connectionsEach = 2;
 /**
- * Enough streams to exceed the limits of wasted streams and of frames without progress: a refused stream counts towards
- * both.
+ * Enough streams to exceed two limits: of wasted streams, and of frames without progress. A refused stream counts
+ * towards both.
  */
 const floodStreams = 2 * http2Limits.maxIdleFramesPerSecond;
 const upstreamDelayMs = 20;

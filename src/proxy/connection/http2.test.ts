@@ -24,7 +24,6 @@ const echoStream: StreamHandler = (stream, headers) => {
   });
 };
 
-/** A harness whose cluster `a` is an HTTP/2 server. */
 async function withBackend(
   onStream: StreamHandler,
   settings: http2.Settings = {},

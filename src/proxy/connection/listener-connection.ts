@@ -2,7 +2,6 @@ import type { Linked } from "../../base/index.ts";
 
 /** A client connection of any protocol, as its listener sees it. */
 export interface ListenerConnection extends Linked<ListenerConnection> {
-  /** The client's address. */
   readonly peer: string;
   /** Closes the connection as soon as closing it loses no request. */
   leave(): void;
@@ -10,6 +9,5 @@ export interface ListenerConnection extends Linked<ListenerConnection> {
   closeIfIdle(nowMs: number, quietMs: number): void;
   /** Called once a second: enforces the time limits that need no precision. */
   sweep(): void;
-  /** Closes at once. */
   abort(): void;
 }

@@ -9,7 +9,6 @@ const collectEvery = 100;
 const heldNumbers = 4000;
 const request = Buffer.from("GET / HTTP/1.1\r\nhost: a\r\n\r\n");
 
-/** Resolves when the connection has ended, after one request. */
 async function connectOnce(port: number): Promise<void> {
   const stream = await connectTcp({ address: "127.0.0.1", port, timeoutMs: 5000 });
   const ended = Promise.withResolvers<void>();

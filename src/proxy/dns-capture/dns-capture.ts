@@ -22,7 +22,6 @@ export interface DnsCaptureOptions {
   readonly namespace: string;
   /** The pod's domain in the cluster, such as `default.svc.cluster.local`. */
   readonly domain: string;
-  /** The pod's own resolv.conf. */
   readonly resolverFile: ResolverFile;
   /** Reads the pod's hosts file, for names that the proxy itself resolves. */
   readonly readHosts: () => Promise<HostsFile>;

@@ -1,6 +1,5 @@
 import { LinkedList, unlisted, type Linked } from "../../base/index.ts";
 
-/** An open connection of the pod. */
 interface PodConnection {
   destroy(): unknown;
 }

@@ -35,7 +35,6 @@ const overrides = (config: JsonObject) =>
     notes,
   ).configs;
 
-/** A proxy with these filters, with what its upstream received. */
 async function serve(...filters: JsonObject[]) {
   const harness = await Harness.start({ filters: compile(...filters), filtersIdle: false });
   const begun: IncomingMessage["headers"][] = [];

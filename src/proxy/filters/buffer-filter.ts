@@ -9,7 +9,6 @@ export class BufferSettings {
   }
 }
 
-/** Holds requests until their whole body has arrived, and refuses bodies that are too large. */
 export class BufferFilter implements HttpFilter {
   readonly name: string;
   readonly #settings: BufferSettings;
@@ -23,7 +22,7 @@ export class BufferFilter implements HttpFilter {
     const own = request.route?.filterConfigs.get(this.name);
     const { maxBytes } = own instanceof BufferSettings ? own : this.#settings;
     if (maxBytes === undefined || !request.hasBody) return undefined;
-    // Compare the announced length: a body with a `content-length` need not be read for that.
+    // If the client announced the length, refuse a body that is too large without reading it.
     if (Number(request.header("content-length") ?? 0) > maxBytes) return bodyTooLarge;
     return hold(request, maxBytes);
   }
@@ -32,7 +31,8 @@ export class BufferFilter implements HttpFilter {
 async function hold(request: FilterRequest, maxBytes: number): Promise<LocalReply | undefined> {
   const { bytes, isWhole } = await request.bodyStart(maxBytes);
   if (!isWhole) return bodyTooLarge;
-  // HTTP/1.1 can carry trailers only after a chunked body, so a body with trailers must not get a length.
+  // Replace the body, which gives it a length, only if it has no trailers. In HTTP/1.1, only a chunked body can have
+  // trailers.
   if (request.header("content-length") === undefined && (request.trailers ?? []).length === 0)
     request.replaceBody(bytes);
   return undefined;

@@ -41,7 +41,6 @@ export class CsrfFilter implements HttpFilter {
   readonly #invalid: FilterCounter;
   readonly #valid: FilterCounter;
 
-  /** `statPrefix` ends in a dot. */
   constructor(name: string, settings: CsrfSettings, services: FilterServices, statPrefix: string) {
     this.name = name;
     this.idle = settings.enabled === 0 && settings.shadowed === 0;
@@ -82,7 +81,7 @@ function sourceOf(request: FilterRequest): string {
   return hostOf(origin === "" ? (request.header("referer") ?? "") : origin);
 }
 
-/** The host and port of an absolute URL. Any other text is returned unchanged, which equals no host. */
+/** The host and port of an absolute URL. As in Envoy, any other text is returned unchanged. */
 function hostOf(url: string): string {
   const [, host = url] = /^[a-z][a-z\d+.-]*:\/\/(?:[^/?#@]*@)?([^/?#@]+)(?:[/?#]|$)/i.exec(url) ?? [];
   return host;

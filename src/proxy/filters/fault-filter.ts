@@ -5,10 +5,10 @@ import type { FilterCounter } from "../terms/filter-statistics.ts";
 import type { FilterServices } from "./filter-services.ts";
 import type { FilterRequest, HttpFilter, LocalReply } from "./http-filter.ts";
 
-/** A delay or an abort for a fraction of the requests, from 0 to 1. */
+/** A delay for a fraction (0 to 1) of the requests. */
 export interface FaultDelay {
   readonly fraction: number;
-  /** The denominator of the fraction that a request may set: 100 or more. */
+  /** The denominator of the fraction that a request's header may set: 100, 10,000 or 1,000,000. */
   readonly denominator: number;
   /** The delay. If undefined, the request's header `x-envoy-fault-delay-request` sets it, if present. */
   readonly delayMs: number | undefined;
@@ -24,11 +24,9 @@ export interface FaultAbort {
   readonly with: { readonly httpStatus: number } | { readonly grpcStatus: number } | "by-header";
 }
 
-/** The faults of a filter, or of a route. */
 export class FaultSettings {
   readonly delay: FaultDelay | undefined;
   readonly abort: FaultAbort | undefined;
-  /** Selects the requests to which the faults apply. */
   readonly matches: RequestMatcher;
   /** The maximum number of requests with a fault at the same time. Further requests get none. */
   readonly maxActive: number;
@@ -91,7 +89,6 @@ export class FaultFilter implements HttpFilter {
     return this.#abort(settings, request);
   }
 
-  /** The delay of a request in milliseconds. 0 if there is none. */
   #delayOf({ delay }: FaultSettings, request: FilterRequest): number {
     if (delay === undefined) return 0;
     const delayMs = delay.delayMs ?? numberOf(request.header("x-envoy-fault-delay-request"));

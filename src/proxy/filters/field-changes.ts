@@ -12,7 +12,6 @@ interface Fields {
   remove(name: string): void;
 }
 
-/** The headers of a request while filters process it. */
 export class RequestFields implements Fields {
   readonly #request: FilterRequest;
 
@@ -36,7 +35,6 @@ export class RequestFields implements Fields {
 
 type Pairs = readonly (readonly [name: string, value: string])[];
 
-/** The headers of a response, or trailers. */
 export class ListedFields implements Fields {
   list: Pairs;
 

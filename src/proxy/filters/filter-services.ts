@@ -20,7 +20,6 @@ export interface ClusterHealth {
   readonly usable: number;
 }
 
-/** The services that filters use, besides the request. */
 export interface FilterServices {
   readonly clock: Clock;
   /** The log for the decisions of filters. Absent if nobody reads it. */
@@ -39,17 +38,14 @@ export interface FilterServices {
   readonly failsHealthChecks: () => boolean;
   /** How many endpoints a cluster has, and how many of them may get requests. Undefined if there is no such cluster. */
   readonly clusterHealth: (cluster: string) => ClusterHealth | undefined;
-  /** Sends a request to a cluster of this proxy's configuration. */
   readonly callCluster: CallCluster;
   /** Returns the host of WebAssembly modules, which the first call loads. */
   readonly modules: () => Promise<WasmModules>;
-  /** The collectors of spans and log entries. */
   readonly exports: CollectorExports;
   /** Token buckets for rate limits that all threads share. Absent if this is the only serving thread. */
   readonly buckets?: SharedBuckets;
   /** The configuration of a filter that extension discovery (ECDS) delivered. Undefined if none has. */
   readonly extensionConfig?: (name: string) => Any | undefined;
-  /** The scripts of filters. */
   readonly scripts: LuaScripts;
 }
 

@@ -46,7 +46,6 @@ export class RouteChanges extends FilterSwitch {
   }
 }
 
-/** Changes headers and trailers of requests and responses. */
 export class HeaderMutationFilter implements HttpFilter {
   readonly name: string;
   readonly idle: boolean;
@@ -103,7 +102,6 @@ export class HeaderMutationFilter implements HttpFilter {
     };
   }
 
-  /** The filter's own changes come first. */
   #levelsFor(request: FilterRequest): readonly MessageChanges[] {
     const route = request.route?.filterConfigs.get(this.name);
     return route instanceof RouteChanges ? [this.#own, ...route.inOrder(this.#mostSpecificWins)] : [this.#own];

@@ -14,7 +14,6 @@ import { HealthCheckFilter } from "./health-check-filter.ts";
 const notes = new ConfigNotes((note) => assert.fail(note));
 const compile = (config: JsonObject) => compileHealthCheck(fromJson(HttpHealthCheckSchema, config), "test", notes);
 
-/** A proxy that answers health checks of one path, in front of a server. */
 async function answering(services: FilterServices, statPrefix: string): Promise<Harness> {
   const isCheck = compile({
     passThroughMode: false,

@@ -13,7 +13,6 @@ import {
 
 export interface HealthCheckSettings {
   readonly isCheck: RequestMatcher;
-  /** Whether the upstream answers health checks, and not the proxy. */
   readonly passes: boolean;
   /** How long the upstream's answer is reused for further checks. 0 means never. */
   readonly cacheMs: number;
@@ -24,7 +23,6 @@ export interface HealthCheckSettings {
   readonly leastHealthy: ReadonlyMap<string, number>;
 }
 
-/** The upstream's last answer to a check. */
 interface CachedAnswer {
   readonly status: number;
   readonly degraded: boolean;

@@ -26,8 +26,8 @@ export interface FilterRequest extends RequestView {
   /** A header as later filters and the upstream see it, after the edits of earlier filters. Names are in lower case. */
   header(name: string): string | undefined;
   /**
-   * Each value of a header that may occur several times, including edits. For callers that must not mistake one value
-   * with commas for several values.
+   * The values of a header, one for each of its fields, after the edits of earlier filters. Unlike {@link header}, it
+   * keeps several fields apart from one field whose value contains commas.
    */
   values(name: string): readonly string[];
   /**
@@ -45,7 +45,7 @@ export interface FilterRequest extends RequestView {
   /** Whether the request may have a body. An upgrade has none. */
   readonly hasBody: boolean;
   /**
-   * Reads the beginning of the body, at most this many bytes. The upstream still gets the whole body. Never settles if
+   * Reads the beginning of the body, at most `limit` bytes. The upstream still gets the whole body. Never settles if
    * the client leaves.
    */
   bodyStart(limit: number): Promise<RequestBodyStart>;
@@ -88,16 +88,14 @@ export interface FilterRequest extends RequestView {
   valueContext(response: MutationContext["response"]): MutationContext;
 }
 
-/** Which sides of a gRPC-Web exchange are text. */
+/** Whether each side of a gRPC-Web exchange sends base64 text instead of bytes. */
 export interface GrpcWebForm {
   readonly requestIsText: boolean;
   readonly answerIsText: boolean;
 }
 
-/** The first bytes of a request's body, without framing. */
 export interface RequestBodyStart {
   readonly bytes: Buffer;
-  /** Whether this is the whole body. */
   readonly isWhole: boolean;
 }
 
@@ -140,7 +138,6 @@ export const bodyTooLarge: LocalReply = {
 
 /** A filter whose configuration is a resource of its own (Envoy's ECDS). */
 export interface Discovery {
-  /** The name of the resource. */
   readonly resource: string;
   /** Whether a listener with the filter waits for the first configuration before it accepts connections. */
   readonly awaited: boolean;
@@ -184,12 +181,11 @@ export interface HttpFilter {
   ): LocalReply | undefined | Promise<LocalReply | undefined>;
   /**
    * Returns the filter's part in the rest of the exchange. Called after the request's head has passed all filters, or
-   * after a filter has answered it, even an earlier filter.
+   * after one of the filters has answered it, even a filter before this one.
    */
   stream?(request: FilterRequest, signal: () => AbortSignal): StreamFilter | undefined;
 }
 
-/** A result that a filter has now or later. */
 export type Later<Value> = Value | Promise<Value>;
 
 /** The outcome of one part of a message: the part continues, a response replaces the message, or the exchange ends. */

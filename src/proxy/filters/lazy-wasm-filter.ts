@@ -1,7 +1,6 @@
 import { responseFlags } from "../terms/response-flags.ts";
 import type { FilterRequest, HttpFilter, LocalReply, StreamFilter } from "./http-filter.ts";
 
-/** The location of a module's code. */
 export type ModuleLocation =
   | { readonly kind: "inline"; readonly bytes: Uint8Array }
   | { readonly kind: "file"; readonly path: string }
@@ -21,25 +20,22 @@ export type ModuleLocation =
       readonly secret: string;
     };
 
-/** The configuration of one plugin that a WebAssembly module runs. */
 export interface WasmSettings {
   readonly plugin: { readonly name: string; readonly rootId: string; readonly configuration: Uint8Array };
   readonly vmId: string;
   readonly vmConfiguration: Uint8Array;
   readonly environment: readonly (readonly [name: string, value: string])[];
   readonly code: ModuleLocation;
-  /** What happens to requests when the module has failed. */
   readonly failure: "closed" | "open" | "reload";
   /** A text that is the same for equal configurations. */
   readonly key: string;
 }
 
-/** Runs modules. It is loaded with the first module. */
+/** Runs modules. The proxy loads this host together with the first module. */
 export interface WasmModules {
   filter(name: string, settings: WasmSettings): HttpFilter;
 }
 
-/** The reply when a module cannot process the request. */
 export const moduleFailedReply: LocalReply = {
   status: 503,
   body: "",

@@ -23,7 +23,6 @@ interface Lab extends AsyncDisposable {
 
 type Handler = (request: IncomingMessage, response: ServerResponse, body: string) => void;
 
-/** An application that answers with the method, path and body that it received. */
 const describeRequest: Handler = (request, response, body) => {
   response.setHeader("x-got", `${request.method} ${request.url} ${String(request.headers["x-lua"])}`);
   response.end(`app got ${body}.`);
@@ -79,7 +78,6 @@ async function labOf(
   };
 }
 
-/** Sends a request through a script. Returns the client's response, and what the script logged or counted. */
 async function through(
   source: string,
   path = "/a?b=c",

@@ -29,7 +29,6 @@ export interface LuaSettings {
   readonly clearsRoute: boolean;
 }
 
-/** A route's configuration of the filter. */
 export class LuaOverride {
   readonly script: LuaScript | string | undefined;
   readonly filterContext: unknown;
@@ -50,7 +49,6 @@ const notLoaded: LocalReply = {
   details: "lua_load_error",
 };
 
-/** Runs a user's script with each request, and with each response. */
 export class LuaFilter implements HttpFilter {
   readonly name: string;
   readonly idle: boolean;

@@ -25,7 +25,6 @@ const framing: ReadonlySet<string> = new Set([
   "keep-alive",
 ]);
 
-/** Whether the value is a single header line. */
 export function isField(name: string, value: string): boolean {
   return fieldName.test(name) && !/[\r\n\0]/.test(value);
 }

@@ -12,7 +12,6 @@ export interface SessionCarrier {
   covers(path: string): boolean;
   /** The name of the session's endpoint. Undefined if the client has no session yet, or if it cannot be read. */
   endpointOf(request: FilterRequest): string | undefined;
-  /** The field of the response that tells the client its endpoint. */
   fieldFor(endpoint: string): SessionField;
 }
 

@@ -2,7 +2,6 @@ import type { PreferredEndpoint } from "../upstream/preferred-endpoint.ts";
 import { passed, type FilterRequest, type FilterResponse, type HttpFilter, type StreamFilter } from "./http-filter.ts";
 import type { SessionCarrier } from "./session-carrier.ts";
 
-/** The settings of the filter, or of a route. */
 export class SessionSettings {
   /** How requests carry their session. If undefined, requests have no sessions. */
   readonly carrier: SessionCarrier | undefined;

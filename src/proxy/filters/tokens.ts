@@ -9,7 +9,6 @@ export interface BucketSize {
 /** How full a limit is, as response headers show it to a client. */
 export interface TokenLevel {
   readonly max: number;
-  /** The number of whole tokens that are left. */
   readonly remaining: number;
   /** The time until the next token, rounded up to seconds. 0 if a token is left. */
   readonly resetSeconds: number;
@@ -22,7 +21,6 @@ export interface Tokens {
    * returns false if `count` is 0.
    */
   take(count?: number): boolean;
-  /** Gives tokens back, up to the maximum. */
   give(count: number): void;
   level(): TokenLevel;
 }

@@ -13,7 +13,6 @@ import {
 } from "./filtered-answer.ts";
 import { MessageFlow, type FlowHead, type FlowStep } from "./bodies/message-flow.ts";
 
-/** The exchange whose response the filters process. */
 export interface AnsweringExchange extends ExchangeParts {
   /** Called when a filter replies, or ends the exchange. */
   stoppedByFilter(reply: FilterReply | undefined): void;
@@ -52,7 +51,6 @@ export class AnswerFilters {
     return this.#flow !== undefined;
   }
 
-  /** Lets an upstream's response pass. */
   begin(upstream: UpstreamAnswer, edits: HeaderEdits | undefined): void {
     const { head, framing, from, to, last, sentAtMs } = upstream;
     const { context, facts, attempts, config } = this.#exchange;
@@ -85,7 +83,6 @@ export class AnswerFilters {
     return this.#flow !== undefined;
   }
 
-  /** Lets the proxy's own reply pass. `send` gets the result. */
   reply(reply: LocalReply, send: (reply: LocalReply) => void): void {
     const body = Buffer.from(reply.body);
     let changed: FlowHead = { status: reply.status, fields: [] };

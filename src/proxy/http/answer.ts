@@ -14,9 +14,7 @@ export interface UpstreamAnswer {
   /** Where the first part of the body begins and ends in the bytes of the head. */
   readonly from: number;
   readonly to: number;
-  /** Whether the first part is the whole body. */
   readonly last: boolean;
-  /** When the request was sent. */
   readonly sentAtMs: number;
 }
 
@@ -28,7 +26,6 @@ export abstract class Answer {
   protected readonly clientKeepsAlive: boolean;
   /** Whether a head has been sent to the client. */
   started = false;
-  /** Whether the connection can be used for another request. */
   keepAlive = false;
   /**
    * Whether the response is complete before its request is. An HTTP/1.1 connection then closes, and the response says
@@ -37,7 +34,10 @@ export abstract class Answer {
   precedesRequest = false;
   status = 0;
   sentBytes = 0;
-  /** The `x-envoy-upstream-service-time` of the response, in milliseconds. -1 if no upstream responded. */
+  /**
+   * The `x-envoy-upstream-service-time` of the response, in milliseconds. -1 if no upstream responded, or it responded
+   * before it had the whole request.
+   */
   upstreamServiceMs = -1;
   grpcStatus = "";
   captured = noTexts;
@@ -76,7 +76,6 @@ export abstract class Answer {
     edits: HeaderEdits | undefined,
     sentAtMs: number,
   ): boolean;
-  /** Sends bytes of a tunnel to the client. */
   abstract raw(bytes: Buffer): boolean;
   /**
    * Sends a response of the proxy itself. `mayKeepAlive` is false if the client's next bytes cannot be trusted to begin

@@ -49,7 +49,6 @@ export interface AttemptsOwner {
   interimAnswer(head: MessageHead): void;
   answered(upstream: UpstreamAnswer): void;
   answerBody(bytes: Buffer, from: number, to: number, last: boolean): void;
-  /** Called at the end of the response, with its trailers. */
   answerTrailers(fields: readonly string[]): void;
   switched(head: MessageHead, from: number, to: number, sentAtMs: number): void;
   tunnelBytes(bytes: Buffer): void;
@@ -60,7 +59,6 @@ export interface AttemptsOwner {
    * response that has already begun.
    */
   failed(reply: ReplyRow): void;
-  /** Called when the upstream accepts bytes of the request again. */
   upstreamTakesMore(): void;
   /** Called after an error of our own code. The owner ends. */
   faulted(error: unknown): void;
@@ -80,7 +78,6 @@ export class Attempts implements PoolUser, ResponseReceiver {
   readonly #request: OutgoingRequest;
   #action: ForwardAction | undefined;
   cluster: Cluster | undefined;
-  /** The endpoint of the last attempt. */
   endpoint: Endpoint | undefined;
   /** The pool from which the last attempt got its connection, or in which it waits for one. */
   #pool: ConnectionPool | undefined;
@@ -107,7 +104,6 @@ export class Attempts implements PoolUser, ResponseReceiver {
   #begunAtMs = 0;
   /** When the whole request had been sent upstream, on the steady clock. Negative before that. */
   #sentAtMs = -1;
-  /** The status of the response that is arriving. */
   #status = 0;
   #timeoutMs = 0;
   /** The time limit of one attempt, in milliseconds. 0 means no limit. */
@@ -179,7 +175,6 @@ export class Attempts implements PoolUser, ResponseReceiver {
     return this.#channel;
   }
 
-  /** Sets the cluster that gets the request, and how the request is sent. */
   target(
     cluster: Cluster,
     action: ForwardAction,
@@ -279,7 +274,6 @@ export class Attempts implements PoolUser, ResponseReceiver {
     }
   }
 
-  /** Called when the client accepts no more bytes of the response for now. */
   pause(): void {
     this.#paused = true;
     this.#channel?.pause();
@@ -291,7 +285,6 @@ export class Attempts implements PoolUser, ResponseReceiver {
     this.#channel?.resume();
   }
 
-  /** Cancels the current attempt. */
   drop(): void {
     this.#retryTimer?.[Symbol.dispose]();
     this.#retryTimer = undefined;
@@ -308,7 +301,6 @@ export class Attempts implements PoolUser, ResponseReceiver {
     channel.abandon();
   }
 
-  /** Called when the exchange is over. */
   end(): void {
     this.#clearTimers();
   }
@@ -461,7 +453,7 @@ export class Attempts implements PoolUser, ResponseReceiver {
   }
 
   /**
-   * Sends the request once more if the server goes away or refuses further streams, because the server has then not
+   * Sends the request again if the server goes away or refuses further streams, because the server has then not
    * processed the request. Returns whether the request was sent.
    */
   #resendRefused(failure: UpstreamFailure): boolean {

@@ -17,9 +17,7 @@ type Fields = HeaderEdits["added"];
 const noFields: Fields = [];
 const noMutations: readonly HeaderMutation[] = [];
 
-/** The exchange that is answered. */
 export interface AnsweredExchange extends ExchangeParts {
-  /** Called when the response is complete, or was cut off. */
   finish(): void;
 }
 
@@ -41,7 +39,6 @@ export class ClientAnswer {
   filters: AnswerFilters | undefined;
   /** Translates a gRPC response to gRPC-Web. Undefined unless the client speaks gRPC-Web. */
   grpcWeb: GrpcWebTranslation | undefined;
-  /** Whether we have sent 100 Continue. */
   #saidContinue = false;
 
   constructor(exchange: AnsweredExchange, answer: Answer) {
@@ -49,7 +46,6 @@ export class ClientAnswer {
     this.#answer = answer;
   }
 
-  /** Whether any part of a response has been sent. */
   get isSent(): boolean {
     return this.#answer.started;
   }
@@ -97,13 +93,11 @@ export class ClientAnswer {
     if (this.filters?.body(bytes, from, to, last) !== true) this.sendBody(bytes, from, to, last);
   }
 
-  /** The end of the response, with trailers. */
   trailers(received: readonly string[]): void {
     const trailers = permittedTrailers(received);
     if (this.filters?.end(trailers) !== true) this.sendTrailers(trailers);
   }
 
-  /** Switches protocols. */
   switching(head: MessageHead, from: number, to: number, sentAtMs: number): void {
     this.#exchange.record.details = endTable.answered.details;
     if (!this.#answer.switching(head, from, to, this.#upstreamEdits(head), sentAtMs)) this.#exchange.attempts.pause();
@@ -126,8 +120,8 @@ export class ClientAnswer {
     answer.precedesRequest = last && !this.#exchange.request.complete;
     const edits = grpcWeb === undefined ? given : grpcWeb.answer(head, given, last && from === to);
     if (grpcWeb?.translatesAnswer !== true || (last && from === to)) {
-      // Whether the chunked framing was removed although the response is not gRPC. It is removed early, because
-      // gRPC-Web is made from plain frames.
+      // The chunked framing of a response to a gRPC-Web client is already removed here, even if the response is not
+      // gRPC: gRPC-Web is made from plain frames.
       const wasDecoded = grpcWeb !== undefined && framing === bodyFramings.chunked;
       const shown = wasDecoded ? { ...upstream, framing: bodyFramings.untilClose } : upstream;
       return this.#afterSend(answer.fromUpstream(shown, edits), last);

@@ -20,7 +20,6 @@ export interface ExchangeContext {
   readonly draining: boolean;
   /** Our workload's metadata for peers. Undefined if the configuration does not send it to peers. */
   readonly ownMetadata: OwnMetadataWith | undefined;
-  /** Receives internal errors of the proxy. */
   readonly onTrouble: ((message: string, error: unknown) => void) | undefined;
   readonly observe: ExchangeObserver;
   /** Called about every second for each open gRPC stream over HTTP/2. */

@@ -35,7 +35,6 @@ export function mutationContext(
   };
 }
 
-/** The edits of a request's head. */
 export function requestEdits(parts: Parts, levels: readonly HeaderMutation[]): HeaderEdits | undefined {
   if (levels.length === 0) return undefined;
   return editHeaders(levels, mutationContext(parts, undefined), (name) => parts.facts.header(name) !== undefined);

@@ -32,7 +32,6 @@ export class RepeatedText {
     return text;
   }
 
-  /** The value, or a part of it, in lower case. */
   lower(text: string): string {
     if (text.length > maxKeptLetters) return text.toLowerCase();
     if (text !== this.#mixedCase) {
@@ -55,7 +54,6 @@ export class RepeatedTarget {
     return this.#texts.read(bytes, from, to);
   }
 
-  /** Like {@link readTarget}. */
   read(method: string, text: string, options: PathOptions): ReadTarget | undefined {
     if (text === this.#text && method === this.#method && options === this.#options) return this.#read;
     const read = readTarget(method, text, options);
@@ -95,7 +93,6 @@ export interface ReplayBudgets {
   readonly ofAll: ReplayBudget;
 }
 
-/** The budgets that all exchanges of this thread share. */
 export const replayBudgets: ReplayBudgets = {
   ofPolicies: new ReplayBudget(32 * 1024 * 1024),
   ofAll: new ReplayBudget(64 * 1024 * 1024),
@@ -116,7 +113,6 @@ export class ExchangeMemory {
   #writtenTo: UpstreamChannel | undefined;
   #head: MessageHead | undefined;
 
-  /** The builder of the request that goes upstream. */
   get request(): ByteBuilder {
     return this.#request;
   }
@@ -151,7 +147,6 @@ export class ExchangeMemory {
     return head;
   }
 
-  /** Takes back a head that nobody reads any more. */
   giveHead(head: MessageHead): void {
     // Drop the head's reference to its bytes, which may have the maximum size: an idle connection would hold them.
     head.reset(noBytes, 0);

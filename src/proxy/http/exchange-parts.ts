@@ -15,7 +15,6 @@ export interface ExchangeParts {
   readonly config: HttpConnectionConfig;
   /** The facts about the request. The exchange adds some while it runs. */
   readonly facts: ExchangeRequest;
-  /** The request that goes upstream. */
   readonly request: OutgoingRequest;
   readonly attempts: Attempts;
   readonly record: LiveRecord;

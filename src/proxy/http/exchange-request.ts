@@ -38,7 +38,6 @@ function oneOf(edits: HeadEdits, name: string): string | undefined {
   return typeof value === "object" ? value[0] : value;
 }
 
-/** The facts of one request that routing, the upstream and logs need. */
 export class ExchangeRequest implements RequestView, EdgeFacts {
   readonly connection: ConnectionInfo;
   readonly remote: SocketAddress;
@@ -52,7 +51,6 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
   readonly isHttp2: boolean;
   /** The scheme of the request's URL. For an HTTP/1 client, `x-forwarded-proto` decides if the listener trusts it. */
   scheme: "http" | "https";
-  /** The value of `x-forwarded-proto` for the upstream. */
   forwardedProto = "";
   head: MessageHead;
   readonly #memory: ExchangeMemory;
@@ -74,7 +72,6 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
   userAgent = "";
   forwardedFor = "";
   isGrpc = false;
-  /** Whether the client speaks gRPC-Web. */
   isGrpcWeb = false;
   /** Whether the response passes filters. Its chunked framing is then removed. */
   answerPassesFilters = false;
@@ -115,7 +112,7 @@ export class ExchangeRequest implements RequestView, EdgeFacts {
     return this.method === "CONNECT";
   }
 
-  /** Reads the head. */
+  /** Reads and checks the head. Returns the reply with which the request must be refused, or undefined. */
   read(config: HttpConnectionConfig, newRequestId: NewRequestId): ReplyRow | undefined {
     this.#config = config;
     this.method = this.head.method();

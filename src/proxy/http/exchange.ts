@@ -87,7 +87,6 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
 
   // ---- the client's side
 
-  /** Begins with the received part of the body. */
   begin(bytes: Buffer, from: number, to: number): void {
     try {
       this.#start(bytes, from, to);
@@ -134,7 +133,6 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
     }
   }
 
-  /** Refuses bytes that are not a valid request. */
   refuse(status: number, reason: string): void {
     this.answer.reply(codecErrorReply(status, reason, this.facts.isHttp2));
   }
@@ -181,12 +179,10 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
     this.attempts.channel?.endTunnel();
   }
 
-  /** Called when the client accepts bytes again. */
   clientDrained(): void {
     if (this.answer.filters?.clientDrained() !== false) this.attempts.resume();
   }
 
-  /** Called when the client has gone. */
   abandon(): void {
     if (!this.active) return;
     if (!this.#tunnel) this.record.endsBy(endTable.clientLeft);
@@ -260,7 +256,6 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
     this.fail(replyTable.filterFailed);
   }
 
-  /** Carries out the route's action. */
   #act(bytes: Buffer, from: number, to: number): void {
     const { route } = this.record;
     if (route === undefined) {
@@ -349,7 +344,6 @@ export class Exchange implements AttemptsOwner, FilteredExchange, AnsweredExchan
     return more && channel !== undefined;
   }
 
-  /** Converts gRPC-Web text to data. */
   #webBody(bytes: Buffer, from: number, to: number, complete: boolean): boolean {
     const data = this.#grpcWeb?.request(bytes, from, to, complete);
     if (data !== undefined) return this.request.body(data, 0, data.length, complete, this.attempts.channel);

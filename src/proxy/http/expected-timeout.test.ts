@@ -8,7 +8,6 @@ import { formatGrpcTimeout } from "./grpc.ts";
 
 const expected = "x-envoy-expected-rq-timeout-ms";
 
-/** The headers of a request at its upstream, on a route with this action. */
 async function received(
   action: Partial<ForwardAction>,
   headers: Record<string, string> = {},

@@ -45,14 +45,12 @@ export class FilterPass implements FilterRequest {
   #clientAddress: string | undefined;
   #abort: AbortController | undefined;
   #lengthIsOpen = false;
-  /** Whether the client has left or the exchange has ended. */
   #over = false;
   readonly metadata = new Map<string, unknown>();
   /** The body for the upstream, if a filter has replaced the client's. */
   newBody: Buffer | undefined;
   /** The form of gRPC-Web in which the client sends and receives bodies. If undefined, bodies stay unchanged. */
   grpcWeb: GrpcWebForm | undefined;
-  /** Headers that filters add to the response. */
   readonly answerFields: (readonly [name: string, value: string])[] = [];
 
   constructor(options: FilterPassOptions) {
@@ -216,7 +214,6 @@ export class FilterPass implements FilterRequest {
     this.#route = this.#options.chooseRoute(this);
   }
 
-  /** Applies the edits to the request. */
   applyEdits(): void {
     if (this.#edits.size === 0) return;
     this.#facts.applyFilterEdits(this.#edits, this.#options.config);

@@ -13,7 +13,6 @@ const composedHead = new MessageHead(composedLimits);
 const serviceTimeHeader = "x-envoy-upstream-service-time";
 const noBytes = Buffer.alloc(0);
 
-/** A composed response: its head, and the first part of its body. */
 export interface ComposedAnswer {
   readonly head: MessageHead;
   readonly from: number;
@@ -22,7 +21,6 @@ export interface ComposedAnswer {
   readonly framing: BodyFraming;
 }
 
-/** Writes a filtered response to the client. */
 export interface FilteredAnswerTarget {
   /** Writes the head. `edits` are applied while it is written. */
   head(composed: ComposedAnswer, edits: HeaderEdits): void;
@@ -34,8 +32,8 @@ export interface FilteredAnswerTarget {
  * An upstream's response that has passed the filters. Its head waits for the first part of the body that arrives in the
  * same turn of the event loop, so that both go out in one write.
  *
- * A body whose length differs from the announced one is an error, because a client would read the excess bytes as
- * the next response.
+ * A body whose length differs from the announced one is an error, because a client would read the excess bytes as the
+ * next response.
  */
 export class FilteredAnswer {
   readonly #target: FilteredAnswerTarget;

@@ -1,4 +1,3 @@
-/** Splits an authority into its host and its port. */
 export function forwardHost(
   authority: string,
   defaultPort: number,

@@ -21,7 +21,6 @@ import { exchangeLimitMs, responseTimeoutMs, sendsPeerMetadata, wireProtocol } f
 
 const mirrorHeadBytes = 2048;
 
-/** The exchange whose request is forwarded. */
 export interface ForwardedExchange extends ExchangeParts {
   readonly answer: ClientAnswer;
   readonly held: HeldBody | undefined;
@@ -44,7 +43,6 @@ export class Forwarding {
   readonly #exchange: ForwardedExchange;
   readonly #route: Route;
   readonly #action: ForwardAction;
-  /** The protocol to upgrade to. */
   #upgrade: string | undefined;
   /** The address to which the requested host was resolved, if the host decides where the request goes. */
   #destination: ForwardDestination | undefined;
@@ -55,7 +53,6 @@ export class Forwarding {
     this.#action = action;
   }
 
-  /** Begins with the received part of the body. */
   start(bytes: Buffer, from: number, to: number): void {
     const { facts, context, attempts } = this.#exchange;
     const action = this.#action;
@@ -76,7 +73,10 @@ export class Forwarding {
     else this.#lookUp(names, (body, start, end) => this.#send(choice, cluster, body, start, end), bytes, from, to);
   }
 
-  /** Waits, and then chooses the endpoint again. By then, another cluster with the name may have arrived. */
+  /**
+   * Waits for the cluster's first endpoints, and then begins again, because another cluster with the name may have
+   * arrived meanwhile.
+   */
   #startAfter(first: Promise<void>, held: HeldBody): void {
     const exchange = this.#exchange;
     void first.then(() => {

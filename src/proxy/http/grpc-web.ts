@@ -5,7 +5,6 @@ import type { LocalReply } from "./messages/compose-response.ts";
 import { grpcFrame, isGrpcContentType } from "../terms/grpc-call.ts";
 
 const noBytes = Buffer.alloc(0);
-/** The flag that marks a frame with trailers. */
 const trailersFlag = 0x80;
 const base64 = /^[A-Za-z0-9+/]*={0,2}$/;
 

@@ -5,7 +5,6 @@ import type { HttpFilter } from "../filters/http-filter.ts";
 import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 import { parseTarget } from "./request-target.ts";
 
-/** An upstream that answers when the received text matches `end`. Returns what it has received. */
 async function upstream(harness: Harness, answer: string, end: RegExp): Promise<{ text: string }> {
   const received = { text: "" };
   const port = await harness.rawBackend((socket: Socket) => {

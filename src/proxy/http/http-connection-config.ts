@@ -4,7 +4,6 @@ import type { PathOptions } from "../routing/path.ts";
 import type { HeaderMutation } from "../routing/header-mutation.ts";
 import type { RequestTracing } from "../tracing/request-tracing.ts";
 
-/** The configuration of an HTTP connection manager. Immutable. */
 export interface HttpConnectionConfig {
   readonly statPrefix: string;
   /** The client's protocol. `auto` means the protocol that TLS negotiated or the first bytes show. */
@@ -15,7 +14,6 @@ export interface HttpConnectionConfig {
     readonly keepaliveIntervalMs: number;
     readonly keepaliveTimeoutMs: number;
   };
-  /** The value of the header `server`. */
   readonly serverName: string;
   readonly serverHeader: "overwrite" | "append-if-absent" | "pass-through";
   /** Whether the proxy omits the headers with `x-envoy-` that describe its work to clients and upstreams. */
@@ -32,7 +30,6 @@ export interface HttpConnectionConfig {
   readonly internalAddresses: readonly ((address: string) => boolean)[];
   readonly trustedHops: number;
   readonly appendForwardedFor: boolean;
-  /** Whether requests carry the port that the client used. */
   readonly appendForwardedPort: boolean;
   readonly path: PathOptions;
   /**
@@ -45,7 +42,6 @@ export interface HttpConnectionConfig {
   /** Protocols (lower case) to which requests may upgrade, unless their route overrides it. */
   readonly upgrades: ReadonlySet<string>;
   readonly acceptHttp10: boolean;
-  /** The host of an HTTP/1.0 request without one. */
   readonly defaultHostForHttp10: string;
   /**
    * Whether `expect: 100-continue` goes to the upstream, whose status 100 is then forwarded. Otherwise the proxy itself
@@ -86,7 +82,6 @@ export interface HttpConnectionConfig {
   readonly headLimits: HeadLimits;
   /** The filters that run between routing and the upstream, in this order. */
   readonly filters: readonly HttpFilter[];
-  /** Whether each filter acts only on routes that configure it. */
   readonly filtersIdle: boolean;
   /** Changes the proxy's own responses. The first rule that matches applies. */
   readonly localReplies: readonly LocalReplyRule[];
@@ -95,7 +90,10 @@ export interface HttpConnectionConfig {
    * upstream.
    */
   readonly peerMetadata: PeerMetadataExchange;
-  /** The maximum duration of a request. A route may set another. 0 means no limit. */
+  /**
+   * The maximum time from the beginning of a request to the end of its response. A route may set another. 0 means no
+   * limit.
+   */
   readonly maxStreamDurationMs: number;
   /** How requests are traced. Undefined if they are not traced. */
   readonly tracing: RequestTracing | undefined;
@@ -123,7 +121,6 @@ export interface PeerMetadataExchange {
   readonly writeToClient: boolean;
   readonly readFromUpstream: boolean;
   readonly writeToUpstream: boolean;
-  /** Whether only destinations in the mesh get metadata. */
   readonly inMeshOnly: boolean;
   /** The labels that are read and written in addition to the standard ones. */
   readonly labelNames: readonly string[];

@@ -4,15 +4,12 @@ import type { StatsRules } from "../record/stats-rules.ts";
 import type { RouteTable } from "../routing/route-table.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 
-/** A compiled HTTP connection manager. */
 export interface HttpSpec {
   readonly connection: HttpConnectionConfig;
   readonly routes:
     | { readonly kind: "rds"; readonly name: string }
     | { readonly kind: "inline"; readonly table: RouteTable };
   readonly accessLogs: readonly AccessLogSpec[];
-  /** The metrics to count. Undefined means none. */
   readonly stats: StatsRules | undefined;
-  /** The positions of captured headers. */
   readonly capture: CaptureIndex;
 }

@@ -12,7 +12,6 @@ import type { HttpConnectionConfig } from "./http-connection-config.ts";
 /** The maximum size of a body part that is copied behind the head into one write. A larger part gets its own write. */
 const maxJoinedBytes = 16 * 1024;
 
-/** A response to a client with HTTP/1.1 or HTTP/1.0. */
 export class Http1Answer extends Answer {
   readonly #stream: ByteStream;
   #delivery: BodyDelivery = "as-is";

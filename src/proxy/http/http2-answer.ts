@@ -16,7 +16,6 @@ const composedHeadLimits = { maxHeadBytes: 1_048_576, maxFields: 250 };
 /** The composed head. This thread reads one head at a time, so all responses share the memory. */
 const composedHead = new MessageHead(composedHeadLimits);
 
-/** A response on an HTTP/2 stream. */
 export class Http2Answer extends Answer {
   readonly #stream: Http2Stream;
 

@@ -49,18 +49,15 @@ export class LiveRecord implements ExchangeRecord {
     this.downstreamPeer = request.connection.peer;
   }
 
-  /** Sets why the exchange ends. */
   endsBy({ flag, details }: EndRow): void {
     this.flag = joinFlags(this.#attempts.unretried, flag);
     this.details = details;
   }
 
-  /** Called when the exchange is over. */
   end(steadyMs: number): void {
     this.durationMs = steadyMs - this.startedSteadyMs;
   }
 
-  /** When the exchange ended, on the steady clock. */
   get endedSteadyMs(): number {
     return this.startedSteadyMs + this.durationMs;
   }

@@ -154,7 +154,6 @@ const before: readonly { readonly name: string; readonly http1: string; readonly
   },
 ];
 
-/** The facts that must not depend on the previous request. */
 const compared = [
   ["method", "pathAndQuery", "protocol", "authority", "status", "flag", "details", "transportFailure"],
   ["receivedBytes", "sentBytes", "requestId", "forwardedFor", "userAgent", "routeName", "operation", "retries"],
@@ -232,7 +231,6 @@ function startMixedBackend(probes: unknown[]): Promise<Http2Backend> {
   });
 }
 
-/** Returns the probe's answer. */
 async function afterHttp1(client: RawClient, records: ExchangeRecord[], first: string | undefined): Promise<string> {
   const known = records.length;
   if (first !== undefined) {

@@ -44,9 +44,7 @@ export class OutgoingRequest implements HeadStamps {
   #chunked: ChunkedScanner | undefined;
   #trailers: readonly string[] | undefined;
   #shadows = noShadows;
-  /** Whether the client has sent the whole request. */
   complete: boolean;
-  /** Whether the request asks for a protocol upgrade. */
   asksUpgrade = false;
   /** Whether all bytes so far are kept, so that another attempt can send them. */
   replayable = true;
@@ -84,7 +82,7 @@ export class OutgoingRequest implements HeadStamps {
     this.#chunked.keepsTrailers = true;
   }
 
-  /** Creates a copy for a mirror, which then also gets the body. */
+  /** Adds a copy for a mirror, which gets the body too. */
   addShadow(shadow: Shadow): void {
     this.#shadows = [...this.#shadows, shadow];
   }
@@ -131,7 +129,6 @@ export class OutgoingRequest implements HeadStamps {
     return true;
   }
 
-  /** Ends the body with trailers. */
   trailers(fields: readonly string[], channel: UpstreamChannel | undefined): void {
     this.complete = true;
     this.#trailers = fields;
@@ -154,7 +151,6 @@ export class OutgoingRequest implements HeadStamps {
     this.#taken = 0;
   }
 
-  /** Whether this many more bytes may be kept for another attempt. */
   #mayKeep(bytes: number): boolean {
     const bodyBytes = this.#bytes.length - this.#headLength + bytes;
     if (bodyBytes <= uncountedBytes) return true;

@@ -46,13 +46,10 @@ export const replyTable = {
   internalError: row(500, "", none, "serin_internal_error"),
   /** The proxy holds too many bytes for filters, and most of them for this client. */
   tooMuchHeld: row(503, "", responseFlags.overloadManager, "held_bodies_exceed_limit"),
-  // Failures to choose an endpoint.
   nameNotFound: row(503, "DNS resolution failure", responseFlags.dnsResolutionFailed, "dns_resolution_failure"),
   noHealthyUpstream: row(503, "no healthy upstream", responseFlags.noHealthyUpstream, "no_healthy_upstream"),
   overflow: beforeResponse(503, responseFlags.upstreamOverflow, "overflow"),
-  // Failures of the connection to the endpoint.
   connectTimeout: beforeResponse(503, responseFlags.upstreamConnectionFailure, "connection timeout"),
-  // Time limits.
   responseTimeout: row(504, "upstream request timeout", responseFlags.upstreamRequestTimeout, "response_timeout"),
   tryTimeout: row(504, "upstream request timeout", responseFlags.upstreamRequestTimeout, "upstream_per_try_timeout"),
   durationTimeout: row(408, "downstream duration timeout", responseFlags.durationTimeout, "max_duration_timeout"),
@@ -85,24 +82,20 @@ export function connectFailureReply(message: string): ReplyRow {
   return beforeResponse(503, responseFlags.upstreamConnectionFailure, reason);
 }
 
-/** The reply to bytes that are not a valid request. */
 export function codecErrorReply(status: number, reason: string, isHttp2: boolean): ReplyRow {
   const codec = isHttp2 ? "http2" : "http1";
   const details = `${codec}.codec_error{${reason.replaceAll(" ", "_")}}`;
   return row(status, statusText(status), downstreamProtocolError, details);
 }
 
-/** The reply if the route's cluster does not exist. The route names the status. */
 export function noClusterReply(status: number): ReplyRow {
   return row(status, "", responseFlags.noClusterFound, "cluster_not_found");
 }
 
-/** The reply of a route that answers or redirects itself. */
 export function directReply(status: number, body: string | Buffer): ReplyRow {
   return row(status, body, none, "direct_response");
 }
 
-/** The reply of a filter, instead of the upstream's. */
 export function filterReply({ status, body, flag, details, grpcStatus }: LocalReply): ReplyRow {
   return { status, body, flag, details, grpcStatus };
 }

@@ -14,7 +14,6 @@ import { MessageFlow, type FlowStep } from "./bodies/message-flow.ts";
 const noBytes = Buffer.alloc(0);
 const noSteps: readonly FlowStep[] = [];
 
-/** The exchange whose request the filters process. */
 export interface FilteredExchange extends ExchangeParts {
   readonly answer: ClientAnswer;
   /** Whether the client's body arrives in chunks. Filters may have changed the headers that say so. */
@@ -41,7 +40,6 @@ export interface FilteredExchange extends ExchangeParts {
 export class RequestFilters {
   readonly #exchange: FilteredExchange;
   readonly pass: FilterPass;
-  /** The filters for the request's body. */
   #steps = noSteps;
   /** The filters for the response, from the last to the first. */
   answerSteps = noSteps;
@@ -73,12 +71,10 @@ export class RequestFilters {
     });
   }
 
-  /** Whether filters take part in the request's body. */
   get takesBody(): boolean {
     return this.#steps.length > 0;
   }
 
-  /** Lets the head pass. */
   run(bytes: Buffer, from: number, to: number): void {
     const exchange = this.#exchange;
     let verdict: FilterVerdict | Promise<FilterVerdict>;

@@ -1,6 +1,5 @@
 import { normalizePath, type PathOptions } from "../routing/path.ts";
 
-/** The parts of a request target. */
 export interface RequestTarget {
   readonly path: string;
   /** The query without `?`. */
@@ -49,7 +48,6 @@ function split(pathAndQuery: string, authority: string | undefined): RequestTarg
   return { path: pathAndQuery.slice(0, mark), query: pathAndQuery.slice(mark + 1), hasQuery: true, authority };
 }
 
-/** A request target as routes and the upstream see it. */
 export interface ReadTarget {
   /** The path in normal form. */
   readonly path: string;

@@ -18,8 +18,8 @@ export interface LostRequest {
   /** How long before the loss of the connection the request was sent, in milliseconds. */
   readonly afterMs: number;
   /**
-   * Whether the connection may still have been in the application's accept backlog: a new connection, without TLS and
-   * HTTP/2, on which the application has not sent anything.
+   * Whether the connection may still have been in the application's accept backlog: a new connection without TLS and
+   * HTTP/2.
    */
   readonly mayBeUnaccepted: boolean;
 }

@@ -9,9 +9,6 @@ import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import { pseudoFault } from "../http2/http2-pseudo.ts";
 
-// Requests with which a stranger tries to make a proxy, or the server behind it, believe something false about the
-// sender.
-
 interface Passed {
   readonly status: number;
   /** The request at the upstream, in lower case. Empty if none came. */

@@ -7,8 +7,8 @@ import type { HttpConnectionConfig } from "./http-connection-config.ts";
 import type { RequestBodyForm } from "./outgoing-request.ts";
 
 /**
- * The protocol in which a cluster gets this request. Undefined for an upgrade that the cluster would have to get over
- * HTTP/2, which this proxy does not support.
+ * The protocol in which a cluster gets this request. Undefined for an upgrade or a CONNECT that the cluster would have
+ * to get over HTTP/2, which this proxy does not support.
  */
 export function wireProtocol(cluster: Cluster, facts: ExchangeRequest, upgrades: boolean): WireProtocol | undefined {
   switch (cluster.config.upstreamProtocol ?? "http1") {
@@ -58,7 +58,6 @@ function grpcLimitMs(limit: GrpcTimeout, facts: ExchangeRequest): number {
   return limit.maxMs > 0 && (own === 0 || own > limit.maxMs) ? limit.maxMs : own;
 }
 
-/** Whether requests to the cluster carry our metadata. */
 export function sendsPeerMetadata(
   { writeToUpstream, inMeshOnly }: HttpConnectionConfig["peerMetadata"],
   cluster: Cluster,

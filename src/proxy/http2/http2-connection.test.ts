@@ -20,7 +20,6 @@ import type { Http2Stream, Http2StreamHandler } from "./http2-stream.ts";
 
 const turn = async (): Promise<void> => await new Promise((resolve) => setImmediate(resolve));
 
-/** A byte stream whose other end the test controls. */
 class Pipe implements ByteStream {
   handler: ByteStreamHandler | undefined;
   sent: Buffer[] = [];
@@ -59,7 +58,6 @@ class Pipe implements ByteStream {
   }
 }
 
-/** The connection's frames as short texts. */
 class RecordedFrames implements FrameHandler {
   readonly events: string[] = [];
   data(streamId: number, chunk: Buffer, endStream: boolean): void {
@@ -150,7 +148,6 @@ class Peer {
     return watched;
   }
 
-  /** Sends what a client sends first: the preface and its settings. */
   greet(values: readonly (readonly [number, number])[] = []): this {
     this.writer.preface();
     this.writer.settings(values);
@@ -179,7 +176,6 @@ class Peer {
     return this.push();
   }
 
-  /** Returns the frames that the connection has sent to the peer since the last call. */
   async takeFrames(): Promise<string[]> {
     await turn();
     for (const bytes of this.pipe.sent.splice(0)) this.#reader.push(bytes);

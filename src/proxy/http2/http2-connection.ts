@@ -10,7 +10,7 @@ export interface Http2ConnectionHandler {
   opened(stream: Http2Stream): void;
   /** Called when the peer sends GOAWAY. Streams that the peer will process continue to their end. */
   goaway(): void;
-  /** Called when a stream has ended, or when the peer has changed its limit of streams. */
+  /** Called when a stream has ended, or when the peer has sent settings, which may change its limit of streams. */
   streamsChanged(): void;
   /** Called once, after all other calls. */
   closed(error: Error | undefined): void;
@@ -85,7 +85,6 @@ export class Http2Connection implements CarrierUser {
     return this.#session.activeStreams;
   }
 
-  /** The number of streams that were opened on the connection. */
   get openedStreams(): number {
     return this.#session.openedStreams;
   }

@@ -147,7 +147,6 @@ function scannedText(fields: readonly string[], side: "request" | "response", en
   return scan(head, bytes, 0, bytes.length);
 }
 
-/** The content of a head, without the memory that stores it. */
 function contentOf(head: MessageHead, end: number): object {
   const { bytes, methodEnd, targetStart, targetEnd, status, ...rest } = head;
   const line = bytes[0] === "H".charCodeAt(0) && bytes[8] === 0x20 ? { status } : { methodEnd, targetStart, targetEnd };

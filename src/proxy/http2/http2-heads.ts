@@ -21,7 +21,6 @@ import { pseudoFault } from "./http2-pseudo.ts";
 // This file converts HTTP/2 headers to the text of an HTTP/1.1 head and back (RFC 9113, 8). Heads have this form inside
 // the proxy whatever protocol they arrived in, so that one implementation scans, routes, edits and copies them.
 
-/** The result of reading a header list. */
 export type HeadText = { readonly text: string } | { readonly malformed: string };
 
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
@@ -96,7 +95,6 @@ export class HeadReader {
   readonly head: MessageHead;
   readonly #limits: HeadLimits;
   readonly #writer: HeadWriter;
-  /** Why the last head was malformed. */
   fault = "";
 
   /** `limits` are the limits of the largest head that will be read. */
@@ -119,7 +117,6 @@ export class HeadReader {
     return scanRequestHead(this.head, bytes, 0, bytes.length, limits);
   }
 
-  /** Reads a response's headers, like {@link request}. */
   response(fields: readonly string[]): number {
     if (this.#usualResponse(fields)) return this.head.end;
     const result = responseText(fields);

@@ -1,6 +1,5 @@
 import { invariant } from "../../base/index.ts";
 
-/** Bounds of HTTP/2 connections on either side of the proxy. */
 export const http2Limits = {
   /** How many bytes of a stream a peer may send before the proxy has relayed them. */
   streamWindowBytes: 256 * 1024,

@@ -12,7 +12,6 @@ export interface Http2StreamHandler {
   data(bytes: Buffer, endStream: boolean): void;
   /** Called when the caller may write again after a write returned false. */
   drained(): void;
-  /** Called when the stream was aborted. */
   aborted(failure: StreamFailure): void;
 }
 
@@ -41,7 +40,6 @@ export class Http2Stream extends SessionStream {
   #delivering = false;
   /** Received data that waits for its reader. Undefined until some must wait, because most streams never have any. */
   #queue: ChunkQueue | undefined;
-  /** The trailers that follow the queued data. */
   #queuedTrailers: readonly string[] | undefined;
   /**
    * Data that waits for room in the windows or in the output. A large chunk stays in the memory into which it was read.
@@ -97,7 +95,6 @@ export class Http2Stream extends SessionStream {
     if (endStream) this.#localDone();
   }
 
-  /** Sends a head as a header block, which is copied. */
   sendHead(block: Buffer, endStream: boolean): void {
     if (this.#closed || this.#local !== "open") return;
     this.#session.sendBlock(this, block, endStream);
@@ -126,7 +123,6 @@ export class Http2Stream extends SessionStream {
     return false;
   }
 
-  /** Ends our side with trailers, which follow the bytes that still wait. */
   sendTrailers(fields: readonly string[]): void {
     if (this.#closed || this.#local !== "open") return;
     this.#local = "ending";
@@ -179,7 +175,7 @@ export class Http2Stream extends SessionStream {
     this.#closeWhenBothEnded();
   }
 
-  /** Called once a second. Resets a stream without a user whose data makes no progress within {@link http2Limits}. */
+  /** Called once a second. Resets a stream without a user whose data makes no progress within `flushTimeoutMs`. */
   sweep(): void {
     if (!this.#left) return;
     this.#stalledSweeps += 1;
@@ -247,7 +243,6 @@ export class Http2Stream extends SessionStream {
     this.abort({ by: "connection", code, unprocessed: false, message });
   }
 
-  /** Called when the peer sends RST_STREAM. */
   resetByPeer(code: number): void {
     if (this.#closed) return;
     if (this.remoteEnded && code === errorCode.noError) {
@@ -266,7 +261,6 @@ export class Http2Stream extends SessionStream {
     });
   }
 
-  /** Called when the connection ends the stream. */
   abort(failure: StreamFailure): void {
     if (this.#closed) return;
     const { handler } = this;

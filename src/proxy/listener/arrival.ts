@@ -3,7 +3,6 @@ import type { ConnectionTraits } from "./filter-chain-match.ts";
 import type { Inspection } from "./inspection.ts";
 import type { ListenerSpec } from "./listener-spec.ts";
 
-/** The traits of a connection by which a filter chain is chosen. */
 export function traitsOf(arrival: ConnectionInfo, inspection: Inspection): ConnectionTraits {
   const { hello, preface, proxied } = inspection;
   const secured = hello.kind === "tls";
@@ -22,7 +21,6 @@ export function traitsOf(arrival: ConnectionInfo, inspection: Inspection): Conne
   };
 }
 
-/** The facts about a connection that its filter chain needs. */
 export function infoOf(
   spec: ListenerSpec,
   arrival: ConnectionInfo,

@@ -7,7 +7,6 @@ import { parseClientHello } from "./client-hello.ts";
 import { detectHttp } from "./http-preface.ts";
 import { parseProxyHeader } from "./proxy-protocol.ts";
 
-/** The first flight of node's own client. */
 async function clientHello(options: ConnectionOptions): Promise<Buffer> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -35,7 +34,6 @@ test("server name and protocols are read from a ClientHello, however it is split
   });
   for (let length = 0; length < bytes.length; length += 1)
     assert.equal(parseClientHello(bytes.subarray(0, length)).kind, "incomplete", `${length} bytes`);
-  // The same message in records of 100 bytes.
   const message = bytes.subarray(5);
   const records: Buffer[] = [];
   for (let at = 0; at < message.length; at += 100) {

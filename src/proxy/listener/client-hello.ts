@@ -1,4 +1,3 @@
-/** What the first bytes of a connection show about TLS. */
 export type ClientHello =
   | { readonly kind: "incomplete" }
   | { readonly kind: "not-tls" }

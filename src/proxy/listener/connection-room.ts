@@ -1,10 +1,7 @@
 import { clientNetwork, connectionsToEnd, type Clock } from "../../base/index.ts";
 
-/** An open connection of a client. */
 export interface HeldConnection {
-  /** The client's address. */
   readonly peer: string;
-  /** Closes at once. */
   abort(): void;
 }
 
@@ -31,7 +28,6 @@ const maxRefused = 1024;
 const lookShare = 0.1;
 const maxSavedLookMs = 100;
 
-/** The number of connections that each serving thread of a process may hold. */
 export function connectionsPerThread(maxDescriptors: number, threads: number): number {
   return Math.floor(maxDescriptors / descriptorsPerConnection / threads);
 }
@@ -65,7 +61,6 @@ export class ConnectionRoom {
     this.#savedAtMs = options.clock.steadyMs();
   }
 
-  /** Whether a new connection of this address may be served. */
   admits(address: string): boolean {
     if (this.#free < 1 && !this.#makeRoom(address)) return false;
     this.#free -= 1;

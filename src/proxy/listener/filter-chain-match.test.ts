@@ -32,7 +32,6 @@ const raw: ConnectionTraits = {
   applicationProtocols: [],
 };
 
-/** A sidecar's chains for inbound connections in a permissive mesh. */
 const inbound = [
   chain("blackhole", { destinationPort: 15_006 }),
   chain("catchall-http-tls", {

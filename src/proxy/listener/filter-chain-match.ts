@@ -1,7 +1,6 @@
 import { addressBytes } from "../../base/index.ts";
 import type { SocketAddress } from "../../net/index.ts";
 
-/** The properties of a connection by which a filter chain is chosen. */
 export interface ConnectionTraits {
   /** The original destination. */
   readonly local: SocketAddress;

@@ -19,7 +19,6 @@ import { DeniedConnections } from "../tcp/denied-connections.ts";
 import type { HeldConnection } from "./connection-room.ts";
 import { HboneServer, type EndedTunnel, type EnterListener } from "./hbone-server.ts";
 
-/** The state that the chains of all listeners share. */
 export interface ChainRuntime {
   readonly routeTable: (name: string) => RouteTable | undefined;
   readonly cluster: (name: string) => Cluster | undefined;
@@ -27,9 +26,7 @@ export interface ChainRuntime {
   readonly clock: Clock;
   readonly random: Random;
   readonly newRequestId: NewRequestId;
-  /** This proxy's metadata for peers. */
   readonly ownMetadata: OwnMetadataWith;
-  /** Reports internal errors of the proxy. */
   readonly onTrouble: (message: string, error: unknown) => void;
   /** Called for ended exchanges and connections, with the specification that was in force at their end. */
   readonly observeHttp: (listener: ListenerSpec, chain: ChainSpec, http: HttpSpec, record: ExchangeRecord) => void;

@@ -6,7 +6,6 @@ import { parseClientHello, type ClientHello } from "./client-hello.ts";
 import { detectHttp } from "./http-preface.ts";
 import { parseProxyHeader } from "./proxy-protocol.ts";
 
-/** A length of this many bytes, followed by the bytes themselves. */
 function sized(bytes: number, ...parts: readonly (Uint8Array | readonly number[])[]): Buffer {
   const contents = Buffer.concat(parts.map((part) => Buffer.from(part)));
   const length = Buffer.alloc(bytes);
@@ -24,7 +23,6 @@ const names = (...list: readonly string[]): Buffer =>
 const protocols = (...list: readonly string[]): Buffer =>
   extension(16, sized(2, ...list.map((name) => sized(1, Buffer.from(name, "latin1")))));
 
-/** A ClientHello split into records of this size. */
 function hello(extensions: readonly Uint8Array[], recordBytes = 16_384): Buffer {
   const body = Buffer.concat([
     Buffer.from([3, 3]),

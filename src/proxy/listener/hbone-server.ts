@@ -28,9 +28,7 @@ export interface HboneServerOptions {
   readonly observer: () => ((tunnel: EndedTunnel) => void) | undefined;
 }
 
-/** An accepted CONNECT that has ended. */
 export interface EndedTunnel {
-  /** The connection that carried the tunnel. */
   readonly connection: ConnectionInfo;
   readonly authority: string;
   readonly durationMs: number;
@@ -65,7 +63,6 @@ export class HboneServer {
     return this.#open.size;
   }
 
-  /** Accepts a connection after its handshake. */
   accept(stream: ByteStream, info: ConnectionInfo): void {
     this.accepted += 1;
     const { clock, onCutOff } = this.#options;
@@ -135,8 +132,8 @@ export class HboneServer {
     const { clock } = this.#options;
     const startedMs = clock.steadyMs();
     const setHandler = stream.setHandler.bind(stream);
-    // Set the property through a function: V8 would move an assigned function, and the stream that it refers to, to the
-    // old objects.
+    // Assign this function by way of a variable. V8 would create a function literal that is assigned to a property
+    // among the old objects, and would move the stream that the function refers to there too.
     const handled = (handler: ByteStreamHandler): void =>
       setHandler({
         data: (chunk) => handler.data(chunk),

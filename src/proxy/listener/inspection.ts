@@ -4,7 +4,6 @@ import { maxClientHelloBytes, parseClientHello, type ClientHello } from "./clien
 import { detectHttp, maxPrefaceBytes, type HttpPreface } from "./http-preface.ts";
 import { maxProxyHeaderBytes, parseProxyHeader, type ProxyHeader } from "./proxy-protocol.ts";
 
-/** The result of inspecting the first bytes of a connection. */
 export interface Inspection {
   /** All bytes that were read, without a PROXY header. The connection's next reader gets them first. */
   readonly bytes: Buffer;
@@ -20,7 +19,6 @@ export interface Inspection {
   readonly outcome: "done" | "timeout" | "ended" | "refused";
 }
 
-/** The inspectors to run. */
 export interface InspectionPlan {
   /** How to read the PROXY header. Undefined if none is expected. */
   readonly proxyHeader: ProxyHeaderRules | undefined;
@@ -72,7 +70,6 @@ export async function inspect(stream: ByteStream, plan: InspectionPlan): Promise
   };
 }
 
-/** Collects the result. */
 class Look {
   readonly #plan: InspectionPlan;
   header: ProxyHeader | undefined;

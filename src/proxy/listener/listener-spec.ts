@@ -12,7 +12,6 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-/** A compiled listener. */
 export interface ListenerSpec {
   readonly name: string;
   /**
@@ -36,7 +35,6 @@ export interface ListenerSpec {
   /** Whether a connection continues with the known facts when that time is over. If false, the proxy closes it. */
   readonly continueOnTimeout: boolean;
   readonly chains: readonly ChainSpec[];
-  /** The chain for connections that match no other. */
   readonly defaultChain: ChainSpec | undefined;
   /** Chooses the chain. If set, the chains' own conditions have no effect. */
   readonly matcher: ChainMatcher | undefined;
@@ -48,22 +46,19 @@ export interface ListenerSpec {
 export interface InspectorSpec {
   /** What the inspector does. `original-source` gives connections to endpoints the client's address. */
   readonly kind: "original-destination" | "original-source" | "tls" | "http" | "proxy-protocol";
-  /** Whether the inspector looks at connections to this port. */
   readonly enabled: (destinationPort: number) => boolean;
   /** The versions of PROXY headers that `proxy-protocol` accepts. */
   readonly headers?: ProxyHeaderRules;
-  /** The SO_MARK of the connections of `original-source`. */
+  /** The SO_MARK of the connections to endpoints, for `original-source`. Undefined if none is set. */
   readonly mark?: number | undefined;
 }
 
 export interface ProxyHeaderRules {
   /** Whether connections without a header are accepted, with the peer as their client. If false, they are closed. */
   readonly optional: boolean;
-  /** The accepted versions. */
   readonly versions: ReadonlySet<1 | 2>;
 }
 
-/** One filter chain. */
 export interface ChainSpec extends ChainService {
   /** The name of the chain, which is unique in its listener. It is generated if the configuration names none. */
   readonly name: string;
@@ -72,7 +67,6 @@ export interface ChainSpec extends ChainService {
   readonly handshakeTimeoutMs: number;
 }
 
-/** The service that a chain gives its connections. */
 export interface ChainService {
   readonly filters: readonly NetworkFilter[];
   /** The maximum number of concurrent connections. Further ones are closed at once. */

@@ -30,7 +30,6 @@ import { infoOf, traitsOf } from "./arrival.ts";
 import { selectFilterChain, type ConnectionTraits } from "./filter-chain-match.ts";
 import { inspect, inspectionPlan, noInspection, type Inspection } from "./inspection.ts";
 
-/** The state that the listeners of a proxy share. */
 export interface ListenerRuntime {
   readonly chains: ChainRuntime;
   readonly listen: Listen;
@@ -40,7 +39,6 @@ export interface ListenerRuntime {
   readonly standsFor: (destination: SocketAddress) => ActiveListener | undefined;
   /** Whether the proxy has room for another connection of this client's address. */
   readonly admits: (address: string) => boolean;
-  /** Called for connections that match no filter chain. */
   readonly observeRefused: (listener: ListenerSpec, info: ConnectionInfo) => void;
   /**
    * How long a removed listener, or a removed chain of an internal listener, still accepts connections, because clients
@@ -54,7 +52,6 @@ export interface ListenerRuntime {
   readonly log: Logger;
 }
 
-/** A connection whose chain has not been chosen yet. */
 interface OpeningConnection extends Linked<OpeningConnection> {
   readonly stream: ByteStream;
   readonly sinceMs: number;
@@ -70,7 +67,6 @@ export interface ListenerCounters {
 /** The maximum number of connections of one listener, including those without a chain yet. */
 const maxConnections = 50_000;
 
-/** A chain that the configuration no longer has. */
 interface Departure {
   readonly atMs: number;
   /** The last specification that contained the chain. Undefined once the chain accepts no more connections. */
@@ -120,7 +116,6 @@ export class ActiveListener {
     return this.#spec;
   }
 
-  /** The addresses on which it listens now. */
   get addresses(): readonly SocketAddress[] {
     return [...this.#sockets.values()].map((socket) => socket.address);
   }
@@ -257,7 +252,6 @@ export class ActiveListener {
     }
   }
 
-  /** Stops listening for good. */
   stopListening(): void {
     this.#stopped = true;
     for (const socket of this.#sockets.values()) socket.close();
@@ -269,7 +263,10 @@ export class ActiveListener {
     for (const chain of this.chains()) chain.drain();
   }
 
-  /** Closes connections that have been idle for at least this long, including those that have not sent anything yet. */
+  /**
+   * Closes HTTP connections without a request for at least this time, and connections that have been without a chain
+   * for as long.
+   */
   closeIdle(quietMs: number): void {
     const before = this.#runtime.clock.steadyMs() - quietMs;
     for (const { stream, sinceMs } of this.#opening) if (sinceMs <= before) stream.destroy();
@@ -282,8 +279,8 @@ export class ActiveListener {
   }
 
   /**
-   * Closes connections of removed chains: those that have been idle for `leavingQuietMs`, and all that are older than
-   * `leavingLimitMs`. Must be called once a second.
+   * Closes connections of removed chains: those with HTTP that have been idle for `leavingQuietMs`, and all of a chain
+   * that was removed `leavingLimitMs` ago. Must be called once a second.
    */
   sweep(leavingQuietMs: number, leavingLimitMs: number): void {
     for (const chain of this.chains()) containing(() => chain.sweep());

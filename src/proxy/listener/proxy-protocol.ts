@@ -5,7 +5,6 @@ import { startsAlike } from "./starts-alike.ts";
 /** The PROXY header (version 1 or 2) at the start of a connection, or why there is none. */
 export type ProxyHeader =
   | { readonly kind: "incomplete" }
-  /** The connection begins with something else. */
   | { readonly kind: "none" }
   /** The bytes begin like a PROXY header, but it is invalid. */
   | { readonly kind: "bad" }

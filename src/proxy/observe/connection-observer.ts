@@ -17,14 +17,12 @@ import { noCapture, type CaptureIndex } from "../record/capture-index.ts";
 export interface ConnectionObserverOptions {
   readonly role: "router" | "sidecar" | "waypoint";
   readonly metrics: IstioMetrics;
-  /** Receives the metrics. */
   readonly registry: Pick<MetricsRegistry, "onCollect">;
   /** Returns the log that writes to a file. Undefined if its lines are dropped. */
   readonly accessLog: (path: string) => AccessLog | undefined;
   readonly clock: Clock;
 }
 
-/** Writes metrics and access log lines for exchanges and connections. */
 export class ConnectionObserver {
   readonly #options: ConnectionObserverOptions;
   readonly #ended: EndedExchanges;

@@ -30,7 +30,6 @@ export class EndedExchanges {
   readonly #https: (HttpSpec | undefined)[] = [];
   readonly #records: (ExchangeRecord | undefined)[] = [];
   #count = 0;
-  /** Whether a timer runs. */
   #isTimed = false;
 
   constructor(parts: readonly ReportExchange[], clock: Pick<Clock, "after">) {

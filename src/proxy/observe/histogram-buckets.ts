@@ -1,6 +1,5 @@
 import { messageOf, userError, type Logger } from "../../base/index.ts";
 
-/** The annotation by which a workload sets its buckets. */
 const histogramBucketsAnnotation = "sidecar.istio.io/statsHistogramBuckets";
 /** The prefix of Istio's metrics in Envoy, with which the annotation's prefixes are compared. */
 const statPrefix = "istiocustom.";
@@ -63,7 +62,6 @@ export function podHistogramBuckets(
   }
 }
 
-/** The buckets of Istio's metrics. */
 export function bucketsOf(buckets: readonly HistogramBuckets[]): BucketsOf {
   return (metric) => buckets.find(({ prefix }) => `${statPrefix}${metric}`.startsWith(prefix))?.bounds;
 }

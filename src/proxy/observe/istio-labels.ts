@@ -5,7 +5,6 @@ import type { ConnectionInfo } from "../terms/connection-info.ts";
 import { flagLetters, type ResponseFlag } from "../terms/response-flags.ts";
 import type { Cluster, Endpoint } from "../upstream/cluster.ts";
 
-/** The labels of this proxy's own end of a connection. */
 export interface OwnLabels extends WorkloadLabels {
   readonly principal: string;
   readonly app: string;
@@ -25,7 +24,6 @@ const endNames = [
   "canonical_revision",
   "cluster",
 ];
-/** The client and the server. */
 export const peerNames = [
   "reporter",
   ...endNames.map((name) => `source_${name}`),
@@ -79,14 +77,14 @@ const catchAllRoutes: Readonly<Record<string, string>> = {
   allow_any: "PassthroughCluster",
 };
 
-/** Whether a request's labels contain the requested host instead of a service's name. */
+/** Whether a request leads to no service. Its labels may then contain the requested host. */
 export function namesHost({ cluster, routeName }: Pick<Ends, "cluster" | "routeName">): boolean {
   return cluster?.config.service === undefined || ownField(catchAllRoutes, routeName) !== undefined;
 }
 
 /**
- * The labels of the service. As in upstream Istio, the name is the service's, or else the requested host. Traffic that
- * leads to no service has the name `PassthroughCluster` or `BlackHoleCluster`.
+ * The labels of the service. As in upstream Istio, the name is the service's, or else the requested host. Traffic of a
+ * catch-all cluster has that cluster's name, such as `PassthroughCluster`.
  */
 function serviceValues(
   own: OwnLabels,

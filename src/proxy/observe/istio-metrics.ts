@@ -69,7 +69,6 @@ interface CountedFlow {
   received: number;
 }
 
-/** How much of an open gRPC stream has been counted. */
 interface CountedStream {
   sinceMs: number;
   requestMessages: number;
@@ -102,10 +101,8 @@ function ownersOfSeries(labelNames: readonly string[]): (values: readonly string
   return (values) => `${values[service] ?? ""} ${parseIdentity(values[principal] ?? "")?.namespace ?? ""}`;
 }
 
-/** The maximum number of label combinations whose handles are kept. */
 const maxKept = 10_000;
 
-/** Istio's standard metrics. */
 export class IstioMetrics {
   readonly #own: OwnLabels;
   readonly #registry: MetricsRegistry;
@@ -156,7 +153,6 @@ export class IstioMetrics {
     this.#received = counter("istio_tcp_received_bytes_total", "Bytes received from clients over TCP.", commonNames);
   }
 
-  /** Counts a request that has ended. */
   observe(record: ExchangeRecord, reporter: Reporter, rules: StatsRules, capture: CaptureIndex): void {
     const handles = this.#handles(record, reporter, rules, capture);
     handles.requests?.increment();
@@ -249,7 +245,7 @@ export class IstioMetrics {
     this.#tcp.delete(flow);
   }
 
-  /** Look the handles up again, because a connection may outlive its series. */
+  /** Returns a connection's series. A connection may outlive them, so they are looked up again if some were dropped. */
   #tcpHandles(counted: CountedFlow): TcpHandles {
     if (counted.handles.generation !== this.#registry.generation) counted.handles = counted.make();
     return counted.handles;
@@ -362,7 +358,6 @@ export class IstioMetrics {
     };
   }
 
-  /** Values of {@link commonNames}. */
   #valuesOf(record: ExchangeRecord, reporter: Reporter, hasHost: boolean): string[] {
     const {
       cluster,
@@ -406,7 +401,6 @@ export class IstioMetrics {
   }
 }
 
-/** What is counted, and by which rules. */
 interface Counted {
   readonly rules: StatsRules;
   readonly record: ExchangeRecord;
@@ -431,7 +425,7 @@ function addedValues(rules: StatsRules, record: ExchangeRecord, capture: Capture
   );
 }
 
-/** The result of an expression, as Istio writes it as text. */
+/** The text that Istio writes for the result of an expression. */
 function textOf(value: unknown): string {
   if (typeof value === "string") return value === "" ? "unknown" : value;
   return typeof value === "bigint" || typeof value === "number" || typeof value === "boolean"

@@ -16,7 +16,6 @@ const own = encodePeerExchange({
   value: encodePeerMetadata(reviews, "reviews-v1-x"),
 });
 
-/** The two ends of a connection. */
 async function pair(): Promise<readonly [ByteStream, ByteStream]> {
   const { promise, resolve } = Promise.withResolvers<ByteStream>();
   const listener = await listenTcp({ address: "127.0.0.1", port: 0 }, resolve);

@@ -46,8 +46,8 @@ export interface ExchangedPeer {
 }
 
 /**
- * Exchanges metadata on a paused stream whose two ends have agreed to this: sends ours with these further labels, and
- * reads the peer's. A peer that sends something else, or nothing in time, is served without metadata. Returns undefined
+ * Exchanges metadata on a paused stream whose two ends have agreed to this: sends ours, and reads the peer's with these
+ * further labels. A peer that sends something else, or nothing in time, is served without metadata. Returns undefined
  * if the connection ended meanwhile. Rejects if it failed.
  */
 export async function exchangePeers(

@@ -58,7 +58,6 @@ export function furtherLabelNames(configured: readonly string[]): readonly strin
   return names;
 }
 
-/** The metadata of the workload with these labels. */
 export function ownMetadata(
   id: string,
   workload: WorkloadLabels,

@@ -16,7 +16,6 @@ import { readProxylessPaths } from "./proxyless-paths.ts";
 const plain = (bytes: Buffer): Buffer => bytes;
 const method = "/envoy.service.discovery.v3.AggregatedDiscoveryService/StreamAggregatedResources";
 
-/** A control plane that sends each message back, together with the token. */
 async function controlPlane(): Promise<{ readonly port: number; readonly server: Server }> {
   const server = new Server();
   const answer = (call: ServerDuplexStream<Buffer, Buffer>): void => {

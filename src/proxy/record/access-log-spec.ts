@@ -2,9 +2,7 @@ import type { ExchangeRecord } from "./exchange-record.ts";
 import type { CaptureIndex } from "./capture-index.ts";
 import type { LogFormat } from "./log-format.ts";
 
-/** An access log as configured. */
 export interface AccessLogSpec {
-  /** The file for the lines. */
   readonly path: string;
   readonly format: LogFormat;
   /** Receives records if the log goes to a service and not to a file. */

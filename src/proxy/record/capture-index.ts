@@ -4,5 +4,4 @@ export interface CaptureIndex {
   readonly response: ReadonlyMap<string, number>;
 }
 
-/** The index of records that have no captured headers. */
 export const noCapture: CaptureIndex = { request: new Map(), response: new Map() };

@@ -95,7 +95,6 @@ export class LazyAttributes extends Map<string, unknown> {
   }
 }
 
-/** Envoy's attributes about the client's connection. */
 export function connectionAttributes({ tls }: ConnectionInfo, requestedServerName: string): LazyAttributes {
   const known = (value: string | undefined): string | undefined => (value === "" ? undefined : value);
   return new LazyAttributes({

@@ -14,7 +14,7 @@ export interface ExchangeRecord {
   readonly startedMs: number;
   readonly durationMs: number;
   readonly method: string;
-  /** The target as the client sent it, or normalized. */
+  /** The client's target, normalized if the listener says so. */
   readonly pathAndQuery: string;
   readonly protocol: "HTTP/1.0" | "HTTP/1.1" | "HTTP/2";
   readonly authority: string;
@@ -26,12 +26,11 @@ export interface ExchangeRecord {
   /** Whether a filter has found that the request is a load balancer's health check. */
   readonly isHealthCheck: boolean;
   readonly transportFailure: string;
-  /** The number of body bytes. */
   readonly receivedBytes: number;
   readonly sentBytes: number;
   /**
-   * The time from the last byte of the request to the first byte of the response, in milliseconds. -1 without a
-   * response.
+   * The time from the last byte of the request to the first byte of the response, in milliseconds. -1 if there was no
+   * response, or it began before the request's last byte.
    */
   readonly upstreamServiceMs: number;
   readonly requestId: string;
@@ -42,9 +41,7 @@ export interface ExchangeRecord {
   readonly routeName: string;
   /** The name of the route's operation in traces. Empty if it has none. */
   readonly operation: string;
-  /** The number of attempts after the first one. */
   readonly retries: number;
-  /** The trace of the request. Undefined if it is not traced. */
   readonly trace: RequestTrace | undefined;
   readonly cluster: Cluster | undefined;
   readonly endpoint: Endpoint | undefined;
@@ -64,9 +61,7 @@ export interface ExchangeRecord {
   readonly downstreamPeer: WorkloadLabels | undefined;
   /** The workload that the upstream's proxy claims to serve. Undefined if the upstream sent no metadata. */
   readonly upstreamPeer: WorkloadLabels | undefined;
-  /** Whether the request has gRPC's content type. */
   readonly isGrpc: boolean;
-  /** The gRPC status in the response's head or trailers. */
   readonly grpcStatus: string;
   /** The number of messages in a gRPC request and its response. 0 if bodies are not parsed (HTTP/1.1). */
   readonly requestMessages: number;

@@ -2,7 +2,6 @@ import type { ConnectionInfo } from "../terms/connection-info.ts";
 import { unknownWorkload, type WorkloadLabels } from "../terms/workload-labels.ts";
 import type { ExchangeRecord } from "./exchange-record.ts";
 
-/** The client's workload. Undefined if it is unknown. */
 export function downstreamPeer({
   downstreamPeer: announcedPeer,
   connection,

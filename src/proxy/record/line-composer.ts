@@ -52,7 +52,6 @@ const maxTemplateValues = 64;
  * host, client, route, response), only the values that differ are written into the bytes of the previous line.
  */
 export class LineComposer {
-  /** Texts and values in their order. */
   readonly #all: (string | LineValue)[] = [];
   #values = 0;
   /** Values that may differ for each request. `#runs` has the parts before each of them and after the last. */
@@ -113,7 +112,6 @@ export class LineComposer {
     return out;
   }
 
-  /** Writes the line to a file. */
   write(file: AccessLog, record: ExchangeRecord, capture: CaptureIndex): void {
     if (this.#values > maxTemplateValues) {
       writeLongLine(file, Buffer.from(this.#wholeLine(record, capture), "latin1"));

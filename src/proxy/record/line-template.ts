@@ -6,7 +6,6 @@ import { isoTime } from "./log-time.ts";
 /** Returns the text of an operator for a record, which is `-` if the operator has no value. */
 export type LogPart = (record: ExchangeRecord, capture: CaptureIndex) => string;
 
-/** The numbers about a request that lines contain. */
 export type LineNumber = "startedMs" | "durationMs" | "receivedBytes" | "sentBytes" | "upstreamServiceMs";
 
 /**
@@ -45,7 +44,8 @@ const isoText = isoTime();
 
 /**
  * The bytes of the last line of one kind of request. The next line of that kind is made by replacing the values that
- * differ. They are few and mostly have the same length. Taking a copy of the whole line is then one call.
+ * differ. These values are few and mostly keep their length, so that one call copies the whole line to the file's
+ * buffer.
  */
 export class LineTemplate {
   readonly #slots: readonly ValueSlot[];

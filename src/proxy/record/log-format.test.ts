@@ -26,7 +26,6 @@ const record: ExchangeRecord = {
   downstreamRemote: "1.2.3.4:555",
 };
 const refuse = (operator: string): Error => new Error(`unknown ${operator}`);
-/** The bytes of the lines in a file. */
 async function written(format: LogFormat, ...records: readonly ExchangeRecord[]): Promise<Buffer> {
   const parts: Buffer[] = [];
   const file = new AccessLog({
@@ -39,7 +38,6 @@ async function written(format: LogFormat, ...records: readonly ExchangeRecord[])
   return Buffer.concat(parts);
 }
 
-/** The fields of a record that an operator reads. */
 function propertiesReadBy(operator: string): readonly PropertyKey[] {
   const properties = new Set<PropertyKey>();
   const watched = new Proxy(record, {

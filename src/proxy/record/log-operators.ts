@@ -23,7 +23,7 @@ export interface Captures {
 }
 
 const orDash = (text: string | undefined): string => (text === undefined || text === "" ? "-" : text);
-/** Removes the brackets of an IPv6 address, which only separate an address from its port. */
+/** The address without its port, and without the brackets of IPv6, which only separate the two. */
 const withoutPort = (address: string): string =>
   address.startsWith("[")
     ? address.slice(1, address.lastIndexOf("]"))
@@ -152,7 +152,6 @@ export function quickNumberOf(operator: string | undefined, argument: string | u
   return operator === "RESP" && name !== "x-envoy-upstream-service-time" ? undefined : ownField(quickNumbers, operator);
 }
 
-/** Whether the operator shows the request's id and nothing else. */
 export function isRequestId(operator: string | undefined, argument: string | undefined): boolean {
   return operator === "STREAM_ID" || (operator === "REQ" && argument?.toLowerCase() === "x-request-id");
 }

@@ -21,7 +21,7 @@ const fieldPatterns = [
   /(?<quote>['"])(?<name>[^'"]*)\k<quote>\s+in\s+(?<of>request|response)\s*\.\s*headers\b/g,
 ];
 
-/** Compiles an expression. Throws the result of `refuse` for an invalid one, or one that reads an unknown attribute. */
+/** Compiles an expression. Throws the result of `refuse` for an invalid one. */
 export function compileRecordExpression(text: string, refuse: (problem: string) => Error): RecordExpression {
   const program = compileCel(text, refuse);
   const fields = fieldPatterns.flatMap((pattern) =>

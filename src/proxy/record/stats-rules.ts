@@ -4,7 +4,6 @@ import type { RecordExpression } from "./record-expression.ts";
 export interface StatsRules {
   /** The rules of metrics, by the metric's name without `istio_`. A metric without a rule is standard. */
   readonly metrics: ReadonlyMap<string, MetricRule>;
-  /** Whether an expression sets one of the labels. */
   readonly hasExpressions: boolean;
   /** Whether the labels of traffic to an unknown service contain the requested host. */
   readonly hostFallback: boolean;
@@ -16,7 +15,6 @@ export interface StatsRules {
 }
 
 export interface MetricRule {
-  /** Whether the metric is not counted at all. */
   readonly drop: boolean;
   readonly removed: ReadonlySet<string>;
   /** Labels that are added to the metric, or whose standard value is replaced. */

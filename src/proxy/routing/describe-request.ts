@@ -1,6 +1,9 @@
 import type { DescribedRequest, Descriptor, RateLimitRule } from "./route.ts";
 
-/** When the rules of a virtual host apply: only if the route has no rules, in addition to them, or never. */
+/**
+ * When the rules of a virtual host apply, unless the route itself includes them: only if the route has no rules, in
+ * addition to them, or never.
+ */
 export type HostRules = "override" | "include" | "ignore";
 
 /** Describes a request to the rate limits of a stage. Returns one descriptor for each rule that applies. */

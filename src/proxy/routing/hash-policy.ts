@@ -2,7 +2,6 @@ import { hashText } from "../terms/hash-text.ts";
 import { headerValue, queryValue } from "./matchers.ts";
 import type { RequestView } from "./request-view.ts";
 
-/** One source of a request's hash. */
 export type HashPolicy = { readonly terminal: boolean } & (
   | { readonly kind: "header"; readonly name: string; readonly rewrite: ((value: string) => string) | undefined }
   | {
@@ -76,7 +75,6 @@ function sourceValue(
   }
 }
 
-/** The value of a `set-cookie` field. */
 export function cookieText(
   policy: Pick<Extract<HashPolicy, { readonly kind: "cookie" }>, "name" | "path" | "ttlSeconds" | "attributes">,
   value: string,

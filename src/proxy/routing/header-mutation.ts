@@ -2,7 +2,6 @@ import type { ConnectionInfo } from "../terms/connection-info.ts";
 import type { WorkloadLabels } from "../terms/workload-labels.ts";
 import type { RequestView } from "./request-view.ts";
 
-/** What happens to an existing header. */
 export type AppendAction =
   | "append-if-exists-or-add"
   | "add-if-absent"
@@ -25,7 +24,6 @@ export interface HeaderMutation {
   readonly remove: readonly string[];
 }
 
-/** The facts to which header values may refer. */
 export interface MutationContext {
   readonly request: RequestView;
   readonly connection: ConnectionInfo;
@@ -43,7 +41,6 @@ export interface MutationContext {
   readonly flags: () => string;
   /** The headers of the upstream's response. Undefined if there is no response, or if it is the proxy's own. */
   readonly response: { get(name: string): string | undefined } | undefined;
-  /** The metadata that filters set. */
   readonly metadata: ReadonlyMap<string, unknown> | undefined;
 }
 

@@ -15,7 +15,6 @@ import {
 } from "./matchers.ts";
 import type { RequestView } from "./request-view.ts";
 
-/** A request with these values of `x-role`, one field each. */
 function requestWith(values: readonly string[]): RequestView {
   const head = new MessageHead();
   const fields = values.map((value) => `X-Role: ${value}\r\n`).join("");

@@ -4,7 +4,7 @@ import type { MessageHead } from "../../wire/http1/index.ts";
 export interface RequestView {
   readonly head: MessageHead;
   readonly method: string;
-  /** The target's path without query and fragment, normalised if the listener says so. */
+  /** The target's path without query and fragment, normalized if the listener says so. */
   readonly path: string;
   /** The text after `?`. Empty if there is none. */
   readonly query: string;

@@ -2,8 +2,8 @@ import type { RequestView } from "./request-view.ts";
 import type { Route } from "./route.ts";
 
 /**
- * The length from which a list of routes gets an index. Trying a shorter list in order costs less than the index's
- * look-ups.
+ * A list gets an index from this number of routes with a path condition on. Trying fewer in order costs less than the
+ * index's look-ups.
  */
 const minIndexedRoutes = 8;
 
@@ -23,7 +23,6 @@ export class RouteSearch {
   readonly #exact = new Map<string, number[]>();
   /** The prefixes by their length, the shortest first. */
   readonly #prefixes: readonly PrefixesOfOneLength[];
-  /** The positions of routes without a path condition. */
   readonly #others: number[] = [];
 
   /** Makes an index of the routes. Returns undefined if trying the routes in order is as fast. */

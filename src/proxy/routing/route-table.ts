@@ -83,7 +83,6 @@ export class RouteTable {
   }
 }
 
-/** The first route of the virtual host that matches. */
 export function routeOf(host: VirtualHost, request: RequestView): Route | undefined {
   if (host.search !== undefined) return host.search.find(request);
   const isConnect = request.method === "CONNECT";

@@ -36,7 +36,6 @@ export type RouteAction = ForwardAction | RedirectAction | DirectResponseAction;
 export interface ForwardAction {
   readonly kind: "forward";
   readonly target: ClusterChoice;
-  /** The response status if the chosen cluster does not exist. */
   readonly clusterNotFoundStatus: number;
   readonly rewritePath: ((path: string) => string) | undefined;
   readonly rewriteHost: string | undefined;
@@ -108,7 +107,6 @@ export interface Descriptor {
   readonly hits?: DescriptorHits;
 }
 
-/** The number of requests that a request counts as. */
 export interface DescriptorHits {
   readonly count: number;
   /** Whether the hits are given back to the limit instead of taken from it. */
@@ -138,7 +136,6 @@ export interface GrpcTimeout {
   readonly offsetMs: number;
 }
 
-/** How a route chooses the cluster of a request. */
 export type ClusterChoice =
   | { readonly kind: "one"; readonly cluster: string }
   | { readonly kind: "header"; readonly header: string }
@@ -164,8 +161,8 @@ export interface RetryPolicy {
   readonly avoidPreviousHosts: boolean;
   readonly hostSelectionAttempts: number;
   /**
-   * The number of attempts after which the priorities tried so far are excluded. They are excluded again after each
-   * further such number. Undefined means never.
+   * After each time this many attempts were made, further attempts leave out the priorities tried so far. Undefined
+   * means that none is left out.
    */
   readonly otherPrioritiesAfter: number | undefined;
 }

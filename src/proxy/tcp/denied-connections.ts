@@ -9,9 +9,9 @@ const maxDroppedBytes = 64 << 10;
  * Ends connections that a policy denies, in a way that the client sees as an ordinary end and not as a reset, as with
  * Envoy.
  *
- * The kernel resets a connection that is closed with unread bytes (RFC 1122, 4.2.2.13), so this reads and drops the
- * first bytes. A connection lingers for at most a second and 64 KiB. While 256 connections linger, further ones are
- * closed at once.
+ * The kernel resets a connection that is closed with unread bytes (RFC 1122, 4.2.2.13), so this class first reads and
+ * drops some of them. A connection lingers for at most a second and 64 KiB. While 256 connections linger, further ones
+ * are closed at once.
  */
 export class DeniedConnections {
   readonly #clock: Clock;

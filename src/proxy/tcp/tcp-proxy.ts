@@ -42,7 +42,6 @@ export interface TcpProxyOptions {
   readonly connector: EndpointConnector;
   readonly clock: Clock;
   readonly random: Random;
-  /** This proxy's metadata, for peers that request it. */
   readonly ownMetadata?: OwnMetadataWith | undefined;
   readonly observer: TcpObserver;
 }
@@ -59,7 +58,7 @@ interface Greeting extends Linked<Greeting> {
   readonly stream: ByteStream;
 }
 
-/** How long a peer that has agreed to exchange metadata may take, in milliseconds. */
+/** How long a client that has agreed to exchange metadata may take, in milliseconds. */
 const exchangeTimeoutMs = 10_000;
 
 /**
@@ -82,7 +81,6 @@ const ignoring: ByteStreamHandler = {
   close: () => undefined,
 };
 
-/** Relays TCP connections unchanged, each to one endpoint. */
 export class TcpProxy {
   readonly #options: TcpProxyOptions;
   readonly #live = new LinkedList<LiveFlow>();
@@ -110,7 +108,7 @@ export class TcpProxy {
     served.catch((error: unknown) => stream.destroy({ error: contained(error), reset: true }));
   }
 
-  /** The open connections, the oldest first. */
+  /** The open connections: first those that still exchange metadata, then the others, each with the oldest first. */
   *clientConnections(): Generator<{ readonly peer: string; abort(): void }> {
     for (const { stream } of this.#greeting) yield { peer: stream.remote.address, abort: () => stream.destroy() };
     for (const { flow, stream } of this.#live)

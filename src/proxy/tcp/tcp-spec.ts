@@ -14,7 +14,6 @@ export interface TcpSpec {
   /** Whether all connections from one address go to the same endpoint, if the cluster chooses by hash. */
   readonly hashesSource: boolean;
   readonly accessLogs: readonly AccessLogSpec[];
-  /** The metrics to count. Undefined means none. */
   readonly stats: StatsRules | undefined;
   /** The labels, in addition to the standard ones, that a client and this proxy tell each other. */
   readonly peerLabelNames: readonly string[];

@@ -1,4 +1,3 @@
-/** A request that the proxy itself sends to one of its clusters. */
 export interface ClusterRequest {
   readonly cluster: string;
   readonly protocol: "http1" | "http2";

@@ -55,7 +55,6 @@ export interface DownstreamTls {
   peerSubject(): string;
   /** All URI SANs of the client's certificate. A certificate of the mesh has one. */
   peerUris(): readonly string[];
-  /** The DNS names of the client's certificate. */
   peerDnsNames(): readonly string[];
   /** The SHA-256 of the client's certificate in hexadecimal. Empty without one. */
   peerCertificateHash(): string;

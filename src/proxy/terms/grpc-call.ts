@@ -1,6 +1,5 @@
 import type { CallCluster, ClusterAnswer } from "./call-cluster.ts";
 
-/** A gRPC service behind a cluster. */
 export interface GrpcTarget {
   readonly cluster: string;
   readonly authority: string;
@@ -12,12 +11,10 @@ export interface GrpcTarget {
 /** The HTTP status for each gRPC status (google.rpc.Code), by its number. */
 const httpStatuses = [200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401];
 
-/** The HTTP status for a gRPC status. 500 for an unknown one. */
 export function httpStatusOfGrpc(status: number): number {
   return httpStatuses[status] ?? 500;
 }
 
-/** Whether a content type belongs to gRPC. */
 export function isGrpcContentType(value: string): boolean {
   return (
     value.startsWith("application/grpc") &&

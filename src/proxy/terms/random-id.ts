@@ -56,7 +56,6 @@ export class RandomWords {
   }
 }
 
-/** Writes the eight hexadecimal digits of a word. */
 export function writeHex(bytes: DataView, at: number, word: number): void {
   writeHalf(bytes, at, word >>> bitsOfHalf);
   writeHalf(bytes, at + 4, word & halfMask);
@@ -121,10 +120,8 @@ export class RandomUuid {
   }
 }
 
-/** Makes the ids of requests. */
 export type NewRequestId = () => RandomUuid;
 
-/** Returns one UUID of version 4 after another. */
 export function randomUuids(fill: FillRandom): NewRequestId {
   const pool = new RandomWords(fill);
   return () => new RandomUuid(pool.words, pool.take(uuidWords));

@@ -5,7 +5,6 @@ export interface RequestTrace {
   readonly traceId: string;
   readonly spanId: string;
   readonly parentSpanId: string | undefined;
-  /** Whether the trace is recorded. */
   readonly sampled: boolean;
   readonly upstreamSpanId: string | undefined;
   /** Header lines for the request to the upstream. */
@@ -36,7 +35,6 @@ const dash = 45;
 const flags = lineBytes.readInt32LE(spanIdEnd);
 const lineFeed = 10;
 
-/** The number of random words in the ids of a trace. */
 export const traceWords = 6;
 
 /**
@@ -65,7 +63,6 @@ export class UnkeptTrace implements RequestTrace {
     return unkeptLine.length;
   }
 
-  /** Writes W3C's header line. */
   writeTo(bytes: DataView, at: number): void {
     bytes.setInt32(at, name0, true);
     bytes.setInt32(at + 4, name1, true);

@@ -108,7 +108,6 @@ const names = [
   "OverloadManagerTerminated",
 ];
 
-/** The letters of the flags, as Envoy writes them. */
 export function flagNames(flag: ResponseFlag): string {
   return textOf(flag, names);
 }

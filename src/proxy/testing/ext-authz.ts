@@ -8,7 +8,6 @@ import type { CallCluster } from "../terms/call-cluster.ts";
 
 export const extAuthzName = "envoy.filters.http.ext_authz";
 
-/** The filter of a configuration in JSON. */
 export function extAuthzFilter(config: JsonObject, callCluster: CallCluster): ExtAuthzFilter {
   const services = { ...standaloneServices(), callCluster };
   const message = fromJson(ExtAuthzSchema, { transportApiVersion: "V3", ...config }, { registry: envoyRegistry() });

@@ -38,7 +38,6 @@ export interface TestRequest extends FilterRequest {
 
 interface TestRequestOptions {
   readonly headers?: Readonly<Record<string, string>>;
-  /** Headers that occur several times. */
   readonly repeated?: Readonly<Record<string, readonly string[]>>;
   readonly connection?: ConnectionInfo;
   readonly clientAddress?: string;

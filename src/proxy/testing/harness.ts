@@ -178,7 +178,6 @@ const furtherFields = [
   "metadata",
 ] as const;
 
-/** Rules that eject no endpoint, unless a test sets a threshold. */
 export const plainOutliers: OutlierPolicy = {
   consecutiveServerErrors: 0,
   consecutiveGatewayErrors: 0,
@@ -192,7 +191,6 @@ export const plainOutliers: OutlierPolicy = {
   alwaysEjectsOne: false,
 };
 
-/** A cluster's settings if a test sets none. */
 export const plainCluster: Omit<ClusterConfig, "name" | "limits"> = {
   loadBalancing: "round-robin",
   balancing: defaultBalancing,
@@ -284,7 +282,6 @@ export class Harness implements AsyncDisposable {
     return cluster;
   }
 
-  /** A node:http server on a free port. */
   async backend(handler: RequestListener): Promise<{ port: number; server: Server }> {
     const server = createServer({ keepAliveTimeout: 60_000 }, handler);
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -292,7 +289,6 @@ export class Harness implements AsyncDisposable {
     return { port: (server.address() as AddressInfo).port, server };
   }
 
-  /** A raw TCP server on a free port. */
   async rawBackend(onSocket: (socket: Socket) => void): Promise<number> {
     const { createServer: createTcpServer } = await import("node:net");
     const server = createTcpServer({ allowHalfOpen: true }, (socket) => {
@@ -305,7 +301,6 @@ export class Harness implements AsyncDisposable {
     return (server.address() as AddressInfo).port;
   }
 
-  /** A raw client connection. */
   client(): RawClient {
     const client = new RawClient(this.port);
     this.#sockets.add(client.socket);

@@ -1,7 +1,6 @@
 import { connectTcp, type ByteStream } from "../../net/index.ts";
 import { errorCodeName, FrameReader, FrameWriter, hpackEncode } from "../../wire/http2/index.ts";
 
-/** Writes the frames of one stream of an attack. */
 export type Attack = (writer: FrameWriter, id: number) => void;
 
 /** The requests of one kind of server. */
@@ -86,7 +85,6 @@ export class Http2Flooder {
   readonly #streamsPerConnection: number;
   readonly #writer = new FrameWriter();
   #nextId = 1;
-  /** The number of streams opened on all connections. */
   streams = 0;
   /** For each connection, whether it ended with a GOAWAY of the server or without one. */
   readonly endings: string[] = [];

@@ -3,7 +3,6 @@ import type { AddressInfo } from "node:net";
 
 export type StreamHandler = (stream: http2.ServerHttp2Stream, headers: http2.IncomingHttpHeaders) => void;
 
-/** A node:http2 server on a free port. */
 export class Http2Backend implements AsyncDisposable {
   readonly server: http2.Http2Server;
   readonly sessions = new Set<http2.ServerHttp2Session>();

@@ -3,7 +3,6 @@ import { createServer as createHttp2Server } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 
-/** A span in the collector's form. */
 export interface CollectedSpan {
   readonly service: string;
   readonly traceId: string;
@@ -17,7 +16,6 @@ export interface CollectedSpan {
   readonly tags: Readonly<Record<string, string>>;
 }
 
-/** A line of an access log in the collector's form. */
 export interface CollectedLog {
   readonly body: string;
   readonly attributes: Readonly<Record<string, string>>;
@@ -56,7 +54,6 @@ const attributesOf = (fields: Fields, number: number): Record<string, string> =>
 const nanosPerMs = 1e6;
 const errorStatus = 2;
 
-/** Reads OTLP's ExportTraceServiceRequest. */
 function readExport(bytes: Uint8Array): CollectedSpan[] {
   return messages(fieldsOf(bytes), 1).flatMap((resourceSpans) => {
     const service = attributesOf(messages(resourceSpans, 1)[0] ?? new Map(), 1)["service.name"] ?? "";
@@ -76,7 +73,6 @@ function readExport(bytes: Uint8Array): CollectedSpan[] {
   });
 }
 
-/** Reads OTLP's ExportLogsServiceRequest. */
 function readLogs(bytes: Uint8Array): CollectedLog[] {
   return messages(fieldsOf(bytes), 1).flatMap((resourceLogs) =>
     messages(resourceLogs, 2).flatMap((scope) =>

@@ -3,7 +3,6 @@ import type * as Re2 from "re2js";
 import { moduleCache, alternativeNames, loadPackage } from "../../base/index.ts";
 import type { SubjectAltNameMatcher, TlsSpec } from "./tls-spec.ts";
 
-/** The names in a certificate. */
 export interface CertificateNames {
   readonly uris: readonly string[];
   readonly dns: readonly string[];
@@ -109,7 +108,6 @@ function isWildcardFor(name: string, value: string): boolean {
   return wildcard.startsWith("*.") && /^[a-z\d_.-]+$/.test(host) && dot > 0 && wildcard.slice(1) === host.slice(dot);
 }
 
-/** The compiled expressions of subject alternative names. */
 const expressions = moduleCache<string, Re2.RE2JS>("expressions-of-names", 1000);
 
 function matches(matcher: SubjectAltNameMatcher, held: string): boolean {

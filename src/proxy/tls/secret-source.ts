@@ -4,7 +4,6 @@ import type { DataSource, Secret, TlsCertificate } from "../../wire/envoy/index.
 import { splitRevocations } from "./revocation-lists.ts";
 import type { CertificateRef, RevocationsRef } from "./tls-spec.ts";
 
-/** A certificate from files or inline. */
 export function certificateRef(certificate: TlsCertificate, where: string): CertificateRef {
   const { certificateChain, privateKey } = certificate;
   if (certificateChain?.specifier.case === "filename" && privateKey?.specifier.case === "filename") {

@@ -60,7 +60,6 @@ export interface RevocationsMaterial {
   readonly lists: string;
 }
 
-/** A secret from the control plane, or from a service. */
 export interface AppliedSecret {
   readonly ref: NamedSecret;
   readonly version: string;
@@ -84,7 +83,6 @@ const maxAbsent = 10_000;
 const rereadMs = 5000;
 
 interface FileEntry {
-  /** Whether the file was read at least once. */
   tried: boolean;
   readonly optional: boolean;
   text: string | undefined;
@@ -105,7 +103,6 @@ export class SecretStore {
    * have them.
    */
   readonly #absent = new Map<string, NamedSecret>();
-  /** Why a service has not sent a secret yet. */
   readonly #faults = new Map<string, string>();
   readonly #files = new Map<string, FileEntry>();
   readonly #own = new WeakMap<WorkloadCertificate, CertificateMaterial & RootsMaterial>();
@@ -234,7 +231,6 @@ export class SecretStore {
     return ref.kind === "sds" && (ref.name.startsWith(invalidPrefix) || this.#absent.has(secretKey(ref)));
   }
 
-  /** Why a reference has no material yet. */
   trouble(ref: CertificateRef | RootsRef): string {
     if (ref.kind === "sds" && ref.name === meshRoots && ref.service === undefined && this.#lists.fault !== undefined)
       return `${this.#options.meshRevocationsFile ?? ""}: ${this.#lists.fault}`;
@@ -272,7 +268,6 @@ export class SecretStore {
     this.#tell();
   }
 
-  /** Called when a service cannot be asked now. */
   fail(ref: ServiceSecret, reason: string): void {
     this.#faults.set(secretKey(ref), reason);
   }
@@ -292,7 +287,6 @@ export class SecretStore {
     this.#unnamed = unnamed;
   }
 
-  /** Forgets a secret that configuration no longer names. */
   forget(ref: ServiceSecret): void {
     this.#drop(secretKey(ref));
   }

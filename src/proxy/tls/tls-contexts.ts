@@ -138,8 +138,8 @@ function contextOf(
 }
 
 /**
- * Whether the server requests a certificate. It then needs a session context id, which Node does not set: without one,
- * OpenSSL fails the handshake of a client that resumes a session.
+ * Whether the server requests a certificate. Such a server must issue no session tickets: Node does not set the session
+ * context id that it would need, so OpenSSL would fail the handshake of a client that resumes a session.
  */
 function requestsCertificates(spec: TlsSpec): boolean {
   return spec.roots !== undefined || ("clientCertificate" in spec && spec.clientCertificate !== "none");

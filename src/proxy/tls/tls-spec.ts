@@ -5,8 +5,8 @@ export interface SecretService {
 }
 
 /**
- * A secret by its name. Without `service`, it comes from the control plane, unless its name contains the path of a
- * file.
+ * A secret by its name. Without `service`, the name decides where it comes from: from the CA (`default`, `ROOTCA`),
+ * from a file (`file-…`), or from the control plane.
  */
 export interface NamedSecret {
   readonly kind: "sds";
@@ -14,10 +14,8 @@ export interface NamedSecret {
   readonly service?: SecretService | undefined;
 }
 
-/** A secret that comes from a service. */
 export type ServiceSecret = NamedSecret & { readonly service: SecretService };
 
-/** Where a certificate and its key come from. */
 export type CertificateRef =
   /**
    * `default` is this proxy's own certificate. Others come by SDS (`kubernetes://…`), or from files
@@ -27,7 +25,6 @@ export type CertificateRef =
   | { readonly kind: "files"; readonly chain: string; readonly key: string }
   | { readonly kind: "inline"; readonly chain: string; readonly key: string };
 
-/** Where the roots come from that verify the peer. */
 export type RootsRef =
   /**
    * `ROOTCA` stands for the mesh's roots. Others come by SDS (`kubernetes://…-cacert`), from a file
@@ -96,7 +93,7 @@ export interface DownstreamTlsSpec extends TlsSpec {
 }
 
 export interface UpstreamTlsSpec extends TlsSpec {
-  /** The SNI to send. Undefined sends none. */
+  /** The SNI that the configuration sets. If undefined, the next two fields decide. */
   readonly serverName: string | undefined;
   /** Whether the endpoint's hostname, if it has one, is sent as SNI. */
   readonly hostnameAsServerName: boolean;
@@ -107,7 +104,7 @@ export interface UpstreamTlsSpec extends TlsSpec {
 }
 
 /**
- * Whether these settings are Istio's mutual TLS: the proxy shows its workload certificate, and ALPN uses Istio's names.
+ * Whether these settings are Istio's mutual TLS, in which the proxy shows its workload certificate.
  */
 export function isMeshTls(tls: TlsSpec): boolean {
   return tls.certificates.some(

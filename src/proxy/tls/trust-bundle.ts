@@ -35,8 +35,8 @@ export function trustBundleSubscription(certificates: Pick<CertificateManager, "
 /**
  * Reads a root, and converts its PEM to a canonical form.
  *
- * The bundle has no field for the trust domains of a root. So our control plane writes them into the metadata, keyed by
- * the root's fingerprint, where upstream's agents ignore them.
+ * The bundle has no field for the trust domains of a root. So Serin's control plane writes these domains into the
+ * metadata, keyed by the root's fingerprint. Upstream's agents ignore them there.
  */
 function readRoot(pem: string, index: number, metadata: Readonly<Record<string, string>>): TrustedRoot {
   let certificate: X509Certificate;

@@ -22,7 +22,6 @@ const spanOf = (size: number): Span => ({
 });
 const lineOf = (size: number): LogItem => ({ timeMs: 1, body: "x".repeat(size), attributes: {}, trace: undefined });
 
-/** Adds items to an exporter, and returns what it sent and counted. */
 async function exported<Item>(
   encode: EncodeBatch<Item>,
   items: readonly Item[],

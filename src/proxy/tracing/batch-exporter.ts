@@ -18,7 +18,6 @@ export interface EncodedBatch {
 /** Encodes items for a collector, as many as fit into {@link maxExportBytes}. The first call loads the encoder. */
 export type EncodeBatch<Item> = (items: readonly Item[]) => Promise<EncodedBatch>;
 
-/** Where items are sent, and in which form. */
 export interface ExportTarget<Item> {
   /** The prefix of the statistics' names, such as `tracing.zipkin`, and the word for the items in these names. */
   readonly statPrefix: string;
@@ -39,7 +38,6 @@ export interface BatchExporterOptions<Item> {
 
 /** The maximum number of waiting items. Further items are dropped and counted. */
 const maxWaiting = 2048;
-/** The maximum number of items in one request to a collector. */
 const maxBatch = 512;
 /** The pause between two requests while few items arrive. */
 const flushIntervalMs = 1000;
@@ -156,7 +154,6 @@ export class BatchExporter<Item> {
   }
 }
 
-/** Why a collector did not accept a message. */
 function problemOf({ status, headers }: ClusterAnswer, isGrpc: boolean): string | undefined {
   if (status >= firstError) return `it answered ${status}`;
   if (!isGrpc) return undefined;

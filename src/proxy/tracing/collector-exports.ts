@@ -45,7 +45,6 @@ export class CollectorExports {
     return made;
   }
 
-  /** See {@link BatchExporter.flush}. */
   async flush(limitMs: number): Promise<void> {
     await Promise.all([...this.#exporters.values()].map((exporter) => exporter.flush(limitMs)));
   }

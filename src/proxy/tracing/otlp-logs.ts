@@ -3,13 +3,11 @@ import { maxExportBytes, type EncodeBatch } from "./batch-exporter.ts";
 
 type ReadableLogRecord = Parameters<(typeof ProtobufLogsSerializer)["serializeRequest"]>[0][number];
 
-/** A line of an access log, for a service. */
 export interface LogItem {
   /** Unix time. */
   readonly timeMs: number;
   readonly body: string;
   readonly attributes: Readonly<Record<string, string>>;
-  /** The trace that the request is part of. */
   readonly trace: { readonly traceId: string; readonly spanId: string } | undefined;
 }
 
@@ -19,8 +17,8 @@ const msPerSecond = 1000;
 const nanosPerMs = 1_000_000;
 
 /**
- * Encodes a batch of log lines as OTLP's protobuf message. OpenTelemetry's library does it. It is loaded with the first
- * batch, or earlier by an empty batch.
+ * Encodes a batch of log lines as OTLP's protobuf message. OpenTelemetry's library, which does this, is loaded with the
+ * first batch. An empty batch loads it in advance.
  */
 export function otlpLogs(resource: Readonly<Record<string, string>>): EncodeBatch<LogItem> {
   let library: Promise<Pick<typeof ProtobufLogsSerializer, "serializeRequest">> | undefined;
@@ -61,7 +59,6 @@ export function otlpLogs(resource: Readonly<Record<string, string>>): EncodeBatc
   };
 }
 
-/** Unix time as seconds and nanoseconds. */
 function timeOf(ms: number): [seconds: number, nanos: number] {
   const seconds = Math.floor(ms / msPerSecond);
   return [seconds, Math.round((ms - seconds * msPerSecond) * nanosPerMs)];

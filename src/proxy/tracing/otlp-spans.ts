@@ -25,8 +25,8 @@ const spanKinds = { server: 2, client: 3 };
 const errorStatus = 2;
 const sampledFlag = 1;
 /**
- * The bit 0x100 of a span's flags: the span says whether its parent is in another process. Without the bit 0x200, the
- * parent is in this process.
+ * The bit 0x100 of a span's flags says that the bit 0x200 is meaningful. That bit, which is never set here, would say
+ * that the parent is in another process.
  */
 const parentFlagsKnown = 0x100;
 
@@ -82,7 +82,7 @@ const maxRepeatedLetters = 128;
 interface SpanParts {
   readonly span: ProtobufBuilder;
   readonly status: ProtobufBuilder;
-  /** By name. */
+  /** The last encoded value of each attribute, by the attribute's name. */
   readonly repeated: Map<string, RepeatedAttribute>;
 }
 
@@ -127,10 +127,10 @@ function nanosOf(ms: number): bigint {
 const wireTypes = { varint: 0, fixed64: 1, bytes: 2, fixed32: 5 };
 const varintBits = 7;
 const more = 0x80;
-/** The maximum size of a tag and a length. */
+/** The maximum number of bytes of a field's tag and length together. */
 const maxPrefix = 16;
 
-/** Writes one protobuf message. Its memory grows as needed, up to {@link maxExportBytes} plus one tag of a span. */
+/** Writes one protobuf message, which is at most {@link maxExportBytes} and one span's tag long. */
 class ProtobufBuilder {
   #bytes = Buffer.allocUnsafeSlow(firstCapacity);
   #length = 0;

@@ -17,7 +17,6 @@ import {
   type TraceFormat,
 } from "./trace-context.ts";
 
-/** How the requests of a listener are traced. */
 export interface RequestTracingOptions {
   /** The formats in which the trace context is sent to the upstream. */
   readonly formats: readonly TraceFormat[];
@@ -33,9 +32,7 @@ export interface RequestTracingOptions {
   readonly overallShare: number;
   /** Whether the id of a request decides if the request is traced. */
   readonly byRequestId: boolean;
-  /** Whether contexts are passed on. */
   readonly propagates: boolean;
-  /** Whether the request to the endpoint gets its own span. */
   readonly spawnsUpstreamSpan: boolean;
   readonly maxPathLength: number;
   readonly customTags: readonly CustomSpanTag[];
@@ -44,7 +41,6 @@ export interface RequestTracingOptions {
   readonly node: TracedNode;
 }
 
-/** The values of a request from which tracing decides. */
 export interface TracedRequest {
   readonly head: MessageHead;
   /** The request's id. If the request is traced and its id is new, tracing replaces it by one with a mark. */
@@ -62,7 +58,7 @@ const requestIdLength = 36;
 
 /**
  * Decides which requests are traced, passes their contexts on, and makes their spans. A request that is not traced
- * costs little: the numbers of its ids if W3C's header is the only format, otherwise a few short strings.
+ * costs little: its ids are a few numbers if W3C's header is the only format, and short strings otherwise.
  */
 export class RequestTracing {
   readonly #options: RequestTracingOptions;
@@ -174,7 +170,6 @@ export class RequestTracing {
     return this.#overallShare >= 1 || random() < this.#overallShare;
   }
 
-  /** Makes the spans of a request that has ended. */
   finish(record: ExchangeRecord, trace: RequestTrace, side: "ingress" | "egress", capture: CaptureIndex): void {
     const { exporter, spawnsUpstreamSpan, customTags, maxPathLength, node } = this.#options;
     if (exporter === undefined || record.isHealthCheck) return;

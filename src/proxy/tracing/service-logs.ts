@@ -17,7 +17,6 @@ import type { TracedNode } from "./traced-node.ts";
 /** One encoded entry. It is encoded at once, because its record refers to memory of the exchange. */
 export type ServiceLogEntry = Uint8Array;
 
-/** What an entry contains in addition to the common part. */
 export interface EntryFields {
   readonly requestHeaders: readonly string[];
   readonly responseHeaders: readonly string[];
@@ -61,7 +60,6 @@ export function serviceLogs(kind: "http" | "tcp", logName: string, node: TracedN
   };
 }
 
-/** Encodes an HTTPAccessLogEntry. A connection that has no HTTP gets only the common part. */
 export function httpEntry(record: ExchangeRecord, capture: CaptureIndex, fields: EntryFields): ServiceLogEntry {
   return message((writer) => {
     submessage(writer, 1, (common) => writeCommon(common, record, fields));
@@ -71,7 +69,6 @@ export function httpEntry(record: ExchangeRecord, capture: CaptureIndex, fields:
   });
 }
 
-/** Encodes a TCPAccessLogEntry. */
 export function tcpEntry(record: ExchangeRecord, _capture: CaptureIndex, fields: EntryFields): ServiceLogEntry {
   return message((writer) => {
     submessage(writer, 1, (common) => writeCommon(common, record, fields));
@@ -200,7 +197,7 @@ function writeFlag(writer: BinaryWriter, field: number): void {
   else writer.uint32(field << 3).bool(true);
 }
 
-/** A google.protobuf.Any of a Struct with a proxy's metadata. */
+/** Writes a google.protobuf.Any that contains a Struct with a workload's metadata. */
 function writePeer(
   writer: BinaryWriter,
   { workload, namespace, canonicalName, canonicalRevision, cluster, labels = {} }: WorkloadLabels,
@@ -262,7 +259,6 @@ function submessage(writer: BinaryWriter, field: number, write: (inner: BinaryWr
   return writer.join();
 }
 
-/** Writes an entry of a map from texts to messages. */
 function entry(
   writer: BinaryWriter,
   field: number,

@@ -6,7 +6,6 @@ import type { CaptureIndex } from "../record/capture-index.ts";
 import type { RequestTrace } from "../terms/request-trace.ts";
 import type { TracedNode } from "./traced-node.ts";
 
-/** A tag that the configuration adds. */
 export interface CustomSpanTag {
   readonly name: string;
   /** The value of the tag. If it is undefined or empty, the span lacks the tag. */
@@ -31,8 +30,8 @@ export const maxCustomLength = 32_768;
 const maxTagLength = 4096;
 
 /**
- * The name of the span's operation: the one that the client sets, or else the route's, or else a name that depends on
- * the proxy's side.
+ * The name of the span's operation: the one that the client sets (on the server's side), or else the route's, or else a
+ * name that depends on the proxy's side.
  */
 export function operationOf(
   record: ExchangeRecord,

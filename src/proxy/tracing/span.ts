@@ -1,8 +1,7 @@
 /** A unit of work of this proxy, as collectors receive it. */
 export interface Span {
-  /** The trace's id: 32 hexadecimal digits, or 16 if the tracer asks for short ids. */
+  /** The trace's id in hexadecimal: 32 digits, or 16 if the tracer or the client makes short ids. */
   readonly traceId: string;
-  /** The span's id: 16 hexadecimal digits. */
   readonly spanId: string;
   readonly parentSpanId: string | undefined;
   readonly name: string;

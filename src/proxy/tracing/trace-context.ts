@@ -6,7 +6,6 @@ import { traceWords, UnkeptTrace } from "../terms/request-trace.ts";
 /** The headers that carry a trace's context from proxy to proxy. */
 export type TraceFormat = "b3" | "w3c";
 
-/** The trace context that a request carries. */
 export interface GivenContext {
   readonly traceId: string;
   readonly parentSpanId: string;
@@ -80,7 +79,6 @@ export interface OwnContext {
   readonly sampled: boolean;
 }
 
-/** The header lines of a context. */
 export function contextLines(
   { traceId, spanId, parentSpanId, sampled }: OwnContext,
   formats: readonly TraceFormat[],
@@ -123,7 +121,6 @@ export function randomSpanId(): string {
   return words.hexText(2);
 }
 
-/** A new trace that is not recorded. */
 export function newUnkeptTrace(): UnkeptTrace {
   return new UnkeptTrace(words.words, words.take(traceWords));
 }

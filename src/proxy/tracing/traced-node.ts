@@ -1,4 +1,3 @@
-/** How this proxy identifies itself in spans. */
 export interface TracedNode {
   /** The node's id: `<type>~<address>~<pod>.<namespace>~<domain>`. */
   readonly id: string;

@@ -1,4 +1,3 @@
-/** The limits of one routing priority. */
 export interface BreakerThresholds {
   readonly maxConnections: number;
   readonly maxPendingRequests: number;
@@ -6,7 +5,6 @@ export interface BreakerThresholds {
   readonly maxRetries: number;
 }
 
-/** The limits of what a cluster may have open at the same time. */
 export interface BreakerLimits extends BreakerThresholds {
   /** A retry limit that replaces {@link maxRetries}: a fraction (0 to 1) of the open requests, but at least `min`. */
   readonly retryBudget: { readonly fraction: number; readonly min: number } | undefined;
@@ -14,11 +12,9 @@ export interface BreakerLimits extends BreakerThresholds {
   readonly tracksRemaining?: boolean;
 }
 
-/** Counts the use of one resource that has a limit. */
 export class Budget {
   readonly #limit: () => number;
   active = 0;
-  /** How often the limit was reached. */
   overflows = 0;
   /** How many units were taken within the limit. */
   taken = 0;
@@ -36,7 +32,6 @@ export class Budget {
     return this.open >= this.#limit();
   }
 
-  /** How many units are left. 0 if more are in use than the limit allows. */
   get remaining(): number {
     return Math.max(0, this.#limit() - this.open);
   }
@@ -62,12 +57,12 @@ export class Budget {
   }
 }
 
-/** The resources of a {@link CircuitBreaker}. */
 export const breakerResources = ["connections", "pending", "requests", "retries", "relayed"] as const;
 export type BreakerResource = (typeof breakerResources)[number];
 
 /**
- * Keeps a cluster within its limits. A request that would exceed a limit is refused at once, with the response flag UO.
+ * Keeps a cluster within its limits. A request that would exceed the limit of requests, or of requests that wait for a
+ * connection, is refused at once with the response flag UO.
  */
 export class CircuitBreaker {
   /**
@@ -75,7 +70,6 @@ export class CircuitBreaker {
    * beyond it, because its users could otherwise wait forever.
    */
   readonly connections: Budget;
-  /** Requests that wait for a connection. */
   readonly pending: Budget;
   readonly requests: Budget;
   readonly retries: Budget;

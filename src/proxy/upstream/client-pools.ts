@@ -27,13 +27,11 @@ export class ClientPools {
     return this.#pools.size;
   }
 
-  /** Returns the pool of a client's connection. */
   get(downstream: ConnectionInfo): ConnectionPool {
     const { remote, local } = downstream;
     return this.#poolOf(`${remote.address} ${remote.port} ${local.address} ${local.port}`, { downstream });
   }
 
-  /** Returns the pool for connections that come from a client's address. */
   ofSource(source: OriginalSource): ConnectionPool {
     return this.#poolOf(`${source.address} ${source.mark}`, { source });
   }

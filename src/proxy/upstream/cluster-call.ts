@@ -18,7 +18,7 @@ export function clusterCaller(clusterOf: (name: string) => Cluster | undefined):
   return async (request, signal) => {
     const cluster = clusterOf(request.cluster);
     if (cluster === undefined) throw noCluster(request.cluster);
-    // Use HTTP/2 only if the cluster's endpoints require it.
+    // Use HTTP/2 if the cluster's endpoints require it, even if the request asks for HTTP/1.1.
     const protocol = cluster.config.upstreamProtocol === "http2" ? "http2" : request.protocol;
     return await atEndpoint(
       cluster,
@@ -48,7 +48,6 @@ export async function atEndpoint<Outcome>(
 }
 
 interface OwnRequestOptions {
-  /** The request's name in error messages. */
   readonly name: string;
   readonly protocol: WireProtocol;
   readonly toHead: boolean;
@@ -166,7 +165,6 @@ export abstract class OwnRequest<Outcome> implements PoolUser, ResponseReceiver 
   }
 }
 
-/** Collects the whole response of one request. */
 class ClusterCall extends OwnRequest<ClusterAnswer> {
   override readonly toUpgrade: boolean;
   readonly #request: ClusterRequest;

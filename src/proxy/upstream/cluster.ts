@@ -57,13 +57,10 @@ export interface UpstreamHttp2 {
 
 /** The maximum number of destinations of a cluster without endpoints of its own, at the same time. */
 export const maxDestinations = 4096;
-/** How long requests wait for a new cluster's first endpoints, in milliseconds. */
 const firstEndpointsLimitMs = 5000;
 
-/** An endpoint that is ejected because of its responses. */
 export interface Ejection {
   readonly cluster: string;
-  /** The endpoint's key in the cluster. */
   readonly endpoint: string;
   readonly forMs: number;
 }
@@ -71,7 +68,6 @@ export interface Ejection {
 export interface ClusterRuntime {
   /** Creates a breaker that shares its counts with other threads. Absent if this is the only serving thread. */
   readonly breaker?: (cluster: string, limits: BreakerLimits) => CircuitBreaker;
-  /** Called for each endpoint that this thread ejects. */
   readonly ejected?: (ejection: Ejection) => void;
   /** Resolves the names that clients request. Set only for a cluster that forwards to these names. */
   readonly names?: ForwardNames;
@@ -82,7 +78,6 @@ export interface ClusterRuntime {
   readonly random: Random;
 }
 
-/** One endpoint of a cluster, with its open requests and its connections. */
 export class Endpoint {
   config: EndpointConfig;
   readonly name: string;
@@ -91,7 +86,6 @@ export class Endpoint {
   readonly pool: ConnectionPool;
   readonly #clientPools: ClientPools;
   activeRequests = 0;
-  /** The number of TCP connections that are relayed to the endpoint. */
   activeConnections = 0;
   /** Metric handles by response status and flag, so that a request finds them without building a key. */
   readonly statistics = new Map<number, unknown>();
@@ -129,7 +123,6 @@ export class Endpoint {
     this.#clientPools = new ClientPools(poolOptions);
   }
 
-  /** The pool for requests that arrive on this client connection. */
   poolFor(downstream: ConnectionInfo): ConnectionPool {
     if (this.config.proxyHeader !== undefined) return this.#clientPools.get(downstream);
     const source = sourceFor(this.config, downstream.originalSource);
@@ -196,7 +189,6 @@ export class Endpoint {
     if (this.config.healthy && this.#healthySinceMs === Infinity) this.#healthySinceMs = nowMs;
   }
 
-  /** Records the identity that a connection has proved. */
   knowPeer(identity: string | undefined): void {
     if (identity === undefined || identity === this.peerIdentity) return;
     this.peerIdentity = identity;
@@ -251,7 +243,6 @@ export class Cluster {
   /** Whether an endpoint is in its slow start, so that weights change over time. */
   #warming = false;
   #hasEndpoints = false;
-  /** When the cluster was added, on the steady clock. */
   readonly #addedAtMs: number;
   /** Resolves when the first endpoints arrive, for requests that wait for them. */
   #first: { readonly promise: Promise<void>; readonly resolve: () => void; readonly limit: Disposable } | undefined;
@@ -306,7 +297,7 @@ export class Cluster {
     return this.config.statName ?? this.config.name;
   }
 
-  /** Resolves the names that clients request. Undefined if clients do not choose the destination. */
+  /** Resolves the names that clients request. Undefined if the cluster does not forward to such names. */
   get names(): ForwardNames | undefined {
     return this.#runtime.names;
   }
@@ -406,9 +397,10 @@ export class Cluster {
   }
 
   /**
-   * Chooses an endpoint for a request. `avoid` are the endpoints of earlier attempts; after `attempts` picks, one of
-   * them may be used again. `hash` is the request's 32-bit hash, for clusters that choose by hash. `previous` are the
-   * priorities of earlier attempts that must be left out. Returns undefined if no endpoint may get the request.
+   * Chooses an endpoint for a request. `avoid` are the endpoints of earlier attempts. One of them is returned only if
+   * `attempts` picks have found no other endpoint. `hash` is the request's 32-bit hash, for clusters that choose by
+   * hash. `previous` are the priorities of earlier attempts that must be left out. Returns undefined if no endpoint may
+   * get the request.
    */
   pick(
     avoid: ReadonlySet<Endpoint> | undefined,
@@ -426,8 +418,8 @@ export class Cluster {
   }
 
   /**
-   * The endpoint that a request names, whatever share of other requests it gets. Undefined if there is no such
-   * endpoint, and `unusable` if it must get no requests.
+   * The endpoint that a request names, regardless of load balancing. Undefined if there is no such endpoint, and
+   * `unusable` if it must get no requests.
    */
   named(name: string): Endpoint | "unusable" | undefined {
     this.#byName ??= new Map([...this.#endpoints.values()].map((endpoint) => [endpoint.name, endpoint]));
@@ -441,7 +433,6 @@ export class Cluster {
     if (this.config.zoneAware !== undefined && this.#hasEndpoints) this.#select();
   }
 
-  /** Whether the choice of endpoints depends on requests' hashes. */
   get choosesByHash(): boolean {
     return this.config.loadBalancing === "ring-hash" || this.config.loadBalancing === "maglev";
   }
@@ -490,7 +481,8 @@ export class Cluster {
   }
 
   /**
-   * Removes the oldest destination without an open request, and closes its connections. Returns false if there is none.
+   * Removes the oldest destination without an open request or TCP connection, and closes its idle connections. Returns
+   * false if there is none.
    */
   #forgetIdle(): boolean {
     for (const [key, endpoint] of this.#endpoints) {

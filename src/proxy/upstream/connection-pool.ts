@@ -50,7 +50,6 @@ export interface PoolCounters {
   connectionsClosed: number;
 }
 
-/** Limits for connections and waiting requests. */
 export interface PoolBreaker {
   readonly connections: Budget;
   readonly pending: Budget;
@@ -98,7 +97,6 @@ export class ConnectionPool implements ConnectionHome {
   #agreed: "http1" | "http2" = "http1";
   #serving = false;
   #closed = false;
-  /** When the control plane removed the endpoint, on the steady clock. */
   #removedAtMs: number | undefined;
   #waitLimit: Disposable | undefined;
   readonly #breaker: PoolBreaker;
@@ -174,7 +172,6 @@ export class ConnectionPool implements ConnectionHome {
     this.#noLongerWaits(user);
   }
 
-  /** Takes back a connection whose exchange has ended, so that it can serve another one. */
   release(connection: UpstreamConnection): void {
     const limit = this.limits.maxRequestsPerConnection;
     const nowMs = this.#clock.steadyMs();
@@ -195,7 +192,6 @@ export class ConnectionPool implements ConnectionHome {
     this.#idle.push(connection);
   }
 
-  /** Called when the connection has ended. */
   forget(connection: UpstreamConnection): void {
     if (!this.#all.remove(connection)) return;
     this.#breaker.connections.give();
@@ -228,7 +224,7 @@ export class ConnectionPool implements ConnectionHome {
     }
   }
 
-  /** Closes connections that were no longer needed when they opened. */
+  /** Closes the idle connections that have not carried a request. */
   closeUnused(): void {
     for (const connection of this.#idle.filter((idle) => idle.requests === 0)) connection.retire(this.#clock);
   }
@@ -241,9 +237,9 @@ export class ConnectionPool implements ConnectionHome {
   }
 
   /**
-   * Drains the pool, because the control plane has removed the endpoint. An address that has vanished does not answer
-   * at all. So requests that wait for the first connection soon fail as if the connection had failed, and may try
-   * another endpoint.
+   * Drains the pool, because the control plane has removed the endpoint. If the address has vanished, connections to it
+   * neither open nor fail. So requests that wait for the first connection soon fail as if the connection had failed,
+   * and may try another endpoint.
    */
   remove(): void {
     this.#removedAtMs ??= this.#clock.steadyMs();
@@ -251,7 +247,7 @@ export class ConnectionPool implements ConnectionHome {
     this.#limitWait();
   }
 
-  /** Starts the timer that limits the wait. One timer serves all users that wait. */
+  /** Starts the timer that limits the wait after the endpoint's removal. One timer serves all users that wait. */
   #limitWait(): void {
     const removedAtMs = this.#removedAtMs;
     const [first] = this.#waiting.values();
@@ -297,7 +293,7 @@ export class ConnectionPool implements ConnectionHome {
     return !this.#breaker.connections.exhausted;
   }
 
-  /** The number of connections in progress. */
+  /** The number of connections that are being opened. */
   get dialing(): number {
     return this.#connecting.http1 + this.#connecting.http2 + this.#connecting.alpn;
   }
@@ -384,7 +380,6 @@ export class ConnectionPool implements ConnectionHome {
     if (protocol === "alpn") this.#connectForWaiting();
   }
 
-  /** Gives streams to waiting users while there is room. */
   #serveWaiting(): void {
     if (this.#serving) return;
     this.#serving = true;

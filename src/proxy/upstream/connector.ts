@@ -29,7 +29,6 @@ export interface MeshConnectorOptions {
   readonly certificates: CertificateSource;
   readonly contexts: TlsContexts;
   readonly clock: Clock;
-  /** The SPIFFE id of this proxy. */
   readonly identity: string;
   /** Headers of each CONNECT, such as `baggage`. */
   readonly tunnelHeaders: readonly (readonly [name: string, value: string])[];
@@ -38,11 +37,13 @@ export interface MeshConnectorOptions {
    * marks.
    */
   readonly mark?: number;
-  /** Called for each opened connection, before anything is sent on it. */
+  /** Records each opened connection that leads to a port of this proxy itself, before anything is sent on it. */
   readonly ownConnections?: OwnConnections;
   /** Connects to an internal listener of this proxy. Returns undefined if there is none with the name. */
   readonly enter?: (listener: string, downstream: ConnectionInfo | undefined) => ByteStream | undefined;
-  /** Gets a message at the first tunnel: whether this code or OpenSSL protects the records of tunnels. */
+  /**
+   * Gets a message when the first tunnel opens: whether Serin's own code or OpenSSL encrypts the records of tunnels.
+   */
   readonly log?: Pick<Logger, "info">;
 }
 
@@ -70,7 +71,6 @@ export class MeshConnector implements EndpointConnector {
     this.#pool = new HbonePool({ dial: hboneDialer(options.certificates, options.clock, tellRecords) });
   }
 
-  /** The number of open tunnel connections. */
   get tunnelConnections(): number {
     return this.#pool.connections;
   }

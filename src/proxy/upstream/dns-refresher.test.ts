@@ -5,7 +5,6 @@ import { silentLogger } from "../../base/index.ts";
 import { HandClock } from "../../base/testing/index.ts";
 import { DnsRefresher, type DnsRefresherOptions } from "./dns-refresher.ts";
 
-/** A refresher of one name. Each look-up of it takes the next answer. */
 function refresherOf(
   answers: readonly (Awaited<ReturnType<DnsRefresherOptions["resolve"]>> | Error)[],
   options: Partial<DnsRefresherOptions> = {},

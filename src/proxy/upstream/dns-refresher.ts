@@ -52,7 +52,6 @@ export class DnsRefresher {
     }
   }
 
-  /** The addresses of each resolved name. */
   get addresses(): ReadonlyMap<string, readonly string[]> {
     return this.#addresses;
   }

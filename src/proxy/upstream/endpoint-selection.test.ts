@@ -37,7 +37,6 @@ function group({
   }));
 }
 
-/** The percentage of requests that each place gets, rounded. */
 function shares(
   groups: readonly Group[],
   more: Partial<SelectionRules> = {},

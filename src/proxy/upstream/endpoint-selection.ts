@@ -5,14 +5,12 @@ import { createLoadBalancer, type Balanced } from "./load-balancer.ts";
 import { healthOf, priorityLoads } from "./priority-load.ts";
 import { zoneShares, type LocalZones, type ZoneAwareRule } from "./zone-aware.ts";
 
-/** The properties of an endpoint that the selection reads. */
 export interface Selectable extends Balanced {
   readonly config: Balanced["config"] & {
     readonly priority: number;
     /** The endpoint's locality, with its weight if localities are weighted. */
     readonly locality?: { readonly name: string; readonly weight: number } | undefined;
   };
-  /** Whether the endpoint may receive requests. */
   readonly usable: boolean;
 }
 
@@ -20,8 +18,9 @@ export interface SelectionRules {
   readonly loadBalancing: LoadBalancing;
   readonly balancing: BalancingOptions;
   /**
-   * The panic threshold, from 0 to 1. If a smaller fraction of a priority's endpoints is usable, all its endpoints get
-   * requests, whether healthy or not. 0 disables this.
+   * The panic threshold, from 0 to 1. It matters only while the priorities together are not healthy enough for all
+   * requests. Then, if a smaller fraction of a priority's endpoints is usable, all its endpoints get requests, whether
+   * healthy or not. 0 disables this.
    */
   readonly panicThreshold: number;
   /** Whether requests are first divided among localities by weight. */
@@ -38,7 +37,6 @@ export interface SelectionInputs<Endpoint> {
   readonly localZones?: LocalZones | undefined;
 }
 
-/** A balancer with the share of requests that it gets. */
 interface Share<Endpoint> {
   readonly share: number;
   readonly balancer: LoadBalancer<Endpoint>;
@@ -109,7 +107,6 @@ export class EndpointSelection<Endpoint extends Selectable> implements LoadBalan
   }
 }
 
-/** The endpoints of one priority. */
 interface Level<Endpoint> {
   readonly priority: number;
   /** The endpoints that may get requests: the usable ones, except in panic mode. */

@@ -5,7 +5,6 @@ import type { UpstreamTlsSpec } from "../tls/tls-spec.ts";
 import type { WorkloadLabels } from "../terms/workload-labels.ts";
 import type { EndpointStatus } from "./preferred-endpoint.ts";
 
-/** How connections reach an endpoint. */
 export type EndpointTransport =
   | { readonly kind: "plain" }
   | {
@@ -23,17 +22,13 @@ export type EndpointTransport =
       readonly within?: true;
     }
   | { readonly kind: "tls"; readonly tls: UpstreamTlsSpec }
-  /** An internal listener of this proxy. */
   | { readonly kind: "internal"; readonly listener: string };
 
-/** How connections to an endpoint are opened. */
 export interface SocketOptions {
-  /** The local address. */
   readonly sourceAddress?: string;
   readonly keepalive?: TcpKeepalive;
 }
 
-/** The version of the PROXY protocol. */
 export type ProxyHeaderVersion = "v1" | "v2";
 
 export interface EndpointConfig extends SocketOptions {
@@ -87,16 +82,13 @@ function transportKey(transport: EndpointTransport): string {
   return transport.kind === "tls" ? `tls ${transport.tls.key}` : JSON.stringify(transport);
 }
 
-/** A connection to an endpoint. */
 export interface UpstreamStream extends ByteStream {
   /**
    * Whether the tunnel that carries this connection is draining. This connection then finishes its open requests and
    * gets no new ones.
    */
   readonly retiring?: boolean;
-  /** The protocol that TLS negotiated (ALPN). */
   readonly alpnProtocol?: string | undefined;
-  /** The SPIFFE id that the endpoint proved. */
   readonly peerIdentity?: string;
 }
 

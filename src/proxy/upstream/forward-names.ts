@@ -4,7 +4,6 @@ import type { ResolvedName } from "../../dataplane/dns/index.ts";
 import { ofFamily, type AddressFamily } from "./address-family.ts";
 import type { ResolveName } from "./dns-refresher.ts";
 
-/** How a cluster resolves the names in requests. */
 export interface ForwardNameRules {
   /** The port of a request that names none. */
   readonly defaultPort: number;
@@ -27,7 +26,6 @@ interface KnownName {
   usedAtMs: number;
   next: number;
   pending: Promise<void> | undefined;
-  /** Ends the query in progress. */
   giveUp: ((error: Error) => void) | undefined;
 }
 

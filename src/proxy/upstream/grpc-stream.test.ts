@@ -15,7 +15,6 @@ function framed(text: string): Buffer {
   return Buffer.concat([prefix, Buffer.from(text)]);
 }
 
-/** A stream to a service: the messages that it sent, and how the stream ended. */
 async function stream(serve: (stream: ServerHttp2Stream) => void, maxMessageBytes = 100) {
   await using backend = await Http2Backend.start(serve);
   await using harness = await Harness.start();

@@ -5,14 +5,12 @@ import { HandClock, until } from "../../base/testing/index.ts";
 import { FrameReader, FrameWriter, hpackEncode } from "../../wire/http2/index.ts";
 import { forwardTo, Harness, route, tableOf } from "../testing/harness.ts";
 
-/** What a server writes in response to a request. */
 type Deed = (writer: FrameWriter, id: number) => void;
 
 const maxFrameBytes = 16_384;
 const maxConcurrentStreams = 3;
 const text = Buffer.from("hello");
 const head = (status: string, ...more: readonly string[]): Buffer => hpackEncode([":status", status, ...more]);
-/** A response whose head does not end the stream. */
 const withBody =
   (status: string, ...more: readonly string[]): Deed =>
   (writer, id) => {
@@ -32,7 +30,6 @@ const withTrailers =
     writer.headers(id, hpackEncode(["a", "b"]), true, maxFrameBytes);
   };
 
-/** An HTTP/2 server that runs the deed for each request's path. */
 async function hostileServer(
   harness: Harness,
   deeds: Readonly<Record<string, Deed>>,

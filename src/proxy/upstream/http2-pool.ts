@@ -76,9 +76,9 @@ export class Http2Pool implements Http2ConnectionHome {
   }
 
   /**
-   * Ends the connections that allow no streams once requests have waited for a second, so that another connection
-   * opens. Behind a virtual address, the new connection may reach another server. Envoy opens a connection for each
-   * waiting request instead.
+   * If requests have waited for {@link heldOffMs}, ends the connections that allow no streams, so that another
+   * connection opens. Behind a virtual address, the new connection may reach another server. Envoy opens a connection
+   * for each waiting request instead.
    */
   replaceHeldOff(nowMs: number, isAwaited: boolean): void {
     if (!isAwaited || !this.isHeldOff) {
@@ -121,7 +121,6 @@ export class Http2Pool implements Http2ConnectionHome {
     }
   }
 
-  /** Lets connections end with their last stream. */
   drain(): void {
     for (const connection of this.#connections) connection.drain();
   }

@@ -1,4 +1,3 @@
-/** A cluster's HTTP/2 settings. */
 export interface Http2Settings {
   readonly maxConcurrentStreams: number;
   /** The interval of keepalive PINGs, in milliseconds. 0 means that {@link http2Limits} decides. */

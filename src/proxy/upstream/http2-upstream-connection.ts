@@ -22,11 +22,9 @@ import {
   type UpstreamFailure,
 } from "./upstream-channel.ts";
 
-/** The pool of a connection. */
 export interface Http2ConnectionHome {
   /** Called when the connection may accept more streams than before, or is idle. */
   changed(connection: Http2UpstreamConnection): void;
-  /** Called when the connection accepts no more requests. */
   forget(connection: Http2UpstreamConnection): void;
 }
 
@@ -35,7 +33,6 @@ const scratchHead = new MessageHead(composedLimits);
 const reader = new HeadReader(composedLimits);
 const noBytes = Buffer.alloc(0);
 
-/** One HTTP/2 connection to an endpoint, with many concurrent exchanges. */
 export class Http2UpstreamConnection implements Http2ConnectionHandler {
   readonly #connection: Http2Connection;
   readonly #stream: UpstreamStream;
@@ -80,7 +77,6 @@ export class Http2UpstreamConnection implements Http2ConnectionHandler {
     return this.#connection.activeStreams;
   }
 
-  /** The number of streams that were opened. */
   get requests(): number {
     return this.#connection.openedStreams;
   }
@@ -114,7 +110,6 @@ export class Http2UpstreamConnection implements Http2ConnectionHandler {
     return this.retiring && this.requests > 0;
   }
 
-  /** Creates the channel of one request. */
   channel(): UpstreamChannel {
     return new Http2UpstreamChannel(this.#connection, this.#local);
   }
@@ -146,7 +141,6 @@ export class Http2UpstreamConnection implements Http2ConnectionHandler {
   }
 }
 
-/** One request on one stream. */
 class Http2UpstreamChannel implements UpstreamChannel, Http2StreamHandler {
   readonly #connection: Http2Connection;
   readonly #stream: Http2Stream;
@@ -222,8 +216,6 @@ class Http2UpstreamChannel implements UpstreamChannel, Http2StreamHandler {
     this.#receiver = undefined;
     this.#stream.reset(errorCode.cancel);
   }
-
-  // ---- Http2StreamHandler
 
   headers(fields: readonly string[], endStream: boolean): void {
     if (this.#answer === "begun") {

@@ -3,7 +3,6 @@ import { defaultBalancing, type BalancingOptions, type LoadBalancer, type LoadBa
 import { MaglevBalancer } from "./maglev.ts";
 import { RingHashBalancer } from "./ring-hash.ts";
 
-/** The properties of an endpoint that a load balancer reads. */
 export interface Balanced {
   readonly config: { readonly weight: number; readonly hostname?: string | undefined };
   readonly activeRequests: number;

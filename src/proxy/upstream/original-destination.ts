@@ -22,7 +22,6 @@ export type OriginalDestinationTransport =
   | Extract<EndpointTransport, { readonly kind: "plain" | "tls" }>
   | { readonly kind: "tunnel" };
 
-/** The endpoint for a destination. */
 export function originalDestinationEndpoint(
   rule: OriginalDestinationRule,
   destination: SocketAddress,

@@ -50,7 +50,6 @@ class Fixture {
       this.endpoints[index]?.report(typeof outcome === "number" ? { kind: "answer", status: outcome } : outcome);
   }
 
-  /** Returns the endpoints that requests reach. */
   reached(): number[] {
     const picked = new Set(Array.from({ length: 40 }, () => this.cluster.pick(undefined, 1)?.config.port ?? 0));
     return [...picked].map((port) => port - 1000).sort((left, right) => left - right);

@@ -1,14 +1,17 @@
 import type { Random } from "../../base/index.ts";
 
-/** The rules by which an endpoint is ejected because of its responses. A threshold of 0 disables its rule. */
+/** The rules by which an endpoint is ejected because of its responses. A number of 0 disables its rule. */
 export interface OutlierPolicy {
   readonly consecutiveServerErrors: number;
   /**
-   * The threshold of responses with 502, 503 or 504. Failures without a response count too, unless they are counted
-   * separately.
+   * The number of successive responses with 502, 503 or 504 that ejects an endpoint. Failures without a response count
+   * too, unless {@link splitsLocalErrors} is set.
    */
   readonly consecutiveGatewayErrors: number;
-  /** The threshold of failures without a response. It applies only if {@link splitsLocalErrors} is set. */
+  /**
+   * The number of successive failures without a response that ejects an endpoint. It applies only if {@link
+   * splitsLocalErrors} is set.
+   */
   readonly consecutiveLocalErrors: number;
   readonly splitsLocalErrors: boolean;
   readonly intervalMs: number;
@@ -22,14 +25,12 @@ export interface OutlierPolicy {
   readonly alwaysEjectsOne: boolean;
 }
 
-/** The outcome of a request or a TCP connection. */
 export type EndpointOutcome =
   | { readonly kind: "answer"; readonly status: number }
   /** A TCP connection was opened. It has no response. */
   | { readonly kind: "connected" }
   | { readonly kind: "connect-failure" | "reset" | "timeout" };
 
-/** What is counted about one endpoint. */
 export class OutlierRecord {
   serverErrors = 0;
   gatewayErrors = 0;
@@ -37,7 +38,7 @@ export class OutlierRecord {
   /** When the endpoint was ejected, on the steady clock. Undefined while it is not ejected. */
   ejectedAtMs: number | undefined = undefined;
   ejectedForMs = 0;
-  /** The number of recent ejections. Each one lasts longer than the one before. */
+  /** The number of recent ejections. The more there are, the longer the next one lasts. */
   ejections = 0;
 
   eject(forMs: number, nowMs: number): void {

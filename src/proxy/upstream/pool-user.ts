@@ -22,7 +22,6 @@ export interface ConnectFailure {
   readonly message: string;
 }
 
-/** Describes why a connection could not be opened. */
 export function connectFailureOf(error: unknown): ConnectFailure & { readonly kind: "connection-failure" | "timeout" } {
   const isTimeout = error instanceof SerinError && error.code === "timeout";
   return { kind: isTimeout ? "timeout" : "connection-failure", message: messageOf(error) };

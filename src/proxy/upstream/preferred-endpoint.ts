@@ -1,4 +1,3 @@
-/** The endpoint that a request names for its first attempt. */
 export interface PreferredEndpoint {
   /** The endpoint's name in its cluster: `ip:port`. */
   readonly name: string;
@@ -9,7 +8,6 @@ export interface PreferredEndpoint {
   readonly statusWithoutIt: number | undefined;
 }
 
-/** An endpoint's status according to the control plane. */
 export type EndpointStatus = "unknown" | "healthy" | "degraded" | "draining" | "unhealthy" | "timeout";
 
 /**

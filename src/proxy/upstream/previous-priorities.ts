@@ -21,7 +21,6 @@ export class PreviousPriorities {
     this.#attempts.push(priority);
   }
 
-  /** Chooses the balancer for the next attempt. */
   choose<Endpoint extends Selectable>(selection: EndpointSelection<Endpoint>): LoadBalancer<Endpoint> {
     const attempts = this.#attempts;
     if (attempts.length < this.#after) return selection;

@@ -1,4 +1,3 @@
-/** How many endpoints of a priority there are, and how many of them may get requests. */
 export interface PriorityHealth {
   readonly healthy: number;
   readonly total: number;

@@ -7,7 +7,6 @@ export interface SlowStart {
   readonly minFraction: number;
 }
 
-/** The weight of an endpoint that was added `ageMs` ago. */
 export function warmedWeight({ windowMs, aggression, minFraction }: SlowStart, weight: number, ageMs: number): number {
   if (ageMs >= windowMs) return weight;
   const time = Math.max(ageMs, 1000) / windowMs;

@@ -33,14 +33,10 @@ export interface UpstreamChannel {
   write(bytes: Buffer, last: boolean): boolean;
   /** Ends the request with trailers (alternating names and values). */
   sendTrailers(fields: readonly string[]): void;
-  /** Sends bytes of a tunnel. */
   writeTunnel(bytes: Buffer): boolean;
-  /** Ends our side of a tunnel. */
   endTunnel(): void;
-  /** Pauses the response until {@link resume}. */
   pause(): void;
   resume(): void;
-  /** Cancels the request before its response is complete. */
   abandon(): void;
 }
 
@@ -87,7 +83,6 @@ export interface UpstreamFailure {
    * it may be sent again.
    */
   readonly kind: "closed" | "protocol-error" | "reset" | "refused";
-  /** Whether any byte of the response had arrived. */
   readonly anyByte: boolean;
   /** Whether nothing of the request has left this process. */
   readonly nothingSent: boolean;

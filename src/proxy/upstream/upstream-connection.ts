@@ -23,11 +23,9 @@ import {
   type UpstreamFailure,
 } from "./upstream-channel.ts";
 
-/** The pool of a connection. */
 export interface ConnectionHome {
   /** Called when the exchange is over, so that the connection can serve another one. */
   release(connection: UpstreamConnection): void;
-  /** Called when the connection serves no more requests. */
   forget(connection: UpstreamConnection): void;
 }
 
@@ -64,7 +62,6 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel, L
   #interimBytes = 0;
   #sentBefore = 0;
   #retirement: Disposable | undefined;
-  /** The number of exchanges so far. */
   requests = 0;
   idleSinceMs = 0;
   /** Whether nobody waited for the connection when it opened. */
@@ -159,7 +156,6 @@ export class UpstreamConnection implements ByteStreamHandler, UpstreamChannel, L
     this.destroy();
   }
 
-  /** Closes at once. */
   destroy(): void {
     if (this.#state === "closed") return;
     this.#state = "closed";

@@ -1,8 +1,6 @@
-/** A cluster's settings for zone-aware routing. */
 export interface ZoneAwareRule {
   /** The fraction of requests, from 0 to 1, that are routed by zone. */
   readonly routed: number;
-  /** The minimum number of usable endpoints for routing by zone. */
   readonly minClusterSize: number;
   /** Whether requests fail in panic mode, and do not go to endpoints that may be unhealthy. */
   readonly failsOnPanic: boolean;
@@ -13,7 +11,6 @@ export type ZoneCounts = ReadonlyMap<string, number>;
 
 /** Where this proxy and the other proxies of its workload run. */
 export interface LocalZones {
-  /** This proxy's locality. */
   readonly own: string;
   readonly usable: ZoneCounts;
   /** The fraction of the workload's proxies that are usable. */
@@ -35,8 +32,8 @@ export function zoneShares(
   // Do not route by zone if only other localities have usable endpoints. Envoy does, but Istio documents even balancing
   // for this case.
   if (upstream.size < 2 || near === 0 || upstreamTotal < minClusterSize) return undefined;
-  // Even balancing gives the same shares if all proxies are in one locality. If the counts show no proxy in our own
-  // locality, they are wrong, because this proxy is there.
+  // Do not route by zone if all proxies are in one locality, because even balancing gives the same shares. Do not do so
+  // either if the counts show no proxy in our own locality: they must be wrong, because this proxy is there.
   if (local.size < 2 || proxies === 0) return undefined;
   // Multiply the shares of capacity and load by both totals, so that equal shares compare as equal in whole numbers.
   const [capacity, load] = [near * localTotal, proxies * upstreamTotal];

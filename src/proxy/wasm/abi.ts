@@ -52,7 +52,7 @@ export const wasiErrors = {
   notSupported: 58,
 } as const;
 
-/** The exports by which a module shows the ABI version that it was built for. */
+/** In ascending order. A module exports a function for each version that it was built for. */
 export const abiVersions = ["0.1.0", "0.2.0", "0.2.1"] as const;
 export type AbiVersion = (typeof abiVersions)[number];
 

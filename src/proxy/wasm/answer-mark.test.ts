@@ -17,7 +17,7 @@ test("a late notification of the previous answer does not end the wait for the n
   const mark = makeAnswerMark();
   const worker = new Worker(program, { eval: true, workerData: mark });
   const message = once(worker, "message") as Promise<[number]>;
-  // Each notification wakes the thread, which must wait again, or the next one wakes nobody.
+  // Wake the thread three times. It must wait again each time.
   for (let woken = 0; woken < 3; woken += Atomics.notify(mark, 0))
     await Promise.race([
       new Promise((resolve) => setTimeout(resolve, 1)),

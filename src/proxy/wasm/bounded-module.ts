@@ -6,7 +6,6 @@ const headerBytes = 8;
 const memorySection = 5;
 const pageBytes = 65_536;
 
-/** Whether the bytes begin like every WebAssembly module. */
 export function beginsAsModule(bytes: Uint8Array): boolean {
   return magic.equals(bytes.subarray(0, magic.length));
 }

@@ -26,7 +26,6 @@ interface Flood {
   readonly long?: number;
 }
 
-/** A module that calls a function of the proxy again and again when a request begins. */
 function flooding({ import: name, operands, long = -1 }: Flood): Uint8Array {
   const constants = operands.flatMap((value, index) => [index === long ? 0x42 : 0x41, ...signed(value)]);
   const parameters = operands.map((_, index) => (index === long ? i64 : i32));

@@ -1,6 +1,5 @@
 import type { ModuleMemory } from "./engine.ts";
 
-/** Thrown for an access outside of the module's memory. */
 export class MemoryFault extends Error {
   override readonly name = "MemoryFault";
 }

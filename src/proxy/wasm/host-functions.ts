@@ -17,7 +17,7 @@ export interface HostFunctionOptions {
   readonly memoryOf: () => GuestMemory;
   readonly version: AbiVersion;
   readonly log: (level: number, text: string) => void;
-  /** Called when the module has finished a context that it kept open after the end of its stream. */
+  /** Called when the module has finished a context that it kept open after the end of its stream or plugin. */
   readonly done: (context: number) => boolean;
 }
 
@@ -102,7 +102,7 @@ function contextFunctions({ state, log, done }: HostFunctionOptions): Record<str
   };
 }
 
-/** A map that the module may read now. It is `empty` if the map exists and has no fields. */
+/** A map that the module may read now. Undefined if there is no such map. */
 function readableMap(state: MachineState, map: number): Pick<FieldMap, "pairs"> | undefined {
   if (map === maps.callResponseHeaders) return state.callAnswer && { pairs: state.callAnswer.fields };
   if (map === maps.callResponseTrailers) return state.callAnswer && { pairs: state.callAnswer.trailers };
@@ -377,7 +377,6 @@ function metricType(id: number): number {
   return id & 3;
 }
 
-/** The functions that have 64-bit arguments. */
 function longFunctions({ state }: HostFunctionOptions): Imports {
   const changeMetric = (id: number, operation: "add" | "set" | "record", value: bigint): number => {
     state.host.tell({ kind: "metric", id: id >>> 0, operation, value });

@@ -36,13 +36,10 @@ export const maxCallAnswerBytes = 1024 * 1024;
 export const maxSharedBytes = 128 * 1024 * 1024;
 export const maxSharedQueues = 2048;
 export const maxMetrics = 2000;
-/** The maximum number of items in one queue. */
 export const maxQueuedItems = 65_536;
 /** The maximum length of a text that a module logs or uses as a name. */
 export const maxTextBytes = 16 * 1024;
-/** The maximum number of pairs in a serialized map. */
 export const maxPairs = 1000;
-/** The minimum period of a timer. */
 export const minTickMs = 1;
 /** The pause before a failed module is started again, as in upstream. */
 export const reloadAfterMs = 1000;
@@ -50,10 +47,8 @@ export const reloadAfterMs = 1000;
 export const maxCachedModuleBytes = 256 * 1024 * 1024;
 /** How many versions of the objects that configure a cached module are remembered. */
 export const maxKnownVersions = 64;
-/** How many archives around a module may be nested. */
 export const maxArchiveDepth = 4;
 /** How many times a module is fetched before that counts as a failure, as in upstream's agent. */
 export const fetchAttempts = 5;
 export const fetchBackoffMs = 500;
-/** The maximum size of an image's manifest, or of a registry's token. */
 export const maxManifestBytes = 1024 * 1024;

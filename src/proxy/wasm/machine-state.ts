@@ -11,10 +11,8 @@ import type {
 } from "./messages.ts";
 import type { BodyBuffer, StreamContext } from "./stream-context.ts";
 
-/** What a machine needs from the thread in which it runs. */
 export interface MachineHost {
   tell(request: HostRequest): void;
-  /** Sends a request and waits for its answer. */
   ask(request: SharedRequest): SharedAnswer;
   nowNs(): bigint;
   steadyNs(): bigint;
@@ -36,17 +34,15 @@ export class MachineState {
   readonly options: MachineOptions;
   readonly roots = new Map<number, RootContext>();
   readonly streams = new Map<number, StreamContext>();
-  /** The context for which the module was called. */
   current = 0;
   /** The context that the module has chosen instead of the current one. 0 if it has chosen none. */
   effective = 0;
   effects: Effect[] = [];
   /** The response to a call to a cluster, while the module processes it. */
   callAnswer: CallAnswer | undefined;
-  /** The buffers with configuration, which the module may read in calls about configuration. */
+  /** The configuration of the plugin that is being configured. Undefined in other calls. */
   configuration: Uint8Array | undefined;
   openCalls = 0;
-  /** The number of lines that the module has logged in this call. */
   logLines = 0;
   #handedBytes = 0;
   #nextToken = 1;
@@ -86,7 +82,6 @@ export class MachineState {
       );
   }
 
-  /** The context on which the host functions act. */
   get context(): number {
     return this.effective === 0 || !this.knows(this.effective) ? this.current : this.effective;
   }
@@ -108,7 +103,6 @@ export class MachineState {
     return (this.#nextToken = (this.#nextToken % 0xffff_fffe) + 1);
   }
 
-  /** The bytes of a read-only buffer. */
   readOnly(bytes: Uint8Array | undefined): Pick<BodyBuffer, "bytes"> | undefined {
     return bytes === undefined ? undefined : { bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) };
   }

@@ -26,15 +26,12 @@ export interface MachineOptions {
 
 export type Side = "request" | "response";
 
-/** An event of a stream. */
 export type StreamEvent =
   | { readonly kind: "headers"; readonly side: Side; readonly fields: Pairs; readonly end: boolean }
   | { readonly kind: "body"; readonly side: Side; readonly bytes: Uint8Array; readonly end: boolean }
   | { readonly kind: "trailers"; readonly side: Side; readonly fields: Pairs }
-  /** The stream is over. */
   | { readonly kind: "done" };
 
-/** A response that the module makes itself. It replaces the upstream's. */
 export interface ModuleReply {
   readonly status: number;
   readonly details: string;
@@ -44,7 +41,6 @@ export interface ModuleReply {
   readonly grpcStatus: number | undefined;
 }
 
-/** What a call into a module does to a stream. */
 export type Effect =
   | { readonly kind: "fields"; readonly stream: number; readonly map: number; readonly fields: Pairs }
   /** The request or the response continues with the held part of its body. */
@@ -66,7 +62,6 @@ export type HostRequest =
       readonly value: bigint;
     };
 
-/** A request that a module sends to a cluster. */
 export interface ModuleCall {
   readonly cluster: string;
   readonly fields: Pairs;
@@ -103,10 +98,8 @@ export interface SharedAnswer {
   readonly long?: bigint;
 }
 
-/** A call into a module's thread. */
 export type MachineCall =
   | { readonly kind: "configure"; readonly plugin: PluginOptions }
-  /** A stream begins, with its first event. */
   | { readonly kind: "open"; readonly root: number; readonly attributes: AttributeMap; readonly event: StreamEvent }
   | {
       readonly kind: "event";
@@ -117,7 +110,6 @@ export type MachineCall =
   | { readonly kind: "tick"; readonly root: number }
   | { readonly kind: "queue"; readonly root: number; readonly queue: number }
   | { readonly kind: "answer"; readonly root: number; readonly token: number; readonly answer: CallAnswer | undefined }
-  /** A plugin's context ends. */
   | { readonly kind: "end"; readonly root: number };
 
 export interface MachineAnswer {

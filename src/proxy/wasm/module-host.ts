@@ -236,7 +236,6 @@ export class ModuleHost implements WasmModules {
   }
 }
 
-/** The sum of all metrics with one type and name. */
 interface Sum {
   readonly type: number;
   readonly name: string;

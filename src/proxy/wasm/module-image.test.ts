@@ -22,7 +22,6 @@ function tar(name: string, content: Buffer): Buffer {
 /** A registry with one image. It asks for a token, which only the user `me` gets. */
 class Registry {
   readonly fetched: string[] = [];
-  /** The credentials in requests to the token server. */
   readonly credentials: (string | null)[] = [];
   readonly #manifest: Buffer;
   readonly #layer: Buffer;

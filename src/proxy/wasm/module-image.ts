@@ -227,7 +227,7 @@ function placeOf(url: string): Place {
   const [, registry = "", repository = "", tag = "latest", digest] = parts ?? [];
   if (registry === "" || repository === "" || repository.includes(".."))
     throw userError("module-invalid", `${url} is not an image: expected oci://registry/repository:tag`);
-  // Use plain HTTP for registries on local hosts, as upstream's Go client does.
+  // Use plain HTTP for a registry on this host or at a private address, as upstream's Go client does.
   const scheme = isNear(registry.replace(/:\d+$/, "")) ? "http" : "https";
   return { origin: `${scheme}://${registry}`, registry, repository, reference: digest ?? tag };
 }

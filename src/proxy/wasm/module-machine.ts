@@ -20,7 +20,6 @@ import { ModuleThread } from "./module-thread.ts";
 import type { Pairs } from "./pairs.ts";
 import type { SharedStore } from "./shared-store.ts";
 
-/** The services of a proxy that machines use. */
 export interface MachineServices {
   readonly clock: Clock;
   readonly store: SharedStore;
@@ -33,14 +32,11 @@ export interface MachineServices {
   readonly deadlineMs?: number;
 }
 
-/** Receives what calls into the module do to one stream. */
 export interface StreamReceiver {
   effect(effect: Effect): void;
-  /** Called when the module has failed. */
   moduleFailed(): void;
 }
 
-/** The use of a machine by one plugin. */
 export interface MachineLease {
   readonly machine: ModuleMachine;
   release(): void;

@@ -4,25 +4,21 @@ import { reloadAfterMs } from "./limits.ts";
 import type { MachineOptions, PluginOptions } from "./messages.ts";
 import type { ModuleCode } from "./module-source.ts";
 
-/** What happens to requests after the module has failed. */
 export type FailurePolicy = "closed" | "open" | "reload";
 
 export interface ModulePluginOptions {
   readonly plugin: PluginOptions;
   readonly machine: Omit<MachineOptions, "node">;
   readonly failure: FailurePolicy;
-  /** Fetches the module's code. */
   readonly load: () => Promise<ModuleCode>;
 }
 
 export interface PluginRuntime {
   readonly steadyMs: () => number;
   readonly lease: (code: ModuleCode, options: ModulePluginOptions["machine"]) => Promise<MachineLease>;
-  /** Called if a plugin cannot serve. */
   readonly failed: (plugin: string, message: string) => void;
 }
 
-/** A plugin that can process requests. */
 export interface PluginSession {
   readonly machine: ModuleMachine;
   readonly root: number;
@@ -36,7 +32,6 @@ type State =
   | { readonly kind: "running"; readonly session: PluginSession }
   | { readonly kind: "failed"; readonly atMs: number; readonly mayReload: boolean; readonly reason: FailureReason };
 
-/** One configured plugin of a module, from its start to its end. */
 export class ModulePlugin {
   readonly options: ModulePluginOptions;
   readonly #runtime: PluginRuntime;
@@ -103,8 +98,8 @@ export class ModulePlugin {
   }
 
   /**
-   * Ends the plugin after a failure. If the policy allows it, a module that had started and then trapped is started
-   * again.
+   * Ends the plugin after a failure. If the policy allows it, {@link session} may later start a module again that had
+   * started before it failed.
    */
   #fail(message: string, ran: boolean, reason: FailureReason): void {
     const before = this.#state;

@@ -23,17 +23,15 @@ export interface ModuleStreamOptions {
   readonly session: PluginSession;
   readonly request: FilterRequest;
   readonly attributes: AttributeMap;
-  /** Whether a stream continues without the module when the module has failed. */
   readonly passesOnFailure: boolean;
   /** Stores a property that the module has set, so that later modules can read it. */
   readonly setProperty: (path: string, value: Uint8Array) => void;
 }
 
-/** The state of one message (the request or the response). */
 interface SideState {
   fields: Pairs;
   trailers: Pairs;
-  /** The bytes that the module holds back. They continue if the module fails. */
+  /** The bytes that the module holds back. They continue if the module fails and messages may pass without it. */
   readonly held: ChunkQueue;
   /** The bytes that the module has released early. They continue with the next part. */
   readonly released: ChunkQueue;
@@ -53,7 +51,6 @@ const hiddenFields: ReadonlySet<string> = new Set([
   "transfer-encoding",
 ]);
 
-/** A module's part in one exchange. */
 export class ModuleStream implements StreamFilter, StreamReceiver {
   readonly #options: ModuleStreamOptions;
   readonly #sides: Readonly<Record<Side, SideState>> = { request: newSide(), response: newSide() };
@@ -129,8 +126,6 @@ export class ModuleStream implements StreamFilter, StreamReceiver {
     if (this.#id !== 0 && !this.#failed) this.#options.session.machine.closeStream(this.#id);
   }
 
-  // ---- StreamReceiver
-
   effect(effect: Effect): void {
     switch (effect.kind) {
       case "fields":
@@ -179,7 +174,6 @@ export class ModuleStream implements StreamFilter, StreamReceiver {
     this.#wake();
   }
 
-  /** Whether the module still processes the stream. */
   get #takesPart(): boolean {
     return this.#id !== 0 && !this.#failed && !this.#over;
   }
@@ -330,7 +324,6 @@ function bufferOf(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** Converts alternating names and values to pairs. */
 function pairsOf(flat: readonly string[]): Pairs {
   return flat.flatMap((name, at) => (at % 2 === 0 ? [[name, flat[at + 1] ?? ""] as const] : []));
 }

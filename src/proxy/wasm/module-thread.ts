@@ -22,7 +22,6 @@ export interface ModuleThreadOptions {
   /** Answers a request of the module. It must be synchronous, because the module's thread waits for the answer. */
   readonly ask: (request: SharedRequest) => SharedAnswer;
   readonly tell: (request: HostRequest) => void;
-  /** Receives what calls into the module do to streams. */
   readonly effects: (effects: readonly Effect[]) => void;
   /** Called when the thread has ended: the module trapped, took too long, or ended itself. */
   readonly failed: (failure: ModuleFailure) => void;

@@ -5,7 +5,6 @@ export type Pairs = readonly (readonly [name: string, value: string])[];
 
 const noBytes = Buffer.alloc(0);
 
-/** Encodes a map in the form of the ABI. */
 export function serializePairs(pairs: Pairs): Buffer {
   if (pairs.length === 0) return noBytes;
   const bytes = Buffer.alloc(serializedSize(pairs));

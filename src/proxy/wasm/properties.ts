@@ -24,7 +24,7 @@ export function propertyAt({ stream, plugin, node }: PropertySource, path: strin
   return value === undefined ? undefined : serialize(value);
 }
 
-/** Reads the headers as earlier modules have changed them. */
+/** Reads the headers as this module and earlier ones have changed them. */
 function streamAttribute(stream: StreamContext | undefined, name: string): Attribute | undefined {
   if (stream === undefined || !Object.hasOwn(stream.attributes, name)) return undefined;
   const found = stream.attributes[name];

@@ -10,11 +10,10 @@ interface Entry {
 
 interface Queue {
   readonly items: Uint8Array[];
-  /** Tells the plugin that registered the queue last that it has an item. */
+  /** Tells the plugin that was the last to register the queue that the queue has an item. */
   ready: (queue: number) => void;
 }
 
-/** A metric that a module defined. */
 export interface ModuleMetric {
   readonly id: number;
   readonly type: number;

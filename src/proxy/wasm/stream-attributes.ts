@@ -5,7 +5,6 @@ import type { Pairs } from "./pairs.ts";
 
 const nsInMs = 1_000_000n;
 
-/** The attributes of a request that modules can read, under Envoy's names. */
 export function attributesOf(request: FilterRequest, nowMs: number): AttributeMap {
   const { connection, route } = request;
   const { tls } = connection;
@@ -46,7 +45,10 @@ export function attributesOf(request: FilterRequest, nowMs: number): AttributeMa
   };
 }
 
-/** The headers that frame the client's message. Modules can neither read nor change them. */
+/**
+ * Headers that modules can neither read nor change: those of the connection and of the message's framing, and `host`,
+ * which they have as `:authority`.
+ */
 const hidden: ReadonlySet<string> = new Set([
   "connection",
   "keep-alive",

@@ -2,7 +2,6 @@ import { buffers, maps } from "./abi.ts";
 import type { AttributeMap, Side } from "./messages.ts";
 import type { Pairs } from "./pairs.ts";
 
-/** The fields of one map, and whether the module has changed it. */
 export class FieldMap {
   #pairs: (readonly [name: string, value: string])[];
   changed = false;
@@ -67,7 +66,6 @@ export class BodyBuffer {
   }
 }
 
-/** One request with its response, as the module sees them. */
 export class StreamContext {
   readonly id: number;
   readonly root: number;
@@ -75,7 +73,6 @@ export class StreamContext {
   readonly #maps = new Map<number, FieldMap>();
   readonly request = new BodyBuffer();
   readonly response = new BodyBuffer();
-  /** The properties that modules have set. */
   readonly properties = new Map<string, Buffer>();
   /** Whether the context stays open until the module reports that it has finished. */
   waitsForDone = false;
@@ -97,7 +94,6 @@ export class StreamContext {
     return this.#maps.get(map);
   }
 
-  /** Returns the maps that the module has changed since the last call. */
   *changedMaps(): Iterable<readonly [map: number, fields: FieldMap]> {
     for (const [map, fields] of this.#maps) {
       if (!fields.changed) continue;

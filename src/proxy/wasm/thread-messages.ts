@@ -3,7 +3,6 @@ import type { AnswerMark } from "./answer-mark.ts";
 import type { CompiledModule } from "./engine.ts";
 import type { HostRequest, MachineAnswer, MachineCall, MachineOptions } from "./messages.ts";
 
-/** The initial data of a thread. */
 export interface ThreadStart {
   readonly module: CompiledModule;
   readonly options: MachineOptions;

@@ -3,7 +3,6 @@ import { MemoryFault, type GuestMemory } from "./guest-memory.ts";
 import { maxTextBytes } from "./limits.ts";
 import type { MachineState } from "./machine-state.ts";
 
-/** Thrown when the module ends itself. */
 export class ModuleExit extends Error {
   override readonly name = "ModuleExit";
   readonly code: number;
@@ -22,7 +21,9 @@ const statBytes = 24;
 
 type Imports = Record<string, (...values: never[]) => number | bigint | undefined>;
 
-/** The functions for files, sockets and events, which the host does not have. They return an error. */
+/**
+ * The functions for files, sockets and events, which the host does not have. They do nothing, and most return an error.
+ */
 const absentFunctions: Imports = {
   sched_yield: () => wasiErrors.success,
   poll_oneoff: () => wasiErrors.noSystem,

@@ -21,7 +21,6 @@ interface Served extends AsyncDisposable {
   readonly harness: Harness;
   readonly statistics: FilterStatistics;
   readonly registry: MetricsRegistry;
-  /** The last request that the application received. */
   readonly received: { headers: Record<string, unknown>; body: string };
 }
 

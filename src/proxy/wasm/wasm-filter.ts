@@ -32,7 +32,6 @@ const noCodeReply: LocalReply = {
   details: "rbac_access_denied_matched_policy[none]",
 };
 
-/** Lets a WebAssembly module take part in exchanges. */
 export class WasmFilter implements HttpFilter {
   readonly name: string;
   readonly #options: WasmFilterOptions;

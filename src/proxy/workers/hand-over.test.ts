@@ -43,7 +43,6 @@ const pauseMs = 4;
 class Clients {
   readonly served = new Map<string, number>();
   readonly lost: string[] = [];
-  /** The addresses of ready pods. */
   ready: readonly string[] = [];
   readonly #port: number;
   readonly #loops: Promise<void>[];

@@ -1,7 +1,6 @@
 import type { ClusterStatus, Statistic } from "../serving.ts";
 import { sharedMetrics } from "../admin/proxy-stats.ts";
 
-/** Combines the statistics of several workers into those of one proxy. */
 export function mergeStatistics(parts: readonly (readonly Statistic[])[]): Statistic[] {
   const merged = new Map<string, Statistic>();
   for (const statistic of parts.flat()) {

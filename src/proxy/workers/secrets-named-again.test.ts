@@ -11,7 +11,10 @@ import { edsCluster, plainEndpoints } from "../testing/ads-server.ts";
 import { outboundTcp } from "../testing/mesh-config.ts";
 import { TestProxy } from "../testing/test-proxy.ts";
 
-/** Less than the proxy waits for a secret. */
+/**
+ * Less than the time for which the proxy waits for a secret, so that a connection that waits for a missing secret fails
+ * the test.
+ */
 const answerLimitMs = 8000;
 /**
  * A worker checks once a second which secrets its configuration names, and forgets a secret that two checks in a row do

@@ -26,7 +26,7 @@ export class SharedTable {
     return new SharedArrayBuffer(entries * (keyBytes + cellsEach * cellBytes));
   }
 
-  /** Returns where the cells of a name begin. Undefined if the table is full. */
+  /** Returns where the cells of a name begin. Undefined if other names have all the entries that are tried for it. */
   find(name: string): number | undefined {
     const key = keyOf(name);
     const size = this.#keys.length;
@@ -39,7 +39,6 @@ export class SharedTable {
     return undefined;
   }
 
-  /** Returns where the cells of each name begin. */
   *all(): Iterable<number> {
     for (const [at, key] of this.#keys.entries()) if (key !== 0n) yield at * this.#cellsEach;
   }

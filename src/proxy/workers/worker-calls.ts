@@ -7,7 +7,6 @@ import type { ClusterStatus, ServingStatus, Statistic } from "../serving.ts";
 import type { Ejection } from "../upstream/cluster.ts";
 import type { LimitsMemory } from "./worker-limits.ts";
 
-/** The initial data of a worker. */
 export interface WorkerStart {
   readonly settings: ProxySettings;
   readonly startedMs: number;
@@ -17,11 +16,9 @@ export interface WorkerStart {
   readonly limits: LimitsMemory;
 }
 
-/** The result of an update. */
 export interface UpdateOutcome {
   /** Why the worker refused the update. Undefined if it accepted it. */
   readonly error: string | undefined;
-  /** The names that the worker needs from now on, by type. */
   readonly names: ReadonlyMap<string, readonly string[]>;
 }
 

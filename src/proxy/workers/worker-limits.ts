@@ -19,7 +19,7 @@ import { SharedTable } from "./shared-table.ts";
 
 /** The maximum number of clusters whose limits apply to all workers together. Beyond it, they apply to each worker. */
 const maxClusters = 16_384;
-/** The maximum number of rate limits that apply to all workers together. */
+/** The maximum number of rate limits that apply to all workers together. Beyond it, they apply to each worker. */
 const maxBuckets = 8192;
 /**
  * The number of cells in a cache line of 64 bytes. Each thread writes to its own line, so that threads do not slow each
@@ -27,7 +27,6 @@ const maxBuckets = 8192;
  */
 const lineCells = 16;
 
-/** The memory for counts that workers share. */
 export interface LimitsMemory {
   readonly workers: number;
   /** When the memory was allocated, on the clock {@link commonMs}. */
@@ -61,14 +60,12 @@ export function releaseWorker({ workers, breakers }: LimitsMemory, worker: numbe
 
 export interface WorkerLimitsOptions {
   readonly memory: LimitsMemory;
-  /** The index of the worker, from 0. */
   readonly worker: number;
   /** A clock that is the same in all workers. Absent means {@link commonMs}. */
   readonly nowMs?: () => number;
   readonly ejected: (ejection: Ejection) => void;
 }
 
-/** A worker's access to the shared counts. */
 export class WorkerLimits implements JointLimits {
   readonly #options: WorkerLimitsOptions;
   readonly #breakers: SharedTable;

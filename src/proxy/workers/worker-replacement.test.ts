@@ -26,7 +26,6 @@ class FakeThread extends EventEmitter {
   readonly calls: Call[] = [];
   answers: boolean;
   ended = false;
-  /** The answers to calls, by name. */
   readonly values: Record<string, unknown> = {
     status: { pending: [], listeners: 1, connections: 2, quietMs: 9000 },
     statistics: [{ name: "a.total", value: 3, metric: "a", type: "counter" }],
@@ -35,7 +34,6 @@ class FakeThread extends EventEmitter {
     owns: false,
     answer: { status: 200, body: "config\n" },
   };
-  /** The names that it reports with each update. */
   names: UpdateOutcome["names"] = new Map();
 
   constructor(start: WorkerStart, answers: boolean) {
@@ -55,7 +53,6 @@ class FakeThread extends EventEmitter {
     else this.emit("message", { answer: call, value: this.values[name] });
   }
 
-  /** Answers one update. */
   accept(call: number, names: UpdateOutcome["names"]): void {
     this.emit("message", { answer: call, value: { error: undefined, names } });
   }
@@ -219,7 +216,6 @@ test("an update that arrives while no worker lives waits for the next one, becau
   for (const thread of threads.slice(2)) assert.deepEqual(thread.argumentsOf("update"), [update]);
 });
 
-/** A set of two workers, with the routes that it requests. */
 function withRequests(fixture: Fixture) {
   const requested: (readonly string[])[] = [];
   fixture.set.attach({

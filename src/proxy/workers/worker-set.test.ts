@@ -60,12 +60,10 @@ class Gateway implements AsyncDisposable {
     return new Gateway(proxy, port, servers, threads);
   }
 
-  /** Sends requests, each on its own connection. */
   async bodies(count: number): Promise<string[]> {
     return await Promise.all(Array.from({ length: count }, async () => (await fetchOnce(this.port, "/")).body));
   }
 
-  /** Connects a client that sends nothing yet. */
   async client(): Promise<Socket> {
     const socket = connect({ port: this.port, host: "127.0.0.1" });
     this.#sockets.push(socket);
@@ -78,7 +76,6 @@ class Gateway implements AsyncDisposable {
     return (await this.proxy.samples(name)).reduce((sum, { value }) => sum + value, 0);
   }
 
-  /** The number of open connections, by worker. */
   async shares(): Promise<number[]> {
     const samples = await this.proxy.samples("serin_proxy_worker_connections");
     return samples

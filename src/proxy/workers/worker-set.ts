@@ -51,9 +51,7 @@ export class WorkerSet implements Serving {
   #closesUnused = false;
   #listens = true;
   readonly #metrics = new ThreadMetrics(sharedMetrics);
-  /** The last status of each worker. */
   readonly #statuses = new Map<number, ServingStatus>();
-  /** The last statistics of each worker. */
   readonly #statistics = new Map<number, readonly Statistic[]>();
   /** The statistics of workers that have ended, so that counters do not fall. */
   #pastStatistics: readonly Statistic[] = [];
@@ -241,7 +239,6 @@ export class WorkerSet implements Serving {
     this.#mirror.accept(given);
   }
 
-  /** Requests from the control plane what the workers need of these types. */
   #request(types: readonly string[]): void {
     for (const typeUrl of new Set(types)) {
       const names = this.#wanted.of(typeUrl);

@@ -45,7 +45,6 @@ export function compileAccessLogs(
   });
 }
 
-/** An access log that goes to a service. It has no file. */
 function sentTo(
   log: Omit<AccessLogSpec, "path" | "wants"> | undefined,
   filter: LogFilter | undefined,
@@ -72,7 +71,6 @@ function specOf(path: string, format: LogFormat, filter: LogFilter | undefined):
   };
 }
 
-/** The path of the standard output. */
 const standardOutput = "/dev/stdout";
 
 function compileStreamFormat(log: StdoutAccessLog, where: string): LogFormat {

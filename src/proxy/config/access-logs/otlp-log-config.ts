@@ -96,7 +96,6 @@ interface AnyValue {
   readonly value: { readonly case: string | undefined; readonly value?: unknown };
 }
 
-/** The text of a value. Empty if the value is not a text. */
 function textOf(value: AnyValue | undefined): string {
   return typeof value?.value.value === "string" ? value.value.value : "";
 }

@@ -25,7 +25,6 @@ import { compileTcpExchange, peerExchangeFilter } from "../peer-metadata-config.
 import { httpOptionsKey, TransportRules } from "../transport-config.ts";
 import { unpack } from "../typed-struct.ts";
 
-/** A compiled cluster with the source of its endpoints. */
 export interface ClusterSpec {
   readonly config: ClusterConfig;
   readonly transports: TransportRules;

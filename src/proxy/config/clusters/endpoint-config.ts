@@ -28,8 +28,8 @@ const doubleTunnelListener = "inner_connect_originate";
 /**
  * Compiles the endpoints of one assignment for one cluster. Throws an error that names what cannot be served.
  *
- * A Unix socket is left out, and so is a discovered address that is not an IP address. `tell` gets a note about
- * each. Any user's ServiceEntry may contain such an address, and a NACK would delay everyone who waits for this proxy's
+ * A Unix socket is left out, and so is a discovered address that is not an IP address. `tell` gets a note about each.
+ * Any user's ServiceEntry may contain such an address, and a NACK would delay everyone who waits for this proxy's
  * acknowledgement.
  */
 export function compileEndpoints(
@@ -235,7 +235,6 @@ function workloadOf(metadata: Metadata | undefined): WorkloadLabels {
   };
 }
 
-/** A hostname to resolve, and how its addresses become endpoints. */
 export interface DnsHost {
   readonly name: string;
   readonly port: number;

@@ -30,7 +30,6 @@ const policies: Readonly<Record<number, LoadBalancing>> = {
 const defaultPanicPercent = 50;
 const maxTableSize = 5_000_011;
 
-/** Compiles how a cluster distributes its requests over its endpoints. */
 export function compileLoadBalancing(
   message: Cluster,
   where: string,

@@ -115,8 +115,6 @@ export function compileCompressorPerRoute(
   });
 }
 
-// ---- directions
-
 function compileRequest(message: Compressor, where: string, notes: ConfigNotes): MessageRules {
   const config = message.requestDirectionConfig;
   if (config === undefined) return { enabled: false, minBytes: defaultMinBytes, takesType: () => false };
@@ -195,8 +193,6 @@ function typesOf(listed: readonly string[]): MessageRules["takesType"] {
   const types = new Set((listed.length === 0 ? defaultTypes : listed).map((type) => type.toLowerCase()));
   return (type) => types.has(type.toLowerCase());
 }
-
-// ---- libraries
 
 function compileLibrary(config: TypedExtensionConfig, where: string, notes: ConfigNotes): CompressorLibrary {
   const here = `${where}: compressorLibrary ${config.name}`;

@@ -4,7 +4,6 @@ import { checkFields, invalid, type ConfigNotes } from "../config-check.ts";
 import { fractionOf } from "../fraction.ts";
 import { compileString } from "../matchers/matcher-config.ts";
 
-/** Compiles the policy of a filter, or of a route. */
 export function compileCsrf(message: CsrfPolicy, where: string, notes: ConfigNotes): CsrfSettings {
   checkFields(CsrfPolicySchema, message, where, notes, {
     used: ["filterEnabled", "shadowEnabled", "additionalOrigins"],

@@ -5,13 +5,15 @@ import type { HttpFilter } from "../../filters/http-filter.ts";
 import { checkFields, durationOr, invalid, unsupported, type ConfigNotes } from "../config-check.ts";
 import { contentTypeUrl } from "../typed-struct.ts";
 
-/** Compiles a filter from its configuration. Returns undefined if the filter has no effect on requests. */
+/**
+ * Compiles a filter from its configuration. Returns undefined if the filter has no effect on requests, and `unknown` if
+ * this proxy does not have the filter.
+ */
 export type CompileFilter = (config: Any, where: string) => HttpFilter | undefined | "unknown";
 
 /** Envoy's default of `initial_fetch_timeout`. */
 const defaultWaitMs = 15_000;
 
-/** Compiles an HTTP filter whose configuration comes by extension config discovery. */
 export function compileDiscovered(
   name: string,
   source: ExtensionConfigSource,

@@ -4,7 +4,6 @@ import { allOf } from "../../routing/matchers.ts";
 import { checkFields, durationOr, invalid, type ConfigNotes } from "../config-check.ts";
 import { compileHeader } from "../matchers/matcher-config.ts";
 
-/** Compiles which requests are health checks, and whether the proxy or the upstream answers them. */
 export function compileHealthCheck(message: HttpHealthCheck, where: string, notes: ConfigNotes): HealthCheckSettings {
   const { passThroughMode: passes, cacheTime, headers } = message;
   checkFields(HttpHealthCheckSchema, message, where, notes, {

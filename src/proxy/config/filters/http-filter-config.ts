@@ -63,7 +63,6 @@ import { compileStats } from "./stats-config.ts";
 import { resolveTypedStruct, typeNameOf, unpack } from "../typed-struct.ts";
 import { compileWasm, readWasm, readWasmStruct, wasmType } from "./wasm-config.ts";
 
-/** The compiled filters of a connection manager. */
 export interface HttpFilters {
   readonly filters: readonly HttpFilter[];
   readonly peerMetadata: PeerMetadataExchange;
@@ -245,7 +244,6 @@ function compileFilter(
   }
 }
 
-/** Compiles a filter that authenticates or authorizes requests. */
 function compileGuard(
   name: string,
   message: Message,
@@ -280,7 +278,6 @@ function compileGuard(
   }
 }
 
-/** The configuration of a WebAssembly module. Undefined for another filter. */
 function wasmOf(any: Any): ReturnType<typeof readWasm> | undefined {
   if (typeNameOf(any) === wasmType) return readWasm(any);
   return readWasmStruct(any);

@@ -105,12 +105,10 @@ function compileLimits(
 
 type MakeBucket = (size: BucketSize) => Tokens;
 
-/** Makes buckets that only this thread uses. */
 function ownBuckets({ services: { clock } }: ConfigNotes): MakeBucket {
   return (size) => new TokenBucket({ ...size, clock });
 }
 
-/** Buckets that all threads of the proxy share. */
 function sharedBuckets(notes: ConfigNotes): MakeBucket {
   const { buckets } = notes.services;
   return buckets === undefined ? ownBuckets(notes) : (size) => buckets.make(size);

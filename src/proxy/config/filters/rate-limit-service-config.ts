@@ -24,7 +24,6 @@ const defaultTimeoutMs = 20;
 /** The longest timeout in milliseconds that gRPC can transmit to a service. */
 const maxTimeoutMs = 99_999_999;
 
-/** Compiles the filter of limits that a service counts. */
 export function compileRateLimit(message: HttpRateLimit, where: string, notes: ConfigNotes): RateLimitSettings {
   checkFields(HttpRateLimitSchema, message, where, notes, {
     used: [

@@ -168,7 +168,7 @@ function compilePrincipal(message: Principal, where: string, notes: ConfigNotes)
     }
     case "directRemoteIp": {
       const inRange = compileRange(identifier.value, where);
-      // `remoteIp` is the client that a balancer names by a PROXY header. Istio's ipBlocks match the peer,
+      // `remote` may be a client that a balancer names by a PROXY header. Istio's ipBlocks match the peer, and
       // remoteIpBlocks match the client.
       return ({ directRemote, remote }) => inRange((directRemote ?? remote).address);
     }
@@ -196,7 +196,7 @@ function isNamed(tls: DownstreamTls, matches: StringMatcher): boolean {
   return tls.peerUris().some(matches) || tls.peerDnsNames().some(matches) || matches(tls.peerSubject());
 }
 
-/** Compiles a condition on the identities that the proxy knows from the end of a tunnel. */
+/** Compiles a condition on the identities at both ends of the client's connection or of its tunnel. */
 function compileFilterState(message: FilterStateMatcher, where: string): AccessMatcher {
   if (message.matcher.case !== "stringMatch")
     throw unsupported(where, `a filterState match by ${message.matcher.case ?? "nothing"}`);

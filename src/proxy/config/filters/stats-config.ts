@@ -6,7 +6,6 @@ import { durationOr, type ConfigNotes } from "../config-check.ts";
 
 const clientStats: StatsRules = { ...standardStats, hostFallback: true };
 
-/** Names of the metrics, without the prefix `istio_`. */
 const metricNames = [
   "requests_total",
   "request_duration_milliseconds",

@@ -35,12 +35,10 @@ const runtimes: ReadonlySet<string> = new Set([
   "envoy.wasm.runtime.wasmtime",
 ]);
 
-/** Reads a WebAssembly filter's configuration from an Any. */
 export function readWasm(any: Any): Wasm {
   return fromBinary(WasmSchema, any.value);
 }
 
-/** The configuration inside a TypedStruct. Undefined for any other type. */
 export function readWasmStruct(any: Any): Wasm | undefined {
   const json = typedJsonOf(any);
   if (json?.typeUrl.endsWith(`/${wasmType}`) !== true) return undefined;

@@ -83,7 +83,6 @@ function addressRange(
 
 const nothing: ChainMatcher = () => undefined;
 
-/** Compiles a listener's decision tree, which names filter chains. */
 export function compileChainMatcher(message: XdsMatcher, where: string): ChainMatcher {
   const otherwise = message.onNoMatch === undefined ? nothing : compileOnMatch(message.onNoMatch, where);
   const type = message.matcherType;

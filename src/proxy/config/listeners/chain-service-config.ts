@@ -66,8 +66,8 @@ function forwardedPort({ portSpecifier }: SniDynamicForwardProxy): number {
 }
 
 /**
- * Filters that forward the client's server name (SNI). Connections to an upstream always do this, so these filters have
- * nothing to do.
+ * Filters that forward the client's server name (SNI). A connection whose TLS this proxy does not terminate keeps its
+ * server name anyway, so these filters have nothing to do.
  */
 const serverNameFilters = new Set(["forward_downstream_sni", "envoy.filters.network.forward_downstream_sni"]);
 

@@ -104,7 +104,6 @@ function decidesByRequestId(
 
 interface Tracer extends Pick<RequestTracingOptions, "formats" | "shortTraceIds"> {
   readonly exporter: BatchExporter<Span> | undefined;
-  /** Why no spans are sent. */
   readonly noExportReason?: string;
 }
 
@@ -240,7 +239,7 @@ interface CollectorService {
   }[];
 }
 
-/** Istio writes only the host and the path, so a scheme is added. */
+/** Reads the address. Istio writes only the host and the path. A scheme is dropped: the cluster decides about TLS. */
 function requestOf(service: CollectorService, contentType: string, where: string): ExportTarget<Span>["request"] {
   const uri = service.httpUri;
   if (uri?.httpUpstreamType.case !== "cluster") throw unsupported(where, "tracing: a collector without a cluster");

@@ -26,8 +26,8 @@ export function compileNameRegex(pattern: string, where: string): WholeRegex {
 
 /**
  * The maximum length of a text with replacements, which is longer than a head that servers accept. What exceeds it is
- * cut off. Otherwise a path of many matches could fill the memory. The text must not stay as it is instead: then a
- * client could reach a path that the route does not lead to.
+ * cut off. Otherwise a path of many matches could fill the memory. If the text stayed unchanged instead, a client could
+ * reach a path that the route does not lead to.
  */
 export const maxReplacedLength = 131_072;
 
@@ -56,7 +56,6 @@ export function compileReplacement(pattern: string, substitution: string, where:
   };
 }
 
-/** The texts of a substitution, and the numbers of groups. */
 function partsOf(substitution: string): (string | number)[] {
   return Array.from(substitution.matchAll(/\\(\d)|\\(.)|[^\\]+|\\$/gs), ([whole, group, escaped]) =>
     group === undefined ? (escaped ?? whole) : Number(group),

@@ -21,7 +21,6 @@ const rulesOf = (...rules: JsonObject[]) =>
     notes,
   );
 
-/** The descriptor of a request by these actions, as `key=value`. */
 function described(request: TestRequest, ...actions: JsonObject[]): string {
   const [descriptor] = descriptorsOf(rulesOf({ actions }), request);
   return descriptor === undefined ? "(none)" : descriptor.entries.map(({ key, value }) => `${key}=${value}`).join(" ");

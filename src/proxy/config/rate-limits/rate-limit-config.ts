@@ -18,10 +18,8 @@ import { contentTypeUrl, unpack } from "../typed-struct.ts";
 
 const maxStage = 10;
 const tooManyRequests = 429;
-/** gRPC's RESOURCE_EXHAUSTED. */
 export const resourceExhausted = 8;
 
-/** Refuses a stage above the maximum. */
 export function checkStage(stage: number, where: string): void {
   if (stage > maxStage) throw invalid(where, `stage must be from 0 to ${maxStage}, got ${stage}`);
 }
@@ -47,12 +45,10 @@ export function sendsLimitFields(version: number): boolean {
   return version === draftVersion3;
 }
 
-/** The field `vhRateLimits` of a filter. */
 export function hostRulesOf(vhRateLimits: number): HostRules {
   return hostRules[vhRateLimits] ?? "override";
 }
 
-/** The `rateLimits` of a route or a virtual host. */
 export function compileRouteRules(messages: readonly RateLimit[], where: string, notes: ConfigNotes): RateLimitRule[] {
   return messages.map((message, index) => {
     const here = `${where}: rateLimits[${index}]`;

@@ -12,7 +12,6 @@ const maxHits = 1_000_000_000;
  */
 type HitsOf = (request: DescribedRequest) => DescriptorHits | undefined;
 
-/** The `hitsAddend` of a rule. */
 export function compileHits(message: RateLimit_HitsAddend, where: string, notes: ConfigNotes): HitsOf {
   const { number, format, isNegativeHits: refills } = message;
   const here = `${where}.hitsAddend`;

@@ -37,10 +37,8 @@ import { compileRouteRules } from "../rate-limits/rate-limit-config.ts";
 /** Envoy's timeout for a route without one. */
 const defaultTimeoutMs = 15_000;
 
-/** The facts about an action's route that compiling the action needs. */
 export interface ActionScope {
   readonly host: VirtualHostMessage;
-  /** The rate limits of the virtual host. */
   readonly rateLimits: readonly RateLimitRule[];
   readonly maxBodyBytes: number;
   readonly notes: ConfigNotes;

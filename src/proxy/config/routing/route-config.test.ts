@@ -17,7 +17,6 @@ function compile(table: JsonValue, configNotes = notes): RouteTable {
   return compileRouteTable(fromJson(RouteConfigurationSchema, table, { registry: envoyRegistry() }), configNotes);
 }
 
-/** A table whose routes answer with their own names. */
 function named(routes: readonly (readonly [name: string, match: JsonValue])[]): JsonValue {
   return {
     name: "t",

@@ -59,7 +59,10 @@ export function compileAnnouncedHost(
   return compileVirtualHost(host, scope, maxBodyBytes, where, notes);
 }
 
-/** Makes a route table from compiled virtual hosts. If two of them have the same domain, the first one gets it. */
+/**
+ * Makes a route table from compiled virtual hosts. Accepts a domain that several of them have, because they arrive
+ * separately.
+ */
 export function announcedRouteTable(
   message: RouteConfiguration,
   virtualHosts: readonly VirtualHost[],
@@ -137,7 +140,6 @@ const tlsRequirements: Readonly<Record<number, VirtualHost["requireTls"]>> = {
   [VirtualHost_TlsRequirementType.ALL]: "all",
 };
 
-/** The settings of a table or virtual host that apply to everything below it. */
 interface Scope {
   readonly levels: Levels;
   readonly overrides: FilterOverrides;

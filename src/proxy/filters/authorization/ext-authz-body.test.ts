@@ -12,9 +12,6 @@ import type { CallCluster, ClusterRequest } from "../../terms/call-cluster.ts";
 
 const httpService = { serverUri: { uri: "http://authz.test", cluster: "authz", timeout: "2s" } };
 
-/**
- * Starts a proxy that asks an HTTP service about its requests. Also returns the requests that this service received.
- */
 async function startWithAuthorization(body: JsonObject): Promise<{ harness: Harness; requests: string[] }> {
   const clusters: { current?: Harness } = {};
   const filter = extAuthzFilter(
@@ -153,7 +150,6 @@ test("the check of a HEAD request does not wait for a body, and a connection tha
   assert.equal(requestCount, 5, "three questions, two of which found a closed connection first");
 });
 
-/** A gRPC service that gives this answer. */
 function message(response: MessageInitShape<typeof CheckResponseSchema>): CallCluster {
   const bytes = Buffer.from(toBinary(CheckResponseSchema, create(CheckResponseSchema, response)));
   const prefix = Buffer.alloc(5);

@@ -9,23 +9,18 @@ import {
   type RequestBodyStart,
 } from "../http-filter.ts";
 
-/** One change of a request's fields. */
 export interface FieldEdit {
   readonly name: string;
   readonly value: string;
-  /** Whether the value is added to existing values. Otherwise it replaces them. */
   readonly append: boolean;
 }
 
-/** An authorization service's verdict about a request. */
 export type AuthorizationAnswer =
   | {
       readonly kind: "allowed";
       readonly set: readonly FieldEdit[];
       readonly remove: readonly string[];
-      /** Changes of the query's parameters. Undefined if there are none. */
       readonly query?: QueryEdits;
-      /** Headers for the response to the client. */
       readonly answerFields: readonly (readonly [name: string, value: string])[];
       readonly metadata: unknown;
     }
@@ -39,7 +34,6 @@ export type AuthorizationAnswer =
 
 /** What a service is asked about, besides the request's head. */
 export interface AuthorizationQuestion {
-  /** The context extensions of the route. */
   readonly extensions: Readonly<Record<string, string>>;
   /** The body of the request, or its beginning. Undefined if bodies are not sent, or if the request has none. */
   readonly body: RequestBodyStart | undefined;
@@ -54,11 +48,9 @@ export type AskAuthorization = (
 
 export interface ExtAuthzSettings {
   readonly ask: AskAuthorization;
-  /** Whether requests pass if the service does not answer. */
   readonly allowsOnFailure: boolean;
   readonly marksFailure: boolean;
   readonly statusOnError: number;
-  /** Selects the requests about which the service is asked. */
   readonly enabled: (request: FilterRequest) => boolean;
   readonly clearsRoute: boolean;
   /** How much of a body is sent to the service. Undefined if no body is sent. */
@@ -74,10 +66,8 @@ export interface BodyRules {
 /** The header that tells a service whether it has received only the beginning of a body. */
 export const partialBodyField = "x-envoy-auth-partial-body";
 
-/** A route's settings for the filter. */
 export class ExtAuthzRouteSettings {
   readonly disabled: boolean;
-  /** Context that is sent to the service. */
   readonly contextExtensions: Readonly<Record<string, string>>;
   /**
    * Which bodies are sent to the service. With `none`, no body is sent. If undefined, the filter's own setting applies.
@@ -102,7 +92,6 @@ const framingFields: ReadonlySet<string> = new Set([
   "trailer",
 ]);
 
-/** Asks an external service whether requests may pass. */
 export class ExtAuthzFilter implements HttpFilter {
   readonly name: string;
   readonly #settings: ExtAuthzSettings;

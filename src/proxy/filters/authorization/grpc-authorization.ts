@@ -25,13 +25,11 @@ import { messageTextOfHead } from "../../terms/header-text.ts";
 import { fieldOf, fieldsOf, isField } from "../service-fields.ts";
 
 export interface GrpcAuthorizationOptions extends GrpcTarget {
-  /** The request's headers that are sent. */
   readonly isSent: (name: string) => boolean;
   readonly includesCertificate: boolean;
   readonly includesTlsSession: boolean;
   /** Whether bodies are sent as bytes. If false, they are sent as text, with invalid UTF-8 replaced. */
   readonly packsBodyAsBytes: boolean;
-  /** The filters whose metadata is sent. */
   readonly metadataNamespaces: readonly string[];
   readonly clock: Clock;
 }
@@ -56,7 +54,6 @@ export function grpcAuthorization(options: GrpcAuthorizationOptions): AskAuthori
   };
 }
 
-/** Asks about a connection with the same call. */
 export function grpcConnectionAuthorization(
   options: GrpcAuthorizationOptions,
 ): (info: ConnectionInfo, metadata: ReadonlyMap<string, unknown>, signal: AbortSignal) => Promise<AuthorizationAnswer> {

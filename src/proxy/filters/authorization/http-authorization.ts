@@ -12,7 +12,7 @@ export interface HttpAuthorizationOptions {
   readonly pathPrefix: string;
   /** The path that replaces the request's path. If empty, the request's path is sent. */
   readonly pathOverride: string;
-  /** The request's headers that are sent, in addition to the fixed ones. */
+  /** Selects the headers of the request that are sent. `authorization` is always sent. */
   readonly isSent: StringMatcher;
   readonly added: readonly (readonly [name: string, value: string])[];
   /** Which headers of the service's answer are set on the request to the upstream, and which are added to it. */
@@ -25,7 +25,6 @@ export interface HttpAuthorizationOptions {
 }
 
 const maxAnswerBytes = 1024 * 1024;
-/** Headers that a refused client always gets. */
 const alwaysToClient = new Set(["www-authenticate", "location", "content-type", "proxy-authenticate"]);
 /** Headers that frame a message or describe only one hop. They are not copied. */
 const hopFields = new Set([
@@ -42,8 +41,7 @@ const hopFields = new Set([
 ]);
 
 /**
- * Sends the service a request like the client's, with the configured part of the client's body. Status 200 admits the
- * client's request.
+ * Sends the service a request like the client's, with the configured part of the client's body.
  */
 export function httpAuthorization(options: HttpAuthorizationOptions): AskAuthorization {
   return async (request, { body }, signal) => {

@@ -15,7 +15,6 @@ export interface NetworkExtAuthzSettings {
   readonly timeoutMs: number;
 }
 
-/** Lets an external service decide whether a connection is served. */
 export class NetworkExtAuthzFilter implements NetworkFilter {
   readonly name: string;
   readonly #settings: NetworkExtAuthzSettings;

@@ -7,13 +7,11 @@ import type { FilterCounter, FilterStatistics } from "../../terms/filter-statist
 import type { FilterRequest, HttpFilter, LocalReply } from "../http-filter.ts";
 import type { ConnectionVerdict, NetworkFilter } from "../network-filter.ts";
 
-/** The rules of one filter, or of a route that replaces the filter's rules. */
 export class RbacSettings {
   /** The rules to enforce. If undefined, the filter enforces nothing. */
   readonly rules: AccessRules | undefined;
   /** Rules whose decision is reported and not enforced. */
   readonly shadowRules: AccessRules | undefined;
-  /** The prefix of the names under which shadow rules report. */
   readonly shadowPrefix: string;
   readonly rulesPrefix: string;
 
@@ -41,7 +39,6 @@ function countersOf(statistics: FilterStatistics, prefix: string, settings: Rbac
   };
 }
 
-/** The services that a filter reports to. */
 export interface RbacReports {
   readonly statistics: FilterStatistics;
   readonly log?: Logger;
@@ -72,7 +69,7 @@ class DecisionLog {
   }
 }
 
-/** Refuses requests with 403, as its rules say. */
+/** Refuses requests that its rules do not allow, with status 403. */
 export class RbacFilter implements HttpFilter {
   readonly name: string;
   readonly idle: boolean;
@@ -144,7 +141,6 @@ function reportShadow(
   metadata.set(name, fields);
 }
 
-/** Closes connections, as its rules say. */
 export class NetworkRbacFilter implements NetworkFilter {
   readonly name: string;
   readonly #settings: RbacSettings;

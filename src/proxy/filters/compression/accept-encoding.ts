@@ -1,4 +1,4 @@
-/** The coding that one of the compressor filters of a response offers. Filters are listed in their order. */
+/** The coding that one compressor filter of a response offers. A list of them has the order of the filters. */
 export interface OfferedCoding {
   readonly coding: string;
   /** Whether this coding is preferred to others of the same quality value. */
@@ -22,7 +22,6 @@ export function listMembers(list: string): string[] {
     .filter((member) => member !== "");
 }
 
-/** Whether the `cache-control` of a message forbids changing its body. */
 export function forbidsTransform(cacheControl: string | undefined): boolean {
   return listMembers(cacheControl ?? "").some((member) => member.toLowerCase() === "no-transform");
 }

@@ -1,6 +1,5 @@
 import { TransformedBody, zlib } from "./transformed-body.ts";
 
-/** Makes compressors of one content coding. */
 export interface CompressorLibrary {
   /** The coding, as `accept-encoding` and `content-encoding` name it. */
   readonly coding: "gzip" | "br" | "zstd";

@@ -1,7 +1,6 @@
 import type { Transform } from "node:stream";
 import { noBytes, TransformedBody, zlib } from "./transformed-body.ts";
 
-/** Makes decompressors of one content coding. */
 export interface DecompressorLibrary {
   /** The coding, as `accept-encoding` and `content-encoding` name it. */
   readonly coding: "gzip" | "br" | "zstd";

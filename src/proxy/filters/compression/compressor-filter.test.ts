@@ -66,7 +66,6 @@ interface Upstream {
   readonly body?: string;
 }
 
-/** A proxy with these filters whose upstream answers as `upstream` says. */
 async function serve(filters: readonly HttpFilter[], upstream: Upstream = {}) {
   const harness = await Harness.start({ filters, filtersIdle: false });
   const requests: { headers: IncomingMessage["headers"]; body: Buffer }[] = [];
@@ -347,7 +346,6 @@ test("each part of a streamed response reaches the client before the next one is
   }
 });
 
-/** Decompresses the beginning of a body, as a client does before the rest has arrived. */
 function decompressed(coding: "gzip" | "br" | "zstd", bytes: Buffer): string {
   if (coding === "gzip") return gunzipSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH }).toString();
   if (coding === "br") return brotliDecompressSync(bytes, { finishFlush: constants.BROTLI_OPERATION_FLUSH }).toString();
@@ -369,7 +367,6 @@ test("trailers follow the end of a compressed body", async () => {
   assert.deepEqual([answer.headers["content-encoding"], answer.trailers["x-sum"]], ["gzip", "1"]);
 });
 
-/** Bytes that compression does not make shorter. */
 function noise(length: number): Buffer {
   const bytes = Buffer.alloc(length);
   let state = 1;

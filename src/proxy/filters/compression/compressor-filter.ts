@@ -15,7 +15,6 @@ import {
 } from "../http-filter.ts";
 import type { TransformedBody } from "./transformed-body.ts";
 
-/** Which messages of one direction are compressed. */
 export interface MessageRules {
   readonly enabled: boolean;
   readonly minBytes: number;
@@ -34,7 +33,6 @@ export interface ResponseRules extends MessageRules {
 
 export interface CompressorSettings {
   readonly library: CompressorLibrary;
-  /** The name that the configuration gives to the library, for the names of statistics. */
   readonly libraryName: string;
   readonly request: MessageRules;
   readonly response: ResponseRules;
@@ -73,7 +71,10 @@ const chains = new WeakMap<FilterRequest, Chain>();
 
 type Obstacle = "ContentLengthTooSmall" | "ContentTypeNotAllowed" | "EtagNotAllowed" | "StatusCodeNotAllowed" | "other";
 
-/** What the response needs from the request: the codings that the client accepts, and the filter chain. */
+/**
+ * What the streams need from the request's head: the codings that the client accepts, and the compressor of the
+ * request's body. Each is undefined if there is none.
+ */
 interface Taken {
   readonly acceptEncoding: string | undefined;
   readonly body: TransformedBody | undefined;
@@ -150,8 +151,6 @@ export class CompressorFilter implements HttpFilter {
     };
   }
 
-  // ---- requests
-
   #beginRequest(request: FilterRequest, signal: () => AbortSignal): TransformedBody | undefined {
     const counters = this.#requestCounters;
     const { request: rules } = this.#settings;
@@ -185,8 +184,6 @@ export class CompressorFilter implements HttpFilter {
     };
   }
 
-  // ---- responses
-
   #responseStream(facts: ResponseFacts): StreamFilter {
     let body: TransformedBody | undefined;
     const { library, signal } = facts;
@@ -207,7 +204,6 @@ export class CompressorFilter implements HttpFilter {
     };
   }
 
-  /** Decides whether the response is compressed, and changes its head accordingly. */
   #judge(response: FilterResponse, end: boolean, { chain, library, acceptEncoding }: ResponseFacts): boolean {
     const { response: rules } = this.#settings;
     const length = responseValue(response, "content-length");
@@ -328,8 +324,6 @@ class ResponseCounters extends DirectionCounters {
   }
 }
 
-// ---- bodies
-
 /** Begins to compress a body. The compressor ends with the exchange. */
 function startCompression(
   library: CompressorLibrary,
@@ -341,7 +335,6 @@ function startCompression(
   return body;
 }
 
-/** Compresses a part, if the body is compressed. */
 function compressPart(
   body: TransformedBody | undefined,
   bytes: Buffer,
@@ -368,9 +361,6 @@ async function compressTail(
 
 const noBytes = Buffer.alloc(0);
 
-// ---- fields
-
-/** The members of a list, in lower case. */
 function membersOf(list: string | undefined): readonly string[] {
   return listMembers(list ?? "").map((member) => member.toLowerCase());
 }

@@ -37,7 +37,6 @@ interface Upstream {
   readonly body?: string | Buffer;
 }
 
-/** A proxy with these filters whose upstream answers as `upstream` says. */
 async function serve(filters: readonly HttpFilter[], upstream: Upstream = {}) {
   const harness = await Harness.start({ filters, filtersIdle: false });
   const seen: { headers: IncomingMessage["headers"]; body: string }[] = [];

@@ -16,7 +16,6 @@ import {
   type StreamTail,
 } from "../http-filter.ts";
 
-/** Which messages of one direction are decompressed. */
 export interface DecompressedDirection {
   readonly enabled: boolean;
   /** Whether messages with `cache-control: no-transform` are decompressed too. */
@@ -25,7 +24,6 @@ export interface DecompressedDirection {
 
 export interface DecompressorSettings {
   readonly library: DecompressorLibrary;
-  /** The library's name in the configuration. */
   readonly libraryName: string;
   readonly request: DecompressedDirection;
   readonly response: DecompressedDirection;
@@ -42,7 +40,6 @@ const badBody: LocalReply = {
   details: "decompression_failed",
 };
 
-/** Decompresses bodies of requests for the upstream, and bodies of responses for clients. */
 export class DecompressorFilter implements HttpFilter {
   readonly name: string;
   readonly idle: boolean;
@@ -156,18 +153,15 @@ class DirectionCounters {
   }
 }
 
-// ---- bodies
-
 type Failure = StreamOutcome<never>;
 
 /**
- * End the exchange. Envoy passes on the part that it could decode, but a message that was cut off must not look like a
- * whole one.
+ * Both end the exchange. Envoy passes on the part that it could decode, but a message that was cut off must not look
+ * like a whole one.
  */
 const failedRequest: Failure = { kind: "reply", reply: badBody };
 const failedResponse: Failure = { kind: "abort" };
 
-/** Decompresses a part, if the body is decompressed. */
 function decompressPart(
   body: BodyDecompression | undefined,
   bytes: Buffer,
@@ -198,8 +192,6 @@ async function decompressTail(
 }
 
 const noBytes = Buffer.alloc(0);
-
-// ---- fields
 
 function joinedValues(values: readonly string[]): string | undefined {
   return values.length === 0 ? undefined : values.join(",");

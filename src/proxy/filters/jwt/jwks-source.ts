@@ -31,7 +31,10 @@ export interface RemoteJwksOptions {
 }
 
 const maxKeySetBytes = 1024 * 1024;
-/** The pause after a failed fetch, in milliseconds. During the pause, requests fail at once. */
+/**
+ * The pause after a failed fetch, in milliseconds. Until it is over, requests get the old keys if the options allow it,
+ * and fail at once otherwise.
+ */
 const failurePauseMs = 1000;
 
 /** Keys fetched through a cluster when they are needed, and again when they are too old. */

@@ -14,7 +14,10 @@ export interface JwtRule {
   readonly requirement: JwtRequirement | undefined;
 }
 
-/** A route's requirement, by its name in the filter. Undefined if the route has none. */
+/**
+ * A route's requirement, by its name in the filter. Undefined if the route's requests need no token, whatever the
+ * filter's rules say.
+ */
 export class JwtRouteSettings {
   readonly requirementName: string | undefined;
 
@@ -36,11 +39,9 @@ export interface JwtAuthnSettings {
 
 const metadataName = "envoy.filters.http.jwt_authn";
 
-/** Verifies the JSON Web Tokens of requests, and passes their claims to later filters and the upstream. */
 export class JwtAuthnFilter implements HttpFilter {
   readonly name: string;
   readonly #settings: JwtAuthnSettings;
-  /** Headers in which the filter passes claims to the upstream. Clients may not set them. */
   readonly #claimHeaders: ReadonlySet<string>;
   readonly #allowed: FilterCounter;
   readonly #denied: FilterCounter;

@@ -2,7 +2,6 @@ import { cookieValue } from "../../routing/hash-policy.ts";
 import type { FilterRequest } from "../http-filter.ts";
 import { editQuery } from "../query-edits.ts";
 
-/** Where a request may carry a token. */
 export type JwtLocation =
   /** In a header, whose `name` is in lower case. The token is what follows the first occurrence of the prefix. */
   | { readonly kind: "header"; readonly name: string; readonly prefix: string }

@@ -37,11 +37,13 @@ export interface JwtProviderOptions {
   readonly clockSkewSeconds: number;
   readonly locations: readonly JwtLocation[];
   readonly jwks: JwksSource;
-  /** Whether the upstream gets the token. */
   readonly forward: boolean;
   /** A header that carries the payload to the upstream, in base64url. */
   readonly payloadHeader: { readonly name: string; readonly pads: boolean } | undefined;
-  /** The keys under which payload and header are stored in the filter's metadata. An empty key stores nothing. */
+  /**
+   * The keys under which the filter's metadata stores a token's payload, its header, and why a token failed. An empty
+   * key stores nothing.
+   */
   readonly payloadInMetadata: string;
   readonly headerInMetadata: string;
   readonly failedStatusInMetadata: string;
@@ -61,7 +63,6 @@ const maxVerifiedLength = 4096;
  */
 const maxTriedKeys = 256;
 
-/** An issuer of tokens, and how its tokens are verified. */
 export class JwtProvider {
   readonly options: JwtProviderOptions;
   readonly #clock: Clock;
@@ -191,7 +192,6 @@ function hasValidTimes(claims: JwtClaims): boolean {
   });
 }
 
-/** Whether subject, issuer and audience have valid types. */
 function hasValidNames({ sub, iss, aud }: JwtClaims): boolean {
   const isText = (value: unknown): boolean => value === undefined || typeof value === "string";
   return (

@@ -3,12 +3,11 @@ import { locationKey, tokenAt, type JwtLocation } from "./jwt-location.ts";
 import { jwtProblems, type JwtProblem } from "./jwt-problem.ts";
 import { parseToken, type JwtProvider, type ParsedToken } from "./jwt-provider.ts";
 
-/** A condition that a request's tokens must satisfy. */
 export type JwtRequirement =
   /** A valid token of this provider. `audiences` replaces the provider's own list. */
   | { readonly kind: "provider"; readonly provider: JwtProvider; readonly audiences: readonly string[] | undefined }
   | { readonly kind: "any" | "all"; readonly requirements: readonly JwtRequirement[] }
-  /** No token, or only valid tokens of these providers. With `orFailed`, invalid tokens are accepted too. */
+  /** No token, or only valid tokens of these providers. With `orFailed`, requests with invalid tokens pass too. */
   | { readonly kind: "allow-missing"; readonly providers: readonly JwtProvider[]; readonly orFailed: boolean };
 
 export interface AcceptedToken {
@@ -21,7 +20,7 @@ export interface AcceptedToken {
 export interface JwtVerdict {
   readonly problem: JwtProblem | undefined;
   readonly accepted: readonly AcceptedToken[];
-  /** The issuer whose token failed, if known. */
+  /** The provider whose token failed, if known. */
   readonly failed?: JwtProvider;
 }
 

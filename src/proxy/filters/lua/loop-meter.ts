@@ -1,7 +1,6 @@
 import { internalError } from "../../../base/index.ts";
 import { readUnsigned, writeUnsigned } from "../../terms/leb128.ts";
 
-/** The exports that the meter adds to a module. */
 export interface MeterExports {
   /** The number of loop iterations until the meter calls the function again. */
   readonly loopFuel: { value: number };
@@ -35,7 +34,6 @@ export function meteredModule(code: Uint8Array): Uint8Array<ArrayBuffer> {
   return new Uint8Array(Buffer.concat(parts));
 }
 
-/** The facts that the meter needs from the sections before the code. */
 interface Facts {
   /** The numbers of parameters and results of each type of functions. */
   signatures: readonly (readonly [parameters: number, results: number])[];
@@ -74,7 +72,7 @@ function exported(name: string, index: number): number[] {
   return [name.length, ...Buffer.from(name), globalKind, ...writeUnsigned(index)];
 }
 
-/** A section with further entries at its end. */
+/** Returns a section's content with `count` encoded entries added at its end. */
 function longer(content: Uint8Array, entries: readonly number[], count: number): Uint8Array {
   const reader = new Reader(content, 0, content.length);
   const before = reader.number();
@@ -133,7 +131,6 @@ function targetsOf(reader: Reader, instruction: number): number[] {
   }
 }
 
-/** The instructions that count an iteration. */
 function meterOf({ signatures, globals }: Facts): Uint8Array {
   const noneToNone = signatures.findIndex(([parameters, results]) => parameters + results === 0);
   const [fuel, slot] = [writeUnsigned(globals), writeUnsigned(globals + 1)];
@@ -214,7 +211,6 @@ class Reader {
     return this.#bytes.subarray(from, this.at);
   }
 
-  /** Reads an unsigned LEB128 number. */
   number(): number {
     const read = readUnsigned(this.#bytes, this.at);
     if (read === undefined || read.next > this.#end) throw unexpected("an early end");
@@ -222,7 +218,6 @@ class Reader {
     return read.value;
   }
 
-  /** Reads a list, which begins with its length. */
   list<Item>(read: (index: number) => Item): Item[] {
     return Array.from({ length: this.number() }, (_, index) => read(index));
   }

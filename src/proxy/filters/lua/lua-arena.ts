@@ -19,7 +19,6 @@ export class LuaArena {
   /** Whether a block did not fit into the memory since the owner last reset this flag. */
   wasFull = false;
 
-  /** `mayGrow` is asked before the memory grows. */
   constructor(memory: WasmMemory, maxBytes: number, mayGrow: (bytes: number) => boolean) {
     this.#memory = memory;
     this.#maxBytes = maxBytes;
@@ -28,7 +27,6 @@ export class LuaArena {
     this.#next = this.#start;
   }
 
-  /** The bytes by which the memory has grown. */
   get grownBytes(): number {
     return this.#memory.buffer.byteLength - this.#start;
   }

@@ -15,7 +15,9 @@ export interface LuaLimits {
 
 export const defaultLuaLimits: LuaLimits = { maxMemoryBytes: 64 * 1024 * 1024, maxRunMs: 250 };
 
-/** An error at loading that Lua presumably raises for this script each time. */
+/**
+ * An error that Lua raises while it loads the script. Loading the same script again presumably fails in the same way.
+ */
 export class LuaError extends Error {}
 
 /** Answers the script's calls. If it throws, the message becomes the script's error. */
@@ -25,27 +27,26 @@ export interface LuaHost {
   dropped?(): void;
 }
 
-/** The state of a run: waiting, or how it ended. */
 export type LuaProgress =
   | { readonly kind: "ended" }
   | { readonly kind: "failed"; readonly message: string }
   | { readonly kind: "waits"; readonly operation: LuaWait; readonly given: readonly LuaValue[] };
 
-/** The operations that make a script wait. */
 const waits = ["body", "trailers", "call", "respond"] as const;
 export type LuaWait = (typeof waits)[number];
 
 const yielded = 1;
 const registryIndex = -10_000;
 const hookOnCount = 8;
-/**
- * The clock is read after this many steps of the interpreter. A run counts as overdue only after several such rounds.
- */
+/** The clock is read each time the interpreter has taken this many steps. */
 const stepsPerLook = 10_000;
+/** A run cannot be overdue at the first reads of the clock, up to this number. */
 const freeLooks = 5;
-/** A function that cannot be interrupted ends with its interpreter after this multiple of the limit of a run. */
+/** If a function that cannot be interrupted runs for this multiple of a run's time limit, its interpreter ends. */
 const hardFactor = 2;
-/** The clock is read when functions of the host have done this much work, in characters that they read or return. */
+/**
+ * The clock is read each time functions of the host have done this much work, in characters that they read or return.
+ */
 const workPerLook = 1024 * 1024;
 /**
  * The work that a call counts as in addition to its characters. The slowest call, which verifies a signature, takes 20
@@ -57,7 +58,6 @@ const maxMessageCharacters = 500;
 /** The largest product of the lengths of text and pattern for which the C function may search for plain text. */
 const maxPlainProduct = 1e8;
 
-/** Thrown to end a search that takes too long. */
 class Overdue extends Error {}
 
 function plainMatch(both: Parameters<typeof plainSearch>[0], at: number): PatternMatch | undefined {
@@ -131,7 +131,6 @@ export class LuaInterpreter implements MemoryHolder {
     this.#host.dropped?.();
   }
 
-  /** Whether the script has the function for requests or responses. */
   has(kind: "request" | "response"): boolean {
     const { lua, state } = this.#machine;
     const globals = -10_002;
@@ -228,7 +227,10 @@ export class LuaInterpreter implements MemoryHolder {
     if (this.#machine !== undefined) this.#machine.arena.wasFull = false;
   }
 
-  /** Called after each few million iterations of the interpreter's loops, which may be those of a single function. */
+  /**
+   * Called regularly while the interpreter's own loops run. They may be those of a single function, within which Lua
+   * calls no hook.
+   */
   #tick(): void {
     this.#looks += 1;
     if (this.#looks > freeLooks && this.#clock.steadyMs() > this.#deadlineMs + (hardFactor - 1) * this.#limits.maxRunMs)

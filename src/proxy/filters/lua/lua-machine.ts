@@ -75,9 +75,7 @@ function interpreter(): WasmModule {
 /** An interpreter of Lua 5.1 with its own memory. It cannot reach files, the environment or the clock. */
 export class LuaMachine {
   readonly lua: LuaExports;
-  /** The memory for the values of scripts. */
   readonly arena: LuaArena;
-  /** The main thread of the interpreter. */
   readonly state: number;
   readonly #length: number;
 
@@ -114,7 +112,6 @@ export class LuaMachine {
     return at;
   }
 
-  /** Returns the C function at an address. */
   functionAt(pointer: number): (state: number) => number {
     return this.lua.__indirect_function_table.get(pointer) as (state: number) => number;
   }

@@ -11,7 +11,6 @@ export interface ScriptFields {
   set(name: string, values: readonly string[]): void;
 }
 
-/** A request or a response on its way through a script. */
 export interface ScriptMessage {
   readonly kind: "request" | "response";
   readonly request: FilterRequest;
@@ -33,7 +32,6 @@ export class ScriptRequest implements ScriptMessage {
   readonly #changed: () => void;
   #bytes: Promise<Buffer | undefined | "too long"> | undefined;
 
-  /** `changed` is called when the script has changed a header. */
   constructor(request: FilterRequest, changed: () => void) {
     this.request = request;
     this.#changed = changed;
@@ -151,7 +149,7 @@ export class ScriptResponse implements ScriptMessage {
   }
 }
 
-/** A status that a response may have. */
+/** Parses a status from 200 to 599. Returns undefined for any other text. */
 export function statusOf(text: string | undefined): number | undefined {
   const status = /^[2-5][0-9][0-9]$/.test(text ?? "") ? Number(text) : undefined;
   return status;
@@ -167,7 +165,6 @@ function replaced(fields: Fields, name: string, values: readonly string[]): Fiel
   return [...rest.slice(0, place), ...values.map((value) => [name, value] as const), ...rest.slice(place)];
 }
 
-/** Alternating names and values, as fields. */
 function fieldsOfList(flat: readonly string[], keep: (flat: readonly string[]) => void): ScriptFields {
   let fields: Fields = flat.flatMap((name, index) => (index % 2 === 0 ? [[name, flat[index + 1] ?? ""] as const] : []));
   return {

@@ -25,7 +25,6 @@ function printed(source: string, clock: Clock = systemClock, limits = patient): 
 const literal = (text: string): string =>
   `"${Array.from(Buffer.from(text, "latin1"), (byte) => `\\${String(byte).padStart(3, "0")}`).join("")}"`;
 
-/** What string.find returns, as text. */
 function searched(text: string, pattern: string): string {
   const memory = Buffer.from(`\0${text}\0${pattern}\0`, "latin1");
   const to = 1 + text.length;

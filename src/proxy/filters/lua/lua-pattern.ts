@@ -43,7 +43,6 @@ const caret = 0x5e;
 const balance = 0x62;
 const frontier = 0x66;
 
-/** Steps between two calls of `tick`. */
 const stepsPerTick = 100_000;
 
 /**
@@ -248,7 +247,6 @@ export class LuaPattern {
     return none;
   }
 
-  /** Where the class that begins at `p` ends. */
   #classEnd(p: number): number {
     let at = p + 1;
     if (this.#at(p) === escape) {

@@ -16,7 +16,6 @@ const services = {
   callCluster: () => Promise.reject(new Error("no cluster")),
 };
 
-/** Runs a request function on some fields. Returns the resulting fields and the errors. */
 function fieldsAfter(source: string, fields: Fields): { fields: Fields; errors: number } {
   let now = fields;
   const message: ScriptMessage = {

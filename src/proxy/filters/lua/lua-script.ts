@@ -136,7 +136,6 @@ interface Running {
   readonly errors: FilterCounter;
 }
 
-/** Why a script does not load. */
 export class LuaLoadFailure {
   readonly message: string;
   /** Whether the same script may load later, because only time or memory was short on this node. */
@@ -166,7 +165,6 @@ export class OptionalScript {
     this.#services = services;
   }
 
-  /** The script. Undefined while it does not load. */
   get loaded(): LuaScript | undefined {
     return this.#latest instanceof LuaScript ? this.#latest : undefined;
   }
@@ -245,7 +243,7 @@ export class LuaScripts {
   }
 }
 
-/** Keeps what listeners use, and forgets what they dropped. */
+/** Stores a script by a weak reference, and forgets the scripts that no listener or route uses any more. */
 function keep<Value extends object>(map: Map<string, WeakRef<Value>>, source: string, value: Value): void {
   for (const [text, reference] of map) if (reference.deref() === undefined) map.delete(text);
   if (map.size < maxScripts) map.set(source, new WeakRef(value));

@@ -7,10 +7,8 @@ const maxEntries = 100_000;
 /** The characters of all texts that a script passes at once. A text that occurs twice counts twice. */
 const maxCharacters = 64 * 1024 * 1024;
 
-/** A script passes more values than the proxy reads. */
 export class TooManyValues extends Error {}
 
-/** Reads and pushes values on the stacks of one machine's threads. */
 export class LuaStack {
   readonly #machine: LuaMachine;
   #entries = 0;

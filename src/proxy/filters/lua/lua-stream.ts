@@ -13,7 +13,7 @@ import type { LuaWait } from "./lua-interpreter.ts";
 import { logLine } from "./lua-library.ts";
 import { jsonOfLua, luaOfJson, sizeOf, textOf, type LuaTable, type LuaValue } from "./lua-value.ts";
 
-/** The status of a request if its script demands an endpoint that cannot be used. */
+/** The status of the response to a request if its script demands an endpoint that cannot be used. */
 const statusWithoutEndpoint = 503;
 
 export interface LuaServices {
@@ -22,7 +22,6 @@ export interface LuaServices {
   readonly log: Logger;
 }
 
-/** The filter's name, the context of the request's route, and services. */
 export interface LuaContext {
   readonly filter: string;
   readonly filterContext: unknown;
@@ -39,7 +38,6 @@ const luaName = "envoy.filters.http.lua";
 const logMethods = ["trace", "debug", "info", "warn", "error", "error"] as const;
 const hashes: ReadonlySet<string> = new Set(["sha1", "sha224", "sha256", "sha384", "sha512"]);
 
-/** The operations of one script run on its request or response. */
 export class LuaStream {
   readonly #message: ScriptMessage;
   readonly #context: LuaContext;
@@ -48,7 +46,6 @@ export class LuaStream {
   /** The body for the script. Undefined until the script requests it. */
   #body: Buffer | undefined;
   #trailers: ScriptFields | undefined;
-  /** The reply that replaces the message, if the script has made one. */
   reply: LocalReply | undefined;
 
   constructor(message: ScriptMessage, context: LuaContext, calls: UnawaitedCalls) {
@@ -181,8 +178,6 @@ export class LuaStream {
     }
   }
 
-  // ---- facts about the stream
-
   #info(name: string): LuaValue {
     const { request } = this.#message;
     const { connection } = request;
@@ -266,8 +261,6 @@ export class LuaStream {
       [String(jsonOfLua(key))]: jsonOfLua(value),
     });
   }
-
-  // ---- replies and calls
 
   #check(operation: string, given: Results): Results {
     if (operation === "respondCheck") {

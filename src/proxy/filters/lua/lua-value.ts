@@ -1,7 +1,6 @@
 /** A value that scripts and the proxy exchange. Texts have one character for each byte. */
 export type LuaValue = undefined | boolean | number | string | LuaTable;
 
-/** A table: its fields by key. */
 export type LuaTable = ReadonlyMap<LuaKey, LuaValue>;
 export type LuaKey = string | number | boolean;
 

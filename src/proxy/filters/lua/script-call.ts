@@ -10,7 +10,6 @@ const maxCallMs = 3_600_000;
 /** The longest body that a script may set, send or reply with. */
 const maxNewBodyBytes = 8 * 1024 * 1024;
 
-/** Checks and converts the arguments of `httpCall`. */
 export function callOf([cluster, headers, body, options]: readonly LuaValue[], message: ScriptMessage): ClusterRequest {
   const fields = fieldsOfTable(headers as LuaTable);
   const valueOf = (name: string): string | undefined => fields.find(([other]) => other === name)?.[1];
@@ -52,7 +51,6 @@ export function checkField(name: string, value: string): void {
   if (/[\r\n\0]/.test(value)) throw new Error(`the value of the header ${name} must not have a line break`);
 }
 
-/** The bytes of a new body. */
 export function bodyOf(value: LuaValue): Buffer {
   const text = typeof value === "string" ? value : "";
   if (text.length > maxNewBodyBytes) throw new Error(`a body may have at most ${maxNewBodyBytes} bytes`);

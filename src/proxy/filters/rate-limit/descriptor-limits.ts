@@ -8,7 +8,6 @@ export interface DescriptorLimit {
   readonly isShadow: boolean;
   /** Makes the tokens of the limit. If an entry has no value, each combination of values gets its own tokens. */
   readonly make: () => Tokens;
-  /** Tokens per millisecond. */
   readonly fillRate: number;
 }
 
@@ -16,7 +15,6 @@ interface Bucket extends Pick<DescriptorLimit, "fillRate" | "isShadow"> {
   readonly tokens: Tokens;
 }
 
-/** A limit that applies to a request. */
 export interface AppliedLimit extends Pick<DescriptorLimit, "isShadow"> {
   readonly tokens: Tokens;
   readonly hits: DescriptorHits;
@@ -24,7 +22,6 @@ export interface AppliedLimit extends Pick<DescriptorLimit, "isShadow"> {
 
 const oneHit: DescriptorHits = { count: 1, refills: false };
 
-/** The limits of descriptors, with their tokens. */
 export class DescriptorLimits {
   readonly #fixed = new Map<string, Bucket>();
   readonly #open: readonly { readonly limit: DescriptorLimit; readonly buckets: RecentBuckets }[];
@@ -54,7 +51,6 @@ export class DescriptorLimits {
   }
 }
 
-/** The tokens of the most recent combinations of values. */
 class RecentBuckets {
   readonly #limit: DescriptorLimit;
   readonly #max: number;

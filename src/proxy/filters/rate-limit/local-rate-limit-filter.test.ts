@@ -186,7 +186,6 @@ test("an incomplete or repeated limit by descriptors is refused, and the error n
     assert.throws(() => limited({ descriptors: [...descriptors] as JsonObject[] }), message);
 });
 
-/** A filter with this configuration, and a clock that tests move. */
 function filterWith(config: JsonObject) {
   const clock = new HandClock();
   const services = { ...standaloneServices(), clock };

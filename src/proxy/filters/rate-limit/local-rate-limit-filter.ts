@@ -10,7 +10,6 @@ import type { FilterRequest, HttpFilter, LocalReply } from "../http-filter.ts";
 import { limitFields } from "./limit-fields.ts";
 import type { Tokens } from "../tokens.ts";
 
-/** Limits for requests by their descriptors. */
 export interface DescriptorLimitSettings {
   readonly limits: DescriptorLimits;
   /** How requests are described. If undefined, their routes and virtual hosts decide. */
@@ -23,9 +22,11 @@ export interface DescriptorLimitSettings {
 
 /** The tokens of one filter, of one route, or of one connection. */
 export interface LocalLimits {
-  /** The tokens of requests that no descriptor limits. If undefined, these requests have no limit. */
+  /**
+   * Tokens for the requests to which no descriptor limit applies, or for all requests if {@link
+   * DescriptorLimitSettings.alwaysBucket} is set. If undefined, these requests have no such limit.
+   */
   readonly bucket: Tokens | undefined;
-  /** The limits by descriptors. Undefined if there are none. */
   readonly descriptors: DescriptorLimitSettings | undefined;
 }
 
@@ -79,8 +80,9 @@ interface TokensTaken {
    */
   readonly verdict: "admitted" | "shadow" | "refused";
   /**
-   * The limit that the response headers report. It is the first of these: the limit that refused the request, a shadow
-   * limit that the request exceeds, the limit of its descriptors that refills most slowly, {@link LocalLimits.bucket}.
+   * The limit that the response headers report. It is the first of these that exists: the limit that refused the
+   * request, a shadow limit that the request exceeds, the limit of its descriptors that refills most slowly, or {@link
+   * LocalLimits.bucket}.
    */
   readonly reported: Tokens | undefined;
 }
@@ -181,8 +183,8 @@ export class LocalRateLimitFilter implements HttpFilter {
   }
 
   /**
-   * The context in which the header values of a refusal are evaluated. No upstream has been chosen, and the response is
-   * the proxy's own.
+   * The context in which header values are evaluated: those of a refusal with this status, or with status 0 those for
+   * the upstream. No upstream has been chosen yet.
    */
   #context(request: FilterRequest, status: number): MutationContext {
     const { connection, metadata } = request;

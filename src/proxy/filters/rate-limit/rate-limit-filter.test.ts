@@ -28,7 +28,6 @@ const byUser = [
   { actions: [{ genericKey: { descriptorValue: "all" } }], limit: { rateLimit: { requestsPerUnit: 5, unit: "HOUR" } } },
 ];
 
-/** A filter whose service gives this answer, and the requests that the service received. */
 class Limited {
   readonly requests: ClusterRequest[] = [];
   readonly services = {
@@ -67,7 +66,6 @@ class Limited {
     return this.services.statistics.counter(`cluster.c.ratelimit.${name}`).value;
   }
 
-  /** The last request to the service, without its frame. */
   question(): unknown {
     const { body } = this.requests.at(-1) ?? { body: Buffer.alloc(5) };
     const { domain, descriptors } = fromBinary(RateLimitRequestSchema, body.subarray(5));

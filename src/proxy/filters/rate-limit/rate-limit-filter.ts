@@ -7,15 +7,13 @@ import type { FilterRequest, HttpFilter, LocalReply } from "../http-filter.ts";
 
 type Fields = readonly (readonly [name: string, value: string])[];
 
-/** A rate limit service's verdict. */
 export interface RateLimitAnswer {
   readonly limited: boolean;
-  /** Fields to set on the request to the upstream, and on the response to the client. */
+  /** Fields to add to the request to the upstream, and to the response to the client. */
   readonly requestFields: Fields;
   readonly responseFields: Fields;
   /** The response headers about the limits, which the client gets if the filter's configuration allows it. */
   readonly limitFields: Fields;
-  /** The body of the answer to a limited request. */
   readonly body: Buffer;
   readonly metadata: unknown;
 }
@@ -46,7 +44,6 @@ export interface RateLimitSettings {
   readonly grpcStatus: number | undefined;
   /** Whether a refusal has the header `x-envoy-ratelimited`, which keeps the caller's proxy from retrying. */
   readonly marksRefusal: boolean;
-  /** Whether responses tell the client its limits. */
   readonly sendsLimitFields: boolean;
   readonly answer: HeaderMutation | undefined;
   readonly metadataNamespace: string;
@@ -54,7 +51,6 @@ export interface RateLimitSettings {
   readonly statPrefix: string;
 }
 
-/** A route's settings for the filter. */
 export class RateLimitRouteSettings {
   readonly hostRules: HostRules;
   readonly rules: readonly RateLimitRule[] | undefined;

@@ -17,7 +17,6 @@ function withLeastLimit(): Disposable & { readonly bytes: number } {
   return { bytes: heldBodyBytes(0, threads), [Symbol.dispose]: () => heldBodies.shareAmong(1) };
 }
 
-/** A client at one of the addresses of the loopback. */
 class Client {
   readonly socket: Socket;
   received = "";

@@ -5,7 +5,6 @@ const bodyParts = 2;
 /** The minimum for one thread: two bodies of the largest size that an external authorizer may see. */
 const minBytesOfThread = 32 * 1_048_576;
 
-/** The maximum number of body bytes that each thread holds for filters. */
 export function heldBodyBytes(memoryBytes: number, threads: number): number {
   return Math.max(minBytesOfThread, Math.floor(heldInputBytes(memoryBytes, threads) / bodyParts));
 }
@@ -37,7 +36,6 @@ export class ExchangeBodies implements InputHolder {
     return this.#bytes;
   }
 
-  /** Adds a change in the number of bytes that the exchange holds. */
   changed(difference: number): void {
     if (this.#isOver || difference === 0) return;
     this.#bytes += difference;

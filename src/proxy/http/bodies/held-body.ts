@@ -36,13 +36,11 @@ export class HeldBody {
     this.#notify();
   }
 
-  /** Called when all data has arrived, followed by trailers. */
   end(): void {
     this.#complete = true;
     this.#notify();
   }
 
-  /** Whether the whole body has arrived. */
   get complete(): boolean {
     return this.#complete;
   }
@@ -52,12 +50,11 @@ export class HeldBody {
     return this.#data.length;
   }
 
-  /** Whether a filter waits for more of the body. */
   get wanted(): boolean {
     return this.#wanted !== undefined;
   }
 
-  /** Resolves once more than `limit` bytes of data have arrived, or the whole body has. */
+  /** Resolves when more than `limit` bytes of data have arrived, or the whole body has. */
   start(limit: number): Promise<RequestBodyStart> {
     return new Promise((resolve) => {
       this.#wanted = { limit, resolve };
@@ -65,7 +62,6 @@ export class HeldBody {
     });
   }
 
-  /** Returns all bytes as they arrived, with their framing. */
   bytes(): Buffer {
     return this.#all.view();
   }

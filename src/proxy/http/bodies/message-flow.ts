@@ -18,7 +18,6 @@ const maxUnaskedBytes = 64 * 1024;
 
 const noBytes = Buffer.alloc(0);
 
-/** The head of a response. */
 export interface FlowHead {
   readonly status: number;
   readonly fields: FilterResponse["fields"];
@@ -37,7 +36,6 @@ export interface FlowStep {
 interface FlowTarget {
   head(head: FlowHead, end: boolean): void;
   body(bytes: Buffer, from: number, to: number, end: boolean): void;
-  /** Called when the body ends with trailers (names and values, alternating). */
   end(trailers: readonly string[]): void;
 }
 
@@ -58,7 +56,6 @@ export class MessageFlow {
   readonly #stages: readonly FlowStage[];
   readonly #sink: FlowSink;
   #over = false;
-  /** Whether the whole message has arrived. */
   complete = false;
 
   /**
@@ -73,7 +70,6 @@ export class MessageFlow {
     this.#stages = stages;
   }
 
-  /** Whether nothing more of the message follows. */
   get over(): boolean {
     return this.#over;
   }
@@ -102,7 +98,6 @@ export class MessageFlow {
     if (from !== to || last) this.run(() => this.#first.body(bytes, from, to, last));
   }
 
-  /** Ends the body with trailers (names and values, alternating). */
   end(trailers: readonly string[]): void {
     this.complete = true;
     this.run(() => this.#first.end(trailers));
@@ -144,7 +139,6 @@ export class MessageFlow {
   }
 }
 
-/** One filter's stage in the flow, with the parts that it holds. */
 class FlowStage implements FlowTarget, FilterResponse {
   readonly request: FilterRequest;
   status = 0;
@@ -158,7 +152,6 @@ class FlowStage implements FlowTarget, FilterResponse {
   #head: "awaited" | "held" | "gone" = "awaited";
   /** Whether the head is the whole message, because it has no body. */
   #headIsAll = false;
-  /** The body that replaces the message's own. */
   #newBody: Buffer | undefined;
   #asking = false;
   #ended = false;

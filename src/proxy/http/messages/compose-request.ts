@@ -8,14 +8,13 @@ import { formatGrpcTimeout } from "../grpc.ts";
 import type { HttpConnectionConfig } from "../http-connection-config.ts";
 import { peerMetadataHeader, peerMetadataIdHeader, type OwnMetadata } from "../../peers/peer-metadata.ts";
 
-/** The edits of a request's head on its way to the upstream. */
 export interface RequestComposition {
   /** The facts about the client. Its head is the one that is edited. */
   readonly client: EdgeFacts;
   readonly config: HttpConnectionConfig;
   /** The path and query for the upstream. Undefined means the client's own. */
   readonly target: string | undefined;
-  /** The path and query before a rewrite, for the upstream. */
+  /** The path and query before a rewrite, for `x-envoy-original-path`. Undefined if that header is not sent. */
   readonly originalPath: string | undefined;
   /** The host for the upstream. Undefined means the client's own. */
   readonly host: string | undefined;
@@ -27,7 +26,6 @@ export interface RequestComposition {
   readonly settled: ReadonlySet<string> | undefined;
   /** The proxy's own metadata. If set, it replaces the metadata in the client's header. */
   readonly peerMetadata: OwnMetadata | undefined;
-  /** Protocol to upgrade to. */
   readonly upgrade: string | undefined;
   readonly edits: HeaderEdits | undefined;
   /** How long the upstream may take, in milliseconds, for the two headers below. 0 means no limit. */
@@ -113,7 +111,6 @@ function tells(request: RequestComposition, name: typeof grpcTimeoutHeader | typ
   return wanted && request.expectedMs > 0 && request.edits?.dropped.has(name) !== true;
 }
 
-/** Appends the line of a header, and returns where its value begins. */
 function stampedField(out: ByteBuilder, name: string, value: string): number {
   out.field(name, value);
   return out.length - value.length - lineEndBytes;
@@ -131,7 +128,6 @@ const forwardedHostHeader = "x-forwarded-host";
 const version = new TextEncoder().encode(" HTTP/1.1\r\n");
 const emptyLine = new TextEncoder().encode("\r\n");
 
-/** Writes the request line and the host. */
 function writeLine(out: ByteBuilder, { client: { head }, target, host }: RequestComposition): void {
   if (target === undefined) out.range(head.bytes, head.start, head.targetEnd);
   else {
@@ -142,7 +138,6 @@ function writeLine(out: ByteBuilder, { client: { head }, target, host }: Request
   if (host !== undefined) out.field("host", host);
 }
 
-/** Copies the fields of the head that the request keeps. Begins at this position. */
 function copyFields(out: ByteBuilder, request: RequestComposition, from: number): void {
   const { head } = request.client;
   const { bytes, nameStarts, lineEnds, fieldCount } = head;

@@ -34,7 +34,6 @@ const version = new TextEncoder().encode("HTTP/1.1 ");
 const emptyLine = new TextEncoder().encode("\r\n");
 const serviceTime = "x-envoy-upstream-service-time";
 
-/** Writes an upstream's head for the client. */
 export function composeResponse(out: ByteBuilder, response: ResponseComposition): void {
   const { head, config } = response;
   // Write our own version: the HTTP/1.0 of an upstream must not make the client close. If the status line already has
@@ -80,7 +79,6 @@ function keepsServer({ serverHeader }: HttpConnectionConfig, name: string): bool
   return serverHeader !== "overwrite" || name.toLowerCase() !== "server";
 }
 
-/** Copies the fields of the head that the response keeps. Begins at this position. */
 function copyFields(out: ByteBuilder, response: ResponseComposition, from: number): { date: boolean; server: boolean } {
   const { head } = response;
   const { bytes, nameStarts, lineEnds, fieldCount } = head;
@@ -100,7 +98,6 @@ function copyFields(out: ByteBuilder, response: ResponseComposition, from: numbe
   return seen;
 }
 
-/** Whether a field of the upstream's head goes to the client. */
 export function keepsResponseField(response: ResponseComposition, field: number): boolean {
   const { head, config } = response;
   const kind = head.kind(field);

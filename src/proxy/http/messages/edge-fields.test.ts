@@ -17,7 +17,6 @@ const forged = {
 const names = Object.keys(forged);
 const edge = { useRemoteAddress: true, appendForwardedFor: true, filtersIdle: false } as const;
 
-/** A filter that records these headers. It reads them one by one and from the list of all headers. */
 function looking(headers: Record<string, string | undefined>[]): HttpFilter {
   return {
     name: "looks",

@@ -5,7 +5,6 @@ import type { ForwardAction } from "../../routing/route.ts";
 import { forwardTo, Harness, route, tableOf } from "../../testing/harness.ts";
 import type { HttpConnectionConfig } from "../http-connection-config.ts";
 
-/** The X-Forwarded headers of the request at the server, except those about its client and scheme. */
 async function received(
   config: Partial<HttpConnectionConfig>,
   action: Partial<ForwardAction>,

@@ -7,7 +7,6 @@ import type { ForwardAction } from "../../routing/route.ts";
 
 interface Mirrored extends AsyncDisposable {
   readonly harness: Harness;
-  /** The hosts of the copies that have arrived. */
   readonly copies: (string | undefined)[];
 }
 

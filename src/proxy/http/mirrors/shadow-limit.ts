@@ -1,8 +1,6 @@
 import { LinkedList, type Linked } from "../../../base/index.ts";
 
-/** A copy of a request for a mirror, in progress. */
 export interface LimitedCopy extends Linked<LimitedCopy> {
-  /** The bytes that wait for the mirror. */
   readonly heldBytes: number;
   abandon(): void;
 }
@@ -58,5 +56,4 @@ export class ShadowLimit {
   }
 }
 
-/** The copies of this thread. */
 export const shadowLimit = new ShadowLimit();

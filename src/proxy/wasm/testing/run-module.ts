@@ -51,7 +51,6 @@ export class RunningModule implements Disposable {
     return running;
   }
 
-  /** Opens a stream with this request head. */
   async open(
     fields: Pairs,
     end = true,
@@ -64,7 +63,6 @@ export class RunningModule implements Disposable {
     });
   }
 
-  /** The latest fields of a map after the module's changes. */
   fields(map: number): Pairs {
     const found = this.effects.findLast((effect) => effect.kind === "fields" && effect.map === map);
     return found?.kind === "fields" ? found.fields : [];
