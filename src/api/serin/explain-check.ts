@@ -40,7 +40,7 @@ const subjects: Readonly<Record<CheckType, (spec: CheckSpec) => string[]>> = {
   "tcp-connect-failures": (spec) => ratesText("connections that could not be opened", spec),
   "pod-health": ({ timeoutSeconds }) => [
     "Compares the canary's pods with the stable ones: crash loops, images that cannot be pulled, pods that are no longer ready, and pods out of memory.",
-    `Fails at the first fault that stable does not have too. Waits while no pod of the canary is ready, and fails when that lasts for ${seconds(timeoutSeconds)}. Fails also when a pod loses its readiness for the fourth time, and more often than each pod of stable.`,
+    `Fails at the first fault that stable does not have too. Waits while no pod of the canary is ready, and fails when that lasts for ${seconds(timeoutSeconds)}. Fails also when a pod loses its readiness for the fourth time, unless the pods of stable on its node, or most pods of stable, did so as often.`,
   ],
   restarts: () => [
     "Counts how often containers of the canary's pods have restarted since the step settled.",
